@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+# The face for newcomers; the build itself is meson.build.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+MESON_ARGS ?=
+
+.PHONY: all demo test check-asan check-tsan install bench lint format clean help
+
+all: ## build into build/; the command is build/pawl
+	@scripts/setup build
+	@scripts/build $(BUILD) --prefix=$(PREFIX) $(MESON_ARGS)
+	@echo "Built. Try:  $(BUILD)/pawl run nightly -- echo hello"
+
+demo: ## the tutorial's lock against pawl, measured (PAWL_STORE chooses the store)
+	@scripts/setup demo
+	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
+	@BUILD=$(BUILD) scripts/demo
+
+test: ## every test, then again under ASan+UBSan and under TSan
+	@scripts/setup test
+	@scripts/test plain asan tsan
+
+check-asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/setup test
+	@scripts/test asan
+
+check-tsan: ## the tests under ThreadSanitizer
+	@scripts/setup test
+	@scripts/test tsan
+
+install: all ## install below PREFIX (/usr/local); DESTDIR is honoured
+	@meson install -C $(BUILD) --no-rebuild --quiet
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+bench: ## measure on this machine
+	@scripts/setup bench
+	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
+	@BUILD=$(BUILD) scripts/bench
+
+lint: ## clang-format, clang-tidy, cppcheck
+	@scripts/setup lint
+	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
+	@BUILD=$(BUILD) scripts/lint
+
+format: ## let clang-format rewrite the sources
+	@scripts/setup lint
+	@scripts/lint --fix
+
+clean: ## remove all build directories
+	rm -rf build build-asan build-tsan
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

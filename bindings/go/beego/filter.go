@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package beego
+
+import (
+	gocontext "context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/beego/beego/v2/core/logs"
+	"github.com/beego/beego/v2/server/web"
+	"github.com/beego/beego/v2/server/web/context"
+
+	"pawl"
+)
+
+// DefaultWait is how long a request waits for its lock.
+const DefaultWait = 5 * time.Second
+
+// A Namer says which lock a request needs; "": none.
+type Namer func(ctx *context.Context) string
+
+// Name is one lock for all requests.
+func Name(name string) Namer { return func(*context.Context) string { return name } }
+
+// NameFromParam takes the lock's name from a parameter of the pattern that the filter was inserted
+// with (":id"), or of the query.
+func NameFromParam(prefix, param string) Namer {
+	return func(ctx *context.Context) string {
+		value := ctx.Input.Param(param)
+		if value == "" {
+			value = ctx.Input.Query(param)
+		}
+		if value == "" {
+			return ""
+		}
+		return prefix + value
+	}
+}
+
+type settings struct {
+	lock    pawl.LockOptions
+	wait    time.Duration
+	minHold time.Duration
+}
+
+// Option changes a default of Filter or Once.
+type Option func(*settings)
+
+// TTL is the length of the lease; it is renewed as long as needed.
+func TTL(ttl time.Duration) Option { return func(s *settings) { s.lock.TTL = ttl } }
+
+// Wait is how long a request, or a task, waits for its lock. 0: not at all.
+func Wait(wait time.Duration) Option { return func(s *settings) { s.wait = wait } }
+
+// MinHold keeps a task's lock at least this long after it was acquired: clocks of the nodes
+// may differ by more than the task takes, and the late one must not run it again.
+func MinHold(hold time.Duration) Option { return func(s *settings) { s.minHold = hold } }
+
+func collect(wait time.Duration, options []Option) *settings {
+	s := &settings{wait: wait}
+	for _, option := range options {
+		option(s)
+	}
+	return s
+}
+
+// acquire waits as long as the settings say, within ctx.
+func (s *settings) acquire(ctx gocontext.Context, lock *pawl.Lock) error {
+	if s.wait <= 0 {
+		return lock.TryLock(ctx)
+	}
+	ctx, cancel := gocontext.WithTimeout(ctx, s.wait)
+	defer cancel()
+	return lock.Lock(ctx)
+}
+
+type key struct{}
+
+// LockOf returns the lock under which a handler runs; nil outside of Filter. Its
+// Fence is what the handler gives to the resource that it changes.
+func LockOf(ctx *context.Context) *pawl.Lock {
+	lock, _ := ctx.Request.Context().Value(key{}).(*pawl.Lock)
+	return lock
+}
+
+// Filter runs what follows it in the chain under a lock. The request's context is cancelled
+// when the lock is lost. A request that cannot have the lock in time is answered 423 Locked
+// with Retry-After; one whose store does not answer, 503 Service Unavailable.
+func Filter(client *pawl.Client, name Namer, options ...Option) web.FilterChain {
+	s := collect(DefaultWait, options)
+	return func(next web.FilterFunc) web.FilterFunc {
+		return func(ctx *context.Context) {
+			which := name(ctx)
+			if which == "" {
+				next(ctx)
+				return
+			}
+			lock := client.NewLock(which, &s.lock)
+			if err := s.acquire(ctx.Request.Context(), lock); err != nil {
+				refuse(ctx, client, lock, err)
+				return
+			}
+			run(ctx, lock, next)
+		}
+	}
+}
+
+func run(ctx *context.Context, lock *pawl.Lock, next web.FilterFunc) {
+	outer := ctx.Request
+	inner, cancel := lock.Context(outer.Context())
+	defer func() { // also when the handler panics
+		cancel()
+		if err := lock.Unlock(); err != nil {
+			logs.Warn("%s %s: %v", outer.Method, outer.URL.Path, err)
+		}
+		ctx.Request = outer
+	}()
+	ctx.Request = outer.WithContext(gocontext.WithValue(inner, key{}, lock))
+	next(ctx)
+}
+
+func refuse(ctx *context.Context, client *pawl.Client, lock *pawl.Lock, err error) {
+	if ctx.Request.Context().Err() != nil {
+		return // nobody is there to be answered
+	}
+	status, after := http.StatusServiceUnavailable, time.Second
+	switch {
+	case errors.Is(err, pawl.ErrBusy), errors.Is(err, gocontext.DeadlineExceeded):
+		status, after = http.StatusLocked, retryAfter(ctx.Request.Context(), client, lock.Name())
+	case errors.Is(err, pawl.ErrName):
+		status = http.StatusBadRequest // the name came with the request
+	default:
+		logs.Error("%v", err)
+	}
+	if status != http.StatusBadRequest {
+		ctx.Output.Header("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
+	}
+	ctx.Output.Header("Content-Type", "text/plain; charset=utf-8")
+	ctx.Output.SetStatus(status)
+	_ = ctx.Output.Body([]byte(http.StatusText(status) + "\n"))
+}
+
+// retryAfter is a guess: a holder that works keeps renewing, one that died lets go when its
+// lease ends, and most are done within a second.
+func retryAfter(ctx gocontext.Context, client *pawl.Client, name string) time.Duration {
+	ctx, cancel := gocontext.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	info, err := client.Inspect(ctx, name)
+	if err != nil || info.Waiters == 0 {
+		return time.Second
+	}
+	wait := time.Duration(info.Waiters) * time.Second
+	if wait > 30*time.Second {
+		wait = 30 * time.Second
+	}
+	return wait
+}

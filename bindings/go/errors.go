@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+
+package pawl
+
+// #include <pawl/types.h>
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Code is an error of pawl's. Compare with errors.Is(err, pawl.ErrBusy).
+type Code int
+
+// The errors that programs tell apart; every other one is a Code, too.
+const (
+	ErrBusy        = Code(C.PAWL_ERR_BUSY)        // somebody else holds the lock
+	ErrTimeout     = Code(C.PAWL_ERR_TIMEOUT)     // the lock stayed busy for the whole wait
+	ErrLost        = Code(C.PAWL_ERR_LOST)        // the lock was lost before it was released
+	ErrNotHeld     = Code(C.PAWL_ERR_NOT_HELD)    // nothing to unlock
+	ErrUnknown     = Code(C.PAWL_ERR_UNKNOWN)     // the store did not answer: done or not
+	ErrUnavailable = Code(C.PAWL_ERR_UNAVAILABLE) // the store cannot be reached
+	ErrAuth        = Code(C.PAWL_ERR_AUTH)        // the store refused the user or password
+	ErrPermission  = Code(C.PAWL_ERR_PERMISSION)  // the store denies what pawl needs
+	ErrURL         = Code(C.PAWL_ERR_URL)         // the store's URL is malformed
+	ErrScheme      = Code(C.PAWL_ERR_SCHEME)      // no store has this URL scheme, or adapter
+	ErrOption      = Code(C.PAWL_ERR_OPTION)      // an option or a configuration is malformed
+	ErrName        = Code(C.PAWL_ERR_NAME)        // a name has 1 to 512 bytes and no NUL
+	ErrTTL         = Code(C.PAWL_ERR_TTL)         // a ttl lies between 10 ms and 24 h
+	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
+	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
+	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed
+)
+
+// Error is the code's text.
+func (c Code) Error() string { return C.GoString(C.pawl_err_text(C.int(c))) }
+
+// Name is the code's name in C, "PAWL_ERR_BUSY".
+func (c Code) Name() string { return C.GoString(C.pawl_err_name(C.int(c))) }
+
+// Error says which operation failed on which lock, and why.
+type Error struct {
+	Op      string // "lock", "unlock", "open" ...
+	Name    string // of the lock; "" if none is concerned
+	Err     error  // a Code, or the error of the caller's context
+	Message string // what the store or the configuration said; may be ""
+}
+
+func (e *Error) Error() string {
+	text := "pawl: " + e.Op
+	if e.Name != "" {
+		text += fmt.Sprintf(" %q", e.Name)
+	}
+	if e.Message != "" {
+		return text + ": " + e.Message
+	}
+	return text + ": " + e.Err.Error()
+}
+
+// Unwrap lets errors.Is find the code or the context's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Timeout makes an Error that stems from a deadline a net.Error-like timeout.
+func (e *Error) Timeout() bool {
+	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrTimeout)
+}
+
+// storeKnows tells whether the client's message is about such an error.
+func (c Code) storeKnows() bool {
+	switch C.pawl_err_class_of(C.int(c)) {
+	case C.PAWL_CLASS_RETRY, C.PAWL_CLASS_UNKNOWN, C.PAWL_CLASS_DENIED, C.PAWL_CLASS_INTERNAL:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+
+// Package controllers has the tutorial's controller, once with pawl and once as it was.
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/beego/beego/v2/server/web"
+
+	"beego-counter/models"
+
+	"pawl"
+)
+
+// TTLSeconds is short, so that a holder that takes longer need not take long.
+const TTLSeconds = 1
+
+// work is what a handler does between reading and writing. ?overrun=1 takes longer than the
+// lock's ttl: a slow disk, a full queue, a pause of the machine.
+func work(c *web.Controller) {
+	if c.GetString("overrun") != "" {
+		time.Sleep(TTLSeconds*time.Second + 300*time.Millisecond)
+	}
+}
+
+func reply(c *web.Controller, value int64, err error) {
+	if err != nil {
+		c.Ctx.Output.SetStatus(503)
+		c.Ctx.WriteString(err.Error() + "\n")
+		return
+	}
+	c.Ctx.WriteString(fmt.Sprintf("%d\n", value))
+}
+
+// CounterController counts under pawl's lock.
+type CounterController struct {
+	web.Controller
+	Client *pawl.Client
+	Store  *models.Store
+}
+
+// Add is GET /add.
+func (c *CounterController) Add() {
+	lock := &pawl.RedisLock{Key: "counter", Timeout: TTLSeconds, Client: c.Client}
+	if err := lock.LockContext(c.Ctx.Request.Context()); err != nil {
+		reply(&c.Controller, 0, err)
+		return
+	}
+	value, err := c.addLocked(lock)
+	if unlockErr := lock.Unlock(); err == nil && unlockErr != nil {
+		// The counter has taken the write all the same: no newer holder had come.
+		c.Ctx.Output.Header("X-Lock-Lost", "1")
+	}
+	reply(&c.Controller, value, err)
+}
+
+func (c *CounterController) addLocked(lock *pawl.RedisLock) (int64, error) {
+	if err := c.Store.Enter("counted"); err != nil {
+		return 0, err
+	}
+	defer c.Store.Leave("counted")
+	value, err := c.Store.ReadFenced("counted", lock.Fence())
+	if err != nil {
+		return 0, err
+	}
+	work(&c.Controller)
+	return value + 1, c.Store.WriteFenced("counted", value+1, lock.Fence())
+}
+
+// Counter is GET /counter.
+func (c *CounterController) Counter() {
+	value, err := c.Store.Read("counted")
+	reply(&c.Controller, value, err)
+}
+
+// OriginalController counts as the tutorial does.
+type OriginalController struct {
+	web.Controller
+	Store *models.Store
+}
+
+// Add is GET /original/add.
+func (c *OriginalController) Add() {
+	lock := &models.OriginalLock{Store: c.Store, Key: "original:lock", Token: "token",
+		Timeout: TTLSeconds}
+	if err := lock.Lock(); err != nil {
+		reply(&c.Controller, 0, err)
+		return
+	}
+	value, err := c.addLocked()
+	if unlockErr := lock.Unlock(); err == nil {
+		err = unlockErr
+	}
+	reply(&c.Controller, value, err)
+}
+
+func (c *OriginalController) addLocked() (int64, error) {
+	if err := c.Store.Enter("original"); err != nil {
+		return 0, err
+	}
+	defer c.Store.Leave("original")
+	value, err := c.Store.Read("original")
+	if err != nil {
+		return 0, err
+	}
+	work(&c.Controller)
+	return value + 1, c.Store.Write("original", value+1)
+}
+
+// Counter is GET /original/counter.
+func (c *OriginalController) Counter() {
+	value, err := c.Store.Read("original")
+	reply(&c.Controller, value, err)
+}

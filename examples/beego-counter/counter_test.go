@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"beego-counter/models"
+)
+
+const (
+	patience = 20 * time.Second
+	requests = 60
+	workers  = 12
+)
+
+// start runs a program that dies with the test.
+func start(t *testing.T, env []string, path string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nobody listens on " + address)
+		}
+	}
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
+
+// fleet is a Redis server and two processes of the application.
+type fleet struct {
+	redis     string
+	instances []string
+}
+
+func startFleet(t *testing.T) *fleet {
+	t.Helper()
+	server, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("SKIP: there is no redis-server")
+	}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "beego-counter")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	f := &fleet{redis: freeAddress(t)}
+	start(t, nil, server, "--port", portOf(f.redis), "--bind", "127.0.0.1", "--save", "",
+		"--appendonly", "no", "--dir", dir)
+	awaitListener(t, f.redis)
+	for i := 0; i < 2; i++ {
+		address := freeAddress(t)
+		start(t, []string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + f.redis}, program)
+		awaitListener(t, address)
+		f.instances = append(f.instances, "http://"+address)
+	}
+	return f
+}
+
+func get(url string) (string, error) {
+	response, err := http.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != 200 {
+		err = fmt.Errorf("%s: %s", response.Status, body)
+	}
+	return strings.TrimSpace(string(body)), err
+}
+
+// load asks for so many increments through both instances; one in ten overruns its ttl.
+func (f *fleet) load(t *testing.T, path string) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	jobs := make(chan int)
+	var wg sync.WaitGroup
+	for w := 0; w < workers; w++ {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range jobs {
+				url := f.instances[i%2] + path
+				if i%10 == 0 {
+					url += "?overrun=1"
+				}
+				if _, err := get(url); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	for i := 0; i < requests; i++ {
+		jobs <- i
+	}
+	close(jobs)
+	wg.Wait()
+	return time.Since(begin)
+}
+
+// result of a load, as the store has it.
+func (f *fleet) result(t *testing.T, path, name string) (survived, overlaps int64) {
+	t.Helper()
+	text, err := get(f.instances[0] + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	survived, err = strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlaps, err = models.Open(f.redis).Overlaps(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return survived, overlaps
+}
+
+func TestNoIncrementIsLost(t *testing.T) {
+	f := startFleet(t)
+	took := f.load(t, "/add")
+	survived, overlaps := f.result(t, "/counter", "counted")
+	t.Logf("pawl:     %d asked, %d survived, %d overlaps, %v", requests, survived, overlaps,
+		took.Round(time.Millisecond))
+	if survived != requests || overlaps != 0 {
+		t.Fatal("increments were lost, or two were inside at once")
+	}
+}
+
+func TestTheOriginalLosesIncrements(t *testing.T) {
+	f := startFleet(t)
+	took := f.load(t, "/original/add")
+	survived, overlaps := f.result(t, "/original/counter", "original")
+	t.Logf("original: %d asked, %d survived, %d overlaps, %v", requests, survived, overlaps,
+		took.Round(time.Millisecond))
+	if survived >= requests || overlaps == 0 {
+		t.Fatal("the original lost nothing: this load shows nothing")
+	}
+}
+
+func TestTheFilterGuardsAHandler(t *testing.T) {
+	f := startFleet(t)
+	first, err := get(f.instances[0] + "/order/7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := get(f.instances[1] + "/order/7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b uint64
+	if _, err := fmt.Sscanf(first+second, `{"fence":%d}{"fence":%d}`, &a, &b); err != nil {
+		t.Fatalf("%v in %q %q", err, first, second)
+	}
+	if a == 0 || b <= a {
+		t.Fatalf("fence %d after %d", b, a)
+	}
+}
+
+// A holder that overslept its lock: the counter itself refuses its late write, whether its
+// successor has written already or has only read.
+func TestTheCounterRefusesAnOldFence(t *testing.T) {
+	f := startFleet(t)
+	store := models.Open(f.redis)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(store.WriteFenced("c", 1, 100))
+	old, err := store.ReadFenced("c", 100)
+	must(err)
+	must(store.WriteFenced("c", old+1, 100)) // the same holder
+	next, err := store.ReadFenced("c", 200)  // the successor
+	must(err)
+	if err := store.WriteFenced("c", old+1, 100); err != models.ErrStale {
+		t.Fatal(err)
+	}
+	if _, err := store.ReadFenced("c", 100); err != models.ErrStale {
+		t.Fatal(err)
+	}
+	must(store.WriteFenced("c", next+1, 200))
+	if value, err := store.Read("c"); err != nil || value != 3 {
+		t.Fatal(value, err)
+	}
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counter service. One thread runs the event loop: HTTP, and the callbacks of
+ * pawl's client (pawl_client_fd, pawl_client_dispatch). Two workers run what
+ * blocks: one changes the counter, the other looks at it and at the lock.
+ */
+#ifndef COUNTER_APP_H
+#define COUNTER_APP_H
+
+#include <event2/event.h>
+#include <event2/http.h>
+#include <pawl/pawl.h>
+
+#include "resource.h"
+#include "worker.h"
+
+#define LOCK_NAME        "counter"
+#define ADDS_MAX         1000  /* that wait in this process: more are told to come again */
+#define LOOKS_MAX        1000  /* likewise */
+#define ADD_WAIT_MS      10000 /* for the lock */
+#define WATCH_MS         250   /* between two looks */
+#define WATCH_ANSWER_MS  1000  /* for the lock's store */
+#define WAITERS_SHOWN    10
+#define HEADERS_SIZE_MAX 8192
+#define BODY_SIZE_MAX    1024 /* nobody has anything to say to a counter */
+#define IDLE_S           10   /* a connection that says nothing is closed */
+#define DRAIN_S          5    /* at the end, for those who wait */
+
+typedef struct app_options {
+    const char *config;   /* an app.conf; or */
+    const char *store;    /* the locks' URL */
+    const char *counter;  /* the counter's URL; NULL: beside the locks */
+    const char *address;  /* to listen on */
+    int port;             /* 0: any */
+    const char *instance; /* the label */
+    int64_t ttl_ms;
+    int64_t work_ms; /* pretended work between reading and writing */
+} app_options;
+
+/* What the watcher saw last. */
+typedef struct app_state {
+    bool fresh; /* lock and counter answered */
+    char trouble[PAWL_MESSAGE_MAX];
+    counter_view counter;
+    bool held;
+    char owner[PAWL_OWNER_MAX + 1];
+    int64_t remaining_ms;
+    uint64_t fence;
+    size_t waiters, waiters_shown;
+    struct {
+        char owner[PAWL_OWNER_MAX + 1];
+        int64_t age_ms;
+    } queue[WAITERS_SHOWN];
+} app_state;
+
+typedef struct app_metrics {
+    uint64_t added, stale, unknown, failed, busy, turned_away, lost;
+    uint64_t wait_us_sum, wait_us_max; /* for the lock, of those that were added */
+} app_metrics;
+
+typedef struct app {
+    app_options options;
+    struct event_base *base;
+    struct evhttp *http;
+    struct evconnlistener *listener; /* NULL: it does not listen any more */
+    struct event *dispatch_event, *watch_event, *listen_again_event, *signal_events[2];
+    pawl_client *client;
+    const resource_ops *ops;
+    resource *adding, *looking; /* one for each worker */
+    worker *adder, *watcher;
+    size_t adds, looks; /* under way */
+    bool watching;      /* a look is under way */
+    bool ending;
+    app_state state;
+    app_metrics metrics;
+    int64_t started_us;
+} app;
+
+int64_t app_now_us(void); /* CLOCK_MONOTONIC */
+
+/* adding.c: GET or POST /add. Takes over the request. */
+void app_add(app *a, struct evhttp_request *request);
+
+/* watching.c */
+void app_watch(app *a);                                /* looks, if no look is under way */
+void app_look(app *a, struct evhttp_request *request); /* GET /counter */
+
+/* pages.c */
+bool app_serve(app *a, char *ret_message); /* makes the HTTP server */
+void app_reply(struct evhttp_request *request, int status, const char *type, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
+void app_stop_listening(app *a);
+
+/* ending: leaves the loop when nobody waits any more */
+void app_end_if_idle(app *a);
+
+#endif

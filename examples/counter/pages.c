@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP. Bad clients cost little: headers and bodies have bounds, a connection
+ * that says nothing is closed, running out of descriptors pauses the listener
+ * instead of spinning, and whatever a request asks for it waits off the loop.
+ */
+#define _GNU_SOURCE
+#include "app.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "page.h"
+
+#define BACKLOG 1024
+
+/* ---- Answers ------------------------------------------------------------------------------- */
+
+static void send_buffer(struct evhttp_request *request, int status, const char *type,
+                        struct evbuffer *body)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_send_reply(request, status, NULL, body);
+    evbuffer_free(body);
+}
+
+void app_reply(struct evhttp_request *request, int status, const char *type, const char *format,
+               ...)
+{
+    struct evbuffer *body = evbuffer_new();
+    va_list args;
+    va_start(args, format);
+    evbuffer_add_vprintf(body, format, args);
+    va_end(args);
+    send_buffer(request, status, type, body);
+}
+
+/* ---- Pages -------------------------------------------------------------------------------------
+ */
+
+static void show_page(app *a, struct evhttp_request *request)
+{
+    (void)a;
+    struct evbuffer *body = evbuffer_new();
+    evbuffer_add_reference(body, page_html, sizeof page_html, NULL, NULL);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy",
+                      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                      "connect-src 'self'");
+    send_buffer(request, 200, "text/html; charset=utf-8", body);
+}
+
+/* A label that is not UTF-8 is a label all the same. */
+static json_t *label(const char *text)
+{
+    json_t *string = json_string(text);
+    return string ? string : json_string("(not UTF-8)");
+}
+
+static json_t *queue_json(const app_state *s)
+{
+    json_t *queue = json_array();
+    for (size_t i = 0; i < s->waiters_shown; i++)
+        json_array_append_new(queue, json_pack("{s:o, s:I}", "owner", label(s->queue[i].owner),
+                                               "age_ms", (json_int_t)s->queue[i].age_ms));
+    return queue;
+}
+
+static void state(app *a, struct evhttp_request *request)
+{
+    const app_state *s = &a->state;
+    json_t *root =
+        json_pack("{s:o, s:b, s:o, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "instance",
+                  label(a->options.instance), "ok", s->fresh, "trouble", label(s->trouble), "value",
+                  (json_int_t)s->counter.value, "seen_fence", (json_int_t)s->counter.fence, "held",
+                  s->held, "owner", label(s->owner), "remaining_ms", (json_int_t)s->remaining_ms,
+                  "fence", (json_int_t)s->fence, "waiters", (json_int_t)s->waiters, "queue",
+                  queue_json(s), "added", (json_int_t)a->metrics.added, "uptime_ms",
+                  (json_int_t)((app_now_us() - a->started_us) / 1000));
+    char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    app_reply(request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
+    free(text);
+    json_decref(root);
+}
+
+static void health(app *a, struct evhttp_request *request)
+{
+    if (a->state.fresh && !a->ending) {
+        app_reply(request, 200, "text/plain", "ok\n");
+        return;
+    }
+    app_reply(request, 503, "text/plain", "%s\n",
+              a->ending             ? "this instance is going away"
+              : a->state.trouble[0] ? a->state.trouble
+                                    : "not looked yet");
+}
+
+static void metrics(app *a, struct evhttp_request *request)
+{
+    const app_metrics *m = &a->metrics;
+    const app_state *s = &a->state;
+    app_reply(request, 200, "text/plain; version=0.0.4",
+              "# HELP counter_value The shared counter.\n# TYPE counter_value gauge\n"
+              "counter_value %" PRId64 "\n"
+              "# HELP counter_adds_total Requests for one more, by what became of them.\n"
+              "# TYPE counter_adds_total counter\n"
+              "counter_adds_total{result=\"added\"} %" PRIu64 "\n"
+              "counter_adds_total{result=\"stale\"} %" PRIu64 "\n"
+              "counter_adds_total{result=\"unknown\"} %" PRIu64 "\n"
+              "counter_adds_total{result=\"failed\"} %" PRIu64 "\n"
+              "counter_adds_total{result=\"busy\"} %" PRIu64 "\n"
+              "counter_adds_total{result=\"turned_away\"} %" PRIu64 "\n"
+              "# HELP counter_adds_waiting Requests for one more under way in this instance.\n"
+              "# TYPE counter_adds_waiting gauge\ncounter_adds_waiting %zu\n"
+              "# HELP counter_locks_lost_total Locks lost before they were released.\n"
+              "# TYPE counter_locks_lost_total counter\ncounter_locks_lost_total %" PRIu64 "\n"
+              "# HELP counter_lock_wait_seconds Time from the request to the lock.\n"
+              "# TYPE counter_lock_wait_seconds summary\n"
+              "counter_lock_wait_seconds_sum %.6f\ncounter_lock_wait_seconds_count %" PRIu64 "\n"
+              "# HELP counter_lock_wait_seconds_max The longest of them.\n"
+              "# TYPE counter_lock_wait_seconds_max gauge\ncounter_lock_wait_seconds_max %.6f\n"
+              "# HELP counter_lock_held Whether anybody holds the lock.\n"
+              "# TYPE counter_lock_held gauge\ncounter_lock_held %d\n"
+              "# HELP counter_lock_waiters Clients that wait for the lock.\n"
+              "# TYPE counter_lock_waiters gauge\ncounter_lock_waiters %zu\n"
+              "# HELP counter_lock_fence The fence of the present or last holder.\n"
+              "# TYPE counter_lock_fence gauge\ncounter_lock_fence %" PRIu64 "\n",
+              s->counter.value, m->added, m->stale, m->unknown, m->failed, m->busy, m->turned_away,
+              a->adds, m->lost, (double)m->wait_us_sum / 1e6, m->added,
+              (double)m->wait_us_max / 1e6, s->held, s->waiters, s->fence);
+}
+
+/* ---- Routes
+ * -------------------------------------------------------------------------------------- */
+
+#define READ (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)
+
+static const struct route {
+    const char *path;
+    void (*serve)(app *a, struct evhttp_request *request);
+    unsigned methods;
+    const char *allow;
+} routes[] = {
+    {"/", show_page, READ, "GET, HEAD"},
+    /* GET because the tutorial has it so; a HEAD must not count */
+    {"/add", app_add, EVHTTP_REQ_GET | EVHTTP_REQ_POST, "GET, POST"},
+    {"/counter", app_look, READ, "GET, HEAD"},
+    {"/health", health, READ, "GET, HEAD"},
+    {"/metrics", metrics, READ, "GET, HEAD"},
+    {"/state", state, READ, "GET, HEAD"},
+};
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+    app *a = arg;
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+    unsigned method = (unsigned)evhttp_request_get_command(request);
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        const struct route *route = &routes[i];
+        if (!path || strcmp(path, route->path) != 0) continue;
+        if (method & route->methods) {
+            route->serve(a, request);
+            return;
+        }
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", route->allow);
+        app_reply(request, 405, "text/plain", "%s takes %s\n", route->path, route->allow);
+        return;
+    }
+    app_reply(request, 404, "text/plain",
+              "there are /, /add, /counter, /health, /metrics and /state\n");
+}
+
+/* ---- Listening
+ * ------------------------------------------------------------------------------------- */
+
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    app *a = arg;
+    struct timeval pause = {0, 100000};
+    evconnlistener_disable(listener); /* descriptors come back when idle connections end */
+    evtimer_add(a->listen_again_event, &pause);
+}
+
+static void listen_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    app *a = arg;
+    if (a->listener) evconnlistener_enable(a->listener);
+}
+
+/* Numeric only: looking up a name would block. */
+static bool parse_address(const app_options *o, struct sockaddr_storage *ret_address, int *ret_len)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+    memset(ret_address, 0, sizeof *ret_address);
+    if (inet_pton(AF_INET, o->address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)o->port);
+        *ret_len = sizeof *v4;
+        return true;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)o->port);
+    *ret_len = sizeof *v6;
+    return inet_pton(AF_INET6, o->address, &v6->sin6_addr) == 1;
+}
+
+static bool make_listener(app *a, char *ret_message)
+{
+    struct sockaddr_storage address;
+    int len;
+    if (!parse_address(&a->options, &address, &len)) {
+        snprintf(ret_message, PAWL_MESSAGE_MAX,
+                 "%.60s: expected a numeric address to listen on, such as 127.0.0.1",
+                 a->options.address);
+        return false;
+    }
+    unsigned flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
+    a->listener = evconnlistener_new_bind(a->base, NULL, NULL, flags, BACKLOG,
+                                          (struct sockaddr *)&address, len);
+    if (a->listener) return true;
+    snprintf(ret_message, PAWL_MESSAGE_MAX, "cannot listen on %.60s port %d: %s",
+             a->options.address, a->options.port, strerror(errno));
+    return false;
+}
+
+static int port_of(struct evconnlistener *listener)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+bool app_serve(app *a, char *ret_message)
+{
+    a->http = evhttp_new(a->base);
+    a->listen_again_event = evtimer_new(a->base, listen_again, a);
+    if (!a->http || !a->listen_again_event) {
+        snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
+        return false;
+    }
+    evhttp_set_max_headers_size(a->http, HEADERS_SIZE_MAX);
+    evhttp_set_max_body_size(a->http, BODY_SIZE_MAX);
+    evhttp_set_timeout(a->http, IDLE_S);
+    evhttp_set_allowed_methods(a->http, 0xffff); /* so that 405 is ours to say */
+    evhttp_set_gencb(a->http, on_request, a);
+    if (!make_listener(a, ret_message)) return false;
+    a->options.port = port_of(a->listener);
+    if (!evhttp_bind_listener(a->http, a->listener)) {
+        snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
+        return false;
+    }
+    evconnlistener_set_error_cb(a->listener, on_accept_error);
+    return true;
+}
+
+void app_stop_listening(app *a)
+{
+    if (a->listener) evconnlistener_disable(a->listener);
+    a->listener = NULL; /* the server frees it */
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* What the lock and the counter look like now, for the page, /metrics and /health. */
+#define _GNU_SOURCE
+#include "app.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The watcher's look ------------------------------------------------------------------ */
+
+typedef struct watch {
+    job job; /* first */
+    app *app;
+    app_state state;
+} watch;
+
+static bool take_info(const pawl_info *info, void *userdata)
+{
+    app_state *s = userdata;
+    s->held = info->held;
+    snprintf(s->owner, sizeof s->owner, "%s", info->owner);
+    s->remaining_ms = info->remaining_ms;
+    s->fence = info->fence;
+    s->waiters = info->waiter_count;
+    for (size_t i = 0; i < info->waiters_shown && i < WAITERS_SHOWN; i++) {
+        snprintf(s->queue[i].owner, sizeof s->queue[i].owner, "%s", info->waiters[i].owner);
+        s->queue[i].age_ms = info->waiters[i].age_ms;
+        s->waiters_shown = i + 1;
+    }
+    return true;
+}
+
+static void look(job *j)
+{
+    watch *w = (watch *)j;
+    app *a = w->app;
+    app_state *s = &w->state;
+    char message[RESOURCE_MESSAGE_MAX] = "";
+    int err = pawl_inspect(a->client, LOCK_NAME, strlen(LOCK_NAME), WATCH_ANSWER_MS, take_info, s);
+    if (err) {
+        pawl_client_message(a->client, s->trouble);
+        if (!s->trouble[0]) snprintf(s->trouble, sizeof s->trouble, "%s", pawl_err_text(err));
+    }
+    resource_result result = a->ops->look(a->looking, &s->counter, message);
+    if (result != RESOURCE_OK && !s->trouble[0])
+        snprintf(s->trouble, sizeof s->trouble, "%s", message[0] ? message : "no counter");
+    s->fresh = !err && result == RESOURCE_OK;
+}
+
+static void looked(job *j)
+{
+    watch *w = (watch *)j;
+    app *a = w->app;
+    if (!w->state.fresh) w->state.counter = a->state.counter; /* the last that is known */
+    a->state = w->state;
+    a->watching = false;
+    free(w);
+    app_end_if_idle(a);
+}
+
+void app_watch(app *a)
+{
+    watch *w = a->watching ? NULL : calloc(1, sizeof *w);
+    if (!w) return;
+    a->watching = true;
+    w->job = (job){.run = look, .done = looked};
+    w->app = a;
+    worker_submit(a->watcher, &w->job);
+}
+
+/* ---- GET /counter: the number as it is now, not as the watcher saw it ----------------------- */
+
+typedef struct question {
+    job job; /* first */
+    app *app;
+    struct evhttp_request *request;
+    counter_view view;
+    resource_result result;
+    char message[RESOURCE_MESSAGE_MAX];
+} question;
+
+static void ask(job *j)
+{
+    question *q = (question *)j;
+    q->result = q->app->ops->look(q->app->looking, &q->view, q->message);
+}
+
+static void asked(job *j)
+{
+    question *q = (question *)j;
+    app *a = q->app;
+    if (q->result == RESOURCE_OK) {
+        app_reply(q->request, 200, "text/plain", "%" PRId64 "\n", q->view.value);
+    } else {
+        app_reply(q->request, 503, "text/plain", "%s\n", q->message);
+    }
+    free(q);
+    a->looks--;
+    app_end_if_idle(a);
+}
+
+void app_look(app *a, struct evhttp_request *request)
+{
+    question *q = a->looks < LOOKS_MAX && !a->ending ? calloc(1, sizeof *q) : NULL;
+    if (!q) {
+        app_reply(request, 503, "text/plain", "too many ask already\n");
+        return;
+    }
+    q->job = (job){.run = ask, .done = asked};
+    q->app = a;
+    q->request = request;
+    q->result = RESOURCE_FAILED; /* until the worker has been there */
+    snprintf(q->message, sizeof q->message, "this instance is going away");
+    a->looks++;
+    worker_submit(a->watcher, &q->job);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl/config.h - pawl from Beego's configuration: conf/app.conf, and the JSON
+ * of its cache module. In libpawl-config (pkg-config: pawl-config).
+ *
+ * The file is Beego v2's INI dialect: comments (# ;) only at the start of a
+ * line, [sections], names folded to lowercase, ${VAR||default} as a whole value,
+ * "quotes" around a value, include "other.conf", run modes. Stricter than Beego
+ * in one thing only: a line that could not take effect is refused, with its
+ * file, its line and what was expected, where Beego reads on in silence.
+ *
+ * What chooses the store, each key looked for in the section of the run mode,
+ * then before any section, then in [cache]:
+ *
+ *   pawlstore = redis://10.0.0.5/0          any store of pawl's, by URL; or
+ *
+ *   adapter = redis                         redis, file (the embedded SQLite), memory
+ *   conn    = 127.0.0.1:6379                redis: also redis://password@host:port; file: a path
+ *   dbnum   = 0
+ *   password = secret
+ *   key     = myapp                         locks are called myapp:NAME (only in [cache])
+ *
+ *   cache   = redis                         the adapter's name, a boolean, or Beego's JSON
+ *
+ *   pawlowner = counter-1                   the client's label
+ */
+#ifndef PAWL_CONFIG_H
+#define PAWL_CONFIG_H
+
+#include "pawl.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pawl_config pawl_config; /* one file and what it includes, read once */
+
+/*
+ * Reads a file. path NULL or a directory: the file in ./conf or in that
+ * directory that Beego would choose, app.conf or $BEEGO_RUNMODE.app.conf.
+ * Errors: PAWL_ERR_SYSTEM (a file cannot be read), PAWL_ERR_OPTION (a malformed
+ * line), PAWL_ERR_NO_MEMORY. reterr_message, if not NULL, has PAWL_MESSAGE_MAX
+ * bytes and receives "file:line: what was expected", without any value that
+ * could be a secret. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_config_load(const char *path, pawl_config **ret_config,
+                                            char *reterr_message);
+
+/* NULL is allowed. Always returns NULL. Since 0.1. */
+PAWL_API pawl_config *pawl_config_free(pawl_config *config);
+
+/*
+ * The value of "key" (in the run mode's section, if it has one that is not
+ * empty, else before any section) or of "section::key". Names in any case. NULL
+ * if there is none. Borrowed. Since 0.1.
+ */
+PAWL_API const char *pawl_config_get(const pawl_config *config, const char *key);
+
+/* Where that value stands, "conf/app.conf:12", for messages. As pawl_config_get. Since 0.1. */
+PAWL_API const char *pawl_config_where(const pawl_config *config, const char *key);
+
+/* $BEEGO_RUNMODE as it was when the file was read, else runmode in the file, else
+   "prod". Borrowed. Since 0.1. */
+PAWL_API const char *pawl_config_run_mode(const pawl_config *config);
+
+/*
+ * The URL of the store that the file chooses, for free(); it may hold a
+ * password. Errors: PAWL_ERR_OPTION (nothing or something contradictory is
+ * chosen, a value is malformed), PAWL_ERR_SCHEME (no such adapter),
+ * PAWL_ERR_UNSUPPORTED (memcache, ssdb, leveldb), PAWL_ERR_NO_MEMORY. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_config_store_url(const pawl_config *config, char **ret_url,
+                                                 char *reterr_message);
+
+/*
+ * The same for the arguments of Beego's cache.NewCache: an adapter and its JSON,
+ * {"conn":"127.0.0.1:6379","dbNum":"0","password":"...","key":"..."}. Numbers may
+ * be numbers; unknown fields and wrong types are errors. json NULL or "": {}.
+ * Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_cache_store_url(const char *adapter, const char *json,
+                                                char **ret_url, char *reterr_message);
+
+/*
+ * pawl_config_load, pawl_config_store_url and pawl_client_open in one call;
+ * opts NULL: defaults, with the file's owner if it has one. Errors: theirs.
+ * Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_open_config(const char *path, const pawl_open_opts *opts,
+                                            pawl_client **ret_client, char *reterr_message);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

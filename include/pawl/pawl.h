@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl/pawl.h - a distributed lock over the store that you already run.
+ *
+ * Read this first:
+ *
+ *  - A lock can be lost while your code runs: your process was stopped for
+ *    longer than the ttl, the store was away until the deadline, somebody broke
+ *    it. pawl tells you at your own deadline, before the store could give the
+ *    lock away (pawl_lock_is_held, PAWL_EVENT_LOST). It cannot stop your code.
+ *  - So a lock alone protects efficiency. For correctness pass the fence to the
+ *    resource, and let the resource refuse a smaller one than it has seen.
+ *  - A child of fork() holds nothing: in it every call returns PAWL_ERR_FORKED.
+ *  - Clocks need not agree, only tick at rates within the margin (10 %).
+ *
+ * Ownership: what comes through a ret_ argument is yours to free; what a
+ * function returns as a const pointer is borrowed from the object. A ret_
+ * argument is untouched on failure.
+ *
+ * Every operation completes exactly once, also when it is canceled, timed out
+ * or closed. A loss is signalled once, with its reason.
+ *
+ * Threads: all functions may be called from any thread, and one client or lock
+ * handle from several, unless a function says otherwise. No function may be called from a
+ * signal handler but pawl_lock_is_held and pawl_lock_remaining_ms.
+ *
+ * Ownership of a lock is the handle, not the thread: two handles on one name
+ * exclude each other, also within a thread; a handle may be released by another
+ * thread than the one that acquired it.
+ */
+#ifndef PAWL_PAWL_H
+#define PAWL_PAWL_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PAWL_VERSION_MAJOR 0
+#define PAWL_VERSION_MINOR 1
+#define PAWL_VERSION_PATCH 0
+#define PAWL_VERSION       "0.1.0"
+
+/* The version of the library in use, "0.1.0". Static. Since 0.1. */
+PAWL_API const char *pawl_version(void);
+
+typedef struct pawl_client pawl_client; /* one store, one connection, any number of locks */
+typedef struct pawl_lock pawl_lock;     /* one claim on one name */
+
+/* ---- Client --------------------------------------------------------------- */
+
+typedef enum pawl_callbacks {
+    PAWL_CALLBACKS_THREAD = 0, /* callbacks run on the client's own thread */
+    PAWL_CALLBACKS_DISPATCH    /* callbacks run inside pawl_client_dispatch() */
+} pawl_callbacks;
+
+/* What pawl notices by itself: one line for a log, no secrets in it. */
+typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const char *line,
+                            void *userdata);
+
+typedef struct pawl_open_opts {
+    size_t size;                /* set by pawl_open_opts_init */
+    const char *owner;          /* readable label; NULL: "user@host pid program" */
+    int64_t connect_timeout_ms; /* an acquisition that no store has answered fails after
+                                   this with PAWL_ERR_UNAVAILABLE. Default 5000 */
+    int64_t close_timeout_ms;   /* pawl_client_close waits at most this long for its
+                                   releases to be confirmed. Default 1000 */
+    pawl_callbacks callbacks;   /* where callbacks run. Default PAWL_CALLBACKS_THREAD */
+    pawl_log_fn log;            /* default NULL: silence */
+    void *log_userdata;
+} pawl_open_opts;
+
+/*
+ * Sets the defaults. A macro passes the caller's size, so that the struct can
+ * grow: fields that this program does not know keep their default. Since 0.1.
+ */
+PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
+#define pawl_open_opts_init(o) pawl_open_opts_init_sized((o), sizeof(pawl_open_opts))
+
+/*
+ * Opens a client on the store at url:
+ *
+ *   memory:                         in this process, shared by clients of the same memory:NAME
+ *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
+ *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
+ *   redis+unix:///path/sock[?db=N]
+ *
+ * url NULL: $PAWL_STORE, or "sqlite:". Does not wait for the store: the first
+ * acquisition does. opts NULL: defaults.
+ *
+ * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _ARGUMENT, _UNSUPPORTED (unknown
+ * option struct tail), _NO_MEMORY, _SYSTEM, and what the store finds at once
+ * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ...). reterr_message, if not
+ * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where.
+ * Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opts *opts,
+                                            pawl_client **ret_client, char *reterr_message);
+
+/*
+ * Releases every held lock, leaves every queue, completes every waiting call
+ * with PAWL_ERR_CLOSED, waits at most close_timeout_ms for the store's word, and
+ * frees the client. Lock handles of the client stay valid to be freed, and
+ * answer PAWL_ERR_CLOSED. NULL is allowed. Always returns NULL. In a forked
+ * child it only frees memory. Must not be called from a callback. Since 0.1.
+ */
+PAWL_API pawl_client *pawl_client_close(pawl_client *client);
+
+/*
+ * The file descriptor that is readable while callbacks wait for
+ * pawl_client_dispatch: for poll, epoll, libuv, libevent, asyncio, Go. Owned by
+ * the client. -1 unless opened with PAWL_CALLBACKS_DISPATCH. Since 0.1.
+ */
+PAWL_API int pawl_client_fd(const pawl_client *client);
+
+/*
+ * Runs the callbacks that wait, at most PAWL_DISPATCH_MAX of them, and returns
+ * how many ran; 0 if none waited. Never blocks. Callbacks may call anything but
+ * pawl_client_close. Errors: PAWL_ERR_STATE without PAWL_CALLBACKS_DISPATCH,
+ * PAWL_ERR_FORKED. Since 0.1.
+ */
+PAWL_API int pawl_client_dispatch(pawl_client *client);
+#define PAWL_DISPATCH_MAX 256 /* one turn must not starve the caller's loop */
+
+/*
+ * Copies one line about the latest trouble of this client (what, where, what to
+ * do) into ret_message, PAWL_MESSAGE_MAX bytes; "" if there was none. Since 0.1.
+ */
+PAWL_API void pawl_client_message(const pawl_client *client, char *ret_message);
+
+/* The client's label as others see it. Borrowed. Since 0.1. */
+PAWL_API const char *pawl_client_owner(const pawl_client *client);
+
+/* The store's URL without its password. Borrowed. Since 0.1. */
+PAWL_API const char *pawl_client_url(const pawl_client *client);
+
+/*
+ * Waits until the store answers, at most wait_ms, and says what it promises.
+ * ret_caps->size must be set to sizeof(pawl_caps). Errors: PAWL_ERR_UNAVAILABLE
+ * and the store's reason (_AUTH, ...), _FORKED, _CLOSED, _ARGUMENT. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_client_caps(pawl_client *client, int64_t wait_ms,
+                                            pawl_caps *ret_caps);
+
+/* ---- Lock ------------------------------------------------------------------- */
+
+typedef enum pawl_event_kind {
+    PAWL_EVENT_DOUBT = 1, /* a renewal is overdue: still held, until the deadline */
+    PAWL_EVENT_HELD,      /* a renewal was confirmed after doubt */
+    PAWL_EVENT_LOST,      /* lost; comes once for each acquisition, err says why */
+    PAWL_EVENT_YIELD      /* somebody else waits for it: release soon if you can */
+} pawl_event_kind;
+
+typedef struct pawl_event {
+    size_t size;
+    pawl_event_kind kind;
+    pawl_err err;         /* DOUBT, LOST: why */
+    int64_t remaining_ms; /* until the local deadline; 0 when lost */
+    const char *message;  /* one line for people; "" if there is none */
+} pawl_event;
+
+typedef void (*pawl_event_fn)(pawl_lock *lock, const pawl_event *event, void *userdata);
+
+/* The end of an asynchronous acquisition or release: err 0 or why not. */
+typedef void (*pawl_done_fn)(pawl_lock *lock, int err, void *userdata);
+
+/* The lease stays at the store when this process ends or closes the client. */
+#define PAWL_LOCK_DETACHED 0x1u
+
+typedef struct pawl_lock_opts {
+    size_t size;            /* set by pawl_lock_opts_init */
+    int64_t ttl_ms;         /* lease length, PAWL_TTL_MIN_MS..PAWL_TTL_MAX_MS. Default 30 s. Renewed
+                               at a third of it, in the background, until released */
+    int64_t retain_ms;      /* keep the lease this long after a release, for the next acquisition
+                               by this client, unless another client wants it. Default 0 */
+    unsigned flags;         /* PAWL_LOCK_... */
+    pawl_event_fn on_event; /* may be NULL */
+    void *event_userdata;
+} pawl_lock_opts;
+
+/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+PAWL_API void pawl_lock_opts_init_sized(pawl_lock_opts *opts, size_t size);
+#define pawl_lock_opts_init(o) pawl_lock_opts_init_sized((o), sizeof(pawl_lock_opts))
+
+/*
+ * Makes a handle on a name; no I/O. name has name_len bytes, 1..PAWL_NAME_MAX,
+ * no NUL among them; it is copied. opts NULL: defaults. Errors: PAWL_ERR_NAME,
+ * _TTL, _ARGUMENT, _UNSUPPORTED, _NO_MEMORY, _CLOSED, _FORKED. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, size_t name_len,
+                                         const pawl_lock_opts *opts, pawl_lock **ret_lock);
+
+/*
+ * Releases if held, cancels if waiting (its done callback still comes, once),
+ * and frees the handle. NULL is allowed. Always returns NULL. May be called
+ * from the handle's own callbacks. Not while another thread uses the handle.
+ * Since 0.1.
+ */
+PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
+
+/*
+ * Acquires, waiting at most wait_ms: 0 not at all, PAWL_WAIT_FOREVER without
+ * limit. 0 on success: from then on the lease is renewed until it is released
+ * or lost. Waiters get their turn in order of arrival at the store.
+ *
+ * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),
+ * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost
+ * before: call pawl_lock_release first), _FORKED, _ARGUMENT, _UNAVAILABLE and
+ * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...); the
+ * words are in pawl_client_message. After any error nothing is held: an unknown
+ * outcome is cleaned up behind the scenes. Since 0.1.
+ * Algorithm: docs/protocol.md; the deadline counts from before the request left.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms);
+
+/*
+ * The same without waiting for the outcome: done is called once, unless the
+ * function itself returns an error (_STATE, _LOST, _FORKED, _CLOSED, _ARGUMENT).
+ * Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms,
+                                                   pawl_done_fn done, void *userdata);
+
+/*
+ * Ends a waiting acquisition of this handle with PAWL_ERR_CANCELED, unless it
+ * has been decided already. Nothing stays behind at the store. Errors:
+ * PAWL_ERR_STATE (nothing waits), _FORKED, _CLOSED. Since 0.1.
+ */
+PAWL_API int pawl_lock_cancel(pawl_lock *lock);
+
+/*
+ * Releases. Returns when the release is on its way: the next holder may have it
+ * from now on. 0: it was held until now, by the local deadline. PAWL_ERR_LOST:
+ * it had been lost before (this clears the handle for a new acquisition).
+ * PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
+ */
+PAWL_API int pawl_lock_release(pawl_lock *lock);
+
+/*
+ * Releases and waits for the store's word, at most wait_ms (PAWL_WAIT_FOREVER
+ * allowed; the lease's own end bounds it). 0: the store says it was ours until
+ * now. PAWL_ERR_LOST: it was not. PAWL_ERR_UNKNOWN: the store has not answered;
+ * pawl goes on trying in the background until the lease has run out. Otherwise as
+ * pawl_lock_release. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms);
+
+/* The same asynchronously: done once, unless an error is returned. Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done,
+                                                   void *userdata);
+
+/*
+ * Stops renewing and forgets, without releasing: the lease runs out by itself at
+ * the store, or is carried on by whoever has the token (pawl_token_renew). The
+ * handle is free for a new acquisition. Meant for PAWL_LOCK_DETACHED leases.
+ * Errors: PAWL_ERR_NOT_HELD, _LOST, _FORKED, _CLOSED. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_detach(pawl_lock *lock);
+
+/*
+ * Whether it is held now, by this client's clock: no I/O, no lock taken, right
+ * even if no thread of pawl ran. False in a forked child. Async-signal-safe.
+ * Since 0.1.
+ */
+PAWL_API bool pawl_lock_is_held(const pawl_lock *lock);
+
+/* Until the local deadline; 0 when not held. No I/O. Async-signal-safe. Since 0.1. */
+PAWL_API int64_t pawl_lock_remaining_ms(const pawl_lock *lock);
+
+/*
+ * The fencing token of the present acquisition, or of the latest one after it
+ * was lost; 0 before the first. Local callers that share a lease share its fence. No I/O. Since
+ * 0.1.
+ */
+PAWL_API uint64_t pawl_lock_fence(const pawl_lock *lock);
+
+/* The token of the present or latest acquisition; "" before the first. No I/O. Since 0.1. */
+PAWL_API void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
+
+/* The name, NUL-terminated. Borrowed. Since 0.1. */
+PAWL_API const char *pawl_lock_name(const pawl_lock *lock);
+
+/* ---- By token: leases that outlive a process -------------------------------- */
+
+/*
+ * Extends the lease by ttl_ms from now, if the token still holds it.
+ * ret_fence may be NULL. Waits at most wait_ms. Errors: PAWL_ERR_LOST (not the
+ * holder), _UNKNOWN, _NAME, _TTL, _ARGUMENT (malformed token), store errors.
+ * Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_token_renew(pawl_client *client, const char *name, size_t name_len,
+                                            const char *token, int64_t ttl_ms, int64_t wait_ms,
+                                            uint64_t *ret_fence);
+
+/* Releases if the token still holds; errors as pawl_token_renew. Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_token_release(pawl_client *client, const char *name,
+                                              size_t name_len, const char *token, int64_t wait_ms);
+
+/*
+ * Whether the token holds the lock at the store now, without extending it.
+ * ret_remaining_ms may be NULL. Errors: PAWL_ERR_LOST (not the holder), otherwise
+ * as pawl_token_renew. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_token_check(pawl_client *client, const char *name, size_t name_len,
+                                            const char *token, int64_t wait_ms,
+                                            int64_t *ret_remaining_ms);
+
+/* ---- Looking, and breaking --------------------------------------------------- */
+
+/* Called for each lock; return false to be told no more. */
+typedef bool (*pawl_info_fn)(const pawl_info *info, void *userdata);
+
+/*
+ * Reports one lock, also a free one (held false). The callback runs once, on
+ * the calling thread, before the function returns. Errors: _NAME, _UNAVAILABLE,
+ * _UNKNOWN, store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_inspect(pawl_client *client, const char *name, size_t name_len,
+                                        int64_t wait_ms, pawl_info_fn fn, void *userdata);
+
+/*
+ * Reports every lock held or waited for whose name begins with prefix (""
+ * for all); not a snapshot. Callbacks run on the calling thread. Errors: as
+ * pawl_inspect, _UNSUPPORTED. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_list(pawl_client *client, const char *prefix, size_t prefix_len,
+                                     int64_t wait_ms, pawl_info_fn fn, void *userdata);
+
+/*
+ * Takes the lock from its holder, if the present fence is `fence`: look first,
+ * then break what you saw. The next grant has a larger fence. For a foreign
+ * holder the fence to name is the one that pawl_inspect showed. Errors:
+ * PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_break(pawl_client *client, const char *name, size_t name_len,
+                                      uint64_t fence, int64_t wait_ms);
+
+typedef void (*pawl_finding_fn)(const pawl_finding *finding, void *userdata);
+
+/*
+ * Examines the store for what endangers locks. Callbacks run on the calling
+ * thread. Errors: store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_doctor(pawl_client *client, int64_t wait_ms, pawl_finding_fn fn,
+                                       void *userdata);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl/store.h - the store contract, for people who add a store.
+ *
+ * A store keeps the truth about locks: who holds a name until when, who waits,
+ * which fence comes next. It runs no policy: when to ask, renew, give up or
+ * report a loss is the engine's business.
+ *
+ * The rules, each tested by the conformance suite (tests/conformance):
+ *
+ *  1. Asynchronous. submit() never blocks and never calls back into the host
+ *     from inside itself. Everything blocking runs on a worker of the store's.
+ *  2. Every request is answered exactly once, by its answer_by at the latest;
+ *     with PAWL_UNKNOWN when the store may have acted and no reply came (law 4).
+ *     A connection on which a request timed out is closed, so that its late
+ *     reply is never read as another's.
+ *  3. Idempotent by token. ACQUIRE with a token that already holds grants again,
+ *     with the same fence and a full ttl; with a token that already waits it
+ *     keeps its place. RENEW and RELEASE compare the whole token, atomically
+ *     (law 5), and RENEW never re-creates what is gone.
+ *  4. Requests of one store object take effect in the order of submit() while
+ *     the link stays up. So a RELEASE that follows an ACQUIRE with the same
+ *     token undoes it, whatever became of the ACQUIRE.
+ *  5. Expiry is computed by the store's clock only. The ttl in a grant counts
+ *     from a moment not before the request was submitted.
+ *  6. fence = max(last + 1, store's clock in µs), drawn in the very operation
+ *     that grants (law 3). The clock keeps it growing when the store forgot.
+ *  7. Pushes are hints (law 7): they may be lost, late or doubled.
+ *
+ * Threads: the host calls a store from one thread at a time (the one that
+ * drives the client's loop), and a store calls the host only from callbacks of
+ * host->base, that is, from that same thread.
+ */
+#ifndef PAWL_STORE_H
+#define PAWL_STORE_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct event_base; /* libevent's */
+
+#define PAWL_STORE_ABI 1u
+
+/* The symbol by which a module pawl-store-NAME.so offers its pawl_store_ops. */
+#define PAWL_STORE_ENTRY pawl_store_entry
+
+/* ---- Requests ----------------------------------------------------------- */
+
+typedef enum pawl_verb {
+    PAWL_VERB_ACQUIRE = 0, /* take, or (PAWL_ASK_QUEUE) queue, or keep my place, or ask again */
+    PAWL_VERB_RENEW,       /* extend my lease by ttl_ms from now */
+    PAWL_VERB_RELEASE,     /* give up the lease or the place in the queue; hand off */
+    PAWL_VERB_INSPECT, /* one host->row() for the name, then PAWL_REPORTED; with a token: mine? */
+    PAWL_VERB_LIST,    /* host->row() for each lock whose name begins with name */
+    PAWL_VERB_BREAK,   /* forced release if the present fence equals `fence` */
+    PAWL_VERB_DOCTOR   /* host->finding() for each finding, then PAWL_REPORTED */
+} pawl_verb;
+
+/* ACQUIRE: join the queue if the lock is busy. Without it the store forgets us. */
+#define PAWL_ASK_QUEUE    0x1u
+/* ACQUIRE: the lease outlives this process: no liveness of ours is tied to it. */
+#define PAWL_ASK_DETACHED 0x2u
+
+/* Borrowed for the call: a store copies what it needs later. */
+typedef struct pawl_request {
+    uint64_t id; /* echoed in the reply */
+    pawl_verb verb;
+    pawl_mode mode;
+    unsigned flags;
+    const char *name; /* name_len bytes, 1..PAWL_NAME_MAX (LIST: 0.. a prefix), NUL-terminated */
+    size_t name_len;
+    const char *token; /* PAWL_TOKEN_LEN characters, NUL-terminated; NULL where no token is due */
+    const char *owner; /* the requester's label, NUL-terminated */
+    int64_t ttl_ms;
+    uint64_t fence;    /* BREAK: the fence that the caller saw */
+    int64_t answer_by; /* instant of host->now(): answer by then, PAWL_UNKNOWN if need be */
+} pawl_request;
+
+typedef enum pawl_outcome {
+    PAWL_GRANTED = 0, /* ACQUIRE: yours; fence, waiting */
+    PAWL_QUEUED,      /* ACQUIRE: you wait; position, holder_ms */
+    PAWL_BUSY,        /* ACQUIRE without PAWL_ASK_QUEUE: held or waited for; holder_ms, holder */
+    PAWL_CONFIRMED,   /* RENEW: still yours, extended; fence, waiting */
+    PAWL_RELEASED,    /* RELEASE: it was yours until now. BREAK: broken */
+    PAWL_LEFT,        /* RELEASE: you only waited, and wait no more */
+    PAWL_NOT_OWNER,   /* RENEW, RELEASE: the token neither holds nor waits. BREAK: other fence */
+    PAWL_REPORTED,    /* INSPECT, LIST, DOCTOR: all rows were given */
+    PAWL_FAILED,      /* definitely not done: err, message */
+    PAWL_UNKNOWN      /* may have been done: err says why the reply is missing, message */
+} pawl_outcome;
+
+/* Borrowed for the call. */
+typedef struct pawl_reply {
+    uint64_t id;
+    pawl_outcome outcome;
+    uint64_t fence;      /* GRANTED, CONFIRMED. QUEUED: the latest one drawn for the name, 0 if
+                            unknown: a later grant has a larger one, so an older push is known */
+    int64_t position;    /* QUEUED: waiters before me; -1 unknown */
+    int64_t holder_ms;   /* QUEUED, BUSY: the holder's remaining ttl; -1 unknown or never expires */
+    bool waiting;        /* GRANTED, CONFIRMED: somebody waits for it */
+    pawl_err err;        /* FAILED, UNKNOWN */
+    const char *message; /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
+                            BUSY: the holder's label or NULL */
+} pawl_reply;
+
+/* ---- Pushes: what the store says unasked -------------------------------- */
+
+typedef enum pawl_push_kind {
+    PAWL_PUSH_GRANT = 0, /* the lock was handed to `token`; fence, waiting */
+    PAWL_PUSH_YIELD,     /* you hold `token` and somebody waits for the name */
+    PAWL_PUSH_RECHECK    /* whatever you know about the name, ask again now; no token */
+} pawl_push_kind;
+
+/* Borrowed for the call. */
+typedef struct pawl_push {
+    pawl_push_kind kind;
+    const char *name;
+    size_t name_len;
+    const char *token; /* PAWL_TOKEN_LEN characters; NULL for RECHECK */
+    uint64_t fence;
+    bool waiting; /* GRANT: others wait behind you */
+} pawl_push;
+
+/* ---- The store's address ---------------------------------------------------- */
+
+typedef struct pawl_url_option {
+    const char *key;
+    const char *value;
+} pawl_url_option;
+
+#define PAWL_URL_OPTIONS_MAX 32
+
+/* A parsed URL, percent-decoded. Absent parts are NULL, an absent port is -1. */
+typedef struct pawl_url {
+    const char *scheme;
+    const char *user;
+    const char *password;
+    const char *host; /* IPv6 without brackets */
+    int port;
+    const char *path;     /* as written, with its leading slash if it has one; "" if absent */
+    const char *redacted; /* the whole URL, its password replaced: for messages */
+    pawl_url_option options[PAWL_URL_OPTIONS_MAX];
+    size_t option_count;
+} pawl_url;
+
+/* ---- What the host offers a store --------------------------------------------- */
+
+typedef struct pawl_host pawl_host;
+struct pawl_host {
+    size_t size;
+    struct event_base *base; /* the store's events live here */
+    const char *client_id;   /* 32 hex digits, unique to this client object */
+    const char *owner;       /* the client's default label */
+    int64_t connect_timeout_ms;
+
+    /* Instant of the client's clock, ns. Fresh at each call, never goes back. */
+    int64_t (*now)(void);
+    /* The answer to a request: exactly one for each. */
+    void (*reply)(pawl_host *host, const pawl_reply *reply);
+    /* One lock of an INSPECT or LIST; one finding of a DOCTOR. */
+    void (*row)(pawl_host *host, uint64_t id, const pawl_info *info);
+    void (*finding)(pawl_host *host, uint64_t id, const pawl_finding *finding);
+    void (*push)(pawl_host *host, const pawl_push *push);
+    /*
+     * The link came up (up = true: requests will be tried, pushes will arrive)
+     * or went down with err and message; down is said again, with the newest
+     * reason, when a try to connect fails. Before it goes down every outstanding
+     * request has been answered. A store whose link is down answers submit()
+     * with PAWL_FAILED and goes on trying to connect, with back-off, by itself.
+     */
+    void (*link)(pawl_host *host, bool up, pawl_err err, const char *message);
+    /* A warning for the log hook: one line, no secrets. */
+    void (*warn)(pawl_host *host, const char *message);
+};
+
+/* ---- What a store offers --------------------------------------------------------- */
+
+typedef struct pawl_store pawl_store; /* the store's own */
+
+typedef struct pawl_store_ops {
+    unsigned abi;               /* PAWL_STORE_ABI; further slots are only ever appended */
+    const char *name;           /* "redis" */
+    const char *const *schemes; /* NULL-terminated: "redis", "redis+unix" */
+    const char *const *options; /* NULL-terminated: the URL options that it knows */
+
+    /*
+     * Required. Checks the URL, allocates, begins to connect; does not wait.
+     * The host outlives the store. On failure returns the error and puts one
+     * line into reterr_message (PAWL_MESSAGE_MAX bytes).
+     */
+    int (*open)(pawl_host *host, const pawl_url *url, pawl_store **ret_store, char *reterr_message);
+    /* Required. Takes a request; see the rules above. May only buffer it. */
+    void (*submit)(pawl_store *store, const pawl_request *request);
+    /* Required. End of a turn: what was submitted leaves now, in one write. */
+    void (*flush)(pawl_store *store);
+    /* Required. What it promises; valid once the link has been up. */
+    const pawl_caps *(*caps)(pawl_store *store);
+    /*
+     * Required. Frees everything. Outstanding requests are not answered any
+     * more; what was flushed has left this process. Blocks at most briefly.
+     */
+    void (*close)(pawl_store *store);
+    /*
+     * Required. In the child of a fork: frees what is private to this process
+     * and says nothing on shared connections or files (law 9). No thread but the
+     * caller's exists. The base has been reinitialised: to delete its events is safe.
+     */
+    void (*forget)(pawl_store *store);
+} pawl_store_ops;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

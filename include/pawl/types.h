@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl/types.h - the words that callers (pawl.h) and stores (store.h) share:
+ * errors, tokens, reports about locks.
+ *
+ * Durations are int64_t milliseconds and end in _ms. Instants are int64_t
+ * nanoseconds of the client's clock and end in _ns or _at.
+ */
+#ifndef PAWL_TYPES_H
+#define PAWL_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PAWL_API      __attribute__((visibility("default")))
+#define PAWL_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PAWL_API
+#define PAWL_MUST_USE
+#endif
+
+/* ---- Bounds (law 8: everything has a named bound) ---------------------- */
+
+#define PAWL_NAME_MAX       512      /* bytes of a lock's name, NUL not counted */
+#define PAWL_OWNER_MAX      255      /* bytes of an owner label */
+#define PAWL_TTL_MIN_MS     10       /* shorter than one scheduling hiccup is no lease */
+#define PAWL_TTL_MAX_MS     86400000 /* 24 h: a crashed holder must not block for longer */
+#define PAWL_TTL_DEFAULT_MS 30000    /* what lock users expect where renewal is automatic */
+#define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
+
+/* Wait for ever: the wait_ms of an acquisition that has no limit. */
+#define PAWL_WAIT_FOREVER (-1)
+
+/* ---- Errors ------------------------------------------------------------- */
+
+/*
+ * Classes say what to do:
+ *   BUSY      somebody else holds it: wait, or come back later
+ *   RETRY     the store cannot serve now: it may by itself
+ *   LOST      you do not hold it (any more): stop using the resource
+ *   UNKNOWN   it may or may not have been done: ask, or let the lease run out
+ *   USAGE     the call is wrong: change the program
+ *   DENIED    the store refuses, somebody must change its set-up
+ *   CANCELED  you asked for it
+ *   INTERNAL  pawl or the system failed: every lease is reported lost
+ */
+typedef enum pawl_err_class {
+    PAWL_CLASS_OK = 0,
+    PAWL_CLASS_BUSY,
+    PAWL_CLASS_RETRY,
+    PAWL_CLASS_LOST,
+    PAWL_CLASS_UNKNOWN,
+    PAWL_CLASS_USAGE,
+    PAWL_CLASS_DENIED,
+    PAWL_CLASS_CANCELED,
+    PAWL_CLASS_INTERNAL
+} pawl_err_class;
+
+/* name, number, class, text: one list makes the enum, the names and the texts. */
+#define PAWL_ERR_LIST(X)                                                                           \
+    X(BUSY, -1, BUSY, "somebody else holds the lock")                                              \
+    X(TIMEOUT, -2, BUSY, "the lock stayed busy for the whole wait")                                \
+    X(LOST, -3, LOST, "the lock was lost")                                                         \
+    X(NOT_HELD, -4, LOST, "the lock is not held")                                                  \
+    X(UNKNOWN, -5, UNKNOWN, "the store did not answer: it may or may not have been done")          \
+    X(UNAVAILABLE, -6, RETRY, "the store cannot be reached")                                       \
+    X(LOADING, -7, RETRY, "the store is still loading its data")                                   \
+    X(STORE_BUSY, -8, RETRY, "the store is busy")                                                  \
+    X(READONLY, -9, RETRY, "the store is read-only")                                               \
+    X(STORE_FULL, -10, RETRY, "the store has no room left")                                        \
+    X(AUTH, -11, DENIED, "the store refused the user or password")                                 \
+    X(PERMISSION, -12, DENIED, "the store denies a permission that pawl needs")                    \
+    X(WRONG_TYPE, -13, DENIED, "the name belongs to something that is not a lock")                 \
+    X(CORRUPT, -14, DENIED, "the store's data is damaged")                                         \
+    X(VERSION, -15, DENIED, "the store was written by, or is, a version that does not fit")        \
+    X(NETWORK_FS, -16, DENIED, "the file lies on a network filesystem")                            \
+    X(PROTOCOL, -17, DENIED, "the store answered something that is not its protocol")              \
+    X(URL, -18, USAGE, "the store's URL is malformed")                                             \
+    X(SCHEME, -19, USAGE, "no store has this URL scheme")                                          \
+    X(OPTION, -20, USAGE, "unknown or malformed option")                                           \
+    X(NAME, -21, USAGE, "a lock's name has 1 to 512 bytes and no NUL")                             \
+    X(TTL, -22, USAGE, "a ttl lies between 10 ms and 24 h")                                        \
+    X(ARGUMENT, -23, USAGE, "an argument is wrong")                                                \
+    X(STATE, -24, USAGE, "the handle is not in a state that allows this call")                     \
+    X(UNSUPPORTED, -25, USAGE, "this store or version cannot do that")                             \
+    X(FORKED, -26, USAGE, "this process is a fork of the one that opened the client")              \
+    X(CLOSED, -27, CANCELED, "the client was closed")                                              \
+    X(CANCELED, -28, CANCELED, "the caller canceled")                                              \
+    X(NO_MEMORY, -29, INTERNAL, "out of memory")                                                   \
+    X(SYSTEM, -30, INTERNAL, "the operating system refused")                                       \
+    X(FENCE, -31, INTERNAL, "the store handed out a fence that did not grow")                      \
+    X(INTERNAL, -32, INTERNAL, "an invariant of pawl is broken")
+
+typedef enum pawl_err {
+    PAWL_OK = 0,
+#define PAWL_ERR_ENUM(name, number, cls, text) PAWL_ERR_##name = (number),
+    PAWL_ERR_LIST(PAWL_ERR_ENUM)
+#undef PAWL_ERR_ENUM
+        PAWL_ERR_FORCE_INT = -0x7fffffff
+} pawl_err;
+
+/*
+ * The text, the name ("PAWL_ERR_BUSY") and the class of an error. Never NULL;
+ * static strings. Any thread. Numbers that are no error: "unknown error",
+ * PAWL_CLASS_INTERNAL. Since 0.1.
+ */
+PAWL_API const char *pawl_err_text(int err);
+PAWL_API const char *pawl_err_name(int err);
+PAWL_API pawl_err_class pawl_err_class_of(int err);
+
+/* ---- Tokens --------------------------------------------------------------- */
+
+/*
+ * The owner's proof: 128 random bits and a 32-bit counter in lowercase hex,
+ * new for every lease. A secret: who knows it can release the lock.
+ */
+#define PAWL_TOKEN_LEN 40
+typedef struct pawl_token {
+    char text[PAWL_TOKEN_LEN + 1];
+} pawl_token;
+
+/* ---- Modes ---------------------------------------------------------------- */
+
+typedef enum pawl_mode {
+    PAWL_MODE_EXCLUSIVE = 0, /* one holder; shared and counting modes come later */
+    PAWL_MODE_FORCE_INT = 0x7fffffff
+} pawl_mode;
+
+/* ---- What a store can promise ---------------------------------------------- */
+
+typedef enum pawl_fence_kind {
+    PAWL_FENCE_NONE = 0,
+    PAWL_FENCE_BEST_EFFORT, /* grows unless the store loses memory and its clock goes back */
+    PAWL_FENCE_DURABLE      /* grows, whatever crashes */
+} pawl_fence_kind;
+
+typedef struct pawl_caps {
+    size_t size;
+    pawl_fence_kind fence;
+    bool fair;            /* waiters are served in order of arrival */
+    bool push;            /* a waiter is told, it does not poll */
+    bool list;            /* pawl_list works */
+    bool instant_release; /* the death of a holder's process frees its locks at once */
+    unsigned modes;       /* bit (1 << pawl_mode) for each mode that it grants */
+} pawl_caps;
+
+/* ---- Reports ---------------------------------------------------------------- */
+
+typedef struct pawl_waiter_info {
+    const char *owner; /* readable label */
+    int64_t age_ms;    /* how long it has waited */
+    int64_t place_ms;  /* its place expires after this unless refreshed */
+} pawl_waiter_info;
+
+/* One lock as the store sees it. All pointers live as long as the callback. */
+typedef struct pawl_info {
+    size_t size;
+    const char *name;
+    size_t name_len;
+    bool held;
+    bool foreign;         /* held by a client that is not pawl (plain SET NX PX) */
+    bool mine;            /* held by the token that the question carried, if it carried one */
+    const char *owner;    /* the holder's label; "" if unknown */
+    int64_t remaining_ms; /* until the lease expires; -1: never (a foreign key without ttl) */
+    uint64_t fence;       /* of the present or the last holder; 0: none known */
+    size_t waiter_count;  /* all that wait */
+    const pawl_waiter_info *waiters; /* in order of arrival; as many as waiters_shown */
+    size_t waiters_shown;            /* at most PAWL_WAITERS_SHOWN_MAX */
+} pawl_info;
+
+#define PAWL_WAITERS_SHOWN_MAX 1000 /* a report stays readable and bounded */
+
+/* A doctor's finding. */
+typedef enum pawl_severity {
+    PAWL_FINDING_OK = 0,
+    PAWL_FINDING_NOTE,
+    PAWL_FINDING_WARNING,
+    PAWL_FINDING_ERROR
+} pawl_severity;
+
+typedef struct pawl_finding {
+    size_t size;
+    pawl_severity severity;
+    const char *topic;  /* "eviction", "persistence", "clock" ... one word */
+    const char *text;   /* one sentence: what was found */
+    const char *advice; /* one sentence: what to do; "" if nothing */
+} pawl_finding;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

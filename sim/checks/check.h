@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The properties, one file each (PROOF: S = safety, L = liveness). A checker is told what
+ * happens and calls sim_fail when it should not have happened.
+ *
+ *   exclusion.c   S1: two holders at once in true time; what is held is held at the store
+ *   fence.c       S3: fences grow in the store's order and in the order of reports
+ *   completion.c  law 6, S5, S6, L6: told once, in time, and the truth
+ *   fairness.c    law 7: FIFO among live waiters, nobody forgotten, nobody hoards
+ *   progress.c    L2, L4: after the faults everybody gets the lock; a healthy holder keeps it
+ *   clean.c       L5, L7: nothing stays behind; messages are bounded
+ */
+#ifndef PAWL_SIM_CHECK_H
+#define PAWL_SIM_CHECK_H
+
+#include "sim.h"
+
+/* ---- The store ------------------------------------------------------------------ */
+
+/* From the model: the lock's token became the holder, or was confirmed. */
+void seen_held(sim *s, const model_lock *lock, bool is_new);
+/* The server is about to execute a client's command; has executed it. */
+void seen_arrived(sim *s, const sim_message *message);
+void seen_executed(sim *s, const sim_message *message);
+void seen_plain_executed(sim *s, const sim_message *message);
+/* The store lost or gained memory, or time, that nobody could know of. name -1: all names. */
+void seen_broken(sim *s, int name);
+/* It forgot the fence record. */
+void seen_record_lost(sim *s, int name);
+/* Nobody's place in the queue is promised any more. */
+void seen_queue_lost(sim *s, int name);
+
+/* ---- Callers ----------------------------------------------------------------------- */
+
+void seen_wanted(sim *s, sim_caller *caller);
+void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline);
+void seen_extended(sim *s, sim_caller *caller, int64_t deadline);
+void seen_refused(sim *s, sim_caller *caller, pawl_err err);
+void seen_lost(sim *s, sim_caller *caller, pawl_err err);
+void seen_yielded(sim *s, sim_caller *caller);
+void seen_releasing(sim *s, sim_caller *caller);
+void seen_released(sim *s, sim_caller *caller, pawl_err err);
+void seen_died(sim *s, sim_caller *caller);
+
+/* ---- After every step ----------------------------------------------------------------- */
+
+void seen_step(sim *s, sim_client *client);
+void seen_time_told(sim *s, const sim_client *client);
+void seen_end(sim *s);
+
+/* ---- One checker each; called by seen.c only -------------------------------------------- */
+
+bool seen_is_live(sim *s, const sim_caller *caller); /* its own clock says that it holds */
+/* The store is still bound by its word to this token. */
+bool seen_is_promised(const sim *s, int name, int token);
+/* The same for a caller's hold. */
+bool seen_is_owed(const sim *s, const sim_caller *caller);
+/* Nothing has disturbed this client since t. */
+bool seen_is_calm(const sim *s, int client, int64_t since);
+
+void check_overlap(sim *s, const sim_caller *caller);
+void check_truth(sim *s, int name);
+void check_margin(sim *s, const sim_caller *caller);
+void check_fence_drawn(sim *s, const model_lock *lock, int name);
+void check_fence_told(sim *s, const sim_caller *caller);
+void check_turn(sim *s, int name, int token);
+void check_forgotten(sim *s, const sim_client *client);
+void check_hoarding(sim *s, const sim_client *client);
+void check_passing(sim *s, const sim_caller *caller);
+void check_keys(sim *s, const model_lock *lock);
+void check_nothing_left(sim *s);
+void check_cost(sim *s);
+void check_waited(sim *s, const sim_caller *caller);
+void check_steady(sim *s, const sim_caller *caller, pawl_err err);
+void check_starved(sim *s);
+
+#endif

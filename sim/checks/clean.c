@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* L5: every key has an expiry, and nothing stays behind. L7: messages are bounded. */
+#include "check.h"
+
+#include <inttypes.h>
+
+void check_keys(sim *s, const model_lock *lock)
+{
+    bool ours = lock->held && sim_token_number(s, lock->token) >= 0;
+    if ((ours && lock->held_until == MODEL_NEVER) ||
+        (lock->recorded && lock->record_until == MODEL_NEVER) ||
+        (lock->place_count && lock->places_until == MODEL_NEVER) ||
+        (lock->waiter_count && lock->waiters_until == MODEL_NEVER))
+        sim_fail(s, "clean", "a key of \"%s\" has no expiry", lock->key);
+}
+
+/* Without faults, at once; with them, what crashed clients left runs out by itself. */
+void check_nothing_left(sim *s)
+{
+    bool quiet = s->config.fault_count == 0 && s->config.tail_per_thousand == 0;
+    if (!quiet || s->config.detach) return;
+    s->server.model.now_us = sim_server_now_us(s);
+    for (size_t i = 0; i < s->server.model.count; i++) {
+        model_lock *lock = &s->server.model.locks[i];
+        model_lock_expire(lock, s->server.model.now_us / 1000);
+        if (lock->held || lock->place_count || lock->waiter_count)
+            sim_fail(s, "clean", "\"%s\": all was released, the store still has %s", lock->key,
+                     lock->held ? "a holder" : "a waiter");
+    }
+}
+
+void check_cost(sim *s)
+{
+    if (s->config.fault_count || s->config.tail_per_thousand) return;
+    int64_t thirds = s->t / (s->config.ttl_ms * SIM_MS / 6) + 1;
+    int64_t bound = 8 * s->seen.wants + 4 * thirds * s->config.clients * s->config.names;
+    if ((int64_t)s->totals.commands > bound)
+        sim_fail(s, "storm", "%" PRIu64 " commands for %" PRId64 " acquisitions",
+                 s->totals.commands, s->seen.wants);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What the checkers remember. The world tells them what happens; they never change it. */
+#ifndef PAWL_SIM_SEEN_H
+#define PAWL_SIM_SEEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEEN_WAITING_MAX 64
+#define SEEN_LONG_AGO    INT64_MIN
+
+/* A token that was ever drawn. Instants are true time unless said otherwise. */
+typedef struct seen_token {
+    int client;
+    uint32_t incarnation; /* of the client that drew it */
+    int name;             /* -1 until first heard of by the store */
+    int64_t held_at;      /* when the store last made or confirmed it the holder */
+    int64_t first_at;     /* when it first joined the queue */
+    int64_t arrived_at;   /* when it last did: its place may have run out meanwhile */
+    int64_t till_ms;      /* its place lives until then, by the server's clock */
+    int64_t yield_at;     /* when its client was told that somebody waits; -1: not yet */
+    uint64_t granted;     /* fence of the store's latest grant to it */
+    uint64_t fence;       /* the same, or drawn anew because the store lost its record */
+    int passes;           /* to local wants since the yield */
+    int grants;           /* to wants */
+    int excuses;          /* of its name, when that fence was drawn */
+    bool released;        /* the store has said RELEASED to it */
+} seen_token;
+
+typedef struct seen_name {
+    uint64_t last_fence;   /* of the latest grant in the store's order */
+    bool record_lost;      /* the store forgot that fence */
+    int excuses;           /* times that fences were allowed to go back */
+    int64_t broken_at;     /* grants before this are not promised to exclude any more */
+    uint64_t broken_fence; /* the latest fence then */
+    uint64_t told_fence;   /* the largest that any caller was told */
+    int told_token;
+    int plain_owner;       /* token number of a plain client that has the key */
+    int waiting[SEEN_WAITING_MAX]; /* tokens in the store's queue, in no order */
+    size_t waiting_count;
+} seen_name;
+
+typedef struct seen_want {
+    bool open; /* asked for, and not ended */
+    bool granted, lost, releasing;
+    uint64_t floor_fence; /* the largest told before it was asked for */
+    int floor_token;
+    int excuses;
+} seen_want;
+
+typedef struct seen {
+    seen_token *tokens;
+    size_t token_count, token_room;
+    seen_name names[3];
+    bool drifted; /* a clock went beyond the promised drift */
+    int64_t wants; /* all that were asked for */
+} seen;
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* The server's process around the model: sessions, subscribers, death and return. */
+#include "checks/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WALL_AT_START INT64_C(1700000000000000000) /* ns since 1970 */
+#define SNAPSHOT      100 /* per thousand: commands after which the stale copy catches up */
+
+int64_t sim_server_now_us(const sim *s)
+{
+    return sim_clock_read(&s->server.wall, s->t) / SIM_US;
+}
+
+/* ---- Sessions ------------------------------------------------------------------------ */
+
+uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch)
+{
+    uint32_t serial = ++s->session_serial;
+    s->sessions[serial % SIM_SESSIONS_MAX] =
+        (sim_session){.alive = true, .conn = conn, .epoch = epoch, .serial = serial};
+    return serial;
+}
+
+static sim_session *find_session(sim *s, uint32_t serial)
+{
+    sim_session *session = &s->sessions[serial % SIM_SESSIONS_MAX];
+    return session->alive && session->serial == serial ? session : NULL;
+}
+
+void sim_session_end(sim *s, uint32_t serial)
+{
+    sim_session *session = find_session(s, serial);
+    if (session) session->alive = false;
+}
+
+/* ---- PUBLISH ----------------------------------------------------------------------------- */
+
+/* A subscriber whose connection has silently died counts as one that heard. */
+static int publish(void *ctx, const char *channel, const char *payload)
+{
+    sim *s = ctx;
+    int heard = 0;
+    for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
+        sim_session *session = &s->sessions[i];
+        if (!session->alive || !session->subscribed) continue;
+        if (strcmp(session->channel, channel) != 0) continue;
+        sim_message *m = sim_message_new(s, SIM_WORD_PUSH);
+        sim_message_keep(m, (pawl__redis_bytes){payload, strlen(payload)});
+        SIM_NOTE(s, -1, "publishes \"%s\" to client %d", payload, session->conn / SIM_CONNS);
+        sim_send_down(s, session->conn, session->epoch, m);
+        heard++;
+    }
+    if (payload[0] == 'g') {
+        if (heard)
+            SIM_REACHED(s, handed_off);
+        else
+            SIM_REACHED(s, pushed_nobody);
+        if (!heard) SIM_NOTE(s, -1, "publishes \"%s\": nobody hears it", payload);
+    }
+    return heard;
+}
+
+static void held(void *ctx, const model_lock *lock, bool is_new)
+{
+    seen_held(ctx, lock, is_new);
+}
+
+void sim_server_boot(sim *s)
+{
+    sim_server *server = &s->server;
+    model_redis_init(&server->model);
+    model_redis_init(&server->stale);
+    server->model.ctx = s;
+    server->model.publish = publish;
+    server->model.held = held;
+    server->random = sim_rng_make(s->config.seed, 0, SIM_RNG_SERVER);
+    server->wall.reads = WALL_AT_START + sim_below(&server->random, 1000000000);
+    server->wall.rate_ppm = sim_between(&server->random, -9000, 9000);
+    server->up = true;
+}
+
+/* ---- Commands -------------------------------------------------------------------------------- */
+
+static void note_reply(sim *s, const sim_message *m)
+{
+    static const char *const words[] = {"granted", "queued",    "busy",      "confirmed", "released",
+                                        "left",    "not owner", "reported", "no lock"};
+    const pawl__redis_value *v = &m->reply.value;
+    const char *verb = m->verb == PAWL_VERB_ACQUIRE ? "ACQUIRE"
+                       : m->verb == PAWL_VERB_RENEW ? "RENEW"
+                                                    : "RELEASE";
+    if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
+    int client = m->conn / SIM_CONNS;
+    if (v->type == PAWL__REDIS_ARRAY && v->items[0].integer <= PAWL__REDIS_SAYS_NO_LOCK)
+        sim_note(s, -1, "%s of client %d, token %d: %s %" PRId64 " %" PRId64, verb, client, m->token,
+                 words[v->items[0].integer], v->count > 1 ? v->items[1].integer : 0,
+                 v->count > 2 ? v->items[2].integer : 0);
+    else
+        sim_note(s, -1, "%s of client %d, token %d: %s", verb, client, m->token,
+                 v->type == PAWL__REDIS_NIL      ? "(nil)"
+                 : v->type == PAWL__REDIS_INTEGER ? (v->integer ? "1" : "0")
+                                                  : v->text.data);
+}
+
+static void note_executed(sim *s, const sim_message *m)
+{
+    const pawl__redis_value *v = &m->reply.value;
+    s->totals.commands++;
+    sim_mix(s, (uint64_t)v->type << 32 | (v->count ? (uint64_t)v->items[0].integer : 0));
+    if (v->type == PAWL__REDIS_ERROR) {
+        if (strncmp(v->text.data, "NOSCRIPT", 8) == 0)
+            SIM_REACHED(s, no_script);
+        else
+            SIM_REACHED(s, refused);
+    }
+    if (s->conns[m->conn].epoch != m->epoch) SIM_REACHED(s, ghost_executed);
+    if (s->trace) note_reply(s, m);
+}
+
+static void execute(sim *s, sim_message *m)
+{
+    sim_server *server = &s->server;
+    if (s->config.algorithm == SIM_PAWL) seen_arrived(s, m);
+    model_redis_command(&server->model, sim_server_now_us(s), m->argv, m->argc, &m->reply);
+    note_executed(s, m);
+    if (s->config.algorithm == SIM_PAWL)
+        seen_executed(s, m);
+    else
+        seen_plain_executed(s, m);
+    if (sim_chance(&server->random, SNAPSHOT)) model_redis_copy(&server->stale, &server->model);
+    m->word = SIM_WORD_REPLY;
+    sim_send_down(s, m->conn, m->epoch, m);
+}
+
+static void answer(sim *s, const sim_message *m, int conn, uint32_t epoch, sim_word word)
+{
+    sim_message *reply = sim_message_new(s, word);
+    reply->verb = m->verb;
+    sim_send_down(s, conn, epoch, reply);
+}
+
+static void subscribe(sim *s, const sim_message *m)
+{
+    sim_session *session = find_session(s, m->session);
+    if (!session) return;
+    session->subscribed = true;
+    snprintf(session->channel, sizeof session->channel, "%.*s", MODEL_INBOX_MAX - 1, m->room);
+    answer(s, m, m->conn, m->epoch, SIM_WORD_SUBSCRIBED);
+}
+
+/* The probe's answer, and its word by way of the inbox. */
+static void probe(sim *s, const sim_message *m)
+{
+    if (s->server.model.refusal == MODEL_LOADING) {
+        sim_conn_reset(s, m->conn);
+        return;
+    }
+    for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
+        const sim_session *session = &s->sessions[i];
+        if (session->alive && session->subscribed && strcmp(session->channel, m->room) == 0)
+            answer(s, m, session->conn, session->epoch, SIM_WORD_HEARD);
+    }
+    answer(s, m, m->conn, m->epoch, SIM_WORD_PROBED);
+}
+
+static void serve(sim *s, sim_message *m)
+{
+    if (s->server.slow_by) s->server.free_at = s->t + s->server.slow_by;
+    if (m->word == SIM_WORD_COMMAND) {
+        execute(s, m);
+        return;
+    }
+    if (m->word == SIM_WORD_SUBSCRIBE) subscribe(s, m);
+    if (m->word == SIM_WORD_PROBE) probe(s, m);
+    sim_message_free(s, m);
+}
+
+static int64_t ready_at(const sim_server *server)
+{
+    return server->paused_until > server->free_at ? server->paused_until : server->free_at;
+}
+
+/* It stands still, or is busy with the ones before: first come, first served. */
+static void put_in_line(sim *s, sim_message *m)
+{
+    sim_server *server = &s->server;
+    m->next = NULL;
+    if (server->last)
+        server->last->next = m;
+    else
+        server->first = m;
+    server->last = m;
+    if (server->first == m) sim_at(s, ready_at(server), SIM_EV_SERVER_TURN, 0, server->incarnation);
+}
+
+void sim_server_hear(sim *s, sim_message *m)
+{
+    if (s->server.first || s->t < ready_at(&s->server))
+        put_in_line(s, m);
+    else
+        serve(s, m);
+}
+
+void sim_server_turn(sim *s)
+{
+    sim_server *server = &s->server;
+    while (server->first && s->t >= ready_at(server)) {
+        sim_message *m = server->first;
+        server->first = m->next;
+        if (!server->first) server->last = NULL;
+        serve(s, m);
+    }
+    if (server->first) sim_at(s, ready_at(server), SIM_EV_SERVER_TURN, 0, server->incarnation);
+}
+
+/* ---- Death and return ----------------------------------------------------------------------------- */
+
+static void end_sessions(sim *s)
+{
+    for (int i = 0; i < SIM_CLIENTS_MAX * SIM_CONNS; i++) sim_conn_reset(s, i);
+    for (int i = 0; i < SIM_SESSIONS_MAX; i++) s->sessions[i].alive = false;
+}
+
+void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at)
+{
+    sim_server *server = &s->server;
+    end_sessions(s);
+    server->model.scripts_known = 0;
+    SIM_REACHED(s, server_restarted);
+    if (kind == SIM_FAULT_LOSE_TAIL || kind == SIM_FAULT_FAILOVER)
+        model_redis_copy(&server->model, &server->stale);
+    if (kind == SIM_FAULT_LOSE_ALL) model_redis_flush(&server->model);
+    if (kind != SIM_FAULT_RESTART) {
+        SIM_REACHED(s, state_lost);
+        seen_broken(s, -1);
+        seen_record_lost(s, -1);
+        seen_queue_lost(s, -1);
+    }
+    server->up = false;
+    while (server->first) {
+        sim_message *m = server->first;
+        server->first = m->next;
+        sim_message_free(s, m);
+    }
+    server->last = NULL;
+    server->incarnation++;
+    sim_at(s, back_at, SIM_EV_SERVER_UP, 0, server->incarnation);
+}
+
+void sim_server_back(sim *s)
+{
+    s->server.up = true;
+    s->server.paused_until = 0;
+    SIM_NOTE(s, -1, "is up again");
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Planted bugs, to prove that the simulator can fail. PAWL_MUTANT(name) is the constant
+ * false everywhere but in pawl-sim-mutants, where one of them is chosen at run time.
+ */
+#ifndef PAWL_BASE_MUTANT_H
+#define PAWL_BASE_MUTANT_H
+
+#include <stdbool.h>
+
+#define PAWL_MUTANT_LIST(X)                                                                        \
+    /* Deadlines (law 2) */                                                                        \
+    X(grant_from_reply, "the deadline of a grant counts from its reply")                           \
+    X(renewal_from_reply, "the deadline of a renewal counts from its reply")                       \
+    X(dead_grant_given, "a grant is given although its deadline has passed")                       \
+    X(no_margin, "the deadline has no margin for drift")                                           \
+    X(no_deadline, "held until released, whatever the time")                                       \
+    X(narrow_arithmetic, "32 bits for nanoseconds")                                                \
+    X(seconds_for_ms, "the ttl is sent in the wrong unit")                                         \
+    X(renew_at_ttl, "renewed after a whole ttl")                                                   \
+    X(news_before_time, "a confirmation is read before the deadline is looked at")                 \
+    X(ttl_changes_hands, "a lease that is passed on locally takes the next one's ttl")             \
+    X(now_from_before_pause, "the time is read before a pause and used after it")                  \
+    X(clock_stops_in_suspend, "the deadline is on a clock that stands still in suspend")           \
+    X(clock_of_the_wall, "the deadline is on a clock that is set back")                            \
+    /* Only the owner (law 5) */                                                                   \
+    X(release_without_compare, "release deletes whatever is there")                                \
+    X(renew_without_compare, "renew extends whatever is there")                                    \
+    X(renew_recreates, "renew takes a lock that is gone")                                          \
+    X(renew_overwrites, "renew takes the lock from whoever has it")                                \
+    X(token_of_client, "one token per client, not per lease")                                      \
+    X(token_of_everybody, "one token for all")                                                     \
+    X(renewal_answer_ignored, "a renewal that was denied counts as confirmed")                     \
+    X(silence_is_consent, "a renewal without an answer counts as confirmed")                       \
+    X(renewal_not_retried, "a renewal that failed once is not tried again")                        \
+    X(batch_stops_at_first, "after a reconnect only the first lease is renewed")                   \
+    X(grant_without_expiry, "a grant whose expiry is set by a second command")                     \
+    /* Unknown is not failed (law 4) */                                                            \
+    X(retry_with_new_token, "an ask without an answer is repeated with another token")             \
+    X(late_grant_kept, "cancelled while asking: no release follows")                               \
+    X(unknown_not_released, "given up while unknown: no release follows")                          \
+    X(cancel_leaves_place, "a cancelled wait leaves its place in the queue")                       \
+    X(late_reply_read, "a connection with a late reply is used on")                                \
+    X(noscript_is_no, "NOSCRIPT is taken for an answer")                                           \
+    X(noscript_after_release, "an ask is repeated behind its release")                             \
+    X(refusal_is_released, "a server that refuses a release has done it")                          \
+    X(retry_without_pause, "what failed is tried again at once")                                   \
+    /* Fences (law 3) */                                                                           \
+    X(fence_without_clock, "the fence is a counter that can be lost")                              \
+    X(fence_expires, "the counter dies with its lease")                                            \
+    X(fence_drawn_early, "the fence is drawn when the waiter arrives")                             \
+    X(old_push_believed, "a push of a grant that has run out is believed")                         \
+    /* Everyone is told once (law 6) */                                                            \
+    X(loss_never_told, "a loss is not told")                                                       \
+    X(loss_told_twice, "a loss is told twice")                                                     \
+    X(word_after_close, "waiters hear of something after close")                                   \
+    X(loss_called_released, "what was lost is called released")                                    \
+    X(unsure_called_lost, "a release that may have been done is called lost")                      \
+    /* Nobody is forgotten (law 7), sharing */                                                     \
+    X(push_without_timer, "a waiter trusts its push alone")                                        \
+    X(handoff_to_expired, "a waiter whose place ran out is handed the lock")                       \
+    X(handoff_to_deaf, "a waiter that nobody hears is handed the lock")                            \
+    X(handoff_to_newest, "the last to come is served first")                                       \
+    X(asker_barges_in, "who asks at the right moment overtakes the queue")                         \
+    X(refresh_loses_place, "refreshing a place moves it to the end")                               \
+    X(cached_kept_after_yield, "an unused lease is kept though others wait")                       \
+    X(yield_not_repeated, "a yield request that was lost is not repeated")                         \
+    X(sharing_without_budget, "a busy client passes its lease on locally for ever")
+
+#ifdef PAWL_MUTATION
+typedef enum pawl__mutant_name {
+    PAWL__MUTANT_NONE = 0,
+#define PAWL_MUTANT_ENUM(name, text) PAWL__MUTANT_##name,
+    PAWL_MUTANT_LIST(PAWL_MUTANT_ENUM)
+#undef PAWL_MUTANT_ENUM
+} pawl__mutant_name;
+
+extern pawl__mutant_name pawl__mutant;
+#define PAWL_MUTANT(name) (pawl__mutant == PAWL__MUTANT_##name)
+#else
+#define PAWL_MUTANT(name) false
+#endif
+
+#endif

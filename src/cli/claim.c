@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "claim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pawl/types.h"
+#include "store.h"
+
+int cli_claim_find(const cli_command *self, const cli_args *rest, const char *token, bool needed,
+                   cli_claim *ret_claim)
+{
+    if (rest->count > 1) return cli_usage_error(self, "one KEY is wanted, not %d", rest->count);
+    const char *key = rest->count == 1 ? rest->items[0] : getenv("PAWL_KEY");
+    if (!key) return cli_usage_error(self, "a KEY is wanted, here or in PAWL_KEY");
+    int code = cli_key_check(self->verb, key);
+    if (code) return code;
+
+    if (!token) token = getenv("PAWL_TOKEN");
+    if (!token && needed) {
+        return cli_usage_error(self, "a token is wanted: --token or PAWL_TOKEN");
+    }
+    bool plausible = !token || (strlen(token) == PAWL_TOKEN_LEN &&
+                                strspn(token, "0123456789abcdef") == PAWL_TOKEN_LEN);
+    if (!plausible) {
+        return cli_usage_error(self, "a token is %d lowercase hexadecimal digits", PAWL_TOKEN_LEN);
+    }
+    *ret_claim = (cli_claim){key, token};
+    return 0;
+}

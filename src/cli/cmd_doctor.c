@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "command.h"
+#include "exit_codes.h"
+#include "json.h"
+#include "store.h"
+
+typedef struct doctor_opts {
+    cli_common common;
+    bool json;
+} doctor_opts;
+
+static const cli_option doctor_options[] = {
+    {CLI_VALUE_FLAG, 0, "json", NULL, offsetof(doctor_opts, json),
+     .help = "print one JSON object on each line"},
+    CLI_OPTIONS_END,
+};
+
+typedef struct diagnosis {
+    bool json;
+    pawl_severity worst;
+} diagnosis;
+
+static const char *severity_name(pawl_severity severity)
+{
+    switch (severity) {
+    case PAWL_FINDING_OK:
+        return "ok";
+    case PAWL_FINDING_NOTE:
+        return "note";
+    case PAWL_FINDING_WARNING:
+        return "warning";
+    case PAWL_FINDING_ERROR:
+        return "error";
+    }
+    return "error";
+}
+
+static void on_finding(const pawl_finding *finding, void *userdata)
+{
+    diagnosis *d = userdata;
+    if (finding->severity > d->worst) d->worst = finding->severity;
+    if (!d->json) {
+        printf("%-8s %-14s %s\n", severity_name(finding->severity), finding->topic, finding->text);
+        if (*finding->advice) printf("%-8s %-14s -> %s\n", "", "", finding->advice);
+        return;
+    }
+    json_t *object = json_object();
+    json_object_set_new(object, "severity", json_string(severity_name(finding->severity)));
+    json_object_set_new(object, "topic", json_string(finding->topic));
+    json_object_set_new(object, "text", json_string(finding->text));
+    json_object_set_new(object, "advice", json_string(finding->advice));
+    cli_json_print(object);
+}
+
+static int doctor_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+{
+    doctor_opts opts = {.common = *globals};
+    cli_args rest;
+    int code = 0;
+    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
+    if (rest.count != 0) return cli_usage_error(self, "no operand is wanted");
+
+    diagnosis d = {.json = opts.json};
+    pawl_client *client = NULL;
+    code = cli_client_open_simple(&opts.common, &client);
+    if (!code) {
+        int err = pawl_doctor(client, opts.common.store_timeout_ms, on_finding, &d);
+        if (err) code = cli_fail(client, self->verb, NULL, err);
+    }
+    pawl_client_close(client);
+    if (!code && d.worst == PAWL_FINDING_ERROR) code = CLI_EXIT_CONFIG;
+    return cli_finish_output(code);
+}
+
+const cli_command cli_cmd_doctor = {
+    .verb = "doctor",
+    .operands = "",
+    .summary = "examine the store for what endangers locks",
+    .page = "Exit code 78 when there is an error among the findings.",
+    .options = doctor_options,
+    .main = doctor_main,
+};

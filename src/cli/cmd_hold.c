@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "exit_codes.h"
+#include "fence_file.h"
+#include "json.h"
+#include "message.h"
+#include "session.h"
+#include "stdfds.h"
+
+typedef struct hold_opts {
+    cli_common common;
+    int64_t wait_ms;
+    int64_t busy_code;
+    int64_t ttl_ms;
+    const char *fence_file;
+    bool json;
+} hold_opts;
+
+#define AT(field) offsetof(hold_opts, field)
+
+static const cli_option hold_options[] = {
+    {CLI_VALUE_FIXED, 'n', "nb|nonblock", NULL, AT(wait_ms), .min = 0,
+     .help = "do not wait for a busy lock"},
+    {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
+     .help = "wait at most so long; 0 is -n"},
+    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
+     .help = "exit code when the lock stays busy (default 75)"},
+    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
+     .help = "length of the lease, renewed at a third of it (default 30s)"},
+    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
+     .help = "write the fence to PATH once it is held"},
+    {CLI_VALUE_FLAG, 0, "json", NULL, AT(json), .help = "print the line as JSON"},
+    CLI_OPTIONS_END,
+};
+
+typedef struct hold {
+    cli_session session;
+    bool lost;
+} hold;
+
+static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
+{
+    hold *h = userdata;
+    (void)lock;
+    if (event->kind == PAWL_EVENT_DOUBT) cli_info("%s: renewal overdue", h->session.shown_key);
+    if (event->kind != PAWL_EVENT_LOST) return;
+    h->lost = true;
+    cli_warn("%s: lost: %s", h->session.shown_key,
+             event->message && *event->message ? event->message : pawl_err_text(event->err));
+}
+
+/*
+ * Shells give background jobs /dev/null, which is at its end at once. That is no
+ * lifeline that somebody could close, and neither is a stdin that was never open.
+ */
+static bool stdin_is_lifeline(void)
+{
+    struct stat in;
+    if (cli_stdfds_was_closed(STDIN_FILENO) || fstat(STDIN_FILENO, &in) != 0) return false;
+    return !(S_ISCHR(in.st_mode) && in.st_rdev == makedev(1, 3));
+}
+
+/* True once the other end has closed; what is sent is thrown away. */
+static bool stdin_ended(const struct pollfd *in)
+{
+    char scrap[4096];
+    if (in->fd < 0 || !in->revents) return false;
+    ssize_t got = read(STDIN_FILENO, scrap, sizeof scrap);
+    return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+}
+
+static void hold_until_told(hold *h)
+{
+    struct signalfd_siginfo info;
+    struct pollfd fds[] = {
+        {.fd = pawl_client_fd(h->session.client), .events = POLLIN},
+        {.fd = h->session.signals.fd, .events = POLLIN},
+        {.fd = stdin_is_lifeline() ? STDIN_FILENO : -1, .events = POLLIN},
+    };
+    for (;;) {
+        int64_t remaining = pawl_lock_remaining_ms(h->session.lock);
+        if (poll(fds, 3, remaining < 60000 ? (int)remaining + 1 : 60000) < 0) continue;
+        (void)pawl_client_dispatch(h->session.client);
+        if (h->lost) return;
+        if (!pawl_lock_is_held(h->session.lock)) {
+            h->lost = true;
+            cli_warn("%s: lost: its deadline has passed", h->session.shown_key);
+            return;
+        }
+        if (cli_signals_next(&h->session.signals, &info)) return;
+        if (stdin_ended(&fds[2])) return;
+    }
+}
+
+static int announce(const hold_opts *opts, const cli_session *session)
+{
+    uint64_t fence = pawl_lock_fence(session->lock);
+    if (opts->fence_file) {
+        int code = cli_fence_file_write(opts->fence_file, fence);
+        if (code) return code;
+    }
+    if (!opts->json) {
+        printf("held %" PRIu64 " %s\n", fence, session->shown_key);
+        return cli_finish_output(CLI_EXIT_OK);
+    }
+    pawl_token token;
+    pawl_lock_token(session->lock, &token);
+    json_t *object = json_object();
+    json_object_set_new(object, "event", json_string("held"));
+    cli_json_set_bytes(object, "key", session->key, strlen(session->key));
+    json_object_set_new(object, "fence", json_integer((json_int_t)fence));
+    json_object_set_new(object, "token", json_string(token.text));
+    cli_json_print(object);
+    return cli_finish_output(CLI_EXIT_OK);
+}
+
+static int hold_and_release(const hold_opts *opts, hold *h)
+{
+    int code = 0;
+    if (!cli_session_acquire(&h->session, opts->wait_ms, (int)opts->busy_code, true, &code)) {
+        return code;
+    }
+    code = announce(opts, &h->session);
+    if (!code) hold_until_told(h);
+
+    int err = cli_session_release(&h->session);
+    if (h->lost || err == PAWL_ERR_LOST) return CLI_EXIT_LOST;
+    return code;
+}
+
+static int hold_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+{
+    hold_opts opts = {
+        .common = *globals,
+        .wait_ms = PAWL_WAIT_FOREVER,
+        .busy_code = CLI_EXIT_BUSY,
+        .ttl_ms = PAWL_TTL_DEFAULT_MS,
+    };
+    cli_args rest;
+    int code = 0;
+    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
+    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
+    code = cli_key_check(self->verb, rest.items[0]);
+    if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
+    if (code) return code;
+
+    hold h = {0};
+    pawl_lock_opts lock_opts;
+    pawl_lock_opts_init(&lock_opts);
+    lock_opts.ttl_ms = opts.ttl_ms;
+    lock_opts.on_event = on_event;
+    lock_opts.event_userdata = &h;
+    code =
+        cli_session_open(&h.session, &opts.common, cli_ending_signals, rest.items[0], &lock_opts);
+    if (!code) code = hold_and_release(&opts, &h);
+    cli_session_close(&h.session);
+    return code;
+}
+
+static const char hold_page[] =
+    "Prints one line, \"held FENCE KEY\", when the lock is held, and keeps it until stdin is\n"
+    "closed or TERM, INT or HUP comes. It replaces flock's lock on a descriptor:\n\n"
+    "  coproc pawl hold nightly; read -r _ fence _ <&\"${COPROC[0]}\"\n"
+    "  ... ; eval \"exec ${COPROC[1]}>&-\"\n\n"
+    "If the lock is lost, pawl says so and exits with 76; nobody stops the script. A stdin\n"
+    "of /dev/null, as background jobs have, does not count: then only a signal ends it.";
+
+const cli_command cli_cmd_hold = {
+    .verb = "hold",
+    .operands = "KEY",
+    .summary = "hold a lock until stdin is closed",
+    .page = hold_page,
+    .options = hold_options,
+    .main = hold_main,
+};

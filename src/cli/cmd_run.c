@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <string.h>
+
+#include "command.h"
+#include "exit_codes.h"
+#include "message.h"
+#include "run.h"
+#include "run_require.h"
+
+#define AT(field) offsetof(run_opts, field)
+
+static const cli_option run_options[] = {
+    {CLI_VALUE_FIXED, 'n', "nb|nonblock", NULL, AT(wait_ms), .min = 0,
+     .help = "do not wait for a busy lock"},
+    {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
+     .help = "wait at most so long; 0 is -n"},
+    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
+     .help = "exit code when the lock stays busy (default 75)"},
+    {CLI_VALUE_FLAG, 'x', "exclusive", NULL, AT(exclusive),
+     .help = "one holder at a time (the default); also -e"},
+    {CLI_VALUE_FLAG, 'e', NULL, NULL, AT(exclusive), .help = NULL},
+    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
+     .help = "run STR by $SHELL -c (also after KEY)"},
+    {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
+     .help = "do not pass PAWL_FD to the command"},
+    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
+     .help = "length of the lease, renewed at a third of it (default 30s)"},
+    {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
+     .help = "TERM so long before the lock is lost (default 5s, or what fits)"},
+    {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
+     .help = "keep the lock so long even if the command ends sooner"},
+    {CLI_VALUE_CHOICE, 0, "on-lost", "ACTION", AT(on_lost), .choices = "term|kill|notify|ignore",
+     .help = "what happens to the command: term (default), kill, notify, ignore"},
+    {CLI_VALUE_SIGNAL, 0, "yield", "SIG", AT(yield_signal),
+     .help = "send SIG to the command when somebody waits for the lock"},
+    {CLI_VALUE_FLAG, 0, "hold-descendants", NULL, AT(hold_descendants),
+     .help = "hold until the last process that the command started has ended"},
+    {CLI_VALUE_FLAG, 0, "foreground", NULL, AT(foreground),
+     .help = "on a terminal, too, give the command its own process group"},
+    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
+     .help = "write the fence to PATH before the command starts"},
+    {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
+     .help = "write one JSON line for each event to this open descriptor"},
+    {CLI_VALUE_NUMBER, 0, "lost-exit-code", "N", AT(lost_code), .max = 255,
+     .help = "exit code when the lock was lost (default 76)"},
+    {CLI_VALUE_FLAG, 0, "no-token", NULL, AT(no_token),
+     .help = "do not show the token to the command"},
+    {CLI_VALUE_FLAG, 0, "reentrant", NULL, AT(reentrant),
+     .help = "inside a run of the same KEY: run under its lock, token and fence"},
+    {CLI_VALUE_TEXT, 0, "require", "LIST", AT(require),
+     .help = "refuse a store that does not promise all of LIST"},
+    {CLI_VALUE_REFUSED, 's', "shared", NULL, 0,
+     .help = "shared locks are not there yet; without it the lock is exclusive"},
+    {CLI_VALUE_REFUSED, 'N', "slots", "N", 0, .help = "counting locks are not there yet"},
+    {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
+     .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
+    {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
+     .help = "run releases by itself; to release by token: pawl release KEY"},
+    CLI_OPTIONS_END,
+};
+
+static const char run_page[] =
+    "KEY is locked while COMMAND runs. The command gets our stdin, stdout and stderr; pawl\n"
+    "writes nothing to stdout, and to stderr only when something is wrong. Options end at\n"
+    "KEY: what follows belongs to COMMAND.\n\n"
+    "If the lease cannot be renewed, the command gets SIGTERM --grace before the lock could\n"
+    "be given away, and SIGKILL 100 ms before; if the store says that the lock is not ours,\n"
+    "SIGTERM at once. What pawl cannot do: stop the command while pawl itself is stopped; and\n"
+    "if pawl is killed by SIGKILL the kernel sends the command SIGTERM, no more, while a\n"
+    "store that notices deaths (SQLite) gives the lock to the next at once. So let what you\n"
+    "protect refuse a smaller PAWL_FENCE than it has seen.\n\n"
+    "Environment of the command: PAWL_KEY, PAWL_FENCE, PAWL_TOKEN (a secret; --no-token),\n"
+    "PAWL_MODE, PAWL_TTL_MS, PAWL_OWNER, PAWL_STORE (without a password: put a URL with one\n"
+    "into a file and give -S @FILE), PAWL_HELD (locks held around it), and PAWL_FD, a pipe\n"
+    "with the lines \"held MS\", \"doubt\", \"lost\", \"yield\"; its end means that pawl is "
+    "gone.\n\n"
+    "LIST of --require: " RUN_REQUIRE_WORDS "\n\n"
+    "The lock is released when COMMAND itself ends, whatever it left running in the\n"
+    "background; see --hold-descendants.\n\n"
+    "  pawl run nightly -- ./backup.sh\n"
+    "  pawl run -n -E 0 hourly ./report      # already running: fine\n"
+    "  pawl run -w 10s deploy -c 'git pull && make install'";
+
+/* Options stand before KEY; an option after it is a slip that would become a command. */
+static int take_command(const cli_command *self, run_opts *opts, const cli_args *rest,
+                        char *shell_argv[4], char *const **ret_argv)
+{
+    char **after = rest->items + 1;
+    int count = rest->count - 1;
+    bool flock_habit = count > 0 && !opts->shell_command &&
+                       (!strcmp(after[0], "-c") || !strcmp(after[0], "--command"));
+    if (flock_habit && count != 2) return cli_usage_error(self, "-c needs exactly one argument");
+    if (flock_habit) opts->shell_command = after[1];
+    if (opts->shell_command) {
+        if (!flock_habit && count > 0) {
+            return cli_usage_error(self, "-c and a command of its own exclude each other");
+        }
+        run_shell_argv(opts->shell_command, shell_argv);
+        *ret_argv = shell_argv;
+        return 0;
+    }
+    if (count > 0 && strcmp(after[0], "--") == 0) {
+        after++;
+        count--;
+    } else if (count > 0 && after[0][0] == '-') {
+        return cli_usage_error(
+            self, "options stand before KEY; a command like %s needs -- before it", after[0]);
+    }
+    if (count == 0) {
+        return cli_usage_error(self,
+                               "a command is wanted after KEY; to hold without one: pawl hold");
+    }
+    *ret_argv = after;
+    return 0;
+}
+
+static int run_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+{
+    run_opts opts = run_opts_default;
+    opts.common = *globals;
+    cli_args rest;
+    int code = 0;
+    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
+    if (rest.count == 0) return cli_usage_error(self, "a KEY is wanted: pawl run KEY COMMAND");
+
+    char *shell_argv[4];
+    char *const *command = NULL;
+    code = take_command(self, &opts, &rest, shell_argv, &command);
+    if (!code) code = cli_key_check(self->verb, rest.items[0]);
+    if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
+    if (code) return code;
+
+    const char *unknown = opts.require ? run_require_unknown(opts.require) : NULL;
+    if (unknown)
+        return cli_usage_error(self, "--require: no such promise: %s; there are " RUN_REQUIRE_WORDS,
+                               unknown);
+
+    run_plan plan;
+    char why[300];
+    if (!run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why)) {
+        return cli_usage_error(self, "%s", why);
+    }
+    return run_execute(&opts, &plan, rest.items[0], command);
+}
+
+const cli_command cli_cmd_run = {
+    .verb = "run",
+    .operands = "KEY [--] COMMAND [ARG...] | KEY -c STR",
+    .summary = "run a command under a lock",
+    .page = run_page,
+    .options = run_options,
+    .stops_at_operand = true,
+    .main = run_main,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "duration.h"
+#include "exit_codes.h"
+#include "json.h"
+#include "message.h"
+#include "store.h"
+
+typedef struct show_opts {
+    cli_common common;
+    bool json;
+} show_opts;
+
+static const cli_option show_options[] = {
+    {CLI_VALUE_FLAG, 0, "json", NULL, offsetof(show_opts, json), .help = "print one JSON object"},
+    CLI_OPTIONS_END,
+};
+
+static void print_escaped(const char *title, const char *bytes, size_t len)
+{
+    char *safe = cli_escape(bytes, len);
+    printf("%-10s%s\n", title, safe);
+    free(safe);
+}
+
+static void print_waiters(const pawl_info *info)
+{
+    char age[CLI_DURATION_TEXT], place[CLI_DURATION_TEXT];
+    for (size_t i = 0; i < info->waiters_shown; i++) {
+        const pawl_waiter_info *w = &info->waiters[i];
+        char *owner = cli_escape(w->owner, strlen(w->owner));
+        printf("%4zu  %s, for %s (its place lasts %s)\n", i + 1, owner,
+               cli_duration_text(w->age_ms, age), cli_duration_text(w->place_ms, place));
+        free(owner);
+    }
+    if (info->waiter_count > info->waiters_shown) {
+        printf("      and %zu more\n", info->waiter_count - info->waiters_shown);
+    }
+}
+
+static bool print_text(const pawl_info *info, void *userdata)
+{
+    char left[CLI_DURATION_TEXT];
+    (void)userdata;
+    print_escaped("key", info->name, info->name_len);
+    printf("%-10s%s\n", "state",
+           !info->held     ? "free"
+           : info->foreign ? "held, not by pawl"
+                           : "held");
+    if (info->held) {
+        print_escaped("holder", info->owner, strlen(info->owner));
+        printf("%-10s%s\n", "left", cli_duration_text(info->remaining_ms, left));
+    }
+    printf("%-10s%" PRIu64 "\n%-10s%zu\n", "fence", info->fence, "waiting", info->waiter_count);
+    print_waiters(info);
+    return true;
+}
+
+static bool print_json(const pawl_info *info, void *userdata)
+{
+    (void)userdata;
+    cli_json_print(cli_json_of_info(info));
+    return true;
+}
+
+static int show_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+{
+    show_opts opts = {.common = *globals};
+    cli_args rest;
+    int code = 0;
+    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
+    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
+    const char *key = rest.items[0];
+    code = cli_key_check(self->verb, key);
+    if (code) return code;
+
+    pawl_client *client = NULL;
+    code = cli_client_open_simple(&opts.common, &client);
+    if (!code) {
+        int err = pawl_inspect(client, key, strlen(key), opts.common.store_timeout_ms,
+                               opts.json ? print_json : print_text, NULL);
+        code = err ? cli_fail(client, self->verb, key, err) : cli_finish_output(CLI_EXIT_OK);
+    }
+    pawl_client_close(client);
+    return code;
+}
+
+const cli_command cli_cmd_show = {
+    .verb = "show",
+    .operands = "KEY",
+    .summary = "show a lock: holder, time left, fence, who waits",
+    .page = "The fence is that of the present holder, or of the last one.",
+    .options = show_options,
+    .main = show_main,
+};

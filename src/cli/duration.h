@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PAWL_CLI_DURATION_H
+#define PAWL_CLI_DURATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest duration that the command line takes: a year. Anything longer is a slip. */
+#define CLI_DURATION_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
+
+/*
+ * Reads "10", "0.5", "250ms", "3s", "1.5m", "2h": seconds unless a unit says
+ * otherwise. More than nothing but less than a millisecond counts as one, so that
+ * a short wait never becomes no wait. On failure *reterr_why says what is wrong.
+ */
+bool cli_duration_parse(const char *text, int64_t *ret_ms, const char **reterr_why);
+
+/* "250ms", "1.5s", "2m30s", "3h05m": for people. Returns buf. */
+#define CLI_DURATION_TEXT 32
+const char *cli_duration_text(int64_t ms, char buf[CLI_DURATION_TEXT]);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl-flock: flock(1)'s grammar for its file form, so that a script needs one alias.
+ * The file is not opened: its absolute path is the lock's name.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "exit_codes.h"
+#include "message.h"
+#include "run.h"
+
+#define AT(field) offsetof(run_opts, field)
+
+static const cli_option flock_options[] = {
+    {CLI_VALUE_REFUSED, 's', "shared", NULL, 0,
+     .help = "shared locks are not there yet; without it the lock is exclusive"},
+    {CLI_VALUE_FLAG, 'x', "exclusive", NULL, AT(exclusive), .help = "one holder (the default)"},
+    {CLI_VALUE_FLAG, 'e', NULL, NULL, AT(exclusive), .help = NULL},
+    {CLI_VALUE_FIXED, 'n', "nb|nonblock", NULL, AT(wait_ms), .min = 0, .help = "do not wait"},
+    {CLI_VALUE_SPAN, 'w', "wait|timeout", "S", AT(wait_ms), .help = "wait at most S seconds"},
+    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
+     .help = "exit code when the lock stays busy (default 1)"},
+    {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
+     .help = "do not pass PAWL_FD to the command"},
+    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
+     .help = "run STR by $SHELL -c (also after the path)"},
+    {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
+     .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
+    {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
+     .help = "there is no descriptor to unlock: see pawl hold"},
+    CLI_OPTIONS_END,
+};
+
+static void print_help(void)
+{
+    printf("pawl-flock: flock's grammar, pawl's lock (on the store of $PAWL_STORE)\n\n"
+           "usage: pawl-flock [OPTIONS] PATH COMMAND [ARG...]\n"
+           "       pawl-flock [OPTIONS] PATH -c STR\n\n");
+    cli_options_print(flock_options);
+    cli_options_print(cli_common_options);
+    printf("\nInstead of the descriptor form, flock 9: pawl hold KEY.\n");
+}
+
+static int usage(const char *line)
+{
+    cli_error("%s", line);
+    return CLI_EXIT_USAGE;
+}
+
+static bool is_number(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* Absolute, without symbolic links; the last component need not exist. NULL: errno. */
+static char *canonical(const char *path)
+{
+    char *whole = realpath(path, NULL);
+    if (whole || errno != ENOENT) return whole;
+
+    const char *slash = strrchr(path, '/');
+    const char *last = slash ? slash + 1 : path;
+    if (!*last) return NULL;
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char *real = folder ? realpath(folder, NULL) : NULL;
+    char *joined = NULL;
+    if (real && asprintf(&joined, "%s/%s", strcmp(real, "/") ? real : "", last) < 0) joined = NULL;
+    free(folder);
+    free(real);
+    return joined;
+}
+
+/* PATH COMMAND..., PATH -c STR. Fills argv; 0 or an exit code after one line. */
+static int take_command(run_opts *opts, cli_args rest, char *shell_argv[4], char *const **ret_argv)
+{
+    char **after = rest.items + 1;
+    int count = rest.count - 1;
+    bool shell = count > 0 && (!strcmp(after[0], "-c") || !strcmp(after[0], "--command"));
+    if (shell && count != 2) return usage("-c needs exactly one command argument");
+    if (shell) opts->shell_command = after[1];
+    if (opts->shell_command) {
+        run_shell_argv(opts->shell_command, shell_argv);
+        *ret_argv = shell_argv;
+        return 0;
+    }
+    if (count == 0 && is_number(rest.items[0])) {
+        return usage("a lock on a descriptor cannot leave this machine; instead of flock 9: "
+                     "pawl hold KEY, see pawl help hold");
+    }
+    if (count == 0) return usage("a command is wanted after the path");
+    *ret_argv = after;
+    return 0;
+}
+
+int cli_flock_main(int argc, char **argv)
+{
+    run_opts opts = run_opts_default;
+    opts.busy_code = 1; /* as flock's; and as quiet about it */
+    opts.say_busy = false;
+    cli_args rest;
+    bool asks_version = argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"));
+    if (asks_version) {
+        printf("pawl-flock %s\n", pawl_version());
+        return cli_finish_output(CLI_EXIT_OK);
+    }
+    if (!cli_options_parse(NULL, flock_options, true, argc, argv, &opts, &rest)) {
+        return CLI_EXIT_USAGE;
+    }
+    if (opts.common.help) {
+        print_help();
+        return cli_finish_output(CLI_EXIT_OK);
+    }
+    cli_set_loudness(opts.common.quiet     ? CLI_QUIET
+                     : opts.common.verbose ? CLI_VERBOSE
+                                           : CLI_NORMAL);
+    if (rest.count == 0) return usage("a file or directory and a command are wanted");
+
+    char *shell_argv[4];
+    char *const *command = NULL;
+    int code = take_command(&opts, rest, shell_argv, &command);
+    if (code) return code;
+
+    char *key = canonical(rest.items[0]);
+    if (!key) {
+        char *safe = cli_escape(rest.items[0], strlen(rest.items[0]));
+        cli_error("cannot open lock file %s: %s", safe, strerror(errno));
+        free(safe);
+        return CLI_EXIT_NO_INPUT;
+    }
+    run_plan plan;
+    char why[300];
+    code = cli_key_check("path", key);
+    if (!code && !run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why)) {
+        code = usage(why);
+    }
+    if (!code) code = run_execute(&opts, &plan, key, command);
+    free(key);
+    return code;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "utf8.h"
+
+void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size_t len)
+{
+    if (cli_utf8_valid(bytes, len)) {
+        json_object_set_new(object, key, json_stringn(bytes, len));
+        return;
+    }
+    char *escaped = cli_escape(bytes, len);
+    json_object_set_new(object, key, json_string(escaped));
+    free(escaped);
+
+    char name[64], hex[2 * PAWL_NAME_MAX + 1];
+    if (len > PAWL_NAME_MAX) return;
+    for (size_t i = 0; i < len; i++) sprintf(hex + 2 * i, "%02x", (unsigned char)bytes[i]);
+    snprintf(name, sizeof name, "%s_hex", key);
+    json_object_set_new(object, name, json_stringn(hex, 2 * len));
+}
+
+json_t *cli_json_of_info(const pawl_info *info)
+{
+    json_t *object = json_object();
+    cli_json_set_bytes(object, "key", info->name, info->name_len);
+    json_object_set_new(object, "held", json_boolean(info->held));
+    if (info->held) {
+        cli_json_set_bytes(object, "owner", info->owner, strlen(info->owner));
+        json_object_set_new(object, "foreign", json_boolean(info->foreign));
+        json_object_set_new(object, "remaining_ms",
+                            info->remaining_ms < 0 ? json_null()
+                                                   : json_integer(info->remaining_ms));
+    }
+    json_object_set_new(object, "fence", json_integer((json_int_t)info->fence));
+    json_object_set_new(object, "waiting", json_integer((json_int_t)info->waiter_count));
+    json_t *waiters = json_array();
+    for (size_t i = 0; i < info->waiters_shown; i++) {
+        json_t *waiter = json_object();
+        const pawl_waiter_info *w = &info->waiters[i];
+        cli_json_set_bytes(waiter, "owner", w->owner, strlen(w->owner));
+        json_object_set_new(waiter, "age_ms", json_integer(w->age_ms));
+        json_object_set_new(waiter, "place_ms", json_integer(w->place_ms));
+        json_array_append_new(waiters, waiter);
+    }
+    json_object_set_new(object, "waiters", waiters);
+    return object;
+}
+
+void cli_json_print(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What pawl says to people: one line at a time, on stderr only, "pawl: " before it. */
+#ifndef PAWL_CLI_MESSAGE_H
+#define PAWL_CLI_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* "pawl", or "pawl-flock" when called by that name. */
+extern const char *cli_program;
+
+/* -q and -v. Errors of usage are said even with -q. */
+typedef enum cli_loudness { CLI_QUIET = -1, CLI_NORMAL = 0, CLI_VERBOSE = 1 } cli_loudness;
+void cli_set_loudness(cli_loudness loudness);
+bool cli_is_verbose(void);
+
+/*
+ * While a command is supervised a line is dropped rather than waited for: a pager
+ * that nobody scrolls must not keep pawl from stopping the command in time.
+ */
+void cli_messages_never_block(void);
+
+/* Always said; unless quiet; only if verbose. No newline at the end. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Bytes made harmless and unambiguous for a terminal: a printable UTF-8 character
+ * stays, everything else becomes \xNN, a backslash \\. Free it; never NULL.
+ */
+char *cli_escape(const char *bytes, size_t len);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options are declared in tables. From one table come the parser, the help page
+ * and the usage errors, so that the three cannot disagree.
+ */
+#ifndef PAWL_CLI_OPTIONS_H
+#define PAWL_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum cli_value {
+    CLI_VALUE_END = 0, /* the last entry of a table */
+    CLI_VALUE_FLAG,    /* bool: true */
+    CLI_VALUE_FIXED,   /* int64_t: `min`, no argument */
+    CLI_VALUE_TEXT,    /* const char *: the argument */
+    CLI_VALUE_SPAN,    /* int64_t: a duration in ms */
+    CLI_VALUE_NUMBER,  /* int64_t: an integer, min..max */
+    CLI_VALUE_FENCE,   /* uint64_t: a fence */
+    CLI_VALUE_CHOICE,  /* int64_t: index among the words of `choices`, "a|b|c" */
+    CLI_VALUE_SIGNAL,  /* int64_t: a signal by name or number */
+    CLI_VALUE_REFUSED  /* known, but refused: `help` says why */
+} cli_value;
+
+typedef struct cli_option {
+    cli_value value;
+    char letter;          /* 0: none */
+    const char *names;    /* long names, "wait|timeout"; help shows them all */
+    const char *argument; /* what help calls the argument, NULL where there is none */
+    size_t offset;        /* of the field in the command's options struct */
+    int64_t min, max;
+    const char *choices;
+    const char *help; /* NULL: hidden */
+} cli_option;
+
+#define CLI_OPTIONS_END                                                                            \
+    {                                                                                              \
+        .value = CLI_VALUE_END                                                                     \
+    }
+
+/* What every command takes. The first member of each command's options struct. */
+typedef struct cli_common {
+    const char *store;
+    int64_t store_timeout_ms;
+    const char *owner;
+    bool quiet;
+    bool verbose;
+    bool help;
+} cli_common;
+
+#define CLI_STORE_TIMEOUT_DEFAULT_MS 5000
+#define CLI_COMMON_DEFAULTS                                                                        \
+    {                                                                                              \
+        .store_timeout_ms = CLI_STORE_TIMEOUT_DEFAULT_MS                                           \
+    }
+
+extern const cli_option cli_common_options[];
+
+/* What is left after the options. */
+typedef struct cli_args {
+    int count;
+    char **items; /* NULL-terminated */
+} cli_args;
+
+/*
+ * Parses argv[1..] into the struct at target. Operands and options may mix unless
+ * stop_at_operand; after "--" everything is an operand. Reorders argv. On a usage
+ * error says one line, naming `verb` (if not NULL), and returns false.
+ */
+bool cli_options_parse(const char *verb, const cli_option *own, bool stop_at_operand, int argc,
+                       char **argv, void *target, cli_args *ret_rest);
+
+/* Prints the table for a help page on stdout. */
+void cli_options_print(const cli_option *table);
+
+/* "TERM", "SIGTERM", "15" to 15; 0 if it is none. */
+int cli_signal_of_name(const char *name);
+
+/* "TERM"; "?" for what is none. */
+const char *cli_signal_name(int number);
+
+#endif

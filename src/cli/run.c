@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The order of things in a run. */
+#define _GNU_SOURCE /* program_invocation_short_name */
+#include "run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit_codes.h"
+#include "fence_file.h"
+#include "message.h"
+#include "run_env.h"
+#include "run_require.h"
+
+const run_opts run_opts_default = {
+    .common = CLI_COMMON_DEFAULTS,
+    .wait_ms = PAWL_WAIT_FOREVER,
+    .busy_code = CLI_EXIT_BUSY,
+    .lost_code = CLI_EXIT_LOST,
+    .ttl_ms = PAWL_TTL_DEFAULT_MS,
+    .grace_ms = -1,
+    .json_fd = -1,
+    .say_busy = true,
+};
+
+static const int watched_signals[] = {
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGTSTP, SIGWINCH, SIGCHLD, 0,
+};
+
+void run_shell_argv(const char *command, char *ret_argv[4])
+{
+    const char *shell = getenv("SHELL");
+    ret_argv[0] = (char *)(shell && *shell ? shell : "/bin/sh");
+    ret_argv[1] = (char *)"-c";
+    ret_argv[2] = (char *)command;
+    ret_argv[3] = NULL;
+}
+
+/* ---- Inside a run of the same key ------------------------------------------------ */
+
+/*
+ * --reentrant: the ancestor goes on renewing and stopping, so the command may just
+ * take our place, with the ancestor's token, fence and PAWL_FD in its environment.
+ */
+static int reenter(run *r, char *const *argv)
+{
+    const char *key = getenv("PAWL_KEY"), *token = getenv("PAWL_TOKEN");
+    if (!key || strcmp(key, r->session.key) != 0 || !token) {
+        cli_error("%s: --reentrant needs the token of the nearest run around it",
+                  r->session.shown_key);
+        return (int)r->opts->busy_code;
+    }
+    int err = pawl_token_check(r->session.client, key, strlen(key), token,
+                               r->opts->common.store_timeout_ms, NULL);
+    if (err) return cli_fail(r->session.client, "re-enter", key, err);
+
+    cli_signals_restore(&r->session.signals);
+    execvp(argv[0], argv);
+    int why = errno;
+    char *safe = cli_escape(argv[0], strlen(argv[0]));
+    cli_error("cannot run %s: %s", safe, strerror(why));
+    free(safe);
+    return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
+}
+
+static int inside_itself(run *r, char *const *argv)
+{
+    if (r->opts->reentrant) return reenter(r, argv);
+    cli_error("%s: already held by an ancestor of this process: waiting would never end; "
+              "see --reentrant",
+              r->session.shown_key);
+    return (int)r->opts->busy_code;
+}
+
+/* ---- While it is held ---------------------------------------------------------------- */
+
+static int start_command(run *r, char *const *argv)
+{
+    run_env_opts env_opts = {
+        .ttl_ms = r->plan->ttl_ms,
+        .events_fd = r->report.pipe_number,
+        .no_token = r->opts->no_token,
+    };
+    char **env = run_env_make(&r->session, &env_opts);
+    if (!env) {
+        cli_error("out of memory");
+        return CLI_EXIT_SYSTEM;
+    }
+    run_child_opts child_opts = {
+        .argv = argv,
+        .envp = env,
+        .foreground = r->opts->foreground,
+        .whole_tree = r->opts->hold_descendants,
+        .events_fd = r->report.pipe_read,
+        .events_as_fd = r->report.pipe_number,
+    };
+    run_report_tell(&r->report, "held %lld", (long long)pawl_lock_remaining_ms(r->session.lock));
+    int code = run_child_start(&child_opts, &r->session.signals, &r->child);
+    run_env_free(env);
+    run_report_close_read(&r->report);
+    if (code) return code;
+
+    json_t *details = json_object();
+    json_object_set_new(details, "pid", json_integer(r->child.pid));
+    run_report_event(&r->report, "started", details);
+    return 0;
+}
+
+static bool protection_failed(const run *r)
+{
+    return (r->lost || r->stopped_it) && r->opts->on_lost != RUN_LOST_IGNORE;
+}
+
+static void report_exit(run *r, int code)
+{
+    json_t *details = json_object();
+    json_object_set_new(details, "code", json_integer(code));
+    run_report_event(&r->report, "exited", details);
+}
+
+/* Runs the command under the lock. Returns its exit code or ours. */
+static int run_held(run *r, char *const *argv)
+{
+    int64_t held_since = cli_now_ms();
+    json_t *details = json_object();
+    json_object_set_new(details, "fence",
+                        json_integer((json_int_t)pawl_lock_fence(r->session.lock)));
+    json_object_set_new(details, "ttl_ms", json_integer(r->plan->ttl_ms));
+    run_report_event(&r->report, "acquired", details);
+
+    int code = 0;
+    if (r->opts->fence_file) {
+        code = cli_fence_file_write(r->opts->fence_file, pawl_lock_fence(r->session.lock));
+    }
+    if (!code) code = start_command(r, argv);
+    if (code) return code;
+
+    cli_messages_never_block();
+    code = run_supervise(r);
+    if (code) {
+        run_child_kill_all(&r->child); /* unsupervised it must not go on */
+        return code;
+    }
+    code = r->child.running ? CLI_EXIT_INTERNAL : run_child_exit_code(&r->child);
+    report_exit(r, code);
+    if (r->opts->at_least_ms && !r->lost) run_linger(r, held_since + r->opts->at_least_ms);
+    return code;
+}
+
+/* Releases; the store may know of a loss that we have not heard of. */
+static void let_go(run *r)
+{
+    int err = cli_session_release(&r->session);
+    if (err == PAWL_ERR_LOST && !r->lost) {
+        r->lost = true;
+        run_report_event(&r->report, "lost", NULL);
+        cli_warn("%s: the store says that it was not ours until the end", r->session.shown_key);
+        return;
+    }
+    if (err == PAWL_ERR_UNKNOWN) {
+        cli_warn("%s: the store has not confirmed the release; if it did not hear of it, "
+                 "the lease runs out within its ttl",
+                 r->session.shown_key);
+    }
+    if (!err) run_report_event(&r->report, "released", NULL);
+}
+
+static int run_with_session(run *r, char *const *argv)
+{
+    const run_opts *opts = r->opts;
+    if (run_env_is_held_by_ancestor(r->session.key, pawl_client_url(r->session.client))) {
+        return inside_itself(r, argv);
+    }
+    if (opts->require) {
+        int code =
+            run_require_check(r->session.client, opts->require, opts->common.store_timeout_ms);
+        if (code) return code;
+    }
+    int code = opts->close_fds ? 0 : run_report_open_pipe(&r->report);
+    if (code) return code;
+
+    run_report_event(&r->report, "waiting", NULL);
+    bool held = cli_session_acquire(&r->session, opts->wait_ms, (int)opts->busy_code,
+                                    opts->say_busy, &code);
+    if (!held) return code;
+
+    code = run_held(r, argv);
+    let_go(r);
+    return protection_failed(r) ? (int)opts->lost_code : code;
+}
+
+int run_execute(const run_opts *opts, const run_plan *plan, const char *key, char *const *argv)
+{
+    run r = {.opts = opts, .plan = plan, .report = RUN_REPORT_NONE, .timer_fd = -1};
+    r.report.key = key;
+    if (opts->json_fd >= 0 && !run_report_open_json(&r.report, (int)opts->json_fd)) {
+        cli_error("run: --json-events %d: no such open file to write to", (int)opts->json_fd);
+        return CLI_EXIT_USAGE;
+    }
+    pawl_lock_opts lock_opts;
+    pawl_lock_opts_init(&lock_opts);
+    lock_opts.ttl_ms = plan->ttl_ms;
+    lock_opts.on_event = run_on_event;
+    lock_opts.event_userdata = &r;
+
+    /* The label of a holder should name the command: "ann@db1 4711 backup.sh". */
+    program_invocation_short_name = basename(argv[0]);
+    int code = cli_session_open(&r.session, &opts->common, watched_signals, key, &lock_opts);
+    if (!code) code = run_with_session(&r, argv);
+    cli_session_close(&r.session);
+    run_report_close(&r.report);
+    return code;
+}

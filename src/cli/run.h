@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Acquire, run a command, stop it before the lock could be somebody else's,
+ * release. `pawl run` and `pawl-flock` are two grammars for this.
+ */
+#ifndef PAWL_CLI_RUN_H
+#define PAWL_CLI_RUN_H
+
+#include "options.h"
+#include "run_child.h"
+#include "run_plan.h"
+#include "run_report.h"
+#include "session.h"
+
+/* What to do about the command when the lock is lost; the order is that of the option. */
+typedef enum run_on_lost {
+    RUN_LOST_TERM = 0, /* TERM in time, KILL before the deadline */
+    RUN_LOST_KILL,     /* KILL before the deadline, without a TERM */
+    RUN_LOST_NOTIFY,   /* a line on PAWL_FD, and our exit code */
+    RUN_LOST_IGNORE    /* as notify, but exit as the command does */
+} run_on_lost;
+
+typedef struct run_opts {
+    cli_common common; /* first: see cli_command_parse */
+    int64_t wait_ms;
+    int64_t busy_code;
+    int64_t lost_code;
+    int64_t ttl_ms;
+    int64_t grace_ms; /* -1: default */
+    int64_t at_least_ms;
+    int64_t on_lost;
+    int64_t yield_signal; /* 0: none */
+    int64_t json_fd;      /* -1: none */
+    const char *fence_file;
+    const char *shell_command;
+    const char *require;
+    bool close_fds;
+    bool no_token;
+    bool reentrant;
+    bool hold_descendants;
+    bool foreground;
+    bool exclusive; /* the only mode there is */
+    bool say_busy;
+} run_opts;
+
+extern const run_opts run_opts_default;
+
+/* The whole of it. argv is the command; opts are checked. Returns the exit code. */
+int run_execute(const run_opts *opts, const run_plan *plan, const char *key, char *const *argv);
+
+/* The command of -c: through the user's shell, as flock(1) does it. */
+void run_shell_argv(const char *command, char *ret_argv[4]);
+
+/* A run in progress. */
+typedef struct run {
+    const run_opts *opts;
+    const run_plan *plan;
+    cli_session session;
+    run_report report;
+    run_child child;
+    int timer_fd;
+    int64_t deadline_ms; /* T, as last read; an instant of cli_now_ms */
+    bool lost;
+    int64_t lost_at_ms;
+    char lost_reason[PAWL_MESSAGE_MAX];
+    bool told_term;  /* we sent TERM, and the lock has not recovered since */
+    bool stopped_it; /* we sent TERM or KILL for the lock's sake: the run has failed */
+    bool killed;
+    bool user_term; /* somebody sent us a TERM, and it was relayed */
+    bool yield_due;
+} run;
+
+/* Takes the lock's events from the library. */
+void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata);
+
+/* Keeps the timeline until the command has ended. 0 or an exit code after one line. */
+int run_supervise(run *r);
+
+/* Keeps the lock until `until_ms`, or a signal, or its loss. */
+void run_linger(run *r, int64_t until_ms);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* asprintf */
+#include "run_env.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const own_names[] = {
+    "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS",
+    "PAWL_STORE", "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",
+};
+#define OWN_COUNT (sizeof own_names / sizeof own_names[0])
+
+/* ---- PAWL_HELD ------------------------------------------------------------------ */
+
+static bool is_plain(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && c != '%' && c != '@';
+}
+
+static char *encode(char *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (is_plain(c)) {
+            *out++ = (char)c;
+            continue;
+        }
+        out += sprintf(out, "%%%02x", c);
+    }
+    *out = '\0';
+    return out;
+}
+
+/* "KEY@STORE"; NULL when out of memory. */
+static char *held_entry(const char *key, const char *store_url)
+{
+    char *entry = malloc(3 * (strlen(key) + strlen(store_url)) + 2);
+    if (!entry) return NULL;
+    char *out = encode(entry, key);
+    *out++ = '@';
+    encode(out, store_url);
+    return entry;
+}
+
+static bool list_has(const char *list, const char *entry)
+{
+    size_t len = strlen(entry);
+    while (*list) {
+        size_t word = strcspn(list, " ");
+        if (word == len && memcmp(list, entry, len) == 0) return true;
+        list += word;
+        list += strspn(list, " ");
+    }
+    return false;
+}
+
+bool run_env_is_held_by_ancestor(const char *key, const char *store_url)
+{
+    const char *held = getenv("PAWL_HELD");
+    if (!held) return false;
+    char *entry = held_entry(key, store_url);
+    bool found = entry && list_has(held, entry);
+    free(entry);
+    return found;
+}
+
+/* ---- The environment --------------------------------------------------------------- */
+
+static bool is_own(const char *assignment)
+{
+    size_t len = strcspn(assignment, "=");
+    for (size_t i = 0; i < OWN_COUNT; i++) {
+        if (strlen(own_names[i]) == len && memcmp(own_names[i], assignment, len) == 0) return true;
+    }
+    return false;
+}
+
+static bool put(char **env, size_t *count, const char *name, const char *value)
+{
+    if (asprintf(&env[*count], "%s=%s", name, value) < 0) {
+        env[*count] = NULL;
+        return false;
+    }
+    (*count)++;
+    return true;
+}
+
+static bool put_number(char **env, size_t *count, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    return put(env, count, name, text);
+}
+
+static bool put_held(char **env, size_t *count, const cli_session *session)
+{
+    const char *before = getenv("PAWL_HELD");
+    char *entry = held_entry(session->key, pawl_client_url(session->client)), *list = NULL;
+    bool made = entry && asprintf(&list, "%s%s%s", before ? before : "",
+                                  before && *before ? " " : "", entry) >= 0;
+    bool fine = made && put(env, count, "PAWL_HELD", list);
+    free(entry);
+    if (made) free(list);
+    return fine;
+}
+
+static bool put_all(char **env, size_t *count, const cli_session *session, const run_env_opts *opts)
+{
+    pawl_token token;
+    pawl_lock_token(session->lock, &token);
+    return put(env, count, "PAWL_KEY", session->key) &&
+           put_number(env, count, "PAWL_FENCE", pawl_lock_fence(session->lock)) &&
+           (opts->no_token || put(env, count, "PAWL_TOKEN", token.text)) &&
+           put(env, count, "PAWL_MODE", "exclusive") &&
+           put_number(env, count, "PAWL_TTL_MS", (uint64_t)opts->ttl_ms) &&
+           put(env, count, "PAWL_STORE",
+               cli_store_for_children(&session->store, session->client)) &&
+           put(env, count, "PAWL_OWNER", pawl_client_owner(session->client)) &&
+           (opts->events_fd < 0 || put_number(env, count, "PAWL_FD", (uint64_t)opts->events_fd)) &&
+           put_held(env, count, session);
+}
+
+char **run_env_make(const cli_session *session, const run_env_opts *opts)
+{
+    size_t inherited = 0, count = 0;
+    while (environ[inherited]) inherited++;
+    char **env = calloc(inherited + OWN_COUNT + 1, sizeof *env);
+    if (!env) return NULL;
+
+    for (size_t i = 0; i < inherited; i++) {
+        if (is_own(environ[i])) continue;
+        if (!(env[count] = strdup(environ[i]))) goto failed;
+        count++;
+    }
+    if (put_all(env, &count, session, opts)) return env;
+failed:
+    run_env_free(env);
+    return NULL;
+}
+
+void run_env_free(char **env)
+{
+    if (!env) return;
+    for (char **item = env; *item; item++) free(*item);
+    free(env);
+}

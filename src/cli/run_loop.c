@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+/*
+ * The supervisor. One thread, one loop: the library's events, signals, a timer.
+ *
+ * The rule (law 2): every turn begins by reading how long the lock is still held,
+ * from a clock, and acts on that; what the library or the store say comes after.
+ * So a pawl that was stopped, or starved, first of all does what is overdue. Nothing
+ * in a turn may block: output that does not fit is dropped.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "duration.h"
+#include "exit_codes.h"
+#include "message.h"
+#include "run.h"
+
+#define NEVER_MS INT64_MAX
+
+/* ---- News from the library ------------------------------------------------------ */
+
+static json_t *remaining_and_reason(int64_t remaining_ms, const char *reason)
+{
+    json_t *details = json_object();
+    if (remaining_ms >= 0) {
+        json_object_set_new(details, "remaining_ms", json_integer(remaining_ms));
+    }
+    if (reason) json_object_set_new(details, "reason", json_string(reason));
+    return details;
+}
+
+static const char *reason_of(const pawl_event *event)
+{
+    return event->message && *event->message ? event->message : pawl_err_text(event->err);
+}
+
+void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
+{
+    run *r = userdata;
+    const char *key = r->session.shown_key;
+    char left[CLI_DURATION_TEXT];
+    (void)lock;
+
+    switch (event->kind) {
+    case PAWL_EVENT_DOUBT:
+        run_report_tell(&r->report, "doubt");
+        run_report_event(&r->report, "doubt",
+                         remaining_and_reason(event->remaining_ms, reason_of(event)));
+        cli_info("%s: renewal overdue, still held for %s: %s", key,
+                 cli_duration_text(event->remaining_ms, left), reason_of(event));
+        return;
+    case PAWL_EVENT_HELD:
+        run_report_tell(&r->report, "held %" PRId64, event->remaining_ms);
+        run_report_event(&r->report, "held", remaining_and_reason(event->remaining_ms, NULL));
+        cli_info("%s: renewed again", key);
+        return;
+    case PAWL_EVENT_YIELD:
+        r->yield_due = true;
+        return;
+    case PAWL_EVENT_LOST:
+        /* The loop sees the loss itself, by the clock; only the reason is news. */
+        snprintf(r->lost_reason, sizeof r->lost_reason, "%s", reason_of(event));
+        return;
+    }
+}
+
+static void pass_on_yield(run *r)
+{
+    if (!r->yield_due) return;
+    r->yield_due = false;
+    run_report_tell(&r->report, "yield");
+    run_report_event(&r->report, "yield", NULL);
+    cli_info("%s: somebody waits for it", r->session.shown_key);
+    if (r->opts->yield_signal) run_child_relay(&r->child, (int)r->opts->yield_signal);
+}
+
+/* ---- The timeline ------------------------------------------------------------------- */
+
+static bool stops_command(const run *r)
+{
+    return r->opts->on_lost == RUN_LOST_TERM || r->opts->on_lost == RUN_LOST_KILL;
+}
+
+static void send_term(run *r, int64_t now)
+{
+    r->told_term = r->stopped_it = true;
+    run_child_signal_all(&r->child, SIGTERM);
+    run_child_signal_all(&r->child, SIGCONT); /* a stopped process does not hear TERM */
+    run_report_event(&r->report, "term", remaining_and_reason(r->deadline_ms - now, NULL));
+    if (r->lost) return;
+    char left[CLI_DURATION_TEXT];
+    cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command",
+             r->session.shown_key, cli_duration_text(r->deadline_ms - now, left));
+}
+
+static void send_kill(run *r)
+{
+    r->killed = r->stopped_it = true;
+    run_child_kill_all(&r->child);
+    run_report_event(&r->report, "kill", NULL);
+    cli_warn("%s: SIGKILL to the command", r->session.shown_key);
+}
+
+static void note_loss(run *r, int64_t now)
+{
+    r->lost = true;
+    r->lost_at_ms = now;
+    (void)pawl_client_dispatch(r->session.client); /* the reason, if it is known yet */
+    const char *reason = r->lost_reason[0] ? r->lost_reason : "its deadline has passed";
+    run_report_tell(&r->report, "lost");
+    run_report_event(&r->report, "lost", remaining_and_reason(-1, reason));
+    cli_warn("%s: lost: %s", r->session.shown_key, reason);
+}
+
+/* A loss known before T leaves the command its grace, but never beyond T. */
+static int64_t kill_at(const run *r)
+{
+    int64_t before_deadline = r->deadline_ms - r->plan->lead_ms;
+    if (!r->lost) return before_deadline;
+    int64_t after_grace =
+        r->opts->on_lost == RUN_LOST_KILL ? r->lost_at_ms : r->lost_at_ms + r->plan->grace_ms;
+    return after_grace < before_deadline ? after_grace : before_deadline;
+}
+
+static int64_t term_at(const run *r)
+{
+    if (r->opts->on_lost == RUN_LOST_KILL || r->told_term) return NEVER_MS;
+    return r->lost ? r->lost_at_ms : r->deadline_ms - r->plan->grace_ms;
+}
+
+/* Does what is due and returns when to look again. */
+static int64_t keep_timeline(run *r)
+{
+    int64_t now = cli_now_ms();
+    int64_t remaining = r->lost ? 0 : pawl_lock_remaining_ms(r->session.lock);
+    if (remaining > 0) {
+        r->deadline_ms = now + remaining;
+        if (remaining > r->plan->grace_ms) r->told_term = false; /* recovered */
+    }
+    if (remaining <= 0 && !r->lost) note_loss(r, now);
+    if (!stops_command(r)) return r->lost ? NEVER_MS : r->deadline_ms;
+    if (r->killed) return NEVER_MS;
+
+    if (now >= term_at(r)) send_term(r, now);
+    if (now >= kill_at(r)) send_kill(r);
+    if (r->killed) return NEVER_MS;
+    return term_at(r) < kill_at(r) ? term_at(r) : kill_at(r);
+}
+
+/* ---- Signals --------------------------------------------------------------------------- */
+
+/* ^Z: the command has been stopped; so are we, and nobody renews. */
+static void stop_with_command(run *r)
+{
+    char left[CLI_DURATION_TEXT];
+    run_child_take_terminal(&r->child);
+    cli_warn("%s: stopped; unless continued the lock is lost in %s", r->session.shown_key,
+             cli_duration_text(pawl_lock_remaining_ms(r->session.lock), left));
+    cli_signals_stop_self();
+    r->child.stopped = false;
+    run_child_give_terminal(&r->child);
+}
+
+static void take_signal(run *r, const struct signalfd_siginfo *info)
+{
+    int number = (int)info->ssi_signo;
+    /* The terminal sends to its whole group: the command has got this one already. */
+    bool has_it = info->ssi_code == SI_KERNEL && run_child_shares_terminal(&r->child);
+
+    if (number == SIGCHLD) return; /* run_child_reap looks anyway */
+    if (number == SIGTERM && (r->user_term || r->told_term)) {
+        run_child_signal_all(&r->child, SIGKILL);
+        return;
+    }
+    if (number == SIGTERM) r->user_term = true;
+    if (!has_it) {
+        run_child_relay(&r->child, number);
+        cli_info("%s: SIG%s passed on", r->session.shown_key, cli_signal_name(number));
+    }
+    if (number == SIGTSTP) stop_with_command(r);
+}
+
+static void take_signals(run *r)
+{
+    struct signalfd_siginfo info;
+    while (cli_signals_next(&r->session.signals, &info)) take_signal(r, &info);
+}
+
+/* ---- The loop ---------------------------------------------------------------------------- */
+
+static int arm_timer(run *r, int64_t at_ms)
+{
+    if (at_ms == NEVER_MS) at_ms = 0; /* disarms */
+    struct itimerspec when = {
+        .it_value = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000},
+    };
+    return timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void wait_for_news(run *r)
+{
+    struct pollfd fds[] = {
+        {.fd = pawl_client_fd(r->session.client), .events = POLLIN},
+        {.fd = r->session.signals.fd, .events = POLLIN},
+        {.fd = r->timer_fd, .events = POLLIN},
+        /* Held until nobody reads PAWL_FD any more: POLLERR comes unasked. */
+        {.fd = r->opts->hold_descendants ? r->report.pipe_write : -1},
+    };
+    if (poll(fds, 4, -1) < 0 && errno != EINTR) return;
+    uint64_t expirations;
+    ssize_t got = read(r->timer_fd, &expirations, sizeof expirations);
+    (void)got; /* the clock is read anyway */
+}
+
+static bool is_over(const run *r)
+{
+    if (r->killed) return true;
+    if (r->child.running) return false;
+    bool must_be_gone = r->told_term || (r->lost && stops_command(r));
+    if (must_be_gone) return run_child_is_gone(&r->child);
+    if (!r->opts->hold_descendants) return true;
+    return run_child_is_gone(&r->child) && !run_report_has_reader(&r->report);
+}
+
+int run_supervise(run *r)
+{
+    r->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (r->timer_fd < 0) {
+        cli_error("timerfd: %s", strerror(errno));
+        return CLI_EXIT_SYSTEM;
+    }
+    while (!is_over(r)) {
+        if (arm_timer(r, keep_timeline(r)) < 0) return CLI_EXIT_SYSTEM;
+        if (is_over(r)) break;
+        wait_for_news(r);
+        (void)pawl_client_dispatch(r->session.client);
+        pass_on_yield(r);
+        take_signals(r);
+        run_child_reap(&r->child);
+        if (r->child.stopped && r->child.tty >= 0) {
+            stop_with_command(r);
+            run_child_relay(&r->child, SIGCONT);
+        }
+        r->child.stopped = false;
+    }
+    run_child_take_terminal(&r->child);
+    close(r->timer_fd);
+    return 0;
+}
+
+void run_linger(run *r, int64_t until_ms)
+{
+    struct signalfd_siginfo info;
+    for (int64_t now; (now = cli_now_ms()) < until_ms;) {
+        int64_t remaining = pawl_lock_remaining_ms(r->session.lock);
+        if (remaining <= 0) {
+            cli_warn("%s: lost after the command had ended, before --at-least was over",
+                     r->session.shown_key);
+            return;
+        }
+        int64_t sleep_ms = until_ms - now < remaining ? until_ms - now : remaining;
+        struct pollfd fds[] = {
+            {.fd = pawl_client_fd(r->session.client), .events = POLLIN},
+            {.fd = r->session.signals.fd, .events = POLLIN},
+        };
+        poll(fds, 2, sleep_ms < 60000 ? (int)sleep_ms : 60000);
+        (void)pawl_client_dispatch(r->session.client);
+        while (cli_signals_next(&r->session.signals, &info)) {
+            int number = (int)info.ssi_signo;
+            if (number == SIGINT || number == SIGTERM || number == SIGHUP) return;
+        }
+    }
+}

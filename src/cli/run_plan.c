@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "run_plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "duration.h"
+#include "pawl/types.h"
+
+#define LEAD_MS        100 /* a KILL needs no more than a scheduling delay or two */
+#define RTT_TIMEOUT_MS 500 /* the longest that one answer of a healthy store may take */
+
+/* What law 2 takes off the ttl for clocks that are slewed. */
+static int64_t margin_ms(int64_t ttl_ms)
+{
+    int64_t tenth = ttl_ms / 10;
+    return (tenth > 5 ? tenth : 5) + 2;
+}
+
+static int64_t rtt_ms(int64_t ttl_ms)
+{
+    int64_t twentieth = ttl_ms / 20 + 1;
+    return twentieth < RTT_TIMEOUT_MS ? twentieth : RTT_TIMEOUT_MS;
+}
+
+/*
+ * The longest grace that leaves the renewal, at ttl/3, and two answers' time for a
+ * retry in front of the TERM: else a single lost packet would stop the command.
+ */
+static int64_t grace_max_ms(int64_t ttl_ms)
+{
+    return ttl_ms - margin_ms(ttl_ms) - (ttl_ms + 2) / 3 - 2 * rtt_ms(ttl_ms);
+}
+
+static int64_t lead_for(int64_t ttl_ms)
+{
+    int64_t tenth = ttl_ms / 10;
+    return tenth < LEAD_MS ? tenth : LEAD_MS;
+}
+
+static int64_t least_ttl_ms(int64_t grace_ms)
+{
+    int64_t ttl = PAWL_TTL_MIN_MS;
+    while (ttl < PAWL_TTL_MAX_MS &&
+           (grace_max_ms(ttl) < grace_ms || grace_max_ms(ttl) < lead_for(ttl))) {
+        ttl += ttl < 1000 ? 1 : ttl / 100;
+    }
+    return ttl;
+}
+
+bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
+                   size_t why_size)
+{
+    int64_t most = grace_max_ms(ttl_ms), lead = lead_for(ttl_ms);
+    if (most < lead) {
+        snprintf(reterr_why, why_size,
+                 "--ttl %" PRId64 "ms leaves no time to stop a command: take %" PRId64 "ms or more",
+                 ttl_ms, least_ttl_ms(0));
+        return false;
+    }
+    if (grace_ms > most) {
+        snprintf(reterr_why, why_size,
+                 "--grace %" PRId64 "ms does not fit into --ttl %" PRId64
+                 "ms: renewal after %" PRId64 " + grace %" PRId64 " + answers 2 x %" PRId64
+                 " + margin %" PRId64 " = %" PRId64 "ms; take --grace %" PRId64
+                 "ms or --ttl %" PRId64 "ms",
+                 grace_ms, ttl_ms, (ttl_ms + 2) / 3, grace_ms, rtt_ms(ttl_ms), margin_ms(ttl_ms),
+                 ttl_ms - most + grace_ms, most, least_ttl_ms(grace_ms));
+        return false;
+    }
+    int64_t grace = grace_ms >= 0 ? grace_ms : RUN_GRACE_DEFAULT_MS;
+    if (grace > most) grace = most;
+    if (grace < lead) grace = lead;
+    *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead};
+    return true;
+}

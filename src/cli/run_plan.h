@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The timeline of `run`. T is the local deadline: the command must be dead by then.
+ *
+ *   renewed ...... ttl/3: renewal fails, is retried ...... T-grace: TERM ...... T-lead: KILL ... T
+ *
+ * Pure arithmetic, in milliseconds.
+ */
+#ifndef PAWL_CLI_RUN_PLAN_H
+#define PAWL_CLI_RUN_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RUN_GRACE_DEFAULT_MS 5000
+
+typedef struct run_plan {
+    int64_t ttl_ms;
+    int64_t grace_ms; /* from TERM to T */
+    int64_t lead_ms;  /* from KILL to T */
+} run_plan;
+
+/*
+ * Fits a grace into a ttl: grace_ms < 0 asks for the default, which shrinks to
+ * fit. False, with one line in reterr_why, when what was asked for does not fit.
+ */
+bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
+                   size_t why_size);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "duration.h"
+#include "exit_codes.h"
+#include "message.h"
+
+const int cli_ending_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, 0};
+
+int64_t cli_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
+                     const char *key, const pawl_lock_opts *opts)
+{
+    *session = (cli_session){.key = key, .signals.fd = -1};
+    session->shown_key = cli_escape(key, strlen(key));
+    int code = cli_store_choose(common, &session->store);
+    if (!code) code = cli_signals_open(&session->signals, watched_signals);
+    if (!code) {
+        code = cli_client_open(common, &session->store, PAWL_CALLBACKS_DISPATCH, &session->client);
+    }
+    if (code) return code;
+
+    int err = pawl_lock_new(session->client, key, strlen(key), opts, &session->lock);
+    return err ? cli_fail(session->client, "lock", key, err) : 0;
+}
+
+static void on_acquired(pawl_lock *lock, int err, void *userdata)
+{
+    cli_session *session = userdata;
+    (void)lock;
+    session->decided = true;
+    session->result = err;
+}
+
+static void on_released(pawl_lock *lock, int err, void *userdata)
+{
+    cli_session *session = userdata;
+    (void)lock;
+    session->released = true;
+    session->release_result = err;
+}
+
+/* Signals that are only watched for the command's sake do not end a wait. */
+static bool ends_wait(int number)
+{
+    for (const int *ending = cli_ending_signals; *ending; ending++) {
+        if (*ending == number) return true;
+    }
+    return false;
+}
+
+/* Turns the loop until the acquisition has ended. Returns the signal that came, or 0. */
+static int wait_decision(cli_session *session)
+{
+    int ended_by = 0;
+    while (!session->decided) {
+        struct pollfd fds[] = {
+            {.fd = pawl_client_fd(session->client), .events = POLLIN},
+            {.fd = session->signals.fd, .events = POLLIN},
+        };
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) return SIGABRT;
+        pawl_client_dispatch(session->client);
+
+        struct signalfd_siginfo info;
+        while (cli_signals_next(&session->signals, &info)) {
+            int number = (int)info.ssi_signo;
+            if (number == SIGTSTP) cli_signals_stop_self();
+            if (!ends_wait(number) || ended_by) continue;
+            ended_by = number;
+            /* STATE means that it has just been decided; the callback says how. */
+            (void)pawl_lock_cancel(session->lock);
+        }
+    }
+    return ended_by;
+}
+
+/* Who has it, for the one line that says that it was busy. */
+static bool say_holder(const pawl_info *info, void *userdata)
+{
+    const cli_session *session = userdata;
+    char left[CLI_DURATION_TEXT];
+    const char *label = *info->owner ? info->owner : info->foreign ? "not a pawl" : "unknown";
+    char *owner = cli_escape(label, strlen(label));
+    if (info->held) {
+        cli_warn("%s: busy: held by %s, lease for %s, %zu waiting", session->shown_key, owner,
+                 cli_duration_text(info->remaining_ms, left), info->waiter_count);
+    } else {
+        cli_warn("%s: busy: it was held until a moment ago", session->shown_key);
+    }
+    free(owner);
+    return false;
+}
+
+static void say_busy_line(cli_session *session, int err)
+{
+    int unseen = pawl_inspect(session->client, session->key, strlen(session->key),
+                              CLI_RELEASE_WAIT_MS, say_holder, session);
+    if (unseen) cli_warn("%s: %s", session->shown_key, pawl_err_text(err));
+}
+
+static int say_not_acquired(const cli_session *session, int err)
+{
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client_message(session->client, message); /* it names the lock */
+    if (!message[0]) return cli_fail(session->client, "lock", session->key, err);
+    char *safe = cli_escape(message, strlen(message));
+    cli_error("%s [%s]", safe, pawl_err_name(err));
+    free(safe);
+    return cli_exit_of_err(err);
+}
+
+static int not_acquired(cli_session *session, int ended_by, int busy_code, bool say_busy)
+{
+    if (ended_by) {
+        if (session->result == 0) (void)cli_session_release(session);
+        cli_info("%s: SIG%s ended the wait", session->shown_key, cli_signal_name(ended_by));
+        return CLI_EXIT_SIGNAL_BASE + ended_by;
+    }
+    if (pawl_err_class_of(session->result) != PAWL_CLASS_BUSY) {
+        return say_not_acquired(session, session->result);
+    }
+    if (say_busy) say_busy_line(session, session->result);
+    return busy_code;
+}
+
+bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, bool say_busy,
+                         int *ret_code)
+{
+    int64_t began = cli_now_ms();
+    cli_info("%s: asking %s", session->shown_key, pawl_client_url(session->client));
+    int err = pawl_lock_acquire_start(session->lock, wait_ms, on_acquired, session);
+    if (err) {
+        *ret_code = cli_fail(session->client, "lock", session->key, err);
+        return false;
+    }
+    int ended_by = wait_decision(session);
+    if (ended_by || session->result != 0) {
+        *ret_code = not_acquired(session, ended_by, busy_code, say_busy);
+        return false;
+    }
+    char took[CLI_DURATION_TEXT];
+    cli_info("%s: held after %s, fence %" PRIu64, session->shown_key,
+             cli_duration_text(cli_now_ms() - began, took), pawl_lock_fence(session->lock));
+    return true;
+}
+
+int cli_session_release(cli_session *session)
+{
+    session->released = false;
+    int err = pawl_lock_release_start(session->lock, on_released, session);
+    if (err) return err;
+
+    int64_t until = cli_now_ms() + CLI_RELEASE_WAIT_MS;
+    while (!session->released) {
+        int64_t left = until - cli_now_ms();
+        if (left <= 0) return PAWL_ERR_UNKNOWN;
+        struct pollfd fd = {.fd = pawl_client_fd(session->client), .events = POLLIN};
+        poll(&fd, 1, (int)left);
+        pawl_client_dispatch(session->client);
+    }
+    return session->release_result;
+}
+
+void cli_session_close(cli_session *session)
+{
+    session->lock = pawl_lock_free(session->lock);
+    session->client = pawl_client_close(session->client);
+    free(session->shown_key);
+    session->shown_key = NULL;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One lock, acquired and released by a process that listens to signals: what run,
+ * hold, acquire and pawl-flock have in common.
+ */
+#ifndef PAWL_CLI_SESSION_H
+#define PAWL_CLI_SESSION_H
+
+#include "options.h"
+#include "pawl/pawl.h"
+#include "signals.h"
+#include "store.h"
+
+typedef struct cli_session {
+    cli_store store;
+    cli_signals signals;
+    pawl_client *client;
+    pawl_lock *lock;
+    const char *key;
+    char *shown_key; /* escaped, for messages */
+    bool decided;    /* the acquisition has ended, with `result` */
+    int result;
+    bool released; /* the release has ended, with `release_result` */
+    int release_result;
+} cli_session;
+
+/* The signals that end a wait. */
+extern const int cli_ending_signals[];
+
+/* Before all else: signals, then the store, then the handle. 0 or an exit code. */
+int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
+                     const char *key, const pawl_lock_opts *opts);
+
+/*
+ * Acquires. True: held. False, with an exit code and after the one line that was due:
+ * busy_code (which may be 0) when the wait ran out, 128+n when signal n ended it; then
+ * nothing stays behind in the queue.
+ */
+bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, bool say_busy,
+                         int *ret_code);
+
+/*
+ * Releases and waits for the store's word. PAWL_OK, PAWL_ERR_LOST: it was not ours
+ * any more; PAWL_ERR_UNKNOWN: the store has not said.
+ */
+int cli_session_release(cli_session *session);
+
+void cli_session_close(cli_session *session);
+
+/* How long a release waits for the store's word. */
+#define CLI_RELEASE_WAIT_MS 1000
+
+/* Milliseconds of CLOCK_BOOTTIME, which goes on in suspend. */
+int64_t cli_now_ms(void);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* memrchr */
+#include "store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exit_codes.h"
+#include "message.h"
+
+/* The first line of a file, without the blanks around it. */
+static int read_url(const char *path, char ret_url[CLI_URL_MAX])
+{
+    FILE *file = fopen(path, "re");
+    char *line = file ? fgets(ret_url, CLI_URL_MAX, file) : NULL;
+    int why = errno;
+    bool broken = !file || ferror(file);
+    if (file) fclose(file);
+    if (broken) {
+        cli_error("store @%s: %s", path, strerror(why));
+        return CLI_EXIT_NO_INPUT;
+    }
+    size_t len = line ? strcspn(line, "\r\n") : 0;
+    while (len > 0 && (ret_url[len - 1] == ' ' || ret_url[len - 1] == '\t')) len--;
+    if (len == 0 || len == CLI_URL_MAX - 1) {
+        cli_error("store @%s: its first line should be the store's URL", path);
+        return CLI_EXIT_CONFIG;
+    }
+    ret_url[len] = '\0';
+    return 0;
+}
+
+int cli_store_choose(const cli_common *common, cli_store *ret_store)
+{
+    const char *given = common->store;
+    if (!given) given = getenv("PAWL_STORE");
+    if (!given || !*given) given = "sqlite:";
+    ret_store->given = given;
+    if (given[0] == '@') return read_url(given + 1, ret_store->url);
+    if (strlen(given) >= CLI_URL_MAX) {
+        cli_error("the store's URL is longer than %d bytes", CLI_URL_MAX - 1);
+        return CLI_EXIT_CONFIG;
+    }
+    strcpy(ret_store->url, given);
+    return 0;
+}
+
+/* scheme://user:PASSWORD@host */
+static bool has_password(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    if (!authority) return false;
+    authority += 3;
+    size_t len = strcspn(authority, "/?#");
+    const char *at = memrchr(authority, '@', len);
+    return at && memchr(authority, ':', (size_t)(at - authority));
+}
+
+const char *cli_store_for_children(const cli_store *store, const pawl_client *client)
+{
+    if (store->given[0] == '@' || !has_password(store->url)) return store->given;
+    return pawl_client_url(client);
+}
+
+static void log_line(pawl_client *client, pawl_severity severity, const char *line, void *userdata)
+{
+    (void)client;
+    (void)userdata;
+    char *safe = cli_escape(line, strlen(line));
+    if (severity == PAWL_FINDING_ERROR) {
+        cli_warn("%s", safe);
+    } else {
+        cli_info("%s", safe);
+    }
+    free(safe);
+}
+
+/* Others will read it in a list of holders, one line each. */
+static bool is_label(const char *label)
+{
+    for (const char *p = label; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) return false;
+    }
+    return strlen(label) <= PAWL_OWNER_MAX;
+}
+
+int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
+                    pawl_client **ret_client)
+{
+    if (common->owner && !is_label(common->owner)) {
+        cli_error("--owner: a label is one line of at most %d bytes, without control characters",
+                  PAWL_OWNER_MAX);
+        return CLI_EXIT_USAGE;
+    }
+    char message[PAWL_MESSAGE_MAX] = "";
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.owner = common->owner;
+    opts.connect_timeout_ms = common->store_timeout_ms;
+    opts.callbacks = callbacks;
+    opts.log = log_line;
+
+    int err = pawl_client_open(store->url, &opts, ret_client, message);
+    if (!err) return 0;
+    const char *text = message[0] ? message : pawl_err_text(err);
+    char *safe = cli_escape(text, strlen(text));
+    cli_error("%s [%s]", safe, pawl_err_name(err));
+    free(safe);
+    return cli_exit_of_err(err);
+}
+
+int cli_client_open_simple(const cli_common *common, pawl_client **ret_client)
+{
+    cli_store store;
+    int code = cli_store_choose(common, &store);
+    if (code) return code;
+    return cli_client_open(common, &store, PAWL_CALLBACKS_THREAD, ret_client);
+}
+
+int cli_fail(const pawl_client *client, const char *what, const char *key, int err)
+{
+    char message[PAWL_MESSAGE_MAX] = "";
+    bool store_knows = true;
+    switch (pawl_err_class_of(err)) {
+    case PAWL_CLASS_OK:
+    case PAWL_CLASS_BUSY:
+    case PAWL_CLASS_LOST:
+    case PAWL_CLASS_USAGE:
+    case PAWL_CLASS_CANCELED:
+        store_knows = false;
+        break;
+    case PAWL_CLASS_RETRY:
+    case PAWL_CLASS_UNKNOWN:
+    case PAWL_CLASS_DENIED:
+    case PAWL_CLASS_INTERNAL:
+        break;
+    }
+    if (store_knows) pawl_client_message(client, message);
+    const char *text = message[0] ? message : pawl_err_text(err);
+    char *safe_text = cli_escape(text, strlen(text)); /* it may quote a name */
+    char *safe_key = cli_escape(key ? key : "", key ? strlen(key) : 0);
+    cli_error("%s%s%s: %s [%s]", what, key ? " " : "", safe_key, safe_text, pawl_err_name(err));
+    free(safe_key);
+    free(safe_text);
+    return cli_exit_of_err(err);
+}
+
+int cli_key_check(const char *verb, const char *key)
+{
+    size_t len = strlen(key);
+    if (len >= 1 && len <= PAWL_NAME_MAX) return 0;
+    cli_error("%s: a key has 1 to %d bytes, this one has %zu [%s]", verb, PAWL_NAME_MAX, len,
+              pawl_err_name(PAWL_ERR_NAME));
+    return cli_exit_of_err(PAWL_ERR_NAME);
+}
+
+int cli_ttl_check(const char *verb, int64_t ttl_ms)
+{
+    if (ttl_ms >= PAWL_TTL_MIN_MS && ttl_ms <= PAWL_TTL_MAX_MS) return 0;
+    cli_error("%s: --ttl %" PRId64 "ms: a ttl lies between 10ms and 24h [%s]", verb, ttl_ms,
+              pawl_err_name(PAWL_ERR_TTL));
+    return cli_exit_of_err(PAWL_ERR_TTL);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Which store, and a client on it. */
+#ifndef PAWL_CLI_STORE_H
+#define PAWL_CLI_STORE_H
+
+#include "options.h"
+#include "pawl/pawl.h"
+
+/* Longest URL that is read from a file. */
+#define CLI_URL_MAX 4096
+
+/* A store as the user named it. */
+typedef struct cli_store {
+    const char *given;     /* -S, else $PAWL_STORE, else "sqlite:"; may be "@FILE" */
+    char url[CLI_URL_MAX]; /* the URL itself, with its password if it has one */
+} cli_store;
+
+/* Finds the store. 0, or the exit code after one line about what is wrong. */
+int cli_store_choose(const cli_common *common, cli_store *ret_store);
+
+/*
+ * What a command that we run may see as PAWL_STORE. A reference to a file and a
+ * URL without a password are passed on as they were given; a URL with a password
+ * is passed on without it, because the environment of a process is no place for
+ * secrets: whoever wants its commands to reach such a store puts the URL into a
+ * file and gives "@FILE".
+ */
+const char *cli_store_for_children(const cli_store *store, const pawl_client *client);
+
+/* Opens a client. 0, or the exit code after one line about what is wrong. */
+int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
+                    pawl_client **ret_client);
+
+/* Both at once, for commands that ask one question and are done. */
+int cli_client_open_simple(const cli_common *common, pawl_client **ret_client);
+
+/*
+ * Says why `what` (a verb) failed for a key (NULL: no key) and returns the exit
+ * code: cause, store, and the error's name for scripts that look for it.
+ */
+int cli_fail(const pawl_client *client, const char *what, const char *key, int err);
+
+/* Checks a key before any store is asked. 0 or the exit code after one line. */
+int cli_key_check(const char *verb, const char *key);
+
+/* Likewise a ttl. */
+int cli_ttl_check(const char *verb, int64_t ttl_ms);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine's face: made, stepped, asked for actions and for its next deadline. */
+#include "lease.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void pawl__engine_opts_init(pawl__engine_opts *opts)
+{
+    *opts = (pawl__engine_opts){
+        .owner = "", .unreachable_ms = 5000, .share_count_max = 64, .share_ms_max = 20};
+}
+
+pawl__engine *pawl__engine_new(const pawl__engine_opts *opts)
+{
+    pawl__engine *e = calloc(1, sizeof *e);
+    if (!e) return NULL;
+    e->opts = *opts;
+    e->random = opts->seed;
+    e->names.seed = pawl__random_next(&e->random);
+    e->now = INT64_MIN;
+    pawl__list_init(&e->out_leases);
+    pawl__list_init(&e->out_wants);
+    return e;
+}
+
+static void forget_wants(pawl__slot *slot)
+{
+    for (pawl__link *l; (l = pawl__list_first(&slot->wants));) {
+        pawl__want *want = pawl__container(l, pawl__want, in_queue);
+        pawl__list_remove(l);
+        pawl__list_remove(&want->in_out);
+        want->timer.position = 0;
+        want->state = PAWL__WANT_NONE;
+    }
+}
+
+pawl__engine *pawl__engine_free(pawl__engine *e)
+{
+    if (!e) return NULL;
+    for (pawl__link *l; (l = pawl__list_first(&e->out_wants));) pawl__list_remove(l);
+    for (size_t i = 0; i < e->lease_room; i++) {
+        if (!e->leases[i]) continue;
+        forget_wants(e->leases[i]->slot);
+        if (e->leases[i]->holder) e->leases[i]->holder->state = PAWL__WANT_NONE;
+        pawl__lease_free(e, e->leases[i]);
+    }
+    pawl__heap_done(&e->timers);
+    pawl__table_done(&e->names);
+    free(e->leases);
+    free(e);
+    return NULL;
+}
+
+static void take(pawl__engine *e, const pawl__event *event)
+{
+    switch (event->kind) {
+    case PAWL__EV_TIME:
+        return;
+    case PAWL__EV_WANT:
+        pawl__on_want(e, event->want);
+        return;
+    case PAWL__EV_CANCEL:
+        pawl__on_cancel(e, event->want);
+        return;
+    case PAWL__EV_RELEASE:
+        pawl__on_release(e, event->want, event->await_store);
+        return;
+    case PAWL__EV_DETACH:
+        pawl__on_detach(e, event->want);
+        return;
+    case PAWL__EV_REPLY:
+        pawl__on_reply(e, event->reply);
+        return;
+    case PAWL__EV_PUSH:
+        pawl__on_push(e, event->push);
+        return;
+    case PAWL__EV_LINK:
+        pawl__on_link(e, event);
+        return;
+    case PAWL__EV_CLOSE:
+        pawl__on_close(e);
+        return;
+    }
+}
+
+void pawl__engine_step(pawl__engine *e, int64_t now, const pawl__event *event)
+{
+    if (now > e->now) e->now = now;
+    if (PAWL_MUTANT(news_before_time)) take(e, event);
+    pawl__on_time(e);
+    if (!PAWL_MUTANT(news_before_time)) take(e, event);
+}
+
+bool pawl__engine_next(pawl__engine *e, pawl__action *ret_action)
+{
+    return pawl__send_next(e, ret_action) || pawl__tell_next(e, ret_action);
+}
+
+int64_t pawl__engine_deadline(const pawl__engine *e)
+{
+    const pawl__timer *first = pawl__heap_first(&e->timers);
+    return first ? first->at : PAWL__NEVER;
+}
+
+bool pawl__engine_busy(const pawl__engine *e)
+{
+    return e->lease_count != 0 || !pawl__list_empty(&e->out_wants);
+}
+
+size_t pawl__engine_lease_count(const pawl__engine *e)
+{
+    return e->lease_count;
+}
+
+const char *pawl__engine_check(const pawl__engine *e)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->lease_room; i++) {
+        const pawl__lease *lease = e->leases[i];
+        if (!lease) continue;
+        const char *broken = pawl__lease_check(e, lease);
+        if (broken) return broken;
+        count++;
+    }
+    return count == e->lease_count ? NULL : "the number of leases is wrong";
+}

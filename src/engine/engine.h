@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine: everything that a lock client decides, and nothing that it does.
+ *
+ * It knows no socket, clock, thread or random source. Time comes in with each
+ * event; what must be done comes out as actions; pawl__engine_deadline says when it wants
+ * to hear that time has passed. The same object file runs in the library and in the
+ * simulator.
+ *
+ *   pawl__engine_step(engine, now, &event);
+ *   while (pawl__engine_next(engine, &action)) do(action);
+ *   ... sleep until pawl__engine_deadline(engine) or the next event
+ *
+ * Words: a *want* is one local caller's claim on a name, embedded in the
+ * caller's own handle. A *lease* is one token's life at the store. Wants of one
+ * name share one lease (DESIGN 4.2): they queue here, only the client queues in
+ * the store.
+ */
+#ifndef PAWL_ENGINE_ENGINE_H
+#define PAWL_ENGINE_ENGINE_H
+
+#include "../base/heap.h"
+#include "../base/instant.h"
+#include "../base/list.h"
+#include "pawl/store.h"
+
+typedef struct pawl__engine pawl__engine;
+typedef struct pawl__lease pawl__lease;
+
+/* ---- A local claim ---------------------------------------------------------- */
+
+typedef enum pawl__want_state {
+    PAWL__WANT_NONE = 0, /* the engine does not know it */
+    PAWL__WANT_WAITING,  /* asked for; not decided */
+    PAWL__WANT_HOLDING,  /* it has the lease */
+    PAWL__WANT_LOST,     /* it had it, and has been told of the loss */
+    PAWL__WANT_RELEASING /* given back; the store's word is awaited */
+} pawl__want_state;
+
+/* Embedded in the caller's handle. The caller fills the first part before WANT. */
+typedef struct pawl__want {
+    const char *name; /* NUL-terminated; outlives the want */
+    uint16_t name_len;
+    uint8_t mode;  /* pawl_mode */
+    uint8_t flags; /* PAWL_ASK_DETACHED or 0 */
+    int64_t ttl_ms;
+    int64_t retain_ms;
+    int64_t wait_until; /* instant; 0: do not wait; PAWL__NEVER: without limit */
+    /* The engine's; zero before the first use, readable for tests and checkers. */
+    uint8_t state; /* pawl__want_state */
+    uint8_t out;   /* actions that wait to be fetched (bit 1 << pawl__action_kind) */
+    int16_t err;   /* result that a waiting action will carry (pawl_err) */
+    pawl__lease *lease;
+    int64_t unreachable_at; /* a store that has not answered by then is out of reach */
+    int64_t deadline;       /* HOLDING: the local deadline (law 2) */
+    uint64_t fence;         /* HOLDING */
+    bool after_doubt;       /* the extension to be told ends a doubt */
+    pawl__link in_queue;    /* among the waiting wants of its name, in order */
+    pawl__link in_out;      /* among those with actions to fetch */
+    pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
+} pawl__want;
+
+/* ---- Events -------------------------------------------------------------------- */
+
+typedef enum pawl__event_kind {
+    PAWL__EV_TIME = 0, /* nothing but the time has passed */
+    PAWL__EV_WANT,     /* want: state NONE */
+    PAWL__EV_CANCEL,   /* want: give up waiting; ignored unless WAITING */
+    PAWL__EV_RELEASE,  /* want: state HOLDING or LOST */
+    PAWL__EV_DETACH,   /* want: HOLDING; forget the lease without releasing it */
+    PAWL__EV_REPLY,    /* the store answered a request */
+    PAWL__EV_PUSH,     /* the store spoke unasked */
+    PAWL__EV_LINK,     /* the store's link came up or went down */
+    PAWL__EV_CLOSE     /* cancel every waiting want (PAWL_ERR_CLOSED), release every lease */
+} pawl__event_kind;
+
+/* Borrowed for the step. */
+typedef struct pawl__event {
+    pawl__event_kind kind;
+    pawl__want *want;        /* WANT, CANCEL, RELEASE, DETACH */
+    bool await_store;        /* RELEASE: RELEASED comes with the store's word, not at once */
+    const pawl_reply *reply; /* REPLY */
+    const pawl_push *push;   /* PUSH */
+    bool up;                 /* LINK */
+    pawl_err err;            /* LINK down: why */
+    const char *message;     /* LINK down: one line */
+} pawl__event;
+
+/* ---- Actions --------------------------------------------------------------------- */
+
+typedef enum pawl__action_kind {
+    PAWL__ACT_SEND = 0, /* submit `request` to the store */
+    PAWL__ACT_GRANTED,  /* the want holds: fence, token, deadline */
+    PAWL__ACT_REFUSED,  /* the waiting want ends with err; the engine forgets it */
+    PAWL__ACT_EXTENDED, /* the holding want's deadline moved; after doubt: doubt is over */
+    PAWL__ACT_DOUBT,    /* the holding want's renewal is overdue; err */
+    PAWL__ACT_YIELD,    /* the holding want is wanted by others */
+    PAWL__ACT_LOST,     /* the holding want was lost; err says why */
+    PAWL__ACT_RELEASED  /* the releasing want ends with err (0, LOST, UNKNOWN); forgotten */
+} pawl__action_kind;
+
+/* Valid until the next step or the next call of pawl__engine_next. */
+typedef struct pawl__action {
+    pawl__action_kind kind;
+    pawl_request request; /* SEND */
+    pawl__want *want;     /* all others */
+    pawl_err err;
+    const char *message; /* one line, "" if there is none */
+    int64_t deadline;    /* GRANTED, EXTENDED: local deadline (law 2), an instant */
+    uint64_t fence;      /* GRANTED */
+    const char *token;   /* GRANTED */
+    bool after_doubt;    /* EXTENDED */
+} pawl__action;
+
+/* ---- The engine ------------------------------------------------------------------- */
+
+typedef struct pawl__engine_opts {
+    const char *owner; /* label for requests; borrowed for the engine's life */
+    uint64_t seed;     /* of the jitter */
+    /* Writes a fresh token of PAWL_TOKEN_LEN characters and a NUL (law 5: one per lease). */
+    void (*draw_token)(void *ctx, char *ret_text);
+    void *draw_ctx;
+    int64_t unreachable_ms;   /* a want that no store has answered ends after this */
+    uint32_t share_count_max; /* local passes of a lease once somebody else waits */
+    int64_t share_ms_max;     /* the same by time */
+} pawl__engine_opts;
+
+/* Defaults: 5000 ms, 64 passes, 20 ms. */
+void pawl__engine_opts_init(pawl__engine_opts *opts);
+
+/* NULL when out of memory. */
+pawl__engine *pawl__engine_new(const pawl__engine_opts *opts);
+
+/* Frees everything; wants still known are forgotten without a word. NULL is allowed; returns NULL.
+ */
+pawl__engine *pawl__engine_free(pawl__engine *engine);
+
+/*
+ * Takes one event at `now`. Time that passed is accounted first: a deadline that
+ * has come counts before the news (law 2). now may not go back; an older now is
+ * taken as the latest known. Out of memory on WANT: the want is refused with
+ * PAWL_ERR_NO_MEMORY. Nothing else allocates what it could miss.
+ */
+void pawl__engine_step(pawl__engine *engine, int64_t now, const pawl__event *event);
+
+/* The next action, in the order in which they came up; false when there is none. */
+bool pawl__engine_next(pawl__engine *engine, pawl__action *ret_action);
+
+/* When a PAWL__EV_TIME is wanted at the latest; PAWL__NEVER: not at all. */
+int64_t pawl__engine_deadline(const pawl__engine *engine);
+
+/* Whether anything is still to be told to or heard from the store (close waits for this). */
+bool pawl__engine_busy(const pawl__engine *engine);
+
+/* Leases known to the store or perhaps known to it, for tests. */
+size_t pawl__engine_lease_count(const pawl__engine *engine);
+
+/* Every invariant, checked; NULL if all hold, else a sentence about the broken one. */
+const char *pawl__engine_check(const pawl__engine *engine);
+
+/*
+ * Called when an invariant breaks inside a step, before the engine fails closed
+ * (law 10: every holding want is LOST with PAWL_ERR_INTERNAL). Tests and the
+ * simulator set it to abort.
+ */
+extern void (*pawl__engine_on_broken)(const char *what);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* Having a lease: granted, given to a local want, extended, doubted, wanted, lost, left. */
+#include "lease.h"
+#include "plan.h"
+
+/* Grants in a row that may come after their deadline before we call the store too slow. */
+#define DEAD_GRANTS_MAX 3
+
+static void set_deadline(pawl__lease *lease)
+{
+    lease->deadline =
+        pawl__instant_add(lease->base_at, pawl__plan_span_ns(lease->ttl_ms)); /* law 2 */
+    if (lease->holder) lease->holder->deadline = lease->deadline;
+}
+
+static void plan_renewal(pawl__engine *e, pawl__lease *lease)
+{
+    int64_t due = pawl__instant_add(lease->base_at, pawl__plan_renew_ns(lease->ttl_ms));
+    if (lease->request || lease->send) due = PAWL__NEVER; /* the answer plans the next one */
+    pawl__lease_plan(e, lease, due > e->now ? due : e->now);
+}
+
+void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
+{
+    pawl__list_remove(&want->in_queue);
+    pawl__heap_clear(&e->timers, &want->timer);
+    lease->holder = want;
+    if (PAWL_MUTANT(ttl_changes_hands)) lease->ttl_ms = want->ttl_ms;
+    lease->keep_until = PAWL__NEVER;
+    want->lease = lease;
+    want->state = PAWL__WANT_HOLDING;
+    want->fence = lease->fence;
+    want->deadline = lease->deadline;
+    want->after_doubt = false;
+    pawl__lease_move(e, lease, PAWL__LEASE_HELD);
+    pawl__lease_arm(e, lease);
+    pawl__want_tell(e, want, PAWL__ACT_GRANTED, PAWL_OK);
+}
+
+/* A grant that is over before it is reported must not be reported (PROOF S5). */
+static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->state != PAWL__LEASE_UNKNOWN) pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN);
+    if (++lease->dead_grants < DEAD_GRANTS_MAX) {
+        pawl__lease_ask(e, lease);
+        return;
+    }
+    pawl__engine_say(e, "the store answers more slowly than the ttl allows: use a longer ttl");
+    pawl__slot_refuse(e, lease->slot, PAWL_ERR_UNAVAILABLE, false);
+    pawl__lease_leave(e, lease);
+}
+
+static bool fence_grew(pawl__lease *lease, uint64_t fence)
+{
+    if (fence == lease->fence && fence) return true; /* asked again: the same grant */
+    if (lease->fence || fence <= lease->slot->last_fence) return false;
+    return true;
+}
+
+void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bool waiting)
+{
+    if (!fence_grew(lease, fence)) { /* law 3, and fail closed */
+        pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
+        pawl__slot_refuse(e, lease->slot, PAWL_ERR_FENCE, false);
+        pawl__lease_leave(e, lease);
+        return;
+    }
+    lease->answered = true;
+    set_deadline(lease);
+    if (lease->deadline <= e->now && !PAWL_MUTANT(dead_grant_given)) {
+        ask_about_dead_grant(e, lease);
+        return;
+    }
+    lease->dead_grants = 0;
+    lease->err = 0;
+    lease->fence = fence;
+    lease->slot->last_fence = fence;
+    pawl__lease_give(e, lease, pawl__slot_first_want(lease->slot));
+    pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
+    if (waiting) pawl__lease_wanted(e, lease);
+    plan_renewal(e, lease);
+}
+
+void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
+{
+    lease->base_at = sent_at;
+    if (PAWL_MUTANT(renewal_from_reply)) lease->base_at = e->now;
+    lease->err = 0;
+    set_deadline(lease);
+    plan_renewal(e, lease);
+    if (!lease->holder) return;
+    lease->holder->after_doubt |= lease->state == PAWL__LEASE_DOUBT;
+    pawl__lease_move(e, lease, PAWL__LEASE_HELD);
+    pawl__want_tell(e, lease->holder, PAWL__ACT_EXTENDED, PAWL_OK);
+}
+
+void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err)
+{
+    lease->err = (int16_t)err;
+    if (lease->state != PAWL__LEASE_HELD) return;
+    pawl__lease_move(e, lease, PAWL__LEASE_DOUBT);
+    pawl__want_tell(e, lease->holder, PAWL__ACT_DOUBT, err);
+}
+
+void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->state == PAWL__LEASE_IDLE) {
+        if (PAWL_MUTANT(cached_kept_after_yield)) return;
+        pawl__lease_leave(e, lease);
+        return;
+    }
+    if (lease->yield) return;
+    lease->yield = true;
+    lease->share_count = 0;
+    lease->share_until = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.share_ms_max));
+    pawl__want_tell(e, lease->holder, PAWL__ACT_YIELD, PAWL_OK);
+}
+
+bool pawl__lease_suits(const pawl__lease *lease, const pawl__want *want)
+{
+    return want->flags == lease->flags &&
+           (want->ttl_ms == lease->ttl_ms || PAWL_MUTANT(ttl_changes_hands));
+}
+
+/* Local passing is free while nobody else waits, and bounded once somebody does. */
+static bool may_pass(pawl__engine *e, pawl__lease *lease, const pawl__want *next)
+{
+    if (!next || lease->state != PAWL__LEASE_HELD || !pawl__lease_suits(lease, next)) return false;
+    if (!lease->yield || PAWL_MUTANT(sharing_without_budget)) return true;
+    return lease->share_count++ < e->opts.share_count_max && e->now < lease->share_until;
+}
+
+void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by)
+{
+    lease->holder = NULL;
+    pawl__want *next = pawl__slot_first_want(lease->slot);
+    if (may_pass(e, lease, next)) {
+        pawl__lease_give(e, lease, next);
+        return;
+    }
+    if (!next && by->retain_ms > 0 && !lease->yield && lease->state == PAWL__LEASE_HELD) {
+        lease->keep_until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
+        pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
+        pawl__lease_arm(e, lease);
+        return;
+    }
+    pawl__lease_leave(e, lease);
+}
+
+void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
+{
+    pawl__want *holder = lease->holder;
+    pawl__lease_move(e, lease, PAWL__LEASE_LOST);
+    if (holder) {
+        lease->holder = NULL;
+        holder->lease = NULL;
+        holder->state = PAWL__WANT_LOST;
+        if (!PAWL_MUTANT(loss_never_told)) pawl__want_tell(e, holder, PAWL__ACT_LOST, err);
+    }
+    pawl__lease_leave(e, lease); /* the store compares: it frees early, or does nothing */
+}
+
+void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
+{
+    pawl__want *first = pawl__slot_first_want(slot);
+    if (!first || slot->lease || e->closing || e->broken) return;
+    pawl__lease *lease = pawl__lease_new(e, slot, first);
+    if (!lease) {
+        pawl__slot_refuse(e, slot, PAWL_ERR_NO_MEMORY, false);
+        return;
+    }
+    pawl__lease_move(e, lease, PAWL__LEASE_REQUESTING);
+    pawl__lease_ask(e, lease);
+}
+
+void pawl__lease_drop(pawl__engine *e, pawl__lease *lease)
+{
+    pawl__slot *slot = lease->slot;
+    slot->refs++; /* the slot outlives the lease */
+    pawl__lease_free(e, lease);
+    pawl__slot_start(e, slot);
+    slot->refs--;
+    pawl__slot_put(e, slot);
+}
+
+void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
+{
+    bool unheld = lease->state == PAWL__LEASE_QUEUED && PAWL_MUTANT(cancel_leaves_place);
+    bool late = lease->state == PAWL__LEASE_REQUESTING && PAWL_MUTANT(late_grant_kept);
+    bool unknown = lease->state == PAWL__LEASE_UNKNOWN && PAWL_MUTANT(unknown_not_released);
+    if (!lease->asked || unheld || late || unknown) { /* the store has never heard of it */
+        pawl__lease_drop(e, lease);
+        return;
+    }
+    lease->slot->lease = NULL;
+    pawl__lease_move(e, lease, PAWL__LEASE_RELEASING);
+    /* Whatever was sent so far, confirmed or not, has run out one ttl from now. */
+    lease->keep_until = pawl__instant_add(e->now, pawl__ms_to_ns(lease->ttl_ms));
+    pawl__lease_send_release(e, lease);
+    pawl__slot_start(e, lease->slot);
+}
+
+void pawl__slot_settle(pawl__engine *e, pawl__slot *slot)
+{
+    pawl__lease *lease = slot->lease;
+    if (!lease || !pawl__list_empty(&slot->wants)) return;
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        pawl__lease_leave(e, lease);
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_IDLE:
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_RELEASING:
+    case PAWL__LEASE_STATES:
+        return;
+    }
+}

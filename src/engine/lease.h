@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the engine remembers, and the moves that a lease may make.
+ *
+ *   ABSENT → REQUESTING → QUEUED → HELD ⇄ IDLE → RELEASING → (gone)
+ *               └ UNKNOWN ┘         └ DOUBT ┘→ LOST ┘
+ *
+ * A lease is one token's life. It is born with a fresh token in REQUESTING and
+ * ends in RELEASING, or at once when the store never heard of it. While an old
+ * lease of a name is still RELEASING the next one may already be REQUESTING: the
+ * store takes requests in order.
+ *
+ * Invariants (checked after each move and by pawl__engine_check):
+ *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
+ *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
+ *  L3 a slot's lease is in none of LOST and RELEASING.
+ *  L4 a held lease has a fence, and a deadline of base + span.
+ *  L5 at most one ACQUIRE or RENEW is in flight.
+ */
+#ifndef PAWL_ENGINE_LEASE_H
+#define PAWL_ENGINE_LEASE_H
+
+#include "../base/mutant.h"
+#include "../base/random.h"
+#include "../base/table.h"
+#include "engine.h"
+
+typedef enum pawl__lease_state {
+    PAWL__LEASE_ABSENT = 0,
+    PAWL__LEASE_REQUESTING, /* asked, or about to ask; no answer yet */
+    PAWL__LEASE_QUEUED,     /* a place in the store's queue */
+    PAWL__LEASE_UNKNOWN,    /* an ask went unanswered (law 4) */
+    PAWL__LEASE_HELD,       /* a local want has it */
+    PAWL__LEASE_IDLE,       /* cached: held, and nobody here uses it */
+    PAWL__LEASE_DOUBT,      /* held, and a renewal is overdue */
+    PAWL__LEASE_LOST,       /* on the way out, the holder has been told */
+    PAWL__LEASE_RELEASING,  /* the store is being told */
+    PAWL__LEASE_STATES
+} pawl__lease_state;
+
+/* All that the engine knows of one name. Lives while anything refers to it. */
+typedef struct pawl__slot {
+    pawl__entry entry;
+    pawl__link wants;    /* the waiting ones, in order */
+    pawl__lease *lease;  /* the living one, or NULL */
+    uint64_t last_fence; /* of this name, as far as this slot remembers */
+    uint32_t refs;       /* leases that name it */
+    uint8_t mode;
+    char name[]; /* NUL-terminated */
+} pawl__slot;
+
+/* What a lease wants to tell the store next (bits). */
+#define PAWL__SEND_ASK     0x1u
+#define PAWL__SEND_RENEW   0x2u
+#define PAWL__SEND_RELEASE 0x4u
+
+struct pawl__lease {
+    pawl__slot *slot;
+    pawl__want *holder;   /* HELD, DOUBT */
+    pawl__want *releaser; /* RELEASING: awaits the store's word, or NULL */
+    pawl__timer timer;
+    pawl__link in_out;   /* among those with something to send */
+    uint64_t fence;      /* 0 until granted */
+    uint64_t floor;      /* drawn before we queued: a grant of ours has a larger one */
+    uint64_t request;    /* id of the request in flight; 0: none */
+    int64_t ttl_ms;      /* of every request: one token, one ttl */
+    int64_t base_at;     /* just before the last confirmed request left (law 2) */
+    int64_t sent_at;     /* of the request in flight or about to leave */
+    int64_t deadline;    /* local; held states */
+    int64_t next_at;     /* when to ask, renew or release again; NEVER while in flight */
+    int64_t keep_until;  /* IDLE: end of retention. RELEASING: run out at the store by then */
+    int64_t share_until; /* end of the local passing after a yield request */
+    uint32_t share_count;
+    uint32_t index;      /* in engine->leases */
+    uint8_t state;       /* pawl__lease_state */
+    uint8_t send;        /* PAWL__SEND_... bits not yet fetched */
+    uint8_t verb;        /* pawl_verb of the request in flight */
+    uint8_t flags;       /* of the want that it was asked for */
+    uint8_t dead_grants; /* grants in a row that came after their deadline */
+    bool asked;          /* some ask has left: the store may know the token */
+    bool answered;       /* the store has answered an ask with a decision */
+    bool yield;          /* somebody else waits for it */
+    bool ghost;          /* an ask went unanswered and may still arrive late */
+    bool release_unsure; /* a release went unanswered and may have been done */
+    bool out_of_touch;   /* a grant may have come and gone unheard: a push may be of that one */
+    bool recheck;        /* ask again as soon as the present ask is answered */
+    int16_t err;         /* of the latest failed request */
+    char token[PAWL_TOKEN_LEN + 1];
+};
+
+struct pawl__engine {
+    pawl__engine_opts opts;
+    int64_t now;
+    pawl__heap timers;
+    pawl__table names;
+    pawl__lease **leases; /* by index; NULL where free */
+    size_t lease_room, lease_count;
+    size_t want_count; /* wants that may have a timer */
+    uint32_t next_request;
+    uint32_t free_hint; /* where to look for a free index */
+    pawl__link out_leases, out_wants;
+    uint64_t random;
+    bool link_up;
+    bool closing;     /* nothing new is asked for */
+    bool broken;      /* an invariant broke: nothing is granted any more (law 10) */
+    int16_t link_err; /* why the link is down; 0 if it never was up */
+    char message[PAWL_MESSAGE_MAX];
+};
+
+enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
+
+/* ---- states.c: moves ------------------------------------------------------ */
+
+/* Makes a move if the table allows it; otherwise the engine breaks (law 10). */
+void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
+/* NULL, or the broken invariant. */
+const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease);
+/* Fails closed: every holder is told that it lost, every waiter that pawl is broken. */
+void pawl__engine_break(pawl__engine *e, const char *what);
+
+/* ---- slots.c: making and freeing --------------------------------------- */
+
+pawl__slot *pawl__slot_find(const pawl__engine *e, const char *name, size_t name_len);
+/* Finds or makes; NULL when out of memory. */
+pawl__slot *pawl__slot_get(pawl__engine *e, const pawl__want *want);
+/* Frees the slot if nothing refers to it. */
+void pawl__slot_put(pawl__engine *e, pawl__slot *slot);
+/* A lease with a fresh token, in the slot, ABSENT; NULL when out of memory. */
+pawl__lease *pawl__lease_new(pawl__engine *e, pawl__slot *slot, const pawl__want *first);
+/* Forgets a lease altogether. */
+void pawl__lease_free(pawl__engine *e, pawl__lease *lease);
+pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id);
+/* The first waiting want of a slot or NULL. */
+pawl__want *pawl__slot_first_want(const pawl__slot *slot);
+
+/* ---- send.c: what the store is to be told ----------------------------------- */
+
+/* Marks a request to leave in this step; sent_at is now. Without a link it becomes due later. */
+void pawl__lease_ask(pawl__engine *e, pawl__lease *lease);
+void pawl__lease_renew(pawl__engine *e, pawl__lease *lease);
+void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease);
+/* Fetches one request; false if none is marked. */
+bool pawl__send_next(pawl__engine *e, pawl__action *ret_action);
+/* Tries again a little later. */
+void pawl__lease_retry(pawl__engine *e, pawl__lease *lease);
+/* Asks, renews or releases again at an instant. */
+void pawl__lease_plan(pawl__engine *e, pawl__lease *lease, int64_t at);
+/* Sets the one timer of the lease from its state. */
+void pawl__lease_arm(pawl__engine *e, pawl__lease *lease);
+
+/* ---- wants.c: what callers are told ------------------------------------------ */
+
+void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, pawl_err err);
+/* Fetches one notice; false if none is marked. */
+bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
+/* Ends a waiting want with err. */
+void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
+/* Ends those that would not wait, or all that wait. */
+void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool only_impatient);
+void pawl__engine_say(pawl__engine *e, const char *message);
+
+/* ---- grant.c: having, passing, losing ------------------------------------------ */
+
+/* The store granted; base_at is set. Gives it to the first waiting want, or asks again. */
+void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bool waiting);
+/* A request sent at sent_at was confirmed: the deadline moves. */
+void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at);
+void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err);
+/* Somebody else waits for it: an idle one goes at once, a holder is told once. */
+void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease);
+void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err);
+/*
+ * Whether a want may have this lease: flags and ttl are its own. The ttl never changes in
+ * a token's life: an answer would not say which of two it confirms, and a late request
+ * with a shorter one would cut the lease at the store behind the holder's back (law 2).
+ */
+bool pawl__lease_suits(const pawl__lease *lease, const pawl__want *want);
+/* The holder has given it back: pass on, keep, or release. */
+void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by);
+void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want);
+/* Takes it out of its slot and tells the store, if the store may know it. */
+void pawl__lease_leave(pawl__engine *e, pawl__lease *lease);
+/* Forgets it without a word to the store; those who still wait begin anew. */
+void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
+/* Those who wait and have no lease get a new one, with a new token (law 5). */
+void pawl__slot_start(pawl__engine *e, pawl__slot *slot);
+/* Lets a lease leave that waits for nobody any more. */
+void pawl__slot_settle(pawl__engine *e, pawl__slot *slot);
+
+/* ---- One file per event kind ----------------------------------------------------- */
+
+void pawl__on_time(pawl__engine *e);
+void pawl__on_want(pawl__engine *e, pawl__want *want);
+void pawl__on_cancel(pawl__engine *e, pawl__want *want);
+void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store);
+void pawl__on_detach(pawl__engine *e, pawl__want *want);
+void pawl__on_reply(pawl__engine *e, const pawl_reply *reply);
+void pawl__on_push(pawl__engine *e, const pawl_push *push);
+void pawl__on_link(pawl__engine *e, const pawl__event *event);
+void pawl__on_close(pawl__engine *e);
+
+#endif

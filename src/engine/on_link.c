@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The store's link came up or went down. */
+#include "lease.h"
+
+/* A waiter that lost its connection re-asks at once (law 7): its push may have been lost. */
+static void catch_up(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->request || lease->send) return;
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        pawl__lease_ask(e, lease);
+        return;
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_IDLE: /* a renewal also tells whether a yield request was lost */
+    case PAWL__LEASE_DOUBT:
+        pawl__lease_renew(e, lease);
+        return;
+    case PAWL__LEASE_RELEASING:
+        pawl__lease_send_release(e, lease);
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_STATES:
+        return;
+    }
+}
+
+/* A store that refuses us for good must not make callers wait for their time-out. */
+static bool is_final(pawl_err err)
+{
+    pawl_err_class cls = pawl_err_class_of(err);
+    return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
+}
+
+static void refuse_unanswered(pawl__engine *e, pawl_err err)
+{
+    for (size_t i = 0; i < e->lease_room; i++) {
+        pawl__lease *lease = e->leases[i];
+        if (!lease || lease->answered || lease->slot->lease != lease) continue;
+        pawl__slot_refuse(e, lease->slot, err, false);
+        pawl__slot_settle(e, lease->slot);
+    }
+}
+
+void pawl__on_link(pawl__engine *e, const pawl__event *event)
+{
+    e->link_up = event->up;
+    if (!event->up) {
+        e->link_err = (int16_t)event->err;
+        pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
+        if (is_final(event->err)) refuse_unanswered(e, event->err);
+        return;
+    }
+    e->link_err = 0;
+    for (size_t i = 0; i < e->lease_room; i++)
+        if (e->leases[i] && (i == 0 || !PAWL_MUTANT(batch_stops_at_first)))
+            catch_up(e, e->leases[i]);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* The store spoke unasked. A push is a hint (law 7): old, doubled and foreign ones do nothing. */
+#include "lease.h"
+
+#include <string.h>
+
+static bool is_ours(const pawl__lease *lease, const pawl_push *push)
+{
+    return push->token && strcmp(push->token, lease->token) == 0;
+}
+
+static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
+{
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        if (push->fence <= lease->floor) return; /* a grant that was over when we last asked */
+        if (lease->out_of_touch) { /* law 7: a hint, perhaps of a grant that has run out */
+            pawl__lease_ask(e, lease);
+            return;
+        }
+        /* base_at is the last acknowledged ask: the grant came later than that (DESIGN 4.4). */
+        pawl__lease_granted(e, lease, push->fence, push->waiting);
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_IDLE:
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_RELEASING:
+    case PAWL__LEASE_STATES:
+        return;
+    }
+}
+
+static void on_wanted(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT ||
+        lease->state == PAWL__LEASE_IDLE)
+        pawl__lease_wanted(e, lease);
+}
+
+static void on_recheck(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->state == PAWL__LEASE_QUEUED || lease->state == PAWL__LEASE_UNKNOWN)
+        pawl__lease_ask(e, lease);
+}
+
+void pawl__on_push(pawl__engine *e, const pawl_push *push)
+{
+    pawl__slot *slot = pawl__slot_find(e, push->name, push->name_len);
+    if (!slot || !slot->lease) return;
+    switch (push->kind) {
+    case PAWL_PUSH_GRANT:
+        if (is_ours(slot->lease, push)) on_handed(e, slot->lease, push);
+        return;
+    case PAWL_PUSH_YIELD:
+        if (is_ours(slot->lease, push)) on_wanted(e, slot->lease);
+        return;
+    case PAWL_PUSH_RECHECK:
+        on_recheck(e, slot->lease);
+        return;
+    }
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* A caller gives back, forgets, or everything is closed. */
+#include "lease.h"
+
+void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
+{
+    if (want->state == PAWL__WANT_LOST) {
+        want->state = PAWL__WANT_RELEASING;
+        if (PAWL_MUTANT(loss_told_twice)) pawl__want_tell(e, want, PAWL__ACT_LOST, PAWL_ERR_LOST);
+        pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_LOST);
+        return;
+    }
+    if (want->state != PAWL__WANT_HOLDING) return;
+    pawl__lease *lease = want->lease;
+    want->lease = NULL;
+    want->state = PAWL__WANT_RELEASING;
+    pawl__lease_returned(e, lease, want);
+    if (await_store && lease->state == PAWL__LEASE_RELEASING) {
+        lease->releaser = want;
+        return;
+    }
+    pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
+}
+
+static void let_go(pawl__engine *e, pawl__lease *lease)
+{
+    pawl__want *want = lease->holder;
+    lease->holder = NULL;
+    want->lease = NULL;
+    want->state = PAWL__WANT_RELEASING;
+    pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
+}
+
+void pawl__on_detach(pawl__engine *e, pawl__want *want)
+{
+    if (want->state != PAWL__WANT_HOLDING) return;
+    pawl__lease *lease = want->lease;
+    let_go(e, lease);
+    pawl__lease_drop(e, lease);
+}
+
+void pawl__on_close(pawl__engine *e)
+{
+    e->closing = true;
+    for (size_t i = 0; i < e->lease_room; i++) {
+        pawl__lease *lease = e->leases[i];
+        if (!lease || lease->state == PAWL__LEASE_RELEASING) continue;
+        if (!PAWL_MUTANT(word_after_close)) pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
+        if (lease->holder) let_go(e, lease);
+        if (lease->fence && lease->flags & PAWL_ASK_DETACHED)
+            pawl__lease_drop(e, lease);
+        else
+            pawl__lease_leave(e, lease);
+    }
+}

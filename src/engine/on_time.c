@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Time has passed. Deadlines come before anything else (law 2). */
+#include "lease.h"
+#include "plan.h"
+
+static pawl_err why_unanswered(const pawl__engine *e, const pawl__lease *lease)
+{
+    if (lease->err) return (pawl_err)lease->err;
+    return e->link_err ? (pawl_err)e->link_err : PAWL_ERR_UNAVAILABLE;
+}
+
+static void want_is_due(pawl__engine *e, pawl__want *want)
+{
+    pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
+    const pawl__lease *lease = slot->lease;
+    bool over = want->wait_until != 0 && want->wait_until <= e->now;
+    if (lease->answered && !over) { /* the store is there: only the caller's patience counts */
+        if (want->wait_until && want->wait_until != PAWL__NEVER)
+            pawl__heap_set(&e->timers, &want->timer, want->wait_until);
+        else
+            pawl__heap_clear(&e->timers, &want->timer);
+        return;
+    }
+    if (lease->answered) pawl__engine_say(e, "");
+    pawl__want_refuse(e, want, lease->answered ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
+    pawl__slot_settle(e, slot);
+}
+
+static void held_is_due(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->deadline <= e->now) {
+        if (!lease->err) pawl__engine_say(e, "the deadline passed before a renewal was confirmed");
+        pawl__lease_lost(e, lease, lease->err ? (pawl_err)lease->err : PAWL_ERR_LOST);
+        return;
+    }
+    if (lease->state == PAWL__LEASE_IDLE && lease->keep_until <= e->now) {
+        pawl__lease_leave(e, lease);
+        return;
+    }
+    pawl__lease_renew(e, lease);
+    if (!e->link_up) pawl__lease_doubted(e, lease, PAWL_ERR_UNAVAILABLE);
+}
+
+static void release_is_due(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->keep_until > e->now) {
+        pawl__lease_send_release(e, lease);
+        return;
+    }
+    if (lease->releaser) pawl__want_tell(e, lease->releaser, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+    pawl__lease_drop(e, lease); /* it has run out at the store by now */
+}
+
+static void lease_is_due(pawl__engine *e, pawl__lease *lease)
+{
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_IDLE:
+        held_is_due(e, lease);
+        return;
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        pawl__lease_ask(e, lease);
+        return;
+    case PAWL__LEASE_RELEASING:
+        release_is_due(e, lease);
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_STATES:
+        return;
+    }
+}
+
+void pawl__on_time(pawl__engine *e)
+{
+    for (;;) {
+        pawl__timer *timer = pawl__heap_first(&e->timers);
+        if (!timer || timer->at > e->now) return;
+        if (timer->kind == PAWL__TIMER_WANT)
+            want_is_due(e, pawl__container(timer, pawl__want, timer));
+        else
+            lease_is_due(e, pawl__container(timer, pawl__lease, timer));
+    }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* A caller wants a name, or wants it no more. */
+#include "lease.h"
+
+#include <string.h>
+
+static void register_want(pawl__engine *e, pawl__want *want)
+{
+    want->state = PAWL__WANT_WAITING;
+    want->out = 0;
+    want->err = 0;
+    want->lease = NULL;
+    want->deadline = 0;
+    want->fence = 0;
+    want->after_doubt = false;
+    want->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
+    want->unreachable_at = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.unreachable_ms));
+    pawl__list_init(&want->in_queue);
+    pawl__list_init(&want->in_out);
+    e->want_count++;
+}
+
+static pawl_err refusal_of_all(pawl__engine *e)
+{
+    if (e->broken) return PAWL_ERR_INTERNAL;
+    if (e->closing) return PAWL_ERR_CLOSED;
+    bool room = pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1);
+    return room ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+}
+
+static void arm_want(pawl__engine *e, pawl__want *want, const pawl__lease *lease)
+{
+    int64_t at = want->wait_until ? want->wait_until : PAWL__NEVER;
+    if (!lease->answered) at = pawl__instant_min(at, want->unreachable_at);
+    if (at != PAWL__NEVER) pawl__heap_set(&e->timers, &want->timer, at);
+}
+
+/* A cached lease serves at once; one of another kind makes room first. */
+static bool serve_from_cache(pawl__engine *e, pawl__slot *slot, pawl__want *want)
+{
+    pawl__lease *lease = slot->lease;
+    if (!lease || lease->state != PAWL__LEASE_IDLE) return false;
+    if (!pawl__lease_suits(lease, want)) {
+        pawl__lease_leave(e, lease);
+        return false;
+    }
+    pawl__lease_give(e, lease, want);
+    return true;
+}
+
+static bool known_to_be_busy(const pawl__lease *lease)
+{
+    return lease->state == PAWL__LEASE_QUEUED || lease->state == PAWL__LEASE_HELD ||
+           lease->state == PAWL__LEASE_DOUBT;
+}
+
+static void join(pawl__engine *e, pawl__slot *slot, pawl__want *want)
+{
+    pawl__list_append(&slot->wants, &want->in_queue);
+    pawl__slot_start(e, slot);
+    if (!pawl__link_linked(&want->in_queue)) return; /* no memory: refused */
+    if (want->wait_until == 0 && known_to_be_busy(slot->lease)) {
+        pawl__engine_say(e, "");
+        pawl__want_refuse(e, want, PAWL_ERR_BUSY);
+        return;
+    }
+    arm_want(e, want, slot->lease);
+}
+
+void pawl__on_want(pawl__engine *e, pawl__want *want)
+{
+    register_want(e, want);
+    pawl_err err = refusal_of_all(e);
+    pawl__slot *slot = err ? NULL : pawl__slot_get(e, want);
+    if (!slot) {
+        pawl__want_refuse(e, want, err ? err : PAWL_ERR_NO_MEMORY);
+        return;
+    }
+    slot->refs++;
+    if (!serve_from_cache(e, slot, want)) join(e, slot, want);
+    slot->refs--;
+    pawl__slot_put(e, slot);
+}
+
+void pawl__on_cancel(pawl__engine *e, pawl__want *want)
+{
+    if (want->state != PAWL__WANT_WAITING || !pawl__link_linked(&want->in_queue)) return;
+    pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
+    pawl__want_refuse(e, want, PAWL_ERR_CANCELED);
+    pawl__slot_settle(e, slot); /* a release by token follows: nothing stays behind (law 4) */
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the store is to be told, and the one timer of each lease.
+ *
+ * A request is marked in a step and fetched after it. The instant of the step
+ * is earlier than the instant at which the request leaves, so counting from it
+ * is safe (law 2).
+ */
+#include "lease.h"
+#include "plan.h"
+
+static void mark(pawl__engine *e, pawl__lease *lease, uint8_t what)
+{
+    lease->next_at = PAWL__NEVER;
+    pawl__lease_arm(e, lease);
+    if (!e->link_up) return; /* on_link.c sends what is due when the link is back */
+    lease->send = what;
+    lease->sent_at = e->now;
+    if (!pawl__link_linked(&lease->in_out)) pawl__list_append(&e->out_leases, &lease->in_out);
+}
+
+void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->request) { /* one at a time: the answer decides, then we ask again */
+        lease->recheck = true;
+        pawl__lease_plan(e, lease, PAWL__NEVER);
+        return;
+    }
+    lease->recheck = false;
+    mark(e, lease, PAWL__SEND_ASK);
+}
+
+void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->request) {
+        pawl__lease_plan(e, lease, PAWL__NEVER); /* its answer plans the next one */
+        return;
+    }
+    mark(e, lease, PAWL__SEND_RENEW);
+}
+
+void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease)
+{
+    lease->request = 0; /* an older answer has nothing to say any more */
+    mark(e, lease, PAWL__SEND_RELEASE);
+}
+
+void pawl__lease_retry(pawl__engine *e, pawl__lease *lease)
+{
+    if (PAWL_MUTANT(retry_without_pause)) {
+        pawl__lease_plan(e, lease, e->now);
+        return;
+    }
+    int64_t pause = pawl__random_jitter(&e->random, pawl__plan_retry_ns(lease->ttl_ms));
+    pawl__lease_plan(e, lease, pawl__instant_add(e->now, pause));
+}
+
+void pawl__lease_plan(pawl__engine *e, pawl__lease *lease, int64_t at)
+{
+    lease->next_at = at;
+    pawl__lease_arm(e, lease);
+}
+
+/* Whether any waiting want has time to wait in the store's queue. */
+static bool somebody_has_patience(const pawl__slot *slot)
+{
+    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next)
+        if (pawl__container(l, pawl__want, in_queue)->wait_until != 0) return true;
+    return false;
+}
+
+static uint64_t next_request_id(pawl__engine *e, const pawl__lease *lease)
+{
+    return (uint64_t)++e->next_request << 32 | (uint64_t)(lease->index + 1);
+}
+
+static pawl_verb verb_of(uint8_t send)
+{
+    if (send & PAWL__SEND_RELEASE) return PAWL_VERB_RELEASE;
+    return send & PAWL__SEND_RENEW ? PAWL_VERB_RENEW : PAWL_VERB_ACQUIRE;
+}
+
+static unsigned ask_flags(const pawl__lease *lease)
+{
+    unsigned flags = somebody_has_patience(lease->slot) ? PAWL_ASK_QUEUE : 0;
+    return flags | (lease->flags & PAWL_ASK_DETACHED);
+}
+
+bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
+{
+    pawl__link *first = pawl__list_first(&e->out_leases);
+    if (!first) return false;
+    pawl__lease *lease = pawl__container(first, pawl__lease, in_out);
+    pawl__list_remove(first);
+    lease->verb = (uint8_t)verb_of(lease->send);
+    lease->send = 0;
+    lease->request = next_request_id(e, lease);
+    if (lease->verb == PAWL_VERB_ACQUIRE) {
+        if (!lease->asked) lease->base_at = lease->sent_at;
+        lease->asked = true;
+    }
+    *ret_action =
+        (pawl__action){.kind = PAWL__ACT_SEND,
+                       .message = "",
+                       .request = {.id = lease->request,
+                                   .verb = (pawl_verb)lease->verb,
+                                   .mode = (pawl_mode)lease->slot->mode,
+                                   .flags = lease->verb == PAWL_VERB_ACQUIRE ? ask_flags(lease) : 0,
+                                   .name = lease->slot->name,
+                                   .name_len = lease->slot->entry.key_len,
+                                   .token = lease->token,
+                                   .owner = e->opts.owner,
+                                   .ttl_ms = lease->ttl_ms,
+                                   .answer_by = pawl__instant_add(
+                                       lease->sent_at, pawl__plan_answer_ns(lease->ttl_ms))}};
+    return true;
+}
+
+static int64_t wake_at(const pawl__lease *lease)
+{
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_DOUBT:
+        return pawl__instant_min(lease->deadline, lease->next_at);
+    case PAWL__LEASE_IDLE:
+        return pawl__instant_min(pawl__instant_min(lease->deadline, lease->keep_until),
+                                 lease->next_at);
+    case PAWL__LEASE_RELEASING:
+        return pawl__instant_min(lease->keep_until, lease->next_at);
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        return lease->next_at;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_STATES:
+        break;
+    }
+    return PAWL__NEVER;
+}
+
+void pawl__lease_arm(pawl__engine *e, pawl__lease *lease)
+{
+    int64_t at = wake_at(lease);
+    if (at == PAWL__NEVER) {
+        pawl__heap_clear(&e->timers, &lease->timer);
+        return;
+    }
+    if (!pawl__timer_is_set(&lease->timer) || lease->timer.at != at)
+        pawl__heap_set(&e->timers, &lease->timer, at);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of moves, the invariants, and what happens when one breaks. */
+#include "lease.h"
+#include "plan.h"
+
+#include <stdlib.h>
+
+void (*pawl__engine_on_broken)(const char *what);
+
+#define TO(state) (1u << PAWL__LEASE_##state)
+
+/* From each state, the states that may follow. RELEASING and unasked leases end by being freed. */
+static const unsigned moves[PAWL__LEASE_STATES] = {
+    [PAWL__LEASE_ABSENT] = TO(REQUESTING),
+    [PAWL__LEASE_REQUESTING] = TO(QUEUED) | TO(UNKNOWN) | TO(HELD) | TO(RELEASING),
+    [PAWL__LEASE_QUEUED] = TO(UNKNOWN) | TO(HELD) | TO(RELEASING),
+    [PAWL__LEASE_UNKNOWN] = TO(QUEUED) | TO(HELD) | TO(RELEASING),
+    [PAWL__LEASE_HELD] = TO(IDLE) | TO(DOUBT) | TO(LOST) | TO(RELEASING),
+    [PAWL__LEASE_IDLE] = TO(HELD) | TO(LOST) | TO(RELEASING),
+    [PAWL__LEASE_DOUBT] = TO(HELD) | TO(LOST) | TO(RELEASING),
+    [PAWL__LEASE_LOST] = TO(RELEASING),
+    [PAWL__LEASE_RELEASING] = 0,
+};
+
+void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
+{
+    if (lease->state == to) return;
+    if (!(moves[lease->state] & (1u << to))) {
+        pawl__engine_break(e, "a lease made a move that its table does not allow");
+        return;
+    }
+    lease->state = (uint8_t)to;
+}
+
+static bool is_held(const pawl__lease *lease)
+{
+    return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
+}
+
+static const char *check_holder(const pawl__lease *lease)
+{
+    if (!is_held(lease)) return lease->holder ? "L1: a lease that is not held has a holder" : NULL;
+    if (!lease->holder) return "L1: a held lease has no holder";
+    if (lease->holder->lease != lease) return "L1: the holder points at another lease";
+    if (lease->holder->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
+    if (lease->holder->deadline != lease->deadline) return "L4: the holder has another deadline";
+    return NULL;
+}
+
+const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
+{
+    const char *broken = check_holder(lease);
+    if (broken) return broken;
+    bool in_slot = lease->slot->lease == lease;
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        if (!in_slot) return "L3: a waiting lease is not its slot's";
+        if (pawl__list_empty(&lease->slot->wants)) return "L2: a lease waits for nobody";
+        break;
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_IDLE:
+        if (!in_slot) return "L3: a held lease is not its slot's";
+        if (!lease->fence) return "L4: a held lease has no fence";
+        if (lease->deadline <= e->now) return "L4: a lease is held beyond its deadline";
+        break;
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_RELEASING:
+        if (in_slot) return "L3: a leaving lease is its slot's";
+        break;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_STATES:
+        return "a lease is in no state";
+    }
+    return NULL;
+}
+
+static void refuse_everything(pawl__engine *e)
+{
+    for (size_t i = 0; i < e->lease_room; i++) {
+        pawl__lease *lease = e->leases[i];
+        if (!lease) continue;
+        pawl__slot_refuse(e, lease->slot, PAWL_ERR_INTERNAL, false);
+        if (!lease->holder) continue;
+        pawl__want *holder = lease->holder;
+        lease->holder = NULL;
+        holder->lease = NULL;
+        holder->state = PAWL__WANT_LOST;
+        pawl__want_tell(e, holder, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    }
+}
+
+void pawl__engine_break(pawl__engine *e, const char *what)
+{
+    if (e->broken) return;
+    e->broken = true;
+    if (pawl__engine_on_broken) pawl__engine_on_broken(what);
+    pawl__engine_say(e, what);
+    refuse_everything(e); /* law 10: never keep one */
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What callers are told: each notice once, the last one of a want ends it (law 6). */
+#include "lease.h"
+
+#include <string.h>
+
+void pawl__engine_say(pawl__engine *e, const char *message)
+{
+    size_t len = message ? strlen(message) : 0;
+    if (len >= sizeof e->message) len = sizeof e->message - 1;
+    if (len) memcpy(e->message, message, len);
+    e->message[len] = '\0';
+}
+
+void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, pawl_err err)
+{
+    want->out |= (uint8_t)(1u << kind);
+    if (err) want->err = (int16_t)err;
+    if (!pawl__link_linked(&want->in_out)) pawl__list_append(&e->out_wants, &want->in_out);
+}
+
+void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err)
+{
+    pawl__list_remove(&want->in_queue);
+    pawl__heap_clear(&e->timers, &want->timer);
+    pawl__want_tell(e, want, PAWL__ACT_REFUSED, err);
+}
+
+void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool only_impatient)
+{
+    for (pawl__link *l = slot->wants.next, *next; l != &slot->wants; l = next) {
+        next = l->next;
+        pawl__want *want = pawl__container(l, pawl__want, in_queue);
+        if (only_impatient && want->wait_until != 0) continue;
+        pawl__want_refuse(e, want, err);
+    }
+}
+
+/* Grants come before extensions, notices before losses, endings last. */
+static const pawl__action_kind order_of_telling[] = {
+    PAWL__ACT_GRANTED, PAWL__ACT_EXTENDED, PAWL__ACT_DOUBT,   PAWL__ACT_YIELD,
+    PAWL__ACT_LOST,    PAWL__ACT_REFUSED,  PAWL__ACT_RELEASED};
+
+static pawl__action_kind take_first_kind(pawl__want *want)
+{
+    size_t count = sizeof order_of_telling / sizeof order_of_telling[0];
+    for (size_t i = 0; i < count; i++) {
+        unsigned bit = 1u << order_of_telling[i];
+        if (!(want->out & bit)) continue;
+        want->out &= (uint8_t)~bit;
+        return order_of_telling[i];
+    }
+    return PAWL__ACT_RELEASED;
+}
+
+static void forget(pawl__engine *e, pawl__want *want)
+{
+    pawl__heap_clear(&e->timers, &want->timer);
+    pawl__list_remove(&want->in_out);
+    want->state = PAWL__WANT_NONE;
+    want->lease = NULL;
+    e->want_count--;
+}
+
+bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action)
+{
+    pawl__link *first = pawl__list_first(&e->out_wants);
+    if (!first) return false;
+    pawl__want *want = pawl__container(first, pawl__want, in_out);
+    pawl__action_kind kind = take_first_kind(want);
+    *ret_action = (pawl__action){.kind = kind,
+                                 .want = want,
+                                 .err = (pawl_err)want->err,
+                                 .message = want->err ? e->message : "",
+                                 .deadline = want->deadline,
+                                 .fence = want->fence,
+                                 .token = want->lease ? want->lease->token : "",
+                                 .after_doubt = want->after_doubt};
+    if (kind == PAWL__ACT_EXTENDED) want->after_doubt = false;
+    if (!want->out) {
+        pawl__list_remove(first);
+        want->err = 0;
+    }
+    if (kind == PAWL__ACT_REFUSED || kind == PAWL__ACT_RELEASED) forget(e, want);
+    return true;
+}

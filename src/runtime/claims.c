@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claims: where a caller's view of a lock and the engine's meet.
+ *
+ * A claim is one acquisition. A handle has one at a time (lock->claim) from the
+ * call of acquire until the lock is given back; older ones may live on beside it
+ * until the engine has forgotten them and their callbacks have run. So a handle
+ * can be acquired again at once after a release, and a freed handle's callbacks
+ * still find their memory.
+ *
+ * Exactly once (law 6): an acquisition ends in end_acquire, a release in
+ * end_release, and both do nothing the second time; a loss is told when the claim
+ * is not let go yet, and lets it go.
+ */
+#define _GNU_SOURCE
+#include "runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+pawl__claim *pawl__claim_new(pawl_lock *lock)
+{
+    pawl__claim *claim = &lock->first;
+    if (lock->first_in_use) {
+        claim = malloc(sizeof *claim);
+        if (!claim) return NULL;
+    }
+    *claim = (pawl__claim){.lock = lock};
+    if (claim == &lock->first) lock->first_in_use = true;
+    lock->refs++;
+    pawl__list_append(&lock->client->claims, &claim->in_claims);
+    return claim;
+}
+
+void pawl__claim_settle(pawl__claim *claim)
+{
+    pawl_lock *lock = claim->lock;
+    if (claim->known || claim->calls || claim->running || lock->claim == claim) return;
+    pawl__list_remove(&claim->in_claims);
+    pawl__list_remove(&claim->in_asked);
+    pawl__list_remove(&claim->in_calls); /* news that was taken back leaves it there */
+    free(claim->event_message);
+    if (claim == &lock->first)
+        lock->first_in_use = false;
+    else
+        free(claim);
+    pawl__lock_put(lock);
+}
+
+void pawl__lock_put(pawl_lock *lock)
+{
+    if (--lock->refs > 0) return;
+    lock->client->refs--; /* whoever holds the mutex has a reference of its own */
+    free(lock);
+}
+
+void pawl__claim_ask(pawl__claim *claim, uint8_t what)
+{
+    claim->asked |= what;
+    if (!pawl__link_linked(&claim->in_asked))
+        pawl__list_append(&claim->lock->client->asked, &claim->in_asked);
+}
+
+/* ---- Held or not ---------------------------------------------------------------------------- */
+
+bool pawl__lock_let_go(pawl_lock *lock)
+{
+    int64_t until = atomic_exchange(&lock->held_until, PAWL__NOT_HELD);
+    return until > PAWL__NOT_HELD && pawl__now() < until;
+}
+
+/*
+ * A reader that sees any of the new words also sees the odd version (each word is
+ * released after it and acquired before it is looked at again), and reads anew.
+ */
+static void publish_token(pawl_lock *lock, const char *token)
+{
+    uint64_t words[PAWL__TOKEN_WORDS] = {0};
+    memcpy(words, token, strlen(token) < sizeof words ? strlen(token) : sizeof words);
+    uint32_t version = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
+    atomic_store_explicit(&lock->token_version, version + 1, memory_order_relaxed);
+    for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
+        atomic_store_explicit(&lock->token[i], words[i], memory_order_release);
+    atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);
+}
+
+/* ---- Ends, mutex held ----------------------------------------------------------------------- */
+
+static void forget_by_engine(pawl__claim *claim)
+{
+    claim->known = false;
+    pawl__list_remove(&claim->in_asked);
+    claim->asked = 0;
+}
+
+static void end_acquire(pawl_client *c, pawl__claim *claim, int err)
+{
+    if (!claim->acquiring) return;
+    claim->acquiring = false;
+    if (claim->abandoned) err = PAWL_ERR_CANCELED;
+    if (claim->sleeper) {
+        pawl__sleeper *sleeper = claim->sleeper;
+        claim->sleeper = NULL;
+        pawl__sleeper_wake(c, sleeper, err);
+        return;
+    }
+    if (!claim->acquired) return;
+    c->async_pending--;
+    claim->acquire_err = (int16_t)err;
+    pawl__calls_add(claim, PAWL__CALL_ACQUIRED);
+}
+
+static void end_release(pawl_client *c, pawl__claim *claim, int err)
+{
+    if (!claim->releasing) return;
+    claim->releasing = false;
+    if (claim->sleeper) {
+        pawl__sleeper *sleeper = claim->sleeper;
+        claim->sleeper = NULL;
+        pawl__sleeper_wake(c, sleeper, err);
+        return;
+    }
+    if (!claim->released) return;
+    c->async_pending--;
+    claim->release_err = (int16_t)err;
+    pawl__calls_add(claim, PAWL__CALL_RELEASED);
+}
+
+static void keep_event(pawl__claim *claim, pawl_err err, const char *message)
+{
+    claim->event_err = (int16_t)err;
+    free(claim->event_message);
+    claim->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+}
+
+/* Lines for people hold names, which may hold anything. */
+static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity severity,
+                      const char *what, pawl_err err, const char *message)
+{
+    char name[81];
+    snprintf(name, sizeof name, "%s", lock->name);
+    for (char *p = name; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    pawl__client_say(c, "lock \"%s\": %s: %s", name, what,
+                     message && *message ? message : pawl_err_text(err));
+    if (severity != PAWL_FINDING_OK) pawl__calls_log(c, severity, c->message);
+}
+
+/* The claim is its lock's. */
+static void tell_loss(pawl_client *c, pawl__claim *claim, pawl_err err, const char *message)
+{
+    pawl_lock *lock = claim->lock;
+    claim->let_go = true;
+    atomic_store(&lock->held_until, PAWL__EXPIRED);
+    lock->state = PAWL__LOCK_LOST;
+    say_about(c, lock, PAWL_FINDING_WARNING, "lost", err, message);
+    keep_event(claim, err, message);
+    claim->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older news are none any more */
+    pawl__calls_add(claim, PAWL__CALL_LOST);
+}
+
+/* ---- The engine's actions, mutex held ------------------------------------------------------- */
+
+static void on_granted(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    pawl_lock *lock = claim->lock;
+    if (claim->abandoned) {
+        claim->let_go = true;
+        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+        end_acquire(c, claim, PAWL_ERR_CANCELED);
+        return;
+    }
+    publish_token(lock, action->token);
+    atomic_store(&lock->fence, action->fence);
+    atomic_store(&lock->held_until, action->deadline);
+    lock->state = PAWL__LOCK_HELD;
+    end_acquire(c, claim, PAWL_OK);
+}
+
+static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    pawl_lock *lock = claim->lock;
+    forget_by_engine(claim);
+    claim->let_go = true;
+    if (lock->claim == claim) {
+        lock->claim = NULL;
+        lock->state = PAWL__LOCK_IDLE;
+    }
+    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED)
+        say_about(c, lock, PAWL_FINDING_OK, "not acquired", action->err, action->message);
+    end_acquire(c, claim, action->err);
+    pawl__claim_settle(claim);
+}
+
+/* false: somebody has seen the old deadline pass. */
+static bool extend(pawl_lock *lock, int64_t deadline)
+{
+    int64_t old = atomic_load(&lock->held_until);
+    while (old > PAWL__NOT_HELD)
+        if (atomic_compare_exchange_weak(&lock->held_until, &old, deadline)) return true;
+    return false;
+}
+
+static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    if (claim->let_go) return;
+    if (!extend(claim->lock, action->deadline)) { /* law 2: the reader was right */
+        tell_loss(c, claim, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
+        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+        return;
+    }
+    if (!action->after_doubt) return;
+    bool untold = claim->calls & PAWL__CALL_DOUBT;
+    claim->calls &= (uint8_t)~PAWL__CALL_DOUBT;
+    if (!untold) pawl__calls_add(claim, PAWL__CALL_HELD);
+}
+
+static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    if (claim->let_go) return;
+    say_about(c, claim->lock, PAWL_FINDING_WARNING, "renewal overdue", action->err,
+              action->message);
+    keep_event(claim, action->err, action->message);
+    claim->calls &= (uint8_t)~PAWL__CALL_HELD;
+    pawl__calls_add(claim, PAWL__CALL_DOUBT);
+}
+
+static void on_lost(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    if (!claim->let_go) tell_loss(c, claim, action->err, action->message);
+    if (!(claim->asked & PAWL__ASK_RELEASE)) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+}
+
+static void on_released(pawl_client *c, pawl__claim *claim, const pawl__action *action)
+{
+    forget_by_engine(claim);
+    if (!claim->let_go) { /* the engine was closed under it */
+        claim->let_go = true;
+        atomic_store(&claim->lock->held_until, PAWL__NOT_HELD);
+    }
+    end_release(c, claim, action->err);
+    pawl__claim_settle(claim);
+}
+
+void pawl__claim_act(pawl_client *c, const pawl__action *action)
+{
+    pawl__claim *claim = pawl__container(action->want, pawl__claim, want);
+    pthread_mutex_lock(&c->mutex);
+    switch (action->kind) {
+    case PAWL__ACT_SEND:
+        break;
+    case PAWL__ACT_GRANTED:
+        on_granted(c, claim, action);
+        break;
+    case PAWL__ACT_REFUSED:
+        on_refused(c, claim, action);
+        break;
+    case PAWL__ACT_EXTENDED:
+        on_extended(c, claim, action);
+        break;
+    case PAWL__ACT_DOUBT:
+        on_doubt(c, claim, action);
+        break;
+    case PAWL__ACT_YIELD:
+        if (!claim->let_go) pawl__calls_add(claim, PAWL__CALL_YIELD);
+        break;
+    case PAWL__ACT_LOST:
+        on_lost(c, claim, action);
+        break;
+    case PAWL__ACT_RELEASED:
+        on_released(c, claim, action);
+        break;
+    }
+    pthread_mutex_unlock(&c->mutex);
+}
+
+/* ---- The end of all ------------------------------------------------------------------------- */
+
+static void end_one(pawl_client *c, pawl__claim *claim, int err)
+{
+    pawl_lock *lock = claim->lock;
+    bool was_held = lock->claim == claim && lock->state == PAWL__LOCK_HELD && !claim->let_go;
+    if (claim->known) forget_by_engine(claim);
+    end_acquire(c, claim, err);
+    end_release(c, claim, PAWL_ERR_UNKNOWN);
+    if (was_held && err != PAWL_ERR_CLOSED) {
+        tell_loss(c, claim, (pawl_err)err, NULL);
+        return; /* the handle stays LOST until its owner has seen it */
+    }
+    claim->let_go = true;
+    if (lock->claim != claim) return;
+    atomic_store(&lock->held_until, PAWL__NOT_HELD);
+    lock->claim = NULL;
+    lock->state = PAWL__LOCK_IDLE;
+}
+
+void pawl__claims_end(pawl_client *c, int err)
+{
+    for (pawl__link *l = c->claims.next, *next; l != &c->claims; l = next) {
+        next = l->next;
+        pawl__claim *claim = pawl__container(l, pawl__claim, in_claims);
+        end_one(c, claim, err);
+        pawl__claim_settle(claim);
+    }
+}

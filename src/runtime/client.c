@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* Clients: opened, closed, forgotten in a forked child. */
+#define _GNU_SOURCE
+#include "options.h"
+#include "owner.h"
+#include "runtime.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+const char *pawl_version(void)
+{
+    return PAWL_VERSION;
+}
+
+/* ---- Small help ----------------------------------------------------------------------------- */
+
+int pawl__cancel_off(void)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+void pawl__cancel_restore(int state)
+{
+    pthread_setcancelstate(state, NULL);
+}
+
+int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = pthread_create(ret_thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err) return PAWL_ERR_SYSTEM;
+    pthread_setname_np(*ret_thread, name);
+    return PAWL_OK;
+}
+
+void pawl__client_say(pawl_client *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->message, sizeof c->message, format, args);
+    va_end(args);
+}
+
+static int fail(char *message, int err, const char *what)
+{
+    if (what)
+        snprintf(message, PAWL_MESSAGE_MAX, "%s: %s", what, pawl_err_text(err));
+    else
+        snprintf(message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(err));
+    return err;
+}
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    (void)arg;
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n; /* nothing there: another waking took it */
+}
+
+static void on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    pawl_client *c = arg;
+    pawl__alarm_take(&c->alarm);
+    c->time_due = true; /* the next turn's work looks what is due */
+}
+
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config) return NULL;
+    /* One thread at a time uses it, whatever the program has told libevent about threads. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static int open_loop(pawl_client *c)
+{
+    c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (c->wake_fd < 0 || pawl__alarm_open(&c->alarm) < 0) return PAWL_ERR_SYSTEM;
+    if (c->opts.callbacks == PAWL_CALLBACKS_DISPATCH) {
+        c->dispatch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (c->dispatch_fd < 0) return PAWL_ERR_SYSTEM;
+    }
+    c->base = new_base();
+    if (!c->base) return PAWL_ERR_SYSTEM;
+    c->wake_event = event_new(c->base, c->wake_fd, EV_READ | EV_PERSIST, on_wake, c);
+    c->alarm_event = event_new(c->base, c->alarm.fd, EV_READ | EV_PERSIST, on_alarm, c);
+    if (!c->wake_event || !c->alarm_event) return PAWL_ERR_NO_MEMORY;
+    if (event_add(c->wake_event, NULL) || event_add(c->alarm_event, NULL)) return PAWL_ERR_SYSTEM;
+    return PAWL_OK;
+}
+
+static void draw_token(void *ctx, char *ret_text)
+{
+    pawl_client *c = ctx;
+    if (pawl__token_draw(&c->pool, ret_text)) return;
+    memset(ret_text, '0', PAWL_TOKEN_LEN); /* never leaves: see turn.c, act() */
+    ret_text[PAWL_TOKEN_LEN] = '\0';
+    c->failed = true;
+}
+
+static int open_engine(pawl_client *c)
+{
+    pawl__engine_opts opts;
+    pawl__engine_opts_init(&opts);
+    if (!pawl__pool_take(&c->pool, &opts.seed, sizeof opts.seed)) return PAWL_ERR_SYSTEM;
+    opts.owner = c->owner;
+    opts.draw_token = draw_token;
+    opts.draw_ctx = c;
+    opts.unreachable_ms = c->opts.connect_timeout_ms;
+    c->engine = pawl__engine_new(&opts);
+    return c->engine ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+}
+
+static int name_client(pawl_client *c)
+{
+    unsigned char bytes[16];
+    if (!pawl__pool_take(&c->pool, bytes, sizeof bytes)) return PAWL_ERR_SYSTEM;
+    for (size_t i = 0; i < sizeof bytes; i++) snprintf(c->id + 2 * i, 3, "%02x", bytes[i]);
+    if (c->opts.owner)
+        snprintf(c->owner, sizeof c->owner, "%s", c->opts.owner);
+    else
+        pawl__owner_default(c->owner);
+    c->opts.owner = c->owner; /* the caller's string may go */
+    return PAWL_OK;
+}
+
+static pawl_client *new_client(const pawl_open_opts *opts)
+{
+    pawl_client *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->opts = *opts;
+    c->refs = 1;
+    c->process = pawl__process_mark();
+    c->wake_fd = c->alarm.fd = c->dispatch_fd = -1;
+    pthread_mutex_init(&c->mutex, NULL);
+    pthread_cond_init(&c->role_cond, NULL);
+    pthread_cond_init(&c->thread_cond, NULL);
+    pthread_cond_init(&c->calls_cond, NULL);
+    pthread_cond_init(&c->called_cond, NULL);
+    pawl__link *lists[] = {&c->sleepers, &c->asked, &c->queries, &c->claims,    &c->waiting,
+                           &c->asking,   &c->calls, &c->lines,   &c->in_watched};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) pawl__list_init(lists[i]);
+    return c;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+/* All but the mutex and what handles still ask for. Takes half-made clients. The store is gone. */
+static void free_parts(pawl_client *c)
+{
+    c->engine = pawl__engine_free(c->engine);
+    if (c->wake_event) event_free(c->wake_event);
+    if (c->alarm_event) event_free(c->alarm_event);
+    if (c->base) event_base_free(c->base);
+    c->wake_event = c->alarm_event = NULL;
+    c->base = NULL;
+    close_fd(&c->wake_fd);
+    close_fd(&c->alarm.fd);
+    close_fd(&c->dispatch_fd);
+    for (pawl__link *l; (l = pawl__list_first(&c->lines));) {
+        pawl__list_remove(l);
+        free(pawl__container(l, pawl__line, in_lines));
+    }
+    explicit_bzero(&c->pool, sizeof c->pool);
+}
+
+static void free_memory(pawl_client *c)
+{
+    pawl__address_free(c->address);
+    free(c);
+}
+
+static void free_client(pawl_client *c)
+{
+    pthread_cond_destroy(&c->role_cond);
+    pthread_cond_destroy(&c->thread_cond);
+    pthread_cond_destroy(&c->calls_cond);
+    pthread_cond_destroy(&c->called_cond);
+    pthread_mutex_destroy(&c->mutex);
+    free_memory(c);
+}
+
+void pawl__client_put_unlock(pawl_client *c)
+{
+    bool last = --c->refs == 0;
+    pthread_mutex_unlock(&c->mutex);
+    if (last) free_client(c);
+}
+
+void pawl__client_put_in_child(pawl_client *c)
+{
+    if (--c->refs == 0) free_memory(c); /* a mutex that is locked is not destroyed */
+}
+
+/* ---- Open ----------------------------------------------------------------------------------- */
+
+/* Runs inside a step of the engine: law 10, and somebody must hear of it. */
+static _Thread_local pawl_client *stepping;
+
+static void say_broken(const char *what)
+{
+    pawl_client *c = stepping;
+    if (!c) return;
+    pthread_mutex_lock(&c->mutex);
+    pawl__client_say(c, "an invariant of pawl is broken, all locks are lost: %s", what);
+    pawl__calls_log(c, PAWL_FINDING_ERROR, c->message);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+void pawl__client_step(pawl_client *c, const pawl__event *event)
+{
+    stepping = c;
+    pawl__engine_step(c->engine, pawl__now(), event);
+    stepping = NULL;
+}
+
+static void start_process(void)
+{
+    pawl__process_start();
+    pawl__now_start();
+    if (!pawl__engine_on_broken) pawl__engine_on_broken = say_broken;
+}
+
+static int find_store(const char *url, pawl__address **ret_address, const pawl_store_ops **ret_ops,
+                      char *message)
+{
+    if (!url) url = getenv("PAWL_STORE");
+    if (!url || !*url) url = "sqlite:";
+    pawl__address *address;
+    const pawl_store_ops *ops;
+    int err = pawl__address_parse(url, &address, message);
+    if (err) return err;
+    err = pawl__module_find(pawl__address_url(address), &ops, message);
+    if (!err) err = pawl__address_check_options(address, ops->name, ops->options, message);
+    if (err) {
+        pawl__address_free(address);
+        return err;
+    }
+    *ret_address = address;
+    *ret_ops = ops;
+    return PAWL_OK;
+}
+
+static int open_parts(pawl_client *c, char *message)
+{
+    int err = name_client(c);
+    if (err) return fail(message, err, "random numbers");
+    err = open_loop(c);
+    if (err) return fail(message, err, "event loop");
+    err = open_engine(c);
+    if (err) return fail(message, err, NULL);
+    pawl__host_init(c);
+    return c->ops->open(&c->host, pawl__address_url(c->address), &c->store, message);
+}
+
+static int start_threads(pawl_client *c, char *message)
+{
+    int err = c->opts.log ? pawl__calls_need(c) : PAWL_OK;
+    if (!err) err = pawl__thread_start(&c->thread, "pawl", pawl__drive_thread, c);
+    return err ? fail(message, err, "threads") : PAWL_OK;
+}
+
+static void stop_callbacks(pawl_client *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    c->stop = true;
+    pthread_cond_broadcast(&c->calls_cond);
+    pthread_mutex_unlock(&c->mutex);
+    if (c->calls_thread_started) pthread_join(c->calls_thread, NULL);
+}
+
+static int open_client(pawl_client *c, char *message)
+{
+    int err = open_parts(c, message);
+    if (err) {
+        free_parts(c);
+        return err;
+    }
+    err = start_threads(c, message);
+    if (!err) return PAWL_OK;
+    stop_callbacks(c);
+    c->ops->close(c->store);
+    free_parts(c);
+    return err;
+}
+
+int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client **ret_client,
+                     char *reterr_message)
+{
+    char unread[PAWL_MESSAGE_MAX];
+    char *message = reterr_message ? reterr_message : unread;
+    pawl_open_opts opts;
+    pawl__address *address;
+    const pawl_store_ops *ops;
+
+    if (!ret_client) return fail(message, PAWL_ERR_ARGUMENT, "ret_client is NULL");
+    int err = pawl__open_opts_take(given, &opts);
+    if (err) return fail(message, err, "options of pawl_client_open");
+    start_process();
+    err = find_store(url, &address, &ops, message);
+    if (err) return err;
+    pawl_client *c = new_client(&opts);
+    if (!c) {
+        pawl__address_free(address);
+        return fail(message, PAWL_ERR_NO_MEMORY, NULL);
+    }
+    c->address = address;
+    c->ops = ops;
+    err = open_client(c, message);
+    if (err) {
+        free_client(c);
+        return err;
+    }
+    pawl__fork_watch(c);
+    *ret_client = c;
+    return PAWL_OK;
+}
+
+/* ---- Close ---------------------------------------------------------------------------------- */
+
+/* Role and mutex held. */
+static void close_engine(pawl_client *c)
+{
+    int64_t patience = pawl__ms_to_ns(c->opts.close_timeout_ms);
+    int64_t until = pawl__instant_add(pawl__now(), patience);
+    static const pawl__event closing = {.kind = PAWL__EV_CLOSE};
+    pawl__turn_work(c); /* what was asked before comes before */
+    pthread_mutex_unlock(&c->mutex);
+    pawl__turn_feed(c, &closing);
+    pthread_mutex_lock(&c->mutex);
+    pawl__drive_to_rest(c, until);
+    c->engine = pawl__engine_free(c->engine);
+    pawl__claims_end(c, PAWL_ERR_CLOSED);
+    pawl__queries_end(c, PAWL_ERR_CLOSED);
+}
+
+/* Callbacks that have not run yet run now: every operation is told its end (law 6). */
+static void run_last_callbacks(pawl_client *c)
+{
+    stop_callbacks(c);
+    pthread_mutex_lock(&c->mutex);
+    while (c->dispatch_fd >= 0 && pawl__calls_run(c, PAWL_DISPATCH_MAX) > 0) continue;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static bool in_own_callback(pawl_client *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    bool own = c->running && pthread_equal(c->runner, pthread_self());
+    pthread_mutex_unlock(&c->mutex);
+    return own;
+}
+
+/*
+ * In the child of a fork (law 9): the store says nothing on what it shares with
+ * the parent. event_reinit comes first: the two processes share one epoll
+ * object, and taking our events from it would take the parent's.
+ */
+static void forget_in_child(pawl_client *c)
+{
+    if (!atomic_load(&c->quiet_at_fork) || c->closing) return;
+    c->closing = true;
+    if (c->base && event_reinit(c->base) != 0) return;
+    c->ops->forget(c->store);
+    free_parts(c);
+    for (pawl__link *l; (l = pawl__list_first(&c->claims));) {
+        pawl__claim *claim = pawl__container(l, pawl__claim, in_claims);
+        pawl__list_remove(&claim->in_calls);
+        claim->known = claim->running = false;
+        claim->calls = 0;
+        if (claim->lock->claim == claim) claim->lock->claim = NULL;
+        pawl__claim_settle(claim);
+    }
+    pawl__client_put_in_child(c);
+}
+
+pawl_client *pawl_client_close(pawl_client *c)
+{
+    if (!c) return NULL;
+    if (pawl__client_forked(c)) {
+        forget_in_child(c);
+        return NULL;
+    }
+    if (in_own_callback(c)) return NULL; /* forbidden: it would wait for itself */
+    int cancel_state = pawl__cancel_off();
+    pawl__fork_unwatch(c);
+    pthread_mutex_lock(&c->mutex);
+    c->closing = true;
+    pawl__role_take(c, PAWL__NEVER); /* and never gives it back */
+    close_engine(c);
+    c->stop = true;
+    pthread_cond_broadcast(&c->thread_cond);
+    pthread_mutex_unlock(&c->mutex);
+    pthread_join(c->thread, NULL);
+    run_last_callbacks(c);
+    c->ops->close(c->store);
+    free_parts(c);
+    pthread_mutex_lock(&c->mutex);
+    pawl__client_put_unlock(c);
+    pawl__cancel_restore(cancel_state);
+    return NULL;
+}
+
+/* ---- Questions ------------------------------------------------------------------------------ */
+
+void pawl_client_message(const pawl_client *client, char *ret_message)
+{
+    if (!ret_message) return;
+    ret_message[0] = '\0';
+    if (!client) return;
+    if (pawl__client_forked(client)) {
+        snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(PAWL_ERR_FORKED));
+        return;
+    }
+    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
+    pthread_mutex_lock(&c->mutex);
+    memcpy(ret_message, c->message, sizeof c->message);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+const char *pawl_client_owner(const pawl_client *client)
+{
+    return client ? client->owner : "";
+}
+
+const char *pawl_client_url(const pawl_client *client)
+{
+    return client ? pawl__address_url(client->address)->redacted : "";
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's clock (law 2): over any interval it advances at least as much as
+ * CLOCK_BOOTTIME and as CLOCK_MONOTONIC_RAW did, less 1 ms. The first counts
+ * suspend, the second cannot be slewed slow.
+ *
+ * Only clock.c reads clocks in this directory.
+ */
+#ifndef PAWL_RUNTIME_CLOCK_H
+#define PAWL_RUNTIME_CLOCK_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+
+/* One clock out of two. Tests make their own on readings that they invent. */
+typedef struct pawl__clock {
+    int64_t (*read_boot)(void *ctx);
+    int64_t (*read_raw)(void *ctx);
+    void *ctx;
+    _Atomic int64_t boot_offset; /* both only grow */
+    _Atomic int64_t raw_offset;
+} pawl__clock;
+
+/* Lets both clocks agree on the reading of the first. */
+void pawl__clock_start(pawl__clock *clock);
+/* An instant, ns. Any thread; async-signal-safe. */
+int64_t pawl__clock_read(pawl__clock *clock);
+
+/* The process's clock. Start it before the first reading; starting again does nothing. */
+void pawl__now_start(void);
+int64_t pawl__now(void);
+
+/* When, by CLOCK_MONOTONIC, span_ns will have passed: for pthread_cond_clockwait. */
+struct timespec pawl__wait_end(int64_t span_ns);
+
+/* ---- An alarm: a descriptor that becomes readable at an instant, suspend or not ------------- */
+
+typedef struct pawl__alarm {
+    int fd;
+    int64_t at; /* it fires at this instant or before; PAWL__NEVER: it is not set */
+} pawl__alarm;
+
+/* 0 or a negative errno. */
+int pawl__alarm_open(pawl__alarm *alarm);
+/*
+ * Makes it fire at `at` or somewhat before, never after. An alarm that is set
+ * for an earlier instant stays as it is: waking once too often is cheaper than a
+ * system call for each new deadline. now < at.
+ */
+void pawl__alarm_set(pawl__alarm *alarm, int64_t now, int64_t at);
+/* To be called when the descriptor is readable. */
+void pawl__alarm_take(pawl__alarm *alarm);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who drives.
+ *
+ * Engine, store and event loop belong to the thread that has the drive role.
+ * A caller that must wait takes the role itself when it is free, and keeps it
+ * until its own operation is complete: then nothing crosses threads. The
+ * client's own thread drives when no caller does: for renewals, pushes and
+ * asynchronous operations.
+ *
+ * Why no wake-up is lost:
+ *  - Whoever asks for something does so under the mutex. If the driver is asleep
+ *    in the event loop (`asleep`, set under the mutex after it has seen that
+ *    nothing is asked), it is woken by wake_fd. If nobody drives, the asking
+ *    thread drives.
+ *  - Whoever gives up the role passes it on (pass_role): to those who want it
+ *    before all others, else to one caller that waits, else to the client's
+ *    thread if that sleeps without a limit.
+ *  - A caller that was woken to drive and finds its operation complete or its time
+ *    over passes the role on again.
+ *  - The client's thread never sleeps without a limit while the role is free: it
+ *    looks again after PARK_NS. While callers drive in quick succession it stays
+ *    away; when none has driven for PARK_NS it takes the role back.
+ */
+#define _GNU_SOURCE
+#include "runtime.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#define PARK_NS PAWL__NS_PER_MS
+
+/* ---- Waking --------------------------------------------------------------------------------- */
+
+static void wake_driver(pawl_client *c)
+{
+    if (!c->asleep) return;
+    c->asleep = false; /* one write is enough */
+    uint64_t one = 1;
+    ssize_t n = write(c->wake_fd, &one, sizeof one);
+    (void)n; /* the counter cannot be full: it is read at each waking */
+}
+
+static void pass_role(pawl_client *c)
+{
+    if (c->role_wanted > 0) {
+        pthread_cond_broadcast(&c->role_cond);
+        return;
+    }
+    pawl__link *first = pawl__list_first(&c->sleepers);
+    if (first) {
+        pthread_cond_signal(&pawl__container(first, pawl__sleeper, in_sleepers)->cond);
+        return;
+    }
+    if (c->thread_waits || c->async_pending > 0) pthread_cond_signal(&c->thread_cond);
+}
+
+static void wait_ns(pawl_client *c, pthread_cond_t *cond, int64_t span_ns)
+{
+    if (span_ns == PAWL__NEVER) {
+        pthread_cond_wait(cond, &c->mutex);
+        return;
+    }
+    struct timespec end = pawl__wait_end(span_ns);
+    pthread_cond_clockwait(cond, &c->mutex, CLOCK_MONOTONIC, &end);
+}
+
+static int64_t span_until(int64_t until)
+{
+    return until == PAWL__NEVER ? PAWL__NEVER : until - pawl__now();
+}
+
+static bool has_come(int64_t until)
+{
+    return until != PAWL__NEVER && until <= pawl__now();
+}
+
+/* ---- Sleepers ------------------------------------------------------------------------------- */
+
+void pawl__sleeper_init(pawl__sleeper *sleeper)
+{
+    *sleeper = (pawl__sleeper){.cond = PTHREAD_COND_INITIALIZER};
+}
+
+void pawl__sleeper_wake(pawl_client *c, pawl__sleeper *sleeper, int err)
+{
+    sleeper->complete = true;
+    sleeper->err = err;
+    pawl__list_remove(&sleeper->in_sleepers);
+    pthread_cond_signal(&sleeper->cond);
+    c->served = true;
+}
+
+/* ---- Driving -------------------------------------------------------------------------------- */
+
+/* mine: the caller that drives, NULL for the client's thread. */
+static bool has_driven_enough(const pawl_client *c, const pawl__sleeper *mine, int64_t until)
+{
+    if (c->role_wanted > 0) return true;
+    if (mine) return mine->complete || has_come(until);
+    return c->stop || (c->served && c->async_pending == 0); /* callers will drive themselves */
+}
+
+static void drive(pawl_client *c, const pawl__sleeper *mine, int64_t until)
+{
+    c->driven = true;
+    c->served = false;
+    for (;;) {
+        pawl__turn_work(c);
+        if (has_driven_enough(c, mine, until)) break;
+        pawl__turn_sleep(c, until);
+    }
+    c->driven = false;
+    pass_role(c);
+}
+
+static bool may_drive(const pawl_client *c)
+{
+    return !c->driven && c->role_wanted == 0;
+}
+
+void pawl__sleep(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
+{
+    bool woken = false;
+    while (!sleeper->complete && !has_come(until)) {
+        if (may_drive(c)) {
+            c->drives++;
+            drive(c, sleeper, until);
+            woken = false;
+            continue;
+        }
+        wake_driver(c);
+        pawl__list_append(&c->sleepers, &sleeper->in_sleepers);
+        wait_ns(c, &sleeper->cond, span_until(until));
+        pawl__list_remove(&sleeper->in_sleepers);
+        woken = true;
+    }
+    if (woken && !c->driven) pass_role(c); /* it may have been us who were to drive */
+}
+
+void pawl__drive_soon(pawl_client *c)
+{
+    if (!may_drive(c)) {
+        wake_driver(c);
+        return;
+    }
+    /* One turn that does not sleep: what was asked leaves now. */
+    c->drives++;
+    c->driven = true;
+    pawl__turn_work(c);
+    c->driven = false;
+    pass_role(c);
+}
+
+/* ---- The client's thread -------------------------------------------------------------------- */
+
+/* Stays away while callers drive; returns when it may look again. */
+static void park(pawl_client *c)
+{
+    for (;;) {
+        uint64_t seen = c->drives;
+        wait_ns(c, &c->thread_cond, PARK_NS);
+        if (c->stop || c->async_pending > 0 || c->drives == seen) return;
+    }
+}
+
+static void wait_for_role(pawl_client *c)
+{
+    c->thread_waits = true;
+    while (!may_drive(c) && !c->stop) wait_ns(c, &c->thread_cond, PAWL__NEVER);
+    c->thread_waits = false;
+}
+
+void *pawl__drive_thread(void *arg)
+{
+    pawl_client *c = arg;
+    pthread_mutex_lock(&c->mutex);
+    while (!c->stop) {
+        if (!may_drive(c)) wait_for_role(c);
+        if (c->stop) break;
+        drive(c, NULL, PAWL__NEVER);
+        if (c->served) park(c);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    return NULL;
+}
+
+/* ---- Before all others: close and fork ------------------------------------------------------ */
+
+bool pawl__role_take(pawl_client *c, int64_t until)
+{
+    c->role_wanted++;
+    while (c->driven && !has_come(until)) {
+        wake_driver(c);
+        wait_ns(c, &c->role_cond, span_until(until));
+    }
+    c->role_wanted--;
+    if (c->driven) return false;
+    c->driven = true;
+    return true;
+}
+
+void pawl__role_give(pawl_client *c)
+{
+    c->driven = false;
+    pass_role(c);
+}
+
+void pawl__drive_to_rest(pawl_client *c, int64_t until)
+{
+    for (;;) {
+        pawl__turn_work(c);
+        if (!c->engine || !pawl__engine_busy(c->engine) || has_come(until)) return;
+        pawl__turn_sleep(c, until);
+    }
+}
+
+/* It is held for short stretches only, unless by this very thread under a signal handler. */
+static bool lock_in_time(pthread_mutex_t *mutex, int64_t until)
+{
+    while (pthread_mutex_trylock(mutex) != 0) {
+        if (has_come(until)) return false;
+        sched_yield();
+    }
+    return true;
+}
+
+void pawl__role_freeze(pawl_client *c, int64_t until)
+{
+    atomic_store(&c->quiet_at_fork, false);
+    if (!lock_in_time(&c->mutex, until)) return;
+    if (!pawl__role_take(c, until)) {
+        pthread_mutex_unlock(&c->mutex);
+        return;
+    }
+    atomic_store(&c->quiet_at_fork, true); /* role and mutex are held until the thaw */
+}
+
+void pawl__role_thaw(pawl_client *c)
+{
+    if (!atomic_load(&c->quiet_at_fork)) return;
+    atomic_store(&c->quiet_at_fork, false);
+    pawl__role_give(c);
+    pthread_mutex_unlock(&c->mutex);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/* Lock handles: what callers do with them. The rest is in claims.c. */
+#include "options.h"
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Held or not: no I/O, no lock, async-signal-safe ---------------------------------------- */
+
+/*
+ * The time left, 0 if not held. Who sees the deadline pass makes it final for
+ * everybody: a renewal that is confirmed afterwards must not bring the lock back,
+ * because this caller has been told that it is lost (laws 2 and 5).
+ */
+static int64_t time_left(const pawl_lock *lock)
+{
+    _Atomic int64_t *held_until = (_Atomic int64_t *)&lock->held_until;
+    for (;;) {
+        int64_t until = atomic_load(held_until);
+        if (until <= PAWL__NOT_HELD) return 0;
+        int64_t now = pawl__now();
+        if (now < until) return until - now;
+        if (atomic_compare_exchange_strong(held_until, &until, PAWL__EXPIRED)) return 0;
+    }
+}
+
+bool pawl_lock_is_held(const pawl_lock *lock)
+{
+    return lock && !pawl__client_forked(lock->client) && time_left(lock) > 0;
+}
+
+int64_t pawl_lock_remaining_ms(const pawl_lock *lock)
+{
+    if (!lock || pawl__client_forked(lock->client)) return 0;
+    return time_left(lock) / PAWL__NS_PER_MS;
+}
+
+uint64_t pawl_lock_fence(const pawl_lock *lock)
+{
+    return lock ? atomic_load(&lock->fence) : 0;
+}
+
+void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
+{
+    if (!ret_token) return;
+    memset(ret_token, 0, sizeof *ret_token);
+    if (!lock) return;
+    uint64_t words[PAWL__TOKEN_WORDS];
+    uint32_t before, after;
+    do {
+        before = atomic_load_explicit(&lock->token_version, memory_order_acquire);
+        for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
+            words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);
+        after = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
+    } while (before != after || before & 1);
+    memcpy(ret_token->text, words, PAWL_TOKEN_LEN);
+}
+
+const char *pawl_lock_name(const pawl_lock *lock)
+{
+    return lock ? lock->name : "";
+}
+
+/* ---- Made ----------------------------------------------------------------------------------- */
+
+static bool name_ok(const char *name, size_t name_len)
+{
+    return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
+}
+
+/* Registers the handle with its client; mutex held. */
+static int join_client(pawl_client *c, pawl_lock *lock)
+{
+    if (c->closing) return PAWL_ERR_CLOSED;
+    int err = lock->on_event ? pawl__calls_need(c) : PAWL_OK;
+    if (err) return err;
+    lock->client = c;
+    lock->refs = 1;
+    c->refs++;
+    return PAWL_OK;
+}
+
+int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_lock_opts *given,
+                  pawl_lock **ret_lock)
+{
+    if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
+    pawl_lock_opts opts;
+    int err = pawl__lock_opts_take(given, &opts);
+    if (err) return err;
+    pawl_lock *lock = calloc(1, sizeof *lock + name_len + 1);
+    if (!lock) return PAWL_ERR_NO_MEMORY;
+    memcpy(lock->name, name, name_len);
+    lock->name_len = (uint16_t)name_len;
+    lock->ttl_ms = opts.ttl_ms;
+    lock->retain_ms = opts.retain_ms;
+    lock->flags = (uint8_t)opts.flags;
+    lock->on_event = opts.on_event;
+    lock->event_userdata = opts.event_userdata;
+    pthread_mutex_lock(&c->mutex);
+    err = join_client(c, lock);
+    pthread_mutex_unlock(&c->mutex);
+    if (err) {
+        free(lock);
+        return err;
+    }
+    *ret_lock = lock;
+    return PAWL_OK;
+}
+
+/* ---- Acquire, mutex held -------------------------------------------------------------------- */
+
+static int64_t wait_until(int64_t wait_ms)
+{
+    if (wait_ms == PAWL_WAIT_FOREVER) return PAWL__NEVER;
+    if (wait_ms == 0) return 0;
+    return pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+}
+
+static int may_acquire(const pawl_lock *lock)
+{
+    const pawl_client *c = lock->client;
+    if (c->closing) return PAWL_ERR_CLOSED;
+    switch ((pawl__lock_state)lock->state) {
+    case PAWL__LOCK_IDLE:
+        return c->broken ? c->break_err : PAWL_OK;
+    case PAWL__LOCK_ACQUIRING:
+        return PAWL_ERR_STATE;
+    case PAWL__LOCK_HELD:
+        return time_left(lock) > 0 ? PAWL_ERR_STATE : PAWL_ERR_LOST;
+    case PAWL__LOCK_LOST:
+        return PAWL_ERR_LOST;
+    }
+    return PAWL_ERR_STATE;
+}
+
+static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_claim)
+{
+    int err = may_acquire(lock);
+    if (err) return err;
+    pawl__claim *claim = pawl__claim_new(lock);
+    if (!claim) return PAWL_ERR_NO_MEMORY;
+    claim->want.name = lock->name;
+    claim->want.name_len = lock->name_len;
+    claim->want.mode = PAWL_MODE_EXCLUSIVE;
+    claim->want.flags = lock->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0;
+    claim->want.ttl_ms = lock->ttl_ms;
+    claim->want.retain_ms = lock->retain_ms;
+    claim->want.wait_until = wait_until(wait_ms);
+    claim->known = true;
+    claim->acquiring = true;
+    lock->claim = claim;
+    lock->state = PAWL__LOCK_ACQUIRING;
+    pawl__claim_ask(claim, PAWL__ASK_WANT);
+    *ret_claim = claim;
+    return PAWL_OK;
+}
+
+/* Between the grant and our waking much may have happened: never report a dead grant. */
+static int why_gone(const pawl_lock *lock)
+{
+    if (time_left(lock) > 0) return PAWL_OK;
+    if (lock->client->closing) return PAWL_ERR_CLOSED;
+    bool given_back = atomic_load(&lock->held_until) == PAWL__NOT_HELD; /* by another thread */
+    return given_back ? PAWL_OK : PAWL_ERR_LOST;
+}
+
+int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
+{
+    if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__sleeper sleeper;
+    pawl__sleeper_init(&sleeper);
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim;
+    int err = begin_acquire(lock, wait_ms, &claim);
+    if (!err) {
+        claim->sleeper = &sleeper;
+        pawl__sleep(c, &sleeper, PAWL__NEVER); /* the engine ends it in time */
+        err = sleeper.err ? sleeper.err : why_gone(lock);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done, void *userdata)
+{
+    if (!lock || !done || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim;
+    int err = pawl__calls_need(c);
+    if (!err) err = begin_acquire(lock, wait_ms, &claim);
+    if (!err) {
+        claim->acquired = done;
+        claim->acquired_userdata = userdata;
+        c->async_pending++;
+        pawl__drive_soon(c);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+int pawl_lock_cancel(pawl_lock *lock)
+{
+    if (!lock) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int err = PAWL_OK;
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    if (c->closing) {
+        err = PAWL_ERR_CLOSED;
+    } else if (lock->state != PAWL__LOCK_ACQUIRING) {
+        err = PAWL_ERR_STATE;
+    } else {
+        pawl__claim_ask(lock->claim, PAWL__ASK_CANCEL);
+        pawl__drive_soon(c);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+/* ---- Release, mutex held -------------------------------------------------------------------- */
+
+/*
+ * Takes the claim from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
+ * why there is nothing to give back. After the first two the handle is free for
+ * a new acquisition. *ret_claim: for the engine to be told, NULL if it knows.
+ */
+static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
+{
+    *ret_claim = NULL;
+    if (lock->client->closing) return PAWL_ERR_CLOSED;
+    if (lock->state == PAWL__LOCK_IDLE || lock->state == PAWL__LOCK_ACQUIRING)
+        return PAWL_ERR_NOT_HELD;
+    pawl__claim *claim = lock->claim;
+    bool told_lost = lock->state == PAWL__LOCK_LOST;
+    bool held = pawl__lock_let_go(lock) && !told_lost;
+    lock->claim = NULL;
+    lock->state = PAWL__LOCK_IDLE;
+    claim->let_go = true;
+    claim->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
+    if (told_lost) {
+        pawl__claim_settle(claim);
+        return PAWL_ERR_LOST;
+    }
+    *ret_claim = claim;
+    if (held) return PAWL_OK;
+    claim->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
+    pawl__calls_add(claim, PAWL__CALL_LOST);
+    return PAWL_ERR_LOST;
+}
+
+int pawl_lock_release(pawl_lock *lock)
+{
+    if (!lock) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim;
+    int err = take_back(lock, &claim);
+    if (claim) {
+        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+        pawl__drive_soon(c);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+/* A claim whose end is waited for. Lost ones are released without waiting. */
+static bool ask_release_waiting(pawl__claim *claim, int err)
+{
+    if (!claim) return false;
+    claim->await_store = claim->releasing = !err;
+    pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+    return !err;
+}
+
+int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
+{
+    if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int64_t until =
+        wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+    pawl__sleeper sleeper;
+    pawl__sleeper_init(&sleeper);
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim;
+    int err = take_back(lock, &claim);
+    if (ask_release_waiting(claim, err)) {
+        claim->sleeper = &sleeper;
+        pawl__sleep(c, &sleeper, until);
+        err = sleeper.complete ? sleeper.err : PAWL_ERR_UNKNOWN;
+        if (!sleeper.complete) claim->sleeper = NULL; /* pawl goes on without us */
+    }
+    if (claim && err) pawl__drive_soon(c); /* it leaves at least */
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
+{
+    if (!lock || !done) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim = NULL;
+    int err = pawl__calls_need(c);
+    if (!err) err = take_back(lock, &claim);
+    if (ask_release_waiting(claim, err)) {
+        claim->released = done;
+        claim->released_userdata = userdata;
+        c->async_pending++;
+    }
+    if (claim) pawl__drive_soon(c);
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+int pawl_lock_detach(pawl_lock *lock)
+{
+    if (!lock) return PAWL_ERR_ARGUMENT;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    pawl__claim *claim;
+    int err = take_back(lock, &claim);
+    if (claim) {
+        pawl__claim_ask(claim, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
+        pawl__drive_soon(c);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(cancel_state);
+    return err;
+}
+
+/* ---- Free ----------------------------------------------------------------------------------- */
+
+/* In the child of a fork: memory only, and only what was caught at a quiet moment (law 9). */
+static void free_in_child(pawl_lock *lock)
+{
+    pawl_client *c = lock->client;
+    if (!atomic_load(&c->quiet_at_fork) || lock->freed) return;
+    lock->freed = true;
+    c->refs++;
+    pawl__lock_put(lock);
+    pawl__client_put_in_child(c);
+}
+
+/* Mutex held: gives up whatever the handle has. */
+static void abandon(pawl_lock *lock)
+{
+    pawl__claim *claim = lock->claim;
+    atomic_store(&lock->held_until, PAWL__NOT_HELD);
+    lock->freed = true;
+    lock->claim = NULL;
+    if (!claim) return;
+    switch ((pawl__lock_state)lock->state) {
+    case PAWL__LOCK_IDLE:
+    case PAWL__LOCK_LOST:
+        break;
+    case PAWL__LOCK_ACQUIRING:
+        claim->abandoned = true;
+        pawl__claim_ask(claim, PAWL__ASK_CANCEL);
+        break;
+    case PAWL__LOCK_HELD:
+        if (!claim->acquire_err) claim->acquire_err = PAWL_ERR_CANCELED; /* if it is still untold */
+        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+        break;
+    }
+    lock->state = PAWL__LOCK_IDLE;
+    claim->let_go = true;
+    pawl__claim_settle(claim);
+}
+
+pawl_lock *pawl_lock_free(pawl_lock *lock)
+{
+    if (!lock) return NULL;
+    pawl_client *c = lock->client;
+    if (pawl__client_forked(c)) {
+        free_in_child(lock);
+        return NULL;
+    }
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    c->refs++; /* the handle's may be the last */
+    abandon(lock);
+    if (!pawl__list_empty(&c->asked)) pawl__drive_soon(c);
+    pawl__calls_wait_for(c, lock);
+    pawl__lock_put(lock);
+    pawl__client_put_unlock(c);
+    pawl__cancel_restore(cancel_state);
+    return NULL;
+}

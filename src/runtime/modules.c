@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stores that come as modules: pawl-store-NAME.so, beside libpawl.so, in the
+ * directory "pawl" there, or in $PAWL_MODULES. The name is the scheme up to its
+ * first +. A loaded module stays: its code may be on a stack.
+ */
+#define _GNU_SOURCE
+#include "runtime.h"
+
+#include "../stores/memory/memory_store.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef PAWL_MODULE_SUBDIR
+#define PAWL_MODULE_SUBDIR "pawl"
+#endif
+
+#define STORE_NAME_MAX 32
+
+#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF_(x) #x
+
+/* What can be brought: for people who typed a scheme that is not there. */
+static const struct {
+    const char *name, *package, *option;
+} shipped[] = {{"sqlite", "libpawl-sqlite", "-Dsqlite=enabled"},
+               {"redis", "libpawl-redis", "-Dredis=enabled"}};
+
+static const char known_schemes[] = "memory:, sqlite:, redis://, redis+unix://";
+
+/* Schemes that are not their store's name. */
+static const struct {
+    const char *scheme, *name;
+} aliases[] = {{"rediss", "redis"}, {"valkey", "redis"}, {"postgresql", "postgres"}};
+
+static void name_of_scheme(const char *scheme, char ret_name[STORE_NAME_MAX])
+{
+    size_t len = strcspn(scheme, "+");
+    if (len >= STORE_NAME_MAX) len = STORE_NAME_MAX - 1;
+    memcpy(ret_name, scheme, len);
+    ret_name[len] = '\0';
+    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
+        if (strcmp(ret_name, aliases[i].scheme) == 0)
+            snprintf(ret_name, STORE_NAME_MAX, "%s", aliases[i].name);
+}
+
+/* ---- Where modules lie ---------------------------------------------------------------------- */
+
+static const char here; /* an address inside libpawl */
+
+static bool own_directory(char ret_dir[PATH_MAX])
+{
+    Dl_info info;
+    if (!dladdr(&here, &info) || !info.dli_fname) return false;
+    char *real = realpath(info.dli_fname, NULL);
+    if (!real) return false;
+    char *slash = strrchr(real, '/');
+    if (slash) *slash = '\0';
+    snprintf(ret_dir, PATH_MAX, "%s", real);
+    free(real);
+    return slash != NULL;
+}
+
+static bool try_path(const char *dir, const char *subdir, const char *name, char ret_path[PATH_MAX])
+{
+    int n = snprintf(ret_path, PATH_MAX, "%s%s%s/pawl-store-%s.so", dir, *subdir ? "/" : "", subdir,
+                     name);
+    return n > 0 && n < PATH_MAX && access(ret_path, R_OK) == 0;
+}
+
+static bool find_file(const char *name, char ret_path[PATH_MAX], char ret_dir[PATH_MAX])
+{
+    const char *given = secure_getenv("PAWL_MODULES");
+    if (given && *given == '/') {
+        snprintf(ret_dir, PATH_MAX, "%s", given);
+        return try_path(given, "", name, ret_path);
+    }
+    if (!own_directory(ret_dir)) return false;
+    return try_path(ret_dir, PAWL_MODULE_SUBDIR, name, ret_path) ||
+           try_path(ret_dir, "", name, ret_path);
+}
+
+static int say_missing(const char *scheme, const char *name, const char *dir, char *message)
+{
+    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
+        if (strcmp(shipped[i].name, name) != 0) continue;
+        snprintf(message, PAWL_MESSAGE_MAX,
+                 "the store %s is not installed: no pawl-store-%s.so in %.150s or its "
+                 "directory " PAWL_MODULE_SUBDIR " (package %s, or build with %s)",
+                 name, name, dir, shipped[i].package, shipped[i].option);
+        return PAWL_ERR_SCHEME;
+    }
+    snprintf(message, PAWL_MESSAGE_MAX, "no store has the scheme \"%.40s\"; known: %s", scheme,
+             known_schemes);
+    return PAWL_ERR_SCHEME;
+}
+
+/* ---- Loading -------------------------------------------------------------------------------- */
+
+static int check_ops(const char *path, const pawl_store_ops *ops, char *message)
+{
+    if (ops->abi < PAWL_STORE_ABI) {
+        snprintf(message, PAWL_MESSAGE_MAX, "%.200s is for another pawl (ABI %u, needed %u)", path,
+                 ops->abi, PAWL_STORE_ABI);
+        return PAWL_ERR_VERSION;
+    }
+    if (!ops->name || !ops->schemes || !ops->open || !ops->submit || !ops->flush || !ops->caps ||
+        !ops->close || !ops->forget) {
+        snprintf(message, PAWL_MESSAGE_MAX, "%.200s lacks a function that every store has", path);
+        return PAWL_ERR_VERSION;
+    }
+    return PAWL_OK;
+}
+
+static int load(const char *path, const pawl_store_ops **ret_ops, char *message)
+{
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!module) {
+        snprintf(message, PAWL_MESSAGE_MAX, "cannot load a store: %.400s", dlerror());
+        return PAWL_ERR_SYSTEM;
+    }
+    const pawl_store_ops *ops = dlsym(module, TEXT_OF(PAWL_STORE_ENTRY));
+    if (!ops) {
+        snprintf(message, PAWL_MESSAGE_MAX, "%.200s is no store of pawl", path);
+        return PAWL_ERR_VERSION;
+    }
+    int err = check_ops(path, ops, message);
+    if (!err) *ret_ops = ops;
+    return err;
+}
+
+static int check_scheme(const pawl_store_ops *ops, const char *scheme, char *message)
+{
+    char list[200];
+    size_t used = 0;
+    list[0] = '\0';
+    for (const char *const *s = ops->schemes; *s; s++) {
+        if (strcmp(*s, scheme) == 0) return PAWL_OK;
+        if (used < sizeof list)
+            used +=
+                (size_t)snprintf(list + used, sizeof list - used, "%s%s:", used ? ", " : "", *s);
+    }
+    snprintf(message, PAWL_MESSAGE_MAX, "the store %s has no scheme \"%.40s\"; it has: %s",
+             ops->name, scheme, list);
+    return PAWL_ERR_SCHEME;
+}
+
+int pawl__module_find(const pawl_url *url, const pawl_store_ops **ret_ops, char *reterr_message)
+{
+    char name[STORE_NAME_MAX], path[PATH_MAX], dir[PATH_MAX] = "";
+    const pawl_store_ops *ops = NULL;
+    name_of_scheme(url->scheme, name);
+    if (strcmp(name, pawl__memory_ops.name) == 0) {
+        ops = &pawl__memory_ops;
+    } else {
+        if (!find_file(name, path, dir)) return say_missing(url->scheme, name, dir, reterr_message);
+        int err = load(path, &ops, reterr_message);
+        if (err) return err;
+    }
+    int err = check_scheme(ops, url->scheme, reterr_message);
+    if (!err) *ret_ops = ops;
+    return err;
+}

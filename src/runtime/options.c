@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <string.h>
+
+/* A struct that ended in padding could gain a field without growing. */
+#define NO_TAIL(type, last)                                                                        \
+    _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
+                   "no padding at the end of " #type)
+NO_TAIL(pawl_open_opts, log_userdata);
+NO_TAIL(pawl_lock_opts, event_userdata);
+
+/* What the first release had: no caller can know less. */
+#define OPEN_OPTS_FIRST_SIZE (offsetof(pawl_open_opts, log_userdata) + sizeof(void *))
+#define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, event_userdata) + sizeof(void *))
+
+#define SIZE_MAX_SANE         4096 /* a struct this large was not initialised */
+#define CONNECT_TIMEOUT_MS    5000 /* long enough for a slow network, short for a person */
+#define CLOSE_TIMEOUT_MS      1000
+#define CLIENT_TIMEOUT_MAX_MS 86400000 /* as PAWL_TTL_MAX_MS */
+
+static const pawl_open_opts open_defaults = {.size = sizeof(pawl_open_opts),
+                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                             .close_timeout_ms = CLOSE_TIMEOUT_MS,
+                                             .callbacks = PAWL_CALLBACKS_THREAD};
+
+static const pawl_lock_opts lock_defaults = {.size = sizeof(pawl_lock_opts),
+                                             .ttl_ms = PAWL_TTL_DEFAULT_MS};
+
+void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size)
+{
+    size_t common = caller_size < our_size ? caller_size : our_size;
+    memcpy(ret_struct, ours, common);
+    if (caller_size > common) memset((char *)ret_struct + common, 0, caller_size - common);
+}
+
+static void init(void *opts, size_t size, const void *defaults, size_t our_size)
+{
+    if (!opts || size < sizeof(size_t)) return;
+    pawl__give_sized(opts, size, defaults, our_size);
+    memcpy(opts, &size, sizeof size); /* the first member: how much the caller knows */
+}
+
+void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size)
+{
+    init(opts, size, &open_defaults, sizeof open_defaults);
+}
+
+void pawl_lock_opts_init_sized(pawl_lock_opts *opts, size_t size)
+{
+    init(opts, size, &lock_defaults, sizeof lock_defaults);
+}
+
+static bool all_zero(const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i]) return false;
+    return true;
+}
+
+/* ret_opts holds the defaults. */
+static int take(const void *given, size_t first_size, void *ret_opts, size_t our_size)
+{
+    size_t size;
+    memcpy(&size, given, sizeof size);
+    if (size < first_size || size > SIZE_MAX_SANE) return PAWL_ERR_ARGUMENT;
+    if (size > our_size && !all_zero((const unsigned char *)given + our_size, size - our_size))
+        return PAWL_ERR_UNSUPPORTED;
+    memcpy(ret_opts, given, size < our_size ? size : our_size);
+    return PAWL_OK;
+}
+
+static bool label_ok(const char *owner)
+{
+    if (!owner) return true;
+    if (strlen(owner) > PAWL_OWNER_MAX) return false;
+    for (; *owner; owner++)
+        if ((unsigned char)*owner < 0x20 || *owner == 0x7f) return false;
+    return true;
+}
+
+static bool timeout_ok(int64_t ms, int64_t min_ms)
+{
+    return ms >= min_ms && ms <= CLIENT_TIMEOUT_MAX_MS;
+}
+
+int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
+{
+    pawl_open_opts opts = open_defaults;
+    if (given) {
+        int err = take(given, OPEN_OPTS_FIRST_SIZE, &opts, sizeof opts);
+        if (err) return err;
+    }
+    if (!label_ok(opts.owner)) return PAWL_ERR_ARGUMENT;
+    if (!timeout_ok(opts.connect_timeout_ms, 1)) return PAWL_ERR_ARGUMENT;
+    if (!timeout_ok(opts.close_timeout_ms, 0)) return PAWL_ERR_ARGUMENT;
+    if (opts.callbacks != PAWL_CALLBACKS_THREAD && opts.callbacks != PAWL_CALLBACKS_DISPATCH)
+        return PAWL_ERR_UNSUPPORTED;
+    *ret_opts = opts;
+    return PAWL_OK;
+}
+
+int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
+{
+    pawl_lock_opts opts = lock_defaults;
+    if (given) {
+        int err = take(given, LOCK_OPTS_FIRST_SIZE, &opts, sizeof opts);
+        if (err) return err;
+    }
+    if (opts.ttl_ms < PAWL_TTL_MIN_MS || opts.ttl_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_TTL;
+    if (opts.retain_ms < 0 || opts.retain_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_ARGUMENT;
+    if (opts.flags & ~PAWL_LOCK_DETACHED) return PAWL_ERR_UNSUPPORTED;
+    *ret_opts = opts;
+    return PAWL_OK;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Option structs that grow: what an older or newer caller passes becomes ours. */
+#ifndef PAWL_RUNTIME_OPTIONS_H
+#define PAWL_RUNTIME_OPTIONS_H
+
+#include "pawl/pawl.h"
+
+/*
+ * Copies what the caller gave (NULL: nothing) over the defaults and checks the
+ * values. PAWL_ERR_ARGUMENT: size too small or a value out of range; PAWL_ERR_TTL;
+ * PAWL_ERR_UNSUPPORTED: something is set that this library does not know.
+ */
+int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts);
+int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts);
+
+/* Copies to a caller's struct of its own size: no more than it knows; what we do not know is 0. */
+void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size);
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Questions that go to the store past the engine: by token, looking, breaking.
+ * The caller sleeps until the answer is there, then runs its own callbacks: they
+ * never run on the driver's side.
+ */
+#include "options.h"
+#include "runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUERY_ID        (UINT64_C(1) << 63) /* tells our requests' ids from the engine's */
+#define CAPS_FIRST_SIZE (offsetof(pawl_caps, modes) + sizeof(unsigned)) /* in the first release */
+#define CAPS_SIZE_SANE  4096                                            /* larger: it was not set */
+
+/* ---- Rows ----------------------------------------------------------------------------------- */
+
+static char *put_text(char **room, const char *text, size_t len)
+{
+    char *copy = *room;
+    if (len) memcpy(copy, text, len);
+    copy[len] = '\0';
+    *room += len + 1;
+    return copy;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static size_t waiters_size(const pawl_info *info)
+{
+    size_t size = info->waiters_shown * sizeof(pawl_waiter_info);
+    for (size_t i = 0; i < info->waiters_shown; i++)
+        size += strlen(or_empty(info->waiters[i].owner)) + 1;
+    return size;
+}
+
+/* One block holds the row and all that it points to. */
+static pawl__row *copy_info(const pawl_info *info)
+{
+    size_t owner_len = strlen(or_empty(info->owner));
+    pawl__row *row = malloc(sizeof *row + waiters_size(info) + info->name_len + owner_len + 2);
+    if (!row) return NULL;
+    *row = (pawl__row){.info = *info};
+    row->info.size = sizeof row->info;
+    pawl_waiter_info *waiters = (pawl_waiter_info *)(row + 1);
+    char *room = (char *)(waiters + info->waiters_shown);
+    for (size_t i = 0; i < info->waiters_shown; i++) {
+        const char *owner = or_empty(info->waiters[i].owner);
+        waiters[i] = info->waiters[i];
+        waiters[i].owner = put_text(&room, owner, strlen(owner));
+    }
+    row->info.waiters = waiters;
+    row->info.name = put_text(&room, info->name, info->name_len);
+    row->info.owner = put_text(&room, or_empty(info->owner), owner_len);
+    return row;
+}
+
+static pawl__row *copy_finding(const pawl_finding *finding)
+{
+    const char *topic = or_empty(finding->topic), *text = or_empty(finding->text);
+    const char *advice = or_empty(finding->advice);
+    pawl__row *row = malloc(sizeof *row + strlen(topic) + strlen(text) + strlen(advice) + 3);
+    if (!row) return NULL;
+    *row = (pawl__row){.finding = *finding};
+    row->finding.size = sizeof row->finding;
+    char *room = (char *)(row + 1);
+    row->finding.topic = put_text(&room, topic, strlen(topic));
+    row->finding.text = put_text(&room, text, strlen(text));
+    row->finding.advice = put_text(&room, advice, strlen(advice));
+    return row;
+}
+
+static void free_rows(pawl__link *rows)
+{
+    for (pawl__link *l; (l = pawl__list_first(rows));) {
+        pawl__list_remove(l);
+        free(pawl__container(l, pawl__row, in_rows));
+    }
+}
+
+/* ---- The driver's side ---------------------------------------------------------------------- */
+
+static pawl__query *query_of(pawl__link *link)
+{
+    return pawl__container(link, pawl__query, in_queries);
+}
+
+/* The query may be gone when this returns: its caller sleeps no more. Mutex held. */
+static void complete_held(pawl_client *c, pawl__query *query, int err, const char *message)
+{
+    pawl__list_remove(&query->in_queries);
+    snprintf(query->message, sizeof query->message, "%s", or_empty(message));
+    pawl__sleeper_wake(c, &query->sleeper, err);
+}
+
+static void complete(pawl_client *c, pawl__query *query, int err, const char *message)
+{
+    pthread_mutex_lock(&c->mutex);
+    complete_held(c, query, err, message);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void submit(pawl_client *c, pawl__query *query)
+{
+    pawl__list_remove(&query->in_queries);
+    if (query->wants_caps) {
+        complete(c, query, PAWL_OK, NULL);
+        return;
+    }
+    int64_t patience = pawl__ms_to_ns(c->opts.connect_timeout_ms);
+    int64_t answer_by = pawl__instant_add(pawl__now(), patience);
+    query->request.id = QUERY_ID | ++c->next_query;
+    query->request.answer_by = pawl__instant_min(answer_by, query->until);
+    pawl__list_append(&c->asking, &query->in_queries);
+    c->ops->submit(c->store, &query->request);
+    c->unflushed = true;
+}
+
+/* A store that refuses us for good must not make callers wait. */
+static bool refuses_for_good(const pawl_client *c)
+{
+    pawl_err_class cls = pawl_err_class_of(c->link_err);
+    return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
+}
+
+static void ask_or_wait(pawl_client *c, pawl__query *query)
+{
+    if (c->broken || c->failed) {
+        complete(c, query, PAWL_ERR_SYSTEM, NULL);
+    } else if (c->link_up) {
+        submit(c, query);
+    } else if (c->link_err && refuses_for_good(c)) {
+        complete(c, query, c->link_err, c->link_message);
+    } else {
+        pawl__list_remove(&query->in_queries);
+        pawl__list_append(&c->waiting, &query->in_queries);
+    }
+}
+
+void pawl__queries_take(pawl_client *c, pawl__link *list)
+{
+    for (pawl__link *l; (l = pawl__list_first(list));) ask_or_wait(c, query_of(l));
+}
+
+void pawl__queries_link(pawl_client *c)
+{
+    pawl__link list;
+    if (pawl__list_empty(&c->waiting)) return;
+    list = c->waiting; /* may grow again while we look */
+    list.next->prev = list.prev->next = &list;
+    pawl__list_init(&c->waiting);
+    pawl__queries_take(c, &list);
+}
+
+static pawl__query *find(pawl_client *c, uint64_t id)
+{
+    for (pawl__link *l = c->asking.next; l != &c->asking; l = l->next)
+        if (query_of(l)->request.id == id) return query_of(l);
+    return NULL;
+}
+
+static int err_of(const pawl__query *query, const pawl_reply *reply)
+{
+    if (query->no_memory) return PAWL_ERR_NO_MEMORY;
+    if (reply->outcome == PAWL_FAILED) return reply->err ? reply->err : PAWL_ERR_INTERNAL;
+    return reply->outcome == PAWL_UNKNOWN ? PAWL_ERR_UNKNOWN : PAWL_OK;
+}
+
+bool pawl__queries_reply(pawl_client *c, const pawl_reply *reply)
+{
+    if (!(reply->id & QUERY_ID)) return false;
+    pawl__query *query = find(c, reply->id);
+    if (!query) return true;
+    query->outcome = reply->outcome;
+    query->fence = reply->fence;
+    int err = err_of(query, reply);
+    if (err == PAWL_ERR_UNAVAILABLE && !c->link_up) { /* not done: it waits for the link again */
+        ask_or_wait(c, query);
+        return true;
+    }
+    const char *message = reply->message ? reply->message : pawl_err_text(err);
+    complete(c, query, err, err ? message : NULL);
+    return true;
+}
+
+static void keep_row(pawl_client *c, uint64_t id, pawl__row *row)
+{
+    pawl__query *query = find(c, id);
+    if (!query) {
+        free(row);
+        return;
+    }
+    if (row)
+        pawl__list_append(&query->rows, &row->in_rows);
+    else
+        query->no_memory = true;
+}
+
+void pawl__queries_row(pawl_client *c, uint64_t id, const pawl_info *info)
+{
+    keep_row(c, id, copy_info(info));
+}
+
+void pawl__queries_finding(pawl_client *c, uint64_t id, const pawl_finding *finding)
+{
+    keep_row(c, id, copy_finding(finding));
+}
+
+int64_t pawl__queries_deadline(const pawl_client *c)
+{
+    int64_t at = PAWL__NEVER;
+    for (pawl__link *l = c->waiting.next; l != &c->waiting; l = l->next)
+        at = pawl__instant_min(at, query_of(l)->link_until);
+    return at;
+}
+
+void pawl__queries_time(pawl_client *c, int64_t now)
+{
+    for (pawl__link *l = c->waiting.next, *next; l != &c->waiting; l = next) {
+        next = l->next;
+        pawl__query *query = query_of(l);
+        if (query->link_until > now) continue;
+        pawl_err err = c->link_err ? c->link_err : PAWL_ERR_UNAVAILABLE;
+        const char *message = c->link_message[0] ? c->link_message : pawl_err_text(err);
+        complete(c, query, err, message);
+    }
+}
+
+static void end_list(pawl_client *c, pawl__link *list, int err)
+{
+    for (pawl__link *l; (l = pawl__list_first(list));)
+        complete_held(c, query_of(l), err, pawl_err_text(err));
+}
+
+void pawl__queries_end(pawl_client *c, int err)
+{
+    end_list(c, &c->queries, err);
+    end_list(c, &c->waiting, err);
+    end_list(c, &c->asking, err);
+}
+
+/* ---- The caller's side ---------------------------------------------------------------------- */
+
+static bool name_ok(const char *name, size_t name_len)
+{
+    return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
+}
+
+static int may_ask(const pawl_client *c)
+{
+    if (c->closing) return PAWL_ERR_CLOSED;
+    return c->broken ? c->break_err : PAWL_OK;
+}
+
+/* Asks and sleeps. What came is in the query. */
+static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
+{
+    if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    int64_t now = pawl__now();
+    int64_t patience = pawl__ms_to_ns(c->opts.connect_timeout_ms);
+    query->until = wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(now, pawl__ms_to_ns(wait_ms));
+    query->link_until = query->until;
+    if (!query->wants_caps)
+        query->link_until = pawl__instant_min(query->until, pawl__instant_add(now, patience));
+    pawl__list_init(&query->rows);
+    pawl__sleeper_init(&query->sleeper);
+    query->request.owner = c->owner;
+
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    c->refs++;
+    int err = may_ask(c);
+    if (!err) {
+        pawl__list_append(&c->queries, &query->in_queries);
+        pawl__sleep(c, &query->sleeper, PAWL__NEVER); /* the driver ends it in time */
+        err = query->sleeper.err;
+        if (err && err != PAWL_ERR_CLOSED) pawl__client_say(c, "%s", query->message);
+    }
+    pawl__client_put_unlock(c);
+    pawl__cancel_restore(cancel_state);
+    if (err) free_rows(&query->rows);
+    return err;
+}
+
+/* The name gets a NUL behind it, as stores expect. */
+static int begin(const pawl_client *c, pawl__query *query, pawl_verb verb, const char *name,
+                 size_t name_len, char room[PAWL_NAME_MAX + 1])
+{
+    if (!c) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
+    memcpy(room, name, name_len);
+    room[name_len] = '\0';
+    *query = (pawl__query){.request = {.verb = verb, .name = room, .name_len = name_len}};
+    return PAWL_OK;
+}
+
+static int say_not_owner(pawl_client *c, int err, const char *text)
+{
+    pthread_mutex_lock(&c->mutex);
+    pawl__client_say(c, "%s", text);
+    pthread_mutex_unlock(&c->mutex);
+    return err;
+}
+
+static const char not_the_holder[] = "the token does not hold the lock";
+
+int pawl_token_renew(pawl_client *c, const char *name, size_t name_len, const char *token,
+                     int64_t ttl_ms, int64_t wait_ms, uint64_t *ret_fence)
+{
+    pawl__query query;
+    char room[PAWL_NAME_MAX + 1];
+    int err = begin(c, &query, PAWL_VERB_RENEW, name, name_len, room);
+    if (err) return err;
+    if (ttl_ms < PAWL_TTL_MIN_MS || ttl_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_TTL;
+    if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
+    query.request.token = token;
+    query.request.ttl_ms = ttl_ms;
+    err = ask(c, &query, wait_ms);
+    if (err) return err;
+    if (query.outcome != PAWL_CONFIRMED) return say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
+    if (ret_fence) *ret_fence = query.fence;
+    return PAWL_OK;
+}
+
+int pawl_token_release(pawl_client *c, const char *name, size_t name_len, const char *token,
+                       int64_t wait_ms)
+{
+    pawl__query query;
+    char room[PAWL_NAME_MAX + 1];
+    int err = begin(c, &query, PAWL_VERB_RELEASE, name, name_len, room);
+    if (err) return err;
+    if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
+    query.request.token = token;
+    err = ask(c, &query, wait_ms);
+    if (err) return err;
+    if (query.outcome != PAWL_RELEASED) return say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
+    return PAWL_OK;
+}
+
+int pawl_token_check(pawl_client *c, const char *name, size_t name_len, const char *token,
+                     int64_t wait_ms, int64_t *ret_remaining_ms)
+{
+    pawl__query query;
+    char room[PAWL_NAME_MAX + 1];
+    int err = begin(c, &query, PAWL_VERB_INSPECT, name, name_len, room);
+    if (err) return err;
+    if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
+    query.request.token = token;
+    err = ask(c, &query, wait_ms);
+    if (err) return err;
+    pawl__link *first = pawl__list_first(&query.rows);
+    const pawl_info *info = first ? &pawl__container(first, pawl__row, in_rows)->info : NULL;
+    bool mine = info && info->held && info->mine;
+    if (mine && ret_remaining_ms) *ret_remaining_ms = info->remaining_ms;
+    free_rows(&query.rows);
+    return mine ? PAWL_OK : say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
+}
+
+/* ---- Looking -------------------------------------------------------------------------------- */
+
+static void show_infos(pawl__query *query, pawl_info_fn fn, void *userdata)
+{
+    for (pawl__link *l = query->rows.next; l != &query->rows; l = l->next)
+        if (!fn(&pawl__container(l, pawl__row, in_rows)->info, userdata)) break;
+    free_rows(&query->rows);
+}
+
+int pawl_inspect(pawl_client *c, const char *name, size_t name_len, int64_t wait_ms,
+                 pawl_info_fn fn, void *userdata)
+{
+    pawl__query query;
+    char room[PAWL_NAME_MAX + 1];
+    int err = begin(c, &query, PAWL_VERB_INSPECT, name, name_len, room);
+    if (err) return err;
+    if (!fn) return PAWL_ERR_ARGUMENT;
+    err = ask(c, &query, wait_ms);
+    if (err) return err;
+    show_infos(&query, fn, userdata);
+    return PAWL_OK;
+}
+
+int pawl_list(pawl_client *c, const char *prefix, size_t prefix_len, int64_t wait_ms,
+              pawl_info_fn fn, void *userdata)
+{
+    if (!c || !fn || (!prefix && prefix_len)) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (prefix_len && !name_ok(prefix, prefix_len)) return PAWL_ERR_NAME;
+    char room[PAWL_NAME_MAX + 1];
+    if (prefix_len) memcpy(room, prefix, prefix_len);
+    room[prefix_len] = '\0';
+    pawl__query query = {.request = {.verb = PAWL_VERB_LIST, .name = room, .name_len = prefix_len}};
+    int err = ask(c, &query, wait_ms);
+    if (err) return err;
+    show_infos(&query, fn, userdata);
+    return PAWL_OK;
+}
+
+int pawl_break(pawl_client *c, const char *name, size_t name_len, uint64_t fence, int64_t wait_ms)
+{
+    pawl__query query;
+    char room[PAWL_NAME_MAX + 1];
+    int err = begin(c, &query, PAWL_VERB_BREAK, name, name_len, room);
+    if (err) return err;
+    query.request.fence = fence;
+    err = ask(c, &query, wait_ms);
+    if (err) return err;
+    if (query.outcome == PAWL_RELEASED) return PAWL_OK;
+    return say_not_owner(c, PAWL_ERR_NOT_HELD, "the lock is free, or its fence is another one");
+}
+
+int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userdata)
+{
+    if (!c || !fn) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__query query = {.request = {.verb = PAWL_VERB_DOCTOR, .name = ""}};
+    int err = ask(c, &query, wait_ms);
+    if (err) return err;
+    for (pawl__link *l = query.rows.next; l != &query.rows; l = l->next)
+        fn(&pawl__container(l, pawl__row, in_rows)->finding, userdata);
+    free_rows(&query.rows);
+    return PAWL_OK;
+}
+
+int pawl_client_caps(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps)
+{
+    if (!c || !ret_caps || ret_caps->size < CAPS_FIRST_SIZE || ret_caps->size > CAPS_SIZE_SANE)
+        return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__query query = {.wants_caps = true};
+    int err = ask(c, &query, wait_ms);
+    if (err) return err;
+    pthread_mutex_lock(&c->mutex);
+    pawl_caps caps = c->caps;
+    bool has_caps = c->has_caps;
+    pthread_mutex_unlock(&c->mutex);
+    if (!has_caps) return PAWL_ERR_INTERNAL;
+    size_t size = ret_caps->size;
+    pawl__give_sized(ret_caps, size, &caps, sizeof caps);
+    ret_caps->size = size < sizeof caps ? size : sizeof caps; /* what is filled in */
+    return PAWL_OK;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The insides of a client, shared by the files of this directory.
+ *
+ * Who may touch what:
+ *
+ *   [m]     guarded by the client's mutex
+ *   [role]  belongs to the thread that has the drive role (drive.c); the engine,
+ *           the store and the event loop know no threads: exactly one thread at a
+ *           time has the role
+ *   [once]  set before the client is published, constant afterwards
+ *   atomic  readable by anybody
+ *
+ * The mutex is held for short stretches only, never across the store, the
+ * engine, a callback or a system call that may block.
+ */
+#ifndef PAWL_RUNTIME_RUNTIME_H
+#define PAWL_RUNTIME_RUNTIME_H
+
+#include "../base/instant.h"
+#include "../base/list.h"
+#include "../engine/engine.h"
+#include "clock.h"
+#include "fork.h"
+#include "pawl/pawl.h"
+#include "token.h"
+#include "url.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct event;
+struct event_base;
+
+/* ---- A thread that waits in a public call --------------------------------------------------- */
+
+typedef struct pawl__sleeper {
+    pthread_cond_t cond;
+    pawl__link in_sleepers; /* [m] while it waits */
+    bool complete;          /* [m] */
+    int err;                /* [m] the result */
+} pawl__sleeper;
+
+/* ---- A claim: one acquisition, from the first wish to the last callback --------------------- */
+
+/* What a caller asks of the engine, in the order in which it is told. */
+enum {
+    PAWL__ASK_WANT = 0x1,
+    PAWL__ASK_CANCEL = 0x2,
+    PAWL__ASK_RELEASE = 0x4,
+    PAWL__ASK_DETACH = 0x8
+};
+
+/* Callbacks that wait to run, in the order in which they run. */
+enum {
+    PAWL__CALL_ACQUIRED = 0x1,
+    PAWL__CALL_DOUBT = 0x2,
+    PAWL__CALL_HELD = 0x4,
+    PAWL__CALL_YIELD = 0x8,
+    PAWL__CALL_LOST = 0x10,
+    PAWL__CALL_RELEASED = 0x20,
+    PAWL__CALL_EVENTS = 0x1e
+};
+
+typedef struct pawl__claim {
+    pawl__want want; /* [role] */
+    pawl_lock *lock; /* counted in lock->refs while the claim is in use */
+    /* All below: [m]. */
+    pawl__link in_claims; /* of the client, while in use */
+    pawl__link in_asked;
+    pawl__link in_calls;
+    pawl__sleeper *sleeper; /* a thread that waits for the acquisition or the release */
+    pawl_done_fn acquired;
+    void *acquired_userdata;
+    pawl_done_fn released;
+    void *released_userdata;
+    char *event_message;
+    int16_t acquire_err, event_err, release_err; /* for the callbacks */
+    uint8_t asked;                               /* PAWL__ASK_... that the driver has not seen */
+    uint8_t calls;                               /* PAWL__CALL_... */
+    bool known;       /* to the engine, or about to be: want must stay where it is */
+    bool acquiring;   /* the end of its acquisition is still to be told */
+    bool releasing;   /* the end of its release is still to be told */
+    bool let_go;      /* released, detached, lost or freed: nobody holds it */
+    bool abandoned;   /* the handle was freed while it waited */
+    bool await_store; /* the release wants the store's word */
+    bool running;     /* a callback of it runs now */
+} pawl__claim;
+
+/* ---- A lock handle -------------------------------------------------------------------------- */
+
+typedef enum pawl__lock_state {
+    PAWL__LOCK_IDLE = 0,
+    PAWL__LOCK_ACQUIRING,
+    PAWL__LOCK_HELD,
+    PAWL__LOCK_LOST
+} pawl__lock_state;
+
+/* Values of held_until that are no deadline. */
+#define PAWL__NOT_HELD 0
+#define PAWL__EXPIRED  (-1) /* somebody saw the deadline pass: no extension can undo that (law 5)  \
+                             */
+
+#define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8)
+
+struct pawl_lock {
+    pawl_client *client;            /* counted */
+    _Atomic int64_t held_until;     /* the local deadline, or one of the above */
+    _Atomic uint64_t fence;         /* of the present or latest acquisition */
+    _Atomic uint32_t token_version; /* odd while the token is being written */
+    _Atomic uint64_t token[PAWL__TOKEN_WORDS];
+    int64_t ttl_ms, retain_ms; /* [once] */
+    pawl_event_fn on_event;    /* [once] */
+    void *event_userdata;      /* [once] */
+    pawl__claim *claim;        /* [m] ACQUIRING, HELD, LOST: the claim in question */
+    uint32_t refs;             /* [m] the handle itself and its claims in use */
+    uint16_t name_len;         /* [once] */
+    uint8_t flags;             /* [once] PAWL_LOCK_... */
+    uint8_t state;             /* [m] pawl__lock_state */
+    bool freed;                /* [m] by the user */
+    bool first_in_use;         /* [m] */
+    pawl__claim first;         /* the claim that needs no allocation */
+    char name[];               /* [once] */
+};
+
+/* ---- A question to the store that the engine has no part in --------------------------------- */
+
+typedef struct pawl__row {
+    pawl__link in_rows;
+    union {
+        pawl_info info;
+        pawl_finding finding;
+    };
+} pawl__row;
+
+typedef struct pawl__query {
+    pawl__link in_queries; /* [m] in client->queries; then [role] in waiting or asking */
+    pawl_request request;  /* id and answer_by are set when it is submitted */
+    int64_t until;         /* the caller's patience */
+    int64_t link_until;    /* how long it waits for the link */
+    bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
+    pawl__link rows;       /* [role], then the caller's */
+    bool no_memory;        /* [role] a row could not be kept */
+    pawl_outcome outcome;
+    uint64_t fence;
+    char message[PAWL_MESSAGE_MAX];
+    pawl__sleeper sleeper;
+} pawl__query;
+
+/* ---- A line for the log hook ---------------------------------------------------------------- */
+
+typedef struct pawl__line {
+    pawl__link in_lines;
+    pawl_severity severity;
+    char text[];
+} pawl__line;
+
+#define PAWL__LINES_MAX 256 /* more than a reader of logs will miss (law 8) */
+
+/* ---- A client ------------------------------------------------------------------------------- */
+
+struct pawl_client {
+    pawl_host host; /* [once]; first, so that a host is its client */
+    pthread_mutex_t mutex;
+    uint64_t process;           /* [once] the mark of the process that opened it (law 9) */
+    _Atomic bool quiet_at_fork; /* written in before_fork, read in the child */
+    pawl__link in_watched;      /* fork.c's */
+    uint32_t refs;              /* [m] the client itself, its handles, calls that are under way */
+
+    /* The drive role, see drive.c. All [m]. */
+    bool driven;                /* somebody has it */
+    bool asleep;                /* the driver is, or is about to be, asleep in the event loop */
+    bool served;                /* the client's thread has completed a caller's wait */
+    bool thread_waits;          /* the client's thread wants to be told when the role is free */
+    uint32_t role_wanted;       /* close and fork want the role before all others */
+    uint64_t drives;            /* how often callers have taken it */
+    pthread_cond_t role_cond;   /* for those of role_wanted */
+    pthread_cond_t thread_cond; /* for the client's thread */
+    pawl__link sleepers;        /* callers that wait; any may be woken to drive */
+    uint32_t async_pending;     /* asynchronous operations that are not complete */
+
+    pawl__link asked;   /* [m] claims with news for the driver */
+    pawl__link queries; /* [m] queries that the driver has not seen */
+    pawl__link claims;  /* [m] all in use */
+    bool closing;       /* [m] */
+    bool stop;          /* [m] the threads shall end */
+    bool broken;        /* [m] shut down by a failure (law 10) */
+    int break_err;      /* [m] */
+
+    /* [role] */
+    pawl__engine *engine;
+    const pawl_store_ops *ops; /* [once] */
+    pawl_store *store;
+    struct event_base *base;
+    struct event *wake_event, *alarm_event;
+    pawl__alarm alarm;
+    int wake_fd;    /* [once] */
+    bool unflushed; /* the store has requests that it has not been told to send */
+    bool time_due;  /* the alarm has gone off: a deadline may have come */
+    bool failed;    /* something failed that cannot fail: shut down at the next moment */
+    bool link_up;
+    pawl_err link_err; /* why it is down */
+    char link_message[PAWL_MESSAGE_MAX];
+    pawl__link waiting; /* queries that wait for the link */
+    pawl__link asking;  /* queries that the store has */
+    uint64_t next_query;
+    pawl__pool pool;
+
+    /* Callbacks, see callbacks.c. All [m]. */
+    pawl__link calls; /* claims with callbacks that wait */
+    pawl__link lines; /* for the log hook */
+    size_t line_count, lines_dropped;
+    pthread_cond_t calls_cond;  /* for the callback thread */
+    pthread_cond_t called_cond; /* for those who wait for the end of a callback */
+    pawl_lock *running_lock;    /* whose callback runs */
+    bool running;               /* a callback runs */
+    pthread_t runner;           /* on this thread */
+    bool calls_thread_started;
+    pthread_t calls_thread;
+    int dispatch_fd; /* [once] -1 unless PAWL_CALLBACKS_DISPATCH */
+
+    pthread_t thread;               /* [once] */
+    bool has_caps;                  /* [m] */
+    pawl_caps caps;                 /* [m] */
+    char message[PAWL_MESSAGE_MAX]; /* [m] the latest trouble */
+    pawl_open_opts opts;            /* [once] */
+    pawl__address *address;         /* [once] */
+    char owner[PAWL_OWNER_MAX + 1]; /* [once] */
+    char id[33];                    /* [once] */
+};
+
+static inline bool pawl__client_forked(const pawl_client *client)
+{
+    return !pawl__process_is(client->process);
+}
+
+/* ---- client.c ------------------------------------------------------------------------------- */
+
+/* Drops a reference with the mutex held, and lets go of the mutex. */
+void pawl__client_put_unlock(pawl_client *client);
+/* The same in the child of a fork, where nobody else is left. */
+void pawl__client_put_in_child(pawl_client *client);
+/* Keeps a line as the latest trouble; with the mutex held. */
+void pawl__client_say(pawl_client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* One step of the engine, now; role held, not the mutex. */
+void pawl__client_step(pawl_client *client, const pawl__event *event);
+/* A thread with all signals blocked: they are the user's. */
+int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
+/* A caller must not be canceled while it has the mutex or the role. */
+int pawl__cancel_off(void);
+void pawl__cancel_restore(int state);
+
+/* ---- drive.c -------------------------------------------------------------------------------- */
+
+/* The client's thread. */
+void *pawl__drive_thread(void *client);
+/* Waits, mutex held, until the sleeper is complete or `until` has come; drives if nobody does. */
+void pawl__sleep(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
+void pawl__sleeper_init(pawl__sleeper *sleeper);
+/* Completes and wakes it; mutex held. */
+void pawl__sleeper_wake(pawl_client *client, pawl__sleeper *sleeper, int err);
+/* Something was asked: makes sure that it leaves now; mutex held, may be let go meanwhile. */
+void pawl__drive_soon(pawl_client *client);
+/* Takes the role before all others, at the latest at `until`; mutex held. */
+bool pawl__role_take(pawl_client *client, int64_t until);
+void pawl__role_give(pawl_client *client);
+/* Drives until the engine has nothing more to say or hear, or `until`; role and mutex held. */
+void pawl__drive_to_rest(pawl_client *client, int64_t until);
+/* For fork.c: catch the client at a quiet moment, and let it go on. */
+void pawl__role_freeze(pawl_client *client, int64_t until);
+void pawl__role_thaw(pawl_client *client);
+
+/* ---- turn.c: what a driver does ------------------------------------------------------------- */
+
+/* Tells the engine and the store all that was asked; role and mutex held. */
+void pawl__turn_work(pawl_client *client);
+/* Sleeps in the event loop until something happens, at the latest at `until`; role and mutex held.
+ */
+void pawl__turn_sleep(pawl_client *client, int64_t until);
+/* An event for the engine, and all that follows from it; role held, not the mutex. */
+void pawl__turn_feed(pawl_client *client, const pawl__event *event);
+/* What the store calls. */
+void pawl__host_init(pawl_client *client);
+
+/* ---- claims.c ------------------------------------------------------------------------------- */
+
+/* A claim for a new acquisition; NULL: out of memory. Mutex held. */
+pawl__claim *pawl__claim_new(pawl_lock *lock);
+/* Puts it into the driver's list. Mutex held. */
+void pawl__claim_ask(pawl__claim *claim, uint8_t what);
+/* The engine's actions about wants; role held, not the mutex. */
+void pawl__claim_act(pawl_client *client, const pawl__action *action);
+/* Frees it if nobody needs it any more. Mutex held; the lock may be gone afterwards. */
+void pawl__claim_settle(pawl__claim *claim);
+/* Ends all claims with err (close, law 10); role and mutex held, the engine is gone. */
+void pawl__claims_end(pawl_client *client, int err);
+/* Nobody holds the lock any more; tells whether it was held until now, by the clock. */
+bool pawl__lock_let_go(pawl_lock *lock);
+/* Drops a reference; mutex held, the client has a reference beside the lock's. */
+void pawl__lock_put(pawl_lock *lock);
+
+/* ---- callbacks.c ---------------------------------------------------------------------------- */
+
+/* A thread for callbacks, if they run on one and there is none yet; mutex held. */
+int pawl__calls_need(pawl_client *client);
+/* Mutex held. */
+void pawl__calls_add(pawl__claim *claim, uint8_t call);
+void pawl__calls_log(pawl_client *client, pawl_severity severity, const char *text);
+/* Runs those that wait, at most max; mutex held, let go while they run. */
+int pawl__calls_run(pawl_client *client, int max);
+/* Waits until no callback of the lock runs, unless it is this thread's own; mutex held. */
+void pawl__calls_wait_for(pawl_client *client, const pawl_lock *lock);
+
+/* ---- query.c -------------------------------------------------------------------------------- */
+
+/* The driver's side; role held, not the mutex. */
+void pawl__queries_take(pawl_client *client, pawl__link *list);
+/* The link came up or went down. */
+void pawl__queries_link(pawl_client *client);
+/* false: the reply is not to a query. */
+bool pawl__queries_reply(pawl_client *client, const pawl_reply *reply);
+void pawl__queries_row(pawl_client *client, uint64_t id, const pawl_info *info);
+void pawl__queries_finding(pawl_client *client, uint64_t id, const pawl_finding *finding);
+/* Those that waited too long for the link. */
+void pawl__queries_time(pawl_client *client, int64_t now);
+int64_t pawl__queries_deadline(const pawl_client *client);
+/* Completes all with err; role and mutex held. */
+void pawl__queries_end(pawl_client *client, int err);
+
+/* ---- modules.c ------------------------------------------------------------------------------ */
+
+/* The store for a URL's scheme; loads its module. One line in reterr_message. */
+int pawl__module_find(const pawl_url *url, const pawl_store_ops **ret_ops, char *reterr_message);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the server's refusals mean. An error inside a script ends with
+ * "@user_script:LINE"; the scripts name the command and the key of each call on
+ * its line, so the line tells which key has the wrong type or which permission
+ * is missing. Redis 6 wraps the error ("ERR Error running script (call to
+ * f_...): @user_script:3: -OOM command ..."), Redis 7 appends the place.
+ */
+#include "redis_proto.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define QUOTE_MAX   90 /* bytes of the server's own words in a message */
+#define COMMAND_MAX 31
+
+typedef struct meaning {
+    const char *code; /* the first word, or with ERR some words inside */
+    pawl_err err;
+    const char *what;
+    const char *advice;
+} meaning;
+
+/* All of these are said before anything was done. */
+static const meaning codes[] = {
+    {"NOAUTH", PAWL_ERR_AUTH, "the server wants a password", "put user and password into the URL"},
+    {"WRONGPASS", PAWL_ERR_AUTH, "the server refused the user or password",
+     "check the ones in the URL"},
+    {"READONLY", PAWL_ERR_READONLY, "the server is a read-only replica", "connect to the primary"},
+    {"LOADING", PAWL_ERR_LOADING, "the server is loading its data", "wait until it has started"},
+    {"BUSY", PAWL_ERR_STORE_BUSY, "the server is busy with somebody's script",
+     "end it with SCRIPT KILL if it does not end by itself"},
+    {"UNKILLABLE", PAWL_ERR_STORE_BUSY, "the server is busy with somebody's script",
+     "wait for its end"},
+    {"OOM", PAWL_ERR_STORE_FULL, "the server's memory is full", "raise maxmemory or remove data"},
+    {"MISCONF", PAWL_ERR_STORE_FULL, "the server refuses writes because it cannot save to its disk",
+     "see its log, make room on the disk"},
+    {"NOREPLICAS", PAWL_ERR_UNAVAILABLE, "the server has too few replicas to accept writes",
+     "start them, or lower min-replicas-to-write"},
+    {"TRYAGAIN", PAWL_ERR_UNAVAILABLE, "the cluster is moving this key", "try again"},
+    {"CLUSTERDOWN", PAWL_ERR_UNAVAILABLE, "the cluster is down", "see CLUSTER INFO"},
+    {"MASTERDOWN", PAWL_ERR_UNAVAILABLE, "the server is a replica that has lost its primary",
+     "connect to the primary"},
+    {"MOVED", PAWL_ERR_UNSUPPORTED, "the server is a node of a cluster",
+     "redis:// is for a single server"},
+    {"ASK", PAWL_ERR_UNSUPPORTED, "the server is a node of a cluster",
+     "redis:// is for a single server"},
+    {"CROSSSLOT", PAWL_ERR_UNSUPPORTED, "the server is a node of a cluster",
+     "redis:// is for a single server"},
+    {"DENIED", PAWL_ERR_PERMISSION, "the server is in protected mode",
+     "give it a password, or bind it to the right address"},
+};
+
+static const meaning words[] = {
+    {"without any password configured", PAWL_ERR_AUTH, "the server has no password set",
+     "leave it out of the URL, or set it at the server"},
+    {"no password is set", PAWL_ERR_AUTH, "the server has no password set",
+     "leave it out of the URL, or set it at the server"},
+    {"max number of clients", PAWL_ERR_UNAVAILABLE, "the server has as many clients as it allows",
+     "raise maxclients"},
+    {"DB index is out of range", PAWL_ERR_OPTION, "the server has no database of this number",
+     "check the number in the URL"},
+    {"invalid DB index", PAWL_ERR_OPTION, "the server has no database of this number",
+     "check the number in the URL"},
+    {"SELECT is not allowed in cluster mode", PAWL_ERR_OPTION, "a cluster has no database but 0",
+     "leave the number out of the URL"},
+    {"Script killed by user", PAWL_ERR_STORE_BUSY, "somebody ended the script with SCRIPT KILL",
+     "try again"},
+};
+
+/* Where in a script an error came up, as its line says. */
+typedef struct place {
+    char command[COMMAND_MAX + 1]; /* lowercase; "" if not known */
+    int key;                       /* index of KEYS; -1 if not known */
+} place;
+
+static bool contains(const char *haystack, const char *needle)
+{
+    return strstr(haystack, needle) != NULL;
+}
+
+static bool has_code(const char *error, const char *code)
+{
+    size_t len = strlen(code);
+    return strncmp(error, code, len) == 0 && (error[len] == ' ' || error[len] == '\0');
+}
+
+/* Redis 6: the real error stands behind the last "user_script: N: " and perhaps a '-'. */
+static const char *unwrap(const char *error)
+{
+    if (!has_code(error, "ERR") || !contains(error, "Error running script")) return error;
+    const char *inner = error, *next = error;
+    while ((next = strstr(next, "user_script")) != NULL) inner = next += strlen("user_script");
+    inner += strspn(inner, ": 0123456789");
+    return *inner == '-' ? inner + 1 : inner;
+}
+
+static place place_in(const char *script, const char *error)
+{
+    place found = {.command = "", .key = -1};
+    const char *mark = strstr(error, "user_script:");
+    if (!script || !mark) return found;
+    mark += strlen("user_script:");
+    mark += strspn(mark, " ");
+    int number = 0;
+    while (isdigit((unsigned char)*mark) && number < 100000) number = number * 10 + (*mark++ - '0');
+
+    const char *line = script;
+    for (int i = 1; i < number && line; i++) {
+        line = strchr(line, '\n');
+        if (line) line++;
+    }
+    if (number < 1 || !line) return found;
+    const char *end = line + strcspn(line, "\n");
+    const char *call = strstr(line, "call('");
+    if (!call || call > end) return found;
+    call += strlen("call('");
+    for (size_t i = 0; i < COMMAND_MAX && isalpha((unsigned char)call[i]); i++)
+        found.command[i] = (char)tolower((unsigned char)call[i]);
+    const char *key = strstr(call, "KEYS[");
+    if (key && key < end && key[5] >= '1' && key[5] < '1' + PAWL__REDIS_KEYS)
+        found.key = key[5] - '1';
+    return found;
+}
+
+/* The server's words, made fit for one line. */
+static void quote(const char *error, char ret_quote[QUOTE_MAX + 1])
+{
+    size_t n = 0;
+    for (; error[n] && n < QUOTE_MAX; n++)
+        ret_quote[n] = iscntrl((unsigned char)error[n]) || error[n] == '"' ? '\'' : error[n];
+    ret_quote[n] = '\0';
+}
+
+/* Keys may hold any byte; a message is one line of text. */
+static void show_key(pawl__redis_bytes key, char *ret_text, size_t room)
+{
+    size_t n = 0;
+    for (; n < key.len && n + 1 < room && n < 100; n++)
+        ret_text[n] = iscntrl((unsigned char)key.data[n]) ? '?' : key.data[n];
+    ret_text[n] = '\0';
+}
+
+static void compose(const pawl__redis_space *space, const char *what, const char *advice,
+                    const char *error, char *ret_message)
+{
+    char said[QUOTE_MAX + 1];
+    quote(error, said);
+    snprintf(ret_message, PAWL_MESSAGE_MAX, "%.120s: %.130s; %.140s (it says \"%s\")", space->where,
+             what, advice, said);
+}
+
+static bool is_permission(const char *error)
+{
+    return has_code(error, "NOPERM") || contains(error, "can't run this command") ||
+           contains(error, "can't access at least one of the keys") ||
+           contains(error, "ACL failure");
+}
+
+/* The ACL rule that is missing. */
+static void missing_rule(const pawl__redis_space *space, const char *doing, const char *error,
+                         const place *where, char *ret_rule, size_t room)
+{
+    const char *command = strstr(error, "run the '");
+    if (contains(error, "channel")) {
+        snprintf(ret_rule, room, "&%s%s*", space->prefix, PAWL__REDIS_INBOX_WORD);
+        return;
+    }
+    if (contains(error, "keys")) {
+        snprintf(ret_rule, room, "~%s* ~{%s*", space->prefix, space->prefix);
+        return;
+    }
+    if (command) {
+        command += strlen("run the '");
+        snprintf(ret_rule, room, "+%.*s", (int)strcspn(command, "'"), command);
+        return;
+    }
+    size_t n = (size_t)snprintf(ret_rule, room, "+%s", where->command[0] ? where->command : doing);
+    for (size_t i = 0; i < n && i < room; i++)
+        ret_rule[i] = (char)tolower((unsigned char)ret_rule[i]);
+}
+
+static void explain_permission(const pawl__redis_space *space, const char *doing, const char *error,
+                               const place *where, char *ret_message)
+{
+    char rule[2 * PAWL__REDIS_PREFIX_MAX + 16], advice[2 * PAWL__REDIS_PREFIX_MAX + 64];
+    missing_rule(space, doing, error, where, rule, sizeof rule);
+    snprintf(advice, sizeof advice, "add the ACL rule %s", rule);
+    compose(space, "the user lacks a permission", advice, error, ret_message);
+}
+
+static void explain_wrong_type(const pawl__redis_space *space, const pawl__redis_bytes *keys,
+                               const char *error, const place *where, char *ret_message)
+{
+    char key[128] = "", what[200];
+    if (keys) show_key(keys[where->key < 0 ? 0 : where->key], key, sizeof key);
+    snprintf(what, sizeof what, "%s%s holds something that is not pawl's",
+             keys && where->key < 0 ? "a key of " : "the key ", keys ? key : "");
+    compose(space, what, "choose another name or prefix, or remove the key", error, ret_message);
+}
+
+pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const char *doing,
+                                        const pawl__redis_bytes *keys, const char *script,
+                                        pawl__redis_bytes raw, char *ret_message)
+{
+    const char *error = unwrap(raw.data);
+    place where = place_in(script, raw.data);
+    pawl__redis_trouble trouble = {.not_done = true};
+
+    if (has_code(error, "NOSCRIPT")) {
+        trouble.err = PAWL_ERR_STORE_BUSY;
+        trouble.no_script = true;
+        compose(space, "the server forgot a script", "try again", error, ret_message);
+        return trouble;
+    }
+    if (has_code(error, "WRONGTYPE")) {
+        trouble.err = PAWL_ERR_WRONG_TYPE;
+        explain_wrong_type(space, keys, error, &where, ret_message);
+        return trouble;
+    }
+    if (has_code(error, "PAWLRECORD")) {
+        trouble.err = PAWL_ERR_CORRUPT;
+        where.key = PAWL__REDIS_KEY_RECORD;
+        explain_wrong_type(space, keys, error, &where, ret_message);
+        return trouble;
+    }
+    if (has_code(error, "PAWLFULL")) {
+        trouble.err = PAWL_ERR_STORE_FULL;
+        compose(space, "too many clients wait for this lock", "try again later", error,
+                ret_message);
+        return trouble;
+    }
+    if (is_permission(error)) {
+        trouble.err = PAWL_ERR_PERMISSION;
+        explain_permission(space, doing, error, &where, ret_message);
+        return trouble;
+    }
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (!has_code(error, codes[i].code)) continue;
+        trouble.err = codes[i].err;
+        trouble.logged_out = trouble.err == PAWL_ERR_AUTH;
+        compose(space, codes[i].what, codes[i].advice, error, ret_message);
+        return trouble;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (!contains(error, words[i].code)) continue;
+        trouble.err = words[i].err;
+        compose(space, words[i].what, words[i].advice, error, ret_message);
+        return trouble;
+    }
+    trouble.err = PAWL_ERR_UNSUPPORTED;
+    if (contains(error, "unknown command") || contains(error, "Unknown Redis command") ||
+        contains(error, "unknown subcommand")) {
+        char advice[COMMAND_MAX + 64];
+        snprintf(advice, sizeof advice, "pawl needs %.31s",
+                 where.command[0] ? where.command : doing);
+        compose(space, "the server lacks a command, or it was renamed", advice, error, ret_message);
+        return trouble;
+    }
+    /* Words that we do not know may come from the middle of a script. */
+    trouble.not_done = false;
+    compose(space, "the server refused", "see its documentation", error, ret_message);
+    return trouble;
+}

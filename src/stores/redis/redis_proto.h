@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What pawl says to Redis and what the answers mean, without I/O: no socket, no
+ * clock, no allocation. The store and the simulator use the same object file.
+ *
+ *   request --encode--> call (a script, its keys and arguments)   --> server
+ *   value (the reply) --decode--> pawl_reply, pawl_info           <-- server
+ *   message on the inbox --decode_push--> pawl_push               <-- server
+ *
+ * For who writes a model of the server: the scripts in scripts/ are the
+ * specification; each begins with its arguments and replies, and a script is one
+ * instant of the server's clock. What the model has to keep per name is
+ *
+ *   lock     token, expiry                        (KEYS[1], string)
+ *   record   fence, token, inbox, owner, expiry   (KEYS[2], string)
+ *   queue    tokens by order of arrival, expiry   (KEYS[3], sorted set)
+ *   waiters  token -> place_until_ms, ttl_ms, since_ms, inbox, owner; expiry
+ *                                                 (KEYS[4], hash)
+ *
+ * and per inbox who is subscribed. A grant's fence is max(fence of the record
+ * + 1, the server's clock in us). PAWL__REDIS_... below name the constants
+ * that occur in the scripts.
+ */
+#ifndef PAWL_REDIS_PROTO_H
+#define PAWL_REDIS_PROTO_H
+
+#include "pawl/store.h"
+
+/* ---- Bytes and replies ------------------------------------------------------ */
+
+typedef struct pawl__redis_bytes {
+    const char *data;
+    size_t len;
+} pawl__redis_bytes;
+
+typedef enum pawl__redis_type {
+    PAWL__REDIS_NIL = 0,
+    PAWL__REDIS_INTEGER,
+    PAWL__REDIS_STATUS, /* +OK */
+    PAWL__REDIS_ERROR,  /* -READONLY ... */
+    PAWL__REDIS_STRING,
+    PAWL__REDIS_ARRAY
+} pawl__redis_type;
+
+/* A reply as a tree. Texts are NUL-terminated behind their last byte. */
+typedef struct pawl__redis_value pawl__redis_value;
+struct pawl__redis_value {
+    pawl__redis_type type;
+    int64_t integer;                /* INTEGER */
+    pawl__redis_bytes text;         /* STATUS, ERROR, STRING */
+    const pawl__redis_value *items; /* ARRAY */
+    size_t count;
+};
+
+/* ---- Where a client's locks live --------------------------------------------- */
+
+#define PAWL__REDIS_PREFIX_DEFAULT "pawl:"
+#define PAWL__REDIS_PREFIX_MAX     128 /* bytes: keys stay short */
+#define PAWL__REDIS_INBOX_WORD     "inbox:"
+#define PAWL__REDIS_INBOX_MAX      (PAWL__REDIS_PREFIX_MAX + 6 + 64)
+
+typedef struct pawl__redis_space {
+    char prefix[PAWL__REDIS_PREFIX_MAX + 1]; /* lock key = prefix + name */
+    size_t prefix_len;
+    char inbox[PAWL__REDIS_INBOX_MAX + 1]; /* this client's channel: prefix + "inbox:" + id */
+    size_t inbox_len;
+    const char *where; /* the server as messages name it, no secrets; borrowed */
+} pawl__redis_space;
+
+/*
+ * False if the prefix is too long or holds a blank or control character
+ * (records are blank-separated), or the client_id is longer than 64 bytes.
+ */
+bool pawl__redis_space_init(pawl__redis_space *ret_space, const char *prefix, const char *client_id,
+                            const char *where);
+
+/* ---- Calls --------------------------------------------------------------------- */
+
+typedef enum pawl__redis_script {
+    PAWL__REDIS_ACQUIRE = 0,
+    PAWL__REDIS_RENEW,
+    PAWL__REDIS_RELEASE,
+    PAWL__REDIS_INSPECT,
+    PAWL__REDIS_BREAK,
+    PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_hello.c */
+    PAWL__REDIS_SCRIPTS
+} pawl__redis_script;
+
+/* KEYS of a call, in this order (PROBE has one key of its own). */
+enum {
+    PAWL__REDIS_KEY_LOCK = 0, /* prefix + name, so that plain SET NX PX clients see it */
+    PAWL__REDIS_KEY_RECORD,   /* {lock}:f; lock NUL f if the lock key has a hash tag of its own */
+    PAWL__REDIS_KEY_QUEUE,    /* the same with q */
+    PAWL__REDIS_KEY_WAITERS,  /* and w */
+    PAWL__REDIS_KEYS
+};
+#define PAWL__REDIS_ARGS_MAX 5
+#define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 4) /* "{" "}:f" */
+
+/* Constants of the scripts; tests compare them with the sources. */
+#define PAWL__REDIS_FENCE_KEEP_MS 600000 /* a record outlives its lease by this */
+#define PAWL__REDIS_SKIP_MAX      256    /* dead waiters skipped in one hand-off */
+#define PAWL__REDIS_QUEUE_MAX     100000 /* waiters on one name */
+
+/* One script call. Points into itself and into the request: used before either goes. */
+typedef struct pawl__redis_call {
+    pawl__redis_script script;
+    size_t key_count;
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+    size_t arg_count;
+    pawl__redis_bytes args[PAWL__REDIS_ARGS_MAX];
+    char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    char number_room[24];
+} pawl__redis_call;
+
+/*
+ * ACQUIRE, RENEW, RELEASE, INSPECT and BREAK are one call each. LIST is SCAN and
+ * an INSPECT per key found, DOCTOR asks other things: false for them.
+ */
+bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
+                        pawl__redis_call *ret_call);
+
+/* A call as a command: EVALSHA by hash, or EVAL with the body. */
+#define PAWL__REDIS_ARGV_MAX (3 + PAWL__REDIS_KEYS + PAWL__REDIS_ARGS_MAX)
+size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes script, bool by_hash,
+                             pawl__redis_bytes *ret_argv);
+
+/* The keys of a name; key_room as in pawl__redis_call. */
+void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
+                      char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
+                      pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS]);
+
+/* The glob for SCAN that matches the lock keys of names with this prefix. */
+#define PAWL__REDIS_GLOB_MAX (2 * (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX) + 1)
+void pawl__redis_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
+                      char ret_glob[PAWL__REDIS_GLOB_MAX + 1]);
+
+/* ---- Replies ---------------------------------------------------------------------- */
+
+/* The first item of a script's reply. */
+typedef enum pawl__redis_says {
+    PAWL__REDIS_SAYS_GRANTED = 0, /* fence, somebody waits */
+    PAWL__REDIS_SAYS_QUEUED,      /* position, holder's ms, the latest fence or 0 */
+    PAWL__REDIS_SAYS_BUSY,        /* holder's ms, holder's owner */
+    PAWL__REDIS_SAYS_CONFIRMED,   /* fence, somebody waits */
+    PAWL__REDIS_SAYS_RELEASED,
+    PAWL__REDIS_SAYS_LEFT,
+    PAWL__REDIS_SAYS_NOT_OWNER,
+    PAWL__REDIS_SAYS_REPORT, /* the rows of inspect.lua */
+    PAWL__REDIS_SAYS_NO_LOCK /* INSPECT: a record of pawl's own lies under this key */
+} pawl__redis_says;
+
+typedef enum pawl__redis_verdict {
+    PAWL__REDIS_DECODED = 0,    /* *ret_reply is the answer */
+    PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: nothing was done, say it again with the body */
+    PAWL__REDIS_DOUBT,     /* *ret_reply is UNKNOWN; the connection cannot be trusted: close it */
+    PAWL__REDIS_LOGGED_OUT /* *ret_reply is FAILED; the connection must log in anew: close it */
+} pawl__redis_verdict;
+
+/*
+ * What `value` answers to `request`. ret_reply->message points to ret_message
+ * (PAWL_MESSAGE_MAX bytes). `script` is the body that was called: an error's
+ * line number names the key or the command in it; NULL: not known. An INSPECT's
+ * rows are decoded by pawl__redis_decode_info.
+ */
+pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const pawl_request *request,
+                                       const char *script, const pawl__redis_value *value,
+                                       pawl_reply *ret_reply, char *ret_message);
+
+/*
+ * The row of an INSPECT. ret_waiters has room for PAWL_WAITERS_SHOWN_MAX;
+ * *ret_info points into value and ret_waiters. False: no lock, or no such reply.
+ */
+bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_value *value,
+                             pawl_waiter_info *ret_waiters, pawl_info *ret_info);
+
+/* ---- Pushes ------------------------------------------------------------------------- */
+
+/*
+ * A message on the inbox, lock key last because it may hold any byte:
+ *
+ *   g FENCE WAITING TOKEN LOCKKEY   the lock was handed to TOKEN
+ *   y TOKEN LOCKKEY                 TOKEN holds and somebody waits
+ *   r LOCKKEY                       ask again
+ *
+ * False: not a message of ours, to be ignored. The push points into ret_room
+ * and into payload.
+ */
+bool pawl__redis_decode_push(const pawl__redis_space *space, pawl__redis_bytes payload,
+                             pawl_token *ret_room, pawl_push *ret_push);
+
+/* ---- Errors --------------------------------------------------------------------------- */
+
+typedef struct pawl__redis_trouble {
+    pawl_err err;
+    bool not_done;   /* the server refused before it did anything */
+    bool no_script;  /* NOSCRIPT */
+    bool logged_out; /* NOAUTH and the like on a connection that was in */
+} pawl__redis_trouble;
+
+/*
+ * What an error reply means, and one line that says what, where and what to do.
+ * `doing` names what was asked ("EVALSHA", "SUBSCRIBE"). keys and script, if
+ * known, tell which key or command an error inside a script is about.
+ */
+pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const char *doing,
+                                        const pawl__redis_bytes *keys, const char *script,
+                                        pawl__redis_bytes error, char *ret_message);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "redis_scripts.h"
+
+#define SCRIPT(name) extern const char pawl__redis_body_##name[], pawl__redis_sha1_##name[]
+SCRIPT(acquire);
+SCRIPT(renew);
+SCRIPT(release);
+SCRIPT(inspect);
+SCRIPT(break);
+SCRIPT(probe);
+#undef SCRIPT
+
+#define TEXT(name)                                                                                 \
+    {                                                                                              \
+        pawl__redis_body_##name, pawl__redis_sha1_##name                                           \
+    }
+const pawl__redis_script_text pawl__redis_scripts[PAWL__REDIS_SCRIPTS] = {
+    [PAWL__REDIS_ACQUIRE] = TEXT(acquire), [PAWL__REDIS_RENEW] = TEXT(renew),
+    [PAWL__REDIS_RELEASE] = TEXT(release), [PAWL__REDIS_INSPECT] = TEXT(inspect),
+    [PAWL__REDIS_BREAK] = TEXT(break),     [PAWL__REDIS_PROBE] = TEXT(probe),
+};

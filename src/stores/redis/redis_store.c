@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store's operations. A request becomes one script call; its copy waits in
+ * `under_way` for the reply, because the reply may be NOSCRIPT, and then the same
+ * call goes again with the script's body.
+ */
+#include "redis_store.h"
+#include "redis_scripts.h"
+
+#include "../../base/instant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DRAIN_MS 50 /* close waits this long for a socket that takes no more */
+
+/* A request under way, with its own copy of what it points to. */
+typedef struct asked {
+    pawl__redis_pending pending;
+    pawl_request request;
+    bool with_body; /* sent by EVAL: NOSCRIPT is no answer to that */
+    char room[];
+} asked;
+
+/* ---- Sending -------------------------------------------------------------------------- */
+
+static void arm_answer_timer(pawl_store *store, int64_t answer_by)
+{
+    if (answer_by >= store->answer_at) return;
+    store->answer_at = answer_by;
+    int64_t now = store->host->now();
+    int64_t wait_us = answer_by <= now ? 0 : (answer_by - now + 999) / PAWL__NS_PER_US;
+    struct timeval delay = {.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
+    evtimer_add(&store->answer_timer, &delay);
+}
+
+bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
+                      pawl__redis_pending *pending)
+{
+    pawl__redis_conn *conn = store->link.commands;
+    if (!conn || store->link.broken || conn->failed) return false;
+    if (store->under_way_count >= PAWL__REDIS_UNDER_WAY_MAX) return false;
+    if (!pawl__redis_conn_append(conn, argv, argc)) return false;
+    pending->end = conn->appended;
+    pawl__list_append(&store->under_way, &pending->in_order);
+    store->under_way_count++;
+    arm_answer_timer(store, pending->answer_by);
+    return true;
+}
+
+void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err)
+{
+    if (store->refusal_count == store->refusal_room) {
+        size_t room = store->refusal_room * 2;
+        pawl__redis_refusal *more = realloc(store->refusals, room * sizeof *more);
+        if (!more) {
+            store->host->warn(store->host, "out of memory: a request stays without an answer");
+            return;
+        }
+        store->refusals = more;
+        store->refusal_room = room;
+    }
+    store->refusals[store->refusal_count++] = (pawl__redis_refusal){.id = id, .err = err};
+    event_active(&store->turn, EV_TIMEOUT, 0);
+}
+
+static void send_asked(pawl_store *store, asked *a, bool with_body)
+{
+    pawl__redis_call call;
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
+    (void)pawl__redis_encode(&store->space, &a->request, &call); /* LIST and DOCTOR come not here */
+    const pawl__redis_script_text *script = &pawl__redis_scripts[call.script];
+    const char *text = with_body ? script->body : script->sha1;
+    pawl__redis_bytes name = {.data = text, .len = strlen(text)};
+    size_t argc = pawl__redis_call_argv(&call, name, !with_body, argv);
+    a->with_body = with_body;
+    if (pawl__redis_send(store, argv, argc, &a->pending)) return;
+    pawl__redis_refuse(store, a->request.id,
+                       store->link.broken ? store->link.err : PAWL_ERR_NO_MEMORY);
+    free(a);
+}
+
+/* ---- Answers ---------------------------------------------------------------------------- */
+
+static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
+                           const pawl__redis_value *value);
+
+static bool changes_something(const pawl_request *request)
+{
+    return request->verb == PAWL_VERB_ACQUIRE || request->verb == PAWL_VERB_RENEW ||
+           request->verb == PAWL_VERB_RELEASE;
+}
+
+/*
+ * Whether a later request about the same token is under way. Then this one, that
+ * the server did not know, must not be said again behind it: a release that
+ * follows an acquisition has to undo it, whatever became of it (rule 4).
+ */
+static bool is_overtaken(const pawl_store *store, const asked *a)
+{
+    if (!changes_something(&a->request)) return false;
+    for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
+        pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
+        if (p->answered != asked_answered) continue;
+        const asked *later = pawl__container(p, asked, pending);
+        if (changes_something(&later->request) &&
+            strcmp(later->request.token, a->request.token) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void say_again(pawl_store *store, asked *a)
+{
+    if (!is_overtaken(store, a)) {
+        send_asked(store, a, true);
+        return;
+    }
+    pawl_reply reply = {.id = a->request.id,
+                        .outcome = PAWL_FAILED,
+                        .position = -1,
+                        .holder_ms = -1,
+                        .err = PAWL_ERR_STORE_BUSY,
+                        .message = "the server had forgotten its scripts, and a later request "
+                                   "about the same lease is under way"};
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+/* False: this is no report. */
+static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value *value)
+{
+    pawl_info info;
+    if (!pawl__redis_decode_info(&a->request, value, store->waiters, &info)) return false;
+    store->host->row(store->host, a->request.id, &info);
+    return true;
+}
+
+static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
+                           const pawl__redis_value *value)
+{
+    asked *a = pawl__container(pending, asked, pending);
+    pawl__redis_call call;
+    pawl_reply reply;
+    char message[PAWL_MESSAGE_MAX];
+    (void)pawl__redis_encode(&store->space, &a->request, &call);
+    pawl__redis_verdict verdict = pawl__redis_decode(
+        &store->space, &a->request, pawl__redis_scripts[call.script].body, value, &reply, message);
+    switch (verdict) {
+    case PAWL__REDIS_UNKNOWN_SCRIPT:
+        if (a->with_body) break; /* reply is FAILED: odd, but nothing was done */
+        say_again(store, a);
+        return;
+    case PAWL__REDIS_DOUBT:
+    case PAWL__REDIS_LOGGED_OUT: /* before the reply: the host may submit from inside it */
+        pawl__redis_link_break(store, reply.err, message);
+        break;
+    case PAWL__REDIS_DECODED:
+        if (reply.outcome == PAWL_REPORTED && !give_row(store, a, value)) {
+            reply.outcome = PAWL_UNKNOWN;
+            reply.err = PAWL_ERR_PROTOCOL;
+            pawl__redis_link_break(store, reply.err, pawl_err_text(reply.err));
+        }
+        break;
+    }
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+static void asked_unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
+                             pawl_err err, const char *message)
+{
+    asked *a = pawl__container(pending, asked, pending);
+    pawl_reply reply = {.id = a->request.id,
+                        .outcome = maybe_done ? PAWL_UNKNOWN : PAWL_FAILED,
+                        .position = -1,
+                        .holder_ms = -1,
+                        .err = err,
+                        .message = message};
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+static void asked_drop(pawl__redis_pending *pending)
+{
+    free(pawl__container(pending, asked, pending));
+}
+
+static pawl__redis_pending *first_under_way(pawl_store *store)
+{
+    pawl__link *first = pawl__list_first(&store->under_way);
+    if (!first) return NULL;
+    pawl__list_remove(first);
+    store->under_way_count--;
+    return pawl__container(first, pawl__redis_pending, in_order);
+}
+
+bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value)
+{
+    pawl__redis_pending *pending = first_under_way(store);
+    if (pending) {
+        pending->answered(store, pending, value);
+        return !store->link.broken;
+    }
+    char message[PAWL_MESSAGE_MAX];
+    if (value->type == PAWL__REDIS_ERROR) { /* "max number of clients": said unasked */
+        pawl__redis_trouble trouble =
+            pawl__redis_explain(&store->space, "connect", NULL, NULL, value->text, message);
+        pawl__redis_link_break(store, trouble.err, message);
+        return false;
+    }
+    snprintf(message, sizeof message, "%.300s: an answer came that nothing had been asked for",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
+    return false;
+}
+
+void pawl__redis_abandon(pawl_store *store, uint64_t written)
+{
+    pawl__redis_pending *pending;
+    evtimer_del(&store->answer_timer);
+    store->answer_at = PAWL__NEVER;
+    while ((pending = first_under_way(store)) != NULL)
+        pending->unanswered(store, pending, pending->end <= written, store->link.err,
+                            store->link.message);
+}
+
+void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload)
+{
+    pawl_token token;
+    pawl_push push;
+    if (pawl__redis_decode_push(&store->space, payload, &token, &push))
+        store->host->push(store->host, &push);
+}
+
+/* ---- Events -------------------------------------------------------------------------------- */
+
+static void give_refusals(pawl_store *store)
+{
+    pawl__redis_linkage *link = &store->link;
+    size_t count = store->refusal_count; /* what is submitted meanwhile waits for the next turn */
+    for (size_t i = 0; i < count; i++) {
+        pawl__redis_refusal refusal = store->refusals[i];
+        bool by_link = link->state != PAWL__REDIS_LINK_UP && link->err == refusal.err;
+        pawl_reply reply = {.id = refusal.id,
+                            .outcome = PAWL_FAILED,
+                            .position = -1,
+                            .holder_ms = -1,
+                            .err = refusal.err,
+                            .message = by_link ? link->message : NULL};
+        store->host->reply(store->host, &reply);
+    }
+    store->refusal_count -= count;
+    memmove(store->refusals, store->refusals + count,
+            store->refusal_count * sizeof *store->refusals);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    pawl_store *store = arg;
+    (void)fd, (void)what;
+    pawl__redis_link_turn(store);
+    give_refusals(store);
+}
+
+static void on_answer_timer(evutil_socket_t fd, short what, void *arg)
+{
+    pawl_store *store = arg;
+    int64_t now = store->host->now(), next = PAWL__NEVER;
+    (void)fd, (void)what;
+    store->answer_at = PAWL__NEVER;
+    for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
+        const pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
+        next = pawl__instant_min(next, p->answer_by);
+    }
+    if (next > now) {
+        arm_answer_timer(store, next);
+        return;
+    }
+    /* Law 4: its late reply must never be read as another's. */
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%.300s: no answer in time; the connection was closed",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
+}
+
+/* ---- The contract --------------------------------------------------------------------------- */
+
+static char *copy(char **room, const char *text, size_t len)
+{
+    char *at = *room;
+    if (!text) return NULL;
+    memcpy(at, text, len);
+    at[len] = '\0';
+    *room += len + 1;
+    return at;
+}
+
+static asked *new_asked(const pawl_request *request)
+{
+    size_t token_len = request->token ? strlen(request->token) : 0;
+    size_t owner_len = request->owner ? strlen(request->owner) : 0;
+    asked *a = malloc(sizeof *a + request->name_len + token_len + owner_len + 3);
+    if (!a) return NULL;
+    char *room = a->room;
+    a->pending = (pawl__redis_pending){.answer_by = request->answer_by,
+                                       .answered = asked_answered,
+                                       .unanswered = asked_unanswered,
+                                       .drop = asked_drop};
+    a->request = *request;
+    a->request.name = copy(&room, request->name, request->name_len);
+    a->request.token = copy(&room, request->token, token_len);
+    a->request.owner = copy(&room, request->owner, owner_len);
+    return a;
+}
+
+static void redis_submit(pawl_store *store, const pawl_request *request)
+{
+    asked *a;
+    if (store->link.state != PAWL__REDIS_LINK_UP || store->link.broken) {
+        pawl__redis_refuse(store, request->id, store->link.err);
+        return;
+    }
+    switch (request->verb) {
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_BREAK:
+        a = new_asked(request);
+        if (a)
+            send_asked(store, a, false);
+        else
+            pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+        return;
+    case PAWL_VERB_LIST:
+        if (!pawl__redis_list(store, request))
+            pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+        return;
+    case PAWL_VERB_DOCTOR:
+        if (!pawl__redis_doctor(store, request))
+            pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+        return;
+    }
+}
+
+static void redis_flush(pawl_store *store)
+{
+    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken)
+        pawl__redis_conn_flush(store->link.commands);
+}
+
+static const pawl_caps *redis_caps(pawl_store *store)
+{
+    return &store->caps;
+}
+
+/* Everything but the struct itself, whose events may have to stay. */
+static void free_parts(pawl_store *store)
+{
+    pawl__redis_pending *pending;
+    while ((pending = first_under_way(store)) != NULL) pending->drop(pending);
+    pawl__redis_operations_drop(store);
+    free(store->refusals);
+    free(store->waiters);
+    store->refusals = NULL;
+    store->waiters = NULL;
+    store->refusal_count = store->refusal_room = 0;
+    pawl__redis_config_done(&store->config);
+}
+
+static void redis_close(pawl_store *store)
+{
+    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken)
+        pawl__redis_conn_drain(store->link.commands, DRAIN_MS);
+    event_del(&store->turn);
+    evtimer_del(&store->answer_timer);
+    pawl__redis_link_done(store);
+    free_parts(store);
+    free(store);
+}
+
+/*
+ * The events are not deleted: unless the host has called event_reinit, the base's
+ * epoll set is the parent's too, and the parent would become deaf. So what holds
+ * events stays, in a list of things that are kept on purpose.
+ */
+static void redis_forget(pawl_store *store)
+{
+    static pawl_store *kept; /* for leak checkers */
+    store->kept = kept;
+    kept = store;
+    store->forgotten = true;
+    pawl__redis_link_forget(store);
+    free_parts(store);
+}
+
+static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
+                      char *reterr_message)
+{
+    pawl_store *store = calloc(1, sizeof *store);
+    int err = PAWL_ERR_NO_MEMORY;
+    if (!store) goto no_memory;
+    err = pawl__redis_config_init(&store->config, url, host->connect_timeout_ms, reterr_message);
+    if (err) goto no_config;
+    err = PAWL_ERR_NO_MEMORY;
+    store->refusals = calloc(PAWL__REDIS_REFUSALS_FIRST, sizeof *store->refusals);
+    store->waiters = calloc(PAWL_WAITERS_SHOWN_MAX, sizeof *store->waiters);
+    if (!store->refusals || !store->waiters) goto no_parts;
+    store->refusal_room = PAWL__REDIS_REFUSALS_FIRST;
+    err = PAWL_ERR_ARGUMENT;
+    if (!pawl__redis_space_init(&store->space, store->config.prefix, host->client_id,
+                                store->config.where))
+        goto no_parts;
+
+    store->host = host;
+    store->caps = (pawl_caps){.size = sizeof store->caps,
+                              .fence = PAWL_FENCE_BEST_EFFORT,
+                              .fair = true,
+                              .push = true,
+                              .list = true,
+                              .modes = 1u << PAWL_MODE_EXCLUSIVE};
+    pawl__list_init(&store->under_way);
+    pawl__list_init(&store->operations);
+    store->answer_at = PAWL__NEVER;
+    event_assign(&store->turn, host->base, -1, 0, on_turn, store);
+    evtimer_assign(&store->answer_timer, host->base, on_answer_timer, store);
+    pawl__redis_link_init(store);
+    *ret_store = store;
+    return PAWL_OK;
+
+no_parts:
+    free(store->refusals);
+    free(store->waiters);
+    pawl__redis_config_done(&store->config);
+no_config:
+    free(store);
+no_memory:
+    if (err == PAWL_ERR_NO_MEMORY || err == PAWL_ERR_ARGUMENT)
+        snprintf(reterr_message, PAWL_MESSAGE_MAX, "%.400s: %s", url->redacted, pawl_err_text(err));
+    return err;
+}
+
+PAWL_API extern const pawl_store_ops pawl_store_entry;
+const pawl_store_ops pawl_store_entry = {
+    .abi = PAWL_STORE_ABI,
+    .name = "redis",
+    .schemes = pawl__redis_schemes,
+    .options = pawl__redis_options,
+    .open = redis_open,
+    .submit = redis_submit,
+    .flush = redis_flush,
+    .caps = redis_caps,
+    .close = redis_close,
+    .forget = redis_forget,
+};

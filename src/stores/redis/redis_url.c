@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "redis_url.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define CONNECT_TIMEOUT_MIN_MS 10
+#define CONNECT_TIMEOUT_MAX_MS 600000
+
+const char *const pawl__redis_schemes[] = {"redis", "redis+unix", NULL};
+const char *const pawl__redis_options[] = {"prefix", "db", "connect_timeout_ms", NULL};
+
+__attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, int err,
+                                                        const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reterr_message, PAWL_MESSAGE_MAX, format, args);
+    va_end(args);
+    return err;
+}
+
+static bool to_number(const char *string, int64_t min, int64_t max, int64_t *ret_number)
+{
+    int64_t number = 0;
+    if (!*string || strlen(string) > 15) return false;
+    for (; *string; string++) {
+        if (*string < '0' || *string > '9') return false;
+        number = number * 10 + (*string - '0');
+    }
+    if (number < min || number > max) return false;
+    *ret_number = number;
+    return true;
+}
+
+static int take_db(pawl__redis_config *config, const pawl_url *url, const char *string, bool *given,
+                   char *reterr_message)
+{
+    int64_t db;
+    if (*given)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: the database is given twice",
+                      url->redacted);
+    if (!to_number(string, 0, PAWL__REDIS_DB_MAX, &db))
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: \"%.40s\" is not a database's number",
+                      url->redacted, string);
+    config->db = (int)db;
+    *given = true;
+    return PAWL_OK;
+}
+
+static int take_option(pawl__redis_config *config, const pawl_url *url,
+                       const pawl_url_option *option, bool *db_given, char *reterr_message)
+{
+    pawl__redis_space scratch;
+    if (strcmp(option->key, "db") == 0)
+        return take_db(config, url, option->value, db_given, reterr_message);
+    if (strcmp(option->key, "prefix") == 0) {
+        if (!pawl__redis_space_init(&scratch, option->value, "", ""))
+            return refuse(reterr_message, PAWL_ERR_OPTION,
+                          "%s: prefix has at most %d bytes and no blanks", url->redacted,
+                          PAWL__REDIS_PREFIX_MAX);
+        memcpy(config->prefix, scratch.prefix, sizeof config->prefix);
+        return PAWL_OK;
+    }
+    if (strcmp(option->key, "connect_timeout_ms") == 0) {
+        if (!to_number(option->value, CONNECT_TIMEOUT_MIN_MS, CONNECT_TIMEOUT_MAX_MS,
+                       &config->connect_timeout_ms))
+            return refuse(reterr_message, PAWL_ERR_OPTION,
+                          "%s: connect_timeout_ms lies between %d and %d", url->redacted,
+                          CONNECT_TIMEOUT_MIN_MS, CONNECT_TIMEOUT_MAX_MS);
+        return PAWL_OK;
+    }
+    return refuse(reterr_message, PAWL_ERR_OPTION,
+                  "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms",
+                  url->redacted, option->key);
+}
+
+static int take_unix_path(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
+{
+    size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
+    if (url->host && *url->host)
+        return refuse(reterr_message, PAWL_ERR_URL,
+                      "%s: a socket's path has three slashes: redis+unix:///run/redis.sock",
+                      url->redacted);
+    if (!url->path || url->path[0] != '/')
+        return refuse(reterr_message, PAWL_ERR_URL,
+                      "%s: the socket's path is missing: redis+unix:///run/redis.sock",
+                      url->redacted);
+    if (strlen(url->path) >= room)
+        return refuse(reterr_message, PAWL_ERR_URL,
+                      "%s: the socket's path is longer than the %zu bytes that the system allows",
+                      url->redacted, room - 1);
+    config->unix_path = strdup(url->path);
+    return config->unix_path ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+}
+
+static int take_host(pawl__redis_config *config, const pawl_url *url, bool *db_given,
+                     char *reterr_message)
+{
+    const char *host = url->host && *url->host ? url->host : "127.0.0.1";
+    if (strlen(host) > PAWL__REDIS_TEXT_MAX)
+        return refuse(reterr_message, PAWL_ERR_URL, "%s: the host is too long", url->redacted);
+    if (url->port == 0 || url->port > 65535)
+        return refuse(reterr_message, PAWL_ERR_URL, "%s: a port lies between 1 and 65535",
+                      url->redacted);
+    config->port = url->port < 0 ? PAWL__REDIS_PORT : url->port;
+    if (url->path && url->path[0] == '/' && url->path[1]) {
+        int err = take_db(config, url, url->path + 1, db_given, reterr_message);
+        if (err) return err == PAWL_ERR_OPTION ? PAWL_ERR_URL : err;
+    }
+    config->host = strdup(host);
+    return config->host ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+}
+
+static int take_login(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
+{
+    bool user = url->user && *url->user, password = url->password && *url->password;
+    if (user && !password)
+        return refuse(reterr_message, PAWL_ERR_URL, "%s: a user needs a password: user:password@",
+                      url->redacted);
+    if (user && !(config->user = strdup(url->user))) return PAWL_ERR_NO_MEMORY;
+    if (password && !(config->password = strdup(url->password))) return PAWL_ERR_NO_MEMORY;
+    return PAWL_OK;
+}
+
+static int take_url(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
+{
+    bool db_given = false;
+    int err = take_login(config, url, reterr_message);
+    if (err) return err;
+    if (strcmp(url->scheme, "redis+unix") == 0)
+        err = take_unix_path(config, url, reterr_message);
+    else
+        err = take_host(config, url, &db_given, reterr_message);
+    if (err) return err;
+    for (size_t i = 0; i < url->option_count; i++) {
+        err = take_option(config, url, &url->options[i], &db_given, reterr_message);
+        if (err) return err;
+    }
+    /* Short, without login and options: it leads every message. */
+    int n = config->host ? asprintf(&config->where,
+                                    strchr(config->host, ':') ? "redis://[%s]:%d" : "redis://%s:%d",
+                                    config->host, config->port)
+                         : asprintf(&config->where, "redis+unix://%s", config->unix_path);
+    if (n < 0) {
+        config->where = NULL;
+        return PAWL_ERR_NO_MEMORY;
+    }
+    return PAWL_OK;
+}
+
+int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
+                            int64_t connect_timeout_ms, char *reterr_message)
+{
+    pawl__redis_config config = {.prefix = PAWL__REDIS_PREFIX_DEFAULT,
+                                 .connect_timeout_ms = connect_timeout_ms};
+    reterr_message[0] = '\0';
+    int err = take_url(&config, url, reterr_message);
+    if (err) {
+        pawl__redis_config_done(&config);
+        if (!reterr_message[0]) refuse(reterr_message, err, "%s", "out of memory");
+        return err;
+    }
+    *ret_config = config;
+    return PAWL_OK;
+}
+
+void pawl__redis_config_done(pawl__redis_config *config)
+{
+    if (config->password) explicit_bzero(config->password, strlen(config->password));
+    free(config->user);
+    free(config->password);
+    free(config->host);
+    free(config->unix_path);
+    free(config->where);
+    memset(config, 0, sizeof *config);
+}

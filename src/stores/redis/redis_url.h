@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What a URL asks of the Redis store. */
+#ifndef PAWL_REDIS_URL_H
+#define PAWL_REDIS_URL_H
+
+#include "redis_proto.h"
+
+#define PAWL__REDIS_PORT     6379
+#define PAWL__REDIS_DB_MAX   1000000 /* far above what any server is configured for */
+#define PAWL__REDIS_TEXT_MAX 512     /* user, password, host, path: longer is a mistake */
+
+/* Owns its strings. */
+typedef struct pawl__redis_config {
+    char *user, *password; /* NULL if absent */
+    char *host;            /* NULL: unix_path */
+    char *unix_path;
+    char *where; /* the server as messages name it */
+    int port;
+    int db;
+    char prefix[PAWL__REDIS_PREFIX_MAX + 1];
+    int64_t connect_timeout_ms;
+} pawl__redis_config;
+
+extern const char *const pawl__redis_schemes[];
+extern const char *const pawl__redis_options[];
+
+/* 0 or the error, with one line in reterr_message (PAWL_MESSAGE_MAX bytes). */
+int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
+                            int64_t connect_timeout_ms, char *reterr_message);
+
+/* Wipes the password and frees everything. */
+void pawl__redis_config_done(pawl__redis_config *config);
+
+#endif

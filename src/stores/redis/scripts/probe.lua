@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+-- May this user run what the scripts run? Asked once for each connection, so
+-- that a gap is named at once and no script fails half-way. Nothing is written:
+-- each command is a no-op on a key that does not exist, or has a wrong number of
+-- arguments that only the command itself notices, behind the permission check.
+-- KEYS: a scratch key. ARGV: inbox, word to send there
+-- -> {who heard the word, missing command, ...}; '?' before a command that the
+--    server does not know
+local missing = {}
+
+local function try(command, ...)
+    local reply = redis.pcall(command, ...)
+    local refusal = type(reply) == 'table' and reply.err
+    if not refusal then return reply end
+    if string.find(refusal, "can't run this command", 1, true)
+        or string.find(refusal, 'NOPERM', 1, true)
+        or string.find(refusal, 'permission', 1, true) then
+        missing[#missing + 1] = command
+    elseif string.find(refusal, 'Unknown Redis command', 1, true) then
+        missing[#missing + 1] = '?' .. command
+    end
+    return 0
+end
+
+local key = KEYS[1]
+try('get', key)
+try('set', key, '', 'XX', 'PX', 1)
+try('del', key)
+try('exists', key)
+try('pexpire', key, 1)
+try('pttl', key)
+try('time')
+try('zadd', key, 'XX', 1, 'x')
+try('zcard', key)
+try('zrange', key, 0, 0)
+try('zrank', key, 'x')
+try('zrem', key, 'x')
+try('hget', key, 'x')
+try('hmget', key, 'x')
+try('hset', key, 'x', '', 'y')
+try('hdel', key, 'x')
+local heard = try('publish', ARGV[1], ARGV[2])
+return {heard, unpack(missing)}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only reader of clocks in this store.
+ *
+ * Leases are dated in CLOCK_BOOTTIME of the machine: it counts through suspend,
+ * nobody can set it, and all processes of one kernel agree on it. A process in
+ * a time namespace sees it shifted by the namespace's offset, which is taken off
+ * again. Which run of the kernel the numbers belong to is told by boot_id.
+ */
+#ifndef PAWL_SQLITE_CLOCK_H
+#define PAWL_SQLITE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#define PAWL__BOOT_ID_LEN 36
+
+typedef struct pawl__sqlite_clock {
+    int64_t shift_ns; /* what this process's time namespace adds to the machine's clock */
+    char boot_id[PAWL__BOOT_ID_LEN + 1];
+} pawl__sqlite_clock;
+
+/* 0 or PAWL_ERR_SYSTEM with one line in reterr_message (PAWL_MESSAGE_MAX bytes). */
+int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message);
+
+/* The machine's instant, the same in every process. */
+int64_t pawl__sqlite_clock_now(const pawl__sqlite_clock *clock);
+
+/* This process's instant, for its own time limits; goes on without init. */
+int64_t pawl__sqlite_clock_local(void);
+
+/* Wall time in µs, the seed of fences; 0 if the clock stands before 1970. */
+int64_t pawl__sqlite_clock_wall_us(void);
+
+/* The CLOCK_MONOTONIC time in span_ns from now, for pthread_cond_timedwait. */
+struct timespec pawl__sqlite_clock_after(int64_t span_ns);
+
+/*
+ * Reads the boottime offset out of the text of /proc/PID/timens_offsets; 0 if
+ * it has none, -1 if it is malformed.
+ */
+int pawl__sqlite_parse_timens(const char *text, int64_t *ret_shift_ns);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Transactions on an open database.
+ *
+ * Durability. synchronous=NORMAL does not wait for the disk at each commit: a
+ * power cut may lose the latest ones. For leases that is right, since
+ * everybody who held one died with the power, and the boot id says so. For
+ * fences it is not (law 3): a fence that was handed out must never come again. So
+ * `fence_ceiling` lies above every fence in use and does wait for the disk, once
+ * per several minutes; after a reboot fences start from it.
+ */
+#define _GNU_SOURCE
+#include "sqlite_db.h"
+
+#include "../../base/instant.h"
+#include "../../base/random.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define BUSY_SLEEP_MIN_NS  (50 * PAWL__NS_PER_US) /* a transaction lasts about this long */
+#define BUSY_SLEEP_MAX_NS  (1 * PAWL__NS_PER_MS)
+#define BUSY_SLEEP_LONG_NS (5 * PAWL__NS_PER_MS) /* somebody is stuck: no hurry */
+#define BUSY_HURRY_TRIES   64
+#define CEILING_AHEAD_US   UINT64_C(600000000) /* a wait for the disk in ten minutes */
+#define CHECKPOINT_PAGES   1000                /* copy the log back beyond 4 MB */
+#define RESTART_PAGES      8000                /* beyond 32 MB insist that it starts over */
+#define RESTART_WAIT_NS    (20 * PAWL__NS_PER_MS)
+
+static const char *const statement_texts[PAWL__ST_COUNT] = {
+#define STATEMENT_TEXT(id, sql) sql,
+    PAWL__SQLITE_STATEMENTS(STATEMENT_TEXT)
+#undef STATEMENT_TEXT
+};
+
+sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id)
+{
+    sqlite3_stmt **slot = &db->statements[id];
+    if (*slot) {
+        sqlite3_reset(*slot);
+        return *slot;
+    }
+    if (sqlite3_prepare_v3(db->handle, statement_texts[id], -1, SQLITE_PREPARE_PERSISTENT, slot,
+                           NULL) != SQLITE_OK) {
+        *slot = NULL;
+    }
+    return *slot;
+}
+
+int pawl__sqlite_run(sqlite3_stmt *statement)
+{
+    int rc;
+    if (!statement) return SQLITE_ERROR;
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+    }
+    int reset_rc = sqlite3_reset(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : (reset_rc != SQLITE_OK ? reset_rc : rc);
+}
+
+static int run_simple(pawl__sqlite_db *db, pawl__sqlite_stmt id)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, id);
+    return st ? pawl__sqlite_run(st) : sqlite3_extended_errcode(db->handle);
+}
+
+static int run_int(pawl__sqlite_db *db, pawl__sqlite_stmt id, int64_t value)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, id);
+    if (!st) return sqlite3_extended_errcode(db->handle);
+    sqlite3_bind_int64(st, 1, value);
+    return pawl__sqlite_run(st);
+}
+
+/* ---- Waiting for others -------------------------------------------------------- */
+
+/* SQLite asks: shall I try again? Short sleeps, jittered, until busy_until. */
+int pawl__sqlite_on_busy(void *ctx, int tries)
+{
+    pawl__sqlite_db *db = ctx;
+    int64_t left = db->busy_until - pawl__sqlite_clock_local();
+    if (left <= 0 || atomic_load(db->stop)) return 0;
+    int64_t sleep_ns = BUSY_SLEEP_MIN_NS << (tries < 7 ? tries : 7);
+    if (sleep_ns > BUSY_SLEEP_MAX_NS) sleep_ns = BUSY_SLEEP_MAX_NS;
+    if (tries > BUSY_HURRY_TRIES) sleep_ns = BUSY_SLEEP_LONG_NS;
+    sleep_ns = pawl__random_jitter(&db->random, sleep_ns);
+    if (sleep_ns > left) sleep_ns = left;
+    struct timespec t = {.tv_nsec = (long)sleep_ns};
+    nanosleep(&t, NULL);
+    return 1;
+}
+
+/* ---- Transactions -------------------------------------------------------------- */
+
+static int read_host_row(pawl__sqlite_db *db)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, PAWL__ST_HOST_GET);
+    if (!st) return sqlite3_extended_errcode(db->handle);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        const unsigned char *boot = sqlite3_column_text(st, 0);
+        snprintf(db->host.boot, sizeof(db->host.boot), "%s", boot ? (const char *)boot : "");
+        db->host.live_file = sqlite3_column_int64(st, 1);
+        db->host.fence_floor = (uint64_t)sqlite3_column_int64(st, 2);
+        db->host.fence_ceiling = (uint64_t)sqlite3_column_int64(st, 3);
+    }
+    int reset_rc = sqlite3_reset(st);
+    if (rc == SQLITE_ROW) return SQLITE_OK;
+    return rc == SQLITE_DONE ? SQLITE_CORRUPT : reset_rc;
+}
+
+/* The machine was started anew: nobody of before is alive, no lease is left. */
+static int drop_earlier_boot(pawl__sqlite_db *db)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, PAWL__ST_HOST_BOOT);
+    if (!st) return sqlite3_extended_errcode(db->handle);
+    sqlite3_bind_text(st, 1, db->clock.boot_id, -1, SQLITE_STATIC);
+    int rc = pawl__sqlite_run(st);
+    if (rc == SQLITE_OK) {
+        rc = run_int(db, PAWL__ST_LOCK_FREE_ALL, pawl__sqlite_clock_now(&db->clock));
+    }
+    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_WAIT_DROP_ALL);
+    if (rc == SQLITE_OK) rc = read_host_row(db);
+    return rc;
+}
+
+/* See sqlite_live.h: offsets are only good for the file whose id the database names. */
+static int follow_live_file(pawl__sqlite_db *db)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    int64_t file_id;
+    snprintf(path, sizeof(path), "%s-live", db->path);
+    if (pawl__sqlite_live_open(&db->live, path, &db->identity, db->host.live_file, &file_id) < 0) {
+        db->live.file_id = db->host.live_file; /* tried; the doctor tells */
+        return SQLITE_OK;
+    }
+    if (file_id == db->host.live_file) return SQLITE_OK;
+    int rc = run_int(db, PAWL__ST_HOST_LIVE, file_id);
+    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_LOCK_UNTIE);
+    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_WAIT_UNTIE);
+    if (rc == SQLITE_OK) db->host.live_file = file_id;
+    /* If this is rolled back the ids differ, and the next transaction tries again. */
+    return rc;
+}
+
+int pawl__sqlite_begin_write(pawl__sqlite_db *db)
+{
+    int rc = run_simple(db, PAWL__ST_BEGIN_WRITE);
+    if (rc != SQLITE_OK) return rc;
+    rc = read_host_row(db);
+    if (rc == SQLITE_OK && strcmp(db->host.boot, db->clock.boot_id) != 0)
+        rc = drop_earlier_boot(db);
+    if (rc == SQLITE_OK && db->host.live_file == db->live.file_id) {
+        pawl__sqlite_live_settle(&db->live);
+    }
+    if (rc == SQLITE_OK && db->host.live_file != db->live.file_id) rc = follow_live_file(db);
+    if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
+    return rc;
+}
+
+int pawl__sqlite_begin_read(pawl__sqlite_db *db)
+{
+    int rc = run_simple(db, PAWL__ST_BEGIN_READ);
+    if (rc != SQLITE_OK) return rc;
+    rc = read_host_row(db);
+    if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
+    return rc;
+}
+
+int pawl__sqlite_commit(pawl__sqlite_db *db)
+{
+    int rc = run_simple(db, PAWL__ST_COMMIT);
+    if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
+    return rc;
+}
+
+void pawl__sqlite_rollback(pawl__sqlite_db *db)
+{
+    if (!sqlite3_get_autocommit(db->handle)) (void)run_simple(db, PAWL__ST_ROLLBACK);
+}
+
+int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence)
+{
+    /* The pragma cannot change inside a transaction. */
+    int rc = sqlite3_exec(db->handle, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
+    if (rc == SQLITE_OK) {
+        rc = run_int(db, PAWL__ST_HOST_CEILING, (int64_t)(fence + CEILING_AHEAD_US));
+        if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);
+        if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
+    }
+    (void)sqlite3_exec(db->handle, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    return rc;
+}
+
+/*
+ * The passive kind stops nobody, but under constant writing it never catches up
+ * with the log's end, so that the log cannot start over. Then the insistent kind
+ * keeps writers out while it copies the little that the passive one left.
+ */
+void pawl__sqlite_checkpoint(pawl__sqlite_db *db)
+{
+    int pages = db->wal_pages;
+    if (pages < CHECKPOINT_PAGES) return;
+    db->wal_pages = 0;
+    db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (rc != SQLITE_OK || pages < RESTART_PAGES) return;
+    (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+}
+
+/* ---- Errors -------------------------------------------------------------------- */
+
+static pawl_err err_of_result(const pawl__sqlite_db *db, int rc)
+{
+    int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    switch (rc & 0xFF) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_INTERRUPT:
+        return PAWL_ERR_STORE_BUSY;
+    case SQLITE_READONLY:
+        return PAWL_ERR_READONLY;
+    case SQLITE_FULL:
+        return PAWL_ERR_STORE_FULL;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return PAWL_ERR_CORRUPT;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return PAWL_ERR_PERMISSION;
+    case SQLITE_NOMEM:
+        return PAWL_ERR_NO_MEMORY;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        return number ? pawl__sqlite_err_of_errno(number) : PAWL_ERR_SYSTEM;
+    }
+    return PAWL_ERR_INTERNAL;
+}
+
+void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault *ret_fault)
+{
+    const char *path = db->path;
+    int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    ret_fault->err = err_of_result(db, rc);
+    switch (ret_fault->err) {
+    case PAWL_ERR_STORE_BUSY:
+        pawl__sqlite_say(ret_fault->message,
+                         "%s: another process kept the database locked for the whole time", path);
+        return;
+    case PAWL_ERR_STORE_FULL:
+        pawl__sqlite_say(ret_fault->message, "%s: no room left to write", path);
+        return;
+    case PAWL_ERR_CORRUPT:
+        pawl__sqlite_say(ret_fault->message, "%s is damaged or no database: %s", path,
+                         sqlite3_errstr(rc));
+        return;
+    case PAWL_ERR_READONLY:
+    case PAWL_ERR_PERMISSION:
+        if (pawl__sqlite_path_check_writable(path, ret_fault->message) != 0) return;
+        break;
+    default:
+        break;
+    }
+    pawl__sqlite_say(ret_fault->message, "%s: %s%s%s", path, sqlite3_errstr(rc), number ? ": " : "",
+                     number ? strerror(number) : "");
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The database file: opening, schema, transactions, prepared statements. All of
+ * it blocks and runs on the worker only.
+ */
+#ifndef PAWL_SQLITE_DB_H
+#define PAWL_SQLITE_DB_H
+
+#include "sqlite_clock.h"
+#include "sqlite_inbox.h"
+#include "sqlite_live.h"
+#include "sqlite_path.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#define PAWL__SQLITE_APPLICATION_ID 0x7061776C /* "pawl" */
+#define PAWL__SQLITE_VERSION        1          /* user_version of the schema below */
+
+/* Every statement that is kept prepared. ?1 is the name where one is due. */
+#define PAWL__SQLITE_STATEMENTS(X)                                                                 \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
+    X(BEGIN_READ, "BEGIN")                                                                         \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(HOST_GET, "SELECT boot, live_file, fence_floor, fence_ceiling FROM host WHERE one = 1")      \
+    X(HOST_BOOT, "UPDATE host SET boot = ?1, fence_floor = max(fence_floor, fence_ceiling)")       \
+    X(HOST_LIVE, "UPDATE host SET live_file = ?1")                                                 \
+    X(HOST_FLOOR, "UPDATE host SET fence_floor = max(fence_floor, ?1)")                            \
+    X(HOST_CEILING, "UPDATE host SET fence_ceiling = max(fence_ceiling, ?1)")                      \
+    X(LOCK_GET, "SELECT token, client, owner, fence, expires_at, live, pid, pid_ns"                \
+                " FROM lock WHERE name = ?1")                                                      \
+    X(LOCK_PUT,                                                                                    \
+      "INSERT INTO lock(name, token, client, owner, fence, expires_at, live, pid, pid_ns)"         \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT(name) DO UPDATE SET"                \
+      " token = ?2, client = ?3, owner = ?4, fence = ?5, expires_at = ?6, live = ?7, pid = ?8,"    \
+      " pid_ns = ?9")                                                                              \
+    X(LOCK_EXTEND, "UPDATE lock SET expires_at = ?2, live = ?3 WHERE name = ?1")                   \
+    X(LOCK_FREE, "UPDATE lock SET token = NULL, expires_at = ?2 WHERE name = ?1")                  \
+    X(LOCK_FREE_ALL, "UPDATE lock SET token = NULL, expires_at = ?1")                              \
+    X(LOCK_UNTIE, "UPDATE lock SET live = -1 WHERE live > 0")                                      \
+    X(LOCK_OLD, "SELECT name FROM lock WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2")        \
+    X(LOCK_DELETE, "DELETE FROM lock WHERE name = ?1 AND token IS NULL"                            \
+                   " AND NOT EXISTS (SELECT 1 FROM wait WHERE name = ?1)")                         \
+    X(LOCK_NEXT, "SELECT name FROM lock WHERE name > ?1 ORDER BY name LIMIT 1")                    \
+    X(LOCK_COUNT, "SELECT count(*), count(token), max(fence) FROM lock")                           \
+    X(WAIT_FIRST, "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"  \
+                  " pid, pid_ns FROM wait WHERE name = ?1 AND seq > ?2 ORDER BY seq LIMIT 1")      \
+    X(WAIT_BEFORE,                                                                                 \
+      "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"              \
+      " pid, pid_ns FROM wait WHERE name = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1")             \
+    X(WAIT_OF, "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"     \
+               " pid, pid_ns FROM wait WHERE name = ?1 AND token = ?2")                            \
+    X(WAIT_ADD, "INSERT INTO wait(name, seq, token, client, owner, since_at, until_at, ttl_ns,"    \
+                " detached, live, pid, pid_ns) VALUES(?1, (SELECT coalesce(max(seq), 0) + 1"       \
+                " FROM wait WHERE name = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"           \
+                " RETURNING seq")                                                                  \
+    X(WAIT_REFRESH, "UPDATE wait SET until_at = ?3, ttl_ns = ?4, detached = ?5, client = ?6,"      \
+                    " live = ?7, pid = ?8, pid_ns = ?9 WHERE name = ?1 AND seq = ?2")              \
+    X(WAIT_DROP, "DELETE FROM wait WHERE name = ?1 AND seq = ?2")                                  \
+    X(WAIT_DROP_ALL, "DELETE FROM wait")                                                           \
+    X(WAIT_UNTIE, "UPDATE wait SET live = -1 WHERE live > 0")                                      \
+    X(WAIT_RANK, "SELECT count(*) FROM wait WHERE name = ?1 AND seq < ?2")                         \
+    X(WAIT_COUNT, "SELECT count(*) FROM wait")
+
+typedef enum pawl__sqlite_stmt {
+#define PAWL__SQLITE_STMT_ENUM(id, sql) PAWL__ST_##id,
+    PAWL__SQLITE_STATEMENTS(PAWL__SQLITE_STMT_ENUM)
+#undef PAWL__SQLITE_STMT_ENUM
+        PAWL__ST_COUNT
+} pawl__sqlite_stmt;
+
+/* The one row of `host`, as read at the beginning of the present transaction. */
+typedef struct pawl__sqlite_host_row {
+    char boot[PAWL__BOOT_ID_LEN + 1];
+    int64_t live_file;
+    uint64_t fence_floor; /* every fence of a deleted row is at most this */
+    uint64_t
+        fence_ceiling; /* every fence ever granted is below this; written through to the disk */
+} pawl__sqlite_host_row;
+
+typedef struct pawl__sqlite_db {
+    sqlite3 *handle; /* NULL: closed */
+    sqlite3_stmt *statements[PAWL__ST_COUNT];
+    pawl__sqlite_clock clock;
+    pawl__sqlite_live live;
+    pawl__sqlite_inbox inbox;
+    pawl__sqlite_host_row host;
+    char path[PATH_MAX];
+    struct stat identity;  /* of the file that we opened */
+    int64_t pid, pid_ns;   /* ours, for those who watch for our death */
+    int64_t busy_until;    /* local instant at which a busy database is given up */
+    uint64_t random;       /* of the busy handler's jitter */
+    atomic_bool *stop;     /* set: give up waiting now */
+    uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
+    int wal_pages;         /* in the log after the latest commit */
+} pawl__sqlite_db;
+
+/* A failure in words. */
+typedef struct pawl__sqlite_fault {
+    pawl_err err;
+    char message[PAWL_MESSAGE_MAX];
+} pawl__sqlite_fault;
+
+void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop);
+
+/*
+ * Opens `wanted` (see sqlite_path.h), creates the schema if the file is empty,
+ * and gets the live byte and the inbox directory ready, as far as the filesystem lets it.
+ * false: *ret_fault says why, and nothing is open.
+ */
+bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
+                          pawl__sqlite_fault *ret_fault);
+/* Closes all but the live file: closing that is a statement about our leases. */
+void pawl__sqlite_db_close(pawl__sqlite_db *db);
+
+/* Whether the path still leads to the file that we have open. */
+bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
+
+/*
+ * Begins a write transaction; waits for others until busy_until. Notices a reboot
+ * (every row of an earlier boot is dropped) and a replaced live file. Returns an
+ * SQLite result.
+ */
+int pawl__sqlite_begin_write(pawl__sqlite_db *db);
+int pawl__sqlite_begin_read(pawl__sqlite_db *db);
+int pawl__sqlite_commit(pawl__sqlite_db *db);
+void pawl__sqlite_rollback(pawl__sqlite_db *db);
+
+/* The busy handler: sleeps a little; 0 when busy_until has come. */
+int pawl__sqlite_on_busy(void *db, int tries);
+
+/* Moves the ceiling above `fence` in a transaction of its own that reaches the disk. */
+int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence);
+
+/* Copies the log into the database when it has grown; errors do not matter. */
+void pawl__sqlite_checkpoint(pawl__sqlite_db *db);
+
+/* A statement, reset and ready to be bound. NULL: sqlite3_errcode says why. */
+sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id);
+
+/* Steps a statement that returns no rows, and resets it. SQLITE_OK or an error. */
+int pawl__sqlite_run(sqlite3_stmt *statement);
+
+/* What an SQLite result means here, with the path in the message. */
+void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault *ret_fault);
+
+#endif

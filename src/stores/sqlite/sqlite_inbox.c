@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sqlite_inbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LETTER_MAGIC "PWL1"
+
+/* ---- Letters ------------------------------------------------------------------- */
+
+void pawl__letter_write(pawl__letter *letter, pawl_push_kind kind, const char *name,
+                        size_t name_len, const char *token, uint64_t fence, bool waiting)
+{
+    memset(letter, 0, sizeof(*letter));
+    memcpy(letter->magic, LETTER_MAGIC, sizeof(letter->magic));
+    letter->kind = (uint8_t)kind;
+    letter->waiting = waiting;
+    letter->name_len = (uint16_t)name_len;
+    letter->fence = fence;
+    if (token) memcpy(letter->token, token, PAWL_TOKEN_LEN);
+    memcpy(letter->name, name, name_len);
+}
+
+static size_t letter_len(const pawl__letter *letter)
+{
+    return offsetof(pawl__letter, name) + letter->name_len;
+}
+
+bool pawl__letter_is_valid(const pawl__letter *letter, size_t len)
+{
+    if (len < offsetof(pawl__letter, name)) return false;
+    if (memcmp(letter->magic, LETTER_MAGIC, sizeof(letter->magic)) != 0) return false;
+    if (letter->kind > PAWL_PUSH_RECHECK) return false;
+    if (letter->name_len == 0 || letter->name_len > PAWL_NAME_MAX) return false;
+    if (len != letter_len(letter)) return false;
+    if (memchr(letter->name, '\0', letter->name_len)) return false;
+    if (letter->kind == PAWL_PUSH_RECHECK) return true;
+    return memchr(letter->token, '\0', PAWL_TOKEN_LEN) == NULL;
+}
+
+pawl_push pawl__letter_push(const pawl__letter *letter, char *token_room)
+{
+    memcpy(token_room, letter->token, PAWL_TOKEN_LEN);
+    token_room[PAWL_TOKEN_LEN] = '\0';
+    return (pawl_push){
+        .kind = (pawl_push_kind)letter->kind,
+        .name = letter->name,
+        .name_len = letter->name_len,
+        .token = letter->kind == PAWL_PUSH_RECHECK ? NULL : token_room,
+        .fence = letter->fence,
+        .waiting = letter->waiting != 0,
+    };
+}
+
+/* ---- The directory ------------------------------------------------------------- */
+
+/* Who may write the database may also enter the directory: rw becomes rwx. */
+static mode_t dir_mode(mode_t db_mode)
+{
+    mode_t rw = db_mode & 0666;
+    return rw | ((rw & 0444) >> 2);
+}
+
+int pawl__sqlite_inbox_open(pawl__sqlite_inbox *inbox, const char *dir_path,
+                            const struct stat *db_stat)
+{
+    bool made = mkdir(dir_path, 0700) == 0;
+    if (!made && errno != EEXIST) return -1;
+    inbox->dir_fd = open(dir_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inbox->dir_fd < 0) return -1;
+    if (made) (void)!fchmod(inbox->dir_fd, dir_mode(db_stat->st_mode));
+    if (made && geteuid() == 0) (void)!fchown(inbox->dir_fd, db_stat->st_uid, db_stat->st_gid);
+    inbox->send_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (inbox->send_fd >= 0) return 0;
+    pawl__sqlite_inbox_close(inbox);
+    return -1;
+}
+
+void pawl__sqlite_inbox_close(pawl__sqlite_inbox *inbox)
+{
+    int saved = errno;
+    if (inbox->dir_fd >= 0) close(inbox->dir_fd);
+    if (inbox->send_fd >= 0) close(inbox->send_fd);
+    inbox->dir_fd = inbox->send_fd = -1;
+    errno = saved;
+}
+
+/* Through the directory's descriptor: a socket's path has only 107 bytes. */
+static bool address_of(const pawl__sqlite_inbox *inbox, const char *name,
+                       struct sockaddr_un *ret_address)
+{
+    memset(ret_address, 0, sizeof(*ret_address));
+    ret_address->sun_family = AF_UNIX;
+    int n = snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d/%s",
+                     inbox->dir_fd, name);
+    return n > 0 && (size_t)n < sizeof(ret_address->sun_path);
+}
+
+/* Names come out of rows that others wrote: nothing but 32 hex digits is ever opened. */
+static bool is_client_id(const char *name)
+{
+    return strlen(name) == PAWL__CLIENT_ID_LEN &&
+           strspn(name, "0123456789abcdef") == PAWL__CLIENT_ID_LEN;
+}
+
+int pawl__sqlite_inbox_bind(const pawl__sqlite_inbox *inbox, const char *client_id,
+                            const struct stat *db_stat)
+{
+    struct sockaddr_un address;
+    if (!is_client_id(client_id) || !address_of(inbox, client_id, &address)) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    unlinkat(inbox->dir_fd, client_id, 0);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+        (void)!fchmodat(inbox->dir_fd, client_id, db_stat->st_mode & 0666, 0);
+        if (geteuid() == 0) {
+            (void)!fchownat(inbox->dir_fd, client_id, db_stat->st_uid, db_stat->st_gid,
+                            AT_SYMLINK_NOFOLLOW);
+        }
+        return fd;
+    }
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+bool pawl__sqlite_inbox_is_bound(const pawl__sqlite_inbox *inbox, const char *client_id)
+{
+    struct stat st;
+    return fstatat(inbox->dir_fd, client_id, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode);
+}
+
+void pawl__sqlite_inbox_unbind(const pawl__sqlite_inbox *inbox, const char *client_id)
+{
+    if (inbox->dir_fd >= 0 && is_client_id(client_id)) unlinkat(inbox->dir_fd, client_id, 0);
+}
+
+/* ---- Sending ------------------------------------------------------------------- */
+
+pawl__post_result pawl__sqlite_inbox_post(const pawl__sqlite_inbox *inbox, const char *client_id,
+                                          const pawl__letter *letter)
+{
+    struct sockaddr_un address;
+    if (inbox->dir_fd < 0 || !is_client_id(client_id) || !address_of(inbox, client_id, &address)) {
+        errno = EINVAL;
+        return PAWL__POST_FAILED;
+    }
+    ssize_t n = sendto(inbox->send_fd, letter, letter_len(letter), MSG_NOSIGNAL,
+                       (struct sockaddr *)&address, sizeof(address));
+    if (n >= 0) return PAWL__POST_SENT;
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return PAWL__POST_FULL;
+    if (errno == ECONNREFUSED) unlinkat(inbox->dir_fd, client_id, 0);
+    if (errno == ECONNREFUSED || errno == ENOENT) return PAWL__POST_GONE;
+    return PAWL__POST_FAILED;
+}
+
+/*
+ * A bound socket accepts a connection, one whose process is gone refuses it.
+ * A socket that is bound this very moment refuses too, and is then removed by
+ * mistake: its owner notices (pawl__sqlite_inbox_is_bound) and binds again.
+ */
+static void remove_if_stale(const pawl__sqlite_inbox *inbox, const char *name)
+{
+    struct sockaddr_un address;
+    if (!is_client_id(name) || !address_of(inbox, name, &address)) return;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
+        unlinkat(inbox->dir_fd, name, 0);
+    }
+    close(fd);
+}
+
+void pawl__sqlite_inbox_sweep(const pawl__sqlite_inbox *inbox)
+{
+    int fd = openat(inbox->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return;
+    }
+    const struct dirent *entry;
+    for (int seen = 0; seen < PAWL__SWEEP_MAX && (entry = readdir(dir)); seen++) {
+        remove_if_stale(inbox, entry->d_name);
+    }
+    closedir(dir);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sqlite_live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER_LEN       48 /* "pawl-live ", 16 hex digits, 20 digits, newline */
+#define HEADER_FORMAT    "pawl-live %016" PRIx64 " %020" PRIu64 "\n"
+#define BYTE_FIRST       4096 /* clear of the header */
+#define BYTE_TRIES_MAX   8    /* 2^62 bytes: the second try is already a curiosity */
+#define POSITIVE_62_BITS (INT64_MAX >> 1)
+
+/* ---- fork ---------------------------------------------------------------------- */
+
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pawl__link registry = {&registry, &registry};
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+
+static void fork_prepare(void)
+{
+    pthread_mutex_lock(&registry_mutex);
+}
+
+static void fork_parent(void)
+{
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+/* Law 9: the child holds nothing, so it must not look as if its parent still lived. */
+static void fork_child(void)
+{
+    for (pawl__link *at = registry.next; at != &registry; at = at->next) {
+        pawl__sqlite_live *live = pawl__container(at, pawl__sqlite_live, in_registry);
+        if (live->fd >= 0) close(live->fd);
+        if (live->old_fd >= 0) close(live->old_fd);
+        live->fd = live->old_fd = -1;
+    }
+    pawl__list_init(&registry);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static void registry_start(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+/*
+ * With registry_mutex held: no fork may come between a descriptor and its registration.
+ * The first file is kept until the database names another one: rows may still stand on it.
+ */
+static void publish(pawl__sqlite_live *live, int fd)
+{
+    if (live->old_fd < 0) {
+        live->old_fd = live->fd;
+        live->fd = -1;
+    }
+    if (live->fd >= 0) close(live->fd);
+    live->fd = fd;
+    if (!pawl__link_linked(&live->in_registry)) pawl__list_append(&registry, &live->in_registry);
+}
+
+static void close_old(pawl__sqlite_live *live)
+{
+    if (live->old_fd >= 0) close(live->old_fd);
+    live->old_fd = -1;
+}
+
+/* ---- The file ------------------------------------------------------------------ */
+
+static int64_t random_id(void)
+{
+    int64_t id = 0;
+    while ((id & POSITIVE_62_BITS) < BYTE_FIRST) {
+        if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id)) return -1;
+    }
+    return id & POSITIVE_62_BITS;
+}
+
+static int lock_byte(int fd, int command, int64_t offset, short *ret_type)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = 1};
+    int rc = fcntl(fd, command, &lock);
+    if (ret_type) *ret_type = lock.l_type;
+    return rc;
+}
+
+/* 0 if there is none, or if the file is a copy of the one that it was written into. */
+static int64_t read_file_id(int fd, ino_t inode)
+{
+    char header[HEADER_LEN + 1] = "";
+    uint64_t id = 0, written_into = 0;
+    if (pread(fd, header, HEADER_LEN, 0) != HEADER_LEN) return 0;
+    if (sscanf(header, "pawl-live %16" SCNx64 " %20" SCNu64, &id, &written_into) != 2) return 0;
+    return written_into == inode ? (int64_t)(id & (uint64_t)POSITIVE_62_BITS) : 0;
+}
+
+static int write_file_id(int fd, int64_t id, ino_t inode)
+{
+    char header[HEADER_LEN + 1];
+    snprintf(header, sizeof(header), HEADER_FORMAT, (uint64_t)id, (uint64_t)inode);
+    ssize_t n = pwrite(fd, header, HEADER_LEN, 0);
+    if (n == HEADER_LEN) return 0;
+    if (n >= 0) errno = ENOSPC;
+    return -1;
+}
+
+static int64_t lock_own_byte(int fd)
+{
+    for (int i = 0; i < BYTE_TRIES_MAX; i++) {
+        int64_t offset = random_id();
+        if (offset < 0) return -1;
+        if (lock_byte(fd, F_OFD_SETLK, offset, NULL) == 0) return offset;
+        if (errno != EAGAIN && errno != EACCES) return -1;
+    }
+    return -1;
+}
+
+/* Opens or creates; a file that we create gets the mode of the database. */
+static int open_file(const char *path, const struct stat *db_stat)
+{
+    const mode_t mode = db_stat->st_mode & 0666;
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(path, flags);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    fd = open(path, flags | O_CREAT, mode);
+    if (fd >= 0) (void)!fchmod(fd, mode);
+    if (fd >= 0 && geteuid() == 0) (void)!fchown(fd, db_stat->st_uid, db_stat->st_gid);
+    return fd;
+}
+
+/* ---- The interface ------------------------------------------------------------- */
+
+void pawl__sqlite_live_init(pawl__sqlite_live *live)
+{
+    *live =
+        (pawl__sqlite_live){.fd = -1, .old_fd = -1, .offset = PAWL__LIVE_UNKNOWN, .file_id = -1};
+    pthread_mutex_init(&live->mutex, NULL);
+    pawl__list_init(&live->in_registry);
+    pthread_once(&registry_once, registry_start);
+}
+
+int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const struct stat *db_stat,
+                           int64_t file_id, int64_t *ret_file_id)
+{
+    struct stat st;
+    int64_t found, offset;
+
+    pthread_mutex_lock(&live->mutex);
+    pthread_mutex_lock(&registry_mutex);
+    int fd = open_file(path, db_stat);
+    if (fd < 0 || fstat(fd, &st) < 0) goto fail;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        goto fail;
+    }
+    found = read_file_id(fd, st.st_ino);
+    if (found == 0 || found != file_id) {
+        found = random_id();
+        if (found < 0 || write_file_id(fd, found, st.st_ino) < 0) goto fail;
+    }
+    offset = lock_own_byte(fd);
+    if (offset < 0) goto fail;
+
+    publish(live, fd);
+    live->offset = offset;
+    live->file_id = found;
+    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&live->mutex);
+    *ret_file_id = found;
+    return 0;
+
+fail:;
+    int saved = errno;
+    if (fd >= 0) close(fd);
+    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&live->mutex);
+    errno = saved;
+    return -1;
+}
+
+void pawl__sqlite_live_settle(pawl__sqlite_live *live)
+{
+    if (live->old_fd < 0) return; /* only the worker changes it */
+    pthread_mutex_lock(&registry_mutex);
+    close_old(live);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+void pawl__sqlite_live_close(pawl__sqlite_live *live)
+{
+    pthread_mutex_lock(&live->mutex);
+    pthread_mutex_lock(&registry_mutex);
+    pawl__list_remove(&live->in_registry);
+    close_old(live);
+    if (live->fd >= 0) close(live->fd);
+    live->fd = -1;
+    pthread_mutex_unlock(&registry_mutex);
+    live->offset = PAWL__LIVE_UNKNOWN;
+    live->file_id = -1;
+    pthread_mutex_unlock(&live->mutex);
+}
+
+bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset)
+{
+    bool dead = false;
+    short type = F_WRLCK;
+    if (offset <= 0) return false;
+    pthread_mutex_lock(&live->mutex);
+    /* The kernel does not report our own lock to us: our own byte is not asked about. */
+    if (live->fd >= 0 && offset != live->offset) {
+        dead = lock_byte(live->fd, F_OFD_GETLK, offset, &type) == 0 && type == F_UNLCK;
+    }
+    pthread_mutex_unlock(&live->mutex);
+    return dead;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening and closing the database, and its schema.
+ *
+ *   host   one row: which boot the dates belong to, which live file the offsets
+ *          belong to, and the bounds of the fences
+ *   lock   one row per name that is held, waited for, or was held lately
+ *   wait   the queues: per name in order of seq
+ */
+#define _GNU_SOURCE
+#include "sqlite_db.h"
+
+#include "../../base/instant.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define OPEN_BUSY_NS   (2000 * PAWL__NS_PER_MS) /* another process is creating it, or is stuck */
+#define WAL_KEEP_BYTES "4194304"                /* what a log file keeps when it starts over */
+
+static const char schema[] =
+    "CREATE TABLE host("
+    " one INTEGER PRIMARY KEY CHECK(one = 1),"
+    " boot TEXT NOT NULL,"
+    " live_file INTEGER NOT NULL,"
+    " fence_floor INTEGER NOT NULL,"
+    " fence_ceiling INTEGER NOT NULL);"
+    "INSERT INTO host VALUES(1, '', 0, 0, 0);"
+    "CREATE TABLE lock("
+    " name BLOB PRIMARY KEY,"
+    " token TEXT," /* NULL: free */
+    " client TEXT NOT NULL,"
+    " owner TEXT NOT NULL,"
+    " fence INTEGER NOT NULL,"
+    " expires_at INTEGER NOT NULL," /* ns of CLOCK_BOOTTIME; when free: since then */
+    " live INTEGER NOT NULL,"       /* byte in the live file; 0 detached, -1 unknown */
+    " pid INTEGER NOT NULL,"
+    " pid_ns INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX lock_age ON lock(expires_at);"
+    "CREATE TABLE wait("
+    " name BLOB NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " token TEXT NOT NULL,"
+    " client TEXT NOT NULL,"
+    " owner TEXT NOT NULL,"
+    " since_at INTEGER NOT NULL,"
+    " until_at INTEGER NOT NULL,"
+    " ttl_ns INTEGER NOT NULL,"
+    " detached INTEGER NOT NULL,"
+    " live INTEGER NOT NULL,"
+    " pid INTEGER NOT NULL,"
+    " pid_ns INTEGER NOT NULL,"
+    " PRIMARY KEY(name, seq)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX wait_token ON wait(name, token);";
+
+void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop)
+{
+    memset(db, 0, sizeof(*db));
+    db->inbox.dir_fd = db->inbox.send_fd = -1;
+    db->stop = stop;
+    pawl__sqlite_live_init(&db->live);
+    if (getrandom(&db->random, sizeof(db->random), 0) < 0) db->random = (uint64_t)getpid();
+}
+
+/* ---- What is in the file ------------------------------------------------------- */
+
+/* The first column of the first row of a statement without parameters. */
+static int query_int(pawl__sqlite_db *db, const char *sql, int64_t *ret_value)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &st, NULL);
+    if (rc != SQLITE_OK) return sqlite3_extended_errcode(db->handle);
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) *ret_value = sqlite3_column_int64(st, 0);
+    int final_rc = sqlite3_finalize(st);
+    if (rc == SQLITE_ROW) return SQLITE_OK;
+    return final_rc != SQLITE_OK ? final_rc : SQLITE_CORRUPT;
+}
+
+typedef struct header {
+    int64_t application_id, version, objects;
+} header;
+
+static int read_header(pawl__sqlite_db *db, header *ret_header)
+{
+    int rc = query_int(db, "PRAGMA application_id", &ret_header->application_id);
+    if (rc == SQLITE_OK) rc = query_int(db, "PRAGMA user_version", &ret_header->version);
+    if (rc == SQLITE_OK) {
+        rc = query_int(db, "SELECT count(*) FROM sqlite_schema", &ret_header->objects);
+    }
+    return rc;
+}
+
+static bool header_fits(const pawl__sqlite_db *db, const header *found,
+                        pawl__sqlite_fault *ret_fault)
+{
+    if (found->application_id != PAWL__SQLITE_APPLICATION_ID) {
+        ret_fault->err = PAWL_ERR_WRONG_TYPE;
+        pawl__sqlite_say(
+            ret_fault->message,
+            "%s is the SQLite database of another program: name a file of its own for pawl",
+            db->path);
+        return false;
+    }
+    if (found->version != PAWL__SQLITE_VERSION) {
+        ret_fault->err = PAWL_ERR_VERSION;
+        pawl__sqlite_say(
+            ret_fault->message,
+            "%s has format %lld, this pawl knows format %d: use one version of pawl per file",
+            db->path, (long long)found->version, PAWL__SQLITE_VERSION);
+        return false;
+    }
+    return true;
+}
+
+/* In one transaction; a process that creates it at the same time waits and then finds it done. */
+static int create_schema(pawl__sqlite_db *db)
+{
+    char ids[128];
+    header found = {0};
+    int rc = sqlite3_exec(db->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc != SQLITE_OK) return sqlite3_extended_errcode(db->handle);
+    rc = read_header(db, &found);
+    if (rc == SQLITE_OK && found.objects == 0) {
+        snprintf(ids, sizeof(ids), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                 PAWL__SQLITE_APPLICATION_ID, PAWL__SQLITE_VERSION);
+        rc = sqlite3_exec(db->handle, schema, NULL, NULL, NULL);
+        if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, ids, NULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK) rc = sqlite3_extended_errcode(db->handle);
+    pawl__sqlite_rollback(db);
+    return rc;
+}
+
+/* ---- Opening ------------------------------------------------------------------- */
+
+/* For the step to WAL SQLite does not ask the busy handler: it might deadlock. We ask it. */
+static int enter_wal(pawl__sqlite_db *db)
+{
+    int rc;
+    for (int tries = 0;; tries++) {
+        rc = sqlite3_exec(db->handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+        if ((rc & 0xFF) != SQLITE_BUSY || !pawl__sqlite_on_busy(db, tries)) break;
+    }
+    return rc == SQLITE_OK ? rc : sqlite3_extended_errcode(db->handle);
+}
+
+static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
+{
+    (void)handle;
+    (void)name;
+    ((pawl__sqlite_db *)ctx)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static int configure(pawl__sqlite_db *db)
+{
+    int keep = 1;
+    sqlite3_busy_handler(db->handle, pawl__sqlite_on_busy, db);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* Short-lived programs come and go: the last one out leaves the log where it is. */
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    /* Checkpoints run after the replies have left (sqlite_worker.c), not inside a commit. */
+    sqlite3_wal_hook(db->handle, on_commit, db);
+    return sqlite3_exec(db->handle,
+                        "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
+                        "PRAGMA cache_size = -2048; PRAGMA journal_size_limit = " WAL_KEEP_BYTES,
+                        NULL, NULL, NULL);
+}
+
+static int open_file(pawl__sqlite_db *db)
+{
+    int rc = sqlite3_open_v2(db->path, &db->handle,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+                                 SQLITE_OPEN_EXRESCODE,
+                             NULL);
+    if (rc != SQLITE_OK) return rc;
+    /* Not to be mistaken for our file: NOMUTEX is right since only the worker comes here. */
+    return sqlite3_db_readonly(db->handle, "main") == 1 ? SQLITE_READONLY : configure(db);
+}
+
+static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
+{
+    header found = {0};
+    int rc = open_file(db);
+    if (rc == SQLITE_OK) rc = read_header(db, &found);
+    if (rc == SQLITE_OK && found.objects == 0 && found.application_id == 0) {
+        rc = enter_wal(db);
+        if (rc == SQLITE_OK) rc = create_schema(db);
+        if (rc == SQLITE_OK) rc = read_header(db, &found);
+    }
+    if (rc == SQLITE_OK && !header_fits(db, &found, ret_fault)) return false;
+    if (rc == SQLITE_OK) rc = enter_wal(db);
+    /* The first write transaction: boot id and live file are brought up to date. */
+    if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);
+    if (rc == SQLITE_OK) return true;
+    pawl__sqlite_fault_of(db, rc, ret_fault);
+    return false;
+}
+
+/* A CANTOPEN of SQLite has many reasons: look for the one that people can mend. */
+static void explain(const pawl__sqlite_db *db, pawl__sqlite_fault *fault)
+{
+    char message[PAWL_MESSAGE_MAX];
+    switch (fault->err) {
+    case PAWL_ERR_READONLY:
+    case PAWL_ERR_PERMISSION:
+    case PAWL_ERR_SYSTEM:
+    case PAWL_ERR_UNAVAILABLE: {
+        int err = pawl__sqlite_path_check_writable(db->path, message);
+        if (err == 0) return;
+        fault->err = (pawl_err)err;
+        memcpy(fault->message, message, sizeof(message));
+        return;
+    }
+    default:
+        return;
+    }
+}
+
+static int64_t pid_namespace(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) == 0 ? (int64_t)st.st_ino : 0;
+}
+
+bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
+                          pawl__sqlite_fault *ret_fault)
+{
+    char dir_path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
+    if (rc == 0 && !sqlite3_threadsafe()) {
+        rc = PAWL_ERR_UNSUPPORTED;
+        pawl__sqlite_say(ret_fault->message, "libsqlite3 was built without threads");
+    }
+    if (rc == 0) {
+        rc = pawl__sqlite_path_prepare(wanted, mode, db->path, &db->identity, ret_fault->message);
+    }
+    if (rc != 0) {
+        ret_fault->err = (pawl_err)rc;
+        return false;
+    }
+    db->pid = getpid();
+    db->pid_ns = pid_namespace();
+    db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
+    if (!open_database(db, ret_fault)) {
+        explain(db, ret_fault);
+        pawl__sqlite_db_close(db);
+        return false;
+    }
+    snprintf(dir_path, sizeof(dir_path), "%s-inbox", db->path);
+    if (pawl__sqlite_inbox_open(&db->inbox, dir_path, &db->identity) == 0) {
+        pawl__sqlite_inbox_sweep(&db->inbox);
+    }
+    return true;
+}
+
+void pawl__sqlite_db_close(pawl__sqlite_db *db)
+{
+    for (size_t i = 0; i < PAWL__ST_COUNT; i++) {
+        sqlite3_finalize(db->statements[i]);
+        db->statements[i] = NULL;
+    }
+    if (db->handle) sqlite3_close(db->handle);
+    db->handle = NULL;
+    pawl__sqlite_inbox_close(&db->inbox);
+}
+
+bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
+{
+    struct stat st;
+    return stat(db->path, &st) == 0 && st.st_ino == db->identity.st_ino &&
+           st.st_dev == db->identity.st_dev;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The default file depends on nothing but the user: a job that cron starts and a
+ * shell of the same user must meet in the same file. So $XDG_RUNTIME_DIR is not asked
+ * (cron does not have it, and it is removed at the last logout, locks and all):
+ *
+ *   root      /var/lock/pawl/pawl.db
+ *   others    /var/lock/pawl-UID/pawl.db, or /tmp/pawl-UID/pawl.db where they may
+ *             not make that directory
+ *
+ * Both parents are writable for everybody, and SQLite opens further names beside
+ * its file. Therefore the file lies in a directory of its own that belongs to the
+ * user and that nobody else can write; anything else there by that name is refused.
+ */
+#define _GNU_SOURCE
+#include "sqlite_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CREATE_PAUSE_NS 5000000 /* 5 ms; creating takes far less */
+#define CREATE_TRIES    400     /* two seconds: a process was stopped in the midst of it */
+
+int (*pawl__sqlite_statfs)(const char *path, struct statfs *ret_statfs) = statfs;
+
+void pawl__sqlite_say(char *ret_message, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ret_message, PAWL_MESSAGE_MAX, format, args);
+    va_end(args);
+}
+
+pawl_err pawl__sqlite_err_of_errno(int number)
+{
+    switch (number) {
+    case EACCES:
+    case EPERM:
+    case ELOOP: /* a symbolic link where none is followed */
+        return PAWL_ERR_PERMISSION;
+    case EROFS:
+        return PAWL_ERR_READONLY;
+    case ENOSPC:
+    case EDQUOT:
+        return PAWL_ERR_STORE_FULL;
+    case ENOENT:
+    case ENOTDIR:
+        return PAWL_ERR_UNAVAILABLE;
+    case ENOMEM:
+        return PAWL_ERR_NO_MEMORY;
+    }
+    return PAWL_ERR_SYSTEM;
+}
+
+static int fail_errno(const char *what, const char *path, char *reterr_message)
+{
+    int number = errno;
+    pawl__sqlite_say(reterr_message, "%s %s: %s", what, path, strerror(number));
+    return pawl__sqlite_err_of_errno(number);
+}
+
+/* ---- From the URL -------------------------------------------------------------- */
+
+int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_message)
+{
+    const char *path = url->path ? url->path : "";
+    size_t len = strlen(path), cwd_len = 0;
+    char cwd[PATH_MAX] = "";
+
+    if ((url->host && url->host[0]) || url->user || url->password || url->port >= 0) {
+        pawl__sqlite_say(reterr_message, "%s: a sqlite URL names a file only: sqlite:/path/file.db",
+                         url->redacted);
+        return PAWL_ERR_URL;
+    }
+    if (len == 0) {
+        ret_path[0] = '\0';
+        return 0;
+    }
+    if (path[len - 1] == '/') {
+        pawl__sqlite_say(reterr_message, "%s: names a directory, not a file", url->redacted);
+        return PAWL_ERR_URL;
+    }
+    if (path[0] != '/') {
+        if (!getcwd(cwd, sizeof(cwd))) return fail_errno("cannot resolve", path, reterr_message);
+        cwd_len = strlen(cwd) + 1;
+    }
+    if (cwd_len + len >= PAWL__SQLITE_PATH_MAX) {
+        pawl__sqlite_say(reterr_message, "the path of the sqlite file is too long");
+        return PAWL_ERR_URL;
+    }
+    if (cwd_len > 0) {
+        memcpy(ret_path, cwd, cwd_len - 1);
+        ret_path[cwd_len - 1] = '/';
+    }
+    memcpy(ret_path + cwd_len, path, len + 1);
+    return 0;
+}
+
+/* ---- The default file ---------------------------------------------------------- */
+
+/* 0; -1 when the directory cannot be made here; else an error: it is there and not safe. */
+static int private_dir(const char *path, char *reterr_message)
+{
+    struct stat st;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST) return -1;
+    if (lstat(path, &st) < 0) return fail_errno("cannot look at", path, reterr_message);
+    if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0) return 0;
+    pawl__sqlite_say(
+        reterr_message,
+        "%s is not a directory of this user that only he can write: name the file, as in "
+        "sqlite:/path/file.db",
+        path);
+    return PAWL_ERR_PERMISSION;
+}
+
+static int default_path(char *ret_path, char *reterr_message)
+{
+    static const char *const parents[] = {"/var/lock", "/tmp"};
+    unsigned uid = geteuid();
+    char dir[64];
+    for (size_t i = 0; i < sizeof(parents) / sizeof(parents[0]); i++) {
+        if (uid == 0) snprintf(dir, sizeof(dir), "%s/pawl", parents[i]);
+        if (uid != 0) snprintf(dir, sizeof(dir), "%s/pawl-%u", parents[i], uid);
+        int rc = private_dir(dir, reterr_message);
+        if (rc > 0 || rc < -1) return rc;
+        if (rc == 0) {
+            snprintf(ret_path, PATH_MAX, "%s/pawl.db", dir);
+            return 0;
+        }
+    }
+    return fail_errno("cannot make", dir, reterr_message);
+}
+
+/* ---- The filesystem ------------------------------------------------------------ */
+
+/* Numbers of the kernel's magic.h and of filesystems that keep theirs to themselves. */
+static const struct {
+    unsigned long magic;
+    const char *name;
+} shared_filesystems[] = {
+    {NFS_SUPER_MAGIC, "NFS"},
+    {SMB_SUPER_MAGIC, "SMB"},
+    {0xFF534D42, "CIFS"},
+    {0xFE534D42, "SMB2"},
+    {V9FS_MAGIC, "9p"},
+    {AFS_SUPER_MAGIC, "AFS"},
+    {0x6B414653, "kAFS"},
+    {CODA_SUPER_MAGIC, "Coda"},
+    {NCP_SUPER_MAGIC, "NCP"},
+    {0x00C36400, "Ceph"},
+    {0x0BD00BD0, "Lustre"},
+    {0x01161970, "GFS2"},
+    {0x7461636F, "OCFS2"},
+    {0x47504653, "GPFS"},
+    {0x19830326, "BeeGFS"},
+    {0x65735546, "FUSE"}, /* sshfs, virtiofs, GlusterFS: who else writes there is unknown */
+    {0x786F4256, "VirtualBox shared folder"},
+    {0xBACBACBC, "VMware shared folder"},
+};
+
+const char *pawl__sqlite_shared_fs_name(long f_type)
+{
+    unsigned long magic = (unsigned long)f_type & 0xFFFFFFFFul;
+    for (size_t i = 0; i < sizeof(shared_filesystems) / sizeof(shared_filesystems[0]); i++) {
+        if (shared_filesystems[i].magic == magic) return shared_filesystems[i].name;
+    }
+    return NULL;
+}
+
+/* Another machine has another clock and another WAL index: two holders at once (law 1). */
+static int check_filesystem(const char *dir, char *reterr_message)
+{
+    struct statfs fs;
+    if (pawl__sqlite_statfs(dir, &fs) < 0) return fail_errno("cannot examine", dir, reterr_message);
+    const char *name = pawl__sqlite_shared_fs_name((long)fs.f_type);
+    if (!name) return 0;
+    pawl__sqlite_say(
+        reterr_message,
+        "%s lies on a network filesystem (%s): other machines may write there; use a local "
+        "directory, or another store",
+        dir, name);
+    return PAWL_ERR_NETWORK_FS;
+}
+
+/* ---- The file ------------------------------------------------------------------ */
+
+/* The directory without symbolic links, the file's name behind it. */
+static int resolve(const char *wanted, char *ret_path, char *reterr_message)
+{
+    char copy[PATH_MAX], dir[PATH_MAX];
+    snprintf(copy, sizeof(copy), "%s", wanted);
+    if (realpath(copy, ret_path)) {
+        if (strlen(ret_path) < PAWL__SQLITE_PATH_MAX) return 0;
+        errno = ENAMETOOLONG;
+        return fail_errno("cannot use", wanted, reterr_message);
+    }
+    if (errno != ENOENT) return fail_errno("cannot open", wanted, reterr_message);
+    char *slash = strrchr(copy, '/');
+    *slash = '\0';
+    if (!realpath(slash == copy ? "/" : copy, dir)) {
+        return fail_errno("cannot open", wanted, reterr_message);
+    }
+    if (strlen(dir) + strlen(slash + 1) + 1 >= PAWL__SQLITE_PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return fail_errno("cannot use", wanted, reterr_message);
+    }
+    ret_path[0] = '\0';
+    if (strcmp(dir, "/") != 0) strcpy(ret_path, dir);
+    strcat(ret_path, "/");
+    strcat(ret_path, slash + 1);
+    return 0;
+}
+
+static int move_new(const char *from, const char *to)
+{
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */) == 0) {
+        return 0;
+    }
+    if (errno != ENOSYS && errno != EINVAL) return -1;
+    int rc = link(from, to);
+    int saved = errno;
+    unlink(from);
+    errno = saved;
+    return rc;
+}
+
+/*
+ * Makes the empty file under another name and moves it into place. It is never open under
+ * its own name but by SQLite: closing such a descriptor would drop the
+ * POSIX locks of every connection that this process has to it.
+ */
+static int create_empty(const char *path, mode_t mode, char *reterr_message)
+{
+    char fresh[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    uint64_t nonce = 0;
+    if (getrandom(&nonce, sizeof(nonce), 0) < 0) {
+        return fail_errno("cannot create", path, reterr_message);
+    }
+    snprintf(fresh, sizeof(fresh), "%s.new-%016llx", path, (unsigned long long)nonce);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? mode : 0660);
+    if (fd < 0) return fail_errno("cannot create", path, reterr_message);
+    if (mode) (void)!fchmod(fd, mode);
+    close(fd);
+    if (move_new(fresh, path) == 0) return 0;
+    int saved = errno;
+    unlink(fresh);
+    errno = saved;
+    return errno == EEXIST ? 0 : fail_errno("cannot create", path, reterr_message);
+}
+
+/* Waits for those who create beside us. A descriptor to close, or an error. */
+static int lock_dir(const char *dir, char *reterr_message)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_errno("cannot open", dir, reterr_message);
+    for (int i = 0; i < CREATE_TRIES; i++) {
+        struct timespec t = {.tv_nsec = CREATE_PAUSE_NS};
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+        if (errno != EWOULDBLOCK) break;
+        nanosleep(&t, NULL);
+    }
+    int rc = errno == EWOULDBLOCK ? PAWL_ERR_STORE_BUSY : PAWL_ERR_SYSTEM;
+    (void)fail_errno("cannot lock the directory", dir, reterr_message);
+    close(fd);
+    return rc;
+}
+
+/*
+ * If only the database was deleted, its log and the log's index still lie there, perhaps in
+ * use by processes that have not noticed. The new one must not share them. Nobody else
+ * creates meanwhile, so they are not those of a new one.
+ */
+static int create(const char *path, const char *dir, mode_t mode, char *reterr_message)
+{
+    static const char *const suffixes[] = {"-wal", "-shm"};
+    char file[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    struct stat st;
+    int rc = 0, lock = lock_dir(dir, reterr_message);
+    if (lock < 0) return lock;
+    if (lstat(path, &st) < 0) {
+        for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+            snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
+            unlink(file);
+        }
+        rc = create_empty(path, mode, reterr_message);
+    }
+    close(lock);
+    return rc;
+}
+
+int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
+                              struct stat *ret_stat, char *reterr_message)
+{
+    char chosen[PATH_MAX], dir[PATH_MAX];
+    int rc;
+
+    snprintf(chosen, sizeof(chosen), "%s", wanted);
+    if (!wanted[0] && (rc = default_path(chosen, reterr_message)) != 0) return rc;
+    if ((rc = resolve(chosen, ret_path, reterr_message)) != 0) return rc;
+
+    strcpy(dir, ret_path);
+    *(strrchr(dir, '/') == dir ? dir + 1 : strrchr(dir, '/')) = '\0';
+    if ((rc = check_filesystem(dir, reterr_message)) != 0) return rc;
+
+    if (lstat(ret_path, ret_stat) < 0) {
+        if (errno != ENOENT) return fail_errno("cannot open", ret_path, reterr_message);
+        if ((rc = create(ret_path, dir, mode, reterr_message)) != 0) return rc;
+        if (lstat(ret_path, ret_stat) < 0)
+            return fail_errno("cannot open", ret_path, reterr_message);
+    }
+    if (S_ISREG(ret_stat->st_mode)) return 0;
+    pawl__sqlite_say(reterr_message, "%s is not a regular file", ret_path);
+    return PAWL_ERR_WRONG_TYPE;
+}
+
+int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+    if (stat(path, &st) == 0 && (st.st_mode & 0222) == 0) {
+        pawl__sqlite_say(reterr_message, "%s is read-only (mode %03o)", path,
+                         (unsigned)(st.st_mode & 0777));
+        return PAWL_ERR_READONLY;
+    }
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0) {
+        return fail_errno("cannot write", path, reterr_message);
+    }
+    snprintf(dir, sizeof(dir), "%s", path);
+    *(strrchr(dir, '/') == dir ? dir + 1 : strrchr(dir, '/')) = '\0';
+    if (faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
+        return fail_errno("cannot write in the directory", dir, reterr_message);
+    }
+    return 0;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* INSPECT, LIST and DOCTOR: looking without changing anything. */
+#define _GNU_SOURCE
+#include "sqlite_store.h"
+
+#include "../../base/instant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- One lock ------------------------------------------------------------------ */
+
+/* A row in the making: one block that holds the info, the waiters and all their strings. */
+typedef struct row_note {
+    pawl__note *note;
+    pawl_waiter_info *waiters;
+    char *room; /* where the next string goes */
+} row_note;
+
+static size_t row_size(size_t name_len, size_t waiters)
+{
+    return waiters * (sizeof(pawl_waiter_info) + PAWL_OWNER_MAX + 1) + name_len + 1 +
+           PAWL_OWNER_MAX + 1;
+}
+
+static const char *put_text(row_note *row, const char *text, size_t len)
+{
+    char *at = row->room;
+    memcpy(at, text, len);
+    at[len] = '\0';
+    row->room += len + 1;
+    return at;
+}
+
+static size_t shown(int64_t count)
+{
+    return count < PAWL_WAITERS_SHOWN_MAX ? (size_t)count : PAWL_WAITERS_SHOWN_MAX;
+}
+
+/* Those whose place stands, in order. */
+static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, size_t room,
+                        row_note *row)
+{
+    pawl_info *info = &row->note->u.info;
+    pawl__wait_row waiter = {.seq = 0};
+    for (;;) {
+        int rc = pawl__wait_first(db, name, waiter.seq, &waiter);
+        if (rc != SQLITE_OK || !waiter.found) return rc;
+        if (!pawl__wait_is_live(db, &waiter, now)) continue;
+        info->waiter_count++;
+        if (info->waiters_shown == room) continue;
+        row->waiters[info->waiters_shown++] = (pawl_waiter_info){
+            .owner = put_text(row, waiter.seat.owner, strlen(waiter.seat.owner)),
+            .age_ms = pawl__ms_until(waiter.since_at, now),
+            .place_ms = pawl__ms_until(now, waiter.until_at),
+        };
+    }
+}
+
+/* Inside a read transaction. Posts the row; in a list only if it is held or waited for. */
+static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool in_list)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int64_t now = pawl__sqlite_clock_now(&db->clock), waiting = 0;
+    pawl__lock_row lock;
+    int rc = pawl__lock_get(db, name, &lock);
+    if (rc == SQLITE_OK) rc = pawl__wait_rank(db, name, INT64_MAX, &waiting);
+    if (rc != SQLITE_OK) return rc;
+
+    bool held = pawl__lock_is_live(db, &lock, now);
+    if (in_list && !held && waiting == 0) return SQLITE_OK;
+    row_note row = {.note =
+                        pawl__sqlite_note_new(PAWL__NOTE_ROW, row_size(name.len, shown(waiting)))};
+    if (!row.note) return SQLITE_NOMEM;
+    row.waiters = (pawl_waiter_info *)(void *)(row.note + 1);
+    row.room = (char *)(row.waiters + shown(waiting));
+    row.note->task = task;
+    row.note->u.info = (pawl_info){
+        .size = sizeof(pawl_info),
+        .name = put_text(&row, name.text, name.len),
+        .name_len = name.len,
+        .held = held,
+        .mine = held && task->request.token && strcmp(task->request.token, lock.seat.token) == 0,
+        .owner = held ? put_text(&row, lock.seat.owner, strlen(lock.seat.owner)) : "",
+        .remaining_ms = held ? pawl__ms_until(now, lock.expires_at) : 0,
+        .fence = lock.fence,
+        .waiters = row.waiters,
+    };
+    rc = fill_waiters(db, name, now, shown(waiting), &row);
+    if (rc != SQLITE_OK || (in_list && !held && row.note->u.info.waiter_count == 0)) {
+        free(row.note);
+        return rc;
+    }
+    pawl__sqlite_post(store, row.note);
+    return SQLITE_OK;
+}
+
+static int inspect(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int rc = pawl__sqlite_begin_read(db);
+    if (rc != SQLITE_OK) return rc;
+    rc = post_row(store, task, (pawl__name){task->request.name, task->request.name_len}, false);
+    pawl__sqlite_rollback(db);
+    return rc;
+}
+
+/* ---- All locks ----------------------------------------------------------------- */
+
+#define LIST_PAGE                                                                                  \
+    64 /* rows per transaction: a long one would keep the log from being copied back */
+
+static int next_name(pawl__sqlite_db *db, const char *after, size_t after_len, char *ret_name,
+                     size_t *ret_len)
+{
+    sqlite3_stmt *st =
+        pawl__sqlite_use_named(db, PAWL__ST_LOCK_NEXT, (pawl__name){after, after_len});
+    if (!st) return SQLITE_ERROR;
+    *ret_len = 0;
+    if (sqlite3_step(st) == SQLITE_ROW) {
+        int len = sqlite3_column_bytes(st, 0);
+        if (len > 0 && len <= PAWL_NAME_MAX) {
+            memcpy(ret_name, sqlite3_column_blob(st, 0), (size_t)len);
+            *ret_len = (size_t)len;
+        }
+    }
+    return sqlite3_reset(st);
+}
+
+typedef struct listing {
+    char name[PAWL_NAME_MAX + 1]; /* the last one given */
+    size_t len;
+    bool done;
+} listing;
+
+static bool has_prefix(const listing *at, const pawl_request *request)
+{
+    return at->len >= request->name_len && memcmp(at->name, request->name, request->name_len) == 0;
+}
+
+static int list_page(pawl_store *store, pawl__task *task, listing *at)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int rc = pawl__sqlite_begin_read(db);
+    if (rc != SQLITE_OK) return rc;
+    for (int i = 0; i < LIST_PAGE && rc == SQLITE_OK && !at->done; i++) {
+        char name[PAWL_NAME_MAX];
+        size_t len;
+        rc = next_name(db, at->name, at->len, name, &len);
+        if (rc != SQLITE_OK) break;
+        memcpy(at->name, name, len);
+        at->len = len;
+        at->done = len == 0 || !has_prefix(at, &task->request);
+        if (!at->done) rc = post_row(store, task, (pawl__name){at->name, at->len}, true);
+    }
+    pawl__sqlite_rollback(db);
+    return rc;
+}
+
+static int list_all(pawl_store *store, pawl__task *task)
+{
+    listing at = {.len = task->request.name_len};
+    memcpy(at.name, task->request.name, at.len);
+    int rc = SQLITE_OK;
+    /* The prefix may be a name itself. */
+    if (at.len > 0) {
+        rc = pawl__sqlite_begin_read(&store->worker.db);
+        if (rc != SQLITE_OK) return rc;
+        rc = post_row(store, task, (pawl__name){at.name, at.len}, true);
+        pawl__sqlite_rollback(&store->worker.db);
+    }
+    while (rc == SQLITE_OK && !at.done) {
+        if (pawl__sqlite_clock_local() > task->give_up_at) return SQLITE_BUSY;
+        rc = list_page(store, task, &at);
+        pawl__sqlite_wait_until_taken(store);
+    }
+    return rc;
+}
+
+/* ---- The doctor ---------------------------------------------------------------- */
+
+static void find(pawl_store *store, pawl__task *task, pawl_severity severity, const char *topic,
+                 const char *text, const char *advice)
+{
+    size_t text_len = strlen(text);
+    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_FINDING, text_len + 1);
+    if (!note) return;
+    memcpy(note + 1, text, text_len + 1);
+    note->task = task;
+    note->u.finding = (pawl_finding){
+        .size = sizeof(pawl_finding),
+        .severity = severity,
+        .topic = topic,
+        .text = (const char *)(note + 1),
+        .advice = advice,
+    };
+    pawl__sqlite_post(store, note);
+}
+
+static void find_file(pawl_store *store, pawl__task *task)
+{
+    const pawl__sqlite_db *db = &store->worker.db;
+    char text[PATH_MAX + 128];
+    bool open_to_all = (db->identity.st_mode & 0002) != 0;
+    snprintf(text, sizeof(text), "The database is %s (mode %03o).", db->path,
+             (unsigned)(db->identity.st_mode & 0777));
+    find(store, task, open_to_all ? PAWL_FINDING_NOTE : PAWL_FINDING_OK, "file", text,
+         open_to_all ? "Every user of this machine can break these locks; chmod it if that is "
+                       "not meant, with the files beside it."
+                     : "");
+}
+
+static int find_damage(pawl_store *store, pawl__task *task)
+{
+    sqlite3_stmt *st = NULL;
+    char text[256];
+    int rc = sqlite3_prepare_v2(store->worker.db.handle, "PRAGMA quick_check(1)", -1, &st, NULL);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(st);
+    const char *said = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    bool sound = said && strcmp(said, "ok") == 0;
+    snprintf(text, sizeof(text), sound ? "The database is sound." : "The database is damaged: %s.",
+             said ? said : "it cannot be checked");
+    find(store, task, sound ? PAWL_FINDING_OK : PAWL_FINDING_ERROR, "integrity", text,
+         sound ? "" : "Stop all users of it and delete it: locks that are held are lost with it.");
+    return sqlite3_finalize(st);
+}
+
+static void find_liveness(pawl_store *store, pawl__task *task)
+{
+    const pawl__sqlite_db *db = &store->worker.db;
+    bool works = db->live.fd >= 0;
+    find(store, task, works ? PAWL_FINDING_OK : PAWL_FINDING_WARNING, "liveness",
+         works ? "The death of a holder's process frees its locks at once."
+               : "The -live file beside the database cannot be used: a dead holder's lock is free "
+                 "only when its ttl has run out.",
+         works ? "" : "Make the -live file readable and writable for this user.");
+    bool pushes =
+        db->inbox.dir_fd >= 0 && pawl__sqlite_inbox_is_bound(&db->inbox, store->client_id);
+    find(store, task, pushes ? PAWL_FINDING_OK : PAWL_FINDING_WARNING, "inbox",
+         pushes ? "Waiters are told when it is their turn."
+                : "No socket can be made in the -inbox directory beside the database: waiters "
+                  "poll.",
+         pushes ? "" : "Make the -inbox directory writable for this user.");
+}
+
+static int find_rows(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    char text[256];
+    int rc = pawl__sqlite_begin_read(db);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_stmt *locks = pawl__sqlite_use(db, PAWL__ST_LOCK_COUNT);
+    sqlite3_stmt *waits = pawl__sqlite_use(db, PAWL__ST_WAIT_COUNT);
+    if (!locks || !waits || sqlite3_step(locks) != SQLITE_ROW ||
+        sqlite3_step(waits) != SQLITE_ROW) {
+        pawl__sqlite_rollback(db);
+        return SQLITE_ERROR;
+    }
+    snprintf(text, sizeof(text),
+             "%lld names on file, %lld of them held, %lld waiting; log: %d pages.",
+             (long long)sqlite3_column_int64(locks, 0), (long long)sqlite3_column_int64(locks, 1),
+             (long long)sqlite3_column_int64(waits, 0), db->wal_pages);
+    int64_t ahead_us = sqlite3_column_int64(locks, 2) - pawl__sqlite_clock_wall_us();
+    sqlite3_reset(locks);
+    sqlite3_reset(waits);
+    pawl__sqlite_rollback(db);
+    find(store, task, PAWL_FINDING_OK, "rows", text, "");
+    if (ahead_us < 1000000) return SQLITE_OK;
+    snprintf(text, sizeof(text), "The fences are %lld s ahead of the wall clock.",
+             (long long)(ahead_us / 1000000));
+    find(store, task, PAWL_FINDING_NOTE, "clock", text,
+         "Fences go on growing; the clock was set back, or the machine was started lately.");
+    return SQLITE_OK;
+}
+
+static int doctor(pawl_store *store, pawl__task *task)
+{
+    const pawl__sqlite_clock *clock = &store->worker.db.clock;
+    char text[128];
+    find_file(store, task);
+    int rc = find_damage(store, task);
+    find_liveness(store, task);
+    if (rc == SQLITE_OK) rc = find_rows(store, task);
+    if (clock->shift_ns != 0) {
+        snprintf(text, sizeof(text), "This process is in a time namespace, %lld s off.",
+                 (long long)(clock->shift_ns / INT64_C(1000000000)));
+        find(store, task, PAWL_FINDING_NOTE, "clock", text, "");
+    }
+    return rc;
+}
+
+/* ---- The interface ------------------------------------------------------------- */
+
+int pawl__sqlite_report(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int rc = SQLITE_MISUSE;
+    memset(&task->answer, 0, sizeof(task->answer));
+    task->answer.outcome = PAWL_REPORTED;
+    db->busy_until = task->give_up_at;
+    if (task->request.verb == PAWL_VERB_INSPECT) rc = inspect(store, task);
+    if (task->request.verb == PAWL_VERB_LIST) rc = list_all(store, task);
+    if (task->request.verb == PAWL_VERB_DOCTOR) rc = doctor(store, task);
+    if (rc == SQLITE_OK) return rc;
+    pawl__sqlite_fault_of(db, rc, &task->answer.fault);
+    task->answer.outcome = PAWL_FAILED;
+    return rc;
+}

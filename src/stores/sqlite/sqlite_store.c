@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* The store's entry points: open, submit, flush, close, forget. */
+#define _GNU_SOURCE
+#include "sqlite_store.h"
+
+#include "../../base/instant.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GIVE_UP_EARLY_NS (10 * PAWL__NS_PER_MS) /* for the way back from the worker */
+
+/* ---- Options ------------------------------------------------------------------- */
+
+static int parse_mode(const char *value, mode_t *ret_mode)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (!value[0] || *end || mode > 0666 || (mode & 0600) != 0600 || (mode & 0111)) return -1;
+    *ret_mode = (mode_t)mode;
+    return 0;
+}
+
+static int read_options(const pawl_url *url, mode_t *ret_mode, char *reterr_message)
+{
+    for (size_t i = 0; i < url->option_count; i++) {
+        const pawl_url_option *option = &url->options[i];
+        if (strcmp(option->key, "mode") != 0) {
+            pawl__sqlite_say(reterr_message, "sqlite has no option %s (it has: mode)", option->key);
+            return PAWL_ERR_OPTION;
+        }
+        if (parse_mode(option->value ? option->value : "", ret_mode) == 0) continue;
+        pawl__sqlite_say(reterr_message,
+                         "option mode=%s: an octal file mode such as 0660 or 0666 is due",
+                         option->value ? option->value : "");
+        return PAWL_ERR_OPTION;
+    }
+    return 0;
+}
+
+/* ---- Opening ------------------------------------------------------------------- */
+
+static void on_death(void *ctx, const char *name, size_t name_len)
+{
+    pawl_store *store = ctx;
+    pawl_push push = {.kind = PAWL_PUSH_RECHECK, .name = name, .name_len = name_len};
+    store->host->push(store->host, &push);
+}
+
+static int make_events(pawl_store *store)
+{
+    struct event_base *base = store->host->base;
+    store->notes_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (store->notes_fd < 0) return -1;
+    store->notes_event =
+        event_new(base, store->notes_fd, EV_READ | EV_PERSIST, pawl__sqlite_on_notes, store);
+    store->deadline_event = event_new(base, -1, EV_TIMEOUT, pawl__sqlite_on_deadline, store);
+    if (!store->notes_event || !store->deadline_event) return -1;
+    if (!pawl__watches_init(&store->watches, base, &store->worker.db.live, on_death, store)) {
+        return -1;
+    }
+    return event_add(store->notes_event, NULL);
+}
+
+/* Signals are for the program's own threads. */
+static int start_thread(pawl_store *store)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&store->thread, NULL, pawl__sqlite_worker_main, store);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static void init_sync(pawl_store *store)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&store->mutex, NULL);
+}
+
+static pawl_store *store_new(pawl_host *host)
+{
+    pawl_store *store = calloc(1, sizeof(*store));
+    if (!store) return NULL;
+    store->host = host;
+    snprintf(store->client_id, sizeof(store->client_id), "%s", host->client_id);
+    store->notes_fd = store->inbox_fd = -1;
+    store->deadline_at = PAWL__NEVER;
+    store->down = (pawl__sqlite_fault){PAWL_ERR_UNAVAILABLE, "the database is being opened"};
+    store->caps = (pawl_caps){
+        .size = sizeof(pawl_caps),
+        .fence = PAWL_FENCE_DURABLE,
+        .fair = true,
+        .push = true,
+        .list = true,
+        .instant_release = true,
+        .modes = 1u << PAWL_MODE_EXCLUSIVE,
+    };
+    pawl__list_init(&store->pending);
+    pawl__list_init(&store->outstanding);
+    pawl__list_init(&store->queue);
+    pawl__list_init(&store->notes);
+    init_sync(store);
+    pawl__sqlite_db_init(&store->worker.db, &store->stop);
+    return store;
+}
+
+static void store_free(pawl_store *store)
+{
+    pawl__watches_done(&store->watches);
+    if (store->notes_event) event_free(store->notes_event);
+    if (store->inbox_event) event_free(store->inbox_event);
+    if (store->deadline_event) event_free(store->deadline_event);
+    if (store->notes_fd >= 0) close(store->notes_fd);
+    if (store->inbox_fd >= 0) close(store->inbox_fd);
+    pthread_cond_destroy(&store->wake);
+    pthread_mutex_destroy(&store->mutex);
+    free(store->spare);
+    free(store);
+}
+
+static int sqlite_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
+                       char *reterr_message)
+{
+    pawl_store *store = store_new(host);
+    int rc = PAWL_ERR_NO_MEMORY;
+    pawl__sqlite_say(reterr_message, "out of memory");
+    if (!store) return rc;
+    rc = pawl__sqlite_path_of_url(url, store->path, reterr_message);
+    if (rc == 0) rc = read_options(url, &store->mode, reterr_message);
+    if (rc == 0 && (make_events(store) < 0 || start_thread(store) != 0)) {
+        rc = PAWL_ERR_SYSTEM;
+        pawl__sqlite_say(reterr_message, "cannot start the worker of the sqlite store");
+    }
+    if (rc != 0) {
+        store_free(store);
+        return rc;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+/* ---- Requests ------------------------------------------------------------------ */
+
+static char *put_string(char **room, const char *text, size_t len)
+{
+    char *at = *room;
+    memcpy(at, text, len);
+    at[len] = '\0';
+    *room += len + 1;
+    return at;
+}
+
+static pawl__task *task_new(const pawl_request *request)
+{
+    size_t token_len = request->token ? strlen(request->token) : 0;
+    size_t owner_len = request->owner ? strlen(request->owner) : 0;
+    pawl__task *task = calloc(1, sizeof(*task) + request->name_len + token_len + owner_len + 3);
+    if (!task) return NULL;
+    char *room = (char *)(task + 1);
+    task->request = *request;
+    task->request.name = put_string(&room, request->name ? request->name : "", request->name_len);
+    task->request.owner = put_string(&room, request->owner ? request->owner : "", owner_len);
+    if (request->token) task->request.token = put_string(&room, request->token, token_len);
+    return task;
+}
+
+/* Without memory for the request: one with no strings, only to be refused. */
+static pawl__task *task_spare(pawl_store *store, const pawl_request *request)
+{
+    pawl__task *task = store->spare;
+    store->spare = NULL;
+    if (!task) return NULL;
+    task->request = (pawl_request){.id = request->id, .verb = request->verb, .name = ""};
+    return task;
+}
+
+static const char *refusal(const pawl_store *store, const pawl_request *request, pawl_err *ret_err)
+{
+    *ret_err = store->down.err;
+    if (!store->up) return store->down.message;
+    *ret_err = PAWL_ERR_STORE_BUSY;
+    if (store->outstanding_count >= PAWL__TASKS_MAX) return "too many requests are outstanding";
+    *ret_err = PAWL_ERR_UNSUPPORTED;
+    if (request->mode != PAWL_MODE_EXCLUSIVE) return "sqlite grants exclusive locks only";
+    return NULL;
+}
+
+static void sqlite_submit(pawl_store *store, const pawl_request *request)
+{
+    pawl_err err;
+    if (!store->spare) store->spare = calloc(1, sizeof(*store->spare));
+    pawl__task *task = task_new(request);
+    const char *why = refusal(store, request, &err);
+    if (task && request->token && strlen(request->token) != PAWL_TOKEN_LEN) {
+        err = PAWL_ERR_ARGUMENT;
+        why = "a token has 40 characters";
+    }
+    if (!task) {
+        task = task_spare(store, request);
+        if (!task) return; /* not even a refusal: the engine's own time limit answers */
+        err = PAWL_ERR_NO_MEMORY;
+        why = "out of memory";
+    }
+    int64_t span = request->answer_by - store->host->now();
+    if (span < 0) span = 0;
+    task->answer_by = pawl__instant_add(pawl__sqlite_clock_local(), span);
+    task->give_up_at = task->answer_by - pawl__instant_min(span / 8, GIVE_UP_EARLY_NS);
+    pawl__list_append(&store->outstanding, &task->in_outstanding);
+    store->outstanding_count++;
+    if (why) {
+        task->taken = true;
+        pawl__sqlite_fail_task(task, PAWL_FAILED, err, why);
+        pawl__sqlite_post_reply(store, task);
+        return;
+    }
+    pawl__sqlite_arm_deadline(store, task);
+    pawl__list_append(&store->pending, &task->in_queue);
+}
+
+static void sqlite_flush(pawl_store *store)
+{
+    pawl__link *at;
+    if (pawl__list_empty(&store->pending)) return;
+    pthread_mutex_lock(&store->mutex);
+    while ((at = pawl__list_first(&store->pending))) {
+        pawl__list_remove(at);
+        pawl__list_append(&store->queue, at);
+    }
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static const pawl_caps *sqlite_caps(pawl_store *store)
+{
+    return &store->caps;
+}
+
+/* ---- The end ------------------------------------------------------------------- */
+
+#define CLOSE_WAIT_NS (250 * PAWL__NS_PER_MS) /* for what was flushed: "at most briefly" */
+
+static void free_tasks(pawl__link *head)
+{
+    pawl__link *at;
+    while ((at = pawl__list_first(head))) {
+        pawl__list_remove(at);
+        free(pawl__container(at, pawl__task, in_queue));
+    }
+}
+
+static void free_notes(pawl__link *head)
+{
+    pawl__link *at;
+    while ((at = pawl__list_first(head))) {
+        pawl__note *note = pawl__container(at, pawl__note, link);
+        pawl__list_remove(at);
+        if (note->kind == PAWL__NOTE_REPLY) {
+            free(note->task);
+            continue;
+        }
+        if (note->kind == PAWL__NOTE_UP || note->kind == PAWL__NOTE_INBOX) {
+            if (note->inbox_fd >= 0) close(note->inbox_fd);
+        }
+        free(note);
+    }
+}
+
+static void sqlite_close(pawl_store *store)
+{
+    struct timespec until = pawl__sqlite_clock_after(CLOSE_WAIT_NS);
+    pthread_mutex_lock(&store->mutex);
+    store->closing = true;
+    pthread_cond_broadcast(&store->wake);
+    while ((store->working || !pawl__list_empty(&store->queue)) &&
+           pthread_cond_timedwait(&store->wake, &store->mutex, &until) == 0) {
+    }
+    atomic_store(&store->stop, true);
+    pthread_cond_broadcast(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    pthread_join(store->thread, NULL);
+    free_notes(&store->notes);
+    free_tasks(&store->queue);
+    free_tasks(&store->pending);
+    store_free(store);
+}
+
+/*
+ * In a child the worker does not exist, its mutex may be locked for ever, the
+ * database handle must not be touched, not even to close it, and base shares its epoll with
+ * the parent. What hangs on those stays, reachable, until the child ends.
+ */
+static pawl_store *forgotten;
+
+static void sqlite_forget(pawl_store *store)
+{
+    pawl__watches_forget(&store->watches);
+    free_tasks(&store->pending);
+    if (store->inbox_fd >= 0) close(store->inbox_fd);
+    if (store->notes_fd >= 0) close(store->notes_fd);
+    free(store->spare);
+    store->spare = NULL;
+    store->host = (pawl_host *)(void *)forgotten; /* a list, so that nothing counts as leaked */
+    forgotten = store;
+}
+
+static const char *const schemes[] = {"sqlite", NULL};
+static const char *const options[] = {"mode", NULL};
+
+/* Weak: a program that links several stores statically finds each by its own name. */
+extern const pawl_store_ops pawl_store_entry;
+PAWL_API __attribute__((weak)) const pawl_store_ops pawl_store_entry = {
+    .abi = PAWL_STORE_ABI,
+    .name = "sqlite",
+    .schemes = schemes,
+    .options = options,
+    .open = sqlite_open,
+    .submit = sqlite_submit,
+    .flush = sqlite_flush,
+    .caps = sqlite_caps,
+    .close = sqlite_close,
+    .forget = sqlite_forget,
+};

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store object and what passes between its two threads.
+ *
+ *   the host's loop                        the worker
+ *   submit, flush  -- queue of tasks -->   one transaction per batch
+ *   callbacks     <-- list of notes ----   replies, rows, pushes, link, warnings
+ *
+ * A task belongs to the queue, then to the worker, and comes back in its REPLY
+ * note; a note belongs to the loop once it is posted. The eventfd says that notes wait.
+ */
+#ifndef PAWL_SQLITE_STORE_H
+#define PAWL_SQLITE_STORE_H
+
+#include "../../base/list.h"
+#include "sqlite_lease.h"
+#include "sqlite_watch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define PAWL__TASKS_MAX 65536 /* outstanding requests of one store object */
+#define PAWL__BATCH_MAX 32    /* requests in one transaction: others want the file, too */
+
+struct event;
+
+typedef struct pawl__task pawl__task;
+
+typedef enum pawl__note_kind {
+    PAWL__NOTE_REPLY = 0, /* task, which contains the note */
+    PAWL__NOTE_ROW,       /* task, info */
+    PAWL__NOTE_FINDING,   /* task, finding */
+    PAWL__NOTE_PUSH,      /* letter, from us to ourselves */
+    PAWL__NOTE_UP,        /* inbox_fd, instant_release, pid_ns */
+    PAWL__NOTE_DOWN,      /* fault */
+    PAWL__NOTE_INBOX,     /* inbox_fd: bound anew */
+    PAWL__NOTE_WARN       /* fault.message */
+} pawl__note_kind;
+
+typedef struct pawl__note {
+    pawl__link link;
+    pawl__note_kind kind;
+    pawl__task *task;
+    int inbox_fd;
+    bool instant_release;
+    int64_t pid_ns;
+    union {
+        pawl_info info; /* pointers into this block */
+        pawl_finding finding;
+        pawl__letter letter;
+        pawl__sqlite_fault fault;
+    } u;
+} pawl__note;
+
+struct pawl__task {
+    pawl_request request; /* its strings point behind this struct */
+    int64_t answer_by;    /* local instant: the loop answers */
+    int64_t
+        give_up_at; /* a little before: the worker stops trying, certain of having done nothing */
+    pawl__answer answer;
+    pawl__note reply_note;     /* so that an answer never fails for want of memory */
+    pawl__letter early;        /* a GRANT that overtook this ACQUIRE's reply; name_len 0: none */
+    pawl__link in_queue;       /* pending, queue or batch */
+    pawl__link in_outstanding; /* the loop's: all that are not answered */
+    bool taken;                /* the worker has it; under the mutex once it is queued */
+    bool answered;             /* the loop's: answered by its clock, the result comes too late */
+};
+
+#define PAWL__LATE_MAX 4096 /* letters kept for receivers that do not keep up */
+
+typedef struct pawl__late_mail {
+    pawl__link link;
+    pawl__mail mail;
+    int tries_left;
+} pawl__late_mail;
+
+/* What only the worker touches. */
+typedef struct pawl__worker {
+    pawl__sqlite_db db;
+    pawl__outbox outbox;
+    pawl__link late; /* pawl__late_mail */
+    size_t late_count;
+    int64_t checked_at; /* when the inbox was last seen to be in place */
+    pawl_err told;      /* the last DOWN was about this; 0: the link is up or nothing was said */
+    int64_t retry_ns;   /* pause before the next try to open */
+} pawl__worker;
+
+struct pawl_store {
+    pawl_host *host;
+    char client_id[PAWL__CLIENT_ID_LEN + 1];
+    char path[PATH_MAX]; /* as the URL says it; "": the default file */
+    mode_t mode;         /* option mode; 0: 0660 less the umask */
+    pawl_caps caps;
+
+    /* The loop's. */
+    struct event *notes_event, *inbox_event, *deadline_event;
+    int inbox_fd;
+    int64_t pid_ns;
+    bool up;
+    pawl__sqlite_fault down; /* why, while not up */
+    pawl__link pending;      /* submitted, not flushed */
+    pawl__link outstanding;
+    size_t outstanding_count;
+    int64_t deadline_at; /* what deadline_event is set to; PAWL__NEVER */
+    pawl__task *spare;   /* so that a request can be refused when memory is out */
+    pawl__watches watches;
+
+    /* Both threads', under the mutex. */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    pawl__link queue; /* tasks */
+    pawl__link notes;
+    bool worker_waits; /* for the notes to be taken */
+    bool working;      /* the worker has tasks in hand */
+    bool closing;      /* finish the queue, then end */
+    atomic_bool stop;  /* end now */
+    int notes_fd;      /* eventfd */
+
+    pthread_t thread;
+    pawl__worker worker;
+};
+
+/* ---- The worker (sqlite_worker.c) ---------------------------------------------- */
+
+void *pawl__sqlite_worker_main(void *store);
+
+/* Whether the request changes anything. */
+bool pawl__sqlite_is_write(const pawl__task *task);
+
+/* Waits until the loop has taken the notes: a long report must not pile up in memory. */
+void pawl__sqlite_wait_until_taken(pawl_store *store);
+
+/* Posts a note to the loop; takes it over. */
+void pawl__sqlite_post(pawl_store *store, pawl__note *note);
+/* A zeroed note; NULL when out of memory. */
+pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra);
+
+/* ---- Reports (sqlite_report.c) ------------------------------------------------- */
+
+/* INSPECT, LIST, DOCTOR: posts rows and findings, fills the task's answer. An SQLite result. */
+int pawl__sqlite_report(pawl_store *store, pawl__task *task);
+
+/* ---- Callbacks of the loop (sqlite_loop.c) ------------------------------------- */
+
+void pawl__sqlite_on_notes(int fd, short what, void *store);
+void pawl__sqlite_on_inbox(int fd, short what, void *store);
+void pawl__sqlite_on_deadline(int fd, short what, void *store);
+
+/* Remembers that the task must be answered by its instant. */
+void pawl__sqlite_arm_deadline(pawl_store *store, const pawl__task *task);
+/* Answers through the notes, with what stands in task->answer. */
+void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task);
+void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
+                            const char *message);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watching, in the loop, for the death of the one who stands before us in a queue, so
+ * that `kill -9` of a holder frees its lock at once. What is seen becomes a
+ * PAWL_PUSH_RECHECK: the transaction that follows finds the truth out.
+ *
+ * A pidfd tells at once. Where it cannot (another pid namespace, an old kernel, no
+ * descriptors left) the byte of the live file is tested by a timer, often for those who stand
+ * first and seldom for the others.
+ */
+#ifndef PAWL_SQLITE_WATCH_H
+#define PAWL_SQLITE_WATCH_H
+
+#include "../../base/table.h"
+#include "sqlite_live.h"
+
+#include <stdbool.h>
+
+#define PAWL__PIDFD_MAX 256 /* watches with a descriptor; further ones use the timer */
+
+struct event;
+struct event_base;
+
+typedef void (*pawl__watch_fn)(void *ctx, const char *name, size_t name_len);
+
+typedef struct pawl__watches {
+    pawl__table table; /* by token */
+    size_t pidfd_count;
+    size_t polled_count; /* those that the timer serves */
+    bool no_pushes;      /* letters cannot reach us: every waiter asks now and then instead */
+    struct event_base *base;
+    struct event *timer;
+    pawl__sqlite_live *live;
+    pawl__watch_fn on_death;
+    void *ctx;
+} pawl__watches;
+
+/* Whom to watch: see pawl__answer. */
+typedef struct pawl__watch_target {
+    int64_t live, pid, pid_ns;
+    int64_t own_pid_ns;
+    int64_t position; /* of the waiter in its queue */
+} pawl__watch_target;
+
+/* false when out of memory. on_death may be called from set and from callbacks of base. */
+bool pawl__watches_init(pawl__watches *watches, struct event_base *base, pawl__sqlite_live *live,
+                        pawl__watch_fn on_death, void *ctx);
+
+/* The waiter `token` of `name` watches the target from now on. Without memory it does not. */
+void pawl__watches_set(pawl__watches *watches, const char *token, const char *name, size_t name_len,
+                       const pawl__watch_target *target);
+/* The token waits no more. */
+void pawl__watches_clear(pawl__watches *watches, const char *token);
+void pawl__watches_done(pawl__watches *watches);
+/* In a forked child: the same, and base, whose epoll the parent shares, is left alone (law 9). */
+void pawl__watches_forget(pawl__watches *watches);
+
+#endif

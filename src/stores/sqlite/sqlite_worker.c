@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker: opens the database, carries out what the queue holds, sends letters.
+ *
+ * Writing requests that wait together share a transaction, so that eight
+ * releases cost one commit; each is still decided for itself, and if one fails, all are
+ * rolled back and done again one by one. Reading requests run alone, in their turn.
+ */
+#define _GNU_SOURCE
+#include "sqlite_store.h"
+
+#include "../../base/instant.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RETRY_FIRST_NS (100 * PAWL__NS_PER_MS) /* after a failure to open */
+#define RETRY_MAX_NS   (5000 * PAWL__NS_PER_MS)
+#define LATE_NS        (2 * PAWL__NS_PER_MS)    /* between tries to deliver a letter */
+#define LATE_TRIES     500                      /* a second; then the receiver is stuck */
+#define CHECK_NS       (1000 * PAWL__NS_PER_MS) /* is our inbox still there? */
+#define NOTE_RETRY_NS  (10 * PAWL__NS_PER_MS)
+#define CEILING_TRIES  3
+#define REAP_MAX       8 /* hand-overs to clients that are gone, one after the other */
+
+/* ---- Notes --------------------------------------------------------------------- */
+
+pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra)
+{
+    pawl__note *note = calloc(1, sizeof(*note) + extra);
+    if (!note) return NULL;
+    note->kind = kind;
+    note->inbox_fd = -1;
+    return note;
+}
+
+void pawl__sqlite_post(pawl_store *store, pawl__note *note)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&store->mutex);
+    bool first = pawl__list_empty(&store->notes);
+    pawl__list_append(&store->notes, &note->link);
+    pthread_mutex_unlock(&store->mutex);
+    if (first) (void)!write(store->notes_fd, &one, sizeof(one));
+}
+
+void pawl__sqlite_wait_until_taken(pawl_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->worker_waits = true;
+    while (!pawl__list_empty(&store->notes) && !store->closing) {
+        pthread_cond_wait(&store->wake, &store->mutex);
+    }
+    store->worker_waits = false;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* For notes that must not be missed: waits for memory. */
+static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
+{
+    pawl__note *note;
+    while (!(note = pawl__sqlite_note_new(kind, 0)) && !atomic_load(&store->stop)) {
+        struct timespec t = {.tv_nsec = NOTE_RETRY_NS};
+        nanosleep(&t, NULL);
+    }
+    return note;
+}
+
+void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task)
+{
+    task->reply_note.kind = PAWL__NOTE_REPLY;
+    task->reply_note.task = task;
+    pawl__sqlite_post(store, &task->reply_note);
+}
+
+static void warn(pawl_store *store, const char *what, const char *path)
+{
+    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_WARN, 0);
+    if (!note) return;
+    pawl__sqlite_say(note->u.fault.message, "%s: %s: %s", path, what, strerror(errno));
+    pawl__sqlite_post(store, note);
+}
+
+/* ---- Letters ------------------------------------------------------------------- */
+
+static void keep_for_later(pawl__worker *worker, const pawl__mail *mail)
+{
+    pawl__late_mail *late = worker->late_count < PAWL__LATE_MAX ? malloc(sizeof(*late)) : NULL;
+    if (!late) return; /* a hint may be lost (law 7) */
+    late->mail = *mail;
+    late->tries_left = LATE_TRIES;
+    pawl__list_append(&worker->late, &late->link);
+    worker->late_count++;
+}
+
+static void drop_late(pawl__worker *worker, pawl__late_mail *late)
+{
+    pawl__list_remove(&late->link);
+    free(late);
+    worker->late_count--;
+}
+
+static void drop_all_late(pawl__worker *worker)
+{
+    pawl__link *at;
+    while ((at = pawl__list_first(&worker->late))) {
+        drop_late(worker, pawl__container(at, pawl__late_mail, link));
+    }
+}
+
+/* Whether the receiver is gone. */
+static bool deliver(pawl_store *store, const pawl__mail *mail)
+{
+    if (strcmp(mail->to, store->client_id) == 0) {
+        pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_PUSH, 0);
+        if (!note) return false;
+        note->u.letter = mail->letter;
+        pawl__sqlite_post(store, note);
+        return false;
+    }
+    pawl__post_result result =
+        pawl__sqlite_inbox_post(&store->worker.db.inbox, mail->to, &mail->letter);
+    if (result == PAWL__POST_FULL) keep_for_later(&store->worker, mail);
+    return result == PAWL__POST_GONE && mail->letter.kind == PAWL_PUSH_GRANT;
+}
+
+/* The one who was handed the lock is gone: see whether it is dead, and hand on. */
+static void reap(pawl_store *store, const pawl__letter *letter)
+{
+    pawl__worker *worker = &store->worker;
+    pawl__name name = {letter->name, letter->name_len};
+    worker->db.busy_until = pawl__sqlite_clock_local() + RETRY_FIRST_NS;
+    if (pawl__sqlite_begin_write(&worker->db) != SQLITE_OK) return;
+    if (pawl__lease_reap(&worker->db, name, &worker->outbox) == SQLITE_OK &&
+        pawl__sqlite_commit(&worker->db) == SQLITE_OK) {
+        return;
+    }
+    pawl__sqlite_rollback(&worker->db);
+    worker->outbox.count = 0;
+}
+
+/*
+ * Sends what the committed transaction wrote. Whether a grant found nobody: then
+ * *ret_gone is its letter (of several the first; the others' successors watch and ask).
+ */
+static bool send_outbox(pawl_store *store, pawl__letter *ret_gone)
+{
+    pawl__outbox *outbox = &store->worker.outbox;
+    bool found = false;
+    for (size_t i = 0; i < outbox->count; i++) {
+        if (!deliver(store, &outbox->mails[i]) || found) continue;
+        *ret_gone = outbox->mails[i].letter;
+        found = true;
+    }
+    outbox->count = 0;
+    return found;
+}
+
+static void reap_until_delivered(pawl_store *store, pawl__letter *gone)
+{
+    for (int i = 0; i < REAP_MAX; i++) {
+        reap(store, gone);
+        if (!send_outbox(store, gone)) return;
+    }
+}
+
+static void send_late_mail(pawl__worker *worker)
+{
+    pawl__link *next;
+    for (pawl__link *at = worker->late.next; at != &worker->late; at = next) {
+        next = at->next;
+        pawl__late_mail *late = pawl__container(at, pawl__late_mail, link);
+        pawl__post_result result =
+            pawl__sqlite_inbox_post(&worker->db.inbox, late->mail.to, &late->mail.letter);
+        if (result != PAWL__POST_FULL || --late->tries_left == 0) drop_late(worker, late);
+    }
+}
+
+/* ---- Writing ------------------------------------------------------------------- */
+
+static void answer_with_fault(pawl_store *store, pawl__link *batch, pawl_outcome outcome,
+                              const pawl__sqlite_fault *fault)
+{
+    pawl__link *at;
+    while ((at = pawl__list_first(batch))) {
+        pawl__task *task = pawl__container(at, pawl__task, in_queue);
+        pawl__list_remove(at);
+        pawl__sqlite_fail_task(task, outcome, fault->err, fault->message);
+        pawl__sqlite_post_reply(store, task);
+    }
+}
+
+static void fail_batch(pawl_store *store, pawl__link *batch, pawl_outcome outcome, int rc)
+{
+    pawl__sqlite_fault fault;
+    pawl__sqlite_fault_of(&store->worker.db, rc, &fault);
+    answer_with_fault(store, batch, outcome, &fault);
+}
+
+static void reply_batch(pawl_store *store, pawl__link *batch)
+{
+    pawl__link *at;
+    while ((at = pawl__list_first(batch))) {
+        pawl__list_remove(at);
+        pawl__sqlite_post_reply(store, pawl__container(at, pawl__task, in_queue));
+    }
+}
+
+/* Those whose time is over go; the others may try again. Whether any is left. */
+static bool drop_overdue(pawl_store *store, pawl__link *batch)
+{
+    int64_t now = pawl__sqlite_clock_local();
+    pawl__link overdue, *next;
+    pawl__list_init(&overdue);
+    for (pawl__link *at = batch->next; at != batch; at = next) {
+        next = at->next;
+        if (pawl__container(at, pawl__task, in_queue)->give_up_at > now) continue;
+        pawl__list_remove(at);
+        pawl__list_append(&overdue, at);
+    }
+    fail_batch(store, &overdue, PAWL_FAILED, SQLITE_BUSY);
+    return !pawl__list_empty(batch);
+}
+
+static int64_t earliest(const pawl__link *batch)
+{
+    int64_t at = PAWL__NEVER;
+    for (const pawl__link *i = batch->next; i != batch; i = i->next) {
+        at = pawl__instant_min(at, pawl__container(i, pawl__task, in_queue)->give_up_at);
+    }
+    return at;
+}
+
+static int carry_out_all(pawl_store *store, const pawl__link *batch)
+{
+    int rc = SQLITE_OK;
+    store->worker.outbox.count = 0;
+    for (const pawl__link *at = batch->next; at != batch && rc == SQLITE_OK; at = at->next) {
+        pawl__task *task = pawl__container(at, pawl__task, in_queue);
+        rc = pawl__lease_carry_out(&store->worker.db, &task->request, store->client_id,
+                                   &store->worker.outbox, &task->answer);
+    }
+    return rc;
+}
+
+typedef enum attempt {
+    DONE = 0,
+    NOT_DONE,  /* rolled back: *ret_rc says why */
+    UNCERTAIN, /* the commit itself failed on the way to the disk */
+} attempt;
+
+static attempt try_batch(pawl_store *store, const pawl__link *batch, int *ret_rc)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    db->busy_until = earliest(batch);
+    *ret_rc = pawl__sqlite_begin_write(db);
+    if (*ret_rc != SQLITE_OK) return NOT_DONE;
+    *ret_rc = carry_out_all(store, batch);
+    if (*ret_rc != SQLITE_OK) {
+        pawl__sqlite_rollback(db);
+        return NOT_DONE;
+    }
+    *ret_rc = pawl__sqlite_commit(db);
+    if (*ret_rc == SQLITE_OK) return DONE;
+    return (*ret_rc & 0xFF) == SQLITE_IOERR ? UNCERTAIN : NOT_DONE;
+}
+
+static int write_batch(pawl_store *store, pawl__link *batch);
+
+static void write_one_by_one(pawl_store *store, pawl__link *batch)
+{
+    pawl__link one, *at;
+    while ((at = pawl__list_first(batch))) {
+        pawl__list_init(&one);
+        pawl__list_remove(at);
+        pawl__list_append(&one, at);
+        (void)write_batch(store, &one);
+    }
+}
+
+/* Answers every task of the batch. The last SQLite result. */
+static int write_batch(pawl_store *store, pawl__link *batch)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int rc = SQLITE_OK, ceiling_tries = 0;
+    pawl__letter gone;
+    bool gone_found;
+    while (drop_overdue(store, batch)) {
+        switch (try_batch(store, batch, &rc)) {
+        case DONE:
+            gone_found = send_outbox(store, &gone); /* first those who wait for the lock */
+            reply_batch(store, batch);
+            if (gone_found) reap_until_delivered(store, &gone);
+            return SQLITE_OK;
+        case UNCERTAIN:
+            fail_batch(store, batch, PAWL_UNKNOWN, rc);
+            return rc;
+        case NOT_DONE:
+            break;
+        }
+        if (rc == PAWL__SQLITE_NEEDS_CEILING) {
+            rc = pawl__sqlite_raise_ceiling(db, db->fence_wanted);
+            if (rc == SQLITE_OK && ++ceiling_tries <= CEILING_TRIES) continue;
+        }
+        if ((rc & 0xFF) == SQLITE_BUSY && !atomic_load(&store->stop)) continue;
+        if (batch->next->next != batch) {
+            write_one_by_one(store, batch);
+            return rc;
+        }
+        fail_batch(store, batch, PAWL_FAILED, rc);
+        return rc;
+    }
+    return rc;
+}
+
+/* ---- The link ------------------------------------------------------------------ */
+
+static int bind_inbox(pawl_store *store)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int fd = -1;
+    store->worker.checked_at = pawl__sqlite_clock_local();
+    if (db->inbox.dir_fd >= 0) {
+        fd = pawl__sqlite_inbox_bind(&db->inbox, store->client_id, &db->identity);
+    }
+    if (fd < 0) warn(store, "no inbox can be made, waiters will poll", db->path);
+    return fd;
+}
+
+static void link_up(pawl_store *store)
+{
+    pawl__note *note = note_surely(store, PAWL__NOTE_UP);
+    if (!note) return;
+    note->inbox_fd = bind_inbox(store);
+    note->instant_release = store->worker.db.live.fd >= 0;
+    note->pid_ns = store->worker.db.pid_ns;
+    store->worker.told = PAWL_OK;
+    store->worker.retry_ns = RETRY_FIRST_NS;
+    pawl__sqlite_post(store, note);
+}
+
+static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    pawl__sqlite_inbox_unbind(&db->inbox, store->client_id);
+    pawl__sqlite_db_close(db); /* but not our byte: we may hold leases, and we live (law 1) */
+    drop_all_late(&store->worker);
+    if (store->worker.told == fault->err) return;
+    store->worker.told = fault->err;
+    pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
+    if (!note) return;
+    note->u.fault = *fault;
+    pawl__sqlite_post(store, note);
+}
+
+/* Sleeps until the time has passed or the store is closed. */
+static void pause_before_retry(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    struct timespec until = pawl__sqlite_clock_after(worker->retry_ns);
+    worker->retry_ns = pawl__instant_min(worker->retry_ns * 2, RETRY_MAX_NS);
+    pthread_mutex_lock(&store->mutex);
+    store->working = false;
+    while (!store->closing &&
+           pthread_cond_timedwait(&store->wake, &store->mutex, &until) != ETIMEDOUT) {
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Whether errors like this one mean that the connection to the file is of no more use. */
+static bool breaks_link(int rc)
+{
+    switch (rc & 0xFF) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+    case SQLITE_READONLY:
+    case SQLITE_MISUSE:
+    case SQLITE_PROTOCOL:
+        return true;
+    }
+    return false;
+}
+
+static void check_inbox(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    if (worker->db.inbox.dir_fd < 0) return;
+    if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
+    worker->checked_at = pawl__sqlite_clock_local();
+    if (pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) return;
+    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_INBOX, 0);
+    if (!note) return;
+    note->inbox_fd = bind_inbox(store);
+    pawl__sqlite_post(store, note);
+}
+
+/* ---- The queue ----------------------------------------------------------------- */
+
+bool pawl__sqlite_is_write(const pawl__task *task)
+{
+    switch (task->request.verb) {
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_BREAK:
+        return true;
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        return false;
+    }
+    return false;
+}
+
+/* Under the mutex: the writes at the head of the queue, or the one read there. */
+static void take_batch(pawl_store *store, pawl__link *batch)
+{
+    for (int count = 0; count < PAWL__BATCH_MAX && !pawl__list_empty(&store->queue); count++) {
+        pawl__link *at = pawl__list_first(&store->queue);
+        pawl__task *task = pawl__container(at, pawl__task, in_queue);
+        if (count > 0 && !pawl__sqlite_is_write(task)) return;
+        pawl__list_remove(at);
+        pawl__list_append(batch, at);
+        task->taken = true;
+        if (!pawl__sqlite_is_write(task)) return;
+    }
+}
+
+/* Under the mutex: until a request comes, the end is near, or letters are to be sent again. */
+static void wait_for_work(pawl_store *store)
+{
+    while (pawl__list_empty(&store->queue)) {
+        if (store->worker.late_count > 0) {
+            struct timespec until = pawl__sqlite_clock_after(LATE_NS);
+            (void)pthread_cond_timedwait(&store->wake, &store->mutex, &until);
+            return;
+        }
+        if (store->closing) return;
+        pthread_cond_wait(&store->wake, &store->mutex);
+    }
+}
+
+/* false: the end. */
+static bool wait_for_batch(pawl_store *store, pawl__link *batch)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->working = store->worker.late_count > 0;
+    if (store->closing) pthread_cond_broadcast(&store->wake);
+    wait_for_work(store);
+    bool more = !store->closing || store->working || !pawl__list_empty(&store->queue);
+    if (more) take_batch(store, batch);
+    if (!pawl__list_empty(batch)) store->working = true;
+    pthread_mutex_unlock(&store->mutex);
+    return more && !atomic_load(&store->stop);
+}
+
+static int report(pawl_store *store, pawl__link *batch)
+{
+    pawl__task *task = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
+    pawl__list_remove(&task->in_queue);
+    int rc = pawl__sqlite_report(store, task);
+    pawl__sqlite_post_reply(store, task);
+    return rc;
+}
+
+/* false: the link is down, and what was taken has been answered. */
+static bool serve(pawl_store *store, pawl__link *batch)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    pawl__sqlite_fault fault = {.err = PAWL_ERR_UNAVAILABLE};
+    int rc;
+    send_late_mail(&store->worker);
+    if (pawl__list_empty(batch)) return true;
+
+    if (!pawl__sqlite_db_is_current(db)) {
+        pawl__sqlite_say(fault.message, "%s was removed or replaced", db->path);
+        answer_with_fault(store, batch, PAWL_FAILED, &fault);
+        link_down(store, &fault);
+        return false;
+    }
+    check_inbox(store);
+    pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
+    rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
+    if (breaks_link(rc)) {
+        pawl__sqlite_fault_of(db, rc, &fault);
+        link_down(store, &fault);
+        return false;
+    }
+    pawl__sqlite_checkpoint(db);
+    return true;
+}
+
+void *pawl__sqlite_worker_main(void *ctx)
+{
+    pawl_store *store = ctx;
+    pawl__worker *worker = &store->worker;
+    pawl__sqlite_fault fault;
+    pawl__link batch;
+    bool open = false, more = true;
+
+    pawl__list_init(&batch);
+    pawl__list_init(&worker->late);
+    worker->retry_ns = RETRY_FIRST_NS;
+    while (more && !atomic_load(&store->stop)) {
+        if (!open) {
+            open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
+            if (open) link_up(store);
+            if (!open) link_down(store, &fault);
+        }
+        if (!open) {
+            pause_before_retry(store);
+            more = !store->closing;
+            continue;
+        }
+        more = wait_for_batch(store, &batch);
+        if (more) open = serve(store, &batch);
+    }
+    reply_batch(store, &batch); /* taken when the end came: freed with the notes */
+    drop_all_late(worker);
+    if (open) pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
+    pawl__sqlite_db_close(&worker->db);
+    pawl__sqlite_live_close(&worker->db.live);
+    return NULL;
+}

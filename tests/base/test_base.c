@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Instants at their boundaries, timers in order, the name table against a naive list, errors. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/heap.h"
+#include "base/instant.h"
+#include "base/list.h"
+#include "base/random.h"
+#include "base/table.h"
+#include "pawl/types.h"
+
+static void sums_clamp(void **state)
+{
+    (void)state;
+    assert_int_equal(pawl__instant_add(PAWL__NEVER, 1), PAWL__NEVER);
+    assert_int_equal(pawl__instant_add(PAWL__NEVER - 1, 1), PAWL__NEVER);
+    assert_int_equal(pawl__instant_add(PAWL__NEVER - 1, 2), PAWL__NEVER);
+    assert_int_equal(pawl__instant_add(5, 7), 12);
+    assert_int_equal(pawl__ms_to_ns(INT64_MAX), PAWL__NEVER);
+    assert_int_equal(pawl__ms_to_ns(86400000), INT64_C(86400000000000));
+}
+
+static void remaining_is_rounded_down(void **state)
+{
+    (void)state;
+    assert_int_equal(pawl__ms_until(10, 10), 0);
+    assert_int_equal(pawl__ms_until(11, 10), 0);
+    assert_int_equal(pawl__ms_until(0, PAWL__NS_PER_MS - 1), 0);
+    assert_int_equal(pawl__ms_until(0, PAWL__NS_PER_MS), 1);
+}
+
+static void timers_fire_by_instant_then_by_order_of_setting(void **state)
+{
+    (void)state;
+    enum { COUNT = 500 };
+    pawl__heap heap = {0};
+    pawl__timer timers[COUNT] = {0};
+    uint64_t random = 1;
+    assert_true(pawl__heap_reserve(&heap, COUNT));
+    for (int i = 0; i < COUNT; i++)
+        pawl__heap_set(&heap, &timers[i], (int64_t)(pawl__random_next(&random) % 50));
+    for (int i = 0; i < COUNT; i += 3) pawl__heap_clear(&heap, &timers[i]);
+    for (int i = 1; i < COUNT; i += 3)
+        pawl__heap_set(&heap, &timers[i], (int64_t)(pawl__random_next(&random) % 50));
+    int64_t at = -1;
+    uint64_t order = 0;
+    size_t fired = 0;
+    for (pawl__timer *t; (t = pawl__heap_first(&heap)); fired++) {
+        assert_true(t->at > at || (t->at == at && t->order > order));
+        at = t->at;
+        order = t->order;
+        pawl__heap_clear(&heap, t);
+        assert_false(pawl__timer_is_set(t));
+    }
+    assert_int_equal(fired, COUNT - (COUNT + 2) / 3);
+    pawl__heap_done(&heap);
+}
+
+static void table_finds_what_was_added(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    pawl__table table = {.seed = 42};
+    pawl__entry *entries = calloc(COUNT, sizeof *entries);
+    char(*keys)[16] = calloc(COUNT, sizeof *keys);
+    for (int i = 0; i < COUNT; i++) {
+        int len = snprintf(keys[i], sizeof keys[i], "k%d", i * 7);
+        assert_null(pawl__table_find(&table, keys[i], (size_t)len));
+        assert_true(pawl__table_add(&table, &entries[i], keys[i], (size_t)len));
+    }
+    for (int i = 0; i < COUNT; i += 2) pawl__table_remove(&table, &entries[i]);
+    for (int i = 0; i < COUNT; i++)
+        assert_ptr_equal(pawl__table_find(&table, keys[i], strlen(keys[i])),
+                         i % 2 ? &entries[i] : NULL);
+    assert_null(pawl__table_find(&table, "k", 1)); /* a prefix is another key */
+    pawl__table_done(&table);
+    free(entries);
+    free(keys);
+}
+
+static void lists_keep_order_and_forget(void **state)
+{
+    (void)state;
+    pawl__link head, a = {0}, b = {0};
+    pawl__list_init(&head);
+    pawl__list_remove(&a); /* a node outside any list is no trouble */
+    pawl__list_append(&head, &a);
+    pawl__list_append(&head, &b);
+    assert_ptr_equal(pawl__list_first(&head), &a);
+    pawl__list_remove(&a);
+    assert_false(pawl__link_linked(&a));
+    assert_ptr_equal(pawl__list_first(&head), &b);
+    pawl__list_remove(&b);
+    assert_true(pawl__list_empty(&head));
+}
+
+static void every_error_has_name_text_and_class(void **state)
+{
+    (void)state;
+    int seen[64] = {0};
+#define CHECK(name, number, cls, text)                                                             \
+    assert_string_equal(pawl_err_name(number), "PAWL_ERR_" #name);                                 \
+    assert_true(strlen(pawl_err_text(number)) > 3);                                                \
+    assert_int_equal(pawl_err_class_of(number), PAWL_CLASS_##cls);                                 \
+    assert_int_equal(seen[-(number)]++, 0);
+    PAWL_ERR_LIST(CHECK)
+#undef CHECK
+    assert_string_equal(pawl_err_text(12345), "unknown error");
+    assert_int_equal(pawl_err_class_of(-12345), PAWL_CLASS_INTERNAL);
+    assert_int_equal(pawl_err_class_of(PAWL_OK), PAWL_CLASS_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_clamp),
+        cmocka_unit_test(remaining_is_rounded_down),
+        cmocka_unit_test(timers_fire_by_instant_then_by_order_of_setting),
+        cmocka_unit_test(table_finds_what_was_added),
+        cmocka_unit_test(lists_keep_order_and_forget),
+        cmocka_unit_test(every_error_has_name_text_and_class),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

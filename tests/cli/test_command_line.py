@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""The grammar: help, options, bad input. Each error is one line that says what is wrong."""
+import os
+import subprocess
+
+import pytest
+
+from harness import PAWL, clean_env
+
+VERBS = "run acquire renew release check hold wait ls show break doctor bench".split()
+
+
+def one_line(done, code):
+    assert done.code == code, (done.code, done.err)
+    assert done.out == ""
+    assert done.err.startswith("pawl: ") and done.err.count("\n") == 1, done.err
+    return done.err
+
+
+def test_help_lists_every_command(sqlite):
+    done = sqlite.run("help")
+    assert done.code == 0 and done.err == ""
+    for verb in VERBS:
+        assert f"\n  {verb} " in done.out
+    assert sqlite.run("--help").out == done.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_command_comes_by_three_ways(sqlite, verb):
+    page = sqlite.run("help", verb)
+    assert page.code == 0 and f"usage: pawl {verb}" in page.out and page.err == ""
+    assert sqlite.run(verb, "--help").out == page.out
+    assert sqlite.run(verb, "-h").out == page.out
+    assert max(len(line) for line in page.out.splitlines()) <= 100
+
+
+def test_help_after_the_key_is_the_commands(sqlite):
+    assert sqlite.run("run", "k", "sh", "-c", 'echo "$1"', "x", "--help").out == "--help\n"
+
+
+def test_version(sqlite):
+    for words in (["version"], ["--version"], ["-V"]):
+        done = sqlite.run(*words)
+        assert done.code == 0 and done.out.startswith("pawl 0.")
+
+
+@pytest.mark.parametrize("words, said", [
+    ([], "a command is wanted"),
+    (["rum"], "did you mean run"),
+    (["relase"], "did you mean release"),
+    (["zzzzzz"], "see pawl help"),
+    (["help", "shwo"], "did you mean show"),
+    (["run"], "a KEY is wanted"),
+    (["run", "k"], "a command is wanted after KEY"),
+    (["run", "k", "--"], "a command is wanted after KEY"),
+    (["run", "--nonblok", "k", "true"], "there is no option --nonblok; did you mean --nonblock"),
+    (["run", "-Z", "k", "true"], "there is no option -Z"),
+    (["run", "-w", "-1", "k", "true"], "cannot be negative"),
+    (["run", "-w", "soon", "k", "true"], "-w soon: a duration is a number"),
+    (["run", "-w", "1d", "k", "true"], "a duration is a number"),
+    (["run", "-w", "0x10", "k", "true"], "a duration is a number"),
+    (["run", "-w", "1e3", "k", "true"], "a duration is a number"),
+    (["run", "-w", ".", "k", "true"], "a duration is a number"),
+    (["run", "-w", "99999999999999999999", "k", "true"], "at most a year"),
+    (["run", "--wait"], "--wait needs an argument: D"),
+    (["run", "--nonblock=1", "k", "true"], "--nonblock takes no argument"),
+    (["run", "-E", "256", "k", "true"], "a number from 0 to 255"),
+    (["run", "-E", "1x", "k", "true"], "a number from 0 to 255"),
+    (["run", "--on-lost", "panic", "k", "true"], "one of term|kill|notify|ignore"),
+    (["run", "--yield", "NOSUCH", "k", "true"], "a signal is wanted"),
+    (["run", "-s", "k", "true"], "shared locks are not there yet"),
+    (["run", "-N", "3", "k", "true"], "counting locks are not there yet"),
+    (["run", "-F", "k", "true"], "not there yet"),
+    (["run", "-u", "k"], "pawl release"),
+    (["run", "k", "-n", "true"], "options stand before KEY"),
+    (["run", "-c", "true", "k", "false"], "exclude each other"),
+    (["run", "k", "-c"], "exactly one argument"),
+    (["run", "--json-events", "77", "k", "true"], "no such open file"),
+    (["run", "--require", "magic", "k", "true"], "no such promise: magic"),
+    (["run", "-t", "0", "k", "true"], "a ttl lies between 10ms and 24h"),
+    (["run", "-t", "-1", "k", "true"], "cannot be negative"),
+    (["run", "-t", "9ms", "k", "true"], "a ttl lies between 10ms and 24h"),
+    (["run", "-t", "24h1", "k", "true"], "a duration is a number"),
+    (["run", "-t", "25h", "k", "true"], "a ttl lies between 10ms and 24h"),
+    (["run", "-t", "10ms", "k", "true"], "no time to stop a command"),
+    (["run", "-t", "6s", "-g", "5s", "k", "true"], "does not fit into --ttl 6000ms"),
+    (["run", "", "true"], "1 to 512 bytes"),
+    (["run", "k" * 513, "true"], "this one has 513"),
+    (["acquire"], "one KEY is wanted"),
+    (["acquire", "a", "b"], "one KEY is wanted"),
+    (["renew", "k"], "a token is wanted"),
+    (["release", "k", "--token", "short"], "40 lowercase hexadecimal digits"),
+    (["check"], "a KEY is wanted"),
+    (["check", "k"], "a token or a fence is wanted"),
+    (["break", "k"], "--fence N is wanted"),
+    (["break", "k", "--fence", "-3"], "a fence is a number"),
+    (["ls", "a", "b"], "at most one PREFIX"),
+    (["doctor", "x"], "no operand"),
+    (["bench", "-j", "1"], "a number from 2 to 1000"),
+])
+def test_usage_errors_are_one_specific_line(sqlite, words, said):
+    assert said in one_line(sqlite.run(*words), 64)
+    assert not (sqlite.tmp / "locks.db").exists(), "a usage error asks no store"
+
+
+def test_a_grace_that_does_not_fit_says_the_numbers(sqlite):
+    line = one_line(sqlite.run("run", "-t", "30s", "-g", "29s", "k", "true"), 64)
+    for number in ("29000ms", "30000ms", "renewal after 10000", "2 x 500", "margin 3002"):
+        assert number in line, line
+    # and what it advises is accepted
+    advised = line.split("take --grace ")[1].split()[0], line.split("or --ttl ")[1].strip()
+    assert sqlite.run("run", "-t", "30s", "-g", advised[0], "k", "true").code == 0
+    assert sqlite.run("run", "-t", advised[1], "-g", "29s", "k", "true").code == 0
+
+
+@pytest.mark.parametrize("ttl", ["50ms", "200ms", "1s", "30s", "24h"])
+def test_the_default_grace_fits_every_ttl(sqlite, ttl):
+    assert sqlite.run("run", "-t", ttl, "k", "true").code == 0
+
+
+def test_options_end_at_the_key(sqlite):
+    assert sqlite.run("run", "k", "echo", "-n", "-q", "--", "x").out == "-q -- x"
+    assert sqlite.run("run", "k", "--", "echo", "--", "x").out == "-- x\n"
+    assert sqlite.run("run", "--", "k", "echo", "x").out == "x\n"
+    assert sqlite.run("run", "-qn", "-w5", "--wait=1.5", "-E9", "k", "echo", "x").out == "x\n"
+
+
+def test_the_store_may_stand_before_the_verb(sqlite):
+    other = f"sqlite:{sqlite.tmp}/other.db"
+    assert sqlite.run("-S", other, "run", "k", "true").code == 0
+    assert (sqlite.tmp / "other.db").exists() and not (sqlite.tmp / "locks.db").exists()
+
+
+def test_the_store_may_stand_in_a_file(sqlite):
+    where = sqlite.tmp / "store"
+    where.write_text(f"sqlite:{sqlite.tmp}/filed.db  \n# the rest does not matter\n")
+    done = sqlite.run("-S", f"@{where}", "run", "k", "sh", "-c", "echo $PAWL_STORE")
+    assert done.code == 0 and done.out == f"@{where}\n"
+    assert (sqlite.tmp / "filed.db").exists()
+    assert "No such file" in one_line(sqlite.run("-S", "@/no/such", "ls"), 66)
+    where.write_text("\n")
+    assert "first line" in one_line(sqlite.run("-S", f"@{where}", "ls"), 78)
+
+
+@pytest.mark.parametrize("url, code", [
+    ("nosuch:", 78), ("redis://h:99999", 78), ("redis://h:x", 78),
+    ("redis://h?colour=red", 78), ("sqlite:/tmp/x.db?nope=1", 78), ("no url at all", 78),
+    ("://", 78), ("redis://%zz", 78),
+])
+def test_bad_urls(sqlite, url, code):
+    one_line(sqlite.run("-S", url, "--store-timeout", "1", "ls"), code)
+
+
+def test_a_full_stdout_is_an_error(sqlite):
+    with open("/dev/full", "wb") as full:
+        for words in (["help"], ["version"]):
+            done = subprocess.run([PAWL, *words], env=clean_env(), stdout=full,
+                                  stderr=subprocess.PIPE, timeout=30)
+            assert done.returncode == 74 and b"No space left" in done.stderr
+
+
+def test_a_lease_whose_token_cannot_be_told_is_not_left_behind(sqlite):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PAWL, "acquire", "k"], env=sqlite.env(), stdout=full,
+                              stderr=subprocess.PIPE, timeout=30)
+    assert done.returncode == 74
+    assert not sqlite.show("k")["held"]
+
+
+ODD = [b"a b", b"tab\there", b"new\nline", b"esc\x1b[31m", b"\xff\xfe raw", "grün ✓".encode(),
+       b"back\\slash", "\u202edlrow".encode(), b"%41@x", b"'quo\"te$", b"k" * 512]
+
+
+@pytest.mark.parametrize("name", ODD, ids=lambda n: repr(n[:12]))
+def test_names_of_odd_bytes(world, name):
+    inside = subprocess.run(
+        [PAWL, "run", name, "sh", "-c", 'printf %s "$PAWL_KEY" >&2; exec "$0" ls --json', PAWL],
+        env=world.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        timeout=30)
+    assert inside.returncode == 0, inside.stderr
+    assert inside.stderr == name, "the command sees the very bytes"
+    import json
+    row = json.loads(inside.stdout)
+    if "key_hex" in row:
+        assert bytes.fromhex(row["key_hex"]) == name
+    else:
+        assert row["key"].encode() == name
+
+
+@pytest.mark.parametrize("name", ODD, ids=lambda n: repr(n[:12]))
+def test_odd_names_and_labels_never_reach_the_terminal_raw(sqlite, name):
+    held = subprocess.Popen([PAWL, "hold", "--owner", "me\u202efake", name], env=sqlite.env(),
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert held.stdout.readline().startswith(b"held ")
+        for words in (["ls"], ["show", name], ["run", "-n", name, "true"]):
+            done = subprocess.run([PAWL, *words], env=sqlite.env(), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+            text = done.stdout + done.stderr
+            assert b"\x1b" not in text and b"\t" not in text and b"\xe2\x80\xae" not in text
+            text.decode("utf-8")
+    finally:
+        held.stdin.close()
+        held.wait(30)
+        held.stdout.close()
+
+
+@pytest.mark.parametrize("label", ["a\nb", "\x1b[2J", "x" * 256])
+def test_a_label_is_one_line(sqlite, label):
+    assert "a label is one line" in one_line(sqlite.run("run", "--owner", label, "k", "true"), 64)
+
+
+def test_quiet_and_verbose(sqlite):
+    assert sqlite.run("run", "k", "true").err == ""
+    loud = sqlite.run("run", "-v", "k", "true").err
+    assert "held after" in loud and all(l.startswith("pawl: ") for l in loud.splitlines())
+    with open(os.devnull, "rb") as null:
+        hold = sqlite.start("hold", "k", stdin=null)
+        hold.expect("held")
+        assert sqlite.run("run", "-qn", "k", "true").err == ""
+        assert sqlite.run("run", "-n", "k", "true").err.count("\n") == 1

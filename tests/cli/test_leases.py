@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Leases by token, looking, breaking, measuring."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import PAWL
+
+HEX = "0123456789abcdef"
+
+
+def acquire(world, key, *flags):
+    done = world.run("acquire", "--json", *flags, key)
+    assert done.code == 0, done.err
+    lease = json.loads(done.out)
+    assert lease["key"] == key and len(lease["token"]) == 40 and lease["fence"] > 0
+    return lease
+
+
+def test_a_lease_outlives_the_process_that_took_it(world):
+    lease = acquire(world, "k", "-t", "60s")
+    seen = world.show("k")
+    assert seen["held"] and seen["fence"] == lease["fence"]
+    assert 50000 < seen["remaining_ms"] <= 60000
+    assert world.run("run", "-n", "k", "true").code == 75
+    assert world.run("release", "k", "--token", lease["token"]).code == 0
+    assert not world.show("k")["held"]
+
+
+def test_what_acquire_prints(world):
+    plain = world.run("acquire", "k").out.split()
+    assert plain[0] == "token" and plain[2] == "fence"
+    world.run("release", "k", "--token", plain[1])
+    done = world.run("acquire", "it's $HOME", "--sh")
+    assert done.out.count("\n") == 1
+    script = done.out + 'printf "%s|%s|%s" "$PAWL_KEY" "$PAWL_TOKEN" "$PAWL_FENCE"; '
+    out = subprocess.run(["/bin/sh", "-c", f'{script} {PAWL} release'], env=world.env(),
+                         stdout=subprocess.PIPE, timeout=30, check=True).stdout.decode()
+    key, token, fence = out.split("|")
+    assert key == "it's $HOME" and set(token) <= set(HEX) and int(fence) > int(plain[3])
+    assert not world.show("it's $HOME")["held"]
+
+
+def test_an_unrenewed_lease_runs_out_and_a_renewed_one_does_not(world):
+    lease = acquire(world, "k", "-t", "300ms")
+    assert world.run("wait", "-w", "10", "k").code == 0
+    for verb in ("renew", "release", "check"):
+        done = world.run(verb, "k", "--token", lease["token"])
+        assert done.code == 76 and done.out == "" and done.err.count("\n") == 1
+    second = acquire(world, "k", "-t", "300ms")
+    assert second["fence"] > lease["fence"]
+    done = world.run("renew", "k", "--token", second["token"], "-t", "60s", "--json")
+    assert done.code == 0 and json.loads(done.out)["fence"] == second["fence"]
+    assert world.show("k")["remaining_ms"] > 50000
+    assert world.run("renew", "k", "-t", "60s", env={"PAWL_TOKEN": second["token"]}).out == ""
+
+
+def test_only_the_owner(world):
+    lease = acquire(world, "k")
+    other = "0" * 40
+    for verb in ("renew", "release", "check"):
+        assert world.run(verb, "k", "--token", other).code == 76
+    assert world.run("check", "k", "--token", lease["token"]).code == 0
+
+
+def test_check(world):
+    lease = acquire(world, "k", "-t", "60s")
+    by_token = world.run("check", "k", "--token", lease["token"])
+    assert by_token.code == 0 and 50000 < int(by_token.out) <= 60000
+    by_fence = world.run("check", "k", "--fence", lease["fence"], "--json")
+    assert by_fence.code == 0 and json.loads(by_fence.out)["remaining_ms"] > 50000
+    assert world.run("check", "k", "--fence", lease["fence"] + 1).code == 76
+    assert world.run("check", "other", "--token", lease["token"]).code == 76
+    # inside a run nothing need be given, with and without a token
+    for flags in ([], ["--no-token"]):
+        done = world.run("run", *flags, "r", PAWL, "check")
+        assert done.code == 0 and int(done.out) > 0, done.err
+
+
+def test_hold_until_stdin_is_closed(world):
+    proc = world.start("hold", "--json", "k", stdin=subprocess.PIPE)
+    line = json.loads(proc.line())
+    assert line["event"] == "held" and line["fence"] == world.show("k")["fence"]
+    proc.popen.stdin.write(b"this does not matter\n")
+    proc.popen.stdin.flush()
+    assert world.run("check", "k", "--token", line["token"]).code == 0
+    proc.popen.stdin.close()
+    assert proc.wait() == 0
+    assert not world.show("k")["held"]
+
+
+@pytest.mark.parametrize("stdin", ["devnull", "closed"])
+def test_hold_without_a_lifeline_ends_by_signal(sqlite, stdin):
+    options = {"stdin": subprocess.DEVNULL}
+    if stdin == "closed":
+        options = {"stdin": None, "preexec": lambda: os.close(0)}
+    proc = sqlite.start("hold", "k", **options)
+    proc.expect("held")
+    assert sqlite.show("k")["held"]
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 0
+    assert not sqlite.show("k")["held"]
+
+
+def test_hold_replaces_flocks_descriptor(sqlite):
+    script = f"""
+        coproc {PAWL} hold --fence-file fence k
+        read -r word fence key <&"${{COPROC[0]}}"
+        [ "$word" = held ] && [ "$fence" = "$(cat fence)" ] && [ "$key" = k ] || exit 3
+        {PAWL} run -n k true; [ $? = 75 ] || exit 4
+        pid=$COPROC_PID
+        eval "exec ${{COPROC[1]}}>&-"
+        wait $pid || exit 5
+        {PAWL} run -n k echo free again"""
+    done = sqlite.run("-c", script, program="/bin/bash", cwd=sqlite.tmp)
+    assert done.code == 0 and done.out == "free again\n", (done.code, done.err)
+
+
+def test_wait(world):
+    assert world.run("wait", "k").code == 0
+    assert world.run("wait", "-n", "--held", "k").code == 75
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    assert world.run("wait", "--held", "k").code == 0
+    holder.expect("held")
+    assert world.run("wait", "-w", "50ms", "-E", "9", "k").code == 9
+    waiting = world.start("wait", "k")
+    fence = world.show("k")["fence"]
+    holder.popen.stdin.close()
+    assert waiting.wait() == 0 and waiting.errors() == ""
+    assert world.show("k")["fence"] == fence, "nobody took it to find out"
+
+
+def test_ls_and_show(world):
+    assert world.run("ls").out == ""
+    lease = acquire(world, "a/1", "-t", "60s", "--owner", "ann@db1")
+    acquire(world, "a/2", "-t", "60s")
+    acquire(world, "b", "-t", "60s")
+    waiter = world.start("run", "--owner", "bob@db2", "a/1", "true")
+    world.until_waiting("a/1")
+
+    table = world.run("ls", "a/").out.splitlines()
+    assert table[0].split() == ["KEY", "HOLDER", "LEFT", "FENCE", "WAITING"]
+    assert [line.split()[0] for line in table[1:]] == ["a/1", "a/2"]
+    assert "ann@db1" in table[1] and str(lease["fence"]) in table[1] and table[1].endswith(" 1")
+
+    rows = [json.loads(line) for line in world.run("ls", "--json").out.splitlines()]
+    assert sorted(row["key"] for row in rows) == ["a/1", "a/2", "b"]
+
+    seen = world.show("a/1")
+    assert seen["owner"] == "ann@db1" and seen["fence"] == lease["fence"]
+    assert seen["held"] and not seen["foreign"] and 50000 < seen["remaining_ms"] <= 60000
+    assert [w["owner"] for w in seen["waiters"]] == ["bob@db2"]
+    assert seen["waiters"][0]["age_ms"] >= 0 and seen["waiters"][0]["place_ms"] > 0
+
+    page = world.run("show", "a/1").out
+    for part in ("ann@db1", "bob@db2", str(lease["fence"]), "held", "waiting   1"):
+        assert part in page, page
+    assert "free" in world.run("show", "nobody has it").out
+    assert world.run("release", "a/1", "--token", lease["token"]).code == 0
+    assert waiter.wait() == 0
+
+
+def test_the_label_of_a_run_names_its_command(sqlite):
+    proc = sqlite.start("run", "k", "sh", "-c", "echo go; read x", stdin=subprocess.PIPE)
+    proc.expect("go")
+    owner = sqlite.show("k")["owner"]
+    assert owner.endswith(f" {proc.pid} sh") and "@" in owner
+    proc.popen.stdin.close()
+    proc.wait()
+
+
+def test_a_foreign_lock_on_redis(redis):
+    """A plain SET NX PX holds the lock against us, and is shown for what it is."""
+    assert redis.server.cli("SET", "pawl:k", "somebody", "NX", "PX", "60000") == "OK"
+    assert redis.run("run", "-n", "k", "echo", "ran").code == 75
+    seen = redis.show("k")
+    assert seen["held"] and seen["foreign"] and 50000 < seen["remaining_ms"] <= 60000
+    assert "not by pawl" in redis.run("show", "k").out
+    redis.server.cli("DEL", "pawl:k")
+    redis.server.cli("SET", "pawl:forever", "somebody")
+    assert redis.show("forever")["remaining_ms"] is None
+    holder = redis.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    assert redis.server.cli("SET", "pawl:k", "somebody", "NX", "PX", "60000") == ""
+
+
+def test_break(world):
+    lease = acquire(world, "k", "-t", "60s")
+    wrong = world.run("break", "k", "--fence", lease["fence"] - 1)
+    assert wrong.code == 76 and world.show("k")["held"]
+    assert world.run("break", "k", "--fence", lease["fence"]).code == 0
+    assert not world.show("k")["held"]
+    again = world.run("break", "k", "--fence", lease["fence"])
+    assert again.code == 76 and "look again" in again.err
+    assert acquire(world, "k")["fence"] > lease["fence"]
+
+
+def test_break_hands_on_to_who_waits(world):
+    lease = acquire(world, "k", "-t", "60s")
+    waiter = world.start("run", "k", "echo", "mine")
+    world.until_waiting("k")
+    assert world.run("break", "k", "--fence", lease["fence"]).code == 0
+    waiter.expect("mine")
+    assert waiter.wait() == 0
+
+
+def test_doctor(world):
+    done = world.run("doctor")
+    assert done.code == 0, done.err
+    assert all(line.split()[0] in ("ok", "note", "warning", "error", "->")
+               for line in done.out.splitlines())
+    findings = [json.loads(line) for line in world.run("doctor", "--json").out.splitlines()]
+    assert findings and all(f["text"] and f["topic"] for f in findings)
+
+
+def test_doctor_finds_an_eviction_policy_that_drops_locks(redis):
+    redis.server.cli("CONFIG", "SET", "maxmemory", "100mb")
+    redis.server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    findings = [json.loads(line) for line in redis.run("doctor", "--json").out.splitlines()]
+    bad = [f for f in findings if f["topic"] == "eviction"]
+    assert bad and bad[0]["severity"] in ("warning", "error") and bad[0]["advice"]
+
+
+def test_bench(world):
+    done = world.run("bench", "-d", "400ms", "-j", "4", "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    for phase in ("uncontended", "contended"):
+        r = result[phase]
+        assert r["pairs"] > 0 and r["overlaps"] == 0 and r["fence_slips"] == 0
+        assert 0 < r["p50_us"] <= r["p99_us"] <= r["max_us"]
+        assert 0.39 < r["seconds"] < 20
+        assert abs(r["pairs_per_second"] - r["pairs"] / r["seconds"]) < 1
+    assert done.err.count("acquisitions") >= 2, "it shows progress"
+    assert world.run("ls").out.count("pawl-bench") == 0, "nothing stays behind"
+
+
+def test_bench_table_and_early_end(sqlite):
+    proc = sqlite.start("bench", "-d", "30s", "-j", "2")
+    began = time.monotonic()
+    line = proc.popen.stderr.readline().decode()
+    assert "acquisitions" in line
+    proc.kill(signal.SIGINT)
+    proc.expect("1 client")
+    assert proc.wait() == 0
+    assert time.monotonic() - began < 20

@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: MIT
+"""run: what the command gets, and what its end becomes."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import PAWL, clean_env, reporter
+
+
+# ---- Exit codes -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("code", [0, 1, 2, 75, 76, 126, 200, 255])
+def test_the_commands_exit_code_is_ours(sqlite, code):
+    assert sqlite.run("run", "k", "sh", "-c", f"exit {code}").code == code
+
+
+@pytest.mark.parametrize("name", ["TERM", "KILL", "INT", "SEGV"])
+def test_a_death_by_signal_is_128_and_the_signal(sqlite, name):
+    assert sqlite.run("run", "k", "sh", "-c", f"ulimit -c 0; kill -{name} $$").code == \
+        128 + getattr(signal, "SIG" + name)
+
+
+def test_what_cannot_be_executed(world):
+    (world.tmp / "plain").write_text("not executable")
+    for words, code in [(["no-such-command-at-all"], 127), (["/no/such"], 127),
+                        ([world.tmp / "plain"], 126), ([world.tmp], 126)]:
+        done = world.run("run", "k", *words)
+        assert done.code == code, (words, done.code, done.err)
+        assert done.err.startswith("pawl: cannot run ") and done.err.count("\n") == 1
+        assert not world.show("k")["held"], "nothing stays held"
+
+
+def test_busy_and_its_code(world):
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    for words, code in [(["-n"], 75), (["-w", "0"], 75), (["-w", "30ms"], 75),
+                        (["-n", "-E", "0"], 0), (["-n", "-E", "201"], 201)]:
+        done = world.run("run", *words, "k", "echo", "ran")
+        assert done.code == code and done.out == ""
+        assert done.err.startswith("pawl: k: ") and done.err.count("\n") == 1, done.err
+    holder.popen.stdin.close()
+    assert holder.wait() == 0
+    assert world.run("run", "-n", "k", "echo", "ran").out == "ran\n"
+
+
+def test_a_wait_that_runs_out_takes_as_long_as_it_said(world):
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    began = time.monotonic()
+    assert world.run("run", "-w", "0.4", "k", "true").code == 75
+    took = time.monotonic() - began
+    assert 0.39 <= took < 10
+    world.until("k", lambda seen: seen["waiting"] == 0)
+
+
+# ---- What the command gets -------------------------------------------------------------------
+
+def test_the_environment(world):
+    done = world.run("run", "-t", "7s", "--owner", "me and you", "some key", "sh", "-c",
+                     "env; cat /proc/self/environ >/dev/null")
+    env = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
+    assert env["PAWL_KEY"] == "some key"
+    assert int(env["PAWL_FENCE"]) > 0
+    assert len(env["PAWL_TOKEN"]) == 40 and int(env["PAWL_TOKEN"], 16) >= 0
+    assert env["PAWL_MODE"] == "exclusive"
+    assert env["PAWL_TTL_MS"] == "7000"
+    assert env["PAWL_OWNER"] == "me and you"
+    assert env["PAWL_STORE"] == world.url
+    assert 3 <= int(env["PAWL_FD"]) <= 9
+    assert env["PAWL_HELD"].startswith("some%20key@")
+    again = world.run("run", "some key", "sh", "-c", "echo $PAWL_FENCE")
+    assert int(again.out) > int(env["PAWL_FENCE"])
+
+
+def test_no_token_and_no_descriptor(sqlite):
+    hidden = sqlite.run("run", "--no-token", "k", "env").out
+    assert "PAWL_TOKEN" not in hidden and "PAWL_FENCE=" in hidden
+    assert "PAWL_FD" not in sqlite.run("run", "-o", "k", "env").out
+    # an outer token is not an inner one's
+    nested = sqlite.run("run", "a", PAWL, "run", "--no-token", "-o", "b", "env").out
+    assert "PAWL_TOKEN" not in nested and "PAWL_FD" not in nested and "PAWL_KEY=b\n" in nested
+
+
+def test_a_password_never_reaches_the_commands_environment(server, redis):
+    server.cli("CONFIG", "SET", "requirepass", "s3cret")
+    url = f"redis+unix://:s3cret@{server.socket}"
+    done = redis.run("-S", url, "run", "k", "env", env={"PAWL_STORE": url})
+    assert done.code == 0, done.err
+    assert "s3cret" not in done.out and "PAWL_STORE=" in done.out
+    assert "s3cret" not in redis.run("-S", url, "-v", "run", "k", "true").err
+    # the way for commands that need the store: the URL in a file
+    (redis.tmp / "url").write_text(url)
+    done = redis.run("-S", f"@{redis.tmp}/url", "run", "k", "sh", "-c", f"env; {PAWL} check")
+    assert done.code == 0 and "s3cret" not in done.out
+
+
+def test_stdin_stdout_stderr_are_the_commands(sqlite):
+    data = os.urandom(1 << 20)
+    done = sqlite.run("run", "k", "sh", "-c", "cat; echo to stderr >&2", input=data, text=False)
+    assert done.stdout == data and done.err == "to stderr\n"
+
+
+def test_the_command_inherits_our_files_and_none_of_pawls(world):
+    spare = os.open("/dev/zero", os.O_RDONLY)
+    os.set_inheritable(spare, True)
+    try:
+        done = world.run("run", "k", "sh", "-c", "ls -l /proc/$$/fd; echo $PAWL_FD",
+                         pass_fds=[spare])
+    finally:
+        os.close(spare)
+    lines = done.out.splitlines()
+    events = int(lines[-1])
+    links = dict(line.split()[-3::2] for line in lines if " -> " in line)
+    assert set(map(int, links)) == {0, 1, 2, spare, events}, done.out
+    assert links[str(spare)] == "/dev/zero" and links[str(events)].startswith("pipe:")
+
+
+def test_closed_standard_descriptors_stay_closed_and_nothing_takes_their_place(world):
+    out = world.tmp / "open"
+    script = f'r=; for n in 0 1 2; do [ -e /proc/$$/fd/$n ] && r="$r$n"; done; echo "[$r]" >{out}'
+
+    def close_all():
+        os.closerange(0, 3)
+
+    for keep in ((), (1,), (0, 2)):
+        def close_some():
+            for fd in {0, 1, 2} - set(keep):
+                os.close(fd)
+        done = subprocess.run([PAWL, "run", "k", "/bin/sh", "-c", script], env=world.env(),
+                              preexec_fn=close_some, timeout=30)
+        assert done.returncode == 0
+        assert out.read_text() == "[" + "".join(map(str, keep)) + "]\n"
+    done = subprocess.run([PAWL, "run"], env=world.env(), preexec_fn=close_all, timeout=30)
+    assert done.returncode == 64, "and messages go nowhere"
+
+
+def test_signal_mask_and_dispositions_are_the_ones_that_we_got(sqlite):
+    show = ["grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt)", "/proc/self/status"]
+
+    def odd():
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+
+    def status(argv):
+        return subprocess.run(argv, env=sqlite.env(), preexec_fn=odd, stdout=subprocess.PIPE,
+                              timeout=30, check=True).stdout
+
+    assert status([PAWL, "run", "k", *show]) == status(show)
+
+
+def test_shell_command(sqlite):
+    assert sqlite.run("run", "-c", "echo a b; exit 3", "k").code == 3
+    done = sqlite.run("run", "k", "-c", "echo $0 'a  b'")
+    assert done.out.endswith("a  b\n") and done.code == 0
+    other = sqlite.tmp / "shell"
+    other.write_text("#!/bin/sh\necho my shell: \"$2\"\n")
+    other.chmod(0o755)
+    assert sqlite.run("run", "k", "-c", "x y", env={"SHELL": str(other)}).out == "my shell: x y\n"
+
+
+def test_fence_file(sqlite):
+    path = sqlite.tmp / "fence"
+    done = sqlite.run("run", "--fence-file", path, "k", "sh", "-c", f"cat {path}; echo $PAWL_FENCE")
+    written, told = done.out.split()
+    assert written == told and list(sqlite.tmp.glob("fence*")) == [path]
+    done = sqlite.run("run", "--fence-file", "/no/such/dir/f", "k", "echo", "ran")
+    assert done.code == 73 and done.out == "" and not sqlite.show("k")["held"]
+
+
+def test_the_events_pipe_tells_held_first_and_ends_with_pawl(sqlite):
+    proc = sqlite.start("run", "-t", "9s", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    held = int(proc.expect("fd held").split()[2])
+    assert 7000 < held <= 9000
+    proc.kill(signal.SIGKILL)
+    proc.expect("fd end")
+    proc.popen.stdin.write(b"exit 0\n")
+    proc.popen.stdin.flush()
+
+
+def test_json_events(sqlite):
+    read, write = os.pipe()
+    done = sqlite.run("run", "--json-events", write, "k", "sh", "-c", "exit 3", pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        events = [json.loads(line) for line in pipe]
+    assert done.code == 3
+    assert [e["event"] for e in events] == ["waiting", "acquired", "started", "exited", "released"]
+    assert all(e["key"] == "k" for e in events)
+    assert events[1]["fence"] > 0 and events[3]["code"] == 3
+
+
+def test_an_unread_pipe_stops_nothing(sqlite):
+    """stderr and the event pipe are full, nobody reads: the command still ends as it should."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        while True:
+            os.write(write, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(write, True)
+    try:
+        done = subprocess.run([PAWL, "run", "-v", "--json-events", str(write), "k", "true"],
+                              env=sqlite.env(), pass_fds=[write], stderr=subprocess.PIPE,
+                              timeout=30)
+        assert done.returncode == 0
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+# ---- Nesting ------------------------------------------------------------------------------------
+
+def test_inside_itself_it_fails_at_once(world):
+    done = world.run("run", "k", PAWL, "run", "k", "echo", "ran")
+    assert done.code == 75 and "already held by an ancestor" in done.err and done.out == ""
+    done = world.run("run", "a b", PAWL, "run", "other", PAWL, "run", "a b", "echo", "ran")
+    assert done.code == 75 and "already held by an ancestor" in done.err
+
+
+def test_other_keys_and_other_stores_nest(sqlite):
+    assert sqlite.run("run", "a", PAWL, "run", "b", "echo", "ran").out == "ran\n"
+    other = f"sqlite:{sqlite.tmp}/other.db"
+    assert sqlite.run("run", "a", PAWL, "-S", other, "run", "a", "echo", "ran").out == "ran\n"
+
+
+def test_reentrant_runs_under_the_same_token_and_fence(world):
+    script = 'echo $PAWL_FENCE $PAWL_TOKEN; exec "$0" run --reentrant k ' \
+             "sh -c 'echo $PAWL_FENCE $PAWL_TOKEN; exit 9'"
+    done = world.run("run", "k", "sh", "-c", script, PAWL)
+    outer, inner = done.out.splitlines()
+    assert done.code == 9 and outer == inner
+    lost = world.run("run", "--no-token", "k", PAWL, "run", "--reentrant", "k", "echo", "ran")
+    assert lost.code == 75 and lost.out == ""
+
+
+# ---- How long it is held -----------------------------------------------------------------------------
+
+def test_held_while_the_command_runs_and_free_after(world):
+    proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    assert world.show("k")["held"]
+    proc.popen.stdin.write(b"exit 5\n")
+    proc.popen.stdin.flush()
+    assert proc.wait() == 5
+    assert not world.show("k")["held"]
+
+
+def test_renewed_beyond_its_ttl(world):
+    proc = world.start("run", "-t", "1s", "k", *reporter(), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    fence = world.show("k")["fence"]
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5:  # more than twice its ttl
+        assert world.run("run", "-n", "k", "true").code == 75
+    assert world.show("k")["fence"] == fence
+    proc.popen.stdin.write(b"exit 0\n")
+    proc.popen.stdin.flush()
+    assert proc.wait() == 0
+
+
+def test_at_least(world):
+    began = time.monotonic()
+    proc = world.start("run", "--at-least", "0.6", "k", "echo", "done")
+    proc.expect("done")
+    assert world.run("run", "-n", "k", "true").code == 75
+    assert proc.wait() == 0
+    assert time.monotonic() - began >= 0.6
+    assert not world.show("k")["held"]
+
+
+DOUBLE_FORK = """
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print("daemon", os.getpid(), flush=True)
+        if sys.argv[1] == "close":
+            os.closerange(3, 64)
+        with open(sys.argv[2]) as fifo:   # until somebody opens the other end, and closes it
+            fifo.read()
+        os._exit(0)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.parametrize("fds", ["keep", "close"])
+def test_hold_descendants_waits_for_what_forked_twice(sqlite, fds):
+    fifo = sqlite.tmp / "fifo"
+    os.mkfifo(fifo)
+    proc = sqlite.start("run", "--hold-descendants", "k", sys.executable, "-c", DOUBLE_FORK, fds,
+                        fifo)
+    daemon = int(proc.expect("daemon").split()[1])
+    # the direct child is gone when its zombie is: then only the daemon keeps the lock
+    while any(p != daemon for p in children_of(proc.pid)):
+        pass
+    assert sqlite.run("run", "-n", "k", "true").code == 75
+    assert proc.popen.poll() is None
+    with open(fifo, "w"):
+        pass
+    assert proc.wait() == 0
+    assert not sqlite.show("k")["held"]
+
+
+def children_of(pid):
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as f:
+                fields = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            yield int(entry)
+
+
+def test_without_it_a_daemon_is_left_alone(sqlite):
+    fifo = sqlite.tmp / "fifo"
+    os.mkfifo(fifo)
+    proc = sqlite.start("run", "k", sys.executable, "-c", DOUBLE_FORK, "keep", fifo)
+    daemon = int(proc.expect("daemon").split()[1])
+    assert proc.wait() == 0
+    os.kill(daemon, 0)
+    assert sqlite.run("run", "-n", "k", "true").code == 0
+    with open(fifo, "w"):
+        pass
+
+
+# ---- Others ---------------------------------------------------------------------------------------------
+
+def test_yield_sends_a_signal_when_somebody_waits(world):
+    proc = world.start("run", "--yield", "USR1", "k", *reporter("USR1"), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    waiter = world.start("run", "k", "echo", "mine now")
+    told = {proc.expect(("USR1", "fd yield")), proc.expect(("USR1", "fd yield"))}
+    assert told == {"USR1 1", "fd yield"}
+    proc.popen.stdin.write(b"exit 0\n")
+    proc.popen.stdin.flush()
+    assert proc.wait() == 0
+    waiter.expect("mine now")
+    assert waiter.wait() == 0
+
+
+def test_require(world):
+    assert world.run("run", "--require", "fence,fair,push,list", "k", "true").code == 0
+    promise = "durable-fence,instant-release"
+    done = world.run("run", "--require", promise, "k", "echo", "ran")
+    if "redis" in world.url:
+        assert done.code == 78 and "does not promise" in done.err and done.out == ""
+
+
+def test_waiters_get_their_turn_in_order(world):
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    log = world.tmp / "order"
+    waiters = []
+    for i in range(5):
+        waiters.append(world.start("run", "k", "sh", "-c", f"echo {i} >>{log}"))
+        world.until_waiting("k", i + 1)
+    holder.popen.stdin.close()
+    for waiter in waiters:
+        assert waiter.wait() == 0, waiter.errors()
+    assert log.read_text().split() == [str(i) for i in range(5)]
+
+
+def test_mutual_exclusion_of_many_processes(world):
+    """A counter that is read and written without any other protection."""
+    counter = world.tmp / "counter"
+    counter.write_text("0")
+    script = f"n=$(cat {counter}); echo $((n+1)) >{counter}"
+    runs = [world.start("run", "k", "sh", "-c", f"{script}") for _ in range(20)]
+    for run in runs:
+        assert run.wait() == 0, run.errors()
+    assert counter.read_text() == "20\n"
+
+
+def test_no_store_no_command(tmp_path):
+    done = subprocess.run([PAWL, "-S", f"redis+unix://{tmp_path}/none", "run", "--store-timeout",
+                           "300ms", "k", "echo", "ran"], env=clean_env(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=30)
+    assert done.returncode == 69 and done.stdout == b""
+    assert done.stderr.count(b"\n") == 1 and str(tmp_path).encode() in done.stderr
+
+
+def test_the_default_store_needs_nothing(tmp_path):
+    done = subprocess.run([PAWL, "run", "some-test-key", "sh", "-c", "echo $PAWL_STORE"],
+                          env=clean_env({"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"sqlite:\n" and done.stderr == b""
+    made = [p for p in tmp_path.rglob("*") if stat.S_ISREG(p.stat().st_mode)]
+    assert all(p.stat().st_mode & 0o007 == 0 for p in made), made
+
+

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Signals: each reaches the command once, whoever sent it and whatever sits between."""
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import PAWL, PATIENCE, clean_env, is_alive, reporter, wait_dead
+
+
+def send_line(proc, text):
+    proc.popen.stdin.write(text.encode() + b"\n")
+    proc.popen.stdin.flush()
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"])
+def test_a_kill_of_pawl_reaches_the_command_once(sqlite, name):
+    number = getattr(signal, "SIG" + name)
+    fence = "USR2" if name != "USR2" else "CONT"
+    proc = sqlite.start("run", "k", *reporter(name, fence), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    proc.kill(number)
+    proc.expect(f"{name} 1")
+    # signals are passed on in order: after this one a second copy would have come
+    proc.kill(getattr(signal, "SIG" + fence))
+    assert proc.line().startswith((f"{fence} 1", "fd held"))
+    send_line(proc, "exit 4")
+    assert proc.wait() == 4
+
+
+def test_a_command_that_dies_of_a_relayed_signal(sqlite):
+    proc = sqlite.start("run", "k", *reporter(), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 128 + signal.SIGTERM
+    assert not sqlite.show("k")["held"]
+
+
+def test_the_whole_group_gets_it(sqlite):
+    """A shell dies of TERM at once; what it was waiting for must not live on."""
+    proc = sqlite.start("run", "k", "sh", "-c", "echo start; sleep 1000 & echo pid $!; wait")
+    pid = int(proc.expect("pid").split()[1])
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 128 + signal.SIGTERM
+    wait_dead(pid)
+
+
+def test_a_second_term_kills(sqlite):
+    proc = sqlite.start("run", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    proc.kill(signal.SIGTERM)
+    proc.expect("TERM 1")
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 128 + signal.SIGKILL
+
+
+def test_ignored_signals_stay_ignored(sqlite):
+    """nohup pawl run ...: HUP ends neither pawl nor the command."""
+    def nohup():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    proc = sqlite.start("run", "k", *reporter("USR1"), stdin=subprocess.PIPE, preexec=nohup)
+    proc.expect("ready")
+    proc.kill(signal.SIGHUP)
+    proc.kill(signal.SIGUSR1)
+    proc.expect("USR1 1")
+    send_line(proc, "exit 0")
+    assert proc.wait() == 0
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM"])
+def test_a_signal_while_waiting_leaves_the_queue(world, name):
+    number = getattr(signal, "SIG" + name)
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    for verb in (["run", "k", "echo", "ran"], ["acquire", "k"], ["hold", "k"]):
+        waiter = world.start(*verb)
+        world.until_waiting("k", 1)
+        waiter.kill(number)
+        assert waiter.wait() == 128 + number
+        assert waiter.line() == "" and waiter.errors() == ""
+        world.until_waiting("k", 0)
+    holder.popen.stdin.close()
+    assert holder.wait() == 0
+    assert world.run("run", "-n", "k", "true").code == 0
+
+
+def test_killed_pawl_takes_its_command_along(world):
+    """SIGKILL of pawl: the kernel tells the command, and PAWL_FD ends."""
+    proc = world.start("run", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    proc.kill(signal.SIGKILL)
+    seen = {proc.expect(("TERM 1", "fd end")), proc.expect(("TERM 1", "fd end"))}
+    assert seen == {"TERM 1", "fd end"}
+    send_line(proc, "exit 0")
+    wait_dead(pid)
+
+
+def test_death_of_a_holder_hands_over_at_once_on_sqlite(sqlite, capsys):
+    """kill -9 of a holder: the next waiter has the lock within 50 ms (measured, bound generous)."""
+    holder = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    waiter = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    sqlite.until_waiting("k", 1)
+    killed = time.monotonic()
+    holder.kill(signal.SIGKILL)
+    waiter.expect("held")
+    took_ms = (time.monotonic() - killed) * 1000
+    with capsys.disabled():
+        print(f"\nkill -9 of a holder on SQLite: the next waiter had it after {took_ms:.1f} ms")
+    assert took_ms < 2000
+
+
+def test_a_stopped_command_is_not_a_dead_one(sqlite):
+    proc = sqlite.start("run", "-t", "1s", "k", *reporter("CONT"), stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    while time.monotonic() - began < 1.5:
+        assert sqlite.run("run", "-n", "k", "true").code == 75, "pawl goes on renewing"
+    proc.kill(signal.SIGCONT)
+    proc.expect("CONT 1")
+    send_line(proc, "exit 3")
+    assert proc.wait() == 3
+
+
+# ---- On a terminal ----------------------------------------------------------------------------------
+
+class Terminal:
+    """pawl as the leader of a session with a terminal of its own; the pty is what a user types on."""
+
+    def __init__(self, world, argv):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(argv[0], argv, clean_env({"PAWL_STORE": world.url}))
+        self.text = b""
+        self.status = None
+
+    def expect(self, wanted, timeout=PATIENCE):
+        """Reads until a whole line with `wanted` in it has come; returns the text so far."""
+        until = time.monotonic() + timeout
+        while wanted.encode() not in self.text or not self.text.endswith(b"\n"):
+            left = until - time.monotonic()
+            assert left > 0 and select.select([self.fd], [], [], left)[0], self.text
+            try:
+                piece = os.read(self.fd, 4096)
+            except OSError:  # EIO: everybody has gone
+                piece = b""
+            assert piece, self.text
+            self.text += piece
+        return self.text.decode()
+
+    def type(self, data):
+        os.write(self.fd, data)
+
+    def wait(self):
+        if self.status is None:
+            self.status = os.waitpid(self.pid, 0)[1]
+        return os.waitstatus_to_exitcode(self.status)
+
+    def end(self):
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal(sqlite):
+    made = []
+
+    def make(*argv):
+        made.append(Terminal(sqlite, list(argv)))
+        return made[-1]
+    yield make
+    for one in made:
+        one.end()
+
+
+@pytest.mark.parametrize("flags", [[], ["--foreground"]], ids=["shared", "foreground"])
+def test_a_typed_interrupt_comes_once(terminal, flags):
+    t = terminal(PAWL, "run", *flags, "k", *reporter("INT", "USR1"))
+    t.expect("ready")
+    t.type(b"\x03")
+    t.expect("INT 1")
+    os.kill(t.pid, signal.SIGUSR1)  # passed on after anything that came before it
+    text = t.expect("USR1 1")
+    assert "INT 2" not in text
+    t.type(b"exit 6\n")
+    assert t.wait() == 6
+
+
+@pytest.mark.parametrize("flags", [[], ["--foreground"]], ids=["shared", "foreground"])
+def test_the_command_reads_the_terminal(terminal, flags):
+    t = terminal(PAWL, "run", *flags, "k", *reporter())
+    t.expect("ready")
+    t.type(b"hello\n")
+    t.expect("in hello")
+    t.type(b"exit 0\n")
+    assert t.wait() == 0
+
+
+def test_a_kill_on_a_terminal_comes_once(terminal):
+    t = terminal(PAWL, "run", "k", *reporter("TERM", "USR1"))
+    t.expect("ready")
+    os.kill(t.pid, signal.SIGTERM)
+    t.expect("TERM 1")
+    os.kill(t.pid, signal.SIGUSR1)
+    assert "TERM 2" not in t.expect("USR1 1")
+    t.type(b"exit 0\n")
+    assert t.wait() == 0
+
+
+def test_typed_interrupt_while_waiting(sqlite, terminal):
+    holder = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    t = terminal(PAWL, "run", "k", "echo", "ran")
+    sqlite.until_waiting("k", 1)
+    t.type(b"\x03")
+    assert t.wait() == 130
+    sqlite.until_waiting("k", 0)
+
+
+SHELL_JOB = r"""
+import os, signal, sys, time
+# A shell with job control, reduced: one job in a group of its own, in the foreground.
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+tty = os.open("/dev/tty", os.O_RDWR)
+os.tcsetpgrp(tty, os.getpgrp())
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(tty, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status = os.waitpid(job, os.WUNTRACED)
+os.tcsetpgrp(tty, os.getpgrp())
+print("stopped" if os.WIFSTOPPED(status) else "ended", flush=True)
+input()
+os.tcsetpgrp(tty, job)
+os.killpg(job, signal.SIGCONT)
+_, status = os.waitpid(job, os.WUNTRACED)
+os.tcsetpgrp(tty, os.getpgrp())
+print("status", os.WEXITSTATUS(status), flush=True)
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["--foreground"]], ids=["shared", "foreground"])
+def test_job_control(terminal, flags):
+    """^Z gives the terminal back to the shell; fg goes on as if nothing had been."""
+    t = terminal(sys.executable, "-c", SHELL_JOB, PAWL, "run", *flags, "k", *reporter())
+    t.expect("ready")
+    t.type(b"\x1a")
+    t.expect("stopped\r")
+    t.type(b"\n")
+    t.type(b"hello\n")
+    t.expect("in hello")
+    t.type(b"exit 8\n")
+    t.expect("status 8")
+
+
+def test_loss_on_a_terminal_reaches_all_and_spares_the_neighbours(sqlite, terminal):
+    """The command shares our group there: what else is in it must survive."""
+    script = ("sleep 1000 & echo neighbour $!; "
+              f"{PAWL} run -t 600ms k sh -c 'sleep 1000 & echo inner $!; wait'; echo code $?; read x")
+    t = terminal("/bin/sh", "-c", script)
+    text = t.expect("inner")
+    pids = {w[0]: int(w[1]) for w in (line.split() for line in text.splitlines()) if len(w) == 2}
+    assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
+    t.expect("code 76")
+    wait_dead(pids["inner"])
+    assert is_alive(pids["neighbour"])
+    os.kill(pids["neighbour"], signal.SIGKILL)
+    t.type(b"\n")
+    t.wait()

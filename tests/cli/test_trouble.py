@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""Stores in trouble: one line that says what and where, an exit code of its own, no command run."""
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import PAWL
+
+
+def refused(world, code, said, *flags, url=None):
+    """No command runs, and every verb says the same."""
+    where = ["-S", url] if url else []
+    done = world.run(*where, "run", *flags, "k", "echo", "ran")
+    assert done.code == code, (done.code, done.err)
+    assert done.out == "" and done.err.count("\n") == 1, done.err
+    assert said in done.err, done.err
+    looked = world.run(*where, "show", *flags, "k")
+    return done.err, looked
+
+
+def test_down(sqlite):
+    path = f"{sqlite.tmp}/none"
+    _, looked = refused(sqlite, 69, path, "--store-timeout", "200ms", url=f"redis+unix://{path}")
+    assert looked.code == 69
+    _, looked = refused(sqlite, 69, "127.0.0.1:1", "--store-timeout", "200ms",
+                        url="redis://127.0.0.1:1")
+    assert looked.code == 69
+
+
+def test_a_host_that_does_not_exist(sqlite):
+    refused(sqlite, 69, "no-such-host.invalid", "--store-timeout", "1s",
+            url="redis://no-such-host.invalid")
+
+
+def test_wrong_password(redis):
+    redis.server.cli("CONFIG", "SET", "requirepass", "right")
+    line, looked = refused(redis, 77, "redis.sock")
+    assert looked.code == 77
+    line, _ = refused(redis, 77, "redis.sock", url=f"redis+unix://:n0tIt@{redis.server.socket}")
+    assert "n0tIt" not in line
+
+
+def test_a_permission_that_is_missing_is_named(redis):
+    redis.server.cli("ACL", "SETUSER", "tom", "on", ">pw", "~*", "&*", "+@all", "-evalsha", "-eval")
+    line, _ = refused(redis, 77, "eval", url=f"redis+unix://tom:pw@{redis.server.socket}")
+    assert "pw@" not in line
+
+
+def test_a_key_of_another_type(redis):
+    redis.server.cli("LPUSH", "pawl:k", "x")
+    _, looked = refused(redis, 65, "k")
+    assert redis.server.cli("LRANGE", "pawl:k", "0", "-1") == "x", "untouched"
+
+
+def test_a_replica(redis):
+    redis.server.cli("CONFIG", "SET", "replica-serve-stale-data", "yes")
+    redis.server.cli("REPLICAOF", "127.0.0.1", "1")
+    refused(redis, 73, "redis.sock", "--store-timeout", "500ms")
+
+
+def test_out_of_memory(redis):
+    redis.server.cli("CONFIG", "SET", "maxmemory", "1")
+    refused(redis, 73, "redis.sock", "--store-timeout", "500ms")
+
+
+class Listener:
+    """A server that says `answer` to whatever it hears, or nothing at all."""
+
+    def __init__(self, path, answer):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen()
+        self.answer = answer
+        self.kept = []
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            self.kept.append(peer)
+            if self.answer:
+                try:
+                    peer.recv(4096)
+                    peer.sendall(self.answer)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(10)
+        for peer in self.kept:
+            peer.close()
+
+
+@pytest.fixture
+def listener(tmp_path):
+    made = []
+
+    def make(answer):
+        made.append(Listener(f"{tmp_path}/fake", answer))
+        return f"redis+unix://{tmp_path}/fake"
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_a_server_that_accepts_and_never_answers(sqlite, listener):
+    url = listener(b"")
+    began = time.monotonic()
+    refused(sqlite, 69, "fake", "--store-timeout", "500ms", url=url)
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n"])
+def test_a_server_that_is_no_redis(sqlite, listener, answer):
+    refused(sqlite, 78, "fake", "--store-timeout", "2s", url=listener(answer))
+
+
+def test_sqlite_corrupt(sqlite):
+    (sqlite.tmp / "locks.db").write_bytes(b"this is no database, by no means\n" * 200)
+    _, looked = refused(sqlite, 65, "locks.db")
+    assert looked.code == 65
+
+
+def test_sqlite_of_somebody_else(sqlite):
+    import sqlite3
+    db = sqlite3.connect(sqlite.tmp / "locks.db")
+    db.execute("PRAGMA application_id=12345")
+    db.execute("CREATE TABLE mine(x)")
+    db.commit()
+    db.close()
+    done = sqlite.run("run", "k", "echo", "ran")
+    assert done.code in (65, 78) and done.out == "" and "locks.db" in done.err, done.code
+
+
+def test_sqlite_of_a_newer_version(sqlite):
+    import sqlite3
+    assert sqlite.run("run", "k", "true").code == 0
+    db = sqlite3.connect(sqlite.tmp / "locks.db")
+    db.execute("PRAGMA user_version=9999")
+    db.commit()
+    db.close()
+    _, looked = refused(sqlite, 78, "locks.db")
+    assert looked.code == 78
+
+
+def test_sqlite_where_there_is_no_directory(sqlite):
+    done = sqlite.run("-S", f"sqlite:{sqlite.tmp}/none/locks.db", "run", "--store-timeout", "300ms", "k",
+                      "echo", "ran")
+    assert done.code not in (0, 1, 64, 75, 76) and done.out == ""
+    assert done.err.count("\n") == 1 and "none" in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"),
+                    reason="root may write anywhere, and there is no setpriv")
+def test_sqlite_read_only(sqlite):
+    assert sqlite.run("run", "k", "true").code == 0
+    sqlite.tmp.chmod(0o555)
+    for path in sqlite.tmp.iterdir():
+        path.chmod(0o444)
+    reach = sqlite.tmp
+    while str(reach) != "/tmp" and str(reach) != "/":  # others must be able to come here
+        if reach != sqlite.tmp:
+            reach.chmod(reach.stat().st_mode | 0o055)
+        reach = reach.parent
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] \
+        if os.geteuid() == 0 else []
+    done = subprocess.run([*prefix, PAWL, "run", "--store-timeout", "300ms", "k", "echo", "ran"], env=sqlite.env(),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    sqlite.tmp.chmod(0o755)
+    assert done.returncode in (73, 77) and done.stdout == b"", done
+    assert b"locks.db" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_every_error_names_itself(sqlite):
+    """For scripts that must tell apart what shares an exit code."""
+    done = sqlite.run("-S", "nosuch:", "ls")
+    assert done.err.rstrip().endswith("[PAWL_ERR_SCHEME]")
+    done = sqlite.run("-S", f"redis+unix://{sqlite.tmp}/none", "--store-timeout", "100ms", "ls")
+    assert done.err.rstrip().endswith("[PAWL_ERR_UNAVAILABLE]")

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* Which store an app.conf, or the cache module's JSON, means; through the public header. */
+#define _GNU_SOURCE /* setenv */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "pawl/config.h"
+#include "temp_dir.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static char *dir;
+
+static int set_up(void **state)
+{
+    (void)state;
+    unsetenv("BEEGO_RUNMODE");
+    dir = temp_dir_new("pawl-config");
+    return chdir(dir) || mkdir("conf", 0700);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (chdir("/")) return -1;
+    temp_dir_free(dir);
+    return 0;
+}
+
+static void put(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static pawl_config *load(const char *text)
+{
+    pawl_config *config = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    put("conf/app.conf", text);
+    int err = pawl_config_load("conf/app.conf", &config, message);
+    if (err) fail_msg("%s", message);
+    return config;
+}
+
+/* ---- The store ------------------------------------------------------------------------------ */
+
+static void stores_that_files_choose(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *url;
+    } cases[] = {
+        {"pawlstore = sqlite:/var/lib/x.db", "sqlite:/var/lib/x.db"},
+        {"pawlstore = redis://h\nadapter = memory", "redis://h"},
+        {"[cache]\npawlstore = redis://h", "redis://h"},
+        {"runmode = dev\npawlstore = redis://h\n[dev]\npawlstore = memory:", "memory:"},
+        {"runmode = dev\npawlstore = redis://h\n[dev]\npawlstore =", "redis://h"},
+        {"pawlstore = redis://h\n[dev]\npawlstore = memory:", "redis://h"},
+        {"[prod]\npawlstore = memory:", "memory:"}, /* prod is Beego's default */
+        /* the tutorial's keys */
+        {"adapter = redis\nconn = 127.0.0.1:6379\ndbnum = 0", "redis://127.0.0.1:6379/0"},
+        {"[cache]\nadapter = redis\nconn = 127.0.0.1:6379\ndbNum = 3", "redis://127.0.0.1:6379/3"},
+        {"cache = redis\nconn = 127.0.0.1:6379", "redis://127.0.0.1:6379"},
+        {"cache = redis\nadapter = redis\nconn = \"127.0.0.1:6379\"", "redis://127.0.0.1:6379"},
+        {"cache = true\nadapter = redis\nconn = h:1", "redis://h:1"},
+        {"conn = h:1", "redis://h:1"},
+        {"conn = h", "redis://h"},
+        {"conn = :6379", "redis://127.0.0.1:6379"},
+        {"conn = [::1]:6379", "redis://[::1]:6379"},
+        {"conn = redis://h:6379", "redis://h:6379"},
+        {"conn = redis://h:6379/", "redis://h:6379"},
+        {"conn = redis://h:6379/4", "redis://h:6379/4"},
+        {"conn = redis://secret@h:6379", "redis://:secret@h:6379"},
+        {"conn = redis://:secret@h:6379", "redis://:secret@h:6379"},
+        {"conn = redis://user:secret@h:6379", "redis://user:secret@h:6379"},
+        {"conn = se@cr/et?@h:6379", "redis://:se%40cr%2Fet%3F@h:6379"},
+        {"conn = h:1\npassword = a b:c/d@e%", "redis://:a%20b%3Ac%2Fd%40e%25@h:1"},
+        {"conn = h:1\npassword =", "redis://h:1"},
+        {"conn = h:1\nkey = of something else", "redis://h:1"},
+        {"[cache]\nconn = h:1\nkey = my app", "redis://h:1?prefix=my%20app%3A"},
+        {"conn = /run/redis.sock", "redis+unix:///run/redis.sock"},
+        {"[cache]\nconn = /run/redis.sock\ndbnum = 2\nkey = k\npassword = p",
+         "redis+unix://:p@/run/redis.sock?db=2&prefix=k%3A"},
+        {"conn = redis+unix:///run/redis.sock?db=1", "redis+unix:///run/redis.sock?db=1"},
+        {"conn = rediss://h", "rediss://h"},
+        {"adapter = memory", "memory:"},
+        {"adapter = memory\nconn = h:1", "memory:"},
+        {"adapter = file", "sqlite:"},
+        {"adapter = file\nconn = ./locks.db", "sqlite:./locks.db"},
+        {"adapter = file\nconn = /var/lib/my app/l.db", "sqlite:/var/lib/my%20app/l.db"},
+        /* JSON */
+        {"cache = {\"conn\":\"h:1\"}", "redis://h:1"},
+        {"adapter = redis\nconn = {\"conn\":\"h:1\",\"dbNum\":\"2\",\"key\":\"k\"}",
+         "redis://h:1/2?prefix=k%3A"},
+        {"adapter = file\ncache = {\"CachePath\":\"/var/cache/x\"}", "sqlite:/var/cache/x/pawl.db"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char message[PAWL_MESSAGE_MAX] = "";
+        char *url = NULL;
+        pawl_config *config = load(cases[i].text);
+        int err = pawl_config_store_url(config, &url, message);
+        if (err || strcmp(url, cases[i].url) != 0)
+            fail_msg("\"%s\" gave %s %s", cases[i].text, err ? message : url, cases[i].url);
+        free(url);
+        pawl_config_free(config);
+    }
+}
+
+static void choices_that_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int err;
+        const char *message;
+    } cases[] = {
+        {"", PAWL_ERR_OPTION, "conf/app.conf: chooses no store: expected pawlstore = URL"},
+        {"dbnum = 1", PAWL_ERR_OPTION, "conf/app.conf: chooses no store"},
+        {"cache = false\nconn = h:1", PAWL_ERR_OPTION, "conf/app.conf:1: the cache is off"},
+        {"cache = memory\nadapter = redis", PAWL_ERR_OPTION,
+         "conf/app.conf:1: cache names another adapter than conf/app.conf:2"},
+        {"adapter = redis", PAWL_ERR_OPTION, "conf/app.conf:1: adapter redis: expected conn"},
+        {"conn = h:0", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:99999", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:1:2", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:1;i:1", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:1 # here", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = [::1", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:1\"", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = h:1\n\ndbnum = zero", PAWL_ERR_OPTION,
+         "conf/app.conf:3: dbnum: expected the number of a database such as 0, is \"zero\""},
+        {"conn = h:1\ndbnum = -1", PAWL_ERR_OPTION, "conf/app.conf:2: dbnum: expected"},
+        {"conn = h:1\ndbnum = 1.5", PAWL_ERR_OPTION, "conf/app.conf:2: dbnum: expected"},
+        {"conn = h:1/2\ndbnum = 1", PAWL_ERR_OPTION,
+         "conf/app.conf:2: the database is given twice"},
+        {"conn = h:1/x", PAWL_ERR_OPTION, "conf/app.conf:1: dbnum: expected"},
+        {"conn = p@h:1\npassword = p", PAWL_ERR_OPTION,
+         "conf/app.conf:2: the password is given twice"},
+        {"conn = rediss://h\ndbnum = 1", PAWL_ERR_OPTION,
+         "conf/app.conf:2: expected nothing beside a conn that is a whole URL"},
+        {"adapter = file\nconn = 127.0.0.1:6379", PAWL_ERR_OPTION,
+         "conf/app.conf:2: conn: expected the path of a file"},
+        {"adapter = mysql\nconn = h:1", PAWL_ERR_SCHEME,
+         "conf/app.conf:1: adapter: expected redis, file or memory, is \"mysql\""},
+        {"adapter = Redis", PAWL_ERR_SCHEME, "conf/app.conf:1: adapter: expected"},
+        {"[cache]\nadapter = memcache\nconn = h:1", PAWL_ERR_UNSUPPORTED,
+         "conf/app.conf:2: adapter memcache: this version of pawl has no store for memcached"},
+        {"adapter = ssdb\nconn = h:1", PAWL_ERR_UNSUPPORTED, "conf/app.conf:1: adapter ssdb: "},
+        {"adapter = leveldb", PAWL_ERR_UNSUPPORTED,
+         "conf/app.conf:1: adapter leveldb: LevelDB serves one process only"},
+        {"cache = {\"conn\":\"h:1\"}\nconn = i:1", PAWL_ERR_OPTION,
+         "conf/app.conf:2: expected no conn here: the JSON at conf/app.conf:1"},
+        {"cache = {\"conn\":", PAWL_ERR_OPTION, "conf/app.conf:1: expected JSON such as"},
+        {"cache = {\"conn\":1}", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected a string"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char message[PAWL_MESSAGE_MAX] = "";
+        char *url = NULL;
+        pawl_config *config = load(cases[i].text);
+        int err = pawl_config_store_url(config, &url, message);
+        if (err != cases[i].err || url ||
+            strncmp(message, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("\"%s\" gave %d \"%s\", expected \"%s\"", cases[i].text, err, message,
+                     cases[i].message);
+        pawl_config_free(config);
+    }
+}
+
+static void what_beego_passes_to_newcache(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *adapter, *json;
+        int err;
+        const char *result; /* a URL, or the begin of a message */
+    } cases[] = {
+        {"redis",
+         "{\"conn\":\"127.0.0.1:6379\",\"dbNum\":\"0\",\"password\":\"p w\",\"key\":\"k\"}", 0,
+         "redis://:p%20w@127.0.0.1:6379/0?prefix=k%3A"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":5}", 0, "redis://h:1/5"}, /* Beego: 0, or an error */
+        {"redis", "{\"CONN\":\"h:1\",\"dbnum\":\"5\"}", 0, "redis://h:1/5"},
+        {"redis", "{\"conn\":\"h:1\",\"maxIdle\":\"3\",\"timeout\":\"180s\"}", 0, "redis://h:1"},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\"}", 0, "redis://h:1"},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":\"true\"}", 0,
+         "redis://h:1?prefix="},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":true}", 0,
+         "redis://h:1?prefix="},
+        {"memory", "{\"interval\":60}", 0, "memory:"},
+        {"memory", NULL, 0, "memory:"},
+        {"memory", "", 0, "memory:"},
+        {"file",
+         "{\"CachePath\":\"./cache\",\"FileSuffix\":\".cache\",\"DirectoryLevel\":\"2\","
+         "\"EmbedExpiry\":\"120\"}",
+         0, "sqlite:./cache/pawl.db"},
+        {"redis", "{}", PAWL_ERR_OPTION, "adapter redis: expected conn"},
+        {"redis", "", PAWL_ERR_OPTION, "adapter redis: expected conn"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":\"x\"}", PAWL_ERR_OPTION, "dbnum: expected"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":1.5}", PAWL_ERR_OPTION,
+         "dbNum: expected a number or a string of digits"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":null}", PAWL_ERR_OPTION, "dbNum: expected"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":\"1\",\"dbnum\":\"2\"}", PAWL_ERR_OPTION,
+         "dbnum: is given twice"},
+        {"redis", "{\"conn\":\"h:1\",\"conn\":\"i:1\"}", PAWL_ERR_OPTION, "expected JSON"},
+        {"redis", "{\"conn\":\"h:1\",\"pasword\":\"x\"}", PAWL_ERR_OPTION,
+         "no field \"pasword\": expected one of conn dbNum password key"},
+        {"redis", "{\"conn\":\"h:1\",\"skipEmptyPrefix\":\"maybe\"}", PAWL_ERR_OPTION,
+         "skipEmptyPrefix: expected \"true\" or \"false\""},
+        {"redis", "{\"conn\":\"h:1\",\"password\":[\"hunter2\"}", PAWL_ERR_OPTION,
+         "expected JSON such as {\"conn\":\"127.0.0.1:6379\"}, broken at character 36"},
+        {"redis", "[]", PAWL_ERR_OPTION, "expected a JSON object"},
+        {"redis", "7", PAWL_ERR_OPTION, "expected a JSON object"},
+        {"memory", "{\"conn\":\"h:1\"}", PAWL_ERR_OPTION, "no field \"conn\""},
+        {"memcache", "{\"conn\":\"h:1\"}", PAWL_ERR_UNSUPPORTED, "adapter memcache: "},
+        {"nosuch", "rubbish", PAWL_ERR_SCHEME, "adapter: expected redis, file or memory"},
+        {"", "{}", PAWL_ERR_SCHEME, "adapter: expected redis, file or memory"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char message[PAWL_MESSAGE_MAX] = "";
+        char *url = NULL;
+        int err = pawl_cache_store_url(cases[i].adapter, cases[i].json, &url, message);
+        const char *got = err ? message : url;
+        size_t len = err ? strlen(cases[i].result) : strlen(url) + 1;
+        if (err != cases[i].err || strncmp(got, cases[i].result, len) != 0)
+            fail_msg("%s %s gave %d \"%s\"", cases[i].adapter, cases[i].json, err, got);
+        assert_null(strstr(message, "hunter2"));
+        free(url);
+    }
+}
+
+/* ---- Lookups ----------------------------------------------------------------------------------
+ */
+
+static void run_modes_come_first(void **state)
+{
+    (void)state;
+    const char *text = "appname = a\nhttpport = 8080\nrunmode = Dev\n[dev]\nHTTPPort = 8081\n"
+                       "appname =\n[test]\nhttpport = 8082\n[cache]\nconn = h:1\n";
+    pawl_config *config = load(text);
+    assert_string_equal(pawl_config_run_mode(config), "Dev");
+    assert_string_equal(pawl_config_get(config, "httpPort"), "8081");
+    assert_string_equal(pawl_config_where(config, "httpport"), "conf/app.conf:5");
+    assert_string_equal(pawl_config_get(config, "appname"), "a");
+    assert_string_equal(pawl_config_get(config, "TEST::HttpPort"), "8082");
+    assert_string_equal(pawl_config_get(config, "cache::conn"), "h:1");
+    assert_null(pawl_config_get(config, "conn"));
+    assert_null(pawl_config_get(config, "cache::absent"));
+    assert_null(pawl_config_get(config, "no::such"));
+    assert_null(pawl_config_where(config, "absent"));
+    pawl_config_free(config);
+
+    setenv("BEEGO_RUNMODE", "test", 1);
+    config = load(text);
+    assert_string_equal(pawl_config_run_mode(config), "test");
+    assert_string_equal(pawl_config_get(config, "httpport"), "8082");
+    pawl_config_free(config);
+    unsetenv("BEEGO_RUNMODE");
+
+    config = load("a = 1");
+    assert_string_equal(pawl_config_run_mode(config), "prod");
+    pawl_config_free(config);
+}
+
+static void the_file_is_found_as_beego_finds_it(void **state)
+{
+    (void)state;
+    pawl_config *config = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    put("conf/app.conf", "a = plain");
+    put("conf/test.app.conf", "a = test");
+    assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_OK);
+    assert_string_equal(pawl_config_get(config, "a"), "plain");
+    config = pawl_config_free(config);
+    setenv("BEEGO_RUNMODE", "test", 1);
+    assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_OK);
+    assert_string_equal(pawl_config_get(config, "a"), "test");
+    config = pawl_config_free(config);
+    assert_int_equal(pawl_config_load("conf", &config, message), PAWL_OK);
+    assert_string_equal(pawl_config_get(config, "a"), "test");
+    config = pawl_config_free(config);
+    assert_int_equal(pawl_config_load("conf/app.conf", &config, message), PAWL_OK);
+    assert_string_equal(pawl_config_get(config, "a"), "plain");
+    config = pawl_config_free(config);
+    setenv("BEEGO_RUNMODE", "absent", 1);
+    assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_ERR_SYSTEM);
+    assert_string_equal(message, "cannot read conf/absent.app.conf: No such file or directory");
+    unsetenv("BEEGO_RUNMODE");
+}
+
+/* ---- Opening -----------------------------------------------------------------------------------
+ */
+
+static void a_client_is_opened_by_a_file(void **state)
+{
+    (void)state;
+    pawl_client *client = NULL;
+    pawl_lock *lock = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    put("conf/app.conf", "adapter = memory\npawlowner = counter-1\n");
+    assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_OK);
+    assert_string_equal(pawl_client_owner(client), "counter-1");
+    assert_string_equal(pawl_client_url(client), "memory:");
+    assert_int_equal(pawl_lock_new(client, "n", 1, NULL, &lock), PAWL_OK);
+    assert_int_equal(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_OK);
+    assert_int_equal(pawl_lock_release(lock), PAWL_OK);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
+static void the_file_adapter_locks_in_the_file(void **state)
+{
+    (void)state;
+    pawl_client *client = NULL;
+    pawl_lock *lock = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    put("conf/app.conf", "[cache]\nadapter = file\nconn = ./locks.db\n");
+    int err = pawl_open_config("conf/app.conf", NULL, &client, message);
+    if (err) fail_msg("%s", message);
+    assert_int_equal(pawl_lock_new(client, "n", 1, NULL, &lock), PAWL_OK);
+    assert_int_equal(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_OK);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+    assert_int_equal(access("locks.db", R_OK), 0);
+}
+
+static void what_cannot_be_opened_names_the_file(void **state)
+{
+    (void)state;
+    pawl_client *client = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    put("conf/app.conf", "pawlstore = nosuch://user:hunter2@h");
+    assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_SCHEME);
+    assert_non_null(strstr(message, "conf/app.conf: "));
+    assert_null(strstr(message, "hunter2"));
+    put("conf/app.conf", "rubbish");
+    assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_OPTION);
+    assert_non_null(strstr(message, "conf/app.conf:1: expected"));
+    assert_int_equal(pawl_open_config("absent.conf", NULL, &client, NULL), PAWL_ERR_SYSTEM);
+    assert_null(client);
+    assert_int_equal(pawl_open_config(NULL, NULL, NULL, NULL), PAWL_ERR_ARGUMENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(stores_that_files_choose, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(choices_that_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_beego_passes_to_newcache, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(run_modes_come_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_file_is_found_as_beego_finds_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_is_opened_by_a_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_file_adapter_locks_in_the_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_opened_names_the_file, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* INSPECT, LIST, BREAK, DOCTOR. */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include "../support/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t list(client *c, const char *prefix)
+{
+    pawl_request request = ask_list(prefix);
+    uint64_t id = client_submit(c, &request);
+    client_flush(c);
+    const seen_reply *answer = client_await(c, id);
+    if (answer->reply.outcome != PAWL_REPORTED)
+        fail_msg("list: %s %s", outcome_name(answer->reply.outcome), answer->text);
+    return id;
+}
+
+/* ---- INSPECT ----------------------------------------------------------------------------- */
+
+static void a_lock_that_never_was_is_reported_free(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x");
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_string_equal(info->name, name);
+    assert_int_equal(info->name_len, strlen(name));
+    assert_false(info->held || info->mine || info->foreign);
+    assert_string_equal(info->owner, "");
+    assert_int_equal(info->fence, 0);
+    assert_int_equal(info->waiter_count, 0);
+    client_close(a);
+}
+
+static void a_held_lock_is_reported_with_its_holder(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "anna@host 42 backup");
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    uint64_t fence = expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    const pawl_info *info = inspect(b, name, NULL);
+    assert_true(info->held);
+    assert_false(info->mine);
+    assert_false(info->foreign);
+    assert_string_equal(info->owner, "anna@host 42 backup");
+    assert_int_equal(info->fence, fence);
+    assert_in_range(info->remaining_ms, LONG_MS / 2, LONG_MS);
+    assert_true(inspect(b, name, token)->mine);
+    assert_false(inspect(b, name, fresh_token())->mine);
+    client_close(a);
+    client_close(b);
+}
+
+static void looking_does_not_extend(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    expect(a, ask_acquire(name, token, SHORT_MS), PAWL_GRANTED);
+    for (int64_t start = world_now(); inspect(a, name, token)->held;) {
+        assert_true(world_now() - start < SOON_NS);
+        world_for(s->world, 5);
+    }
+    expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
+    client_close(a);
+}
+
+static void the_owner_label_is_kept_to_its_bound(void **state)
+{
+    stage *s = *state;
+    char longest[PAWL_OWNER_MAX + 1];
+    memset(longest, 'o', PAWL_OWNER_MAX);
+    longest[PAWL_OWNER_MAX] = '\0';
+    client *a = join(s, longest);
+    const char *name = lock_name(s, "x"), *odd = lock_name(s, "odd");
+    expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    assert_string_equal(inspect(a, name, NULL)->owner, longest);
+    pawl_request request = ask_acquire(odd, fresh_token(), LONG_MS);
+    request.owner = "a \"quoted\"\tlabel | with \xe2\x98\x83 {x} ' and \\";
+    expect(a, request, PAWL_GRANTED);
+    assert_string_equal(inspect(a, odd, NULL)->owner, request.owner);
+    client_close(a);
+}
+
+static void waiters_are_reported_in_order_with_their_ages(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "holder");
+    client *b = join(s, "first");
+    client *c = join(s, "second");
+    const char *name = lock_name(s, "x");
+    expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    expect(b, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
+    world_for(s->world, 60);
+    expect(c, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_int_equal(info->waiter_count, 2);
+    assert_int_equal(info->waiters_shown, 2);
+    assert_string_equal(info->waiters[0].owner, "first");
+    assert_string_equal(info->waiters[1].owner, "second");
+    assert_in_range(info->waiters[0].age_ms, 50, 50 + SOON_NS / 1000000);
+    assert_true(info->waiters[0].age_ms >= info->waiters[1].age_ms + 40);
+    for (int i = 0; i < 2; i++) assert_in_range(info->waiters[i].place_ms, 1, LONG_MS);
+    client_close(a);
+    client_close(b);
+    client_close(c);
+}
+
+static void a_refresh_does_not_make_a_waiter_younger(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x"), *waiter = fresh_token();
+    expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+    world_for(s->world, 60);
+    expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+    assert_true(inspect(a, name, NULL)->waiters[0].age_ms >= 50);
+    client_close(a);
+}
+
+static void a_report_of_a_long_queue_is_bounded(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x");
+    enum { WAITERS = PAWL_WAITERS_SHOWN_MAX + 5 };
+    expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    for (int i = 0; i < WAITERS; i++) {
+        pawl_request request = ask_queue(name, fresh_token(), LONG_MS);
+        client_submit(a, &request);
+    }
+    client_flush(a);
+    client_await_all(a);
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_int_equal(info->waiter_count, WAITERS);
+    assert_int_equal(info->waiters_shown, PAWL_WAITERS_SHOWN_MAX);
+    client_close(a);
+}
+
+/* ---- LIST ------------------------------------------------------------------------------------ */
+
+static void a_list_has_what_is_held_or_waited_for_and_nothing_else(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *held = lock_name(s, "held"), *wanted = lock_name(s, "wanted");
+    const char *freed = lock_name(s, "freed"), *token = fresh_token();
+    expect(a, ask_acquire(held, fresh_token(), LONG_MS), PAWL_GRANTED);
+    expect(a, ask_acquire(wanted, fresh_token(), LONG_MS), PAWL_GRANTED);
+    expect(a, ask_queue(wanted, fresh_token(), LONG_MS), PAWL_QUEUED);
+    expect(a, ask_acquire(freed, token, LONG_MS), PAWL_GRANTED);
+    expect(a, ask_release(freed, token), PAWL_RELEASED);
+    uint64_t id = list(a, lock_name(s, ""));
+    assert_int_equal(client_row_count(a, id), 2);
+    const pawl_info *info = client_row_named(a, id, held);
+    assert_non_null(info);
+    assert_true(info->held);
+    assert_string_equal(info->owner, "a");
+    assert_int_equal(info->waiter_count, 0);
+    info = client_row_named(a, id, wanted);
+    assert_non_null(info);
+    assert_int_equal(info->waiter_count, 1);
+    id = list(a, ""); /* all: there may be others' */
+    assert_non_null(client_row_named(a, id, held));
+    assert_non_null(client_row_named(a, id, wanted));
+    assert_null(client_row_named(a, id, freed));
+    client_close(a);
+}
+
+static void an_expired_lock_is_not_listed(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    expect(a, ask_acquire(lock_name(s, "x"), fresh_token(), SHORT_MS), PAWL_GRANTED);
+    world_for(s->world, SHORT_MS + 100);
+    uint64_t id = list(a, lock_name(s, ""));
+    assert_int_equal(client_row_count(a, id), 0);
+    client_close(a);
+}
+
+static void a_prefix_is_no_pattern(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    static const char *const odd[] = {"a*b", "a?b", "a[x]b", "axb", "a\\b",
+                                      "a%b", "a_b", "a{b}",  "A*b"};
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        expect(a, ask_acquire(lock_name(s, odd[i]), fresh_token(), LONG_MS), PAWL_GRANTED);
+    static const struct {
+        const char *prefix;
+        size_t matches;
+    } looks[] = {{"a*", 1}, {"a?", 1}, {"a[", 1}, {"a[x]", 1}, {"a\\", 1}, {"a%", 1},  {"a_", 1},
+                 {"a{", 1}, {"a", 8},  {"A", 1},  {"*", 0},    {"a*b", 1}, {"a*bc", 0}};
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+        uint64_t id = list(a, lock_name(s, looks[i].prefix));
+        if (client_row_count(a, id) != looks[i].matches)
+            fail_msg("prefix %s: %zu rows, expected %zu", looks[i].prefix, client_row_count(a, id),
+                     looks[i].matches);
+    }
+    client_close(a);
+}
+
+static void a_long_list_is_complete(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    enum { LOCKS = 500 };
+    for (int i = 0; i < LOCKS; i++) {
+        char suffix[32];
+        snprintf(suffix, sizeof(suffix), "many-%d", i);
+        pawl_request request = ask_acquire(lock_name(s, suffix), fresh_token(), LONG_MS);
+        client_submit(a, &request);
+    }
+    client_flush(a);
+    client_await_all(a);
+    uint64_t id = list(a, lock_name(s, "many-"));
+    assert_int_equal(client_row_count(a, id), LOCKS);
+    for (int i = 0; i < LOCKS; i++) {
+        char suffix[32];
+        snprintf(suffix, sizeof(suffix), "many-%d", i);
+        assert_non_null(client_row_named(a, id, lock_name(s, suffix)));
+    }
+    client_close(a);
+}
+
+/* ---- BREAK --------------------------------------------------------------------------------------
+ */
+
+static void breaking_needs_the_present_fence(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    expect(b, ask_break(name, 1), PAWL_NOT_OWNER); /* free */
+    uint64_t fence = expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    expect(b, ask_break(name, fence - 1), PAWL_NOT_OWNER);
+    expect(b, ask_break(name, fence + 1), PAWL_NOT_OWNER);
+    expect(b, ask_break(name, 0), PAWL_NOT_OWNER);
+    expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
+    expect(b, ask_break(name, fence), PAWL_RELEASED);
+    expect(b, ask_break(name, fence), PAWL_NOT_OWNER);
+    expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
+    expect(a, ask_release(name, token), PAWL_NOT_OWNER);
+    const seen_reply *next = expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    assert_true(next->reply.fence > fence);
+    client_close(a);
+    client_close(b);
+}
+
+static void breaking_hands_off(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *waiter = fresh_token();
+    uint64_t fence =
+        expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED)->reply.fence;
+    expect(b, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+    expect(b, ask_break(name, fence), PAWL_RELEASED);
+    assert_true(client_await_push(b, PAWL_PUSH_GRANT, waiter)->push.fence > fence);
+    expect(b, ask_break(name, fence), PAWL_NOT_OWNER); /* the new holder has another */
+    expect(b, ask_renew(name, waiter, LONG_MS), PAWL_CONFIRMED);
+    client_close(a);
+    client_close(b);
+}
+
+/* ---- DOCTOR
+ * --------------------------------------------------------------------------------------- */
+
+static void the_doctor_answers(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    expect(a, ask_doctor(), PAWL_REPORTED);
+    assert_true(client_finding_count(a) > 0);
+    client_close(a);
+}
+
+static void the_promises_are_complete(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const pawl_caps *caps = client_caps(a);
+    assert_int_equal(caps->size, sizeof(*caps));
+    assert_true(caps->modes & 1u << PAWL_MODE_EXCLUSIVE);
+    assert_in_range(caps->fence, PAWL_FENCE_NONE, PAWL_FENCE_DURABLE);
+    assert_true(caps->fair && caps->list);
+    client_close(a);
+}
+
+const struct CMUnitTest report_cases[] = {
+    CASE(a_lock_that_never_was_is_reported_free),
+    CASE(a_held_lock_is_reported_with_its_holder),
+    CASE(looking_does_not_extend),
+    CASE(the_owner_label_is_kept_to_its_bound),
+    CASE(waiters_are_reported_in_order_with_their_ages),
+    CASE(a_refresh_does_not_make_a_waiter_younger),
+    CASE(a_report_of_a_long_queue_is_bounded),
+    CASE(a_list_has_what_is_held_or_waited_for_and_nothing_else),
+    CASE(an_expired_lock_is_not_listed),
+    CASE(a_prefix_is_no_pattern),
+    CASE(a_long_list_is_complete),
+    CASE(breaking_needs_the_present_fence),
+    CASE(breaking_hands_off),
+    CASE(the_doctor_answers),
+    CASE(the_promises_are_complete),
+};
+const size_t report_case_count = sizeof(report_cases) / sizeof(report_cases[0]);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""The Go binding, its Beego package and the Beego application, each against real stores."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+SOURCE = os.environ["PAWL_SOURCE"]
+BUILD = os.environ["PAWL_BUILD"]
+FLAVOUR = os.environ.get("PAWL_TEST_FLAVOUR", "plain")
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("go") is None, reason="there is no go"),
+    pytest.mark.skipif(FLAVOUR != "plain", reason=f"Go's runtime does not load a library built for {FLAVOUR}"),
+]
+
+MODULES = ["bindings/go", "bindings/go/beego", "examples/beego-counter"]
+
+
+@pytest.fixture(scope="module")
+def environment():
+    env = dict(os.environ)
+    env["PKG_CONFIG_PATH"] = os.path.join(BUILD, "meson-uninstalled")
+    env["LD_LIBRARY_PATH"] = BUILD
+    env["CGO_CFLAGS"] = f"-g -O1 -I{SOURCE}/include"
+    env["GOFLAGS"] = "-buildvcs=false"
+    env["PAWL_TEST_CONFIG_DUMP"] = os.path.join(BUILD, "tests", "config", "test-config-dump")
+    for name in ("PAWL_STORE", "PAWL_CONFIG", "BEEGO_RUNMODE"):
+        env.pop(name, None)
+    return env
+
+
+def go(env, module, *arguments):
+    return subprocess.run(["go", *arguments], cwd=os.path.join(SOURCE, module), env=env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def need_modules(env, module):
+    """Beego comes from the Go module proxy: without it, and without a cache, there is none."""
+    got = go(env, module, "mod", "download")
+    if got.returncode != 0:
+        pytest.skip(f"{module}: its Go modules cannot be had: {got.stdout.strip()[-200:]}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_vet(environment, module):
+    need_modules(environment, module)
+    vet = go(environment, module, "vet", "./...")
+    assert vet.returncode == 0, vet.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_format(environment, module):
+    wrong = subprocess.run(["gofmt", "-l", "."], cwd=os.path.join(SOURCE, module),
+                           stdout=subprocess.PIPE, text=True, check=True)
+    assert wrong.stdout == ""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_race(environment, module):
+    need_modules(environment, module)
+    run = go(environment, module, "test", "-race", "-count=1", "-v", "-timeout", "240s", "./...")
+    print(run.stdout)
+    assert run.returncode == 0, run.stdout
+    skips = [line.strip() for line in run.stdout.splitlines() if "SKIP: " in line]
+    if skips:
+        pytest.skip("; ".join(skips))

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define VALUES_MAX 8192
+
+static redisReply *last_reply;
+
+static redisReply *keep(redisReply *reply)
+{
+    if (last_reply) freeReplyObject(last_reply);
+    last_reply = reply;
+    return reply;
+}
+
+redisContext *rig_connect(const rig *r)
+{
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    redisContext *c = redisConnectUnix(redis_server_socket(r->server));
+    if (!c || c->err) fail_msg("cannot connect: %s", c ? c->errstr : "memory");
+    redisSetTimeout(c, patience);
+    fcntl(c->fd, F_SETFD, FD_CLOEXEC); /* a second server must not inherit it */
+    return c;
+}
+
+rig *rig_new(const char *const *arguments)
+{
+    rig *r = calloc(1, sizeof(*r));
+    assert_non_null(r);
+    r->server = redis_server_start(arguments);
+    r->admin = rig_connect(r);
+    assert_true(pawl__redis_space_init(&r->space, "pawl:", "me", "redis://test"));
+    for (int i = 0; i < PAWL__REDIS_SCRIPTS; i++) {
+        const char *sha1 = rig_text(r, "SCRIPT LOAD %s", pawl__redis_scripts[i].body);
+        assert_string_equal(sha1, pawl__redis_scripts[i].sha1); /* the generator's SHA1 */
+    }
+    rig_listen(r);
+    return r;
+}
+
+void rig_free(rig *r)
+{
+    keep(NULL);
+    rig_deafen(r);
+    if (r->admin) redisFree(r->admin);
+    redis_server_stop(r->server);
+    free(r);
+}
+
+void rig_listen(rig *r)
+{
+    if (r->ears) return;
+    r->ears = rig_connect(r);
+    redisReply *reply = redisCommand(r->ears, "PSUBSCRIBE pawl:inbox:*");
+    assert_non_null(reply);
+    freeReplyObject(reply);
+}
+
+void rig_deafen(rig *r)
+{
+    redisReply *reply = NULL;
+    static const char unsubscribe[] = "PUNSUBSCRIBE\r\n";
+    if (!r->ears) return;
+    /* Behind the messages that nobody read comes the answer: from then on nobody hears. */
+    (void)send(r->ears->fd, unsubscribe, sizeof(unsubscribe) - 1, MSG_NOSIGNAL);
+    do {
+        if (reply) freeReplyObject(reply);
+        reply = NULL;
+        if (redisGetReply(r->ears, (void **)&reply) != REDIS_OK) break;
+    } while (strcmp(reply->element[0]->str, "punsubscribe") != 0);
+    if (reply) freeReplyObject(reply);
+    redisFree(r->ears);
+    r->ears = NULL;
+}
+
+static redisReply *run(rig *r, const char *format, va_list args)
+{
+    redisReply *reply = redisvCommand(r->admin, format, args);
+    if (!reply) fail_msg("%s: %s", format, r->admin->errstr);
+    return keep(reply);
+}
+
+redisReply *rig_do(rig *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = run(r, format, args);
+    va_end(args);
+    return reply;
+}
+
+void rig_must(rig *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = run(r, format, args);
+    va_end(args);
+    if (reply->type == REDIS_REPLY_ERROR) fail_msg("%s: %s", format, reply->str);
+}
+
+int64_t rig_int(rig *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = run(r, format, args);
+    va_end(args);
+    if (reply->type != REDIS_REPLY_INTEGER) fail_msg("%s: no integer", format);
+    return reply->integer;
+}
+
+const char *rig_text(rig *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = run(r, format, args);
+    va_end(args);
+    if (reply->type == REDIS_REPLY_ERROR) fail_msg("%s: %s", format, reply->str);
+    return reply->str ? reply->str : "";
+}
+
+/* ---- Scripts ------------------------------------------------------------------------------ */
+
+pawl__redis_value value_of(const redisReply *reply, pawl__redis_value *room, size_t *used,
+                           size_t room_count)
+{
+    static const pawl__redis_type types[] = {
+        [REDIS_REPLY_STRING] = PAWL__REDIS_STRING,   [REDIS_REPLY_ARRAY] = PAWL__REDIS_ARRAY,
+        [REDIS_REPLY_INTEGER] = PAWL__REDIS_INTEGER, [REDIS_REPLY_NIL] = PAWL__REDIS_NIL,
+        [REDIS_REPLY_STATUS] = PAWL__REDIS_STATUS,   [REDIS_REPLY_ERROR] = PAWL__REDIS_ERROR};
+    pawl__redis_value value = {.type = types[reply->type], .integer = reply->integer};
+    if (reply->str) value.text = (pawl__redis_bytes){.data = reply->str, .len = reply->len};
+    if (reply->type != REDIS_REPLY_ARRAY) return value;
+    pawl__redis_value *items = room + *used;
+    *used += reply->elements;
+    assert_true(*used <= room_count);
+    for (size_t i = 0; i < reply->elements; i++)
+        items[i] = value_of(reply->element[i], room, used, room_count);
+    value.items = items;
+    value.count = reply->elements;
+    return value;
+}
+
+static redisReply *call_script(rig *r, const pawl__redis_call *call)
+{
+    const char *sha1 = pawl__redis_scripts[call->script].sha1;
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
+    const char *texts[PAWL__REDIS_ARGV_MAX];
+    size_t lens[PAWL__REDIS_ARGV_MAX];
+    size_t argc = pawl__redis_call_argv(call, (pawl__redis_bytes){sha1, strlen(sha1)}, true, argv);
+    for (size_t i = 0; i < argc; i++) {
+        texts[i] = argv[i].data;
+        lens[i] = argv[i].len;
+    }
+    redisReply *reply = redisCommandArgv(r->admin, (int)argc, texts, lens);
+    if (!reply) fail_msg("EVALSHA: %s", r->admin->errstr);
+    return reply;
+}
+
+const answer *rig_ask(rig *r, const pawl_request *request)
+{
+    static answer a;
+    static pawl__redis_value values[VALUES_MAX];
+    pawl_request full = *request;
+    pawl__redis_call call;
+    size_t used = 0;
+    if (!full.owner) full.owner = "somebody";
+    assert_true(pawl__redis_encode(&r->space, &full, &call));
+    a.raw = keep(call_script(r, &call));
+    pawl__redis_value value = value_of(a.raw, values, &used, VALUES_MAX);
+    a.verdict = pawl__redis_decode(&r->space, &full, pawl__redis_scripts[call.script].body, &value,
+                                   &a.reply, a.message);
+    if (a.verdict == PAWL__REDIS_DECODED && a.reply.outcome == PAWL_REPORTED)
+        assert_true(pawl__redis_decode_info(&full, &value, a.waiters, &a.info));
+    return &a;
+}
+
+const answer *rig_expect(rig *r, pawl_request request, pawl_outcome outcome)
+{
+    const answer *a = rig_ask(r, &request);
+    if (a->verdict != PAWL__REDIS_DECODED || a->reply.outcome != outcome)
+        fail_msg("verb %d on \"%s\": outcome %d (%s), expected %d", (int)request.verb, request.name,
+                 (int)a->reply.outcome, a->message, (int)outcome);
+    return a;
+}
+
+/* ---- Inboxes --------------------------------------------------------------------------------- */
+
+const pawl_push *rig_hear(rig *r)
+{
+    static redisReply *message;
+    static pawl_token token;
+    static pawl_push push;
+    if (message) freeReplyObject(message);
+    message = NULL;
+    if (redisGetReply(r->ears, (void **)&message) != REDIS_OK)
+        fail_msg("no message came: %s", r->ears->errstr);
+    assert_int_equal(message->elements, 4); /* pmessage, pattern, channel, payload */
+    const redisReply *payload = message->element[3];
+    if (!pawl__redis_decode_push(&r->space, (pawl__redis_bytes){payload->str, payload->len}, &token,
+                                 &push))
+        fail_msg("not a push: %s", payload->str);
+    return &push;
+}
+
+void rig_hear_nothing(rig *r)
+{
+    rig_must(r, "PUBLISH pawl:inbox:test %s", "r pawl:marker");
+    const pawl_push *push = rig_hear(r);
+    if (push->name_len != 6 || memcmp(push->name, "marker", 6) != 0)
+        fail_msg("an unexpected message of kind %d about %s", (int)push->kind, push->name);
+}
+
+int64_t rig_calls(rig *r, const char *command)
+{
+    char key[64];
+    snprintf(key, sizeof(key), "cmdstat_%s:calls=", command);
+    const char *found = strstr(rig_text(r, "INFO commandstats"), key);
+    return found ? strtoll(found + strlen(key), NULL, 10) : 0;
+}

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store's link to a real server: login, permissions, databases, hosts, and
+ * everything that a server can do to its clients. It comes back by itself.
+ */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include "../support/check.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LONG_MS 60000
+
+/* What pawl needs, and nothing else: docs say the same. */
+#define MINIMAL_ACL                                                                                \
+    "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +eval +evalsha +subscribe "      \
+    "+publish +select +get +set +del +exists +pexpire +pttl +time +zadd +zcard +zrange +zrank "    \
+    "+zrem +hget +hmget +hset +hdel +scan"
+
+extern const pawl_store_ops pawl_store_entry;
+
+typedef struct stage {
+    rig *rig;
+    world *world;
+    store_address address;
+} stage;
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static stage begin(void **state)
+{
+    stage s = {.rig = *state, .world = world_new()};
+    rig_must(s.rig, "FLUSHALL");
+    rig_must(s.rig, "ACL SETUSER default on nopass ~* &* +@all");
+    rig_must(s.rig, "ACL SETUSER joe reset on >secret " MINIMAL_ACL);
+    s.address = (store_address){.ops = &pawl_store_entry,
+                                .scheme = "redis+unix",
+                                .path = redis_server_socket(s.rig->server)};
+    return s;
+}
+
+static void as_joe(stage *s)
+{
+    s->address.user = "joe";
+    s->address.password = "secret";
+}
+
+static void end(stage *s)
+{
+    world_free(s->world);
+}
+
+static const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome)
+{
+    const seen_reply *a = client_ask(c, &request);
+    if (a->reply.outcome != outcome)
+        fail_msg("verb %d: outcome %d (%s), expected %d", (int)request.verb, (int)a->reply.outcome,
+                 a->text, (int)outcome);
+    return a;
+}
+
+static void lock_and_unlock(client *c)
+{
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    expect(c, ask_release("x", token), PAWL_RELEASED);
+}
+
+typedef struct link_wish {
+    client *client;
+    pawl_err err;
+} link_wish;
+
+static bool is_down_for(void *arg)
+{
+    link_wish *w = arg;
+    size_t n = client_link_count(w->client);
+    return n > 0 && !client_link(w->client, n - 1)->up &&
+           client_link(w->client, n - 1)->err == w->err;
+}
+
+static const char *await_down(client *c, pawl_err err)
+{
+    link_wish wish = {.client = c, .err = err};
+    world_until(client_world(c), is_down_for, &wish, pawl_err_name(err));
+    return client_link(c, client_link_count(c) - 1)->text;
+}
+
+static void says(const char *text, const char *word)
+{
+    if (!strstr(text, word)) fail_msg("\"%s\" does not say \"%s\"", text, word);
+}
+
+/* ---- Login ------------------------------------------------------------------------------ */
+
+static void a_password_alone_is_the_default_users(void **state)
+{
+    stage s = begin(state);
+    rig_must(s.rig, "ACL SETUSER default resetpass >open");
+    s.address.password = "wrong";
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_AUTH), "refused the user or password");
+    /* A request is refused for the same reason, and at once. */
+    const seen_reply *a = expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_AUTH);
+    says(a->text, "refused the user or password");
+    rig_must(s.rig, "ACL SETUSER default >wrong"); /* now it is right */
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void no_password_where_one_is_wanted(void **state)
+{
+    stage s = begin(state);
+    rig_must(s.rig, "ACL SETUSER default resetpass >open");
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_AUTH), "wants a password");
+    client_close(c);
+    end(&s);
+}
+
+static void a_user_that_is_disabled_while_a_lock_is_held(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_must(s.rig, "ACL SETUSER joe off");
+    rig_must(s.rig, "CLIENT KILL USER joe");
+    says(await_down(c, PAWL_ERR_AUTH), "user or password");
+    rig_must(s.rig, "ACL SETUSER joe on");
+    client_await_link(c, true);
+    expect(c, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+    client_close(c);
+    end(&s);
+}
+
+/* ---- Permissions ---------------------------------------------------------------------------- */
+
+static void the_minimal_acl_suffices(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    rig_must(s.rig, "SCRIPT FLUSH"); /* so EVAL is needed too */
+    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    const char *first = fresh_token(), *second = fresh_token(), *third = fresh_token();
+    expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+    expect(a, ask_renew("x", first, LONG_MS), PAWL_CONFIRMED);
+    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    (void)client_await_push(a, PAWL_PUSH_YIELD, first);
+    expect(a, ask_queue("x", third, LONG_MS), PAWL_QUEUED);
+    expect(a, ask_release("x", third), PAWL_LEFT);
+    expect(a, ask_release("x", first), PAWL_RELEASED);
+    uint64_t fence = client_await_push(b, PAWL_PUSH_GRANT, second)->push.fence;
+    expect(a, ask_inspect("x", second), PAWL_REPORTED);
+    expect(a, ask_list(""), PAWL_REPORTED);
+    expect(a, ask_break("x", fence), PAWL_RELEASED);
+    (void)client_await_push(b, PAWL_PUSH_RECHECK, NULL);
+    expect(a, ask_doctor(), PAWL_REPORTED);
+    client_close(a);
+    client_close(b);
+    end(&s);
+}
+
+static void a_missing_permission_is_named_at_once(void **state)
+{
+    static const char *const commands[] = {"evalsha", "eval", "subscribe", "publish", "get",
+                                           "set",     "del",  "exists",    "pexpire", "pttl",
+                                           "time",    "zadd", "zcard",     "zrange",  "zrank",
+                                           "zrem",    "hget", "hmget",     "hset",    "hdel"};
+    stage s = begin(state);
+    as_joe(&s);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        char rule[32];
+        rig_must(s.rig, "SCRIPT FLUSH");
+        rig_must(s.rig, "ACL SETUSER joe -%s", commands[i]);
+        snprintf(rule, sizeof(rule), "+%s", commands[i]);
+        client *c = client_open(s.world, &s.address, "a");
+        says(await_down(c, PAWL_ERR_PERMISSION), rule);
+        client_close(c);
+        rig_must(s.rig, "ACL SETUSER joe +%s", commands[i]);
+    }
+    end(&s);
+}
+
+static void missing_permissions_are_named_together(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    rig_must(s.rig, "ACL SETUSER joe -zadd -hset -pttl");
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_PERMISSION), "+pttl +zadd +hset");
+    rig_must(s.rig, "ACL SETUSER joe +zadd +hset +pttl");
+    client_await_link(c, true);
+    client_close(c);
+    end(&s);
+}
+
+static void missing_channels_and_keys_are_named(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    rig_must(s.rig, "ACL SETUSER joe resetchannels");
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_PERMISSION), "&pawl:inbox:*");
+    client_close(c);
+    rig_must(s.rig, "ACL SETUSER joe &pawl:inbox:* resetkeys");
+    c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_PERMISSION), "~pawl:* ~{pawl:*");
+    client_close(c);
+    rig_must(s.rig, "ACL SETUSER joe ~pawl:*"); /* half of it: the companions are missing */
+    c = client_up(s.world, &s.address, "a");
+    const seen_reply *a = expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_PERMISSION);
+    says(a->text, "~pawl:* ~{pawl:*");
+    client_close(c);
+    end(&s);
+}
+
+static void a_permission_taken_away_later_is_named_too(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    client *c = client_up(s.world, &s.address, "a");
+    expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
+    rig_must(s.rig, "ACL SETUSER joe -zadd");
+    const seen_reply *a = expect(c, ask_queue("x", fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_PERMISSION);
+    says(a->text, "+zadd");
+    rig_must(s.rig, "ACL SETUSER joe +zadd -scan");
+    a = expect(c, ask_list(""), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_PERMISSION);
+    says(a->text, "+scan");
+    client_close(c);
+    end(&s);
+}
+
+static void whoever_may_not_publish_still_hands_off(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    const char *first = fresh_token(), *second = fresh_token();
+    expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    rig_must(s.rig, "ACL SETUSER joe -publish");
+    expect(a, ask_release("x", first), PAWL_RELEASED);
+    expect(b, ask_queue("x", second, LONG_MS), PAWL_GRANTED); /* it finds out by asking */
+    client_close(a);
+    client_close(b);
+    end(&s);
+}
+
+/* ---- Databases, prefixes, hosts ---------------------------------------------------------------
+ */
+
+static void add_option(stage *s, const char *key, const char *value)
+{
+    s->address.options[s->address.option_count++] = (pawl_url_option){.key = key, .value = value};
+}
+
+static void databases_and_prefixes_are_used(void **state)
+{
+    stage s = begin(state);
+    add_option(&s, "db", "3");
+    add_option(&s, "prefix", "team/locks-");
+    client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
+    const char *first = fresh_token(), *second = fresh_token();
+    expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+    rig_must(s.rig, "SELECT 3");
+    assert_string_equal(rig_text(s.rig, "GET team/locks-x"), first);
+    rig_must(s.rig, "SELECT 0");
+    assert_int_equal(rig_int(s.rig, "DBSIZE"), 0);
+    expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    expect(c, ask_release("x", first), PAWL_RELEASED);
+    (void)client_await_push(d, PAWL_PUSH_GRANT, second);
+    client_close(c);
+    client_close(d);
+    end(&s);
+}
+
+static void a_database_that_is_not_there(void **state)
+{
+    stage s = begin(state);
+    add_option(&s, "db", "99");
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_OPTION), "database");
+    client_close(c);
+    end(&s);
+}
+
+static void an_empty_prefix_meets_other_libraries_and_lists_no_records(void **state)
+{
+    stage s = begin(state);
+    add_option(&s, "prefix", "");
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    rig_must(s.rig, "SET other-lock theirs PX 60000");
+    expect(c, ask_acquire("other-lock", token, LONG_MS), PAWL_BUSY);
+    expect(c, ask_acquire("mine", token, LONG_MS), PAWL_GRANTED);
+    pawl_request list = ask_list("");
+    uint64_t id = client_submit(c, &list);
+    client_flush(c);
+    assert_int_equal(client_await(c, id)->reply.outcome, PAWL_REPORTED);
+    assert_int_equal(client_row_count(c, id), 2); /* {mine}:f is not among them */
+    assert_non_null(client_row_named(c, id, "mine"));
+    assert_true(client_row_named(c, id, "other-lock")->foreign);
+    client_close(c);
+    end(&s);
+}
+
+static void a_server_on_tcp_by_address_and_by_name(void **state)
+{
+    stage s = begin(state);
+    char port[16];
+    s.address.port = free_port();
+    snprintf(port, sizeof(port), "%d", s.address.port);
+    rig_must(s.rig, "CONFIG SET port %s", port);
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    s.address.scheme = "redis";
+    s.address.path = "";
+    for (int i = 0; i < 2; i++) {
+        s.address.host = hosts[i];
+        client *c = client_up(s.world, &s.address, "a");
+        lock_and_unlock(c);
+        client_close(c);
+    }
+    rig_must(s.rig, "CONFIG SET port 0");
+    end(&s);
+}
+
+static void hosts_that_are_not_there_are_named(void **state)
+{
+    stage s = begin(state);
+    s.address = (store_address){.ops = &pawl_store_entry,
+                                .scheme = "redis",
+                                .path = "",
+                                .host = "127.0.0.1",
+                                .port = free_port()};
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_UNAVAILABLE), "Connection refused");
+    client_close(c);
+    s.address.host = "no-such-host.invalid";
+    c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_UNAVAILABLE), "cannot find the host");
+    client_close(c);
+    c = client_open(s.world, &s.address, "a");
+    client_close(c); /* while the name is being looked up */
+    s.address = (store_address){
+        .ops = &pawl_store_entry, .scheme = "redis+unix", .path = "/nowhere/redis.sock"};
+    c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_UNAVAILABLE), "No such file");
+    client_close(c);
+    end(&s);
+}
+
+/* ---- What a server does to its clients
+ * -------------------------------------------------------------- */
+
+static void killed_connections_are_made_again(void **state)
+{
+    static const char *const kills[] = {"pubsub", "normal"};
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
+    for (int i = 0; i < 2; i++) {
+        const char *first = fresh_token(), *second = fresh_token();
+        expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+        expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+        rig_must(s.rig, "CLIENT KILL TYPE %s SKIPME yes", kills[i]);
+        (void)await_down(c, PAWL_ERR_UNAVAILABLE); /* if one of the two dies, both are closed */
+        (void)await_down(d, PAWL_ERR_UNAVAILABLE);
+        client_await_link(c, true);
+        client_await_link(d, true);
+        expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+        expect(c, ask_release("x", first), PAWL_RELEASED);
+        (void)client_await_push(d, PAWL_PUSH_GRANT, second);
+        expect(d, ask_release("x", second), PAWL_RELEASED);
+    }
+    client_close(c);
+    client_close(d);
+    end(&s);
+}
+
+static void a_forgotten_script_is_said_again(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    pawl_request steps[] = {ask_acquire("x", token, LONG_MS), ask_renew("x", token, LONG_MS),
+                            ask_inspect("x", token), ask_release("x", token)};
+    static const pawl_outcome outcomes[] = {PAWL_GRANTED, PAWL_CONFIRMED, PAWL_REPORTED,
+                                            PAWL_RELEASED};
+    for (int i = 0; i < 4; i++) {
+        rig_must(s.rig, "SCRIPT FLUSH");
+        expect(c, steps[i], outcomes[i]);
+    }
+    rig_must(s.rig, "SCRIPT FLUSH");
+    expect(c, ask_list(""), PAWL_REPORTED);
+    client_close(c);
+    end(&s);
+}
+
+/* Rule 4: whatever becomes of the acquisition, the release behind it undoes it. */
+static void a_release_behind_a_forgotten_acquisition_has_the_last_word(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    for (int known = 0; known < 2; known++) {
+        const char *token = fresh_token();
+        pawl_request acquire = ask_acquire("x", token, LONG_MS), release = ask_release("x", token);
+        rig_must(s.rig, "SCRIPT FLUSH");
+        if (known) rig_must(s.rig, "SCRIPT LOAD %s", pawl__redis_scripts[PAWL__REDIS_RELEASE].body);
+        uint64_t first = client_submit(c, &acquire), second = client_submit(c, &release);
+        client_flush(c);
+        const seen_reply *a = client_await(c, first);
+        (void)client_await(c, second);
+        assert_int_equal(a->reply.outcome, PAWL_FAILED);
+        assert_int_equal(pawl_err_class_of(a->reply.err), PAWL_CLASS_RETRY);
+        assert_int_equal(rig_int(s.rig, "EXISTS pawl:x"), 0);
+    }
+    client_close(c);
+    end(&s);
+}
+
+static void a_busy_script_is_an_error_that_passes(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_must(s.rig, "CONFIG SET busy-reply-threshold 1");
+    redisContext *busy = rig_connect(s.rig);
+    int done = 0;
+    redisAppendCommand(busy, "EVAL %s 0", "while true do end");
+    while (!done) assert_int_equal(redisBufferWrite(busy, &done), REDIS_OK);
+    while (rig_do(s.rig, "PING")->type != REDIS_REPLY_ERROR) continue; /* until it runs */
+    const seen_reply *a = expect(c, ask_renew("x", token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_STORE_BUSY);
+    rig_must(s.rig, "SCRIPT KILL");
+    redisFree(busy);
+    while (rig_do(s.rig, "PING")->type == REDIS_REPLY_ERROR) continue; /* until it is dead */
+    rig_must(s.rig, "CONFIG SET busy-reply-threshold 5000");
+    expect(c, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+    client_close(c);
+    end(&s);
+}
+
+static void a_replica_is_said_to_be_one(void **state)
+{
+    stage s = begin(state);
+    rig_must(s.rig, "REPLICAOF 127.0.0.1 1");
+    client *c = client_up(s.world, &s.address, "a");
+    const seen_reply *a = expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(a->reply.err, PAWL_ERR_READONLY);
+    says(a->text, "connect to the primary");
+    rig_must(s.rig, "REPLICAOF NO ONE");
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void too_many_clients_is_an_error_that_passes(void **state)
+{
+    stage s = begin(state);
+    rig_must(s.rig, "CONFIG SET maxclients 2"); /* the rig's own two */
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_UNAVAILABLE), "maxclients");
+    rig_must(s.rig, "CONFIG SET maxclients 1000");
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void words_in_the_inbox_that_are_not_ours_are_ignored(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    rig_deafen(s.rig);
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    const char *record = strdup(rig_text(s.rig, "GET {pawl:x}:f"));
+    char *inbox = strstr(record, "pawl:inbox:");
+    inbox[strcspn(inbox, " ")] = '\0';
+    static const char *const words[] = {"", "z later version", "g x", "\r\n", "r other:x"};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(rig_int(s.rig, "PUBLISH %s %s", inbox, words[i]), 1);
+    assert_int_equal(rig_int(s.rig, "PUBLISH %s %s", inbox, "r pawl:x"), 1);
+    (void)client_await_push(c, PAWL_PUSH_RECHECK, NULL);
+    assert_int_equal(client_push_count(c, PAWL_PUSH_RECHECK), 1);
+    assert_int_equal(client_push_count(c, PAWL_PUSH_GRANT), 0);
+    free((char *)record);
+    client_close(c);
+    end(&s);
+}
+
+/* ---- Doctor
+ * ------------------------------------------------------------------------------------------ */
+
+static void the_doctor_examines_and_says_what_was_denied(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    expect(c, ask_doctor(), PAWL_REPORTED);
+    assert_true(client_finding_count(c) >= 7);
+    client_close(c);
+    as_joe(&s); /* may neither INFO nor CONFIG */
+    c = client_up(s.world, &s.address, "a");
+    expect(c, ask_doctor(), PAWL_REPORTED);
+    assert_true(client_finding_count(c) >= 4);
+    client_close(c);
+    end(&s);
+}
+
+/* ---- Loading: last, it restarts the server
+ * ------------------------------------------------------------- */
+
+static void a_loading_server_is_awaited(void **state)
+{
+    stage s = begin(state);
+    rig_must(s.rig, "EVAL %s 0",
+             "for i = 1, 3000 do redis.call('SET', 'filler' .. i, string.rep('x', 2000)) end");
+    rig_must(s.rig, "SAVE");
+    client *c = client_up(s.world, &s.address, "a");
+    redis_server_restart_to(s.rig->server, "Loading RDB");
+    says(await_down(c, PAWL_ERR_LOADING), "loading");
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static int group_begin(void **state)
+{
+    static const char *const arguments[] = {
+        "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024", "--bind",
+        "127.0.0.1",        NULL};
+    *state = rig_new(arguments);
+    return 0;
+}
+
+static int group_end(void **state)
+{
+    rig_free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_password_alone_is_the_default_users),
+        cmocka_unit_test(no_password_where_one_is_wanted),
+        cmocka_unit_test(a_user_that_is_disabled_while_a_lock_is_held),
+        cmocka_unit_test(the_minimal_acl_suffices),
+        cmocka_unit_test(a_missing_permission_is_named_at_once),
+        cmocka_unit_test(missing_permissions_are_named_together),
+        cmocka_unit_test(missing_channels_and_keys_are_named),
+        cmocka_unit_test(a_permission_taken_away_later_is_named_too),
+        cmocka_unit_test(whoever_may_not_publish_still_hands_off),
+        cmocka_unit_test(databases_and_prefixes_are_used),
+        cmocka_unit_test(a_database_that_is_not_there),
+        cmocka_unit_test(an_empty_prefix_meets_other_libraries_and_lists_no_records),
+        cmocka_unit_test(a_server_on_tcp_by_address_and_by_name),
+        cmocka_unit_test(hosts_that_are_not_there_are_named),
+        cmocka_unit_test(killed_connections_are_made_again),
+        cmocka_unit_test(a_forgotten_script_is_said_again),
+        cmocka_unit_test(a_release_behind_a_forgotten_acquisition_has_the_last_word),
+        cmocka_unit_test(a_busy_script_is_an_error_that_passes),
+        cmocka_unit_test(a_replica_is_said_to_be_one),
+        cmocka_unit_test(too_many_clients_is_an_error_that_passes),
+        cmocka_unit_test(words_in_the_inbox_that_are_not_ours_are_ignored),
+        cmocka_unit_test(the_doctor_examines_and_says_what_was_denied),
+        cmocka_unit_test(a_loading_server_is_awaited),
+    };
+    const char *only = getenv("PAWL_ONLY");
+    if (only) cmocka_set_test_filter(only);
+    if (!redis_server_exists()) {
+        puts("SKIP: there is no redis-server on this machine");
+        return 77;
+    }
+    check_cases_run_here();
+    return cmocka_run_group_tests_name("the link to redis", cases, group_begin, group_end);
+}

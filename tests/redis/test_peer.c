@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store against peers that do not behave: they say nothing, are no Redis,
+ * trickle, cut replies in the middle, lose them. Nothing is believed that was
+ * not said, and all is well again when they behave.
+ */
+#define _GNU_SOURCE
+#include "peer.h"
+#include "rig.h"
+
+#include "../support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_MS 60000
+
+extern const pawl_store_ops pawl_store_entry;
+
+typedef struct stage {
+    rig *rig;
+    peer *peer;
+    world *world;
+    store_address address; /* of the peer */
+} stage;
+
+static int group_begin(void **state)
+{
+    *state = rig_new(NULL);
+    return 0;
+}
+
+static int group_end(void **state)
+{
+    rig_free(*state);
+    return 0;
+}
+
+static stage begin(void **state, const char *second_server)
+{
+    stage s = {.rig = *state, .world = world_new()};
+    rig_must(s.rig, "FLUSHALL");
+    s.peer = peer_new(redis_server_socket(s.rig->server), second_server);
+    s.address = (store_address){
+        .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(s.peer)};
+    return s;
+}
+
+static void end(stage *s)
+{
+    peer_free(s->peer);
+    world_free(s->world);
+}
+
+static void add_option(stage *s, const char *key, const char *value)
+{
+    s->address.options[s->address.option_count++] = (pawl_url_option){.key = key, .value = value};
+}
+
+typedef struct link_wish {
+    client *client;
+    pawl_err err;
+} link_wish;
+
+static bool is_down_for(void *arg)
+{
+    link_wish *w = arg;
+    size_t n = client_link_count(w->client);
+    return n > 0 && !client_link(w->client, n - 1)->up &&
+           client_link(w->client, n - 1)->err == w->err;
+}
+
+/* Waits until the link is down for this reason; the words about it. */
+static const char *await_down(client *c, pawl_err err)
+{
+    link_wish wish = {.client = c, .err = err};
+    world_until(client_world(c), is_down_for, &wish, pawl_err_name(err));
+    return client_link(c, client_link_count(c) - 1)->text;
+}
+
+static void expect(client *c, pawl_request request, pawl_outcome outcome)
+{
+    const seen_reply *a = client_ask(c, &request);
+    if (a->reply.outcome != outcome)
+        fail_msg("outcome %d (%s), expected %d", (int)a->reply.outcome, a->text, (int)outcome);
+}
+
+static void lock_and_unlock(client *c)
+{
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    expect(c, ask_release("x", token), PAWL_RELEASED);
+}
+
+/* ---- Peers that are no server ------------------------------------------------------------ */
+
+static void a_mute_server_is_given_up_and_tried_again(void **state)
+{
+    stage s = begin(state, NULL);
+    add_option(&s, "connect_timeout_ms", "100");
+    peer_behave(s.peer, PEER_MUTE);
+    client *c = client_open(s.world, &s.address, "a");
+    assert_non_null(strstr(await_down(c, PAWL_ERR_UNAVAILABLE), "did not answer in time"));
+    peer_behave(s.peer, PEER_RELAY);
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void a_web_server_is_recognized(void **state)
+{
+    stage s = begin(state, NULL);
+    peer_behave(s.peer, PEER_HTTP);
+    client *c = client_open(s.world, &s.address, "a");
+    assert_non_null(strstr(await_down(c, PAWL_ERR_PROTOCOL), "is it a Redis server"));
+    peer_behave(s.peer, PEER_RELAY);
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void a_peer_that_turns_into_a_web_server_is_left(void **state)
+{
+    stage s = begin(state, NULL);
+    client *c = client_up(s.world, &s.address, "a");
+    peer_behave(s.peer, PEER_HTTP);
+    expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_UNKNOWN);
+    (void)await_down(c, PAWL_ERR_PROTOCOL);
+    peer_behave(s.peer, PEER_RELAY);
+    client_await_link(c, true);
+    lock_and_unlock(c);
+    client_close(c);
+    end(&s);
+}
+
+static void two_connections_to_two_servers_are_noticed(void **state)
+{
+    redis_server *other = redis_server_start(NULL);
+    stage s = begin(state, redis_server_socket(other));
+    add_option(&s, "connect_timeout_ms", "500");
+    client *c = client_open(s.world, &s.address, "a"); /* somebody hears the message: the rig */
+    assert_non_null(strstr(await_down(c, PAWL_ERR_PROTOCOL), "two servers"));
+    client_close(c);
+    rig_deafen(s.rig);
+    c = client_open(s.world, &s.address, "a");
+    assert_non_null(strstr(await_down(c, PAWL_ERR_PROTOCOL), "two servers"));
+    client_close(c);
+    end(&s);
+    redis_server_stop(other);
+}
+
+/* ---- Replies in pieces ------------------------------------------------------------------------
+ */
+
+static void replies_may_come_byte_by_byte(void **state)
+{
+    stage s = begin(state, NULL);
+    peer_behave(s.peer, PEER_BYTEWISE);
+    client *a = client_up(s.world, &s.address, "a");
+    client *b = client_up(s.world, &s.address, "b");
+    const char *first = fresh_token(), *second = fresh_token();
+    expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    (void)client_await_push(a, PAWL_PUSH_YIELD, first);
+    expect(a, ask_release("x", first), PAWL_RELEASED);
+    (void)client_await_push(b, PAWL_PUSH_GRANT, second);
+    expect(b, ask_inspect("x", second), PAWL_REPORTED);
+    expect(b, ask_release("x", second), PAWL_RELEASED);
+    client_close(a);
+    client_close(b);
+    end(&s);
+}
+
+static bool has_cut(void *arg)
+{
+    return peer_has_cut(arg);
+}
+
+static void a_greeting_cut_anywhere_is_begun_again(void **state)
+{
+    stage s = begin(state, NULL);
+    for (long at = 0; at < 140; at += 3) {
+        peer_cut_after(s.peer, at);
+        client *c = client_open(s.world, &s.address, "a");
+        world_until(s.world, has_cut, s.peer, "the cut");
+        peer_behave(s.peer, PEER_RELAY);
+        client_await_link(c, true);
+        lock_and_unlock(c);
+        client_close(c);
+    }
+    end(&s);
+}
+
+/* Each request of a pipeline has its answer or an honest "unknown", and asking finds out. */
+static void replies_cut_anywhere_are_unknown_not_wrong(void **state)
+{
+    stage s = begin(state, NULL);
+    for (long at = 0; at < 100; at += 3) {
+        client *c = client_up(s.world, &s.address, "a");
+        const char *token = fresh_token(), *waiter = fresh_token();
+        const pawl_request requests[] = {ask_acquire("x", token, LONG_MS),
+                                         ask_queue("x", waiter, LONG_MS),
+                                         ask_renew("x", token, LONG_MS)};
+        uint64_t ids[3];
+        peer_cut_after(s.peer, at);
+        for (int i = 0; i < 3; i++) ids[i] = client_submit(c, &requests[i]);
+        client_flush(c);
+        static const pawl_outcome truth[] = {PAWL_GRANTED, PAWL_QUEUED, PAWL_CONFIRMED};
+        bool lost = false;
+        for (int i = 0; i < 3; i++) {
+            const seen_reply *a = client_await(c, ids[i]);
+            if (a->reply.outcome == PAWL_UNKNOWN) lost = true;
+            /* In order: behind a lost reply nothing is known. */
+            assert_int_equal(a->reply.outcome, lost ? PAWL_UNKNOWN : truth[i]);
+        }
+        peer_behave(s.peer, PEER_RELAY);
+        if (lost) client_await_link(c, true);
+        expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED); /* law 4 */
+        expect(c, ask_release("x", waiter), PAWL_LEFT);
+        expect(c, ask_release("x", token), PAWL_RELEASED);
+        client_close(c);
+    }
+    end(&s);
+}
+
+/* ---- Lost replies
+ * ---------------------------------------------------------------------------------- */
+
+static pawl_request soon(pawl_request request, int64_t ms)
+{
+    request.answer_by = world_now() + ms * 1000000;
+    return request;
+}
+
+static void a_lost_reply_is_unknown_and_its_connection_is_closed(void **state)
+{
+    stage s = begin(state, NULL);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    peer_behave(s.peer, PEER_SWALLOW);
+    expect(c, soon(ask_acquire("x", token, LONG_MS), 100), PAWL_UNKNOWN);
+    assert_string_equal(rig_text(s.rig, "GET pawl:x"), token); /* it was done */
+    assert_non_null(strstr(await_down(c, PAWL_ERR_UNAVAILABLE), "no answer in time"));
+    peer_behave(s.peer, PEER_RELAY);
+    client_await_link(c, true);
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    expect(c, ask_release("x", token), PAWL_RELEASED);
+    client_close(c);
+    end(&s);
+}
+
+/* The later request has the earlier time-out: it ends both, each in time. */
+static void the_earliest_time_out_counts(void **state)
+{
+    stage s = begin(state, NULL);
+    client *c = client_up(s.world, &s.address, "a");
+    peer_behave(s.peer, PEER_MUTE);
+    pawl_request patient = soon(ask_acquire("x", fresh_token(), LONG_MS), 15000);
+    pawl_request hasty = soon(ask_acquire("y", fresh_token(), LONG_MS), 100);
+    uint64_t first = client_submit(c, &patient), second = client_submit(c, &hasty);
+    client_flush(c);
+    assert_int_equal(client_await(c, second)->reply.outcome, PAWL_UNKNOWN);
+    assert_int_equal(client_await(c, first)->reply.outcome, PAWL_UNKNOWN);
+    assert_true(client_answer(c, first)->answered_at < patient.answer_by - INT64_C(5000000000));
+    client_abandon(c);
+    end(&s);
+}
+
+static void what_never_left_is_failed_not_unknown(void **state)
+{
+    enum { MANY = 4000 };
+    stage s = begin(state, NULL);
+    client *c = client_up(s.world, &s.address, "a");
+    char owner[PAWL_OWNER_MAX + 1];
+    memset(owner, 'o', PAWL_OWNER_MAX);
+    owner[PAWL_OWNER_MAX] = '\0';
+    static uint64_t ids[MANY];
+    redis_server_pause(s.rig->server); /* the relay stops when the server's buffers are full */
+    for (int i = 0; i < MANY; i++) {
+        pawl_request request = soon(ask_acquire("x", fresh_token(), LONG_MS), 500);
+        request.owner = owner;
+        ids[i] = client_submit(c, &request);
+    }
+    client_flush(c);
+    client_await_all(c);
+    int unknown = 0, failed = 0;
+    for (int i = 0; i < MANY; i++) {
+        pawl_outcome outcome = client_answer(c, ids[i])->reply.outcome;
+        if (outcome == PAWL_UNKNOWN) {
+            assert_int_equal(failed, 0); /* in order: first what left, then what did not */
+            unknown++;
+        } else {
+            assert_int_equal(outcome, PAWL_FAILED);
+            failed++;
+        }
+    }
+    assert_true(unknown > 0 && failed > 0);
+    redis_server_resume(s.rig->server);
+    client_await_link(c, true);
+    client_close(c);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_mute_server_is_given_up_and_tried_again),
+        cmocka_unit_test(a_web_server_is_recognized),
+        cmocka_unit_test(a_peer_that_turns_into_a_web_server_is_left),
+        cmocka_unit_test(two_connections_to_two_servers_are_noticed),
+        cmocka_unit_test(replies_may_come_byte_by_byte),
+        cmocka_unit_test(a_greeting_cut_anywhere_is_begun_again),
+        cmocka_unit_test(replies_cut_anywhere_are_unknown_not_wrong),
+        cmocka_unit_test(a_lost_reply_is_unknown_and_its_connection_is_closed),
+        cmocka_unit_test(the_earliest_time_out_counts),
+        cmocka_unit_test(what_never_left_is_failed_not_unknown),
+    };
+    const char *only = getenv("PAWL_ONLY");
+    if (only) cmocka_set_test_filter(only);
+    if (!redis_server_exists()) {
+        puts("SKIP: there is no redis-server on this machine");
+        return 77;
+    }
+    check_cases_run_here();
+    return cmocka_run_group_tests_name("redis and its peers", cases, group_begin, group_end);
+}

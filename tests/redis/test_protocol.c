@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: MIT */
+/* The protocol without a server: keys, calls, replies, pushes, errors, URLs, the stream. */
+#define _GNU_SOURCE
+#include "stores/redis/redis_proto.h"
+#include "stores/redis/redis_reader.h"
+#include "stores/redis/redis_scripts.h"
+#include "stores/redis/redis_url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKEN "0123456789abcdef0123456789abcdef00000001"
+
+static pawl__redis_space space(const char *prefix)
+{
+    pawl__redis_space s;
+    assert_true(pawl__redis_space_init(&s, prefix, "c0ffee", "redis://h:1"));
+    return s;
+}
+
+static pawl_request request(pawl_verb verb)
+{
+    return (pawl_request){.id = 7,
+                          .verb = verb,
+                          .name = "job",
+                          .name_len = 3,
+                          .token = TOKEN,
+                          .owner = "me",
+                          .ttl_ms = 1500,
+                          .fence = 99};
+}
+
+/* ---- Keys --------------------------------------------------------------------------------- */
+
+static void is_key(pawl__redis_bytes key, const char *expected, size_t len)
+{
+    assert_int_equal(key.len, len);
+    assert_memory_equal(key.data, expected, len);
+}
+
+static void companions_share_the_hash_tag(void **state)
+{
+    char room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+    pawl__redis_space s = space("pawl:");
+    (void)state;
+    pawl__redis_keys(&s, "job", 3, room, keys);
+    is_key(keys[0], "pawl:job", 8);
+    is_key(keys[1], "{pawl:job}:f", 12);
+    is_key(keys[2], "{pawl:job}:q", 12);
+    is_key(keys[3], "{pawl:job}:w", 12);
+    pawl__redis_keys(&s, "{a}b", 4, room, keys);
+    is_key(keys[0], "pawl:{a}b", 9);
+    is_key(keys[1], "pawl:{a}b\0f", 11);
+    pawl__redis_keys(&s, "{}", 2, room, keys); /* an empty tag is none */
+    is_key(keys[1], "{pawl:{}}:f", 11);
+}
+
+static void the_longest_name_fits(void **state)
+{
+    char prefix[PAWL__REDIS_PREFIX_MAX + 2], name[PAWL_NAME_MAX];
+    pawl__redis_call call;
+    (void)state;
+    memset(prefix, 'p', sizeof(prefix));
+    prefix[PAWL__REDIS_PREFIX_MAX] = '\0';
+    memset(name, 'n', sizeof(name));
+    pawl__redis_space s = space(prefix);
+    pawl_request r = request(PAWL_VERB_ACQUIRE);
+    r.name = name;
+    r.name_len = sizeof(name);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    assert_int_equal(call.keys[1].len, PAWL__REDIS_KEY_MAX);
+    prefix[PAWL__REDIS_PREFIX_MAX] = 'p';
+    prefix[PAWL__REDIS_PREFIX_MAX + 1] = '\0';
+    assert_false(pawl__redis_space_init(&s, prefix, "c", "w"));
+    assert_false(pawl__redis_space_init(&s, "with blank", "c", "w"));
+    assert_false(pawl__redis_space_init(&s, "line\nbreak", "c", "w"));
+}
+
+static void globs_match_names_only_as_they_are(void **state)
+{
+    char glob[PAWL__REDIS_GLOB_MAX + 1];
+    pawl__redis_space s = space("p[1]:");
+    (void)state;
+    pawl__redis_glob(&s, "a*b?[c]\\d", 9, glob);
+    assert_string_equal(glob, "p\\[1\\]:a\\*b\\?\\[c\\]\\\\d*");
+}
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+static void has_args(const pawl__redis_call *call, size_t count, ...)
+{
+    va_list args;
+    assert_int_equal(call->arg_count, count);
+    va_start(args, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *expected = va_arg(args, const char *);
+        is_key(call->args[i], expected, strlen(expected));
+    }
+    va_end(args);
+}
+
+static void requests_become_calls(void **state)
+{
+    pawl__redis_space s = space("pawl:");
+    pawl__redis_call call;
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
+    (void)state;
+    pawl_request r = request(PAWL_VERB_ACQUIRE);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 5, TOKEN, "1500", "0", "pawl:inbox:c0ffee", "me");
+    r.flags = PAWL_ASK_QUEUE;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 5, TOKEN, "1500", "1", "pawl:inbox:c0ffee", "me");
+    size_t argc = pawl__redis_call_argv(&call, (pawl__redis_bytes){"abc", 3}, true, argv);
+    assert_int_equal(argc, 12);
+    is_key(argv[0], "EVALSHA", 7);
+    is_key(argv[1], "abc", 3);
+    is_key(argv[2], "4", 1);
+    is_key(argv[3], "pawl:job", 8);
+    is_key(argv[7], TOKEN, PAWL_TOKEN_LEN);
+    (void)pawl__redis_call_argv(&call, (pawl__redis_bytes){"abc", 3}, false, argv);
+    is_key(argv[0], "EVAL", 4);
+
+    r = request(PAWL_VERB_RENEW);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 4, TOKEN, "1500", "pawl:inbox:c0ffee", "me");
+    r = request(PAWL_VERB_RELEASE);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 1, TOKEN);
+    r = request(PAWL_VERB_INSPECT);
+    r.token = NULL;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 2, "", "1000");
+    r = request(PAWL_VERB_BREAK);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 1, "99");
+    r = request(PAWL_VERB_LIST);
+    assert_false(pawl__redis_encode(&s, &r, &call));
+    r = request(PAWL_VERB_DOCTOR);
+    assert_false(pawl__redis_encode(&s, &r, &call));
+}
+
+/* ---- Replies ------------------------------------------------------------------------------------
+ */
+
+/* A reply written as it comes over the wire. */
+static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *ret_reply,
+                                  char *ret_message)
+{
+    pawl__redis_space s = space("pawl:");
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value;
+    pawl_request r = request(verb);
+    assert_true(pawl__redis_reader_feed(reader, wire, strlen(wire)));
+    assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
+    pawl__redis_verdict verdict = pawl__redis_decode(
+        &s, &r, pawl__redis_scripts[PAWL__REDIS_ACQUIRE].body, value, ret_reply, ret_message);
+    pawl__redis_reader_free(reader);
+    return verdict;
+}
+
+static void answers_are_understood(void **state)
+{
+    pawl_reply reply;
+    char message[PAWL_MESSAGE_MAX];
+    (void)state;
+    assert_int_equal(
+        decode(PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:1700000000000000\r\n:1\r\n", &reply, message),
+        PAWL__REDIS_DECODED);
+    assert_int_equal(reply.outcome, PAWL_GRANTED);
+    assert_int_equal(reply.id, 7);
+    assert_true(reply.fence == UINT64_C(1700000000000000) && reply.waiting);
+    (void)decode(PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:12\r\n:-1\r\n:77\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_QUEUED);
+    assert_true(reply.position == 12 && reply.holder_ms == -1 && reply.fence == 77);
+    (void)decode(PAWL_VERB_ACQUIRE, "*3\r\n:2\r\n:500\r\n$3\r\nbob\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_BUSY);
+    assert_int_equal(reply.holder_ms, 500);
+    assert_string_equal(reply.message, "bob");
+    (void)decode(PAWL_VERB_RENEW, "*3\r\n:3\r\n:5\r\n:0\r\n", &reply, message);
+    assert_true(reply.outcome == PAWL_CONFIRMED && reply.fence == 5 && !reply.waiting);
+    (void)decode(PAWL_VERB_RELEASE, "*1\r\n:4\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_RELEASED);
+    (void)decode(PAWL_VERB_RELEASE, "*1\r\n:5\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_LEFT);
+    (void)decode(PAWL_VERB_RENEW, "*1\r\n:6\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
+}
+
+/* A server that lies, or an answer that belongs to another request. */
+static void what_no_script_says_is_doubted(void **state)
+{
+    static const struct {
+        pawl_verb verb;
+        const char *wire;
+    } lies[] = {
+        {PAWL_VERB_ACQUIRE, "+OK\r\n"},
+        {PAWL_VERB_ACQUIRE, ":1\r\n"},
+        {PAWL_VERB_ACQUIRE, "$-1\r\n"},
+        {PAWL_VERB_ACQUIRE, "*0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*-1\r\n"},
+        {PAWL_VERB_ACQUIRE, "*1\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:0\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:-5\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:99999999999999999\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n$1\r\n5\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:-1\r\n:5\r\n:1\r\n"},
+        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:0\r\n:-7\r\n:1\r\n"},
+        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:0\r\n:5\r\n:-1\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:1\r\n:0\r\n:5\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:2\r\n:5\r\n:5\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:3\r\n:5\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*1\r\n:4\r\n"},
+        {PAWL_VERB_RENEW, "*3\r\n:0\r\n:5\r\n:0\r\n"},
+        {PAWL_VERB_RENEW, "*1\r\n:4\r\n"},
+        {PAWL_VERB_RELEASE, "*3\r\n:0\r\n:5\r\n:0\r\n"},
+        {PAWL_VERB_RELEASE, "*1\r\n:77\r\n"},
+        {PAWL_VERB_RELEASE, "*1\r\n:-1\r\n"},
+        {PAWL_VERB_BREAK, "*1\r\n:5\r\n"},
+        {PAWL_VERB_INSPECT, "*1\r\n:4\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        pawl_reply reply;
+        char message[PAWL_MESSAGE_MAX];
+        if (decode(lies[i].verb, lies[i].wire, &reply, message) != PAWL__REDIS_DOUBT)
+            fail_msg("believed: %s", lies[i].wire);
+        assert_int_equal(reply.outcome, PAWL_UNKNOWN);
+        assert_int_equal(reply.err, PAWL_ERR_PROTOCOL);
+        assert_int_equal(reply.fence, 0);
+    }
+}
+
+/* ---- Errors
+ * ----------------------------------------------------------------------------------------- */
+
+static void errors_say_what_and_what_to_do(void **state)
+{
+    static const struct {
+        const char *error;
+        pawl_err err;
+        bool not_done, logged_out;
+        const char *says;
+    } errors[] = {
+        {"NOAUTH Authentication required.", PAWL_ERR_AUTH, true, true, "password"},
+        {"WRONGPASS invalid username-password pair or user is disabled.", PAWL_ERR_AUTH, true, true,
+         "refused the user or password"},
+        {"ERR Client sent AUTH, but no password is set", PAWL_ERR_AUTH, true, false,
+         "no password set"},
+        {"ERR AUTH <password> called without any password configured for the default user. Are you "
+         "sure your configuration is correct?",
+         PAWL_ERR_AUTH, true, false, "no password set"},
+        {"READONLY You can't write against a read only replica.", PAWL_ERR_READONLY, true, false,
+         "replica"},
+        {"LOADING Redis is loading the dataset in memory", PAWL_ERR_LOADING, true, false,
+         "loading"},
+        {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+         PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
+        {"OOM command not allowed when used memory > 'maxmemory'.", PAWL_ERR_STORE_FULL, true,
+         false, "maxmemory"},
+        {"MISCONF Redis is configured to save RDB snapshots, but", PAWL_ERR_STORE_FULL, true, false,
+         "disk"},
+        {"NOREPLICAS Not enough good replicas to write.", PAWL_ERR_UNAVAILABLE, true, false,
+         "replicas"},
+        {"TRYAGAIN Multiple keys request during rehashing of slot", PAWL_ERR_UNAVAILABLE, true,
+         false, "cluster"},
+        {"CLUSTERDOWN Hash slot not served", PAWL_ERR_UNAVAILABLE, true, false, "cluster"},
+        {"MASTERDOWN Link with MASTER is down", PAWL_ERR_UNAVAILABLE, true, false, "primary"},
+        {"MOVED 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
+        {"ASK 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
+        {"CROSSSLOT Keys in request don't hash to the same slot", PAWL_ERR_UNSUPPORTED, true, false,
+         "cluster"},
+        {"DENIED Redis is running in protected mode because", PAWL_ERR_PERMISSION, true, false,
+         "protected mode"},
+        {"ERR max number of clients reached", PAWL_ERR_UNAVAILABLE, true, false, "maxclients"},
+        {"ERR DB index is out of range", PAWL_ERR_OPTION, true, false, "database"},
+        {"NOPERM User joe has no permissions to run the 'evalsha' command", PAWL_ERR_PERMISSION,
+         true, false, "+evalsha"},
+        {"NOPERM this user has no permissions to access one of the keys used as arguments",
+         PAWL_ERR_PERMISSION, true, false, "~pawl:* ~{pawl:*"},
+        {"NOPERM this user has no permissions to access one of the channels used as arguments",
+         PAWL_ERR_PERMISSION, true, false, "&pawl:inbox:*"},
+        {"ERR unknown command 'EVALSHA', with args beginning with:", PAWL_ERR_UNSUPPORTED, true,
+         false, "EVALSHA"},
+        {"ERR something that nobody has thought of", PAWL_ERR_UNSUPPORTED, false, false,
+         "nobody has thought of"},
+        /* Inside a script, Redis 7. Line 4 of this script is GET on KEYS[2]. */
+        {"WRONGTYPE Operation against a key holding the wrong kind of value script: f1, on "
+         "@user_script:4.",
+         PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
+        {"ERR The user executing the script can't run this command or subcommand script: f1, on "
+         "@user_script:2.",
+         PAWL_ERR_PERMISSION, true, false, "+zadd"},
+        /* The same, Redis 6. */
+        {"ERR Error running script (call to f_f1): @user_script:4: WRONGTYPE Operation against a "
+         "key holding the wrong kind of value",
+         PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
+        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -OOM command "
+         "not allowed when used memory > 'maxmemory'.",
+         PAWL_ERR_STORE_FULL, true, false, "memory is full"},
+        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -NOPERM The "
+         "user executing the script can't run this command or subcommand",
+         PAWL_ERR_PERMISSION, true, false, "+zadd"},
+        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -READONLY You "
+         "can't write against a read only replica.",
+         PAWL_ERR_READONLY, true, false, "replica"},
+        {"ERR Error running script (call to f_f1): @user_script:1: Script killed by user with "
+         "SCRIPT KILL...",
+         PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
+        /* Nonsense in the place of the line. */
+        {"WRONGTYPE Operation script: f1, on @user_script:999999999999999.", PAWL_ERR_WRONG_TYPE,
+         true, false, "a key of l"},
+        {"WRONGTYPE Operation script: f1, on @user_script:", PAWL_ERR_WRONG_TYPE, true, false, "l"},
+        {"WRONGTYPE", PAWL_ERR_WRONG_TYPE, true, false, "l"},
+        {"", PAWL_ERR_UNSUPPORTED, false, false, "refused"},
+    };
+    static const char script[] = "local a = 1\n"
+                                 "redis.call('ZADD', KEYS[3], 1, 2)\n"
+                                 "local b = 2\n"
+                                 "local c = redis.call('GET', KEYS[2])\n";
+    const pawl__redis_bytes keys[] = {{"l", 1}, {"f", 1}, {"q", 1}, {"w", 1}};
+    pawl__redis_space s = space("pawl:");
+    (void)state;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        char message[PAWL_MESSAGE_MAX] = "";
+        pawl__redis_bytes error = {errors[i].error, strlen(errors[i].error)};
+        pawl__redis_trouble trouble =
+            pawl__redis_explain(&s, "EVALSHA", keys, script, error, message);
+        if (trouble.err != errors[i].err || trouble.not_done != errors[i].not_done ||
+            trouble.logged_out != errors[i].logged_out || !strstr(message, errors[i].says))
+            fail_msg("%s -> %s, %d, %d: %s", errors[i].error, pawl_err_name(trouble.err),
+                     trouble.not_done, trouble.logged_out, message);
+        assert_non_null(strstr(message, "redis://h:1"));
+        assert_null(strchr(message, '\n'));
+    }
+    assert_true(pawl__redis_explain(&s, "EVALSHA", keys, script,
+                                    (pawl__redis_bytes){"NOSCRIPT No matching script.", 28},
+                                    (char[PAWL_MESSAGE_MAX]){""})
+                    .no_script);
+}
+
+static void long_and_dirty_errors_stay_one_line(void **state)
+{
+    char error[4096], message[PAWL_MESSAGE_MAX];
+    pawl__redis_space s = space("pawl:");
+    (void)state;
+    memset(error, '\n', sizeof(error));
+    error[sizeof(error) - 1] = '\0';
+    (void)pawl__redis_explain(&s, "X", NULL, NULL, (pawl__redis_bytes){error, sizeof(error) - 1},
+                              message);
+    assert_true(strlen(message) < PAWL_MESSAGE_MAX);
+    assert_null(strchr(message, '\n'));
+}
+
+/* ---- Pushes
+ * --------------------------------------------------------------------------------------------- */
+
+static bool push_of(const char *payload, size_t len, pawl_push *ret_push)
+{
+    static pawl_token token;
+    static pawl__redis_space s;
+    s = space("pawl:");
+    return pawl__redis_decode_push(&s, (pawl__redis_bytes){payload, len}, &token, ret_push);
+}
+
+static void pushes_are_understood(void **state)
+{
+    pawl_push push;
+    static const char grant[] = "g 1700000000000000 1 " TOKEN " pawl:a b\nc";
+    (void)state;
+    assert_true(push_of(grant, sizeof(grant) - 1, &push));
+    assert_int_equal(push.kind, PAWL_PUSH_GRANT);
+    assert_true(push.fence == UINT64_C(1700000000000000) && push.waiting);
+    assert_string_equal(push.token, TOKEN);
+    assert_int_equal(push.name_len, 5);
+    assert_memory_equal(push.name, "a b\nc", 5);
+    assert_true(push_of("y " TOKEN " pawl:x", 2 + 40 + 7, &push));
+    assert_int_equal(push.kind, PAWL_PUSH_YIELD);
+    assert_true(push_of("r pawl:x", 8, &push));
+    assert_int_equal(push.kind, PAWL_PUSH_RECHECK);
+    assert_null(push.token);
+}
+
+static void what_is_no_push_is_ignored(void **state)
+{
+    static const char *const others[] = {
+        "",
+        " ",
+        "g",
+        "g ",
+        "x pawl:x",
+        "gg 5 1 " TOKEN " pawl:x",
+        "g 0 1 " TOKEN " pawl:x",
+        "g -5 1 " TOKEN " pawl:x",
+        "g 99999999999999999999 1 " TOKEN " pawl:x",
+        "g 9999999999999999 1 " TOKEN " pawl:x",
+        "g 5 " TOKEN " pawl:x",
+        "g 5 11 " TOKEN " pawl:x",
+        "g 5 1 short pawl:x",
+        "g 5 1 " TOKEN,
+        "g 5 1 " TOKEN " ",
+        "g 5 1 " TOKEN " pawl:",
+        "g 5 1 " TOKEN " other:x",
+        "y pawl:x",
+        "r other:x",
+        "r pawl:",
+    };
+    pawl_push push;
+    (void)state;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (push_of(others[i], strlen(others[i]), &push)) fail_msg("taken: %s", others[i]);
+    char longest[PAWL_NAME_MAX + 16] = "r pawl:";
+    memset(longest + 7, 'n', PAWL_NAME_MAX + 1);
+    assert_true(push_of(longest, 7 + PAWL_NAME_MAX, &push));
+    assert_false(push_of(longest, 7 + PAWL_NAME_MAX + 1, &push));
+}
+
+/* ---- The stream
+ * ------------------------------------------------------------------------------------------- */
+
+static void a_stream_may_come_byte_by_byte(void **state)
+{
+    static const char wire[] = "+OK\r\n:-5\r\n$3\r\na\0b\r\n*2\r\n*2\r\n:1\r\n$-1\r\n-ERR no\r\n";
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value = NULL;
+    int count = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof(wire) - 1; i++) {
+        assert_true(pawl__redis_reader_feed(reader, wire + i, 1));
+        if (pawl__redis_reader_next(reader, &value) == PAWL__REDIS_READ_MORE) continue;
+        switch (count++) {
+        case 0:
+            assert_true(value->type == PAWL__REDIS_STATUS && value->text.len == 2);
+            break;
+        case 1:
+            assert_true(value->type == PAWL__REDIS_INTEGER && value->integer == -5);
+            break;
+        case 2:
+            assert_true(value->type == PAWL__REDIS_STRING && value->text.len == 3);
+            assert_memory_equal(value->text.data, "a\0b", 4);
+            break;
+        case 3:
+            assert_true(value->type == PAWL__REDIS_ARRAY && value->count == 2);
+            assert_true(value->items[0].count == 2 && value->items[0].items[0].integer == 1);
+            assert_int_equal(value->items[0].items[1].type, PAWL__REDIS_NIL);
+            assert_int_equal(value->items[1].type, PAWL__REDIS_ERROR);
+            assert_string_equal(value->items[1].text.data, "ERR no");
+            break;
+        }
+    }
+    assert_int_equal(count, 4);
+    pawl__redis_reader_free(reader);
+}
+
+static void a_stream_that_is_not_resp_is_broken(void **state)
+{
+    static const char *const streams[] = {
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "\r\n",
+        "*99999999\r\n",
+        "*131073\r\n",
+        "*-2\r\n",
+        "*2147483648\r\n",
+        "$-2\r\nx\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+        "%1\r\n:1\r\n:2\r\n",
+        ">2\r\n:1\r\n:2\r\n",
+        "\x80\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        pawl__redis_reader *reader = pawl__redis_reader_new();
+        const pawl__redis_value *value;
+        assert_true(pawl__redis_reader_feed(reader, streams[i], strlen(streams[i])));
+        if (pawl__redis_reader_next(reader, &value) != PAWL__REDIS_READ_BROKEN)
+            fail_msg("not broken: %s", streams[i]);
+        assert_true(pawl__redis_reader_trouble(reader)[0]);
+        pawl__redis_reader_free(reader);
+    }
+}
+
+static void a_text_without_end_is_not_awaited(void **state)
+{
+    static char block[1 << 20];
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value;
+    pawl__redis_read got = PAWL__REDIS_READ_MORE;
+    size_t fed = 0;
+    (void)state;
+    assert_true(pawl__redis_reader_feed(reader, "$2147483000\r\n", 13));
+    while (got == PAWL__REDIS_READ_MORE && fed < 64u << 20) {
+        assert_true(pawl__redis_reader_feed(reader, block, sizeof(block)));
+        fed += sizeof(block);
+        got = pawl__redis_reader_next(reader, &value);
+    }
+    assert_int_equal(got, PAWL__REDIS_READ_BROKEN);
+    assert_true(fed <= PAWL__REDIS_REPLY_BYTES_MAX + 2 * sizeof(block));
+    pawl__redis_reader_free(reader);
+}
+
+/* ---- URLs
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static int config(pawl_url url, pawl__redis_config *ret_config, char *ret_message)
+{
+    url.redacted = "the-url";
+    if (!url.path) url.path = "";
+    ret_message[0] = '\0';
+    return pawl__redis_config_init(ret_config, &url, 5000, ret_message);
+}
+
+static void urls_are_taken_apart(void **state)
+{
+    pawl__redis_config c;
+    char message[PAWL_MESSAGE_MAX];
+    (void)state;
+    assert_int_equal(config((pawl_url){.scheme = "redis", .port = -1}, &c, message), 0);
+    assert_string_equal(c.where, "redis://127.0.0.1:6379");
+    assert_true(c.db == 0 && !c.user && !c.password && c.connect_timeout_ms == 5000);
+    assert_string_equal(c.prefix, "pawl:");
+    pawl__redis_config_done(&c);
+    pawl_url url = {.scheme = "redis",
+                    .user = "u",
+                    .password = "secret",
+                    .host = "::1",
+                    .port = 7,
+                    .path = "/3",
+                    .options = {{"prefix", ""}, {"connect_timeout_ms", "250"}},
+                    .option_count = 2};
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.where, "redis://[::1]:7"); /* no secrets */
+    assert_true(c.db == 3 && c.connect_timeout_ms == 250 && c.prefix[0] == '\0');
+    pawl__redis_config_done(&c);
+    url = (pawl_url){.scheme = "redis+unix",
+                     .path = "/run/r.sock",
+                     .port = -1,
+                     .options = {{"db", "2"}},
+                     .option_count = 1};
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.unix_path, "/run/r.sock");
+    assert_int_equal(c.db, 2);
+    pawl__redis_config_done(&c);
+}
+
+static void wrong_urls_are_named(void **state)
+{
+    static char longest[200];
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[0] = '/';
+    const struct {
+        pawl_url url;
+        int err;
+    } wrong[] = {
+        {{.scheme = "redis", .port = 0}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = 65536}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/x"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/-1"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/99999999999999999999"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .user = "u"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/1", .options = {{"db", "1"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"db", ""}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"prefix", "a b"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis",
+          .port = -1,
+          .options = {{"connect_timeout_ms", "1"}},
+          .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"prefixx", "a"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis+unix", .port = -1}, PAWL_ERR_URL},
+        {{.scheme = "redis+unix", .port = -1, .host = "run", .path = "/r.sock"}, PAWL_ERR_URL},
+        {{.scheme = "redis+unix", .port = -1, .path = longest}, PAWL_ERR_URL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        pawl__redis_config c;
+        char message[PAWL_MESSAGE_MAX];
+        int err = config(wrong[i].url, &c, message);
+        if (err != wrong[i].err) fail_msg("%zu: %s: %s", i, pawl_err_name(err), message);
+        assert_non_null(strstr(message, "the-url"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(companions_share_the_hash_tag),
+        cmocka_unit_test(the_longest_name_fits),
+        cmocka_unit_test(globs_match_names_only_as_they_are),
+        cmocka_unit_test(requests_become_calls),
+        cmocka_unit_test(answers_are_understood),
+        cmocka_unit_test(what_no_script_says_is_doubted),
+        cmocka_unit_test(errors_say_what_and_what_to_do),
+        cmocka_unit_test(long_and_dirty_errors_stay_one_line),
+        cmocka_unit_test(pushes_are_understood),
+        cmocka_unit_test(what_is_no_push_is_ignored),
+        cmocka_unit_test(a_stream_may_come_byte_by_byte),
+        cmocka_unit_test(a_stream_that_is_not_resp_is_broken),
+        cmocka_unit_test(a_text_without_end_is_not_awaited),
+        cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(wrong_urls_are_named),
+    };
+    return cmocka_run_group_tests_name("redis protocol", cases, NULL, NULL);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A store that misbehaves as its URL says, for what no real one does on demand:
+ *
+ *   fake:good     one lock that is always granted
+ *   fake:silent   the link never comes up
+ *   fake:denied   the link is refused for good
+ *   fake:insane   grants, then answers a renewal with another verb's outcome
+ *   fake:unopened open() fails
+ *
+ * Built several times: with -DFAKE_ABI=0 it is for another pawl, with
+ * -DFAKE_INCOMPLETE it lacks a function, with -DFAKE_NO_ENTRY it is no store.
+ */
+#include "pawl/store.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef FAKE_ABI
+#define FAKE_ABI PAWL_STORE_ABI
+#endif
+
+#define OPEN_REQUESTS_MAX 64
+
+struct pawl_store {
+    pawl_host *host;
+    char kind[16];
+    struct event *event;
+    bool linked;
+    size_t count;
+    pawl_request requests[OPEN_REQUESTS_MAX];
+    uint64_t fence;
+};
+
+static bool is(const pawl_store *s, const char *kind)
+{
+    return strcmp(s->kind, kind) == 0;
+}
+
+static pawl_outcome outcome_of(const pawl_store *s, pawl_verb verb)
+{
+    switch (verb) {
+    case PAWL_VERB_ACQUIRE:
+        return PAWL_GRANTED;
+    case PAWL_VERB_RENEW:
+        return is(s, "insane") ? PAWL_QUEUED : PAWL_CONFIRMED;
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_BREAK:
+        return PAWL_RELEASED;
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        return PAWL_REPORTED;
+    }
+    return PAWL_FAILED;
+}
+
+static void answer(pawl_store *s, const pawl_request *request)
+{
+    if (request->verb == PAWL_VERB_ACQUIRE) s->fence++;
+    pawl_reply reply = {.id = request->id,
+                        .outcome = outcome_of(s, request->verb),
+                        .fence = s->fence,
+                        .position = -1,
+                        .holder_ms = -1};
+    s->host->reply(s->host, &reply);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    pawl_store *s = arg;
+    (void)fd;
+    (void)what;
+    if (!s->linked) {
+        s->linked = true;
+        if (is(s, "denied"))
+            s->host->link(s->host, false, PAWL_ERR_AUTH, "the fake store knows nobody");
+        else
+            s->host->link(s->host, true, PAWL_OK, NULL);
+    }
+    size_t count = s->count;
+    s->count = 0;
+    pawl_request requests[OPEN_REQUESTS_MAX];
+    memcpy(requests, s->requests, count * sizeof requests[0]);
+    for (size_t i = 0; i < count; i++) answer(s, &requests[i]);
+}
+
+static int fake_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store, char *message)
+{
+    if (strcmp(url->path, "unopened") == 0) {
+        snprintf(message, PAWL_MESSAGE_MAX, "the fake store does not open");
+        return PAWL_ERR_PERMISSION;
+    }
+    pawl_store *s = calloc(1, sizeof *s);
+    if (!s) return PAWL_ERR_NO_MEMORY;
+    snprintf(s->kind, sizeof s->kind, "%s", url->path);
+    s->host = host;
+    s->fence = 7;
+    s->event = event_new(host->base, -1, 0, on_event, s);
+    if (!is(s, "silent")) event_active(s->event, EV_READ, 0);
+    *ret_store = s;
+    return PAWL_OK;
+}
+
+static void fake_submit(pawl_store *s, const pawl_request *request)
+{
+    if (s->count == OPEN_REQUESTS_MAX) abort();
+    s->requests[s->count++] = *request;
+}
+
+static void fake_flush(pawl_store *s)
+{
+    if (s->count) event_active(s->event, EV_READ, 0);
+}
+
+#ifdef FAKE_INCOMPLETE
+#define FLUSH NULL
+extern void (*pawl_fake_flush)(pawl_store *s);
+void (*pawl_fake_flush)(pawl_store *s) = fake_flush; /* so that it is used */
+#else
+#define FLUSH fake_flush
+#endif
+
+static const pawl_caps *fake_caps(pawl_store *s)
+{
+    static const pawl_caps caps = {.size = sizeof caps, .modes = 1};
+    (void)s;
+    return &caps;
+}
+
+static void fake_close(pawl_store *s)
+{
+    event_free(s->event);
+    free(s);
+}
+
+static const char *const schemes[] = {"fake", "fake+two", NULL};
+static const char *const options[] = {"colour", NULL};
+
+#ifdef FAKE_NO_ENTRY
+#define ENTRY pawl_no_store
+#else
+#define ENTRY PAWL_STORE_ENTRY
+#endif
+
+__attribute__((visibility("default"))) extern const pawl_store_ops ENTRY;
+const pawl_store_ops ENTRY = {.abi = FAKE_ABI,
+                              .name = "fake",
+                              .schemes = schemes,
+                              .options = options,
+                              .open = fake_open,
+                              .submit = fake_submit,
+                              .flush = FLUSH,
+                              .caps = fake_caps,
+                              .close = fake_close,
+                              .forget = fake_close};

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: an instant's span is never shorter than either clock's, less 1 ms, and
+ * not longer than the longer one's by more than preemption could explain.
+ * Method: two invented clocks, moved by hand.
+ */
+#include "base/instant.h"
+#include "runtime/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <unistd.h>
+
+#define MS PAWL__NS_PER_MS
+
+/* True readings, and what happens between the first and the second reading of an instant. */
+static struct {
+    int64_t boot, raw;
+    int64_t pause;   /* both advance by this after a reading of boot ... */
+    int pauses_left; /* ... so many times */
+} fake;
+
+static int64_t read_boot(void *ctx)
+{
+    (void)ctx;
+    int64_t reading = fake.boot;
+    if (fake.pauses_left > 0) {
+        fake.pauses_left--;
+        fake.boot += fake.pause;
+        fake.raw += fake.pause;
+    }
+    return reading;
+}
+
+static int64_t read_raw(void *ctx)
+{
+    (void)ctx;
+    return fake.raw;
+}
+
+static pawl__clock fresh_clock(int64_t boot, int64_t raw)
+{
+    fake.boot = boot;
+    fake.raw = raw;
+    fake.pauses_left = 0;
+    pawl__clock clock = {.read_boot = read_boot, .read_raw = read_raw};
+    pawl__clock_start(&clock);
+    return clock;
+}
+
+static void test_begins_at_boottime(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(700 * MS, 12 * MS);
+    assert_int_equal(pawl__clock_read(&clock), 700 * MS);
+}
+
+static void test_suspend_counts(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 400 * MS);
+    int64_t before = pawl__clock_read(&clock);
+    fake.boot += 3600000 * MS; /* an hour in which RAW stood still */
+    int64_t after = pawl__clock_read(&clock);
+    assert_int_equal(after - before, 3600000 * MS);
+    fake.boot += 5 * MS;
+    fake.raw += 5 * MS;
+    assert_int_equal(pawl__clock_read(&clock) - after, 5 * MS);
+}
+
+/* 8.3 %: what chrony may do. Read often, or once a minute. */
+static void slewed(int64_t step)
+{
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    int64_t before = pawl__clock_read(&clock);
+    int64_t raw_before = fake.raw;
+    for (int i = 0; i < 5000; i++) {
+        fake.raw += step;
+        fake.boot += step - step / 12;
+        int64_t span = pawl__clock_read(&clock) - before;
+        assert_true(span >= fake.raw - raw_before - MS);
+        assert_true(span <= fake.raw - raw_before + MS);
+    }
+}
+
+static void test_slewed_slow(void **state)
+{
+    (void)state;
+    slewed(MS / 10);
+    slewed(60000 * MS);
+}
+
+/* Whichever runs ahead at the time: the sum of the larger spans would be too much to ask. */
+static void test_any_interval_of_a_random_walk(void **state)
+{
+    (void)state;
+    enum { COUNT = 400 };
+    static int64_t boots[COUNT], raws[COUNT], instants[COUNT];
+    pawl__clock clock = fresh_clock(5 * MS, 9000 * MS);
+    unsigned random = 4711;
+    for (int i = 0; i < COUNT; i++) {
+        random = random * 1103515245 + 12345;
+        fake.boot += (random >> 8) % (3 * MS);
+        random = random * 1103515245 + 12345;
+        fake.raw += (random >> 8) % (3 * MS);
+        boots[i] = fake.boot;
+        raws[i] = fake.raw;
+        instants[i] = pawl__clock_read(&clock);
+        for (int j = 0; j < i; j++) {
+            int64_t span = instants[i] - instants[j];
+            assert_true(span >= boots[i] - boots[j] - MS);
+            assert_true(span >= raws[i] - raws[j] - MS);
+            assert_true(span >= 0);
+        }
+    }
+}
+
+static void test_preemption_is_not_drift(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    for (int round = 1; round <= 3; round++) { /* the second, third ... reading again */
+        fake.pause = 50 * MS;
+        fake.pauses_left = round;
+        int64_t instant = pawl__clock_read(&clock);
+        assert_true(instant >= fake.boot - 50 * MS && instant <= fake.boot);
+        assert_int_equal(pawl__clock_read(&clock), fake.boot); /* no offset was raised */
+    }
+}
+
+static void test_preempted_for_ever_ends_on_the_safe_side(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    fake.pause = 2 * MS;
+    fake.pauses_left = 1000000;
+    int64_t before = pawl__clock_read(&clock);
+    assert_true(before >= 1000 * MS);
+    fake.pauses_left = 0;
+    int64_t boot = fake.boot;
+    assert_true(pawl__clock_read(&clock) >= boot); /* it never ages slower than the clocks */
+}
+
+static void test_never_goes_back(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    int64_t last = pawl__clock_read(&clock);
+    for (int i = 0; i < 1000; i++) {
+        fake.boot += i % 7 ? MS / 3 : 2 * MS;
+        fake.raw += i % 5 ? MS / 3 : 2 * MS;
+        int64_t instant = pawl__clock_read(&clock);
+        assert_true(instant >= last);
+        last = instant;
+    }
+}
+
+static void test_the_real_one(void **state)
+{
+    (void)state;
+    pawl__now_start();
+    int64_t before = pawl__now();
+    assert_int_equal(poll(NULL, 0, 20), 0);
+    int64_t span = pawl__now() - before;
+    assert_true(span >= 19 * MS);
+    assert_true(span < 20000 * MS);
+}
+
+/* ---- Alarm ---------------------------------------------------------------------------------- */
+
+static bool fires(pawl__alarm *alarm, int timeout_ms)
+{
+    struct pollfd p = {.fd = alarm->fd, .events = POLLIN};
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+static void test_alarm_fires_before_or_at(void **state)
+{
+    (void)state;
+    pawl__now_start();
+    pawl__alarm alarm;
+    assert_int_equal(pawl__alarm_open(&alarm), 0);
+    int64_t at = pawl__now() + 60 * MS;
+    int wakes = 0;
+    while (pawl__now() < at) {
+        pawl__alarm_set(&alarm, pawl__now(), at);
+        assert_true(fires(&alarm, 20000));
+        pawl__alarm_take(&alarm);
+        assert_true(alarm.at == PAWL__NEVER);
+        assert_true(++wakes < 10);
+    }
+    assert_true(wakes > 1); /* it aims short, for a clock that is slewed slow */
+    close(alarm.fd);
+}
+
+static void test_alarm_keeps_an_earlier_setting(void **state)
+{
+    (void)state;
+    pawl__now_start();
+    pawl__alarm alarm;
+    assert_int_equal(pawl__alarm_open(&alarm), 0);
+    int64_t now = pawl__now();
+    pawl__alarm_set(&alarm, now, now + 5 * MS);
+    pawl__alarm_set(&alarm, now, now + 60000 * MS);
+    assert_true(alarm.at == now + 5 * MS);
+    assert_true(fires(&alarm, 20000));
+    pawl__alarm_take(&alarm);
+    pawl__alarm_set(&alarm, pawl__now(), now + 60000 * MS);
+    pawl__alarm_set(&alarm, pawl__now(), pawl__now() + 5 * MS);
+    assert_true(fires(&alarm, 20000));
+    close(alarm.fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_begins_at_boottime),
+        cmocka_unit_test(test_suspend_counts),
+        cmocka_unit_test(test_slewed_slow),
+        cmocka_unit_test(test_any_interval_of_a_random_walk),
+        cmocka_unit_test(test_preemption_is_not_drift),
+        cmocka_unit_test(test_preempted_for_ever_ends_on_the_safe_side),
+        cmocka_unit_test(test_never_goes_back),
+        cmocka_unit_test(test_the_real_one),
+        cmocka_unit_test(test_alarm_fires_before_or_at),
+        cmocka_unit_test(test_alarm_keeps_an_earlier_setting),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

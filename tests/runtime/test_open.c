@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: opening says what is wrong and where; stores that misbehave do no harm.
+ * Method: argv[1] is a directory with modules made of store_fake.c.
+ */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "temp_dir.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+static char *dir; /* $PAWL_MODULES */
+static const char *built_dir;
+
+static void link_module(const char *built, const char *name)
+{
+    char from[512], to[512];
+    snprintf(from, sizeof from, "%s/%s", built_dir, built);
+    snprintf(to, sizeof to, "%s/%s", dir, name);
+    CHECK(access(from, R_OK) == 0);
+    CHECK(symlink(from, to) == 0);
+}
+
+static void expect_refusal(const char *url, int wanted, const char *says)
+{
+    char message[PAWL_MESSAGE_MAX] = "";
+    pawl_client *client = NULL;
+    int err = pawl_client_open(url, NULL, &client, message);
+    CHECK(!client);
+    if (err != wanted || !strstr(message, says))
+        FAIL_TEST("%s: %s: \"%s\"; wanted %s, \"%s\"", url ? url : "NULL", pawl_err_name(err),
+                  message, pawl_err_name(wanted), says);
+    CHECK(!strchr(message, '\n'));
+}
+
+static pawl_client *open_fake(const char *url, record *log)
+{
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.connect_timeout_ms = 100;
+    opts.close_timeout_ms = 100;
+    if (log) opts.log = record_log;
+    opts.log_userdata = log;
+    char message[PAWL_MESSAGE_MAX] = "";
+    pawl_client *client = NULL;
+    int err = pawl_client_open(url, &opts, &client, message);
+    if (err) FAIL_TEST("%s: %s", url, message);
+    return client;
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static void test_schemes(void **state)
+{
+    (void)state;
+    expect_refusal("gopher://h", PAWL_ERR_SCHEME, "no store has the scheme \"gopher\"");
+    expect_refusal("gopher://h", PAWL_ERR_SCHEME, "known: memory:, sqlite:, redis://");
+    expect_refusal("fake+three:x", PAWL_ERR_SCHEME,
+                   "the store fake has no scheme \"fake+three\"; it has: fake:, fake+two:");
+    expect_refusal("memory+x:", PAWL_ERR_SCHEME, "the store memory has no scheme \"memory+x\"");
+    expect_refusal("redis://h", PAWL_ERR_SCHEME, "the store redis is not installed");
+    expect_refusal("redis://h", PAWL_ERR_SCHEME, "pawl-store-redis.so");
+    expect_refusal("redis+unix:///s", PAWL_ERR_SCHEME, "-Dredis=enabled");
+}
+
+static void test_modules_that_do_not_fit(void **state)
+{
+    (void)state;
+    expect_refusal("old:", PAWL_ERR_VERSION, "is for another pawl (ABI 0, needed 1)");
+    expect_refusal("incomplete:", PAWL_ERR_VERSION, "lacks a function");
+    expect_refusal("noentry:", PAWL_ERR_VERSION, "is no store of pawl");
+    expect_refusal("text:", PAWL_ERR_SYSTEM, "pawl-store-text.so");
+}
+
+static void test_options_and_store(void **state)
+{
+    (void)state;
+    expect_refusal("fake:good?color=red", PAWL_ERR_OPTION, "no option \"color\"; it has: colour");
+    expect_refusal("memory:?x=1", PAWL_ERR_OPTION, "the store memory has no option \"x\"");
+    expect_refusal("fake:unopened", PAWL_ERR_PERMISSION, "the fake store does not open");
+    expect_refusal("fake:good bad", PAWL_ERR_URL, "a space");
+    pawl_client_close(open_fake("fake:good?colour=red", NULL));
+    pawl_client_close(open_fake("fake+two:good", NULL));
+}
+
+static void test_arguments(void **state)
+{
+    (void)state;
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client *client = NULL;
+    CHECK_ERR(pawl_client_open("memory:", NULL, NULL, message), PAWL_ERR_ARGUMENT);
+    pawl_open_opts opts = {0};
+    CHECK_ERR(pawl_client_open("memory:", &opts, &client, message), PAWL_ERR_ARGUMENT);
+    assert_non_null(strstr(message, "options"));
+    CHECK_ERR(pawl_client_open("gopher:", NULL, &client, NULL), PAWL_ERR_SCHEME);
+    assert_null(client);
+}
+
+static void test_the_environment_names_the_store(void **state)
+{
+    (void)state;
+    char message[PAWL_MESSAGE_MAX] = "";
+    pawl_client *client = NULL;
+    CHECK(setenv("PAWL_STORE", "memory:from-the-environment", 1) == 0);
+    CHECK_ERR(pawl_client_open(NULL, NULL, &client, message), PAWL_OK);
+    assert_string_equal(pawl_client_url(client), "memory:from-the-environment");
+    pawl_client_close(client);
+    client = NULL;
+    CHECK(setenv("PAWL_STORE", "gopher:", 1) == 0);
+    CHECK_ERR(pawl_client_open(NULL, NULL, &client, message), PAWL_ERR_SCHEME);
+    CHECK(setenv("PAWL_STORE", "", 1) == 0); /* as if it were not set: sqlite: */
+    expect_refusal(NULL, PAWL_ERR_SCHEME, "the store sqlite is not installed");
+    CHECK(unsetenv("PAWL_STORE") == 0);
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    pawl_client *client = open_fake("memory:", NULL);
+    char pid[32];
+    snprintf(pid, sizeof pid, " %ld ", (long)getpid());
+    assert_non_null(strchr(pawl_client_owner(client), '@'));
+    assert_non_null(strstr(pawl_client_owner(client), pid));
+    pawl_client_close(client);
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    char label[] = "the nightly job";
+    opts.owner = label;
+    CHECK_ERR(pawl_client_open("memory:", &opts, &client, NULL), PAWL_OK);
+    memset(label, 'x', sizeof label - 1); /* it was copied */
+    assert_string_equal(pawl_client_owner(client), "the nightly job");
+    pawl_client_close(client);
+    assert_string_equal(pawl_version(), PAWL_VERSION);
+}
+
+/* ---- Stores that misbehave ------------------------------------------------------------------ */
+
+static void test_silent_store(void **state)
+{
+    (void)state;
+    pawl_client *client = open_fake("fake:silent", NULL);
+    pawl_lock *lock = lock_new(client, "a", 5000);
+    int64_t start = stage_now_ms();
+    CHECK_ERR(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_ERR_UNAVAILABLE);
+    CHECK_ERR(pawl_lock_acquire(lock, 10), PAWL_ERR_UNAVAILABLE);
+    CHECK_ERR(pawl_break(client, "a", 1, 1, PAWL_WAIT_FOREVER), PAWL_ERR_UNAVAILABLE);
+    assert_true(stage_now_ms() - start >= 200);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
+static void test_denied_at_once(void **state)
+{
+    (void)state;
+    record log;
+    record_init(&log);
+    pawl_client *client = open_fake("fake:denied", &log);
+    pawl_lock *lock = lock_new(client, "a", 5000);
+    pawl_caps caps = {.size = sizeof caps};
+    CHECK_ERR(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_ERR_AUTH);
+    CHECK_ERR(pawl_client_caps(client, PAWL_WAIT_FOREVER, &caps), PAWL_ERR_AUTH);
+    CHECK_ERR(pawl_break(client, "a", 1, 1, PAWL_WAIT_FOREVER), PAWL_ERR_AUTH);
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client_message(client, message);
+    assert_non_null(strstr(message, "the fake store knows nobody"));
+    record_await_line(&log, "the fake store knows nobody");
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
+/* Law 10: a broken invariant loses every lease, and nothing is granted any more. */
+static void test_broken_invariant_loses_everything(void **state)
+{
+    (void)state;
+    record first, second, log;
+    record_init(&first);
+    record_init(&second);
+    record_init(&log);
+    pawl_client *client = open_fake("fake:insane", &log);
+    pawl_lock *one = lock_with_events(client, "one", 150, record_event, &first);
+    pawl_lock *two = lock_with_events(client, "two", 60000, record_event, &second);
+    CHECK_ERR(pawl_lock_acquire(two, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(one, PATIENCE_MS), PAWL_OK); /* its renewal comes soon */
+    record_await_event(&first, PAWL_EVENT_LOST, 1);
+    record_await_event(&second, PAWL_EVENT_LOST, 1);
+    CHECK_ERR((int)first.event_err, PAWL_ERR_INTERNAL);
+    assert_false(pawl_lock_is_held(one) || pawl_lock_is_held(two));
+    record_await_line(&log, "an invariant of pawl is broken");
+    CHECK_ERR(pawl_lock_release(one), PAWL_ERR_LOST);
+    CHECK_ERR(pawl_lock_acquire(one, 0), PAWL_ERR_INTERNAL);
+    pawl_lock_free(one);
+    pawl_lock_free(two);
+    pawl_client_close(client);
+    assert_int_equal(record_events(&first, PAWL_EVENT_LOST), 1);
+    assert_int_equal(record_events(&second, PAWL_EVENT_LOST), 1);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_modules_that_do_not_fit),
+        cmocka_unit_test(test_options_and_store),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_the_environment_names_the_store),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_silent_store),
+        cmocka_unit_test(test_denied_at_once),
+        cmocka_unit_test(test_broken_invariant_loses_everything),
+    };
+    CHECK(argc == 2);
+    built_dir = argv[1];
+    dir = temp_dir_new("pawl-modules");
+    link_module("pawl-store-fake.so", "pawl-store-fake.so");
+    link_module("pawl-store-fake-old.so", "pawl-store-old.so");
+    link_module("pawl-store-fake-incomplete.so", "pawl-store-incomplete.so");
+    link_module("pawl-store-fake-noentry.so", "pawl-store-noentry.so");
+    char path[512];
+    snprintf(path, sizeof path, "%s/pawl-store-text.so", dir);
+    FILE *text = fopen(path, "w");
+    CHECK(text && fputs("this is no library\n", text) >= 0 && fclose(text) == 0);
+    CHECK(setenv("PAWL_MODULES", dir, 1) == 0);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    temp_dir_free(dir);
+    return failed;
+}

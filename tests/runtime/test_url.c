@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Goal: every URL is either understood or refused with a line that says what is wrong and where. */
+#include "runtime/url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static pawl__address *good(const char *text)
+{
+    pawl__address *address = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    int err = pawl__address_parse(text, &address, message);
+    if (err) fail_msg("%s: %s", text, message);
+    return address;
+}
+
+static void expect(const char *part, const char *got, const char *wanted)
+{
+    if (!got != !wanted || (got && strcmp(got, wanted) != 0))
+        fail_msg("%s: \"%s\", not \"%s\"", part, got ? got : "NULL", wanted ? wanted : "NULL");
+}
+
+static void test_all_parts(void **state)
+{
+    (void)state;
+    pawl__address *a = good("redis://us%65r:p%40ss%3a@host.example:6380/3?prefix=a%26b:&x=1+2");
+    const pawl_url *url = pawl__address_url(a);
+    expect("scheme", url->scheme, "redis");
+    expect("user", url->user, "user");
+    expect("password", url->password, "p@ss:");
+    expect("host", url->host, "host.example");
+    assert_int_equal(url->port, 6380);
+    expect("path", url->path, "/3");
+    assert_int_equal(url->option_count, 2);
+    expect("key", url->options[0].key, "prefix");
+    expect("value", url->options[0].value, "a&b:");
+    expect("value", url->options[1].value, "1+2");
+    expect("redacted", url->redacted, "redis://us%65r:***@host.example:6380/3?prefix=a%26b:&x=1+2");
+    pawl__address_free(a);
+}
+
+static void test_absent_parts(void **state)
+{
+    (void)state;
+    pawl__address *a = good("redis://localhost");
+    const pawl_url *url = pawl__address_url(a);
+    expect("user", url->user, NULL);
+    expect("password", url->password, NULL);
+    assert_int_equal(url->port, -1);
+    expect("path", url->path, "");
+    assert_int_equal(url->option_count, 0);
+    pawl__address_free(a);
+}
+
+static void test_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *scheme, *host, *path;
+    } forms[] = {
+        {"memory:", "memory", NULL, ""},
+        {"memory:shop", "memory", NULL, "shop"},
+        {"sqlite:", "sqlite", NULL, ""},
+        {"sqlite:/var/lib/locks.db", "sqlite", NULL, "/var/lib/locks.db"},
+        {"sqlite:///var/lib/locks.db", "sqlite", NULL, "/var/lib/locks.db"},
+        {"sqlite:rel/locks.db", "sqlite", NULL, "rel/locks.db"},
+        {"sqlite:/a%20b/locks.db", "sqlite", NULL, "/a b/locks.db"},
+        {"redis+unix:///run/redis.sock?db=2", "redis+unix", NULL, "/run/redis.sock"},
+        {"REDIS://h", "redis", "h", ""},
+        {"redis://[::1]:7000", "redis", "::1", ""},
+        {"redis://10.0.0.5/", "redis", "10.0.0.5", "/"},
+        {"redis://under_score", "redis", "under_score", ""},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        pawl__address *a = good(forms[i].text);
+        expect("scheme", pawl__address_url(a)->scheme, forms[i].scheme);
+        expect("host", pawl__address_url(a)->host, forms[i].host);
+        expect("path", pawl__address_url(a)->path, forms[i].path);
+        pawl__address_free(a);
+    }
+}
+
+static void test_password_alone(void **state)
+{
+    (void)state;
+    pawl__address *a = good("redis://:secret@h");
+    expect("user", pawl__address_url(a)->user, NULL);
+    expect("password", pawl__address_url(a)->password, "secret");
+    expect("redacted", pawl__address_url(a)->redacted, "redis://:***@h");
+    pawl__address_free(a);
+}
+
+static void test_refusals_say_what_and_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+        int err;
+    } bad[] = {
+        {"", "begins with its scheme", PAWL_ERR_URL},
+        {"localhost", "begins with its scheme", PAWL_ERR_URL},
+        {"/path", "begins with its scheme", PAWL_ERR_URL},
+        {":x", "begins with its scheme", PAWL_ERR_URL},
+        {"9redis://h", "scheme begins with a letter", PAWL_ERR_URL},
+        {"re_dis://h", "at character 3", PAWL_ERR_URL},
+        {"redis://h o", "a space, which must be written %20, at character 10", PAWL_ERR_URL},
+        {"redis://h/%4", "% without two hex digits at character 11", PAWL_ERR_URL},
+        {"redis://h/%zz", "% without two hex digits at character 11", PAWL_ERR_URL},
+        {"redis://h/a%00b", "%00 (a NUL) is not allowed at character 12", PAWL_ERR_URL},
+        {"redis://h/a#b", "%23", PAWL_ERR_URL},
+        {"redis://h/\"", "byte 0x22, which must be written %22, at character 11", PAWL_ERR_URL},
+        {"redis://h/\xc3\xa4", "byte 0xC3, which must be written %C3, at character 11",
+         PAWL_ERR_URL},
+        {"redis://h/a\tb", "byte 0x09", PAWL_ERR_URL},
+        {"redis://h:x", "a port that is no number at character 11", PAWL_ERR_URL},
+        {"redis://h:6379x/1", "a port that is no number at character 15", PAWL_ERR_URL},
+        {"redis://h:0", "a port that is not between 1 and 65535", PAWL_ERR_URL},
+        {"redis://h:65536", "a port that is not between 1 and 65535", PAWL_ERR_URL},
+        {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
+        {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
+        {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
+        {"redis://h?a", "an option that is not key=value: \"a\"", PAWL_ERR_OPTION},
+        {"redis://h?=1", "an option that is not key=value: \"=1\"", PAWL_ERR_OPTION},
+        {"redis://h?a=1&a=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
+        {"redis://h?a=1&%61=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        pawl__address *address = NULL;
+        char message[PAWL_MESSAGE_MAX] = "";
+        int err = pawl__address_parse(bad[i].text, &address, message);
+        if (err != bad[i].err)
+            fail_msg("\"%s\": %s, not %s", bad[i].text, pawl_err_name(err),
+                     pawl_err_name(bad[i].err));
+        assert_null(address);
+        if (!strstr(message, bad[i].says))
+            fail_msg("\"%s\": \"%s\" does not say \"%s\"", bad[i].text, message, bad[i].says);
+        assert_null(strchr(message, '\n'));
+    }
+}
+
+static void test_no_message_shows_a_password(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {
+        "redis://u:hunter2@h:x",
+        "redis://u:hunter2@h h",
+        "redis://:hunter2@h?a",
+        "redis://u:hun@ter2@h:x",
+        "redis://u:hunter2@h?a=1&a=2",
+        "redis://h:x?password=hunter2",
+        "redis://h:x?a=1&password=hunter2&b=2",
+    };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        pawl__address *address = NULL;
+        char message[PAWL_MESSAGE_MAX] = "";
+        assert_int_not_equal(pawl__address_parse(urls[i], &address, message), 0);
+        if (strstr(message, "hunter2") || strstr(message, "ter2"))
+            fail_msg("%s: %s", urls[i], message);
+    }
+}
+
+static void test_secret_options_are_redacted(void **state)
+{
+    (void)state;
+    pawl__address *a = good("redis://h?password=one&x=2&pass=three");
+    expect("redacted", pawl__address_url(a)->redacted, "redis://h?password=***&x=2&pass=***");
+    pawl__address_free(a);
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    char message[PAWL_MESSAGE_MAX];
+    pawl__address *address = NULL;
+    static char text[6000];
+    memset(text, 'a', sizeof text - 1);
+    memcpy(text, "redis://", 8);
+    assert_int_equal(pawl__address_parse(text, &address, message), PAWL_ERR_URL);
+
+    strncpy(text, "redis://h?", sizeof text);
+    size_t used = 10;
+    for (int i = 0; i < PAWL_URL_OPTIONS_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%so%d=%d", i ? "&" : "", i, i);
+    address = good(text);
+    assert_int_equal(pawl__address_url(address)->option_count, PAWL_URL_OPTIONS_MAX);
+    pawl__address_free(address);
+    address = NULL;
+    snprintf(text + used, sizeof text - used, "&one=more");
+    assert_int_equal(pawl__address_parse(text, &address, message), PAWL_ERR_OPTION);
+    assert_non_null(strstr(message, "more than 32 options"));
+}
+
+static void test_unknown_option_names_the_known(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"prefix", "db", NULL};
+    static const char *const none[] = {NULL};
+    char message[PAWL_MESSAGE_MAX];
+    pawl__address *a = good("redis://h?prefix=x&dbb=1");
+    assert_int_equal(pawl__address_check_options(a, "redis", known, message), PAWL_ERR_OPTION);
+    assert_string_equal(message, "the store redis has no option \"dbb\"; it has: prefix, db");
+    assert_int_equal(pawl__address_check_options(a, "memory", none, message), PAWL_ERR_OPTION);
+    assert_string_equal(message, "the store memory has no option \"prefix\"; it has: none");
+    pawl__address_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_parts),
+        cmocka_unit_test(test_absent_parts),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_password_alone),
+        cmocka_unit_test(test_refusals_say_what_and_where),
+        cmocka_unit_test(test_no_message_shows_a_password),
+        cmocka_unit_test(test_secret_options_are_redacted),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_unknown_option_names_the_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

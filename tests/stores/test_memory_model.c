@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory model on invented time: against an oracle in random walks, and in
+ * what a real clock does not show (clocks that go back, garbage).
+ */
+#define _GNU_SOURCE
+#include "base/random.h"
+#include "oracle.h"
+#include "stores/memory/memory_model.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#define MS INT64_C(1000000)
+
+typedef struct table {
+    pawl__memory *memory;
+    pawl__memory_time time;
+    int granted_token; /* by the latest operation's push; -1: none */
+    uint64_t granted_fence;
+    int rows;
+} table;
+
+/* ---- A hand on the model ---------------------------------------------------------------- */
+
+static const char *token_text(int token)
+{
+    static char text[PAWL_TOKEN_LEN + 1];
+    snprintf(text, sizeof(text), "%040d", token);
+    return text;
+}
+
+static void on_push(void *ctx, void *client, const pawl_push *push)
+{
+    table *t = ctx;
+    assert_non_null(client);
+    if (push->kind != PAWL_PUSH_GRANT) return;
+    t->granted_token = (int)strtol(push->token, NULL, 10);
+    t->granted_fence = push->fence;
+}
+
+static void on_row(void *ctx, const pawl_info *info)
+{
+    (void)info;
+    ((table *)ctx)->rows++;
+}
+
+static pawl_reply apply(table *t, pawl_request request, const char *name, int token)
+{
+    pawl__memory_out out = {.ctx = t, .push = on_push, .row = on_row};
+    pawl_reply reply;
+    request.name = name;
+    request.name_len = strlen(name);
+    request.token = token >= 0 ? token_text(token) : NULL;
+    request.owner = "owner";
+    t->granted_token = -1;
+    t->rows = 0;
+    pawl__memory_apply(t->memory, &t->time, t, &request, &out, &reply);
+    return reply;
+}
+
+static pawl_reply acquire(table *t, const char *name, int token, int64_t ttl_ms, unsigned flags)
+{
+    return apply(t, (pawl_request){.verb = PAWL_VERB_ACQUIRE, .ttl_ms = ttl_ms, .flags = flags},
+                 name, token);
+}
+
+static pawl_reply release(table *t, const char *name, int token)
+{
+    return apply(t, (pawl_request){.verb = PAWL_VERB_RELEASE}, name, token);
+}
+
+static int begin(void **state)
+{
+    table *t = calloc(1, sizeof(*t));
+    t->memory = pawl__memory_new(7, 0);
+    t->time = (pawl__memory_time){.now = 1000 * MS, .wall_us = 1700000000000000};
+    *state = t;
+    return t->memory ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    table *t = *state;
+    pawl__memory_free(t->memory);
+    free(t);
+    return 0;
+}
+
+/* ---- Against the oracle --------------------------------------------------------------------- */
+
+static void same(uint64_t seed, int step, const pawl_reply *reply, const table *t,
+                 const oracle_answer *wanted)
+{
+    bool ok = reply->outcome == wanted->outcome && t->granted_token == wanted->granted_token;
+    if (wanted->outcome == PAWL_GRANTED || wanted->outcome == PAWL_CONFIRMED)
+        ok = ok && reply->fence == wanted->fence && reply->waiting == wanted->waiting;
+    if (wanted->outcome == PAWL_QUEUED) ok = ok && reply->position == wanted->position;
+    if (!ok)
+        fail_msg("seed %" PRIu64 " step %d: outcome %d fence %" PRIu64 " position %" PRId64
+                 " handed to %d; the oracle says %d, %" PRIu64 ", %" PRId64 ", %d",
+                 seed, step, (int)reply->outcome, reply->fence, reply->position, t->granted_token,
+                 (int)wanted->outcome, wanted->fence, wanted->position, wanted->granted_token);
+}
+
+static void walk(table *t, uint64_t seed, const char *name)
+{
+    enum { STEPS = 400, TOKENS = 6 };
+    static const int64_t ttls[] = {10, 30, 60, 1000};
+    uint64_t random = seed;
+    oracle o = {0};
+    o.fence = pawl__memory_last_fence(t->memory);
+    for (int step = 0; step < STEPS; step++) {
+        uint64_t r = pawl__random_next(&random);
+        int token = (int)(r % TOKENS);
+        int64_t ttl_ms = ttls[r >> 8 & 3];
+        bool queue = r >> 16 & 3;
+        oracle_answer wanted;
+        pawl_reply reply;
+        t->time.now += (int64_t)(r >> 24 & 15) * MS;
+        t->time.wall_us += r >> 28 & 1;
+        if ((r >> 32) % 50 == 0) t->time.wall_us -= 100; /* somebody sets the clock */
+        int64_t now = t->time.now;
+        uint64_t wall = t->time.wall_us;
+        switch (r >> 40 & 7) {
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+            reply = acquire(t, name, token, ttl_ms, queue ? PAWL_ASK_QUEUE : 0);
+            wanted = oracle_acquire(&o, now, wall, token, ttl_ms, queue);
+            break;
+        case 4:
+            reply =
+                apply(t, (pawl_request){.verb = PAWL_VERB_RENEW, .ttl_ms = ttl_ms}, name, token);
+            wanted = oracle_renew(&o, now, wall, token, ttl_ms);
+            break;
+        case 5:
+        case 6:
+            reply = release(t, name, token);
+            wanted = oracle_release(&o, now, wall, token);
+            break;
+        default: {
+            uint64_t fence = o.fence - (r >> 48 & 1);
+            reply = apply(t, (pawl_request){.verb = PAWL_VERB_BREAK, .fence = fence}, name, -1);
+            wanted = oracle_break(&o, now, wall, fence);
+        }
+        }
+        same(seed, step, &reply, t, &wanted);
+    }
+}
+
+static void the_model_agrees_with_the_oracle(void **state)
+{
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        table *t = *state;
+        walk(t, seed, "x");
+        end(state);
+        assert_int_equal(begin(state), 0);
+    }
+}
+
+/* ---- What a real clock does not show ------------------------------------------------------------
+ */
+
+static void fences_grow_when_the_wall_clock_goes_back(void **state)
+{
+    table *t = *state;
+    uint64_t last = 0;
+    for (int i = 0; i < 100; i++) {
+        pawl_reply reply = acquire(t, "x", i, 1000, 0);
+        assert_int_equal(reply.outcome, PAWL_GRANTED);
+        assert_true(reply.fence > last);
+        last = reply.fence;
+        release(t, "x", i); /* the record goes, its fence must not be forgotten */
+        assert_int_equal(pawl__memory_count(t->memory), 0);
+        t->time.wall_us -= 1000000;
+    }
+}
+
+static void a_successor_starts_above_the_floor(void **state)
+{
+    table *t = *state;
+    uint64_t fence = acquire(t, "x", 1, 1000, 0).fence;
+    assert_int_equal(pawl__memory_last_fence(t->memory), fence);
+    pawl__memory_free(t->memory);
+    t->memory = pawl__memory_new(7, fence);
+    t->time.wall_us -= 1000000;
+    assert_true(acquire(t, "x", 2, 1000, 0).fence > fence);
+}
+
+static void an_older_now_is_taken_as_the_latest(void **state)
+{
+    table *t = *state;
+    assert_int_equal(acquire(t, "x", 1, 100, 0).outcome, PAWL_GRANTED);
+    t->time.now += 101 * MS;
+    assert_int_equal(acquire(t, "y", 1, 100, 0).outcome, PAWL_GRANTED);
+    t->time.now -= 100 * MS; /* another client read its clock a little earlier */
+    assert_int_equal(acquire(t, "x", 2, 100, 0).outcome, PAWL_GRANTED);
+}
+
+static void what_nobody_asks_for_again_is_collected(void **state)
+{
+    table *t = *state;
+    char name[32];
+    for (int i = 0; i < 10000; i++) {
+        snprintf(name, sizeof(name), "crashed %d", i);
+        acquire(t, name, i, 10, 0);
+        t->time.now += MS;
+    }
+    assert_true(pawl__memory_count(t->memory) < 100);
+}
+
+static void other_modes_are_refused(void **state)
+{
+    table *t = *state;
+    pawl_request request = {.verb = PAWL_VERB_ACQUIRE, .mode = (pawl_mode)1, .ttl_ms = 1000};
+    pawl_reply reply = apply(t, request, "x", 1);
+    assert_int_equal(reply.outcome, PAWL_FAILED);
+    assert_int_equal(reply.err, PAWL_ERR_UNSUPPORTED);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        CASE(the_model_agrees_with_the_oracle),
+        CASE(fences_grow_when_the_wall_clock_goes_back),
+        CASE(a_successor_starts_above_the_floor),
+        CASE(an_older_now_is_taken_as_the_latest),
+        CASE(what_nobody_asks_for_again_is_collected),
+        CASE(other_modes_are_refused),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "test_host.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKENS_MAX 65536
+
+const char *fresh_token(void)
+{
+    static char tokens[TOKENS_MAX][PAWL_TOKEN_LEN + 1];
+    static atomic_uint count;
+    unsigned n = atomic_fetch_add(&count, 1);
+    if (n >= TOKENS_MAX) abort();
+    /* They differ in the last characters only, so that a compare of a prefix is caught. */
+    snprintf(tokens[n], sizeof(tokens[n]), "%08x%08x%08x%08x%08x", 0xaaaaaaaau, 0xbbbbbbbbu,
+             0xccccccccu, 0xddddddddu, n);
+    return tokens[n];
+}
+
+static pawl_request request(pawl_verb verb, const char *name)
+{
+    return (pawl_request){.verb = verb, .name = name, .name_len = strlen(name)};
+}
+
+pawl_request ask_acquire(const char *name, const char *token, int64_t ttl_ms)
+{
+    pawl_request r = request(PAWL_VERB_ACQUIRE, name);
+    r.token = token;
+    r.ttl_ms = ttl_ms;
+    return r;
+}
+
+pawl_request ask_queue(const char *name, const char *token, int64_t ttl_ms)
+{
+    pawl_request r = ask_acquire(name, token, ttl_ms);
+    r.flags = PAWL_ASK_QUEUE;
+    return r;
+}
+
+pawl_request ask_renew(const char *name, const char *token, int64_t ttl_ms)
+{
+    pawl_request r = request(PAWL_VERB_RENEW, name);
+    r.token = token;
+    r.ttl_ms = ttl_ms;
+    return r;
+}
+
+pawl_request ask_release(const char *name, const char *token)
+{
+    pawl_request r = request(PAWL_VERB_RELEASE, name);
+    r.token = token;
+    r.ttl_ms = PAWL_TTL_DEFAULT_MS;
+    return r;
+}
+
+pawl_request ask_inspect(const char *name, const char *token)
+{
+    pawl_request r = request(PAWL_VERB_INSPECT, name);
+    r.token = token;
+    return r;
+}
+
+pawl_request ask_list(const char *prefix)
+{
+    return request(PAWL_VERB_LIST, prefix);
+}
+
+pawl_request ask_break(const char *name, uint64_t fence)
+{
+    pawl_request r = request(PAWL_VERB_BREAK, name);
+    r.fence = fence;
+    return r;
+}
+
+pawl_request ask_doctor(void)
+{
+    return request(PAWL_VERB_DOCTOR, "");
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "test_host.h"
+
+#include "check.h"
+#include "seen.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LATE_NS INT64_C(3000000000) /* what a busy machine may add to a bound */
+
+/* ---- The loop ----------------------------------------------------------------------- */
+
+struct world {
+    struct event_base *base;
+    struct event *bound;
+    bool over;
+    unsigned clients;
+};
+
+int64_t world_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void on_bound(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ((world *)arg)->over = true;
+}
+
+world *world_new(void)
+{
+    world *w = calloc(1, sizeof(*w));
+    CHECK(w != NULL);
+    w->base = event_base_new();
+    w->bound = evtimer_new(w->base, on_bound, w);
+    CHECK(w->base && w->bound);
+    return w;
+}
+
+void world_free(world *w)
+{
+    if (w->clients) return;
+    event_free(w->bound);
+    event_base_free(w->base);
+    free(w);
+}
+
+/* Until the condition holds (true) or the time is over (false). */
+static bool run(world *w, condition_fn holds, void *arg, int64_t span_ms)
+{
+    struct timeval span = {.tv_sec = span_ms / 1000, .tv_usec = span_ms % 1000 * 1000};
+    w->over = false;
+    evtimer_add(w->bound, &span);
+    while (!w->over && !(holds && holds(arg))) event_base_loop(w->base, EVLOOP_ONCE);
+    evtimer_del(w->bound);
+    return !w->over || (holds && holds(arg));
+}
+
+void world_until(world *w, condition_fn holds, void *arg, const char *what)
+{
+    if (!run(w, holds, arg, PATIENCE_MS)) FAIL_TEST("waited %d ms for %s", PATIENCE_MS, what);
+}
+
+void world_for(world *w, int64_t span_ms)
+{
+    (void)run(w, NULL, NULL, span_ms);
+}
+
+/* ---- The client ------------------------------------------------------------------------- */
+
+struct client {
+    pawl_host host; /* first: the store hands it back */
+    world *world;
+    const pawl_store_ops *ops;
+    pawl_store *store;
+    char id[33];
+    char owner[PAWL_OWNER_MAX + 1];
+    bool inside; /* a call into the store is running */
+    bool closed;
+    bool link_up;
+    seen_list replies; /* of seen_reply; a request's id is its index + 1 */
+    seen_list pushes;  /* of seen_push */
+    seen_list rows;    /* of seen_row */
+    seen_list links;   /* of seen_link */
+    size_t findings;
+};
+
+static client *called(pawl_host *host)
+{
+    client *c = (client *)host;
+    CHECK(!c->inside); /* rule 1 */
+    CHECK(!c->closed);
+    return c;
+}
+
+static seen_reply *request_of(const client *c, uint64_t id)
+{
+    CHECK(id >= 1 && id <= c->replies.count);
+    return seen_at(&c->replies, id - 1);
+}
+
+static void check_reply(const pawl_reply *reply)
+{
+    switch (reply->outcome) {
+    case PAWL_GRANTED:
+    case PAWL_CONFIRMED:
+        CHECK(reply->fence > 0);
+        return;
+    case PAWL_QUEUED:
+    case PAWL_BUSY:
+        CHECK(reply->position >= -1 && reply->holder_ms >= -1);
+        return;
+    case PAWL_FAILED:
+    case PAWL_UNKNOWN:
+        CHECK(reply->err < 0);
+        return;
+    case PAWL_RELEASED:
+    case PAWL_LEFT:
+    case PAWL_NOT_OWNER:
+    case PAWL_REPORTED:
+        return;
+    }
+    FAIL_TEST("outcome %d", (int)reply->outcome);
+}
+
+static void on_reply(pawl_host *host, const pawl_reply *reply)
+{
+    client *c = called(host);
+    seen_reply *seen = request_of(c, reply->id);
+    CHECK(!seen->answered_at); /* rule 2: once */
+    check_reply(reply);
+    seen->reply = *reply;
+    seen->answered_at = world_now();
+    CHECK(seen->answered_at < seen->answer_by + LATE_NS); /* rule 2: in time */
+    if (!reply->message) return;
+    CHECK(!strchr(reply->message, '\n'));
+    snprintf(seen->text, sizeof(seen->text), "%s", reply->message);
+    seen->reply.message = seen->text;
+}
+
+static void on_push(pawl_host *host, const pawl_push *push)
+{
+    client *c = called(host);
+    seen_push *seen = seen_add(&c->pushes, sizeof(*seen));
+    CHECK(push->name_len >= 1 && push->name_len <= PAWL_NAME_MAX);
+    seen->push = *push;
+    seen->at = world_now();
+    memcpy(seen->name, push->name, push->name_len);
+    seen->push.name = seen->name;
+    if (push->kind == PAWL_PUSH_RECHECK) {
+        CHECK(!push->token);
+        return;
+    }
+    CHECK(push->token && strnlen(push->token, PAWL_TOKEN_LEN) == PAWL_TOKEN_LEN);
+    memcpy(seen->token, push->token, PAWL_TOKEN_LEN);
+    seen->push.token = seen->token;
+}
+
+static void on_row(pawl_host *host, uint64_t id, const pawl_info *info)
+{
+    client *c = called(host);
+    seen_reply *request = request_of(c, id);
+    CHECK(!request->answered_at);
+    request->rows_before++;
+    CHECK(info->size == sizeof(*info) && info->name && info->owner);
+    CHECK(info->waiters_shown <= PAWL_WAITERS_SHOWN_MAX);
+    CHECK(info->waiters_shown <= info->waiter_count);
+    seen_row *row = seen_add(&c->rows, sizeof(*row));
+    row->id = id;
+    seen_copy_info(&row->info, info);
+}
+
+static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding)
+{
+    client *c = called(host);
+    seen_reply *request = request_of(c, id);
+    CHECK(!request->answered_at);
+    request->rows_before++;
+    CHECK(finding->size == sizeof(*finding));
+    CHECK(finding->topic[0] && finding->text[0] && finding->advice);
+    c->findings++;
+}
+
+static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
+{
+    client *c = called(host);
+    CHECK(!(up && c->link_up)); /* down may come again, with a newer reason */
+    c->link_up = up;
+    if (!up) CHECK(client_all_answered(c)); /* before it goes down all has been answered */
+    if (!up) CHECK(err < 0 && message && *message);
+    seen_link *seen = seen_add(&c->links, sizeof(*seen));
+    seen->up = up;
+    seen->err = err;
+    snprintf(seen->text, sizeof(seen->text), "%s", message ? message : "");
+}
+
+static void on_warn(pawl_host *host, const char *message)
+{
+    (void)called(host);
+    CHECK(message && *message && !strchr(message, '\n'));
+}
+
+static client *client_new(world *w, const store_address *address, const char *owner)
+{
+    static atomic_uint number;
+    client *c = calloc(1, sizeof(*c));
+    CHECK(c != NULL);
+    c->world = w;
+    c->ops = address->ops;
+    snprintf(c->id, sizeof(c->id), "%032x", atomic_fetch_add(&number, 1) + 1);
+    snprintf(c->owner, sizeof(c->owner), "%s", owner);
+    c->host = (pawl_host){.size = sizeof(c->host),
+                          .base = w->base,
+                          .client_id = c->id,
+                          .owner = c->owner,
+                          .connect_timeout_ms = 5000,
+                          .now = world_now,
+                          .reply = on_reply,
+                          .row = on_row,
+                          .finding = on_finding,
+                          .push = on_push,
+                          .link = on_link,
+                          .warn = on_warn};
+    return c;
+}
+
+static int open_store(client *c, const store_address *address, char *ret_message)
+{
+    pawl_url url = {.scheme = address->scheme,
+                    .path = address->path,
+                    .user = address->user,
+                    .password = address->password,
+                    .host = address->host,
+                    .port = address->port ? address->port : -1,
+                    .redacted = "store-under-test:",
+                    .option_count = address->option_count};
+    memcpy(url.options, address->options, sizeof(address->options));
+    c->inside = true;
+    int err = c->ops->open(&c->host, &url, &c->store, ret_message);
+    c->inside = false;
+    return err;
+}
+
+static void client_free(client *c)
+{
+    seen_free(&c->replies, NULL);
+    seen_free(&c->pushes, NULL);
+    seen_free(&c->rows, seen_free_row);
+    seen_free(&c->links, NULL);
+    free(c);
+}
+
+client *client_open(world *w, const store_address *address, const char *owner)
+{
+    char message[PAWL_MESSAGE_MAX] = "";
+    client *c = client_new(w, address, owner);
+    int err = open_store(c, address, message);
+    if (err) FAIL_TEST("open: %s: %s", pawl_err_name(err), message);
+    w->clients++;
+    return c;
+}
+
+client *client_up(world *w, const store_address *address, const char *owner)
+{
+    client *c = client_open(w, address, owner);
+    client_await_link(c, true);
+    return c;
+}
+
+int client_open_error(world *w, const store_address *address, char *ret_message)
+{
+    client *c = client_new(w, address, "nobody");
+    ret_message[0] = '\0';
+    int err = open_store(c, address, ret_message);
+    if (!err) c->ops->close(c->store);
+    client_free(c);
+    return err;
+}
+
+static void close_store(client *c)
+{
+    c->inside = true;
+    c->ops->close(c->store);
+    c->inside = false;
+    c->closed = true;
+    c->world->clients--;
+    world_for(c->world, 1); /* a callback that the store left behind would come now */
+    client_free(c);
+}
+
+void client_close(client *c)
+{
+    if (!c) return;
+    CHECK(client_all_answered(c));
+    close_store(c);
+}
+
+void client_abandon(client *c)
+{
+    close_store(c);
+}
+
+pawl_store *client_store(client *c)
+{
+    return c->store;
+}
+
+world *client_world(const client *c)
+{
+    return c->world;
+}
+
+const pawl_caps *client_caps(client *c)
+{
+    return c->ops->caps(c->store);
+}
+
+/* ---- Asking --------------------------------------------------------------------------------- */
+
+uint64_t client_submit(client *c, const pawl_request *request)
+{
+    seen_reply *seen = seen_add(&c->replies, sizeof(*seen));
+    pawl_request full = *request;
+    full.id = c->replies.count;
+    if (!full.owner) full.owner = c->owner;
+    seen->sent_at = world_now();
+    if (!full.answer_by) full.answer_by = seen->sent_at + PATIENCE_MS * INT64_C(1000000);
+    seen->answer_by = full.answer_by;
+    c->inside = true;
+    c->ops->submit(c->store, &full);
+    c->inside = false;
+    return full.id;
+}
+
+void client_flush(client *c)
+{
+    c->inside = true;
+    c->ops->flush(c->store);
+    c->inside = false;
+}
+
+const seen_reply *client_answer(client *c, uint64_t id)
+{
+    const seen_reply *seen = request_of(c, id);
+    return seen->answered_at ? seen : NULL;
+}
+
+typedef struct awaited {
+    client *client;
+    uint64_t id;
+    pawl_push_kind kind;
+    const char *token;
+    bool up;
+} awaited;
+
+static bool is_answered(void *arg)
+{
+    awaited *a = arg;
+    return client_answer(a->client, a->id) != NULL;
+}
+
+const seen_reply *client_await(client *c, uint64_t id)
+{
+    world_until(c->world, is_answered, &(awaited){.client = c, .id = id}, "an answer");
+    return client_answer(c, id);
+}
+
+const seen_reply *client_ask(client *c, const pawl_request *request)
+{
+    uint64_t id = client_submit(c, request);
+    client_flush(c);
+    return client_await(c, id);
+}
+
+bool client_all_answered(client *c)
+{
+    for (size_t i = 0; i < c->replies.count; i++)
+        if (!((seen_reply *)seen_at(&c->replies, i))->answered_at) return false;
+    return true;
+}
+
+static bool is_all_answered(void *arg)
+{
+    return client_all_answered(arg);
+}
+
+void client_await_all(client *c)
+{
+    world_until(c->world, is_all_answered, c, "all answers");
+}
+
+/* ---- Looking ----------------------------------------------------------------------------------
+ */
+
+static bool push_is(const seen_push *seen, pawl_push_kind kind, const char *token)
+{
+    if (seen->push.kind != kind) return false;
+    return !token || strcmp(seen->token, token) == 0;
+}
+
+const seen_push *client_pushed(client *c, pawl_push_kind kind, const char *token)
+{
+    for (size_t i = c->pushes.count; i-- > 0;) {
+        const seen_push *seen = seen_at(&c->pushes, i);
+        if (push_is(seen, kind, token)) return seen;
+    }
+    return NULL;
+}
+
+static bool is_pushed(void *arg)
+{
+    awaited *a = arg;
+    return client_pushed(a->client, a->kind, a->token) != NULL;
+}
+
+const seen_push *client_await_push(client *c, pawl_push_kind kind, const char *token)
+{
+    awaited a = {.client = c, .kind = kind, .token = token};
+    world_until(c->world, is_pushed, &a, "a push");
+    return client_pushed(c, kind, token);
+}
+
+size_t client_push_count(const client *c, pawl_push_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->pushes.count; i++)
+        if (push_is(seen_at(&c->pushes, i), kind, NULL)) count++;
+    return count;
+}
+
+const pawl_info *client_row(const client *c, uint64_t id, size_t index)
+{
+    for (size_t i = 0; i < c->rows.count; i++) {
+        const seen_row *row = seen_at(&c->rows, i);
+        if (row->id == id && index-- == 0) return &row->info;
+    }
+    return NULL;
+}
+
+size_t client_row_count(const client *c, uint64_t id)
+{
+    size_t count = 0;
+    while (client_row(c, id, count)) count++;
+    return count;
+}
+
+const pawl_info *client_row_named(const client *c, uint64_t id, const char *name)
+{
+    const pawl_info *info;
+    for (size_t i = 0; (info = client_row(c, id, i)); i++)
+        if (strcmp(info->name, name) == 0) return info;
+    return NULL;
+}
+
+size_t client_finding_count(const client *c)
+{
+    return c->findings;
+}
+
+size_t client_link_count(const client *c)
+{
+    return c->links.count;
+}
+
+const seen_link *client_link(const client *c, size_t index)
+{
+    return seen_at(&c->links, index);
+}
+
+static bool is_link(void *arg)
+{
+    awaited *a = arg;
+    return a->client->link_up == a->up;
+}
+
+void client_await_link(client *c, bool up)
+{
+    awaited a = {.client = c, .up = up};
+    world_until(c->world, is_link, &a, up ? "the link to come up" : "the link to go down");
+}

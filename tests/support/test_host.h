@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host for stores under test: real loop, real clock, everything that a store
+ * says is written down. Several clients may share one world (loop), or live in
+ * worlds of their own on threads of their own.
+ *
+ * The host itself watches over what must hold always, and fails the test:
+ *   - no callback from inside open, submit, flush or close (rule 1)
+ *   - each request is answered at most once, and no other id (rule 2)
+ *   - replies and pushes are well formed
+ *   - after close nothing is said any more
+ */
+#ifndef PAWL_TESTS_TEST_HOST_H
+#define PAWL_TESTS_TEST_HOST_H
+
+#include "pawl/store.h"
+
+#include <event2/event.h>
+
+#define PATIENCE_MS 20000 /* how long a test waits for what must come at once */
+
+/* ---- A loop --------------------------------------------------------------------- */
+
+typedef struct world world;
+
+world *world_new(void);
+/* A world that still has clients, because a check failed, is left alone. */
+void world_free(world *w);
+
+typedef bool (*condition_fn)(void *arg);
+/* Runs the loop until the condition holds; fails the test, naming `what`, after PATIENCE_MS. */
+void world_until(world *w, condition_fn holds, void *arg, const char *what);
+/* Runs the loop for so long: for what must NOT happen, and for ttls to pass. */
+void world_for(world *w, int64_t span_ms);
+/* The clock of the hosts, ns. */
+int64_t world_now(void);
+
+/* ---- What a store said --------------------------------------------------------------- */
+
+typedef struct seen_reply {
+    pawl_reply reply; /* its message points into text, or is NULL */
+    char text[PAWL_MESSAGE_MAX];
+    int64_t sent_at, answered_at; /* answered_at 0: not yet */
+    int64_t answer_by;
+    size_t rows_before; /* rows and findings that came for it before the answer */
+} seen_reply;
+
+typedef struct seen_push {
+    pawl_push push; /* pointers into the two below */
+    char name[PAWL_NAME_MAX + 1];
+    char token[PAWL_TOKEN_LEN + 1];
+    int64_t at;
+} seen_push;
+
+typedef struct seen_row {
+    uint64_t id;
+    pawl_info info; /* a copy with everything that it points to */
+} seen_row;
+
+typedef struct seen_link {
+    bool up;
+    pawl_err err;
+    char text[PAWL_MESSAGE_MAX];
+} seen_link;
+
+/* ---- A client ----------------------------------------------------------------------------- */
+
+/* How to reach a store. Strings are borrowed. */
+typedef struct store_address {
+    const pawl_store_ops *ops;
+    const char *scheme;
+    const char *path; /* of the URL */
+    const char *user, *password;
+    const char *host;
+    int port; /* 0: absent */
+    pawl_url_option options[4];
+    size_t option_count;
+} store_address;
+
+typedef struct client client;
+
+/* Opens; fails the test if that fails. Does not wait for the link. */
+client *client_open(world *w, const store_address *address, const char *owner);
+/* Opens and waits until the link is up. */
+client *client_up(world *w, const store_address *address, const char *owner);
+/* What open() returns, without a client. */
+int client_open_error(world *w, const store_address *address, char *ret_message);
+/* Every request must have been answered. NULL is allowed. */
+void client_close(client *c);
+/* The same with requests outstanding: they must never be answered. */
+void client_abandon(client *c);
+
+pawl_store *client_store(client *c);
+world *client_world(const client *c);
+const pawl_caps *client_caps(client *c);
+
+/* Submits without a flush; the id and, unless set, answer_by and owner are filled in. */
+uint64_t client_submit(client *c, const pawl_request *request);
+void client_flush(client *c);
+/* Submits, flushes, waits for the answer. The answer lives as long as the client. */
+const seen_reply *client_ask(client *c, const pawl_request *request);
+const seen_reply *client_await(client *c, uint64_t id);
+/* NULL: not answered yet. */
+const seen_reply *client_answer(client *c, uint64_t id);
+bool client_all_answered(client *c);
+void client_await_all(client *c);
+
+/* The newest push of that kind about the token (RECHECK: NULL); NULL if there is none. */
+const seen_push *client_pushed(client *c, pawl_push_kind kind, const char *token);
+const seen_push *client_await_push(client *c, pawl_push_kind kind, const char *token);
+size_t client_push_count(const client *c, pawl_push_kind kind);
+
+/* The rows of a request. */
+size_t client_row_count(const client *c, uint64_t id);
+const pawl_info *client_row(const client *c, uint64_t id, size_t index);
+const pawl_info *client_row_named(const client *c, uint64_t id, const char *name);
+size_t client_finding_count(const client *c);
+
+size_t client_link_count(const client *c);
+const seen_link *client_link(const client *c, size_t index);
+/* Waits until the link is up or down. */
+void client_await_link(client *c, bool up);
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+/* A token that nobody else has; static storage for the program's life. */
+const char *fresh_token(void);
+
+pawl_request ask_acquire(const char *name, const char *token, int64_t ttl_ms);
+pawl_request ask_queue(const char *name, const char *token, int64_t ttl_ms);
+pawl_request ask_renew(const char *name, const char *token, int64_t ttl_ms);
+pawl_request ask_release(const char *name, const char *token);
+pawl_request ask_inspect(const char *name, const char *token);
+pawl_request ask_list(const char *prefix);
+pawl_request ask_break(const char *name, uint64_t fence);
+pawl_request ask_doctor(void);
+
+#endif
