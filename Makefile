@@ -4,18 +4,19 @@
 BUILD  ?= build
 PREFIX ?= /usr/local
 MESON_ARGS ?=
+export BUILD PREFIX MESON_ARGS
 
 .PHONY: all demo test check-asan check-tsan install bench lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
-	@scripts/build $(BUILD) --prefix=$(PREFIX) $(MESON_ARGS)
+	@scripts/build $(BUILD)
 	@echo "Built. Try:  $(BUILD)/pawl run nightly -- echo hello"
 
 demo: ## the tutorial's lock against pawl, measured (PAWL_STORE chooses the store)
 	@scripts/setup demo
-	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
-	@BUILD=$(BUILD) scripts/demo
+	@scripts/build $(BUILD) -q
+	@scripts/demo
 
 test: ## every test, then again under ASan+UBSan and under TSan
 	@scripts/setup test
@@ -35,13 +36,13 @@ install: all ## install below PREFIX (/usr/local); DESTDIR is honoured
 
 bench: ## measure on this machine
 	@scripts/setup bench
-	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
-	@BUILD=$(BUILD) scripts/bench
+	@scripts/build $(BUILD) -q
+	@scripts/bench
 
 lint: ## clang-format, clang-tidy, cppcheck
 	@scripts/setup lint
-	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
-	@BUILD=$(BUILD) scripts/lint
+	@scripts/build $(BUILD) -q
+	@scripts/lint
 
 format: ## let clang-format rewrite the sources
 	@scripts/setup lint

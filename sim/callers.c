@@ -127,6 +127,7 @@ static void give_back(sim *s, sim_caller *caller)
         return;
     }
     if (detach) SIM_REACHED(s, detached);
+    if (detach) s->seen.tokens[caller->token].detached = true;
     pawl__event event = {.kind = detach ? PAWL__EV_DETACH : PAWL__EV_RELEASE,
                          .want = &caller->want,
                          .await_store = caller->await_store};

@@ -162,6 +162,7 @@ static void put_command(sim *s, sim_client *client, sim_asked *asked)
 void sim_link_submit(sim *s, sim_client *client, const pawl_request *request)
 {
     sim_link *link = &client->link;
+    seen_sent(s, client, request);
     if (link->state != SIM_LINK_UP || link->count == SIM_ASKED_MAX) {
         if (link->refused_count == SIM_ASKED_MAX) abort();
         link->refused[link->refused_count++] =
@@ -249,6 +250,7 @@ static void answered(sim *s, sim_client *client, const sim_message *m)
     case PAWL__REDIS_DECODED:
         break;
     }
+    seen_answered(s, &asked.request, &reply);
     reply_to(s, client, &reply);
 }
 

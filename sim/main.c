@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,6 +38,18 @@ static const char usage[] =
     "  --coverage         fail unless every interesting state was reached\n"
     "  --quiet            print a failure and nothing else\n"
     "Exit: 0 no violation, 1 a violation, 64 wrong usage.\n";
+
+static volatile uint64_t seed_running;
+
+/* A crash is a finding like any other; after it nothing can be shrunk. */
+static void on_crash(int number)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "seed %" PRIu64 ": crash: signal %d\n", seed_running,
+                       number);
+    if (write(STDOUT_FILENO, text, (size_t)len) < 0) _exit(EXIT_USAGE);
+    _exit(EXIT_VIOLATION);
+}
 
 static double seconds_now(void)
 {
@@ -94,6 +107,7 @@ static bool run_one(const sim_config *config, const options *o, sim_totals *sum)
     sim_failure failure;
     bool failed;
     uint64_t hash;
+    seed_running = config->seed;
     sim_run(config, o->trace ? stdout : NULL, &totals, &failure, &failed, &hash);
     add_totals(sum, &totals);
     if (o->hash) printf("%" PRIu64 " %016" PRIx64 "\n", config->seed, hash);
@@ -238,6 +252,9 @@ int main(int argc, char **argv)
         {"help", 0, NULL, 'H'},      {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .seconds = 10};
     int option;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGSEGV, on_crash);
+    signal(SIGABRT, on_crash);
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         if (take_option(&o, option, argv)) continue;
         if (optarg) fprintf(stderr, "pawl-sim: \"%s\" is not understood\n", optarg);

@@ -12,6 +12,7 @@ void sim_nemesis_plan(sim *s)
         sim_fault *fault = &s->config.faults[i];
         s->fault_rng[i] = sim_rng_make(s->config.seed, (unsigned)i, SIM_RNG_FAULT);
         if (fault->target >= s->config.clients) fault->skipped = true;
+        if (fault->at_us >= s->config.heal_ms * 1000) fault->skipped = true;
         if (!fault->skipped) sim_at(s, fault->at_us * SIM_US, SIM_EV_FAULT, i, 0);
     }
 }
@@ -112,6 +113,8 @@ static void by_hand(sim *s, const sim_fault *f)
                        sim_names[f->value % s->config.names]);
     s->server.model.now_us = sim_server_now_us(s);
     const model_lock *lock = model_redis_find(&s->server.model, key, (size_t)len);
+    seen_tampered(s, (int)(f->value % s->config.names));
+    s->seen.asker = s->seen.deaf = SEEN_NOBODY;
     if (f->kind == SIM_FAULT_FOREIGN) {
         snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
         pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len}, {"foreign", 7},
@@ -161,6 +164,7 @@ static void on_clock(sim *s, const sim_fault *f)
         sim_clock_step(wall, s->t, step);
         break;
     case SIM_FAULT_CLOCK_BACK:
+        s->seen.went_back = true;
         sim_clock_step(wall, s->t, -step);
         break;
     }
@@ -198,6 +202,7 @@ static void on_server(sim *s, const sim_fault *f, int64_t until)
         break;
     case SIM_FAULT_FAILOVER: { /* the replica's clock is its own */
         sim_server_crash(s, f->kind, s->t + f->for_us % (s->config.ttl_ms * 100) * SIM_US);
+        s->seen.went_back = true;
         int64_t skew = f->value % (s->config.ttl_ms * 1000) - s->config.ttl_ms * 500;
         sim_clock_step(&server->wall, s->t, skew * SIM_US);
         break;

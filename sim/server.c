@@ -53,6 +53,7 @@ static int publish(void *ctx, const char *channel, const char *payload)
         sim_send_down(s, session->conn, session->epoch, m);
         heard++;
     }
+    seen_published(s, payload, heard);
     if (payload[0] == 'g') {
         if (heard)
             SIM_REACHED(s, handed_off);

@@ -212,6 +212,7 @@ static void begin(sim *s)
     for (int i = 0; i < SIM_NAMES_MAX; i++) {
         s->seen.names[i].broken_at = SEEN_LONG_AGO;
         s->seen.names[i].plain_owner = -1;
+        s->seen.names[i].holder = SEEN_NOBODY;
         s->seen.names[i].told_token = -1;
     }
     for (unsigned i = 0; i < SIM_CLIENTS_MAX * SIM_CONNS; i++) {

@@ -184,12 +184,14 @@ static void on_request(struct evhttp_request *request, void *arg)
 /* ---- Listening
  * ------------------------------------------------------------------------------------- */
 
-static void on_accept_error(struct evconnlistener *listener, void *arg)
+static app *listening; /* evhttp has taken the listener's argument for itself */
+
+static void on_accept_error(struct evconnlistener *listener, void *http)
 {
-    app *a = arg;
+    (void)http;
     struct timeval pause = {0, 100000};
     evconnlistener_disable(listener); /* descriptors come back when idle connections end */
-    evtimer_add(a->listen_again_event, &pause);
+    evtimer_add(listening->listen_again_event, &pause);
 }
 
 static void listen_again(evutil_socket_t fd, short what, void *arg)
@@ -266,6 +268,7 @@ bool app_serve(app *a, char *ret_message)
         snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
         return false;
     }
+    listening = a;
     evconnlistener_set_error_cb(a->listener, on_accept_error);
     return true;
 }

@@ -194,7 +194,9 @@ PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, 
 /*
  * Releases if held, cancels if waiting (its done callback still comes, once),
  * and frees the handle. NULL is allowed. Always returns NULL. May be called
- * from the handle's own callbacks. Not while another thread uses the handle.
+ * from the handle's own callbacks; called from elsewhere it waits for the end of
+ * one that runs, so that what on_event uses may go when it has returned. Not
+ * while another thread uses the handle.
  * Since 0.1.
  */
 PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);

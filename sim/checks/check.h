@@ -27,8 +27,18 @@ void seen_plain_executed(sim *s, const sim_message *message);
 void seen_broken(sim *s, int name);
 /* It forgot the fence record. */
 void seen_record_lost(sim *s, int name);
+/* Somebody else's hand was on the name. */
+void seen_tampered(sim *s, int name);
+/* A grant was published: how many heard it. */
+void seen_published(sim *s, const char *payload, int heard);
 /* Nobody's place in the queue is promised any more. */
 void seen_queue_lost(sim *s, int name);
+
+/* ---- Clients ------------------------------------------------------------------------ */
+
+void seen_sent(sim *s, const sim_client *client, const pawl_request *request);
+/* A reply that its client reads. */
+void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply);
 
 /* ---- Callers ----------------------------------------------------------------------- */
 
@@ -65,6 +75,7 @@ void check_fence_drawn(sim *s, const model_lock *lock, int name);
 void check_fence_told(sim *s, const sim_caller *caller);
 void check_turn(sim *s, int name, int token);
 void check_forgotten(sim *s, const sim_client *client);
+void check_orphans(sim *s, const sim_client *client);
 void check_hoarding(sim *s, const sim_client *client);
 void check_passing(sim *s, const sim_caller *caller);
 void check_keys(sim *s, const model_lock *lock);

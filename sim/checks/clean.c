@@ -2,7 +2,10 @@
 /* L5: every key has an expiry, and nothing stays behind. L7: messages are bounded. */
 #include "check.h"
 
+#include "engine/lease.h"
+
 #include <inttypes.h>
+#include <string.h>
 
 void check_keys(sim *s, const model_lock *lock)
 {
@@ -12,6 +15,39 @@ void check_keys(sim *s, const model_lock *lock)
         (lock->place_count && lock->places_until == MODEL_NEVER) ||
         (lock->waiter_count && lock->waiters_until == MODEL_NEVER))
         sim_fail(s, "clean", "a key of \"%s\" has no expiry", lock->key);
+}
+
+static bool is_known(const pawl__engine *e, const sim *s, int token)
+{
+    for (size_t i = 0; i < e->lease_room; i++)
+        if (e->leases[i] && sim_token_number(s, e->leases[i]->token) == token) return true;
+    return false;
+}
+
+/* Law 4: what the store has of a client that lives, the client knows of, or has released. */
+static void check_orphan(sim *s, const sim_client *client, int number)
+{
+    if (number < 0) return;
+    const seen_token *token = &s->seen.tokens[number];
+    if (token->client != client->number || token->incarnation != client->incarnation) return;
+    if (token->by_ghost || token->release_sent || token->detached) return;
+    if (is_known(client->engine, s, number)) return;
+    sim_fail(s, "orphan", "client %d has forgotten token %d, and the store has not",
+             client->number, number);
+}
+
+void check_orphans(sim *s, const sim_client *client)
+{
+    if (client->link.state != SIM_LINK_UP || s->seen.went_back) return;
+    int64_t now_ms = sim_server_now_us(s) / 1000 + s->config.ttl_ms / 8; /* clocks drift */
+    for (int i = 0; i < s->config.names; i++) {
+        const seen_name *name = &s->seen.names[i];
+        if (name->holder_until > now_ms) check_orphan(s, client, name->holder);
+        for (size_t j = 0; j < name->waiting_count; j++) {
+            if (s->seen.tokens[name->waiting[j]].till_ms > now_ms)
+                check_orphan(s, client, name->waiting[j]);
+        }
+    }
 }
 
 /* Without faults, at once; with them, what crashed clients left runs out by itself. */

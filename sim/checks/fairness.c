@@ -49,6 +49,7 @@ void check_forgotten(sim *s, const sim_client *client)
     if (!e->link_up) return;
     for (size_t i = 0; i < e->lease_room; i++) {
         const pawl__lease *lease = e->leases[i];
+        if (lease && lease->dead_grants) SIM_REACHED(s, dead_grant);
         if (!lease || lease->request || lease->send) continue;
         int64_t latest = pawl__instant_add(e->now, pawl__ms_to_ns(lease->ttl_ms));
         if (is_waiting(lease) && lease->next_at > latest)

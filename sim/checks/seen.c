@@ -94,6 +94,44 @@ void seen_queue_lost(sim *s, int name)
 {
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].waiting_count = 0;
+    seen_tampered(s, name);
+}
+
+void seen_tampered(sim *s, int name)
+{
+    for (int i = 0; i < s->config.names; i++)
+        if (name < 0 || name == i) s->seen.names[i].holder = SEEN_ANYBODY;
+}
+
+void seen_published(sim *s, const char *payload, int heard)
+{
+    char word[PAWL_TOKEN_LEN + 1];
+    if (sscanf(payload, "g %*s %*s %40s", word) != 1) return;
+    s->seen.deaf = heard ? SEEN_NOBODY : sim_token_number(s, word);
+}
+
+/* A hand-off goes to a waiter whose place stands and who has heard of it. */
+static void check_choice(sim *s, int token)
+{
+    const seen_token *chosen = &s->seen.tokens[token];
+    if (token == s->seen.asker) return;
+    SIM_REACHED(s, promoted_by_refresh);
+    if (token == s->seen.deaf)
+        sim_fail(s, "fifo", "token %d (client %d) was handed the lock, and nobody heard of it",
+                 token, chosen->client);
+    if (chosen->till_ms <= sim_server_now_us(s) / 1000)
+        sim_fail(s, "fifo", "token %d (client %d) was handed the lock, its place had run out",
+                 token, chosen->client);
+}
+
+/* Law 5: what is confirmed was there, without a gap. */
+static void check_not_revived(sim *s, int number, int token)
+{
+    const seen_name *name = &s->seen.names[number];
+    if (name->holder == SEEN_ANYBODY) return;
+    if (name->holder == token && sim_server_now_us(s) / 1000 <= name->holder_until) return;
+    sim_fail(s, "revived", "token %d (client %d) was confirmed, but did not hold \"%s\"", token,
+             s->seen.tokens[token].client, sim_names[number]);
 }
 
 /* ---- The store ------------------------------------------------------------------------ */
@@ -109,6 +147,11 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     if (is_new) holder->granted = lock->fence;
     holder->fence = lock->fence;
     holder->excuses = s->seen.names[name].excuses;
+    holder->confirms++;
+    if (is_new)
+        check_choice(s, token);
+    else
+        check_not_revived(s, name, token);
     if (is_new) got_its_turn(s, name, token);
 }
 
@@ -118,13 +161,17 @@ static void executed_ask(sim *s, const sim_message *m, int name)
     seen_name *queue = &s->seen.names[name];
     const pawl__redis_value *value = &m->reply.value;
     token->name = name;
+    token->by_ghost = s->conns[m->conn].epoch != m->epoch;
+    if (token->left_epoch == m->epoch && value->items[0].integer != PAWL__REDIS_SAYS_BUSY)
+        sim_fail(s, "order", "token %d (client %d): an ask was executed behind its release",
+                 m->token, token->client);
     if (value->items[0].integer == PAWL__REDIS_SAYS_QUEUED) {
         int64_t ttl_ms = 0;
         const pawl__redis_bytes *arg = &m->argv[3 + PAWL__REDIS_KEYS + 1];
         for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
         int64_t now_ms = sim_server_now_us(s) / 1000;
         join_queue(s, queue, token, m->token, now_ms);
-        token->till_ms = now_ms + ttl_ms * 2 / 3;
+        token->till_ms = now_ms + (ttl_ms * 2 + 2) / 3;
         return;
     }
     leave_queue(queue, m->token);
@@ -133,6 +180,8 @@ static void executed_ask(sim *s, const sim_message *m, int name)
 /* Who leaves the queue is out of it before the very command hands the lock on. */
 void seen_arrived(sim *s, const sim_message *m)
 {
+    s->seen.asker = m->verb == PAWL_VERB_ACQUIRE ? m->token : SEEN_NOBODY;
+    s->seen.deaf = SEEN_NOBODY;
     if (m->verb != PAWL_VERB_RELEASE || m->token < 0) return;
     int name = s->seen.tokens[m->token].name;
     if (name >= 0) leave_queue(&s->seen.names[name], m->token);
@@ -146,10 +195,14 @@ void seen_executed(sim *s, const sim_message *m)
     int name = name_of_key(s, key->data);
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_RELEASE) {
+        s->seen.tokens[m->token].left_epoch = m->epoch;
         if (value->items[0].integer == PAWL__REDIS_SAYS_RELEASED)
             s->seen.tokens[m->token].released = true;
     }
     const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
+    seen_name *after = &s->seen.names[name];
+    after->holder = lock && lock->held ? sim_token_number(s, lock->token) : SEEN_NOBODY;
+    after->holder_until = lock ? lock->held_until : 0;
     if (lock) check_keys(s, lock);
     check_truth(s, name);
 }
@@ -167,6 +220,36 @@ void seen_record_lost(sim *s, int name)
 {
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].record_lost = true;
+}
+
+/* ---- Clients --------------------------------------------------------------------------- */
+
+/* L7: nobody asks the store without pause. */
+static void check_pace(sim *s, const sim_client *client, const pawl_request *request, int number)
+{
+    seen_token *token = &s->seen.tokens[number];
+    if (client->seen_now - token->window_at > request->ttl_ms * SIM_MS) {
+        token->window_at = client->seen_now;
+        token->asks = 0;
+    }
+    if (++token->asks > 40 + request->ttl_ms / 4)
+        sim_fail(s, "storm", "client %d sends %d requests for one token within a ttl",
+                 client->number, token->asks);
+}
+
+void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
+{
+    int number = sim_token_number(s, request->token);
+    if (number < 0) return;
+    if (request->verb == PAWL_VERB_RELEASE) s->seen.tokens[number].release_sent = true;
+    check_pace(s, client, request, number);
+}
+
+void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply)
+{
+    int number = sim_token_number(s, request->token);
+    if (number >= 0 && reply->outcome == PAWL_QUEUED)
+        s->seen.tokens[number].floor = reply->fence;
 }
 
 /* ---- Callers --------------------------------------------------------------------------- */
@@ -199,6 +282,9 @@ void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t
     if (s->config.algorithm == SIM_PAWL && token >= 0) {
         check_fence_told(s, caller);
         check_margin(s, caller);
+        if (fence <= s->seen.tokens[token].floor) /* S4 */
+            sim_fail(s, "fence", "caller %d is told of a grant that was over when its client "
+                     "last asked", caller->number);
         if (s->seen.tokens[token].grants++ > 0) check_passing(s, caller);
     }
     check_waited(s, caller);
@@ -211,6 +297,9 @@ void seen_extended(sim *s, sim_caller *caller, int64_t deadline)
     must(s, caller, caller->seen.granted && !caller->seen.lost && !caller->seen.releasing,
          "extended, but not holding");
     caller->deadline = deadline;
+    seen_token *token = &s->seen.tokens[caller->token];
+    must(s, caller, ++token->extensions <= token->confirms,
+         "extended more often than the store confirmed");
     check_margin(s, caller);
 }
 
@@ -335,6 +424,7 @@ void seen_step(sim *s, sim_client *client)
     if (!engine || s->failed) return;
     check_forgotten(s, client);
     check_hoarding(s, client);
+    if (s->totals.events % 8 == 0) check_orphans(s, client);
 }
 
 void seen_end(sim *s)

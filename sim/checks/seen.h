@@ -9,6 +9,8 @@
 
 #define SEEN_WAITING_MAX 64
 #define SEEN_LONG_AGO    INT64_MIN
+#define SEEN_NOBODY      (-1)
+#define SEEN_ANYBODY     (-2) /* the store was tampered with */
 
 /* A token that was ever drawn. Instants are true time unless said otherwise. */
 typedef struct seen_token {
@@ -22,6 +24,15 @@ typedef struct seen_token {
     int64_t yield_at;     /* when its client was told that somebody waits; -1: not yet */
     uint64_t granted;     /* fence of the store's latest grant to it */
     uint64_t fence;       /* the same, or drawn anew because the store lost its record */
+    uint64_t floor;       /* the latest fence that a QUEUED told its client of */
+    int confirms;         /* times that the store made or confirmed it the holder */
+    int extensions;       /* times that its client took an extension */
+    int asks;             /* requests since window_at */
+    int64_t window_at;
+    uint32_t left_epoch;  /* of the connection on which the store was told of its release */
+    bool by_ghost;        /* its latest ask came from a connection that is gone */
+    bool release_sent;    /* its client has sent a release */
+    bool detached;
     int passes;           /* to local wants since the yield */
     int grants;           /* to wants */
     int excuses;          /* of its name, when that fence was drawn */
@@ -37,6 +48,8 @@ typedef struct seen_name {
     uint64_t told_fence;   /* the largest that any caller was told */
     int told_token;
     int plain_owner;       /* token number of a plain client that has the key */
+    int holder;            /* token at the store after the latest command; or SEEN_... */
+    int64_t holder_until;  /* ms of the server's clock */
     int waiting[SEEN_WAITING_MAX]; /* tokens in the store's queue, in no order */
     size_t waiting_count;
 } seen_name;
@@ -53,7 +66,10 @@ typedef struct seen {
     seen_token *tokens;
     size_t token_count, token_room;
     seen_name names[3];
-    bool drifted; /* a clock went beyond the promised drift */
+    bool went_back; /* the server's clock did: leases live longer than anybody can know */
+    bool drifted;   /* a clock went beyond the promised drift */
+    int asker; /* token of the command that the server executes */
+    int deaf;  /* token of the latest grant that nobody heard of */
     int64_t wants; /* all that were asked for */
 } seen;
 

@@ -39,9 +39,9 @@ const cli_command *cli_command_find(const char *verb)
     cli_nearest_try(&nearest, "version");
     char *safe = cli_escape(verb, strlen(verb));
     if (nearest.found[0]) {
-        cli_error("there is no command %s; did you mean %s", safe, nearest.found);
+        cli_error("there is no command \"%.40s\"; did you mean %s", safe, nearest.found);
     } else {
-        cli_error("there is no command %s; see pawl help", safe);
+        cli_error("there is no command \"%.40s\"; see pawl help", safe);
     }
     free(safe);
     return NULL;

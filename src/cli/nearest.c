@@ -2,6 +2,7 @@
 #include "nearest.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ static size_t distance(const char *a, const char *b)
     size_t rows[3][CLI_WORD_MAX + 1];
     size_t *before = rows[0], *last = rows[1], *row = rows[2];
     size_t a_len = strlen(a), b_len = strlen(b);
-    if (a_len > CLI_WORD_MAX || b_len > CLI_WORD_MAX) return CLI_WORD_MAX;
+    if (a_len > CLI_WORD_MAX || b_len > CLI_WORD_MAX) return SIZE_MAX;
 
     for (size_t j = 0; j <= b_len; j++) last[j] = before[j] = j;
     for (size_t i = 1; i <= a_len; i++) {

@@ -43,7 +43,7 @@ typedef struct pawl__slot {
     pawl__entry entry;
     pawl__link wants;    /* the waiting ones, in order */
     pawl__lease *lease;  /* the living one, or NULL */
-    uint64_t last_fence; /* of this name, as far as this slot remembers */
+    uint64_t last_fence; /* of this name, as far as this slot has heard: the next one is larger */
     uint32_t refs;       /* leases that name it */
     uint8_t mode;
     char name[]; /* NUL-terminated */
@@ -61,7 +61,6 @@ struct pawl__lease {
     pawl__timer timer;
     pawl__link in_out;   /* among those with something to send */
     uint64_t fence;      /* 0 until granted */
-    uint64_t floor;      /* drawn before we queued: a grant of ours has a larger one */
     uint64_t request;    /* id of the request in flight; 0: none */
     int64_t ttl_ms;      /* of every request: one token, one ttl */
     int64_t base_at;     /* just before the last confirmed request left (law 2) */

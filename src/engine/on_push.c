@@ -15,7 +15,7 @@ static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push
     case PAWL__LEASE_REQUESTING:
     case PAWL__LEASE_QUEUED:
     case PAWL__LEASE_UNKNOWN:
-        if (push->fence <= lease->floor) return; /* a grant that was over when we last asked */
+        if (push->fence <= lease->slot->last_fence) return; /* over when we last asked */
         if (lease->out_of_touch) { /* law 7: a hint, perhaps of a grant that has run out */
             pawl__lease_ask(e, lease);
             return;

@@ -46,7 +46,8 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
 {
     lease->answered = true;
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
-    lease->floor = PAWL_MUTANT(old_push_believed) ? 0 : reply->fence;
+    if (reply->fence > lease->slot->last_fence && !PAWL_MUTANT(old_push_believed))
+        lease->slot->last_fence = reply->fence; /* drawn before: a grant of ours has a larger one */
     lease->base_at = lease->sent_at; /* a later hand-off counts from here (DESIGN 4.4) */
     pawl__lease_move(e, lease, PAWL__LEASE_QUEUED);
     pawl__engine_say(e, "");
@@ -109,12 +110,22 @@ static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply
     pawl__lease_retry(e, lease);
 }
 
-/* A refresh overtaken by a hand-off's push: only a grant with our fence says anything new. */
+static void not_ours_any_more(pawl__engine *e, pawl__lease *lease)
+{
+    pawl__engine_say(e, "the store says that the lease is not ours any more");
+    pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
+}
+
+/* A refresh overtaken by a hand-off's push: only what was done after the grant says anything new. */
 static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     if (reply->outcome == PAWL_GRANTED && reply->fence == lease->fence) {
         pawl__lease_extended(e, lease, lease->sent_at);
         if (reply->waiting) pawl__lease_wanted(e, lease);
+        return;
+    }
+    if (reply->outcome == PAWL_QUEUED && reply->fence >= lease->fence) {
+        not_ours_any_more(e, lease); /* queued again: the push was of a grant that is over */
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
@@ -187,8 +198,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
         pawl__engine_break(e, "a store answered RENEW with another verb's outcome");
         return;
     }
-    pawl__engine_say(e, "the store says that the lease is not ours any more");
-    pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
+    not_ours_any_more(e, lease);
 }
 
 /* ---- RELEASE ------------------------------------------------------------------ */

@@ -189,8 +189,10 @@ static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *a
         lock->claim = NULL;
         lock->state = PAWL__LOCK_IDLE;
     }
+    bool by_label = action->err == PAWL_ERR_BUSY; /* then the message is the holder's label */
+    const char *what = by_label && *action->message ? "held by" : "not acquired";
     if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED)
-        say_about(c, lock, PAWL_FINDING_OK, "not acquired", action->err, action->message);
+        say_about(c, lock, PAWL_FINDING_OK, what, action->err, action->message);
     end_acquire(c, claim, action->err);
     pawl__claim_settle(claim);
 }

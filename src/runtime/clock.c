@@ -31,11 +31,12 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define GAP_MAX_NS    PAWL__NS_PER_MS  /* how far apart the two may be seen */
-#define CLOSE_FROM_NS (GAP_MAX_NS / 2) /* once at it, close the gaps that soon would be too wide   \
-                                        */
-#define WINDOW_NS     (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
-#define TRIES_MAX     64
+#define GAP_MAX_NS PAWL__NS_PER_MS /* how far apart the two may be seen */
+#define CLOSE_FROM_NS                                                                              \
+    (GAP_MAX_NS / 2) /* once at it, close the gaps that soon would be too wide                     \
+                      */
+#define WINDOW_NS (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
+#define TRIES_MAX 64
 
 static int64_t load(const _Atomic int64_t *offset)
 {

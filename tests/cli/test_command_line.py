@@ -49,6 +49,8 @@ def test_version(sqlite):
     (["rum"], "did you mean run"),
     (["relase"], "did you mean release"),
     (["zzzzzz"], "see pawl help"),
+    (["a" * 300], "see pawl help"),
+    ([""], 'no command ""'),
     (["help", "shwo"], "did you mean show"),
     (["run"], "a KEY is wanted"),
     (["run", "k"], "a command is wanted after KEY"),

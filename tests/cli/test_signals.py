@@ -60,10 +60,15 @@ def test_a_second_term_kills(sqlite):
 
 
 def test_ignored_signals_stay_ignored(sqlite):
-    """nohup pawl run ...: HUP ends neither pawl nor the command."""
+    """nohup pawl run ...: HUP ends neither the wait nor the command."""
     def nohup():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    holder = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
     proc = sqlite.start("run", "k", *reporter("USR1"), stdin=subprocess.PIPE, preexec=nohup)
+    sqlite.until_waiting("k", 1)
+    proc.kill(signal.SIGHUP)
+    holder.popen.stdin.close()
     proc.expect("ready")
     proc.kill(signal.SIGHUP)
     proc.kill(signal.SIGUSR1)
@@ -185,9 +190,13 @@ def terminal(sqlite):
 def test_a_typed_interrupt_comes_once(terminal, flags):
     t = terminal(PAWL, "run", *flags, "k", *reporter("INT", "USR1"))
     t.expect("ready")
+    # pawl stands still meanwhile: a second copy then comes alone, not merged with the first
+    os.kill(t.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, t.pid, os.WSTOPPED)
     t.type(b"\x03")
     t.expect("INT 1")
     os.kill(t.pid, signal.SIGUSR1)  # passed on after anything that came before it
+    os.kill(t.pid, signal.SIGCONT)
     text = t.expect("USR1 1")
     assert "INT 2" not in text
     t.type(b"exit 6\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The prose: links lead somewhere, examples are marked, claims stay within what is known."""
 import re
+import subprocess
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_the_readme_shows_the_demo_as_it_is():
     readme = (SOURCE / "README.md").read_text("utf-8")
     shown = re.findall(r"^  (" + "|".join(map(re.escape, rows)) + r") {2,}\S", readme, re.M)
     assert shown == rows * 2
+
+
+def test_the_picture_is_of_the_table():
+    """docs/demo.svg shows the numbers of the README's table: one run, not two."""
+    drawn = subprocess.run([SOURCE / "scripts/demo-picture"], check=True, text=True, timeout=30,
+                           input=(SOURCE / "README.md").read_text("utf-8"),
+                           stdout=subprocess.PIPE).stdout
+    assert drawn == (SOURCE / "docs/demo.svg").read_text("utf-8")
+    for survived in re.findall(r"(\d+ of \d+) survived", drawn):
+        assert survived in re.search(r"!\[(.*?)\]", (SOURCE / "README.md").read_text("utf-8"))[1]
 
 
 # A sentence, and what in the code makes it true. Blanks match any blanks.

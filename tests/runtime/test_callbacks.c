@@ -255,22 +255,27 @@ static void test_blocking_calls_in_a_callback(void **state)
 typedef struct gate {
     record r;
     pthread_mutex_t mutex; /* held by the test while the callback shall stay inside */
-    _Atomic bool inside, left;
+    _Atomic bool left;     /* the callback */
+    _Atomic bool freed;    /* pawl_lock_free has returned */
+    pawl_lock *lock;
 } gate;
 
 static void stay_inside(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     gate *g = userdata;
-    g->inside = true;
     record_event(lock, event, &g->r);
     pthread_mutex_lock(&g->mutex);
     pthread_mutex_unlock(&g->mutex);
     g->left = true;
 }
 
-static void *free_lock(void *lock)
+static void *free_lock(void *arg)
 {
-    return pawl_lock_free(lock);
+    gate *g = arg;
+    pawl_lock_free(g->lock);
+    CHECK(g->left);
+    g->freed = true;
+    return NULL;
 }
 
 /* What a callback uses may go when pawl_lock_free has returned. */
@@ -287,12 +292,13 @@ static void test_free_waits_for_a_running_event_callback(void **state)
     break_lock(other, name);
     record_await_event(&g.r, PAWL_EVENT_LOST, 1);
     pthread_t freer;
-    CHECK(pthread_create(&freer, NULL, free_lock, lock) == 0);
+    g.lock = lock;
+    CHECK(pthread_create(&freer, NULL, free_lock, &g) == 0);
     stage_pass(30); /* gives a free that does not wait the time to be caught */
-    assert_false(g.left);
+    assert_false(g.freed);
     pthread_mutex_unlock(&g.mutex);
     CHECK(pthread_join(freer, NULL) == 0);
-    assert_true(g.left);
+    assert_true(g.freed);
     pawl_client_close(client);
     pawl_client_close(other);
 }

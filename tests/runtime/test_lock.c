@@ -148,6 +148,9 @@ static void test_busy_and_timeout(void **state)
     CHECK_ERR(pawl_lock_acquire(mine, PATIENCE_MS), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire(sibling, 0), PAWL_ERR_BUSY); /* the handle owns, not the thread */
     CHECK_ERR(pawl_lock_acquire(theirs, 0), PAWL_ERR_BUSY);
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client_message(other, message);
+    assert_non_null(strstr(message, name));
     int64_t start = stage_now_ms();
     CHECK_ERR(pawl_lock_acquire(sibling, 60), PAWL_ERR_TIMEOUT);
     CHECK_ERR(pawl_lock_acquire(theirs, 60), PAWL_ERR_TIMEOUT);

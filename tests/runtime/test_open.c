@@ -16,6 +16,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <signal.h>
 #include <unistd.h>
 
 static char *dir; /* $PAWL_MODULES */
@@ -142,6 +144,52 @@ static void test_labels(void **state)
     assert_string_equal(pawl_version(), PAWL_VERSION);
 }
 
+/* Reads a line "NAME:\tVALUE" of a thread's status. */
+static bool read_status(const char *task, const char *field, char *ret_value, size_t size)
+{
+    char path[300], line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+    FILE *file = fopen(path, "r");
+    bool found = false;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        size_t len = strlen(field);
+        found = strncmp(line, field, len) == 0 && line[len] == ':';
+        if (found)
+            snprintf(ret_value, size, "%.*s", (int)strcspn(line + len + 2, "\n"), line + len + 2);
+    }
+    if (file) fclose(file);
+    return found;
+}
+
+/* Signals are the user's: none may be delivered to a thread of ours. */
+static void test_threads_take_no_signals(void **state)
+{
+    (void)state;
+    record log;
+    record_init(&log);
+    pawl_client *client = open_fake("fake:good", &log); /* with a thread for callbacks, too */
+    record_await_line(&log, "connected");
+    int seen = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char name[64], blocked[64];
+        if (!read_status(entry->d_name, "Name", name, sizeof name)) continue;
+        if (strcmp(name, "pawl") != 0 && strcmp(name, "pawl-callbacks") != 0) continue;
+        CHECK(read_status(entry->d_name, "SigBlk", blocked, sizeof blocked));
+        unsigned long long mask = strtoull(blocked, NULL, 16);
+        assert_true(mask & 1ull << (SIGTERM - 1) && mask & 1ull << (SIGINT - 1));
+        assert_true(mask & 1ull << (SIGUSR1 - 1) && mask & 1ull << (SIGCHLD - 1));
+        seen++;
+    }
+    closedir(tasks);
+    assert_int_equal(seen, 2);
+    sigset_t mine;
+    CHECK(pthread_sigmask(SIG_SETMASK, NULL, &mine) == 0);
+    assert_false(sigismember(&mine, SIGTERM)); /* ours is as it was */
+    pawl_client_close(client);
+}
+
 /* ---- Stores that misbehave ------------------------------------------------------------------ */
 
 static void test_silent_store(void **state)
@@ -213,6 +261,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_the_environment_names_the_store),
         cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_threads_take_no_signals),
         cmocka_unit_test(test_silent_store),
         cmocka_unit_test(test_denied_at_once),
         cmocka_unit_test(test_broken_invariant_loses_everything),

@@ -5,10 +5,13 @@
  * Method: plain variables that only a holder may touch (TSan watches them), and
  * every thread must finish its rounds.
  */
+#define _GNU_SOURCE
 #include "stage.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -289,6 +292,55 @@ static void test_canceled_thread_finishes_its_call(void **state)
     pawl_client_close(other);
 }
 
+/* ---- Signals ------------------------------------------------------------------------------ */
+
+static pawl_lock *asked_in_handler;
+static atomic_int handled, seen_held;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (pawl_lock_is_held(asked_in_handler) && pawl_lock_remaining_ms(asked_in_handler) > 0)
+        atomic_fetch_add(&seen_held, 1);
+    atomic_fetch_add(&handled, 1);
+}
+
+static void *acquire_and_release(void *arg)
+{
+    for (int i = 0; i < 200; i++) {
+        CHECK_ERR(pawl_lock_acquire(arg, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release_wait(arg, PATIENCE_MS), PAWL_OK);
+    }
+    return NULL;
+}
+
+/* A thread that drives is interrupted in any of its system calls; its handler asks us. */
+static void test_signals_while_driving(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL);
+    asked_in_handler = lock_new(client, stage_name(), 60000);
+    pawl_lock *lock = lock_new(client, stage_name(), 60000);
+    CHECK_ERR(pawl_lock_acquire(asked_in_handler, PATIENCE_MS), PAWL_OK);
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    CHECK(sigaction(SIGUSR1, &action, &before) == 0); /* without SA_RESTART */
+    pthread_t thread;
+    int sent = 0;
+    CHECK(pthread_create(&thread, NULL, acquire_and_release, lock) == 0);
+    while (sent < 200 && pthread_kill(thread, SIGUSR1) == 0) {
+        sent++;
+        while (handled < sent && pthread_tryjoin_np(thread, NULL) == EBUSY) sched_yield();
+        if (handled < sent) break; /* the thread is done */
+    }
+    if (handled >= sent) CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+    assert_true(handled > 0);
+    assert_int_equal(seen_held, handled);
+    pawl_lock_free(asked_in_handler);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +353,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_queries_beside_the_owner),
         cmocka_unit_test(test_close_under_load),
         cmocka_unit_test(test_canceled_thread_finishes_its_call),
+        cmocka_unit_test(test_signals_while_driving),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

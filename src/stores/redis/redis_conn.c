@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "redis_conn.h"
 
+#include "../../base/instant.h"
+
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A peer that vanished without a word is noticed after about 5 + 3 x 2 s when idle, and after
@@ -23,6 +24,7 @@
 #define READ_SIZE      65536
 #define READS_PER_TURN 16 /* then the other events of the loop get their turn */
 #define OUT_ROOM_FIRST 4096
+#define OUT_ROOM_KEPT  (1u << 20) /* a burst needs more for once */
 
 static void fail(pawl__redis_conn *conn, pawl_err err, const char *message)
 {
@@ -155,6 +157,11 @@ void pawl__redis_conn_flush(pawl__redis_conn *conn)
         conn->written += (uint64_t)n;
     }
     conn->out_start = conn->out_end = 0;
+    if (conn->out_room > OUT_ROOM_KEPT) {
+        free(conn->out);
+        conn->out = NULL;
+        conn->out_room = 0;
+    }
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -257,21 +264,13 @@ void pawl__redis_conn_close(pawl__redis_conn *conn)
     free(conn);
 }
 
-static int64_t monotonic_ms(void)
+void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_t until)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-void pawl__redis_conn_drain(pawl__redis_conn *conn, int wait_ms)
-{
-    int64_t end = monotonic_ms() + wait_ms;
     pawl__redis_conn_flush(conn);
     while (conn->connected && !conn->failed && conn->out_start < conn->out_end) {
-        int64_t left = end - monotonic_ms();
+        int64_t left_ms = pawl__ms_until(now(), until);
         struct pollfd waiter = {.fd = conn->fd, .events = POLLOUT};
-        if (left <= 0 || (poll(&waiter, 1, (int)left) < 0 && errno != EINTR)) return;
+        if (left_ms == 0 || (poll(&waiter, 1, (int)left_ms) < 0 && errno != EINTR)) return;
         pawl__redis_conn_flush(conn);
     }
 }

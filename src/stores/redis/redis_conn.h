@@ -60,8 +60,8 @@ void pawl__redis_conn_flush(pawl__redis_conn *conn);
 /* Closes and frees. What the kernel has accepted still arrives. NULL is allowed. */
 void pawl__redis_conn_close(pawl__redis_conn *conn);
 
-/* Tries for at most wait_ms to get the rest written: the last act before close. */
-void pawl__redis_conn_drain(pawl__redis_conn *conn, int wait_ms);
+/* Tries until an instant of now() to get the rest written: the last act before close. */
+void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_t until);
 
 /*
  * In a forked child: closes this process' copy of the socket and frees buffers.

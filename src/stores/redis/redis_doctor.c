@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define VERSION_MAJOR_MIN 6
 #define CLOCK_OFF_MS      1000 /* less is what machines without care have */
@@ -107,7 +106,7 @@ static void check_version(examination *exam)
     char redis[32], valkey[32];
     value_of(exam->info, "redis_version", redis, sizeof redis);
     value_of(exam->info, "valkey_version", valkey, sizeof valkey);
-    int major = atoi(redis);
+    int major = (int)strtol(redis, NULL, 10);
     if (valkey[0])
         find(exam, PAWL_FINDING_OK, "version", "", "Valkey %s", valkey);
     else if (major >= VERSION_MAJOR_MIN)
@@ -168,7 +167,7 @@ static void check_replication(examination *exam)
     if (is(exam->info, "role", "slave"))
         find(exam, PAWL_FINDING_ERROR, "replication", "Connect to the primary.",
              "The server is a replica: it grants no locks");
-    else if (atoi(replicas) > 0)
+    else if (strtol(replicas, NULL, 10) > 0)
         find(exam, PAWL_FINDING_NOTE, "replication", "Let the resource check fences.",
              "%s replicas copy asynchronously: a failover may forget the latest locks", replicas);
     else
@@ -238,13 +237,6 @@ static void conclude(examination *exam)
 
 /* ---- Questions and answers --------------------------------------------------------------- */
 
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void take_time(examination *exam, const pawl__redis_value *value)
 {
     if (value->type != PAWL__REDIS_ARRAY || value->count != 2) return;
@@ -252,7 +244,7 @@ static void take_time(examination *exam, const pawl__redis_value *value)
         if (value->items[i].type != PAWL__REDIS_STRING) return;
     exam->server_us = strtoll(value->items[0].text.data, NULL, 10) * 1000000 +
                       strtoll(value->items[1].text.data, NULL, 10);
-    exam->client_us = wall_us();
+    exam->client_us = pawl__redis_wall_us();
     exam->answer_ns = exam->operation.store->host->now() - exam->asked_at;
 }
 

@@ -19,6 +19,7 @@
 typedef struct asked {
     pawl__redis_pending pending;
     pawl_request request;
+    pawl__redis_script script;
     bool with_body; /* sent by EVAL: NOSCRIPT is no answer to that */
     char room[];
 } asked;
@@ -49,6 +50,13 @@ bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *argv, size_t a
     return true;
 }
 
+pawl_err pawl__redis_send_trouble(const pawl_store *store)
+{
+    if (store->link.broken) return store->link.err;
+    if (store->under_way_count >= PAWL__REDIS_UNDER_WAY_MAX) return PAWL_ERR_STORE_BUSY;
+    return PAWL_ERR_NO_MEMORY;
+}
+
 void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err)
 {
     if (store->refusal_count == store->refusal_room) {
@@ -74,11 +82,15 @@ static void send_asked(pawl_store *store, asked *a, bool with_body)
     const char *text = with_body ? script->body : script->sha1;
     pawl__redis_bytes name = {.data = text, .len = strlen(text)};
     size_t argc = pawl__redis_call_argv(&call, name, !with_body, argv);
+    a->script = call.script;
     a->with_body = with_body;
-    if (pawl__redis_send(store, argv, argc, &a->pending)) return;
-    pawl__redis_refuse(store, a->request.id,
-                       store->link.broken ? store->link.err : PAWL_ERR_NO_MEMORY);
-    free(a);
+    if (!pawl__redis_send(store, argv, argc, &a->pending)) {
+        pawl__redis_refuse(store, a->request.id, pawl__redis_send_trouble(store));
+        free(a);
+        return;
+    }
+    if (with_body) store->bodies_under_way[a->script]++;
+    if (a->request.verb == PAWL_VERB_RELEASE) store->last_release_end = a->pending.end;
 }
 
 /* ---- Answers ---------------------------------------------------------------------------- */
@@ -86,25 +98,21 @@ static void send_asked(pawl_store *store, asked *a, bool with_body)
 static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
                            const pawl__redis_value *value);
 
-static bool changes_something(const pawl_request *request)
-{
-    return request->verb == PAWL_VERB_ACQUIRE || request->verb == PAWL_VERB_RENEW ||
-           request->verb == PAWL_VERB_RELEASE;
-}
-
 /*
- * Whether a later request about the same token is under way. Then this one, that
- * the server did not know, must not be said again behind it: a release that
- * follows an acquisition has to undo it, whatever became of it (rule 4).
+ * Whether a release by the same token is under way behind this acquisition, which
+ * the server did not know. Then it must not be said again: the release has to undo
+ * it, whatever became of it (rule 4). Nothing else does harm when it comes later
+ * than it was sent: a token is never used again after its release.
  */
 static bool is_overtaken(const pawl_store *store, const asked *a)
 {
-    if (!changes_something(&a->request)) return false;
+    if (a->request.verb != PAWL_VERB_ACQUIRE) return false;
+    if (store->last_release_end <= a->pending.end) return false; /* nearly always */
     for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
         pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
         if (p->answered != asked_answered) continue;
         const asked *later = pawl__container(p, asked, pending);
-        if (changes_something(&later->request) &&
+        if (later->request.verb == PAWL_VERB_RELEASE &&
             strcmp(later->request.token, a->request.token) == 0)
             return true;
     }
@@ -114,7 +122,8 @@ static bool is_overtaken(const pawl_store *store, const asked *a)
 static void say_again(pawl_store *store, asked *a)
 {
     if (!is_overtaken(store, a)) {
-        send_asked(store, a, true);
+        /* One body under way will do for all that come behind it. */
+        send_asked(store, a, store->bodies_under_way[a->script] == 0);
         return;
     }
     pawl_reply reply = {.id = a->request.id,
@@ -221,6 +230,8 @@ void pawl__redis_abandon(pawl_store *store, uint64_t written)
     pawl__redis_pending *pending;
     evtimer_del(&store->answer_timer);
     store->answer_at = PAWL__NEVER;
+    memset(store->bodies_under_way, 0, sizeof store->bodies_under_way);
+    store->last_release_end = 0; /* the next connection counts from the beginning */
     while ((pending = first_under_way(store)) != NULL)
         pending->unanswered(store, pending, pending->end <= written, store->link.err,
                             store->link.message);
@@ -373,7 +384,8 @@ static void free_parts(pawl_store *store)
 static void redis_close(pawl_store *store)
 {
     if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken)
-        pawl__redis_conn_drain(store->link.commands, DRAIN_MS);
+        pawl__redis_conn_drain(store->link.commands, store->host->now,
+                               store->host->now() + DRAIN_MS * PAWL__NS_PER_MS);
     event_del(&store->turn);
     evtimer_del(&store->answer_timer);
     pawl__redis_link_done(store);

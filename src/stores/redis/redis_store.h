@@ -7,6 +7,7 @@
  *   redis_store.c    the contract's operations; requests under way, answers, time-outs
  *   redis_link.c     connecting, greeting, loss, back-off
  *   redis_operation.c, redis_list.c, redis_doctor.c
+ *   redis_clock.c    the wall clock, for DOCTOR alone
  *
  * The host is called back from events of its loop only. What is noticed elsewhere
  * (a write that fails in flush) is noted, and done by the `turn` event.
@@ -100,7 +101,9 @@ struct pawl_store {
     pawl__redis_linkage link;
     pawl__link under_way; /* pawl__redis_pending, in order of sending on link.commands */
     size_t under_way_count;
-    pawl__link operations; /* LIST and DOCTOR that are not over */
+    unsigned bodies_under_way[PAWL__REDIS_SCRIPTS]; /* requests that were sent by EVAL */
+    uint64_t last_release_end; /* of the latest RELEASE sent on link.commands */
+    pawl__link operations;     /* LIST and DOCTOR that are not over */
     pawl__redis_refusal *refusals;
     size_t refusal_count, refusal_room;
     struct event turn;         /* does what could not be done where it was noticed */
@@ -122,6 +125,9 @@ PAWL_MUST_USE bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *
 
 /* Answers a request, with an error, at the next turn of the loop. */
 void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err);
+
+/* What a failed pawl__redis_send means for the request. */
+pawl_err pawl__redis_send_trouble(const pawl_store *store);
 
 /* A reply of link.commands; false when the link is broken. */
 bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value);
@@ -174,5 +180,11 @@ void pawl__redis_operation_end(pawl__redis_operation *operation, pawl_outcome ou
 void pawl__redis_operation_settle(pawl__redis_operation *operation);
 /* At close: without a word. */
 void pawl__redis_operations_drop(pawl_store *store);
+
+/* ---- redis_clock.c -----------------------------------------------------------------------------
+ */
+
+/* This machine's wall clock in us since 1970, to show how far the server's differs. */
+int64_t pawl__redis_wall_us(void);
 
 #endif

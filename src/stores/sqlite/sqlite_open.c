@@ -231,25 +231,32 @@ static int64_t pid_namespace(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (int64_t)st.st_ino : 0;
 }
 
+static int prepare_path(pawl__sqlite_db *db, const char *wanted, mode_t mode, char *reterr_message)
+{
+    int rc;
+    for (int tries = 0;; tries++) {
+        rc = pawl__sqlite_path_prepare(wanted, mode, db->path, &db->identity, reterr_message);
+        if (rc != PAWL_ERR_STORE_BUSY || !pawl__sqlite_on_busy(db, tries)) return rc;
+    }
+}
+
 bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault)
 {
     char dir_path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
+    db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
     if (rc == 0 && !sqlite3_threadsafe()) {
         rc = PAWL_ERR_UNSUPPORTED;
         pawl__sqlite_say(ret_fault->message, "libsqlite3 was built without threads");
     }
-    if (rc == 0) {
-        rc = pawl__sqlite_path_prepare(wanted, mode, db->path, &db->identity, ret_fault->message);
-    }
+    if (rc == 0) rc = prepare_path(db, wanted, mode, ret_fault->message);
     if (rc != 0) {
         ret_fault->err = (pawl_err)rc;
         return false;
     }
     db->pid = getpid();
     db->pid_ns = pid_namespace();
-    db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
     if (!open_database(db, ret_fault)) {
         explain(db, ret_fault);
         pawl__sqlite_db_close(db);

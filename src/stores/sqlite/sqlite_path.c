@@ -26,11 +26,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
-
-#define CREATE_PAUSE_NS 5000000 /* 5 ms; creating takes far less */
-#define CREATE_TRIES    400     /* two seconds: a process was stopped in the midst of it */
 
 int (*pawl__sqlite_statfs)(const char *path, struct statfs *ret_statfs) = statfs;
 
@@ -195,31 +191,30 @@ static int check_filesystem(const char *dir, char *reterr_message)
 
 /* ---- The file ------------------------------------------------------------------ */
 
+/* The directory of an absolute path. ret_dir has PATH_MAX bytes. */
+static void dir_of(const char *path, char *ret_dir)
+{
+    int len = (int)(strrchr(path, '/') - path);
+    snprintf(ret_dir, PATH_MAX, "%.*s", len > 0 ? len : 1, path);
+}
+
 /* The directory without symbolic links, the file's name behind it. */
 static int resolve(const char *wanted, char *ret_path, char *reterr_message)
 {
-    char copy[PATH_MAX], dir[PATH_MAX];
-    snprintf(copy, sizeof(copy), "%s", wanted);
-    if (realpath(copy, ret_path)) {
-        if (strlen(ret_path) < PAWL__SQLITE_PATH_MAX) return 0;
-        errno = ENAMETOOLONG;
-        return fail_errno("cannot use", wanted, reterr_message);
+    char parent[PATH_MAX], dir[PATH_MAX];
+    int len;
+    if (realpath(wanted, ret_path)) {
+        len = (int)strlen(ret_path);
+    } else {
+        if (errno != ENOENT) return fail_errno("cannot open", wanted, reterr_message);
+        dir_of(wanted, parent);
+        if (!realpath(parent, dir)) return fail_errno("cannot open", wanted, reterr_message);
+        const char *name = strrchr(wanted, '/') + 1;
+        len = snprintf(ret_path, PATH_MAX, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, name);
     }
-    if (errno != ENOENT) return fail_errno("cannot open", wanted, reterr_message);
-    char *slash = strrchr(copy, '/');
-    *slash = '\0';
-    if (!realpath(slash == copy ? "/" : copy, dir)) {
-        return fail_errno("cannot open", wanted, reterr_message);
-    }
-    if (strlen(dir) + strlen(slash + 1) + 1 >= PAWL__SQLITE_PATH_MAX) {
-        errno = ENAMETOOLONG;
-        return fail_errno("cannot use", wanted, reterr_message);
-    }
-    ret_path[0] = '\0';
-    if (strcmp(dir, "/") != 0) strcpy(ret_path, dir);
-    strcat(ret_path, "/");
-    strcat(ret_path, slash + 1);
-    return 0;
+    if (len < PAWL__SQLITE_PATH_MAX) return 0;
+    errno = ENAMETOOLONG;
+    return fail_errno("cannot use", wanted, reterr_message);
 }
 
 static int move_new(const char *from, const char *to)
@@ -259,17 +254,12 @@ static int create_empty(const char *path, mode_t mode, char *reterr_message)
     return errno == EEXIST ? 0 : fail_errno("cannot create", path, reterr_message);
 }
 
-/* Waits for those who create beside us. A descriptor to close, or an error. */
+/* A descriptor to close, or an error: _STORE_BUSY if somebody creates beside us. */
 static int lock_dir(const char *dir, char *reterr_message)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return fail_errno("cannot open", dir, reterr_message);
-    for (int i = 0; i < CREATE_TRIES; i++) {
-        struct timespec t = {.tv_nsec = CREATE_PAUSE_NS};
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-        if (errno != EWOULDBLOCK) break;
-        nanosleep(&t, NULL);
-    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
     int rc = errno == EWOULDBLOCK ? PAWL_ERR_STORE_BUSY : PAWL_ERR_SYSTEM;
     (void)fail_errno("cannot lock the directory", dir, reterr_message);
     close(fd);
@@ -309,8 +299,7 @@ int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
     if (!wanted[0] && (rc = default_path(chosen, reterr_message)) != 0) return rc;
     if ((rc = resolve(chosen, ret_path, reterr_message)) != 0) return rc;
 
-    strcpy(dir, ret_path);
-    *(strrchr(dir, '/') == dir ? dir + 1 : strrchr(dir, '/')) = '\0';
+    dir_of(ret_path, dir);
     if ((rc = check_filesystem(dir, reterr_message)) != 0) return rc;
 
     if (lstat(ret_path, ret_stat) < 0) {
@@ -336,8 +325,7 @@ int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)
     if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0) {
         return fail_errno("cannot write", path, reterr_message);
     }
-    snprintf(dir, sizeof(dir), "%s", path);
-    *(strrchr(dir, '/') == dir ? dir + 1 : strrchr(dir, '/')) = '\0';
+    dir_of(path, dir);
     if (faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
         return fail_errno("cannot write in the directory", dir, reterr_message);
     }

@@ -312,7 +312,7 @@ static void sqlite_forget(pawl_store *store)
     if (store->notes_fd >= 0) close(store->notes_fd);
     free(store->spare);
     store->spare = NULL;
-    store->host = (pawl_host *)(void *)forgotten; /* a list, so that nothing counts as leaked */
+    store->next_forgotten = forgotten; /* reachable, so that nothing counts as leaked */
     forgotten = store;
 }
 

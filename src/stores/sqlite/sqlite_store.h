@@ -118,6 +118,7 @@ struct pawl_store {
 
     pthread_t thread;
     pawl__worker worker;
+    pawl_store *next_forgotten; /* in a forked child */
 };
 
 /* ---- The worker (sqlite_worker.c) ---------------------------------------------- */

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: MIT
+"""The counter service: no increment is lost, whoever oversleeps, and bad clients do not hurt it."""
+import concurrent.futures
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fleet import PATIENCE, PROGRAM, SLOW, SOURCE, until
+
+
+# ---- Counting -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_three_instances_under_load_lose_nothing(store, request, tmp_path):
+    command = [sys.executable, os.path.join(SOURCE, "examples", "counter", "run"), "--port", "0",
+               "--seconds", "3", "--program", PROGRAM]
+    if store == "redis":
+        command += ["--store", request.getfixturevalue("on_redis").store]
+    env = {k: v for k, v in os.environ.items() if k != "PAWL_STORE"}
+    run = subprocess.run(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, timeout=10 * PATIENCE)
+    assert run.returncode == 0, run.stdout
+    assert "Every increment survived." in run.stdout
+    survived = int(re.search(r"survived +(\d+)", run.stdout).group(1))
+    assert survived > 50, run.stdout
+    assert "refused" not in run.stdout and "without an answer" not in run.stdout, run.stdout
+
+
+def test_increments_are_shared(fleet):
+    a, b = fleet.start(), fleet.start()
+    assert a.get("/add") == "1"
+    assert b.get("/add") == "2"
+    status, text, first = a.ask("/add", "POST")
+    assert (status, text) == (200, "3")
+    second = b.ask("/add", "POST")[2]
+    assert int(second["X-Fence"]) > int(first["X-Fence"])
+    assert a.get("/counter") == b.get("/counter") == "4"
+
+
+def has_read(witness, owner):
+    """Whether that instance holds the lock, and the counter has seen its fence."""
+    state = json.loads(witness.get("/state"))
+    return state["held"] and state["owner"] == owner and state["seen_fence"] == state["fence"]
+
+
+@pytest.mark.parametrize("successor_work_ms", [0, 4000], ids=["has-written", "has-only-read"])
+def test_a_holder_that_overslept_cannot_lose_an_update(fleet, successor_work_ms):
+    """It is stopped between reading and writing until another has the lock, and wakes then."""
+    sleeper = fleet.start("--ttl", "500", "--work", "2000")
+    other = fleet.start("--work", str(successor_work_ms))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        late = pool.submit(sleeper.ask, "/add")
+        until(lambda: has_read(other, "counter 1"), "counter 1 has read")
+        sleeper.signal(signal.SIGSTOP)
+        early = pool.submit(other.ask, "/add")
+        if successor_work_ms:
+            # it has read when the counter has seen its fence
+            until(lambda: other.metric("counter_lock_held") and
+                  '"owner":"counter 2"' in other.get("/state"), "counter 2 holds")
+            until(lambda: _seen(other) == other.metric("counter_lock_fence"), "counter 2 has read")
+            assert not early.done()
+        else:
+            assert early.result(PATIENCE)[:2] == (200, "1")
+        sleeper.signal(signal.SIGCONT)
+        status, text, _ = late.result(PATIENCE)
+        assert status == 503 and "another holder came: not counted" in text
+        assert early.result(PATIENCE)[:2] == (200, "1")
+    assert other.get("/counter") == "1"
+    assert sleeper.metric('counter_adds_total{result="stale"}') == 1
+    assert sleeper.metric("counter_locks_lost_total") == 1
+    assert sleeper.get("/add") == "2"  # it has recovered
+
+
+def test_a_holder_that_dies_blocks_nobody_for_long(fleet):
+    victim, other = fleet.start("--ttl", "1000", "--work", "60000"), fleet.start()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        lost = pool.submit(victim.ask, "/add")
+        until(lambda: has_read(other, "counter 1"), "counter 1 has read")
+        victim.process.kill()
+        assert other.ask("/add")[:2] == (200, "1")
+        assert lost.exception(PATIENCE)
+    victim.process.wait()
+    fleet.instances.remove(victim)
+    victim.process.stdout.close()
+    victim.log.close()
+
+
+def test_an_operators_stop_lets_the_last_answers_out(on_sqlite):
+    instance = on_sqlite.start("--work", "500")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        last = pool.submit(instance.ask, "/add")
+        until(lambda: instance.metric("counter_adds_waiting") == 1, "the request is there")
+        instance.signal(signal.SIGTERM)
+        assert last.result(PATIENCE)[:2] == (200, "1")
+    assert instance.process.wait(PATIENCE) == 0
+
+
+# ---- HTTP -------------------------------------------------------------------------------------
+
+
+def test_methods(on_sqlite):
+    instance = on_sqlite.start()
+    for path in ("/", "/counter", "/health", "/metrics", "/state"):
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            status, _, headers = instance.ask(path, method)
+            assert (status, headers["Allow"]) == (405, "GET, HEAD"), (method, path)
+        until(instance.healthy, "it is healthy")
+        status, text, _ = instance.ask(path, "HEAD")
+        assert (status, text) == (200, "")
+    for method in ("HEAD", "PUT", "DELETE"):
+        status, _, headers = instance.ask("/add", method)
+        assert (status, headers["Allow"]) == (405, "GET, POST")
+    assert instance.get("/counter") == "0"
+    assert instance.ask("/nowhere")[0] == 404
+    assert instance.ask("/add/")[0] == 404
+    assert instance.ask("/add?x=1")[0] == 200
+    assert instance.ask("/", "BREW")[0] in (400, 405, 501)
+    assert instance.healthy()
+
+
+def test_oversized_requests(on_sqlite):
+    instance = on_sqlite.start()
+    until(instance.healthy, "it is healthy")
+    assert instance.ask("/add", "POST", b"x" * 1000)[0] == 200
+    assert instance.ask("/add", "POST", b"x" * 5000)[0] == 413
+    for text in (b"POST /add HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n",
+                 b"POST /add HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+                 b"POST /add HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n"
+                 + b"x" * 9000,
+                 b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n\r\n",
+                 b"GET / HTTP/1.1\r\n" + b"X-Y: z\r\n" * 5000 + b"\r\n",
+                 b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(500),
+                 b"\r\n\r\n\0\0\0", b"GET\r\n\r\n"):
+        with instance.connect() as connection:
+            try:
+                connection.sendall(text)
+                connection.shutdown(1)
+                while connection.recv(65536):  # whatever it says, it ends the connection
+                    pass
+            except OSError:
+                pass
+    assert instance.get("/counter") == "1"
+    assert instance.healthy()
+
+
+def test_slow_clients_are_cut_and_hurt_nobody(on_sqlite):
+    instance = on_sqlite.start()
+    until(instance.healthy, "it is healthy")
+    slow = [instance.connect() for _ in range(200)]
+    for i, connection in enumerate(slow):
+        connection.sendall([b"", b"G", b"GET /add HTTP/1.1\r\nHost",
+                            b"POST /add HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"][i % 4])
+    begin = time.monotonic()
+    assert instance.healthy()
+    assert instance.get("/add") == "1"
+    assert time.monotonic() - begin < 2 * SLOW
+    for connection in slow:  # IDLE_S is 10 s
+        connection.settimeout(PATIENCE)
+        try:
+            while connection.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+        connection.close()
+    assert time.monotonic() - begin > 5
+    assert instance.get("/counter") == "1"
+
+
+def test_thousands_of_idle_connections(on_sqlite):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(4000, hard - 200)
+    if count < 2000:
+        pytest.skip(f"only {hard} descriptors are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    instance = on_sqlite.start()
+    until(instance.healthy, "it is healthy")
+    idle = [instance.connect() for _ in range(count)]
+    begin = time.monotonic()
+    for i in range(1, 21):
+        assert instance.get("/add") == str(i)
+    assert instance.healthy()
+    assert time.monotonic() - begin < 5 * SLOW
+    for connection in idle:
+        connection.close()
+    assert instance.get("/add") == "21"
+
+
+def test_out_of_descriptors_it_rests_and_recovers(on_sqlite):
+    instance = on_sqlite.start(limit_files=64)
+    until(instance.healthy, "it is healthy")
+    many = [instance.connect() for _ in range(120)]  # the kernel's backlog takes the rest
+    before = instance.cpu_seconds()
+    time.sleep(1)  # the measurement: a spinning process uses all of it
+    assert instance.cpu_seconds() - before < 0.5
+    for connection in many:
+        connection.close()
+    until(instance.healthy, "it is healthy again")
+    assert instance.get("/add") == "1"
+
+
+def test_too_many_wait(on_sqlite):
+    instance = on_sqlite.start()
+    on_sqlite.hold("somebody")
+    waiting = [instance.connect() for _ in range(1001)]
+    for connection in waiting:
+        connection.sendall(b"GET /add HTTP/1.1\r\nHost: x\r\n\r\n")
+    until(lambda: instance.metric('counter_adds_total{result="turned_away"}') == 1, "one too many")
+    assert instance.metric("counter_adds_waiting") == 1000
+    status, text, headers = instance.ask("/add")
+    assert (status, text, headers["Retry-After"]) == (503, "too many wait already", "1")
+    for connection in waiting:
+        connection.close()
+    on_sqlite.others[0].stdin.close()
+    until(lambda: instance.metric("counter_adds_waiting") == 0, "their turns are over")
+    assert instance.get("/add") == "1001"
+
+
+# ---- Trouble ------------------------------------------------------------------------------------
+
+
+def test_a_store_that_does_not_answer(on_redis):
+    instance = on_redis.start()
+    until(instance.healthy, "it is healthy")
+    assert instance.get("/add") == "1"
+    on_redis.redis.signal(signal.SIGSTOP)
+    until(lambda: not instance.healthy(), "it says that it is not")
+    status, text, _ = instance.ask("/counter")
+    assert status == 503 and text.startswith("counter: ")
+    assert '"ok":false' in instance.get("/state")  # the page goes on
+    on_redis.redis.signal(signal.SIGCONT)
+    until(instance.healthy, "it is healthy again")
+    assert instance.get("/add") == "2"
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--store", "nosuch://x"], "nosuch"),
+    (["--store", "redis://h:port"], "port"),
+    (["--store", "memory:", "--counter", "mysql://x"], "--counter: expected sqlite:PATH"),
+    (["--store", "memory:", "--counter", "sqlite:/nonexistent/x.db"], "counter sqlite:/nonexistent"),
+    (["--store", "memory:", "--listen", "localhost"], "localhost: expected a numeric address"),
+    (["--store", "memory:", "--listen", "192.0.2.1"], "cannot listen on 192.0.2.1"),
+    (["--ttl", "5"], "--ttl: expected"),
+    (["--port", "70000"], "--port: expected"),
+    (["--work", "-1"], "--work: expected"),
+    (["--config", "/nonexistent/app.conf"], "cannot read /nonexistent/app.conf"),
+])
+def test_one_clear_sentence(options, words, tmp_path):
+    run = subprocess.run([PROGRAM, "--port", "0", *options], cwd=tmp_path, timeout=PATIENCE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.startswith("pawl-counter: ") and run.stderr.count("\n") == 1
+    assert words in run.stderr
+
+
+# ---- app.conf -------------------------------------------------------------------------------------
+
+
+def test_configured_as_a_beego_application(on_redis, tmp_path):
+    (tmp_path / "conf").mkdir()
+    config = tmp_path / "conf" / "app.conf"
+    config.write_text("appname = counter\nhttpport = 0\nrunmode = dev\n[dev]\n"
+                      "httpaddr = 127.0.0.1\n[cache]\nadapter = redis\n"
+                      f"conn = ${{NOWHERE||{on_redis.redis.socket}}}\ndbnum = 2\nkey = app\n")
+    instance = on_redis.start(config="conf/app.conf")
+    assert instance.get("/add") == "1"
+    keys = subprocess.run(["redis-cli", "-s", on_redis.redis.socket, "-n", "2", "KEYS", "*"],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "app:counter" in keys and "pawl-example:counter" in keys
+
+
+def test_a_malformed_configuration_names_its_line(tmp_path):
+    config = tmp_path / "app.conf"
+    for text, words in (("httpport = http\nadapter = memory\n", "app.conf:1: httpport: expected"),
+                        ("adapter = memory\nrubbish\n", "app.conf:2: expected key = value"),
+                        ("adapter = leveldb\n", "app.conf:1: adapter leveldb: "),
+                        ("appname = x\n", "app.conf: chooses no store")):
+        config.write_text(text)
+        run = subprocess.run([PROGRAM, "--config", str(config)], timeout=PATIENCE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert run.returncode == 1
+        assert words in run.stderr

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The page in a real browser: it is alive, it can add, and it trusts nobody's label."""
+
+
+
+def of(name):
+    return f"(document.getElementById('{name}') || {{}}).textContent"
+
+
+def test_the_page_is_alive(fleet, browser):
+    instance, other = fleet.start(), fleet.start()
+    for _ in range(3):
+        instance.get("/add")
+    browser.open(instance.url)
+    browser.until(f"{of('value')} === '3'", "the counter is shown")
+    assert browser.run(of("instance")) == "counter 1"
+    assert browser.run(of("holder")) == "nobody"
+    for _ in range(1231):
+        other.get("/add")
+    browser.until(f"{of('value')} === '1,234'", "the other's increments are shown")
+
+    holder = fleet.hold("the holder")
+    browser.until(f"{of('holder')} === 'the holder'", "the holder is shown")
+    fence = browser.run(of("fence"))
+    assert int(fence) > int(browser.run(of("seen")))
+    assert float(browser.run(of("left")).split()[0]) > 0
+    fleet.hold("the first in line", ready=False)
+    browser.until("document.querySelectorAll('#queue li').length === 1", "the queue is shown")
+    assert browser.run(of("queue")).startswith("the first in line, for ")
+    assert browser.run(of("waiters")) == "1"
+    holder.stdin.close()
+    browser.until(f"{of('holder')} === 'the first in line'", "the hand-off is shown")
+    browser.until(f"{of('fence')} > '{fence}'", "the new fence is shown")
+    browser.until("document.querySelectorAll('#queue li').length === 0", "nobody waits")
+
+
+def test_the_button_adds_one(on_sqlite, browser):
+    instance = on_sqlite.start()
+    browser.open(instance.url)
+    browser.until(f"{of('value')} === '0'", "it is loaded")
+    browser.run("document.getElementById('add').click()")
+    browser.until(f"{of('answer')} === 'It is 1 now.'", "the answer is shown")
+    browser.until(f"{of('value')} === '1'", "the counter is shown")
+    assert instance.get("/counter") == "1"
+
+
+def test_a_label_is_text(on_sqlite, browser):
+    evil = "<img src=x onerror='document.title=\"owned\"'>"
+    instance = on_sqlite.start()
+    on_sqlite.hold(evil)
+    browser.open(instance.url)
+    browser.until(f"{of('holder')} && !['nobody', '–'].includes({of('holder')})", "a holder is shown")
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    assert browser.run("document.title") == "pawl counter"
+    assert "img src=x" in browser.run(of("holder"))
+
+
+def test_an_instance_that_is_gone_is_noticed(on_sqlite, browser):
+    instance = on_sqlite.start()
+    browser.open(instance.url)
+    browser.until(f"{of('value')} === '0'", "it is loaded")
+    instance.end()
+    on_sqlite.instances.remove(instance)
+    browser.until(f"{of('trouble')} === 'This instance does not answer.'", "it is said")
+
+
+def test_nothing_comes_from_elsewhere(on_sqlite, browser):
+    instance = on_sqlite.start()
+    browser.open(instance.url)
+    browser.until(f"{of('value')} === '0'", "it is loaded")
+    hosts = browser.run("performance.getEntriesByType('resource').map(e => new URL(e.name).host)")
+    assert set(hosts) <= {f"127.0.0.1:{instance.port}"}
+    status, text, headers = instance.ask("/")
+    assert status == 200 and "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "http://" not in text and "https://" not in text

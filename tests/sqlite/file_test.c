@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* The SQLite store and its file: URLs, bad files, full and read-only disks, files that vanish. */
+#define _GNU_SOURCE
+#include "place.h"
+
+#include "stores/sqlite/sqlite_db.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- The file goes away -------------------------------------------------------- */
+
+static void test_file_removed(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(unlink(path), 0);
+    seen_reply r = host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0);
+    assert_int_equal(r.outcome, PAWL_FAILED);
+    assert_int_equal(r.err, PAWL_ERR_UNAVAILABLE);
+    while (a.ups < 2) host_run_ms(&a, 1); /* down and up again, by itself */
+    assert_int_equal(a.downs, 1);
+    assert_int_equal(a.down_err, PAWL_ERR_UNAVAILABLE);
+    assert_non_null(strstr(a.down_message, path));
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_NOT_OWNER);
+    assert_int_equal(acquire(&a, "n", 2).outcome, PAWL_GRANTED);
+    host_close(&a);
+}
+
+/* Only the database is deleted, while two use it: they meet again in a sound new one. */
+static void test_file_removed_under_two(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        host_open(&a, path);
+        host_open(&b, path);
+        acquire(&a, "n", 1);
+        acquire(&b, "n", 2);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_FAILED);
+        while (a.ups < 2) host_run_ms(&a, 1);
+        assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_GRANTED);
+        assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_FAILED);
+        while (b.ups < 2) host_run_ms(&b, 1);
+        assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+        host_call(&b, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
+        assert_int_equal(b.worst_finding, PAWL_FINDING_OK);
+        assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
+        host_push_of(&b, PAWL_PUSH_GRANT);
+        host_close(&a);
+        host_close(&b);
+    }
+}
+
+/* A holder that lost sight of the file for a while lives: nobody gets its lock (law 1). */
+static void test_holder_without_link_still_holds(void **state)
+{
+    char away[160];
+    (void)state;
+    snprintf(away, sizeof(away), "%s/away.db", dir);
+    host_open(&a, path);
+    host_open(&b, path);
+    seen_reply held = acquire(&a, "n", 1);
+    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_FAILED);
+    while (a.downs < 2) host_run_ms(&a, 1); /* it was replaced; and what is there is no file */
+    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+    while (!a.up) host_run_ms(&a, 1);
+    seen_reply r = host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0);
+    assert_int_equal(r.outcome, PAWL_CONFIRMED);
+    assert_true(r.fence == held.fence);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+    host_close(&a);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_GRANTED);
+    host_close(&b);
+}
+
+/* ---- Files that are refused ---------------------------------------------------- */
+
+static void write_file(const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static bool went_down(host *h)
+{
+    return h->downs > 0;
+}
+
+/*
+ * Opens; the link should fail with err and one line that contains word. Returns what
+ * is wrong, or NULL: it also runs in children, where cmocka's asserts have no place.
+ */
+static const char *refusal_problem(const char *file, pawl_err err, const char *word)
+{
+    static char problem[PAWL_MESSAGE_MAX + 128];
+    problem[0] = '\0';
+    host_start(&a, file);
+    while (!went_down(&a) && !a.up) host_run_ms(&a, 5);
+    if (a.up) return "it was opened";
+    if (a.down_err != err || !strstr(a.down_message, word) || strchr(a.down_message, '\n')) {
+        snprintf(problem, sizeof(problem), "%s: %s", pawl_err_name(a.down_err), a.down_message);
+    }
+    seen_reply r = acquire(&a, "n", 1);
+    if (r.outcome != PAWL_FAILED || r.err != err) strcat(problem, "; wrong reply");
+    host_close(&a);
+    return problem[0] ? problem : NULL;
+}
+
+static void expect_refusal_of(const char *file, pawl_err err, const char *word)
+{
+    const char *problem = refusal_problem(file, err, word);
+    if (problem) fail_msg("%s: %s", file, problem);
+}
+
+static void expect_refusal(pawl_err err)
+{
+    expect_refusal_of(path, err, path);
+}
+
+static void test_not_a_database(void **state)
+{
+    (void)state;
+    char text[9000];
+    memset(text, 'z', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    write_file(text);
+    expect_refusal(PAWL_ERR_CORRUPT);
+    write_file("short");
+    expect_refusal(PAWL_ERR_CORRUPT);
+}
+
+static void test_damaged_database(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    host_close(&a);
+    sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    int fd = open(path, O_WRONLY);
+    char garbage[4096];
+    memset(garbage, 0xA5, sizeof(garbage));
+    for (int page = 1; page < 6; page++) {
+        assert_int_equal(pwrite(fd, garbage, sizeof(garbage), page * 4096), sizeof(garbage));
+    }
+    close(fd);
+    expect_refusal(PAWL_ERR_CORRUPT);
+}
+
+static void test_newer_version(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_close(&a);
+    sql("PRAGMA user_version = 2");
+    expect_refusal(PAWL_ERR_VERSION);
+    /* And it is not touched. */
+    assert_int_equal(sql_int("PRAGMA user_version"), 2);
+}
+
+static void test_database_of_another_program(void **state)
+{
+    (void)state;
+    sql("CREATE TABLE accounts(x)");
+    expect_refusal(PAWL_ERR_WRONG_TYPE);
+    assert_int_equal(sql_int("SELECT count(*) FROM sqlite_schema"), 1);
+}
+
+static void test_no_such_directory(void **state)
+{
+    char file[160];
+    (void)state;
+    snprintf(file, sizeof(file), "%s/none/locks.db", dir);
+    expect_refusal_of(file, PAWL_ERR_UNAVAILABLE, file);
+    expect_refusal_of(dir, PAWL_ERR_WRONG_TYPE, dir);
+}
+
+static int nfs_statfs(const char *where, struct statfs *ret)
+{
+    int rc = statfs(where, ret);
+    ret->f_type = NFS_SUPER_MAGIC;
+    return rc;
+}
+
+static void test_network_filesystem(void **state)
+{
+    (void)state;
+    pawl__sqlite_statfs = nfs_statfs;
+    expect_refusal_of(path, PAWL_ERR_NETWORK_FS, "NFS");
+    pawl__sqlite_statfs = statfs;
+    assert_int_equal(access(path, F_OK), -1);
+    assert_null(pawl__sqlite_shared_fs_name(EXT4_SUPER_MAGIC));
+    assert_null(pawl__sqlite_shared_fs_name(TMPFS_MAGIC));
+    assert_string_equal(pawl__sqlite_shared_fs_name((long)0xFF534D42), "CIFS");
+    assert_string_equal(pawl__sqlite_shared_fs_name((long)(int)0xFF534D42), "CIFS");
+}
+
+/* In a child that is nobody: root may write everything. check returns what is wrong. */
+static void as_nobody(const char *(*check)(void))
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (geteuid() == 0 && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))) {
+            _exit(2);
+        }
+        const char *problem = check();
+        if (problem) fprintf(stderr, "as nobody: %s\n", problem);
+        _exit(problem ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void open_to_all(void)
+{
+    char command[300];
+    host_open(&a, path);
+    host_close(&a);
+    snprintf(command, sizeof(command), "chmod 777 '%s' && chmod -R a+rwX '%s'/*", dir, dir);
+    assert_int_equal(system(command), 0);
+}
+
+static const char *check_readonly(void)
+{
+    return refusal_problem(path, PAWL_ERR_READONLY, path);
+}
+
+static const char *check_permission(void)
+{
+    return refusal_problem(path, PAWL_ERR_PERMISSION, path);
+}
+
+static const char *check_dir_permission(void)
+{
+    return refusal_problem(path, PAWL_ERR_PERMISSION, dir);
+}
+
+static void test_read_only_and_forbidden(void **state)
+{
+    (void)state;
+    open_to_all();
+    assert_int_equal(chmod(path, 0444), 0);
+    as_nobody(check_readonly);
+    assert_int_equal(chmod(path, 0640), 0);
+    as_nobody(check_permission);
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_int_equal(chmod(dir, 0555), 0);
+    char command[300];
+    snprintf(command, sizeof(command), "rm -f '%s'-wal '%s'-shm", path, path);
+    assert_int_equal(system(command), 0);
+    as_nobody(check_dir_permission);
+    assert_int_equal(unlink(path), 0);
+    as_nobody(check_permission);
+    assert_int_equal(chmod(dir, 0755), 0);
+}
+
+/* ---- A full or read-only filesystem -------------------------------------------- */
+
+static bool mount_small(const char *size)
+{
+    if (mount("tmpfs", dir, "tmpfs", 0, size) == 0) return true;
+    print_message("SKIP: mounting a small filesystem needs root\n");
+    return false;
+}
+
+static void test_read_only_filesystem(void **state)
+{
+    (void)state;
+    if (!mount_small("size=4m")) skip();
+    host_open(&a, path);
+    host_close(&a);
+    assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    host_start(&a, path);
+    while (!went_down(&a)) host_run_ms(&a, 5);
+    pawl_err err = a.down_err;
+    /* It recovers by itself. */
+    assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT, NULL), 0);
+    host_run_until(&a, &a.up);
+    host_close(&a);
+    assert_int_equal(umount(dir), 0);
+    assert_int_equal(err, PAWL_ERR_READONLY);
+}
+
+static void test_full_disk(void **state)
+{
+    char filler[160];
+    static char block[4096];
+    (void)state;
+    if (!mount_small("size=1m")) skip();
+    host_open(&a, path);
+    seen_reply held = acquire(&a, "held", 1);
+    snprintf(filler, sizeof(filler), "%s/filler", dir);
+    int fd = open(filler, O_WRONLY | O_CREAT, 0600);
+    while (write(fd, block, sizeof(block)) > 0) {
+    }
+    close(fd);
+
+    seen_reply full = {.outcome = PAWL_GRANTED};
+    for (int i = 0; i < 1000 && full.outcome == PAWL_GRANTED; i++) {
+        char name[300];
+        snprintf(name, sizeof(name), "%0280d", i);
+        full = acquire(&a, name, 10 + i);
+    }
+    unlink(filler);
+    bool back = a.up;
+    if (!back) host_run_until(&a, &a.up);
+    seen_reply renewed = host_call(&a, PAWL_VERB_RENEW, "held", host_token(1), TTL, 0);
+    host_close(&a);
+    assert_int_equal(umount(dir), 0);
+    assert_int_equal(full.outcome, PAWL_FAILED);
+    assert_int_equal(full.err, PAWL_ERR_STORE_FULL);
+    assert_int_equal(renewed.outcome, PAWL_CONFIRMED);
+    assert_true(renewed.fence == held.fence);
+}
+
+/* ---- The log does not grow without bound --------------------------------------- */
+
+/* Whether the file at path + suffix has less than so many MB. */
+static bool is_below(const char *suffix, int mb)
+{
+    char file[160];
+    struct stat st;
+    beside(file, suffix);
+    assert_int_equal(stat(file, &st), 0);
+    return st.st_size < (off_t)mb << 20;
+}
+
+/* More is written than may stay: the log starts over, though how soon depends on the disk. */
+static void test_files_stay_small(void **state)
+{
+    int64_t until = host_now() + HOST_WAIT_MS * INT64_C(1000000);
+    int written = 0;
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    while (written < 6000 || !is_below("-wal", 8)) { /* 6000 renewals write 48 MB */
+        host_send(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0, 0);
+        host_call(&b, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0);
+        written += 2;
+        assert_true(host_now() < until);
+    }
+    assert_true(is_below("", 1));
+    host_close(&a);
+    host_close(&b);
+}
+
+/* ---- URLs ---------------------------------------------------------------------- */
+
+static int open_url(const pawl_url *url, char *message)
+{
+    pawl_store *store;
+    host_start(&a, path); /* for its host */
+    int rc = pawl_store_entry.open(&a.host, url, &store, message);
+    if (rc == 0) pawl_store_entry.close(store);
+    host_close(&a);
+    return rc;
+}
+
+static void test_urls(void **state)
+{
+    char message[PAWL_MESSAGE_MAX], cwd[PATH_MAX], expected[PATH_MAX + 8], got[PATH_MAX];
+    (void)state;
+    pawl_url url = host_url("rel.db");
+    assert_non_null(getcwd(cwd, sizeof(cwd)));
+    snprintf(expected, sizeof(expected), "%s/rel.db", cwd);
+    assert_int_equal(pawl__sqlite_path_of_url(&url, got, message), 0);
+    assert_string_equal(got, expected);
+    url = host_url("");
+    assert_int_equal(pawl__sqlite_path_of_url(&url, got, message), 0);
+    assert_string_equal(got, "");
+    url = host_url("/dir/");
+    assert_int_equal(open_url(&url, message), PAWL_ERR_URL);
+    url = host_url("/file");
+    url.host = "server";
+    assert_int_equal(open_url(&url, message), PAWL_ERR_URL);
+    url = host_url(path);
+    url.option_count = 1;
+    url.options[0] = (pawl_url_option){"wal", "no"};
+    assert_int_equal(open_url(&url, message), PAWL_ERR_OPTION);
+    assert_non_null(strstr(message, "wal"));
+    url.options[0] = (pawl_url_option){"mode", "0999"};
+    assert_int_equal(open_url(&url, message), PAWL_ERR_OPTION);
+    url.options[0] = (pawl_url_option){"mode", "0666"};
+    assert_int_equal(open_url(&url, message), 0);
+}
+
+static void test_file_modes(void **state)
+{
+    static const struct {
+        const char *suffix;
+        mode_t mode;
+    } expected[] = {{"", 0660}, {"-live", 0660}, {"-wal", 0660}, {"-inbox", 0770}};
+    char file[160];
+    struct stat st;
+    (void)state;
+    mode_t before = umask(007);
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    umask(before);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        beside(file, expected[i].suffix);
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(st.st_mode & 0777, expected[i].mode);
+    }
+    host_close(&a);
+}
+
+/* ---- The default file ------------------------------------------------------------ */
+
+static const char *check_default_path(void)
+{
+    char found[PATH_MAX], message[PAWL_MESSAGE_MAX], private_dir[PATH_MAX], expected[64];
+    struct stat st;
+    if (pawl__sqlite_path_prepare("", 0, found, &st, message) != 0) return "no default file";
+    if (st.st_uid != geteuid()) return "the file is not ours";
+    snprintf(expected, sizeof(expected), "/pawl-%u/pawl.db", (unsigned)geteuid());
+    if (!strstr(found, expected)) return "not a file for each user";
+    strcpy(private_dir, found);
+    *strrchr(private_dir, '/') = '\0';
+    if (stat(private_dir, &st) < 0 || st.st_uid != geteuid()) return "the directory is not ours";
+    if (st.st_mode & 022) return "others may write in the directory";
+    /* Others may write there: refused, not used. */
+    if (chmod(private_dir, 0777) < 0) return "chmod";
+    int rc = pawl__sqlite_path_prepare("", 0, found, &st, message);
+    chmod(private_dir, 0700);
+    if (stat(found, &st) == 0 && st.st_size == 0 && unlink(found) == 0) rmdir(private_dir);
+    return rc == PAWL_ERR_PERMISSION ? NULL : "a directory that all may write was used";
+}
+
+static void test_default_path(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("SKIP: only root can be a user that nobody else is\n");
+        skip();
+    }
+    as_nobody(check_default_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_file_removed),
+        TEST(test_file_removed_under_two),
+        TEST(test_holder_without_link_still_holds),
+        TEST(test_not_a_database),
+        TEST(test_damaged_database),
+        TEST(test_newer_version),
+        TEST(test_database_of_another_program),
+        TEST(test_no_such_directory),
+        TEST(test_network_filesystem),
+        TEST(test_read_only_and_forbidden),
+        TEST(test_read_only_filesystem),
+        TEST(test_full_disk),
+        TEST(test_files_stay_small),
+        TEST(test_urls),
+        TEST(test_file_modes),
+        TEST(test_default_path),
+    };
+    return cmocka_run_group_tests_name("sqlite file", tests, NULL, NULL);
+}
