@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo test check-asan check-tsan install bench lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install bench lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -17,6 +17,11 @@ demo: ## the tutorial's lock against pawl, measured (PAWL_STORE chooses the stor
 	@scripts/setup demo
 	@scripts/build $(BUILD) -q
 	@scripts/demo
+
+counter: ## three instances of a counter service under load, with a page to look at
+	@scripts/setup build
+	@scripts/build $(BUILD) -q --prefix=$(PREFIX) $(MESON_ARGS)
+	@BUILD=$(BUILD) examples/counter/run
 
 test: ## every test, then again under ASan+UBSan and under TSan
 	@scripts/setup test

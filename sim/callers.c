@@ -127,7 +127,6 @@ static void give_back(sim *s, sim_caller *caller)
         return;
     }
     if (detach) SIM_REACHED(s, detached);
-    if (detach) s->seen.tokens[caller->token].detached = true;
     pawl__event event = {.kind = detach ? PAWL__EV_DETACH : PAWL__EV_RELEASE,
                          .want = &caller->want,
                          .await_store = caller->await_store};
@@ -170,6 +169,7 @@ void sim_caller_granted(sim *s, sim_caller *caller, uint64_t fence, int token, i
              deadline == PAWL__NEVER
                  ? 0
                  : (double)(deadline - client_of(s, caller)->seen_now) / 1e6);
+    if (caller->want.flags & PAWL_ASK_DETACHED) s->seen.tokens[token].detached = true;
     caller->state = SIM_CALLER_HOLDING;
     caller->granted_at = s->t;
     seen_granted(s, caller, fence, token, deadline);

@@ -3,8 +3,6 @@
 
 #include "_cgo_export.h"
 
-#include <stdlib.h>
-
 static void on_done(pawl_lock *lock, int err, void *userdata)
 {
     (void)lock;
@@ -31,19 +29,8 @@ int pawlgo_open(const char *url, int from_config, const char *owner, int64_t con
     opts.callbacks = PAWL_CALLBACKS_DISPATCH;
     if (owner) opts.owner = owner;
     if (connect_timeout_ms > 0) opts.connect_timeout_ms = connect_timeout_ms;
-    if (!from_config) return pawl_client_open(url, &opts, ret_client, reterr_message);
-
-    pawl_config *config = NULL;
-    char *store = NULL;
-    int err = pawl_config_load(url, &config, reterr_message);
-    if (err) return err;
-    err = pawl_config_store_url(config, &store, reterr_message);
-    const char *configured = pawl_config_get(config, "pawlowner");
-    if (!owner && configured && *configured) opts.owner = configured;
-    if (!err) err = pawl_client_open(store, &opts, ret_client, reterr_message);
-    free(store);
-    pawl_config_free(config);
-    return err;
+    if (from_config) return pawl_open_config(url, &opts, ret_client, reterr_message);
+    return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
 
 int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len, int64_t ttl_ms,

@@ -78,19 +78,12 @@ type fleet struct {
 
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
-	server, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("SKIP: there is no redis-server")
-	}
+	f := &fleet{redis: startRedis(t)}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "beego-counter")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	f := &fleet{redis: freeAddress(t)}
-	start(t, nil, server, "--port", portOf(f.redis), "--bind", "127.0.0.1", "--save", "",
-		"--appendonly", "no", "--dir", dir)
-	awaitListener(t, f.redis)
 	for i := 0; i < 2; i++ {
 		address := freeAddress(t)
 		start(t, []string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + f.redis}, program)
@@ -206,25 +199,19 @@ func TestTheFilterGuardsAHandler(t *testing.T) {
 func TestTheCounterRefusesAnOldFence(t *testing.T) {
 	f := startFleet(t)
 	store := models.Open(f.redis)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(store.WriteFenced("c", 1, 100))
+	must(t, store.WriteFenced("c", 1, 100))
 	old, err := store.ReadFenced("c", 100)
-	must(err)
-	must(store.WriteFenced("c", old+1, 100)) // the same holder
-	next, err := store.ReadFenced("c", 200)  // the successor
-	must(err)
+	must(t, err)
+	must(t, store.WriteFenced("c", old+1, 100)) // the same holder
+	next, err := store.ReadFenced("c", 200)     // the successor
+	must(t, err)
 	if err := store.WriteFenced("c", old+1, 100); err != models.ErrStale {
 		t.Fatal(err)
 	}
 	if _, err := store.ReadFenced("c", 100); err != models.ErrStale {
 		t.Fatal(err)
 	}
-	must(store.WriteFenced("c", next+1, 200))
+	must(t, store.WriteFenced("c", next+1, 200))
 	if value, err := store.Read("c"); err != nil || value != 3 {
 		t.Fatal(value, err)
 	}

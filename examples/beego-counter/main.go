@@ -8,6 +8,7 @@
 //	GET /order/:id       a handler under a lock of its own by pawl's filter
 //	GET /original/add    one more, under the tutorial's algorithm
 //	GET /original/counter
+//	GET /original/variable   what this process alone has counted
 package main
 
 import (
@@ -34,6 +35,7 @@ func main() {
 	web.Router("/counter", &controllers.CounterController{Client: client, Store: store}, "get:Counter")
 	web.Router("/original/add", &controllers.OriginalController{Store: store}, "get:Add")
 	web.Router("/original/counter", &controllers.OriginalController{Store: store}, "get:Counter")
+	web.Router("/original/variable", &controllers.OriginalController{Store: store}, "get:Variable")
 
 	web.InsertFilterChain("/order/:id", beego.Filter(client, beego.NameFromParam("order:", ":id")))
 	web.Get("/order/:id", func(ctx *context.Context) {

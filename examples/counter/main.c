@@ -123,7 +123,7 @@ static int take_config(app_options *o, const pawl_config *config, char **ret_sto
     if (!o->store) o->store = *ret_store;
     if (!o->address) o->address = pawl_config_get(config, "httpaddr");
     if (!o->counter) o->counter = pawl_config_get(config, "counterstore");
-    if (!o->instance) o->instance = pawl_config_get(config, "pawlowner");
+    if (!o->instance) o->instance = pawl_config_owner(config);
     const char *text = pawl_config_get(config, "httpport");
     if (o->port >= 0 || !text || !*text) return 0;
     if (!number(text, 65535, &port)) {

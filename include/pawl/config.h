@@ -63,6 +63,9 @@ PAWL_API const char *pawl_config_where(const pawl_config *config, const char *ke
    "prod". Borrowed. Since 0.1. */
 PAWL_API const char *pawl_config_run_mode(const pawl_config *config);
 
+/* The client's label that the file chooses; NULL if it has none. Borrowed. Since 0.1. */
+PAWL_API const char *pawl_config_owner(const pawl_config *config);
+
 /*
  * The URL of the store that the file chooses, for free(); it may hold a
  * password. Errors: PAWL_ERR_OPTION (nothing or something contradictory is
@@ -83,7 +86,7 @@ PAWL_API PAWL_MUST_USE int pawl_cache_store_url(const char *adapter, const char 
 
 /*
  * pawl_config_load, pawl_config_store_url and pawl_client_open in one call;
- * opts NULL: defaults, with the file's owner if it has one. Errors: theirs.
+ * opts NULL: defaults. The owner is that of opts, else that of the file. Errors: theirs.
  * Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_open_config(const char *path, const pawl_open_opts *opts,

@@ -115,11 +115,13 @@ static void check_choice(sim *s, int token)
 {
     const seen_token *chosen = &s->seen.tokens[token];
     if (token == s->seen.asker) return;
-    SIM_REACHED(s, promoted_by_refresh);
+    if (s->seen.asker != SEEN_NOBODY) SIM_REACHED(s, promoted_by_refresh);
     if (token == s->seen.deaf)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, and nobody heard of it",
                  token, chosen->client);
-    if (chosen->till_ms <= sim_server_now_us(s) / 1000)
+    /* A store that went back to an older state has an older idea of the place. */
+    bool current = chosen->asked_at > s->seen.names[chosen->name].broken_at;
+    if (current && chosen->till_ms <= sim_server_now_us(s) / 1000)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, its place had run out",
                  token, chosen->client);
 }
@@ -161,7 +163,6 @@ static void executed_ask(sim *s, const sim_message *m, int name)
     seen_name *queue = &s->seen.names[name];
     const pawl__redis_value *value = &m->reply.value;
     token->name = name;
-    token->by_ghost = s->conns[m->conn].epoch != m->epoch;
     if (token->left_epoch == m->epoch && value->items[0].integer != PAWL__REDIS_SAYS_BUSY)
         sim_fail(s, "order", "token %d (client %d): an ask was executed behind its release",
                  m->token, token->client);
@@ -171,6 +172,7 @@ static void executed_ask(sim *s, const sim_message *m, int name)
         for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
         int64_t now_ms = sim_server_now_us(s) / 1000;
         join_queue(s, queue, token, m->token, now_ms);
+        token->asked_at = s->t;
         token->till_ms = now_ms + (ttl_ms * 2 + 2) / 3;
         return;
     }
@@ -193,6 +195,8 @@ void seen_executed(sim *s, const sim_message *m)
     const pawl__redis_bytes *key = &m->argv[3];
     if (m->token < 0 || m->argc < 4 || value->type != PAWL__REDIS_ARRAY || !value->count) return;
     int name = name_of_key(s, key->data);
+    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW)
+        s->seen.tokens[m->token].by_ghost = s->conns[m->conn].epoch != m->epoch;
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_RELEASE) {
         s->seen.tokens[m->token].left_epoch = m->epoch;

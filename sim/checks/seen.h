@@ -20,6 +20,7 @@ typedef struct seen_token {
     int64_t held_at;      /* when the store last made or confirmed it the holder */
     int64_t first_at;     /* when it first joined the queue */
     int64_t arrived_at;   /* when it last did: its place may have run out meanwhile */
+    int64_t asked_at;     /* when the store last told it QUEUED */
     int64_t till_ms;      /* its place lives until then, by the server's clock */
     int64_t yield_at;     /* when its client was told that somebody waits; -1: not yet */
     uint64_t granted;     /* fence of the store's latest grant to it */
@@ -30,7 +31,7 @@ typedef struct seen_token {
     int asks;             /* requests since window_at */
     int64_t window_at;
     uint32_t left_epoch;  /* of the connection on which the store was told of its release */
-    bool by_ghost;        /* its latest ask came from a connection that is gone */
+    bool by_ghost;        /* its latest ask or renewal came from a connection that is gone */
     bool release_sent;    /* its client has sent a release */
     bool detached;
     int passes;           /* to local wants since the yield */

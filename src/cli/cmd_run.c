@@ -28,7 +28,7 @@ static const cli_option run_options[] = {
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
      .help = "length of the lease, renewed at a third of it (default 30s)"},
     {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
-     .help = "TERM so long before the lock is lost (default 5s, or what fits)"},
+     .help = "TERM so long before the lock is lost (default 5s, at most ttl/4)"},
     {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
      .help = "keep the lock so long even if the command ends sooner"},
     {CLI_VALUE_CHOICE, 0, "on-lost", "ACTION", AT(on_lost), .choices = "term|kill|notify|ignore",

@@ -18,6 +18,8 @@
 const cli_option cli_common_options[] = {
     {CLI_VALUE_TEXT, 'S', "store", "URL", offsetof(cli_common, store),
      .help = "a URL, or @FILE with one in it (default $PAWL_STORE, else sqlite:)"},
+    {CLI_VALUE_TEXT, 0, "config", "FILE", offsetof(cli_common, config),
+     .help = "the store of a Beego application: its app.conf (or $PAWL_CONFIG)"},
     {CLI_VALUE_SPAN, 0, "store-timeout", "D", offsetof(cli_common, store_timeout_ms),
      .help = "give up on a store that has not answered for so long (default 5s)"},
     {CLI_VALUE_TEXT, 0, "owner", "LABEL", offsetof(cli_common, owner),

@@ -42,6 +42,7 @@ typedef struct cli_option {
 /* What every command takes. The first member of each command's options struct. */
 typedef struct cli_common {
     const char *store;
+    const char *config;
     int64_t store_timeout_ms;
     const char *owner;
     bool quiet;

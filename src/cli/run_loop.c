@@ -240,6 +240,7 @@ int run_supervise(run *r)
         if (arm_timer(r, keep_timeline(r)) < 0) return CLI_EXIT_SYSTEM;
         if (is_over(r)) break;
         wait_for_news(r);
+        (void)keep_timeline(r); /* we may have been stopped for long: this before any news */
         (void)pawl_client_dispatch(r->session.client);
         pass_on_yield(r);
         take_signals(r);

@@ -32,6 +32,13 @@ static int64_t grace_max_ms(int64_t ttl_ms)
     return ttl_ms - margin_ms(ttl_ms) - (ttl_ms + 2) / 3 - 2 * rtt_ms(ttl_ms);
 }
 
+/* Not all that fits: on a busy machine renewals need their second and third chance. */
+static int64_t default_grace_ms(int64_t ttl_ms)
+{
+    int64_t quarter = ttl_ms / 4;
+    return quarter < RUN_GRACE_DEFAULT_MS ? quarter : RUN_GRACE_DEFAULT_MS;
+}
+
 static int64_t lead_for(int64_t ttl_ms)
 {
     int64_t tenth = ttl_ms / 10;
@@ -68,7 +75,7 @@ bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *r
                  ttl_ms - most + grace_ms, most, least_ttl_ms(grace_ms));
         return false;
     }
-    int64_t grace = grace_ms >= 0 ? grace_ms : RUN_GRACE_DEFAULT_MS;
+    int64_t grace = grace_ms >= 0 ? grace_ms : default_grace_ms(ttl_ms);
     if (grace > most) grace = most;
     if (grace < lead) grace = lead;
     *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead};

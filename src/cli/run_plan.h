@@ -22,8 +22,8 @@ typedef struct run_plan {
 } run_plan;
 
 /*
- * Fits a grace into a ttl: grace_ms < 0 asks for the default, which shrinks to
- * fit. False, with one line in reterr_why, when what was asked for does not fit.
+ * Fits a grace into a ttl: grace_ms < 0 asks for the default, 5 s but at most a
+ * quarter of the ttl. False, with one line in reterr_why, when what was asked for does not fit.
  */
 bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
                    size_t why_size);

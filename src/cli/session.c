@@ -112,17 +112,6 @@ static void say_busy_line(cli_session *session, int err)
     if (unseen) cli_warn("%s: %s", session->shown_key, pawl_err_text(err));
 }
 
-static int say_not_acquired(const cli_session *session, int err)
-{
-    char message[PAWL_MESSAGE_MAX];
-    pawl_client_message(session->client, message); /* it names the lock */
-    if (!message[0]) return cli_fail(session->client, "lock", session->key, err);
-    char *safe = cli_escape(message, strlen(message));
-    cli_error("%s [%s]", safe, pawl_err_name(err));
-    free(safe);
-    return cli_exit_of_err(err);
-}
-
 static int not_acquired(cli_session *session, int ended_by, int busy_code, bool say_busy)
 {
     if (ended_by) {
@@ -131,7 +120,7 @@ static int not_acquired(cli_session *session, int ended_by, int busy_code, bool 
         return CLI_EXIT_SIGNAL_BASE + ended_by;
     }
     if (pawl_err_class_of(session->result) != PAWL_CLASS_BUSY) {
-        return say_not_acquired(session, session->result);
+        return cli_fail(session->client, "lock", session->key, session->result);
     }
     if (say_busy) say_busy_line(session, session->result);
     return busy_code;

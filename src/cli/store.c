@@ -10,6 +10,7 @@
 
 #include "exit_codes.h"
 #include "message.h"
+#include "pawl/config.h"
 
 /* The first line of a file, without the blanks around it. */
 static int read_url(const char *path, char ret_url[CLI_URL_MAX])
@@ -33,10 +34,50 @@ static int read_url(const char *path, char ret_url[CLI_URL_MAX])
     return 0;
 }
 
+/* What an app.conf chooses. */
+static int read_config(const char *path, cli_store *ret_store)
+{
+    pawl_config *config = NULL;
+    char *url = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    int err = pawl_config_load(path, &config, message);
+    if (!err) err = pawl_config_store_url(config, &url, message);
+    if (!err && strlen(url) >= CLI_URL_MAX) {
+        err = PAWL_ERR_URL;
+        snprintf(message, sizeof message, "%.300s: a URL of more than %d bytes", path,
+                 CLI_URL_MAX - 1);
+    }
+    if (err) {
+        cli_error("%s [%s]", message, pawl_err_name(err));
+    } else {
+        const char *owner = pawl_config_owner(config);
+        snprintf(ret_store->url, sizeof ret_store->url, "%s", url);
+        snprintf(ret_store->owner, sizeof ret_store->owner, "%s", owner ? owner : "");
+        ret_store->given = ret_store->url;
+    }
+    free(url);
+    pawl_config_free(config);
+    if (err == PAWL_ERR_SYSTEM) return CLI_EXIT_NO_INPUT;
+    return err ? CLI_EXIT_CONFIG : 0;
+}
+
+static const char *unless_empty(const char *value)
+{
+    return value && *value ? value : NULL;
+}
+
 int cli_store_choose(const cli_common *common, cli_store *ret_store)
 {
     const char *given = common->store;
-    if (!given) given = getenv("PAWL_STORE");
+    const char *config = common->config;
+    ret_store->owner[0] = '\0';
+    if (given && config) {
+        cli_error("-S and --config both name a store: expected one of them");
+        return CLI_EXIT_USAGE;
+    }
+    if (!given && !config) given = unless_empty(getenv("PAWL_STORE"));
+    if (!given && !config) config = unless_empty(getenv("PAWL_CONFIG"));
+    if (config) return read_config(config, ret_store);
     if (!given || !*given) given = "sqlite:";
     ret_store->given = given;
     if (given[0] == '@') return read_url(given + 1, ret_store->url);
@@ -44,7 +85,7 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
         cli_error("the store's URL is longer than %d bytes", CLI_URL_MAX - 1);
         return CLI_EXIT_CONFIG;
     }
-    strcpy(ret_store->url, given);
+    memcpy(ret_store->url, given, strlen(given) + 1);
     return 0;
 }
 
@@ -99,6 +140,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
     opts.owner = common->owner;
+    if (!opts.owner && store->owner[0]) opts.owner = store->owner;
     opts.connect_timeout_ms = common->store_timeout_ms;
     opts.callbacks = callbacks;
     opts.log = log_line;
@@ -120,29 +162,51 @@ int cli_client_open_simple(const cli_common *common, pawl_client **ret_client)
     return cli_client_open(common, &store, PAWL_CALLBACKS_THREAD, ret_client);
 }
 
-int cli_fail(const pawl_client *client, const char *what, const char *key, int err)
+/* Whether a message says where: the URL's host, socket or file. */
+static bool mentions_store(const char *message, const char *url)
 {
-    char message[PAWL_MESSAGE_MAX] = "";
-    bool store_knows = true;
+    char where[CLI_URL_MAX];
+    const char *rest = strchr(url, ':');
+    rest = rest ? rest + strspn(rest, ":/") : url;
+    snprintf(where, sizeof where, "%.*s", (int)strcspn(rest, "?"), rest);
+    return strstr(message, where) != NULL;
+}
+
+static bool is_the_stores(int err)
+{
     switch (pawl_err_class_of(err)) {
+    case PAWL_CLASS_RETRY:
+    case PAWL_CLASS_UNKNOWN:
+    case PAWL_CLASS_DENIED:
+    case PAWL_CLASS_INTERNAL:
+        return true;
     case PAWL_CLASS_OK:
     case PAWL_CLASS_BUSY:
     case PAWL_CLASS_LOST:
     case PAWL_CLASS_USAGE:
     case PAWL_CLASS_CANCELED:
-        store_knows = false;
-        break;
-    case PAWL_CLASS_RETRY:
-    case PAWL_CLASS_UNKNOWN:
-    case PAWL_CLASS_DENIED:
-    case PAWL_CLASS_INTERNAL:
-        break;
+        return false;
     }
-    if (store_knows) pawl_client_message(client, message);
+    return false;
+}
+
+int cli_fail(const pawl_client *client, const char *what, const char *key, int err)
+{
+    char message[PAWL_MESSAGE_MAX] = "", at[CLI_URL_MAX + 8] = "";
+    if (is_the_stores(err)) pawl_client_message(client, message);
     const char *text = message[0] ? message : pawl_err_text(err);
+    if (is_the_stores(err) && !mentions_store(text, pawl_client_url(client))) {
+        snprintf(at, sizeof at, ", at %s", pawl_client_url(client));
+    }
     char *safe_text = cli_escape(text, strlen(text)); /* it may quote a name */
     char *safe_key = cli_escape(key ? key : "", key ? strlen(key) : 0);
-    cli_error("%s%s%s: %s [%s]", what, key ? " " : "", safe_key, safe_text, pawl_err_name(err));
+    bool names_lock = strncmp(text, "lock ", 5) == 0; /* as the library's lines about one do */
+    if (names_lock) {
+        cli_error("%s%s [%s]", safe_text, at, pawl_err_name(err));
+    } else {
+        cli_error("%s%s%s: %s%s [%s]", what, key ? " " : "", safe_key, safe_text, at,
+                  pawl_err_name(err));
+    }
     free(safe_key);
     free(safe_text);
     return cli_exit_of_err(err);

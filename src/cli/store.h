@@ -11,11 +11,15 @@
 
 /* A store as the user named it. */
 typedef struct cli_store {
-    const char *given;     /* -S, else $PAWL_STORE, else "sqlite:"; may be "@FILE" */
-    char url[CLI_URL_MAX]; /* the URL itself, with its password if it has one */
+    const char *given;              /* a URL or "@FILE": -S, $PAWL_STORE, "sqlite:"; or url */
+    char url[CLI_URL_MAX];          /* the URL itself, with its password if it has one */
+    char owner[PAWL_OWNER_MAX + 1]; /* the label that a configuration file gives; else "" */
 } cli_store;
 
-/* Finds the store. 0, or the exit code after one line about what is wrong. */
+/*
+ * Finds the store: -S, --config, $PAWL_STORE, $PAWL_CONFIG, "sqlite:", in this order. 0,
+ * or the exit code after one line about what is wrong.
+ */
 int cli_store_choose(const cli_common *common, cli_store *ret_store);
 
 /*

@@ -170,6 +170,12 @@ static const pawl__ini_entry *find_store_key(const pawl_config *config, const ch
     return entry && entry->value[0] ? entry : NULL;
 }
 
+const char *pawl_config_owner(const pawl_config *config)
+{
+    const pawl__ini_entry *entry = config ? find_store_key(config, "pawlowner") : NULL;
+    return entry ? entry->value : NULL;
+}
+
 /* ---- The store ------------------------------------------------------------------------------- */
 
 static bool is_one_of(const char *value, const char *const *words)
@@ -326,10 +332,13 @@ static int open_configured(const pawl_config *config, const pawl_open_opts *opts
     if (err) return err;
     pawl_open_opts own;
     pawl_open_opts_init(&own);
-    const pawl__ini_entry *owner = find_store_key(config, "pawlowner");
-    if (owner) own.owner = owner->value;
+    if (!opts || opts->size == sizeof own) { /* of another size: pawl_client_open judges it */
+        if (opts) own = *opts;
+        if (!own.owner) own.owner = pawl_config_owner(config);
+        opts = &own;
+    }
     char why[PAWL_MESSAGE_MAX] = "";
-    err = pawl_client_open(url, opts ? opts : &own, ret_client, why);
+    err = pawl_client_open(url, opts, ret_client, why);
     /* "in your file" helps to find it; the line itself is found by its URL */
     if (err) snprintf(message, PAWL_MESSAGE_MAX, "%.150s: %.340s", config->path, why);
     free(url);

@@ -118,8 +118,7 @@ static char *expand(pawl__span value)
     pawl__span name = {inner.text, 0};
     pawl__span fallback = {inner.text + inner.len, 0};
     for (; name.len < inner.len && inner.text[name.len] != '}'; name.len++) {
-        if (strncmp(inner.text + name.len, "||", 2) != 0) continue;
-        /* a single | before the closing brace cannot begin "||": text[len] is '}' there */
+        if (memcmp(inner.text + name.len, "||", 2) != 0) continue; /* the } bounds it */
         fallback.text = inner.text + name.len + 2;
         fallback.len = inner.len - name.len - 2;
         break;

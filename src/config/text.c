@@ -106,7 +106,11 @@ bool pawl__span_starts_with(pawl__span span, const char *prefix)
 
 char *pawl__span_copy(pawl__span span)
 {
-    return strndup(span.text, span.len);
+    char *copy = malloc(span.len + 1);
+    if (!copy) return NULL;
+    memcpy(copy, span.text, span.len); /* strndup would look for a NUL beyond the span */
+    copy[span.len] = '\0';
+    return copy;
 }
 
 bool pawl__span_is_utf8(pawl__span span)

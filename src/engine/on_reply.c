@@ -129,7 +129,7 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
-    pawl__lease_plan(e, lease, e->now); /* a renewal, which compares, decides */
+    pawl__lease_renew(e, lease); /* which compares, and so decides */
 }
 
 static void on_ask(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)

@@ -136,6 +136,16 @@ static void keep_event(pawl__claim *claim, pawl_err err, const char *message)
     claim->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
 }
 
+/* A store that has said nothing at all has given no reason either. */
+static const char *reason(const pawl_client *c, pawl_err err, const char *message, char *ret_room)
+{
+    if (message && *message) return message;
+    if (err != PAWL_ERR_UNAVAILABLE) return pawl_err_text(err);
+    snprintf(ret_room, PAWL_MESSAGE_MAX, "%.400s has not answered for %lld ms", pawl_client_url(c),
+             (long long)c->opts.connect_timeout_ms);
+    return ret_room;
+}
+
 /* Lines for people hold names, which may hold anything. */
 static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity severity,
                       const char *what, pawl_err err, const char *message)
@@ -144,8 +154,8 @@ static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity sever
     snprintf(name, sizeof name, "%s", lock->name);
     for (char *p = name; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
-    pawl__client_say(c, "lock \"%s\": %s: %s", name, what,
-                     message && *message ? message : pawl_err_text(err));
+    char room[PAWL_MESSAGE_MAX];
+    pawl__client_say(c, "lock \"%s\": %s: %s", name, what, reason(c, err, message, room));
     if (severity != PAWL_FINDING_OK) pawl__calls_log(c, severity, c->message);
 }
 

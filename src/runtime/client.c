@@ -79,8 +79,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     pawl_client *c = arg;
-    pawl__alarm_take(&c->alarm);
-    c->time_due = true; /* the next turn's work looks what is due */
+    pawl__alarm_take(&c->alarm); /* what is due is seen before the next sleep */
 }
 
 static struct event_base *new_base(void)

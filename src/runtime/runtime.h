@@ -96,10 +96,12 @@ typedef enum pawl__lock_state {
     PAWL__LOCK_LOST
 } pawl__lock_state;
 
-/* Values of held_until that are no deadline. */
+/*
+ * Values of held_until that are no deadline. EXPIRED: somebody saw the deadline
+ * pass, and no extension undoes that (laws 2 and 5).
+ */
 #define PAWL__NOT_HELD 0
-#define PAWL__EXPIRED  (-1) /* somebody saw the deadline pass: no extension can undo that (law 5)  \
-                             */
+#define PAWL__EXPIRED  (-1)
 
 #define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8)
 
@@ -196,7 +198,7 @@ struct pawl_client {
     pawl__alarm alarm;
     int wake_fd;    /* [once] */
     bool unflushed; /* the store has requests that it has not been told to send */
-    bool time_due;  /* the alarm has gone off: a deadline may have come */
+    bool time_due;  /* a deadline has come */
     bool failed;    /* something failed that cannot fail: shut down at the next moment */
     bool link_up;
     pawl_err link_err; /* why it is down */

@@ -13,7 +13,7 @@ RULES = {
     "stores/redis": (["stores/redis", "base"], ["types.h", "store.h"]),
     "stores/sqlite": (["stores/sqlite", "base"], ["types.h", "store.h"]),
     "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h"]),
-    "cli": (["cli"], ["types.h", "pawl.h"]),
+    "cli": (["cli"], ["types.h", "pawl.h", "config.h"]),
     "config": (["config"], ["types.h", "pawl.h", "config.h"]),
     "sim": (["sim", "engine", "base"], ["types.h", "store.h"]),
 }

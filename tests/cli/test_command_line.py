@@ -117,7 +117,8 @@ def test_a_grace_that_does_not_fit_says_the_numbers(sqlite):
 
 @pytest.mark.parametrize("ttl", ["50ms", "200ms", "1s", "30s", "24h"])
 def test_the_default_grace_fits_every_ttl(sqlite, ttl):
-    assert sqlite.run("run", "-t", ttl, "k", "true").code == 0
+    # on a starved machine the shortest lease may be lost (76): that is no usage error
+    assert sqlite.run("run", "-t", ttl, "k", "true").code in ([0, 76] if ttl == "50ms" else [0])
 
 
 def test_options_end_at_the_key(sqlite):

@@ -67,11 +67,11 @@ def test_free(sqlite, words):
 @pytest.mark.parametrize("words", [
     ["-n", "{}", "echo", "ran"],
     ["-w", "0", "{}", "echo", "ran"],
-    ["-w", "0.05", "{}", "echo", "ran"],
-    ["--timeout", "0.05", "{}", "echo", "ran"],
+    ["-w", "0.3", "{}", "echo", "ran"],
+    ["--timeout", "0.3", "{}", "echo", "ran"],
     ["-n", "-E", "0", "{}", "echo", "ran"],
     ["-n", "-E", "42", "{}", "echo", "ran"],
-    ["-w", "0.05", "--conflict-exit-code", "42", "{}", "echo", "ran"],
+    ["-w", "0.3", "--conflict-exit-code", "42", "{}", "echo", "ran"],
     ["-n", "{}", "-c", "echo ran"],
 ], ids=" ".join)
 def test_busy(sqlite, busy, words):

@@ -126,7 +126,7 @@ def test_wait(world):
     holder = world.start("hold", "k", stdin=subprocess.PIPE)
     assert world.run("wait", "--held", "k").code == 0
     holder.expect("held")
-    assert world.run("wait", "-w", "50ms", "-E", "9", "k").code == 9
+    assert world.run("wait", "-w", "300ms", "-E", "9", "k").code == 9
     waiting = world.start("wait", "k")
     fence = world.show("k")["fence"]
     holder.popen.stdin.close()

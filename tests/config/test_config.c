@@ -315,6 +315,18 @@ static void a_client_is_opened_by_a_file(void **state)
     assert_int_equal(pawl_lock_release(lock), PAWL_OK);
     pawl_lock_free(lock);
     pawl_client_close(client);
+
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    assert_int_equal(pawl_open_config(NULL, &opts, &client, message), PAWL_OK);
+    assert_string_equal(pawl_client_owner(client), "counter-1");
+    pawl_client_close(client);
+    opts.owner = "mine";
+    assert_int_equal(pawl_open_config(NULL, &opts, &client, message), PAWL_OK);
+    assert_string_equal(pawl_client_owner(client), "mine");
+    pawl_client_close(client);
+    opts.size = 1;
+    assert_int_equal(pawl_open_config(NULL, &opts, &client, message), PAWL_ERR_ARGUMENT);
 }
 
 static void the_file_adapter_locks_in_the_file(void **state)

@@ -62,10 +62,7 @@ def test_a_holder_that_overslept_cannot_lose_an_update(fleet, successor_work_ms)
         sleeper.signal(signal.SIGSTOP)
         early = pool.submit(other.ask, "/add")
         if successor_work_ms:
-            # it has read when the counter has seen its fence
-            until(lambda: other.metric("counter_lock_held") and
-                  '"owner":"counter 2"' in other.get("/state"), "counter 2 holds")
-            until(lambda: _seen(other) == other.metric("counter_lock_fence"), "counter 2 has read")
+            until(lambda: has_read(other, "counter 2"), "counter 2 has read")
             assert not early.done()
         else:
             assert early.result(PATIENCE)[:2] == (200, "1")

@@ -21,10 +21,10 @@ SOURCE = Path(os.environ.get("PAWL_SOURCE", Path(__file__).resolve().parents[2])
 BUILD = Path(os.environ.get("PAWL_BUILD", SOURCE / "build"))
 
 MAN = sorted((SOURCE / "man").glob("*.[1-9]"))
-# The Chinese README and the tutorial have their own tests; what they show is run there.
-MARKDOWN = [SOURCE / "README.md"] + [
+MARKDOWN = [SOURCE / "README.md", SOURCE / "README.zh-CN.md"] + [
     SOURCE / "docs" / name for name in
-    ("architecture.md", "protocol.md", "guarantees.md", "fencing.md")]
+    ("architecture.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
+     "tutorial.zh-CN.md")]
 
 CODE_LANGUAGES = ("sh", "bash", "c", "sql", "python", "lua", "console")
 WHAT = ("run", "redis", "shown")

@@ -441,6 +441,29 @@ static void a_release_behind_a_forgotten_acquisition_has_the_last_word(void **st
     end(&s);
 }
 
+static void a_burst_that_the_server_does_not_know_is_said_again_once(void **state)
+{
+    enum { MANY = 2000 };
+    static uint64_t ids[MANY];
+    static char names[MANY][16];
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    rig_must(s.rig, "SCRIPT FLUSH");
+    rig_must(s.rig, "CONFIG RESETSTAT");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "x%d", i);
+        pawl_request request = ask_acquire(names[i], fresh_token(), LONG_MS);
+        ids[i] = client_submit(c, &request);
+    }
+    client_flush(c);
+    client_await_all(c);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(client_answer(c, ids[i])->reply.outcome, PAWL_GRANTED);
+    assert_int_equal(rig_calls(s.rig, "eval"), 1); /* the body went over the wire once */
+    client_close(c);
+    end(&s);
+}
+
 static void a_busy_script_is_an_error_that_passes(void **state)
 {
     stage s = begin(state);
@@ -584,6 +607,7 @@ int main(void)
         cmocka_unit_test(killed_connections_are_made_again),
         cmocka_unit_test(a_forgotten_script_is_said_again),
         cmocka_unit_test(a_release_behind_a_forgotten_acquisition_has_the_last_word),
+        cmocka_unit_test(a_burst_that_the_server_does_not_know_is_said_again_once),
         cmocka_unit_test(a_busy_script_is_an_error_that_passes),
         cmocka_unit_test(a_replica_is_said_to_be_one),
         cmocka_unit_test(too_many_clients_is_an_error_that_passes),

@@ -194,6 +194,20 @@ static void answers_are_understood(void **state)
     assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
 }
 
+static void a_refusal_is_never_a_grant(void **state)
+{
+    static const char *const refusals[] = {"-NOSCRIPT No matching script.\r\n", "-ERR x\r\n",
+                                           "-OOM x\r\n", "-NOAUTH x\r\n", "-\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        pawl_reply reply;
+        char message[PAWL_MESSAGE_MAX];
+        (void)decode(PAWL_VERB_ACQUIRE, refusals[i], &reply, message);
+        assert_true(reply.outcome == PAWL_FAILED || reply.outcome == PAWL_UNKNOWN);
+        assert_true(reply.err < 0 && reply.message && reply.message[0]);
+    }
+}
+
 /* A server that lies, or an answer that belongs to another request. */
 static void what_no_script_says_is_doubted(void **state)
 {
@@ -600,6 +614,7 @@ int main(void)
         cmocka_unit_test(globs_match_names_only_as_they_are),
         cmocka_unit_test(requests_become_calls),
         cmocka_unit_test(answers_are_understood),
+        cmocka_unit_test(a_refusal_is_never_a_grant),
         cmocka_unit_test(what_no_script_says_is_doubted),
         cmocka_unit_test(errors_say_what_and_what_to_do),
         cmocka_unit_test(long_and_dirty_errors_stay_one_line),

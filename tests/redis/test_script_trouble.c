@@ -88,7 +88,8 @@ static void a_fence_record_that_is_none(void **state)
     const char *token = fresh_token(), *waiter = fresh_token();
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_expect(r, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
-    static const char *const wrong[] = {"", "7", "2 5 a b c", "1 x a b c", "1 5", "1 -5 a b c"};
+    static const char *const wrong[] = {"",    "7",    "2 5 a b c", "1 x a b c",
+                                        "1 5", "1 5 ", "1 -5 a b c"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         rig_must(r, "SET " RECORD " %s", wrong[i]);
         refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_CORRUPT, RECORD);

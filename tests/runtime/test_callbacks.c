@@ -339,6 +339,52 @@ static void test_broken_lock_is_lost_once(void **state)
     assert_int_equal(record_events(&r, PAWL_EVENT_LOST), 2);
 }
 
+typedef struct sequence {
+    char seen[8];
+    size_t count;
+} sequence;
+
+static void note(sequence *s, char what)
+{
+    CHECK(s->count + 1 < sizeof s->seen);
+    s->seen[s->count++] = what;
+}
+
+static void note_done(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    CHECK_ERR(err, PAWL_OK);
+    note(userdata, 'a');
+}
+
+static void note_event(pawl_lock *lock, const pawl_event *event, void *userdata)
+{
+    (void)lock;
+    if (event->kind == PAWL_EVENT_LOST) note(userdata, 'l');
+}
+
+/* Acquired and lost before the user's loop comes round: he hears both, in that order. */
+static void test_callbacks_come_in_order(void **state)
+{
+    (void)state;
+    pawl_client *client = dispatch_client(), *other = stage_client(NULL);
+    const char *name = stage_name();
+    sequence s = {0};
+    pawl_lock *lock = lock_with_events(client, name, 300, note_event, &s);
+    CHECK_ERR(pawl_lock_acquire_start(lock, PATIENCE_MS, note_done, &s), PAWL_OK);
+    CHECK(is_readable(client, PATIENCE_MS));
+    break_lock(other, name);
+    while (pawl_lock_is_held(lock)) (void)stage_view(other, name);
+    while (s.count < 2) {
+        CHECK(is_readable(client, PATIENCE_MS));
+        (void)pawl_client_dispatch(client);
+    }
+    assert_string_equal(s.seen, "al");
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 static void test_release_of_a_lock_that_was_broken(void **state)
 {
     (void)state;
@@ -416,6 +462,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_blocking_calls_in_a_callback),
         cmocka_unit_test(test_free_waits_for_a_running_event_callback),
         cmocka_unit_test(test_broken_lock_is_lost_once),
+        cmocka_unit_test(test_callbacks_come_in_order),
         cmocka_unit_test(test_release_of_a_lock_that_was_broken),
         cmocka_unit_test(test_yield_is_told),
         cmocka_unit_test(test_log_says_what_happens),

@@ -48,7 +48,7 @@ static void test_no_random_numbers_any_more(void **state)
     pawl_open_opts_init(&opts);
     opts.log = record_log;
     opts.log_userdata = &log;
-    pawl_client *client = stage_client(&opts);
+    pawl_client *client = stage_client(&opts), *observer = stage_client(NULL);
     pawl_lock *held = lock_with_events(client, "held", 60000, record_event, &r);
     pawl_lock *waiting = lock_new(client, "held", 60000), *lock = lock_new(client, "lock", 60000);
     CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
@@ -76,6 +76,7 @@ static void test_no_random_numbers_any_more(void **state)
     CHECK_ERR(pawl_lock_acquire(held, 0), PAWL_ERR_LOST);
     CHECK_ERR(pawl_lock_release(held), PAWL_ERR_LOST);
     CHECK_ERR(pawl_break(client, "held", 4, 1, PATIENCE_MS), PAWL_ERR_SYSTEM);
+    assert_false(stage_view(observer, "lock").held); /* no bad token has left */
     pawl_client *another = NULL;
     char message[PAWL_MESSAGE_MAX];
     CHECK_ERR(pawl_client_open(stage_url(), NULL, &another, message), PAWL_ERR_SYSTEM);
@@ -84,6 +85,7 @@ static void test_no_random_numbers_any_more(void **state)
     pawl_lock_free(waiting);
     pawl_lock_free(lock);
     pawl_client_close(client);
+    pawl_client_close(observer);
     assert_int_equal(record_events(&r, PAWL_EVENT_LOST), 1);
     assert_int_equal(record_dones(&done), 1);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <poll.h>
 
 /* ---- A thread in pawl_lock_acquire ---------------------------------------------------------- */
 
@@ -174,7 +175,7 @@ static void test_asynchronous_refusals(void **state)
     CHECK_ERR(pawl_lock_acquire_start(theirs, 0, record_done, &r), PAWL_OK);
     record_await_done(&r, 1);
     CHECK_ERR(r.done_err, PAWL_ERR_BUSY);
-    CHECK_ERR(pawl_lock_acquire_start(theirs, 30, record_done, &r), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(theirs, 300, record_done, &r), PAWL_OK);
     record_await_done(&r, 2);
     CHECK_ERR(r.done_err, PAWL_ERR_TIMEOUT);
     CHECK_ERR(pawl_lock_acquire_start(theirs, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
@@ -235,6 +236,56 @@ static void test_free_races_with_the_grant(void **state)
     stage_await_free(client, name);
     pawl_client_close(client);
     assert_int_equal(record_dones(&r), 200);
+}
+
+/* A little time, less than a system call would take: for races that are to come out both ways. */
+static void dawdle(const pawl_lock *lock, int reads)
+{
+    for (int i = 0; i < reads; i++) (void)pawl_lock_remaining_ms(lock);
+}
+
+static void test_free_at_any_moment_of_the_grant(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    pawl_client *client = stage_client(NULL);
+    const char *name = stage_name();
+    record r;
+    record_init(&r);
+    for (int i = 1; i <= COUNT; i++) {
+        pawl_lock *lock = lock_new(client, name, 60000);
+        CHECK_ERR(pawl_lock_acquire_start(lock, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
+        dawdle(lock, i * 7 % 1500);
+        pawl_lock_free(lock);
+        record_await_done(&r, i);
+        CHECK(r.done_err == PAWL_OK || r.done_err == PAWL_ERR_CANCELED);
+    }
+    stage_await_free(client, name);
+    pawl_client_close(client);
+    assert_int_equal(record_dones(&r), COUNT);
+}
+
+/* Nobody may be told that he holds what he has just freed. */
+static void test_free_before_the_grant_is_told(void **state)
+{
+    (void)state;
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.callbacks = PAWL_CALLBACKS_DISPATCH;
+    pawl_client *client = stage_client(&opts);
+    const char *name = stage_name();
+    pawl_lock *lock = lock_new(client, name, 60000);
+    record r;
+    record_init(&r);
+    CHECK_ERR(pawl_lock_acquire_start(lock, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
+    struct pollfd p = {.fd = pawl_client_fd(client), .events = POLLIN};
+    CHECK(poll(&p, 1, PATIENCE_MS) == 1);
+    assert_true(pawl_lock_is_held(lock));
+    pawl_lock_free(lock);
+    assert_int_equal(pawl_client_dispatch(client), 1);
+    CHECK_ERR(r.done_err, PAWL_ERR_CANCELED);
+    stage_await_free(client, name);
+    pawl_client_close(client);
 }
 
 static void *cancel_at_once(void *arg)
@@ -370,6 +421,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_asynchronous_refusals),
         cmocka_unit_test(test_free_while_waiting),
         cmocka_unit_test(test_free_races_with_the_grant),
+        cmocka_unit_test(test_free_at_any_moment_of_the_grant),
+        cmocka_unit_test(test_free_before_the_grant_is_told),
         cmocka_unit_test(test_cancel_races_with_the_grant),
         cmocka_unit_test(test_close_ends_everything),
         cmocka_unit_test(test_detached_lease_survives_close),

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -75,6 +76,9 @@ func (c *CounterController) Counter() {
 	reply(&c.Controller, value, err)
 }
 
+// variable is the tutorial's counter: each process has its own.
+var variable int64
+
 // OriginalController counts as the tutorial does.
 type OriginalController struct {
 	web.Controller
@@ -106,6 +110,7 @@ func (c *OriginalController) addLocked() (int64, error) {
 		return 0, err
 	}
 	work(&c.Controller)
+	atomic.AddInt64(&variable, 1)
 	return value + 1, c.Store.Write("original", value+1)
 }
 
@@ -114,3 +119,6 @@ func (c *OriginalController) Counter() {
 	value, err := c.Store.Read("original")
 	reply(&c.Controller, value, err)
 }
+
+// Variable is GET /original/variable: what the tutorial would answer for /counter.
+func (c *OriginalController) Variable() { reply(&c.Controller, atomic.LoadInt64(&variable), nil) }

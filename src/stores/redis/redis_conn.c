@@ -94,6 +94,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (!deliver(conn)) return;
         if ((size_t)n < sizeof buffer) break; /* all that was there: saves a call that says so */
     }
+    if (conn->write_error) {
+        fail_errno(conn, "the connection broke", conn->write_error);
+        return;
+    }
     conn->ops->settled(conn, conn->ctx);
 }
 
@@ -140,7 +144,7 @@ bool pawl__redis_conn_append(pawl__redis_conn *conn, const pawl__redis_bytes *ar
 
 void pawl__redis_conn_flush(pawl__redis_conn *conn)
 {
-    if (conn->failed || !conn->connected) return;
+    if (conn->failed || conn->write_error || !conn->connected) return;
     while (conn->out_start < conn->out_end) {
         ssize_t n = send(conn->fd, conn->out + conn->out_start, conn->out_end - conn->out_start,
                          MSG_NOSIGNAL);
@@ -149,8 +153,9 @@ void pawl__redis_conn_flush(pawl__redis_conn *conn)
             if (event_add(&conn->writable, NULL) < 0) fail_errno(conn, "cannot watch", ENOMEM);
             return;
         }
-        if (n < 0) {
-            fail_errno(conn, "the connection broke", errno);
+        if (n < 0) { /* the server may have said why it left: read that first */
+            conn->write_error = errno;
+            event_active(&conn->readable, EV_READ, 0);
             return;
         }
         conn->out_start += (size_t)n;
@@ -267,7 +272,8 @@ void pawl__redis_conn_close(pawl__redis_conn *conn)
 void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_t until)
 {
     pawl__redis_conn_flush(conn);
-    while (conn->connected && !conn->failed && conn->out_start < conn->out_end) {
+    while (conn->connected && !conn->failed && !conn->write_error &&
+           conn->out_start < conn->out_end) {
         int64_t left_ms = pawl__ms_until(now(), until);
         struct pollfd waiter = {.fd = conn->fd, .events = POLLOUT};
         if (left_ms == 0 || (poll(&waiter, 1, (int)left_ms) < 0 && errno != EINTR)) return;

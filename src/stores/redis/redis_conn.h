@@ -39,6 +39,7 @@ struct pawl__redis_conn {
     size_t out_start, out_end, out_room;
     uint64_t appended, written; /* bytes since the beginning */
     int fd;
+    int write_error; /* errno; what has arrived is still read */
     bool connected, failed;
 };
 

@@ -44,7 +44,8 @@ typedef struct examination {
     char *denied[QUESTIONS];
     int64_t asked_at, answer_ns; /* of TIME */
     int64_t client_us, server_us;
-    char *missing; /* commands that the scripts need and may not run; NULL: not known */
+    bool incomplete; /* not every question could be sent */
+    char *missing;   /* commands that the scripts need and may not run; NULL: not known */
 } examination;
 
 typedef struct step {
@@ -232,6 +233,8 @@ static void conclude(examination *exam)
     check_idle_timeout(exam);
     if (exam->server_us) check_clock(exam);
     check_denied(exam);
+    if (exam->incomplete)
+        find(exam, PAWL_FINDING_NOTE, "doctor", "Ask again.", "Not every question could be asked");
     pawl__redis_operation_end(&exam->operation, PAWL_REPORTED, PAWL_OK, NULL);
 }
 
@@ -382,6 +385,6 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
     pawl__redis_operation_begin(&exam->operation, store, request, release);
     if (!ask(exam, ASK_INFO, info_words, 1) || !ask(exam, ASK_FSYNC, fsync_words, 3) ||
         !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe_words, 6))
-        store->host->warn(store->host, "the examination of the server is not complete");
+        exam->incomplete = true;
     return true;
 }

@@ -203,14 +203,14 @@ static pawl__redis_verdict take_error(const pawl__redis_space *space, const pawl
     pawl__redis_keys(space, request->name, request->name_len, key_room, keys);
     pawl__redis_trouble trouble =
         pawl__redis_explain(space, "EVALSHA", keys, script, value->text, ret_message);
-    if (trouble.no_script && !PAWL_MUTANT(noscript_is_no)) return PAWL__REDIS_UNKNOWN_SCRIPT;
     reply->outcome = trouble.not_done ? PAWL_FAILED : PAWL_UNKNOWN;
+    reply->err = trouble.err;
+    reply->message = ret_message;
+    if (trouble.no_script && !PAWL_MUTANT(noscript_is_no)) return PAWL__REDIS_UNKNOWN_SCRIPT;
     if (PAWL_MUTANT(noscript_is_no) && trouble.no_script && request->verb != PAWL_VERB_ACQUIRE)
         reply->outcome = PAWL_NOT_OWNER;
     if (PAWL_MUTANT(refusal_is_released) && request->verb == PAWL_VERB_RELEASE)
         reply->outcome = PAWL_RELEASED;
-    reply->err = trouble.err;
-    reply->message = ret_message;
     return trouble.logged_out ? PAWL__REDIS_LOGGED_OUT : PAWL__REDIS_DECODED;
 }
 

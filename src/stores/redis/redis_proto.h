@@ -152,7 +152,7 @@ typedef enum pawl__redis_says {
 
 typedef enum pawl__redis_verdict {
     PAWL__REDIS_DECODED = 0,    /* *ret_reply is the answer */
-    PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: nothing was done, say it again with the body */
+    PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: *ret_reply is FAILED; say it again with the body */
     PAWL__REDIS_DOUBT,     /* *ret_reply is UNKNOWN; the connection cannot be trusted: close it */
     PAWL__REDIS_LOGGED_OUT /* *ret_reply is FAILED; the connection must log in anew: close it */
 } pawl__redis_verdict;

@@ -62,8 +62,9 @@ void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err)
     if (store->refusal_count == store->refusal_room) {
         size_t room = store->refusal_room * 2;
         pawl__redis_refusal *more = realloc(store->refusals, room * sizeof *more);
-        if (!more) {
-            store->host->warn(store->host, "out of memory: a request stays without an answer");
+        if (!more) { /* not even room for a number: the host is warned, from the turn */
+            store->unanswerable = true;
+            event_active(&store->turn, EV_TIMEOUT, 0);
             return;
         }
         store->refusals = more;
@@ -273,6 +274,9 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     pawl__redis_link_turn(store);
     give_refusals(store);
+    if (!store->unanswerable) return;
+    store->unanswerable = false;
+    store->host->warn(store->host, "out of memory: a request stays without an answer");
 }
 
 static void on_answer_timer(evutil_socket_t fd, short what, void *arg)

@@ -106,6 +106,7 @@ struct pawl_store {
     pawl__link operations;     /* LIST and DOCTOR that are not over */
     pawl__redis_refusal *refusals;
     size_t refusal_count, refusal_room;
+    bool unanswerable;         /* a refusal found no room */
     struct event turn;         /* does what could not be done where it was noticed */
     struct event answer_timer; /* at answer_at at the latest */
     int64_t answer_at;

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pawl, by its public functions.
+ *
+ * Workloads of its own: cached (a lease that is kept between acquisitions),
+ * leases (CLIENTS leases held by one client; what they cost).
+ */
+#include <pawl/pawl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../driver/driver.h"
+#include "workloads.h"
+
+static void must(int err, pawl_client *client, const char *what)
+{
+    if (!err) return;
+    char message[PAWL_MESSAGE_MAX] = "";
+    if (client) pawl_client_message(client, message);
+    bench_die("pawl: %s: %s. %s", what, pawl_err_text(err), message);
+}
+
+static void *pawl_connect(const bench_args *args)
+{
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client *client;
+    int err = pawl_client_open(args->url, NULL, &client, message);
+    if (err) bench_die("pawl: %s", message);
+    return client;
+}
+
+typedef struct claim {
+    pawl_client *client;
+    pawl_lock *lock;
+} claim;
+
+static void *pawl_claim(void *client, const char *name)
+{
+    claim *c = calloc(1, sizeof *c);
+    if (!c) bench_die("out of memory");
+    c->client = client;
+    must(pawl_lock_new(client, name, strlen(name), NULL, &c->lock), client, "new");
+    return c;
+}
+
+static void pawl_acquire(void *lock)
+{
+    claim *c = lock;
+    must(pawl_lock_acquire(c->lock, PAWL_WAIT_FOREVER), c->client, "acquire");
+}
+
+static void pawl_release(void *lock)
+{
+    claim *c = lock;
+    must(pawl_lock_release(c->lock), c->client, "release");
+}
+
+static void pawl_settle(void *lock)
+{
+    claim *c = lock;
+    must(pawl_lock_release_wait(c->lock, PAWL_WAIT_FOREVER), c->client, "release");
+}
+
+static bool other(const bench_args *args)
+{
+    if (strcmp(args->workload, "cached") == 0) {
+        workload_cached(args, pawl_connect(args));
+        return true;
+    }
+    if (strcmp(args->workload, "leases") == 0) {
+        workload_leases(args, pawl_connect(args));
+        return true;
+    }
+    return false;
+}
+
+static const bench_driver driver = {
+    .name = "pawl",
+    .connect = pawl_connect,
+    .lock = pawl_claim,
+    .acquire = pawl_acquire,
+    .release = pawl_release,
+    .settle = pawl_settle,
+    .other = other,
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(&driver, argc, argv);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_PAWL_WORKLOADS_H
+#define BENCH_PAWL_WORKLOADS_H
+
+#include <pawl/pawl.h>
+
+#include "../driver/driver.h"
+
+/* One thread acquires and releases a lease that the client retains. */
+void workload_cached(const bench_args *args, pawl_client *client);
+
+/*
+ * The client takes CLIENTS leases with a ttl of 30 s and keeps them for SECONDS:
+ * the bytes of each, and the CPU that their renewals take.
+ */
+void workload_leases(const bench_args *args, pawl_client *client);
+
+#endif

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""A private redis-server, and what it says about its own work."""
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+STARTS_WITHIN_S = 10
+PORTS_TRIED = 5
+
+
+class Connection:
+    """One blocking connection; requests are lists of words, replies are plain values."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.input = self.socket.makefile("rb")
+
+    def call(self, *words):
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        self.send_raw(b"".join([b"*%d\r\n" % len(words)]
+                               + [b"$%d\r\n%s\r\n" % (len(w), w) for w in words]))
+        return self.reply()
+
+    def send_raw(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        line = self.input.readline().rstrip(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self.input.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
+        raise RuntimeError(f"not a reply: {line!r}")
+
+    def close(self):
+        self.socket.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    def __init__(self, directory):
+        self.program = shutil.which("valkey-server") or shutil.which("redis-server")
+        if not self.program:
+            raise FileNotFoundError("there is no redis-server or valkey-server")
+        for _ in range(PORTS_TRIED):  # another program may take the port in between
+            self.port = free_port()
+            self.process = subprocess.Popen(
+                [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+                 "--appendonly", "no", "--dir", directory, "--maxclients", "9000",
+                 "--logfile", os.path.join(directory, "redis.log")])
+            if self._answers():
+                break
+            self.stop()
+        else:
+            raise RuntimeError(f"{self.program} does not start; see redis.log")
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def _answers(self):
+        until = time.monotonic() + STARTS_WITHIN_S
+        while time.monotonic() < until and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.control = Connection(self.port)
+                return self.control.call("PING") == b"PONG"
+            time.sleep(0.02)
+        return False
+
+    def info(self, section):
+        lines = self.control.call("INFO", section).decode().split("\r\n")
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def version(self):
+        info = self.info("server")
+        return f"{os.path.basename(self.program)} {info.get('redis_version', '?')}"
+
+    def cpu_us(self):
+        """Of the thread that runs commands."""
+        info = self.info("cpu")
+        return 1e6 * sum(float(info.get(f"used_cpu_{kind}_main_thread",
+                                        info[f"used_cpu_{kind}"])) for kind in ("user", "sys"))
+
+    def clear(self):
+        self.control.call("FLUSHALL")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class CommandCount:
+    """Counts what clients send, by MONITOR: INFO commandstats would also count what scripts call.
+
+    with CommandCount(server) as count: ...
+    count.sent, count.in_scripts
+    """
+    END = b"that-was-all"
+
+    def __init__(self, server):
+        self.server = server
+        self.sent = self.in_scripts = 0
+
+    def __enter__(self):
+        self.monitor = Connection(self.server.port)
+        self.monitor.call("MONITOR")
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+        return self
+
+    def _read(self):
+        rest = b""
+        while self.END not in rest:
+            data = self.monitor.socket.recv(1 << 20)
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\r\n")
+            for line in lines:
+                if self.END in line:
+                    return
+                if b" lua] " in line[:60]:
+                    self.in_scripts += 1
+                else:
+                    self.sent += 1
+
+    def __exit__(self, *_):
+        self.server.control.call("ECHO", self.END)
+        self.thread.join()
+        self.monitor.close()
