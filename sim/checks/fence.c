@@ -38,7 +38,8 @@ void check_fence_told(sim *s, const sim_caller *caller)
         sim_fail(s, "fence", "caller %d was told fence %" PRIu64 ", but %" PRIu64
                  " had been told before it asked", caller->number, caller->fence,
                  want->floor_fence);
-    if (caller->fence < name->told_fence || token->excuses != name->excuses) return;
+    bool current = caller->fence == token->fence || caller->fence == token->granted;
+    if (caller->fence < name->told_fence || token->excuses != name->excuses || !current) return;
     name->told_fence = caller->fence;
     name->told_token = caller->token;
 }

@@ -20,7 +20,7 @@ void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size
 
     char name[64], hex[2 * PAWL_NAME_MAX + 1];
     if (len > PAWL_NAME_MAX) return;
-    for (size_t i = 0; i < len; i++) sprintf(hex + 2 * i, "%02x", (unsigned char)bytes[i]);
+    for (size_t i = 0; i < len; i++) snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
     snprintf(name, sizeof name, "%s_hex", key);
     json_object_set_new(object, name, json_stringn(hex, 2 * len));
 }

@@ -100,7 +100,7 @@ char *cli_escape(const char *bytes, size_t len)
         if (width == 0 || !is_printable(c)) {
             size_t bad = width == 0 ? 1 : width;
             for (size_t end = i + bad; i < end; i++) {
-                out += sprintf(out, "\\x%02x", (unsigned char)bytes[i]);
+                out += snprintf(out, 5, "\\x%02x", (unsigned char)bytes[i]);
             }
             continue;
         }

@@ -29,7 +29,7 @@ static char *encode(char *out, const char *text)
             *out++ = (char)c;
             continue;
         }
-        out += sprintf(out, "%%%02x", c);
+        out += snprintf(out, 4, "%%%02x", c);
     }
     *out = '\0';
     return out;

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The simulator: it finds nothing in the engine, and it finds what is planted."""
+import os
+import re
+import subprocess
+
+import pytest
+
+BUILD = os.environ["PAWL_BUILD"]
+SIM = os.path.join(BUILD, "pawl-sim")
+MUTANTS = os.path.join(BUILD, "pawl-sim-mutants")
+
+# Quick to find, one for each way of finding it; scripts/mutants runs them all.
+HANDFUL = {
+    "grant_from_reply": "deadline",
+    "release_without_compare": "held-is-held",
+    "renew_recreates": "revived",
+    "retry_with_new_token": "orphan",
+    "fence_without_clock": "fence",
+    "loss_told_twice": "completion",
+    "unsure_called_lost": "truth",
+    "push_without_timer": "forgotten",
+    "handoff_to_newest": "fifo",
+    "sharing_without_budget": "budget",
+    "ttl_changes_hands": "deadline",
+    "old_push_believed": "fence",
+    "retry_without_pause": "storm",
+}
+
+
+def run(*args, program=SIM):
+    return subprocess.run([program, *args], capture_output=True, text=True, timeout=250)
+
+
+def check_of(output):
+    return re.search(r"^seed \d+: ([\w-]+):", output, re.M)[1]
+
+
+def scenario_of(output):
+    return output[output.index("algorithm = "):output.index("found after")]
+
+
+def test_the_engine_survives_and_every_interesting_state_is_reached():
+    result = run("--seed", "1", "--seeds", "4000", "--coverage")
+    assert result.returncode == 0, result.stdout
+
+
+def test_same_seed_same_run_byte_for_byte():
+    once = run("--seed", "77", "--seeds", "40", "--trace", "--hash")
+    again = run("--seed", "77", "--seeds", "40", "--trace", "--hash")
+    assert once.returncode == 0
+    strip = re.compile(r"^no violation.*|^\d+ operations.*", re.M)  # these two tell of the time
+    assert strip.sub("", once.stdout) == strip.sub("", again.stdout)
+    hashes = re.findall(r"^(\d+ [0-9a-f]{16})$", once.stdout, re.M)
+    assert len(hashes) == len({h.split()[1] for h in hashes}) == 40
+
+
+def test_planted_bugs_do_not_disturb_the_mutation_build():
+    plain = run("--seed", "1", "--seeds", "200", "--hash").stdout.splitlines()[:200]
+    mutants = run("--seed", "1", "--seeds", "200", "--hash", program=MUTANTS)
+    assert plain == mutants.stdout.splitlines()[:200]
+
+
+@pytest.mark.parametrize("mutant", HANDFUL)
+def test_a_planted_bug_is_found(mutant):
+    result = run("--mutant", mutant, "--seconds", "60", "--no-shrink")
+    assert result.returncode == 1, result.stdout
+    assert check_of(result.stdout) == HANDFUL[mutant]
+
+
+@pytest.mark.parametrize("algorithm", ["tutorial"])
+def test_the_tutorials_lock_is_found_out(algorithm):
+    result = run("--algorithm", algorithm, "--seconds", "60", "--no-shrink")
+    assert result.returncode == 1
+    assert check_of(result.stdout) in ("exclusion", "foreign-unlock")
+
+
+def test_the_textbooks_lock_excludes_while_its_store_remembers():
+    assert run("--algorithm", "setnx", "--seeds", "1000").returncode == 0
+
+
+def test_a_failure_is_shrunk_to_a_short_scenario_that_fails_alike(tmp_path):
+    found = run("--mutant", "ttl_changes_hands", "--seconds", "60", "--no-shrink")
+    shrunk = run("--mutant", "ttl_changes_hands", "--seconds", "60")
+    assert shrunk.returncode == 1
+    assert len(shrunk.stdout) < len(found.stdout)
+    assert "VIOLATION (deadline)" in shrunk.stdout
+    assert shrunk.stdout.count("\nfault = ") == 0  # it needs none
+    scenario = tmp_path / "scenario"
+    scenario.write_text(scenario_of(shrunk.stdout))
+    again = run("--mutant", "ttl_changes_hands", "--scenario", str(scenario), "--no-shrink")
+    assert again.returncode == 1
+    assert check_of(again.stdout) == "deadline"
+    assert run("--scenario", str(scenario)).returncode == 0  # without the bug
+
+
+def test_every_listed_mutant_can_be_chosen():
+    names = [line.split()[0] for line in run("--list-mutants").stdout.splitlines()]
+    assert len(names) > 40 and len(set(names)) == len(names)
+    for name in names[:3]:
+        assert run("--mutant", name, "--seeds", "0").returncode == 0
+
+
+@pytest.mark.parametrize("args", [
+    ["--mutant", "no-such"], ["--algorithm", "no-such"], ["--seed", "x"], ["--seeds", "-1"],
+    ["--scenario", "/no/such/file"], ["stray"], ["--no-such-option"]])
+def test_wrong_usage(args):
+    result = run(*args)
+    assert result.returncode == 64
+    assert result.stderr
+
+
+def test_a_scenario_with_a_mistake_names_the_line(tmp_path):
+    scenario = tmp_path / "scenario"
+    scenario.write_text("seed = 3\nclients = 2\nfault = flood 1 2 3 4\n")
+    result = run("--scenario", str(scenario))
+    assert result.returncode == 64
+    assert "line 3" in result.stderr
