@@ -47,7 +47,7 @@ void sim_callers_die(sim *s, sim_client *client)
     }
 }
 
-/* ---- Wanting ------------------------------------------------------------------------ */
+/* ---- Wanting ---------------------------------------------------------------- */
 
 static int64_t draw_ttl(sim *s, sim_rng *rng)
 {
@@ -112,7 +112,7 @@ static void cancel(sim *s, sim_caller *caller)
     sim_client_step(s, client_of(s, caller), &event);
 }
 
-/* ---- Giving back ------------------------------------------------------------------------- */
+/* ---- Giving back ------------------------------------------------------------ */
 
 static void give_back(sim *s, sim_caller *caller)
 {
@@ -158,7 +158,7 @@ void sim_caller_tick(sim *s, sim_caller *caller)
     }
 }
 
-/* ---- What they are told ---------------------------------------------------------------------- */
+/* ---- What they are told ----------------------------------------------------- */
 
 void sim_caller_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline)
 {

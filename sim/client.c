@@ -2,8 +2,8 @@
 /* The host of an engine: what src/runtime is in the library, on simulated time. */
 #include "checks/check.h"
 
-#include "base/mutant.h"
-#include "engine/lease.h"
+#include "../src/base/mutant.h"
+#include "../src/engine/lease.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ int64_t sim_client_now(sim *s, sim_client *client)
     return client->seen_now;
 }
 
-/* ---- Tokens: unique, and their number can be read back ------------------------------- */
+/* ---- Tokens: unique, and their number can be read back ---------------------- */
 
 int sim_token_draw(sim *s, int client, char *ret_text)
 {
@@ -74,12 +74,12 @@ static void draw_token(void *ctx, char *ret_text)
     if (PAWL_MUTANT(token_of_everybody)) snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%040x", 0u);
 }
 
-/* ---- Birth and death -------------------------------------------------------------------- */
+/* ---- Birth and death -------------------------------------------------------- */
 
 static pawl__engine *make_engine(sim *s, sim_client *client)
 {
-    sim_rng rng = sim_rng_make(s->config.seed, (unsigned)client->number * 1000 + client->incarnation,
-                               SIM_RNG_ENGINE);
+    unsigned life = (unsigned)client->number * 1000 + client->incarnation;
+    sim_rng rng = sim_rng_make(s->config.seed, life, SIM_RNG_ENGINE);
     pawl__engine_opts opts;
     pawl__engine_opts_init(&opts);
     opts.owner = client->owner;
@@ -155,7 +155,7 @@ void sim_client_close(sim *s, sim_client *client)
     sim_client_step(s, client, &event);
 }
 
-/* ---- Actions -------------------------------------------------------------------------------- */
+/* ---- Actions ---------------------------------------------------------------- */
 
 static sim_caller *caller_of(pawl__want *want)
 {
@@ -224,7 +224,7 @@ void sim_client_step(sim *s, sim_client *client, const pawl__event *event)
     seen_step(s, client);
 }
 
-/* ---- Between two events of the program -------------------------------------------------------- */
+/* ---- Between two events of the program -------------------------------------- */
 
 static void arm(sim *s, sim_client *client)
 {

@@ -6,7 +6,7 @@
 #ifndef PAWL_SIM_CLOCK_H
 #define PAWL_SIM_CLOCK_H
 
-#include "base/instant.h"
+#include "../src/base/instant.h"
 
 typedef struct sim_clock {
     int64_t since;    /* true time of the last change */

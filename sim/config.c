@@ -18,7 +18,7 @@ const char *const sim_fault_words[SIM_FAULT_KINDS] = {
 
 const char *const sim_algorithm_words[] = {"pawl", "tutorial", "setnx", NULL};
 
-/* ---- Drawing ------------------------------------------------------------------------ */
+/* ---- Drawing ---------------------------------------------------------------- */
 
 static unsigned draw_mask(sim_rng *rng)
 {
@@ -82,7 +82,7 @@ void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algori
     *ret_config = c;
 }
 
-/* ---- Scenario files --------------------------------------------------------------------- */
+/* ---- Scenario files --------------------------------------------------------- */
 
 typedef struct key {
     const char *word;

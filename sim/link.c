@@ -6,8 +6,8 @@
  * real redis_proto.c; the rules here are those of redis_link.c and redis_store.c.
  */
 #include "checks/check.h"
-#include "base/mutant.h"
-#include "stores/redis/redis_scripts.h"
+#include "../src/base/mutant.h"
+#include "../src/stores/redis/redis_scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void plan(sim *s, sim_client *client, int64_t delay_ms)
     sim_link_arm(s, client);
 }
 
-/* ---- Going down ------------------------------------------------------------------------ */
+/* ---- Going down ------------------------------------------------------------- */
 
 static void reply_to(sim *s, sim_client *client, const pawl_reply *reply)
 {
@@ -81,7 +81,7 @@ void sim_link_closed(sim *s, sim_client *client)
     go_down(s, client, "a connection was closed");
 }
 
-/* ---- Coming up ----------------------------------------------------------------------------- */
+/* ---- Coming up -------------------------------------------------------------- */
 
 static void attempt(sim *s, sim_client *client)
 {
@@ -141,7 +141,7 @@ static void maybe_up(sim *s, sim_client *client)
     sim_client_step(s, client, &event);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------- */
+/* ---- Requests --------------------------------------------------------------- */
 
 static void put_command(sim *s, sim_client *client, sim_asked *asked)
 {
@@ -194,7 +194,7 @@ void sim_link_turn(sim *s, sim_client *client)
     }
 }
 
-/* ---- Answers -------------------------------------------------------------------------------------- */
+/* ---- Answers ---------------------------------------------------------------- */
 
 static bool is_overtaken(const sim_link *link, const sim_asked *asked)
 {
@@ -297,7 +297,7 @@ void sim_link_heard(sim *s, sim_client *client, sim_message *m)
     }
 }
 
-/* ---- Time ------------------------------------------------------------------------------------------ */
+/* ---- Time ------------------------------------------------------------------- */
 
 static int64_t due_at(const sim_link *link)
 {

@@ -93,7 +93,7 @@ model_lock *model_lock_get(model_redis *redis, const char *key, size_t len)
     return lock;
 }
 
-/* ---- The queue ----------------------------------------------------------------- */
+/* ---- The queue -------------------------------------------------------------- */
 
 int64_t model_place_rank(const model_lock *lock, const char *token)
 {
@@ -131,7 +131,7 @@ void model_place_remove(model_lock *lock, const char *token)
             (--lock->place_count - (size_t)rank) * sizeof *lock->places);
 }
 
-/* ---- The waiters --------------------------------------------------------------- */
+/* ---- The waiters ------------------------------------------------------------ */
 
 model_waiter *model_waiter_find(model_lock *lock, const char *token)
 {

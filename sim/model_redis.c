@@ -3,15 +3,15 @@
 #define _GNU_SOURCE /* strnlen */
 #include "model_redis.h"
 
-#include "base/mutant.h"
-#include "stores/redis/redis_scripts.h"
+#include "../src/base/mutant.h"
+#include "../src/stores/redis/redis_scripts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Replies ------------------------------------------------------------------ */
+/* ---- Replies ---------------------------------------------------------------- */
 
 static void reply_error(model_reply *reply, const char *text)
 {
@@ -56,7 +56,7 @@ static void says(model_reply *reply, pawl__redis_says word)
     add_int(reply, word);
 }
 
-/* ---- Refusals: only before a script's first write --------------------------------- */
+/* ---- Refusals: only before a script's first write --------------------------- */
 
 static bool may_write(model_redis *redis, bool needs_memory, model_reply *reply)
 {
@@ -76,7 +76,7 @@ static bool may_write(model_redis *redis, bool needs_memory, model_reply *reply)
     return true;
 }
 
-/* ---- lib_fence.lua ------------------------------------------------------------------ */
+/* ---- lib_fence.lua ---------------------------------------------------------- */
 
 typedef struct call {
     model_redis *redis;
@@ -146,7 +146,7 @@ static bool record_is_of(const model_lock *lock, const char *token)
     return lock->recorded && strcmp(lock->rec_token, token) == 0;
 }
 
-/* ---- lib_handoff.lua ------------------------------------------------------------------ */
+/* ---- lib_handoff.lua -------------------------------------------------------- */
 
 typedef enum promotion {
     PROMOTED_NOBODY = 0, /* the queue is empty now */
@@ -204,7 +204,7 @@ static bool promote_if_free(call *c)
     return true;
 }
 
-/* ---- acquire.lua ---------------------------------------------------------------------- */
+/* ---- acquire.lua ------------------------------------------------------------ */
 
 static void say_grant(call *c, pawl__redis_says word, uint64_t fence)
 {
@@ -331,7 +331,7 @@ static void acquire(call *c)
     queue_up(c, holder_ms, foreign);
 }
 
-/* ---- renew.lua, release.lua, break.lua -------------------------------------------------- */
+/* ---- renew.lua, release.lua, break.lua -------------------------------------- */
 
 static void renew(call *c)
 {
@@ -396,7 +396,7 @@ static void break_it(call *c)
     says(c->reply, PAWL__REDIS_SAYS_RELEASED);
 }
 
-/* ---- inspect.lua ------------------------------------------------------------------------- */
+/* ---- inspect.lua ------------------------------------------------------------ */
 
 static void inspect(call *c)
 {
@@ -424,7 +424,7 @@ static void inspect(call *c)
     c->reply->items[7].integer = waiting;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------ */
+/* ---- Commands --------------------------------------------------------------- */
 
 static bool is_word(pawl__redis_bytes arg, const char *word)
 {

@@ -13,7 +13,7 @@
 #ifndef PAWL_SIM_MODEL_REDIS_H
 #define PAWL_SIM_MODEL_REDIS_H
 
-#include "stores/redis/redis_proto.h"
+#include "../src/stores/redis/redis_proto.h"
 
 #define MODEL_TEXT_MAX   72  /* tokens and foreign values */
 #define MODEL_INBOX_MAX  72
@@ -99,7 +99,7 @@ model_lock *model_redis_find(model_redis *redis, const char *key, size_t len);
 void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_bytes *argv,
                          size_t argc, model_reply *ret_reply);
 
-/* ---- model_keys.c: the keyspace, for model_redis.c and the nemesis ------------ */
+/* ---- model_keys.c: the keyspace, for model_redis.c and the nemesis ---------- */
 
 model_lock *model_lock_get(model_redis *redis, const char *key, size_t len);
 void model_lock_expire(model_lock *lock, int64_t now_ms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mutants.h"
 
-#include "base/mutant.h"
+#include "../src/base/mutant.h"
 
 #include <string.h>
 

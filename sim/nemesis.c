@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults: a numbered list from the configuration, each begun, most of them ended. */
-#include "base/mutant.h"
+#include "../src/base/mutant.h"
 #include "checks/check.h"
 
 #include <inttypes.h>

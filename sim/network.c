@@ -63,7 +63,7 @@ static void schedule(sim *s, sim_event_kind kind, int64_t at, sim_message *messa
                                          .generation = message->epoch, .message = message});
 }
 
-/* ---- Opening and closing ------------------------------------------------------------ */
+/* ---- Opening and closing ---------------------------------------------------- */
 
 void sim_conn_open(sim *s, int number)
 {
@@ -111,7 +111,7 @@ void sim_conn_reset(sim *s, int number)
     sim_at(s, s->t + draw_delay(s, conn, &conn->down), SIM_EV_CLOSED, number, conn->epoch);
 }
 
-/* ---- Messages ------------------------------------------------------------------------ */
+/* ---- Messages --------------------------------------------------------------- */
 
 void sim_send_up(sim *s, int number, sim_message *message)
 {

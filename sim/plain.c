@@ -35,7 +35,8 @@ static void again_later(sim *s, sim_caller *caller)
 void sim_plain_want(sim *s, sim_caller *caller)
 {
     caller->token = sim_token_draw(s, caller->client, caller->plain_token);
-    if (s->config.algorithm == SIM_TUTORIAL) snprintf(caller->plain_token, sizeof caller->plain_token, "token");
+    if (s->config.algorithm == SIM_TUTORIAL)
+        snprintf(caller->plain_token, sizeof caller->plain_token, "token");
     sim_plain_tick(s, caller);
 }
 

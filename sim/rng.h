@@ -6,7 +6,7 @@
 #ifndef PAWL_SIM_RNG_H
 #define PAWL_SIM_RNG_H
 
-#include "base/random.h"
+#include "../src/base/random.h"
 
 #include <stdbool.h>
 

@@ -14,7 +14,7 @@ int64_t sim_server_now_us(const sim *s)
     return sim_clock_read(&s->server.wall, s->t) / SIM_US;
 }
 
-/* ---- Sessions ------------------------------------------------------------------------ */
+/* ---- Sessions --------------------------------------------------------------- */
 
 uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch)
 {
@@ -36,7 +36,7 @@ void sim_session_end(sim *s, uint32_t serial)
     if (session) session->alive = false;
 }
 
-/* ---- PUBLISH ----------------------------------------------------------------------------- */
+/* ---- PUBLISH ---------------------------------------------------------------- */
 
 /* A subscriber whose connection has silently died counts as one that heard. */
 static int publish(void *ctx, const char *channel, const char *payload)
@@ -83,12 +83,13 @@ void sim_server_boot(sim *s)
     server->up = true;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands --------------------------------------------------------------- */
 
 static void note_reply(sim *s, const sim_message *m)
 {
-    static const char *const words[] = {"granted", "queued",    "busy",      "confirmed", "released",
-                                        "left",    "not owner", "reported", "no lock"};
+    static const char *const words[] = {"granted",  "queued", "busy",      "confirmed",
+                                        "released", "left",   "not owner", "reported",
+                                        "no lock"};
     const pawl__redis_value *v = &m->reply.value;
     const char *verb = m->verb == PAWL_VERB_ACQUIRE ? "ACQUIRE"
                        : m->verb == PAWL_VERB_RENEW ? "RENEW"
@@ -96,9 +97,9 @@ static void note_reply(sim *s, const sim_message *m)
     if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
     int client = m->conn / SIM_CONNS;
     if (v->type == PAWL__REDIS_ARRAY && v->items[0].integer <= PAWL__REDIS_SAYS_NO_LOCK)
-        sim_note(s, -1, "%s of client %d, token %d: %s %" PRId64 " %" PRId64, verb, client, m->token,
-                 words[v->items[0].integer], v->count > 1 ? v->items[1].integer : 0,
-                 v->count > 2 ? v->items[2].integer : 0);
+        sim_note(s, -1, "%s of client %d, token %d: %s %" PRId64 " %" PRId64, verb, client,
+                 m->token, words[v->items[0].integer],
+                 v->count > 1 ? v->items[1].integer : 0, v->count > 2 ? v->items[2].integer : 0);
     else
         sim_note(s, -1, "%s of client %d, token %d: %s", verb, client, m->token,
                  v->type == PAWL__REDIS_NIL      ? "(nil)"
@@ -217,7 +218,7 @@ void sim_server_turn(sim *s)
     if (server->first) sim_at(s, ready_at(server), SIM_EV_SERVER_TURN, 0, server->incarnation);
 }
 
-/* ---- Death and return ----------------------------------------------------------------------------- */
+/* ---- Death and return ------------------------------------------------------- */
 
 static void end_sessions(sim *s)
 {

@@ -154,10 +154,10 @@ static void longer_holds(sim_config *c)
     if (c->hold_max_us < c->ttl_ms * 500) c->hold_max_us *= 2;
 }
 
-static change *const changes[] = {fewer_clients, fewer_callers, one_name,       one_ttl,
-                                  no_retention,  all_patient,   no_detach,      no_tail,
-                                  same_delay,    shorter_calm,  earlier_faults, earlier_heal, shorter_faults,
-                                  more_thought,  longer_holds};
+static change *const changes[] = {fewer_clients,  fewer_callers, one_name,     one_ttl,
+                                  no_retention,   all_patient,   no_detach,    no_tail,
+                                  same_delay,     shorter_calm,  earlier_faults, earlier_heal,
+                                  shorter_faults, more_thought,  longer_holds};
 
 static bool simplify(shrinker *sh)
 {

@@ -24,7 +24,7 @@
 #include "checks/seen.h"
 #include "clock.h"
 #include "config.h"
-#include "engine/engine.h"
+#include "../src/engine/engine.h"
 #include "model_redis.h"
 #include "queue.h"
 
@@ -37,7 +37,7 @@
 
 typedef struct sim sim;
 
-/* ---- Network ------------------------------------------------------------------- */
+/* ---- Network ---------------------------------------------------------------- */
 
 enum { SIM_COMMANDS = 0, SIM_INBOX = 1, SIM_CONNS = 2 };
 
@@ -94,7 +94,7 @@ typedef struct sim_session { /* the server's end of a connection */
     char channel[MODEL_INBOX_MAX];
 } sim_session;
 
-/* ---- Clients ----------------------------------------------------------------------- */
+/* ---- Clients ---------------------------------------------------------------- */
 
 typedef enum sim_link_state { SIM_LINK_WAITING = 0, SIM_LINK_GREETING, SIM_LINK_UP } sim_link_state;
 
@@ -177,7 +177,7 @@ typedef struct sim_caller {
     sim_rng random;
 } sim_caller;
 
-/* ---- The server -------------------------------------------------------------------- */
+/* ---- The server ------------------------------------------------------------- */
 
 typedef struct sim_server {
     model_redis model;
@@ -192,7 +192,7 @@ typedef struct sim_server {
     sim_rng random;
 } sim_server;
 
-/* ---- The world ------------------------------------------------------------------------ */
+/* ---- The world -------------------------------------------------------------- */
 
 typedef enum sim_phase { SIM_FAULTS = 0, SIM_CALM, SIM_DRAINING, SIM_OVER } sim_phase;
 
@@ -248,7 +248,7 @@ struct sim {
     FILE *trace; /* the timeline goes there; NULL: nowhere */
 };
 
-/* ---- world.c ---------------------------------------------------------------------------- */
+/* ---- world.c ---------------------------------------------------------------- */
 
 /* Runs one world to its end. trace may be NULL. */
 void sim_run(const sim_config *config, FILE *trace, sim_totals *ret_totals,
@@ -271,7 +271,7 @@ extern const char *const sim_names[SIM_NAMES_MAX];
 /* The longest time that anybody may have to wait once all is well. */
 int64_t sim_patience(const sim *s);
 
-/* ---- history.c ------------------------------------------------------------------------------ */
+/* ---- history.c -------------------------------------------------------------- */
 
 /* A line of the timeline; who: client number, -1: the server, -2: the nemesis. */
 __attribute__((format(printf, 3, 4))) void sim_note(sim *s, int who, const char *format, ...);
@@ -280,7 +280,7 @@ __attribute__((format(printf, 3, 4))) void sim_note(sim *s, int who, const char 
         if ((s)->trace) sim_note(s, who, __VA_ARGS__);                                             \
     } while (0)
 
-/* ---- client.c ---------------------------------------------------------------------------------- */
+/* ---- client.c --------------------------------------------------------------- */
 
 void sim_client_boot(sim *s, sim_client *client);
 void sim_client_crash(sim *s, sim_client *client, int64_t back_at);
@@ -295,7 +295,7 @@ int sim_token_draw(sim *s, int client, char *ret_text);
 /* -1 if it is not one of ours. */
 int sim_token_number(const sim *s, const char *text);
 
-/* ---- link.c -------------------------------------------------------------------------------------- */
+/* ---- link.c ----------------------------------------------------------------- */
 
 void sim_link_start(sim *s, sim_client *client);
 void sim_link_submit(sim *s, sim_client *client, const pawl_request *request);
@@ -307,7 +307,7 @@ void sim_link_heard(sim *s, sim_client *client, sim_message *message);
 void sim_link_timer(sim *s, sim_client *client);
 void sim_link_arm(sim *s, sim_client *client);
 
-/* ---- plain.c ----------------------------------------------------------------------------------------- */
+/* ---- plain.c ---------------------------------------------------------------- */
 
 void sim_plain_want(sim *s, sim_caller *caller);
 void sim_plain_release(sim *s, sim_caller *caller);
@@ -315,7 +315,7 @@ void sim_plain_tick(sim *s, sim_caller *caller);
 void sim_plain_heard(sim *s, sim_client *client, sim_message *message);
 void sim_plain_closed(sim *s, sim_client *client);
 
-/* ---- network.c ---------------------------------------------------------------------------------------- */
+/* ---- network.c -------------------------------------------------------------- */
 
 sim_message *sim_message_new(sim *s, sim_word word);
 void sim_message_free(sim *s, sim_message *message);
@@ -338,7 +338,7 @@ void sim_connected(sim *s, int conn, uint32_t epoch);
 /* At the server; it may belong to a connection that is no more. */
 void sim_message_arrived(sim *s, sim_message *message);
 
-/* ---- server.c ------------------------------------------------------------------------------------------ */
+/* ---- server.c --------------------------------------------------------------- */
 
 void sim_server_boot(sim *s);
 void sim_server_hear(sim *s, sim_message *message);
@@ -349,7 +349,7 @@ uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch);
 void sim_session_end(sim *s, uint32_t serial);
 int64_t sim_server_now_us(const sim *s);
 
-/* ---- callers.c ------------------------------------------------------------------------------------------- */
+/* ---- callers.c -------------------------------------------------------------- */
 
 void sim_callers_boot(sim *s, sim_client *client);
 void sim_caller_tick(sim *s, sim_caller *caller);
@@ -362,7 +362,7 @@ void sim_caller_released(sim *s, sim_caller *caller, pawl_err err);
 /* The program that they were part of is gone. */
 void sim_callers_die(sim *s, sim_client *client);
 
-/* ---- nemesis.c --------------------------------------------------------------------------------------------- */
+/* ---- nemesis.c -------------------------------------------------------------- */
 
 void sim_nemesis_plan(sim *s);
 void sim_fault_begin(sim *s, int number);

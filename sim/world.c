@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One run: a world is made, happens, and ends. */
 #include "checks/check.h"
-#include "stores/redis/redis_scripts.h"
+#include "../src/stores/redis/redis_scripts.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ int64_t sim_patience(const sim *s)
     return (4 * ttl_us + 8000000 + 3 * s->caller_count * turn_us + retry_us) * SIM_US;
 }
 
-/* ---- What happens ---------------------------------------------------------------------- */
+/* ---- What happens ----------------------------------------------------------- */
 
 /* A program that stands still reads nothing: everything waits until it goes on. */
 static bool put_off(sim *s, sim_event *event, int client, int64_t skew)
@@ -204,7 +204,7 @@ static bool is_quiet(const sim *s)
     return true;
 }
 
-/* ---- A run -------------------------------------------------------------------------------- */
+/* ---- A run ------------------------------------------------------------------ */
 
 static void begin(sim *s)
 {

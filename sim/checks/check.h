@@ -15,7 +15,7 @@
 
 #include "sim.h"
 
-/* ---- The store ------------------------------------------------------------------ */
+/* ---- The store -------------------------------------------------------------- */
 
 /* From the model: the lock's token became the holder, or was confirmed. */
 void seen_held(sim *s, const model_lock *lock, bool is_new);
@@ -34,13 +34,13 @@ void seen_published(sim *s, const char *payload, int heard);
 /* Nobody's place in the queue is promised any more. */
 void seen_queue_lost(sim *s, int name);
 
-/* ---- Clients ------------------------------------------------------------------------ */
+/* ---- Clients ---------------------------------------------------------------- */
 
 void seen_sent(sim *s, const sim_client *client, const pawl_request *request);
 /* A reply that its client reads. */
 void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply);
 
-/* ---- Callers ----------------------------------------------------------------------- */
+/* ---- Callers ---------------------------------------------------------------- */
 
 void seen_wanted(sim *s, sim_caller *caller);
 void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline);
@@ -52,13 +52,13 @@ void seen_releasing(sim *s, sim_caller *caller);
 void seen_released(sim *s, sim_caller *caller, pawl_err err);
 void seen_died(sim *s, sim_caller *caller);
 
-/* ---- After every step ----------------------------------------------------------------- */
+/* ---- After every step ------------------------------------------------------- */
 
 void seen_step(sim *s, sim_client *client);
 void seen_time_told(sim *s, const sim_client *client);
 void seen_end(sim *s);
 
-/* ---- One checker each; called by seen.c only -------------------------------------------- */
+/* ---- One checker each; called by seen.c only -------------------------------- */
 
 bool seen_is_live(sim *s, const sim_caller *caller); /* its own clock says that it holds */
 /* The store is still bound by its word to this token. */

@@ -2,7 +2,7 @@
 /* L5: every key has an expiry, and nothing stays behind. L7: messages are bounded. */
 #include "check.h"
 
-#include "engine/lease.h"
+#include "../../src/engine/lease.h"
 
 #include <inttypes.h>
 #include <string.h>

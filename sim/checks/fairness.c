@@ -9,7 +9,7 @@
  */
 #include "check.h"
 
-#include "engine/lease.h"
+#include "../../src/engine/lease.h"
 
 #include <string.h>
 
@@ -28,7 +28,8 @@ void check_turn(sim *s, int number, int token)
     bool waited = chosen->first_at != SEEN_LONG_AGO;
     for (size_t i = 0; i < name->waiting_count; i++) {
         const seen_token *other = &s->seen.tokens[name->waiting[i]];
-        if (name->waiting[i] == token || (waited && other->arrived_at >= chosen->first_at)) continue;
+        bool came_first = !waited || other->arrived_at < chosen->first_at;
+        if (name->waiting[i] == token || !came_first) continue;
         if (!is_alive(s, name->waiting[i])) continue;
         sim_fail(s, "fifo", "\"%s\": token %d (client %d) overtook token %d (client %d)",
                  sim_names[number], token, s->seen.tokens[token].client, name->waiting[i],

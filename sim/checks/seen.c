@@ -2,7 +2,7 @@
 /* Keeps what the checkers remember up to date, and asks the checkers. */
 #include "check.h"
 
-#include "engine/lease.h"
+#include "../../src/engine/lease.h"
 
 #include <string.h>
 
@@ -44,7 +44,7 @@ static int name_of_key(const sim *s, const char *key)
     return 0;
 }
 
-/* ---- The queue as the store should keep it ---------------------------------------- */
+/* ---- The queue as the store should keep it ---------------------------------- */
 
 static void leave_queue(seen_name *name, int token)
 {
@@ -136,7 +136,7 @@ static void check_not_revived(sim *s, int number, int token)
              s->seen.tokens[token].client, sim_names[number]);
 }
 
-/* ---- The store ------------------------------------------------------------------------ */
+/* ---- The store -------------------------------------------------------------- */
 
 void seen_held(sim *s, const model_lock *lock, bool is_new)
 {
@@ -226,7 +226,7 @@ void seen_record_lost(sim *s, int name)
         if (name < 0 || name == i) s->seen.names[i].record_lost = true;
 }
 
-/* ---- Clients --------------------------------------------------------------------------- */
+/* ---- Clients ---------------------------------------------------------------- */
 
 /* L7: nobody asks the store without pause. */
 static void check_pace(sim *s, const sim_client *client, const pawl_request *request, int number)
@@ -256,7 +256,7 @@ void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply)
         s->seen.tokens[number].floor = reply->fence;
 }
 
-/* ---- Callers --------------------------------------------------------------------------- */
+/* ---- Callers ---------------------------------------------------------------- */
 
 void seen_wanted(sim *s, sim_caller *caller)
 {
@@ -377,7 +377,7 @@ void seen_died(sim *s, sim_caller *caller)
     caller->seen = (seen_want){0};
 }
 
-/* ---- After every step -------------------------------------------------------------------- */
+/* ---- After every step ------------------------------------------------------- */
 
 /* S7: whose deadline has passed has been told, if its program runs at all. */
 static void check_told_of_loss(sim *s, const sim_caller *caller)

@@ -95,7 +95,7 @@ static bool same_token(int variant, uint8_t a, uint8_t b)
     return a == b || variant == ONE_TOKEN_PER_CLIENT;
 }
 
-/* ---- The store ---------------------------------------------------------------------- */
+/* ---- The store -------------------------------------------------------------- */
 
 static void rebase(uint8_t *base)
 {
@@ -194,7 +194,7 @@ static void execute_release(state *s, int number, uint8_t token, int variant)
     if (mine && (s->length == 0 || s->grants < s->bound.grants)) hand_off(s, variant);
 }
 
-/* ---- Clients -------------------------------------------------------------------------- */
+/* ---- Clients ---------------------------------------------------------------- */
 
 static void hold(state *s, int number, uint8_t fence, uint8_t base)
 {
@@ -333,7 +333,7 @@ static void stop(explorer *x, const state *from, int number)
     }
 }
 
-/* ---- Time -------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------- */
 
 static void run_out(uint8_t *base)
 {
@@ -388,8 +388,8 @@ static const char *check(const void *at)
     return complaints[s.broken];
 }
 
-static const char *const sizes[] = {"2 clients, 1 acquisition each, 4 grants", "3 clients, 1 acquisition each, 2 grants",
-                                    "2 clients, 2 acquisitions each, 4 grants",
-                                    "2 clients, 2 acquisitions each, 2 grants", NULL};
+static const char *const sizes[] = {
+    "2 clients, 1 acquisition each, 4 grants", "3 clients, 1 acquisition each, 2 grants",
+    "2 clients, 2 acquisitions each, 4 grants", "2 clients, 2 acquisitions each, 2 grants", NULL};
 
 const model model_handoff = {"hand-off", variants, sizes, sizeof(state), begin, follow, check};

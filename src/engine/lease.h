@@ -100,10 +100,11 @@ struct pawl__engine {
     pawl__link out_leases, out_wants;
     uint64_t random;
     bool link_up;
-    bool closing;     /* nothing new is asked for */
-    bool broken;      /* an invariant broke: nothing is granted any more (law 10) */
-    int16_t link_err; /* why the link is down; 0 if it never was up */
-    char message[PAWL_MESSAGE_MAX];
+    bool closing;                   /* nothing new is asked for */
+    bool broken;                    /* an invariant broke: nothing is granted any more (law 10) */
+    int16_t link_err;               /* why the link is down; 0 if it never was up */
+    char message[PAWL_MESSAGE_MAX]; /* goes with the next refusal, doubt or loss */
+    char link_message[PAWL_MESSAGE_MAX]; /* why the link is down */
 };
 
 enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
@@ -196,6 +197,8 @@ void pawl__on_detach(pawl__engine *e, pawl__want *want);
 void pawl__on_reply(pawl__engine *e, const pawl_reply *reply);
 void pawl__on_push(pawl__engine *e, const pawl_push *push);
 void pawl__on_link(pawl__engine *e, const pawl__event *event);
+/* A store that refuses us for good must not make callers wait for their time-out. */
+bool pawl__link_err_is_final(pawl_err err);
 void pawl__on_close(pawl__engine *e);
 
 #endif

@@ -2,6 +2,8 @@
 /* The store's link came up or went down. */
 #include "lease.h"
 
+#include <string.h>
+
 /* A waiter that lost its connection re-asks at once (law 7): its push may have been lost. */
 static void catch_up(pawl__engine *e, pawl__lease *lease)
 {
@@ -27,8 +29,7 @@ static void catch_up(pawl__engine *e, pawl__lease *lease)
     }
 }
 
-/* A store that refuses us for good must not make callers wait for their time-out. */
-static bool is_final(pawl_err err)
+bool pawl__link_err_is_final(pawl_err err)
 {
     pawl_err_class cls = pawl_err_class_of(err);
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
@@ -50,7 +51,8 @@ void pawl__on_link(pawl__engine *e, const pawl__event *event)
     if (!event->up) {
         e->link_err = (int16_t)event->err;
         pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
-        if (is_final(event->err)) refuse_unanswered(e, event->err);
+        memcpy(e->link_message, e->message, sizeof e->link_message);
+        if (pawl__link_err_is_final(event->err)) refuse_unanswered(e, event->err);
         return;
     }
     e->link_err = 0;

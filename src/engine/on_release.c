@@ -45,7 +45,8 @@ void pawl__on_close(pawl__engine *e)
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease || lease->state == PAWL__LEASE_RELEASING) continue;
-        if (!PAWL_MUTANT(word_after_close)) pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
+        if (!PAWL_MUTANT(word_after_close))
+            pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
         if (lease->holder) let_go(e, lease);
         if (lease->fence && lease->flags & PAWL_ASK_DETACHED)
             pawl__lease_drop(e, lease);

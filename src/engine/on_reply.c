@@ -116,7 +116,7 @@ static void not_ours_any_more(pawl__engine *e, pawl__lease *lease)
     pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
 }
 
-/* A refresh overtaken by a hand-off's push: only what was done after the grant says anything new. */
+/* A refresh overtaken by a hand-off's push: only what came after the grant says anything new. */
 static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     if (reply->outcome == PAWL_GRANTED && reply->fence == lease->fence) {

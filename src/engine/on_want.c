@@ -54,8 +54,20 @@ static bool known_to_be_busy(const pawl__lease *lease)
            lease->state == PAWL__LEASE_DOUBT;
 }
 
+/* Refused for good when the link went down; what the store has answered may still recover. */
+static bool store_refuses_us(const pawl__engine *e, const pawl__slot *slot)
+{
+    if (e->link_up || !pawl__link_err_is_final((pawl_err)e->link_err)) return false;
+    return !slot->lease || !slot->lease->answered;
+}
+
 static void join(pawl__engine *e, pawl__slot *slot, pawl__want *want)
 {
+    if (store_refuses_us(e, slot)) {
+        pawl__engine_say(e, e->link_message);
+        pawl__want_refuse(e, want, (pawl_err)e->link_err);
+        return;
+    }
     pawl__list_append(&slot->wants, &want->in_queue);
     pawl__slot_start(e, slot);
     if (!pawl__link_linked(&want->in_queue)) return; /* no memory: refused */

@@ -437,6 +437,11 @@ static void a_store_that_refuses_us_is_said_so_at_once(void **state)
     world_want(&w, &a);
     world_link(&w, false, PAWL_ERR_AUTH);
     assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_AUTH);
+    world_want(&w, &a); /* and so is who comes later */
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_AUTH);
+    assert_false(pawl__engine_busy(w.engine));
+    world_link(&w, true, PAWL_OK); /* until the store takes us */
+    held(&w, &a, 1);
     world_close(&w);
 }
 

@@ -99,13 +99,14 @@ export async function main(name, connect) {
     return newLock('bench-0');
   }));
   const input = readline.createInterface({ input: process.stdin });
+  const closed = once(input, 'close');
   console.log('ready');
-  await once(input, 'line');
+  await Promise.race([once(input, 'line'), closed]);
   run.until = now() + seconds * 1e9;
   setTimeout(() => { run.stop = true; }, seconds * 1000);
   await Promise.all(locks.map((lock, me) => (workload === 'contend'
     ? run.contend(lock, me) : run.alone(lock, me, workload === 'acquire'))));
   console.log(JSON.stringify(report(run, name, workload, clients, seconds)));
-  await once(input, 'close');
+  await closed;
   process.exit(0);
 }
