@@ -89,13 +89,16 @@ static size_t allocated_bytes(void)
     return info.uordblks + info.hblkhd;
 }
 
-static void take_leases(pawl_client *client, int count, pawl_lock **locks)
+static void take_leases(pawl_client *client, int64_t ttl_ms, int count, pawl_lock **locks)
 {
+    pawl_lock_opts opts;
+    pawl_lock_opts_init(&opts);
+    opts.ttl_ms = ttl_ms;
     grants g = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     char name[40];
     for (int i = 0; i < count; i++) {
         int length = snprintf(name, sizeof name, "lease-%d", i);
-        must(pawl_lock_new(client, name, (size_t)length, NULL, &locks[i]), "new");
+        must(pawl_lock_new(client, name, (size_t)length, &opts, &locks[i]), "new");
         wait_until_under_way(&g, UNDER_WAY_MAX);
         pthread_mutex_lock(&g.mutex);
         g.asked++;
@@ -124,7 +127,7 @@ void workload_leases(const bench_args *args, pawl_client *client)
 
     size_t resident = resident_bytes(), allocated = allocated_bytes();
     int64_t start = bench_now_ns();
-    take_leases(client, count, locks);
+    take_leases(client, (int64_t)(args->seconds * 1500), count, locks);
     double taking = (double)(bench_now_ns() - start) / 1e9;
     size_t resident_each = (resident_bytes() - resident) / (size_t)count;
     size_t allocated_each = (allocated_bytes() - allocated) / (size_t)count;

@@ -10,7 +10,8 @@
 void workload_cached(const bench_args *args, pawl_client *client);
 
 /*
- * The client takes CLIENTS leases with a ttl of 30 s and keeps them for SECONDS:
+ * The client takes CLIENTS leases and keeps them for SECONDS, in which each is renewed
+ * twice (the ttl is one and a half of it; 20 s for the usual 30 s):
  * the bytes of each, and the CPU that their renewals take.
  */
 void workload_leases(const bench_args *args, pawl_client *client);

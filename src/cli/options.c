@@ -115,6 +115,7 @@ static bool set_value(const cli_option *option, const char *argument, void *targ
 {
     void *field = (char *)target + option->offset;
     const char *why = NULL;
+    if (!argument) argument = ""; /* a flag's; no kind that reads it comes without one */
 
     switch (option->value) {
     case CLI_VALUE_END:

@@ -244,7 +244,7 @@ static bool is_own_url(const pawl__setting *conn)
 static int own_url(const pawl__adapter_settings *settings, FILE *out, char *message)
 {
     const pawl__setting *twice[] = {&settings->dbnum, &settings->password, &settings->key};
-    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++)
+    for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
         if (is_given(twice[i]))
             return fail(message, twice[i], "expected nothing beside a conn that is a whole URL");
     fputs(settings->conn.value, out);

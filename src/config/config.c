@@ -253,7 +253,7 @@ static int url_of_json(const pawl__setting *adapter, const char *where, const ch
 static int check_beside_json(const choice *c, const pawl__ini_entry *json, char *message)
 {
     const pawl__ini_entry *others[] = {c->conn, c->dbnum, c->password, c->key};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (!others[i] || others[i] == json) continue;
         char line[PAWL_MESSAGE_MAX];
         snprintf(line, sizeof line, "expected no %s here: the JSON at %.300s describes the store",

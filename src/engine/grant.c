@@ -194,8 +194,12 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     }
     lease->slot->lease = NULL;
     pawl__lease_move(e, lease, PAWL__LEASE_RELEASING);
-    /* Whatever was sent so far, confirmed or not, has run out one ttl from now. */
-    lease->keep_until = pawl__instant_add(e->now, pawl__ms_to_ns(lease->ttl_ms));
+    /*
+     * Whatever was sent so far, confirmed or not, has run out one ttl from now; or two, if
+     * it only waited: its place may be handed the lock at the very end.
+     */
+    int64_t life = pawl__ms_to_ns(lease->ttl_ms);
+    lease->keep_until = pawl__instant_add(e->now, lease->fence ? life : 2 * life);
     pawl__lease_send_release(e, lease);
     pawl__slot_start(e, lease->slot);
 }

@@ -141,6 +141,25 @@ static void queued_again_while_held_is_a_loss(void **state)
     world_close(&w);
 }
 
+/* Law 4: a place may be handed the lock at its end; only then does that lease run out. */
+static void a_waiter_that_left_unheard_is_released_for_two_ttls(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    world_want(&w, &a);
+    world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 0, TTL);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_cancel(&w, &a);
+    world_pass(&w, 3 * TTL / 2 * MS);
+    world_link(&w, true, PAWL_OK);
+    world_sent(&w, PAWL_VERB_RELEASE);
+    world_pass(&w, TTL * MS);
+    assert_int_equal(pawl__engine_lease_count(w.engine), 0);
+    world_close(&w);
+}
+
 /* The usual order: the refresh was executed before the hand-off, its answer comes after. */
 static void queued_from_before_the_grant_is_no_loss(void **state)
 {
@@ -170,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_cached_lease_does_not_serve_a_want_of_another_ttl),
         cmocka_unit_test(a_push_of_a_grant_that_was_over_when_we_asked_is_ignored),
         cmocka_unit_test(a_waiter_that_was_out_of_touch_asks_before_it_believes_a_push),
+        cmocka_unit_test(a_waiter_that_left_unheard_is_released_for_two_ttls),
         cmocka_unit_test(queued_again_while_held_is_a_loss),
         cmocka_unit_test(queued_from_before_the_grant_is_no_loss),
     };

@@ -127,7 +127,7 @@ static int anybody_waits(const turn *t, bool *ret_waiting)
 /* A waiter goes without having had its turn: its successor's watch is void. */
 static int leave_queue(const turn *t, const pawl__wait_row *waiter)
 {
-    pawl__wait_row successor;
+    pawl__wait_row successor = {.found = false};
     int rc = pawl__wait_drop(t->db, t->name, waiter->seq);
     if (rc == SQLITE_OK) rc = pawl__wait_first(t->db, t->name, waiter->seq, &successor);
     if (rc == SQLITE_OK && successor.found) {
