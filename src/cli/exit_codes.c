@@ -68,7 +68,7 @@ static const char *const help_lines[] = {
     "69       the store cannot be reached, is loading, or is busy",
     "70, 71   pawl is broken; the operating system refused",
     "72       the SQLite file lies on a network filesystem",
-    "73       the store is read-only or full, or a file cannot be written",
+    "73       the store is read-only or full, or a file or stdout cannot be written",
     "74       the store did not answer: it may or may not have been done",
     "75       busy: somebody else holds the lock (-E chooses another code)",
     "76       lost: the lock is not, or no longer, held (--lost-exit-code chooses another)",

@@ -15,8 +15,8 @@ typedef enum cli_exit {
     CLI_EXIT_INTERNAL = 70,     /* pawl is broken */
     CLI_EXIT_SYSTEM = 71,       /* the operating system refused */
     CLI_EXIT_NETWORK_FS = 72,   /* the store's file lies where file locks cannot be trusted */
-    CLI_EXIT_CANNOT_WRITE = 73, /* the store, or a file that was asked for, takes no writes */
-    CLI_EXIT_UNKNOWN = 74,      /* no answer: it may or may not have been done; or output failed */
+    CLI_EXIT_CANNOT_WRITE = 73, /* the store, a file that was asked for, or stdout */
+    CLI_EXIT_UNKNOWN = 74,      /* no answer: it may or may not have been done */
     CLI_EXIT_BUSY = 75,         /* somebody else holds it, and the wait ran out */
     CLI_EXIT_LOST = 76,         /* not held (any more): protection failed */
     CLI_EXIT_PERMISSION = 77,   /* the store refuses the user, or denies a command */

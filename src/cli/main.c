@@ -80,7 +80,7 @@ int cli_finish_output(int code)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     cli_error("cannot write to stdout: %s", strerror(errno));
-    return code == CLI_EXIT_OK ? CLI_EXIT_UNKNOWN : code;
+    return code == CLI_EXIT_OK ? CLI_EXIT_CANNOT_WRITE : code;
 }
 
 /* ---- The two commands without a store --------------------------------------- */

@@ -189,7 +189,7 @@ static bool accept(parser *p, const cli_option *option, const char *shown, const
     }
     char why[160];
     if (set_value(option, argument, p->target, why, sizeof why)) return true;
-    char *safe = cli_escape(argument, strlen(argument));
+    char *safe = cli_escape(argument ? argument : "", argument ? strlen(argument) : 0);
     usage(p, "%s %s: %s", shown, safe, why);
     free(safe);
     return false;

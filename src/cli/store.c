@@ -75,10 +75,14 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
         cli_error("-S and --config both name a store: expected one of them");
         return CLI_EXIT_USAGE;
     }
+    if (given && !*given) { /* an unset variable must not turn the fleet's lock into a local one */
+        cli_error("-S is empty: expected a URL (leave it out for $PAWL_STORE, else sqlite:)");
+        return CLI_EXIT_USAGE;
+    }
     if (!given && !config) given = unless_empty(getenv("PAWL_STORE"));
     if (!given && !config) config = unless_empty(getenv("PAWL_CONFIG"));
     if (config) return read_config(config, ret_store);
-    if (!given || !*given) given = "sqlite:";
+    if (!given) given = "sqlite:";
     ret_store->given = given;
     if (given[0] == '@') return read_url(given + 1, ret_store->url);
     if (strlen(given) >= CLI_URL_MAX) {
@@ -134,6 +138,10 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     if (common->owner && !is_label(common->owner)) {
         cli_error("--owner: a label is one line of at most %d bytes, without control characters",
                   PAWL_OWNER_MAX);
+        return CLI_EXIT_USAGE;
+    }
+    if (common->store_timeout_ms < 1) {
+        cli_error("--store-timeout: expected at least 1ms");
         return CLI_EXIT_USAGE;
     }
     char message[PAWL_MESSAGE_MAX] = "";

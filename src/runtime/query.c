@@ -226,8 +226,9 @@ void pawl__queries_time(pawl_client *c, int64_t now)
         pawl__query *query = query_of(l);
         if (query->link_until > now) continue;
         pawl_err err = c->link_err ? c->link_err : PAWL_ERR_UNAVAILABLE;
-        const char *message = c->link_message[0] ? c->link_message : pawl_err_text(err);
-        complete(c, query, err, message);
+        char silence[PAWL_MESSAGE_MAX];
+        snprintf(silence, sizeof silence, "%.400s has not answered in time", pawl_client_url(c));
+        complete(c, query, err, c->link_message[0] ? c->link_message : silence);
     }
 }
 

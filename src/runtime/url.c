@@ -151,8 +151,15 @@ static int explain_refusal(const char *text, const char *redacted, char *message
     start += 3;
     size_t len = strcspn(start, "/?");
     const char *host = start;
-    for (size_t i = 0; i < len; i++)
-        if (start[i] == '@') host = start + i + 1;
+    size_t at_signs = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (start[i] != '@') continue;
+        host = start + i + 1;
+        at_signs++;
+    }
+    if (at_signs > 1)
+        return fail(message, PAWL_ERR_URL, redacted,
+                    "more than one @ (in a user or password it is written %40)");
     size_t host_len = len - (size_t)(host - start);
     const char *bracket = memchr(host, ']', host_len);
     if (memchr(host, '[', host_len) && !bracket)

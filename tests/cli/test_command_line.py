@@ -159,14 +159,14 @@ def test_a_full_stdout_is_an_error(sqlite):
         for words in (["help"], ["version"]):
             done = subprocess.run([PAWL, *words], env=clean_env(), stdout=full,
                                   stderr=subprocess.PIPE, timeout=30)
-            assert done.returncode == 74 and b"No space left" in done.stderr
+            assert done.returncode == 73 and b"No space left" in done.stderr
 
 
 def test_a_lease_whose_token_cannot_be_told_is_not_left_behind(sqlite):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([PAWL, "acquire", "k"], env=sqlite.env(), stdout=full,
                               stderr=subprocess.PIPE, timeout=30)
-    assert done.returncode == 74
+    assert done.returncode == 73
     assert not sqlite.show("k")["held"]
 
 

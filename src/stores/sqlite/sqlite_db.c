@@ -224,6 +224,8 @@ static pawl_err err_of_result(const pawl__sqlite_db *db, int rc)
         return PAWL_ERR_READONLY;
     case SQLITE_FULL:
         return PAWL_ERR_STORE_FULL;
+    case SQLITE_ERROR:  /* our own statements do not fit it: a table is missing or another's */
+    case SQLITE_SCHEMA:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return PAWL_ERR_CORRUPT;

@@ -308,9 +308,16 @@ int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
         if (lstat(ret_path, ret_stat) < 0)
             return fail_errno("cannot open", ret_path, reterr_message);
     }
-    if (S_ISREG(ret_stat->st_mode)) return 0;
-    pawl__sqlite_say(reterr_message, "%s is not a regular file", ret_path);
-    return PAWL_ERR_WRONG_TYPE;
+    if (!S_ISREG(ret_stat->st_mode)) {
+        pawl__sqlite_say(reterr_message, "%s is not a regular file", ret_path);
+        return PAWL_ERR_WRONG_TYPE;
+    }
+    if (ret_stat->st_nlink > 1) { /* the log and the inboxes go by the name: two names, two locks */
+        pawl__sqlite_say(reterr_message, "%s has %lu names (hard links): locks need one", ret_path,
+                         (unsigned long)ret_stat->st_nlink);
+        return PAWL_ERR_WRONG_TYPE;
+    }
+    return 0;
 }
 
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)
