@@ -48,7 +48,7 @@ static void draw_speed(sim_config *c, sim_rng *rng)
 
 static void draw_fault(sim_config *c, sim_rng *rng, sim_fault *fault)
 {
-    int kinds[SIM_FAULT_KINDS], count = 0;
+    int kinds[SIM_FAULT_KINDS] = {0}, count = 0;
     for (int k = 0; k < SIM_FAULT_KINDS; k++)
         if (c->fault_mask & 1u << k) kinds[count++] = k;
     int64_t ttl_us = c->ttl_ms * 1000;

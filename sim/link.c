@@ -196,11 +196,14 @@ void sim_link_turn(sim *s, sim_client *client)
 
 /* ---- Answers ---------------------------------------------------------------- */
 
+/* A release of the same token is under way: it must have the last word. */
 static bool is_overtaken(const sim_link *link, const sim_asked *asked)
 {
+    if (asked->request.verb != PAWL_VERB_ACQUIRE) return false;
     for (size_t i = 0; i < link->count; i++) {
         const sim_asked *later = &link->asked[(link->head + i) % SIM_ASKED_MAX];
-        if (strcmp(later->token, asked->token) == 0) return true;
+        if (later->request.verb == PAWL_VERB_RELEASE && strcmp(later->token, asked->token) == 0)
+            return true;
     }
     return false;
 }

@@ -56,6 +56,46 @@ static void says(model_reply *reply, pawl__redis_says word)
     add_int(reply, word);
 }
 
+/* All scripts but inspect.lua answer with a text of words, or a bare number. */
+static void as_text(model_reply *reply)
+{
+    char text[sizeof reply->text] = "";
+    size_t len = 0;
+    if (reply->value.type != PAWL__REDIS_ARRAY) return;
+    if (reply->value.count == 1) {
+        reply->value = reply->items[0];
+        return;
+    }
+    for (size_t i = 0; i < reply->value.count; i++) {
+        const pawl__redis_value *item = &reply->items[i];
+        const char *blank = i ? " " : "";
+        int n = item->type == PAWL__REDIS_INTEGER
+                    ? snprintf(text + len, sizeof text - len, "%s%" PRId64, blank, item->integer)
+                    : snprintf(text + len, sizeof text - len, "%s%s", blank, item->text.data);
+        len += (size_t)n;
+    }
+    memcpy(reply->text, text, len + 1);
+    reply->value = (pawl__redis_value){.type = PAWL__REDIS_STRING, .text = {reply->text, len}};
+}
+
+int model_reply_says(const model_reply *reply)
+{
+    const pawl__redis_value *value = &reply->value;
+    switch (value->type) {
+    case PAWL__REDIS_INTEGER:
+        return (int)value->integer;
+    case PAWL__REDIS_STRING:
+        return value->text.data[0] - '0';
+    case PAWL__REDIS_ARRAY:
+        return value->count ? (int)value->items[0].integer : -1;
+    case PAWL__REDIS_NIL:
+    case PAWL__REDIS_STATUS:
+    case PAWL__REDIS_ERROR:
+        return -1;
+    }
+    return -1;
+}
+
 /* ---- Refusals: only before a script's first write --------------------------- */
 
 static bool may_write(model_redis *redis, bool needs_memory, model_reply *reply)
@@ -84,7 +124,7 @@ typedef struct call {
     model_reply *reply;
     int64_t now_ms;
     uint64_t last; /* the fence as the script found it */
-    char arg[PAWL__REDIS_ARGS_MAX][PAWL_OWNER_MAX + 1];
+    char arg[PAWL__REDIS_ARGS_MAX][PAWL__REDIS_WHO_MAX + 1];
 } call;
 
 static uint64_t last_fence(const model_lock *lock)
@@ -113,6 +153,14 @@ static void copy_text(char *to, size_t room, const char *from)
     size_t len = strnlen(from, room - 1);
     memmove(to, from, len);
     to[len] = '\0';
+}
+
+/* "INBOX OWNER" */
+static void take_who(const char *who, char inbox[MODEL_INBOX_MAX], char owner[PAWL_OWNER_MAX + 1])
+{
+    size_t len = strcspn(who, " ");
+    copy_text(inbox, len < MODEL_INBOX_MAX ? len + 1 : MODEL_INBOX_MAX, who);
+    copy_text(owner, PAWL_OWNER_MAX + 1, who[len] ? who + len + 1 : "");
 }
 
 static void write_record(const call *c, const char *token, int64_t ttl_ms, uint64_t fence,
@@ -214,8 +262,9 @@ static void say_grant(call *c, pawl__redis_says word, uint64_t fence)
 }
 
 /* The tail that acquire (asked again) and renew share. */
-static void extend(call *c, pawl__redis_says word, const char *inbox, const char *owner)
+static void extend(call *c, pawl__redis_says word)
 {
+    char inbox[MODEL_INBOX_MAX], owner[PAWL_OWNER_MAX + 1];
     int64_t ttl_ms = strtoll(c->arg[1], NULL, 10);
     if (!may_write(c->redis, false, c->reply)) return;
     c->lock->held_until = c->now_ms + ttl_ms;
@@ -224,6 +273,7 @@ static void extend(call *c, pawl__redis_says word, const char *inbox, const char
         c->lock->record_until = record_until(c, ttl_ms, fence);
     } else {
         fence = draw(c);
+        take_who(c->arg[2], inbox, owner);
         write_record(c, c->arg[0], ttl_ms, fence, inbox, owner);
     }
     tell_held(c, false);
@@ -235,7 +285,9 @@ static void take(call *c)
     int64_t ttl_ms = strtoll(c->arg[1], NULL, 10);
     if (!may_write(c->redis, true, c->reply)) return;
     uint64_t fence = draw(c);
-    write_grant(c, c->arg[0], ttl_ms, fence, c->arg[3], c->arg[4]);
+    char inbox[MODEL_INBOX_MAX], owner[PAWL_OWNER_MAX + 1];
+    take_who(c->arg[2], inbox, owner);
+    write_grant(c, c->arg[0], ttl_ms, fence, inbox, owner);
     tell_held(c, true);
     say_grant(c, PAWL__REDIS_SAYS_GRANTED, fence);
 }
@@ -267,23 +319,21 @@ static void fill_waiter(call *c, model_waiter *waiter, int64_t place_ms, int64_t
     waiter->till_ms = c->now_ms + place_ms;
     waiter->ttl_ms = strtoll(c->arg[1], NULL, 10);
     waiter->since_ms = since_ms;
-    copy_text(waiter->inbox, sizeof waiter->inbox, c->arg[3]);
-    copy_text(waiter->owner, sizeof waiter->owner, c->arg[4]);
+    take_who(c->arg[2], waiter->inbox, waiter->owner);
 }
 
 static void queue_up(call *c, int64_t holder_ms, bool foreign)
 {
     model_lock *lock = c->lock;
     const char *token = c->arg[0];
-    int64_t place_ms = (strtoll(c->arg[1], NULL, 10) * 2 + 2) / 3;
-    int64_t life = lock->place_count ? remaining(c, lock->places_until) : -2;
-    if (life < place_ms) life = place_ms;
+    int64_t ttl_ms = strtoll(c->arg[1], NULL, 10), place_ms = (ttl_ms * 2 + 2) / 3;
+    int64_t life = lock->waiter_count ? remaining(c, lock->waiters_until) : -2;
     model_waiter *waiter = model_waiter_find(lock, token);
     int64_t position = waiter ? model_place_rank(lock, token) : -1;
     if (PAWL_MUTANT(refresh_loses_place)) position = -1;
     if (position >= 0) {
         if (!may_write(c->redis, false, c->reply)) return;
-        lock->places_until = lock->waiters_until = c->now_ms + life;
+        lock->places_until = lock->waiters_until = c->now_ms + (life > ttl_ms ? life : ttl_ms);
         fill_waiter(c, waiter, place_ms, waiter->since_ms);
         say_queued(c, position, holder_ms);
         return;
@@ -296,7 +346,8 @@ static void queue_up(call *c, int64_t holder_ms, bool foreign)
     if (!may_write(c->redis, true, c->reply)) return;
     model_place_add(lock, token, length ? lock->places[length - 1].score + 1 : 1);
     fill_waiter(c, model_waiter_put(lock, token), place_ms, c->now_ms);
-    lock->places_until = lock->waiters_until = c->now_ms + life;
+    if (length == 0 || life < place_ms)
+        lock->places_until = lock->waiters_until = c->now_ms + ttl_ms;
     if (length == 0 && !foreign) {
         char payload[MODEL_TEXT_MAX + PAWL__REDIS_KEY_MAX + 8];
         snprintf(payload, sizeof payload, "y %s %s", lock->token, lock->key);
@@ -309,7 +360,7 @@ static void acquire(call *c)
 {
     model_lock *lock = c->lock;
     if (lock->held && strcmp(lock->token, c->arg[0]) == 0) {
-        extend(c, PAWL__REDIS_SAYS_GRANTED, c->arg[3], c->arg[4]);
+        extend(c, PAWL__REDIS_SAYS_GRANTED);
         return;
     }
     if (!lock->held) {
@@ -324,7 +375,7 @@ static void acquire(call *c)
     }
     int64_t holder_ms = lock->held ? remaining(c, lock->held_until) : 0;
     bool foreign = !lock->held || !record_is_of(lock, lock->token);
-    if (strcmp(c->arg[2], "1") != 0) {
+    if (c->arg[3][0]) {
         say_busy(c, holder_ms, foreign);
         return;
     }
@@ -345,7 +396,7 @@ static void renew(call *c)
         if (promote_if_free(c)) says(c->reply, PAWL__REDIS_SAYS_NOT_OWNER);
         return;
     }
-    extend(c, PAWL__REDIS_SAYS_CONFIRMED, c->arg[2], c->arg[3]);
+    extend(c, PAWL__REDIS_SAYS_CONFIRMED);
 }
 
 static void release(call *c)
@@ -483,6 +534,7 @@ static void run_script(model_redis *redis, const pawl__redis_bytes *argv, size_t
     c.lock = model_lock_get(redis, argv[3].data, argv[3].len);
     c.last = last_fence(c.lock);
     run(&c, (pawl__redis_script)script);
+    if (script != PAWL__REDIS_INSPECT) as_text(reply);
 }
 
 static int64_t to_number(pawl__redis_bytes arg)

@@ -99,6 +99,9 @@ model_lock *model_redis_find(model_redis *redis, const char *key, size_t len);
 void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_bytes *argv,
                          size_t argc, model_reply *ret_reply);
 
+/* A pawl__redis_says; -1 if no script said it. */
+int model_reply_says(const model_reply *reply);
+
 /* ---- model_keys.c: the keyspace, for model_redis.c and the nemesis ---------- */
 
 model_lock *model_lock_get(model_redis *redis, const char *key, size_t len);

@@ -96,10 +96,11 @@ static void note_reply(sim *s, const sim_message *m)
                                                     : "RELEASE";
     if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
     int client = m->conn / SIM_CONNS;
-    if (v->type == PAWL__REDIS_ARRAY && v->items[0].integer <= PAWL__REDIS_SAYS_NO_LOCK)
-        sim_note(s, -1, "%s of client %d, token %d: %s %" PRId64 " %" PRId64, verb, client,
-                 m->token, words[v->items[0].integer],
-                 v->count > 1 ? v->items[1].integer : 0, v->count > 2 ? v->items[2].integer : 0);
+    bool script = m->argc && memcmp(m->argv[0].data, "EVAL", 4) == 0;
+    int says = script ? model_reply_says(&m->reply) : -1;
+    if (says >= 0)
+        sim_note(s, -1, "%s of client %d, token %d: %s%s", verb, client, m->token, words[says],
+                 v->type == PAWL__REDIS_STRING ? v->text.data + 1 : "");
     else
         sim_note(s, -1, "%s of client %d, token %d: %s", verb, client, m->token,
                  v->type == PAWL__REDIS_NIL      ? "(nil)"
@@ -111,7 +112,7 @@ static void note_executed(sim *s, const sim_message *m)
 {
     const pawl__redis_value *v = &m->reply.value;
     s->totals.commands++;
-    sim_mix(s, (uint64_t)v->type << 32 | (v->count ? (uint64_t)v->items[0].integer : 0));
+    sim_mix(s, (uint64_t)v->type << 32 | (uint64_t)(model_reply_says(&m->reply) + 1));
     if (v->type == PAWL__REDIS_ERROR) {
         if (strncmp(v->text.data, "NOSCRIPT", 8) == 0)
             SIM_REACHED(s, no_script);

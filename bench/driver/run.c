@@ -147,11 +147,18 @@ static void *client_main(void *argument)
 
     switch (run->mode) {
     case PAIRS:
-    case THREADS: pairs(run, lock, c->number); break;
-    case ACQUIRE: acquire_alone(run, lock, c->number); break;
+    case THREADS:
+        pairs(run, lock, c->number);
+        break;
+    case ACQUIRE:
+        acquire_alone(run, lock, c->number);
+        break;
     case CONTEND:
-    case SHARE: contend(run, lock, c->number); break;
-    case MODES: break;
+    case SHARE:
+        contend(run, lock, c->number);
+        break;
+    case MODES:
+        break;
     }
     return NULL;
 }

@@ -25,11 +25,10 @@ typedef struct blpop_lock {
     char key[64], list[72], token[41];
 } blpop_lock;
 
-static const char release_script[] =
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
-    "redis.call('DEL', KEYS[1], KEYS[2]) "
-    "redis.call('LPUSH', KEYS[2], 1) "
-    "redis.call('PEXPIRE', KEYS[2], ARGV[2]) return 1";
+static const char release_script[] = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+                                     "redis.call('DEL', KEYS[1], KEYS[2]) "
+                                     "redis.call('LPUSH', KEYS[2], 1) "
+                                     "redis.call('PEXPIRE', KEYS[2], ARGV[2]) return 1";
 
 static void *blpop_connect(const bench_args *args)
 {
@@ -66,8 +65,8 @@ static void blpop_acquire(void *lock)
     blpop_lock *l = lock;
     while (!try_once(l)) {
         /* The time-out stands in for the expiry of a holder that died. */
-        freeReplyObject(bench_redis_command(l->connection->redis, 3,
-                                            (const char *[]){"BLPOP", l->list, "5"}));
+        freeReplyObject(
+            bench_redis_command(l->connection->redis, 3, (const char *[]){"BLPOP", l->list, "5"}));
     }
 }
 

@@ -46,7 +46,9 @@ class Plan:
         self.pawl = self.hand("pawl", "pawl")
         self.hiredis = self.hand("hiredis", "by hand, hiredis; polls every ms")
         self.blpop = self.hand("blpop", "by hand, hiredis; BLPOP wakes waiters")
-        self.begin = self.hand("begin", "BEGIN IMMEDIATE, busy_timeout")
+        self.begin = self.hand("begin", "SQLite: BEGIN IMMEDIATE, busy_timeout; counts a fence")
+        self.empty = dataclasses.replace(
+            self.begin, name="begin, empty", what="the same, but the transaction writes nothing")
         self.flock = self.hand("flock", "flock(2)")
         self.peers = peers
         self.list = []
@@ -137,15 +139,16 @@ class Plan:
         self._add("share", "64x1", "pawl", self._on_redis(self.pawl, "share", "64x1"))
 
     def _on_files(self, peer, workload, clients):
-        urls = {"pawl": f"sqlite:{self.scratch}/pawl.db", "begin": f"sqlite:{self.scratch}/begin.db",
-                "flock": f"flock:{self.scratch}"}
+        urls = {"pawl": f"sqlite:{self.scratch}/pawl.db", "flock": f"flock:{self.scratch}",
+                "begin": f"sqlite-fence:{self.scratch}/begin.db",
+                "begin, empty": f"sqlite:{self.scratch}/empty.db"}
         return lambda: driver.run(peer.command, urls[peer.name], workload, clients, self.seconds)
 
     def _sqlite(self):
-        for peer in (self.pawl, self.begin, self.flock):
+        for peer in (self.pawl, self.begin, self.empty, self.flock):
             self._add("sqlite", 1, peer.name, self._on_files(peer, "pairs", 1))
         for n in SQLITE:
-            for peer in (self.pawl, self.begin, self.flock):
+            for peer in (self.pawl, self.begin, self.empty, self.flock):
                 self._add("sqlite", n, peer.name, self._on_files(peer, "contend", f"{n}x1"))
 
     def _processes(self):

@@ -139,7 +139,7 @@ def body(results, plan, names, skipped, about):
                   if g == "contend" or (g == "sqlite" and n != "1")]
     blocks += [contended(results, label, g, n) for g, n in contention]
     blocks.append(others(results, label))
-    compared = [plan.blpop, plan.hiredis, plan.begin, plan.flock, *plan.peers]
+    compared = [plan.blpop, plan.hiredis, plan.begin, plan.empty, plan.flock, *plan.peers]
     blocks.append(table(["compared with", "what it is", "version"],
                         [(p.name, p.what, p.version) for p in compared]))
     notes = [f"- not measured: {name}: {why}" for name, why in skipped.items()]

@@ -138,7 +138,7 @@ def sqlite(r, _):
         if r.has(*pawl) and r.has(*begin):
             yield at_least(f"SQLite, {n} processes, hand-overs per second",
                            r.ratio(pawl, begin, handovers_per_second), 5,
-                           "BEGIN IMMEDIATE with busy_timeout",
+                           "BEGIN IMMEDIATE with busy_timeout and a fence",
                            f" ({r.median(pawl, handovers_per_second):,.0f}/s)")
             least = min(r.all(pawl, "least_share"))
             yield Row(f"SQLite, {n} processes", "no starvation (none under 0.5 of its share)",

@@ -71,7 +71,7 @@ bool seen_is_calm(const sim *s, int client, int64_t since);
 void check_overlap(sim *s, const sim_caller *caller);
 void check_truth(sim *s, int name);
 void check_margin(sim *s, const sim_caller *caller);
-void check_fence_drawn(sim *s, const model_lock *lock, int name);
+void check_fence_drawn(sim *s, const model_lock *lock, int name, bool is_new);
 void check_fence_told(sim *s, const sim_caller *caller);
 void check_turn(sim *s, int name, int token);
 void check_forgotten(sim *s, const sim_client *client);

@@ -145,7 +145,7 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     seen_token *holder = &s->seen.tokens[token];
     holder->held_at = s->t;
     holder->name = name;
-    if (is_new || lock->fence != holder->fence) check_fence_drawn(s, lock, name);
+    if (is_new || lock->fence != holder->fence) check_fence_drawn(s, lock, name, is_new);
     if (is_new) holder->granted = lock->fence;
     holder->fence = lock->fence;
     holder->excuses = s->seen.names[name].excuses;
@@ -161,12 +161,12 @@ static void executed_ask(sim *s, const sim_message *m, int name)
 {
     seen_token *token = &s->seen.tokens[m->token];
     seen_name *queue = &s->seen.names[name];
-    const pawl__redis_value *value = &m->reply.value;
+    int says = model_reply_says(&m->reply);
     token->name = name;
-    if (token->left_epoch == m->epoch && value->items[0].integer != PAWL__REDIS_SAYS_BUSY)
+    if (token->left_epoch == m->epoch && says != PAWL__REDIS_SAYS_BUSY)
         sim_fail(s, "order", "token %d (client %d): an ask was executed behind its release",
                  m->token, token->client);
-    if (value->items[0].integer == PAWL__REDIS_SAYS_QUEUED) {
+    if (says == PAWL__REDIS_SAYS_QUEUED) {
         int64_t ttl_ms = 0;
         const pawl__redis_bytes *arg = &m->argv[3 + PAWL__REDIS_KEYS + 1];
         for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
@@ -191,16 +191,16 @@ void seen_arrived(sim *s, const sim_message *m)
 
 void seen_executed(sim *s, const sim_message *m)
 {
-    const pawl__redis_value *value = &m->reply.value;
     const pawl__redis_bytes *key = &m->argv[3];
-    if (m->token < 0 || m->argc < 4 || value->type != PAWL__REDIS_ARRAY || !value->count) return;
+    int says = model_reply_says(&m->reply);
+    if (m->token < 0 || m->argc < 4 || says < 0) return;
     int name = name_of_key(s, key->data);
     if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW)
         s->seen.tokens[m->token].by_ghost = s->conns[m->conn].epoch != m->epoch;
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_RELEASE) {
         s->seen.tokens[m->token].left_epoch = m->epoch;
-        if (value->items[0].integer == PAWL__REDIS_SAYS_RELEASED)
+        if (says == PAWL__REDIS_SAYS_RELEASED)
             s->seen.tokens[m->token].released = true;
     }
     const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);

@@ -103,6 +103,19 @@ int64_t pawl__engine_deadline(const pawl__engine *e)
     return first ? first->at : PAWL__NEVER;
 }
 
+pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t name_len)
+{
+    const pawl__slot *slot = pawl__slot_find(e, name, name_len);
+    return slot && slot->lease ? slot->lease->holder : NULL;
+}
+
+bool pawl__engine_is_wanted(const pawl__engine *e, const pawl__want *want)
+{
+    (void)e;
+    const pawl__lease *lease = want->lease;
+    return !lease || lease->yield || !pawl__list_empty(&lease->slot->wants);
+}
+
 bool pawl__engine_busy(const pawl__engine *e)
 {
     return e->lease_count != 0 || !pawl__list_empty(&e->out_wants);

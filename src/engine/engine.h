@@ -149,6 +149,12 @@ bool pawl__engine_next(pawl__engine *engine, pawl__action *ret_action);
 /* When a PAWL__EV_TIME is wanted at the latest; PAWL__NEVER: not at all. */
 int64_t pawl__engine_deadline(const pawl__engine *engine);
 
+/* The want that holds the lease of a name, or NULL. */
+pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len);
+
+/* Whether somebody here or elsewhere waits for what a holding want has, as far as is known. */
+bool pawl__engine_is_wanted(const pawl__engine *engine, const pawl__want *want);
+
 /* Whether anything is still to be told to or heard from the store (close waits for this). */
 bool pawl__engine_busy(const pawl__engine *engine);
 

@@ -21,8 +21,11 @@ static void want_is_due(pawl__engine *e, pawl__want *want)
             pawl__heap_clear(&e->timers, &want->timer);
         return;
     }
-    if (lease->answered) pawl__engine_say(e, "");
-    pawl__want_refuse(e, want, lease->answered ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
+    /* A link that is up and no failure: only the caller was in a hurry. */
+    bool fine_so_far = e->link_up && !lease->err && e->now < want->unreachable_at;
+    bool is_patience = lease->answered || fine_so_far;
+    if (is_patience) pawl__engine_say(e, "");
+    pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
     pawl__slot_settle(e, slot);
 }
 

@@ -54,6 +54,7 @@ void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
     lock->client->refs--; /* whoever holds the mutex has a reference of its own */
+    free(lock->cache);
     free(lock);
 }
 
@@ -91,6 +92,7 @@ static void publish_token(pawl_lock *lock, const char *token)
 
 static void forget_by_engine(pawl__claim *claim)
 {
+    pawl__cached_disarm(claim);
     claim->known = false;
     pawl__list_remove(&claim->in_asked);
     claim->asked = 0;
@@ -185,7 +187,8 @@ static void on_granted(pawl_client *c, pawl__claim *claim, const pawl__action *a
     }
     publish_token(lock, action->token);
     atomic_store(&lock->fence, action->fence);
-    atomic_store(&lock->held_until, action->deadline);
+    claim->wanted = pawl__engine_is_wanted(c->engine, &claim->want);
+    atomic_store(&lock->held_until, action->deadline & ~INT64_C(1)); /* held, not lent */
     lock->state = PAWL__LOCK_HELD;
     end_acquire(c, claim, PAWL_OK);
 }
@@ -207,19 +210,10 @@ static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *a
     pawl__claim_settle(claim);
 }
 
-/* false: somebody has seen the old deadline pass. */
-static bool extend(pawl_lock *lock, int64_t deadline)
-{
-    int64_t old = atomic_load(&lock->held_until);
-    while (old > PAWL__NOT_HELD)
-        if (atomic_compare_exchange_weak(&lock->held_until, &old, deadline)) return true;
-    return false;
-}
-
 static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
     if (claim->let_go) return;
-    if (!extend(claim->lock, action->deadline)) { /* law 2: the reader was right */
+    if (!pawl__cached_extend(claim->lock, action->deadline)) { /* law 2: the reader was right */
         tell_loss(c, claim, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
         pawl__claim_ask(claim, PAWL__ASK_RELEASE);
         return;
@@ -232,6 +226,7 @@ static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *
 
 static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
+    pawl__cached_refuse(claim);
     if (claim->let_go) return;
     say_about(c, claim->lock, PAWL_FINDING_WARNING, "renewal overdue", action->err,
               action->message);
@@ -242,6 +237,7 @@ static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *act
 
 static void on_lost(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
+    pawl__cached_refuse(claim);
     if (!claim->let_go) tell_loss(c, claim, action->err, action->message);
     if (!(claim->asked & PAWL__ASK_RELEASE)) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
 }
@@ -277,6 +273,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
         on_doubt(c, claim, action);
         break;
     case PAWL__ACT_YIELD:
+        pawl__cached_refuse(claim);
         if (!claim->let_go) pawl__calls_add(claim, PAWL__CALL_YIELD);
         break;
     case PAWL__ACT_LOST:
@@ -294,6 +291,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
 static void end_one(pawl_client *c, pawl__claim *claim, int err)
 {
     pawl_lock *lock = claim->lock;
+    pawl__cached_refuse(claim);
     bool was_held = lock->claim == claim && lock->state == PAWL__LOCK_HELD && !claim->let_go;
     if (claim->known) forget_by_engine(claim);
     end_acquire(c, claim, err);

@@ -186,6 +186,7 @@ static void free_parts(pawl_client *c)
         pawl__list_remove(l);
         free(pawl__container(l, pawl__line, in_lines));
     }
+    pawl__heap_done(&c->cache_timers);
     explicit_bzero(&c->pool, sizeof c->pool);
 }
 
@@ -399,6 +400,15 @@ static void forget_in_child(pawl_client *c)
     pawl__client_put_in_child(c);
 }
 
+/* From now on every acquisition and release comes by the mutex, and finds it closing. */
+static void recall_all(pawl_client *c)
+{
+    for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next) {
+        pawl_lock *lock = pawl__container(l, pawl__claim, in_claims)->lock;
+        pawl__cached_end(lock);
+    }
+}
+
 pawl_client *pawl_client_close(pawl_client *c)
 {
     if (!c) return NULL;
@@ -411,6 +421,7 @@ pawl_client *pawl_client_close(pawl_client *c)
     pawl__fork_unwatch(c);
     pthread_mutex_lock(&c->mutex);
     c->closing = true;
+    recall_all(c);
     pawl__role_take(c, PAWL__NEVER); /* and never gives it back */
     close_engine(c);
     c->stop = true;

@@ -20,6 +20,14 @@
  * false gap, so before an offset is raised the gap is measured by reading B, R and
  * B again: RAW lags by no less than B(before) - R, BOOTTIME lags by no less than
  * R - B(after), and both are what is certain whatever happened in between.
+ *
+ * Why one clock often settles whether an instant is still ahead: let n be a reading
+ * made at s, and B(t) be read now. B(s) >= n - GAP_MAX_NS, so BOOTTIME has
+ * advanced by at most d = B(t) - n + GAP_MAX_NS since. The kernel lets it be slewed
+ * slow by 10 % and 500 ppm at most, so RAW has advanced by less than 9/8 d, and R(t) <= n +
+ * 9/8 d. (If raw_offset was raised meanwhile, that put R at B at most.) Hence a full reading
+ * now would be at most the larger of B(t) and n + 9/8 d. What is not before that bound
+ * is asked of both clocks.
  */
 #define _GNU_SOURCE
 #include "clock.h"
@@ -37,6 +45,7 @@
                       */
 #define WINDOW_NS (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
 #define TRIES_MAX 64
+#define SEEN_FRESH_NS (50 * PAWL__NS_PER_MS) /* a reading as old as this still bounds the next */
 
 static int64_t load(const _Atomic int64_t *offset)
 {
@@ -100,13 +109,36 @@ static int64_t mend(pawl__clock *clock)
     return mend_blindly(clock);
 }
 
+static int64_t keep_seen(pawl__clock *clock, int64_t now)
+{
+    int64_t seen = load(&clock->seen);
+    if (now - seen > SEEN_FRESH_NS || now < seen) /* not each time: it is shared by all threads */
+        atomic_store_explicit(&clock->seen, now, memory_order_relaxed);
+    return now;
+}
+
 int64_t pawl__clock_read(pawl__clock *clock)
 {
     int64_t boot = clock->read_boot(clock->ctx) + load(&clock->boot_offset);
     int64_t raw = clock->read_raw(clock->ctx) + load(&clock->raw_offset);
     int64_t gap = boot - raw;
-    if (gap > GAP_MAX_NS || gap < -GAP_MAX_NS) return mend(clock);
-    return gap > 0 ? boot : raw;
+    if (gap > GAP_MAX_NS || gap < -GAP_MAX_NS) return keep_seen(clock, mend(clock));
+    return keep_seen(clock, gap > 0 ? boot : raw);
+}
+
+bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about)
+{
+    int64_t seen = load(&clock->seen); /* before the clock is read: an older one is safe */
+    int64_t boot = clock->read_boot(clock->ctx) + load(&clock->boot_offset);
+    int64_t span = boot - seen + GAP_MAX_NS;
+    bool fresh = seen && span >= 0 && span <= 2 * SEEN_FRESH_NS;
+    if (!fresh || boot >= until || seen + span + span / 8 >= until) {
+        int64_t now = pawl__clock_read(clock);
+        if (now >= until) return false;
+        boot = now;
+    }
+    *ret_about = boot;
+    return true;
 }
 
 /* ---- The process's clock -------------------------------------------------------------------- */
@@ -146,6 +178,11 @@ void pawl__now_start(void)
 int64_t pawl__now(void)
 {
     return pawl__clock_read(&process_clock);
+}
+
+bool pawl__now_is_before(int64_t until, int64_t *ret_about)
+{
+    return pawl__clock_is_before(&process_clock, until, ret_about);
 }
 
 static struct timespec to_timespec(int64_t ns)

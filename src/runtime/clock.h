@@ -10,6 +10,7 @@
 #define PAWL_RUNTIME_CLOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@ typedef struct pawl__clock {
     void *ctx;
     _Atomic int64_t boot_offset; /* both only grow */
     _Atomic int64_t raw_offset;
+    _Atomic int64_t seen; /* a reading not long ago */
 } pawl__clock;
 
 /* Lets both clocks agree on the reading of the first. */
@@ -27,9 +29,16 @@ void pawl__clock_start(pawl__clock *clock);
 /* An instant, ns. Any thread; async-signal-safe. */
 int64_t pawl__clock_read(pawl__clock *clock);
 
+/*
+ * Whether a reading now would be before `until`. Reads one clock if that settles it.
+ * ret_about: if so, a reading or at most 1 ms less.
+ */
+bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about);
+
 /* The process's clock. Start it before the first reading; starting again does nothing. */
 void pawl__now_start(void);
 int64_t pawl__now(void);
+bool pawl__now_is_before(int64_t until, int64_t *ret_about);
 
 /* When, by CLOCK_MONOTONIC, span_ns will have passed: for pthread_cond_clockwait. */
 struct timespec pawl__wait_end(int64_t span_ns);

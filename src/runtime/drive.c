@@ -21,6 +21,13 @@
  *  - The client's thread never sleeps without a limit while the role is free: it
  *    looks again after PARK_NS. While callers drive in quick succession it stays
  *    away; when none has driven for PARK_NS it takes the role back.
+ *
+ * A release may wait for the next request, to leave with it in one write
+ * (pawl__drive_later): only of a lock that nobody else is known to wait for, only
+ * if the latest acquisition followed its release within DEFER_NS, so that the next
+ * one probably does too, and only while the client's thread looks every DEFER_NS:
+ * it sends what has waited. Whatever else is asked takes it along, and so do close
+ * and the normal end of the process.
  */
 #define _GNU_SOURCE
 #include "runtime.h"
@@ -28,7 +35,8 @@
 #include <sched.h>
 #include <unistd.h>
 
-#define PARK_NS PAWL__NS_PER_MS
+#define PARK_NS  PAWL__NS_PER_MS
+#define DEFER_NS (200 * PAWL__NS_PER_US)
 
 /* ---- Waking --------------------------------------------------------------------------------- */
 
@@ -73,6 +81,16 @@ static int64_t span_until(int64_t until)
 static bool has_come(int64_t until)
 {
     return until != PAWL__NEVER && until <= pawl__now();
+}
+
+/* It is held for short stretches only, unless by this very thread under a signal handler. */
+static bool lock_in_time(pthread_mutex_t *mutex, int64_t until)
+{
+    while (pthread_mutex_trylock(mutex) != 0) {
+        if (has_come(until)) return false;
+        sched_yield();
+    }
+    return true;
 }
 
 /* ---- Sleepers ------------------------------------------------------------------------------- */
@@ -152,16 +170,43 @@ void pawl__drive_soon(pawl_client *c)
     pass_role(c);
 }
 
+void pawl__drive_later(pawl_client *c)
+{
+    int64_t now = pawl__now();
+    bool thread_looks = c->looks_often && pawl__list_empty(&c->sleepers);
+    c->released_at = now;
+    if (c->cycling && thread_looks && may_drive(c)) return;
+    pawl__drive_soon(c);
+}
+
+void pawl__drive_noted(pawl_client *c)
+{
+    c->cycling = c->released_at && pawl__now() - c->released_at < DEFER_NS;
+}
+
+void pawl__drive_at_exit(pawl_client *c, int64_t until)
+{
+    if (!lock_in_time(&c->mutex, until)) return;
+    if (!pawl__list_empty(&c->asked) && may_drive(c)) pawl__drive_soon(c);
+    pthread_mutex_unlock(&c->mutex);
+}
+
 /* ---- The client's thread -------------------------------------------------------------------- */
 
 /* Stays away while callers drive; returns when it may look again. */
 static void park(pawl_client *c)
 {
-    for (;;) {
+    int64_t idle_ns = 0;
+    bool release_waits;
+    do {
         uint64_t seen = c->drives;
-        wait_ns(c, &c->thread_cond, PARK_NS);
-        if (c->stop || c->async_pending > 0 || c->drives == seen) return;
-    }
+        c->looks_often = c->cycling;
+        int64_t span_ns = c->cycling ? DEFER_NS : PARK_NS;
+        wait_ns(c, &c->thread_cond, span_ns);
+        c->looks_often = false;
+        idle_ns = c->drives == seen ? idle_ns + span_ns : 0;
+        release_waits = !pawl__list_empty(&c->asked) && may_drive(c);
+    } while (!c->stop && c->async_pending == 0 && !release_waits && idle_ns < PARK_NS);
 }
 
 static void wait_for_role(pawl_client *c)
@@ -213,16 +258,6 @@ void pawl__drive_to_rest(pawl_client *c, int64_t until)
         if (!c->engine || !pawl__engine_busy(c->engine) || has_come(until)) return;
         pawl__turn_sleep(c, until);
     }
-}
-
-/* It is held for short stretches only, unless by this very thread under a signal handler. */
-static bool lock_in_time(pthread_mutex_t *mutex, int64_t until)
-{
-    while (pthread_mutex_trylock(mutex) != 0) {
-        if (has_come(until)) return false;
-        sched_yield();
-    }
-    return true;
 }
 
 void pawl__role_freeze(pawl_client *c, int64_t until)

@@ -68,6 +68,16 @@ static void after_in_child(void)
     pthread_mutex_unlock(&watched_mutex);
 }
 
+/* exit() and the return from main take along a release that waits for company. */
+static void at_exit(void)
+{
+    int64_t until = pawl__instant_add(pawl__now(), FORK_WAIT_MS * PAWL__NS_PER_MS);
+    pthread_mutex_lock(&watched_mutex);
+    for (pawl__link *l = watched.next; l != &watched; l = l->next)
+        pawl__drive_at_exit(pawl__container(l, pawl_client, in_watched), until);
+    pthread_mutex_unlock(&watched_mutex);
+}
+
 static void start(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -78,6 +88,7 @@ static void start(void)
         else
             munmap(page, size);
     }
+    atexit(at_exit);
     pthread_atfork(before_fork, after_in_parent, after_in_child);
 }
 

@@ -78,6 +78,7 @@ static int join_client(pawl_client *c, pawl_lock *lock)
     lock->client = c;
     lock->refs = 1;
     c->refs++;
+    if (lock->cache) c->has_caches = true;
     return PAWL_OK;
 }
 
@@ -99,10 +100,12 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
     lock->flags = (uint8_t)opts.flags;
     lock->on_event = opts.on_event;
     lock->event_userdata = opts.event_userdata;
+    if (lock->retain_ms > 0) lock->cache = calloc(1, sizeof *lock->cache);
     pthread_mutex_lock(&c->mutex);
-    err = join_client(c, lock);
+    err = lock->retain_ms > 0 && !lock->cache ? PAWL_ERR_NO_MEMORY : join_client(c, lock);
     pthread_mutex_unlock(&c->mutex);
     if (err) {
+        free(lock->cache);
         free(lock);
         return err;
     }
@@ -138,6 +141,9 @@ static int may_acquire(const pawl_lock *lock)
 
 static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_claim)
 {
+    pawl_client *c = lock->client;
+    if (!c->closing && atomic_load(&lock->held_until) < PAWL__EXPIRED)
+        pawl__cached_end(lock); /* the new claim takes the lease over, if it is still there */
     int err = may_acquire(lock);
     if (err) return err;
     pawl__claim *claim = pawl__claim_new(lock);
@@ -149,6 +155,7 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_cla
     claim->want.ttl_ms = lock->ttl_ms;
     claim->want.retain_ms = lock->retain_ms;
     claim->want.wait_until = wait_until(wait_ms);
+    pawl__drive_noted(c);
     claim->known = true;
     claim->acquiring = true;
     lock->claim = claim;
@@ -163,15 +170,13 @@ static int why_gone(const pawl_lock *lock)
 {
     if (time_left(lock) > 0) return PAWL_OK;
     if (lock->client->closing) return PAWL_ERR_CLOSED;
-    bool given_back = atomic_load(&lock->held_until) == PAWL__NOT_HELD; /* by another thread */
-    return given_back ? PAWL_OK : PAWL_ERR_LOST;
+    /* Anything else: given back, by another thread. */
+    return atomic_load(&lock->held_until) == PAWL__EXPIRED ? PAWL_ERR_LOST : PAWL_OK;
 }
 
-int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
+static int acquire(pawl_lock *lock, int64_t wait_ms)
 {
-    if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
     int cancel_state = pawl__cancel_off();
@@ -186,6 +191,13 @@ int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
     pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
     return err;
+}
+
+int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
+{
+    if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(lock->client)) return PAWL_ERR_FORKED;
+    return pawl__cached_acquire(lock) ? PAWL_OK : acquire(lock, wait_ms);
 }
 
 int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done, void *userdata)
@@ -243,6 +255,7 @@ static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
     if (lock->client->closing) return PAWL_ERR_CLOSED;
     if (lock->state == PAWL__LOCK_IDLE || lock->state == PAWL__LOCK_ACQUIRING)
         return PAWL_ERR_NOT_HELD;
+    if (!pawl__cached_pin(lock)) return PAWL_ERR_NOT_HELD; /* in the cache */
     pawl__claim *claim = lock->claim;
     bool told_lost = lock->state == PAWL__LOCK_LOST;
     bool held = pawl__lock_let_go(lock) && !told_lost;
@@ -261,22 +274,29 @@ static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
     return PAWL_ERR_LOST;
 }
 
-int pawl_lock_release(pawl_lock *lock)
+static int release(pawl_lock *lock)
 {
-    if (!lock) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
-    pawl__claim *claim;
-    int err = take_back(lock, &claim);
-    if (claim) {
-        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+    pawl__claim *claim = NULL;
+    bool lent = pawl__cached_lend(lock);
+    int err = lent ? PAWL_OK : take_back(lock, &claim);
+    if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+    if (claim && !err && !claim->wanted)
+        pawl__drive_later(c);
+    else if (lent || claim)
         pawl__drive_soon(c);
-    }
     pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
     return err;
+}
+
+int pawl_lock_release(pawl_lock *lock)
+{
+    if (!lock) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(lock->client)) return PAWL_ERR_FORKED;
+    return pawl__cached_release(lock) ? PAWL_OK : release(lock);
 }
 
 /* A claim whose end is waited for. Lost ones are released without waiting. */
@@ -368,6 +388,7 @@ static void free_in_child(pawl_lock *lock)
 /* Mutex held: gives up whatever the handle has. */
 static void abandon(pawl_lock *lock)
 {
+    pawl__cached_end(lock);
     pawl__claim *claim = lock->claim;
     atomic_store(&lock->held_until, PAWL__NOT_HELD);
     lock->freed = true;

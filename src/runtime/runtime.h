@@ -47,8 +47,9 @@ typedef struct pawl__sleeper {
 enum {
     PAWL__ASK_WANT = 0x1,
     PAWL__ASK_CANCEL = 0x2,
-    PAWL__ASK_RELEASE = 0x4,
-    PAWL__ASK_DETACH = 0x8
+    PAWL__ASK_LEND = 0x4,
+    PAWL__ASK_RELEASE = 0x8,
+    PAWL__ASK_DETACH = 0x10
 };
 
 /* Callbacks that wait to run, in the order in which they run. */
@@ -84,6 +85,8 @@ typedef struct pawl__claim {
     bool let_go;      /* released, detached, lost or freed: nobody holds it */
     bool abandoned;   /* the handle was freed while it waited */
     bool await_store; /* the release wants the store's word */
+    bool wanted;      /* somebody else waits, or it is in doubt: it is not lent any more */
+    bool was_cached;  /* let go while nobody held it: the time in the cache counts */
     bool running;     /* a callback of it runs now */
 } pawl__claim;
 
@@ -97,17 +100,26 @@ typedef enum pawl__lock_state {
 } pawl__lock_state;
 
 /*
- * Values of held_until that are no deadline. EXPIRED: somebody saw the deadline
- * pass, and no extension undoes that (laws 2 and 5).
+ * held_until is the local deadline while the lock is held; cached.c tells what its
+ * lowest bit and a negative value mean. These two are no deadline. EXPIRED: somebody
+ * saw the deadline pass, and no extension undoes that (laws 2 and 5).
  */
 #define PAWL__NOT_HELD 0
 #define PAWL__EXPIRED  (-1)
 
 #define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8)
 
+/* Of a handle with retain_ms; see cached.c. */
+typedef struct pawl__cache {
+    _Atomic int64_t put_back_at; /* when it was released last */
+    pawl__claim *lent;           /* [role] the claim whose timer runs */
+    pawl__timer timer;           /* [role] in client->cache_timers */
+} pawl__cache;
+
 struct pawl_lock {
     pawl_client *client;            /* counted */
-    _Atomic int64_t held_until;     /* the local deadline, or one of the above */
+    _Atomic int64_t held_until;     /* see above */
+    pawl__cache *cache;             /* [once] NULL without retain_ms */
     _Atomic uint64_t fence;         /* of the present or latest acquisition */
     _Atomic uint32_t token_version; /* odd while the token is being written */
     _Atomic uint64_t token[PAWL__TOKEN_WORDS];
@@ -174,6 +186,9 @@ struct pawl_client {
     bool asleep;                /* the driver is, or is about to be, asleep in the event loop */
     bool served;                /* the client's thread has completed a caller's wait */
     bool thread_waits;          /* the client's thread wants to be told when the role is free */
+    bool cycling;               /* the latest acquisition came right after a release */
+    bool looks_often;           /* the client's thread sleeps for DEFER_NS at most */
+    int64_t released_at;        /* the latest plain release */
     uint32_t role_wanted;       /* close and fork want the role before all others */
     uint64_t drives;            /* how often callers have taken it */
     pthread_cond_t role_cond;   /* for those of role_wanted */
@@ -185,6 +200,7 @@ struct pawl_client {
     pawl__link queries; /* [m] queries that the driver has not seen */
     pawl__link claims;  /* [m] all in use */
     bool closing;       /* [m] */
+    bool has_caches;    /* [m] some handle has had a retain_ms */
     bool stop;          /* [m] the threads shall end */
     bool broken;        /* [m] shut down by a failure (law 10) */
     int break_err;      /* [m] */
@@ -206,6 +222,7 @@ struct pawl_client {
     pawl__link waiting; /* queries that wait for the link */
     pawl__link asking;  /* queries that the store has */
     uint64_t next_query;
+    pawl__heap cache_timers; /* ends of retention */
     pawl__pool pool;
 
     /* Callbacks, see callbacks.c. All [m]. */
@@ -264,6 +281,12 @@ void pawl__sleeper_init(pawl__sleeper *sleeper);
 void pawl__sleeper_wake(pawl_client *client, pawl__sleeper *sleeper, int err);
 /* Something was asked: makes sure that it leaves now; mutex held, may be let go meanwhile. */
 void pawl__drive_soon(pawl_client *client);
+/* The same, but it may wait a moment for the next request to leave with; mutex held. */
+void pawl__drive_later(pawl_client *client);
+/* An acquisition begins; mutex held. */
+void pawl__drive_noted(pawl_client *client);
+/* The process ends: what has waited leaves. */
+void pawl__drive_at_exit(pawl_client *client, int64_t until);
 /* Takes the role before all others, at the latest at `until`; mutex held. */
 bool pawl__role_take(pawl_client *client, int64_t until);
 void pawl__role_give(pawl_client *client);
@@ -301,6 +324,34 @@ void pawl__claims_end(pawl_client *client, int err);
 bool pawl__lock_let_go(pawl_lock *lock);
 /* Drops a reference; mutex held, the client has a reference beside the lock's. */
 void pawl__lock_put(pawl_lock *lock);
+
+/* ---- cached.c ------------------------------------------------------------------------------- */
+
+/* What needs neither the mutex nor the role; false: the ordinary way decides. */
+bool pawl__cached_acquire(pawl_lock *lock);
+bool pawl__cached_release(pawl_lock *lock);
+/* Whether the release was turned into a loan; mutex held. */
+bool pawl__cached_lend(pawl_lock *lock);
+/* An extension; false: somebody has seen the old deadline pass. */
+bool pawl__cached_extend(pawl_lock *lock, int64_t deadline);
+/*
+ * Ends the loan. If nobody held it the claim is taken from the handle and returned: the
+ * engine is to be told. NULL: it is held, or was not lent. Mutex held.
+ */
+pawl__claim *pawl__cached_recall(pawl_lock *lock);
+/* The same, and puts the release into the driver's list. */
+void pawl__cached_end(pawl_lock *lock);
+/* false: nobody holds it. After true only those with the mutex change held_until, and the clock. */
+bool pawl__cached_pin(pawl_lock *lock);
+/* Ends it because somebody else waits or the lease is in doubt: the claim is not lent again. */
+void pawl__cached_refuse(pawl__claim *claim);
+/* The driver's side; role held, not the mutex. */
+void pawl__cached_arm(pawl_client *client, pawl__claim *claim);
+void pawl__cached_disarm(pawl__claim *claim);
+void pawl__cached_time(pawl_client *client, int64_t now);
+int64_t pawl__cached_deadline(const pawl_client *client);
+/* What is left of its retention for a claim that is given back. */
+int64_t pawl__cached_retain_ms(const pawl__claim *claim);
 
 /* ---- callbacks.c ---------------------------------------------------------------------------- */
 

@@ -49,16 +49,36 @@ static void tell(pawl_client *c, pawl__claim *claim, unsigned asked, bool await_
 {
     if (asked & PAWL__ASK_WANT) feed_want(c, PAWL__EV_WANT, claim, false);
     if (asked & PAWL__ASK_CANCEL) feed_want(c, PAWL__EV_CANCEL, claim, false);
+    if (asked & PAWL__ASK_LEND) pawl__cached_arm(c, claim);
+    if (!(asked & (PAWL__ASK_RELEASE | PAWL__ASK_DETACH))) return;
+    pawl__cached_disarm(claim);
+    if (claim->was_cached) claim->want.retain_ms = pawl__cached_retain_ms(claim);
     if (asked & PAWL__ASK_RELEASE) feed_want(c, PAWL__EV_RELEASE, claim, await_store);
     if (asked & PAWL__ASK_DETACH) feed_want(c, PAWL__EV_DETACH, claim, false);
 }
 
 /* ---- Work ----------------------------------------------------------------------------------- */
 
-/* Mutex held; let go while the engine works. */
-static void tell_first_claim(pawl_client *c)
+static void tell_claim(pawl_client *c, pawl__claim *claim);
+
+/*
+ * A cached lease that another handle of this client wants goes back to the engine first:
+ * so even one who would not wait can have it. Mutex held.
+ */
+static void recall_for(pawl_client *c, const pawl__claim *claim)
 {
-    pawl__claim *claim = pawl__container(c->asked.next, pawl__claim, in_asked);
+    if (!c->has_caches || !c->engine) return;
+    pawl__want *want = pawl__engine_holder(c->engine, claim->want.name, claim->want.name_len);
+    if (!want) return;
+    pawl__claim *holder = pawl__container(want, pawl__claim, want);
+    pawl__cached_refuse(holder);
+    if (holder->was_cached && holder->asked) tell_claim(c, holder);
+}
+
+/* Mutex held; let go while the engine works. */
+static void tell_claim(pawl_client *c, pawl__claim *claim)
+{
+    if (claim->asked & PAWL__ASK_WANT) recall_for(c, claim);
     pawl__list_remove(&claim->in_asked);
     unsigned asked = claim->asked;
     bool await_store = claim->await_store;
@@ -107,12 +127,14 @@ static void account_time(pawl_client *c)
     if (c->engine && is_due(pawl__engine_deadline(c->engine), now))
         pawl__turn_feed(c, &time_passed);
     if (is_due(pawl__queries_deadline(c), now)) pawl__queries_time(c, now);
+    if (is_due(pawl__cached_deadline(c), now)) pawl__cached_time(c, now);
 }
 
 void pawl__turn_work(pawl_client *c)
 {
     for (;;) {
-        while (!pawl__list_empty(&c->asked)) tell_first_claim(c);
+        while (!pawl__list_empty(&c->asked))
+            tell_claim(c, pawl__container(c->asked.next, pawl__claim, in_asked));
         if (!pawl__list_empty(&c->queries)) take_queries(c);
         pthread_mutex_unlock(&c->mutex);
         account_time(c);
@@ -131,6 +153,7 @@ void pawl__turn_work(pawl_client *c)
 static int64_t next_instant(const pawl_client *c, int64_t until)
 {
     int64_t at = pawl__instant_min(until, pawl__queries_deadline(c));
+    at = pawl__instant_min(at, pawl__cached_deadline(c));
     return c->engine ? pawl__instant_min(at, pawl__engine_deadline(c->engine)) : at;
 }
 

@@ -23,6 +23,7 @@ DOORS = {
     ("runtime", "stores/memory/memory_store.h"),  # the store that is built in
     ("sim", "stores/memory/memory_model.h"),      # what the stores are compared with
     ("sim", "stores/redis/redis_proto.h"),        # the protocol without its sockets
+    ("sim", "stores/redis/redis_scripts.h"),      # by whose hash the model knows them
 }
 
 # Neither the engine nor base may know a clock, a thread or the system.

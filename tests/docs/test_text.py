@@ -107,7 +107,7 @@ NUMBERS = [
     ("docs/protocol.md", "at most 100 000 places", "src/stores/redis/scripts/acquire.lua",
      r"QUEUE_MAX = 100000\n"),
     ("docs/protocol.md", "outlives its lease by ten minutes",
-     "src/stores/redis/scripts/lib_fence.lua", r"FENCE_KEEP_MS = 600000\n"),
+     "src/stores/redis/scripts/lib_keys.lua", r"FENCE_KEEP_MS = 600000\n"),
     ("docs/protocol.md", "two thirds of the waiter's ttl",
      "src/stores/redis/scripts/acquire.lua", r"ttl \* 2 / 3"),
     ("docs/protocol.md", "`application_id` is 0x7061776C", "src/stores/sqlite/sqlite_db.h",
@@ -124,7 +124,7 @@ NUMBERS = [
     ("docs/guarantees.md", "bound of 64 passes or 20 ms", "src/engine/engine.c",
      r"share_count_max\W+64\b.*share_ms_max\W+20\b"),
     ("docs/guarantees.md", "remembered for ten minutes",
-     "src/stores/redis/scripts/lib_fence.lua", r"FENCE_KEEP_MS = 600000\n"),
+     "src/stores/redis/scripts/lib_keys.lua", r"FENCE_KEEP_MS = 600000\n"),
 ]
 
 

@@ -413,6 +413,35 @@ static void not_waiting_is_answered_busy_and_leaves_nothing(void **state)
     world_close(&w);
 }
 
+/* How an acquisition ends whose patience is over before the store has answered. */
+static pawl_err end_of_haste(bool up, pawl_err failure, int64_t wait_ns, int64_t pass_ns)
+{
+    world w;
+    if (up)
+        world_open(&w);
+    else
+        world_open_down(&w);
+    pawl__want a = world_claim("a", w.now + wait_ns);
+    world_want(&w, &a);
+    if (failure) world_fail(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, PAWL_FAILED, failure);
+    w.now += pass_ns;
+    world_step(&w, (pawl__event){.kind = PAWL__EV_TIME});
+    pawl_err err = world_only(&w, PAWL__ACT_REFUSED)->err;
+    assert_int_equal(world_count(&w, PAWL__ACT_SEND), up ? 1 : 0); /* law 4 */
+    world_close(&w);
+    return err;
+}
+
+static void short_patience_is_a_time_out_unless_the_store_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(end_of_haste(true, PAWL_OK, 5 * MS, 5 * MS), PAWL_ERR_TIMEOUT);
+    assert_int_equal(end_of_haste(false, PAWL_OK, 5 * MS, 5 * MS), PAWL_ERR_UNAVAILABLE);
+    assert_int_equal(end_of_haste(true, PAWL_ERR_UNAVAILABLE, 5 * MS, 5 * MS),
+                     PAWL_ERR_UNAVAILABLE);
+    assert_int_equal(end_of_haste(true, PAWL_OK, 60000 * MS, 5000 * MS), PAWL_ERR_UNAVAILABLE);
+}
+
 static void an_unreachable_store_is_said_so(void **state)
 {
     (void)state;
@@ -616,6 +645,7 @@ int main(void)
         cmocka_unit_test(a_waiter_re_asks_at_once_when_the_link_is_back),
         cmocka_unit_test(waiting_ends_at_its_time),
         cmocka_unit_test(not_waiting_is_answered_busy_and_leaves_nothing),
+        cmocka_unit_test(short_patience_is_a_time_out_unless_the_store_fails),
         cmocka_unit_test(an_unreachable_store_is_said_so),
         cmocka_unit_test(a_store_that_refuses_us_is_said_so_at_once),
         cmocka_unit_test(a_denied_acquisition_ends_with_its_reason),

@@ -114,12 +114,12 @@ static void requests_become_calls(void **state)
     (void)state;
     pawl_request r = request(PAWL_VERB_ACQUIRE);
     assert_true(pawl__redis_encode(&s, &r, &call));
-    has_args(&call, 5, TOKEN, "1500", "0", "pawl:inbox:c0ffee", "me");
+    has_args(&call, 4, TOKEN, "1500", "pawl:inbox:c0ffee me", "0");
     r.flags = PAWL_ASK_QUEUE;
     assert_true(pawl__redis_encode(&s, &r, &call));
-    has_args(&call, 5, TOKEN, "1500", "1", "pawl:inbox:c0ffee", "me");
+    has_args(&call, 3, TOKEN, "1500", "pawl:inbox:c0ffee me");
     size_t argc = pawl__redis_call_argv(&call, (pawl__redis_bytes){"abc", 3}, true, argv);
-    assert_int_equal(argc, 12);
+    assert_int_equal(argc, 10);
     is_key(argv[0], "EVALSHA", 7);
     is_key(argv[1], "abc", 3);
     is_key(argv[2], "4", 1);
@@ -130,7 +130,7 @@ static void requests_become_calls(void **state)
 
     r = request(PAWL_VERB_RENEW);
     assert_true(pawl__redis_encode(&s, &r, &call));
-    has_args(&call, 4, TOKEN, "1500", "pawl:inbox:c0ffee", "me");
+    has_args(&call, 3, TOKEN, "1500", "pawl:inbox:c0ffee me");
     r = request(PAWL_VERB_RELEASE);
     assert_true(pawl__redis_encode(&s, &r, &call));
     has_args(&call, 1, TOKEN);
@@ -172,25 +172,25 @@ static void answers_are_understood(void **state)
     char message[PAWL_MESSAGE_MAX];
     (void)state;
     assert_int_equal(
-        decode(PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:1700000000000000\r\n:1\r\n", &reply, message),
+        decode(PAWL_VERB_ACQUIRE, "$20\r\n0 1700000000000000 1\r\n", &reply, message),
         PAWL__REDIS_DECODED);
     assert_int_equal(reply.outcome, PAWL_GRANTED);
     assert_int_equal(reply.id, 7);
     assert_true(reply.fence == UINT64_C(1700000000000000) && reply.waiting);
-    (void)decode(PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:12\r\n:-1\r\n:77\r\n", &reply, message);
+    (void)decode(PAWL_VERB_ACQUIRE, "$10\r\n1 12 -1 77\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_QUEUED);
     assert_true(reply.position == 12 && reply.holder_ms == -1 && reply.fence == 77);
-    (void)decode(PAWL_VERB_ACQUIRE, "*3\r\n:2\r\n:500\r\n$3\r\nbob\r\n", &reply, message);
+    (void)decode(PAWL_VERB_ACQUIRE, "$11\r\n2 500 bob x\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_BUSY);
     assert_int_equal(reply.holder_ms, 500);
-    assert_string_equal(reply.message, "bob");
-    (void)decode(PAWL_VERB_RENEW, "*3\r\n:3\r\n:5\r\n:0\r\n", &reply, message);
+    assert_string_equal(reply.message, "bob x");
+    (void)decode(PAWL_VERB_RENEW, "$5\r\n3 5 0\r\n", &reply, message);
     assert_true(reply.outcome == PAWL_CONFIRMED && reply.fence == 5 && !reply.waiting);
-    (void)decode(PAWL_VERB_RELEASE, "*1\r\n:4\r\n", &reply, message);
+    (void)decode(PAWL_VERB_RELEASE, ":4\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_RELEASED);
-    (void)decode(PAWL_VERB_RELEASE, "*1\r\n:5\r\n", &reply, message);
+    (void)decode(PAWL_VERB_RELEASE, ":5\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_LEFT);
-    (void)decode(PAWL_VERB_RENEW, "*1\r\n:6\r\n", &reply, message);
+    (void)decode(PAWL_VERB_RENEW, ":6\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
 }
 
@@ -220,24 +220,43 @@ static void what_no_script_says_is_doubted(void **state)
         {PAWL_VERB_ACQUIRE, "$-1\r\n"},
         {PAWL_VERB_ACQUIRE, "*0\r\n"},
         {PAWL_VERB_ACQUIRE, "*-1\r\n"},
-        {PAWL_VERB_ACQUIRE, "*1\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:0\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:-5\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:99999999999999999\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n$1\r\n5\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:-1\r\n:5\r\n:1\r\n"},
-        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:0\r\n:-7\r\n:1\r\n"},
-        {PAWL_VERB_ACQUIRE, "*4\r\n:1\r\n:0\r\n:5\r\n:-1\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:1\r\n:0\r\n:5\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:2\r\n:5\r\n:5\r\n"},
-        {PAWL_VERB_ACQUIRE, "*3\r\n:3\r\n:5\r\n:0\r\n"},
-        {PAWL_VERB_ACQUIRE, "*1\r\n:4\r\n"},
-        {PAWL_VERB_RENEW, "*3\r\n:0\r\n:5\r\n:0\r\n"},
-        {PAWL_VERB_RENEW, "*1\r\n:4\r\n"},
-        {PAWL_VERB_RELEASE, "*3\r\n:0\r\n:5\r\n:0\r\n"},
-        {PAWL_VERB_RELEASE, "*1\r\n:77\r\n"},
-        {PAWL_VERB_RELEASE, "*1\r\n:-1\r\n"},
-        {PAWL_VERB_BREAK, "*1\r\n:5\r\n"},
+        {PAWL_VERB_ACQUIRE, "$0\r\n\r\n"},
+        {PAWL_VERB_ACQUIRE, "$1\r\n0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$5\r\n0 0 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$6\r\n0 -5 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$21\r\n0 99999999999999999 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$20\r\n0 9999999999999999 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$3\r\n0 5\r\n"},
+        {PAWL_VERB_ACQUIRE, "$5\r\n0 5 x\r\n"},
+        {PAWL_VERB_ACQUIRE, "$7\r\n0 5 0 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$6\r\n0  5 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$5\r\nx 5 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$8\r\n1 -1 5 1\r\n"},
+        {PAWL_VERB_ACQUIRE, "$8\r\n1 0 -7 1\r\n"},
+        {PAWL_VERB_ACQUIRE, "$8\r\n1 0 5 -1\r\n"},
+        {PAWL_VERB_ACQUIRE, "$5\r\n1 0 5\r\n"},
+        {PAWL_VERB_ACQUIRE, "$9\r\n1 0 5 1 1\r\n"},
+        {PAWL_VERB_ACQUIRE, "$1\r\n2\r\n"},
+        {PAWL_VERB_ACQUIRE, "$3\r\n2 5\r\n"},
+        {PAWL_VERB_ACQUIRE, "$8\r\n2 -3 bob\r\n"},
+        {PAWL_VERB_ACQUIRE, "$7\r\n2 x bob\r\n"},
+        {PAWL_VERB_ACQUIRE, "$5\r\n3 5 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "$1\r\n4\r\n"},
+        {PAWL_VERB_ACQUIRE, "$1\r\n7\r\n"},
+        {PAWL_VERB_ACQUIRE, "$6\r\n-1 5 0\r\n"},
+        {PAWL_VERB_ACQUIRE, "*3\r\n:0\r\n:5\r\n:0\r\n"},
+        {PAWL_VERB_ACQUIRE, ":0\r\n"},
+        {PAWL_VERB_ACQUIRE, ":2\r\n"},
+        {PAWL_VERB_ACQUIRE, ":4\r\n"},
+        {PAWL_VERB_RENEW, "$5\r\n0 5 0\r\n"},
+        {PAWL_VERB_RENEW, ":3\r\n"},
+        {PAWL_VERB_RENEW, ":4\r\n"},
+        {PAWL_VERB_RELEASE, "$5\r\n0 5 0\r\n"},
+        {PAWL_VERB_RELEASE, ":77\r\n"},
+        {PAWL_VERB_RELEASE, ":-1\r\n"},
+        {PAWL_VERB_RELEASE, "*1\r\n:4\r\n"},
+        {PAWL_VERB_BREAK, ":5\r\n"},
+        {PAWL_VERB_INSPECT, ":7\r\n"},
         {PAWL_VERB_INSPECT, "*1\r\n:4\r\n"},
     };
     (void)state;

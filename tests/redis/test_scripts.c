@@ -187,8 +187,8 @@ static void a_place_lives_for_two_thirds_of_the_ttl(void **state)
     const answer *a = rig_expect(r, ask_inspect("x", NULL), PAWL_REPORTED);
     assert_int_equal(a->info.waiters_shown, 1);
     assert_true(a->info.waiters[0].place_ms > 4000 && a->info.waiters[0].place_ms <= 6000);
-    assert_true(rig_int(r, "PTTL " QUEUE) <= 6000);
-    assert_true(rig_int(r, "PTTL " WAITERS) > 4000);
+    assert_true(rig_int(r, "PTTL " QUEUE) <= 9000); /* the keys a little longer */
+    assert_true(rig_int(r, "PTTL " WAITERS) > 6000);
 }
 
 static void a_short_waiter_does_not_shorten_the_queue(void **state)
@@ -496,7 +496,7 @@ static void an_uncontended_pair_costs_nine_inner_commands(void **state)
     const char *token = hold(r);
     rig_expect(r, ask_release("x", token), PAWL_RELEASED);
     int64_t total = 0;
-    static const char *const inner[] = {"get", "set", "time", "zrange", "exists", "del"};
+    static const char *const inner[] = {"get", "set", "time", "zcard", "del"};
     for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) total += rig_calls(r, inner[i]);
     assert_int_equal(total, 9);
 }

@@ -176,6 +176,33 @@ static void test_never_goes_back(void **state)
     }
 }
 
+/* Whatever the two clocks do within the kernel's limits, it agrees with a full reading. */
+static void test_is_before_is_never_later_than_a_reading(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    unsigned random = 1;
+    int yes = 0, no = 0;
+    for (int i = 0; i < 20000; i++) {
+        random = random * 1103515245u + 12345u;
+        int64_t step = (int64_t)(random >> 8) % (20 * MS);
+        fake.raw += step;
+        fake.boot += i % 1000 < 800 ? step - step / 10 : step; /* slewed slow, and not */
+        if (i % 1000 == 999) fake.boot += 5000 * MS;           /* suspended */
+        int64_t until = pawl__clock_read(&clock) + (int64_t)(random >> 4) % (40 * MS) - 4 * MS;
+        int64_t later = (int64_t)(random >> 6) % (40 * MS);
+        fake.raw += later;
+        fake.boot += later - later / 10;
+        int64_t about = 0;
+        bool before = pawl__clock_is_before(&clock, until, &about);
+        int64_t now = pawl__clock_read(&clock);
+        assert_int_equal(before, now < until);
+        if (before) assert_true(about <= now && about >= now - 5 * MS);
+        before ? yes++ : no++;
+    }
+    assert_true(yes > 1000 && no > 1000);
+}
+
 static void test_the_real_one(void **state)
 {
     (void)state;
@@ -256,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_drift_behind_a_preemption),
         cmocka_unit_test(test_preempted_for_ever_ends_on_the_safe_side),
         cmocka_unit_test(test_never_goes_back),
+        cmocka_unit_test(test_is_before_is_never_later_than_a_reading),
         cmocka_unit_test(test_the_real_one),
         cmocka_unit_test(test_alarm_fires_before_or_at),
         cmocka_unit_test(test_alarm_aims_short),

@@ -8,7 +8,7 @@
  *   deaf CHANNEL
  *
  * Answers with a line per message published ("! CHANNEL PAYLOAD") and one with the
- * reply's items. An empty argument is written "-".
+ * reply's items. An empty argument is written "-", a blank in one as a tab.
  */
 #define _POSIX_C_SOURCE 200809L /* strtok_r */
 #include "../../sim/model_redis.h"
@@ -56,11 +56,17 @@ static void run(model_redis *redis, char **words, size_t count)
     argv[argc++] = (pawl__redis_bytes){pawl__redis_scripts[script_of(words[1])].sha1, 40};
     argv[argc++] = (pawl__redis_bytes){"4", 1};
     for (int i = 0; i < 4; i++) argv[argc++] = (pawl__redis_bytes){words[2], strlen(words[2])};
-    for (size_t i = 3; i < count; i++)
+    for (size_t i = 3; i < count; i++) {
+        for (char *tab = words[i]; (tab = strchr(tab, '\t')) != NULL;) *tab = ' ';
         argv[argc++] = strcmp(words[i], "-") == 0
                            ? (pawl__redis_bytes){"", 0}
                            : (pawl__redis_bytes){words[i], strlen(words[i])};
+    }
     model_redis_command(redis, strtoll(words[0], NULL, 10), argv, argc, &reply);
+    if (reply.value.type == PAWL__REDIS_INTEGER) {
+        printf("%" PRId64 "\n", reply.value.integer);
+        return;
+    }
     if (reply.value.type != PAWL__REDIS_ARRAY) {
         printf("%s\n", reply.value.text.data);
         return;

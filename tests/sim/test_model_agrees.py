@@ -3,7 +3,8 @@
 
 Random sequences of the store's scripts, with expiry, run on both. Replies must be equal;
 fences up to renaming (the clocks are read at slightly different instants), spans of time
-up to a few ms. No step is taken within a few ms of an expiry.
+up to a few ms. No step is taken within a few ms of an expiry; one that comes too close
+because this machine is busy ends its sequence.
 """
 import os
 import random
@@ -20,7 +21,7 @@ SCRIPTS = os.path.join(SOURCE, "src/stores/redis/scripts")
 
 NEAR_MS = 6     # of an expiry: wait until it is over
 TOLERANCE = 5   # ms
-STEPS = 150
+STEPS = 150     # of one sequence
 SPANS = {  # items of a reply that are spans of time, by its first item
     1: {2}, 2: {1}, 7: {4},
 }
@@ -48,6 +49,15 @@ def server(tmp_path):
     process.wait()
 
 
+def words_of(reply):
+    """A reply is a bare number, a text of words, or (inspect) an array."""
+    if isinstance(reply, int):
+        return [reply]
+    if isinstance(reply, bytes):
+        return [int(w) if w.lstrip("-").isdigit() else w for w in reply.decode().split(" ")]
+    return [a if isinstance(a, int) else a.decode() for a in reply]
+
+
 class Model:
     def __init__(self):
         self.process = subprocess.Popen([os.path.join(BUILD, "tests/sim/model-replay")],
@@ -68,12 +78,16 @@ class Model:
         assert self.process.wait() == 0
 
 
+class TooClose(Exception):
+    """To an expiry for the two clocks to agree on: this run ends here."""
+
+
 class Pair:
     """A real server and the model, asked the same."""
 
     def __init__(self, server, rng):
         self.server, self.rng, self.model = server, rng, Model()
-        self.scripts = {n: server.register_script(body(n))
+        self.scripts = {n: server.script_load(body(n))
                         for n in ("acquire", "renew", "release", "inspect", "break")}
         self.fences = {0: 0}
         self.expiries = []
@@ -86,11 +100,12 @@ class Pair:
     def pass_ms(self, ms):
         self.server.blpop("nothing", timeout=ms / 1000)
 
+    def is_near(self, now_us):
+        return any(abs(now_us / 1000 - e) < NEAR_MS for e in self.expiries)
+
     def keep_off_expiries(self):
         for _ in range(100):
-            now = self.now_us() / 1000
-            near = [e for e in self.expiries if abs(now - e) < NEAR_MS]
-            if not near:
+            if not self.is_near(self.now_us()):
                 return
             self.pass_ms(NEAR_MS)
 
@@ -130,20 +145,30 @@ class Pair:
                 return False
         return True
 
+    def run(self, name, keys, args):
+        """The script's reply between two readings of the server's clock, in one breath."""
+        pipe = self.server.pipeline(transaction=True)
+        pipe.time()
+        pipe.evalsha(self.scripts[name], len(keys), *keys, *args)
+        pipe.time()
+        (s0, us0), reply, (s1, us1) = pipe.execute()
+        return s0 * 1000000 + us0, reply, s1 * 1000000 + us1
+
     def ask(self, name, key, args, ttl=None):
         self.keep_off_expiries()
         keys = [key] + ["{%s}:%s" % (key, c) for c in "fqw"]
-        before = self.now_us()
-        real = self.scripts[name](keys=keys, args=args)
-        after = self.now_us()
-        real = [a if isinstance(a, int) else a.decode() for a in real]
+        before, real, after = self.run(name, keys, args)
+        real = words_of(real)
         if name == "break" and args[0]:  # the model's fence of the same grant
             args = [self.fences.get(args[0], args[0])]
-        words = [a if a != "" else "-" for a in args]
+        words = [str(a).replace(" ", "\t") if a != "" else "-" for a in args]
         line, messages = self.model.ask((before + after) // 2, name, key, *words)
         modelled = [int(w) if w.lstrip("-").isdigit() else "" if w == "-" else w
                     for w in line.split(" ")]
-        assert self.same(real, modelled), f"{name} {args}: the server {real}, the model {modelled}"
+        if not self.same(real, modelled):
+            # The machine was busy and the step came too close to an expiry after all.
+            assert self.is_near(after), f"{name} {args}: server {real}, model {modelled}"
+            raise TooClose
         for inbox, payload in messages:
             self.compare_message(inbox, payload)
         if ttl:
@@ -172,10 +197,11 @@ def step(pair, rng, fence):
     ttl, inbox, owner = rng.choice(TTLS), "pawl:inbox:" + token[-1], "owner-" + token[-1]
     kind = rng.randrange(100)
     if kind < 45:
-        real = pair.ask("acquire", "pawl:x", [token, ttl, rng.choice("1110"), inbox, owner], ttl)
+        told = rng.choice([[], [], [], [0]])
+        real = pair.ask("acquire", "pawl:x", [token, ttl, inbox + " " + owner] + told, ttl)
         return real[1] if real[0] == 0 else fence
     if kind < 60:
-        pair.ask("renew", "pawl:x", [token, ttl, inbox, owner], ttl)
+        pair.ask("renew", "pawl:x", [token, ttl, inbox + " " + owner], ttl)
     elif kind < 75:
         pair.ask("release", "pawl:x", [token])
     elif kind < 85:
@@ -198,7 +224,11 @@ def test_the_model_says_what_the_server_says(server, seed):
     for token in TOKENS[:3]:
         pair.subscribe("pawl:inbox:" + token[-1])
     fence, begin = 0, time.monotonic()
-    for _ in range(STEPS):
-        fence = step(pair, rng, fence)
+    steps = 0
+    try:
+        for steps in range(1, STEPS + 1):
+            fence = step(pair, rng, fence)
+    except TooClose:
+        assert steps > 10, "hardly a step could be taken"
     pair.model.close()
     assert time.monotonic() - begin < 60

@@ -5,7 +5,6 @@
 #include "../../base/instant.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -121,25 +120,39 @@ static bool make_room(pawl__redis_conn *conn, size_t len)
     return true;
 }
 
+#define HEAD_MAX 24 /* "$18446744073709551615\r\n" and a NUL */
+
+/* "*3\r\n", "$5\r\n": by hand, because this runs for every word of every request. */
+static char *write_head(char *p, char kind, size_t number)
+{
+    char digits[HEAD_MAX];
+    size_t n = 0;
+    do digits[n++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    *p++ = kind;
+    while (n > 0) *p++ = digits[--n];
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
+}
+
 bool pawl__redis_conn_append(pawl__redis_conn *conn, const pawl__redis_bytes *argv, size_t argc)
 {
-    const char *texts[PAWL__REDIS_ARGV_MAX];
-    size_t lens[PAWL__REDIS_ARGV_MAX];
+    size_t most = HEAD_MAX;
+    for (size_t i = 0; i < argc; i++) most += HEAD_MAX + argv[i].len + 2;
+    if (!make_room(conn, most)) return false;
+
+    char *begin = conn->out + conn->out_end, *p = write_head(begin, '*', argc);
     for (size_t i = 0; i < argc; i++) {
-        texts[i] = argv[i].data;
-        lens[i] = argv[i].len;
+        p = write_head(p, '$', argv[i].len);
+        memcpy(p, argv[i].data, argv[i].len);
+        p += argv[i].len;
+        *p++ = '\r';
+        *p++ = '\n';
     }
-    char *command = NULL;
-    int len = (int)redisFormatCommandArgv(&command, (int)argc, texts, lens);
-    if (len < 0) return false;
-    bool room = make_room(conn, (size_t)len);
-    if (room) {
-        memcpy(conn->out + conn->out_end, command, (size_t)len);
-        conn->out_end += (size_t)len;
-        conn->appended += (uint64_t)len;
-    }
-    redisFreeCommand(command);
-    return room;
+    conn->out_end += (size_t)(p - begin);
+    conn->appended += (uint64_t)(p - begin);
+    return true;
 }
 
 void pawl__redis_conn_flush(pawl__redis_conn *conn)

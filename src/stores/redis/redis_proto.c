@@ -38,31 +38,37 @@ static void add_token(pawl__redis_call *call, const char *token)
     add(call, token ? bytes(token, strnlen(token, PAWL_TOKEN_LEN)) : text(""));
 }
 
-static void add_owner(pawl__redis_call *call, const char *owner)
+/* Where to tell it of a grant, and its label. */
+static void add_who(const pawl__redis_space *space, pawl__redis_call *call, const char *owner)
 {
-    add(call, owner ? bytes(owner, strnlen(owner, PAWL_OWNER_MAX)) : text(""));
+    size_t owner_len = owner ? strnlen(owner, PAWL_OWNER_MAX) : 0;
+    char *p = call->who_room;
+    memcpy(p, space->inbox, space->inbox_len);
+    p += space->inbox_len;
+    *p++ = ' ';
+    if (owner_len) memcpy(p, owner, owner_len);
+    p += owner_len;
+    *p = '\0';
+    add(call, bytes(call->who_room, (size_t)(p - call->who_room)));
 }
 
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
                         pawl__redis_call *ret_call)
 {
-    pawl__redis_bytes inbox = bytes(space->inbox, space->inbox_len);
     ret_call->arg_count = 0;
     switch (request->verb) {
     case PAWL_VERB_ACQUIRE:
         ret_call->script = PAWL__REDIS_ACQUIRE;
         add_token(ret_call, request->token);
         add_number(ret_call, (uint64_t)request->ttl_ms);
-        add(ret_call, text(request->flags & PAWL_ASK_QUEUE ? "1" : "0"));
-        add(ret_call, inbox);
-        add_owner(ret_call, request->owner);
+        add_who(space, ret_call, request->owner);
+        if (!(request->flags & PAWL_ASK_QUEUE)) add(ret_call, text("0"));
         break;
     case PAWL_VERB_RENEW:
         ret_call->script = PAWL__REDIS_RENEW;
         add_token(ret_call, request->token);
         add_number(ret_call, (uint64_t)request->ttl_ms / (PAWL_MUTANT(seconds_for_ms) ? 1000 : 1));
-        add(ret_call, inbox);
-        add_owner(ret_call, request->owner);
+        add_who(space, ret_call, request->owner);
         break;
     case PAWL_VERB_RELEASE:
         ret_call->script = PAWL__REDIS_RELEASE;
@@ -117,44 +123,97 @@ static bool text_at(const pawl__redis_value *array, size_t i, pawl__redis_bytes 
     return true;
 }
 
-/* {code, fence, somebody waits} */
-static bool take_grant(const pawl__redis_value *value, pawl_reply *reply)
+/* Cuts the next blank-terminated word off *rest. */
+static bool cut_word(pawl__redis_bytes *rest, pawl__redis_bytes *ret_word)
+{
+    const char *blank = memchr(rest->data, ' ', rest->len);
+    if (!blank) return false;
+    *ret_word = bytes(rest->data, (size_t)(blank - rest->data));
+    *rest = bytes(blank + 1, rest->len - ret_word->len - 1);
+    return true;
+}
+
+/* The next word, or the last one, as a number of at most 16 digits: 2^53 has so many. */
+static bool cut_number(pawl__redis_bytes *rest, int64_t *ret_number)
+{
+    pawl__redis_bytes word;
+    int64_t number = 0;
+    if (!cut_word(rest, &word)) {
+        word = *rest;
+        *rest = bytes(rest->data + rest->len, 0);
+    }
+    size_t sign = word.len > 0 && word.data[0] == '-';
+    if (word.len == sign || word.len - sign > 16) return false;
+    for (size_t i = sign; i < word.len; i++) {
+        if (word.data[i] < '0' || word.data[i] > '9') return false;
+        number = number * 10 + (word.data[i] - '0');
+    }
+    *ret_number = sign ? -number : number;
+    return true;
+}
+
+/* FENCE WAITING */
+static bool take_grant(pawl__redis_bytes rest, pawl_reply *reply)
 {
     int64_t fence, waiting;
-    if (!int_at(value, 1, &fence) || fence <= 0 || fence > FENCE_MAX) return false;
-    if (!int_at(value, 2, &waiting)) return false;
+    if (!cut_number(&rest, &fence) || fence <= 0 || fence > FENCE_MAX) return false;
+    if (!cut_number(&rest, &waiting) || rest.len > 0) return false;
     reply->fence = (uint64_t)fence;
     reply->waiting = waiting != 0;
     return true;
 }
 
 /* A server has no remaining ttl but -1, never, or one that some client may have asked for. */
-static bool take_holder_ms(const pawl__redis_value *value, size_t i, pawl_reply *reply)
+static bool take_holder_ms(pawl__redis_bytes *rest, pawl_reply *reply)
 {
-    if (!int_at(value, i, &reply->holder_ms) || reply->holder_ms < -2) return false;
+    if (!cut_number(rest, &reply->holder_ms) || reply->holder_ms < -2) return false;
     if (reply->holder_ms == -2) reply->holder_ms = 0; /* gone in this very instant */
     return true;
 }
 
-static bool take_queued(const pawl__redis_value *value, pawl_reply *reply)
+/* POSITION HOLDER_MS FENCE */
+static bool take_queued(pawl__redis_bytes rest, pawl_reply *reply)
 {
     int64_t fence;
-    if (!int_at(value, 1, &reply->position) || reply->position < 0) return false;
-    if (!int_at(value, 3, &fence) || fence < 0 || fence > FENCE_MAX) return false;
+    if (!cut_number(&rest, &reply->position) || reply->position < 0) return false;
+    if (!take_holder_ms(&rest, reply)) return false;
+    if (!cut_number(&rest, &fence) || fence < 0 || fence > FENCE_MAX) return false;
     reply->fence = (uint64_t)fence;
-    return take_holder_ms(value, 2, reply);
+    return rest.len == 0;
 }
 
-static bool take_busy(const pawl__redis_value *value, pawl_reply *reply, char *ret_message)
+/* HOLDER_MS OWNER */
+static bool take_busy(pawl__redis_bytes rest, pawl_reply *reply, char *ret_message)
 {
-    pawl__redis_bytes owner;
-    if (!take_holder_ms(value, 1, reply) || !text_at(value, 2, &owner)) return false;
-    if (owner.len == 0) return true;
-    size_t len = owner.len < PAWL_MESSAGE_MAX - 1 ? owner.len : PAWL_MESSAGE_MAX - 1;
-    memcpy(ret_message, owner.data, len);
+    if (!memchr(rest.data, ' ', rest.len) || !take_holder_ms(&rest, reply)) return false;
+    if (rest.len == 0) return true;
+    size_t len = rest.len < PAWL_MESSAGE_MAX - 1 ? rest.len : PAWL_MESSAGE_MAX - 1;
+    memcpy(ret_message, rest.data, len);
     ret_message[len] = '\0';
     reply->message = ret_message;
     return true;
+}
+
+/* The first word of a reply; *ret_rest is what comes behind it. */
+static bool take_says(const pawl__redis_value *value, int64_t *ret_says,
+                      pawl__redis_bytes *ret_rest)
+{
+    *ret_rest = bytes("", 0);
+    switch (value->type) {
+    case PAWL__REDIS_INTEGER:
+        *ret_says = value->integer;
+        return value->integer < PAWL__REDIS_SAYS_REPORT;
+    case PAWL__REDIS_STRING:
+        *ret_rest = value->text;
+        return cut_number(ret_rest, ret_says) && *ret_says < PAWL__REDIS_SAYS_REPORT;
+    case PAWL__REDIS_ARRAY:
+        return int_at(value, 0, ret_says) && *ret_says >= PAWL__REDIS_SAYS_REPORT;
+    case PAWL__REDIS_NIL:
+    case PAWL__REDIS_STATUS:
+    case PAWL__REDIS_ERROR:
+        return false;
+    }
+    return false;
 }
 
 /* Fills *reply from a script's reply; false if no such script could have said it. */
@@ -162,21 +221,22 @@ static bool take_answer(pawl_verb verb, const pawl__redis_value *value, pawl_rep
                         char *ret_message)
 {
     int64_t says;
-    if (!int_at(value, 0, &says)) return false;
+    pawl__redis_bytes rest;
+    if (!take_says(value, &says, &rest)) return false;
     if (says < PAWL__REDIS_SAYS_GRANTED || says > PAWL__REDIS_SAYS_NO_LOCK) return false;
     switch ((pawl__redis_says)says) {
     case PAWL__REDIS_SAYS_GRANTED:
         reply->outcome = PAWL_GRANTED;
-        return verb == PAWL_VERB_ACQUIRE && take_grant(value, reply);
+        return verb == PAWL_VERB_ACQUIRE && take_grant(rest, reply);
     case PAWL__REDIS_SAYS_QUEUED:
         reply->outcome = PAWL_QUEUED;
-        return verb == PAWL_VERB_ACQUIRE && take_queued(value, reply);
+        return verb == PAWL_VERB_ACQUIRE && take_queued(rest, reply);
     case PAWL__REDIS_SAYS_BUSY:
         reply->outcome = PAWL_BUSY;
-        return verb == PAWL_VERB_ACQUIRE && take_busy(value, reply, ret_message);
+        return verb == PAWL_VERB_ACQUIRE && take_busy(rest, reply, ret_message);
     case PAWL__REDIS_SAYS_CONFIRMED:
         reply->outcome = PAWL_CONFIRMED;
-        return verb == PAWL_VERB_RENEW && take_grant(value, reply);
+        return verb == PAWL_VERB_RENEW && take_grant(rest, reply);
     case PAWL__REDIS_SAYS_RELEASED:
         reply->outcome = PAWL_RELEASED;
         return verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK;
@@ -285,16 +345,6 @@ bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_valu
 }
 
 /* ---- Pushes --------------------------------------------------------------------------- */
-
-/* Cuts the next blank-terminated word off *rest. */
-static bool cut_word(pawl__redis_bytes *rest, pawl__redis_bytes *ret_word)
-{
-    const char *blank = memchr(rest->data, ' ', rest->len);
-    if (!blank) return false;
-    *ret_word = bytes(rest->data, (size_t)(blank - rest->data));
-    *rest = bytes(blank + 1, rest->len - ret_word->len - 1);
-    return true;
-}
 
 static bool to_fence(pawl__redis_bytes word, uint64_t *ret_fence)
 {

@@ -94,7 +94,8 @@ enum {
     PAWL__REDIS_KEY_WAITERS,  /* and w */
     PAWL__REDIS_KEYS
 };
-#define PAWL__REDIS_ARGS_MAX 5
+#define PAWL__REDIS_ARGS_MAX 4
+#define PAWL__REDIS_WHO_MAX  (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
 #define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 4) /* "{" "}:f" */
 
 /* Constants of the scripts; tests compare them with the sources. */
@@ -111,6 +112,7 @@ typedef struct pawl__redis_call {
     pawl__redis_bytes args[PAWL__REDIS_ARGS_MAX];
     char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
     char number_room[24];
+    char who_room[PAWL__REDIS_WHO_MAX + 1];
 } pawl__redis_call;
 
 /*
@@ -137,7 +139,11 @@ void pawl__redis_glob(const pawl__redis_space *space, const char *name_prefix, s
 
 /* ---- Replies ---------------------------------------------------------------------- */
 
-/* The first item of a script's reply. */
+/*
+ * A script's reply is a text that begins with one of these, blanks between the
+ * words; or the bare number. Only a REPORT is an array, with the number first.
+ * (The server needs longer to look through a Lua table than to take the lock.)
+ */
 typedef enum pawl__redis_says {
     PAWL__REDIS_SAYS_GRANTED = 0, /* fence, somebody waits */
     PAWL__REDIS_SAYS_QUEUED,      /* position, holder's ms, the latest fence or 0 */
