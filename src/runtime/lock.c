@@ -142,7 +142,7 @@ static int may_acquire(const pawl_lock *lock)
 static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_claim)
 {
     pawl_client *c = lock->client;
-    if (!c->closing && atomic_load(&lock->held_until) < PAWL__EXPIRED)
+    if (!c->closing && lock->state == PAWL__LOCK_HELD)
         pawl__cached_end(lock); /* the new claim takes the lease over, if it is still there */
     int err = may_acquire(lock);
     if (err) return err;
