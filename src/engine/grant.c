@@ -77,7 +77,7 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bo
     lease->slot->last_fence = fence;
     pawl__lease_give(e, lease, pawl__slot_first_want(lease->slot));
     pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
-    if (waiting) pawl__lease_wanted(e, lease);
+    if (waiting || lease->wanted_early) pawl__lease_wanted(e, lease);
     plan_renewal(e, lease);
 }
 

@@ -79,6 +79,7 @@ struct pawl__lease {
     bool asked;          /* some ask has left: the store may know the token */
     bool answered;       /* the store has answered an ask with a decision */
     bool yield;          /* somebody else waits for it */
+    bool wanted_early;   /* the same, heard before the grant itself */
     bool ghost;          /* an ask went unanswered and may still arrive late */
     bool release_unsure; /* a release went unanswered and may have been done */
     bool out_of_touch;   /* a grant may have come and gone unheard: a push may be of that one */

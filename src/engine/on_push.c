@@ -36,9 +36,23 @@ static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push
 
 static void on_wanted(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT ||
-        lease->state == PAWL__LEASE_IDLE)
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_HELD:
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_IDLE:
         pawl__lease_wanted(e, lease);
+        return;
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
+        lease->wanted_early = true; /* it overtook our grant, which comes another way */
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_RELEASING:
+    case PAWL__LEASE_STATES:
+        return;
+    }
 }
 
 static void on_recheck(pawl__engine *e, pawl__lease *lease)

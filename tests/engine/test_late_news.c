@@ -180,9 +180,29 @@ static void queued_from_before_the_grant_is_no_loss(void **state)
     world_close(&w);
 }
 
+/* Law 7: pushes and replies come by two connections, so the yield request may come first. */
+static void a_yield_request_may_overtake_the_grant(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    a.retain_ms = TTL;
+    world_want(&w, &a);
+    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    world_push(&w, PAWL_PUSH_YIELD, "a", ask.token, 0);
+    assert_int_equal(w.count, 0);
+    world_grant(&w, ask.id, 1);
+    world_only(&w, PAWL__ACT_YIELD);
+    world_release(&w, &a);
+    world_sent(&w, PAWL_VERB_RELEASE); /* not kept: somebody waits */
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_yield_request_may_overtake_the_grant),
         cmocka_unit_test(a_release_that_may_have_been_done_is_not_called_lost),
         cmocka_unit_test(a_holder_that_only_waited_is_told_that_it_lost),
         cmocka_unit_test(a_lease_is_not_passed_to_a_want_of_another_ttl),
