@@ -233,7 +233,10 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
 
 /*
  * Releases. Returns when the release is on its way: the next holder may have it
- * from now on. 0: it was held until now, by the local deadline. PAWL_ERR_LOST:
+ * from now on. It leaves at once; but in a loop that acquires again right after
+ * each release it leaves with that next request, at most about 0.2 ms later, unless
+ * others are known to wait. exit() sends it, _exit() does not: before that use
+ * pawl_lock_release_wait or close the client. 0: it was held until now, by the local deadline. PAWL_ERR_LOST:
  * it had been lost before (this clears the handle for a new acquisition).
  * PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
  */

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- A thread in pawl_lock_acquire ---------------------------------------------------------- */
 
@@ -412,6 +414,51 @@ static void test_thousand_handles(void **state)
     pawl_client_close(client);
 }
 
+static pawl_client *cycle(pawl_lock **ret_lock, const char *name)
+{
+    pawl_client *client = stage_client(NULL);
+    *ret_lock = lock_new(client, name, 600000);
+    for (int i = 0; i < 300; i++) {
+        CHECK_ERR(pawl_lock_acquire(*ret_lock, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release(*ret_lock), PAWL_OK);
+    }
+    return client;
+}
+
+/* A release that waits for company leaves by itself when none comes. */
+static void test_the_last_release_of_a_quick_loop_arrives(void **state)
+{
+    (void)state;
+    pawl_client *other = stage_client(NULL);
+    for (int i = 0; i < 5; i++) {
+        const char *name = stage_name();
+        pawl_lock *lock;
+        pawl_client *client = cycle(&lock, name);
+        stage_await_free(other, name);
+        pawl_lock_free(lock);
+        pawl_client_close(client);
+    }
+    pawl_client_close(other);
+}
+
+static void test_the_last_release_before_exit_arrives(void **state)
+{
+    (void)state;
+    if (stage_is("memory")) return; /* it ends with the process */
+    const char *name = stage_name();
+    pid_t child = fork();
+    if (child == 0) {
+        pawl_lock *lock;
+        cycle(&lock, name);
+        exit(0);
+    }
+    int status;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    pawl_client *client = stage_client(NULL);
+    stage_await_free(client, name);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +475,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_ends_everything),
         cmocka_unit_test(test_detached_lease_survives_close),
         cmocka_unit_test(test_thousand_handles),
+        cmocka_unit_test(test_the_last_release_of_a_quick_loop_arrives),
+        cmocka_unit_test(test_the_last_release_before_exit_arrives),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
