@@ -182,6 +182,8 @@ static bool mentions_store(const char *message, const char *url)
 
 static bool is_the_stores(int err)
 {
+    /* After the client was opened only the store says these. */
+    if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
     switch (pawl_err_class_of(err)) {
     case PAWL_CLASS_RETRY:
     case PAWL_CLASS_UNKNOWN:
