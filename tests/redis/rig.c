@@ -223,3 +223,15 @@ int64_t rig_calls(rig *r, const char *command)
     const char *found = strstr(rig_text(r, "INFO commandstats"), key);
     return found ? strtoll(found + strlen(key), NULL, 10) : 0;
 }
+
+int rig_group_begin(void **state)
+{
+    *state = rig_new(NULL);
+    return 0;
+}
+
+int rig_group_end(void **state)
+{
+    rig_free(*state);
+    return 0;
+}

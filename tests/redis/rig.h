@@ -40,6 +40,10 @@ typedef struct answer {
 rig *rig_new(const char *const *arguments);
 void rig_free(rig *r);
 
+/* A rig with an ordinary server as the state of a group of cases. */
+int rig_group_begin(void **state);
+int rig_group_end(void **state);
+
 /* Subscribes a connection to every inbox, or ends it. */
 void rig_listen(rig *r);
 void rig_deafen(rig *r);

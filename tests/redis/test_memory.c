@@ -183,18 +183,6 @@ static void memory_is_gone_for_a_while(void **state)
     world_free(s.world);
 }
 
-static int group_begin(void **state)
-{
-    *state = rig_new(NULL);
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -206,5 +194,5 @@ int main(void)
         return 77;
     }
     check_cases_run_here();
-    return cmocka_run_group_tests_name("redis without memory", cases, group_begin, group_end);
+    return cmocka_run_group_tests_name("redis without memory", cases, rig_group_begin, rig_group_end);
 }

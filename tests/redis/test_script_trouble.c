@@ -400,18 +400,6 @@ static void names_with_hash_tags_do_not_meet(void **state)
     }
 }
 
-static int group_begin(void **state)
-{
-    *state = rig_new(NULL);
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -442,5 +430,5 @@ int main(void)
         puts("SKIP: there is no redis-server on this machine");
         return 77;
     }
-    return cmocka_run_group_tests_name("redis scripts in trouble", cases, group_begin, group_end);
+    return cmocka_run_group_tests_name("redis scripts in trouble", cases, rig_group_begin, rig_group_end);
 }

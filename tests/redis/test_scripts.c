@@ -517,18 +517,6 @@ static void constants_are_those_of_the_scripts(void **state)
     assert_non_null(strstr(body, line));
 }
 
-static int group_begin(void **state)
-{
-    *state = rig_new(NULL);
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -566,5 +554,5 @@ int main(void)
         puts("SKIP: there is no redis-server on this machine");
         return 77;
     }
-    return cmocka_run_group_tests_name("redis scripts", cases, group_begin, group_end);
+    return cmocka_run_group_tests_name("redis scripts", cases, rig_group_begin, rig_group_end);
 }
