@@ -44,13 +44,9 @@ static int exit_code_of(int err)
 
 static int fail(const demo_lock *lock, const char *what, int err)
 {
-    char message[PAWL_MESSAGE_MAX] = "";
-    pawl_client_message(lock->client, message);
-    if (message[0]) {
-        demo_say("%s [%s]", message, pawl_err_name(err));
-    } else {
-        demo_say("%s: %s [%s]", what, pawl_err_text(err), pawl_err_name(err));
-    }
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(lock->client, err, reason);
+    demo_say("%s: %s [%s]", what, reason, pawl_err_name(err));
     return exit_code_of(err);
 }
 

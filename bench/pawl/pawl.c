@@ -16,9 +16,9 @@
 static void must(int err, pawl_client *client, const char *what)
 {
     if (!err) return;
-    char message[PAWL_MESSAGE_MAX] = "";
-    if (client) pawl_client_message(client, message);
-    bench_die("pawl: %s: %s. %s", what, pawl_err_text(err), message);
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(client, err, reason);
+    bench_die("pawl: %s: %s", what, reason);
 }
 
 static void *pawl_connect(const bench_args *args)

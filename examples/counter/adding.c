@@ -40,6 +40,13 @@ static void turn_away(struct evhttp_request *request, int status, const char *wh
     app_reply(request, status, "text/plain", "%s\n", why);
 }
 
+static void refuse(app *a, struct evhttp_request *request, int err)
+{
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(a->client, err, reason);
+    turn_away(request, 503, reason);
+}
+
 /* ---- With the lock: on the worker --------------------------------------------------------- */
 
 static void pretend_work(int64_t span_ms)
@@ -116,16 +123,12 @@ static void acquired(pawl_lock *lock, int err, void *userdata)
         worker_submit(a->adder, &d->job);
         return;
     }
-    pawl_err_class class = pawl_err_class_of(err);
-    if (class == PAWL_CLASS_BUSY) {
+    if (pawl_err_class_of(err) == PAWL_CLASS_BUSY) {
         a->metrics.busy++;
     } else {
         a->metrics.failed++;
     }
-    char message[PAWL_MESSAGE_MAX] = "";
-    if (class == PAWL_CLASS_RETRY || class == PAWL_CLASS_DENIED)
-        pawl_client_message(a->client, message);
-    turn_away(d->request, 503, message[0] ? message : pawl_err_text(err));
+    refuse(a, d->request, err);
     finish(d);
 }
 
@@ -164,6 +167,6 @@ void app_add(app *a, struct evhttp_request *request)
     int err = start(d);
     if (!err) return;
     a->metrics.failed++;
-    turn_away(request, 503, pawl_err_text(err));
+    refuse(a, request, err);
     finish(d);
 }

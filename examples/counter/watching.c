@@ -39,10 +39,7 @@ static void look(job *j)
     app_state *s = &w->state;
     char message[RESOURCE_MESSAGE_MAX] = "";
     int err = pawl_inspect(a->client, LOCK_NAME, strlen(LOCK_NAME), WATCH_ANSWER_MS, take_info, s);
-    if (err) {
-        pawl_client_message(a->client, s->trouble);
-        if (!s->trouble[0]) snprintf(s->trouble, sizeof s->trouble, "%s", pawl_err_text(err));
-    }
+    if (err) pawl_client_reason(a->client, err, s->trouble);
     resource_result result = a->ops->look(a->looking, &s->counter, message);
     if (result != RESOURCE_OK && !s->trouble[0])
         snprintf(s->trouble, sizeof s->trouble, "%s", message[0] ? message : "no counter");

@@ -16,7 +16,7 @@
  *
  *   adapter = redis                         redis, file (the embedded SQLite), memory
  *   conn    = 127.0.0.1:6379                redis: also redis://password@host:port; file: a path
- *   dbnum   = 0
+ *   dbnum   = 0                             redis only, as the next two: others refuse them
  *   password = secret
  *   key     = myapp                         locks are called myapp:NAME (only in [cache])
  *
@@ -83,6 +83,10 @@ PAWL_API PAWL_MUST_USE int pawl_config_store_url(const pawl_config *config, char
  */
 PAWL_API PAWL_MUST_USE int pawl_cache_store_url(const char *adapter, const char *json,
                                                 char **ret_url, char *reterr_message);
+
+/* Where the file chooses its store, "conf/app.conf:12", for messages; NULL if nowhere. Borrowed.
+   Since 0.1. */
+PAWL_API const char *pawl_config_store_where(const pawl_config *config);
 
 /*
  * pawl_config_load, pawl_config_store_url and pawl_client_open in one call;

@@ -61,7 +61,8 @@ typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const c
 
 typedef struct pawl_open_opts {
     size_t size;                /* set by pawl_open_opts_init */
-    const char *owner;          /* readable label; NULL: "user@host pid program" */
+    const char *owner;          /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
+                                   control characters; NULL: "user@host pid program" */
     int64_t connect_timeout_ms; /* an acquisition that no store has answered fails after
                                    this with PAWL_ERR_UNAVAILABLE. Default 5000 */
     int64_t close_timeout_ms;   /* pawl_client_close waits at most this long for its
@@ -89,7 +90,7 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  * url NULL: $PAWL_STORE, or "sqlite:". Does not wait for the store: the first
  * acquisition does. opts NULL: defaults.
  *
- * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _ARGUMENT, _UNSUPPORTED (unknown
+ * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _OWNER, _ARGUMENT, _UNSUPPORTED (unknown
  * option struct tail), _NO_MEMORY, _SYSTEM, and what the store finds at once
  * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ...). reterr_message, if not
  * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where.
@@ -128,6 +129,13 @@ PAWL_API int pawl_client_dispatch(pawl_client *client);
  * do) into ret_message, PAWL_MESSAGE_MAX bytes; "" if there was none. Since 0.1.
  */
 PAWL_API void pawl_client_message(const pawl_client *client, char *ret_message);
+
+/*
+ * Copies one line that says why a call on this client ended with err: the store's own words
+ * and where it is, if err is the store's; else pawl_err_text(err). Without secrets, into
+ * ret_message, PAWL_MESSAGE_MAX bytes. Since 0.1.
+ */
+PAWL_API void pawl_client_reason(const pawl_client *client, int err, char *ret_message);
 
 /* The client's label as others see it. Borrowed. Since 0.1. */
 PAWL_API const char *pawl_client_owner(const pawl_client *client);
@@ -174,6 +182,7 @@ typedef struct pawl_lock_opts {
                                at a third of it, in the background, until released */
     int64_t retain_ms;      /* keep the lease this long after a release, for the next acquisition
                                by this client, unless another client wants it. Default 0 */
+    const char *owner;      /* label of this lock as others see it; copied; NULL: the client's */
     unsigned flags;         /* PAWL_LOCK_... */
     pawl_event_fn on_event; /* may be NULL */
     void *event_userdata;
@@ -186,7 +195,7 @@ PAWL_API void pawl_lock_opts_init_sized(pawl_lock_opts *opts, size_t size);
 /*
  * Makes a handle on a name; no I/O. name has name_len bytes, 1..PAWL_NAME_MAX,
  * no NUL among them; it is copied. opts NULL: defaults. Errors: PAWL_ERR_NAME,
- * _TTL, _ARGUMENT, _UNSUPPORTED, _NO_MEMORY, _CLOSED, _FORKED. Since 0.1.
+ * _TTL, _OWNER, _ARGUMENT, _UNSUPPORTED, _NO_MEMORY, _CLOSED, _FORKED. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, size_t name_len,
                                          const pawl_lock_opts *opts, pawl_lock **ret_lock);
@@ -210,7 +219,7 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost
  * before: call pawl_lock_release first), _FORKED, _ARGUMENT, _UNAVAILABLE and
  * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...); the
- * words are in pawl_client_message. After any error nothing is held: an unknown
+ * words are in pawl_client_reason. After any error nothing is held: an unknown
  * outcome is cleaned up behind the scenes. Since 0.1.
  * Algorithm: docs/protocol.md; the deadline counts from before the request left.
  */
@@ -236,8 +245,8 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
  * from now on. It leaves at once; but in a loop that acquires again right after
  * each release it leaves with that next request, at most about 0.2 ms later, unless
  * others are known to wait. exit() sends it, _exit() does not: before that use
- * pawl_lock_release_wait or close the client. 0: it was held until now, by the local deadline. PAWL_ERR_LOST:
- * it had been lost before (this clears the handle for a new acquisition).
+ * pawl_lock_release_wait or close the client. 0: it was held until now, by the local deadline.
+ * PAWL_ERR_LOST: it had been lost before (this clears the handle for a new acquisition).
  * PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
  */
 PAWL_API int pawl_lock_release(pawl_lock *lock);

@@ -95,7 +95,8 @@ typedef enum pawl_err_class {
     X(NO_MEMORY, -29, INTERNAL, "out of memory")                                                   \
     X(SYSTEM, -30, INTERNAL, "the operating system refused")                                       \
     X(FENCE, -31, INTERNAL, "the store handed out a fence that did not grow")                      \
-    X(INTERNAL, -32, INTERNAL, "an invariant of pawl is broken")
+    X(INTERNAL, -32, INTERNAL, "an invariant of pawl is broken")                                   \
+    X(OWNER, -33, USAGE, "an owner label has at most 255 bytes and no control characters")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

@@ -43,6 +43,7 @@ int cli_exit_of_err(int err)
         return CLI_EXIT_CONFIG;
     case PAWL_ERR_NAME:
     case PAWL_ERR_TTL:
+    case PAWL_ERR_OWNER:
     case PAWL_ERR_ARGUMENT:
         return CLI_EXIT_USAGE;
     case PAWL_ERR_NO_MEMORY:

@@ -13,10 +13,11 @@
 #include "pawl/config.h"
 
 /* The first line of a file, without the blanks around it. */
-static int read_url(const char *path, char ret_url[CLI_URL_MAX])
+static int read_url(const char *path, cli_store *ret_store)
 {
+    char *url = ret_store->url;
     FILE *file = fopen(path, "re");
-    char *line = file ? fgets(ret_url, CLI_URL_MAX, file) : NULL;
+    char *line = file ? fgets(url, CLI_URL_MAX, file) : NULL;
     int why = errno;
     bool broken = !file || ferror(file);
     if (file) fclose(file);
@@ -25,12 +26,13 @@ static int read_url(const char *path, char ret_url[CLI_URL_MAX])
         return CLI_EXIT_NO_INPUT;
     }
     size_t len = line ? strcspn(line, "\r\n") : 0;
-    while (len > 0 && (ret_url[len - 1] == ' ' || ret_url[len - 1] == '\t')) len--;
+    while (len > 0 && (url[len - 1] == ' ' || url[len - 1] == '\t')) len--;
     if (len == 0 || len == CLI_URL_MAX - 1) {
         cli_error("store @%s: its first line should be the store's URL", path);
         return CLI_EXIT_CONFIG;
     }
-    ret_url[len] = '\0';
+    url[len] = '\0';
+    snprintf(ret_store->where, sizeof ret_store->where, "store @%s: ", path);
     return 0;
 }
 
@@ -52,8 +54,11 @@ static int read_config(const char *path, cli_store *ret_store)
     } else {
         const char *owner = pawl_config_owner(config);
         snprintf(ret_store->url, sizeof ret_store->url, "%s", url);
+        const char *where = pawl_config_store_where(config);
         snprintf(ret_store->owner, sizeof ret_store->owner, "%s", owner ? owner : "");
+        snprintf(ret_store->where, sizeof ret_store->where, "%s: ", where ? where : path);
         ret_store->given = ret_store->url;
+        ret_store->config = path;
     }
     free(url);
     pawl_config_free(config);
@@ -70,7 +75,8 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
 {
     const char *given = common->store;
     const char *config = common->config;
-    ret_store->owner[0] = '\0';
+    ret_store->config = NULL;
+    ret_store->owner[0] = ret_store->where[0] = '\0';
     if (given && config) {
         cli_error("-S and --config both name a store: expected one of them");
         return CLI_EXIT_USAGE;
@@ -84,7 +90,7 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
     if (config) return read_config(config, ret_store);
     if (!given) given = "sqlite:";
     ret_store->given = given;
-    if (given[0] == '@') return read_url(given + 1, ret_store->url);
+    if (given[0] == '@') return read_url(given + 1, ret_store);
     if (strlen(given) >= CLI_URL_MAX) {
         cli_error("the store's URL is longer than %d bytes", CLI_URL_MAX - 1);
         return CLI_EXIT_CONFIG;
@@ -123,23 +129,17 @@ static void log_line(pawl_client *client, pawl_severity severity, const char *li
     free(safe);
 }
 
-/* Others will read it in a list of holders, one line each. */
-static bool is_label(const char *label)
+static int refuse_label(const cli_common *common, const cli_store *store, int err)
 {
-    for (const char *p = label; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) return false;
-    }
-    return strlen(label) <= PAWL_OWNER_MAX;
+    bool by_file = !common->owner && store->config;
+    cli_error("%s%s: %s [%s]", by_file ? store->config : "--owner", by_file ? ": pawlowner" : "",
+              pawl_err_text(err), pawl_err_name(err));
+    return cli_exit_of_err(err);
 }
 
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
                     pawl_client **ret_client)
 {
-    if (common->owner && !is_label(common->owner)) {
-        cli_error("--owner: a label is one line of at most %d bytes, without control characters",
-                  PAWL_OWNER_MAX);
-        return CLI_EXIT_USAGE;
-    }
     if (common->store_timeout_ms < 1) {
         cli_error("--store-timeout: expected at least 1ms");
         return CLI_EXIT_USAGE;
@@ -155,9 +155,10 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
 
     int err = pawl_client_open(store->url, &opts, ret_client, message);
     if (!err) return 0;
+    if (err == PAWL_ERR_OWNER) return refuse_label(common, store, err);
     const char *text = message[0] ? message : pawl_err_text(err);
     char *safe = cli_escape(text, strlen(text));
-    cli_error("%s [%s]", safe, pawl_err_name(err));
+    cli_error("%s%s [%s]", store->where, safe, pawl_err_name(err));
     free(safe);
     return cli_exit_of_err(err);
 }
@@ -170,55 +171,15 @@ int cli_client_open_simple(const cli_common *common, pawl_client **ret_client)
     return cli_client_open(common, &store, PAWL_CALLBACKS_THREAD, ret_client);
 }
 
-/* Whether a message says where: the URL's host, socket or file. */
-static bool mentions_store(const char *message, const char *url)
-{
-    char where[CLI_URL_MAX];
-    const char *rest = strchr(url, ':');
-    rest = rest ? rest + strspn(rest, ":/") : url;
-    snprintf(where, sizeof where, "%.*s", (int)strcspn(rest, "?"), rest);
-    return strstr(message, where) != NULL;
-}
-
-static bool is_the_stores(int err)
-{
-    /* After the client was opened only the store says these. */
-    if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
-    switch (pawl_err_class_of(err)) {
-    case PAWL_CLASS_RETRY:
-    case PAWL_CLASS_UNKNOWN:
-    case PAWL_CLASS_DENIED:
-    case PAWL_CLASS_INTERNAL:
-        return true;
-    case PAWL_CLASS_OK:
-    case PAWL_CLASS_BUSY:
-    case PAWL_CLASS_LOST:
-    case PAWL_CLASS_USAGE:
-    case PAWL_CLASS_CANCELED:
-        return false;
-    }
-    return false;
-}
-
 int cli_fail(const pawl_client *client, const char *what, const char *key, int err)
 {
-    char message[PAWL_MESSAGE_MAX] = "", at[CLI_URL_MAX + 8] = "";
-    if (is_the_stores(err)) pawl_client_message(client, message);
-    const char *text = message[0] ? message : pawl_err_text(err);
-    if (is_the_stores(err) && !mentions_store(text, pawl_client_url(client))) {
-        snprintf(at, sizeof at, ", at %s", pawl_client_url(client));
-    }
-    char *safe_text = cli_escape(text, strlen(text)); /* it may quote a name */
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(client, err, reason);
+    char *safe_reason = cli_escape(reason, strlen(reason)); /* it may quote a name */
     char *safe_key = cli_escape(key ? key : "", key ? strlen(key) : 0);
-    bool names_lock = strncmp(text, "lock ", 5) == 0; /* as the library's lines about one do */
-    if (names_lock) {
-        cli_error("%s%s [%s]", safe_text, at, pawl_err_name(err));
-    } else {
-        cli_error("%s%s%s: %s%s [%s]", what, key ? " " : "", safe_key, safe_text, at,
-                  pawl_err_name(err));
-    }
+    cli_error("%s%s%s: %s [%s]", what, key ? " " : "", safe_key, safe_reason, pawl_err_name(err));
     free(safe_key);
-    free(safe_text);
+    free(safe_reason);
     return cli_exit_of_err(err);
 }
 

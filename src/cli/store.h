@@ -7,13 +7,18 @@
 #include "pawl/pawl.h"
 
 /* Longest URL that is read from a file. */
-#define CLI_URL_MAX 4096
+#define CLI_URL_MAX   4096
+/* A longer place is cut: it is for people. */
+#define CLI_WHERE_MAX 256
 
 /* A store as the user named it. */
 typedef struct cli_store {
     const char *given;              /* a URL or "@FILE": -S, $PAWL_STORE, "sqlite:"; or url */
     char url[CLI_URL_MAX];          /* the URL itself, with its password if it has one */
-    char owner[PAWL_OWNER_MAX + 1]; /* the label that a configuration file gives; else "" */
+    const char *config;             /* the configuration file, if one was read; else NULL */
+    char where[CLI_WHERE_MAX];      /* "FILE:LINE: " of the URL if a file gives it; else "" */
+    char owner[PAWL_OWNER_MAX + 2]; /* the label that a configuration file gives; else "". Room for
+                                       one byte too many, so that it is refused, not cut */
 } cli_store;
 
 /*

@@ -195,9 +195,26 @@ static int redis_url(const pawl__adapter_settings *settings, FILE *out, char *me
 
 /* ---- file, memory ---------------------------------------------------------------------------- */
 
+/* What an adapter has no use for is refused: whoever wrote it believes that it does something. */
+static int check_unused(const pawl__setting *setting, const char *text, char *message)
+{
+    return is_given(setting) ? fail(message, setting, "%s", text) : PAWL_OK;
+}
+
 static int file_url(const pawl__adapter_settings *settings, FILE *out, char *message)
 {
     const pawl__setting *conn = &settings->conn;
+    int err = check_unused(&settings->dbnum,
+                           "dbnum: expected none: adapter file has no numbered databases", message);
+    if (!err)
+        err = check_unused(&settings->password,
+                           "password: expected none: the file's permissions guard it", message);
+    if (!err)
+        err = check_unused(&settings->key,
+                           "key: expected none: adapter file has no prefixes, give each "
+                           "application a file of its own by conn",
+                           message);
+    if (err) return err;
     fputs("sqlite:", out);
     if (settings->dir && *settings->dir) {
         put_path(out, settings->dir);
@@ -213,8 +230,14 @@ static int file_url(const pawl__adapter_settings *settings, FILE *out, char *mes
 
 static int memory_url(const pawl__adapter_settings *settings, FILE *out, char *message)
 {
-    (void)settings;
-    (void)message;
+    static const char text[] = "expected no conn, dbnum, password or key: adapter memory is this "
+                               "process alone (pawlstore = memory: overrules them)";
+    const pawl__setting *unused[] = {&settings->conn, &settings->dbnum, &settings->password,
+                                     &settings->key};
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+        int err = check_unused(unused[i], text, message);
+        if (err) return err;
+    }
     fputs("memory:", out);
     return PAWL_OK;
 }

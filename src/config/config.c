@@ -313,6 +313,18 @@ int pawl_config_store_url(const pawl_config *config, char **ret_url, char *reter
     return err;
 }
 
+const char *pawl_config_store_where(const pawl_config *config)
+{
+    if (!config) return NULL;
+    const pawl__ini_entry *own = find_store_key(config, "pawlstore");
+    choice c = choose(config);
+    const pawl__ini_entry *tellers[] = {own, is_json(c.cache) ? c.cache : c.conn, c.adapter,
+                                        c.cache};
+    for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++)
+        if (tellers[i]) return tellers[i]->where;
+    return NULL;
+}
+
 int pawl_cache_store_url(const char *adapter, const char *json, char **ret_url,
                          char *reterr_message)
 {
@@ -339,8 +351,12 @@ static int open_configured(const pawl_config *config, const pawl_open_opts *opts
     }
     char why[PAWL_MESSAGE_MAX] = "";
     err = pawl_client_open(url, opts, ret_client, why);
-    /* "in your file" helps to find it; the line itself is found by its URL */
-    if (err) snprintf(message, PAWL_MESSAGE_MAX, "%.150s: %.340s", config->path, why);
+    const pawl__ini_entry *label = find_store_key(config, "pawlowner");
+    if (err == PAWL_ERR_OWNER && label && opts->owner == label->value) {
+        fail_at(label, pawl_err_text(err), message);
+    } else if (err) {
+        snprintf(message, PAWL_MESSAGE_MAX, "%.150s: %.340s", pawl_config_store_where(config), why);
+    }
     free(url);
     return err;
 }

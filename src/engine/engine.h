@@ -45,6 +45,7 @@ typedef struct pawl__want {
     uint8_t flags; /* PAWL_ASK_DETACHED or 0 */
     int64_t ttl_ms;
     int64_t retain_ms;
+    const char *owner;  /* label; NULL: the engine's; outlives the want */
     int64_t wait_until; /* instant; 0: do not wait; PAWL__NEVER: without limit */
     /* The engine's; zero before the first use, readable for tests and checkers. */
     uint8_t state; /* pawl__want_state */
@@ -115,7 +116,7 @@ typedef struct pawl__action {
 /* ---- The engine ------------------------------------------------------------------- */
 
 typedef struct pawl__engine_opts {
-    const char *owner; /* label for requests; borrowed for the engine's life */
+    const char *owner; /* label of wants without their own; borrowed for the engine's life */
     uint64_t seed;     /* of the jitter */
     /* Writes a fresh token of PAWL_TOKEN_LEN characters and a NUL (law 5: one per lease). */
     void (*draw_token)(void *ctx, char *ret_text);

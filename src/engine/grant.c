@@ -3,6 +3,8 @@
 #include "lease.h"
 #include "plan.h"
 
+#include <string.h>
+
 /* Grants in a row that may come after their deadline before we call the store too slow. */
 #define DEAD_GRANTS_MAX 3
 
@@ -116,16 +118,24 @@ void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
     pawl__want_tell(e, lease->holder, PAWL__ACT_YIELD, PAWL_OK);
 }
 
-bool pawl__lease_suits(const pawl__lease *lease, const pawl__want *want)
+/* Others are shown one label for the whole of a lease. */
+static bool same_owner(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want)
 {
-    return want->flags == lease->flags &&
+    const char *owner = want->owner ? want->owner : e->opts.owner;
+    return owner == lease->owner || strcmp(owner, lease->owner) == 0;
+}
+
+bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want)
+{
+    return same_owner(e, lease, want) && want->flags == lease->flags &&
            (want->ttl_ms == lease->ttl_ms || PAWL_MUTANT(ttl_changes_hands));
 }
 
 /* Local passing is free while nobody else waits, and bounded once somebody does. */
 static bool may_pass(pawl__engine *e, pawl__lease *lease, const pawl__want *next)
 {
-    if (!next || lease->state != PAWL__LEASE_HELD || !pawl__lease_suits(lease, next)) return false;
+    if (!next || lease->state != PAWL__LEASE_HELD || !pawl__lease_suits(e, lease, next))
+        return false;
     if (!lease->yield || PAWL_MUTANT(sharing_without_budget)) return true;
     return lease->share_count++ < e->opts.share_count_max && e->now < lease->share_until;
 }

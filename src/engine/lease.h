@@ -85,7 +85,10 @@ struct pawl__lease {
     bool out_of_touch;   /* a grant may have come and gone unheard: a push may be of that one */
     bool recheck;        /* ask again as soon as the present ask is answered */
     int16_t err;         /* of the latest failed request */
+    const char *owner;   /* of the want that it was asked for: in room, or the engine's. A want
+                            that inherits the place of one that gave up inherits the label, too */
     char token[PAWL_TOKEN_LEN + 1];
+    char room[];
 };
 
 struct pawl__engine {
@@ -175,7 +178,7 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err);
  * a token's life: an answer would not say which of two it confirms, and a late request
  * with a shorter one would cut the lease at the store behind the holder's back (law 2).
  */
-bool pawl__lease_suits(const pawl__lease *lease, const pawl__want *want);
+bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want);
 /* The holder has given it back: pass on, keep, or release. */
 void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by);
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want);

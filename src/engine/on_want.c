@@ -40,7 +40,7 @@ static bool serve_from_cache(pawl__engine *e, pawl__slot *slot, pawl__want *want
 {
     pawl__lease *lease = slot->lease;
     if (!lease || lease->state != PAWL__LEASE_IDLE) return false;
-    if (!pawl__lease_suits(lease, want)) {
+    if (!pawl__lease_suits(e, lease, want)) {
         pawl__lease_leave(e, lease);
         return false;
     }

@@ -109,7 +109,7 @@ bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
                                    .name = lease->slot->name,
                                    .name_len = lease->slot->entry.key_len,
                                    .token = lease->token,
-                                   .owner = e->opts.owner,
+                                   .owner = lease->owner,
                                    .ttl_ms = lease->ttl_ms,
                                    .answer_by = pawl__instant_add(
                                        lease->sent_at, pawl__plan_answer_ns(lease->ttl_ms))}};

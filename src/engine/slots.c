@@ -70,8 +70,10 @@ pawl__lease *pawl__lease_new(pawl__engine *e, pawl__slot *slot, const pawl__want
 {
     if (e->lease_count == e->lease_room && !grow_leases(e)) return NULL;
     if (!pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1)) return NULL;
-    pawl__lease *lease = calloc(1, sizeof *lease);
+    size_t owner_size = first->owner ? strlen(first->owner) + 1 : 0;
+    pawl__lease *lease = calloc(1, sizeof *lease + owner_size);
     if (!lease) return NULL;
+    lease->owner = first->owner ? memcpy(lease->room, first->owner, owner_size) : e->opts.owner;
     lease->slot = slot;
     lease->index = free_index(e);
     lease->timer.kind = PAWL__TIMER_LEASE;

@@ -157,7 +157,9 @@ static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity sever
     for (char *p = name; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
     char room[PAWL_MESSAGE_MAX];
-    pawl__client_say(c, "lock \"%s\": %s: %s", name, what, reason(c, err, message, room));
+    const char *why = reason(c, err, message, room);
+    pawl__client_say(c, "lock \"%s\": %s: %s", name, what, why);
+    pawl__client_blame(c, err, why);
     if (severity != PAWL_FINDING_OK) pawl__calls_log(c, severity, c->message);
 }
 

@@ -54,6 +54,34 @@ void pawl__client_say(pawl_client *c, const char *format, ...)
     va_end(args);
 }
 
+/* Whether only the store can say why, and not the caller, the other holders or the clock. */
+static bool is_the_stores(int err)
+{
+    /* After the client was opened only the store finds these. */
+    if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
+    switch (pawl_err_class_of(err)) {
+    case PAWL_CLASS_RETRY:
+    case PAWL_CLASS_UNKNOWN:
+    case PAWL_CLASS_DENIED:
+    case PAWL_CLASS_INTERNAL:
+        return true;
+    case PAWL_CLASS_OK:
+    case PAWL_CLASS_BUSY:
+    case PAWL_CLASS_LOST:
+    case PAWL_CLASS_USAGE:
+    case PAWL_CLASS_CANCELED:
+        break;
+    }
+    return false;
+}
+
+void pawl__client_blame(pawl_client *c, int err, const char *reason)
+{
+    if (!is_the_stores(err)) return;
+    c->reason_err = err;
+    snprintf(c->reason, sizeof c->reason, "%s", reason);
+}
+
 static int fail(char *message, int err, const char *what)
 {
     if (what)
@@ -452,6 +480,33 @@ void pawl_client_message(const pawl_client *client, char *ret_message)
     pthread_mutex_lock(&c->mutex);
     memcpy(ret_message, c->message, sizeof c->message);
     pthread_mutex_unlock(&c->mutex);
+}
+
+/* Whether a line says where: the URL's host, socket or file. */
+static bool mentions_store(const char *line, const char *url)
+{
+    char where[PAWL_MESSAGE_MAX];
+    const char *rest = strchr(url, ':');
+    rest = rest ? rest + strspn(rest, ":/") : url;
+    size_t len = strcspn(rest, "?");
+    const char *at = memrchr(rest, '@', len);
+    if (at) len -= (size_t)(at + 1 - rest);
+    snprintf(where, sizeof where, "%.*s", (int)len, at ? at + 1 : rest);
+    return strstr(line, where) != NULL;
+}
+
+void pawl_client_reason(const pawl_client *client, int err, char *ret_message)
+{
+    if (!ret_message) return;
+    snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(err));
+    if (!client || !is_the_stores(err) || pawl__client_forked(client)) return;
+    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
+    pthread_mutex_lock(&c->mutex);
+    if (c->reason_err == err) memcpy(ret_message, c->reason, sizeof c->reason);
+    pthread_mutex_unlock(&c->mutex);
+    size_t used = strlen(ret_message);
+    if (!mentions_store(ret_message, pawl_client_url(c)))
+        snprintf(ret_message + used, PAWL_MESSAGE_MAX - used, ", at %s", pawl_client_url(c));
 }
 
 const char *pawl_client_owner(const pawl_client *client)

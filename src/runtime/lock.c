@@ -91,9 +91,11 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
     if (err) return err;
-    pawl_lock *lock = calloc(1, sizeof *lock + name_len + 1);
+    size_t owner_len = opts.owner ? strlen(opts.owner) : 0;
+    pawl_lock *lock = calloc(1, sizeof *lock + name_len + owner_len + 2);
     if (!lock) return PAWL_ERR_NO_MEMORY;
     memcpy(lock->name, name, name_len);
+    if (opts.owner) lock->owner = memcpy(lock->name + name_len + 1, opts.owner, owner_len);
     lock->name_len = (uint16_t)name_len;
     lock->ttl_ms = opts.ttl_ms;
     lock->retain_ms = opts.retain_ms;
@@ -150,6 +152,7 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_cla
     if (!claim) return PAWL_ERR_NO_MEMORY;
     claim->want.name = lock->name;
     claim->want.name_len = lock->name_len;
+    claim->want.owner = lock->owner;
     claim->want.mode = PAWL_MODE_EXCLUSIVE;
     claim->want.flags = lock->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0;
     claim->want.ttl_ms = lock->ttl_ms;

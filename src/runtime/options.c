@@ -91,7 +91,7 @@ int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
         int err = take(given, OPEN_OPTS_FIRST_SIZE, &opts, sizeof opts);
         if (err) return err;
     }
-    if (!label_ok(opts.owner)) return PAWL_ERR_ARGUMENT;
+    if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
     if (!timeout_ok(opts.connect_timeout_ms, 1)) return PAWL_ERR_ARGUMENT;
     if (!timeout_ok(opts.close_timeout_ms, 0)) return PAWL_ERR_ARGUMENT;
     if (opts.callbacks != PAWL_CALLBACKS_THREAD && opts.callbacks != PAWL_CALLBACKS_DISPATCH)
@@ -108,6 +108,7 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
         if (err) return err;
     }
     if (opts.ttl_ms < PAWL_TTL_MIN_MS || opts.ttl_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_TTL;
+    if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
     if (opts.retain_ms < 0 || opts.retain_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_ARGUMENT;
     if (opts.flags & ~PAWL_LOCK_DETACHED) return PAWL_ERR_UNSUPPORTED;
     *ret_opts = opts;

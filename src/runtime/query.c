@@ -280,7 +280,10 @@ static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
         pawl__list_append(&c->queries, &query->in_queries);
         pawl__sleep(c, &query->sleeper, PAWL__NEVER); /* the driver ends it in time */
         err = query->sleeper.err;
-        if (err && err != PAWL_ERR_CLOSED) pawl__client_say(c, "%s", query->message);
+        if (err && err != PAWL_ERR_CLOSED) {
+            pawl__client_say(c, "%s", query->message);
+            pawl__client_blame(c, err, query->message);
+        }
     }
     pawl__client_put_unlock(c);
     pawl__cancel_restore(cancel_state);

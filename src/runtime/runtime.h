@@ -124,6 +124,7 @@ struct pawl_lock {
     _Atomic uint32_t token_version; /* odd while the token is being written */
     _Atomic uint64_t token[PAWL__TOKEN_WORDS];
     int64_t ttl_ms, retain_ms; /* [once] */
+    const char *owner;         /* [once] behind the name; NULL: the client's */
     pawl_event_fn on_event;    /* [once] */
     void *event_userdata;      /* [once] */
     pawl__claim *claim;        /* [m] ACQUIRING, HELD, LOST: the claim in question */
@@ -134,7 +135,7 @@ struct pawl_lock {
     bool freed;                /* [m] by the user */
     bool first_in_use;         /* [m] */
     pawl__claim first;         /* the claim that needs no allocation */
-    char name[];               /* [once] */
+    char name[];               /* [once] and the label */
 };
 
 /* ---- A question to the store that the engine has no part in --------------------------------- */
@@ -242,6 +243,8 @@ struct pawl_client {
     bool has_caps;                  /* [m] */
     pawl_caps caps;                 /* [m] */
     char message[PAWL_MESSAGE_MAX]; /* [m] the latest trouble */
+    char reason[PAWL_MESSAGE_MAX];  /* [m] the store's words about reason_err */
+    int reason_err;                 /* [m] the store's latest error */
     pawl_open_opts opts;            /* [once] */
     pawl__address *address;         /* [once] */
     char owner[PAWL_OWNER_MAX + 1]; /* [once] */
@@ -262,6 +265,8 @@ void pawl__client_put_in_child(pawl_client *client);
 /* Keeps a line as the latest trouble; with the mutex held. */
 void pawl__client_say(pawl_client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Keeps the store's words about an error, for pawl_client_reason; with the mutex held. */
+void pawl__client_blame(pawl_client *client, int err, const char *reason);
 /* One step of the engine, now; role held, not the mutex. */
 void pawl__client_step(pawl_client *client, const pawl__event *event);
 /* A thread with all signals blocked: they are the user's. */

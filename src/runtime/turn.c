@@ -234,7 +234,10 @@ static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
              up ? "" : (message ? message : pawl_err_text(err)));
     pthread_mutex_lock(&c->mutex);
     if (up) keep_caps(c);
-    if (!up) pawl__client_say(c, "%s", c->link_message);
+    if (!up) {
+        pawl__client_say(c, "%s", c->link_message);
+        pawl__client_blame(c, err, c->link_message);
+    }
     if (news && up) pawl__calls_log(c, PAWL_FINDING_NOTE, "connected to the store");
     if (news && !up) pawl__calls_log(c, PAWL_FINDING_WARNING, c->link_message);
     pthread_mutex_unlock(&c->mutex);

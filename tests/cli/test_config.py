@@ -53,10 +53,24 @@ def test_trouble_names_the_line(sqlite, tmp_path):
     for text, words in (("adapter = memory\nrubbish\n", "app.conf:2: expected key = value"),
                         ("adapter = leveldb\n", "app.conf:1: adapter leveldb: "),
                         ("conn = h:1\ndbnum = x\n", "app.conf:2: dbnum: expected"),
-                        ("appname = x\n", "app.conf: chooses no store")):
+                        ("appname = x\n", "app.conf: chooses no store"),
+                        ("a = b\npawlstore = redis://h:port\n", "app.conf:2: a port that is no number"),
+                        ("[cache]\npawlstore = nosuch://h\n", "app.conf:2: no store has the scheme"),
+                        ("pawlstore = memory:\n[cache]\npawlowner = " + 256 * "x" + "\n",
+                         "app.conf: pawlowner: an owner label has at most 255 bytes")):
         path.write_text(text)
-        assert words in one_line(sqlite.run("run", "--config", path, "k", "true"), 78)
+        done = sqlite.run("run", "--config", path, "k", "true")
+        assert words in one_line(done, done.code) and done.code in (64, 78)
     assert "No such file" in one_line(sqlite.run("ls", "--config", "/nonexistent/a.conf"), 66)
+
+
+def test_what_only_the_store_knows_is_quoted(redis, tmp_path):
+    path = tmp_path / "app.conf"
+    path.write_text(f"conn = {redis.server.socket}\ndbnum = 99\n")
+    for command in (["run", "k", "true"], ["show", "k"], ["ls"]):
+        line = one_line(redis.run(command[0], "--config", path, *command[1:], env=no_store()), 78)
+        assert "DB index is out of range" in line and redis.server.socket in line
+        assert "PAWL_ERR_OPTION" in line and "malformed" not in line
 
 
 def test_a_password_stays_out_of_the_childs_environment(sqlite, tmp_path):

@@ -95,9 +95,10 @@ static void stores_that_files_choose(void **state)
         {"conn = redis+unix:///run/redis.sock?db=1", "redis+unix:///run/redis.sock?db=1"},
         {"conn = rediss://h", "rediss://h"},
         {"adapter = memory", "memory:"},
-        {"adapter = memory\nconn = h:1", "memory:"},
+        {"conn = h:1\n[prod]\npawlstore = memory:", "memory:"},
         {"adapter = file", "sqlite:"},
         {"adapter = file\nconn = ./locks.db", "sqlite:./locks.db"},
+        {"[cache]\nadapter = file\nkey =\npassword =\ndbnum =", "sqlite:"},
         {"adapter = file\nconn = /var/lib/my app/l.db", "sqlite:/var/lib/my%20app/l.db"},
         /* JSON */
         {"cache = {\"conn\":\"h:1\"}", "redis://h:1"},
@@ -151,6 +152,16 @@ static void choices_that_are_refused(void **state)
          "conf/app.conf:2: expected nothing beside a conn that is a whole URL"},
         {"adapter = file\nconn = 127.0.0.1:6379", PAWL_ERR_OPTION,
          "conf/app.conf:2: conn: expected the path of a file"},
+        {"[cache]\nadapter = file\nconn = ./l.db\nkey = app", PAWL_ERR_OPTION,
+         "conf/app.conf:4: key: expected none: adapter file has no prefixes"},
+        {"adapter = file\ndbnum = 0", PAWL_ERR_OPTION,
+         "conf/app.conf:2: dbnum: expected none: adapter file has no"},
+        {"[cache]\npassword = hunter2\nadapter = file", PAWL_ERR_OPTION,
+         "conf/app.conf:2: password: expected none: the file"},
+        {"adapter = memory\nconn = h:1", PAWL_ERR_OPTION,
+         "conf/app.conf:2: expected no conn, dbnum, password or key: adapter memory"},
+        {"[cache]\nadapter = memory\nkey = app", PAWL_ERR_OPTION,
+         "conf/app.conf:3: expected no conn, dbnum"},
         {"adapter = mysql\nconn = h:1", PAWL_ERR_SCHEME,
          "conf/app.conf:1: adapter: expected redis, file or memory, is \"mysql\""},
         {"adapter = Redis", PAWL_ERR_SCHEME, "conf/app.conf:1: adapter: expected"},
@@ -173,6 +184,7 @@ static void choices_that_are_refused(void **state)
             strncmp(message, cases[i].message, strlen(cases[i].message)) != 0)
             fail_msg("\"%s\" gave %d \"%s\", expected \"%s\"", cases[i].text, err, message,
                      cases[i].message);
+        assert_null(strstr(message, "hunter2"));
         pawl_config_free(config);
     }
 }
@@ -352,8 +364,14 @@ static void what_cannot_be_opened_names_the_file(void **state)
     char message[PAWL_MESSAGE_MAX] = "";
     put("conf/app.conf", "pawlstore = nosuch://user:hunter2@h");
     assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_SCHEME);
-    assert_non_null(strstr(message, "conf/app.conf: "));
+    assert_non_null(strstr(message, "conf/app.conf:1: no store has the scheme"));
     assert_null(strstr(message, "hunter2"));
+    put("conf/app.conf", "[cache]\nadapter = redis\nconn = rediss+://h");
+    assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_SCHEME);
+    assert_non_null(strstr(message, "conf/app.conf:3: "));
+    put("conf/app.conf", "pawlstore = memory:\n[cache]\npawlowner = a\x01z");
+    assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_OWNER);
+    assert_non_null(strstr(message, "conf/app.conf:3: an owner label has"));
     put("conf/app.conf", "rubbish");
     assert_int_equal(pawl_open_config(NULL, NULL, &client, message), PAWL_ERR_OPTION);
     assert_non_null(strstr(message, "conf/app.conf:1: expected"));

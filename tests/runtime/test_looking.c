@@ -64,6 +64,56 @@ static void test_inspect(void **state)
     pawl_client_close(waiter);
 }
 
+static pawl_lock *lock_by(pawl_client *client, const char *name, char *owner, int64_t retain_ms)
+{
+    pawl_lock_opts opts;
+    pawl_lock *lock = NULL;
+    pawl_lock_opts_init(&opts);
+    opts.owner = owner;
+    opts.retain_ms = retain_ms;
+    CHECK_ERR(pawl_lock_new(client, name, strlen(name), &opts, &lock), PAWL_OK);
+    memset(owner, '?', strlen(owner)); /* the handle has its own */
+    return lock;
+}
+
+/* Whoever looks sees who holds it now, also when it went from hand to hand within one client. */
+static void test_every_lock_may_have_its_label(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    const char *name = stage_name();
+    char ann_label[] = "ann", bob_label[] = "bob", cat_label[] = "cat";
+    pawl_lock *ann = lock_by(client, name, ann_label, 30000);
+    pawl_lock *bob = lock_by(client, name, bob_label, 0);
+    pawl_lock *cat = lock_by(other, name, cat_label, 0);
+    pawl_lock *plain = lock_new(client, name, 30000);
+    record r;
+    record_init(&r);
+    CHECK_ERR(pawl_lock_acquire(ann, PATIENCE_MS), PAWL_OK);
+    uint64_t fence = pawl_lock_fence(ann);
+    assert_string_equal(stage_view(other, name).owner, "ann");
+    CHECK_ERR(pawl_lock_release(ann), PAWL_OK); /* it stays in the cache, under her label */
+    assert_string_equal(stage_view(other, name).owner, "ann");
+    CHECK_ERR(pawl_lock_acquire(bob, PATIENCE_MS), PAWL_OK);
+    assert_string_equal(stage_view(other, name).owner, "bob");
+    assert_true(pawl_lock_fence(bob) > fence); /* a lease of his own */
+    CHECK_ERR(pawl_lock_acquire_start(plain, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(bob), PAWL_OK);
+    record_await_done(&r, 1);
+    assert_string_equal(stage_view(other, name).owner, pawl_client_owner(client));
+    CHECK_ERR(pawl_lock_acquire_start(cat, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
+    stage_await_waiters(client, name, 1);
+    CHECK_ERR(pawl_lock_release(plain), PAWL_OK);
+    record_await_done(&r, 2);
+    assert_string_equal(stage_view(client, name).owner, "cat");
+    pawl_lock_free(ann);
+    pawl_lock_free(bob);
+    pawl_lock_free(cat);
+    pawl_lock_free(plain);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 static void test_list(void **state)
 {
     (void)state;
@@ -190,6 +240,9 @@ static void test_arguments(void **state)
     pawl_client_message(NULL, message);
     assert_string_equal(message, "");
     pawl_client_message(c, NULL);
+    pawl_client_reason(NULL, PAWL_ERR_TTL, message);
+    assert_string_equal(message, pawl_err_text(PAWL_ERR_TTL));
+    pawl_client_reason(c, PAWL_ERR_TTL, NULL);
     assert_string_equal(pawl_client_owner(NULL), "");
     assert_string_equal(pawl_client_url(NULL), "");
     assert_string_equal(pawl_client_url(c), stage_url());
@@ -238,6 +291,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_every_lock_may_have_its_label),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_break),
         cmocka_unit_test(test_caps),

@@ -134,6 +134,29 @@ static void test_ranges_of_a_lock(void **state)
     assert_int_equal(lock_with(1000, 0, 2), PAWL_ERR_UNSUPPORTED);
 }
 
+static int lock_by(const char *owner)
+{
+    pawl_lock_opts opts, taken;
+    pawl_lock_opts_init(&opts);
+    opts.owner = owner;
+    return pawl__lock_opts_take(&opts, &taken);
+}
+
+static void test_labels_of_a_lock(void **state)
+{
+    (void)state;
+    char label[PAWL_OWNER_MAX + 2];
+    memset(label, 'x', sizeof label);
+    label[PAWL_OWNER_MAX + 1] = '\0';
+    assert_int_equal(lock_by(label), PAWL_ERR_OWNER);
+    label[PAWL_OWNER_MAX] = '\0';
+    assert_int_equal(lock_by(label), 0);
+    assert_int_equal(lock_by("a\nb"), PAWL_ERR_OWNER);
+    assert_int_equal(lock_by("\x7f"), PAWL_ERR_OWNER);
+    assert_int_equal(lock_by(""), 0);
+    assert_int_equal(lock_by(NULL), 0);
+}
+
 static int open_with(const char *owner, int64_t connect_ms, int64_t close_ms, int callbacks)
 {
     pawl_open_opts opts, taken;
@@ -151,10 +174,10 @@ static void test_ranges_of_a_client(void **state)
     char label[PAWL_OWNER_MAX + 2];
     memset(label, 'x', sizeof label);
     label[PAWL_OWNER_MAX + 1] = '\0';
-    assert_int_equal(open_with(label, 1, 0, 1), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with(label, 1, 0, 1), PAWL_ERR_OWNER);
     label[PAWL_OWNER_MAX] = '\0';
     assert_int_equal(open_with(label, 1, 0, 1), 0);
-    assert_int_equal(open_with("a\nb", 1, 0, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with("a\nb", 1, 0, 0), PAWL_ERR_OWNER);
     assert_int_equal(open_with(NULL, 0, 0, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, 1, -1, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, INT64_MAX, 0, 0), PAWL_ERR_ARGUMENT);
@@ -171,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_too_small_is_refused),
         cmocka_unit_test(test_forgotten_init_is_refused),
         cmocka_unit_test(test_ranges_of_a_lock),
+        cmocka_unit_test(test_labels_of_a_lock),
         cmocka_unit_test(test_ranges_of_a_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

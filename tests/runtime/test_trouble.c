@@ -155,6 +155,31 @@ static void test_nobody_there(void **state)
     pawl_client_close(client);
 }
 
+/* The reason belongs to the error: the store's words to the store's, else the error's text. */
+static void test_the_reason_is_the_stores(void **state)
+{
+    (void)state;
+    char url[PAWL_MESSAGE_MAX], reason[PAWL_MESSAGE_MAX];
+    snprintf(url, sizeof url, "%s?db=99", stage_url());
+    pawl_client *client = client_of(url, 5000, NULL);
+    pawl_lock *lock = lock_new(client, "a", 5000);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_ERR_OPTION);
+    pawl_client_reason(client, PAWL_ERR_OPTION, reason);
+    assert_non_null(strstr(reason, "DB index is out of range"));
+    assert_non_null(strstr(reason, strstr(stage_url(), "://") + 3)); /* and where that is */
+    assert_null(strstr(reason, pawl_err_text(PAWL_ERR_OPTION)));
+    CHECK_ERR(pawl_break(client, "a", 1, 1, PATIENCE_MS), PAWL_ERR_OPTION);
+    pawl_client_reason(client, PAWL_ERR_OPTION, reason);
+    assert_non_null(strstr(reason, "DB index is out of range"));
+    pawl_client_reason(client, PAWL_ERR_BUSY, reason);
+    assert_string_equal(reason, pawl_err_text(PAWL_ERR_BUSY));
+    pawl_client_reason(client, PAWL_ERR_AUTH, reason); /* never said */
+    assert_non_null(strstr(reason, pawl_err_text(PAWL_ERR_AUTH)));
+    assert_non_null(strstr(reason, ", at redis+unix://"));
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 static void test_questions_wait_for_the_link(void **state)
 {
     (void)state;
@@ -266,6 +291,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_short_stop_is_only_doubt),
         cmocka_unit_test(test_waiter_survives_a_restart),
         cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_the_reason_is_the_stores),
         cmocka_unit_test(test_questions_wait_for_the_link),
         cmocka_unit_test(test_close_does_not_wait_for_ever),
         cmocka_unit_test(test_release_done_is_unknown_when_closed),
