@@ -33,16 +33,31 @@ int pawlgo_open(const char *url, int from_config, const char *owner, int64_t con
     return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
 
+int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message)
+{
+    pawl_config *config = NULL;
+    int err = pawl_config_load(path, &config, reterr_message);
+    if (!err) err = pawl_config_store_url(config, ret_url, reterr_message);
+    pawl_config_free(config);
+    return err;
+}
+
 int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len, int64_t ttl_ms,
-                    int64_t retain_ms, uintptr_t id, pawl_lock **ret_lock)
+                    int64_t retain_ms, const char *owner, uintptr_t id, pawl_lock **ret_lock)
 {
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
     if (ttl_ms != 0) opts.ttl_ms = ttl_ms;
     opts.retain_ms = retain_ms;
+    opts.owner = owner;
     opts.on_event = on_event;
     opts.event_userdata = (void *)id;
     return pawl_lock_new(client, name, name_len, &opts, ret_lock);
+}
+
+int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock)
+{
+    return pawl_lock_new(client, "-", 1, NULL, ret_lock);
 }
 
 int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id)

@@ -14,6 +14,7 @@ import "C"
 import (
 	"context"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,7 +24,8 @@ import (
 
 // Options of a client. The zero value, or nil, means the defaults.
 type Options struct {
-	// Owner is a label that people see beside the locks; default "user@host pid program".
+	// Owner is a label that people see beside the locks that have none of their own; default
+	// "user@host pid program".
 	Owner string
 	// ConnectTimeout bounds how long an acquisition waits for a store that does
 	// not answer; default 5 s.
@@ -32,11 +34,15 @@ type Options struct {
 
 // Client is one store, one connection, any number of locks. Safe for concurrent use.
 type Client struct {
-	mu     sync.RWMutex // held for reading while ptr is in use, for writing to close
 	ptr    *C.pawl_client
-	closed bool
+	keeper *C.pawl_lock // never acquired: a client that has a handle left stays valid when closed
 	owner  string
 	url    string
+
+	mu      sync.Mutex
+	closed  bool           // by mu
+	users   sync.WaitGroup // calls that use ptr
+	closing chan struct{}  // closed by Close
 
 	fd       *os.File // readable while callbacks wait
 	stopping int32    // atomic
@@ -71,9 +77,12 @@ func open(target string, fromConfig bool, opts *Options) (*Client, error) {
 	if fromConfig {
 		config = 1
 	}
-	message := (*C.char)(C.calloc(1, C.PAWL_MESSAGE_MAX))
+	if strings.IndexByte(opts.Owner, 0) >= 0 {
+		return nil, &Error{Op: "open", Err: ErrOwner}
+	}
+	message := newMessage()
 	defer C.free(unsafe.Pointer(message))
-	c := &Client{pumped: make(chan struct{})}
+	c := &Client{pumped: make(chan struct{}), closing: make(chan struct{})}
 	code := C.pawlgo_open(cTarget, config, cOwner, C.int64_t(milliseconds(opts.ConnectTimeout)),
 		&c.ptr, message)
 	if code != 0 {
@@ -81,12 +90,36 @@ func open(target string, fromConfig bool, opts *Options) (*Client, error) {
 	}
 	c.owner = C.GoString(C.pawl_client_owner(c.ptr))
 	c.url = C.GoString(C.pawl_client_url(c.ptr))
+	if code := C.pawlgo_keeper_new(c.ptr, &c.keeper); code != 0 {
+		C.pawl_client_close(c.ptr)
+		return nil, &Error{Op: "open", Err: Code(code)}
+	}
 	if err := c.startPump(); err != nil {
 		C.pawl_client_close(c.ptr)
+		C.pawl_lock_free(c.keeper)
 		return nil, &Error{Op: "open", Err: ErrSystem, Message: err.Error()}
 	}
 	return c, nil
 }
+
+// ConfigURL is the URL of the store that OpenConfig opens, for a program that keeps its data
+// beside its locks. It may hold a password: keep it out of logs.
+func ConfigURL(path string) (string, error) {
+	var cPath, url *C.char
+	if path != "" {
+		cPath = C.CString(path)
+		defer C.free(unsafe.Pointer(cPath))
+	}
+	message := newMessage()
+	defer C.free(unsafe.Pointer(message))
+	if code := C.pawlgo_config_url(cPath, &url, message); code != 0 {
+		return "", &Error{Op: "config", Err: Code(code), Message: C.GoString(message)}
+	}
+	defer C.free(unsafe.Pointer(url))
+	return C.GoString(url), nil
+}
+
+func newMessage() *C.char { return (*C.char)(C.calloc(1, C.PAWL_MESSAGE_MAX)) }
 
 // The pump. One goroutine waits, through Go's own poller, for the client's
 // descriptor and runs the callbacks; it occupies no thread while nothing happens.
@@ -127,6 +160,7 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
+	close(c.closing)
 	c.mu.Unlock()
 
 	atomic.StoreInt32(&c.stopping, 1)
@@ -136,21 +170,21 @@ func (c *Client) Close() error {
 		key.(*acquisition).lose(ErrClosed)
 		return true
 	})
-	C.pawl_client_close(c.ptr) // runs the callbacks that are left
-	c.mu.Lock()
-	c.ptr = nil
-	c.mu.Unlock()
+	C.pawl_client_close(c.ptr) // runs the callbacks that are left, and ends the calls under way
+	c.users.Wait()
+	C.pawl_lock_free(c.keeper)
 	return nil
 }
 
-// use keeps the client open until done is called.
+// use keeps ptr valid until done is called.
 func (c *Client) use() (done func(), err error) {
-	c.mu.RLock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.RUnlock()
 		return nil, ErrClosed
 	}
-	return c.mu.RUnlock, nil
+	c.users.Add(1)
+	return c.users.Done, nil
 }
 
 // Owner is the client's label as others see it.
@@ -163,7 +197,7 @@ func (c *Client) URL() string { return c.url }
 func (c *Client) fail(op, name string, err error) error {
 	e := &Error{Op: op, Name: name, Err: err}
 	code, ok := err.(Code)
-	if !ok || !code.storeKnows() {
+	if !ok {
 		return e
 	}
 	done, closed := c.use()
@@ -171,10 +205,12 @@ func (c *Client) fail(op, name string, err error) error {
 		return e
 	}
 	defer done()
-	message := (*C.char)(C.calloc(1, C.PAWL_MESSAGE_MAX))
+	message := newMessage()
 	defer C.free(unsafe.Pointer(message))
-	C.pawl_client_message(c.ptr, message)
-	e.Message = C.GoString(message)
+	C.pawl_client_reason(c.ptr, C.int(code), message)
+	if reason := C.GoString(message); reason != code.Error() {
+		e.Message = reason
+	}
 	return e
 }
 
@@ -188,13 +224,15 @@ type Info struct {
 	Waiters   int
 }
 
-// Inspect reports one lock, also a free one. The context's deadline, at most a
-// minute ahead, bounds the wait; its cancellation does not shorten it.
+// inspectMax bounds a question without a deadline; the store's own patience is shorter.
+const inspectMax = time.Minute
+
+// Inspect reports one lock, also a free one. It ends when the context does.
 func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 	if err := ctx.Err(); err != nil {
 		return Info{}, c.fail("inspect", name, err)
 	}
-	wait := time.Minute
+	wait := inspectMax
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		wait = time.Until(deadline)
 	}
@@ -202,18 +240,33 @@ func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, c.fail("inspect", name, err)
 	}
+	var info Info
+	answered := make(chan Code, 1)
+	go func() { // the call cannot be interrupted
+		defer done()
+		answered <- c.inspect(name, wait, &info)
+	}()
+	select {
+	case <-ctx.Done():
+		return Info{}, c.fail("inspect", name, ctx.Err())
+	case code := <-answered:
+		if code == 0 {
+			return info, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return Info{}, c.fail("inspect", name, err)
+		}
+		return Info{}, c.fail("inspect", name, code)
+	}
+}
+
+func (c *Client) inspect(name string, wait time.Duration, info *Info) Code {
 	cName := C.CString(name)
 	defer C.free(unsafe.Pointer(cName))
-	var info Info
-	id := register(&info)
-	code := C.pawlgo_inspect(c.ptr, cName, C.size_t(len(name)), C.int64_t(milliseconds(wait)),
-		C.uintptr_t(id))
-	unregister(id)
-	done()
-	if code != 0 {
-		return Info{}, c.fail("inspect", name, Code(code))
-	}
-	return info, nil
+	id := register(info)
+	defer unregister(id)
+	return Code(C.pawlgo_inspect(c.ptr, cName, C.size_t(len(name)),
+		C.int64_t(milliseconds(wait)), C.uintptr_t(id)))
 }
 
 // milliseconds rounds away from 0: a wait of 1 ns is a wait, a negative ttl an error.

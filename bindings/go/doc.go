@@ -16,6 +16,13 @@
 // Fence to the resource, and let the resource refuse a smaller one than it has
 // seen.
 //
+// The module's name is that of no server: the binding is a part of the checkout that its
+// libpawl was built from, and "go get" cannot fetch one without the other. Name the checkout
+// in your go.mod:
+//
+//	go mod edit -replace pawl.example/pawl=/path/to/pawl/bindings/go
+//	go mod tidy
+//
 // A thousand goroutines that wait need no thousand threads: one goroutine
 // per client hands out the results of libpawl's asynchronous calls.
 package pawl

@@ -29,6 +29,7 @@ const (
 	ErrOption      = Code(C.PAWL_ERR_OPTION)      // an option or a configuration is malformed
 	ErrName        = Code(C.PAWL_ERR_NAME)        // a name has 1 to 512 bytes and no NUL
 	ErrTTL         = Code(C.PAWL_ERR_TTL)         // a ttl lies between 10 ms and 24 h
+	ErrOwner       = Code(C.PAWL_ERR_OWNER)       // a label has at most 255 bytes, no control characters
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
 	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed
@@ -65,13 +66,4 @@ func (e *Error) Unwrap() error { return e.Err }
 // Timeout makes an Error that stems from a deadline a net.Error-like timeout.
 func (e *Error) Timeout() bool {
 	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrTimeout)
-}
-
-// storeKnows tells whether the client's message is about such an error.
-func (c Code) storeKnows() bool {
-	switch C.pawl_err_class_of(C.int(c)) {
-	case C.PAWL_CLASS_RETRY, C.PAWL_CLASS_UNKNOWN, C.PAWL_CLASS_DENIED, C.PAWL_CLASS_INTERNAL:
-		return true
-	}
-	return false
 }

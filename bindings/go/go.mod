@@ -1,3 +1,3 @@
-module pawl
+module pawl.example/pawl
 
 go 1.18

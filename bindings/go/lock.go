@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -18,6 +19,8 @@ type LockOptions struct {
 	// TTL is the length of the lease, renewed at a third of it until Unlock.
 	// 10 ms to 24 h; default 30 s.
 	TTL time.Duration
+	// Owner is a label of this lock that people see; default that of the client.
+	Owner string
 	// Retain keeps the lease this long after Unlock for the next acquisition by
 	// this client, unless another client wants it. Default 0.
 	Retain time.Duration
@@ -52,8 +55,8 @@ type acquisition struct {
 	cancels map[*context.CancelFunc]struct{}
 }
 
-// NewLock makes a lock on a name of 1 to 512 bytes without NUL. No I/O; a wrong name or
-// TTL is reported by the first acquisition.
+// NewLock makes a lock on a name of 1 to 512 bytes without NUL. No I/O; a wrong name, TTL or
+// Owner is reported by the first acquisition.
 func (c *Client) NewLock(name string, opts *LockOptions) *Lock {
 	l := &Lock{client: c, name: name, turn: make(chan struct{}, 1)}
 	if opts != nil {
@@ -73,6 +76,8 @@ func (l *Lock) Lock(ctx context.Context) error {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
 		return l.client.fail("lock", l.name, ctx.Err())
+	case <-l.client.closing:
+		return l.client.fail("lock", l.name, ErrClosed)
 	}
 	return l.acquire(ctx, C.PAWL_WAIT_FOREVER)
 }
@@ -142,10 +147,18 @@ func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
 	defer done()
 	cName := C.CString(a.name)
 	defer C.free(unsafe.Pointer(cName))
+	var cOwner *C.char
+	if strings.IndexByte(opts.Owner, 0) >= 0 {
+		return ErrOwner
+	}
+	if opts.Owner != "" {
+		cOwner = C.CString(opts.Owner)
+		defer C.free(unsafe.Pointer(cOwner))
+	}
 	a.id = register(a)
 	code := C.pawlgo_lock_new(c.ptr, cName, C.size_t(len(a.name)),
 		C.int64_t(milliseconds(opts.TTL)), C.int64_t(milliseconds(opts.Retain)),
-		C.uintptr_t(a.id), &a.ptr)
+		cOwner, C.uintptr_t(a.id), &a.ptr)
 	if code != 0 {
 		unregister(a.id)
 		return Code(code)

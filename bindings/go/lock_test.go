@@ -323,6 +323,83 @@ func TestCloseTellsEverybody(t *testing.T) {
 	})
 }
 
+// Those who share a Lock wait for their turn here, before the store hears of them.
+func TestCloseWakesThoseWhoWaitForTheirTurn(t *testing.T) {
+	client := openTest(t, "memory:"+t.Name())
+	lock := client.NewLock("n", nil)
+	must(t, lock.Lock(context.Background()))
+	got := make(chan error)
+	for i := 0; i < 10; i++ {
+		go func() { got <- lock.Lock(context.Background()) }()
+	}
+	must(t, client.Close())
+	for i := 0; i < 10; i++ {
+		select {
+		case err := <-got:
+			expect(t, err, ErrClosed)
+		case <-time.After(patience):
+			t.Fatal("still waiting for a turn")
+		}
+	}
+}
+
+func TestAHungStoreBlocksNeitherInspectNorClose(t *testing.T) {
+	s := startServer(t)
+	client, err := Open(s.url(), &Options{ConnectTimeout: time.Hour})
+	must(t, err)
+	must(t, client.NewLock("warm", nil).Lock(context.Background()))
+	s.signal(syscall.SIGSTOP)
+	defer s.signal(syscall.SIGCONT)
+	ask := func(ctx context.Context) chan error {
+		got := make(chan error, 1)
+		go func() {
+			_, err := client.Inspect(ctx, "n")
+			got <- err
+		}()
+		time.Sleep(50 * time.Millisecond) // until it has asked; nothing tells
+		return got
+	}
+	result := func(got chan error) error {
+		select {
+		case err := <-got:
+			return err
+		case <-time.After(patience):
+			t.Fatal("it still waits for the store")
+			return nil
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	canceled := ask(ctx)
+	cancel()
+	expect(t, result(canceled), context.Canceled)
+	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	expect(t, result(ask(short)), context.DeadlineExceeded)
+
+	pending := ask(context.Background())
+	closed := make(chan error, 1)
+	go func() { closed <- client.Close() }()
+	must(t, result(closed))
+	expect(t, result(pending), ErrClosed)
+}
+
+// What only the store can know is in its words.
+func TestTheStoresReasonIsTold(t *testing.T) {
+	s := startServer(t)
+	client := openTest(t, s.url()+"?db=99")
+	err := client.NewLock("n", nil).Lock(context.Background())
+	expect(t, err, ErrOption)
+	if !strings.Contains(err.Error(), "DB index is out of range") ||
+		!strings.Contains(err.Error(), s.socket) {
+		t.Fatal(err)
+	}
+	_, err = client.Inspect(context.Background(), "n")
+	expect(t, err, ErrOption)
+	if !strings.Contains(err.Error(), "DB index is out of range") {
+		t.Fatal(err)
+	}
+}
+
 func TestMisuseIsReported(t *testing.T) {
 	ctx := context.Background()
 	client := openTest(t, "memory:")
@@ -332,7 +409,10 @@ func TestMisuseIsReported(t *testing.T) {
 	expect(t, client.NewLock("n", &LockOptions{TTL: time.Millisecond}).Lock(ctx), ErrTTL)
 	expect(t, client.NewLock("n", &LockOptions{TTL: -1}).Lock(ctx), ErrTTL)
 	expect(t, client.NewLock("n", &LockOptions{TTL: 25 * time.Hour}).Lock(ctx), ErrTTL)
-	_, err := Open("nosuch://h", nil)
+	expect(t, client.NewLock("n", &LockOptions{Owner: "a\nb"}).Lock(ctx), ErrOwner)
+	_, err := Open("memory:", &Options{Owner: "a\x00b"})
+	expect(t, err, ErrOwner)
+	_, err = Open("nosuch://h", nil)
 	expect(t, err, ErrScheme)
 	_, err = Open("redis://user:hunter2@h:port", nil)
 	expect(t, err, ErrURL)
@@ -375,7 +455,14 @@ func TestConfig(t *testing.T) {
 		t.Fatal("the lock is not where the configuration says: " + s.redis("-n", "1", "KEYS", "*"))
 	}
 	must(t, lock.Unlock())
+	url, err := ConfigURL(path)
+	must(t, err)
+	if url != "redis+unix://"+s.socket+"?db=1&prefix=k%3A" {
+		t.Fatal(url)
+	}
 	must(t, os.WriteFile(path, []byte("a = 1\nrubbish\n"), 0o600))
+	_, err = ConfigURL(path)
+	expect(t, err, ErrOption)
 	_, err = OpenConfig(path, nil)
 	expect(t, err, ErrOption)
 	if !strings.Contains(err.Error(), "app.conf:2: expected") {
@@ -413,6 +500,11 @@ func TestRedisLock(t *testing.T) {
 	if b.Fence() <= fence {
 		t.Fatalf("fence %d after %d", b.Fence(), fence)
 	}
+	info, err = observer.Inspect(context.Background(), "counter")
+	must(t, err)
+	if info.Owner != "node-2" {
+		t.Fatalf("%+v", info)
+	}
 	must(t, b.Unlock())
 	await(t, "the end", b.Lost())
 
@@ -420,25 +512,38 @@ func TestRedisLock(t *testing.T) {
 	expect(t, broken.Lock(), ErrName)
 }
 
-func TestLabelsHaveABound(t *testing.T) {
-	t.Setenv("PAWL_STORE", "memory:"+t.Name())
+// The token is a label of each lock; the locks share one client, whatever their labels.
+func TestEveryRedisLockHasItsLabel(t *testing.T) {
+	url := "memory:" + t.Name()
+	t.Setenv("PAWL_STORE", url)
+	t.Setenv("BEEGO_RUNMODE", "")
 	defer closeDefaults()
+	observer := openTest(t, url)
+	own := openTest(t, url)
 	for i := 0; i < 100; i++ {
-		lock := &RedisLock{Key: fmt.Sprint("k", i), Token: fmt.Sprint("t", i), Timeout: 10}
+		lock := &RedisLock{Key: "n", Token: fmt.Sprint("t", i), Timeout: 10}
+		if i%2 == 1 {
+			lock.Client = own
+		}
 		must(t, lock.Lock())
+		info, err := observer.Inspect(context.Background(), "n")
+		must(t, err)
+		if info.Owner != lock.Token {
+			t.Fatalf("%q is shown as %q", lock.Token, info.Owner)
+		}
 		must(t, lock.Unlock())
 	}
-	if n := len(defaults.byLabel); n > labelsMax+1 {
-		t.Fatalf("%d clients", n)
+	for _, token := range []string{"two\nlines", "a\x00b", strings.Repeat("x", 256)} {
+		expect(t, (&RedisLock{Key: "n", Token: token, Timeout: 10}).Lock(), ErrOwner)
 	}
 }
 
 func closeDefaults() {
 	defaults.Lock()
 	defer defaults.Unlock()
-	for label, client := range defaults.byLabel {
-		client.Close()
-		delete(defaults.byLabel, label)
+	if defaults.client != nil {
+		defaults.client.Close()
+		defaults.client = nil
 	}
 }
 

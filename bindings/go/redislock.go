@@ -77,10 +77,10 @@ func (r *RedisLock) handle() (*Lock, error) {
 	r.once.Do(func() {
 		client := r.Client
 		if client == nil {
-			client, r.err = defaultClient(r.Token)
+			client, r.err = defaultClient()
 		}
 		if r.err == nil {
-			r.lock = client.NewLock(r.Key, &LockOptions{TTL: ttlOf(r.Timeout)})
+			r.lock = client.NewLock(r.Key, &LockOptions{TTL: ttlOf(r.Timeout), Owner: r.Token})
 		}
 	})
 	return r.lock, r.err
@@ -93,41 +93,32 @@ func ttlOf(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// A label belongs to a client, and a client has a connection: programs that make
-// up a new label for every lock share the last client.
-const labelsMax = 8
-
+// The client of every RedisLock that has none of its own.
 var defaults struct {
 	sync.Mutex
-	byLabel map[string]*Client
+	client *Client
 }
 
-func defaultClient(label string) (*Client, error) {
+func defaultClient() (*Client, error) {
 	defaults.Lock()
 	defer defaults.Unlock()
-	if defaults.byLabel == nil {
-		defaults.byLabel = make(map[string]*Client)
+	if defaults.client != nil {
+		return defaults.client, nil
 	}
-	if len(defaults.byLabel) >= labelsMax && defaults.byLabel[label] == nil {
-		label = ""
-	}
-	if client := defaults.byLabel[label]; client != nil {
-		return client, nil
-	}
-	client, err := openDefault(&Options{Owner: label})
+	client, err := openDefault()
 	if err == nil {
-		defaults.byLabel[label] = client
+		defaults.client = client
 	}
 	return client, err
 }
 
-func openDefault(opts *Options) (*Client, error) {
+func openDefault() (*Client, error) {
 	file := "conf/app.conf"
 	if mode := os.Getenv("BEEGO_RUNMODE"); mode != "" {
 		file = "conf/" + mode + ".app.conf"
 	}
 	if _, err := os.Stat(file); err == nil {
-		return OpenConfig(file, opts)
+		return OpenConfig(file, nil)
 	}
-	return Open("", opts)
+	return Open("", nil)
 }

@@ -5,8 +5,8 @@ go 1.18
 require (
 	github.com/beego/beego/v2 v2.1.6
 	github.com/gomodule/redigo v2.0.0+incompatible
-	pawl v0.0.0
-	pawl/beego v0.0.0
+	pawl.example/pawl v0.0.0
+	pawl.example/pawl/beego v0.0.0
 )
 
 require (
@@ -30,6 +30,6 @@ require (
 )
 
 replace (
-	pawl => ../../bindings/go
-	pawl/beego => ../../bindings/go/beego
+	pawl.example/pawl => ../../bindings/go
+	pawl.example/pawl/beego => ../../bindings/go/beego
 )

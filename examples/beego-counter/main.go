@@ -20,7 +20,7 @@ import (
 	"beego-counter/controllers"
 	"beego-counter/models"
 
-	"pawl/beego"
+	"pawl.example/pawl/beego"
 )
 
 func main() {

@@ -20,7 +20,7 @@ import (
 
 	"beego-counter/models"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 func startRedis(t *testing.T) string {

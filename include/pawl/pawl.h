@@ -103,7 +103,8 @@ PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opt
  * Releases every held lock, leaves every queue, completes every waiting call
  * with PAWL_ERR_CLOSED, waits at most close_timeout_ms for the store's word, and
  * frees the client. Lock handles of the client stay valid to be freed, and
- * answer PAWL_ERR_CLOSED. NULL is allowed. Always returns NULL. In a forked
+ * answer PAWL_ERR_CLOSED; so does the client itself as long as one of them is left:
+ * who cannot know that no thread is on its way into a call keeps one. NULL is allowed. Always returns NULL. In a forked
  * child it only frees memory. Must not be called from a callback. Since 0.1.
  */
 PAWL_API pawl_client *pawl_client_close(pawl_client *client);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Go binding, its Beego package and the Beego application, each against real stores."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -41,6 +42,45 @@ def need_modules(env, module):
     got = go(env, module, "mod", "download")
     if got.returncode != 0:
         pytest.skip(f"{module}: its Go modules cannot be had: {got.stdout.strip()[-200:]}")
+
+
+OWN_PROGRAM = """package main
+
+import (
+	"context"
+	"fmt"
+
+	"pawl.example/pawl"
+)
+
+func main() {
+	client, err := pawl.Open("memory:", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	err = client.NewLock("nightly", nil).Do(context.Background(), func(context.Context) error {
+		fmt.Println("alone")
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+}
+"""
+
+
+def test_a_module_of_ones_own(environment, tmp_path):
+    """The lines of the package's documentation, in an empty folder."""
+    (tmp_path / "main.go").write_text(OWN_PROGRAM)
+    with open(os.path.join(SOURCE, "bindings/go/doc.go"), encoding="utf-8") as doc:
+        lines = re.findall(r"^//\t(go mod .*)$", doc.read(), re.M)
+    assert len(lines) == 2
+    commands = ["go mod init own", *lines, "go run ."]
+    script = " && ".join(commands).replace("/path/to/pawl", SOURCE)
+    run = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=dict(environment, GOPROXY="off"),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert (run.returncode, run.stdout) == (0, "alone\n"), run.stderr
 
 
 @pytest.mark.parametrize("module", MODULES)

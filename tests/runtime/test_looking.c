@@ -249,6 +249,24 @@ static void test_arguments(void **state)
     pawl_client_close(c);
 }
 
+static void test_a_closed_client_answers_while_a_handle_is_left(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL);
+    pawl_lock *keeper = lock_new(client, "k", 5000), *lock = NULL;
+    char message[PAWL_MESSAGE_MAX];
+    int n = 0;
+    pawl_client_close(client);
+    CHECK_ERR(pawl_inspect(client, "a", 1, PAWL_WAIT_FOREVER, ignore, &n), PAWL_ERR_CLOSED);
+    CHECK_ERR(pawl_list(client, "", 0, PAWL_WAIT_FOREVER, ignore, &n), PAWL_ERR_CLOSED);
+    CHECK_ERR(pawl_lock_new(client, "a", 1, NULL, &lock), PAWL_ERR_CLOSED);
+    CHECK_ERR(pawl_lock_acquire(keeper, PAWL_WAIT_FOREVER), PAWL_ERR_CLOSED);
+    pawl_client_reason(client, PAWL_ERR_CLOSED, message);
+    assert_string_equal(message, pawl_err_text(PAWL_ERR_CLOSED));
+    assert_int_equal(n, 0);
+    pawl_lock_free(keeper);
+}
+
 static void test_tokens_of_nobody(void **state)
 {
     (void)state;
@@ -297,6 +315,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_doctor),
         cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_a_closed_client_answers_while_a_handle_is_left),
         cmocka_unit_test(test_tokens_of_nobody),
         cmocka_unit_test(test_questions_from_many_threads),
     };

@@ -13,7 +13,7 @@ import (
 	"github.com/beego/beego/v2/server/web"
 	"github.com/beego/beego/v2/server/web/context"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 // DefaultWait is how long a request waits for its lock.

@@ -21,7 +21,7 @@ import (
 	"github.com/beego/beego/v2/server/web/context"
 	"github.com/beego/beego/v2/task"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 const patience = 20 * time.Second
@@ -286,6 +286,9 @@ func TestOpenFindsTheApplicationsConfiguration(t *testing.T) {
 		must(t, err)
 		if client.Owner() != owner {
 			t.Fatalf("mode %q opened %q", mode, client.Owner())
+		}
+		if url, err := StoreURL(); err != nil || url != client.URL() {
+			t.Fatal(url, err)
 		}
 		client.Close()
 	}

@@ -1,10 +1,10 @@
-module pawl/beego
+module pawl.example/pawl/beego
 
 go 1.18
 
 require (
 	github.com/beego/beego/v2 v2.1.6
-	pawl v0.0.0
+	pawl.example/pawl v0.0.0
 )
 
 require (
@@ -28,4 +28,4 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
 
-replace pawl => ../
+replace pawl.example/pawl => ../

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 // Once makes a task that runs on one node only: whichever node has the lock runs fn, the

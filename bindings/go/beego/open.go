@@ -14,13 +14,21 @@ import (
 
 	"github.com/beego/beego/v2/server/web"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 // Open opens the store that the application's configuration chooses: the file
 // that Beego itself has read, conf/app.conf or conf/$BEEGO_RUNMODE.app.conf, in the
 // working directory or beside the program. See pawl/config.h for its keys.
 func Open(opts *pawl.Options) (*pawl.Client, error) {
+	return pawl.OpenConfig(configuration(), opts)
+}
+
+// StoreURL is the URL of that store, for an application that keeps its data beside its locks.
+// It may hold a password.
+func StoreURL() (string, error) { return pawl.ConfigURL(configuration()) }
+
+func configuration() string {
 	name := "app.conf"
 	if mode := os.Getenv("BEEGO_RUNMODE"); mode != "" {
 		name = mode + ".app.conf"
@@ -29,8 +37,8 @@ func Open(opts *pawl.Options) (*pawl.Client, error) {
 	if _, err := os.Stat(path); err != nil {
 		beside := filepath.Join(web.AppPath, "conf", name)
 		if _, err := os.Stat(beside); err == nil {
-			path = beside
+			return beside
 		}
 	}
-	return pawl.OpenConfig(path, opts)
+	return path
 }

@@ -12,7 +12,7 @@ import (
 
 	"beego-counter/models"
 
-	"pawl"
+	"pawl.example/pawl"
 )
 
 // TTLSeconds is short, so that a holder that takes longer need not take long.
