@@ -78,7 +78,12 @@ type fleet struct {
 
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{redis: startRedis(t)}
+	return startFleetOn(t, startRedis(t))
+}
+
+func startFleetOn(t *testing.T, redis string, settings ...string) *fleet {
+	t.Helper()
+	f := &fleet{redis: redis}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "beego-counter")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -86,7 +91,8 @@ func startFleet(t *testing.T) *fleet {
 	}
 	for i := 0; i < 2; i++ {
 		address := freeAddress(t)
-		start(t, []string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + f.redis}, program)
+		env := append([]string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + f.redis}, settings...)
+		start(t, env, program)
 		awaitListener(t, address)
 		f.instances = append(f.instances, "http://"+address)
 	}
@@ -146,7 +152,7 @@ func (f *fleet) result(t *testing.T, path, name string) (survived, overlaps int6
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlaps, err = models.Open(f.redis).Overlaps(name)
+	overlaps, err = openStore(f.redis).Overlaps(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +181,50 @@ func TestTheOriginalLosesIncrements(t *testing.T) {
 	}
 }
 
+// All that the configuration says of the server is true of the counter, too.
+func TestTheCounterIsWhereTheLocksAre(t *testing.T) {
+	f := startFleetOn(t, startRedis(t, "--requirepass", "p@ss/word"),
+		"COUNTER_PASSWORD=p@ss/word", "COUNTER_DB=3")
+	for i, instance := range f.instances {
+		text, err := get(instance + "/add")
+		must(t, err)
+		if text != fmt.Sprint(i+1) {
+			t.Fatal(text)
+		}
+	}
+	if n := redisCli(t, f.redis, "-a", "p@ss/word", "--no-auth-warning", "-n", "3", "HGET", "counted",
+		"value"); n != "2\n" {
+		t.Fatal("the counter is elsewhere: " + n)
+	}
+}
+
+func TestWhereTheCounterCannotBe(t *testing.T) {
+	for _, url := range []string{"sqlite:/tmp/x.db", "memory:", "redis://h:port", ""} {
+		if _, err := models.Open(url); err == nil {
+			t.Fatal(url)
+		}
+	}
+}
+
+// The lock of a handler that panics is given back; it would be renewed for ever.
+func TestAPanicGivesTheLockBack(t *testing.T) {
+	f := startFleet(t)
+	if _, err := get(f.instances[0] + "/add?panic=1"); err == nil {
+		t.Fatal("it has not panicked")
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := get(f.instances[1] + "/add")
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		must(t, err)
+	case <-time.After(patience):
+		t.Fatal("the lock is still held")
+	}
+}
+
 func TestTheFilterGuardsAHandler(t *testing.T) {
 	f := startFleet(t)
 	first, err := get(f.instances[0] + "/order/7")
@@ -198,7 +248,7 @@ func TestTheFilterGuardsAHandler(t *testing.T) {
 // successor has written already or has only read.
 func TestTheCounterRefusesAnOldFence(t *testing.T) {
 	f := startFleet(t)
-	store := models.Open(f.redis)
+	store := openStore(f.redis)
 	must(t, store.WriteFenced("c", 1, 100))
 	old, err := store.ReadFenced("c", 100)
 	must(t, err)

@@ -29,7 +29,14 @@ func main() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	store := models.Open(web.AppConfig.DefaultString("cache::conn", ""))
+	url, err := beego.StoreURL()
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := models.Open(url) // the counters are beside the locks
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	web.Router("/add", &controllers.CounterController{Client: client, Store: store}, "get:Add")
 	web.Router("/counter", &controllers.CounterController{Client: client, Store: store}, "get:Counter")

@@ -23,15 +23,15 @@ import (
 	"pawl.example/pawl"
 )
 
-func startRedis(t *testing.T) string {
+func startRedis(t *testing.T, options ...string) string {
 	t.Helper()
 	server, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("SKIP: there is no redis-server")
 	}
 	address := freeAddress(t)
-	start(t, nil, server, "--port", portOf(address), "--bind", "127.0.0.1", "--save", "",
-		"--appendonly", "no", "--dir", t.TempDir())
+	start(t, nil, server, append([]string{"--port", portOf(address), "--bind", "127.0.0.1",
+		"--save", "", "--appendonly", "no", "--dir", t.TempDir()}, options...)...)
 	awaitListener(t, address)
 	return address
 }
@@ -59,8 +59,16 @@ func redisCli(t *testing.T, address string, args ...string) string {
 	return string(out)
 }
 
+func openStore(address string) *models.Store {
+	store, err := models.Open("redis://" + address)
+	if err != nil {
+		panic(err)
+	}
+	return store
+}
+
 func original(address string) *models.OriginalLock {
-	return &models.OriginalLock{Store: models.Open(address), Key: "lock", Token: "token", Timeout: 1}
+	return &models.OriginalLock{Store: openStore(address), Key: "lock", Token: "token", Timeout: 1}
 }
 
 // lockSoon tells whether lock succeeds before the time is over.

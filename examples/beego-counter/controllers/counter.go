@@ -19,8 +19,11 @@ import (
 const TTLSeconds = 1
 
 // work is what a handler does between reading and writing. ?overrun=1 takes longer than the
-// lock's ttl: a slow disk, a full queue, a pause of the machine.
+// lock's ttl: a slow disk, a full queue, a pause of the machine. ?panic=1 is a bug.
 func work(c *web.Controller) {
+	if c.GetString("panic") != "" {
+		panic("the handler has a bug")
+	}
 	if c.GetString("overrun") != "" {
 		time.Sleep(TTLSeconds*time.Second + 300*time.Millisecond)
 	}
@@ -50,14 +53,16 @@ func (c *CounterController) Add() {
 		return
 	}
 	value, err := c.addLocked(lock)
-	if unlockErr := lock.Unlock(); err == nil && unlockErr != nil {
-		// The counter has taken the write all the same: no newer holder had come.
-		c.Ctx.Output.Header("X-Lock-Lost", "1")
-	}
 	reply(&c.Controller, value, err)
 }
 
 func (c *CounterController) addLocked(lock *pawl.RedisLock) (int64, error) {
+	defer func() { // also after a panic: the lease is renewed for as long as nobody gives it back
+		if lock.Unlock() != nil {
+			// The counter judges by the fence: had a newer holder come, it would have refused.
+			c.Ctx.Output.Header("X-Lock-Lost", "1")
+		}
+	}()
 	if err := c.Store.Enter("counted"); err != nil {
 		return 0, err
 	}

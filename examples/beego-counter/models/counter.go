@@ -5,6 +5,10 @@ package models
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -13,18 +17,70 @@ import (
 // ErrStale: a newer holder of the lock has been here already.
 var ErrStale = errors.New("the counter has seen a newer holder of the lock: nothing was done")
 
+// patience is how long a server may take to answer.
+const patience = 5 * time.Second
+
 // Store is the Redis server that has the counters. A counter is read, changed here and written
 // back, like any resource that cannot change itself: with INCR there would be nothing to lock.
 type Store struct{ pool *redis.Pool }
 
-// Open opens host:port; it connects when it is used.
-func Open(address string) *Store {
-	return &Store{pool: &redis.Pool{
-		MaxIdle: 16,
-		Dial: func() (redis.Conn, error) {
-			return redis.Dial("tcp", address, redis.DialConnectTimeout(5*time.Second))
-		},
-	}}
+// Open takes the URL of a Redis server, as pawl writes it: redis://[user:password@]host[:port][/db]
+// or redis+unix:///path?db=N. It connects when it is used.
+func Open(address string) (*Store, error) {
+	dial, err := dialer(address)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{pool: &redis.Pool{MaxIdle: 16, Dial: dial}}, nil
+}
+
+func dialer(address string) (func() (redis.Conn, error), error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("the counter's URL is malformed") // it may hold a password
+	}
+	network, at, db := "tcp", u.Host, strings.Trim(u.Path, "/")
+	switch u.Scheme {
+	case "redis":
+		if u.Port() == "" {
+			at = net.JoinHostPort(u.Hostname(), "6379")
+		}
+	case "redis+unix":
+		network, at, db = "unix", u.Path, u.Query().Get("db")
+	default:
+		return nil, fmt.Errorf("the counter is kept in Redis: expected adapter = redis, not a store of %s:",
+			u.Scheme)
+	}
+	return func() (redis.Conn, error) {
+		conn, err := redis.Dial(network, at, redis.DialConnectTimeout(patience),
+			redis.DialReadTimeout(patience), redis.DialWriteTimeout(patience))
+		if err != nil {
+			return nil, err
+		}
+		if err := begin(conn, u.User, db); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}, nil
+}
+
+// begin logs in and chooses the database.
+func begin(conn redis.Conn, user *url.Userinfo, db string) error {
+	if password, given := user.Password(); given {
+		login := []interface{}{password}
+		if user.Username() != "" {
+			login = []interface{}{user.Username(), password}
+		}
+		if _, err := conn.Do("AUTH", login...); err != nil {
+			return err
+		}
+	}
+	if db == "" {
+		return nil
+	}
+	_, err := conn.Do("SELECT", db)
+	return err
 }
 
 func (s *Store) do(command string, args ...interface{}) (interface{}, error) {
