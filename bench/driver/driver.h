@@ -18,7 +18,8 @@
  *   contend  all clients want one name, a connection for each     -> handovers, gap_p50_ns, jain
  *   share    the same, one connection for each process
  *   threads  a name for each thread, one connection for all       -> pairs
- *   wire     two pairs on each of CLIENTS names, to be recorded
+ *   wire     one pair after the other on each of CLIENTS names, twice, to be recorded: says
+ *            "pair" after each and waits for a line
  */
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
@@ -51,15 +52,20 @@ typedef struct bench_driver {
     bool (*other)(const bench_args *args);
 } bench_driver;
 
+/* The workload wire. */
+_Noreturn void bench_wire(const bench_driver *driver, const bench_args *args);
+
 /* The main function of a driver. */
 int bench_main(const bench_driver *driver, int argc, char **argv);
 
 /* For drivers and their own workloads. */
 int64_t bench_now_ns(void); /* CLOCK_MONOTONIC */
+void bench_sleep_until(int64_t ns);
 int64_t bench_cpu_ns(void); /* of this process: user and system */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void bench_wait_for_go(void);  /* "ready", then a line of input */
-void bench_wait_for_end(void); /* the end of the input */
+void bench_say_and_wait(const char *word); /* a line, then a line of input */
+void bench_wait_for_go(void);              /* the same with "ready" */
+void bench_wait_for_end(void);             /* the end of the input */
 
 /* host and port of redis://HOST:PORT. */
 void bench_host_port(const char *url, char ret_host[256], int *ret_port);

@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame of a run. The parent opens nothing: it forks the processes, which
- * open their connections themselves, and shares one piece of memory with them.
- * In it lie the witness (how many are inside), the last release and the counts;
- * what a holder writes is guarded by the lock under test, and the witness says
- * whether that can be relied on.
+ * The frame of a run. The processes share one piece of memory. In it lie
+ * the witness (how many are inside), the last release and the counts; what a
+ * holder writes is guarded by the lock under test, and the witness says whether
+ * that can be relied on.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "driver.h"
+#include "processes.h"
 
 #define STACK_BYTES (256 * 1024) /* a thousand clients are a thousand threads */
 
@@ -165,8 +160,9 @@ static void *client_main(void *argument)
 
 /* ---- One process ------------------------------------------------------------------ */
 
-static void process_main(const plan *run, int number)
+static void process_main(int number, void *userdata)
 {
+    const plan *run = userdata;
     const bench_args *args = run->args;
     bool one = run->mode == SHARE || run->mode == THREADS;
     void *connection = one ? run->driver->connect(args) : NULL;
@@ -189,7 +185,7 @@ static void process_main(const plan *run, int number)
     atomic_fetch_add(&run->shared->cpu_ns, bench_cpu_ns() - cpu);
     pthread_barrier_wait(&run->shared->done);
     pthread_barrier_wait(&run->shared->leave);
-    _exit(0); /* the server is about to be emptied anyway */
+    _exit(0); /* the server is about to be emptied: nothing is closed */
 }
 
 /* ---- The parent ---------------------------------------------------------------------- */
@@ -252,82 +248,29 @@ static void print(const plan *run)
 
 static shared *shared_new(const bench_args *args)
 {
-    shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    pthread_barrierattr_t attributes;
+    shared *s = bench_shared_new(sizeof *s);
     unsigned processes = (unsigned)args->processes, threads = (unsigned)args->threads;
-    if (s == MAP_FAILED || pthread_barrierattr_init(&attributes) ||
-        pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) ||
-        pthread_barrier_init(&s->warm, &attributes, processes * threads + 1) ||
-        pthread_barrier_init(&s->start, &attributes, processes * (threads + 1) + 1) ||
-        pthread_barrier_init(&s->done, &attributes, processes + 1) ||
-        pthread_barrier_init(&s->leave, &attributes, processes + 1)) {
-        bench_die("cannot share memory");
-    }
+    bench_barrier_init(&s->warm, processes * threads + 1);
+    bench_barrier_init(&s->start, processes * (threads + 1) + 1);
+    bench_barrier_init(&s->done, processes + 1);
+    bench_barrier_init(&s->leave, processes + 1);
     return s;
 }
 
-/* A client that died would leave the others at a barrier for ever: they end with their parent. */
-static void on_child(int number)
-{
-    (void)number;
-    int status;
-    while (waitpid(-1, &status, WNOHANG) > 0) {
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) _exit(1);
-    }
-}
-
-static void fork_process(const plan *run, int number)
-{
-    pid_t parent = getpid(), pid = fork();
-    if (pid < 0) bench_die("cannot fork");
-    if (pid > 0) return;
-    signal(SIGCHLD, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-    process_main(run, number);
-}
-
-static void sleep_until(int64_t ns)
-{
-    struct timespec at = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL)) continue;
-}
-
-static void measure(const plan *run)
+static void measure(plan *run)
 {
     shared *s = run->shared;
-    signal(SIGCHLD, on_child);
-    for (int i = 0; i < run->args->processes; i++) fork_process(run, i);
+    bench_fork(run->args->processes, process_main, run);
     pthread_barrier_wait(&s->warm);
     bench_wait_for_go();
     s->until_ns = bench_now_ns() + (int64_t)(run->args->seconds * 1e9);
     pthread_barrier_wait(&s->start);
-    sleep_until(s->until_ns);
+    bench_sleep_until(s->until_ns);
     s->stop = true;
     pthread_barrier_wait(&s->done);
     print(run);
     bench_wait_for_end();
     pthread_barrier_wait(&s->leave);
-}
-
-/* ---- To be recorded --------------------------------------------------------------------- */
-
-/* The first round may load scripts; the second is what an acquisition and a release look like. */
-static void wire(const bench_driver *driver, const bench_args *args)
-{
-    void *connection = driver->connect(args);
-    char name[40];
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < args->threads; i++) {
-            snprintf(name, sizeof name, "wire-%d-%d-", round, i);
-            void *lock = driver->lock(connection, name);
-            driver->acquire(lock);
-            (driver->settle ? driver->settle : driver->release)(lock);
-        }
-    }
-    printf("{\"driver\": \"%s\", \"workload\": \"wire\"}\n", driver->name);
-    bench_wait_for_end();
-    _exit(0);
 }
 
 /* ---- The command line ------------------------------------------------------------------- */
@@ -361,7 +304,7 @@ int bench_main(const bench_driver *driver, int argc, char **argv)
     parse(argc, argv, &args);
     raise_limits();
     if (driver->other && driver->other(&args)) return 0;
-    if (strcmp(args.workload, "wire") == 0) wire(driver, &args);
+    if (strcmp(args.workload, "wire") == 0) bench_wire(driver, &args);
 
     plan run = {.driver = driver, .args = &args, .mode = MODES};
     for (mode m = 0; m < MODES; m++) {

@@ -27,6 +27,12 @@ int64_t bench_cpu_ns(void)
     return us * 1000;
 }
 
+void bench_sleep_until(int64_t ns)
+{
+    struct timespec at = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL)) continue;
+}
+
 _Noreturn void bench_die(const char *format, ...)
 {
     va_list arguments;
@@ -38,11 +44,16 @@ _Noreturn void bench_die(const char *format, ...)
     _exit(1); /* other clients may be anywhere */
 }
 
-void bench_wait_for_go(void)
+void bench_say_and_wait(const char *word)
 {
-    puts("ready");
+    puts(word);
     fflush(stdout);
     for (int c = getchar(); c != '\n' && c != EOF;) c = getchar();
+}
+
+void bench_wait_for_go(void)
+{
+    bench_say_and_wait("ready");
 }
 
 void bench_wait_for_end(void)

@@ -1,135 +1,130 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sends recorded commands to a server as fast as it takes them, over one
- * connection with many in flight: what that server can do with those scripts,
- * no client in the way.
+ * Sends recorded requests to a server as fast as it takes them, over one
+ * connection with many pairs in flight: what that server can do with those
+ * requests, no client in the way.
  *
  *     bench-replay URL FILE IN_FLIGHT SECONDS
  *
- * FILE holds the commands of whole pairs, end to end, as they went over the
- * wire; the first line says how many commands and how many pairs. They are sent
- * round and round. Otherwise as a driver: "ready", a line, one line of JSON.
+ * FILE is a recording (recording.h); its first IN_FLIGHT pairs are sent round and
+ * round, each again as soon as its last reply is here. Otherwise as a driver:
+ * "ready", a line, one line of JSON.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <hiredis/read.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "recording.h"
 #include "redis.h"
 
-typedef struct recording {
-    int commands, pairs;
-    char *bytes;
-    size_t *ends; /* of each command in bytes */
-} recording;
+typedef struct replay {
+    int fd;
+    redisReader *reader;
+    char *out; /* what leaves with the next write; room for all requests of all pairs */
+    size_t out_length;
+    bench_pair **waiting; /* a ring: whose replies come next */
+    size_t ring, first, outstanding;
+    unsigned turns;
+    uint64_t pairs_done, requests_done;
+} replay;
 
-/* The length of the RESP array of strings at p. */
-static size_t command_length(const char *p)
+/* All requests of the pair that need wait for no reply. */
+static void queue_ready(replay *r, bench_pair *pair)
 {
-    char *at;
-    long words = strtol(p + 1, &at, 10);
-    at += 2;
-    while (words-- > 0) {
-        long length = strtol(at + 1, &at, 10);
-        at += 2 + length + 2;
-    }
-    return (size_t)(at - p);
-}
-
-static void load(const char *path, recording *ret_recording)
-{
-    recording r = {0};
-    FILE *file = fopen(path, "rb");
-    if (!file || fscanf(file, "%d %d", &r.commands, &r.pairs) != 2 || fgetc(file) != '\n' ||
-        r.commands < 1 || r.pairs < 1) {
-        bench_die("%s is not a recording", path);
-    }
-    long start = ftell(file);
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)(ftell(file) - start);
-    fseek(file, start, SEEK_SET);
-    r.bytes = calloc(1, size + 1);
-    r.ends = calloc((size_t)r.commands, sizeof *r.ends);
-    if (!r.bytes || !r.ends || fread(r.bytes, 1, size, file) != size) bench_die("%s: short", path);
-    fclose(file);
-    size_t at = 0;
-    for (int i = 0; i < r.commands; i++) r.ends[i] = at += command_length(r.bytes + at);
-    if (at != size) bench_die("%s: not whole commands", path);
-    *ret_recording = r;
-}
-
-/* Writes `count` commands from number `from` on, in as few calls as their bytes allow. */
-static void send_commands(int fd, const recording *r, int from, int count)
-{
-    while (count > 0) {
-        int until = from + count < r->commands ? from + count : r->commands;
-        size_t at = from ? r->ends[from - 1] : 0;
-        while (at < r->ends[until - 1]) {
-            ssize_t sent = write(fd, r->bytes + at, r->ends[until - 1] - at);
-            if (sent <= 0) bench_die("write: %s", strerror(errno));
-            at += (size_t)sent;
-        }
-        count -= until - from;
-        from = until % r->commands;
+    while (pair->sent < pair->count && pair->requests[pair->sent].wait <= pair->answered) {
+        const bench_request *request = &pair->requests[pair->sent++];
+        memcpy(r->out + r->out_length, request->bytes, request->length);
+        r->out_length += request->length;
+        r->waiting[(r->first + r->outstanding++) % r->ring] = pair;
     }
 }
 
-/* Reads what has come, at least one reply; returns how many. */
-static int receive(int fd, redisReader *reader)
+static void start(replay *r, bench_pair *pair)
+{
+    bench_pair_restart(pair, ++r->turns);
+    queue_ready(r, pair);
+}
+
+static void send_queued(replay *r)
+{
+    for (size_t at = 0; at < r->out_length;) {
+        ssize_t sent = write(r->fd, r->out + at, r->out_length - at);
+        if (sent <= 0) bench_die("write: %s", strerror(errno));
+        at += (size_t)sent;
+    }
+    r->out_length = 0;
+}
+
+static void take(replay *r, const redisReply *reply, bool again)
+{
+    bench_pair *pair = r->waiting[r->first];
+    if (!r->outstanding) bench_die("a reply to no request");
+    r->first = (r->first + 1) % r->ring;
+    r->outstanding--;
+    bench_pair_answer(pair, reply);
+    r->requests_done++;
+    if (pair->answered < pair->count) {
+        queue_ready(r, pair);
+        return;
+    }
+    r->pairs_done++;
+    if (again) start(r, pair);
+}
+
+/* Reads what has come, and queues what may follow it. */
+static void receive(replay *r, bool again)
 {
     char buffer[65536];
-    int replies = 0;
-    while (!replies) {
-        ssize_t got = read(fd, buffer, sizeof buffer);
-        if (got <= 0) bench_die("read: %s", got ? strerror(errno) : "the server hung up");
-        if (redisReaderFeed(reader, buffer, (size_t)got)) bench_die("out of memory");
-        void *reply; /* its type only: the reader has no functions that make objects */
-        while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
-            if ((intptr_t)reply == REDIS_REPLY_ERROR) bench_die("the server refused a command");
-            replies++;
-        }
-        if (reader->err) bench_die("%s", reader->errstr);
+    ssize_t got = read(r->fd, buffer, sizeof buffer);
+    if (got <= 0) bench_die("read: %s", got ? strerror(errno) : "the server hung up");
+    if (redisReaderFeed(r->reader, buffer, (size_t)got)) bench_die("out of memory");
+    void *reply;
+    while (redisReaderGetReply(r->reader, &reply) == REDIS_OK && reply) {
+        take(r, reply, again);
+        freeReplyObject(reply);
     }
-    return replies;
+    if (r->reader->err) bench_die("%s", r->reader->errstr);
+}
+
+static void prepare(replay *r, const char *url, const bench_pair *pairs, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        r->ring += (size_t)pairs[i].count;
+        for (int j = 0; j < pairs[i].count; j++) bytes += pairs[i].requests[j].length;
+    }
+    r->fd = bench_redis_connect(url)->fd;
+    r->reader = redisReaderCreate();
+    r->out = malloc(bytes);
+    r->waiting = calloc(r->ring, sizeof *r->waiting);
+    if (!r->reader || !r->out || !r->waiting) bench_die("out of memory");
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 5) bench_die("usage: bench-replay URL FILE IN_FLIGHT SECONDS");
-    recording r;
-    load(argv[2], &r);
-    int in_flight_max = (int)strtol(argv[3], NULL, 10);
-    int fd = bench_redis_connect(argv[1])->fd;
-    redisReader *reader = redisReaderCreateWithFunctions(NULL);
-    if (!reader || in_flight_max < 1) bench_die("IN_FLIGHT is positive");
+    int recorded, in_flight = (int)strtol(argv[3], NULL, 10);
+    bench_pair *pairs = bench_recording_load(argv[2], &recorded);
+    if (in_flight < 1 || in_flight > recorded) bench_die("IN_FLIGHT is 1 to %d", recorded);
+    replay r = {0};
+    prepare(&r, argv[1], pairs, in_flight);
 
     bench_wait_for_go();
-    int64_t start = bench_now_ns(), cpu = bench_cpu_ns();
-    int64_t until = start + (int64_t)(strtod(argv[4], NULL) * 1e9);
-    int next = 0, in_flight = 0;
-    uint64_t answered = 0;
-    for (;;) {
-        /* Half a window at a time: fewer writes, and the server never runs dry. */
-        if (in_flight <= in_flight_max / 2 && bench_now_ns() < until) {
-            int count = in_flight_max - in_flight;
-            send_commands(fd, &r, next, count);
-            next = (next + count) % r.commands;
-            in_flight += count;
-        }
-        if (!in_flight) break;
-        int got = receive(fd, reader);
-        in_flight -= got;
-        answered += (uint64_t)got;
+    int64_t begun = bench_now_ns(), cpu = bench_cpu_ns();
+    int64_t until = begun + (int64_t)(strtod(argv[4], NULL) * 1e9);
+    for (int i = 0; i < in_flight; i++) start(&r, &pairs[i]);
+    while (r.outstanding) {
+        send_queued(&r);
+        receive(&r, bench_now_ns() < until);
     }
-    double seconds = (double)(bench_now_ns() - start) / 1e9;
-    double pairs = (double)answered * r.pairs / r.commands;
+    double seconds = (double)(bench_now_ns() - begun) / 1e9;
     printf("{\"driver\": \"replay\", \"workload\": \"replay\", \"seconds\": %.3f, "
-           "\"acquired\": %.0f, \"total\": %.0f, \"commands\": %llu, \"client_cpu_us\": %lld}\n",
-           seconds, pairs, pairs, (unsigned long long)answered,
-           (long long)(bench_cpu_ns() - cpu) / 1000);
+           "\"acquired\": %llu, \"total\": %llu, \"commands\": %llu, \"client_cpu_us\": %lld}\n",
+           seconds, (unsigned long long)r.pairs_done, (unsigned long long)r.pairs_done,
+           (unsigned long long)r.requests_done, (long long)(bench_cpu_ns() - cpu) / 1000);
     bench_wait_for_end();
     return 0;
 }

@@ -3,7 +3,8 @@
  * pawl, by its public functions.
  *
  * Workloads of its own: cached (a lease that is kept between acquisitions),
- * leases (CLIENTS leases held by one client; what they cost).
+ * leases (CLIENTS leases held by one client; what they cost), crowd-NAMES (many
+ * waiters on one name, or on many).
  */
 #include <pawl/pawl.h>
 #include <stdio.h>
@@ -70,6 +71,11 @@ static bool other(const bench_args *args)
     }
     if (strcmp(args->workload, "leases") == 0) {
         workload_leases(args, pawl_connect(args));
+        return true;
+    }
+    int names;
+    if (sscanf(args->workload, "crowd-%d", &names) == 1) {
+        workload_crowd(args, names);
         return true;
     }
     return false;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void must(int err, const char *what)
@@ -74,7 +73,7 @@ static void wait_until_under_way(grants *g, int most)
     pthread_mutex_unlock(&g->mutex);
 }
 
-static size_t resident_bytes(void)
+size_t bench_resident_bytes(void)
 {
     unsigned long all = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -125,23 +124,21 @@ void workload_leases(const bench_args *args, pawl_client *client)
     must(pawl_lock_new(client, "first", 5, NULL, &first), "new");
     must(pawl_lock_acquire(first, PAWL_WAIT_FOREVER), "acquire");
 
-    size_t resident = resident_bytes(), allocated = allocated_bytes();
+    size_t resident = bench_resident_bytes(), allocated = allocated_bytes();
     int64_t start = bench_now_ns();
-    take_leases(client, (int64_t)(args->seconds * 1500), count, locks);
+    take_leases(client, (int64_t)(args->seconds * 3000), count, locks);
     double taking = (double)(bench_now_ns() - start) / 1e9;
-    size_t resident_each = (resident_bytes() - resident) / (size_t)count;
+    size_t resident_each = (bench_resident_bytes() - resident) / (size_t)count;
     size_t allocated_each = (allocated_bytes() - allocated) / (size_t)count;
 
     bench_wait_for_go();
     int64_t cpu = bench_cpu_ns(), from = bench_now_ns();
-    struct timespec span = {.tv_sec = (time_t)args->seconds};
-    span.tv_nsec = (long)((args->seconds - (double)span.tv_sec) * 1e9);
-    while (nanosleep(&span, &span)) continue;
+    bench_sleep_until(from + (int64_t)(args->seconds * 1e9));
     double share = (double)(bench_cpu_ns() - cpu) / (double)(bench_now_ns() - from);
     int held = count_held(locks, count);
     printf("{\"driver\": \"pawl\", \"workload\": \"leases\", \"leases\": %d, \"held\": %d, "
            "\"resident_each\": %zu, \"allocated_each\": %zu, \"renewal_core_share\": %.4f, "
-           "\"taken_per_second\": %.0f}\n",
-           count, held, resident_each, allocated_each, share, count / taking);
+           "\"taken_per_second\": %.0f, \"window_us\": %.0f}\n",
+           count, held, resident_each, allocated_each, share, count / taking, args->seconds * 1e6);
     bench_wait_for_end();
 }

@@ -11,9 +11,17 @@ void workload_cached(const bench_args *args, pawl_client *client);
 
 /*
  * The client takes CLIENTS leases and keeps them for SECONDS, in which each is renewed
- * twice (the ttl is one and a half of it; 20 s for the usual 30 s):
- * the bytes of each, and the CPU that their renewals take.
+ * once (the ttl is three times that; 10 s for the usual 30 s): the bytes of each, and the
+ * CPU that their renewals take.
  */
 void workload_leases(const bench_args *args, pawl_client *client);
+
+/*
+ * CLIENTS, a connection each, all want all of so many names all the time, by the
+ * asynchronous calls: what a hand-over costs when there are many waiters or many names.
+ */
+void workload_crowd(const bench_args *args, int names);
+
+size_t bench_resident_bytes(void); /* of this process */
 
 #endif

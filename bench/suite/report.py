@@ -5,18 +5,19 @@ import os
 import platform
 import re
 import sqlite3
+import statistics
 import subprocess
 
-from . import targets
-from .plan import MANY
+from .plan import MANY, WAITERS_OF_NAME
 from .results import handovers_per_second, per_second, server_cpu_each
 
 BEGIN, END = "<!-- written by bench/compare: begin -->", "<!-- written by bench/compare: end -->"
 
 
-def table(heads, rows):
+def table(heads, rows, words=1):
+    """words: so many columns hold words, the others numbers."""
     lines = ["| " + " | ".join(heads) + " |",
-             "|" + "|".join("---" if i == 0 else "---:" for i in range(len(heads))) + "|"]
+             "|" + "|".join("---" if i < words else "---:" for i in range(len(heads))) + "|"]
     return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
 
 
@@ -57,18 +58,21 @@ def software(server, pawl):
 
 # ---- The tables --------------------------------------------------------------------------------
 
-def goals(results, names):
-    rows = [(row.what, row.target, row.measured, "yes" if row.reached else "**no**")
-            for row in targets.rows(results, names)]
-    return table(["what", "goal", "measured", "reached"], rows)
+def label(who):
+    return "**pawl**" if who == "pawl" else who
+
+
+def goals(rows):
+    return table(["what", "goal", "measured (lowest to highest round)", "reached"],
+                 [(row.what, row.target, row.measured, row.verdict) for row in rows], words=4)
 
 
 def us(results, key, field):
-    has = [r[field] for r in results.rounds[key] if field in r]
-    return f"{results.median(key, lambda r: r.get(field, 0)) / 1e3:,.1f}" if has else ""
+    has = [r[field] for r in results.of(key).values() if field in r]
+    return f"{statistics.median(has) / 1e3:,.1f}" if has else ""
 
 
-def uncontended(results, label):
+def uncontended(results):
     rows = []
     for who in results.who("pairs", 1):
         pairs, alone = ("pairs", "1", who), ("acquire", "1", who)
@@ -80,27 +84,59 @@ def uncontended(results, label):
                  sorted(rows, key=lambda row: -float(row[1].replace(",", ""))))
 
 
-def contended(results, label, group, n):
+def contended(results, group, n):
     rows = []
     for who in results.who(group, n):
-        key = (group, str(n), who)
-        if who == "ping":
-            continue
-        commands = [r["commands"] for r in results.rounds[key] if "commands" in r]
+        key = (group, n, who)
+        commands = [r["commands"] for r in results.of(key).values() if "commands" in r]
         rows.append((label(who), f"{results.median(key, handovers_per_second):,.0f}",
                      f"{results.median(key, per_second):,.0f}",
                      us(results, key, "gap_p50_ns"), us(results, key, "gap_p99_ns"),
                      f"{results.median(key, 'jain'):.3f}",
                      f"{results.median(key, 'longest_wait_ns') / 1e6:,.0f}",
                      f"{commands[0]:.2f}" if commands else "",
-                     sum(r.get("overlaps", 0) for r in results.rounds[key])))
+                     sum(r.get("overlaps", 0) for r in results.of(key).values())))
     rows.sort(key=lambda row: -float(row[1].replace(",", "")))
     clients = "processes" if group == "sqlite" else "clients"
     return table([f"{n} {clients}", "hand-overs/s", "acquisitions/s", "free p50 us", "p99 us",
                   "Jain", "longest wait ms", "commands", "two inside"], rows)
 
 
-def others(results, label):
+def crowds(results):
+    """How the cost of a hand-over grows with the waiters on one name, and with the names."""
+    rows = []
+    for group, what in (("waiters", "{} waiters on one name"),
+                        ("names", f"{{}} names, {WAITERS_OF_NAME} waiters each")):
+        for n in results.clients(group):
+            key = (group, n, "pawl")
+            rows.append((what.format(f"{int(n):,}"),
+                         f"{results.median(key, handovers_per_second):,.0f}",
+                         us(results, key, "gap_p50_ns"),
+                         f"{results.median(key, lambda r: cost(r, 'client_cpu_us')):.1f}",
+                         f"{results.median(key, lambda r: cost(r, 'server_cpu_us')):.1f}",
+                         f"{results.median(key, 'resident_each'):,.0f}"))
+    return table(["pawl, asynchronous calls", "hand-overs/s", "free p50 us",
+                  "client CPU us per hand-over", "server CPU us per hand-over",
+                  "bytes per waiter in the client"], rows) if rows else []
+
+
+def cost(result, cpu):
+    return result[cpu] / max(1, result["handovers"])
+
+
+def held(results):
+    rows = []
+    for n in sorted(results.clients("leases"), key=int):
+        key = ("leases", n, "pawl")
+        rows.append((f"{int(n):,}", f"{results.median(key, 'resident_each'):,.0f}",
+                     f"{results.median(key, 'renewal_core_share'):.2%}",
+                     f"{results.median(key, 'server_cpu_us') / results.median(key, 'window_us'):.2%}",
+                     f"{results.median(key, 'taken_per_second'):,.0f}"))
+    return table(["leases of one client", "bytes each", "renewals, client", "renewals, server",
+                  "taken per second"], rows) if rows else []
+
+
+def others(results):
     rows = []
     for key in results.rounds:
         group, clients, who = key
@@ -117,46 +153,50 @@ def others(results, label):
         if group == "sqlite" and clients == "1":
             rows.append((f"{group}, one process", label(who),
                          f"{results.median(key, per_second):,.0f} pairs/s"))
-        if group == "leases":
-            rows.append((f"{int(clients):,} leases", label(who),
-                         f"{results.median(key, 'resident_each'):.0f} bytes each; renewals "
-                         f"{results.median(key, 'renewal_core_share'):.1%} of a core; "
-                         f"{results.median(key, 'taken_per_second'):,.0f} taken per second"))
-        if group == "contend" and who == "ping":
-            rows.append((f"PING, before {clients} clients", "",
-                         f"p50 {us(results, key, 'ping_p50_ns')} us"))
-    return table(["measurement", "who", "result"], rows)
+    return table(["measurement", "who", "result"], rows, words=3) if rows else []
 
 
-def body(results, plan, names, skipped, about):
-    def label(who):
-        return "**pawl**" if who == "pawl" else who
-
-    blocks = [[about], goals(results, names)]
-    if results.who("pairs", 1):
-        blocks.append(uncontended(results, label))
-    contention = [(g, n) for g, n in dict.fromkeys((k[0], k[1]) for k in results.rounds)
-                  if g == "contend" or (g == "sqlite" and n != "1")]
-    blocks += [contended(results, label, g, n) for g, n in contention]
-    blocks.append(others(results, label))
-    compared = [plan.blpop, plan.hiredis, plan.begin, plan.empty, plan.flock, *plan.peers]
-    blocks.append(table(["compared with", "what it is", "version"],
-                        [(p.name, p.what, p.version) for p in compared]))
-    notes = [f"- not measured: {name}: {why}" for name, why in skipped.items()]
-    notes += [f"- failed: {' '.join(key)}: {why}" for key, why in results.failures]
-    notes += [f"- two holders at once: {' '.join(key)}: {count} times"
+def notes(results):
+    lines = [f"- not measured: {name}: {why}" for name, why in results.skipped.items()]
+    lines += [f"- failed: {' '.join(key)}: {why}" for key, why in results.failures]
+    lines += [f"- two holders at once: {' '.join(key)}: {count} times"
               for key, count in results.overlaps().items()]
-    if notes:
-        blocks.append(notes)
-    return "\n\n".join("\n".join(block) for block in blocks)
+    lost = {key: sum(r.get("stuck", 0) for r in rounds.values())
+            for key, rounds in results.rounds.items()}
+    lines += [f"- clients that waited for a free lock until the end: {' '.join(key)}: {count}"
+              for key, count in lost.items() if count]
+    return lines
 
 
-def headline(plan, rounds, load):
-    date = datetime.date.today().isoformat()
-    return (f"{date}. {machine()}; {software(plan.server, str(plan.build / 'pawl'))}. "
-            f"{rounds} rounds of {plan.seconds:g} s each ({2 * plan.seconds:g} s with {MANY} "
-            f"clients), medians; TCP on the loopback interface, no persistence; load average "
-            f"before the run {load:.2f}.")
+def body(results, rows):
+    blocks = [[headline(results.about)], goals(rows)]
+    if results.who("pairs", 1):
+        blocks.append(uncontended(results))
+    blocks += [contended(results, "contend", n) for n in results.clients("contend")]
+    blocks += [contended(results, "sqlite", n) for n in results.clients("sqlite") if n != "1"]
+    blocks += [crowds(results), held(results), others(results)]
+    blocks.append(table(["compared with", "what it is", "version"],
+                        results.about["compared with"], words=3))
+    blocks.append(notes(results))
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def describe(plan, load):
+    """What the page must say of a run; kept with its results."""
+    return {"date": datetime.date.today().isoformat(), "machine": machine(),
+            "software": software(plan.server, str(plan.build / "pawl")),
+            "profile": plan.profile.name, "rounds": plan.profile.rounds,
+            "seconds": plan.profile.seconds, "load": round(load, 2),
+            "peers": [p.name for p in plan.peers],
+            "compared with": [(p.name, p.what, p.version)
+                              for p in [*plan.others.values(), *plan.peers]]}
+
+
+def headline(about):
+    return (f"{about['date']}. {about['machine']}; {about['software']}. "
+            f"Profile {about['profile']}: {about['rounds']} rounds of {about['seconds']:g} s for "
+            f"most measurements ({MANY} clients longer), medians; TCP on the loopback interface, "
+            f"no persistence; load average before the run {about['load']:.2f}.")
 
 
 def write(path, text):

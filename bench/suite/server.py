@@ -2,6 +2,7 @@
 """A private redis-server, and what it says about its own work."""
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,35 @@ import time
 
 STARTS_WITHIN_S = 10
 PORTS_TRIED = 5
+# The server inherits this limit; it keeps some descriptors for itself.
+CONNECTIONS_MAX = min(30_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
+
+
+class Status(bytes):
+    """+OK"""
+
+
+class Push(list):
+    """What a server says unasked (RESP3)."""
+
+
+def read_reply(stream):
+    """The next value of RESP2, or of what RESP3 adds for locks; an error is raised."""
+    line = stream.readline().rstrip(b"\r\n")
+    kind, rest = line[:1], line[1:]
+    if kind == b"-":
+        raise RuntimeError(rest.decode())
+    if kind == b"+":
+        return Status(rest)
+    if kind == b":":
+        return int(rest)
+    if kind == b"_" or rest == b"-1":
+        return None
+    if kind == b"$":
+        return stream.read(int(rest) + 2)[:-2]
+    if kind in (b"*", b">"):
+        return (Push if kind == b">" else list)(read_reply(stream) for _ in range(int(rest)))
+    raise RuntimeError(f"not a reply: {line!r}")
 
 
 class Connection:
@@ -29,19 +59,10 @@ class Connection:
         self.socket.sendall(data)
 
     def reply(self):
-        line = self.input.readline().rstrip(b"\r\n")
-        kind, rest = line[:1], line[1:]
-        if kind == b"-":
-            raise RuntimeError(rest.decode())
-        if kind == b"+":
-            return rest
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if rest == b"-1" else self.input.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
-        raise RuntimeError(f"not a reply: {line!r}")
+        reply = read_reply(self.input)
+        if isinstance(reply, Push):
+            return self.reply()
+        return reply
 
     def close(self):
         self.socket.close()
@@ -62,7 +83,7 @@ class Server:
             self.port = free_port()
             self.process = subprocess.Popen(
                 [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                 "--appendonly", "no", "--dir", directory, "--maxclients", "9000",
+                 "--appendonly", "no", "--dir", directory, "--maxclients", str(CONNECTIONS_MAX),
                  "--logfile", os.path.join(directory, "redis.log")])
             if self._answers():
                 break

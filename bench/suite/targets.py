@@ -1,161 +1,163 @@
 # SPDX-License-Identifier: MIT
-"""What pawl has set itself to reach, and whether it did."""
+"""What pawl has set itself to reach, and whether it did. Every goal has its row in every run; one
+that was not measured says so."""
 import dataclasses
+import statistics
 
 from .plan import CONTENDED, LEASES, MANY, SQLITE
 from .results import handovers_per_second, per_second, server_cpu_each
+
+HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
 
 
 @dataclasses.dataclass
 class Row:
     what: str
     target: str
-    measured: str
-    reached: bool
+    measured: str = "not measured"
+    reached: bool = None      # None: not measured
+    values: list = dataclasses.field(default_factory=list)  # one for each round
+
+    @property
+    def verdict(self):
+        return "?" if self.reached is None else "yes" if self.reached else "**no**"
 
 
-HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
+def row(what, bound, least, target, values, form="{:.2f} x", note=""):
+    """values: of each round; empty or None: not measured. form: of one of them."""
+    if not values:
+        return Row(what, target)
+    middle = statistics.median(values)
+    text = form.format(middle)
+    if len(values) > 1:
+        text += f" ({form.format(min(values)).split()[0]} to {form.format(max(values))})"
+    reached = middle >= bound if least else middle <= bound
+    return Row(what, target, text + (f"; {note}" if note else ""), reached, values)
 
 
-def group(key):
-    return lambda results, peers: [k for k in results.rounds if k[0] == key]
+def compare(r, what, over, under, bound, least, of, fields, note=None):
+    """The ratio of two measurements. fields: (what, what of the other). note: a function."""
+    target = f"{'at least' if least else 'at most'} {bound:g} x {of}"
+    if under is None or not (r.has(*over) and r.has(*under)):
+        return Row(what, target)
+    return row(what, bound, least, target, r.ratios(over, under, *fields),
+               note=note() if note else "")
 
 
-def at_least(what, ratio, bound, of, note=""):
-    return Row(what, f"at least {bound:g} x {of}", f"{ratio:.2f} x{note}", ratio >= bound)
+def rate(r, key, per=per_second):
+    return lambda: f"{r.median(key, per):,.0f}/s"
 
 
-def at_most(what, ratio, bound, of, note=""):
-    return Row(what, f"at most {bound:g} x {of}", f"{ratio:.2f} x{note}", ratio <= bound)
-
+# ---- The goals ---------------------------------------------------------------------------------
 
 def uncontended(r, peers):
-    if r.has("pairs", 1, "pawl") and r.has("pairs", 1, "hiredis"):
-        what = "one caller, acquire + release, pairs/s"
-        pawl = ("pairs", 1, "pawl")
-        yield at_least(what, r.ratio(pawl, ("pairs", 1, "hiredis"), per_second), 1.5,
-                       "the hand-written loop", f" ({r.median(pawl, per_second):,.0f}/s)")
-        best = r.best("pairs", 1, peers, per_second)
-        if best:
-            yield at_least(what, r.ratio(pawl, ("pairs", 1, best), per_second), 1.5,
-                           "the fastest peer", f" ({best})")
-    if r.has("acquire", 1, "pawl") and r.has("acquire", 1, "hiredis"):
-        pawl = ("acquire", 1, "pawl")
-        yield at_most("acquire alone, p50",
-                      r.ratio(pawl, ("acquire", 1, "hiredis"), "acquire_p50_ns"), 1.15,
-                      "the hand-written loop", f" ({r.median(pawl, 'acquire_p50_ns') / 1e3:.1f} us)")
+    what, pawl = "one caller, acquire + release, pairs/s", ("pairs", 1, "pawl")
+    yield compare(r, what, pawl, ("pairs", 1, "hiredis"), 1.5, True, "the hand-written loop",
+                  [per_second], rate(r, pawl))
+    best = r.best("pairs", 1, peers, per_second)
+    yield compare(r, what, pawl, ("pairs", 1, best), 1.5, True, "the fastest peer", [per_second],
+                  lambda: f"{best}")
+    alone = ("acquire", 1, "pawl")
+    yield compare(r, "acquire alone, p50", alone, ("acquire", 1, "hiredis"), 1.15, False,
+                  "the hand-written loop", ["acquire_p50_ns"],
+                  lambda: f"{r.median(alone, 'acquire_p50_ns') / 1e3:.1f} us")
 
 
 def cached(r, _):
-    pawl, mutex = ("cached", 1, "pawl"), ("cached", 1, "mutex")
-    if not (r.has(*pawl) and r.has(*mutex)):
-        return
-    rate = 1e9 / r.median(pawl, "pair_ns")
-    what = "cached lease, acquire + release, one thread"
-    yield Row(what, "at least 5 000 000 pairs/s", f"{rate:,.0f}/s", rate >= 5e6)
-    yield at_most(what, r.ratio(pawl, mutex, "pair_ns"), 2, "mutex and CLOCK_BOOTTIME",
-                  f" ({r.median(pawl, 'pair_ns'):.0f} ns)")
+    what, pawl = "cached lease, acquire + release, one thread", ("cached", 1, "pawl")
+    yield row(what, 5, True, "at least 5 million pairs/s",
+              r.has(*pawl) and r.all(pawl, lambda x: 1e3 / x["pair_ns"]), "{:.1f} million/s")
+    yield compare(r, what, pawl, ("cached", 1, "mutex"), 2, False, "mutex and CLOCK_BOOTTIME",
+                  ["pair_ns"], lambda: f"{r.median(pawl, 'pair_ns'):.0f} ns")
 
 
 def server(r, _):
+    """By pipelined pairs per second; the CPU time of the server must say about the same."""
     pawl, hand = (("server", "64 pairs in flight", who) for who in ("pawl", "hiredis"))
-    if r.has(*pawl) and r.has(*hand):
-        yield at_most("server CPU of a pair, pipelined", r.ratio(pawl, hand, server_cpu_each), 0.8,
-                      "the hand-written fenced pair's",
-                      f" ({r.median(pawl, server_cpu_each):.1f} us)")
+    yield compare(r, "server CPU of a pair, by pipelined pairs/s", hand, pawl, 0.8, False,
+                  "the hand-written fenced pair's", [per_second],
+                  lambda: f"{r.median(pawl, per_second):,.0f} and {r.median(hand, per_second):,.0f}"
+                          f" pairs/s; by CPU time {r.median(pawl, server_cpu_each):.1f} and "
+                          f"{r.median(hand, server_cpu_each):.1f} us")
 
 
 def threads(r, _):
-    pawl, raw = ("threads", 16, "pawl"), ("threads", 16, "replay")
-    if r.has(*pawl) and r.has(*raw):
-        yield at_least("16 threads of one client, 16 names", r.ratio(pawl, raw, per_second), 0.8,
-                       "a raw pipelined loop of the same scripts",
-                       f" ({r.median(pawl, per_second):,.0f}/s)")
+    pawl = ("threads", 16, "pawl")
+    yield compare(r, "16 threads of one client, 16 names", pawl, ("threads", 16, "replay"), 0.8,
+                  True, "a raw pipelined loop of the same requests", [per_second], rate(r, pawl))
 
 
 def handover_rate(r, peers):
+    per = handovers_per_second
     for n in CONTENDED:
-        pawl = ("contend", n, "pawl")
-        if not r.has(*pawl):
-            continue
-        rate = f" ({r.median(pawl, handovers_per_second):,.0f}/s)"
-        best = r.best("contend", n, peers, handovers_per_second)
-        if best:
-            yield at_least(f"hand-overs per second, {n} clients",
-                           r.ratio(pawl, ("contend", n, best), handovers_per_second),
-                           HANDOVERS[n], "the fastest peer", f" {best}{rate}")
-        if r.has("contend", n, "blpop"):
-            yield at_least(f"hand-overs per second, {n} clients",
-                           r.ratio(pawl, ("contend", n, "blpop"), handovers_per_second), 1.2,
-                           "the hand-written BLPOP loop", rate)
-    many, few = ("contend", MANY, "pawl"), ("contend", 8, "pawl")
-    if r.has(*many) and r.has(*few):
-        yield at_least(f"hand-overs per second, {MANY} clients",
-                       r.ratio(many, few, handovers_per_second), 0.8, "those of 8 clients")
+        what, pawl = f"hand-overs/s, {n} clients", ("contend", n, "pawl")
+        best = r.best("contend", n, peers, per)
+        yield compare(r, what, pawl, ("contend", n, best), HANDOVERS[n], True, "the fastest peer",
+                      [per], lambda best=best: f"{best}")
+        yield compare(r, what, pawl, ("contend", n, "blpop"), 1.2, True,
+                      "the hand-written BLPOP loop", [per], rate(r, pawl, per))
+    yield compare(r, f"hand-overs/s, {MANY} clients", ("contend", MANY, "pawl"),
+                  ("contend", 8, "pawl"), 0.8, True, "those of 8 clients", [per])
 
 
 def handover_quality(r, _):
     for n in [*CONTENDED, MANY]:
-        pawl, ping = ("contend", n, "pawl"), ("contend", n if n != MANY else 128, "ping")
-        if not r.has(*pawl):
-            continue
-        if r.has(*ping):
-            yield at_most(f"free between two holders, p50, {n} clients",
-                          r.ratio(pawl, ping, "gap_p50_ns", "ping_p50_ns"), 1.2, "one PING",
-                          f" ({r.median(pawl, 'gap_p50_ns') / 1e3:.0f} us)")
-        jain, commands = r.median(pawl, "jain"), r.median(pawl, "commands")
-        yield Row(f"fairness (Jain), {n} clients", "at least 0.99", f"{jain:.3f}", jain >= 0.99)
-        yield Row(f"server commands per acquisition, {n} clients", "at most 2.1",
-                  f"{commands:.2f}", commands <= 2.1)
+        pawl = ("contend", n, "pawl")
+        measured = r.has(*pawl)
+        yield compare(r, f"free between two holders, p50, {n} clients", pawl, pawl, 1.2, False,
+                      "a PING right before and after", ["gap_p50_ns", "ping_p50_ns"],
+                      lambda pawl=pawl: f"{r.median(pawl, 'gap_p50_ns') / 1e3:.0f} us")
+        yield row(f"fairness (Jain), {n} clients", 0.99, True, "at least 0.99",
+                  measured and r.all(pawl, "jain"), "{:.3f}")
+        yield row(f"server commands per acquisition, {n} clients", 2.1, False, "at most 2.1",
+                  measured and r.all(pawl, "commands"), "{:.2f}")
 
 
 def sharing(r, _):
-    shared, single = ("share", "8x8", "pawl"), ("share", "64x1", "pawl")
-    if r.has(*shared) and r.has(*single):
-        what = "8 processes of 8 threads, one name"
-        yield at_least(what, r.ratio(shared, single, per_second), 5, "64 single-threaded clients",
-                       f" ({r.median(shared, per_second):,.0f}/s)")
-        least = r.median(shared, "least_share")
-        yield Row(what, "no process under 0.5 of its fair share", f"{least:.2f}", least >= 0.5)
+    what, shared = "8 processes of 8 threads, one name", ("share", "8x8", "pawl")
+    yield compare(r, what, shared, ("share", "64x1", "pawl"), 5, True,
+                  "64 single-threaded clients", [per_second], rate(r, shared))
+    yield row(what, 0.5, True, "each process at least 0.5 of its fair share",
+              r.has(*shared) and r.all(shared, "least_share"), "{:.2f}")
 
 
 def leases(r, _):
-    for key in group("leases")(r, _):
-        what = f"{int(key[1]):,} leases held by one client"
-        size, share = r.median(key, "resident_each"), r.median(key, "renewal_core_share")
-        yield Row(what, "at most 512 bytes each", f"{size:.0f} bytes", size <= 512)
-        bound = 0.05
-        yield Row(what, "renewals at most 5 % of a core", f"{share:.1%}", share <= bound)
-        held = min(r.all(key, "held"))
-        if held < int(key[1]) or int(key[1]) < LEASES:
-            note = f"{held:,} of {int(key[1]):,}"
-            yield Row(what, "none lost", note, held == int(key[1]))
+    count = max(map(int, r.clients("leases")), default=LEASES)
+    what, key = f"{count:,} leases held by one client", ("leases", count, "pawl")
+    measured = r.has(*key)
+    yield row(what, 512, False, "at most 512 bytes each",
+              measured and r.all(key, "resident_each"), "{:.0f} bytes")
+    yield row(what, 0.05, False, "renewals at most 5 % of a core",
+              measured and r.all(key, "renewal_core_share"), "{:.1%}")
+    yield row(what, count, True, "all still held at the end",
+              measured and [min(r.all(key, "held"))], "{:,}")
 
 
 def sqlite(r, _):
+    per = handovers_per_second
     for n in SQLITE:
-        pawl, begin = ("sqlite", n, "pawl"), ("sqlite", n, "begin")
-        if r.has(*pawl) and r.has(*begin):
-            yield at_least(f"SQLite, {n} processes, hand-overs per second",
-                           r.ratio(pawl, begin, handovers_per_second), 5,
-                           "BEGIN IMMEDIATE with busy_timeout and a fence",
-                           f" ({r.median(pawl, handovers_per_second):,.0f}/s)")
-            least = min(r.all(pawl, "least_share"))
-            yield Row(f"SQLite, {n} processes", "no starvation (none under 0.5 of its share)",
-                      f"{least:.2f}", least >= 0.5)
+        what, pawl = f"SQLite, {n} processes", ("sqlite", n, "pawl")
+        for other, of in (("begin", "BEGIN IMMEDIATE with a fence"),
+                          ("begin, empty", "BEGIN IMMEDIATE that writes nothing")):
+            yield compare(r, f"{what}, hand-overs/s", pawl, ("sqlite", n, other), 5, True, of,
+                          [per], rate(r, pawl, per))
+        yield row(what, 0.5, True, "no starvation: each at least 0.5 of its share",
+                  r.has(*pawl) and [min(r.all(pawl, "least_share"))], "{:.2f}")
 
 
 def processes(r, _):
     key = ("run", 1, "all")
-    if r.has(*key):
-        flock, on_file, on_redis = (r.median(key, lambda x, i=i: x["p50_ns"][i]) / 1e6
-                                    for i in range(3))
-        yield at_most("pawl run KEY true, SQLite", r.ratio(
-            key, key, lambda x: x["p50_ns"][1], lambda x: x["p50_ns"][0]), 2, "flock FILE true",
-            f" ({on_file:.2f} ms, flock {flock:.2f} ms)")
-        yield at_most("pawl run KEY true, Redis", r.ratio(
-            key, key, lambda x: x["p50_ns"][2], lambda x: x["p50_ns"][1]), 1.2, "the SQLite one",
-            f" ({on_redis:.2f} ms)")
+
+    def nth(i):
+        return lambda result: result["p50_ns"][i]
+
+    def ms(i):
+        return f"{r.median(key, nth(i)) / 1e6:.2f} ms"
+
+    yield compare(r, "pawl run KEY true, SQLite", key, key, 2, False, "flock FILE true",
+                  [nth(1), nth(0)], lambda: f"{ms(1)}, flock {ms(0)}")
+    yield compare(r, "pawl run KEY true, Redis", key, key, 1.2, False, "the SQLite one",
+                  [nth(2), nth(1)], lambda: ms(2))
 
 
 def rows(results, peers):

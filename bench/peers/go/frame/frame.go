@@ -29,10 +29,15 @@ type Lock interface {
 // Connect makes a client with a connection of its own.
 type Connect func(address string) func(name string) Lock
 
+// Patience is what the clients get to end after the window. One that is not told of a free lock
+// would wait for ever (it has been seen); it must not take with it what was measured.
+const Patience = 5 * time.Second
+
 type state struct {
 	start    time.Time
 	until    time.Duration
 	stop     atomic.Bool
+	waiting  atomic.Int32 // clients that have not ended
 	inside   atomic.Int32
 	overlaps atomic.Uint64
 	// Written by the holder only.
@@ -112,7 +117,7 @@ func (s *state) report(name, workload string, seconds float64, counts []count) m
 		longest = max(longest, c.longest)
 	}
 	report := map[string]any{"driver": name, "workload": workload, "clients": len(counts),
-		"seconds": seconds, "acquired": acquired, "total": total}
+		"seconds": seconds, "acquired": acquired, "total": total, "stuck": s.waiting.Load()}
 	if workload == "acquire" && acquired > 0 {
 		report["acquire_p50_ns"] = quantile(counts[0].times, 0.5)
 		report["acquire_p99_ns"] = quantile(counts[0].times, 0.99)
@@ -147,12 +152,14 @@ func Main(name string, connect Connect) {
 	s := &state{start: time.Now(), gaps: make([]time.Duration, 0, 1<<20)}
 	counts := make([]count, clients)
 	var warm, done sync.WaitGroup
+	s.waiting.Store(int32(clients))
 	begin := make(chan struct{})
 	for i := range clients {
 		warm.Add(1)
 		done.Add(1)
 		go func() {
 			defer done.Done()
+			defer s.waiting.Add(-1)
 			lock := connect(address)
 			own := lock(fmt.Sprint("warm-", i))
 			for range 2 {
@@ -177,7 +184,12 @@ func Main(name string, connect Connect) {
 	close(begin)
 	time.Sleep(s.until - s.now())
 	s.stop.Store(true)
-	done.Wait()
+	ended := make(chan struct{})
+	go func() { done.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(Patience):
+	}
 	must(json.NewEncoder(os.Stdout).Encode(s.report(name, workload, seconds, counts)))
 	for err == nil {
 		_, err = input.ReadByte()
