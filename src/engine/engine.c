@@ -109,11 +109,15 @@ pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t 
     return slot && slot->lease ? slot->lease->holder : NULL;
 }
 
-bool pawl__engine_is_wanted(const pawl__engine *e, const pawl__want *want)
+bool pawl__want_is_wanted(const pawl__want *want)
 {
-    (void)e;
     const pawl__lease *lease = want->lease;
     return !lease || lease->yield || !pawl__list_empty(&lease->slot->wants);
+}
+
+bool pawl__want_had_queued(const pawl__want *want)
+{
+    return want->lease && want->lease->queued;
 }
 
 bool pawl__engine_busy(const pawl__engine *e)

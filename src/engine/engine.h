@@ -154,7 +154,10 @@ int64_t pawl__engine_deadline(const pawl__engine *engine);
 pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len);
 
 /* Whether somebody here or elsewhere waits for what a holding want has, as far as is known. */
-bool pawl__engine_is_wanted(const pawl__engine *engine, const pawl__want *want);
+bool pawl__want_is_wanted(const pawl__want *want);
+
+/* Whether the lease of a holding want stood in the store's queue before it was granted. */
+bool pawl__want_had_queued(const pawl__want *want);
 
 /* Whether anything is still to be told to or heard from the store (close waits for this). */
 bool pawl__engine_busy(const pawl__engine *engine);

@@ -78,6 +78,7 @@ struct pawl__lease {
     uint8_t dead_grants; /* grants in a row that came after their deadline */
     bool asked;          /* some ask has left: the store may know the token */
     bool answered;       /* the store has answered an ask with a decision */
+    bool queued;         /* it has stood in the store's queue */
     bool yield;          /* somebody else waits for it */
     bool wanted_early;   /* the same, heard before the grant itself */
     bool ghost;          /* an ask went unanswered and may still arrive late */

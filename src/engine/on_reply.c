@@ -44,7 +44,7 @@ static bool was_out_of_touch(const pawl__engine *e, const pawl__lease *lease)
 
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    lease->answered = true;
+    lease->answered = lease->queued = true;
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
     if (reply->fence > lease->slot->last_fence && !PAWL_MUTANT(old_push_believed))
         lease->slot->last_fence = reply->fence; /* drawn before: a grant of ours has a larger one */

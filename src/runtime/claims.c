@@ -189,7 +189,8 @@ static void on_granted(pawl_client *c, pawl__claim *claim, const pawl__action *a
     }
     publish_token(lock, action->token);
     atomic_store(&lock->fence, action->fence);
-    claim->wanted = pawl__engine_is_wanted(c->engine, &claim->want);
+    claim->wanted = pawl__want_is_wanted(&claim->want);
+    claim->waited = pawl__want_had_queued(&claim->want);
     atomic_store(&lock->held_until, action->deadline & ~INT64_C(1)); /* held, not lent */
     lock->state = PAWL__LOCK_HELD;
     end_acquire(c, claim, PAWL_OK);

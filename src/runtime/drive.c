@@ -15,19 +15,24 @@
  *    thread drives.
  *  - Whoever gives up the role passes it on (pass_role): to those who want it
  *    before all others, else to one caller that waits, else to the client's
- *    thread if that sleeps without a limit.
+ *    thread if that would look too late by itself.
  *  - A caller that was woken to drive and finds its operation complete or its time
  *    over passes the role on again.
- *  - The client's thread never sleeps without a limit while the role is free: it
- *    looks again after PARK_NS. While callers drive in quick succession it stays
- *    away; when none has driven for PARK_NS it takes the role back.
+ *  - The client's thread either drives or sleeps until thread_looks_at. It takes the
+ *    role back when no caller has driven for the length of one such sleep.
+ *
+ * Why the sleeps grow: a thread that woke for each acquisition of each client would cost a
+ * contended fleet more than the locks themselves. While it sleeps nobody reads what the
+ * store says; only these cannot wait for it, and pass_role wakes it for them: the engine's
+ * next deadline (renewals), asynchronous operations, and pushes of which a caller wants to
+ * hear at once (events, cached leases).
  *
  * A release may wait for the next request, to leave with it in one write
- * (pawl__drive_later): only of a lock that nobody else is known to wait for, only
- * if the latest acquisition followed its release within DEFER_NS, so that the next
- * one probably does too, and only while the client's thread looks every DEFER_NS:
- * it sends what has waited. Whatever else is asked takes it along, and so do close
- * and the normal end of the process.
+ * (pawl__drive_later): only of a lock for which neither this client nor, as far as is
+ * known, anybody else has waited, only if the latest acquisition followed such a release
+ * within DEFER_NS, so that the next one probably does too, and only while the client's
+ * thread looks every DEFER_NS: it sends what has waited. Whatever else is asked takes it
+ * along, and so do close and the normal end of the process.
  */
 #define _GNU_SOURCE
 #include "runtime.h"
@@ -35,8 +40,10 @@
 #include <sched.h>
 #include <unistd.h>
 
-#define PARK_NS  PAWL__NS_PER_MS
-#define DEFER_NS (200 * PAWL__NS_PER_US)
+/* How long the client's thread sleeps before it looks whether anybody drives. */
+#define LOOK_FIRST_NS PAWL__NS_PER_MS
+#define LOOK_MAX_NS   (256 * PAWL__NS_PER_MS)
+#define DEFER_NS      (200 * PAWL__NS_PER_US)
 
 /* ---- Waking --------------------------------------------------------------------------------- */
 
@@ -47,6 +54,23 @@ static void wake_driver(pawl_client *c)
     uint64_t one = 1;
     ssize_t n = write(c->wake_fd, &one, sizeof one);
     (void)n; /* the counter cannot be full: it is read at each waking */
+}
+
+static void wake_thread(pawl_client *c)
+{
+    if (c->thread_looks_at == 0) return;
+    c->thread_looks_at = 0; /* one signal is enough */
+    pthread_cond_signal(&c->thread_cond);
+}
+
+/* Mutex held, the role is free: would the client's thread come too late by itself? */
+static bool needs_thread(const pawl_client *c)
+{
+    if (c->thread_looks_at == 0) return false; /* it is awake, and looks before it sleeps */
+    if (c->async_pending > 0) return true;
+    int64_t by = pawl__turn_due(c);
+    if (c->hears_at_once) by = pawl__instant_min(by, pawl__now() + LOOK_FIRST_NS);
+    return by < c->thread_looks_at;
 }
 
 static void pass_role(pawl_client *c)
@@ -60,7 +84,7 @@ static void pass_role(pawl_client *c)
         pthread_cond_signal(&pawl__container(first, pawl__sleeper, in_sleepers)->cond);
         return;
     }
-    if (c->thread_waits || c->async_pending > 0) pthread_cond_signal(&c->thread_cond);
+    if (needs_thread(c)) wake_thread(c);
 }
 
 static void wait_ns(pawl_client *c, pthread_cond_t *cond, int64_t span_ns)
@@ -173,15 +197,23 @@ void pawl__drive_soon(pawl_client *c)
 void pawl__drive_later(pawl_client *c)
 {
     int64_t now = pawl__now();
-    bool thread_looks = c->looks_often && pawl__list_empty(&c->sleepers);
+    bool thread_looks = c->thread_looks_at > 0 && c->thread_looks_at <= now + DEFER_NS;
     c->released_at = now;
-    if (c->cycling && thread_looks && may_drive(c)) return;
+    if (c->cycling && thread_looks && pawl__list_empty(&c->sleepers) && may_drive(c)) return;
+    pawl__drive_soon(c);
+}
+
+void pawl__drive_now(pawl_client *c)
+{
+    c->released_at = 0; /* no loop of releases that could wait */
     pawl__drive_soon(c);
 }
 
 void pawl__drive_noted(pawl_client *c)
 {
-    c->cycling = c->released_at && pawl__now() - c->released_at < DEFER_NS;
+    int64_t now = c->released_at ? pawl__now() : 0;
+    c->cycling = c->released_at && now - c->released_at < DEFER_NS;
+    if (c->cycling && c->thread_looks_at > now + DEFER_NS) wake_thread(c);
 }
 
 void pawl__drive_at_exit(pawl_client *c, int64_t until)
@@ -193,38 +225,52 @@ void pawl__drive_at_exit(pawl_client *c, int64_t until)
 
 /* ---- The client's thread -------------------------------------------------------------------- */
 
-/* Stays away while callers drive; returns when it may look again. */
-static void park(pawl_client *c)
+/* Mutex held. How long the client's thread may sleep; patience: at most, if nothing is due. */
+static int64_t look_span(const pawl_client *c, int64_t patience, bool busy)
 {
-    int64_t idle_ns = 0;
-    bool release_waits;
-    do {
-        uint64_t seen = c->drives;
-        c->looks_often = c->cycling;
-        int64_t span_ns = c->cycling ? DEFER_NS : PARK_NS;
-        wait_ns(c, &c->thread_cond, span_ns);
-        c->looks_often = false;
-        idle_ns = c->drives == seen ? idle_ns + span_ns : 0;
-        release_waits = !pawl__list_empty(&c->asked) && may_drive(c);
-    } while (!c->stop && c->async_pending == 0 && !release_waits && idle_ns < PARK_NS);
+    if (c->cycling && busy) return DEFER_NS;
+    if (c->driven) return patience; /* when that one gives up the role it wakes us if need be */
+    int64_t due_in = pawl__turn_due(c) - pawl__now();
+    if (c->hears_at_once) patience = LOOK_FIRST_NS;
+    return pawl__instant_min(patience, due_in > 0 ? due_in : 0);
 }
 
-static void wait_for_role(pawl_client *c)
+static bool has_work(const pawl_client *c)
 {
-    c->thread_waits = true;
-    while (!may_drive(c) && !c->stop) wait_ns(c, &c->thread_cond, PAWL__NEVER);
-    c->thread_waits = false;
+    if (!may_drive(c)) return false;
+    return c->async_pending > 0 || !pawl__list_empty(&c->asked) ||
+           pawl__turn_due(c) <= pawl__now();
+}
+
+/*
+ * Sleeps while callers drive, longer each time; returns when there is something for the
+ * thread to do. busy: callers drove during the last sleep.
+ */
+static void stay_away(pawl_client *c, int64_t *patience)
+{
+    bool busy = true;
+    do {
+        uint64_t seen = c->drives;
+        int64_t span_ns = look_span(c, *patience, busy);
+        if (span_ns == *patience) *patience = pawl__instant_min(span_ns * 2, LOOK_MAX_NS);
+        c->thread_looks_at = pawl__now() + span_ns;
+        wait_ns(c, &c->thread_cond, span_ns);
+        c->thread_looks_at = 0;
+        busy = c->drives != seen;
+    } while (!c->stop && !has_work(c) && (busy || !may_drive(c)));
 }
 
 void *pawl__drive_thread(void *arg)
 {
     pawl_client *c = arg;
+    int64_t patience = LOOK_FIRST_NS;
     pthread_mutex_lock(&c->mutex);
     while (!c->stop) {
-        if (!may_drive(c)) wait_for_role(c);
-        if (c->stop) break;
-        drive(c, NULL, PAWL__NEVER);
-        if (c->served) park(c);
+        int64_t since = pawl__now();
+        if (may_drive(c)) drive(c, NULL, PAWL__NEVER);
+        /* Callers who come back soon will do so again: it stays away for longer. */
+        if (pawl__now() - since > LOOK_MAX_NS) patience = LOOK_FIRST_NS;
+        if (!c->stop) stay_away(c, &patience);
     }
     pthread_mutex_unlock(&c->mutex);
     return NULL;

@@ -79,6 +79,7 @@ static int join_client(pawl_client *c, pawl_lock *lock)
     lock->refs = 1;
     c->refs++;
     if (lock->cache) c->has_caches = true;
+    if (lock->cache || lock->on_event) c->hears_at_once = true;
     return PAWL_OK;
 }
 
@@ -286,10 +287,10 @@ static int release(pawl_lock *lock)
     bool lent = pawl__cached_lend(lock);
     int err = lent ? PAWL_OK : take_back(lock, &claim);
     if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
-    if (claim && !err && !claim->wanted)
+    if (claim && !err && !claim->wanted && !claim->waited)
         pawl__drive_later(c);
     else if (lent || claim)
-        pawl__drive_soon(c);
+        pawl__drive_now(c);
     pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
     return err;

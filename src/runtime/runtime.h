@@ -86,6 +86,7 @@ typedef struct pawl__claim {
     bool abandoned;   /* the handle was freed while it waited */
     bool await_store; /* the release wants the store's word */
     bool wanted;      /* somebody else waits, or it is in doubt: it is not lent any more */
+    bool waited;      /* it stood in the store's queue before it was granted */
     bool was_cached;  /* let go while nobody held it: the time in the cache counts */
     bool running;     /* a callback of it runs now */
 } pawl__claim;
@@ -186,10 +187,10 @@ struct pawl_client {
     bool driven;                /* somebody has it */
     bool asleep;                /* the driver is, or is about to be, asleep in the event loop */
     bool served;                /* the client's thread has completed a caller's wait */
-    bool thread_waits;          /* the client's thread wants to be told when the role is free */
     bool cycling;               /* the latest acquisition came right after a release */
-    bool looks_often;           /* the client's thread sleeps for DEFER_NS at most */
-    int64_t released_at;        /* the latest plain release */
+    bool hears_at_once;         /* some handle has wanted to hear of pushes at once */
+    int64_t released_at;        /* the latest release that nobody waited for; 0: another came */
+    int64_t thread_looks_at;    /* when the client's thread looks by itself; 0: it is awake */
     uint32_t role_wanted;       /* close and fork want the role before all others */
     uint64_t drives;            /* how often callers have taken it */
     pthread_cond_t role_cond;   /* for those of role_wanted */
@@ -288,6 +289,8 @@ void pawl__sleeper_wake(pawl_client *client, pawl__sleeper *sleeper, int err);
 void pawl__drive_soon(pawl_client *client);
 /* The same, but it may wait a moment for the next request to leave with; mutex held. */
 void pawl__drive_later(pawl_client *client);
+/* The same for the release of a lock that is or was waited for; mutex held. */
+void pawl__drive_now(pawl_client *client);
 /* An acquisition begins; mutex held. */
 void pawl__drive_noted(pawl_client *client);
 /* The process ends: what has waited leaves. */
@@ -308,6 +311,8 @@ void pawl__turn_work(pawl_client *client);
 /* Sleeps in the event loop until something happens, at the latest at `until`; role and mutex held.
  */
 void pawl__turn_sleep(pawl_client *client, int64_t until);
+/* When engine, queries or caches want to hear that time has passed; nobody else drives. */
+int64_t pawl__turn_due(const pawl_client *client);
 /* An event for the engine, and all that follows from it; role held, not the mutex. */
 void pawl__turn_feed(pawl_client *client, const pawl__event *event);
 /* What the store calls. */

@@ -150,10 +150,9 @@ void pawl__turn_work(pawl_client *c)
 
 /* ---- Sleep ---------------------------------------------------------------------------------- */
 
-static int64_t next_instant(const pawl_client *c, int64_t until)
+int64_t pawl__turn_due(const pawl_client *c)
 {
-    int64_t at = pawl__instant_min(until, pawl__queries_deadline(c));
-    at = pawl__instant_min(at, pawl__cached_deadline(c));
+    int64_t at = pawl__instant_min(pawl__queries_deadline(c), pawl__cached_deadline(c));
     return c->engine ? pawl__instant_min(at, pawl__engine_deadline(c->engine)) : at;
 }
 
@@ -170,7 +169,7 @@ void pawl__turn_sleep(pawl_client *c, int64_t until)
     c->asleep = true; /* under the mutex, and nothing is asked: whoever asks now wakes us */
     pthread_mutex_unlock(&c->mutex);
     int flags = EVLOOP_ONCE;
-    int64_t at = next_instant(c, until);
+    int64_t at = pawl__instant_min(until, pawl__turn_due(c));
     if (at != PAWL__NEVER && at < c->alarm.at) {
         int64_t now = pawl__now();
         c->time_due = at <= now;

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "stage.h"
 
+#include <dirent.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,8 +16,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -339,6 +342,55 @@ static void test_signals_while_driving(void **state)
     pawl_client_close(client);
 }
 
+/* How often the threads that clients drive with have gone to sleep. */
+static long sleeps_of_client_threads(void)
+{
+    long sum = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        char path[300], line[128];
+        if (task->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
+        FILE *status = fopen(path, "re");
+        if (!status) continue;
+        bool ours = false;
+        long sleeps;
+        while (fgets(line, sizeof line, status)) {
+            if (strcmp(line, "Name:\tpawl\n") == 0) ours = true;
+            if (ours && sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps) == 1) sum += sleeps;
+        }
+        fclose(status);
+    }
+    closedir(tasks);
+    return sum;
+}
+
+/*
+ * The cost of a contended fleet is its wake-ups. Callers drive for themselves; the client's
+ * thread must not be woken for each of their acquisitions, however far apart these are.
+ */
+static void test_thread_sleeps_while_callers_drive(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 300, SLEEPS_MAX = 60 }; /* 1, 2, 4 ... 256 ms */
+    pawl_client *client = stage_client(NULL);
+    pawl_lock *lock = lock_new(client, stage_name(), 60000);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_release_wait(lock, PATIENCE_MS), PAWL_OK);
+    long before = sleeps_of_client_threads();
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+        usleep(1500); /* longer than the first sleep: the thread could be wanted */
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+        usleep(500);
+    }
+    long sleeps = sleeps_of_client_threads() - before;
+    if (sleeps > SLEEPS_MAX) FAIL_TEST("it was awake %ld times in %d rounds", sleeps, ROUNDS);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +404,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_under_load),
         cmocka_unit_test(test_canceled_thread_finishes_its_call),
         cmocka_unit_test(test_signals_while_driving),
+        cmocka_unit_test(test_thread_sleeps_while_callers_drive),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
