@@ -9,6 +9,7 @@
 #include "stage.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -381,9 +381,9 @@ static void test_thread_sleeps_while_callers_drive(void **state)
     long before = sleeps_of_client_threads();
     for (int i = 0; i < ROUNDS; i++) {
         CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
-        usleep(1500); /* longer than the first sleep: the thread could be wanted */
+        poll(NULL, 0, 2); /* longer than the first sleep: the thread could be wanted */
         CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
-        usleep(500);
+        poll(NULL, 0, 1);
     }
     long sleeps = sleeps_of_client_threads() - before;
     if (sleeps > SLEEPS_MAX) FAIL_TEST("it was awake %ld times in %d rounds", sleeps, ROUNDS);
