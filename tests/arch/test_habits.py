@@ -6,14 +6,14 @@ import re
 
 import tree
 
-CODE = ["src", "include", "tests", "sim", "bench", "demo", "examples", "bindings"]
+CODE = ["src", "include", "tests", "sim", "torture", "bench", "demo", "examples", "bindings"]
 LINES_MAX = 700
 
 CLOCKS = ["clock_gettime", "clock_getres", "gettimeofday", "time", "ftime", "timespec_get",
           "clock", "evutil_gettimeofday", "event_base_gettimeofday_cached"]
 MAY_READ_A_CLOCK = re.compile(
     r"src/runtime/clock\.c|src/stores/(sqlite/sqlite|memory/memory|redis/redis)_clock\.c"
-    r"|src/cli/.*|sim/.*")
+    r"|src/cli/.*|sim/.*|torture/.*")
 
 # Unbounded writes, unchecked numbers, hidden state.
 BANNED = ["strcpy", "strcat", "sprintf", "vsprintf", "gets", "tmpnam", "mktemp", "tempnam",
@@ -37,12 +37,12 @@ def found(paths, names):
 
 
 def test_clocks_are_read_in_few_places():
-    paths = [p for p in tree.files("src", "sim") if not MAY_READ_A_CLOCK.fullmatch(str(p))]
+    paths = [p for p in tree.files("src", "sim", "torture") if not MAY_READ_A_CLOCK.fullmatch(str(p))]
     tree.none(found(paths, CLOCKS))
 
 
 def test_banned_calls():
-    tree.none(found(tree.files("src", "sim"), BANNED))
+    tree.none(found(tree.files("src", "sim", "torture"), BANNED))
 
 
 def test_a_library_prints_nothing():
@@ -87,7 +87,7 @@ def test_tests_wait_for_events():
 
 def test_header_guards_are_their_own():
     guards = {}
-    for path in tree.files("src", "include", "tests", "sim", suffixes=(".h",)):
+    for path in tree.files("src", "include", "tests", "sim", "torture", suffixes=(".h",)):
         guard = re.search(r"^#ifndef (\w+)\n#define \1$", tree.read(path), re.M)
         assert guard, f"{path} has no guard"
         assert guard.group(1) not in guards, f"{path} and {guards[guard.group(1)]}"
@@ -98,7 +98,7 @@ def test_every_source_is_built():
     """A file that no meson.build names would be dead, or a test that never runs."""
     commands = json.loads((tree.BUILD / "compile_commands.json").read_text())
     built = {os.path.realpath(os.path.join(c["directory"], c["file"])) for c in commands}
-    tree.none([path for path in tree.files("src", "tests", "sim", "demo", suffixes=(".c",))
+    tree.none([path for path in tree.files("src", "tests", "sim", "torture", "demo", suffixes=(".c",))
                if str((tree.SOURCE / path).resolve()) not in built])
 
 

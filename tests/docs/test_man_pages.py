@@ -110,6 +110,8 @@ def test_prototypes_are_those_of_the_headers():
 
 # ---- The command -----------------------------------------------------------------------------
 
+TORTURE = BUILD / "pawl-torture"
+needs_torture = pytest.mark.skipif(not TORTURE.exists(), reason="pawl-torture was not built")
 needs_command = pytest.mark.skipif(not PAWL.exists(), reason="the command was not built")
 
 
@@ -161,6 +163,19 @@ def test_flock_page_has_its_options():
     helped = options_of_help(output(BUILD / "pawl-flock", "--help")) - common
     described = pages.options_in(sections["DESCRIPTION"])
     assert helped - described == set() and described - helped <= {"-e"}
+
+
+@needs_torture
+def test_torture_page_has_its_options_setups_and_faults():
+    sections = pages.sections(page("pawl-torture.1"))
+    helped = output(TORTURE, "--help")
+    assert options_of_help(helped) == pages.options_in(sections["DESCRIPTION/Options"])
+    setups = re.findall(r"^  (\S+)", helped.split("Setups:")[1].split("Faults:")[0], re.M)
+    described = re.findall(r"^\.It Cm (\S+)", "\n".join(sections["DESCRIPTION/Setups"]), re.M)
+    assert setups == described
+    codes = re.findall(r"(?:: |; |\n)(\d+(?:\+n)?) ", helped.split("Exit status")[1])
+    described = re.findall(r"^\.It (\S+)", "\n".join(sections["EXIT STATUS"]), re.M)
+    assert codes == described
 
 
 @needs_command

@@ -52,7 +52,7 @@ def test_links(path):
 
 def test_files_that_are_named_exist():
     """`src/engine/states.c`, docs/protocol.md and their like, in prose and in comments."""
-    named = re.compile(r"\b((?:src|include|man|docs|tests|demo|scripts|sim|bench|examples)"
+    named = re.compile(r"\b((?:src|include|man|docs|tests|demo|scripts|sim|torture|bench|examples)"
                        r"/[\w/.+-]*\.(?:c|h|md|lua|py|1|3|7|build))\b")
     wrong = []
     for path in MARKDOWN:

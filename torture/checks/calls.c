@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* What the calls of the API answered, and when. */
+#include "checks.h"
+
+#include "pawl/types.h"
+
+#include <inttypes.h>
+
+/* ---- truth -------------------------------------------------------------------------- */
+
+/* The grant after this one, by fence; NULL if there is none. Holds of other locks do not count. */
+static const torture_hold *successor(const torture_hold *holds, size_t count,
+                                     const torture_life *life, int lock, uint64_t fence,
+                                     int64_t before)
+{
+    for (size_t i = 0; i < count && holds[i].start < before; i++) {
+        if (holds[i].lock == lock && holds[i].fence > fence &&
+            !torture_same(holds[i].life->who, life->who)) {
+            return &holds[i];
+        }
+    }
+    return NULL;
+}
+
+/* The store said "released" about a lease that somebody else had got before we let go. */
+void torture_check_truth(const torture_history *h, const torture_hold *holds, size_t count,
+                         torture_report *report)
+{
+    if (h->no_fences) return;
+    for (size_t i = 0; i < h->life_count; i++) {
+        const torture_life *life = &h->lives[i];
+        const torture_record *letgo[TORTURE_LOCKS_MAX] = {0};
+        for (size_t k = 0; k < life->count; k++) {
+            const torture_record *r = &life->records[k];
+            if (r->note == TORTURE_LETGO) letgo[r->lock] = r;
+            if (r->note != TORTURE_FREED || r->number != PAWL_OK || !letgo[r->lock]) continue;
+            const torture_record *l = letgo[r->lock];
+            letgo[r->lock] = NULL;
+            if (l->number < 0) continue; /* did not wait for the store's word */
+            const torture_hold *other = successor(holds, count, life, r->lock, l->fence, l->at);
+            if (!other) continue;
+            torture_guilty(report,
+                           "lock %d: %d.%d was told that it released fence %" PRIu64
+                           ", but %d.%d had got %" PRIu64 " before",
+                           r->lock, life->who.slot, life->who.life, l->fence, other->life->who.slot,
+                           other->life->who.life, other->fence);
+        }
+    }
+}
+
+/* ---- told ------------------------------------------------------------------------------ */
+
+/* Law 6. A callback may come late, so it is counted for a whole life, one that ended well. */
+static void count_losses(const torture_life *life, int lock, torture_report *report)
+{
+    int64_t told = 0, seen = 0, gone = 0, acquired = 0;
+    bool lost_here = false;
+    for (size_t i = 0; i < life->count; i++) {
+        const torture_record *r = &life->records[i];
+        if (r->lock != lock) continue;
+        if (r->note == TORTURE_GOT) acquired++, lost_here = false;
+        if (r->note == TORTURE_TOLD) told++, report->losses++;
+        if (r->note == TORTURE_GONE && !lost_here) gone++, lost_here = true;
+        if (r->note == TORTURE_FREED && r->number == PAWL_ERR_LOST) seen++;
+    }
+    if (!life->down) return;
+    if (told < gone || told > acquired) {
+        torture_guilty(report,
+                       "lock %d: %d.%d lost it at least %" PRId64 " times of %" PRId64
+                       " and was told %" PRId64 " times",
+                       lock, life->who.slot, life->who.life, gone, acquired, told);
+    }
+}
+
+void torture_check_told(const torture_history *h, const torture_hold *holds, size_t count,
+                        torture_report *report)
+{
+    (void)holds;
+    (void)count;
+    if (h->no_fences) return; /* that algorithm tells nobody */
+    for (size_t i = 0; i < h->life_count; i++) {
+        for (int lock = 0; lock < h->locks; lock++) count_losses(&h->lives[i], lock, report);
+    }
+}
+
+/* ---- calls ----------------------------------------------------------------------------- */
+
+static const char *begins(torture_note note)
+{
+    switch (note) {
+    case TORTURE_ASK:
+        return "acquire";
+    case TORTURE_LETGO:
+        return "release";
+    default:
+        return NULL;
+    }
+}
+
+static bool ends(torture_note note)
+{
+    return note == TORTURE_GOT || note == TORTURE_NOT || note == TORTURE_FREED;
+}
+
+/* A call that waits for N ms returns after N ms and a little; not counted: time we stopped it. */
+void torture_check_calls(const torture_history *h, const torture_hold *holds, size_t count,
+                         torture_report *report)
+{
+    (void)holds;
+    (void)count;
+    for (size_t i = 0; i < h->life_count; i++) {
+        const torture_life *life = &h->lives[i];
+        const torture_record *call[TORTURE_LOCKS_MAX] = {0};
+        for (size_t k = 0; k < life->count; k++) {
+            const torture_record *r = &life->records[k];
+            if (begins(r->note)) call[r->lock] = r;
+            if (!ends(r->note) || !call[r->lock]) continue;
+            const torture_record *c = call[r->lock];
+            call[r->lock] = NULL;
+            int64_t wait_ms = c->number > 0 ? c->number : 0;
+            int64_t took = r->at - c->at - torture_stopped_ns(h, life->who, c->at, r->at);
+            if (took <= (wait_ms + h->call_slack_ms) * TORTURE_MS) continue;
+            torture_guilty(
+                report, "lock %d: %d.%d waited %.0f ms in %s, which was to take %" PRId64, r->lock,
+                life->who.slot, life->who.life, (double)took / 1e6, begins(c->note), wait_ms);
+        }
+    }
+}
+
+/* ---- errors ---------------------------------------------------------------------------- */
+
+/* The limits that we set make these; everything else of its class is a fault of pawl. */
+static bool may_come_of_a_limit(int64_t err)
+{
+    return err == PAWL_ERR_NO_MEMORY || err == PAWL_ERR_SYSTEM;
+}
+
+void torture_check_errors(const torture_history *h, const torture_hold *holds, size_t count,
+                          torture_report *report)
+{
+    (void)holds;
+    (void)count;
+    for (size_t i = 0; i < h->life_count; i++) {
+        const torture_life *life = &h->lives[i];
+        for (size_t k = 0; k < life->count; k++) {
+            const torture_record *r = &life->records[k];
+            bool tells = r->note == TORTURE_NOT || r->note == TORTURE_FREED ||
+                         r->note == TORTURE_TOLD || r->note == TORTURE_GONE;
+            if (!tells || !r->number || r->number == TORTURE_NO_WORD) continue;
+            pawl_err_class class = pawl_err_class_of((int)r->number);
+            bool wrong = class == PAWL_CLASS_USAGE || class == PAWL_CLASS_INTERNAL;
+            if (!wrong || may_come_of_a_limit(r->number)) continue;
+            torture_guilty(report, "lock %d: %d.%d: %s says %s", r->lock, life->who.slot,
+                           life->who.life, torture_note_words[r->note],
+                           pawl_err_name((int)r->number));
+        }
+    }
+}

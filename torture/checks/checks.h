@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* One function for each property; holds are in order of their start. */
+#ifndef PAWL_TORTURE_CHECKS_H
+#define PAWL_TORTURE_CHECKS_H
+
+#include "report.h"
+
+#define TORTURE_CHECK_LIST(X)                                                                      \
+    X(exclusion, "never two that may believe to hold it")                                          \
+    X(fence, "a later grant has a larger fence")                                                   \
+    X(resource, "no increment is lost where fences are compared")                                  \
+    X(truth, "released means: it was ours until now")                                              \
+    X(told, "a loss is told once")                                                                 \
+    X(calls, "a call ends within its time limit")                                                  \
+    X(errors, "no error says that the program or pawl is wrong")                                   \
+    X(ends, "no process ends by itself, or not at all")                                            \
+    X(recovery, "after the faults everybody gets everything")                                      \
+    X(leftovers, "nothing is left at the store")
+
+#define TORTURE_CHECK_DECLARE(name, property)                                                      \
+    void torture_check_##name(const torture_history *history, const torture_hold *holds,           \
+                              size_t count, torture_report *report);
+TORTURE_CHECK_LIST(TORTURE_CHECK_DECLARE)
+#undef TORTURE_CHECK_DECLARE
+
+/* Index of a check among torture_checks. */
+enum {
+#define TORTURE_CHECK_INDEX(name, property) TORTURE_CHECK_##name,
+    TORTURE_CHECK_LIST(TORTURE_CHECK_INDEX)
+#undef TORTURE_CHECK_INDEX
+        TORTURE_CHECK_COUNT
+};
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Never two at once: [return of acquire, promised end] of two processes never overlap. On one
+ * kernel's clock this is exact, without tolerance: the store granted before acquire returned,
+ * and nobody may be granted before the other's promise has ended.
+ */
+#include "checks.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/*
+ * Whether the table of docs/guarantees.md announces this overlap: between the two grants the
+ * store was made to forget, or its clock was set forward. What it confirmed after that counts in
+ * full, so the promise may reach one ttl beyond the event and no further.
+ */
+static bool is_announced(const torture_history *h, const torture_hold *a, const torture_hold *b)
+{
+    for (size_t i = 0; i < h->hit_count; i++) {
+        const torture_hit *hit = &h->hits[i];
+        int64_t end = hit->end ? hit->end : INT64_MAX - h->ttl_max_ms * TORTURE_MS;
+        if (hit->exempt && a->start <= end && b->start >= hit->begin &&
+            a->end <= end + h->ttl_max_ms * TORTURE_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge_pair(const torture_history *h, const torture_hold *a, const torture_hold *b,
+                       torture_report *report)
+{
+    if (torture_same(a->life->who, b->life->who)) return;
+    if (is_announced(h, a, b)) {
+        report->exempt++;
+        return;
+    }
+    int64_t until = a->end < b->end ? a->end : b->end;
+    torture_guilty(report,
+                   "lock %d: %d.%d (fence %" PRIu64 ") and %d.%d (fence %" PRIu64
+                   ") both held it for %.3f ms from %" PRId64,
+                   a->lock, a->life->who.slot, a->life->who.life, a->fence, b->life->who.slot,
+                   b->life->who.life, b->fence, (double)(until - b->start) / 1e6, b->start);
+}
+
+void torture_check_exclusion(const torture_history *h, const torture_hold *holds, size_t count,
+                             torture_report *report)
+{
+    const torture_hold **open = calloc(count + 1, sizeof(const torture_hold *));
+    if (!open) exit(TORTURE_SYSTEM);
+    for (int lock = 0; lock < h->locks; lock++) {
+        size_t opened = 0;
+        for (size_t i = 0; i < count; i++) {
+            const torture_hold *hold = &holds[i];
+            if (hold->lock != lock) continue;
+            size_t kept = 0;
+            for (size_t j = 0; j < opened; j++) {
+                if (open[j]->end <= hold->start) continue;
+                open[kept++] = open[j];
+                if (hold->end > hold->start) judge_pair(h, open[j], hold, report);
+            }
+            opened = kept;
+            open[opened++] = hold;
+        }
+    }
+    free(open);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Law 3, by the order of operations in real time and not by the order of reports: a grant that
+ * was returned before another was asked for has the smaller fence. A reply that was late may
+ * report a small one after a large one. Restarts and failovers are no excuse: the store's clock
+ * does not go back here. A process that kept its lease (retain_ms) has the same fence again.
+ */
+#include "checks.h"
+
+#include <inttypes.h>
+
+typedef const torture_hold *hold_ref;
+
+static int by_asked(const void *a, const void *b)
+{
+    hold_ref x = *(const hold_ref *)a, y = *(const hold_ref *)b;
+    return x->asked < y->asked ? -1 : x->asked > y->asked;
+}
+
+static int by_fence(const void *a, const void *b)
+{
+    hold_ref x = *(const hold_ref *)a, y = *(const hold_ref *)b;
+    if (x->fence != y->fence) return x->fence < y->fence ? -1 : 1;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void say(torture_report *report, hold_ref a, hold_ref b, const char *what)
+{
+    torture_guilty(report, "lock %d: %d.%d got fence %" PRIu64 ", %s %d.%d got %" PRIu64, a->lock,
+                   a->life->who.slot, a->life->who.life, a->fence, what, b->life->who.slot,
+                   b->life->who.life, b->fence);
+}
+
+static void check_order(const hold_ref *by_start, hold_ref *refs, size_t n, torture_report *report)
+{
+    hold_ref largest = NULL;
+    size_t returned = 0;
+    qsort(refs, n, sizeof(hold_ref), by_asked);
+    for (size_t i = 0; i < n; i++) {
+        for (; returned < n && by_start[returned]->start < refs[i]->asked; returned++) {
+            if (!largest || by_start[returned]->fence > largest->fence)
+                largest = by_start[returned];
+        }
+        if (largest && largest->fence > refs[i]->fence) {
+            say(report, largest, refs[i], "and later");
+        }
+    }
+}
+
+static void check_unique(hold_ref *refs, size_t n, torture_report *report)
+{
+    qsort(refs, n, sizeof(hold_ref), by_fence);
+    for (size_t i = 1; i < n; i++) {
+        if (refs[i]->fence == refs[i - 1]->fence &&
+            !torture_same(refs[i]->life->who, refs[i - 1]->life->who)) {
+            say(report, refs[i - 1], refs[i], "and also");
+        }
+    }
+}
+
+void torture_check_fence(const torture_history *h, const torture_hold *holds, size_t count,
+                         torture_report *report)
+{
+    if (h->no_fences) return;
+    hold_ref *by_start = calloc(count + 1, sizeof(hold_ref));
+    hold_ref *refs = calloc(count + 1, sizeof(hold_ref));
+    if (!by_start || !refs) exit(TORTURE_SYSTEM);
+    for (int lock = 0; lock < h->locks; lock++) {
+        size_t n = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (holds[i].lock == lock) by_start[n++] = &holds[i];
+        }
+        for (size_t i = 0; i < n; i++) refs[i] = by_start[i];
+        check_order(by_start, refs, n, report);
+        check_unique(refs, n, report);
+    }
+    free(by_start);
+    free(refs);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* A history in memory. */
+#ifndef PAWL_TORTURE_HISTORY_READ_H
+#define PAWL_TORTURE_HISTORY_READ_H
+
+#include "../history.h"
+
+#include <stdio.h>
+
+typedef struct torture_who {
+    int slot, life; /* slot -1: nobody */
+} torture_who;
+
+typedef struct torture_record {
+    int64_t at;
+    torture_note note;
+    int lock;
+    uint64_t fence;
+    int64_t number;
+} torture_record;
+
+/* One process of a slot, from its start to its end. */
+typedef struct torture_life {
+    torture_who who;
+    torture_record *records;
+    size_t count;
+    int64_t killed_at; /* the instant before SIGKILL; 0: we did not */
+    int64_t died_at;   /* 0: never seen */
+    int status;
+    bool down; /* it said goodbye */
+} torture_life;
+
+typedef struct torture_hit {
+    char fault[32];
+    int64_t begin, end; /* end 0: none was written */
+    torture_who who;
+    bool exempt;
+} torture_hit;
+
+typedef struct torture_write {
+    int lock;
+    bool fenced;
+    uint64_t fence;
+    int64_t value;
+    torture_who who;
+} torture_write;
+
+#define TORTURE_FAULTS_MAX 64
+
+typedef struct torture_history {
+    char setup[32];
+    bool no_fences; /* the algorithm has none */
+    int workers, locks;
+    int64_t ttl_max_ms, grants_min, recover_ms, call_slack_ms;
+    int64_t begun_at, calm_at, ended_at;
+    char chosen[TORTURE_FAULTS_MAX][32];
+    size_t chosen_count;
+    char skipped[TORTURE_FAULTS_MAX][128];
+    size_t skipped_count;
+
+    torture_life *lives;
+    size_t life_count;
+    torture_hit *hits;
+    size_t hit_count;
+    torture_write *writes;
+    size_t write_count;
+    char (*left)[160]; /* what was left behind */
+    size_t left_count;
+} torture_history;
+
+/* False after one line about what cannot be read. */
+bool torture_history_read(const char *dir, torture_history *ret_history);
+void torture_history_free(torture_history *history);
+
+/* One acquisition that was told "you have it". */
+typedef struct torture_hold {
+    const torture_life *life;
+    int lock;
+    int64_t asked, start, end; /* end: as long as it was promised to be ours */
+    uint64_t fence;
+} torture_hold;
+
+/*
+ * Every hold, in order of its start. The end is the latest deadline that the holder was told of,
+ * or the instant before it let go, or before it was killed, whichever comes first: up to there
+ * it was entitled to believe.
+ */
+torture_hold *torture_holds(const torture_history *history, size_t *ret_count);
+
+/* How much of the span [from, to] the process could not run because it was stopped by us. */
+int64_t torture_stopped_ns(const torture_history *history, torture_who who, int64_t from,
+                           int64_t to);
+
+static inline bool torture_same(torture_who a, torture_who b)
+{
+    return a.slot == b.slot && a.life == b.life;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What the checks found in one history. */
+#ifndef PAWL_TORTURE_REPORT_H
+#define PAWL_TORTURE_REPORT_H
+
+#include "history_read.h"
+
+#define TORTURE_SHOWN_MAX 20 /* violations that are printed; all are counted */
+
+typedef struct torture_report {
+    char setup[32];
+    int64_t grants;
+    int64_t faults; /* times that one was dealt */
+    int64_t wait_p50_us, wait_p99_us, wait_max_us;
+    int64_t recovered_ms; /* until everybody had had everything, after the faults; -1: never */
+    int64_t exempt;       /* overlaps that docs/guarantees.md announces */
+    int64_t fenced, refused, plain, plain_lost;
+    int64_t losses; /* holders that were told of a loss */
+
+    int64_t violations[16]; /* by check, in the order of torture_checks */
+    char shown[TORTURE_SHOWN_MAX][200];
+    size_t shown_count;
+    char thin[8][120]; /* why the run proves too little */
+    size_t thin_count;
+} torture_report;
+
+typedef struct torture_check {
+    const char *name;
+    const char *property;
+    void (*run)(const torture_history *history, const torture_hold *holds, size_t count,
+                torture_report *report);
+} torture_check;
+
+extern const torture_check torture_checks[];
+extern const size_t torture_check_count;
+
+/* Runs all of them, and counts what the table shows. */
+void torture_judge(const torture_history *history, torture_report *ret_report);
+
+/* A violation of the check that runs. */
+void torture_guilty(torture_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void torture_thin(torture_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+int64_t torture_violations(const torture_report *report);
+
+/* One table, then what was violated, what was exempt and why it may prove nothing. */
+void torture_reports_print(const torture_report *reports, size_t count);
+
+/* The worst of them: TORTURE_OK, _GUILTY or _THIN. */
+int torture_reports_exit(const torture_report *reports, size_t count);
+
+#endif

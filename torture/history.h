@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A history: a directory of text files, one for each who took part.
+ *
+ *   run             what was run:                "NAME VALUE", one a line
+ *   worker-SLOT.N   what a worker did; N counts the processes that had this slot:
+ *                   "AT WHAT LOCK FENCE NUMBER", WHAT and NUMBER by the list below
+ *   faults          what was done to them:       "AT begin FAULT SLOT.N EXEMPT", "AT end FAULT"
+ *                   SLOT.N: the worker it hit, "-" if none. EXEMPT 1: exclusion is not promised
+ *                   over it, because the store may have lost what it had acknowledged, or its
+ *                   clock was set forward (A5 and A2 of docs/guarantees.md)
+ *                                                "AT died - SLOT.N STATUS": an end as of wait(2)
+ *                                                "AT calm - - 0": from here on nothing is hurt
+ *   resource        each write that the protected resource accepted, in its order:
+ *                   "LOCK KIND FENCE VALUE SLOT.N", KIND fenced or plain
+ *   after           what was left at the store when all had gone; empty is good
+ *
+ * AT is CLOCK_BOOTTIME in ns. What was begun and has no end stays open: it may or may not have
+ * been done.
+ */
+#ifndef PAWL_TORTURE_HISTORY_H
+#define PAWL_TORTURE_HISTORY_H
+
+#include "torture.h"
+
+/* name, word; then what NUMBER is, and whether AT is before or after the call */
+#define TORTURE_NOTE_LIST(X)                                                                       \
+    X(UP, "up")       /* began to work; process id */                                              \
+    X(ASK, "ask")     /* before acquire; longest wait in ms */                                     \
+    X(GOT, "got")     /* after acquire; ms until the local deadline, read after AT */              \
+    X(NOT, "not")     /* after an acquire that failed; error */                                    \
+    X(HELD, "held")   /* told "held"; AT before asking; ms until the deadline, read after AT */    \
+    X(GONE, "gone")   /* told "not held" before any release; AT after asking; error or 0 */        \
+    X(TOLD, "told")   /* the loss was signalled; error */                                          \
+    X(LETGO, "letgo") /* before release; longest wait for the store's word in ms, -1: none */      \
+    X(FREED, "freed") /* after release; error or 0 */                                              \
+    X(READ, "read")   /* the resource let us read under our fence; value */                        \
+    X(ADD, "add")     /* before a fenced write; value */                                           \
+    X(ADDED, "added") /* it was accepted; value */                                                 \
+    X(REFUSED, "refused") /* a larger fence was there; value, or 0 of a read */                    \
+    X(FAILED, "failed")   /* the resource failed: may or may not have been done; value */          \
+    X(DOWN, "down")       /* all closed, about to exit; 0 */
+
+typedef enum torture_note {
+#define TORTURE_NOTE_ENUM(name, word) TORTURE_##name,
+    TORTURE_NOTE_LIST(TORTURE_NOTE_ENUM)
+#undef TORTURE_NOTE_ENUM
+        TORTURE_NOTE_COUNT
+} torture_note;
+
+extern const char *const torture_note_words[TORTURE_NOTE_COUNT];
+
+/* The error of a release whose client was closed instead: no word from the store. */
+#define TORTURE_NO_WORD (-1000)
+
+#endif

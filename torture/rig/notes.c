@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int open_file(torture_rig *rig, const char *name)
+{
+    char path[TORTURE_FILE_MAX];
+    int fd = open(torture_path(path, rig->history, name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                  0600);
+    if (fd >= 0) return fd;
+    torture_say("%s: %s", path, strerror(errno));
+    rig->broken = true;
+    return -1;
+}
+
+static void write_line(torture_rig *rig, int fd, const char *line, int len)
+{
+    if (fd >= 0 && write(fd, line, (size_t)len) == len) return;
+    if (!rig->broken) torture_say("a history cannot be written: %s", strerror(errno));
+    rig->broken = true;
+}
+
+bool torture_notes_open(torture_rig *rig)
+{
+    const char *names[] = {"run", "after", "resource"};
+    for (int i = 0; i < 3; i++) {
+        int fd = open_file(rig, names[i]);
+        if (fd >= 0) close(fd);
+    }
+    rig->faults_fd = open_file(rig, "faults");
+    return !rig->broken;
+}
+
+static void add_line(torture_rig *rig, const char *name, const char *before, const char *format,
+                     va_list args)
+{
+    char text[400], line[512];
+    vsnprintf(text, sizeof text, format, args);
+    int len = snprintf(line, sizeof line, "%s%s\n", before, text);
+    int fd = open_file(rig, name);
+    write_line(rig, fd, line, len);
+    if (fd >= 0) close(fd);
+}
+
+void torture_note_fact(torture_rig *rig, const char *name, const char *format, ...)
+{
+    char before[40];
+    va_list args;
+    va_start(args, format);
+    snprintf(before, sizeof before, "%s ", name);
+    add_line(rig, "run", before, format, args);
+    va_end(args);
+}
+
+void torture_note_left(torture_rig *rig, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_line(rig, "after", "", format, args);
+    va_end(args);
+}
+
+static void note(torture_rig *rig, const char *what, const char *fault,
+                 const torture_worker *worker, int number)
+{
+    char who[32] = "-", line[160];
+    if (worker) snprintf(who, sizeof who, "%d.%d", worker->slot, worker->life);
+    int len = snprintf(line, sizeof line, "%" PRId64 " %s %s %s %d\n", torture_now(), what, fault,
+                       who, number);
+    write_line(rig, rig->faults_fd, line, len);
+}
+
+void torture_note_begin(torture_rig *rig, const char *fault, const torture_worker *worker,
+                        bool exempt)
+{
+    note(rig, "begin", fault, worker, exempt);
+}
+
+void torture_note_end(torture_rig *rig, const char *fault)
+{
+    note(rig, "end", fault, NULL, 0);
+}
+
+void torture_note_died(torture_rig *rig, const torture_worker *worker, int status)
+{
+    note(rig, "died", "-", worker, status);
+}
+
+void torture_note_calm(torture_rig *rig)
+{
+    note(rig, "calm", "-", NULL, 0);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that one setup has running, and what the faults may do with it. */
+#ifndef PAWL_TORTURE_RIG_H
+#define PAWL_TORTURE_RIG_H
+
+#include "../board.h"
+#include "../history.h"
+#include "../options.h"
+#include "setup.h"
+
+#include <sys/types.h>
+
+typedef struct torture_server {
+    pid_t pid; /* 0: not running */
+    int port;  /* 0: none */
+    char dir[TORTURE_FILE_MAX];
+    char socket[108]; /* sun_path's size */
+    bool waits;       /* stopped, paused or asleep: it answers nobody now */
+} torture_server;
+
+typedef struct torture_worker {
+    pid_t pid; /* 0: not running */
+    int slot, life;
+    int64_t start_at; /* of the next life, when not running */
+    bool stopped;
+    bool limited;
+} torture_worker;
+
+typedef struct torture_rig {
+    const torture_options *options;
+    const torture_setup *setup;
+    torture_rng rng;
+    bool broken; /* something of our own failed: this run ends */
+
+    char dir[TORTURE_FILE_MAX];  /* temporary: sockets, the store's files */
+    char disk[TORTURE_FILE_MAX]; /* below it: the store's files, on a small disk if we may */
+    bool small_disk;
+    char history[TORTURE_FILE_MAX]; /* where the histories of this setup go */
+    char board_path[TORTURE_FILE_MAX];
+    torture_board *board;
+    int faults_fd; /* the history's file of that name */
+
+    char url[TORTURE_FILE_MAX];
+    char password[40];
+    torture_server servers[2];
+    int primary;                  /* which of the two */
+    _Atomic int64_t *clock_ahead; /* ns that the servers' wall clock is ahead; or NULL */
+    char clock_preload[TORTURE_FILE_MAX + 32], clock_file[TORTURE_FILE_MAX + 32];
+    pid_t proxy;
+    int proxy_fd, proxy_port;
+    torture_worker workers[TORTURE_WORKERS_MAX];
+} torture_rig;
+
+/* ---- children.c: processes that end with us ------------------------------------------ */
+
+/*
+ * Starts argv[0] (a path, or a name for PATH) in a process group of its own, with stdout and
+ * stderr at the end of `log`, and `pass_fd` (unless -1) as descriptor 3. SIGKILL follows it when
+ * we die. 0 after one line if it could not be started.
+ */
+pid_t torture_child_start(const char *const *argv, const char *log, int pass_fd);
+
+/* Sends the signal and waits for the end, SIGKILL after two seconds. */
+void torture_child_end(pid_t pid, int number);
+
+/* The path of this program. */
+const char *torture_self(void);
+
+/* ---- server.c ---------------------------------------------------------------------------- */
+
+/* "" if there is none, or else the version, "7.0.15". */
+const char *torture_redis_version(void);
+
+bool torture_servers_open(torture_rig *rig);
+void torture_servers_close(torture_rig *rig);
+
+/* Starts a server that is down, and waits until it serves; false and rig->broken if it does not. */
+bool torture_server_start(torture_rig *rig, torture_server *server);
+/* Ends it by a signal. */
+void torture_server_end(torture_server *server, int number);
+
+static inline torture_server *torture_primary(torture_rig *rig)
+{
+    return &rig->servers[rig->primary];
+}
+
+/*
+ * Sends a command (blanks separate words; %s, %d and %lld are hiredis's) and waits for the answer.
+ * True: it was no error. ret_text, if not NULL, receives an array's or a string's text, of 256
+ * bytes.
+ */
+bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
+                   ...);
+/* Sends it and does not wait. */
+bool torture_redis_send(torture_rig *rig, torture_server *server, const char *command);
+
+/* ---- clock.c: with TORTURE_CLOCK, before the servers ---------------------------------- */
+
+bool torture_clock_open(torture_rig *rig);
+void torture_clock_close(torture_rig *rig);
+
+/* ---- network.c: the proxy between workers and server ------------------------------------ */
+
+bool torture_proxy_open(torture_rig *rig);
+void torture_proxy_close(torture_rig *rig);
+/* An order of proxy/proxy.h; how many connections it concerned, -1 if the proxy is gone. */
+int torture_proxy_order(torture_rig *rig, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- workers.c --------------------------------------------------------------------------- */
+
+void torture_workers_open(torture_rig *rig);
+/* Starts those whose time has come. */
+void torture_workers_start_due(torture_rig *rig);
+/* A worker that runs, drawn by lot, and none that is stopped unless `also_stopped`; or NULL. */
+torture_worker *torture_worker_draw(torture_rig *rig, bool also_stopped);
+/* wait(2) said that a process ended: true if it was a worker. */
+bool torture_worker_ended(torture_rig *rig, pid_t pid, int status);
+int torture_workers_running(const torture_rig *rig);
+/* The last resort: SIGKILL, and no word of it in the history: who did not leave is found out. */
+void torture_workers_close(torture_rig *rig);
+
+/* ---- notes.c: what the rig writes into the history --------------------------------------- */
+
+bool torture_notes_open(torture_rig *rig);
+/* One line of the file "run". */
+void torture_note_fact(torture_rig *rig, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* One line of the file "after". */
+void torture_note_left(torture_rig *rig, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Just before a fault begins. worker may be NULL. exempt: as in history.h. */
+void torture_note_begin(torture_rig *rig, const char *fault, const torture_worker *worker,
+                        bool exempt);
+void torture_note_end(torture_rig *rig, const char *fault);
+void torture_note_died(torture_rig *rig, const torture_worker *worker, int status);
+void torture_note_calm(torture_rig *rig);
+
+/* ---- disk.c ------------------------------------------------------------------------------- */
+
+/* Once, before any thread: a place where mounts are our own and end with us. Says why not. */
+bool torture_disk_prepare(const char *dir, char *reterr_why, size_t size);
+void torture_disk_end(const char *dir);
+/* Fills the disk to the last byte; and makes room again. */
+bool torture_disk_fill(torture_rig *rig);
+void torture_disk_clear(torture_rig *rig);
+bool torture_dir_make(const char *dir);
+/* Removes a directory and all in it. */
+void torture_dir_remove(const char *dir);
+
+/* ---- leftovers.c --------------------------------------------------------------------------- */
+
+void torture_look_for_leftovers(torture_rig *rig);
+
+/* ---- campaign.c ----------------------------------------------------------------------------- */
+
+/* Tortures one setup and writes its history; an exit code (0 also if it will be found guilty). */
+int torture_campaign(torture_rig *rig);
+
+/* A signal asked us to end; its number, or 0. */
+extern volatile int torture_interrupted;
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* The redis-servers of a setup: private, on a socket in the temporary directory. */
+#include "rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define START_PATIENCE_NS (20000 * TORTURE_MS)
+#define ANSWER_S          1
+
+const char *torture_redis_version(void)
+{
+    static char version[32];
+    char line[256] = "";
+    if (version[0]) return version;
+    FILE *pipe = popen("redis-server --version 2>/dev/null", "re");
+    if (!pipe) return version;
+    if (fgets(line, sizeof line, pipe)) {
+        const char *at = strstr(line, "v=");
+        if (at) snprintf(version, sizeof version, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
+    }
+    pclose(pipe);
+    return version;
+}
+
+/* ---- Commands -------------------------------------------------------------------------- */
+
+static redisContext *connect_to(torture_rig *rig, torture_server *server)
+{
+    struct timeval patience = {.tv_sec = ANSWER_S};
+    redisContext *c = redisConnectUnixWithTimeout(server->socket, patience);
+    if (!c || c->err || redisSetTimeout(c, patience) != REDIS_OK) {
+        if (c) redisFree(c);
+        return NULL;
+    }
+    redisReply *reply = redisCommand(c, "AUTH %s", rig->password);
+    bool fine = reply && (reply->type != REDIS_REPLY_ERROR);
+    if (reply) freeReplyObject(reply);
+    if (fine) return c;
+    redisFree(c);
+    return NULL;
+}
+
+static void append_text(const redisReply *reply, char *text)
+{
+    size_t len = strlen(text);
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        for (size_t i = 0; i < reply->elements; i++) append_text(reply->element[i], text);
+    } else if (reply->type == REDIS_REPLY_INTEGER) {
+        snprintf(text + len, 256 - len, "%lld ", reply->integer);
+    } else if (reply->str) {
+        snprintf(text + len, 256 - len, "%s ", reply->str);
+    }
+}
+
+bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
+                   ...)
+{
+    va_list args;
+    redisContext *c = connect_to(rig, server);
+    if (!c) return false;
+    va_start(args, format);
+    redisReply *reply = redisvCommand(c, format, args);
+    va_end(args);
+    bool fine = reply && reply->type != REDIS_REPLY_ERROR;
+    if (fine && ret_text) {
+        ret_text[0] = '\0';
+        append_text(reply, ret_text);
+    }
+    if (reply) freeReplyObject(reply);
+    redisFree(c);
+    return fine;
+}
+
+bool torture_redis_send(torture_rig *rig, torture_server *server, const char *command)
+{
+    redisContext *c = connect_to(rig, server);
+    int done = 0;
+    if (!c) return false;
+    bool fine = redisAppendCommand(c, command) == REDIS_OK;
+    while (fine && !done) fine = redisBufferWrite(c, &done) == REDIS_OK;
+    redisFree(c);
+    return fine;
+}
+
+/* ---- Life ------------------------------------------------------------------------------- */
+
+/* A port that is free now. Replication needs one; everything else goes over the socket. */
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int port = 0;
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address, &size) == 0) {
+        port = ntohs(address.sin_port);
+    }
+    if (fd >= 0) close(fd);
+    return port;
+}
+
+static bool write_config(torture_rig *rig, torture_server *server)
+{
+    char path[TORTURE_FILE_MAX];
+    FILE *file = fopen(torture_path(path, server->dir, "redis.conf"), "we");
+    if (!file) {
+        torture_say("%s: %s", path, strerror(errno));
+        return false;
+    }
+    fprintf(file,
+            "bind 127.0.0.1\nport %d\nunixsocket %s\ndir %s\nrequirepass %s\nmasterauth %s\n"
+            "daemonize no\nloglevel notice\n%s%s",
+            server->port, server->socket, server->dir, rig->password, rig->password,
+            strtol(torture_redis_version(), NULL, 10) >= 7 ? "enable-debug-command yes\n" : "",
+            rig->setup->config);
+    return fclose(file) == 0;
+}
+
+bool torture_server_start(torture_rig *rig, torture_server *server)
+{
+    char config[TORTURE_FILE_MAX], log[TORTURE_FILE_MAX], name[32];
+    snprintf(name, sizeof name, "server-%d.log", (int)(server - rig->servers));
+    torture_path(config, server->dir, "redis.conf");
+    const char *plain[] = {"redis-server", config, NULL};
+    const char *clocked[] = {"env", rig->clock_preload, rig->clock_file, "redis-server", config,
+                             NULL};
+    const char *const *argv = rig->clock_ahead ? clocked : plain;
+    unlink(server->socket); /* a killed one leaves it behind */
+    server->waits = false;
+    server->pid = torture_child_start(argv, torture_path(log, rig->history, name), -1);
+    int64_t patience = torture_now() + START_PATIENCE_NS;
+    while (server->pid && torture_now() < patience && !torture_interrupted) {
+        if (torture_redis(rig, server, NULL, "PING")) return true; /* it has loaded its data */
+        torture_sleep_ns(2 * TORTURE_MS);
+    }
+    if (!torture_interrupted) torture_say("redis-server does not serve; see %s", log);
+    rig->broken = true;
+    return false;
+}
+
+void torture_server_end(torture_server *server, int number)
+{
+    torture_child_end(server->pid, number);
+    server->pid = 0;
+    server->waits = false;
+}
+
+static bool draw_password(torture_rig *rig)
+{
+    uint64_t random[2];
+    if (getrandom(random, sizeof random, 0) != sizeof random) return false;
+    snprintf(rig->password, sizeof rig->password, "%016" PRIx64 "%016" PRIx64, random[0],
+             random[1]);
+    return true;
+}
+
+static bool open_one(torture_rig *rig, int index)
+{
+    torture_server *server = &rig->servers[index];
+    char name[32];
+    bool replica = rig->setup->has & TORTURE_REPLICA;
+    *server = (torture_server){.port = replica ? free_port() : 0};
+    snprintf(name, sizeof name, "redis-%d", index);
+    torture_path(server->dir, rig->disk, name);
+    snprintf(name, sizeof name, "%d.sock", index);
+    int len = snprintf(server->socket, sizeof server->socket, "%s/%s", rig->dir, name);
+    if (len >= (int)sizeof server->socket) {
+        torture_say("%s is too long for a socket; choose a shorter $TMPDIR", rig->dir);
+        return false;
+    }
+    return torture_dir_make(server->dir) && write_config(rig, server) &&
+           torture_server_start(rig, server);
+}
+
+bool torture_servers_open(torture_rig *rig)
+{
+    rig->primary = 0;
+    if ((rig->setup->has & TORTURE_CLOCK) && !torture_clock_open(rig)) return false;
+    if (!draw_password(rig) || !open_one(rig, 0)) return false;
+    if (!(rig->setup->has & TORTURE_REPLICA)) return true;
+    return open_one(rig, 1) && torture_redis(rig, &rig->servers[1], NULL, "REPLICAOF 127.0.0.1 %d",
+                                             rig->servers[0].port);
+}
+
+void torture_servers_close(torture_rig *rig)
+{
+    for (int i = 0; i < 2; i++) torture_server_end(&rig->servers[i], SIGKILL);
+    torture_clock_close(rig);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "setup.h"
+
+/* The log is rewritten often, so that a small disk is enough for hours. */
+#define REWRITE "auto-aof-rewrite-min-size 2mb\n"
+
+const torture_setup torture_setups[] = {
+    {
+        .name = "redis-none",
+        .store = "redis",
+        .what = "a Redis that forgets everything when it is restarted",
+        .has = TORTURE_REDIS,
+        .config = "save \"\"\nappendonly no\n",
+    },
+    {
+        .name = "redis-rdb",
+        .store = "redis",
+        .what = "a Redis that writes a snapshot each second",
+        .has = TORTURE_REDIS | TORTURE_FILES,
+        .config = "save 1 1\nappendonly no\n",
+    },
+    {
+        .name = "redis-everysec",
+        .store = "redis",
+        .what = "a Redis with appendfsync everysec",
+        .has = TORTURE_REDIS | TORTURE_FILES,
+        .config = "save \"\"\nappendonly yes\nappendfsync everysec\n" REWRITE,
+    },
+    {
+        .name = "redis-always",
+        .store = "redis",
+        .what = "a Redis with appendfsync always: it keeps what it acknowledged",
+        .has = TORTURE_REDIS | TORTURE_FILES,
+        .remembers = true,
+        .config = "save \"\"\nappendonly yes\nappendfsync always\n" REWRITE,
+    },
+    {
+        .name = "redis-replica",
+        .store = "redis",
+        .what = "two Redis servers, one follows the other, and they change places",
+        .has = TORTURE_REDIS | TORTURE_REPLICA,
+        .config = "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\nshutdown-timeout 0\n",
+    },
+    {
+        .name = "redis-clock",
+        .store = "redis",
+        .what = "a Redis with appendfsync always, whose clock is set forward now and then",
+        .has = TORTURE_REDIS | TORTURE_CLOCK,
+        .remembers = true,
+        .config = "save \"\"\nappendonly yes\nappendfsync always\n" REWRITE,
+    },
+    {
+        .name = "sqlite",
+        .store = "sqlite",
+        .what = "a file, no server",
+        .has = TORTURE_SQLITE | TORTURE_FILES,
+        .remembers = true,
+    },
+};
+const size_t torture_setup_count = sizeof torture_setups / sizeof torture_setups[0];
