@@ -90,6 +90,7 @@ void pawl__engine_step(pawl__engine *e, int64_t now, const pawl__event *event)
     if (PAWL_MUTANT(news_before_time)) take(e, event);
     pawl__on_time(e);
     if (!PAWL_MUTANT(news_before_time)) take(e, event);
+    if (e->broken) pawl__engine_fail_closed(e);
 }
 
 bool pawl__engine_next(pawl__engine *e, pawl__action *ret_action)

@@ -173,7 +173,11 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
 void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
 {
     pawl__want *first = pawl__slot_first_want(slot);
-    if (!first || slot->lease || e->closing || e->broken) return;
+    if (!first || slot->lease || e->closing) return;
+    if (e->broken) {
+        pawl__slot_refuse(e, slot, PAWL_ERR_INTERNAL, false);
+        return;
+    }
     pawl__lease *lease = pawl__lease_new(e, slot, first);
     if (!lease) {
         pawl__slot_refuse(e, slot, PAWL_ERR_NO_MEMORY, false);

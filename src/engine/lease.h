@@ -105,10 +105,10 @@ struct pawl__engine {
     pawl__link out_leases, out_wants;
     uint64_t random;
     bool link_up;
-    bool closing;                   /* nothing new is asked for */
-    bool broken;                    /* an invariant broke: nothing is granted any more (law 10) */
-    int16_t link_err;               /* why the link is down; 0 if it never was up */
-    char message[PAWL_MESSAGE_MAX]; /* goes with the next refusal, doubt or loss */
+    bool closing;                        /* nothing new is asked for */
+    const char *broken;                  /* the invariant that broke: nothing is granted any more */
+    int16_t link_err;                    /* why the link is down; 0 if it never was up */
+    char message[PAWL_MESSAGE_MAX];      /* goes with the next refusal, doubt or loss */
     char link_message[PAWL_MESSAGE_MAX]; /* why the link is down */
 };
 
@@ -120,8 +120,10 @@ enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
 /* NULL, or the broken invariant. */
 const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease);
-/* Fails closed: every holder is told that it lost, every waiter that pawl is broken. */
+/* An invariant is broken: the engine fails closed at the end of this step (law 10). */
 void pawl__engine_break(pawl__engine *e, const char *what);
+/* Every holder is told that it lost, every waiter that pawl is broken; nothing is kept. */
+void pawl__engine_fail_closed(pawl__engine *e);
 
 /* ---- slots.c: making and freeing --------------------------------------- */
 

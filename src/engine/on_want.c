@@ -85,7 +85,9 @@ void pawl__on_want(pawl__engine *e, pawl__want *want)
     pawl_err err = refusal_of_all(e);
     pawl__slot *slot = err ? NULL : pawl__slot_get(e, want);
     if (!slot) {
-        pawl__want_refuse(e, want, err ? err : PAWL_ERR_NO_MEMORY);
+        if (!err) err = PAWL_ERR_NO_MEMORY;
+        pawl__engine_say(e, e->broken ? e->broken : pawl_err_text(err));
+        pawl__want_refuse(e, want, err);
         return;
     }
     slot->refs++;

@@ -77,26 +77,36 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     return NULL;
 }
 
-static void refuse_everything(pawl__engine *e)
+void pawl__engine_break(pawl__engine *e, const char *what)
+{
+    if (e->broken) return;
+    e->broken = what;
+    if (pawl__engine_on_broken) pawl__engine_on_broken(what);
+    pawl__engine_say(e, what);
+}
+
+/* Who holds is told that it lost, or, if it has not yet heard of its grant, that it got nothing. */
+static void take_away(pawl__engine *e, pawl__want *holder)
+{
+    holder->lease = NULL;
+    holder->state = PAWL__WANT_LOST;
+    if (holder->out & 1u << PAWL__ACT_GRANTED) {
+        holder->out = 0;
+        pawl__want_tell(e, holder, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+        return;
+    }
+    pawl__want_tell(e, holder, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+}
+
+void pawl__engine_fail_closed(pawl__engine *e)
 {
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         pawl__slot_refuse(e, lease->slot, PAWL_ERR_INTERNAL, false);
-        if (!lease->holder) continue;
-        pawl__want *holder = lease->holder;
-        lease->holder = NULL;
-        holder->lease = NULL;
-        holder->state = PAWL__WANT_LOST;
-        pawl__want_tell(e, holder, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+        if (lease->holder) take_away(e, lease->holder);
+        if (lease->releaser)
+            pawl__want_tell(e, lease->releaser, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
-}
-
-void pawl__engine_break(pawl__engine *e, const char *what)
-{
-    if (e->broken) return;
-    e->broken = true;
-    if (pawl__engine_on_broken) pawl__engine_on_broken(what);
-    pawl__engine_say(e, what);
-    refuse_everything(e); /* law 10: never keep one */
 }
