@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* open_memstream, memrchr */
 #include "adapter.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "pawl/types.h"
+#include "text.h"
 
 #define DBNUM_DIGITS_MAX 6 /* Redis refuses far smaller numbers itself */
 
@@ -26,6 +28,7 @@ __attribute__((format(printf, 3, 4))) static int fail(char *message, const pawl_
     va_start(args, format);
     vsnprintf(message + used, PAWL_MESSAGE_MAX - (size_t)used, format, args);
     va_end(args);
+    pawl__text_mend(message);
     return PAWL_ERR_OPTION;
 }
 
@@ -69,18 +72,30 @@ static bool is_port(const char *text)
 
 /* ---- redis --------------------------------------------------------------------------------- */
 
+static bool is_host_name(const char *text, size_t len)
+{
+    return strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._") >= len;
+}
+
+/* [IPv6] */
+static bool is_bracketed_ip(const char *text, size_t len)
+{
+    char inner[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (len < 2 || len - 2 >= sizeof inner || text[0] != '[' || text[len - 1] != ']') return false;
+    memcpy(inner, text + 1, len - 2);
+    inner[len - 2] = '\0';
+    return inet_pton(AF_INET6, inner, &address) == 1;
+}
+
 /* host, host:port, :port, [IPv6]:port, as Beego's redis adapter dials it. */
 static bool put_address(FILE *out, const char *address)
 {
     const char *bracket = strchr(address, ']');
     const char *port = strchr(bracket ? bracket : address, ':');
     size_t host_len = port ? (size_t)(port - address) : strlen(address);
-    bool ipv6 = address[0] == '[' && bracket && bracket + 1 == address + host_len;
-    size_t good =
-        strspn(address + (ipv6 ? 1 : 0),
-               ipv6 ? "0123456789abcdefABCDEF:."
-                    : "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._");
-    if (good < host_len - (ipv6 ? 2 : 0) || (port && !is_port(port + 1))) return false;
+    if (!is_host_name(address, host_len) && !is_bracketed_ip(address, host_len)) return false;
+    if (port && !is_port(port + 1)) return false;
     if (host_len == 0 && !port) return false;
     if (host_len == 0) fputs("127.0.0.1", out);
     fwrite(address, 1, strlen(address), out);

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "pawl/types.h"
+#include "text.h"
 
 typedef enum field_id {
     FIELD_CONN,
@@ -51,6 +52,7 @@ static int fail(char *message, const char *where, const char *name, const char *
 {
     snprintf(message, PAWL_MESSAGE_MAX, "%.200s%s%.60s%s%.200s", where, where[0] ? ": " : "", name,
              name[0] ? ": " : "", text);
+    pawl__text_mend(message);
     return PAWL_ERR_OPTION;
 }
 

@@ -39,6 +39,7 @@ static int fail_memory(char *message)
 static int fail_at(const pawl__ini_entry *entry, const char *text, char *message)
 {
     snprintf(message, PAWL_MESSAGE_MAX, "%.200s: %.300s", entry->where, text);
+    pawl__text_mend(message);
     return PAWL_ERR_OPTION;
 }
 

@@ -53,6 +53,7 @@ __attribute__((format(printf, 2, 3))) static int fail(const reader *r, const cha
     va_start(args, format);
     vsnprintf(r->message + used, PAWL_MESSAGE_MAX - (size_t)used, format, args);
     va_end(args);
+    pawl__text_mend(r->message);
     return PAWL_ERR_OPTION;
 }
 
@@ -249,6 +250,7 @@ static int parse_text(pawl__ini *ini, const char *path, unsigned depth, pawl__sp
 static int fail_file(const char *path, const char *why, char *message)
 {
     snprintf(message, PAWL_MESSAGE_MAX, "cannot read %.300s: %s", path, why);
+    pawl__text_mend(message);
     return PAWL_ERR_SYSTEM;
 }
 
@@ -257,6 +259,7 @@ static int parse_file(pawl__ini *ini, const char *path, unsigned depth, char *me
     if (ini->files++ == PAWL__INI_FILES_MAX) {
         snprintf(message, PAWL_MESSAGE_MAX, "%.300s: more than %d files are included", path,
                  PAWL__INI_FILES_MAX);
+        pawl__text_mend(message);
         return PAWL_ERR_OPTION;
     }
     char *text = malloc(PAWL__INI_SIZE_MAX + 1);

@@ -56,6 +56,12 @@ static bool is_space(uint32_t rune)
            rune == 0x2029 || rune == 0x202F || rune == 0x205F || rune == 0x3000;
 }
 
+void pawl__text_mend(char *message)
+{
+    for (; *message; message++)
+        if ((unsigned char)*message < ' ' || *message == 0x7f) *message = '?';
+}
+
 /* ---- Spans -------------------------------------------------------------------------- */
 
 /* Length of the blank that span begins with, else 0. */

@@ -28,4 +28,7 @@ char *pawl__span_lower(pawl__span span);
 
 bool pawl__span_is_utf8(pawl__span span);
 
+/* A message is one line of text whatever it quotes: control characters become question marks. */
+void pawl__text_mend(char *message);
+
 #endif

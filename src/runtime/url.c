@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "url.h"
 
+#include "../base/line.h"
+
 #include <event2/http.h>
 
 #include <ctype.h>
@@ -126,6 +128,21 @@ static int check_characters(const char *text, const char *redacted, char *messag
         return fail_at(message, redacted, what, i);
     }
     return PAWL_OK;
+}
+
+/*
+ * A password with a bare / or ? in it: what follows would be taken for a path or for options,
+ * and be quoted as such.
+ */
+static int check_authority(const char *text, const char *redacted, char *message)
+{
+    const char *start = strstr(text, "://");
+    if (!start) return PAWL_OK;
+    start += 3;
+    const char *end = start + strcspn(start, "/?"), *at = strrchr(start, '@');
+    if (!at || at < end || !memchr(start, ':', (size_t)(at - start))) return PAWL_OK;
+    return fail(message, PAWL_ERR_URL, redacted,
+                "an @ behind the host: it is written %40, in a password / is %2F and ? is %3F");
 }
 
 static int check_scheme(const char *text, const char *redacted, char *message)
@@ -298,6 +315,7 @@ static int parse(pawl__address *address, const char *text, char *message)
     int err = check_scheme(text, redacted, message);
     if (err) return err;
     err = check_characters(text, redacted, message);
+    if (!err) err = check_authority(text, redacted, message);
     if (err) return err;
     struct evhttp_uri *uri = evhttp_uri_parse(text);
     if (!uri) return explain_refusal(text, redacted, message);
@@ -321,6 +339,7 @@ int pawl__address_parse(const char *text, pawl__address **ret_address, char *ret
     }
     int err = parse(address, text, reterr_message);
     if (err) {
+        pawl__line_mend(reterr_message); /* it quotes what may be no URL at all */
         pawl__address_free(address);
         return err;
     }
@@ -356,6 +375,7 @@ int pawl__address_check_options(const pawl__address *address, const char *store,
         snprintf(reterr_message, PAWL_MESSAGE_MAX,
                  "the store %s has no option \"%.60s\"; it has: %s", store, url->options[i].key,
                  list[0] ? list : "none");
+        pawl__line_mend(reterr_message);
         return PAWL_ERR_OPTION;
     }
     return PAWL_OK;

@@ -125,6 +125,7 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
         {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
+        {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
         {"redis://h?a", "an option that is not key=value: \"a\"", PAWL_ERR_OPTION},
         {"redis://h?=1", "an option that is not key=value: \"=1\"", PAWL_ERR_OPTION},
         {"redis://h?a=1&a=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
@@ -155,6 +156,11 @@ static void test_no_message_shows_a_password(void **state)
         "redis://u:hunter2@h?a=1&a=2",
         "redis://h:x?password=hunter2",
         "redis://h:x?a=1&password=hunter2&b=2",
+        /* Bare / ? and @ in a password: what follows is no path and no option. */
+        "redis://u:1/hunter2@h",
+        "redis://u:1?hunter2@h",
+        "redis://u:1?hunter2=x&hunter2=y@h",
+        "redis://u:p@s?hunter2@h",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         pawl__address *address = NULL;

@@ -8,6 +8,7 @@
 #include "redis_store.h"
 
 #include "../../base/instant.h"
+#include "../../base/line.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -70,6 +71,7 @@ __attribute__((format(printf, 5, 6))) static void find(examination *exam, pawl_s
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    pawl__line_mend(line); /* it may quote the server */
     pawl_host *host = exam->operation.store->host;
     pawl_finding finding = {.size = sizeof finding,
                             .severity = severity,

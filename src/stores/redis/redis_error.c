@@ -8,6 +8,8 @@
  */
 #include "redis_proto.h"
 
+#include "../../base/line.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,21 +126,20 @@ static place place_in(const char *script, const char *error)
     return found;
 }
 
-/* The server's words, made fit for one line. */
+/* The server's words, between our quotes. */
 static void quote(const char *error, char ret_quote[QUOTE_MAX + 1])
 {
     size_t n = 0;
-    for (; error[n] && n < QUOTE_MAX; n++)
-        ret_quote[n] = iscntrl((unsigned char)error[n]) || error[n] == '"' ? '\'' : error[n];
+    for (; error[n] && n < QUOTE_MAX; n++) ret_quote[n] = error[n] == '"' ? '\'' : error[n];
     ret_quote[n] = '\0';
 }
 
-/* Keys may hold any byte; a message is one line of text. */
+/* Keys may hold any byte, also a NUL. */
 static void show_key(pawl__redis_bytes key, char *ret_text, size_t room)
 {
     size_t n = 0;
     for (; n < key.len && n + 1 < room && n < 100; n++)
-        ret_text[n] = iscntrl((unsigned char)key.data[n]) ? '?' : key.data[n];
+        ret_text[n] = key.data[n] ? key.data[n] : '?';
     ret_text[n] = '\0';
 }
 
@@ -149,6 +150,7 @@ static void compose(const pawl__redis_space *space, const char *what, const char
     quote(error, said);
     snprintf(ret_message, PAWL_MESSAGE_MAX, "%.120s: %.130s; %.140s (it says \"%s\")", space->where,
              what, advice, said);
+    pawl__line_mend(ret_message);
 }
 
 static bool is_permission(const char *error)

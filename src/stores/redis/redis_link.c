@@ -14,6 +14,7 @@
 #include "redis_store.h"
 
 #include "../../base/instant.h"
+#include "../../base/line.h"
 #include "../../base/random.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     link->broken = true;
     link->err = err;
     snprintf(link->message, sizeof link->message, "%s", message);
+    pawl__line_mend(link->message); /* it may quote the server */
     event_active(&store->turn, EV_TIMEOUT, 0);
 }
 

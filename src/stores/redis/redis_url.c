@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "redis_url.h"
 
+#include "../../base/line.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, in
     va_start(args, format);
     vsnprintf(reterr_message, PAWL_MESSAGE_MAX, format, args);
     va_end(args);
+    pawl__line_mend(reterr_message);
     return err;
 }
 

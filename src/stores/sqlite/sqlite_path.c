@@ -15,6 +15,8 @@
 #define _GNU_SOURCE
 #include "sqlite_path.h"
 
+#include "../../base/line.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -36,6 +38,7 @@ void pawl__sqlite_say(char *ret_message, const char *format, ...)
     va_start(args, format);
     vsnprintf(ret_message, PAWL_MESSAGE_MAX, format, args);
     va_end(args);
+    pawl__line_mend(ret_message); /* it quotes paths */
 }
 
 pawl_err pawl__sqlite_err_of_errno(int number)
