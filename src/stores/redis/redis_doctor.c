@@ -242,11 +242,12 @@ static void conclude(examination *exam)
 
 /* ---- Questions and answers --------------------------------------------------------------- */
 
+/* {seconds, microseconds}; a clock beyond the year 30000 is no answer. */
 static void take_time(examination *exam, const pawl__redis_value *value)
 {
     if (value->type != PAWL__REDIS_ARRAY || value->count != 2) return;
     for (int i = 0; i < 2; i++)
-        if (value->items[i].type != PAWL__REDIS_STRING) return;
+        if (value->items[i].type != PAWL__REDIS_STRING || value->items[i].text.len > 12) return;
     exam->server_us = strtoll(value->items[0].text.data, NULL, 10) * 1000000 +
                       strtoll(value->items[1].text.data, NULL, 10);
     exam->client_us = pawl__redis_wall_us();

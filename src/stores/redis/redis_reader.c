@@ -26,7 +26,7 @@ struct pawl__redis_reader {
     chunk *arena;
     size_t bytes, items; /* of the reply in the making */
     bool delivered;      /* the arena holds a reply that has been handed out */
-    bool too_large, no_memory;
+    bool too_large, no_memory, alien;
     char trouble[160];
 };
 
@@ -66,10 +66,20 @@ static void reset(pawl__redis_reader *reader)
 
 /* ---- What hiredis calls -------------------------------------------------------------- */
 
+static bool is_resp2(int type)
+{
+    return type == REDIS_REPLY_STRING || type == REDIS_REPLY_ARRAY || type == REDIS_REPLY_INTEGER ||
+           type == REDIS_REPLY_NIL || type == REDIS_REPLY_STATUS || type == REDIS_REPLY_ERROR;
+}
+
 static pawl__redis_value *slot_for(const redisReadTask *task, pawl__redis_type type)
 {
     pawl__redis_reader *reader = task->privdata;
     pawl__redis_value *value;
+    if (!is_resp2(task->type)) { /* hiredis 1 reads RESP3 too: we have not asked for it */
+        reader->alien = true;
+        return NULL;
+    }
     if (task->parent) {
         const pawl__redis_value *parent = task->parent->obj;
         value = (pawl__redis_value *)&parent->items[task->idx];
@@ -142,6 +152,21 @@ static void *create_nil(const redisReadTask *task)
     return slot_for(task, PAWL__REDIS_NIL);
 }
 
+#if HIREDIS_MAJOR >= 1
+/* Without these two hiredis would hand out a number for a pointer. */
+static void *create_double(const redisReadTask *task, double value, char *text, size_t len)
+{
+    (void)value, (void)text, (void)len;
+    return slot_for(task, PAWL__REDIS_NIL);
+}
+
+static void *create_bool(const redisReadTask *task, int value)
+{
+    (void)value;
+    return slot_for(task, PAWL__REDIS_NIL);
+}
+#endif
+
 static void free_nothing(void *value)
 {
     (void)value; /* the arena's */
@@ -152,6 +177,10 @@ static redisReplyObjectFunctions functions = {
     .createArray = create_array,
     .createInteger = create_integer,
     .createNil = create_nil,
+#if HIREDIS_MAJOR >= 1
+    .createDouble = create_double,
+    .createBool = create_bool,
+#endif
     .freeObject = free_nothing,
 };
 
@@ -198,6 +227,7 @@ pawl__redis_read pawl__redis_reader_next(pawl__redis_reader *reader,
     int status = redisReaderGetReply(reader->parser, &value);
     if (reader->no_memory) return broken(reader, "out of memory");
     if (reader->too_large) return broken(reader, "a reply is larger than any that pawl asks for");
+    if (reader->alien) return broken(reader, "RESP3, which pawl has not asked for");
     if (status != REDIS_OK) return broken(reader, reader->parser->errstr);
     if (!value) { /* a long text is announced and still on its way: how much would we wait for? */
         if (reader->parser->len - reader->parser->pos > PAWL__REDIS_REPLY_BYTES_MAX)

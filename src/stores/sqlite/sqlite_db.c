@@ -106,7 +106,8 @@ static int read_host_row(pawl__sqlite_db *db)
         db->host.fence_ceiling = (uint64_t)sqlite3_column_int64(st, 3);
     }
     int reset_rc = sqlite3_reset(st);
-    if (rc == SQLITE_ROW) return SQLITE_OK;
+    if (rc == SQLITE_ROW)
+        return db->host.fence_floor <= PAWL__SQLITE_FENCE_MAX ? SQLITE_OK : SQLITE_CORRUPT;
     return rc == SQLITE_DONE ? SQLITE_CORRUPT : reset_rc;
 }
 

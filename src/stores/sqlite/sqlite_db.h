@@ -70,6 +70,9 @@ typedef enum pawl__sqlite_stmt {
         PAWL__ST_COUNT
 } pawl__sqlite_stmt;
 
+/* A clock in us reaches it in 2255; doubles and JSON are exact so far. */
+#define PAWL__SQLITE_FENCE_MAX (UINT64_C(1) << 53)
+
 /* The one row of `host`, as read at the beginning of the present transaction. */
 typedef struct pawl__sqlite_host_row {
     char boot[PAWL__BOOT_ID_LEN + 1];

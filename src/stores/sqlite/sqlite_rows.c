@@ -65,7 +65,10 @@ int pawl__lock_get(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *ret_row
     ret_row->seat.live = sqlite3_column_int64(st, 5);
     ret_row->seat.pid = sqlite3_column_int64(st, 6);
     ret_row->seat.pid_ns = sqlite3_column_int64(st, 7);
-    return sqlite3_reset(st);
+    rc = sqlite3_reset(st);
+    /* Not ours: a fence drawn from it would not grow (law 3). */
+    bool possible = ret_row->fence <= PAWL__SQLITE_FENCE_MAX && (ret_row->fence || !ret_row->held);
+    return rc == SQLITE_OK && !possible ? SQLITE_CORRUPT : rc;
 }
 
 int pawl__lock_put(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *row)
