@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo counter test check-asan check-tsan install bench lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install bench fuzz lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -44,6 +44,10 @@ bench: ## measure on this machine
 	@scripts/build $(BUILD) -q
 	@scripts/bench
 
+fuzz: ## each parser and the engine on random input, SECONDS (60) each
+	@scripts/setup fuzz
+	@scripts/fuzz --seconds $(or $(SECONDS),60)
+
 lint: ## clang-format, clang-tidy, cppcheck
 	@scripts/setup lint
 	@scripts/build $(BUILD) -q
@@ -54,7 +58,7 @@ format: ## let clang-format rewrite the sources
 	@scripts/lint --fix
 
 clean: ## remove all build directories
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers to pawl's scripts and their rows. Whatever a server says, what comes out is
+ * an answer that the store's contract allows.
+ *
+ *   input: verb, has a token, the RESP stream of answers
+ */
+#include "fuzz.h"
+
+#include "stores/redis/redis_reader.h"
+
+#define FENCE_MAX (UINT64_C(1) << 53)
+
+static const char script[] = "-- call('GET', KEYS[1])\nredis.call('SET', KEYS[2], 'x')\n"
+                             "return redis.call('ZADD', KEYS[3], 1, 'y')\n";
+
+static void check_allowed(const pawl_request *request, const pawl_reply *reply)
+{
+    pawl_verb verb = request->verb;
+    CHECK(reply->id == request->id);
+    switch (reply->outcome) {
+    case PAWL_GRANTED:
+    case PAWL_CONFIRMED:
+        CHECK(verb == (reply->outcome == PAWL_GRANTED ? PAWL_VERB_ACQUIRE : PAWL_VERB_RENEW));
+        CHECK(reply->fence > 0 && reply->fence <= FENCE_MAX);
+        return;
+    case PAWL_QUEUED:
+        CHECK(verb == PAWL_VERB_ACQUIRE && reply->fence <= FENCE_MAX);
+        CHECK(reply->position >= 0 && reply->holder_ms >= -1);
+        return;
+    case PAWL_BUSY:
+        CHECK(verb == PAWL_VERB_ACQUIRE && reply->holder_ms >= -1);
+        return;
+    case PAWL_RELEASED:
+    case PAWL_NOT_OWNER:
+        CHECK(verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK ||
+              (verb == PAWL_VERB_RENEW && reply->outcome == PAWL_NOT_OWNER));
+        return;
+    case PAWL_LEFT:
+        CHECK(verb == PAWL_VERB_RELEASE);
+        return;
+    case PAWL_REPORTED:
+        CHECK(verb == PAWL_VERB_INSPECT || verb == PAWL_VERB_LIST);
+        return;
+    case PAWL_FAILED:
+    case PAWL_UNKNOWN:
+        CHECK(reply->err < 0 && reply->message && reply->message[0]);
+        fuzz_check_line(reply->message, PAWL_MESSAGE_MAX);
+        return;
+    }
+    FAIL_TEST("outcome %d", (int)reply->outcome);
+}
+
+static void check_row(const pawl_request *request, const pawl__redis_value *value)
+{
+    static pawl_waiter_info waiters[PAWL_WAITERS_SHOWN_MAX];
+    pawl_info info;
+    if (!pawl__redis_decode_info(request, value, waiters, &info)) return;
+    CHECK(info.size == sizeof info && info.name_len == request->name_len && info.owner);
+    CHECK(info.waiters_shown <= info.waiter_count);
+    CHECK(info.waiters_shown <= PAWL_WAITERS_SHOWN_MAX);
+    CHECK(!info.mine || request->token);
+    size_t letters = strlen(info.owner);
+    for (size_t i = 0; i < info.waiters_shown; i++) letters += strlen(info.waiters[i].owner);
+    CHECK(letters <= PAWL__REDIS_REPLY_BYTES_MAX);
+}
+
+static void check_answer(const pawl__redis_space *space, const pawl_request *request,
+                         const pawl__redis_value *value)
+{
+    pawl_reply reply;
+    char message[PAWL_MESSAGE_MAX];
+    pawl__redis_verdict verdict =
+        pawl__redis_decode(space, request, script, value, &reply, message);
+    check_allowed(request, &reply);
+    if (verdict == PAWL__REDIS_DOUBT) CHECK(reply.outcome == PAWL_UNKNOWN);
+    if (verdict == PAWL__REDIS_UNKNOWN_SCRIPT || verdict == PAWL__REDIS_LOGGED_OUT)
+        CHECK(reply.outcome == PAWL_FAILED && value->type == PAWL__REDIS_ERROR);
+    check_row(request, value);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_input in = {data, size};
+    pawl__redis_space space;
+    pawl_request request = {.id = 7, .name = "jobs/{a} b", .name_len = 10, .ttl_ms = 1000};
+    request.verb = (pawl_verb)fuzz_below(&in, PAWL_VERB_BREAK + 1);
+    if (fuzz_byte(&in) & 1) request.token = "0123456789012345678901234567890123456789";
+    CHECK(pawl__redis_space_init(&space, "pawl:", "00000000000000000000000000000001",
+                                 "redis://localhost:6379"));
+
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value;
+    CHECK(reader && pawl__redis_reader_feed(reader, (const char *)in.data, in.left));
+    while (pawl__redis_reader_next(reader, &value) == PAWL__REDIS_READ_VALUE)
+        check_answer(&space, &request, value);
+    pawl__redis_reader_free(reader);
+    return 0;
+}
