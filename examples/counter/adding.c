@@ -34,17 +34,17 @@ static void finish(add *d)
     app_end_if_idle(a);
 }
 
-static void turn_away(struct evhttp_request *request, int status, const char *why)
+static void turn_away(app *a, struct evhttp_request *request, int status, const char *why)
 {
     evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", "1");
-    app_reply(request, status, "text/plain", "%s\n", why);
+    app_reply(a, request, status, "text/plain", "%s\n", why);
 }
 
 static void refuse(app *a, struct evhttp_request *request, int err)
 {
     char reason[PAWL_MESSAGE_MAX];
     pawl_client_reason(a->client, err, reason);
-    turn_away(request, 503, reason);
+    turn_away(a, request, 503, reason);
 }
 
 /* ---- With the lock: on the worker --------------------------------------------------------- */
@@ -85,21 +85,22 @@ static void answer(add *d)
         evhttp_add_header(evhttp_request_get_output_headers(d->request), "X-Fence", fence);
         m->added++;
         count_wait(m, (uint64_t)(d->had_us - d->asked_us));
-        app_reply(d->request, 200, "text/plain", "%" PRId64 "\n", d->value);
+        app_reply(d->app, d->request, 200, "text/plain", "%" PRId64 "\n", d->value);
         return;
     }
     case RESOURCE_STALE:
         m->stale++;
-        turn_away(d->request, 503, "the lock was lost, and another holder came: not counted");
+        turn_away(d->app, d->request, 503,
+                  "the lock was lost, and another holder came: not counted");
         return;
     case RESOURCE_FAILED:
         m->failed++;
-        turn_away(d->request, 503, d->message);
+        turn_away(d->app, d->request, 503, d->message);
         return;
     case RESOURCE_UNKNOWN:
         m->unknown++;
-        app_reply(d->request, 504, "text/plain", "%s: it may or may not have been counted\n",
-                  d->message);
+        app_reply(d->app, d->request, 504, "text/plain",
+                  "%s: it may or may not have been counted\n", d->message);
         return;
     }
 }
@@ -149,14 +150,14 @@ void app_add(app *a, struct evhttp_request *request)
 {
     if (a->adds == ADDS_MAX || a->ending) {
         a->metrics.turned_away++;
-        turn_away(request, 503,
+        turn_away(a, request, 503,
                   a->ending ? "this instance is going away" : "too many wait already");
         return;
     }
     add *d = calloc(1, sizeof *d);
     if (!d) {
         a->metrics.turned_away++;
-        turn_away(request, 503, "out of memory");
+        turn_away(a, request, 503, "out of memory");
         return;
     }
     *d = (add){.job = {.run = change, .done = changed}, .app = a, .request = request};

@@ -12,6 +12,7 @@
 #include <pawl/pawl.h>
 
 #include "resource.h"
+#include "visitors.h"
 #include "worker.h"
 
 #define LOCK_NAME        "counter"
@@ -23,14 +24,21 @@
 #define WAITERS_SHOWN    10
 #define HEADERS_SIZE_MAX 8192
 #define BODY_SIZE_MAX    1024 /* nobody has anything to say to a counter */
-#define IDLE_S           10   /* a connection that says nothing is closed */
+#define TURN_S           10   /* for a client to send a whole request, or to take an answer */
 #define DRAIN_S          5    /* at the end, for those who wait */
+
+/* A value, and where it stands, for messages: "--store", "conf/app.conf:3". */
+typedef struct app_setting {
+    const char *value; /* NULL: not given */
+    const char *where;
+} app_setting;
 
 typedef struct app_options {
     const char *config;   /* an app.conf; or */
-    const char *store;    /* the locks' URL */
-    const char *counter;  /* the counter's URL; NULL: beside the locks */
-    const char *address;  /* to listen on */
+    app_setting store;    /* the locks' URL */
+    app_setting counter;  /* the counter's URL; none: beside the locks */
+    bool counter_is_here; /* counter.db in the working directory, because nothing was given */
+    app_setting address;  /* to listen on */
     int port;             /* 0: any */
     const char *instance; /* the label */
     int64_t ttl_ms;
@@ -62,6 +70,7 @@ typedef struct app {
     app_options options;
     struct event_base *base;
     struct evhttp *http;
+    visitors *visitors;
     struct evconnlistener *listener; /* NULL: it does not listen any more */
     struct event *dispatch_event, *watch_event, *listen_again_event, *signal_events[2];
     pawl_client *client;
@@ -87,8 +96,8 @@ void app_look(app *a, struct evhttp_request *request); /* GET /counter */
 
 /* pages.c */
 bool app_serve(app *a, char *ret_message); /* makes the HTTP server */
-void app_reply(struct evhttp_request *request, int status, const char *type, const char *format,
-               ...) __attribute__((format(printf, 4, 5)));
+void app_reply(app *a, struct evhttp_request *request, int status, const char *type,
+               const char *format, ...) __attribute__((format(printf, 5, 6)));
 void app_stop_listening(app *a);
 
 /* ending: leaves the loop when nobody waits any more */

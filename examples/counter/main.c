@@ -6,6 +6,7 @@
 #include <event2/listener.h>
 #include <event2/thread.h>
 #include <getopt.h>
+#include <limits.h>
 #include <pawl/config.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,13 +65,13 @@ static int take_option(app_options *o, int option, const char *value)
         o->config = value;
         return 0;
     case 'S':
-        o->store = value;
+        o->store = (app_setting){value, "--store"};
         return 0;
     case 'C':
-        o->counter = value;
+        o->counter = (app_setting){value, "--counter"};
         return 0;
     case 'l':
-        o->address = value;
+        o->address = (app_setting){value, "--listen"};
         return 0;
     case 'i':
         o->instance = value;
@@ -114,15 +115,24 @@ static int take_options(app_options *o, int argc, char **argv)
     return 64;
 }
 
+static void take_unless_given(app_setting *setting, const pawl_config *config, const char *key)
+{
+    const char *value = pawl_config_get(config, key);
+    if (!setting->value && value && *value)
+        *setting = (app_setting){value, pawl_config_where(config, key)};
+}
+
 /* The file fills in what the command line left open. Strings live as long as the config does. */
 static int take_config(app_options *o, const pawl_config *config, char **ret_store)
 {
     char message[PAWL_MESSAGE_MAX] = "";
     int64_t port;
-    if (!o->store && pawl_config_store_url(config, ret_store, message)) return complain(message);
-    if (!o->store) o->store = *ret_store;
-    if (!o->address) o->address = pawl_config_get(config, "httpaddr");
-    if (!o->counter) o->counter = pawl_config_get(config, "counterstore");
+    if (!o->store.value) {
+        if (pawl_config_store_url(config, ret_store, message)) return complain(message);
+        o->store = (app_setting){*ret_store, pawl_config_store_where(config)};
+    }
+    take_unless_given(&o->address, config, "httpaddr");
+    take_unless_given(&o->counter, config, "counterstore");
     if (!o->instance) o->instance = pawl_config_owner(config);
     const char *text = pawl_config_get(config, "httpport");
     if (o->port >= 0 || !text || !*text) return 0;
@@ -194,32 +204,52 @@ static bool make_events(app *a)
 /* ---- Life
  * ----------------------------------------------------------------------------------------- */
 
-static const char *default_counter(const char *store)
+/* Beside the locks in Redis, else in a file of this directory. */
+static void choose_counter(app_options *o)
 {
-    if (!store) store = getenv("PAWL_STORE");
-    if (store && (strncmp(store, "redis://", 8) == 0 || strncmp(store, "redis+unix://", 13) == 0))
-        return store;
-    return "sqlite:counter.db";
+    const char *store = o->store.value ? o->store.value : getenv("PAWL_STORE");
+    if (store && *store && resource_for(store) == &resource_redis) {
+        o->counter = (app_setting){store, o->store.value ? o->store.where : "$PAWL_STORE"};
+        return;
+    }
+    o->counter = (app_setting){"sqlite:counter.db", "--counter"};
+    o->counter_is_here = true;
 }
 
-static bool open_stores(app *a, char *ret_message)
+/* Instances that are started elsewhere would not share it. */
+static void say_where_the_counter_is(void)
 {
-    app_options *o = &a->options;
+    char directory[PATH_MAX];
+    fprintf(stderr, "pawl-counter: the counter is %s/counter.db (--counter chooses another)\n",
+            getcwd(directory, sizeof directory) ? directory : ".");
+}
+
+static bool open_locks(app *a, char *ret_message)
+{
+    const app_options *o = &a->options;
+    char why[PAWL_MESSAGE_MAX];
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
     opts.callbacks = PAWL_CALLBACKS_DISPATCH;
     opts.owner = o->instance;
-    if (pawl_client_open(o->store, &opts, &a->client, ret_message)) return false;
-    if (!o->counter) o->counter = default_counter(o->store);
-    a->ops = resource_for(o->counter);
-    if (!a->ops) {
-        snprintf(ret_message, PAWL_MESSAGE_MAX,
-                 "--counter: expected sqlite:PATH, redis://... or redis+unix://...");
-        return false;
-    }
-    a->adding = a->ops->open(o->counter, ret_message);
-    a->looking = a->adding ? a->ops->open(o->counter, ret_message) : NULL;
-    return a->looking != NULL;
+    int err = pawl_client_open(o->store.value, &opts, &a->client, why);
+    const char *where = o->store.value ? o->store.where : "$PAWL_STORE";
+    if (err == PAWL_ERR_OWNER) where = "--instance, or pawlowner";
+    if (err) snprintf(ret_message, PAWL_MESSAGE_MAX, "%.150s: %.350s", where, why);
+    return !err;
+}
+
+static bool open_counter(app *a, char *ret_message)
+{
+    app_options *o = &a->options;
+    char why[RESOURCE_MESSAGE_MAX] = "expected sqlite:PATH, redis://... or redis+unix://...";
+    if (!o->counter.value) choose_counter(o);
+    a->ops = resource_for(o->counter.value);
+    a->adding = a->ops ? a->ops->open(o->counter.value, why) : NULL;
+    a->looking = a->adding ? a->ops->open(o->counter.value, why) : NULL;
+    if (a->looking) return true;
+    snprintf(ret_message, PAWL_MESSAGE_MAX, "%.150s: %s", o->counter.where, why);
+    return false;
 }
 
 static bool begin(app *a, char *ret_message)
@@ -227,7 +257,7 @@ static bool begin(app *a, char *ret_message)
     snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
     a->started_us = app_now_us();
     a->base = event_base_new();
-    if (!a->base || !open_stores(a, ret_message)) return false;
+    if (!a->base || !open_locks(a, ret_message) || !open_counter(a, ret_message)) return false;
     a->adder = worker_start(a->base);
     a->watcher = worker_start(a->base);
     if (!a->adder || !a->watcher || !make_events(a)) return false;
@@ -240,6 +270,7 @@ static void end(app *a)
     worker_stop(a->watcher);
     pawl_client_close(a->client); /* those who wait for the lock are told now */
     if (a->http) evhttp_free(a->http);
+    visitors_free(a->visitors);
     struct event *events[] = {a->dispatch_event, a->watch_event, a->listen_again_event,
                               a->signal_events[0], a->signal_events[1]};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
@@ -268,8 +299,11 @@ static int run(app *a)
         return complain(message);
     }
     app_watch(a);
-    printf("http://%s:%d/\n", a->options.address, a->options.port);
+    bool v6 = strchr(a->options.address.value, ':');
+    printf("http://%s%s%s:%d/\n", v6 ? "[" : "", a->options.address.value, v6 ? "]" : "",
+           a->options.port);
     fflush(stdout);
+    if (a->options.counter_is_here) say_where_the_counter_is();
     event_base_dispatch(a->base);
     end(a);
     return 0;
@@ -290,7 +324,7 @@ int main(int argc, char **argv)
     if (!code) {
         snprintf(label, sizeof label, "counter %d", (int)getpid());
         if (!a.options.instance) a.options.instance = label;
-        if (!a.options.address || !*a.options.address) a.options.address = "127.0.0.1";
+        if (!a.options.address.value) a.options.address = (app_setting){"127.0.0.1", "--listen"};
         if (a.options.port < 0) a.options.port = 8080;
         evthread_use_pthreads();
         code = run(&a);

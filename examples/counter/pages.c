@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP. Bad clients cost little: headers and bodies have bounds, a connection
- * that says nothing is closed, running out of descriptors pauses the listener
+ * HTTP. Bad clients cost little: headers and bodies have bounds, a connection has a bounded
+ * time for each request (visitors.c), running out of descriptors pauses the listener
  * instead of spinning, and whatever a request asks for it waits off the loop.
  */
 #define _GNU_SOURCE
@@ -25,9 +25,10 @@
 
 /* ---- Answers ------------------------------------------------------------------------------- */
 
-static void send_buffer(struct evhttp_request *request, int status, const char *type,
+static void send_buffer(app *a, struct evhttp_request *request, int status, const char *type,
                         struct evbuffer *body)
 {
+    visitors_answered(a->visitors, request);
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
@@ -36,15 +37,15 @@ static void send_buffer(struct evhttp_request *request, int status, const char *
     evbuffer_free(body);
 }
 
-void app_reply(struct evhttp_request *request, int status, const char *type, const char *format,
-               ...)
+void app_reply(app *a, struct evhttp_request *request, int status, const char *type,
+               const char *format, ...)
 {
     struct evbuffer *body = evbuffer_new();
     va_list args;
     va_start(args, format);
     evbuffer_add_vprintf(body, format, args);
     va_end(args);
-    send_buffer(request, status, type, body);
+    send_buffer(a, request, status, type, body);
 }
 
 /* ---- Pages -------------------------------------------------------------------------------------
@@ -52,13 +53,12 @@ void app_reply(struct evhttp_request *request, int status, const char *type, con
 
 static void show_page(app *a, struct evhttp_request *request)
 {
-    (void)a;
     struct evbuffer *body = evbuffer_new();
     evbuffer_add_reference(body, page_html, sizeof page_html, NULL, NULL);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy",
                       "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                       "connect-src 'self'");
-    send_buffer(request, 200, "text/html; charset=utf-8", body);
+    send_buffer(a, request, 200, "text/html; charset=utf-8", body);
 }
 
 /* A label that is not UTF-8 is a label all the same. */
@@ -89,7 +89,7 @@ static void state(app *a, struct evhttp_request *request)
                   queue_json(s), "added", (json_int_t)a->metrics.added, "uptime_ms",
                   (json_int_t)((app_now_us() - a->started_us) / 1000));
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
-    app_reply(request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
+    app_reply(a, request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
     free(text);
     json_decref(root);
 }
@@ -97,10 +97,10 @@ static void state(app *a, struct evhttp_request *request)
 static void health(app *a, struct evhttp_request *request)
 {
     if (a->state.fresh && !a->ending) {
-        app_reply(request, 200, "text/plain", "ok\n");
+        app_reply(a, request, 200, "text/plain", "ok\n");
         return;
     }
-    app_reply(request, 503, "text/plain", "%s\n",
+    app_reply(a, request, 503, "text/plain", "%s\n",
               a->ending             ? "this instance is going away"
               : a->state.trouble[0] ? a->state.trouble
                                     : "not looked yet");
@@ -110,35 +110,42 @@ static void metrics(app *a, struct evhttp_request *request)
 {
     const app_metrics *m = &a->metrics;
     const app_state *s = &a->state;
-    app_reply(request, 200, "text/plain; version=0.0.4",
-              "# HELP counter_value The shared counter.\n# TYPE counter_value gauge\n"
-              "counter_value %" PRId64 "\n"
-              "# HELP counter_adds_total Requests for one more, by what became of them.\n"
-              "# TYPE counter_adds_total counter\n"
-              "counter_adds_total{result=\"added\"} %" PRIu64 "\n"
-              "counter_adds_total{result=\"stale\"} %" PRIu64 "\n"
-              "counter_adds_total{result=\"unknown\"} %" PRIu64 "\n"
-              "counter_adds_total{result=\"failed\"} %" PRIu64 "\n"
-              "counter_adds_total{result=\"busy\"} %" PRIu64 "\n"
-              "counter_adds_total{result=\"turned_away\"} %" PRIu64 "\n"
-              "# HELP counter_adds_waiting Requests for one more under way in this instance.\n"
-              "# TYPE counter_adds_waiting gauge\ncounter_adds_waiting %zu\n"
-              "# HELP counter_locks_lost_total Locks lost before they were released.\n"
-              "# TYPE counter_locks_lost_total counter\ncounter_locks_lost_total %" PRIu64 "\n"
-              "# HELP counter_lock_wait_seconds Time from the request to the lock.\n"
-              "# TYPE counter_lock_wait_seconds summary\n"
-              "counter_lock_wait_seconds_sum %.6f\ncounter_lock_wait_seconds_count %" PRIu64 "\n"
-              "# HELP counter_lock_wait_seconds_max The longest of them.\n"
-              "# TYPE counter_lock_wait_seconds_max gauge\ncounter_lock_wait_seconds_max %.6f\n"
-              "# HELP counter_lock_held Whether anybody holds the lock.\n"
-              "# TYPE counter_lock_held gauge\ncounter_lock_held %d\n"
-              "# HELP counter_lock_waiters Clients that wait for the lock.\n"
-              "# TYPE counter_lock_waiters gauge\ncounter_lock_waiters %zu\n"
-              "# HELP counter_lock_fence The fence of the present or last holder.\n"
-              "# TYPE counter_lock_fence gauge\ncounter_lock_fence %" PRIu64 "\n",
-              s->counter.value, m->added, m->stale, m->unknown, m->failed, m->busy, m->turned_away,
-              a->adds, m->lost, (double)m->wait_us_sum / 1e6, m->added,
-              (double)m->wait_us_max / 1e6, s->held, s->waiters, s->fence);
+    app_reply(
+        a, request, 200, "text/plain; version=0.0.4",
+        "# HELP counter_value The shared counter.\n# TYPE counter_value gauge\n"
+        "counter_value %" PRId64 "\n"
+        "# HELP counter_adds_total Requests for one more, by what became of them.\n"
+        "# TYPE counter_adds_total counter\n"
+        "counter_adds_total{result=\"added\"} %" PRIu64 "\n"
+        "counter_adds_total{result=\"stale\"} %" PRIu64 "\n"
+        "counter_adds_total{result=\"unknown\"} %" PRIu64 "\n"
+        "counter_adds_total{result=\"failed\"} %" PRIu64 "\n"
+        "counter_adds_total{result=\"busy\"} %" PRIu64 "\n"
+        "counter_adds_total{result=\"turned_away\"} %" PRIu64 "\n"
+        "# HELP counter_adds_waiting Requests for one more under way in this instance.\n"
+        "# TYPE counter_adds_waiting gauge\ncounter_adds_waiting %zu\n"
+        "# HELP counter_connections Connections of clients.\n"
+        "# TYPE counter_connections gauge\ncounter_connections %zu\n"
+        "# HELP counter_connections_cut_total Connections cut because the client was too slow.\n"
+        "# TYPE counter_connections_cut_total counter\n"
+        "counter_connections_cut_total %" PRIu64 "\n"
+        "# HELP counter_locks_lost_total Locks lost before they were released.\n"
+        "# TYPE counter_locks_lost_total counter\ncounter_locks_lost_total %" PRIu64 "\n"
+        "# HELP counter_lock_wait_seconds Time from the request to the lock.\n"
+        "# TYPE counter_lock_wait_seconds summary\n"
+        "counter_lock_wait_seconds_sum %.6f\ncounter_lock_wait_seconds_count %" PRIu64 "\n"
+        "# HELP counter_lock_wait_seconds_max The longest of them.\n"
+        "# TYPE counter_lock_wait_seconds_max gauge\ncounter_lock_wait_seconds_max %.6f\n"
+        "# HELP counter_lock_held Whether anybody holds the lock.\n"
+        "# TYPE counter_lock_held gauge\ncounter_lock_held %d\n"
+        "# HELP counter_lock_waiters Clients that wait for the lock.\n"
+        "# TYPE counter_lock_waiters gauge\ncounter_lock_waiters %zu\n"
+        "# HELP counter_lock_fence The fence of the present or last holder.\n"
+        "# TYPE counter_lock_fence gauge\ncounter_lock_fence %" PRIu64 "\n",
+        s->counter.value, m->added, m->stale, m->unknown, m->failed, m->busy, m->turned_away,
+        a->adds, visitors_count(a->visitors), visitors_cut(a->visitors), m->lost,
+        (double)m->wait_us_sum / 1e6, m->added, (double)m->wait_us_max / 1e6, s->held, s->waiters,
+        s->fence);
 }
 
 /* ---- Routes
@@ -166,6 +173,7 @@ static void on_request(struct evhttp_request *request, void *arg)
     app *a = arg;
     const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
     unsigned method = (unsigned)evhttp_request_get_command(request);
+    visitors_asked(a->visitors, request);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *route = &routes[i];
         if (!path || strcmp(path, route->path) != 0) continue;
@@ -174,10 +182,10 @@ static void on_request(struct evhttp_request *request, void *arg)
             return;
         }
         evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", route->allow);
-        app_reply(request, 405, "text/plain", "%s takes %s\n", route->path, route->allow);
+        app_reply(a, request, 405, "text/plain", "%s takes %s\n", route->path, route->allow);
         return;
     }
-    app_reply(request, 404, "text/plain",
+    app_reply(a, request, 404, "text/plain",
               "there are /, /add, /counter, /health, /metrics and /state\n");
 }
 
@@ -208,7 +216,7 @@ static bool parse_address(const app_options *o, struct sockaddr_storage *ret_add
     struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
     memset(ret_address, 0, sizeof *ret_address);
-    if (inet_pton(AF_INET, o->address, &v4->sin_addr) == 1) {
+    if (inet_pton(AF_INET, o->address.value, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons((uint16_t)o->port);
         *ret_len = sizeof *v4;
@@ -217,7 +225,7 @@ static bool parse_address(const app_options *o, struct sockaddr_storage *ret_add
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons((uint16_t)o->port);
     *ret_len = sizeof *v6;
-    return inet_pton(AF_INET6, o->address, &v6->sin6_addr) == 1;
+    return inet_pton(AF_INET6, o->address.value, &v6->sin6_addr) == 1;
 }
 
 static bool make_listener(app *a, char *ret_message)
@@ -226,8 +234,8 @@ static bool make_listener(app *a, char *ret_message)
     int len;
     if (!parse_address(&a->options, &address, &len)) {
         snprintf(ret_message, PAWL_MESSAGE_MAX,
-                 "%.60s: expected a numeric address to listen on, such as 127.0.0.1",
-                 a->options.address);
+                 "%.150s: expected a numeric address to listen on, such as 127.0.0.1, is \"%.60s\"",
+                 a->options.address.where, a->options.address.value);
         return false;
     }
     unsigned flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
@@ -235,7 +243,7 @@ static bool make_listener(app *a, char *ret_message)
                                           (struct sockaddr *)&address, len);
     if (a->listener) return true;
     snprintf(ret_message, PAWL_MESSAGE_MAX, "cannot listen on %.60s port %d: %s",
-             a->options.address, a->options.port, strerror(errno));
+             a->options.address.value, a->options.port, strerror(errno));
     return false;
 }
 
@@ -253,13 +261,13 @@ bool app_serve(app *a, char *ret_message)
 {
     a->http = evhttp_new(a->base);
     a->listen_again_event = evtimer_new(a->base, listen_again, a);
-    if (!a->http || !a->listen_again_event) {
+    a->visitors = a->http ? visitors_new(a->base, a->http) : NULL;
+    if (!a->visitors || !a->listen_again_event) {
         snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
         return false;
     }
     evhttp_set_max_headers_size(a->http, HEADERS_SIZE_MAX);
     evhttp_set_max_body_size(a->http, BODY_SIZE_MAX);
-    evhttp_set_timeout(a->http, IDLE_S);
     evhttp_set_allowed_methods(a->http, 0xffff); /* so that 405 is ours to say */
     evhttp_set_gencb(a->http, on_request, a);
     if (!make_listener(a, ret_message)) return false;

@@ -73,9 +73,8 @@ static resource *redis_open(const char *url, char *ret_message)
     resource *r = calloc(1, sizeof *r);
     struct evhttp_uri *uri = r ? evhttp_uri_parse(url) : NULL;
     if (!uri) {
-        snprintf(
-            ret_message, RESOURCE_MESSAGE_MAX,
-            "counter: expected redis://[user:password@]host[:port][/db] or redis+unix:///path");
+        snprintf(ret_message, RESOURCE_MESSAGE_MAX,
+                 "expected redis://[user:password@]host[:port][/db] or redis+unix:///path");
         free(r);
         return NULL;
     }

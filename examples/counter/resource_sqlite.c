@@ -49,7 +49,7 @@ static resource *sqlite_open(const char *url, char *ret_message)
     const char *path = url + strlen("sqlite:");
     resource *r = calloc(1, sizeof *r);
     if (r && *path && sqlite3_open(path, &r->db) == SQLITE_OK && prepare(r) == SQLITE_OK) return r;
-    snprintf(ret_message, RESOURCE_MESSAGE_MAX, "counter %s: %s", url,
+    snprintf(ret_message, RESOURCE_MESSAGE_MAX, "cannot open %.150s: %s", *path ? path : url,
              !*path ? "expected sqlite:PATH"
                     : (r && r->db ? sqlite3_errmsg(r->db) : "out of memory"));
     sqlite_close(r);

@@ -89,9 +89,9 @@ static void asked(job *j)
     question *q = (question *)j;
     app *a = q->app;
     if (q->result == RESOURCE_OK) {
-        app_reply(q->request, 200, "text/plain", "%" PRId64 "\n", q->view.value);
+        app_reply(a, q->request, 200, "text/plain", "%" PRId64 "\n", q->view.value);
     } else {
-        app_reply(q->request, 503, "text/plain", "%s\n", q->message);
+        app_reply(a, q->request, 503, "text/plain", "%s\n", q->message);
     }
     free(q);
     a->looks--;
@@ -102,7 +102,7 @@ void app_look(app *a, struct evhttp_request *request)
 {
     question *q = a->looks < LOOKS_MAX && !a->ending ? calloc(1, sizeof *q) : NULL;
     if (!q) {
-        app_reply(request, 503, "text/plain", "too many ask already\n");
+        app_reply(a, request, 503, "text/plain", "too many ask already\n");
         return;
     }
     q->job = (job){.run = ask, .done = asked};

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import resource
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,27 +150,85 @@ def test_oversized_requests(on_sqlite):
     assert instance.healthy()
 
 
+class Dripper:
+    """A client that is never done: it sends a byte at a time, or asks for more pages than the
+    socket holds and takes a byte of them at a time, or just stops."""
+
+    KINDS = [(b"GET /add HTTP/1.1\r\nHost: x\r\nX-Endless: ", b"x"),
+             (b"POST /add HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x"),
+             (b"POST /add HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n", b"x"),
+             (b"", b"\r\n"),  # blank lines before a request that never comes
+             (100 * b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", None),
+             (b"", b""), (b"G", b""), (b"GET /add HTTP/1.1\r\nHost", b""),  # silence
+             (b"POST /add HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", b"")]
+
+    def __init__(self, instance, number):
+        first, self.byte = self.KINDS[number % len(self.KINDS)]
+        self.socket = socket.socket()
+        if self.byte is None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(("127.0.0.1", instance.port))
+        self.socket.sendall(first)
+
+    def drip(self):
+        """False: it was cut."""
+        ended = select.poll()
+        ended.register(self.socket, select.POLLRDHUP)  # and, unasked, POLLHUP and POLLERR
+        if ended.poll(0):
+            self.socket.close()
+            return False
+        try:
+            if self.byte is None:
+                self.socket.recv(1)
+            else:
+                self.socket.sendall(self.byte)
+        except OSError:
+            pass  # the next look sees it
+        return True
+
+
 def test_slow_clients_are_cut_and_hurt_nobody(on_sqlite):
     instance = on_sqlite.start()
     until(instance.healthy, "it is healthy")
-    slow = [instance.connect() for _ in range(200)]
-    for i, connection in enumerate(slow):
-        connection.sendall([b"", b"G", b"GET /add HTTP/1.1\r\nHost",
-                            b"POST /add HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"][i % 4])
+    drippers = [Dripper(instance, i) for i in range(540)]
+    assert instance.metric("counter_connections") == 541
     begin = time.monotonic()
-    assert instance.healthy()
+    added = 0
+    while drippers:
+        began = time.monotonic()
+        assert began - begin < 20 * SLOW, f"{len(drippers)} go on for ever"
+        assert instance.healthy()
+        added += 1
+        assert instance.get("/add") == str(added)
+        assert time.monotonic() - began < 2 * SLOW
+        drippers = [dripper for dripper in drippers if dripper.drip()]
+        time.sleep(0.5)  # the drip
+    assert time.monotonic() - begin > 5  # TURN_S is 10
+    assert instance.metric("counter_connections") == 1
+    assert instance.metric("counter_connections_cut_total") == 480  # blank lines: 400 at once
+    assert instance.get("/counter") == str(added)
+
+
+def test_a_client_that_waits_for_us_is_not_cut(on_sqlite):
+    instance = on_sqlite.start("--work", "11500")  # more than TURN_S
     assert instance.get("/add") == "1"
-    assert time.monotonic() - begin < 2 * SLOW
-    for connection in slow:  # IDLE_S is 10 s
-        connection.settimeout(PATIENCE)
-        try:
-            while connection.recv(4096):
-                pass
-        except ConnectionError:
-            pass
+    assert instance.metric("counter_connections_cut_total") == 0
+
+
+def test_full_up_the_slowest_makes_room(on_sqlite):
+    """More connections than there may be: whoever asks is served all the same, and at once."""
+    instance = on_sqlite.start(limit_files=128)
+    until(instance.healthy, "it is healthy")
+    idle = [instance.connect() for _ in range(400)]
+    begin = time.monotonic()
+    for i in range(1, 11):
+        assert instance.get("/add") == str(i)
+    assert time.monotonic() - begin < 5 * SLOW
+    # 128 descriptors less 64 for other files, and this one
+    until(lambda: instance.metric("counter_connections") <= 65, "the others are cut")
+    for connection in idle:
         connection.close()
-    assert time.monotonic() - begin > 5
-    assert instance.get("/counter") == "1"
 
 
 def test_thousands_of_idle_connections(on_sqlite):
@@ -237,13 +297,23 @@ def test_a_store_that_does_not_answer(on_redis):
     assert instance.get("/add") == "2"
 
 
+def test_what_only_the_store_knows_is_told(on_redis, tmp_path):
+    on_redis.options = ["--store", on_redis.store + "?db=99", "--counter", f"sqlite:{tmp_path}/c.db"]
+    instance = on_redis.start()
+    status, text, _ = instance.ask("/add")
+    assert status == 503 and "DB index is out of range" in text and on_redis.redis.socket in text
+    until(lambda: "DB index is out of range" in instance.ask("/health")[1], "it says why it is ill")
+
+
 @pytest.mark.parametrize("options, words", [
-    (["--store", "nosuch://x"], "nosuch"),
-    (["--store", "redis://h:port"], "port"),
+    (["--store", "nosuch://x"], '--store: no store has the scheme "nosuch"'),
+    (["--store", "redis://h:port"], "--store: a port that is no number"),
+    (["--store", "memory:", "--counter", "redis://h:port"], "--counter: expected redis://"),
     (["--store", "memory:", "--counter", "mysql://x"], "--counter: expected sqlite:PATH"),
-    (["--store", "memory:", "--counter", "sqlite:/nonexistent/x.db"], "counter sqlite:/nonexistent"),
-    (["--store", "memory:", "--listen", "localhost"], "localhost: expected a numeric address"),
+    (["--store", "memory:", "--counter", "sqlite:/nonexistent/x.db"], "--counter: cannot open /nonexistent/x.db"),
+    (["--store", "memory:", "--listen", "localhost"], "--listen: expected a numeric address"),
     (["--store", "memory:", "--listen", "192.0.2.1"], "cannot listen on 192.0.2.1"),
+    (["--instance", 256 * "x"], "--instance, or pawlowner: "),
     (["--ttl", "5"], "--ttl: expected"),
     (["--port", "70000"], "--port: expected"),
     (["--work", "-1"], "--work: expected"),
@@ -279,9 +349,15 @@ def test_a_malformed_configuration_names_its_line(tmp_path):
     for text, words in (("httpport = http\nadapter = memory\n", "app.conf:1: httpport: expected"),
                         ("adapter = memory\nrubbish\n", "app.conf:2: expected key = value"),
                         ("adapter = leveldb\n", "app.conf:1: adapter leveldb: "),
+                        ("pawlstore = redis://h:port\n", "app.conf:1: a port that is no number"),
+                        ("pawlstore = memory:\ncounterstore = x\n", "app.conf:2: expected sqlite:"),
+                        ("pawlstore = memory:\ncounterstore = sqlite:/nonexistent/x.db\n",
+                         "app.conf:2: cannot open /nonexistent/x.db"),
+                        ("pawlstore = memory:\ncounterstore = sqlite:x.db\nhttpaddr = localhost\n",
+                         "app.conf:3: expected a numeric address"),
                         ("appname = x\n", "app.conf: chooses no store")):
         config.write_text(text)
-        run = subprocess.run([PROGRAM, "--config", str(config)], timeout=PATIENCE,
+        run = subprocess.run([PROGRAM, "--config", str(config)], timeout=PATIENCE, cwd=tmp_path,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert run.returncode == 1
         assert words in run.stderr
