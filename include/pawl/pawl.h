@@ -52,7 +52,8 @@ typedef struct pawl_lock pawl_lock;     /* one claim on one name */
 
 typedef enum pawl_callbacks {
     PAWL_CALLBACKS_THREAD = 0, /* callbacks run on the client's own thread */
-    PAWL_CALLBACKS_DISPATCH    /* callbacks run inside pawl_client_dispatch() */
+    PAWL_CALLBACKS_DISPATCH,   /* callbacks run inside pawl_client_dispatch() */
+    PAWL_CALLBACKS_WAIT        /* callbacks, and renewals, inside pawl_client_wait(): no thread */
 } pawl_callbacks;
 
 /* What pawl notices by itself: one line for a log, no secrets in it. */
@@ -104,8 +105,9 @@ PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opt
  * with PAWL_ERR_CLOSED, waits at most close_timeout_ms for the store's word, and
  * frees the client. Lock handles of the client stay valid to be freed, and
  * answer PAWL_ERR_CLOSED; so does the client itself as long as one of them is left:
- * who cannot know that no thread is on its way into a call keeps one. NULL is allowed. Always returns NULL. In a forked
- * child it only frees memory. Must not be called from a callback. Since 0.1.
+ * who cannot know that no thread is on its way into a call keeps one. NULL is allowed. Always
+ * returns NULL. In a forked child it only frees memory. Must not be called from a callback. Since
+ * 0.1.
  */
 PAWL_API pawl_client *pawl_client_close(pawl_client *client);
 
@@ -124,6 +126,22 @@ PAWL_API int pawl_client_fd(const pawl_client *client);
  */
 PAWL_API int pawl_client_dispatch(pawl_client *client);
 #define PAWL_DISPATCH_MAX 256 /* one turn must not starve the caller's loop */
+
+/*
+ * For programs with a loop of their own and no wish for threads: opened with
+ * PAWL_CALLBACKS_WAIT a client has none of its own. This function does what that
+ * thread would do, until callbacks wait, `fd` is readable (-1: none is watched; an
+ * epoll descriptor stands for many), or wait_ms have passed (0: it does what can be
+ * done at once, PAWL_WAIT_FOREVER allowed). Then it runs the callbacks, at most
+ * PAWL_DISPATCH_MAX of them, and returns how many ran.
+ *
+ * Leases are renewed only while a thread is in this or another waiting function:
+ * be back in it after at most a third of the ttl. One that was not renewed in time is lost, and
+ * pawl_lock_is_held says so. Errors: PAWL_ERR_STATE (opened otherwise, called from a
+ * callback, or another thread is in it), _ARGUMENT (also a descriptor that cannot be
+ * waited for, as that of a plain file), _CLOSED, _FORKED, _SYSTEM. Since 0.1.
+ */
+PAWL_API int pawl_client_wait(pawl_client *client, int fd, int64_t wait_ms);
 
 /*
  * Copies one line about the latest trouble of this client (what, where, what to

@@ -4,7 +4,8 @@
  * for a client, so they may call anything. They never run on the thread that
  * drives: a callback that takes long, or waits for another lock, must not stop
  * renewals. With PAWL_CALLBACKS_THREAD a thread of their own runs them, made when
- * the first callback can come up; with PAWL_CALLBACKS_DISPATCH the user's thread.
+ * the first callback can come up; with PAWL_CALLBACKS_DISPATCH and _WAIT the user's
+ * thread, which with the latter is told by its sleeper (wait.c).
  *
  * A claim holds its callbacks as bits, so queueing one cannot fail (law 6).
  */
@@ -20,15 +21,19 @@
 
 /* ---- Queueing, mutex held ------------------------------------------------------------------- */
 
-static bool none_waits(const pawl_client *c)
+bool pawl__calls_none(const pawl_client *c)
 {
     return pawl__list_empty(&c->calls) && pawl__list_empty(&c->lines);
 }
 
 static void announce(pawl_client *c)
 {
-    if (c->dispatch_fd < 0) {
+    if (pawl__client_has_runner(c)) {
         pthread_cond_signal(&c->calls_cond);
+        return;
+    }
+    if (c->dispatch_fd < 0) {
+        if (c->waiter) pawl__sleeper_wake(c, c->waiter, PAWL_OK);
         return;
     }
     uint64_t one = 1;
@@ -43,7 +48,7 @@ void pawl__calls_add(pawl__claim *claim, uint8_t call)
     if (call & PAWL__CALL_EVENTS && (!lock->on_event || lock->freed)) return;
     claim->calls |= call;
     if (pawl__link_linked(&claim->in_calls)) return;
-    bool first = none_waits(c);
+    bool first = pawl__calls_none(c);
     pawl__list_append(&c->calls, &claim->in_calls);
     if (first) announce(c);
 }
@@ -59,7 +64,7 @@ void pawl__calls_log(pawl_client *c, pawl_severity severity, const char *text)
     }
     *line = (pawl__line){.severity = severity};
     memcpy(line->text, text, len + 1);
-    bool first = none_waits(c);
+    bool first = pawl__calls_none(c);
     pawl__list_append(&c->lines, &line->in_lines);
     c->line_count++;
     if (first) announce(c);
@@ -171,7 +176,7 @@ static bool run_claim(pawl_client *c)
 int pawl__calls_run(pawl_client *c, int max)
 {
     int count = 0;
-    while (count < max && !none_waits(c)) {
+    while (count < max && !pawl__calls_none(c)) {
         bool alive = pawl__list_empty(&c->lines) ? run_claim(c) : run_line(c);
         if (!alive) return PAWL_ERR_FORKED;
         count++;
@@ -202,7 +207,7 @@ static void *run_thread(void *arg)
 
 int pawl__calls_need(pawl_client *c)
 {
-    if (c->dispatch_fd >= 0 || c->calls_thread_started) return PAWL_OK;
+    if (!pawl__client_has_runner(c) || c->calls_thread_started) return PAWL_OK;
     int err = pawl__thread_start(&c->calls_thread, "pawl-callbacks", run_thread, c);
     if (!err) c->calls_thread_started = true;
     return err;
@@ -227,7 +232,7 @@ int pawl_client_dispatch(pawl_client *c)
     }
     int count = pawl__calls_run(c, PAWL_DISPATCH_MAX);
     if (count == PAWL_ERR_FORKED) return count;
-    if (none_waits(c)) {
+    if (pawl__calls_none(c)) {
         uint64_t announced;
         ssize_t n = read(c->dispatch_fd, &announced, sizeof announced);
         (void)n; /* nothing was announced: it stays unreadable */

@@ -309,9 +309,12 @@ static int open_parts(pawl_client *c, char *message)
 
 static int start_threads(pawl_client *c, char *message)
 {
+    if (c->opts.callbacks == PAWL_CALLBACKS_WAIT) return PAWL_OK;
     int err = c->opts.log ? pawl__calls_need(c) : PAWL_OK;
     if (!err) err = pawl__thread_start(&c->thread, "pawl", pawl__drive_thread, c);
-    return err ? fail(message, err, "threads") : PAWL_OK;
+    if (err) return fail(message, err, "threads");
+    c->thread_started = true;
+    return PAWL_OK;
 }
 
 static void stop_callbacks(pawl_client *c)
@@ -393,7 +396,7 @@ static void run_last_callbacks(pawl_client *c)
 {
     stop_callbacks(c);
     pthread_mutex_lock(&c->mutex);
-    while (c->dispatch_fd >= 0 && pawl__calls_run(c, PAWL_DISPATCH_MAX) > 0) continue;
+    while (!pawl__client_has_runner(c) && pawl__calls_run(c, PAWL_DISPATCH_MAX) > 0) continue;
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -454,8 +457,9 @@ pawl_client *pawl_client_close(pawl_client *c)
     close_engine(c);
     c->stop = true;
     pthread_cond_broadcast(&c->thread_cond);
+    pthread_cond_broadcast(&c->role_cond);
     pthread_mutex_unlock(&c->mutex);
-    pthread_join(c->thread, NULL);
+    if (c->thread_started) pthread_join(c->thread, NULL);
     run_last_callbacks(c);
     c->ops->close(c->store);
     free_parts(c);

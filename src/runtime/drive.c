@@ -297,6 +297,29 @@ void pawl__role_give(pawl_client *c)
     pass_role(c);
 }
 
+bool pawl__role_take_unless_closed(pawl_client *c)
+{
+    c->role_wanted++;
+    while (c->driven && !c->closing) {
+        wake_driver(c);
+        wait_ns(c, &c->role_cond, PAWL__NEVER);
+    }
+    c->role_wanted--;
+    if (c->closing) return false;
+    c->driven = true;
+    return true;
+}
+
+void pawl__drive_for(pawl_client *c, const pawl__sleeper *sleeper, int64_t until)
+{
+    pawl__turn_work(c);
+    do {
+        if (sleeper->complete || c->role_wanted > 0) return;
+        pawl__turn_sleep(c, until);
+        pawl__turn_work(c);
+    } while (!has_come(until));
+}
+
 void pawl__drive_to_rest(pawl_client *c, int64_t until)
 {
     for (;;) {

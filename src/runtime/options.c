@@ -94,8 +94,7 @@ int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
     if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
     if (!timeout_ok(opts.connect_timeout_ms, 1)) return PAWL_ERR_ARGUMENT;
     if (!timeout_ok(opts.close_timeout_ms, 0)) return PAWL_ERR_ARGUMENT;
-    if (opts.callbacks != PAWL_CALLBACKS_THREAD && opts.callbacks != PAWL_CALLBACKS_DISPATCH)
-        return PAWL_ERR_UNSUPPORTED;
+    if ((unsigned)opts.callbacks > PAWL_CALLBACKS_WAIT) return PAWL_ERR_UNSUPPORTED;
     *ret_opts = opts;
     return PAWL_OK;
 }

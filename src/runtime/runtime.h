@@ -196,6 +196,7 @@ struct pawl_client {
     pthread_cond_t role_cond;   /* for those of role_wanted */
     pthread_cond_t thread_cond; /* for the client's thread */
     pawl__link sleepers;        /* callers that wait; any may be woken to drive */
+    pawl__sleeper *waiter;      /* who is in pawl_client_wait */
     uint32_t async_pending;     /* asynchronous operations that are not complete */
 
     pawl__link asked;   /* [m] claims with news for the driver */
@@ -240,6 +241,7 @@ struct pawl_client {
     pthread_t calls_thread;
     int dispatch_fd; /* [once] -1 unless PAWL_CALLBACKS_DISPATCH */
 
+    bool thread_started;            /* [once] */
     pthread_t thread;               /* [once] */
     bool has_caps;                  /* [m] */
     pawl_caps caps;                 /* [m] */
@@ -251,6 +253,12 @@ struct pawl_client {
     char owner[PAWL_OWNER_MAX + 1]; /* [once] */
     char id[33];                    /* [once] */
 };
+
+/* Whether callbacks run on a thread of ours; else some function of the user's runs them. */
+static inline bool pawl__client_has_runner(const pawl_client *client)
+{
+    return client->opts.callbacks == PAWL_CALLBACKS_THREAD;
+}
 
 static inline bool pawl__client_forked(const pawl_client *client)
 {
@@ -298,6 +306,13 @@ void pawl__drive_at_exit(pawl_client *client, int64_t until);
 /* Takes the role before all others, at the latest at `until`; mutex held. */
 bool pawl__role_take(pawl_client *client, int64_t until);
 void pawl__role_give(pawl_client *client);
+/* Takes the role to drive for all; false: the client closes. Mutex held. */
+bool pawl__role_take_unless_closed(pawl_client *client);
+/*
+ * Drives until the sleeper is complete, `until` has come, or somebody else wants the role;
+ * looks at the event loop at least once. Role and mutex held.
+ */
+void pawl__drive_for(pawl_client *client, const pawl__sleeper *sleeper, int64_t until);
 /* Drives until the engine has nothing more to say or hear, or `until`; role and mutex held. */
 void pawl__drive_to_rest(pawl_client *client, int64_t until);
 /* For fork.c: catch the client at a quiet moment, and let it go on. */
@@ -370,6 +385,7 @@ int pawl__calls_need(pawl_client *client);
 /* Mutex held. */
 void pawl__calls_add(pawl__claim *claim, uint8_t call);
 void pawl__calls_log(pawl_client *client, pawl_severity severity, const char *text);
+bool pawl__calls_none(const pawl_client *client);
 /* Runs those that wait, at most max; mutex held, let go while they run. */
 int pawl__calls_run(pawl_client *client, int max);
 /* Waits until no callback of the lock runs, unless it is this thread's own; mutex held. */

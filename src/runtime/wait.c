@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client without a thread of its own (PAWL_CALLBACKS_WAIT): whoever is in
+ * pawl_client_wait has the drive role, works for all callers, and runs the
+ * callbacks between two turns. So news from the store does not cross threads.
+ */
+#include "runtime.h"
+
+#include <event2/event.h>
+#include <sys/stat.h>
+
+/* In the event loop: the role is held, not the mutex. */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    pawl_client *c = arg;
+    (void)fd;
+    (void)what;
+    pthread_mutex_lock(&c->mutex);
+    pawl__sleeper_wake(c, c->waiter, PAWL_OK);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+/* The event loop would complain on stderr. */
+static bool can_be_watched(int fd)
+{
+    struct stat st;
+    return fd < 0 || (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
+/* Role and mutex held. */
+static int drive_and_watch(pawl_client *c, int fd, int64_t until)
+{
+    struct event *event = NULL;
+    int err = PAWL_OK;
+    if (fd >= 0) {
+        event = event_new(c->base, fd, EV_READ, on_readable, c);
+        if (!event) return PAWL_ERR_NO_MEMORY;
+        if (event_add(event, NULL)) err = PAWL_ERR_SYSTEM;
+    }
+    if (!err) pawl__drive_for(c, c->waiter, until);
+    if (event) event_free(event);
+    return err;
+}
+
+/* Mutex held. */
+static int wait_for_calls(pawl_client *c, int fd, int64_t until)
+{
+    pawl__sleeper sleeper;
+    pawl__sleeper_init(&sleeper);
+    c->waiter = &sleeper;
+    bool first = true;
+    int err = PAWL_OK;
+    while (!err && !sleeper.complete && (first || until == PAWL__NEVER || pawl__now() < until)) {
+        if (!pawl__role_take_unless_closed(c)) {
+            err = PAWL_ERR_CLOSED;
+            break;
+        }
+        err = drive_and_watch(c, fd, pawl__calls_none(c) ? until : 0);
+        pawl__role_give(c);
+        first = false;
+        if (!pawl__calls_none(c)) break;
+    }
+    c->waiter = NULL;
+    return err;
+}
+
+int pawl_client_wait(pawl_client *c, int fd, int64_t wait_ms)
+{
+    if (!c || wait_ms < PAWL_WAIT_FOREVER || !can_be_watched(fd)) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (c->opts.callbacks != PAWL_CALLBACKS_WAIT) return PAWL_ERR_STATE;
+    int64_t until = PAWL__NEVER;
+    if (wait_ms >= 0) until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+    int cancel_state = pawl__cancel_off();
+    pthread_mutex_lock(&c->mutex);
+    int result = c->waiter || c->running ? PAWL_ERR_STATE : PAWL_OK;
+    c->refs++; /* it may be closed meanwhile */
+    if (!result) result = wait_for_calls(c, fd, until);
+    if (!result && c->closing) result = PAWL_ERR_CLOSED;
+    if (!result) result = pawl__calls_run(c, PAWL_DISPATCH_MAX);
+    if (result == PAWL_ERR_FORKED) return result; /* a callback forked, and this is the child */
+    pawl__client_put_unlock(c);
+    pawl__cancel_restore(cancel_state);
+    return result;
+}
