@@ -9,7 +9,8 @@
  * The rules, each tested by the conformance suite (tests/conformance):
  *
  *  1. Asynchronous. submit() never blocks and never calls back into the host
- *     from inside itself. Everything blocking runs on a worker of the store's.
+ *     from inside itself. Everything blocking runs on a worker of the store's; but
+ *     see work_inline in the host.
  *  2. Every request is answered exactly once, by its answer_by at the latest;
  *     with PAWL_UNKNOWN when the store may have acted and no reply came (law 4).
  *     A connection on which a request timed out is closed, so that its late
@@ -174,6 +175,13 @@ struct pawl_host {
     void (*link)(pawl_host *host, bool up, pawl_err err, const char *message);
     /* A warning for the log hook: one line, no secrets. */
     void (*warn)(pawl_host *host, const char *message);
+
+    /*
+     * The host has one thread and wants no other. As long as nothing is held that was
+     * granted through the store, and nothing has to wait, it may do blocking work in
+     * flush() and in its callbacks: nobody's renewal is late by that.
+     */
+    bool work_inline;
 };
 
 /* ---- What a store offers --------------------------------------------------------- */

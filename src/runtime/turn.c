@@ -267,5 +267,6 @@ void pawl__host_init(pawl_client *c)
                           .finding = on_finding,
                           .push = on_push,
                           .link = on_link,
-                          .warn = on_warn};
+                          .warn = on_warn,
+                          .work_inline = c->opts.callbacks == PAWL_CALLBACKS_WAIT};
 }

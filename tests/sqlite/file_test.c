@@ -413,6 +413,7 @@ static void test_file_modes(void **state)
     mode_t before = umask(007);
     host_open(&a, path);
     acquire(&a, "n", 1);
+    host_await_inbox(&a, path);
     umask(before);
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         beside(file, expected[i].suffix);

@@ -3,10 +3,12 @@
 #include "host.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,6 +193,18 @@ static bool flag_is_set(host *h, const void *ctx)
 void host_run_until(host *h, const bool *flag)
 {
     if (!run(h, HOST_WAIT_MS, flag_is_set, flag)) die("waited in vain");
+}
+
+void host_await_inbox(host *h, const char *path)
+{
+    char socket_path[PATH_MAX];
+    struct stat st;
+    snprintf(socket_path, sizeof(socket_path), "%s-inbox/%s", path, h->client_id);
+    int64_t until = host_now() + HOST_WAIT_MS * NS_PER_MS;
+    while (stat(socket_path, &st) < 0) {
+        if (host_now() > until) die("no inbox was made");
+        host_run_ms(h, 1);
+    }
 }
 
 void host_run_ms(host *h, int64_t ms)

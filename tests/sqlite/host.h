@@ -72,6 +72,8 @@ void host_start(host *h, const char *path);
 /* Starts a store and waits until it is up. */
 void host_open(host *h, const char *path);
 void host_close(host *h);
+/* Waits until others can write to it; the path is the database's. */
+void host_await_inbox(host *h, const char *path);
 
 /* Runs the loop until *flag is true; fails the test after HOST_WAIT_MS. */
 void host_run_until(host *h, const bool *flag);

@@ -424,11 +424,15 @@ static void test_stale_sockets_are_removed(void **state)
     (void)state;
     beside(inbox_path, "-inbox");
     host_open(&a, path);
+    host_await_inbox(&a, path);
     const struct stat like = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
     assert_int_equal(pawl__sqlite_inbox_open(&inbox, inbox_path, &like), 0);
     const char *stale = "00000000000000000000000000000001";
     close(pawl__sqlite_inbox_bind(&inbox, stale, &like));
     assert_true(pawl__sqlite_inbox_is_bound(&inbox, stale));
+    host_open(&b, path);
+    host_await_inbox(&b, path);
+    host_close(&b); /* what it does beside is done */
     host_open(&b, path);
     assert_false(pawl__sqlite_inbox_is_bound(&inbox, stale));
     assert_true(pawl__sqlite_inbox_is_bound(&inbox, a.client_id));
@@ -444,6 +448,44 @@ static void test_stale_sockets_are_removed(void **state)
     assert_int_equal(host_push(&a).kind, PAWL_PUSH_RECHECK);
     pawl__sqlite_inbox_close(&inbox);
     host_close(&a);
+    host_close(&b);
+}
+
+/* An inbox is not made for a program that is gone in a moment. */
+static void test_short_visit_makes_no_inbox(void **state)
+{
+    char inbox_path[160];
+    struct stat st;
+    bool made = true;
+    (void)state;
+    beside(inbox_path, "-inbox");
+    for (int i = 0; i < 100 && made; i++) { /* a machine that stalls is not in a moment */
+        host_open(&a, path);
+        acquire(&a, "n", i);
+        assert_int_equal(host_call(&a, PAWL_VERB_RELEASE, "n", host_token(i), 0, 0).outcome,
+                         PAWL_RELEASED);
+        host_close(&a);
+        made = stat(inbox_path, &st) == 0;
+        if (made) assert_int_equal(rmdir(inbox_path), 0); /* and its socket is gone */
+    }
+    assert_false(made);
+}
+
+/* Who has no inbox yet is asked for a yield a little later. */
+static void test_yield_finds_a_new_holder(void **state)
+{
+    (void)state;
+    host_open(&b, path);
+    for (int i = 0; i < 10; i++) {
+        host_open(&a, path);
+        acquire(&a, "n", 2 * i);
+        acquire(&b, "n", 2 * i + 1);
+        assert_string_equal(host_push_of(&a, PAWL_PUSH_YIELD).token, host_token(2 * i));
+        host_call(&a, PAWL_VERB_RELEASE, "n", host_token(2 * i), 0, 0);
+        assert_string_equal(host_push_of(&b, PAWL_PUSH_GRANT).token, host_token(2 * i + 1));
+        host_call(&b, PAWL_VERB_RELEASE, "n", host_token(2 * i + 1), 0, 0);
+        host_close(&a);
+    }
     host_close(&b);
 }
 
@@ -508,6 +550,7 @@ static void test_grant_waits_for_the_reply(void **state)
     host_open(&a, path);
     host_open(&b, path);
     acquire(&a, "n", 1);
+    host_await_inbox(&b, path);
     block();
     uint64_t id = host_send(&b, PAWL_VERB_ACQUIRE, "n", host_token(2), TTL, PAWL_ASK_QUEUE, 0);
     post_grant(&b, host_token(2));
@@ -572,6 +615,8 @@ int main(void)
         TEST(test_forget_in_a_child),
         TEST(test_letters_are_checked),
         TEST(test_stale_sockets_are_removed),
+        TEST(test_short_visit_makes_no_inbox),
+        TEST(test_yield_finds_a_new_holder),
         TEST(test_receiver_that_does_not_keep_up),
         TEST(test_grant_waits_for_the_reply),
         TEST(test_answers_come_in_time),

@@ -229,7 +229,8 @@ static client *client_new(world *w, const store_address *address, const char *ow
                           .finding = on_finding,
                           .push = on_push,
                           .link = on_link,
-                          .warn = on_warn};
+                          .warn = on_warn,
+                          .work_inline = getenv("TEST_HOST_WORK_INLINE") != NULL};
     return c;
 }
 

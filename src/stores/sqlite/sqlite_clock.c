@@ -49,21 +49,22 @@ int pawl__sqlite_parse_timens(const char *text, int64_t *ret_shift_ns)
 }
 
 /*
- * /proc/self/timens_offsets tells the offsets of the namespace that children
- * will be in. That is ours unless somebody called unshare(CLONE_NEWTIME) and did not fork.
+ * The first time namespace has no offset. In another one /proc/self/timens_offsets tells
+ * the offsets of the namespace that children will be in. That is ours unless
+ * somebody called unshare(CLONE_NEWTIME) and did not fork.
  */
 static int read_shift(int64_t *ret_shift_ns, char *reterr_message)
 {
     char text[256];
+    struct stat own, children;
     *ret_shift_ns = 0;
+    bool known = stat("/proc/self/ns/time", &own) == 0;
+    if (known && own.st_ino == TIME_NS_FIRST) return 0;
     ssize_t n = read_small("/proc/self/timens_offsets", text, sizeof(text));
     if (n < 0) return 0; /* a kernel without time namespaces (before 5.6) */
 
-    struct stat own, children;
-    bool known = stat("/proc/self/ns/time", &own) == 0 &&
-                 stat("/proc/self/ns/time_for_children", &children) == 0;
+    known = known && stat("/proc/self/ns/time_for_children", &children) == 0;
     if (known && own.st_ino != children.st_ino) {
-        if (own.st_ino == TIME_NS_FIRST) return 0;
         pawl__sqlite_say(reterr_message,
                          "cannot tell the offset of this process's time namespace: it was left for "
                          "the children");

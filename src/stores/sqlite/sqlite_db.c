@@ -26,6 +26,8 @@
 #define BUSY_HURRY_TRIES   64
 #define CEILING_AHEAD_US   UINT64_C(600000000) /* a wait for the disk in ten minutes */
 #define CHECKPOINT_PAGES   1000                /* copy the log back beyond 4 MB */
+#define LEAVE_PAGES        64                  /* what the last one out may leave in the log */
+#define WAL_KEEP_BYTES     "4194304"           /* what a log file keeps when it starts over */
 #define RESTART_PAGES      8000                /* beyond 32 MB insist that it starts over */
 #define RESTART_WAIT_NS    (20 * PAWL__NS_PER_MS)
 
@@ -80,7 +82,7 @@ int pawl__sqlite_on_busy(void *ctx, int tries)
 {
     pawl__sqlite_db *db = ctx;
     int64_t left = db->busy_until - pawl__sqlite_clock_local();
-    if (left <= 0 || atomic_load(db->stop)) return 0;
+    if (db->impatient || left <= 0 || atomic_load(db->stop)) return 0;
     int64_t sleep_ns = BUSY_SLEEP_MIN_NS << (tries < 7 ? tries : 7);
     if (sleep_ns > BUSY_SLEEP_MAX_NS) sleep_ns = BUSY_SLEEP_MAX_NS;
     if (tries > BUSY_HURRY_TRIES) sleep_ns = BUSY_SLEEP_LONG_NS;
@@ -200,12 +202,30 @@ int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence)
  * with the log's end, so that the log cannot start over. Then the insistent kind
  * keeps writers out while it copies the little that the passive one left.
  */
+/* When it starts over. Here and not at opening: most who open never copy the log. */
+static void keep_log_short(const pawl__sqlite_db *db)
+{
+    (void)sqlite3_exec(db->handle, "PRAGMA journal_size_limit = " WAL_KEEP_BYTES, NULL, NULL, NULL);
+}
+
+/*
+ * The next process to come would read the whole log before its first transaction, and
+ * short-lived ones come and go: the last one out shortens it. SQLite finds out who is the last.
+ */
+void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db)
+{
+    if (db->wal_pages < LEAVE_PAGES) return;
+    keep_log_short(db);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db)
 {
     int pages = db->wal_pages;
     if (pages < CHECKPOINT_PAGES) return;
     db->wal_pages = 0;
     db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
+    keep_log_short(db);
     int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (rc != SQLITE_OK || pages < RESTART_PAGES) return;
     (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
@@ -225,7 +245,7 @@ static pawl_err err_of_result(const pawl__sqlite_db *db, int rc)
         return PAWL_ERR_READONLY;
     case SQLITE_FULL:
         return PAWL_ERR_STORE_FULL;
-    case SQLITE_ERROR:  /* our own statements do not fit it: a table is missing or another's */
+    case SQLITE_ERROR: /* our own statements do not fit it: a table is missing or another's */
     case SQLITE_SCHEMA:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -93,6 +93,7 @@ typedef struct pawl__sqlite_db {
     struct stat identity;  /* of the file that we opened */
     int64_t pid, pid_ns;   /* ours, for those who watch for our death */
     int64_t busy_until;    /* local instant at which a busy database is given up */
+    bool impatient;        /* a busy database is given up at once */
     uint64_t random;       /* of the busy handler's jitter */
     atomic_bool *stop;     /* set: give up waiting now */
     uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
@@ -109,11 +110,13 @@ void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop);
 
 /*
  * Opens `wanted` (see sqlite_path.h), creates the schema if the file is empty,
- * and gets the live byte and the inbox directory ready, as far as the filesystem lets it.
+ * and gets the live byte ready, as far as the filesystem lets it.
  * false: *ret_fault says why, and nothing is open.
  */
 bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault);
+/* Opens the directory of the inboxes, unless it is open. false: errno says why. */
+bool pawl__sqlite_db_need_inbox(pawl__sqlite_db *db);
 /* Closes all but the live file: closing that is a statement about our leases. */
 void pawl__sqlite_db_close(pawl__sqlite_db *db);
 
@@ -138,6 +141,9 @@ int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence);
 
 /* Copies the log into the database when it has grown; errors do not matter. */
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db);
+
+/* Before closing: whether it copies the log back if nobody else has the database open. */
+void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db);
 
 /* A statement, reset and ready to be bound. NULL: sqlite3_errcode says why. */
 sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id);

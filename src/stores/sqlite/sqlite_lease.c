@@ -20,6 +20,7 @@
 #include "../../base/instant.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEAD_DROP_MAX      1000   /* dead waiters cleared by one request */
@@ -59,8 +60,11 @@ static bool same_token(const char *a, const char *b)
 static void send_letter(const turn *t, const char *to, pawl_push_kind kind, const char *token,
                         uint64_t fence, bool waiting)
 {
-    if (t->outbox->count == PAWL__OUTBOX_MAX) return; /* a hint may be lost (law 7) */
-    pawl__mail *mail = &t->outbox->mails[t->outbox->count++];
+    pawl__outbox *outbox = t->outbox;
+    if (outbox->count == PAWL__OUTBOX_MAX) return; /* a hint may be lost (law 7) */
+    if (!outbox->mails) outbox->mails = malloc(PAWL__OUTBOX_MAX * sizeof(pawl__mail));
+    if (!outbox->mails) return;
+    pawl__mail *mail = &outbox->mails[outbox->count++];
     snprintf(mail->to, sizeof(mail->to), "%s", to);
     pawl__letter_write(&mail->letter, kind, t->name.text, t->name.len, token, fence, waiting);
 }

@@ -17,7 +17,7 @@ typedef struct pawl__mail {
 #define PAWL__OUTBOX_MAX 128 /* a batch of 32 requests writes about two each; more are dropped */
 
 typedef struct pawl__outbox {
-    pawl__mail mails[PAWL__OUTBOX_MAX];
+    pawl__mail *mails; /* room for PAWL__OUTBOX_MAX, made for the first; malloc'ed */
     size_t count;
 } pawl__outbox;
 

@@ -104,6 +104,7 @@ static void on_reply(pawl_store *store, pawl__task *task)
 {
     bool in_time = !task->answered;
     answer(store, task);
+    if (pawl__sqlite_is_inline(store)) pawl__sqlite_inline_answered(store, task);
     if (in_time) {
         on_waiting_changed(store, task);
         follow_with_early_push(store, task);
@@ -152,7 +153,6 @@ static void fail_all(pawl_store *store, const pawl__sqlite_fault *fault)
 
 static void on_up(pawl_store *store, const pawl__note *note)
 {
-    set_inbox(store, note->inbox_fd);
     store->pid_ns = note->pid_ns;
     store->caps.instant_release = note->instant_release;
     store->up = true;
@@ -210,7 +210,10 @@ void pawl__sqlite_on_notes(int fd, short what, void *ctx)
     uint64_t count;
     (void)what;
 
-    (void)!read(fd, &count, sizeof(count));
+    if (pawl__sqlite_is_inline(store))
+        pawl__sqlite_inline_open(store);
+    else
+        (void)!read(fd, &count, sizeof(count));
     pawl__list_init(&mine);
     pthread_mutex_lock(&store->mutex);
     while ((at = pawl__list_first(&store->notes))) {

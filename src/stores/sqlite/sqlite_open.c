@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define OPEN_BUSY_NS   (2000 * PAWL__NS_PER_MS) /* another process is creating it, or is stuck */
-#define WAL_KEEP_BYTES "4194304"                /* what a log file keeps when it starts over */
 
 static const char schema[] =
     "CREATE TABLE host("
@@ -168,10 +167,8 @@ static int configure(pawl__sqlite_db *db)
     sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
     /* Checkpoints run after the replies have left (sqlite_worker.c), not inside a commit. */
     sqlite3_wal_hook(db->handle, on_commit, db);
-    return sqlite3_exec(db->handle,
-                        "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
-                        "PRAGMA cache_size = -2048; PRAGMA journal_size_limit = " WAL_KEEP_BYTES,
-                        NULL, NULL, NULL);
+    return sqlite3_exec(db->handle, "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY", NULL,
+                        NULL, NULL);
 }
 
 static int open_file(pawl__sqlite_db *db)
@@ -243,7 +240,6 @@ static int prepare_path(pawl__sqlite_db *db, const char *wanted, mode_t mode, ch
 bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault)
 {
-    char dir_path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
     db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
     if (rc == 0 && !sqlite3_threadsafe()) {
@@ -262,11 +258,15 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
         pawl__sqlite_db_close(db);
         return false;
     }
-    snprintf(dir_path, sizeof(dir_path), "%s-inbox", db->path);
-    if (pawl__sqlite_inbox_open(&db->inbox, dir_path, &db->identity) == 0) {
-        pawl__sqlite_inbox_sweep(&db->inbox);
-    }
     return true;
+}
+
+bool pawl__sqlite_db_need_inbox(pawl__sqlite_db *db)
+{
+    char dir_path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    if (db->inbox.dir_fd >= 0) return true;
+    snprintf(dir_path, sizeof(dir_path), "%s-inbox", db->path);
+    return pawl__sqlite_inbox_open(&db->inbox, dir_path, &db->identity) == 0;
 }
 
 void pawl__sqlite_db_close(pawl__sqlite_db *db)
@@ -275,7 +275,10 @@ void pawl__sqlite_db_close(pawl__sqlite_db *db)
         sqlite3_finalize(db->statements[i]);
         db->statements[i] = NULL;
     }
-    if (db->handle) sqlite3_close(db->handle);
+    if (db->handle) {
+        pawl__sqlite_checkpoint_if_last(db);
+        sqlite3_close(db->handle);
+    }
     db->handle = NULL;
     pawl__sqlite_inbox_close(&db->inbox);
 }

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,17 +69,6 @@ static int make_events(pawl_store *store)
     return event_add(store->notes_event, NULL);
 }
 
-/* Signals are for the program's own threads. */
-static int start_thread(pawl_store *store)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&store->thread, NULL, pawl__sqlite_worker_main, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 static void init_sync(pawl_store *store)
 {
     pthread_condattr_t attr;
@@ -112,6 +101,8 @@ static pawl_store *store_new(pawl_host *host)
     pawl__list_init(&store->outstanding);
     pawl__list_init(&store->queue);
     pawl__list_init(&store->notes);
+    pawl__list_init(&store->worker.late);
+    store->worker.retry_ns = PAWL__RETRY_FIRST_NS;
     init_sync(store);
     pawl__sqlite_db_init(&store->worker.db, &store->stop);
     return store;
@@ -120,6 +111,7 @@ static pawl_store *store_new(pawl_host *host)
 static void store_free(pawl_store *store)
 {
     pawl__watches_done(&store->watches);
+    pawl__sqlite_inline_end(store);
     if (store->notes_event) event_free(store->notes_event);
     if (store->inbox_event) event_free(store->inbox_event);
     if (store->deadline_event) event_free(store->deadline_event);
@@ -127,8 +119,16 @@ static void store_free(pawl_store *store)
     if (store->inbox_fd >= 0) close(store->inbox_fd);
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->mutex);
+    free(store->worker.outbox.mails);
     free(store->spare);
     free(store);
+}
+
+static int begin_work(pawl_store *store)
+{
+    const pawl_host *host = store->host;
+    bool asks = host->size > offsetof(pawl_host, work_inline) && host->work_inline;
+    return asks ? pawl__sqlite_inline_begin(store) : pawl__sqlite_worker_start(store);
 }
 
 static int sqlite_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
@@ -140,7 +140,7 @@ static int sqlite_open(pawl_host *host, const pawl_url *url, pawl_store **ret_st
     if (!store) return rc;
     rc = pawl__sqlite_path_of_url(url, store->path, reterr_message);
     if (rc == 0) rc = read_options(url, &store->mode, reterr_message);
-    if (rc == 0 && (make_events(store) < 0 || start_thread(store) != 0)) {
+    if (rc == 0 && (make_events(store) < 0 || begin_work(store) < 0)) {
         rc = PAWL_ERR_SYSTEM;
         pawl__sqlite_say(reterr_message, "cannot start the worker of the sqlite store");
     }
@@ -241,6 +241,7 @@ static void sqlite_flush(pawl_store *store)
     }
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
+    if (pawl__sqlite_is_inline(store)) pawl__sqlite_inline_flush(store);
 }
 
 static const pawl_caps *sqlite_caps(pawl_store *store)
@@ -271,9 +272,7 @@ static void free_notes(pawl__link *head)
             free(note->task);
             continue;
         }
-        if (note->kind == PAWL__NOTE_UP || note->kind == PAWL__NOTE_INBOX) {
-            if (note->inbox_fd >= 0) close(note->inbox_fd);
-        }
+        if (note->inbox_fd >= 0) close(note->inbox_fd);
         free(note);
     }
 }
@@ -290,7 +289,10 @@ static void sqlite_close(pawl_store *store)
     atomic_store(&store->stop, true);
     pthread_cond_broadcast(&store->wake);
     pthread_mutex_unlock(&store->mutex);
-    pthread_join(store->thread, NULL);
+    if (pawl__sqlite_is_inline(store))
+        pawl__sqlite_worker_done(store);
+    else
+        pthread_join(store->thread, NULL);
     free_notes(&store->notes);
     free_tasks(&store->queue);
     free_tasks(&store->pending);

@@ -8,10 +8,13 @@
  *
  * A task belongs to the queue, then to the worker, and comes back in its REPLY
  * note; a note belongs to the loop once it is posted. The eventfd says that notes wait.
+ *
+ * For a host that wants it the worker begins without a thread (sqlite_inline.c).
  */
 #ifndef PAWL_SQLITE_STORE_H
 #define PAWL_SQLITE_STORE_H
 
+#include "../../base/instant.h"
 #include "../../base/list.h"
 #include "sqlite_lease.h"
 #include "sqlite_watch.h"
@@ -19,8 +22,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PAWL__TASKS_MAX 65536 /* outstanding requests of one store object */
-#define PAWL__BATCH_MAX 32    /* requests in one transaction: others want the file, too */
+#define PAWL__TASKS_MAX      65536                   /* outstanding requests of one store object */
+#define PAWL__RETRY_FIRST_NS (100 * PAWL__NS_PER_MS) /* after a failure to open */
+#define PAWL__BATCH_MAX      32 /* requests in one transaction: others want the file, too */
 
 struct event;
 
@@ -31,9 +35,9 @@ typedef enum pawl__note_kind {
     PAWL__NOTE_ROW,       /* task, info */
     PAWL__NOTE_FINDING,   /* task, finding */
     PAWL__NOTE_PUSH,      /* letter, from us to ourselves */
-    PAWL__NOTE_UP,        /* inbox_fd, instant_release, pid_ns */
+    PAWL__NOTE_UP,        /* instant_release, pid_ns */
     PAWL__NOTE_DOWN,      /* fault */
-    PAWL__NOTE_INBOX,     /* inbox_fd: bound anew */
+    PAWL__NOTE_INBOX,     /* inbox_fd: bound, or bound anew */
     PAWL__NOTE_WARN       /* fault.message */
 } pawl__note_kind;
 
@@ -77,10 +81,13 @@ typedef struct pawl__late_mail {
 /* What only the worker touches. */
 typedef struct pawl__worker {
     pawl__sqlite_db db;
+    bool open;
     pawl__outbox outbox;
     pawl__link late; /* pawl__late_mail */
     size_t late_count;
+    bool deaf;          /* it is open, and has no inbox yet: nobody has anything to tell us */
     int64_t checked_at; /* when the inbox was last seen to be in place */
+    bool ending;        /* the store closes: no more time for who has no inbox */
     pawl_err told;      /* the last DOWN was about this; 0: the link is up or nothing was said */
     int64_t retry_ns;   /* pause before the next try to open */
 } pawl__worker;
@@ -94,6 +101,8 @@ struct pawl_store {
 
     /* The loop's. */
     struct event *notes_event, *inbox_event, *deadline_event;
+    struct event *thread_event; /* when the worker gets its thread; NULL: it has it */
+    unsigned granted;           /* by the worker without a thread, and not given back */
     int inbox_fd;
     int64_t pid_ns;
     bool up;
@@ -135,6 +144,34 @@ void pawl__sqlite_wait_until_taken(pawl_store *store);
 void pawl__sqlite_post(pawl_store *store, pawl__note *note);
 /* A zeroed note; NULL when out of memory. */
 pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra);
+
+/* The worker's steps, for whoever is the worker now. false: it is not open (any more). */
+bool pawl__sqlite_worker_open(pawl_store *store);
+bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch);
+/* Under the mutex: what can be carried out together; in the order of the queue. */
+void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch);
+/* Its end. */
+void pawl__sqlite_worker_done(pawl_store *store);
+/* Starts its thread. 0 or -1. */
+int pawl__sqlite_worker_start(pawl_store *store);
+
+/* ---- Without a thread (sqlite_inline.c) ------------------------------------------ */
+
+/* Whether the worker has no thread: then the loop's is the only one. */
+static inline bool pawl__sqlite_is_inline(const pawl_store *store)
+{
+    return store->thread_event != NULL;
+}
+/* The loop shall begin, at its next turn. 0 or -1. */
+int pawl__sqlite_inline_begin(pawl_store *store);
+/* Opens the database in the loop's first turn. */
+void pawl__sqlite_inline_open(pawl_store *store);
+/* Carries out what is queued, or gives the worker its thread. */
+void pawl__sqlite_inline_flush(pawl_store *store);
+/* What an answer means for the next request. */
+void pawl__sqlite_inline_answered(pawl_store *store, const pawl__task *task);
+/* The event that is not needed any more, or only in a child. */
+void pawl__sqlite_inline_end(pawl_store *store);
 
 /* ---- Reports (sqlite_report.c) ------------------------------------------------- */
 

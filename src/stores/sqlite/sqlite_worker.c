@@ -12,19 +12,22 @@
 #include "../../base/instant.h"
 
 #include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define RETRY_FIRST_NS (100 * PAWL__NS_PER_MS) /* after a failure to open */
-#define RETRY_MAX_NS   (5000 * PAWL__NS_PER_MS)
-#define LATE_NS        (2 * PAWL__NS_PER_MS)    /* between tries to deliver a letter */
-#define LATE_TRIES     500                      /* a second; then the receiver is stuck */
-#define CHECK_NS       (1000 * PAWL__NS_PER_MS) /* is our inbox still there? */
-#define NOTE_RETRY_NS  (10 * PAWL__NS_PER_MS)
-#define CEILING_TRIES  3
-#define REAP_MAX       8 /* hand-overs to clients that are gone, one after the other */
+#define RETRY_MAX_NS  (5000 * PAWL__NS_PER_MS)
+#define LATE_NS       (2 * PAWL__NS_PER_MS)    /* between tries to deliver a letter */
+#define LATE_TRIES    500                      /* a second; then the receiver is stuck */
+#define CHECK_NS      (1000 * PAWL__NS_PER_MS) /* is our inbox still there? */
+#define DEAF_NS       (20 * PAWL__NS_PER_MS)   /* short-lived programs do without an inbox */
+#define DEAF_TRIES    25                       /* letters to one who is about to have one */
+#define NOTE_RETRY_NS (10 * PAWL__NS_PER_MS)
+#define CEILING_TRIES 3
+#define REAP_MAX      8 /* hand-overs to clients that are gone, one after the other */
 
 /* ---- Notes --------------------------------------------------------------------- */
 
@@ -44,7 +47,12 @@ void pawl__sqlite_post(pawl_store *store, pawl__note *note)
     bool first = pawl__list_empty(&store->notes);
     pawl__list_append(&store->notes, &note->link);
     pthread_mutex_unlock(&store->mutex);
-    if (first) (void)!write(store->notes_fd, &one, sizeof(one));
+    if (!first) return;
+    if (pawl__sqlite_is_inline(store)) {
+        event_active(store->notes_event, EV_READ, 0);
+        return;
+    }
+    (void)!write(store->notes_fd, &one, sizeof(one));
 }
 
 void pawl__sqlite_wait_until_taken(pawl_store *store)
@@ -86,12 +94,12 @@ static void warn(pawl_store *store, const char *what, const char *path)
 
 /* ---- Letters ------------------------------------------------------------------- */
 
-static void keep_for_later(pawl__worker *worker, const pawl__mail *mail)
+static void keep_for_later(pawl__worker *worker, const pawl__mail *mail, int tries)
 {
     pawl__late_mail *late = worker->late_count < PAWL__LATE_MAX ? malloc(sizeof(*late)) : NULL;
     if (!late) return; /* a hint may be lost (law 7) */
     late->mail = *mail;
-    late->tries_left = LATE_TRIES;
+    late->tries_left = tries;
     pawl__list_append(&worker->late, &late->link);
     worker->late_count++;
 }
@@ -121,10 +129,14 @@ static bool deliver(pawl_store *store, const pawl__mail *mail)
         pawl__sqlite_post(store, note);
         return false;
     }
-    pawl__post_result result =
-        pawl__sqlite_inbox_post(&store->worker.db.inbox, mail->to, &mail->letter);
-    if (result == PAWL__POST_FULL) keep_for_later(&store->worker, mail);
-    return result == PAWL__POST_GONE && mail->letter.kind == PAWL_PUSH_GRANT;
+    pawl__worker *worker = &store->worker;
+    if (!pawl__sqlite_db_need_inbox(&worker->db)) return false;
+    pawl__post_result result = pawl__sqlite_inbox_post(&worker->db.inbox, mail->to, &mail->letter);
+    if (result == PAWL__POST_FULL) keep_for_later(worker, mail, LATE_TRIES);
+    if (result != PAWL__POST_GONE) return false;
+    if (mail->letter.kind == PAWL_PUSH_GRANT) return true; /* who queued had an inbox */
+    keep_for_later(worker, mail, DEAF_TRIES);
+    return false;
 }
 
 /* The one who was handed the lock is gone: see whether it is dead, and hand on. */
@@ -132,7 +144,7 @@ static void reap(pawl_store *store, const pawl__letter *letter)
 {
     pawl__worker *worker = &store->worker;
     pawl__name name = {letter->name, letter->name_len};
-    worker->db.busy_until = pawl__sqlite_clock_local() + RETRY_FIRST_NS;
+    worker->db.busy_until = pawl__sqlite_clock_local() + PAWL__RETRY_FIRST_NS;
     if (pawl__sqlite_begin_write(&worker->db) != SQLITE_OK) return;
     if (pawl__lease_reap(&worker->db, name, &worker->outbox) == SQLITE_OK &&
         pawl__sqlite_commit(&worker->db) == SQLITE_OK) {
@@ -175,8 +187,47 @@ static void send_late_mail(pawl__worker *worker)
         pawl__late_mail *late = pawl__container(at, pawl__late_mail, link);
         pawl__post_result result =
             pawl__sqlite_inbox_post(&worker->db.inbox, late->mail.to, &late->mail.letter);
-        if (result != PAWL__POST_FULL || --late->tries_left == 0) drop_late(worker, late);
+        bool later = result == PAWL__POST_FULL || (result == PAWL__POST_GONE && !worker->ending);
+        if (!later || --late->tries_left == 0) drop_late(worker, late);
     }
+}
+
+/* ---- The inbox ------------------------------------------------------------------ */
+
+static void bind_inbox(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    pawl__sqlite_db *db = &worker->db;
+    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_INBOX, 0);
+    if (!note) return; /* another time */
+    if (pawl__sqlite_db_need_inbox(db)) {
+        note->inbox_fd = pawl__sqlite_inbox_bind(&db->inbox, store->client_id, &db->identity);
+    }
+    if (note->inbox_fd < 0) warn(store, "no inbox can be made, waiters will poll", db->path);
+    worker->checked_at = pawl__sqlite_clock_local();
+    pawl__sqlite_post(store, note);
+}
+
+/*
+ * Making a socket in a directory costs as much as a grant, so it waits until somebody
+ * could write to us: before we stand in a queue, or when we may hold something and
+ * have been at rest for a moment. Who wants a yield from us before that tries again.
+ */
+static void end_deafness(pawl_store *store)
+{
+    if (!store->worker.deaf) return;
+    store->worker.deaf = false;
+    bind_inbox(store);
+    if (store->worker.db.inbox.dir_fd >= 0) pawl__sqlite_inbox_sweep(&store->worker.db.inbox);
+}
+
+static void check_inbox(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    if (worker->deaf || worker->db.inbox.dir_fd < 0) return;
+    if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
+    worker->checked_at = pawl__sqlite_clock_local();
+    if (!pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) bind_inbox(store);
 }
 
 /* ---- Writing ------------------------------------------------------------------- */
@@ -237,12 +288,15 @@ static int64_t earliest(const pawl__link *batch)
 static int carry_out_all(pawl_store *store, const pawl__link *batch)
 {
     int rc = SQLITE_OK;
+    bool queued = false;
     store->worker.outbox.count = 0;
     for (const pawl__link *at = batch->next; at != batch && rc == SQLITE_OK; at = at->next) {
         pawl__task *task = pawl__container(at, pawl__task, in_queue);
         rc = pawl__lease_carry_out(&store->worker.db, &task->request, store->client_id,
                                    &store->worker.outbox, &task->answer);
+        queued |= task->answer.outcome == PAWL_QUEUED;
     }
+    if (rc == SQLITE_OK && queued) end_deafness(store); /* the grant may come with the commit */
     return rc;
 }
 
@@ -281,7 +335,7 @@ static void write_one_by_one(pawl_store *store, pawl__link *batch)
     }
 }
 
-/* Answers every task of the batch. The last SQLite result. */
+/* Answers every task of the batch; without a thread not if it is busy. The last SQLite result. */
 static int write_batch(pawl_store *store, pawl__link *batch)
 {
     pawl__sqlite_db *db = &store->worker.db;
@@ -305,6 +359,7 @@ static int write_batch(pawl_store *store, pawl__link *batch)
             rc = pawl__sqlite_raise_ceiling(db, db->fence_wanted);
             if (rc == SQLITE_OK && ++ceiling_tries <= CEILING_TRIES) continue;
         }
+        if ((rc & 0xFF) == SQLITE_BUSY && pawl__sqlite_is_inline(store)) return rc; /* kept */
         if ((rc & 0xFF) == SQLITE_BUSY && !atomic_load(&store->stop)) continue;
         if (batch->next->next != batch) {
             write_one_by_one(store, batch);
@@ -318,27 +373,15 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
-static int bind_inbox(pawl_store *store)
-{
-    pawl__sqlite_db *db = &store->worker.db;
-    int fd = -1;
-    store->worker.checked_at = pawl__sqlite_clock_local();
-    if (db->inbox.dir_fd >= 0) {
-        fd = pawl__sqlite_inbox_bind(&db->inbox, store->client_id, &db->identity);
-    }
-    if (fd < 0) warn(store, "no inbox can be made, waiters will poll", db->path);
-    return fd;
-}
-
 static void link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
     if (!note) return;
-    note->inbox_fd = bind_inbox(store);
+    store->worker.deaf = true;
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
     store->worker.told = PAWL_OK;
-    store->worker.retry_ns = RETRY_FIRST_NS;
+    store->worker.retry_ns = PAWL__RETRY_FIRST_NS;
     pawl__sqlite_post(store, note);
 }
 
@@ -386,19 +429,6 @@ static bool breaks_link(int rc)
     return false;
 }
 
-static void check_inbox(pawl_store *store)
-{
-    pawl__worker *worker = &store->worker;
-    if (worker->db.inbox.dir_fd < 0) return;
-    if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
-    worker->checked_at = pawl__sqlite_clock_local();
-    if (pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) return;
-    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_INBOX, 0);
-    if (!note) return;
-    note->inbox_fd = bind_inbox(store);
-    pawl__sqlite_post(store, note);
-}
-
 /* ---- The queue ----------------------------------------------------------------- */
 
 bool pawl__sqlite_is_write(const pawl__task *task)
@@ -417,8 +447,8 @@ bool pawl__sqlite_is_write(const pawl__task *task)
     return false;
 }
 
-/* Under the mutex: the writes at the head of the queue, or the one read there. */
-static void take_batch(pawl_store *store, pawl__link *batch)
+/* The writes at the head of the queue, or the one read there. */
+void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch)
 {
     for (int count = 0; count < PAWL__BATCH_MAX && !pawl__list_empty(&store->queue); count++) {
         pawl__link *at = pawl__list_first(&store->queue);
@@ -441,6 +471,11 @@ static void wait_for_work(pawl_store *store)
             return;
         }
         if (store->closing) return;
+        if (store->worker.deaf) {
+            struct timespec until = pawl__sqlite_clock_after(DEAF_NS);
+            if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT) return;
+            continue;
+        }
         pthread_cond_wait(&store->wake, &store->mutex);
     }
 }
@@ -449,11 +484,12 @@ static void wait_for_work(pawl_store *store)
 static bool wait_for_batch(pawl_store *store, pawl__link *batch)
 {
     pthread_mutex_lock(&store->mutex);
+    store->worker.ending = store->closing;
     store->working = store->worker.late_count > 0;
     if (store->closing) pthread_cond_broadcast(&store->wake);
     wait_for_work(store);
     bool more = !store->closing || store->working || !pawl__list_empty(&store->queue);
-    if (more) take_batch(store, batch);
+    if (more) pawl__sqlite_worker_take(store, batch);
     if (!pawl__list_empty(batch)) store->working = true;
     pthread_mutex_unlock(&store->mutex);
     return more && !atomic_load(&store->stop);
@@ -469,13 +505,16 @@ static int report(pawl_store *store, pawl__link *batch)
 }
 
 /* false: the link is down, and what was taken has been answered. */
-static bool serve(pawl_store *store, pawl__link *batch)
+bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
 {
     pawl__sqlite_db *db = &store->worker.db;
     pawl__sqlite_fault fault = {.err = PAWL_ERR_UNAVAILABLE};
     int rc;
     send_late_mail(&store->worker);
-    if (pawl__list_empty(batch)) return true;
+    if (pawl__list_empty(batch)) {
+        end_deafness(store);
+        return true;
+    }
 
     if (!pawl__sqlite_db_is_current(db)) {
         pawl__sqlite_say(fault.message, "%s was removed or replaced", db->path);
@@ -485,45 +524,68 @@ static bool serve(pawl_store *store, pawl__link *batch)
     }
     check_inbox(store);
     pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
+    if (first->request.verb == PAWL_VERB_DOCTOR) end_deafness(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
     if (breaks_link(rc)) {
         pawl__sqlite_fault_of(db, rc, &fault);
         link_down(store, &fault);
         return false;
     }
-    pawl__sqlite_checkpoint(db);
+    if (!pawl__sqlite_is_inline(store)) pawl__sqlite_checkpoint(db);
     return true;
 }
 
-void *pawl__sqlite_worker_main(void *ctx)
+bool pawl__sqlite_worker_open(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    pawl__sqlite_fault fault;
+    worker->open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
+    if (worker->open) link_up(store);
+    /* Without a thread it is only the first try. */
+    if (!worker->open && !pawl__sqlite_is_inline(store)) link_down(store, &fault);
+    return worker->open;
+}
+
+void pawl__sqlite_worker_done(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    drop_all_late(worker);
+    if (worker->open && !worker->deaf) {
+        pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
+    }
+    pawl__sqlite_db_close(&worker->db);
+    pawl__sqlite_live_close(&worker->db.live);
+}
+
+static void *worker_main(void *ctx)
 {
     pawl_store *store = ctx;
     pawl__worker *worker = &store->worker;
-    pawl__sqlite_fault fault;
     pawl__link batch;
-    bool open = false, more = true;
+    bool more = true;
 
     pawl__list_init(&batch);
-    pawl__list_init(&worker->late);
-    worker->retry_ns = RETRY_FIRST_NS;
     while (more && !atomic_load(&store->stop)) {
-        if (!open) {
-            open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
-            if (open) link_up(store);
-            if (!open) link_down(store, &fault);
-        }
-        if (!open) {
+        if (!worker->open && !pawl__sqlite_worker_open(store)) {
             pause_before_retry(store);
             more = !store->closing;
             continue;
         }
         more = wait_for_batch(store, &batch);
-        if (more) open = serve(store, &batch);
+        if (more) worker->open = pawl__sqlite_worker_serve(store, &batch);
     }
     reply_batch(store, &batch); /* taken when the end came: freed with the notes */
-    drop_all_late(worker);
-    if (open) pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
-    pawl__sqlite_db_close(&worker->db);
-    pawl__sqlite_live_close(&worker->db.live);
+    pawl__sqlite_worker_done(store);
     return NULL;
+}
+
+/* Signals are for the program's own threads. */
+int pawl__sqlite_worker_start(pawl_store *store)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&store->thread, NULL, worker_main, store);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : -1;
 }
