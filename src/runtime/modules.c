@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stores that come as modules: pawl-store-NAME.so, beside libpawl.so, in the
- * directory "pawl" there, or in $PAWL_MODULES. The name is the scheme up to its
- * first +. A loaded module stays: its code may be on a stack.
+ * directory "pawl" there, or in $PAWL_MODULES. The command has libpawl inside and is
+ * installed elsewhere: it looks beside itself, and where its installation put them. The name
+ * is the scheme up to its first +. A loaded module stays: its code may be on a stack.
  */
 #define _GNU_SOURCE
 #include "runtime.h"
@@ -11,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,9 @@
 
 #ifndef PAWL_MODULE_SUBDIR
 #define PAWL_MODULE_SUBDIR "pawl"
+#endif
+#ifndef PAWL_MODULE_FROM_BIN
+#define PAWL_MODULE_FROM_BIN "../lib/pawl"
 #endif
 
 #define STORE_NAME_MAX 32
@@ -53,16 +58,22 @@ static void name_of_scheme(const char *scheme, char ret_name[STORE_NAME_MAX])
 
 static const char here; /* an address inside libpawl */
 
-static bool own_directory(char ret_dir[PATH_MAX])
+/* Of the file that libpawl's code is in: libpawl.so or the program itself. */
+static bool own_directory(char ret_dir[PATH_MAX], bool *ret_is_program)
 {
     Dl_info info;
-    if (!dladdr(&here, &info) || !info.dli_fname) return false;
-    char *real = realpath(info.dli_fname, NULL);
-    if (!real) return false;
-    char *slash = strrchr(real, '/');
+    struct link_map *map = NULL;
+    if (!dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) return false;
+    *ret_is_program = map->l_name[0] == '\0';
+    if (*ret_is_program) {
+        ssize_t len = readlink("/proc/self/exe", ret_dir, PATH_MAX - 1);
+        if (len < 0) return false;
+        ret_dir[len] = '\0';
+    } else if (!realpath(map->l_name, ret_dir)) {
+        return false;
+    }
+    char *slash = strrchr(ret_dir, '/');
     if (slash) *slash = '\0';
-    snprintf(ret_dir, PATH_MAX, "%s", real);
-    free(real);
     return slash != NULL;
 }
 
@@ -80,9 +91,11 @@ static bool find_file(const char *name, char ret_path[PATH_MAX], char ret_dir[PA
         snprintf(ret_dir, PATH_MAX, "%s", given);
         return try_path(given, "", name, ret_path);
     }
-    if (!own_directory(ret_dir)) return false;
-    return try_path(ret_dir, PAWL_MODULE_SUBDIR, name, ret_path) ||
-           try_path(ret_dir, "", name, ret_path);
+    bool is_program = false;
+    if (!own_directory(ret_dir, &is_program)) return false;
+    if (!is_program && try_path(ret_dir, PAWL_MODULE_SUBDIR, name, ret_path)) return true;
+    return try_path(ret_dir, "", name, ret_path) ||
+           (is_program && try_path(ret_dir, PAWL_MODULE_FROM_BIN, name, ret_path));
 }
 
 static int say_missing(const char *scheme, const char *name, const char *dir, char *message)

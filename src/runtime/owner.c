@@ -11,11 +11,12 @@
 
 #define PART_MAX 100 /* bytes of each part, so that all fit */
 
-/* The environment first: asking the user database may mean asking a slow server. */
+/* The environment first: asking the user database may mean asking a slow server. Who root is we know. */
 static void read_user(char ret_user[PART_MAX])
 {
     const char *name = getenv("LOGNAME");
     if (!name || !*name) name = getenv("USER");
+    if ((!name || !*name) && geteuid() == 0) name = "root";
     if (name && *name) {
         snprintf(ret_user, PART_MAX, "%s", name);
         return;

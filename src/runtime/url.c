@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * URLs by libevent's parser, with what it does not say: where a URL is wrong.
- * Everything that a message shows is redacted first.
+ * URLs after RFC 3986, without fragments. What is wrong is said with its place, which
+ * ready-made parsers do not tell. Everything that a message shows is redacted first.
  */
 #define _GNU_SOURCE
 #include "url.h"
 
 #include "../base/line.h"
 
-#include <event2/http.h>
-
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,39 +159,113 @@ static int check_scheme(const char *text, const char *redacted, char *message)
     return PAWL_OK;
 }
 
-/* Says why the parser refused what has good characters and a good scheme. */
-static int explain_refusal(const char *text, const char *redacted, char *message)
+/* ---- Split (RFC 3986, appendix B) ----------------------------------------------------------- */
+
+typedef struct piece {
+    const char *at; /* NULL: absent */
+    size_t len;
+} piece;
+
+typedef struct pieces {
+    piece scheme, authority, userinfo, host, port, path, query;
+} pieces;
+
+static piece piece_of(const char *from, const char *to)
 {
-    const char *start = strstr(text, "://");
-    if (!start) return fail(message, PAWL_ERR_URL, redacted, "a malformed path");
-    start += 3;
-    size_t len = strcspn(start, "/?");
-    const char *host = start;
-    size_t at_signs = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (start[i] != '@') continue;
-        host = start + i + 1;
-        at_signs++;
+    return (piece){from, (size_t)(to - from)};
+}
+
+static const char *find(piece where, char c)
+{
+    return where.len ? memchr(where.at, c, where.len) : NULL;
+}
+
+static void split_authority(pieces *p)
+{
+    const char *start = p->authority.at, *end = start + p->authority.len;
+    const char *at = find(p->authority, '@');
+    if (at) {
+        p->userinfo = piece_of(start, at);
+        start = at + 1;
     }
-    if (at_signs > 1)
+    p->host = piece_of(start, end);
+    const char *bracket = find(p->host, ']');
+    const char *after = bracket && *start == '[' ? bracket + 1 : start;
+    const char *colon = find(piece_of(after, end), ':');
+    if (!colon) return;
+    p->host = piece_of(start, colon);
+    p->port = piece_of(colon + 1, end);
+}
+
+/* The scheme has been checked. */
+static pieces split(const char *text)
+{
+    pieces p = {.scheme = {text, strcspn(text, ":")}};
+    const char *rest = text + p.scheme.len + 1;
+    if (strncmp(rest, "//", 2) == 0) {
+        p.authority = (piece){rest + 2, strcspn(rest + 2, "/?")};
+        split_authority(&p);
+        rest = p.authority.at + p.authority.len;
+    }
+    p.path = (piece){rest, strcspn(rest, "?")};
+    rest += p.path.len;
+    if (*rest == '?') p.query = (piece){rest + 1, strlen(rest + 1)};
+    return p;
+}
+
+static bool is_ipv6(piece host)
+{
+    char text[INET6_ADDRSTRLEN];
+    unsigned char address[16];
+    if (host.len < 2 || host.at[host.len - 1] != ']' || host.len - 2 >= sizeof text) return false;
+    memcpy(text, host.at + 1, host.len - 2);
+    text[host.len - 2] = '\0';
+    return inet_pton(AF_INET6, text, address) == 1;
+}
+
+static int check_host(const pieces *p, const char *redacted, char *message)
+{
+    const char *at = find(p->authority, '@');
+    if (at && find(piece_of(at + 1, p->authority.at + p->authority.len), '@'))
         return fail(message, PAWL_ERR_URL, redacted,
                     "more than one @ (in a user or password it is written %40)");
-    size_t host_len = len - (size_t)(host - start);
-    const char *bracket = memchr(host, ']', host_len);
-    if (memchr(host, '[', host_len) && !bracket)
+    if (find(p->host, '[') && !find(p->host, ']'))
         return fail(message, PAWL_ERR_URL, redacted, "an IPv6 address whose ] is missing");
-    const char *port = bracket ? bracket + 1 : memchr(host, ':', host_len);
-    if (port && port < host + host_len && *port == ':') {
-        const char *end = host + host_len;
-        if (!bracket && memchr(port + 1, ':', (size_t)(end - port - 1)))
-            return fail(message, PAWL_ERR_URL, redacted,
-                        "more than one : after the host (an IPv6 address stands in [ ])");
-        for (const char *p = port + 1; p < end; p++)
-            if (!isdigit((unsigned char)*p))
-                return fail_at(message, redacted, "a port that is no number", (size_t)(p - text));
-        return fail(message, PAWL_ERR_URL, redacted, "a port that is not between 1 and 65535");
+    if (p->host.len && *p->host.at == '[' && !is_ipv6(p->host))
+        return fail(message, PAWL_ERR_URL, redacted, "what stands in [ ] is no IPv6 address");
+    return PAWL_OK;
+}
+
+static int check_port(const char *text, const pieces *p, const char *redacted, char *message)
+{
+    if (find(p->port, ':'))
+        return fail(message, PAWL_ERR_URL, redacted,
+                    "more than one : after the host (an IPv6 address stands in [ ])");
+    for (size_t i = 0; i < p->port.len; i++)
+        if (!isdigit((unsigned char)p->port.at[i]))
+            return fail_at(message, redacted, "a port that is no number",
+                           (size_t)(p->port.at + i - text));
+    return PAWL_OK;
+}
+
+/* They stand around an IPv6 address only. */
+static int check_brackets(const char *text, const pieces *p, const char *redacted, char *message)
+{
+    bool ipv6 = p->host.len && *p->host.at == '[';
+    for (size_t i = 0; text[i]; i++) {
+        if (text[i] != '[' && text[i] != ']') continue;
+        bool around = text + i == p->host.at || text + i == p->host.at + p->host.len - 1;
+        if (ipv6 && around) continue;
+        return fail_at(message, redacted, "a [ or ], which must be written %5B or %5D,", i);
     }
-    return fail(message, PAWL_ERR_URL, redacted, "a malformed host");
+    return PAWL_OK;
+}
+
+static int check_pieces(const char *text, const pieces *p, const char *redacted, char *message)
+{
+    int err = check_host(p, redacted, message);
+    if (!err) err = check_port(text, p, redacted, message);
+    return err ? err : check_brackets(text, p, redacted, message);
 }
 
 /* ---- Parts ---------------------------------------------------------------------------------- */
@@ -225,22 +298,31 @@ static bool take(pawl__address *address, const char *text, size_t len, const cha
     return true;
 }
 
-static bool take_userinfo(pawl__address *address, const char *userinfo)
+static bool take_userinfo(pawl__address *address, piece userinfo)
 {
-    if (!userinfo) return true;
-    size_t user_len = strcspn(userinfo, ":");
-    if (user_len > 0 && !take(address, userinfo, user_len, &address->url.user)) return false;
-    if (userinfo[user_len] != ':') return true;
-    const char *password = userinfo + user_len + 1;
-    return take(address, password, strlen(password), &address->url.password);
+    if (!userinfo.at) return true;
+    const char *colon = find(userinfo, ':'), *end = userinfo.at + userinfo.len;
+    size_t user_len = (size_t)((colon ? colon : end) - userinfo.at);
+    if (user_len > 0 && !take(address, userinfo.at, user_len, &address->url.user)) return false;
+    if (!colon) return true;
+    return take(address, colon + 1, (size_t)(end - colon - 1), &address->url.password);
 }
 
-static bool take_host(pawl__address *address, const char *host)
+static bool take_host(pawl__address *address, piece host)
 {
-    if (!host || !*host) return true;
-    size_t len = strlen(host);
-    if (host[0] == '[') return take(address, host + 1, len - 2, &address->url.host);
-    return take(address, host, len, &address->url.host);
+    if (host.len == 0) return true;
+    if (host.at[0] == '[') return take(address, host.at + 1, host.len - 2, &address->url.host);
+    return take(address, host.at, host.len, &address->url.host);
+}
+
+/* Digits only. */
+static int port_number(piece port)
+{
+    if (port.len == 0) return -1;
+    int number = 0;
+    for (size_t i = 0; i < port.len && number <= 65535; i++)
+        number = number * 10 + port.at[i] - '0';
+    return number;
 }
 
 static int take_option(pawl__address *address, const char *text, size_t len, char *message)
@@ -284,29 +366,25 @@ static int take_options(pawl__address *address, const char *query, char *message
 }
 
 /* A scheme is written small, whatever the user typed. */
-static bool take_scheme(pawl__address *address, const char *scheme)
+static bool take_scheme(pawl__address *address, piece scheme)
 {
-    char *copy = strdup(scheme);
+    char *copy = strndup(scheme.at, scheme.len);
     if (!copy) return false;
     for (char *p = copy; *p; p++) *p = (char)tolower((unsigned char)*p);
     address->url.scheme = keep(address, copy);
     return true;
 }
 
-static int take_apart(pawl__address *address, const struct evhttp_uri *uri, char *message)
+static int take_pieces(pawl__address *address, const pieces *p, char *message)
 {
     pawl_url *url = &address->url;
-    const char *path = evhttp_uri_get_path(uri);
-    if (!path) path = "";
-    if (!take_scheme(address, evhttp_uri_get_scheme(uri)) ||
-        !take_userinfo(address, evhttp_uri_get_userinfo(uri)) ||
-        !take_host(address, evhttp_uri_get_host(uri)) ||
-        !take(address, path, strlen(path), &url->path))
+    if (!take_scheme(address, p->scheme) || !take_userinfo(address, p->userinfo) ||
+        !take_host(address, p->host) || !take(address, p->path.at, p->path.len, &url->path))
         return fail(message, PAWL_ERR_NO_MEMORY, url->redacted, "out of memory");
-    url->port = evhttp_uri_get_port(uri);
+    url->port = port_number(p->port);
     if (url->port == 0 || url->port > 65535)
         return fail(message, PAWL_ERR_URL, url->redacted, "a port that is not between 1 and 65535");
-    return take_options(address, evhttp_uri_get_query(uri), message);
+    return take_options(address, p->query.at, message);
 }
 
 static int parse(pawl__address *address, const char *text, char *message)
@@ -317,11 +395,9 @@ static int parse(pawl__address *address, const char *text, char *message)
     err = check_characters(text, redacted, message);
     if (!err) err = check_authority(text, redacted, message);
     if (err) return err;
-    struct evhttp_uri *uri = evhttp_uri_parse(text);
-    if (!uri) return explain_refusal(text, redacted, message);
-    err = take_apart(address, uri, message);
-    evhttp_uri_free(uri);
-    return err;
+    pieces p = split(text);
+    err = check_pieces(text, &p, redacted, message);
+    return err ? err : take_pieces(address, &p, message);
 }
 
 int pawl__address_parse(const char *text, pawl__address **ret_address, char *reterr_message)

@@ -76,6 +76,9 @@ static void test_forms(void **state)
         {"redis://[::1]:7000", "redis", "::1", ""},
         {"redis://10.0.0.5/", "redis", "10.0.0.5", "/"},
         {"redis://under_score", "redis", "under_score", ""},
+        {"redis://h:", "redis", "h", ""},
+        {"redis://:7000", "redis", NULL, ""},
+        {"redis://@h/a@c", "redis", "h", "/a@c"},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         pawl__address *a = good(forms[i].text);
@@ -126,6 +129,15 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
         {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
         {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
+        {"redis://[]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://[10.0.0.5]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://[::1]x:1", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://[fe80::1%25eth0]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://h]", "must be written %5B or %5D, at character 10", PAWL_ERR_URL},
+        {"redis://u[:p@h", "must be written %5B or %5D, at character 10", PAWL_ERR_URL},
+        {"redis://h/[a]", "must be written %5B or %5D, at character 11", PAWL_ERR_URL},
+        {"redis://[::1]/?a=]", "must be written %5B or %5D, at character 18", PAWL_ERR_URL},
+        {"redis://a@b@h", "more than one @", PAWL_ERR_URL},
         {"redis://h?a", "an option that is not key=value: \"a\"", PAWL_ERR_OPTION},
         {"redis://h?=1", "an option that is not key=value: \"=1\"", PAWL_ERR_OPTION},
         {"redis://h?a=1&a=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
