@@ -72,10 +72,11 @@ static bool stdin_is_lifeline(void)
 }
 
 /* True once the other end has closed; what is sent is thrown away. */
-static bool stdin_ended(const struct pollfd *in)
+static bool stdin_ended(void)
 {
     char scrap[4096];
-    if (in->fd < 0 || !in->revents) return false;
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (poll(&in, 1, 0) != 1) return false;
     ssize_t got = read(STDIN_FILENO, scrap, sizeof scrap);
     return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
 }
@@ -83,23 +84,19 @@ static bool stdin_ended(const struct pollfd *in)
 static void hold_until_told(hold *h)
 {
     struct signalfd_siginfo info;
-    struct pollfd fds[] = {
-        {.fd = pawl_client_fd(h->session.client), .events = POLLIN},
-        {.fd = h->session.signals.fd, .events = POLLIN},
-        {.fd = stdin_is_lifeline() ? STDIN_FILENO : -1, .events = POLLIN},
-    };
+    bool lifeline = stdin_is_lifeline();
+    /* A plain file is no lifeline: it is at its end. */
+    if (lifeline && !cli_session_watch(&h->session, STDIN_FILENO, false)) return;
     for (;;) {
         int64_t remaining = pawl_lock_remaining_ms(h->session.lock);
-        if (poll(fds, 3, remaining < 60000 ? (int)remaining + 1 : 60000) < 0) continue;
-        (void)pawl_client_dispatch(h->session.client);
-        if (h->lost) return;
+        if (cli_session_wait(&h->session, remaining + 1) < 0 || h->lost) return;
         if (!pawl_lock_is_held(h->session.lock)) {
             h->lost = true;
             cli_warn("%s: lost: its deadline has passed", h->session.shown_key);
             return;
         }
         if (cli_signals_next(&h->session.signals, &info)) return;
-        if (stdin_ended(&fds[2])) return;
+        if (lifeline && stdin_ended()) return;
     }
 }
 

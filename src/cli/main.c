@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 /* The table of commands, and what comes before each of them. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ static int pawl_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_ARENA_MAX, 1); /* two threads at most: a heap for each costs more than it saves */
     cli_stdfds_open();
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "pawl";

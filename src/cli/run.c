@@ -102,7 +102,7 @@ static int start_command(run *r, char *const *argv)
     run_report_close_read(&r->report);
     if (code) return code;
 
-    json_t *details = json_object();
+    json_t *details = run_report_details(&r->report);
     json_object_set_new(details, "pid", json_integer(r->child.pid));
     run_report_event(&r->report, "started", details);
     return 0;
@@ -115,7 +115,7 @@ static bool protection_failed(const run *r)
 
 static void report_exit(run *r, int code)
 {
-    json_t *details = json_object();
+    json_t *details = run_report_details(&r->report);
     json_object_set_new(details, "code", json_integer(code));
     run_report_event(&r->report, "exited", details);
 }
@@ -124,7 +124,7 @@ static void report_exit(run *r, int code)
 static int run_held(run *r, char *const *argv)
 {
     int64_t held_since = cli_now_ms();
-    json_t *details = json_object();
+    json_t *details = run_report_details(&r->report);
     json_object_set_new(details, "fence",
                         json_integer((json_int_t)pawl_lock_fence(r->session.lock)));
     json_object_set_new(details, "ttl_ms", json_integer(r->plan->ttl_ms));
@@ -193,7 +193,7 @@ static int run_with_session(run *r, char *const *argv)
 
 int run_execute(const run_opts *opts, const run_plan *plan, const char *key, char *const *argv)
 {
-    run r = {.opts = opts, .plan = plan, .report = RUN_REPORT_NONE, .timer_fd = -1};
+    run r = {.opts = opts, .plan = plan, .report = RUN_REPORT_NONE};
     r.report.key = key;
     if (opts->json_fd >= 0 && !run_report_open_json(&r.report, (int)opts->json_fd)) {
         cli_error("run: --json-events %d: no such open file to write to", (int)opts->json_fd);

@@ -58,7 +58,6 @@ typedef struct run {
     cli_session session;
     run_report report;
     run_child child;
-    int timer_fd;
     int64_t deadline_ms; /* T, as last read; an instant of cli_now_ms */
     bool lost;
     int64_t lost_at_ms;

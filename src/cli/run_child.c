@@ -43,7 +43,10 @@ static bool expose(int fd, int as)
     return dup2(fd, as) == as;
 }
 
-/* Only async-signal-safe calls: the library's threads exist in the parent. Never returns. */
+/*
+ * Only async-signal-safe calls, and nothing of the parent's memory is changed: it is shared
+ * until the command is executed (vfork). Never returns.
+ */
 static void become_command(const run_child_opts *opts, const cli_signals *signals, bool own_group,
                            int tty, pid_t parent, int report_fd)
 {
@@ -90,7 +93,8 @@ int run_child_start(const run_child_opts *opts, const cli_signals *signals, run_
     int tty = open_terminal();
     bool own_group = tty < 0 || opts->foreground;
     pid_t parent = getpid();
-    pid_t pid = fork();
+    /* Not fork: it would copy our page tables and bring the library to rest, both for nothing. */
+    pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
     if (pid == 0) become_command(opts, signals, own_group, tty, parent, report_high);
     close(report_high);
     if (pid < 0) {

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 /*
- * The supervisor. One thread, one loop: the library's events, signals, a timer.
+ * The supervisor. One thread, one loop: the library's work and events, signals, the
+ * timeline.
  *
  * The rule (law 2): every turn begins by reading how long the lock is still held,
  * from a clock, and acts on that; what the library or the store say comes after.
- * So a pawl that was stopped, or starved, first of all does what is overdue. Nothing
- * in a turn may block: output that does not fit is dropped.
+ * So a pawl that was stopped, or starved, first of all does what is overdue, be it
+ * after one turn of the library, which never blocks. Nothing else in a turn may block
+ * either: output that does not fit is dropped.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "duration.h"
 #include "exit_codes.h"
@@ -26,9 +24,9 @@
 
 /* ---- News from the library ------------------------------------------------------ */
 
-static json_t *remaining_and_reason(int64_t remaining_ms, const char *reason)
+static json_t *remaining_and_reason(const run *r, int64_t remaining_ms, const char *reason)
 {
-    json_t *details = json_object();
+    json_t *details = run_report_details(&r->report);
     if (remaining_ms >= 0) {
         json_object_set_new(details, "remaining_ms", json_integer(remaining_ms));
     }
@@ -52,13 +50,13 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     case PAWL_EVENT_DOUBT:
         run_report_tell(&r->report, "doubt");
         run_report_event(&r->report, "doubt",
-                         remaining_and_reason(event->remaining_ms, reason_of(event)));
+                         remaining_and_reason(r, event->remaining_ms, reason_of(event)));
         cli_info("%s: renewal overdue, still held for %s: %s", key,
                  cli_duration_text(event->remaining_ms, left), reason_of(event));
         return;
     case PAWL_EVENT_HELD:
         run_report_tell(&r->report, "held %" PRId64, event->remaining_ms);
-        run_report_event(&r->report, "held", remaining_and_reason(event->remaining_ms, NULL));
+        run_report_event(&r->report, "held", remaining_and_reason(r, event->remaining_ms, NULL));
         cli_info("%s: renewed again", key);
         return;
     case PAWL_EVENT_YIELD:
@@ -93,7 +91,7 @@ static void send_term(run *r, int64_t now)
     r->told_term = r->stopped_it = true;
     run_child_signal_all(&r->child, SIGTERM);
     run_child_signal_all(&r->child, SIGCONT); /* a stopped process does not hear TERM */
-    run_report_event(&r->report, "term", remaining_and_reason(r->deadline_ms - now, NULL));
+    run_report_event(&r->report, "term", remaining_and_reason(r, r->deadline_ms - now, NULL));
     if (r->lost) return;
     char left[CLI_DURATION_TEXT];
     cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command",
@@ -112,10 +110,10 @@ static void note_loss(run *r, int64_t now)
 {
     r->lost = true;
     r->lost_at_ms = now;
-    (void)pawl_client_dispatch(r->session.client); /* the reason, if it is known yet */
+    (void)pawl_client_wait(r->session.client, -1, 0); /* the reason, if it is known yet */
     const char *reason = r->lost_reason[0] ? r->lost_reason : "its deadline has passed";
     run_report_tell(&r->report, "lost");
-    run_report_event(&r->report, "lost", remaining_and_reason(-1, reason));
+    run_report_event(&r->report, "lost", remaining_and_reason(r, -1, reason));
     cli_warn("%s: lost: %s", r->session.shown_key, reason);
 }
 
@@ -195,28 +193,16 @@ static void take_signals(run *r)
 
 /* ---- The loop ---------------------------------------------------------------------------- */
 
-static int arm_timer(run *r, int64_t at_ms)
+/* Callbacks run in here. An error is the library's, which cannot go on. */
+static int wait_for_news(run *r, int64_t until_ms)
 {
-    if (at_ms == NEVER_MS) at_ms = 0; /* disarms */
-    struct itimerspec when = {
-        .it_value = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000},
-    };
-    return timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-static void wait_for_news(run *r)
-{
-    struct pollfd fds[] = {
-        {.fd = pawl_client_fd(r->session.client), .events = POLLIN},
-        {.fd = r->session.signals.fd, .events = POLLIN},
-        {.fd = r->timer_fd, .events = POLLIN},
-        /* Held until nobody reads PAWL_FD any more: POLLERR comes unasked. */
-        {.fd = r->opts->hold_descendants ? r->report.pipe_write : -1},
-    };
-    if (poll(fds, 4, -1) < 0 && errno != EINTR) return;
-    uint64_t expirations;
-    ssize_t got = read(r->timer_fd, &expirations, sizeof expirations);
-    (void)got; /* the clock is read anyway */
+    int64_t span = PAWL_WAIT_FOREVER;
+    if (until_ms != NEVER_MS) {
+        int64_t now = cli_now_ms();
+        span = until_ms > now ? until_ms - now : 0;
+    }
+    int err = cli_session_wait(&r->session, span);
+    return err < 0 ? cli_fail(r->session.client, "run", r->session.key, err) : 0;
 }
 
 static bool is_over(const run *r)
@@ -231,17 +217,20 @@ static bool is_over(const run *r)
 
 int run_supervise(run *r)
 {
-    r->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (r->timer_fd < 0) {
-        cli_error("timerfd: %s", strerror(errno));
+    /* Held until nobody reads PAWL_FD any more. */
+    bool watched = !r->opts->hold_descendants || r->report.pipe_write < 0 ||
+                   cli_session_watch(&r->session, r->report.pipe_write, true);
+    if (!watched) {
+        cli_error("epoll: %s", strerror(errno));
         return CLI_EXIT_SYSTEM;
     }
     while (!is_over(r)) {
-        if (arm_timer(r, keep_timeline(r)) < 0) return CLI_EXIT_SYSTEM;
+        int64_t until_ms = keep_timeline(r);
         if (is_over(r)) break;
-        wait_for_news(r);
-        (void)keep_timeline(r); /* we may have been stopped for long: this before any news */
-        (void)pawl_client_dispatch(r->session.client);
+        int code = wait_for_news(r, until_ms);
+        if (code) return code;
+        (void)keep_timeline(r); /* we may have been stopped for long: this before all else */
+        if (r->opts->hold_descendants) run_report_close_unread(&r->report);
         pass_on_yield(r);
         take_signals(r);
         run_child_reap(&r->child);
@@ -252,7 +241,6 @@ int run_supervise(run *r)
         r->child.stopped = false;
     }
     run_child_take_terminal(&r->child);
-    close(r->timer_fd);
     return 0;
 }
 
@@ -267,12 +255,7 @@ void run_linger(run *r, int64_t until_ms)
             return;
         }
         int64_t sleep_ms = until_ms - now < remaining ? until_ms - now : remaining;
-        struct pollfd fds[] = {
-            {.fd = pawl_client_fd(r->session.client), .events = POLLIN},
-            {.fd = r->session.signals.fd, .events = POLLIN},
-        };
-        poll(fds, 2, sleep_ms < 60000 ? (int)sleep_ms : 60000);
-        (void)pawl_client_dispatch(r->session.client);
+        if (cli_session_wait(&r->session, sleep_ms) < 0) return;
         while (cli_signals_next(&r->session.signals, &info)) {
             int number = (int)info.ssi_signo;
             if (number == SIGINT || number == SIGTERM || number == SIGHUP) return;

@@ -71,6 +71,11 @@ void run_report_close_read(run_report *report)
     close_fd(&report->pipe_read);
 }
 
+void run_report_close_unread(run_report *report)
+{
+    if (!run_report_has_reader(report)) close_fd(&report->pipe_write);
+}
+
 void run_report_close(run_report *report)
 {
     close_fd(&report->pipe_read);
@@ -104,6 +109,11 @@ static bool write_line(int fd, const char *line, size_t len)
     if (len > PIPE_BUF) return false;
     if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT)) return false;
     return write(fd, line, len) == (ssize_t)len;
+}
+
+json_t *run_report_details(const run_report *report)
+{
+    return report->json_fd < 0 ? NULL : json_object();
 }
 
 void run_report_event(run_report *report, const char *event, json_t *details)

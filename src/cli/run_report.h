@@ -34,10 +34,15 @@ int run_report_open_pipe(run_report *report);
 void run_report_close_read(run_report *report);
 void run_report_close(run_report *report);
 
+/* When no process can read it any more, so that it is not reported again and again. */
+void run_report_close_unread(run_report *report);
+
 /* One line to the command: "held 29000", "doubt", "lost", "yield". */
 void run_report_tell(run_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Where the details of an event go: an object, or NULL when nobody wants to know. */
+json_t *run_report_details(const run_report *report);
 /* One event as JSON; details (may be NULL) are merged in and freed. */
 void run_report_event(run_report *report, const char *event, json_t *details);
 

@@ -2,12 +2,12 @@
 #define _GNU_SOURCE
 #include "session.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "duration.h"
 #include "exit_codes.h"
@@ -25,17 +25,33 @@ int64_t cli_now_ms(void)
 int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
                      const char *key, const pawl_lock_opts *opts)
 {
-    *session = (cli_session){.key = key, .signals.fd = -1};
+    *session = (cli_session){.key = key, .signals.fd = -1, .epoll_fd = -1};
     session->shown_key = cli_escape(key, strlen(key));
     int code = cli_store_choose(common, &session->store);
     if (!code) code = cli_signals_open(&session->signals, watched_signals);
     if (!code) {
-        code = cli_client_open(common, &session->store, PAWL_CALLBACKS_DISPATCH, &session->client);
+        code = cli_client_open(common, &session->store, PAWL_CALLBACKS_WAIT, &session->client);
     }
     if (code) return code;
 
     int err = pawl_lock_new(session->client, key, strlen(key), opts, &session->lock);
     return err ? cli_fail(session->client, "lock", key, err) : 0;
+}
+
+bool cli_session_watch(cli_session *session, int fd, bool hangup_only)
+{
+    struct epoll_event signals = {.events = EPOLLIN};
+    struct epoll_event event = {.events = hangup_only ? 0 : EPOLLIN};
+    session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return session->epoll_fd >= 0 &&
+           epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->signals.fd, &signals) == 0 &&
+           epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+int cli_session_wait(const cli_session *session, int64_t wait_ms)
+{
+    int fd = session->epoll_fd >= 0 ? session->epoll_fd : session->signals.fd;
+    return pawl_client_wait(session->client, fd, wait_ms);
 }
 
 static void on_acquired(pawl_lock *lock, int err, void *userdata)
@@ -68,12 +84,7 @@ static int wait_decision(cli_session *session)
 {
     int ended_by = 0;
     while (!session->decided) {
-        struct pollfd fds[] = {
-            {.fd = pawl_client_fd(session->client), .events = POLLIN},
-            {.fd = session->signals.fd, .events = POLLIN},
-        };
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) return SIGABRT;
-        pawl_client_dispatch(session->client);
+        if (cli_session_wait(session, PAWL_WAIT_FOREVER) < 0) return SIGABRT;
 
         struct signalfd_siginfo info;
         while (cli_signals_next(&session->signals, &info)) {
@@ -157,9 +168,8 @@ int cli_session_release(cli_session *session)
     while (!session->released) {
         int64_t left = until - cli_now_ms();
         if (left <= 0) return PAWL_ERR_UNKNOWN;
-        struct pollfd fd = {.fd = pawl_client_fd(session->client), .events = POLLIN};
-        poll(&fd, 1, (int)left);
-        pawl_client_dispatch(session->client);
+        err = pawl_client_wait(session->client, -1, left);
+        if (err < 0) return err;
     }
     return session->release_result;
 }
@@ -168,6 +178,7 @@ void cli_session_close(cli_session *session)
 {
     session->lock = pawl_lock_free(session->lock);
     session->client = pawl_client_close(session->client);
+    if (session->epoll_fd >= 0) close(session->epoll_fd);
     free(session->shown_key);
     session->shown_key = NULL;
 }

@@ -14,6 +14,7 @@
 typedef struct cli_session {
     cli_store store;
     cli_signals signals;
+    int epoll_fd; /* signals and what else is watched; -1: signals alone */
     pawl_client *client;
     pawl_lock *lock;
     const char *key;
@@ -30,6 +31,19 @@ extern const int cli_ending_signals[];
 /* Before all else: signals, then the store, then the handle. 0 or an exit code. */
 int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
                      const char *key, const pawl_lock_opts *opts);
+
+/*
+ * Lets a descriptor end cli_session_wait, too: when it is readable, or only when the
+ * other end hangs up. Once for a session. false: it cannot be watched (a plain file).
+ */
+bool cli_session_watch(cli_session *session, int fd, bool hangup_only);
+
+/*
+ * Does the client's work and runs its callbacks, until there was one, a signal has come,
+ * or wait_ms have passed. This loop is the only one: leases are renewed in here.
+ * What pawl_client_wait returns.
+ */
+int cli_session_wait(const cli_session *session, int64_t wait_ms);
 
 /*
  * Acquires. True: held. False, with an exit code and after the one line that was due:

@@ -168,7 +168,7 @@ int cli_client_open_simple(const cli_common *common, pawl_client **ret_client)
     cli_store store;
     int code = cli_store_choose(common, &store);
     if (code) return code;
-    return cli_client_open(common, &store, PAWL_CALLBACKS_THREAD, ret_client);
+    return cli_client_open(common, &store, PAWL_CALLBACKS_WAIT, ret_client);
 }
 
 int cli_fail(const pawl_client *client, const char *what, const char *key, int err)
