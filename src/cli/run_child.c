@@ -94,8 +94,10 @@ int run_child_start(const run_child_opts *opts, const cli_signals *signals, run_
     bool own_group = tty < 0 || opts->foreground;
     pid_t parent = getpid();
     /* Not fork: it would copy our page tables and bring the library to rest, both for nothing. */
-    pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+    /* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
+    pid_t pid = vfork();
     if (pid == 0) become_command(opts, signals, own_group, tty, parent, report_high);
+    /* NOLINTEND(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
     close(report_high);
     if (pid < 0) {
         close(report[0]);
