@@ -5,12 +5,14 @@
  *   run             what was run:                "NAME VALUE", one a line
  *   worker-SLOT.N   what a worker did; N counts the processes that had this slot:
  *                   "AT WHAT LOCK FENCE NUMBER", WHAT and NUMBER by the list below
- *   faults          what was done to them:       "AT begin FAULT SLOT.N EXEMPT", "AT end FAULT"
- *                   SLOT.N: the worker it hit, "-" if none. EXEMPT 1: exclusion is not promised
- *                   over it, because the store may have lost what it had acknowledged, or its
- *                   clock was set forward (A5 and A2 of docs/guarantees.md)
- *                                                "AT died - SLOT.N STATUS": an end as of wait(2)
- *                                                "AT calm - - 0": from here on nothing is hurt
+ *   faults          what was done to them:
+ *                   "AT begin FAULT SLOT.N EXEMPT", "AT end FAULT SLOT.N 0"
+ *                       SLOT.N: the worker it hit, "-" if none. EXEMPT 1: exclusion is not
+ *                       promised over it, because the store may have lost what it had
+ *                       acknowledged, or its clock was set forward (A5 and A2 of
+ *                       docs/guarantees.md)
+ *                   "AT died - SLOT.N STATUS"    a worker's end as of wait(2)
+ *                   "AT calm - - 0"              from here on nothing is hurt
  *   resource        each write that the protected resource accepted, in its order:
  *                   "LOCK KIND FENCE VALUE SLOT.N", KIND fenced or plain
  *   after           what was left at the store when all had gone; empty is good

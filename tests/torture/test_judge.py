@@ -120,7 +120,7 @@ def test_who_failed_inside_has_given_up_before_it_says_so(world):
 def test_a_store_that_forgets_is_exempt_for_a_ttl(world):
     world.hold("0.1", 1, 100, 180)
     world.fault(110, "begin restart-server - 1")
-    world.fault(115, "end restart-server")
+    world.fault(115, "end restart-server - 0")
     world.hold("1.1", 2, 120, 130)
     assert exempt(held(world)) == 1
 
@@ -132,7 +132,7 @@ def test_a_store_that_forgets_is_exempt_for_a_ttl(world):
 def test_other_overlaps_are_not_exempt(world, forgets, at, until):
     world.hold("0.1", 1, 100, until, remaining=250)
     world.fault(at, f"begin restart-server - {forgets}")
-    world.fault(at + 1, "end restart-server")
+    world.fault(at + 1, "end restart-server - 0")
     world.hold("1.1", 2, 120, 130)
     world.finish()
     guilty(world, exclusion=1)
@@ -143,7 +143,7 @@ def test_other_overlaps_are_not_exempt(world, forgets, at, until):
 def test_a_fence_that_falls_is_found_also_after_a_restart(world):
     world.hold("0.1", 7, 100, 110)
     world.fault(111, "begin restart-server - 1")
-    world.fault(112, "end restart-server")
+    world.fault(112, "end restart-server - 0")
     world.hold("1.1", 6, 120, 130)
     world.finish()
     guilty(world, fence=1)
@@ -243,12 +243,38 @@ def test_lost_because_another_had_it_is_true(world):
 def test_a_loss_that_is_told_never_or_twice_is_found(world, times):
     world.hold("0.1", 1, 100, None)
     world.note("0.1", 200, "gone", 1)
-    for _ in range(times + (times == 2)):  # three calls for two acquisitions (one in the calm)
+    for _ in range(times):
         world.note("0.1", 201, "told", 1, ERR_LOST)
     world.note("0.1", 202, "letgo", 1, -1)
     world.note("0.1", 203, "freed", 1, ERR_LOST)
     world.finish()
     guilty(world, told=1)
+
+
+@pytest.mark.parametrize("dies_at, checks", [(300, {}), (1500, {"told": 1})])
+def test_who_dies_soon_after_a_loss_need_not_be_told(world, dies_at, checks):
+    world.hold("0.1", 1, 100, None)
+    world.note("0.1", 200, "gone", 1)
+    world.note("0.1", 201, "letgo", 1, -1)
+    world.note("0.1", dies_at, "freed", 1, ERR_LOST)
+    world.run["call_slack_ms"] = 5000
+    world.fault(dies_at + 1, "begin kill-worker 0.1 0")
+    world.fault(dies_at + 2, "died - 0.1 9")
+    world.calm("0.2", 900_000, 10)
+    world.calm("1.1", 900_001, 20)
+    world.ends("0.2")
+    world.ends("1.1")
+    assert violated(world.judge()) == checks
+
+
+def test_lost_and_then_released_is_found(world):
+    world.hold("0.1", 1, 100, None)
+    world.note("0.1", 200, "gone", 1)
+    world.note("0.1", 200, "told", 1, ERR_LOST)
+    world.note("0.1", 202, "letgo", 1, -1)
+    world.note("0.1", 203, "freed", 1, 0)
+    world.finish()
+    guilty(world, truth=1)
 
 
 def test_a_call_that_takes_too_long_is_found(world):
@@ -261,7 +287,7 @@ def test_a_call_that_takes_too_long_is_found(world):
 def test_time_in_which_the_process_stood_still_does_not_count(world):
     world.note("0.1", 100, "ask", 0, 50)
     world.fault(110, "begin stop-worker 0.1 0")
-    world.fault(150, "end stop-worker")
+    world.fault(150, "end stop-worker 0.1 0")
     world.note("0.1", 210, "not", 0, ERR_TIMEOUT)
     held(world)
 

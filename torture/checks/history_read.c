@@ -95,10 +95,11 @@ static torture_life *life_of(torture_history *h, torture_who who)
     return NULL;
 }
 
-static void end_hit(torture_history *h, const char *fault, int64_t at)
+static void end_hit(torture_history *h, const char *fault, torture_who who, int64_t at)
 {
     for (size_t i = h->hit_count; i-- > 0;) {
         if (h->hits[i].end || strcmp(h->hits[i].fault, fault) != 0) continue;
+        if (!torture_same(h->hits[i].who, who)) continue;
         h->hits[i].end = at;
         return;
     }
@@ -122,12 +123,8 @@ static bool take_fault(torture_history *h, const char *line)
     int number = 0;
     torture_who who;
     int fields = sscanf(line, "%" SCNd64 " %15s %31s %31s %d", &at, what, fault, name, &number);
-    if (fields < 3) return false;
-    if (!strcmp(what, "end")) {
-        end_hit(h, fault, at);
-        return true;
-    }
     if (fields < 5 || !read_who(name, &who)) return false;
+    if (!strcmp(what, "end")) end_hit(h, fault, who, at);
     if (!strcmp(what, "begin")) begin_hit(h, fault, at, who, number != 0);
     if (!strcmp(what, "calm")) h->calm_at = at;
     torture_life *life = life_of(h, who);

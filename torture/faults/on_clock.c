@@ -11,7 +11,7 @@ static bool begin_step(torture_rig *rig, torture_active *active)
     int64_t step = torture_between(&rig->rng, 1, STEP_MAX_MS) * TORTURE_MS;
     torture_note_begin(rig, torture_fault_clock_step.name, NULL, true);
     atomic_fetch_add(rig->clock_ahead, step);
-    torture_note_end(rig, torture_fault_clock_step.name);
+    torture_note_end(rig, torture_fault_clock_step.name, NULL);
     return true;
 }
 

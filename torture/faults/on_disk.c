@@ -15,7 +15,7 @@ static void end_full(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_disk_clear(rig);
-    torture_note_end(rig, torture_fault_disk_full.name);
+    torture_note_end(rig, torture_fault_disk_full.name, NULL);
 }
 
 const torture_fault torture_fault_disk_full = {

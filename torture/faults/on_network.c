@@ -26,7 +26,7 @@ static void end_delay(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_proxy_order(rig, "delay 0");
-    torture_note_end(rig, NAME(delay));
+    torture_note_end(rig, NAME(delay), NULL);
 }
 
 const torture_fault torture_fault_net_delay = {
@@ -50,7 +50,7 @@ static void end_hold(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_proxy_order(rig, "flow");
-    torture_note_end(rig, NAME(hold));
+    torture_note_end(rig, NAME(hold), NULL);
 }
 
 const torture_fault torture_fault_net_hold = {
@@ -74,7 +74,7 @@ static void end_lose(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_proxy_order(rig, "cut");
-    torture_note_end(rig, NAME(lose));
+    torture_note_end(rig, NAME(lose), NULL);
 }
 
 const torture_fault torture_fault_net_lose = {
@@ -133,7 +133,7 @@ static void end_refuse(torture_rig *rig, torture_active *active)
 {
     (void)active;
     if (torture_proxy_order(rig, "accept") < 0) rig->broken = true;
-    torture_note_end(rig, NAME(refuse));
+    torture_note_end(rig, NAME(refuse), NULL);
 }
 
 const torture_fault torture_fault_net_refuse = {

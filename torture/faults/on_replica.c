@@ -47,7 +47,7 @@ static bool begin_failover(torture_rig *rig, torture_active *active)
         while (!has_failed_over(rig) && torture_now() < patience) torture_sleep_ns(2 * TORTURE_MS);
         if (has_failed_over(rig)) change_places(rig);
     }
-    torture_note_end(rig, torture_fault_failover.name);
+    torture_note_end(rig, torture_fault_failover.name, NULL);
     return true;
 }
 
@@ -81,7 +81,7 @@ static void end_promote(torture_rig *rig, torture_active *active)
         if (torture_redis(rig, fresh, NULL, "REPLICAOF NO ONE")) break;
     }
     change_places(rig);
-    torture_note_end(rig, torture_fault_promote.name);
+    torture_note_end(rig, torture_fault_promote.name, NULL);
     if (!torture_server_start(rig, old)) return;
     torture_redis(rig, old, NULL, "REPLICAOF 127.0.0.1 %d", fresh->port);
 }

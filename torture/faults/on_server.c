@@ -28,7 +28,7 @@ static bool begin_restart(torture_rig *rig, torture_active *active)
 static void end_restart(torture_rig *rig, torture_active *active)
 {
     (void)active;
-    torture_note_end(rig, torture_fault_restart_server.name);
+    torture_note_end(rig, torture_fault_restart_server.name, NULL);
 }
 
 const torture_fault torture_fault_restart_server = {
@@ -58,7 +58,7 @@ static void end_stop(torture_rig *rig, torture_active *active)
     torture_server *server = torture_primary(rig);
     if (server->pid) kill(server->pid, SIGCONT);
     server->waits = false;
-    torture_note_end(rig, torture_fault_stop_server.name);
+    torture_note_end(rig, torture_fault_stop_server.name, NULL);
 }
 
 const torture_fault torture_fault_stop_server = {
@@ -111,7 +111,7 @@ static void end_pause(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_primary(rig)->waits = false;
-    torture_note_end(rig, torture_fault_client_pause.name);
+    torture_note_end(rig, torture_fault_client_pause.name, NULL);
 }
 
 const torture_fault torture_fault_client_pause = {
@@ -138,7 +138,7 @@ static void end_sleep(torture_rig *rig, torture_active *active)
 {
     (void)active;
     torture_primary(rig)->waits = false;
-    torture_note_end(rig, torture_fault_debug_sleep.name);
+    torture_note_end(rig, torture_fault_debug_sleep.name, NULL);
 }
 
 const torture_fault torture_fault_debug_sleep = {

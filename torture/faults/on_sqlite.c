@@ -100,7 +100,7 @@ static void end_stop(torture_rig *rig, torture_active *active)
     if (!worker) return;
     kill(worker->pid, SIGCONT);
     worker->stopped = false;
-    torture_note_end(rig, torture_fault_stop_in_write.name);
+    torture_note_end(rig, torture_fault_stop_in_write.name, worker);
 }
 
 const torture_fault torture_fault_stop_in_write = {
@@ -135,7 +135,7 @@ static void end_busy(torture_rig *rig, torture_active *active)
     (void)active;
     sqlite3_close(stranger); /* rolls back */
     stranger = NULL;
-    torture_note_end(rig, torture_fault_file_busy.name);
+    torture_note_end(rig, torture_fault_file_busy.name, NULL);
 }
 
 const torture_fault torture_fault_file_busy = {

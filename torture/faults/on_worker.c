@@ -47,12 +47,13 @@ static void end_stop(torture_rig *rig, torture_active *active)
     if (!worker) return;
     kill(worker->pid, SIGCONT);
     worker->stopped = false;
-    torture_note_end(rig, torture_fault_stop_worker.name);
+    torture_note_end(rig, torture_fault_stop_worker.name, worker);
 }
 
 const torture_fault torture_fault_stop_worker = {
     .name = "stop-worker",
     .what = "SIGSTOP for up to three ttl",
+    .more = 3, /* the fault that locks are feared for */
     .begin = begin_stop,
     .end = end_stop,
 };

@@ -83,9 +83,9 @@ void torture_note_begin(torture_rig *rig, const char *fault, const torture_worke
     note(rig, "begin", fault, worker, exempt);
 }
 
-void torture_note_end(torture_rig *rig, const char *fault)
+void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker)
 {
-    note(rig, "end", fault, NULL, 0);
+    note(rig, "end", fault, worker, 0);
 }
 
 void torture_note_died(torture_rig *rig, const torture_worker *worker, int status)

@@ -132,7 +132,7 @@ void torture_note_left(torture_rig *rig, const char *format, ...)
 /* Just before a fault begins. worker may be NULL. exempt: as in history.h. */
 void torture_note_begin(torture_rig *rig, const char *fault, const torture_worker *worker,
                         bool exempt);
-void torture_note_end(torture_rig *rig, const char *fault);
+void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker);
 void torture_note_died(torture_rig *rig, const torture_worker *worker, int status);
 void torture_note_calm(torture_rig *rig);
 
