@@ -43,8 +43,9 @@ int torture_check_dir(const char *dir)
         int found = scandir(dir, &names, NULL, alphasort);
         if (found < 0) torture_say("%s: %s", dir, strerror(errno));
         for (int i = 0; i < found; i++) {
+            bool is_folder = names[i]->d_name[0] != '.';
             torture_path(path, dir, names[i]->d_name);
-            if (fine && count < SETUPS_MAX && has_history(path))
+            if (is_folder && fine && count < SETUPS_MAX && has_history(path))
                 fine = judge(path, &reports[count++]);
             free(names[i]);
         }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "algorithm.h"
 
-#include <errno.h>
-#include <semaphore.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -78,7 +77,9 @@ static void open_all(const torture_board *board, torture_rng *rng, torture_told 
 /* ---- Acquire ----------------------------------------------------------------------------- */
 
 typedef struct waiting {
-    sem_t done;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool done;
     int err;
 } waiting;
 
@@ -86,35 +87,51 @@ static void on_done(pawl_lock *lock, int err, void *userdata)
 {
     (void)lock;
     waiting *w = userdata;
+    pthread_mutex_lock(&w->mutex);
     w->err = err;
-    sem_post(&w->done);
+    w->done = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
 }
 
-static bool wait_until(sem_t *done, int64_t give_up_ms)
+static struct timespec after_ms(int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + give_up_ms * TORTURE_MS;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    while (sem_clockwait(done, CLOCK_MONOTONIC, &until) != 0) {
-        if (errno == ETIMEDOUT) return false;
-    }
-    return true;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ns = t.tv_nsec + ms * TORTURE_MS;
+    t.tv_sec += ns / 1000000000;
+    t.tv_nsec = ns % 1000000000;
+    return t;
+}
+
+static int wait_or_cancel(pawl_lock *lock, waiting *w, int64_t give_up_ms)
+{
+    struct timespec until = after_ms(give_up_ms);
+    pthread_mutex_lock(&w->mutex);
+    while (!w->done && pthread_cond_timedwait(&w->changed, &w->mutex, &until) == 0) continue;
+    bool tired = !w->done;
+    pthread_mutex_unlock(&w->mutex);
+    if (tired) pawl_lock_cancel(lock); /* PAWL_ERR_STATE: it has been decided; its end comes */
+    pthread_mutex_lock(&w->mutex);
+    while (!w->done) pthread_cond_wait(&w->changed, &w->mutex);
+    pthread_mutex_unlock(&w->mutex);
+    return w->err;
 }
 
 static int acquire(int lock, int64_t wait_ms, int64_t give_up_ms)
 {
     if (give_up_ms < 0) return pawl_lock_acquire(locks[lock], wait_ms);
-    waiting w = {.err = 0};
-    sem_init(&w.done, 0, 0);
+    waiting w = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w.changed, &monotonic);
     int err = pawl_lock_acquire_start(locks[lock], wait_ms, on_done, &w);
-    if (!err && !wait_until(&w.done, give_up_ms)) {
-        pawl_lock_cancel(locks[lock]); /* PAWL_ERR_STATE: it has been decided; either way it ends */
-        while (sem_wait(&w.done) != 0) continue;
-    }
-    sem_destroy(&w.done);
-    return err ? err : w.err;
+    if (!err) err = wait_or_cancel(locks[lock], &w, give_up_ms);
+    pthread_cond_destroy(&w.changed);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_destroy(&w.mutex);
+    return err;
 }
 
 /* ---- The rest -------------------------------------------------------------------------------- */
