@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define START_PATIENCE_NS (20000 * TORTURE_MS)
@@ -128,7 +129,7 @@ static bool write_config(torture_rig *rig, torture_server *server)
     return fclose(file) == 0;
 }
 
-bool torture_server_start(torture_rig *rig, torture_server *server)
+static void launch(torture_rig *rig, torture_server *server)
 {
     char config[TORTURE_FILE_MAX], log[TORTURE_FILE_MAX], name[32];
     snprintf(name, sizeof name, "server-%d.log", (int)(server - rig->servers));
@@ -136,16 +137,51 @@ bool torture_server_start(torture_rig *rig, torture_server *server)
     const char *plain[] = {"redis-server", config, NULL};
     const char *clocked[] = {"env", rig->clock_preload, rig->clock_file, "redis-server", config,
                              NULL};
-    const char *const *argv = rig->clock_ahead ? clocked : plain;
     unlink(server->socket); /* a killed one leaves it behind */
     server->waits = false;
-    server->pid = torture_child_start(argv, torture_path(log, rig->history, name), -1);
+    server->pid = torture_child_start(rig->clock_ahead ? clocked : plain,
+                                      torture_path(log, rig->history, name), -1);
+}
+
+/* Waits until it has loaded its data; false if it ended instead, or never does. */
+static bool serves(torture_rig *rig, torture_server *server)
+{
     int64_t patience = torture_now() + START_PATIENCE_NS;
     while (server->pid && torture_now() < patience && !torture_interrupted) {
-        if (torture_redis(rig, server, NULL, "PING")) return true; /* it has loaded its data */
+        if (torture_redis(rig, server, NULL, "PING")) return true;
+        if (waitpid(server->pid, NULL, WNOHANG) == server->pid) server->pid = 0;
         torture_sleep_ns(2 * TORTURE_MS);
     }
-    if (!torture_interrupted) torture_say("redis-server does not serve; see %s", log);
+    return false;
+}
+
+/*
+ * A full disk may leave a log that Redis itself cannot read. Then we do what its message says
+ * and an operator would do: cut the log where it breaks. What was acknowledged behind is lost.
+ */
+static bool repair(torture_rig *rig, const torture_server *server)
+{
+    char manifest[TORTURE_FILE_MAX], log[TORTURE_FILE_MAX];
+    torture_path(manifest, server->dir, "appendonlydir/appendonly.aof.manifest");
+    if (access(manifest, R_OK) != 0) torture_path(manifest, server->dir, "appendonly.aof");
+    if (access(manifest, R_OK) != 0) return false;
+    const char *argv[] = {"sh", "-c", "yes | redis-check-aof --fix \"$1\"", "sh", manifest, NULL};
+    torture_note_begin(rig, "repair", NULL, true);
+    pid_t pid = torture_child_start(argv, torture_path(log, rig->history, "repair.log"), -1);
+    bool done = pid && waitpid(pid, NULL, 0) == pid;
+    torture_note_end(rig, "repair", NULL);
+    return done;
+}
+
+bool torture_server_start(torture_rig *rig, torture_server *server)
+{
+    launch(rig, server);
+    if (serves(rig, server)) return true;
+    if (!server->pid && !torture_interrupted && repair(rig, server)) {
+        launch(rig, server);
+        if (serves(rig, server)) return true;
+    }
+    if (!torture_interrupted) torture_say("redis-server does not serve; see %s", rig->history);
     rig->broken = true;
     return false;
 }
