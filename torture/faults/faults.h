@@ -17,6 +17,7 @@ typedef struct torture_active {
 typedef struct torture_fault {
     const char *name, *what;
     unsigned needs; /* of what a setup has */
+    int more;       /* so many further cards in the deck */
     bool small_disk;
     /*
      * Notes its beginning and hurts. False, with nothing noted or done: there is nothing to hurt

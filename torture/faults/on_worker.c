@@ -119,7 +119,7 @@ static void unlimit(torture_rig *rig, torture_active *active, const char *fault,
     limit.rlim_cur = limit.rlim_max;
     prlimit(worker->pid, what, &limit, NULL);
     worker->limited = false;
-    torture_note_end(rig, fault);
+    torture_note_end(rig, fault, worker);
 }
 
 static bool begin_files(torture_rig *rig, torture_active *active)
