@@ -71,8 +71,7 @@ typedef struct app {
     struct event_base *base;
     struct evhttp *http;
     visitors *visitors;
-    struct evconnlistener *listener; /* NULL: it does not listen any more */
-    struct event *dispatch_event, *watch_event, *listen_again_event, *signal_events[2];
+    struct event *dispatch_event, *watch_event, *signal_events[2];
     pawl_client *client;
     const resource_ops *ops;
     resource *adding, *looking; /* one for each worker */
@@ -98,7 +97,6 @@ void app_look(app *a, struct evhttp_request *request); /* GET /counter */
 bool app_serve(app *a, char *ret_message); /* makes the HTTP server */
 void app_reply(app *a, struct evhttp_request *request, int status, const char *type,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
-void app_stop_listening(app *a);
 
 /* ending: leaves the loop when nobody waits any more */
 void app_end_if_idle(app *a);

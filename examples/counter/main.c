@@ -170,7 +170,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
     app *a = arg;
     struct timeval patience = {DRAIN_S, 0};
     a->ending = true;
-    app_stop_listening(a);
+    visitors_stop(a->visitors);
     event_base_loopexit(a->base, &patience);
     app_end_if_idle(a);
 }
@@ -271,8 +271,8 @@ static void end(app *a)
     pawl_client_close(a->client); /* those who wait for the lock are told now */
     if (a->http) evhttp_free(a->http);
     visitors_free(a->visitors);
-    struct event *events[] = {a->dispatch_event, a->watch_event, a->listen_again_event,
-                              a->signal_events[0], a->signal_events[1]};
+    struct event *events[] = {a->dispatch_event, a->watch_event, a->signal_events[0],
+                              a->signal_events[1]};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i]) event_free(events[i]);
     if (a->ops) {

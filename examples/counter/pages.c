@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HTTP. Bad clients cost little: headers and bodies have bounds, a connection has a bounded
- * time for each request (visitors.c), running out of descriptors pauses the listener
- * instead of spinning, and whatever a request asks for it waits off the loop.
+ * time for each request (visitors.c), and whatever a request asks for it waits off the loop.
  */
 #define _GNU_SOURCE
 #include "app.h"
@@ -192,24 +191,6 @@ static void on_request(struct evhttp_request *request, void *arg)
 /* ---- Listening
  * ------------------------------------------------------------------------------------- */
 
-static app *listening; /* evhttp has taken the listener's argument for itself */
-
-static void on_accept_error(struct evconnlistener *listener, void *http)
-{
-    (void)http;
-    struct timeval pause = {0, 100000};
-    evconnlistener_disable(listener); /* descriptors come back when idle connections end */
-    evtimer_add(listening->listen_again_event, &pause);
-}
-
-static void listen_again(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    app *a = arg;
-    if (a->listener) evconnlistener_enable(a->listener);
-}
-
 /* Numeric only: looking up a name would block. */
 static bool parse_address(const app_options *o, struct sockaddr_storage *ret_address, int *ret_len)
 {
@@ -228,7 +209,7 @@ static bool parse_address(const app_options *o, struct sockaddr_storage *ret_add
     return inet_pton(AF_INET6, o->address.value, &v6->sin6_addr) == 1;
 }
 
-static bool make_listener(app *a, char *ret_message)
+static struct evconnlistener *make_listener(app *a, char *ret_message)
 {
     struct sockaddr_storage address;
     int len;
@@ -236,15 +217,15 @@ static bool make_listener(app *a, char *ret_message)
         snprintf(ret_message, PAWL_MESSAGE_MAX,
                  "%.150s: expected a numeric address to listen on, such as 127.0.0.1, is \"%.60s\"",
                  a->options.address.where, a->options.address.value);
-        return false;
+        return NULL;
     }
     unsigned flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
-    a->listener = evconnlistener_new_bind(a->base, NULL, NULL, flags, BACKLOG,
-                                          (struct sockaddr *)&address, len);
-    if (a->listener) return true;
-    snprintf(ret_message, PAWL_MESSAGE_MAX, "cannot listen on %.60s port %d: %s",
-             a->options.address.value, a->options.port, strerror(errno));
-    return false;
+    struct evconnlistener *listener = evconnlistener_new_bind(a->base, NULL, NULL, flags, BACKLOG,
+                                                              (struct sockaddr *)&address, len);
+    if (!listener)
+        snprintf(ret_message, PAWL_MESSAGE_MAX, "cannot listen on %.60s port %d: %s",
+                 a->options.address.value, a->options.port, strerror(errno));
+    return listener;
 }
 
 static int port_of(struct evconnlistener *listener)
@@ -259,30 +240,20 @@ static int port_of(struct evconnlistener *listener)
 
 bool app_serve(app *a, char *ret_message)
 {
+    struct evconnlistener *listener = make_listener(a, ret_message);
+    if (!listener) return false;
+    snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
     a->http = evhttp_new(a->base);
-    a->listen_again_event = evtimer_new(a->base, listen_again, a);
-    a->visitors = a->http ? visitors_new(a->base, a->http) : NULL;
-    if (!a->visitors || !a->listen_again_event) {
-        snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
+    if (!a->http || !evhttp_bind_listener(a->http, listener)) {
+        evconnlistener_free(listener);
         return false;
     }
+    a->visitors = visitors_new(a->base, a->http, listener);
+    if (!a->visitors) return false;
+    a->options.port = port_of(listener);
     evhttp_set_max_headers_size(a->http, HEADERS_SIZE_MAX);
     evhttp_set_max_body_size(a->http, BODY_SIZE_MAX);
     evhttp_set_allowed_methods(a->http, 0xffff); /* so that 405 is ours to say */
     evhttp_set_gencb(a->http, on_request, a);
-    if (!make_listener(a, ret_message)) return false;
-    a->options.port = port_of(a->listener);
-    if (!evhttp_bind_listener(a->http, a->listener)) {
-        snprintf(ret_message, PAWL_MESSAGE_MAX, "out of memory");
-        return false;
-    }
-    listening = a;
-    evconnlistener_set_error_cb(a->listener, on_accept_error);
     return true;
-}
-
-void app_stop_listening(app *a)
-{
-    if (a->listener) evconnlistener_disable(a->listener);
-    a->listener = NULL; /* the server frees it */
 }

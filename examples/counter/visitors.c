@@ -3,7 +3,8 @@
  * Whose turn is it? evhttp's own timeouts start anew with each byte, so a client
  * that drips one now and then would keep its connection for ever. Here each turn has an end:
  * a client has TURN_S seconds to send a whole request, and as long to take the answer. Who
- * exceeds it is cut; and when there is no room for one more, who has had its turn longest is.
+ * exceeds it is cut; and when there is no room for more, those who have had their turn longest
+ * are. Running out of descriptors all the same pauses the listener instead of spinning.
  * While a client waits for us it has all the time that we need.
  */
 #define _GNU_SOURCE
@@ -20,10 +21,13 @@
 
 #include "app.h"
 
-#define VISITORS_MAX  10000 /* connections at once, if the descriptors suffice */
-#define VISITORS_MIN  16
-#define OTHER_FILES   64 /* descriptors for everything else */
-#define US_PER_SECOND 1000000
+#define VISITORS_MAX   10000 /* connections at once, if the descriptors suffice */
+#define VISITORS_MIN   16
+#define OTHER_FILES    64     /* descriptors for everything else */
+#define CUT_AT_ONCE    16     /* to make room: a flood must not cost a pause for each */
+#define CUT_PAUSE_US   1000   /* for evhttp to notice */
+#define FILES_PAUSE_US 100000 /* until descriptors come back */
+#define US_PER_SECOND  1000000
 
 typedef struct visitor {
     struct bufferevent *link; /* first: the key. Our own reference, see is_gone */
@@ -34,8 +38,8 @@ typedef struct visitor {
 } visitor;
 
 struct visitors {
-    struct event_base *base;
-    struct event *tick;
+    struct evconnlistener *listener; /* NULL: it does not listen any more */
+    struct event *tick, *resume;
     void *by_link; /* tsearch */
     TAILQ_HEAD(, visitor) list;
     TAILQ_HEAD(, visitor) turns; /* those we wait for, in the order in which that began */
@@ -120,14 +124,51 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     for (visitor *v; (v = TAILQ_FIRST(&all->turns)) && v->turn_us <= begun_before;) cut(v);
 }
 
+/* ---- Room for more ----------------------------------------------------------------------------
+ */
+
+static void pause_listening(visitors *all, int span_us)
+{
+    struct timeval span = {0, span_us};
+    if (!all->listener) return;
+    evconnlistener_disable(all->listener);
+    evtimer_add(all->resume, &span);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    visitors *all = arg;
+    if (all->listener) evconnlistener_enable(all->listener);
+}
+
+/* Called within the listener's loop, which would accept all that knock before any is cut. */
+static void make_room(visitors *all)
+{
+    collect(all);
+    if (all->count < all->max) return;
+    for (int i = 0; i < CUT_AT_ONCE && !TAILQ_EMPTY(&all->turns); i++)
+        cut(TAILQ_FIRST(&all->turns));
+    pause_listening(all, CUT_PAUSE_US);
+}
+
+static visitors *listening; /* evhttp has taken the listener's argument for itself */
+
+static void on_accept_error(struct evconnlistener *listener, void *http)
+{
+    (void)listener;
+    (void)http;
+    pause_listening(listening, FILES_PAUSE_US);
+}
+
 /* ---- They come, ask, are answered and go ------------------------------------------------------
  */
 
 static struct bufferevent *on_arrival(struct event_base *base, void *arg)
 {
     visitors *all = arg;
-    if (all->count >= all->max) collect(all);
-    if (all->count >= all->max && TAILQ_FIRST(&all->turns)) cut(TAILQ_FIRST(&all->turns));
+    if (all->count >= all->max) make_room(all);
     visitor *v = calloc(1, sizeof *v);
     struct bufferevent *link = v ? bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE) : NULL;
     if (link) *v = (visitor){.link = link, .all = all};
@@ -190,7 +231,8 @@ static size_t room(void)
     return files.rlim_cur - OTHER_FILES;
 }
 
-visitors *visitors_new(struct event_base *base, struct evhttp *http)
+visitors *visitors_new(struct event_base *base, struct evhttp *http,
+                       struct evconnlistener *listener)
 {
     static const struct timeval second = {1, 0};
     visitors *all = calloc(1, sizeof *all);
@@ -198,13 +240,23 @@ visitors *visitors_new(struct event_base *base, struct evhttp *http)
     TAILQ_INIT(&all->list);
     TAILQ_INIT(&all->turns);
     all->max = room();
+    all->resume = evtimer_new(base, on_resume, all);
     all->tick = event_new(base, -1, EV_PERSIST, on_tick, all);
-    if (!all->tick || event_add(all->tick, &second) != 0) {
+    if (!all->resume || !all->tick || event_add(all->tick, &second) != 0) {
         visitors_free(all);
         return NULL;
     }
     evhttp_set_bevcb(http, on_arrival, all);
+    all->listener = listener;
+    listening = all;
+    evconnlistener_set_error_cb(listener, on_accept_error);
     return all;
+}
+
+void visitors_stop(visitors *all)
+{
+    if (all->listener) evconnlistener_disable(all->listener);
+    all->listener = NULL;
 }
 
 size_t visitors_count(visitors *all)
@@ -222,6 +274,7 @@ void visitors_free(visitors *all)
 {
     if (!all) return;
     while (!TAILQ_EMPTY(&all->list)) drop(TAILQ_FIRST(&all->list));
+    if (all->resume) event_free(all->resume);
     if (all->tick) event_free(all->tick);
     free(all);
 }

@@ -5,13 +5,18 @@
 
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct visitors visitors;
 
 /* Watches over the connections that the server accepts from now on. NULL: out of memory. */
-visitors *visitors_new(struct event_base *base, struct evhttp *http);
+visitors *visitors_new(struct event_base *base, struct evhttp *http,
+                       struct evconnlistener *listener);
+
+/* Accepts no more. */
+void visitors_stop(visitors *all);
 
 /* A request has come as a whole: the client waits for us now. */
 void visitors_asked(visitors *all, struct evhttp_request *request);
