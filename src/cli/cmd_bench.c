@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include <inttypes.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bench_phase.h"
+#include "bench_report.h"
 #include "command.h"
 #include "exit_codes.h"
-#include "json.h"
 #include "message.h"
+
+#define COUNT_MS   250 /* of a run that only counts requests */
+#define PHASES_MAX 32
 
 typedef struct bench_opts {
     cli_common common;
     int64_t duration_ms;
     int64_t threads;
+    int64_t names;
     int64_t hold_ms;
-    int64_t retain_ms;
     int64_t ttl_ms;
+    const char *only;
+    const char *plot;
     bool json;
 } bench_opts;
 
@@ -26,14 +31,17 @@ typedef struct bench_opts {
 
 static const cli_option bench_options[] = {
     {CLI_VALUE_SPAN, 'd', "duration", "D", AT(duration_ms),
-     .help = "length of each of the two phases (default 3s)"},
+     .help = "length of each measurement (default 2s)"},
     {CLI_VALUE_NUMBER, 'j', "threads", "N", AT(threads), .min = 2, .max = 1000,
-     .help = "threads of the contended phase, each with its own client (default 8)"},
+     .help = "most clients that want one key, and threads (default 8)"},
+    {CLI_VALUE_NUMBER, 0, "names", "N", AT(names), .min = 1, .max = 100000,
+     .help = "keys of the measurement with many (default 1000)"},
+    {CLI_VALUE_TEXT, 0, "only", "LIST", AT(only),
+     .help = "of uncontended,contended,cached,threads,names only these"},
     {CLI_VALUE_SPAN, 0, "hold", "D", AT(hold_ms),
      .help = "hold the lock so long each time (default 0)"},
-    {CLI_VALUE_SPAN, 0, "retain", "D", AT(retain_ms),
-     .help = "keep a released lease so long for the same client (default 0)"},
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms), .help = "length of the lease (default 30s)"},
+    {CLI_VALUE_TEXT, 0, "plot", "FILE", AT(plot), .help = "draw the results into this SVG file"},
     {CLI_VALUE_FLAG, 0, "json", NULL, AT(json), .help = "print one JSON object"},
     CLI_OPTIONS_END,
 };
@@ -44,100 +52,194 @@ static void on_interrupt(int number)
     bench_phase_stop();
 }
 
-static double per_second(const bench_result *r)
-{
-    return r->seconds > 0 ? (double)r->pairs / r->seconds : 0;
-}
+/* ---- What is measured ----------------------------------------------------------- */
 
-static double us(int64_t ns)
+/* "cached,names" to bits; all if text is NULL. False after one line. */
+static bool choose_kinds(const cli_command *self, const char *text, unsigned *ret_kinds)
 {
-    return (double)ns / 1000;
-}
-
-static void print_line(const char *title, const bench_result *r)
-{
-    printf("%-24s%14.0f%12.1f%12.1f%12.1f\n", title, per_second(r),
-           us(histogram_quantile(&r->waits, 0.5)), us(histogram_quantile(&r->waits, 0.99)),
-           us(r->waits.max_ns));
-}
-
-static json_t *json_of(const bench_result *r)
-{
-    json_t *object = json_object();
-    json_object_set_new(object, "seconds", json_real(r->seconds));
-    json_object_set_new(object, "pairs", json_integer((json_int_t)r->pairs));
-    json_object_set_new(object, "pairs_per_second", json_real(per_second(r)));
-    json_object_set_new(object, "p50_us", json_real(us(histogram_quantile(&r->waits, 0.5))));
-    json_object_set_new(object, "p99_us", json_real(us(histogram_quantile(&r->waits, 0.99))));
-    json_object_set_new(object, "max_us", json_real(us(r->waits.max_ns)));
-    json_object_set_new(object, "overlaps", json_integer((json_int_t)r->overlaps));
-    json_object_set_new(object, "fence_slips", json_integer((json_int_t)r->fence_slips));
-    return object;
-}
-
-static void print_results(const bench_opts *opts, const bench_result *alone,
-                          const bench_result *together)
-{
-    if (opts->json) {
-        json_t *object = json_object();
-        json_object_set_new(object, "threads", json_integer(opts->threads));
-        json_object_set_new(object, "hold_ms", json_integer(opts->hold_ms));
-        json_object_set_new(object, "uncontended", json_of(alone));
-        json_object_set_new(object, "contended", json_of(together));
-        cli_json_print(object);
-        return;
+    *ret_kinds = text ? 0 : ~0u;
+    while (text) {
+        size_t length = strcspn(text, ",");
+        int kind = 0;
+        while (kind < BENCH_KINDS && (strlen(bench_kind_names[kind]) != length ||
+                                      strncmp(bench_kind_names[kind], text, length) != 0)) {
+            kind++;
+        }
+        if (kind == BENCH_KINDS) {
+            char *safe = cli_escape(text, length);
+            cli_usage_error(self,
+                            "--only \"%s\": not one of uncontended, contended, cached, "
+                            "threads, names",
+                            safe);
+            free(safe);
+            return false;
+        }
+        *ret_kinds |= 1u << kind;
+        text = text[length] ? text + length + 1 : NULL;
     }
-    char title[40];
-    snprintf(title, sizeof title, "%d clients, one key", (int)opts->threads);
-    printf("%-24s%14s%12s%12s%12s\n", "acquire and release", "pairs/s", "p50 us", "p99 us",
-           "max us");
-    print_line("1 client", alone);
-    print_line(title, together);
-    printf("\nTimes are from asking to holding. Two inside at once: %" PRIu64
-           "; fences that did not grow: %" PRIu64 ".\n",
-           alone->overlaps + together->overlaps, alone->fence_slips + together->fence_slips);
+    return true;
 }
 
-static int measure(const bench_opts *opts, const char *key)
+static int choose_phases(const bench_opts *opts, unsigned kinds, bench_phase *ret_phases)
+{
+    int count = 0, threads = (int)opts->threads;
+    int names = opts->names > threads ? (int)opts->names : threads;
+    bench_phase all[PHASES_MAX];
+    int known = 0;
+    all[known++] = (bench_phase){BENCH_UNCONTENDED, 1, 1};
+    for (int n = 2; n < threads; n *= 2) all[known++] = (bench_phase){BENCH_CONTENDED, n, 1};
+    all[known++] = (bench_phase){BENCH_CONTENDED, threads, 1};
+    all[known++] = (bench_phase){BENCH_CACHED, 1, 1};
+    all[known++] = (bench_phase){BENCH_THREADS, threads, threads};
+    all[known++] = (bench_phase){BENCH_NAMES, threads, names};
+    for (int i = 0; i < known; i++) {
+        if (kinds & (1u << all[i].kind)) ret_phases[count++] = all[i];
+    }
+    return count;
+}
+
+/* ---- Measuring ------------------------------------------------------------------- */
+
+/* A short run through a relay, apart, because a relay in the way slows it down. */
+static int count_commands(const bench_setup *setup, const bench_phase *phase, double *ret_commands)
+{
+    cli_store counted;
+    bench_relay *relay = bench_relay_open(setup->store, &counted);
+    *ret_commands = -1;
+    if (!relay) return 0;
+    bench_setup brief = *setup;
+    brief.store = &counted;
+    brief.duration_ms = COUNT_MS < setup->duration_ms ? COUNT_MS : setup->duration_ms;
+    brief.progress = NULL;
+    bench_result *result = calloc(1, sizeof *result); /* a histogram is large for a stack */
+    int code = result ? bench_phase_run(&brief, phase, relay, result) : CLI_EXIT_SYSTEM;
+    if (!code) *ret_commands = result->commands;
+    free(result);
+    bench_relay_close(relay);
+    return code;
+}
+
+/* Until all are measured, one fails, or an interrupt comes. */
+static int measure(bench_setup *setup, const bench_phase *phases, int count, bool progress,
+                   bench_report *report, bench_result *results)
+{
+    int code = 0;
+    for (int i = 0; i < count && !code && !bench_phase_was_stopped(); i++) {
+        char where[32];
+        double commands;
+        snprintf(where, sizeof where, "bench %d/%d: ", i + 1, count);
+        setup->progress = progress ? where : NULL;
+        code = count_commands(setup, &phases[i], &commands);
+        if (code || bench_phase_was_stopped()) break;
+        code = bench_phase_run(setup, &phases[i], NULL, &results[i]);
+        if (code) break;
+        results[i].commands = commands;
+        report->count++;
+    }
+    setup->progress = NULL;
+    report->interrupted = bench_phase_was_stopped();
+    return code;
+}
+
+/* ---- Telling ------------------------------------------------------------------------ */
+
+/* Where a file will be made is found out before the time is spent. */
+static int open_plot(const char *path, FILE **ret_file)
+{
+    *ret_file = NULL;
+    if (!path) return 0;
+    *ret_file = fopen(path, "we");
+    if (*ret_file) return 0;
+    cli_error("bench: --plot %s: %s", path, strerror(errno));
+    return CLI_EXIT_CANNOT_WRITE;
+}
+
+static int close_plot(const char *path, FILE *file)
+{
+    if (!file) return 0;
+    bool broken = ferror(file);
+    broken = fclose(file) != 0 || broken;
+    if (!broken) return 0;
+    cli_error("bench: --plot %s: it could not be written whole", path);
+    return CLI_EXIT_CANNOT_WRITE;
+}
+
+static int tell(const bench_report *report, const bench_opts *opts, FILE *plot)
+{
+    bool broken = false;
+    for (int i = 0; i < report->count; i++) {
+        broken = broken || report->results[i].overlaps || report->results[i].slips;
+    }
+    if (opts->json) {
+        bench_print_json(report);
+    } else {
+        bench_print_table(report);
+    }
+    if (plot) bench_plot(report, plot);
+    return broken ? CLI_EXIT_INTERNAL : CLI_EXIT_OK;
+}
+
+/* The store's URL without its password; an exit code if there is no such store. */
+static int name_store(const bench_setup *setup, char ret_url[CLI_URL_MAX])
+{
+    pawl_client *client;
+    int code = cli_client_open(setup->common, setup->store, PAWL_CALLBACKS_THREAD, &client);
+    if (code) return code;
+    snprintf(ret_url, CLI_URL_MAX, "%s", pawl_client_url(client));
+    pawl_client_close(client);
+    return 0;
+}
+
+static int run_bench(const bench_opts *opts, const char *key, unsigned kinds)
 {
     cli_store store;
+    char url[CLI_URL_MAX];
+    bench_setup setup = {.common = &opts->common,
+                         .store = &store,
+                         .key = key,
+                         .duration_ms = opts->duration_ms,
+                         .hold_ms = opts->hold_ms,
+                         .ttl_ms = opts->ttl_ms};
     int code = cli_store_choose(&opts->common, &store);
+    if (!code) code = name_store(&setup, url);
+    FILE *plot = NULL;
+    if (!code) code = open_plot(opts->plot, &plot);
     if (code) return code;
-    static bench_result alone, together; /* a histogram is large for a stack */
-    bench_plan plan = {
-        .common = &opts->common,
-        .store = &store,
-        .key = key,
-        .title = "1 client",
-        .threads = 1,
-        .duration_ms = opts->duration_ms,
-        .hold_ms = opts->hold_ms,
-        .retain_ms = opts->retain_ms,
-        .ttl_ms = opts->ttl_ms,
-    };
-    code = bench_phase_run(&plan, &alone);
-    if (code) return code;
-    if (!bench_phase_was_stopped()) {
-        char title[32];
-        snprintf(title, sizeof title, "%d clients", (int)opts->threads);
-        plan.title = title;
-        plan.threads = (int)opts->threads;
-        code = bench_phase_run(&plan, &together);
+
+    bench_phase phases[PHASES_MAX];
+    int count = choose_phases(opts, kinds, phases);
+    bench_result *results = calloc((size_t)count, sizeof *results);
+    bench_report report = {.store = url, .setup = &setup, .results = results};
+    if (!results) {
+        cli_error("out of memory");
+        code = CLI_EXIT_SYSTEM;
+    } else {
+        code = measure(&setup, phases, count, !opts->common.quiet, &report, results);
     }
-    if (code) return code;
-    print_results(opts, &alone, &together);
-    bool broken = alone.overlaps + together.overlaps + alone.fence_slips + together.fence_slips > 0;
-    return cli_finish_output(broken ? CLI_EXIT_INTERNAL : CLI_EXIT_OK);
+    /* What was measured before something failed is told all the same. */
+    if (results && (report.count || !code)) {
+        int told = tell(&report, opts, plot);
+        if (!code) code = told;
+    }
+    int drawn = close_plot(opts->plot, plot);
+    free(results);
+    return cli_finish_output(code ? code : drawn);
 }
 
 static int bench_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
-    bench_opts opts = {
-        .common = *globals, .duration_ms = 3000, .threads = 8, .ttl_ms = PAWL_TTL_DEFAULT_MS};
+    bench_opts opts = {.common = *globals,
+                       .duration_ms = 2000,
+                       .threads = 8,
+                       .names = 1000,
+                       .ttl_ms = PAWL_TTL_DEFAULT_MS};
     cli_args rest;
     int code = 0;
+    unsigned kinds;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
     if (rest.count > 1) return cli_usage_error(self, "at most one KEY is wanted");
+    if (opts.duration_ms < 1) return cli_usage_error(self, "--duration: more than 0 is wanted");
+    if (!choose_kinds(self, opts.only, &kinds)) return CLI_EXIT_USAGE;
     code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;
 
@@ -151,16 +253,19 @@ static int bench_main(const cli_command *self, const cli_common *globals, int ar
     struct sigaction stop = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &stop, NULL); /* the second ^C ends it as usual */
     sigaction(SIGTERM, &stop, NULL);
-    return measure(&opts, key);
+    return run_bench(&opts, key, kinds);
 }
 
 const cli_command cli_cmd_bench = {
     .verb = "bench",
     .operands = "[KEY]",
     .summary = "measure the store: pairs per second, waiting times",
-    .page = "First one client alone, then --threads clients that want the same key. While it\n"
-            "measures it checks that never two are inside and that fences grow; if not, the exit\n"
-            "code is 70. ^C ends it early and prints what was measured.",
+    .page =
+        "One client alone; 2, 4, 8 and so on up to --threads clients that want the same key; one\n"
+        "client that keeps its lease; threads of one client with a key each; the same with many\n"
+        "keys in turn. It checks meanwhile that never two are inside and that fences grow; if "
+        "not,\n"
+        "the exit code is 70. ^C ends it early and prints what was measured.",
     .options = bench_options,
     .main = bench_main,
 };

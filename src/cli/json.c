@@ -54,7 +54,7 @@ json_t *cli_json_of_info(const pawl_info *info)
 
 void cli_json_print(json_t *object)
 {
-    json_dumpf(object, stdout, JSON_COMPACT);
+    json_dumpf(object, stdout, JSON_REAL_PRECISION(12) | JSON_COMPACT);
     putchar('\n');
     json_decref(object);
 }
