@@ -251,11 +251,14 @@ static int check_port(const char *text, const pieces *p, const char *redacted, c
 /* They stand around an IPv6 address only. */
 static int check_brackets(const char *text, const pieces *p, const char *redacted, char *message)
 {
-    bool ipv6 = p->host.len && *p->host.at == '[';
+    const char *first = NULL, *last = NULL;
+    if (p->host.len && *p->host.at == '[') {
+        first = p->host.at;
+        last = first + p->host.len - 1;
+    }
     for (size_t i = 0; text[i]; i++) {
         if (text[i] != '[' && text[i] != ']') continue;
-        bool around = text + i == p->host.at || text + i == p->host.at + p->host.len - 1;
-        if (ipv6 && around) continue;
+        if (text + i == first || text + i == last) continue;
         return fail_at(message, redacted, "a [ or ], which must be written %5B or %5D,", i);
     }
     return PAWL_OK;
