@@ -236,7 +236,9 @@ static void *wait_in_thread(void *arg)
 {
     waiting *w = arg;
     atomic_store(&w->entered, 1);
-    w->result = pawl_client_wait(w->client, w->fd, PAWL_WAIT_FOREVER);
+    do { /* start_waiting looks in from time to time, and two cannot be in it */
+        w->result = pawl_client_wait(w->client, w->fd, PAWL_WAIT_FOREVER);
+    } while (w->result == PAWL_ERR_STATE);
     return NULL;
 }
 
