@@ -210,8 +210,8 @@ static void bind_inbox(pawl_store *store)
 
 /*
  * Making a socket in a directory costs as much as a grant, so it waits until somebody
- * could write to us: before we stand in a queue, or when we may hold something and
- * have been at rest for a moment. Who wants a yield from us before that tries again.
+ * could write to us: before we stand in a queue, or a moment after our first request,
+ * when we may hold something. Who wants a yield from us before that tries again.
  */
 static void end_deafness(pawl_store *store)
 {
@@ -219,6 +219,15 @@ static void end_deafness(pawl_store *store)
     store->worker.deaf = false;
     bind_inbox(store);
     if (store->worker.db.inbox.dir_fd >= 0) pawl__sqlite_inbox_sweep(&store->worker.db.inbox);
+}
+
+/* One who is asked all the time is never at rest. */
+static bool is_deaf_too_long(pawl_store *store)
+{
+    pawl__worker *worker = &store->worker;
+    int64_t now = pawl__sqlite_clock_local();
+    if (worker->deaf_until == PAWL__NEVER) worker->deaf_until = now + DEAF_NS;
+    return worker->deaf && now >= worker->deaf_until;
 }
 
 static void check_inbox(pawl_store *store)
@@ -378,6 +387,7 @@ static void link_up(pawl_store *store)
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
     if (!note) return;
     store->worker.deaf = true;
+    store->worker.deaf_until = PAWL__NEVER;
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
     store->worker.told = PAWL_OK;
@@ -524,7 +534,7 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     }
     check_inbox(store);
     pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
-    if (first->request.verb == PAWL_VERB_DOCTOR) end_deafness(store);
+    if (first->request.verb == PAWL_VERB_DOCTOR || is_deaf_too_long(store)) end_deafness(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
     if (breaks_link(rc)) {
         pawl__sqlite_fault_of(db, rc, &fault);
