@@ -74,11 +74,12 @@ static void want(sim *s, sim_caller *caller)
     caller->name = (int)sim_below(rng, s->config.names);
     caller->want = (pawl__want){.name = sim_names[caller->name],
                                 .name_len = (uint16_t)strlen(sim_names[caller->name]),
-                                .ttl_ms = draw_ttl(s, rng),
-                                .wait_until = draw_patience(s, caller, now)};
+                                .ttl_ms = (int32_t)draw_ttl(s, rng),
+                                .waiting = &caller->waiting};
+    caller->waiting = (pawl__waiting){.wait_until = draw_patience(s, caller, now)};
     bool retains = sim_chance(rng, 600);
     int64_t retain_ms = sim_below(rng, s->config.ttl_ms * 2) + 1;
-    if (s->config.retain && retains) caller->want.retain_ms = retain_ms;
+    if (s->config.retain && retains) caller->want.retain_ms = (int32_t)retain_ms;
     caller->will_detach = s->config.detach && sim_chance(rng, 50);
     if (caller->will_detach) caller->want.flags = PAWL_ASK_DETACHED;
     bool cancels = sim_chance(rng, 150);
@@ -89,10 +90,10 @@ static void want(sim *s, sim_caller *caller)
     caller->token = -1;
     caller->was_leaving = caller->await_store = false;
     seen_wanted(s, caller);
-    SIM_NOTE(s, caller->client, "caller %d wants \"%s\" (ttl %" PRId64 " ms, %s)", caller->number,
+    SIM_NOTE(s, caller->client, "caller %d wants \"%s\" (ttl %" PRId32 " ms, %s)", caller->number,
              sim_names[caller->name], caller->want.ttl_ms,
-             caller->want.wait_until == 0              ? "does not wait"
-             : caller->want.wait_until == PAWL__NEVER ? "waits"
+             caller->waiting.wait_until == 0              ? "does not wait"
+             : caller->waiting.wait_until == PAWL__NEVER ? "waits"
                                                        : "waits for a while");
     if (s->config.impatient && cancels) tick_at(s, caller, cancel_at);
     if (s->config.algorithm != SIM_PAWL) {

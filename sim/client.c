@@ -56,6 +56,13 @@ int sim_token_number(const sim *s, const char *text)
     return number < s->seen.token_count ? (int)number : -1;
 }
 
+int sim_token_of_lease(const sim *s, const pawl__lease *lease)
+{
+    char text[PAWL_TOKEN_LEN + 1];
+    pawl__hex_unpack(lease->token, PAWL__TOKEN_BYTES, text);
+    return sim_token_number(s, text);
+}
+
 typedef struct drawer {
     sim *s;
     int client;

@@ -162,6 +162,7 @@ typedef struct sim_caller {
     sim_caller_state state;
     uint32_t generation; /* of its scheduled event */
     pawl__want want;
+    pawl__waiting waiting;
     int name;
     int64_t began;      /* true time of the want */
     int64_t granted_at; /* true time */
@@ -294,6 +295,7 @@ int64_t sim_client_now(sim *s, sim_client *client);
 int sim_token_draw(sim *s, int client, char *ret_text);
 /* -1 if it is not one of ours. */
 int sim_token_number(const sim *s, const char *text);
+int sim_token_of_lease(const sim *s, const pawl__lease *lease);
 
 /* ---- link.c ----------------------------------------------------------------- */
 

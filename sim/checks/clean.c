@@ -20,7 +20,7 @@ void check_keys(sim *s, const model_lock *lock)
 static bool is_known(const pawl__engine *e, const sim *s, int token)
 {
     for (size_t i = 0; i < e->lease_room; i++)
-        if (e->leases[i] && sim_token_number(s, e->leases[i]->token) == token) return true;
+        if (e->leases[i] && sim_token_of_lease(s, e->leases[i]) == token) return true;
     return false;
 }
 

@@ -57,7 +57,7 @@ void check_forgotten(sim *s, const sim_client *client)
             sim_fail(s, "forgotten", "client %d: a waiter without a timer behind its push",
                      client->number);
         bool failing = lease->err && lease->next_at != PAWL__NEVER;
-        if (lease->state == PAWL__LEASE_HELD && !failing && lease->next_at >= lease->deadline)
+        if (lease->state == PAWL__LEASE_HELD && !failing && lease->next_at >= pawl__lease_deadline(lease))
             sim_fail(s, "forgotten", "client %d: a held lease without a renewal before its "
                      "deadline", client->number);
     }
@@ -106,7 +106,7 @@ void check_hoarding(sim *s, const sim_client *client)
         if (lease->yield)
             sim_fail(s, "hoarding", "client %d keeps a lease that it was asked to yield",
                      client->number);
-        int token = sim_token_number(s, lease->token);
+        int token = sim_token_of_lease(s, lease);
         int name = s->seen.tokens[token].name;
         int head = name < 0 ? -1 : patient_head(s, name);
         if (head < 0 || !seen_is_promised(s, name, token)) continue;

@@ -315,7 +315,7 @@ void seen_refused(sim *s, sim_caller *caller, pawl_err err)
     caller->seen.open = false;
     s->totals.operations++;
     const sim_client *client = &s->clients[caller->client];
-    int64_t until = caller->want.wait_until;
+    int64_t until = caller->waiting.wait_until;
     if (err == PAWL_ERR_TIMEOUT)
         must(s, caller, until != 0 && until != PAWL__NEVER && client->seen_now >= until,
              "timed out before its time");
@@ -393,7 +393,7 @@ static void check_in_time(sim *s, const sim_caller *caller)
 {
     const sim_client *client = &s->clients[caller->client];
     if (caller->state != SIM_CALLER_WAITING || !caller->seen.open) return;
-    int64_t until = caller->want.wait_until;
+    int64_t until = caller->waiting.wait_until;
     if (until != 0 && until != PAWL__NEVER && client->seen_now > until)
         sim_fail(s, "completion", "caller %d: still waits after its time-out", caller->number);
 }

@@ -3,15 +3,21 @@
 
 #include <stdlib.h>
 
+/* Of two that were set for one instant; right while fewer than 2^31 were set between them. */
+static bool set_earlier(const pawl__timer *a, const pawl__timer *b)
+{
+    return (int32_t)(a->order - b->order) < 0;
+}
+
 static bool earlier(const pawl__timer *a, const pawl__timer *b)
 {
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
+    return a->at != b->at ? a->at < b->at : set_earlier(a, b);
 }
 
 static void place(pawl__heap *heap, size_t i, pawl__timer *timer)
 {
     heap->slots[i] = timer;
-    timer->position = (uint32_t)i + 1;
+    timer->position = (uint32_t)(i + 1) & PAWL__HEAP_MAX;
 }
 
 static void sift_up(pawl__heap *heap, size_t i, pawl__timer *timer)
@@ -50,6 +56,7 @@ static void settle(pawl__heap *heap, size_t i, pawl__timer *timer)
 bool pawl__heap_reserve(pawl__heap *heap, size_t count)
 {
     if (count <= heap->room) return true;
+    if (count > PAWL__HEAP_MAX) return false;
     size_t room = heap->room ? heap->room * 2 : 16;
     if (room < count) room = count;
     pawl__timer **slots = realloc(heap->slots, room * sizeof(pawl__timer *));

@@ -12,16 +12,18 @@
 
 typedef struct pawl__timer {
     int64_t at;
-    uint64_t order;    /* of setting; breaks ties */
-    uint32_t position; /* in the heap, from 1; 0: not set */
-    uint32_t kind;     /* the owner's, to know what contains this timer */
+    uint32_t order;         /* of setting; breaks ties. Wraps around: see heap.c */
+    uint32_t position : 30; /* in the heap, from 1; 0: not set */
+    uint32_t kind : 2;      /* the owner's, to know what contains this timer */
 } pawl__timer;
 
 typedef struct pawl__heap {
     pawl__timer **slots; /* slots[0] is the earliest */
     size_t count, room;
-    uint64_t order;
+    uint32_t order;
 } pawl__heap;
+
+#define PAWL__HEAP_MAX ((size_t)(1u << 30) - 1) /* timers in one heap */
 
 /* Makes room for `count` timers in all; false when out of memory. Then setting cannot fail. */
 bool pawl__heap_reserve(pawl__heap *heap, size_t count);

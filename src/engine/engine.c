@@ -19,30 +19,29 @@ pawl__engine *pawl__engine_new(const pawl__engine_opts *opts)
     e->random = opts->seed;
     e->names.seed = pawl__random_next(&e->random);
     e->now = INT64_MIN;
-    pawl__list_init(&e->out_leases);
-    pawl__list_init(&e->out_wants);
+    e->out_wants_end = &e->out_wants;
     return e;
 }
 
 static void forget_wants(pawl__slot *slot)
 {
     for (pawl__link *l; (l = pawl__list_first(&slot->wants));) {
-        pawl__want *want = pawl__container(l, pawl__want, in_queue);
+        pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
         pawl__list_remove(l);
-        pawl__list_remove(&want->in_out);
-        want->timer.position = 0;
-        want->state = PAWL__WANT_NONE;
+        waiting->timer.position = 0;
+        waiting->want->state = PAWL__WANT_NONE;
+        waiting->want->waiting = NULL;
     }
 }
 
 pawl__engine *pawl__engine_free(pawl__engine *e)
 {
     if (!e) return NULL;
-    for (pawl__link *l; (l = pawl__list_first(&e->out_wants));) pawl__list_remove(l);
+    for (pawl__want *want = e->out_wants; want; want = want->next_out) want->listed = false;
     for (size_t i = 0; i < e->lease_room; i++) {
         if (!e->leases[i]) continue;
         forget_wants(e->leases[i]->slot);
-        if (e->leases[i]->holder) e->leases[i]->holder->state = PAWL__WANT_NONE;
+        if (e->leases[i]->want) e->leases[i]->want->state = PAWL__WANT_NONE;
         pawl__lease_free(e, e->leases[i]);
     }
     pawl__heap_done(&e->timers);
@@ -107,7 +106,7 @@ int64_t pawl__engine_deadline(const pawl__engine *e)
 pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t name_len)
 {
     const pawl__slot *slot = pawl__slot_find(e, name, name_len);
-    return slot && slot->lease ? slot->lease->holder : NULL;
+    return slot && slot->lease ? pawl__lease_holder(slot->lease) : NULL;
 }
 
 bool pawl__want_is_wanted(const pawl__want *want)
@@ -123,7 +122,7 @@ bool pawl__want_had_queued(const pawl__want *want)
 
 bool pawl__engine_busy(const pawl__engine *e)
 {
-    return e->lease_count != 0 || !pawl__list_empty(&e->out_wants);
+    return e->lease_count != 0 || e->out_wants;
 }
 
 size_t pawl__engine_lease_count(const pawl__engine *e)

@@ -37,29 +37,42 @@ typedef enum pawl__want_state {
     PAWL__WANT_RELEASING /* given back; the store's word is awaited */
 } pawl__want_state;
 
+typedef struct pawl__want pawl__want;
+
+/*
+ * What a want needs only while it waits, so that held leases need not carry it along. The
+ * caller's; he may take it back when GRANTED or REFUSED has been fetched.
+ */
+typedef struct pawl__waiting {
+    int64_t wait_until; /* by the caller: an instant; 0: do not wait; PAWL__NEVER: without limit */
+    /* The engine's. */
+    pawl__want *want;
+    int64_t unreachable_at; /* a store that has not answered by then is out of reach */
+    pawl__link in_queue;    /* among the waiting wants of its name, in order */
+    pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
+} pawl__waiting;
+
 /* Embedded in the caller's handle. The caller fills the first part before WANT. */
-typedef struct pawl__want {
-    const char *name; /* NUL-terminated; outlives the want */
+struct pawl__want {
+    const char *name;       /* NUL-terminated; outlives the want */
+    const char *owner;      /* label; NULL: the engine's; outlives the want */
+    pawl__waiting *waiting; /* NULL once the engine has decided */
+    int32_t ttl_ms;
+    int32_t retain_ms;
     uint16_t name_len;
     uint8_t mode;  /* pawl_mode */
     uint8_t flags; /* PAWL_ASK_DETACHED or 0 */
-    int64_t ttl_ms;
-    int64_t retain_ms;
-    const char *owner;  /* label; NULL: the engine's; outlives the want */
-    int64_t wait_until; /* instant; 0: do not wait; PAWL__NEVER: without limit */
     /* The engine's; zero before the first use, readable for tests and checkers. */
-    uint8_t state; /* pawl__want_state */
-    uint8_t out;   /* actions that wait to be fetched (bit 1 << pawl__action_kind) */
-    int16_t err;   /* result that a waiting action will carry (pawl_err) */
-    pawl__lease *lease;
-    int64_t unreachable_at; /* a store that has not answered by then is out of reach */
-    int64_t deadline;       /* HOLDING: the local deadline (law 2) */
-    uint64_t fence;         /* HOLDING */
-    bool after_doubt;       /* the extension to be told ends a doubt */
-    pawl__link in_queue;    /* among the waiting wants of its name, in order */
-    pawl__link in_out;      /* among those with actions to fetch */
-    pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
-} pawl__want;
+    uint8_t state : 6;    /* pawl__want_state */
+    bool listed : 1;      /* among those with actions to fetch */
+    bool after_doubt : 1; /* the extension to be told ends a doubt */
+    uint8_t out;          /* actions that wait to be fetched (bit 1 << pawl__action_kind) */
+    int16_t err;          /* result that a waiting action will carry (pawl_err) */
+    pawl__want *next_out;
+    pawl__lease *lease; /* HOLDING */
+};
+
+_Static_assert(PAWL_TTL_MAX_MS <= INT32_MAX, "a ttl fits 32 bits");
 
 /* ---- Events -------------------------------------------------------------------- */
 
@@ -109,7 +122,7 @@ typedef struct pawl__action {
     const char *message; /* one line, "" if there is none */
     int64_t deadline;    /* GRANTED, EXTENDED: local deadline (law 2), an instant */
     uint64_t fence;      /* GRANTED */
-    const char *token;   /* GRANTED */
+    const char *token;   /* GRANTED, EXTENDED */
     bool after_doubt;    /* EXTENDED */
 } pawl__action;
 

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Having a lease: granted, given to a local want, extended, doubted, wanted, lost, left. */
 #include "lease.h"
-#include "plan.h"
 
 #include <string.h>
 
 /* Grants in a row that may come after their deadline before we call the store too slow. */
 #define DEAD_GRANTS_MAX 3
-
-static void set_deadline(pawl__lease *lease)
-{
-    lease->deadline =
-        pawl__instant_add(lease->base_at, pawl__plan_span_ns(lease->ttl_ms)); /* law 2 */
-    if (lease->holder) lease->holder->deadline = lease->deadline;
-}
 
 static void plan_renewal(pawl__engine *e, pawl__lease *lease)
 {
@@ -24,15 +16,11 @@ static void plan_renewal(pawl__engine *e, pawl__lease *lease)
 
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
 {
-    pawl__list_remove(&want->in_queue);
-    pawl__heap_clear(&e->timers, &want->timer);
-    lease->holder = want;
+    pawl__want_decided(e, want);
+    lease->want = want;
     if (PAWL_MUTANT(ttl_changes_hands)) lease->ttl_ms = want->ttl_ms;
-    lease->keep_until = PAWL__NEVER;
     want->lease = lease;
     want->state = PAWL__WANT_HOLDING;
-    want->fence = lease->fence;
-    want->deadline = lease->deadline;
     want->after_doubt = false;
     pawl__lease_move(e, lease, PAWL__LEASE_HELD);
     pawl__lease_arm(e, lease);
@@ -68,8 +56,7 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bo
         return;
     }
     lease->answered = true;
-    set_deadline(lease);
-    if (lease->deadline <= e->now && !PAWL_MUTANT(dead_grant_given)) {
+    if (pawl__lease_deadline(lease) <= e->now && !PAWL_MUTANT(dead_grant_given)) {
         ask_about_dead_grant(e, lease);
         return;
     }
@@ -88,12 +75,12 @@ void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
     lease->base_at = sent_at;
     if (PAWL_MUTANT(renewal_from_reply)) lease->base_at = e->now;
     lease->err = 0;
-    set_deadline(lease);
     plan_renewal(e, lease);
-    if (!lease->holder) return;
-    lease->holder->after_doubt |= lease->state == PAWL__LEASE_DOUBT;
+    pawl__want *holder = pawl__lease_holder(lease);
+    if (!holder) return;
+    holder->after_doubt |= lease->state == PAWL__LEASE_DOUBT;
     pawl__lease_move(e, lease, PAWL__LEASE_HELD);
-    pawl__want_tell(e, lease->holder, PAWL__ACT_EXTENDED, PAWL_OK);
+    pawl__want_tell(e, holder, PAWL__ACT_EXTENDED, PAWL_OK);
 }
 
 void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err)
@@ -101,7 +88,7 @@ void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err)
     lease->err = (int16_t)err;
     if (lease->state != PAWL__LEASE_HELD) return;
     pawl__lease_move(e, lease, PAWL__LEASE_DOUBT);
-    pawl__want_tell(e, lease->holder, PAWL__ACT_DOUBT, err);
+    pawl__want_tell(e, lease->want, PAWL__ACT_DOUBT, err);
 }
 
 void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
@@ -114,8 +101,8 @@ void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
     if (lease->yield) return;
     lease->yield = true;
     lease->share_count = 0;
-    lease->share_until = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.share_ms_max));
-    pawl__want_tell(e, lease->holder, PAWL__ACT_YIELD, PAWL_OK);
+    lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.share_ms_max));
+    pawl__want_tell(e, lease->want, PAWL__ACT_YIELD, PAWL_OK);
 }
 
 /* Others are shown one label for the whole of a lease. */
@@ -137,19 +124,19 @@ static bool may_pass(pawl__engine *e, pawl__lease *lease, const pawl__want *next
     if (!next || lease->state != PAWL__LEASE_HELD || !pawl__lease_suits(e, lease, next))
         return false;
     if (!lease->yield || PAWL_MUTANT(sharing_without_budget)) return true;
-    return lease->share_count++ < e->opts.share_count_max && e->now < lease->share_until;
+    return lease->share_count++ < e->opts.share_count_max && e->now < lease->until;
 }
 
 void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by)
 {
-    lease->holder = NULL;
+    lease->want = NULL;
     pawl__want *next = pawl__slot_first_want(lease->slot);
     if (may_pass(e, lease, next)) {
         pawl__lease_give(e, lease, next);
         return;
     }
     if (!next && by->retain_ms > 0 && !lease->yield && lease->state == PAWL__LEASE_HELD) {
-        lease->keep_until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
+        lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
         pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
         pawl__lease_arm(e, lease);
         return;
@@ -159,10 +146,10 @@ void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want 
 
 void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
-    pawl__want *holder = lease->holder;
+    pawl__want *holder = pawl__lease_holder(lease);
     pawl__lease_move(e, lease, PAWL__LEASE_LOST);
     if (holder) {
-        lease->holder = NULL;
+        lease->want = NULL;
         holder->lease = NULL;
         holder->state = PAWL__WANT_LOST;
         if (!PAWL_MUTANT(loss_never_told)) pawl__want_tell(e, holder, PAWL__ACT_LOST, err);
@@ -213,7 +200,7 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
      * it only waited: its place may be handed the lock at the very end.
      */
     int64_t life = pawl__ms_to_ns(lease->ttl_ms);
-    lease->keep_until = pawl__instant_add(e->now, lease->fence ? life : 2 * life);
+    lease->until = pawl__instant_add(e->now, lease->fence ? life : 2 * life);
     pawl__lease_send_release(e, lease);
     pawl__slot_start(e, lease->slot);
 }

@@ -14,16 +14,18 @@
  *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
  *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
  *  L3 a slot's lease is in none of LOST and RELEASING.
- *  L4 a held lease has a fence, and a deadline of base + span.
+ *  L4 a held lease has a fence, and its deadline (base + span) lies ahead.
  *  L5 at most one ACQUIRE or RENEW is in flight.
  */
 #ifndef PAWL_ENGINE_LEASE_H
 #define PAWL_ENGINE_LEASE_H
 
+#include "../base/hex.h"
 #include "../base/mutant.h"
 #include "../base/random.h"
 #include "../base/table.h"
 #include "engine.h"
+#include "plan.h"
 
 typedef enum pawl__lease_state {
     PAWL__LEASE_ABSENT = 0,
@@ -38,58 +40,63 @@ typedef enum pawl__lease_state {
     PAWL__LEASE_STATES
 } pawl__lease_state;
 
-/* All that the engine knows of one name. Lives while anything refers to it. */
-typedef struct pawl__slot {
-    pawl__entry entry;
-    pawl__link wants;    /* the waiting ones, in order */
-    pawl__lease *lease;  /* the living one, or NULL */
-    uint64_t last_fence; /* of this name, as far as this slot has heard: the next one is larger */
-    uint32_t refs;       /* leases that name it */
-    uint8_t mode;
-    char name[]; /* NUL-terminated */
-} pawl__slot;
-
 /* What a lease wants to tell the store next (bits). */
 #define PAWL__SEND_ASK     0x1u
 #define PAWL__SEND_RENEW   0x2u
 #define PAWL__SEND_RELEASE 0x4u
 
+#define PAWL__TOKEN_BYTES (PAWL_TOKEN_LEN / 2)
+
+typedef struct pawl__slot pawl__slot;
+
+/* 100 000 of them lie in one client: what can be computed is not kept, what excludes each other shares. */
 struct pawl__lease {
     pawl__slot *slot;
-    pawl__want *holder;   /* HELD, DOUBT */
-    pawl__want *releaser; /* RELEASING: awaits the store's word, or NULL */
+    pawl__want *want; /* HELD, DOUBT: the holder. RELEASING: who awaits the store's word, or NULL */
     pawl__timer timer;
-    pawl__link in_out;   /* among those with something to send */
-    uint64_t fence;      /* 0 until granted */
-    uint64_t request;    /* id of the request in flight; 0: none */
-    int64_t ttl_ms;      /* of every request: one token, one ttl */
-    int64_t base_at;     /* just before the last confirmed request left (law 2) */
-    int64_t sent_at;     /* of the request in flight or about to leave */
-    int64_t deadline;    /* local; held states */
-    int64_t next_at;     /* when to ask, renew or release again; NEVER while in flight */
-    int64_t keep_until;  /* IDLE: end of retention. RELEASING: run out at the store by then */
-    int64_t share_until; /* end of the local passing after a yield request */
-    uint32_t share_count;
-    uint32_t index;      /* in engine->leases */
-    uint8_t state;       /* pawl__lease_state */
-    uint8_t send;        /* PAWL__SEND_... bits not yet fetched */
-    uint8_t verb;        /* pawl_verb of the request in flight */
-    uint8_t flags;       /* of the want that it was asked for */
-    uint8_t dead_grants; /* grants in a row that came after their deadline */
-    bool asked;          /* some ask has left: the store may know the token */
-    bool answered;       /* the store has answered an ask with a decision */
-    bool queued;         /* it has stood in the store's queue */
-    bool yield;          /* somebody else waits for it */
-    bool wanted_early;   /* the same, heard before the grant itself */
-    bool ghost;          /* an ask went unanswered and may still arrive late */
-    bool release_unsure; /* a release went unanswered and may have been done */
-    bool out_of_touch;   /* a grant may have come and gone unheard: a push may be of that one */
-    bool recheck;        /* ask again as soon as the present ask is answered */
-    int16_t err;         /* of the latest failed request */
-    const char *owner;   /* of the want that it was asked for: in room, or the engine's. A want
-                            that inherits the place of one that gave up inherits the label, too */
-    char token[PAWL_TOKEN_LEN + 1];
-    char room[];
+    uint64_t fence;  /* 0 until granted */
+    int64_t base_at; /* just before the last confirmed request left (law 2) */
+    int64_t sent_at; /* of the request in flight or about to leave */
+    int64_t next_at; /* when to ask, renew or release again; NEVER while in flight */
+    int64_t until;   /* HELD, after a yield request: end of the local passing. IDLE: end of
+                        retention. RELEASING: run out at the store by then */
+    const char *owner;            /* of the want that it was asked for: its own copy, or the
+                                     engine's. A want that inherits the place of one that gave up
+                                     inherits the label, too */
+    uint32_t index;               /* in engine->leases */
+    uint32_t out_next, out_prev;  /* index + 1 of its neighbours among those with something to send */
+    uint32_t request;             /* sequence of the request in flight; 0: none */
+    uint32_t share_count;         /* local passes since the yield request */
+    int32_t ttl_ms;               /* of every request: one token, one ttl */
+    int16_t err;                  /* of the latest failed request */
+    uint8_t state;                /* pawl__lease_state */
+    uint8_t verb;                 /* pawl_verb of the request in flight */
+    uint8_t flags;                /* of the want that it was asked for */
+    uint8_t dead_grants;          /* grants in a row that came after their deadline */
+    uint8_t send;                 /* PAWL__SEND_... bits not yet fetched */
+    bool asked : 1;          /* some ask has left: the store may know the token */
+    bool answered : 1;       /* the store has answered an ask with a decision */
+    bool queued : 1;         /* it has stood in the store's queue */
+    bool yield : 1;          /* somebody else waits for it */
+    bool wanted_early : 1;   /* the same, heard before the grant itself */
+    bool ghost : 1;          /* an ask went unanswered and may still arrive late */
+    bool release_unsure : 1; /* a release went unanswered and may have been done */
+    bool out_of_touch : 1;   /* a grant may have come and gone unheard: a push may be of that one */
+    bool recheck : 1;        /* ask again as soon as the present ask is answered */
+    uint8_t token[PAWL__TOKEN_BYTES];
+};
+
+/* All that the engine knows of one name. Lives while anything refers to it. */
+struct pawl__slot {
+    pawl__entry entry;
+    pawl__link wants;    /* pawl__waiting: those who wait, in order */
+    pawl__lease *lease;  /* the living one, or NULL */
+    uint64_t last_fence; /* of this name, as far as this slot has heard: the next one is larger */
+    uint32_t refs;       /* leases that name it */
+    uint8_t mode;
+    bool first_in_use;
+    pawl__lease first; /* the lease that needs no allocation */
+    char name[];       /* NUL-terminated */
 };
 
 struct pawl__engine {
@@ -99,10 +106,12 @@ struct pawl__engine {
     pawl__table names;
     pawl__lease **leases; /* by index; NULL where free */
     size_t lease_room, lease_count;
-    size_t want_count; /* wants that may have a timer */
+    size_t want_count; /* wants that wait, and so may have a timer */
     uint32_t next_request;
     uint32_t free_hint; /* where to look for a free index */
-    pawl__link out_leases, out_wants;
+    uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
+    pawl__want *out_wants, **out_wants_end; /* those with something to be told */
+    char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */
     uint64_t random;
     bool link_up;
     bool closing;                        /* nothing new is asked for */
@@ -113,6 +122,23 @@ struct pawl__engine {
 };
 
 enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
+
+static inline bool pawl__lease_is_held(const pawl__lease *lease)
+{
+    return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
+}
+
+/* HELD, DOUBT; else NULL. */
+static inline pawl__want *pawl__lease_holder(const pawl__lease *lease)
+{
+    return pawl__lease_is_held(lease) ? lease->want : NULL;
+}
+
+/* The local deadline (law 2), of a lease that is held or idle. */
+static inline int64_t pawl__lease_deadline(const pawl__lease *lease)
+{
+    return pawl__instant_add(lease->base_at, pawl__plan_span_ns(lease->ttl_ms));
+}
 
 /* ---- states.c: moves ------------------------------------------------------ */
 
@@ -139,6 +165,9 @@ void pawl__lease_free(pawl__engine *e, pawl__lease *lease);
 pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id);
 /* The first waiting want of a slot or NULL. */
 pawl__want *pawl__slot_first_want(const pawl__slot *slot);
+/* The token as text; e->token, until the next one. */
+const char *pawl__lease_token(pawl__engine *e, const pawl__lease *lease);
+void pawl__lease_draw_token(pawl__engine *e, pawl__lease *lease);
 
 /* ---- send.c: what the store is to be told ----------------------------------- */
 
@@ -146,6 +175,8 @@ pawl__want *pawl__slot_first_want(const pawl__slot *slot);
 void pawl__lease_ask(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease);
+/* It has nothing to send any more. */
+void pawl__lease_unmark(pawl__engine *e, pawl__lease *lease);
 /* Fetches one request; false if none is marked. */
 bool pawl__send_next(pawl__engine *e, pawl__action *ret_action);
 /* Tries again a little later. */
@@ -160,6 +191,8 @@ void pawl__lease_arm(pawl__engine *e, pawl__lease *lease);
 void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, pawl_err err);
 /* Fetches one notice; false if none is marked. */
 bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
+/* It waits no more. */
+void pawl__want_decided(pawl__engine *e, pawl__want *want);
 /* Ends a waiting want with err. */
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
 /* Ends those that would not wait, or all that wait. */

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-static bool is_ours(const pawl__lease *lease, const pawl_push *push)
+static bool is_ours(pawl__engine *e, const pawl__lease *lease, const pawl_push *push)
 {
-    return push->token && strcmp(push->token, lease->token) == 0;
+    return push->token && strcmp(push->token, pawl__lease_token(e, lease)) == 0;
 }
 
 static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
@@ -67,10 +67,10 @@ void pawl__on_push(pawl__engine *e, const pawl_push *push)
     if (!slot || !slot->lease) return;
     switch (push->kind) {
     case PAWL_PUSH_GRANT:
-        if (is_ours(slot->lease, push)) on_handed(e, slot->lease, push);
+        if (is_ours(e, slot->lease, push)) on_handed(e, slot->lease, push);
         return;
     case PAWL_PUSH_YIELD:
-        if (is_ours(slot->lease, push)) on_wanted(e, slot->lease);
+        if (is_ours(e, slot->lease, push)) on_wanted(e, slot->lease);
         return;
     case PAWL_PUSH_RECHECK:
         on_recheck(e, slot->lease);

@@ -16,7 +16,7 @@ void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
     want->state = PAWL__WANT_RELEASING;
     pawl__lease_returned(e, lease, want);
     if (await_store && lease->state == PAWL__LEASE_RELEASING) {
-        lease->releaser = want;
+        lease->want = want;
         return;
     }
     pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
@@ -24,8 +24,8 @@ void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
 
 static void let_go(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__want *want = lease->holder;
-    lease->holder = NULL;
+    pawl__want *want = lease->want;
+    lease->want = NULL;
     want->lease = NULL;
     want->state = PAWL__WANT_RELEASING;
     pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
@@ -47,7 +47,7 @@ void pawl__on_close(pawl__engine *e)
         if (!lease || lease->state == PAWL__LEASE_RELEASING) continue;
         if (!PAWL_MUTANT(word_after_close))
             pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
-        if (lease->holder) let_go(e, lease);
+        if (pawl__lease_is_held(lease)) let_go(e, lease);
         if (lease->fence && lease->flags & PAWL_ASK_DETACHED)
             pawl__lease_drop(e, lease);
         else

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The store answered a request. What the answer means depends on the verb and the state. */
 #include "lease.h"
-#include "plan.h"
 
 /* The waiters that arm a timer at the holder's end; the others rely on their refresh (DESIGN 5.3).
  */
@@ -39,7 +38,7 @@ static int64_t next_refresh(const pawl__engine *e, const pawl__lease *lease,
 /* Since the last ask that the store acknowledged, a lease may have been granted and run out. */
 static bool was_out_of_touch(const pawl__engine *e, const pawl__lease *lease)
 {
-    return pawl__instant_add(lease->base_at, pawl__plan_span_ns(lease->ttl_ms)) <= e->now;
+    return pawl__lease_deadline(lease) <= e->now;
 }
 
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
@@ -105,7 +104,7 @@ static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply
     lease->ghost = true;
     lease->err = (int16_t)reply->err;
     pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
-    if (PAWL_MUTANT(retry_with_new_token)) e->opts.draw_token(e->opts.draw_ctx, lease->token);
+    if (PAWL_MUTANT(retry_with_new_token)) pawl__lease_draw_token(e, lease);
     pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN); /* law 4: ask again with the same token */
     pawl__lease_retry(e, lease);
 }
@@ -205,9 +204,9 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 
 static void tell_releaser(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
-    if (!lease->releaser) return;
-    pawl__want_tell(e, lease->releaser, PAWL__ACT_RELEASED, err);
-    lease->releaser = NULL;
+    if (!lease->want) return;
+    pawl__want_tell(e, lease->want, PAWL__ACT_RELEASED, err);
+    lease->want = NULL;
 }
 
 static void release_done(pawl__engine *e, pawl__lease *lease, pawl_err err)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Time has passed. Deadlines come before anything else (law 2). */
 #include "lease.h"
-#include "plan.h"
 
 static pawl_err why_unanswered(const pawl__engine *e, const pawl__lease *lease)
 {
@@ -9,20 +8,21 @@ static pawl_err why_unanswered(const pawl__engine *e, const pawl__lease *lease)
     return e->link_err ? (pawl_err)e->link_err : PAWL_ERR_UNAVAILABLE;
 }
 
-static void want_is_due(pawl__engine *e, pawl__want *want)
+static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
 {
+    pawl__want *want = waiting->want;
     pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
     const pawl__lease *lease = slot->lease;
-    bool over = want->wait_until != 0 && want->wait_until <= e->now;
+    bool over = waiting->wait_until != 0 && waiting->wait_until <= e->now;
     if (lease->answered && !over) { /* the store is there: only the caller's patience counts */
-        if (want->wait_until && want->wait_until != PAWL__NEVER)
-            pawl__heap_set(&e->timers, &want->timer, want->wait_until);
+        if (waiting->wait_until && waiting->wait_until != PAWL__NEVER)
+            pawl__heap_set(&e->timers, &waiting->timer, waiting->wait_until);
         else
-            pawl__heap_clear(&e->timers, &want->timer);
+            pawl__heap_clear(&e->timers, &waiting->timer);
         return;
     }
     /* A link that is up and no failure: only the caller was in a hurry. */
-    bool fine_so_far = e->link_up && !lease->err && e->now < want->unreachable_at;
+    bool fine_so_far = e->link_up && !lease->err && e->now < waiting->unreachable_at;
     bool is_patience = lease->answered || fine_so_far;
     if (is_patience) pawl__engine_say(e, "");
     pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
@@ -31,12 +31,12 @@ static void want_is_due(pawl__engine *e, pawl__want *want)
 
 static void held_is_due(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->deadline <= e->now) {
+    if (pawl__lease_deadline(lease) <= e->now) {
         if (!lease->err) pawl__engine_say(e, "the deadline passed before a renewal was confirmed");
         pawl__lease_lost(e, lease, lease->err ? (pawl_err)lease->err : PAWL_ERR_LOST);
         return;
     }
-    if (lease->state == PAWL__LEASE_IDLE && lease->keep_until <= e->now) {
+    if (lease->state == PAWL__LEASE_IDLE && lease->until <= e->now) {
         pawl__lease_leave(e, lease);
         return;
     }
@@ -46,11 +46,11 @@ static void held_is_due(pawl__engine *e, pawl__lease *lease)
 
 static void release_is_due(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->keep_until > e->now) {
+    if (lease->until > e->now) {
         pawl__lease_send_release(e, lease);
         return;
     }
-    if (lease->releaser) pawl__want_tell(e, lease->releaser, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+    if (lease->want) pawl__want_tell(e, lease->want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
     pawl__lease_drop(e, lease); /* it has run out at the store by now */
 }
 
@@ -83,7 +83,7 @@ void pawl__on_time(pawl__engine *e)
         pawl__timer *timer = pawl__heap_first(&e->timers);
         if (!timer || timer->at > e->now) return;
         if (timer->kind == PAWL__TIMER_WANT)
-            want_is_due(e, pawl__container(timer, pawl__want, timer));
+            want_is_due(e, pawl__container(timer, pawl__waiting, timer));
         else
             lease_is_due(e, pawl__container(timer, pawl__lease, timer));
     }

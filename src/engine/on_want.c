@@ -6,17 +6,17 @@
 
 static void register_want(pawl__engine *e, pawl__want *want)
 {
+    pawl__waiting *waiting = want->waiting;
     want->state = PAWL__WANT_WAITING;
     want->out = 0;
     want->err = 0;
     want->lease = NULL;
-    want->deadline = 0;
-    want->fence = 0;
+    want->listed = false;
     want->after_doubt = false;
-    want->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
-    want->unreachable_at = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.unreachable_ms));
-    pawl__list_init(&want->in_queue);
-    pawl__list_init(&want->in_out);
+    waiting->want = want;
+    waiting->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
+    waiting->unreachable_at = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.unreachable_ms));
+    pawl__list_init(&waiting->in_queue);
     e->want_count++;
 }
 
@@ -28,11 +28,11 @@ static pawl_err refusal_of_all(pawl__engine *e)
     return room ? PAWL_OK : PAWL_ERR_NO_MEMORY;
 }
 
-static void arm_want(pawl__engine *e, pawl__want *want, const pawl__lease *lease)
+static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease *lease)
 {
-    int64_t at = want->wait_until ? want->wait_until : PAWL__NEVER;
-    if (!lease->answered) at = pawl__instant_min(at, want->unreachable_at);
-    if (at != PAWL__NEVER) pawl__heap_set(&e->timers, &want->timer, at);
+    int64_t at = waiting->wait_until ? waiting->wait_until : PAWL__NEVER;
+    if (!lease->answered) at = pawl__instant_min(at, waiting->unreachable_at);
+    if (at != PAWL__NEVER) pawl__heap_set(&e->timers, &waiting->timer, at);
 }
 
 /* A cached lease serves at once; one of another kind makes room first. */
@@ -68,15 +68,15 @@ static void join(pawl__engine *e, pawl__slot *slot, pawl__want *want)
         pawl__want_refuse(e, want, (pawl_err)e->link_err);
         return;
     }
-    pawl__list_append(&slot->wants, &want->in_queue);
+    pawl__list_append(&slot->wants, &want->waiting->in_queue);
     pawl__slot_start(e, slot);
-    if (!pawl__link_linked(&want->in_queue)) return; /* no memory: refused */
-    if (want->wait_until == 0 && known_to_be_busy(slot->lease)) {
+    if (!want->waiting) return; /* no memory: refused */
+    if (want->waiting->wait_until == 0 && known_to_be_busy(slot->lease)) {
         pawl__engine_say(e, "");
         pawl__want_refuse(e, want, PAWL_ERR_BUSY);
         return;
     }
-    arm_want(e, want, slot->lease);
+    arm_want(e, want->waiting, slot->lease);
 }
 
 void pawl__on_want(pawl__engine *e, pawl__want *want)
@@ -98,7 +98,7 @@ void pawl__on_want(pawl__engine *e, pawl__want *want)
 
 void pawl__on_cancel(pawl__engine *e, pawl__want *want)
 {
-    if (want->state != PAWL__WANT_WAITING || !pawl__link_linked(&want->in_queue)) return;
+    if (want->state != PAWL__WANT_WAITING || !want->waiting) return;
     pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
     pawl__want_refuse(e, want, PAWL_ERR_CANCELED);
     pawl__slot_settle(e, slot); /* a release by token follows: nothing stays behind (law 4) */

@@ -7,17 +7,46 @@
  * is safe (law 2).
  */
 #include "lease.h"
-#include "plan.h"
+
+/* ---- Those with something to send: a list by index, half as large as one by pointer ---- */
+
+static uint32_t *next_of(pawl__engine *e, uint32_t at)
+{
+    return at ? &e->leases[at - 1]->out_next : &e->out_first;
+}
+
+static uint32_t *prev_of(pawl__engine *e, uint32_t at)
+{
+    return at ? &e->leases[at - 1]->out_prev : &e->out_last;
+}
+
+static void list_last(pawl__engine *e, pawl__lease *lease)
+{
+    lease->out_prev = e->out_last;
+    lease->out_next = 0;
+    *next_of(e, e->out_last) = lease->index + 1;
+    e->out_last = lease->index + 1;
+}
+
+void pawl__lease_unmark(pawl__engine *e, pawl__lease *lease)
+{
+    if (!lease->send) return;
+    lease->send = 0;
+    *next_of(e, lease->out_prev) = lease->out_next;
+    *prev_of(e, lease->out_next) = lease->out_prev;
+}
 
 static void mark(pawl__engine *e, pawl__lease *lease, uint8_t what)
 {
     lease->next_at = PAWL__NEVER;
     pawl__lease_arm(e, lease);
     if (!e->link_up) return; /* on_link.c sends what is due when the link is back */
+    if (!lease->send) list_last(e, lease);
     lease->send = what;
     lease->sent_at = e->now;
-    if (!pawl__link_linked(&lease->in_out)) pawl__list_append(&e->out_leases, &lease->in_out);
 }
+
+/* ---- Asking ---- */
 
 void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
 {
@@ -65,13 +94,14 @@ void pawl__lease_plan(pawl__engine *e, pawl__lease *lease, int64_t at)
 static bool somebody_has_patience(const pawl__slot *slot)
 {
     for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next)
-        if (pawl__container(l, pawl__want, in_queue)->wait_until != 0) return true;
+        if (pawl__container(l, pawl__waiting, in_queue)->wait_until != 0) return true;
     return false;
 }
 
-static uint64_t next_request_id(pawl__engine *e, const pawl__lease *lease)
+static uint32_t next_sequence(pawl__engine *e)
 {
-    return (uint64_t)++e->next_request << 32 | (uint64_t)(lease->index + 1);
+    if (++e->next_request == 0) e->next_request = 1;
+    return e->next_request;
 }
 
 static pawl_verb verb_of(uint8_t send)
@@ -88,13 +118,11 @@ static unsigned ask_flags(const pawl__lease *lease)
 
 bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
 {
-    pawl__link *first = pawl__list_first(&e->out_leases);
-    if (!first) return false;
-    pawl__lease *lease = pawl__container(first, pawl__lease, in_out);
-    pawl__list_remove(first);
+    if (!e->out_first) return false;
+    pawl__lease *lease = e->leases[e->out_first - 1];
     lease->verb = (uint8_t)verb_of(lease->send);
-    lease->send = 0;
-    lease->request = next_request_id(e, lease);
+    pawl__lease_unmark(e, lease);
+    lease->request = next_sequence(e);
     if (lease->verb == PAWL_VERB_ACQUIRE) {
         if (!lease->asked) lease->base_at = lease->sent_at;
         lease->asked = true;
@@ -102,13 +130,13 @@ bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
     *ret_action =
         (pawl__action){.kind = PAWL__ACT_SEND,
                        .message = "",
-                       .request = {.id = lease->request,
+                       .request = {.id = (uint64_t)lease->request << 32 | (lease->index + 1u),
                                    .verb = (pawl_verb)lease->verb,
                                    .mode = (pawl_mode)lease->slot->mode,
                                    .flags = lease->verb == PAWL_VERB_ACQUIRE ? ask_flags(lease) : 0,
                                    .name = lease->slot->name,
                                    .name_len = lease->slot->entry.key_len,
-                                   .token = lease->token,
+                                   .token = pawl__lease_token(e, lease),
                                    .owner = lease->owner,
                                    .ttl_ms = lease->ttl_ms,
                                    .answer_by = pawl__instant_add(
@@ -121,12 +149,12 @@ static int64_t wake_at(const pawl__lease *lease)
     switch ((pawl__lease_state)lease->state) {
     case PAWL__LEASE_HELD:
     case PAWL__LEASE_DOUBT:
-        return pawl__instant_min(lease->deadline, lease->next_at);
+        return pawl__instant_min(pawl__lease_deadline(lease), lease->next_at);
     case PAWL__LEASE_IDLE:
-        return pawl__instant_min(pawl__instant_min(lease->deadline, lease->keep_until),
+        return pawl__instant_min(pawl__instant_min(pawl__lease_deadline(lease), lease->until),
                                  lease->next_at);
     case PAWL__LEASE_RELEASING:
-        return pawl__instant_min(lease->keep_until, lease->next_at);
+        return pawl__instant_min(lease->until, lease->next_at);
     case PAWL__LEASE_REQUESTING:
     case PAWL__LEASE_QUEUED:
     case PAWL__LEASE_UNKNOWN:

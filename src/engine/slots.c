@@ -37,15 +37,22 @@ void pawl__slot_put(pawl__engine *e, pawl__slot *slot)
 pawl__want *pawl__slot_first_want(const pawl__slot *slot)
 {
     pawl__link *first = pawl__list_first(&slot->wants);
-    return first ? pawl__container(first, pawl__want, in_queue) : NULL;
+    return first ? pawl__container(first, pawl__waiting, in_queue)->want : NULL;
 }
 
 /* Request ids are (sequence << 32 | index + 1): found without a search, stale ones refused. */
 pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id)
 {
-    uint64_t index = (id & UINT32_MAX) - 1;
-    if (index >= e->lease_room || !e->leases[index]) return NULL;
-    return e->leases[index]->request == id ? e->leases[index] : NULL;
+    uint64_t index = (id & UINT32_MAX) - 1, sequence = id >> 32;
+    if (!sequence || index >= e->lease_room || !e->leases[index]) return NULL;
+    return e->leases[index]->request == sequence ? e->leases[index] : NULL;
+}
+
+static char *copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 static bool grow_leases(pawl__engine *e)
@@ -66,22 +73,62 @@ static uint32_t free_index(pawl__engine *e)
     return e->free_hint;
 }
 
+const char *pawl__lease_token(pawl__engine *e, const pawl__lease *lease)
+{
+    pawl__hex_unpack(lease->token, PAWL__TOKEN_BYTES, e->token);
+    return e->token;
+}
+
+void pawl__lease_draw_token(pawl__engine *e, pawl__lease *lease)
+{
+    char text[PAWL_TOKEN_LEN + 1];
+    e->opts.draw_token(e->opts.draw_ctx, text); /* law 5: never a token twice */
+    pawl__hex_pack(text, lease->token, PAWL__TOKEN_BYTES);
+}
+
+/* Room for one more, and for its timer. */
+static bool reserve_lease(pawl__engine *e)
+{
+    if (e->lease_count == e->lease_room && !grow_leases(e)) return false;
+    return pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1);
+}
+
+/* The slot's own, unless an older lease of the name still has that. */
+static pawl__lease *allocate(pawl__slot *slot)
+{
+    if (slot->first_in_use) return calloc(1, sizeof(pawl__lease));
+    slot->first_in_use = true;
+    slot->first = (pawl__lease){0};
+    return &slot->first;
+}
+
+static void deallocate(pawl__engine *e, pawl__lease *lease)
+{
+    pawl__slot *slot = lease->slot;
+    if (lease->owner != e->opts.owner) free((char *)lease->owner);
+    if (lease == &slot->first)
+        slot->first_in_use = false;
+    else
+        free(lease);
+}
+
 pawl__lease *pawl__lease_new(pawl__engine *e, pawl__slot *slot, const pawl__want *first)
 {
-    if (e->lease_count == e->lease_room && !grow_leases(e)) return NULL;
-    if (!pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1)) return NULL;
-    size_t owner_size = first->owner ? strlen(first->owner) + 1 : 0;
-    pawl__lease *lease = calloc(1, sizeof *lease + owner_size);
-    if (!lease) return NULL;
-    lease->owner = first->owner ? memcpy(lease->room, first->owner, owner_size) : e->opts.owner;
+    char *owner = first->owner ? copy_text(first->owner) : NULL;
+    pawl__lease *lease = NULL;
+    if ((owner || !first->owner) && reserve_lease(e)) lease = allocate(slot);
+    if (!lease) {
+        free(owner);
+        return NULL;
+    }
+    lease->owner = owner ? owner : e->opts.owner;
     lease->slot = slot;
     lease->index = free_index(e);
     lease->timer.kind = PAWL__TIMER_LEASE;
     lease->ttl_ms = first->ttl_ms;
     lease->flags = first->flags;
     lease->next_at = PAWL__NEVER;
-    lease->keep_until = PAWL__NEVER;
-    e->opts.draw_token(e->opts.draw_ctx, lease->token); /* law 5: never a token twice */
+    pawl__lease_draw_token(e, lease);
     e->leases[lease->index] = lease;
     e->lease_count++;
     slot->lease = lease;
@@ -94,11 +141,11 @@ void pawl__lease_free(pawl__engine *e, pawl__lease *lease)
     pawl__slot *slot = lease->slot;
     if (slot->lease == lease) slot->lease = NULL;
     pawl__heap_clear(&e->timers, &lease->timer);
-    pawl__list_remove(&lease->in_out);
+    pawl__lease_unmark(e, lease);
     e->leases[lease->index] = NULL;
     e->free_hint = lease->index;
     e->lease_count--;
-    free(lease);
+    deallocate(e, lease);
     slot->refs--;
     pawl__slot_put(e, slot);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of moves, the invariants, and what happens when one breaks. */
 #include "lease.h"
-#include "plan.h"
 
 #include <stdlib.h>
 
@@ -32,18 +31,14 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
     lease->state = (uint8_t)to;
 }
 
-static bool is_held(const pawl__lease *lease)
-{
-    return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
-}
-
 static const char *check_holder(const pawl__lease *lease)
 {
-    if (!is_held(lease)) return lease->holder ? "L1: a lease that is not held has a holder" : NULL;
-    if (!lease->holder) return "L1: a held lease has no holder";
-    if (lease->holder->lease != lease) return "L1: the holder points at another lease";
-    if (lease->holder->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
-    if (lease->holder->deadline != lease->deadline) return "L4: the holder has another deadline";
+    const pawl__want *want = lease->want;
+    if (lease->state == PAWL__LEASE_RELEASING) return NULL; /* who awaits the release */
+    if (!pawl__lease_is_held(lease)) return want ? "L1: a lease that is not held has a holder" : NULL;
+    if (!want) return "L1: a held lease has no holder";
+    if (want->lease != lease) return "L1: the holder points at another lease";
+    if (want->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
     return NULL;
 }
 
@@ -64,7 +59,7 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     case PAWL__LEASE_IDLE:
         if (!in_slot) return "L3: a held lease is not its slot's";
         if (!lease->fence) return "L4: a held lease has no fence";
-        if (lease->deadline <= e->now) return "L4: a lease is held beyond its deadline";
+        if (pawl__lease_deadline(lease) <= e->now) return "L4: a lease is held beyond its deadline";
         break;
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_RELEASING:
@@ -104,9 +99,10 @@ void pawl__engine_fail_closed(pawl__engine *e)
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         pawl__slot_refuse(e, lease->slot, PAWL_ERR_INTERNAL, false);
-        if (lease->holder) take_away(e, lease->holder);
-        if (lease->releaser)
-            pawl__want_tell(e, lease->releaser, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        if (pawl__lease_is_held(lease))
+            take_away(e, lease->want);
+        else if (lease->want)
+            pawl__want_tell(e, lease->want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
 }

@@ -16,13 +16,24 @@ void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, 
 {
     want->out |= (uint8_t)(1u << kind);
     if (err) want->err = (int16_t)err;
-    if (!pawl__link_linked(&want->in_out)) pawl__list_append(&e->out_wants, &want->in_out);
+    if (want->listed) return;
+    want->listed = true;
+    want->next_out = NULL;
+    *e->out_wants_end = want;
+    e->out_wants_end = &want->next_out;
+}
+
+void pawl__want_decided(pawl__engine *e, pawl__want *want)
+{
+    pawl__list_remove(&want->waiting->in_queue);
+    pawl__heap_clear(&e->timers, &want->waiting->timer);
+    want->waiting = NULL;
+    e->want_count--;
 }
 
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err)
 {
-    pawl__list_remove(&want->in_queue);
-    pawl__heap_clear(&e->timers, &want->timer);
+    pawl__want_decided(e, want);
     pawl__want_tell(e, want, PAWL__ACT_REFUSED, err);
 }
 
@@ -30,9 +41,9 @@ void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool onl
 {
     for (pawl__link *l = slot->wants.next, *next; l != &slot->wants; l = next) {
         next = l->next;
-        pawl__want *want = pawl__container(l, pawl__want, in_queue);
-        if (only_impatient && want->wait_until != 0) continue;
-        pawl__want_refuse(e, want, err);
+        const pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
+        if (only_impatient && waiting->wait_until != 0) continue;
+        pawl__want_refuse(e, waiting->want, err);
     }
 }
 
@@ -53,34 +64,35 @@ static pawl__action_kind take_first_kind(pawl__want *want)
     return PAWL__ACT_RELEASED;
 }
 
-static void forget(pawl__engine *e, pawl__want *want)
+/* The first of those with something to be told has been told all. */
+static void unlist_first(pawl__engine *e)
 {
-    pawl__heap_clear(&e->timers, &want->timer);
-    pawl__list_remove(&want->in_out);
-    want->state = PAWL__WANT_NONE;
-    want->lease = NULL;
-    e->want_count--;
+    pawl__want *want = e->out_wants;
+    e->out_wants = want->next_out;
+    if (!e->out_wants) e->out_wants_end = &e->out_wants;
+    want->listed = false;
+    want->err = 0;
 }
 
 bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action)
 {
-    pawl__link *first = pawl__list_first(&e->out_wants);
-    if (!first) return false;
-    pawl__want *want = pawl__container(first, pawl__want, in_out);
+    pawl__want *want = e->out_wants;
+    if (!want) return false;
+    const pawl__lease *lease = want->lease;
     pawl__action_kind kind = take_first_kind(want);
     *ret_action = (pawl__action){.kind = kind,
                                  .want = want,
                                  .err = (pawl_err)want->err,
                                  .message = want->err ? e->message : "",
-                                 .deadline = want->deadline,
-                                 .fence = want->fence,
-                                 .token = want->lease ? want->lease->token : "",
+                                 .deadline = lease ? pawl__lease_deadline(lease) : 0,
+                                 .fence = lease ? lease->fence : 0,
+                                 .token = lease ? pawl__lease_token(e, lease) : "",
                                  .after_doubt = want->after_doubt};
     if (kind == PAWL__ACT_EXTENDED) want->after_doubt = false;
-    if (!want->out) {
-        pawl__list_remove(first);
-        want->err = 0;
+    if (!want->out) unlist_first(e);
+    if (kind == PAWL__ACT_REFUSED || kind == PAWL__ACT_RELEASED) {
+        want->state = PAWL__WANT_NONE;
+        want->lease = NULL;
     }
-    if (kind == PAWL__ACT_REFUSED || kind == PAWL__ACT_RELEASED) forget(e, want);
     return true;
 }

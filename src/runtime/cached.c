@@ -71,7 +71,7 @@ bool pawl__cached_release(pawl_lock *lock)
     int64_t now;
     if (!is_lent_and_held(word)) return false;
     if (!pawl__now_is_before(word, &now)) return false; /* law 2: the ordinary way tells the loss */
-    atomic_store_explicit(&lock->cache->put_back_at, now, memory_order_relaxed);
+    atomic_store_explicit(&lock->extras->put_back_at, now, memory_order_relaxed);
     return atomic_compare_exchange_strong(&lock->held_until, &word, -word);
 }
 
@@ -80,7 +80,8 @@ bool pawl__cached_release(pawl_lock *lock)
 static bool may_lend(const pawl_lock *lock)
 {
     const pawl_client *c = lock->client;
-    if (!lock->cache || c->closing || c->broken || lock->state != PAWL__LOCK_HELD) return false;
+    if (!pawl__cached_is_on(lock) || c->closing || c->broken || lock->state != PAWL__LOCK_HELD)
+        return false;
     const pawl__claim *claim = lock->claim;
     return !claim->wanted && !(claim->calls & PAWL__CALL_ACQUIRED);
 }
@@ -91,7 +92,7 @@ bool pawl__cached_lend(pawl_lock *lock)
     int64_t word = atomic_load(&lock->held_until);
     int64_t now = pawl__now();
     if (word <= PAWL__NOT_HELD || now >= word) return false;
-    atomic_store_explicit(&lock->cache->put_back_at, now, memory_order_relaxed);
+    atomic_store_explicit(&lock->extras->put_back_at, now, memory_order_relaxed);
     if (!atomic_compare_exchange_strong(&lock->held_until, &word, -lent_form(word))) return false;
     lock->claim->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
     pawl__claim_ask(lock->claim, PAWL__ASK_LEND);
@@ -135,30 +136,32 @@ pawl__claim *pawl__cached_recall(pawl_lock *lock)
 
 void pawl__cached_end(pawl_lock *lock)
 {
-    pawl__claim *claim = lock->cache ? pawl__cached_recall(lock) : NULL;
+    pawl__claim *claim = pawl__cached_is_on(lock) ? pawl__cached_recall(lock) : NULL;
     if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
 }
 
 void pawl__cached_refuse(pawl__claim *claim)
 {
     claim->wanted = true;
-    if (claim->lock->claim == claim) pawl__cached_end(claim->lock);
+    pawl_lock *lock = pawl__claim_lock(claim);
+    if (lock->claim == claim) pawl__cached_end(lock);
 }
 
 /* ---- The driver ----------------------------------------------------------------------------- */
 
 static int64_t retention_end(const pawl_lock *lock)
 {
-    int64_t from = atomic_load_explicit(&lock->cache->put_back_at, memory_order_relaxed);
+    int64_t from = atomic_load_explicit(&lock->extras->put_back_at, memory_order_relaxed);
     return pawl__instant_add(from, pawl__ms_to_ns(lock->retain_ms));
 }
 
 void pawl__cached_arm(pawl_client *c, pawl__claim *claim)
 {
-    pawl__cache *cache = claim->lock->cache;
+    pawl_lock *lock = pawl__claim_lock(claim);
+    pawl__extras *cache = lock->extras;
     if (pawl__heap_reserve(&c->cache_timers, c->cache_timers.count + 1)) {
         cache->lent = claim;
-        pawl__heap_set(&c->cache_timers, &cache->timer, retention_end(claim->lock));
+        pawl__heap_set(&c->cache_timers, &cache->timer, retention_end(lock));
         return;
     }
     pthread_mutex_lock(&c->mutex);
@@ -168,17 +171,18 @@ void pawl__cached_arm(pawl_client *c, pawl__claim *claim)
 
 void pawl__cached_disarm(pawl__claim *claim)
 {
-    pawl__cache *cache = claim->lock->cache;
+    pawl_lock *lock = pawl__claim_lock(claim);
+    pawl__extras *cache = lock->extras;
     if (!cache || cache->lent != claim) return;
     cache->lent = NULL;
-    pawl__heap_clear(&claim->lock->client->cache_timers, &cache->timer);
+    pawl__heap_clear(&lock->client->cache_timers, &cache->timer);
 }
 
 /* Mutex held. */
-static void look_after(pawl_client *c, pawl__cache *cache, int64_t now)
+static void look_after(pawl_client *c, pawl__extras *cache, int64_t now)
 {
     pawl__claim *claim = cache->lent;
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     int64_t end = retention_end(lock);
     bool rests = lock->claim == claim && is_cached(atomic_load(&lock->held_until));
     if (rests && end > now) {
@@ -193,7 +197,7 @@ void pawl__cached_time(pawl_client *c, int64_t now)
 {
     pthread_mutex_lock(&c->mutex);
     for (pawl__timer *first; (first = pawl__heap_first(&c->cache_timers)) && first->at <= now;)
-        look_after(c, pawl__container(first, pawl__cache, timer), now);
+        look_after(c, pawl__container(first, pawl__extras, timer), now);
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -205,6 +209,6 @@ int64_t pawl__cached_deadline(const pawl_client *c)
 
 int64_t pawl__cached_retain_ms(const pawl__claim *claim)
 {
-    int64_t left = retention_end(claim->lock) - pawl__now();
+    int64_t left = retention_end(pawl__claim_lock(claim)) - pawl__now();
     return left > 0 ? left / PAWL__NS_PER_MS : 0;
 }

@@ -43,9 +43,10 @@ static void announce(pawl_client *c)
 
 void pawl__calls_add(pawl__claim *claim, uint8_t call)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     pawl_client *c = lock->client;
-    if (call & PAWL__CALL_EVENTS && (!lock->on_event || lock->freed)) return;
+    if (call & PAWL__CALL_EVENTS && (!lock->extras || !lock->extras->on_event || lock->freed))
+        return;
     claim->calls |= call;
     if (pawl__link_linked(&claim->in_calls)) return;
     bool first = pawl__calls_none(c);
@@ -126,11 +127,12 @@ static pawl_event_kind kind_of(uint8_t call)
 
 static bool run_event(pawl_client *c, pawl__claim *claim, uint8_t call)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     if (lock->freed) return true;
+    pawl__extras *extras = lock->extras;
     bool has_reason = call == PAWL__CALL_DOUBT || call == PAWL__CALL_LOST;
-    char *message = has_reason ? claim->event_message : NULL;
-    if (has_reason) claim->event_message = NULL;
+    char *message = has_reason && extras->message_of == claim ? extras->event_message : NULL;
+    if (message) extras->event_message = NULL;
     pawl_err err = has_reason ? (pawl_err)claim->event_err : PAWL_OK;
     pawl_event event = {.size = sizeof event,
                         .kind = kind_of(call),
@@ -138,25 +140,24 @@ static bool run_event(pawl_client *c, pawl__claim *claim, uint8_t call)
                         .message = message ? message : (err ? pawl_err_text(err) : "")};
     if (call != PAWL__CALL_LOST) event.remaining_ms = pawl_lock_remaining_ms(lock);
     begin(c, lock);
-    lock->on_event(lock, &event, lock->event_userdata);
+    extras->on_event(lock, &event, extras->event_userdata);
     free(message);
     return end(c);
 }
 
-static bool run_done(pawl_client *c, pawl__claim *claim, pawl_done_fn done, int err, void *userdata)
+static bool run_done(pawl_client *c, pawl__claim *claim, uint8_t call)
 {
-    begin(c, claim->lock);
-    done(claim->lock, err, userdata);
+    pawl_lock *lock = pawl__claim_lock(claim);
+    pawl__await *await = pawl__claim_take_over(claim, call);
+    begin(c, lock);
+    await->done(lock, await->err, await->userdata);
+    free(await);
     return end(c);
 }
 
 static bool run_call(pawl_client *c, pawl__claim *claim, uint8_t call)
 {
-    if (call == PAWL__CALL_ACQUIRED)
-        return run_done(c, claim, claim->acquired, claim->acquire_err, claim->acquired_userdata);
-    if (call == PAWL__CALL_RELEASED)
-        return run_done(c, claim, claim->released, claim->release_err, claim->released_userdata);
-    return run_event(c, claim, call);
+    return call & PAWL__CALL_EVENTS ? run_event(c, claim, call) : run_done(c, claim, call);
 }
 
 static bool run_claim(pawl_client *c)

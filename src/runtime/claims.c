@@ -13,6 +13,7 @@
  * is not let go yet, and lets it go.
  */
 #define _GNU_SOURCE
+#include "../base/hex.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -21,32 +22,56 @@
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
+static pawl__claim *claim_allocate(pawl_lock *lock)
+{
+    if (!lock->first_in_use) {
+        lock->first_in_use = true;
+        return &lock->first;
+    }
+    pawl__spare_claim *spare = malloc(sizeof *spare);
+    if (!spare) return NULL;
+    spare->lock = lock;
+    return &spare->claim;
+}
+
 pawl__claim *pawl__claim_new(pawl_lock *lock)
 {
-    pawl__claim *claim = &lock->first;
-    if (lock->first_in_use) {
-        claim = malloc(sizeof *claim);
-        if (!claim) return NULL;
-    }
-    *claim = (pawl__claim){.lock = lock};
-    if (claim == &lock->first) lock->first_in_use = true;
+    const pawl__want *terms = &lock->first.want;
+    pawl__claim *claim = claim_allocate(lock);
+    if (!claim) return NULL;
+    *claim = (pawl__claim){.is_spare = claim != &lock->first,
+                           .want = {.name = terms->name,
+                                    .name_len = terms->name_len,
+                                    .owner = terms->owner,
+                                    .ttl_ms = terms->ttl_ms,
+                                    .retain_ms = lock->retain_ms,
+                                    .mode = terms->mode,
+                                    .flags = terms->flags}};
     lock->refs++;
     pawl__list_append(&lock->client->claims, &claim->in_claims);
     return claim;
 }
 
+static void claim_deallocate(pawl_lock *lock, pawl__claim *claim)
+{
+    if (claim == &lock->first)
+        lock->first_in_use = false;
+    else
+        free(pawl__container(claim, pawl__spare_claim, claim));
+}
+
 void pawl__claim_settle(pawl__claim *claim)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     if (claim->known || claim->calls || claim->running || lock->claim == claim) return;
     pawl__list_remove(&claim->in_claims);
     pawl__list_remove(&claim->in_asked);
     pawl__list_remove(&claim->in_calls); /* news that was taken back leaves it there */
-    free(claim->event_message);
-    if (claim == &lock->first)
-        lock->first_in_use = false;
-    else
-        free(claim);
+    for (pawl__await *await = claim->awaits, *next; await; await = next) { /* in a forked child */
+        next = await->next;
+        if (!await->sleeper) free(await);
+    }
+    claim_deallocate(lock, claim);
     pawl__lock_put(lock);
 }
 
@@ -54,7 +79,8 @@ void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
     lock->client->refs--; /* whoever holds the mutex has a reference of its own */
-    free(lock->cache);
+    if (lock->extras) free(lock->extras->event_message);
+    free(lock->extras);
     free(lock);
 }
 
@@ -62,7 +88,37 @@ void pawl__claim_ask(pawl__claim *claim, uint8_t what)
 {
     claim->asked |= what;
     if (!pawl__link_linked(&claim->in_asked))
-        pawl__list_append(&claim->lock->client->asked, &claim->in_asked);
+        pawl__list_append(&pawl__claim_lock(claim)->client->asked, &claim->in_asked);
+}
+
+/* ---- Who waits for an end, mutex held -------------------------------------------------------- */
+
+void pawl__claim_await(pawl__claim *claim, pawl__await *await, uint8_t call)
+{
+    await->call = call;
+    await->next = claim->awaits;
+    claim->awaits = await;
+}
+
+void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await)
+{
+    pawl__await **at = &claim->awaits;
+    while (*at && *at != await) at = &(*at)->next;
+    if (*at) *at = await->next;
+}
+
+static pawl__await *find_await(const pawl__claim *claim, uint8_t call, bool over)
+{
+    pawl__await *await = claim->awaits;
+    while (await && (await->call != call || await->over != over)) await = await->next;
+    return await;
+}
+
+pawl__await *pawl__claim_take_over(pawl__claim *claim, uint8_t call)
+{
+    pawl__await *await = find_await(claim, call, true);
+    if (await) pawl__claim_unawait(claim, await);
+    return await;
 }
 
 /* ---- Held or not ---------------------------------------------------------------------------- */
@@ -79,8 +135,10 @@ bool pawl__lock_let_go(pawl_lock *lock)
  */
 static void publish_token(pawl_lock *lock, const char *token)
 {
-    uint64_t words[PAWL__TOKEN_WORDS] = {0};
-    memcpy(words, token, strlen(token) < sizeof words ? strlen(token) : sizeof words);
+    uint32_t words[PAWL__TOKEN_WORDS];
+    uint8_t bytes[sizeof words];
+    pawl__hex_pack(token, bytes, sizeof bytes);
+    memcpy(words, bytes, sizeof words);
     uint32_t version = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
     atomic_store_explicit(&lock->token_version, version + 1, memory_order_relaxed);
     for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
@@ -98,44 +156,46 @@ static void forget_by_engine(pawl__claim *claim)
     claim->asked = 0;
 }
 
-static void end_acquire(pawl_client *c, pawl__claim *claim, int err)
+/* Exactly once: whoever waits for it is told, or there is nobody (law 6). */
+static void end_call(pawl_client *c, pawl__claim *claim, uint8_t call, int err)
 {
-    if (!claim->acquiring) return;
-    claim->acquiring = false;
-    if (claim->abandoned) err = PAWL_ERR_CANCELED;
-    if (claim->sleeper) {
-        pawl__sleeper *sleeper = claim->sleeper;
-        claim->sleeper = NULL;
-        pawl__sleeper_wake(c, sleeper, err);
+    pawl__await *await = find_await(claim, call, false);
+    if (!await) return;
+    if (await->sleeper) {
+        pawl__claim_unawait(claim, await);
+        pawl__sleeper_wake(c, await->sleeper, err);
         return;
     }
-    if (!claim->acquired) return;
+    await->over = true;
+    await->err = (int16_t)err;
     c->async_pending--;
-    claim->acquire_err = (int16_t)err;
-    pawl__calls_add(claim, PAWL__CALL_ACQUIRED);
+    pawl__calls_add(claim, call);
+}
+
+static void end_acquire(pawl_client *c, pawl__claim *claim, int err)
+{
+    end_call(c, claim, PAWL__CALL_ACQUIRED, claim->abandoned ? PAWL_ERR_CANCELED : err);
 }
 
 static void end_release(pawl_client *c, pawl__claim *claim, int err)
 {
-    if (!claim->releasing) return;
-    claim->releasing = false;
-    if (claim->sleeper) {
-        pawl__sleeper *sleeper = claim->sleeper;
-        claim->sleeper = NULL;
-        pawl__sleeper_wake(c, sleeper, err);
-        return;
-    }
-    if (!claim->released) return;
-    c->async_pending--;
-    claim->release_err = (int16_t)err;
-    pawl__calls_add(claim, PAWL__CALL_RELEASED);
+    end_call(c, claim, PAWL__CALL_RELEASED, err);
+}
+
+void pawl__claim_unsay(pawl__claim *claim)
+{
+    pawl__await *untold = find_await(claim, PAWL__CALL_ACQUIRED, true);
+    if (untold && !untold->err) untold->err = PAWL_ERR_CANCELED;
 }
 
 static void keep_event(pawl__claim *claim, pawl_err err, const char *message)
 {
+    pawl__extras *extras = pawl__claim_lock(claim)->extras;
     claim->event_err = (int16_t)err;
-    free(claim->event_message);
-    claim->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+    if (!extras || !extras->on_event) return;
+    free(extras->event_message);
+    extras->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+    extras->message_of = claim;
 }
 
 /* A store that has said nothing at all has given no reason either. */
@@ -166,7 +226,7 @@ static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity sever
 /* The claim is its lock's. */
 static void tell_loss(pawl_client *c, pawl__claim *claim, pawl_err err, const char *message)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     claim->let_go = true;
     atomic_store(&lock->held_until, PAWL__EXPIRED);
     lock->state = PAWL__LOCK_LOST;
@@ -180,7 +240,7 @@ static void tell_loss(pawl_client *c, pawl__claim *claim, pawl_err err, const ch
 
 static void on_granted(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     if (claim->abandoned) {
         claim->let_go = true;
         pawl__claim_ask(claim, PAWL__ASK_RELEASE);
@@ -198,7 +258,7 @@ static void on_granted(pawl_client *c, pawl__claim *claim, const pawl__action *a
 
 static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     forget_by_engine(claim);
     claim->let_go = true;
     if (lock->claim == claim) {
@@ -216,7 +276,7 @@ static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *a
 static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
     if (claim->let_go) return;
-    if (!pawl__cached_extend(claim->lock, action->deadline)) { /* law 2: the reader was right */
+    if (!pawl__cached_extend(pawl__claim_lock(claim), action->deadline)) { /* law 2: the reader was right */
         tell_loss(c, claim, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
         pawl__claim_ask(claim, PAWL__ASK_RELEASE);
         return;
@@ -231,7 +291,7 @@ static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *act
 {
     pawl__cached_refuse(claim);
     if (claim->let_go) return;
-    say_about(c, claim->lock, PAWL_FINDING_WARNING, "renewal overdue", action->err,
+    say_about(c, pawl__claim_lock(claim), PAWL_FINDING_WARNING, "renewal overdue", action->err,
               action->message);
     keep_event(claim, action->err, action->message);
     claim->calls &= (uint8_t)~PAWL__CALL_HELD;
@@ -250,7 +310,7 @@ static void on_released(pawl_client *c, pawl__claim *claim, const pawl__action *
     forget_by_engine(claim);
     if (!claim->let_go) { /* the engine was closed under it */
         claim->let_go = true;
-        atomic_store(&claim->lock->held_until, PAWL__NOT_HELD);
+        atomic_store(&pawl__claim_lock(claim)->held_until, PAWL__NOT_HELD);
     }
     end_release(c, claim, action->err);
     pawl__claim_settle(claim);
@@ -293,7 +353,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
 
 static void end_one(pawl_client *c, pawl__claim *claim, int err)
 {
-    pawl_lock *lock = claim->lock;
+    pawl_lock *lock = pawl__claim_lock(claim);
     pawl__cached_refuse(claim);
     bool was_held = lock->claim == claim && lock->state == PAWL__LOCK_HELD && !claim->let_go;
     if (claim->known) forget_by_engine(claim);

@@ -425,7 +425,8 @@ static void forget_in_child(pawl_client *c)
         pawl__list_remove(&claim->in_calls);
         claim->known = claim->running = false;
         claim->calls = 0;
-        if (claim->lock->claim == claim) claim->lock->claim = NULL;
+        pawl_lock *lock = pawl__claim_lock(claim);
+        if (lock->claim == claim) lock->claim = NULL;
         pawl__claim_settle(claim);
     }
     pawl__client_put_in_child(c);
@@ -435,7 +436,7 @@ static void forget_in_child(pawl_client *c)
 static void recall_all(pawl_client *c)
 {
     for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next) {
-        pawl_lock *lock = pawl__container(l, pawl__claim, in_claims)->lock;
+        pawl_lock *lock = pawl__claim_lock(pawl__container(l, pawl__claim, in_claims));
         pawl__cached_end(lock);
     }
 }

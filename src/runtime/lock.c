@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lock handles: what callers do with them. The rest is in claims.c. */
+#include "../base/hex.h"
 #include "options.h"
 #include "runtime.h"
 
@@ -46,15 +47,17 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
     if (!lock) return;
-    uint64_t words[PAWL__TOKEN_WORDS];
-    uint32_t before, after;
+    uint32_t words[PAWL__TOKEN_WORDS], before, after;
+    uint8_t bytes[sizeof words];
     do {
         before = atomic_load_explicit(&lock->token_version, memory_order_acquire);
         for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
             words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);
         after = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
     } while (before != after || before & 1);
-    memcpy(ret_token->text, words, PAWL_TOKEN_LEN);
+    if (!after) return; /* there was none yet */
+    memcpy(bytes, words, sizeof bytes);
+    pawl__hex_unpack(bytes, sizeof bytes, ret_token->text);
 }
 
 const char *pawl_lock_name(const pawl_lock *lock)
@@ -73,14 +76,48 @@ static bool name_ok(const char *name, size_t name_len)
 static int join_client(pawl_client *c, pawl_lock *lock)
 {
     if (c->closing) return PAWL_ERR_CLOSED;
-    int err = lock->on_event ? pawl__calls_need(c) : PAWL_OK;
+    int err = lock->extras && lock->extras->on_event ? pawl__calls_need(c) : PAWL_OK;
     if (err) return err;
     lock->client = c;
     lock->refs = 1;
     c->refs++;
-    if (lock->cache) c->has_caches = true;
-    if (lock->cache || lock->on_event) c->hears_at_once = true;
+    if (pawl__cached_is_on(lock)) c->has_caches = true;
+    if (lock->extras) c->hears_at_once = true;
     return PAWL_OK;
+}
+
+/* false: out of memory. */
+static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts)
+{
+    if (!opts->on_event && opts->retain_ms == 0) return true;
+    lock->extras = calloc(1, sizeof *lock->extras);
+    if (!lock->extras) return false;
+    lock->extras->on_event = opts->on_event;
+    lock->extras->event_userdata = opts->event_userdata;
+    lock->extras->retains = opts->retain_ms > 0;
+    return true;
+}
+
+/* NULL: out of memory. */
+static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *opts)
+{
+    size_t owner_size = opts->owner ? strlen(opts->owner) + 1 : 0;
+    pawl_lock *lock = calloc(1, sizeof *lock + name_len + 1 + owner_size);
+    if (!lock) return NULL;
+    memcpy(lock->name, name, name_len);
+    char *owner = lock->name + name_len + 1;
+    if (opts->owner) memcpy(owner, opts->owner, owner_size);
+    lock->retain_ms = (int32_t)opts->retain_ms;
+    lock->first.want =
+        (pawl__want){.name = lock->name,
+                     .name_len = (uint16_t)name_len,
+                     .owner = opts->owner ? owner : NULL,
+                     .ttl_ms = (int32_t)opts->ttl_ms,
+                     .mode = PAWL_MODE_EXCLUSIVE,
+                     .flags = opts->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0};
+    if (add_extras(lock, opts)) return lock;
+    free(lock);
+    return NULL;
 }
 
 int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_lock_opts *given,
@@ -92,23 +129,13 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
     if (err) return err;
-    size_t owner_len = opts.owner ? strlen(opts.owner) : 0;
-    pawl_lock *lock = calloc(1, sizeof *lock + name_len + owner_len + 2);
+    pawl_lock *lock = make(name, name_len, &opts);
     if (!lock) return PAWL_ERR_NO_MEMORY;
-    memcpy(lock->name, name, name_len);
-    if (opts.owner) lock->owner = memcpy(lock->name + name_len + 1, opts.owner, owner_len);
-    lock->name_len = (uint16_t)name_len;
-    lock->ttl_ms = opts.ttl_ms;
-    lock->retain_ms = opts.retain_ms;
-    lock->flags = (uint8_t)opts.flags;
-    lock->on_event = opts.on_event;
-    lock->event_userdata = opts.event_userdata;
-    if (lock->retain_ms > 0) lock->cache = calloc(1, sizeof *lock->cache);
     pthread_mutex_lock(&c->mutex);
-    err = lock->retain_ms > 0 && !lock->cache ? PAWL_ERR_NO_MEMORY : join_client(c, lock);
+    err = join_client(c, lock);
     pthread_mutex_unlock(&c->mutex);
     if (err) {
-        free(lock->cache);
+        free(lock->extras);
         free(lock);
         return err;
     }
@@ -142,7 +169,7 @@ static int may_acquire(const pawl_lock *lock)
     return PAWL_ERR_STATE;
 }
 
-static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_claim)
+static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__await *await)
 {
     pawl_client *c = lock->client;
     if (!c->closing && lock->state == PAWL__LOCK_HELD)
@@ -151,21 +178,14 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__claim **ret_cla
     if (err) return err;
     pawl__claim *claim = pawl__claim_new(lock);
     if (!claim) return PAWL_ERR_NO_MEMORY;
-    claim->want.name = lock->name;
-    claim->want.name_len = lock->name_len;
-    claim->want.owner = lock->owner;
-    claim->want.mode = PAWL_MODE_EXCLUSIVE;
-    claim->want.flags = lock->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0;
-    claim->want.ttl_ms = lock->ttl_ms;
-    claim->want.retain_ms = lock->retain_ms;
-    claim->want.wait_until = wait_until(wait_ms);
+    claim->want.waiting = &await->waiting;
+    await->waiting.wait_until = wait_until(wait_ms);
+    pawl__claim_await(claim, await, PAWL__CALL_ACQUIRED);
     pawl__drive_noted(c);
     claim->known = true;
-    claim->acquiring = true;
     lock->claim = claim;
     lock->state = PAWL__LOCK_ACQUIRING;
     pawl__claim_ask(claim, PAWL__ASK_WANT);
-    *ret_claim = claim;
     return PAWL_OK;
 }
 
@@ -183,12 +203,11 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
     pawl_client *c = lock->client;
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
+    pawl__await await = {.sleeper = &sleeper};
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
-    pawl__claim *claim;
-    int err = begin_acquire(lock, wait_ms, &claim);
+    int err = begin_acquire(lock, wait_ms, &await);
     if (!err) {
-        claim->sleeper = &sleeper;
         pawl__sleep(c, &sleeper, PAWL__NEVER); /* the engine ends it in time */
         err = sleeper.err ? sleeper.err : why_gone(lock);
     }
@@ -204,24 +223,32 @@ int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
     return pawl__cached_acquire(lock) ? PAWL_OK : acquire(lock, wait_ms);
 }
 
+static pawl__await *await_callback(pawl_done_fn done, void *userdata)
+{
+    pawl__await *await = calloc(1, sizeof *await);
+    if (await) await->done = done;
+    if (await) await->userdata = userdata;
+    return await;
+}
+
 int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done, void *userdata)
 {
     if (!lock || !done || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
     if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__await *await = await_callback(done, userdata);
+    if (!await) return PAWL_ERR_NO_MEMORY;
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
-    pawl__claim *claim;
     int err = pawl__calls_need(c);
-    if (!err) err = begin_acquire(lock, wait_ms, &claim);
+    if (!err) err = begin_acquire(lock, wait_ms, await);
     if (!err) {
-        claim->acquired = done;
-        claim->acquired_userdata = userdata;
         c->async_pending++;
         pawl__drive_soon(c);
     }
     pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
+    if (err) free(await);
     return err;
 }
 
@@ -303,11 +330,12 @@ int pawl_lock_release(pawl_lock *lock)
     return pawl__cached_release(lock) ? PAWL_OK : release(lock);
 }
 
-/* A claim whose end is waited for. Lost ones are released without waiting. */
-static bool ask_release_waiting(pawl__claim *claim, int err)
+/* A claim whose end is waited for. Lost ones are released without waiting: false. */
+static bool ask_release_waiting(pawl__claim *claim, pawl__await *await, int err)
 {
     if (!claim) return false;
-    claim->await_store = claim->releasing = !err;
+    claim->await_store = !err;
+    if (!err) pawl__claim_await(claim, await, PAWL__CALL_RELEASED);
     pawl__claim_ask(claim, PAWL__ASK_RELEASE);
     return !err;
 }
@@ -321,15 +349,15 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
         wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
+    pawl__await await = {.sleeper = &sleeper};
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
     pawl__claim *claim;
     int err = take_back(lock, &claim);
-    if (ask_release_waiting(claim, err)) {
-        claim->sleeper = &sleeper;
+    if (ask_release_waiting(claim, &await, err)) {
         pawl__sleep(c, &sleeper, until);
         err = sleeper.complete ? sleeper.err : PAWL_ERR_UNKNOWN;
-        if (!sleeper.complete) claim->sleeper = NULL; /* pawl goes on without us */
+        if (!sleeper.complete) pawl__claim_unawait(claim, &await); /* pawl goes on without us */
     }
     if (claim && err) pawl__drive_soon(c); /* it leaves at least */
     pthread_mutex_unlock(&c->mutex);
@@ -342,19 +370,19 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     if (!lock || !done) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
     if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__await *await = await_callback(done, userdata);
+    if (!await) return PAWL_ERR_NO_MEMORY;
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
     pawl__claim *claim = NULL;
     int err = pawl__calls_need(c);
     if (!err) err = take_back(lock, &claim);
-    if (ask_release_waiting(claim, err)) {
-        claim->released = done;
-        claim->released_userdata = userdata;
-        c->async_pending++;
-    }
+    bool awaited = ask_release_waiting(claim, await, err);
+    if (awaited) c->async_pending++;
     if (claim) pawl__drive_soon(c);
     pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
+    if (!awaited) free(await);
     return err;
 }
 
@@ -407,7 +435,7 @@ static void abandon(pawl_lock *lock)
         pawl__claim_ask(claim, PAWL__ASK_CANCEL);
         break;
     case PAWL__LOCK_HELD:
-        if (!claim->acquire_err) claim->acquire_err = PAWL_ERR_CANCELED; /* if it is still untold */
+        pawl__claim_unsay(claim);
         pawl__claim_ask(claim, PAWL__ASK_RELEASE);
         break;
     }

@@ -63,32 +63,42 @@ enum {
     PAWL__CALL_EVENTS = 0x1e
 };
 
+/*
+ * Who is to hear of the end of an acquisition or a release, and what is needed until then:
+ * a thread that sleeps, with this on its stack; or a callback, and then it is malloc'ed. [m]
+ */
+typedef struct pawl__await {
+    struct pawl__await *next; /* of the same claim: a release may begin before a callback has run */
+    pawl__sleeper *sleeper;   /* NULL: the callback */
+    pawl_done_fn done;
+    void *userdata;
+    int16_t err;           /* once it is over */
+    uint8_t call;          /* PAWL__CALL_ACQUIRED or _RELEASED: of what */
+    bool over;             /* the callback waits to run */
+    pawl__waiting waiting; /* [role] ACQUIRED */
+} pawl__await;
+
+/* As small as it can be while the lock is held: 100 000 of them lie in one client. */
 typedef struct pawl__claim {
     pawl__want want; /* [role] */
-    pawl_lock *lock; /* counted in lock->refs while the claim is in use */
     /* All below: [m]. */
     pawl__link in_claims; /* of the client, while in use */
     pawl__link in_asked;
     pawl__link in_calls;
-    pawl__sleeper *sleeper; /* a thread that waits for the acquisition or the release */
-    pawl_done_fn acquired;
-    void *acquired_userdata;
-    pawl_done_fn released;
-    void *released_userdata;
-    char *event_message;
-    int16_t acquire_err, event_err, release_err; /* for the callbacks */
-    uint8_t asked;                               /* PAWL__ASK_... that the driver has not seen */
-    uint8_t calls;                               /* PAWL__CALL_... */
-    bool known;       /* to the engine, or about to be: want must stay where it is */
-    bool acquiring;   /* the end of its acquisition is still to be told */
-    bool releasing;   /* the end of its release is still to be told */
-    bool let_go;      /* released, detached, lost or freed: nobody holds it */
-    bool abandoned;   /* the handle was freed while it waited */
-    bool await_store; /* the release wants the store's word */
-    bool wanted;      /* somebody else waits, or it is in doubt: it is not lent any more */
-    bool waited;      /* it stood in the store's queue before it was granted */
-    bool was_cached;  /* let go while nobody held it: the time in the cache counts */
-    bool running;     /* a callback of it runs now */
+    pawl__await *awaits;
+    int16_t event_err;    /* for the callback */
+    uint8_t asked;        /* PAWL__ASK_... that the driver has not seen */
+    uint8_t calls;        /* PAWL__CALL_... */
+    /* No bits: they are read without the mutex, when nobody writes them. */
+    bool is_spare;        /* [once] it is in a pawl__spare_claim */
+    bool was_cached;      /* let go while nobody held it: the time in the cache counts */
+    bool known : 1;       /* to the engine, or about to be: want must stay where it is */
+    bool let_go : 1;      /* released, detached, lost or freed: nobody holds it */
+    bool abandoned : 1;   /* the handle was freed while it waited */
+    bool await_store : 1; /* the release wants the store's word */
+    bool wanted : 1;      /* somebody else waits, or it is in doubt: it is not lent any more */
+    bool waited : 1;      /* it stood in the store's queue before it was granted */
+    bool running : 1;     /* a callback of it runs now */
 } pawl__claim;
 
 /* ---- A lock handle -------------------------------------------------------------------------- */
@@ -108,36 +118,51 @@ typedef enum pawl__lock_state {
 #define PAWL__NOT_HELD 0
 #define PAWL__EXPIRED  (-1)
 
-#define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8)
+/* What few handles have: events and a cache. */
+typedef struct pawl__extras {
+    pawl_event_fn on_event;          /* [once] */
+    void *event_userdata;            /* [once] */
+    char *event_message;             /* [m] goes with the event of message_of; NULL: the err's text */
+    const pawl__claim *message_of;   /* [m] */
+    bool retains;                    /* [once] the rest is of a handle with retain_ms; see cached.c */
+    _Atomic int64_t put_back_at;     /* when it was released last */
+    pawl__claim *lent;               /* [role] the claim whose timer runs */
+    pawl__timer timer;               /* [role] in client->cache_timers */
+} pawl__extras;
 
-/* Of a handle with retain_ms; see cached.c. */
-typedef struct pawl__cache {
-    _Atomic int64_t put_back_at; /* when it was released last */
-    pawl__claim *lent;           /* [role] the claim whose timer runs */
-    pawl__timer timer;           /* [role] in client->cache_timers */
-} pawl__cache;
+#define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8) /* of four bytes, each of two digits */
 
 struct pawl_lock {
     pawl_client *client;            /* counted */
     _Atomic int64_t held_until;     /* see above */
-    pawl__cache *cache;             /* [once] NULL without retain_ms */
+    pawl__extras *extras;           /* [once] NULL: neither */
+    pawl__claim *claim;             /* [m] ACQUIRING, HELD, LOST: the claim in question */
     _Atomic uint64_t fence;         /* of the present or latest acquisition */
     _Atomic uint32_t token_version; /* odd while the token is being written */
-    _Atomic uint64_t token[PAWL__TOKEN_WORDS];
-    int64_t ttl_ms, retain_ms; /* [once] */
-    const char *owner;         /* [once] behind the name; NULL: the client's */
-    pawl_event_fn on_event;    /* [once] */
-    void *event_userdata;      /* [once] */
-    pawl__claim *claim;        /* [m] ACQUIRING, HELD, LOST: the claim in question */
-    uint32_t refs;             /* [m] the handle itself and its claims in use */
-    uint16_t name_len;         /* [once] */
-    uint8_t flags;             /* [once] PAWL_LOCK_... */
-    uint8_t state;             /* [m] pawl__lock_state */
-    bool freed;                /* [m] by the user */
-    bool first_in_use;         /* [m] */
-    pawl__claim first;         /* the claim that needs no allocation */
-    char name[];               /* [once] and the label */
+    _Atomic uint32_t token[PAWL__TOKEN_WORDS];
+    uint32_t refs;     /* [m] the handle itself and its claims in use */
+    int32_t retain_ms; /* [once] */
+    uint8_t state;     /* [m] pawl__lock_state */
+    bool freed;        /* [m] by the user */
+    bool first_in_use; /* [m] */
+    /* The claim that needs no allocation. What its want says of name, label, ttl and flags is
+       the handle's, in use or not [once]. */
+    pawl__claim first;
+    char name[]; /* [once] and the label */
 };
+
+/* A claim of a handle whose first one has not ended yet. */
+typedef struct pawl__spare_claim {
+    pawl__claim claim;
+    pawl_lock *lock;
+} pawl__spare_claim;
+
+/* Counted in lock->refs while the claim is in use. */
+static inline pawl_lock *pawl__claim_lock(const pawl__claim *claim)
+{
+    if (claim->is_spare) return pawl__container(claim, pawl__spare_claim, claim)->lock;
+    return pawl__container(claim, pawl_lock, first);
+}
 
 /* ---- A question to the store that the engine has no part in --------------------------------- */
 
@@ -337,6 +362,14 @@ void pawl__host_init(pawl_client *client);
 
 /* A claim for a new acquisition; NULL: out of memory. Mutex held. */
 pawl__claim *pawl__claim_new(pawl_lock *lock);
+/* From now on it hears of the end. Mutex held. */
+void pawl__claim_await(pawl__claim *claim, pawl__await *await, uint8_t call);
+/* It does not want to hear any more. Mutex held. */
+void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await);
+/* A grant whose callback has not run yet is none any more: the handle is freed. Mutex held. */
+void pawl__claim_unsay(pawl__claim *claim);
+/* Of the call that is over, taken from the claim, to be run and freed. Mutex held. */
+pawl__await *pawl__claim_take_over(pawl__claim *claim, uint8_t call);
 /* Puts it into the driver's list. Mutex held. */
 void pawl__claim_ask(pawl__claim *claim, uint8_t what);
 /* The engine's actions about wants; role held, not the mutex. */
@@ -352,6 +385,10 @@ void pawl__lock_put(pawl_lock *lock);
 
 /* ---- cached.c ------------------------------------------------------------------------------- */
 
+static inline bool pawl__cached_is_on(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->retains;
+}
 /* What needs neither the mutex nor the role; false: the ordinary way decides. */
 bool pawl__cached_acquire(pawl_lock *lock);
 bool pawl__cached_release(pawl_lock *lock);

@@ -52,7 +52,7 @@ static void tell(pawl_client *c, pawl__claim *claim, unsigned asked, bool await_
     if (asked & PAWL__ASK_LEND) pawl__cached_arm(c, claim);
     if (!(asked & (PAWL__ASK_RELEASE | PAWL__ASK_DETACH))) return;
     pawl__cached_disarm(claim);
-    if (claim->was_cached) claim->want.retain_ms = pawl__cached_retain_ms(claim);
+    if (claim->was_cached) claim->want.retain_ms = (int32_t)pawl__cached_retain_ms(claim);
     if (asked & PAWL__ASK_RELEASE) feed_want(c, PAWL__EV_RELEASE, claim, await_store);
     if (asked & PAWL__ASK_DETACH) feed_want(c, PAWL__EV_DETACH, claim, false);
 }

@@ -50,7 +50,7 @@ static void everyone_is_told_and_nothing_is_kept(void **state)
     (void)state;
     world w;
     open_to_break(&w);
-    pawl__want holder = world_claim("a", PAWL__NEVER), waiter = holder;
+    pawl__want holder = world_claim("a", PAWL__NEVER), waiter = world_claim("a", PAWL__NEVER);
     pawl__want returned = world_claim("b", PAWL__NEVER), asker = world_claim("c", PAWL__NEVER);
     world_want(&w, &holder);
     world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);

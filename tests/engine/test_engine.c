@@ -73,7 +73,7 @@ static void a_grant_that_is_already_over_is_not_reported(void **state)
     world_want(&w, &a);
     pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
     w.now += TTL * MS;
-    a.unreachable_at = PAWL__NEVER;
+    a.waiting->unreachable_at = PAWL__NEVER;
     world_grant(&w, ask.id, 1);
     assert_int_equal(world_count(&w, PAWL__ACT_GRANTED), 0);
     world_close(&w);
@@ -233,7 +233,7 @@ static void renewal_goes_on_trying_until_the_deadline(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     held(&w, &a, 1);
-    int64_t deadline = a.deadline;
+    int64_t deadline = world_only(&w, PAWL__ACT_GRANTED)->deadline;
     world_pass(&w, TTL / 3 * MS);
     world_fail(&w, world_sent(&w, PAWL_VERB_RENEW).id, PAWL_FAILED, PAWL_ERR_LOADING);
     world_only(&w, PAWL__ACT_DOUBT);
@@ -275,10 +275,11 @@ static void a_link_that_is_down_is_doubt_then_loss_and_recovers(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     held(&w, &a, 1);
+    int64_t deadline = world_only(&w, PAWL__ACT_GRANTED)->deadline;
     world_link(&w, false, PAWL_ERR_UNAVAILABLE);
     world_pass(&w, TTL / 3 * MS);
     world_only(&w, PAWL__ACT_DOUBT);
-    w.now = a.deadline;
+    w.now = deadline;
     world_pass(&w, 0);
     assert_int_equal(world_only(&w, PAWL__ACT_LOST)->err, PAWL_ERR_UNAVAILABLE);
     world_release(&w, &a);
@@ -495,7 +496,8 @@ static void local_callers_share_one_lease_in_order(void **state)
     (void)state;
     world w;
     world_open(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER), b = a, c = a;
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    pawl__want c = world_claim("a", PAWL__NEVER);
     held(&w, &a, 1);
     world_want(&w, &b);
     world_want(&w, &c);
@@ -607,7 +609,8 @@ static void closing_tells_everyone_once_and_releases(void **state)
     (void)state;
     world w;
     world_open(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER), c = a;
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
+    pawl__want c = world_claim("a", PAWL__NEVER);
     held(&w, &a, 1);
     world_want(&w, &b);
     world_want(&w, &c);

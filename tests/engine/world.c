@@ -39,10 +39,21 @@ void world_close(world *w)
     pawl__engine_free(w->engine);
 }
 
+static pawl__waiting *waiting_new(int64_t wait_until)
+{
+    static pawl__waiting waitings[1024]; /* more than a test has */
+    static size_t next;
+    pawl__waiting *waiting = &waitings[next++ % (sizeof waitings / sizeof waitings[0])];
+    *waiting = (pawl__waiting){.wait_until = wait_until};
+    return waiting;
+}
+
 pawl__want world_claim(const char *name, int64_t wait_until)
 {
-    return (pawl__want){
-        .name = name, .name_len = (uint16_t)strlen(name), .ttl_ms = TTL, .wait_until = wait_until};
+    return (pawl__want){.name = name,
+                        .name_len = (uint16_t)strlen(name),
+                        .ttl_ms = TTL,
+                        .waiting = waiting_new(wait_until)};
 }
 
 void world_step(world *w, pawl__event event)
@@ -52,7 +63,7 @@ void world_step(world *w, pawl__event event)
         assert_true(w->count < WORLD_ACTIONS_MAX - 1);
         pawl__action *a = &w->actions[w->count];
         if (a->kind != PAWL__ACT_SEND) continue;
-        strcpy(w->tokens_sent[w->count], a->request.token);
+        strcpy(w->tokens_sent[w->count], a->request.token); /* it is valid until the next one */
         a->request.token = w->tokens_sent[w->count];
     }
     const char *what = pawl__engine_check(w->engine);
@@ -68,6 +79,7 @@ void world_pass(world *w, int64_t span_ns)
 
 void world_want(world *w, pawl__want *want)
 {
+    if (!want->waiting) want->waiting = waiting_new(PAWL__NEVER); /* not its first time */
     world_step(w, (pawl__event){.kind = PAWL__EV_WANT, .want = want});
 }
 

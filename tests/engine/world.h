@@ -34,7 +34,7 @@ void world_open(world *w);      /* the link is up */
 void world_open_down(world *w); /* the link is still down */
 void world_close(world *w);
 
-/* A want on `name`, ready for world_want. */
+/* A want on `name`, ready for world_want; if it is used again it waits without limit. */
 pawl__want world_claim(const char *name, int64_t wait_until);
 
 void world_step(world *w, pawl__event event);

@@ -34,6 +34,7 @@ typedef enum phase { NOBODY = 0, WAITS, HOLDS, LOST } phase;
 /* A caller, as he would tell the story. */
 typedef struct caller {
     pawl__want want;
+    pawl__waiting waiting;
     phase phase;
     bool gave_back; /* RELEASED is due */
 } caller;
@@ -200,7 +201,7 @@ static void check(const world *w)
         EXPECT(w, (c->phase == NOBODY) == (c->want.state == PAWL__WANT_NONE));
         if (c->want.state != PAWL__WANT_HOLDING) continue;
         EXPECT(w, !broke); /* law 10 */
-        EXPECT(w, c->phase == HOLDS && c->want.deadline > w->now);
+        EXPECT(w, c->phase == HOLDS && c->want.lease);
         EXPECT(w, holders[name_of(c->want.name)]++ == 0);
         EXPECT(w, pawl__engine_holder(w->engine, c->want.name, c->want.name_len) == &c->want);
     }
@@ -246,10 +247,11 @@ static void want(world *w)
     if (c->phase != NOBODY) return;
     const char *name = names[fuzz_below(w->in, NAMES)];
     c->want = (pawl__want){.name = name, .name_len = (uint16_t)strlen(name)};
-    c->want.ttl_ms = ttls_ms[fuzz_below(w->in, sizeof ttls_ms / sizeof ttls_ms[0])];
-    c->want.retain_ms = retains_ms[fuzz_below(w->in, sizeof retains_ms / sizeof retains_ms[0])];
+    c->want.ttl_ms = (int32_t)ttls_ms[fuzz_below(w->in, sizeof ttls_ms / sizeof ttls_ms[0])];
+    c->want.retain_ms = (int32_t)retains_ms[fuzz_below(w->in, sizeof retains_ms / sizeof retains_ms[0])];
     c->want.flags = fuzz_byte(w->in) & 15 ? 0 : PAWL_ASK_DETACHED;
-    c->want.wait_until = patience(w);
+    c->want.waiting = &c->waiting;
+    c->waiting = (pawl__waiting){.wait_until = patience(w)};
     c->phase = WAITS;
     step(w, (pawl__event){.kind = PAWL__EV_WANT, .want = &c->want});
 }
