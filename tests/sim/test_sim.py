@@ -10,7 +10,13 @@ BUILD = os.environ["PAWL_BUILD"]
 SIM = os.path.join(BUILD, "pawl-sim")
 MUTANTS = os.path.join(BUILD, "pawl-sim-mutants")
 
-# Quick to find, one for each way of finding it; scripts/mutants runs them all.
+# The weakest bugs show in one of a few thousand schedules: fewer than 50 000 prove little. The
+# sanitizers look for other things and get a handful of each.
+WHOLE = os.environ.get("PAWL_TEST_FLAVOUR", "plain") == "plain"
+SEEDS = 50_000 if WHOLE else 4_000
+CHUNKS = 4
+
+# One for each way of finding a bug, and the check that has to find it.
 HANDFUL = {
     "grant_from_reply": "deadline",
     "release_without_compare": "held-is-held",
@@ -32,6 +38,12 @@ def run(*args, program=SIM):
     return subprocess.run([program, *args], capture_output=True, text=True, timeout=250)
 
 
+def mutants():
+    if not WHOLE:
+        return list(HANDFUL)
+    return [line.split()[0] for line in run("--list-mutants", program=MUTANTS).stdout.splitlines()]
+
+
 def check_of(output):
     return re.search(r"^seed \d+: ([\w-]+):", output, re.M)[1]
 
@@ -40,8 +52,12 @@ def scenario_of(output):
     return output[output.index("algorithm = "):output.index("found after")]
 
 
-def test_the_engine_survives_and_every_interesting_state_is_reached():
-    result = run("--seed", "1", "--seeds", "4000", "--coverage")
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_the_engine_survives_and_every_interesting_state_is_reached(chunk):
+    seeds = SEEDS // CHUNKS
+    coverage = ["--coverage"] if seeds >= 4000 or chunk == 0 else []
+    first = str(1 + chunk * seeds)
+    result = run("--seed", first, "--seeds", str(seeds), *coverage)
     assert result.returncode == 0, result.stdout
 
 
@@ -61,11 +77,15 @@ def test_planted_bugs_do_not_disturb_the_mutation_build():
     assert plain == mutants.stdout.splitlines()[:200]
 
 
-@pytest.mark.parametrize("mutant", HANDFUL)
+@pytest.mark.parametrize("mutant", mutants())
 def test_a_planted_bug_is_found(mutant):
-    result = run("--mutant", mutant, "--seconds", "60", "--no-shrink")
+    result = run("--mutant", mutant, "--seconds", "60", "--no-shrink", program=MUTANTS)
+    if result.returncode < 0:  # what it does to the engine is a crash, and so it shows
+        assert mutant == "word_after_close"
+        return
     assert result.returncode == 1, result.stdout
-    assert check_of(result.stdout) == HANDFUL[mutant]
+    if mutant in HANDFUL:
+        assert check_of(result.stdout) == HANDFUL[mutant]
 
 
 @pytest.mark.parametrize("algorithm", ["tutorial"])
