@@ -23,26 +23,15 @@ pawl__engine *pawl__engine_new(const pawl__engine_opts *opts)
     return e;
 }
 
-static void forget_wants(pawl__slot *slot)
-{
-    for (pawl__link *l; (l = pawl__list_first(&slot->wants));) {
-        pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
-        pawl__list_remove(l);
-        waiting->timer.position = 0;
-        waiting->want->state = PAWL__WANT_NONE;
-        waiting->want->waiting = NULL;
-    }
-}
-
 pawl__engine *pawl__engine_free(pawl__engine *e)
 {
     if (!e) return NULL;
-    for (pawl__want *want = e->out_wants; want; want = want->next_out) want->listed = false;
     for (size_t i = 0; i < e->lease_room; i++) {
-        if (!e->leases[i]) continue;
-        forget_wants(e->leases[i]->slot);
-        if (e->leases[i]->want) e->leases[i]->want->state = PAWL__WANT_NONE;
-        pawl__lease_free(e, e->leases[i]);
+        pawl__lease *lease = e->leases[i];
+        if (!lease) continue;
+        pawl__list_init(&lease->slot->wants);
+        lease->timer.position = 0; /* the heap goes whole: in it are timers of wants */
+        pawl__lease_free(e, lease);
     }
     pawl__heap_done(&e->timers);
     pawl__table_done(&e->names);

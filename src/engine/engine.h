@@ -145,7 +145,9 @@ void pawl__engine_opts_init(pawl__engine_opts *opts);
 /* NULL when out of memory. */
 pawl__engine *pawl__engine_new(const pawl__engine_opts *opts);
 
-/* Frees everything; wants still known are forgotten without a word. NULL is allowed; returns NULL.
+/*
+ * Frees everything; wants still known are forgotten without a word, and without a touch: in the
+ * child of a fork what they lie in may be gone (law 9). NULL is allowed; returns NULL.
  */
 pawl__engine *pawl__engine_free(pawl__engine *engine);
 

@@ -60,6 +60,16 @@ static void claim_deallocate(pawl_lock *lock, pawl__claim *claim)
         free(pawl__container(claim, pawl__spare_claim, claim));
 }
 
+/* Some are left only in the child of a fork (law 9). There a sleeper's stack may be gone. */
+static void free_awaits(pawl__claim *claim)
+{
+    if (claim->slept_on) return;
+    for (pawl__await *await = claim->awaits, *next; await; await = next) {
+        next = await->next;
+        free(await);
+    }
+}
+
 void pawl__claim_settle(pawl__claim *claim)
 {
     pawl_lock *lock = pawl__claim_lock(claim);
@@ -67,10 +77,7 @@ void pawl__claim_settle(pawl__claim *claim)
     pawl__list_remove(&claim->in_claims);
     pawl__list_remove(&claim->in_asked);
     pawl__list_remove(&claim->in_calls); /* news that was taken back leaves it there */
-    for (pawl__await *await = claim->awaits, *next; await; await = next) { /* in a forked child */
-        next = await->next;
-        if (!await->sleeper) free(await);
-    }
+    free_awaits(claim);
     claim_deallocate(lock, claim);
     pawl__lock_put(lock);
 }
@@ -98,6 +105,7 @@ void pawl__claim_await(pawl__claim *claim, pawl__await *await, uint8_t call)
     await->call = call;
     await->next = claim->awaits;
     claim->awaits = await;
+    claim->slept_on = await->sleeper;
 }
 
 void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await)
@@ -105,6 +113,7 @@ void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await)
     pawl__await **at = &claim->awaits;
     while (*at && *at != await) at = &(*at)->next;
     if (*at) *at = await->next;
+    if (await->sleeper) claim->slept_on = false;
 }
 
 static pawl__await *find_await(const pawl__claim *claim, uint8_t call, bool over)
@@ -276,7 +285,8 @@ static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *a
 static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *action)
 {
     if (claim->let_go) return;
-    if (!pawl__cached_extend(pawl__claim_lock(claim), action->deadline)) { /* law 2: the reader was right */
+    pawl_lock *lock = pawl__claim_lock(claim);
+    if (!pawl__cached_extend(lock, action->deadline)) { /* law 2: the reader was right */
         tell_loss(c, claim, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
         pawl__claim_ask(claim, PAWL__ASK_RELEASE);
         return;

@@ -86,9 +86,9 @@ typedef struct pawl__claim {
     pawl__link in_asked;
     pawl__link in_calls;
     pawl__await *awaits;
-    int16_t event_err;    /* for the callback */
-    uint8_t asked;        /* PAWL__ASK_... that the driver has not seen */
-    uint8_t calls;        /* PAWL__CALL_... */
+    int16_t event_err; /* for the callback */
+    uint8_t asked;     /* PAWL__ASK_... that the driver has not seen */
+    uint8_t calls;     /* PAWL__CALL_... */
     /* No bits: they are read without the mutex, when nobody writes them. */
     bool is_spare;        /* [once] it is in a pawl__spare_claim */
     bool was_cached;      /* let go while nobody held it: the time in the cache counts */
@@ -99,6 +99,7 @@ typedef struct pawl__claim {
     bool wanted : 1;      /* somebody else waits, or it is in doubt: it is not lent any more */
     bool waited : 1;      /* it stood in the store's queue before it was granted */
     bool running : 1;     /* a callback of it runs now */
+    bool slept_on : 1;    /* the first of awaits lies on the stack of the thread that sleeps */
 } pawl__claim;
 
 /* ---- A lock handle -------------------------------------------------------------------------- */
@@ -120,14 +121,14 @@ typedef enum pawl__lock_state {
 
 /* What few handles have: events and a cache. */
 typedef struct pawl__extras {
-    pawl_event_fn on_event;          /* [once] */
-    void *event_userdata;            /* [once] */
-    char *event_message;             /* [m] goes with the event of message_of; NULL: the err's text */
-    const pawl__claim *message_of;   /* [m] */
-    bool retains;                    /* [once] the rest is of a handle with retain_ms; see cached.c */
-    _Atomic int64_t put_back_at;     /* when it was released last */
-    pawl__claim *lent;               /* [role] the claim whose timer runs */
-    pawl__timer timer;               /* [role] in client->cache_timers */
+    pawl_event_fn on_event;        /* [once] */
+    void *event_userdata;          /* [once] */
+    char *event_message;           /* [m] goes with the event of message_of; NULL: the err's text */
+    const pawl__claim *message_of; /* [m] */
+    bool retains;                  /* [once] the rest is of a handle with retain_ms; see cached.c */
+    _Atomic int64_t put_back_at;   /* when it was released last */
+    pawl__claim *lent;             /* [role] the claim whose timer runs */
+    pawl__timer timer;             /* [role] in client->cache_timers */
 } pawl__extras;
 
 #define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8) /* of four bytes, each of two digits */

@@ -3,6 +3,7 @@
  * Goal: a child of fork() holds nothing and says nothing; the parent does not
  * notice it; the child can free its copies and open clients of its own (law 9).
  */
+#define _GNU_SOURCE
 #include "stage.h"
 
 #include <setjmp.h>
@@ -160,6 +161,64 @@ static void test_child_frees_its_copies(void **state)
     pawl_client_close(other);
 }
 
+static pthread_barrier_t all_are_there;
+
+static void *acquire_and_wait(void *arg)
+{
+    char deep[1024]; /* so that wipe_stack begins above what follows */
+    explicit_bzero(deep, sizeof deep);
+    CHECK_ERR(pawl_lock_acquire(arg, PAWL_WAIT_FOREVER), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(arg), PAWL_OK);
+    return NULL;
+}
+
+static void *wipe_stack(void *arg)
+{
+    (void)arg;
+    char stack[64 * 1024];
+    explicit_bzero(stack, sizeof stack);
+    pthread_barrier_wait(&all_are_there); /* each of them on a stack of its own */
+    return NULL;
+}
+
+/* The system gives the child's threads the stacks of the parent's. */
+static void wipe_stacks(void)
+{
+    enum { STACKS = 4 };
+    pthread_t threads[STACKS];
+    pthread_barrier_init(&all_are_there, NULL, STACKS);
+    for (int i = 0; i < STACKS; i++)
+        if (pthread_create(&threads[i], NULL, wipe_stack, NULL)) abort();
+    for (int i = 0; i < STACKS; i++) pthread_join(threads[i], NULL);
+}
+
+/* What a thread keeps on its stack while it waits is gone in the child. */
+static void test_child_leaves_the_stacks_of_waiting_threads_alone(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    const char *name = stage_name();
+    pawl_lock *waiting = lock_new(client, name, 1000), *theirs = lock_new(other, name, 60000);
+    CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, acquire_and_wait, waiting) == 0);
+    stage_await_waiters(other, name, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        if (CHILD_MAY_HAVE_THREADS) wipe_stacks();
+        pawl_client_close(client);
+        pawl_lock_free(waiting);
+        _exit(0);
+    }
+    await_child(child);
+    CHECK_ERR(pawl_lock_release(theirs), PAWL_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    pawl_lock_free(waiting);
+    pawl_lock_free(theirs);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 static void test_child_has_clients_of_its_own(void **state)
 {
     (void)state;
@@ -295,6 +354,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_child_holds_nothing),
         cmocka_unit_test(test_child_frees_its_copies),
+        cmocka_unit_test(test_child_leaves_the_stacks_of_waiting_threads_alone),
         cmocka_unit_test(test_child_has_clients_of_its_own),
         cmocka_unit_test(test_fork_amid_work),
         cmocka_unit_test(test_fork_inside_a_dispatched_callback),
