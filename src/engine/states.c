@@ -35,7 +35,8 @@ static const char *check_holder(const pawl__lease *lease)
 {
     const pawl__want *want = lease->want;
     if (lease->state == PAWL__LEASE_RELEASING) return NULL; /* who awaits the release */
-    if (!pawl__lease_is_held(lease)) return want ? "L1: a lease that is not held has a holder" : NULL;
+    if (!pawl__lease_is_held(lease))
+        return want ? "L1: a lease that is not held has a holder" : NULL;
     if (!want) return "L1: a held lease has no holder";
     if (want->lease != lease) return "L1: the holder points at another lease";
     if (want->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
@@ -99,10 +100,11 @@ void pawl__engine_fail_closed(pawl__engine *e)
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         pawl__slot_refuse(e, lease->slot, PAWL_ERR_INTERNAL, false);
-        if (pawl__lease_is_held(lease))
-            take_away(e, lease->want);
-        else if (lease->want)
-            pawl__want_tell(e, lease->want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        pawl__want *want = lease->want; /* whatever has become of the lease, it knows its state */
+        if (want && want->state == PAWL__WANT_HOLDING)
+            take_away(e, want);
+        else if (want)
+            pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
 }

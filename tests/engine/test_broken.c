@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Law 10: when an invariant breaks nobody holds anything any more, and everyone is told. */
+#include "../../src/engine/lease.h"
 #include "world.h"
 
 static int broken_count;
@@ -120,6 +121,23 @@ static void a_grant_that_was_not_fetched_is_taken_back(void **state)
     world_close(&w);
 }
 
+/* What holds or awaits is the caller's state, also where the lease's is nonsense. */
+static void a_holder_of_a_lease_gone_astray_is_told_that_he_lost(void **state)
+{
+    (void)state;
+    world w;
+    open_to_break(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
+    world_want(&w, &a);
+    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
+    world_want(&w, &b);
+    a.lease->state = PAWL__LEASE_QUEUED;
+    breaks(&w, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
+    expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    world_close(&w);
+}
+
 static void an_answer_that_does_not_fit_a_renewal(void **state)
 {
     (void)state;
@@ -178,6 +196,7 @@ int main(void)
         cmocka_unit_test(everyone_is_told_and_nothing_is_kept),
         cmocka_unit_test(later_news_does_nothing),
         cmocka_unit_test(a_grant_that_was_not_fetched_is_taken_back),
+        cmocka_unit_test(a_holder_of_a_lease_gone_astray_is_told_that_he_lost),
         cmocka_unit_test(an_answer_that_does_not_fit_a_renewal),
         cmocka_unit_test(an_answer_that_does_not_fit_a_release),
         cmocka_unit_test(an_answer_that_does_not_fit_an_acquisition),
