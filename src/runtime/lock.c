@@ -46,7 +46,7 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
 {
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
-    if (!lock) return;
+    if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition, no token */
     uint32_t words[PAWL__TOKEN_WORDS], before, after;
     uint8_t bytes[sizeof words];
     do {
@@ -55,7 +55,6 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
             words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);
         after = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
     } while (before != after || before & 1);
-    if (!after) return; /* there was none yet */
     memcpy(bytes, words, sizeof bytes);
     pawl__hex_unpack(bytes, sizeof bytes, ret_token->text);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "token.h"
 
+#include "../base/hex.h"
 #include "fork.h"
 #include "pawl/types.h"
 
@@ -35,15 +36,6 @@ bool pawl__pool_take(pawl__pool *pool, void *ret_bytes, size_t count)
     return true;
 }
 
-static void put_hex(char *out, const unsigned char *bytes, size_t count)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-}
-
 bool pawl__token_draw(pawl__pool *pool, char *ret_text)
 {
     unsigned char bytes[PAWL_TOKEN_LEN / 2];
@@ -52,8 +44,7 @@ bool pawl__token_draw(pawl__pool *pool, char *ret_text)
     uint32_t counter = pool->counter++;
     for (size_t i = 0; i < sizeof counter; i++)
         bytes[random_len + i] = (unsigned char)(counter >> (24 - 8 * i));
-    put_hex(ret_text, bytes, sizeof bytes);
-    ret_text[PAWL_TOKEN_LEN] = '\0';
+    pawl__hex_unpack(bytes, sizeof bytes, ret_text);
     return true;
 }
 
