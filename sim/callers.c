@@ -92,9 +92,9 @@ static void want(sim *s, sim_caller *caller)
     seen_wanted(s, caller);
     SIM_NOTE(s, caller->client, "caller %d wants \"%s\" (ttl %" PRId32 " ms, %s)", caller->number,
              sim_names[caller->name], caller->want.ttl_ms,
-             caller->waiting.wait_until == 0              ? "does not wait"
+             caller->waiting.wait_until == 0             ? "does not wait"
              : caller->waiting.wait_until == PAWL__NEVER ? "waits"
-                                                       : "waits for a while");
+                                                         : "waits for a while");
     if (s->config.impatient && cancels) tick_at(s, caller, cancel_at);
     if (s->config.algorithm != SIM_PAWL) {
         sim_plain_want(s, caller);

@@ -57,7 +57,8 @@ void check_forgotten(sim *s, const sim_client *client)
             sim_fail(s, "forgotten", "client %d: a waiter without a timer behind its push",
                      client->number);
         bool failing = lease->err && lease->next_at != PAWL__NEVER;
-        if (lease->state == PAWL__LEASE_HELD && !failing && lease->next_at >= pawl__lease_deadline(lease))
+        if (lease->state == PAWL__LEASE_HELD && !failing &&
+            lease->next_at >= pawl__lease_deadline(lease))
             sim_fail(s, "forgotten", "client %d: a held lease without a renewal before its "
                      "deadline", client->number);
     }

@@ -49,31 +49,32 @@ typedef enum pawl__lease_state {
 
 typedef struct pawl__slot pawl__slot;
 
-/* 100 000 of them lie in one client: what can be computed is not kept, what excludes each other shares. */
+/* 100 000 of them lie in one client: what can be computed is not kept, some members share. */
 struct pawl__lease {
     pawl__slot *slot;
     pawl__want *want; /* HELD, DOUBT: the holder. RELEASING: who awaits the store's word, or NULL */
     pawl__timer timer;
-    uint64_t fence;  /* 0 until granted */
-    int64_t base_at; /* just before the last confirmed request left (law 2) */
-    int64_t sent_at; /* of the request in flight or about to leave */
-    int64_t next_at; /* when to ask, renew or release again; NEVER while in flight */
-    int64_t until;   /* HELD, after a yield request: end of the local passing. IDLE: end of
-                        retention. RELEASING: run out at the store by then */
-    const char *owner;            /* of the want that it was asked for: its own copy, or the
-                                     engine's. A want that inherits the place of one that gave up
-                                     inherits the label, too */
-    uint32_t index;               /* in engine->leases */
-    uint32_t out_next, out_prev;  /* index + 1 of its neighbours among those with something to send */
-    uint32_t request;             /* sequence of the request in flight; 0: none */
-    uint32_t share_count;         /* local passes since the yield request */
-    int32_t ttl_ms;               /* of every request: one token, one ttl */
-    int16_t err;                  /* of the latest failed request */
-    uint8_t state;                /* pawl__lease_state */
-    uint8_t verb;                 /* pawl_verb of the request in flight */
-    uint8_t flags;                /* of the want that it was asked for */
-    uint8_t dead_grants;          /* grants in a row that came after their deadline */
-    uint8_t send;                 /* PAWL__SEND_... bits not yet fetched */
+    uint64_t fence;    /* 0 until granted */
+    int64_t base_at;   /* just before the last confirmed request left (law 2) */
+    int64_t sent_at;   /* of the request in flight or about to leave */
+    int64_t next_at;   /* when to ask, renew or release again; NEVER while in flight */
+    int64_t until;     /* HELD, after a yield request: end of the local passing. IDLE: end of
+                          retention. RELEASING: run out at the store by then */
+    const char *owner; /* of the want that it was asked for: its own copy, or the
+                          engine's. A want that inherits the place of one that gave up
+                          inherits the label, too */
+    uint32_t index;    /* in engine->leases */
+    uint32_t out_next; /* index + 1 of its neighbours among those with something to send */
+    uint32_t out_prev;
+    uint32_t request;        /* sequence of the request in flight; 0: none */
+    uint32_t share_count;    /* local passes since the yield request */
+    int32_t ttl_ms;          /* of every request: one token, one ttl */
+    int16_t err;             /* of the latest failed request */
+    uint8_t state;           /* pawl__lease_state */
+    uint8_t verb;            /* pawl_verb of the request in flight */
+    uint8_t flags;           /* of the want that it was asked for */
+    uint8_t dead_grants;     /* grants in a row that came after their deadline */
+    uint8_t send;            /* PAWL__SEND_... bits not yet fetched */
     bool asked : 1;          /* some ask has left: the store may know the token */
     bool answered : 1;       /* the store has answered an ask with a decision */
     bool queued : 1;         /* it has stood in the store's queue */
@@ -108,7 +109,7 @@ struct pawl__engine {
     size_t lease_room, lease_count;
     size_t want_count; /* wants that wait, and so may have a timer */
     uint32_t next_request;
-    uint32_t free_hint; /* where to look for a free index */
+    uint32_t free_hint;           /* where to look for a free index */
     uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
     pawl__want *out_wants, **out_wants_end; /* those with something to be told */
     char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */

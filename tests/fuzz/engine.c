@@ -248,7 +248,8 @@ static void want(world *w)
     const char *name = names[fuzz_below(w->in, NAMES)];
     c->want = (pawl__want){.name = name, .name_len = (uint16_t)strlen(name)};
     c->want.ttl_ms = (int32_t)ttls_ms[fuzz_below(w->in, sizeof ttls_ms / sizeof ttls_ms[0])];
-    c->want.retain_ms = (int32_t)retains_ms[fuzz_below(w->in, sizeof retains_ms / sizeof retains_ms[0])];
+    c->want.retain_ms =
+        (int32_t)retains_ms[fuzz_below(w->in, sizeof retains_ms / sizeof retains_ms[0])];
     c->want.flags = fuzz_byte(w->in) & 15 ? 0 : PAWL_ASK_DETACHED;
     c->want.waiting = &c->waiting;
     c->waiting = (pawl__waiting){.wait_until = patience(w)};
