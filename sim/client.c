@@ -90,6 +90,7 @@ static pawl__engine *make_engine(sim *s, sim_client *client)
     pawl__engine_opts opts;
     pawl__engine_opts_init(&opts);
     opts.owner = client->owner;
+    opts.unreachable_ms = SIM_UNREACHABLE_MS;
     opts.seed = rng.state;
     drawers[client->number] = (drawer){.s = s, .client = client->number};
     opts.draw_token = draw_token;

@@ -34,6 +34,7 @@
 #define SIM_SESSIONS_MAX 256
 #define SIM_ASKED_MAX    64
 #define SIM_CALLERS_ALL  (SIM_CLIENTS_MAX * SIM_CALLERS_MAX)
+#define SIM_UNREACHABLE_MS 5000 /* a store that has not answered by then is out of reach */
 
 typedef struct sim sim;
 

@@ -262,7 +262,8 @@ void seen_wanted(sim *s, sim_caller *caller)
 {
     const seen_name *name = &s->seen.names[caller->name];
     caller->seen = (seen_want){
-        .open = true, .floor_fence = name->told_fence, .floor_token = name->told_token,
+        .open = true, .asked_at = sim_client_now(s, &s->clients[caller->client]),
+        .floor_fence = name->told_fence, .floor_token = name->told_token,
         .excuses = name->excuses};
     s->seen.wants++;
 }
@@ -394,7 +395,8 @@ static void check_in_time(sim *s, const sim_caller *caller)
     const sim_client *client = &s->clients[caller->client];
     if (caller->state != SIM_CALLER_WAITING || !caller->seen.open) return;
     int64_t until = caller->waiting.wait_until;
-    if (until != 0 && until != PAWL__NEVER && client->seen_now > until)
+    if (until == 0) until = caller->seen.asked_at + SIM_UNREACHABLE_MS * SIM_MS;
+    if (until != PAWL__NEVER && client->seen_now > until)
         sim_fail(s, "completion", "caller %d: still waits after its time-out", caller->number);
 }
 

@@ -58,6 +58,7 @@ typedef struct seen_name {
 typedef struct seen_want {
     bool open; /* asked for, and not ended */
     bool granted, lost, releasing;
+    int64_t asked_at;     /* by the client's clock */
     uint64_t floor_fence; /* the largest told before it was asked for */
     int floor_token;
     int excuses;

@@ -53,6 +53,7 @@
     /* Everyone is told once (law 6) */                                                            \
     X(loss_never_told, "a loss is not told")                                                       \
     X(loss_told_twice, "a loss is told twice")                                                     \
+    X(hasty_waits_on, "who does not wait waits for a store that is gone")                          \
     X(word_after_close, "waiters hear of something after close")                                   \
     X(loss_called_released, "what was lost is called released")                                    \
     X(unsure_called_lost, "a release that may have been done is called lost")                      \

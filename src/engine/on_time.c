@@ -13,9 +13,10 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
     pawl__want *want = waiting->want;
     pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
     const pawl__lease *lease = slot->lease;
-    bool over = waiting->wait_until != 0 && waiting->wait_until <= e->now;
-    if (lease->answered && !over) { /* the store is there: only the caller's patience counts */
-        if (waiting->wait_until && waiting->wait_until != PAWL__NEVER)
+    bool hasty = waiting->wait_until == 0;
+    bool over = !hasty && waiting->wait_until <= e->now;
+    if (lease->answered && !over && !hasty) { /* only the caller's patience counts */
+        if (waiting->wait_until != PAWL__NEVER)
             pawl__heap_set(&e->timers, &waiting->timer, waiting->wait_until);
         else
             pawl__heap_clear(&e->timers, &waiting->timer);
@@ -23,7 +24,7 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
     }
     /* A link that is up and no failure: only the caller was in a hurry. */
     bool fine_so_far = e->link_up && !lease->err && e->now < waiting->unreachable_at;
-    bool is_patience = lease->answered || fine_so_far;
+    bool is_patience = over && (lease->answered || fine_so_far);
     if (is_patience) pawl__engine_say(e, "");
     pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
     pawl__slot_settle(e, slot);

@@ -30,8 +30,10 @@ static pawl_err refusal_of_all(pawl__engine *e)
 
 static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease *lease)
 {
-    int64_t at = waiting->wait_until ? waiting->wait_until : PAWL__NEVER;
-    if (!lease->answered) at = pawl__instant_min(at, waiting->unreachable_at);
+    bool hasty = waiting->wait_until == 0; /* what others were answered does not help him */
+    int64_t at = hasty ? PAWL__NEVER : waiting->wait_until;
+    if (!lease->answered || (hasty && !PAWL_MUTANT(hasty_waits_on)))
+        at = pawl__instant_min(at, waiting->unreachable_at);
     if (at != PAWL__NEVER) pawl__heap_set(&e->timers, &waiting->timer, at);
 }
 

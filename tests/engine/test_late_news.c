@@ -199,10 +199,29 @@ static void a_yield_request_may_overtake_the_grant(void **state)
     world_close(&w);
 }
 
+/* PROOF L6: who does not wait is answered in bounded time, whatever others have heard before. */
+static void who_does_not_wait_is_told_that_the_store_is_gone(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", 0);
+    world_want(&w, &a);
+    world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 0, TTL);
+    world_pass(&w, TTL / 3 * MS);
+    world_fail(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_want(&w, &b);
+    world_pass(&w, 5000 * MS);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &b);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_yield_request_may_overtake_the_grant),
+        cmocka_unit_test(who_does_not_wait_is_told_that_the_store_is_gone),
         cmocka_unit_test(a_release_that_may_have_been_done_is_not_called_lost),
         cmocka_unit_test(a_holder_that_only_waited_is_told_that_it_lost),
         cmocka_unit_test(a_lease_is_not_passed_to_a_want_of_another_ttl),
