@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo counter test check-asan check-tsan install bench fuzz lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install bench coverage fuzz lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -44,6 +44,10 @@ bench: ## measure on this machine
 	@scripts/build $(BUILD) -q
 	@scripts/bench
 
+coverage: ## each line and branch of the engine that its tests and the simulator do not reach
+	@scripts/setup coverage
+	@scripts/coverage
+
 fuzz: ## each parser and the engine on random input, SECONDS (60) each
 	@scripts/setup fuzz
 	@scripts/fuzz --seconds $(or $(SECONDS),60)
@@ -58,7 +62,7 @@ format: ## let clang-format rewrite the sources
 	@scripts/lint --fix
 
 clean: ## remove all build directories
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-coverage
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -512,6 +512,25 @@ static void local_callers_share_one_lease_in_order(void **state)
     world_close(&w);
 }
 
+static void a_holder_can_see_who_holds_and_that_another_waits(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    assert_null(pawl__engine_holder(w.engine, "a", 1));
+    held(&w, &a, 1);
+    assert_ptr_equal(pawl__engine_holder(w.engine, "a", 1), &a);
+    assert_null(pawl__engine_holder(w.engine, "b", 1));
+    assert_false(pawl__want_is_wanted(&a));
+    world_want(&w, &b);
+    assert_true(pawl__want_is_wanted(&a));
+    world_release(&w, &a);
+    assert_ptr_equal(pawl__engine_holder(w.engine, "a", 1), &b);
+    assert_false(pawl__want_is_wanted(&b));
+    world_close(&w);
+}
+
 static void a_yield_request_bounds_local_sharing(void **state)
 {
     (void)state;
@@ -653,6 +672,7 @@ int main(void)
         cmocka_unit_test(a_store_that_refuses_us_is_said_so_at_once),
         cmocka_unit_test(a_denied_acquisition_ends_with_its_reason),
         cmocka_unit_test(local_callers_share_one_lease_in_order),
+        cmocka_unit_test(a_holder_can_see_who_holds_and_that_another_waits),
         cmocka_unit_test(a_yield_request_bounds_local_sharing),
         cmocka_unit_test(a_cached_lease_costs_nothing_and_goes_when_wanted),
         cmocka_unit_test(a_cached_lease_is_given_back_after_its_time),
