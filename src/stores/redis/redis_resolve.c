@@ -128,8 +128,8 @@ pawl__redis_lookup *pawl__redis_lookup_start(struct event_base *base, const char
     pawl__redis_lookup *lookup = calloc(1, sizeof *lookup);
     if (!lookup) return NULL;
     *lookup = (pawl__redis_lookup){.job = new_job(host, port), .done = done, .ctx = ctx};
-    int error = lookup->job ? 0 : errno;
-    if (!error) {
+    int error = errno;
+    if (lookup->job) {
         event_assign(&lookup->ready, base, lookup->job->ready_fd, EV_READ | EV_PERSIST, on_ready,
                      lookup);
         error = event_add(&lookup->ready, NULL) < 0 ? ENOMEM : start_thread(lookup->job);
