@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The Go binding, its Beego package and the Beego application, each against real stores."""
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,57 @@ def test_a_module_of_ones_own(environment, tmp_path):
     run = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=dict(environment, GOPROXY="off"),
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert (run.returncode, run.stdout) == (0, "alone\n"), run.stderr
+
+
+PAGES = ["README.zh-CN.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
+
+AROUND = """package pages
+
+import (
+	"context"
+	"time"
+
+	"github.com/beego/beego/v2/server/web"
+	"github.com/beego/beego/v2/task"
+
+	"pawl.example/pawl"
+	"pawl.example/pawl/beego"
+)
+
+var (
+	ctx    = context.Background()
+	client *pawl.Client
+	_      = []interface{}{ctx, client, backup, report, time.Minute, web.Run, task.AddTask, beego.Open}
+)
+
+func backup(context.Context) error { return nil }
+func report(context.Context) error { return nil }
+"""
+
+
+def as_function(number, block):
+    """A block of a page stands in a function; what it does with its err, it leaves to the reader."""
+    ignored = "\t_ = err\n" if re.search(r"^\w+, err :=", block, re.M) else ""
+    return f"\nfunc example{number}() error {{\n{block}{ignored}\treturn nil\n}}\n"
+
+
+def test_the_pages_go(environment, tmp_path):
+    """What the pages show in Go compiles, beside the Beego application."""
+    module = "examples/beego-counter"
+    need_modules(environment, module)
+    blocks = []
+    for page in PAGES:
+        with open(os.path.join(SOURCE, page), encoding="utf-8") as text:
+            found = re.findall(r"^```go\n(.*?)^```", text.read(), re.S | re.M)
+        assert found, page
+        blocks += found
+    source = tmp_path / "pages.go"
+    source.write_text(AROUND + "".join(as_function(i, b) for i, b in enumerate(blocks)), "utf-8")
+    overlay = tmp_path / "overlay.json"
+    there = os.path.join(SOURCE, module, "pages", "pages.go")  # as if it stood there
+    overlay.write_text(json.dumps({"Replace": {there: str(source)}}))
+    build = go(environment, module, "build", f"-overlay={overlay}", "./pages")
+    assert build.returncode == 0, build.stdout
 
 
 @pytest.mark.parametrize("module", MODULES)
