@@ -224,8 +224,12 @@ type Info struct {
 	Waiters   int
 }
 
-// inspectMax bounds a question without a deadline; the store's own patience is shorter.
-const inspectMax = time.Minute
+const (
+	// inspectMax bounds a question without a deadline; the store's own patience is shorter.
+	inspectMax = time.Minute
+	// inspectGrace lets the context's own timer be the first: both would end at its deadline.
+	inspectGrace = time.Second
+)
 
 // Inspect reports one lock, also a free one. It ends when the context does.
 func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
@@ -233,8 +237,8 @@ func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 		return Info{}, c.fail("inspect", name, err)
 	}
 	wait := inspectMax
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-		wait = time.Until(deadline)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait-inspectGrace {
+		wait = time.Until(deadline) + inspectGrace
 	}
 	done, err := c.use()
 	if err != nil {
@@ -253,10 +257,20 @@ func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 		if code == 0 {
 			return info, nil
 		}
-		if err := ctx.Err(); err != nil {
-			return Info{}, c.fail("inspect", name, err)
-		}
-		return Info{}, c.fail("inspect", name, code)
+		return Info{}, c.fail("inspect", name, c.whyNoAnswer(ctx, code))
+	}
+}
+
+// whyNoAnswer: a question that ended with its context, or with the client, failed of nothing else.
+func (c *Client) whyNoAnswer(ctx context.Context, code Code) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-c.closing:
+		return ErrClosed
+	default:
+		return code
 	}
 }
 

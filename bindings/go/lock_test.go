@@ -383,6 +383,30 @@ func TestAHungStoreBlocksNeitherInspectNorClose(t *testing.T) {
 	expect(t, result(pending), ErrClosed)
 }
 
+// The context's deadline and the store's patience must not race for who is first.
+func TestInspectEndsAsItsContextDoes(t *testing.T) {
+	s := startServer(t)
+	client, err := Open(s.url(), &Options{ConnectTimeout: time.Hour})
+	must(t, err)
+	defer client.Close()
+	must(t, client.NewLock("warm", nil).Lock(context.Background()))
+	s.signal(syscall.SIGSTOP)
+	defer s.signal(syscall.SIGCONT)
+	var wg sync.WaitGroup
+	for i := 0; i < 200; i++ {
+		wg.Add(1)
+		go func(after time.Duration) {
+			defer wg.Done()
+			ctx, cancel := context.WithTimeout(context.Background(), after)
+			defer cancel()
+			if _, err := client.Inspect(ctx, "n"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("after %v: %v", after, err)
+			}
+		}(20*time.Millisecond + time.Duration(i)*100*time.Microsecond)
+	}
+	wg.Wait()
+}
+
 // What only the store can know is in its words.
 func TestTheStoresReasonIsTold(t *testing.T) {
 	s := startServer(t)
