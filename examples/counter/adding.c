@@ -60,7 +60,6 @@ static void change(job *j)
     add *d = (add *)j;
     app *a = d->app;
     d->result = a->ops->read(a->adding, d->fence, &d->value, d->message);
-    if (d->result == RESOURCE_UNKNOWN) d->result = RESOURCE_FAILED; /* only a read */
     if (d->result != RESOURCE_OK) return;
     pretend_work(a->options.work_ms);
     d->value++;

@@ -20,7 +20,7 @@ typedef enum resource_result {
     RESOURCE_OK = 0,
     RESOURCE_STALE,   /* a newer holder of the lock has been here: nothing was done */
     RESOURCE_FAILED,  /* nothing was done; message */
-    RESOURCE_UNKNOWN, /* no answer: it may have been done; message */
+    RESOURCE_UNKNOWN, /* of a write: no answer, it may have been done; message */
 } resource_result;
 
 typedef struct counter_view {

@@ -6,6 +6,7 @@
 #include <event2/http.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,31 @@ static bool connected(resource *r, char *ret_message)
 
 /* ---- Calls ------------------------------------------------------------------------------- */
 
+/* A server closes what has been idle for its timeout, and everything when it restarts. */
+static bool was_closed(const redisContext *context)
+{
+    return context->err == REDIS_ERR_EOF ||
+           (context->err == REDIS_ERR_IO && (errno == EPIPE || errno == ECONNRESET));
+}
+
+/* A question: asked again, once, if the server had closed the connection. NULL and a message. */
+static redisReply *ask(resource *r, char *ret_message, const char *format, ...)
+{
+    bool again = true;
+    for (int round = 0; round < 2 && again; round++) {
+        if (!connected(r, ret_message)) return NULL;
+        va_list args;
+        va_start(args, format);
+        redisReply *reply = redisvCommand(r->context, format, args);
+        va_end(args);
+        if (reply) return reply;
+        again = was_closed(r->context); /* after a silence, asking again would be silence, too */
+        snprintf(ret_message, RESOURCE_MESSAGE_MAX, "counter: %s", r->context->errstr);
+        hang_up(r);
+    }
+    return NULL;
+}
+
 /* Takes over the reply, which may be NULL: a bulk string is the value, nil means stale. */
 static resource_result value_of(resource *r, redisReply *reply, int64_t *ret_value,
                                 char *ret_message)
@@ -161,9 +187,8 @@ static resource_result value_of(resource *r, redisReply *reply, int64_t *ret_val
 static resource_result redis_read(resource *r, uint64_t fence, int64_t *ret_value,
                                   char *ret_message)
 {
-    if (!connected(r, ret_message)) return RESOURCE_FAILED;
-    redisReply *reply = redisCommand(r->context, "EVAL %s 1 %s %" PRIu64, read_script, KEY, fence);
-    return value_of(r, reply, ret_value, ret_message);
+    redisReply *reply = ask(r, ret_message, "EVAL %s 1 %s %" PRIu64, read_script, KEY, fence);
+    return reply ? value_of(r, reply, ret_value, ret_message) : RESOURCE_FAILED;
 }
 
 static resource_result redis_write(resource *r, uint64_t fence, int64_t value, char *ret_message)
@@ -177,13 +202,8 @@ static resource_result redis_write(resource *r, uint64_t fence, int64_t value, c
 
 static resource_result redis_look(resource *r, counter_view *ret_view, char *ret_message)
 {
-    if (!connected(r, ret_message)) return RESOURCE_FAILED;
-    redisReply *reply = redisCommand(r->context, "HMGET %s value fence", KEY);
-    if (!reply) {
-        snprintf(ret_message, RESOURCE_MESSAGE_MAX, "counter: %s", r->context->errstr);
-        hang_up(r);
-        return RESOURCE_FAILED;
-    }
+    redisReply *reply = ask(r, ret_message, "HMGET %s value fence", KEY);
+    if (!reply) return RESOURCE_FAILED;
     resource_result result = RESOURCE_FAILED;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
         const redisReply *value = reply->element[0], *fence = reply->element[1];

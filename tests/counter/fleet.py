@@ -117,6 +117,10 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.socket) == 0
 
+    def command(self, *words):
+        return subprocess.run(["redis-cli", "-s", self.socket, *words], stdout=subprocess.PIPE,
+                              text=True, check=True).stdout.strip()
+
     def signal(self, number):
         self.process.send_signal(number)
 

@@ -297,6 +297,17 @@ def test_a_store_that_does_not_answer(on_redis):
     assert instance.get("/add") == "2"
 
 
+def test_a_connection_that_the_server_closed_is_no_trouble(on_redis):
+    """A server closes what is idle (timeout), or restarts: the next question just asks again."""
+    instance = on_redis.start()
+    until(instance.healthy, "it is healthy")
+    for i in range(1, 6):
+        assert instance.get("/add") == str(i)
+        assert on_redis.redis.command("CLIENT", "KILL", "TYPE", "normal").isdigit()
+        assert instance.get("/counter") == str(i)
+    assert instance.metric('counter_adds_total{result="failed"}') == 0
+
+
 def test_what_only_the_store_knows_is_told(on_redis, tmp_path):
     on_redis.options = ["--store", on_redis.store + "?db=99", "--counter", f"sqlite:{tmp_path}/c.db"]
     instance = on_redis.start()
