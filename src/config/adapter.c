@@ -127,12 +127,16 @@ static int put_login(const pawl__adapter_settings *settings, FILE *out, const ch
     return PAWL_OK;
 }
 
+static bool is_db_number(const char *text)
+{
+    size_t len = strspn(text, "0123456789");
+    return len > 0 && len <= DBNUM_DIGITS_MAX && !text[len];
+}
+
 /* NULL if none is given: then conn's path or Redis' 0 holds. */
 static int check_dbnum(const pawl__setting *dbnum, char *message)
 {
-    if (!is_given(dbnum)) return PAWL_OK;
-    size_t len = strspn(dbnum->value, "0123456789");
-    if (len > 0 && len <= DBNUM_DIGITS_MAX && !dbnum->value[len]) return PAWL_OK;
+    if (!is_given(dbnum) || is_db_number(dbnum->value)) return PAWL_OK;
     return fail(message, dbnum, "dbnum: expected the number of a database such as 0, is \"%.40s\"",
                 dbnum->value);
 }
@@ -190,17 +194,19 @@ static int redis_url(const pawl__adapter_settings *settings, FILE *out, char *me
     char *host = strdup(at ? at + 1 : address);
     if (!host) return PAWL_ERR_NO_MEMORY;
     char *slash = strchr(host, '/');
-    pawl__setting path_db = {slash && slash[1] ? slash + 1 : NULL, conn->where};
+    const char *path_db = slash && slash[1] ? slash + 1 : NULL;
     if (slash) *slash = '\0';
 
     fputs("redis://", out);
     err = put_login(settings, out, at ? address : NULL, at ? (size_t)(at - address) : 0, message);
     if (!err && !put_address(out, host)) err = fail_conn(conn, message);
-    if (!err && path_db.value && is_given(&settings->dbnum))
+    if (!err && path_db && is_given(&settings->dbnum))
         err = fail(message, &settings->dbnum, "the database is given twice: here and in conn");
-    if (!err) err = check_dbnum(&path_db, message);
+    if (!err && path_db && !is_db_number(path_db))
+        err =
+            fail(message, conn, "conn: expected the number of a database behind the /, such as 0");
     if (!err) {
-        const char *db = path_db.value ? path_db.value : settings->dbnum.value;
+        const char *db = path_db ? path_db : settings->dbnum.value;
         if (db && *db) fprintf(out, "/%s", db);
         put_tail(settings, out, '?');
     }
