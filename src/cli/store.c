@@ -137,6 +137,15 @@ static int refuse_label(const cli_common *common, const cli_store *store, int er
     return cli_exit_of_err(err);
 }
 
+/* An application may well cache in its own memory, a command that locks there locks nobody out. */
+static void warn_of_memory(const cli_store *store)
+{
+    if (store->config && strncmp(store->url, "memory:", 7) == 0)
+        cli_warn("%sthe store is the memory of this process alone, nobody else sees its locks: "
+                 "use redis or file",
+                 store->where);
+}
+
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
                     pawl_client **ret_client)
 {
@@ -154,7 +163,10 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     opts.log = log_line;
 
     int err = pawl_client_open(store->url, &opts, ret_client, message);
-    if (!err) return 0;
+    if (!err) {
+        warn_of_memory(store);
+        return 0;
+    }
     if (err == PAWL_ERR_OWNER) return refuse_label(common, store, err);
     const char *text = message[0] ? message : pawl_err_text(err);
     char *safe = cli_escape(text, strlen(text));

@@ -64,6 +64,14 @@ def test_trouble_names_the_line(sqlite, tmp_path):
     assert "No such file" in one_line(sqlite.run("ls", "--config", "/nonexistent/a.conf"), 66)
 
 
+def test_a_store_that_locks_nobody_out_is_warned_of(sqlite, tmp_path):
+    path = tmp_path / "app.conf"
+    path.write_text("appname = x\nadapter = memory\n")
+    done = sqlite.run("run", "--config", path, "k", "true")
+    assert "app.conf:2: the store is the memory of this process alone" in one_line(done, 0)
+    assert sqlite.run("run", "-q", "--config", path, "k", "true").err == ""
+
+
 def test_what_only_the_store_knows_is_quoted(redis, tmp_path):
     path = tmp_path / "app.conf"
     path.write_text(f"conn = {redis.server.socket}\ndbnum = 99\n")
