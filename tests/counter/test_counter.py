@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from fleet import PATIENCE, PROGRAM, SLOW, SOURCE, until
+from fleet import PATIENCE, PROGRAM, SLOW, SOURCE, die_with_me, until
 
 
 # ---- Counting -------------------------------------------------------------------------------
@@ -34,6 +34,44 @@ def test_three_instances_under_load_lose_nothing(store, request, tmp_path):
     survived = int(re.search(r"survived +(\d+)", run.stdout).group(1))
     assert survived > 50, run.stdout
     assert "refused" not in run.stdout and "without an answer" not in run.stdout, run.stdout
+
+
+@pytest.fixture
+def demonstration(tmp_path):
+    """examples/counter/run, when its three instances have started, and their addresses."""
+    env = {k: v for k, v in os.environ.items() if k != "PAWL_STORE"}
+    process = subprocess.Popen([sys.executable, os.path.join(SOURCE, "examples", "counter", "run"),
+                                "--port", "0", "--seconds", "3", "--program", PROGRAM], env=env,
+                               cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, preexec_fn=die_with_me)
+    process.addresses = [process.stdout.readline().split("/")[2] for _ in range(3)]
+    yield process
+    process.terminate()
+    process.wait(3 * PATIENCE)
+    process.stdout.close()
+
+
+def children(process):
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as pids:
+        return [int(pid) for pid in pids.read().split()]
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+def test_the_demonstration_survives_an_instance(demonstration, victim):
+    time.sleep(0.5)  # the load runs; the outcome is the same if it does not yet
+    os.kill(children(demonstration)[victim], signal.SIGKILL)
+    said = demonstration.communicate(timeout=3 * PATIENCE)[0]
+    assert demonstration.returncode == 0, said
+    assert "Every increment survived." in said and "Traceback" not in said
+
+
+def test_the_demonstration_leaves_nothing_behind(demonstration):
+    assert "browser" in demonstration.stdout.readline()
+    pids = children(demonstration)
+    demonstration.terminate()
+    said = demonstration.communicate(timeout=3 * PATIENCE)[0]
+    assert "Traceback" not in said
+    assert len(pids) == 3 and not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
 
 
 def test_increments_are_shared(fleet):
