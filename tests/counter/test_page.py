@@ -14,7 +14,7 @@ def test_the_page_is_alive(fleet, browser):
     browser.open(instance.url)
     browser.until(f"{of('value')} === '3'", "the counter is shown")
     assert browser.run(of("instance")) == "counter 1"
-    assert browser.run(of("holder")) == "nobody"
+    browser.until(f"{of('holder')} === 'nobody'", "the last release is shown")
     for _ in range(1231):
         other.get("/add")
     browser.until(f"{of('value')} === '1,234'", "the other's increments are shown")
