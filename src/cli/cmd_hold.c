@@ -61,14 +61,15 @@ static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 }
 
 /*
- * Shells give background jobs /dev/null, which is at its end at once. That is no
- * lifeline that somebody could close, and neither is a stdin that was never open.
+ * A file is at its end at once, and so is /dev/null, which shells give background jobs.
+ * That is no lifeline that somebody could close, and neither is a stdin that was never open.
  */
 static bool stdin_is_lifeline(void)
 {
     struct stat in;
     if (cli_stdfds_was_closed(STDIN_FILENO) || fstat(STDIN_FILENO, &in) != 0) return false;
-    return !(S_ISCHR(in.st_mode) && in.st_rdev == makedev(1, 3));
+    bool is_null = S_ISCHR(in.st_mode) && in.st_rdev == makedev(1, 3);
+    return !is_null && !S_ISREG(in.st_mode);
 }
 
 /* True once the other end has closed; what is sent is thrown away. */
@@ -85,7 +86,6 @@ static void hold_until_told(hold *h)
 {
     struct signalfd_siginfo info;
     bool lifeline = stdin_is_lifeline();
-    /* A plain file is no lifeline: it is at its end. */
     if (lifeline && !cli_session_watch(&h->session, STDIN_FILENO, false)) return;
     for (;;) {
         int64_t remaining = pawl_lock_remaining_ms(h->session.lock);
@@ -171,7 +171,8 @@ static const char hold_page[] =
     "  coproc pawl hold nightly; read -r _ fence _ <&\"${COPROC[0]}\"\n"
     "  ... ; eval \"exec ${COPROC[1]}>&-\"\n\n"
     "If the lock is lost, pawl says so and exits with 76; nobody stops the script. A stdin\n"
-    "of /dev/null, as background jobs have, does not count: then only a signal ends it.";
+    "of /dev/null, as background jobs have, or of a file does not count: then only a\n"
+    "signal ends it.";
 
 const cli_command cli_cmd_hold = {
     .verb = "hold",

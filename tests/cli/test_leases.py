@@ -92,9 +92,11 @@ def test_hold_until_stdin_is_closed(world):
     assert not world.show("k")["held"]
 
 
-@pytest.mark.parametrize("stdin", ["devnull", "closed"])
+@pytest.mark.parametrize("stdin", ["devnull", "file", "closed"])
 def test_hold_without_a_lifeline_ends_by_signal(sqlite, stdin):
     options = {"stdin": subprocess.DEVNULL}
+    if stdin == "file":
+        options = {"stdin": open(__file__, "rb")}
     if stdin == "closed":
         options = {"stdin": None, "preexec": lambda: os.close(0)}
     proc = sqlite.start("hold", "k", **options)
