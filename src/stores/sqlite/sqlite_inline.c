@@ -22,7 +22,7 @@
 static void arm(pawl_store *store)
 {
     static const struct timeval span = {.tv_usec = THREAD_AFTER_MS * 1000};
-    event_add(store->thread_event, &span);
+    event_add(store->thread_event, &span); /* it is in the heap: this cannot fail */
 }
 
 /* The database and the queue are the thread's from here on. */
@@ -49,8 +49,10 @@ static void on_thread_due(evutil_socket_t fd, short what, void *ctx)
 
 int pawl__sqlite_inline_begin(pawl_store *store)
 {
-    store->thread_event = event_new(store->host->base, -1, EV_TIMEOUT, on_thread_due, store);
-    if (!store->thread_event) return -1;
+    static const struct timeval rest = {.tv_sec = PAWL__REST_S};
+    store->thread_event =
+        event_new(store->host->base, -1, EV_TIMEOUT | EV_PERSIST, on_thread_due, store);
+    if (!store->thread_event || event_add(store->thread_event, &rest) < 0) return -1;
     store->worker.db.impatient = true;
     event_active(store->notes_event, EV_READ, 0);
     return 0;

@@ -100,6 +100,25 @@ static void follow_with_early_push(pawl_store *store, const pawl__task *task)
     push(store, &task->early);
 }
 
+/* The worker has it and its word comes too late: a change may be made (law 4). */
+static void answer_without_result(pawl_store *store, pawl__task *task, pawl_err err,
+                                  const char *message)
+{
+    task->answered = true;
+    pawl__list_remove(&task->in_outstanding);
+    store->outstanding_count--;
+    pawl_reply reply = {
+        .id = task->request.id,
+        .outcome = pawl__sqlite_is_write(task) ? PAWL_UNKNOWN : PAWL_FAILED,
+        .position = -1,
+        .holder_ms = -1,
+        .err = err,
+        .message = message,
+    };
+    store->host->reply(store->host, &reply);
+    follow_with_early_push(store, task);
+}
+
 static void on_reply(pawl_store *store, pawl__task *task)
 {
     bool in_time = !task->answered;
@@ -110,6 +129,26 @@ static void on_reply(pawl_store *store, pawl__task *task)
         follow_with_early_push(store, task);
     }
     free(task);
+}
+
+/* ---- Refusals ------------------------------------------------------------------ */
+
+void pawl__sqlite_refuse(pawl_store *store, uint64_t id)
+{
+    if (store->refused_count < PAWL__REFUSED_MAX) store->refused[store->refused_count++] = id;
+    event_active(store->notes_event, EV_READ, 0);
+}
+
+static void give_refusals(pawl_store *store)
+{
+    while (store->refused_count > 0) {
+        pawl_reply reply = {.id = store->refused[--store->refused_count],
+                            .outcome = PAWL_FAILED,
+                            .position = -1,
+                            .holder_ms = -1,
+                            .err = PAWL_ERR_NO_MEMORY};
+        store->host->reply(store->host, &reply);
+    }
 }
 
 /* ---- The link ------------------------------------------------------------------ */
@@ -128,10 +167,11 @@ static void set_inbox(pawl_store *store, int fd)
     store->watches.no_pushes = true;
 }
 
-/* Whatever the worker has not taken is answered here; it takes nothing while the link is down. */
+/* Everything is answered before the link is said to be down. */
 static void fail_all(pawl_store *store, const pawl__sqlite_fault *fault)
 {
     pawl__link *at;
+    give_refusals(store);
     pthread_mutex_lock(&store->mutex);
     while ((at = pawl__list_first(&store->queue))) {
         pawl__list_remove(at);
@@ -145,9 +185,12 @@ static void fail_all(pawl_store *store, const pawl__sqlite_fault *fault)
         answer(store, task);
         free(task);
     }
-    /* What is left was refused by us, and its note comes behind this one. */
     while ((at = pawl__list_first(&store->outstanding))) {
-        answer(store, pawl__container(at, pawl__task, in_outstanding));
+        pawl__task *task = pawl__container(at, pawl__task, in_outstanding);
+        if (task->refused)
+            answer(store, task); /* its note comes behind this one */
+        else /* the worker is faster than its word: it is up again, and at work */
+            answer_without_result(store, task, fault->err, fault->message);
     }
 }
 
@@ -214,6 +257,7 @@ void pawl__sqlite_on_notes(int fd, short what, void *ctx)
         pawl__sqlite_inline_open(store);
     else
         (void)!read(fd, &count, sizeof(count));
+    give_refusals(store);
     pawl__list_init(&mine);
     pthread_mutex_lock(&store->mutex);
     while ((at = pawl__list_first(&store->notes))) {
@@ -244,10 +288,16 @@ void pawl__sqlite_on_inbox(int fd, short what, void *ctx)
 
 /* ---- Time limits --------------------------------------------------------------- */
 
+bool pawl__sqlite_rest_deadline(pawl_store *store)
+{
+    static const struct timeval rest = {.tv_sec = PAWL__REST_S};
+    store->deadline_at = PAWL__NEVER;
+    return event_add(store->deadline_event, &rest) == 0;
+}
+
 static void set_deadline(pawl_store *store, int64_t at)
 {
     store->deadline_at = at;
-    if (at == PAWL__NEVER) return;
     int64_t left_us = (at - pawl__sqlite_clock_local()) / PAWL__NS_PER_US;
     if (left_us < 0) left_us = 0;
     struct timeval t = {.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
@@ -278,20 +328,7 @@ static void give_up(pawl_store *store, pawl__task *task)
         free(task);
         return;
     }
-    /* The worker is at it and its word comes too late: a change may be made (law 4). */
-    task->answered = true;
-    pawl__list_remove(&task->in_outstanding);
-    store->outstanding_count--;
-    pawl_reply reply = {
-        .id = task->request.id,
-        .outcome = pawl__sqlite_is_write(task) ? PAWL_UNKNOWN : PAWL_FAILED,
-        .position = -1,
-        .holder_ms = -1,
-        .err = PAWL_ERR_STORE_BUSY,
-        .message = "the database did not finish in time",
-    };
-    store->host->reply(store->host, &reply);
-    follow_with_early_push(store, task);
+    answer_without_result(store, task, PAWL_ERR_STORE_BUSY, "the database did not finish in time");
 }
 
 void pawl__sqlite_on_deadline(int fd, short what, void *ctx)
@@ -310,5 +347,8 @@ void pawl__sqlite_on_deadline(int fd, short what, void *ctx)
         }
         next = pawl__instant_min(next, task->answer_by);
     }
-    set_deadline(store, next);
+    if (next == PAWL__NEVER)
+        (void)pawl__sqlite_rest_deadline(store);
+    else
+        set_deadline(store, next);
 }

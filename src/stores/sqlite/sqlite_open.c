@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define OPEN_BUSY_NS   (2000 * PAWL__NS_PER_MS) /* another process is creating it, or is stuck */
+#define OPEN_BUSY_NS (2000 * PAWL__NS_PER_MS) /* another process is creating it, or is stuck */
 
 static const char schema[] =
     "CREATE TABLE host("
@@ -194,6 +194,9 @@ static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
     }
     if (rc == SQLITE_OK && !header_fits(db, &found, ret_fault)) return false;
     if (rc == SQLITE_OK) rc = enter_wal(db);
+    /* Needed when memory is out: a transaction that cannot be ended locks everybody out. */
+    if (rc == SQLITE_OK && !pawl__sqlite_use(db, PAWL__ST_ROLLBACK))
+        rc = sqlite3_extended_errcode(db->handle);
     /* The first write transaction: boot id and live file are brought up to date. */
     if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
     if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);

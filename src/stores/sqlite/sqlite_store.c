@@ -61,8 +61,10 @@ static int make_events(pawl_store *store)
     if (store->notes_fd < 0) return -1;
     store->notes_event =
         event_new(base, store->notes_fd, EV_READ | EV_PERSIST, pawl__sqlite_on_notes, store);
-    store->deadline_event = event_new(base, -1, EV_TIMEOUT, pawl__sqlite_on_deadline, store);
+    store->deadline_event =
+        event_new(base, -1, EV_TIMEOUT | EV_PERSIST, pawl__sqlite_on_deadline, store);
     if (!store->notes_event || !store->deadline_event) return -1;
+    if (!pawl__sqlite_rest_deadline(store)) return -1;
     if (!pawl__watches_init(&store->watches, base, &store->worker.db.live, on_death, store)) {
         return -1;
     }
@@ -120,7 +122,6 @@ static void store_free(pawl_store *store)
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->mutex);
     free(store->worker.outbox.mails);
-    free(store->spare);
     free(store);
 }
 
@@ -177,16 +178,6 @@ static pawl__task *task_new(const pawl_request *request)
     return task;
 }
 
-/* Without memory for the request: one with no strings, only to be refused. */
-static pawl__task *task_spare(pawl_store *store, const pawl_request *request)
-{
-    pawl__task *task = store->spare;
-    store->spare = NULL;
-    if (!task) return NULL;
-    task->request = (pawl_request){.id = request->id, .verb = request->verb, .name = ""};
-    return task;
-}
-
 static const char *refusal(const pawl_store *store, const pawl_request *request, pawl_err *ret_err)
 {
     *ret_err = store->down.err;
@@ -201,18 +192,15 @@ static const char *refusal(const pawl_store *store, const pawl_request *request,
 static void sqlite_submit(pawl_store *store, const pawl_request *request)
 {
     pawl_err err;
-    if (!store->spare) store->spare = calloc(1, sizeof(*store->spare));
     pawl__task *task = task_new(request);
+    if (!task) {
+        pawl__sqlite_refuse(store, request->id);
+        return;
+    }
     const char *why = refusal(store, request, &err);
-    if (task && request->token && strlen(request->token) != PAWL_TOKEN_LEN) {
+    if (request->token && strlen(request->token) != PAWL_TOKEN_LEN) {
         err = PAWL_ERR_ARGUMENT;
         why = "a token has 40 characters";
-    }
-    if (!task) {
-        task = task_spare(store, request);
-        if (!task) return; /* not even a refusal: the engine's own time limit answers */
-        err = PAWL_ERR_NO_MEMORY;
-        why = "out of memory";
     }
     int64_t span = request->answer_by - store->host->now();
     if (span < 0) span = 0;
@@ -221,7 +209,7 @@ static void sqlite_submit(pawl_store *store, const pawl_request *request)
     pawl__list_append(&store->outstanding, &task->in_outstanding);
     store->outstanding_count++;
     if (why) {
-        task->taken = true;
+        task->taken = task->refused = true;
         pawl__sqlite_fail_task(task, PAWL_FAILED, err, why);
         pawl__sqlite_post_reply(store, task);
         return;
@@ -312,8 +300,6 @@ static void sqlite_forget(pawl_store *store)
     free_tasks(&store->pending);
     if (store->inbox_fd >= 0) close(store->inbox_fd);
     if (store->notes_fd >= 0) close(store->notes_fd);
-    free(store->spare);
-    store->spare = NULL;
     store->next_forgotten = forgotten; /* reachable, so that nothing counts as leaked */
     forgotten = store;
 }

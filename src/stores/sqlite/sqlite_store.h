@@ -26,6 +26,12 @@
 #define PAWL__RETRY_FIRST_NS (100 * PAWL__NS_PER_MS) /* after a failure to open */
 #define PAWL__BATCH_MAX      32 /* requests in one transaction: others want the file, too */
 
+/*
+ * Timers stay in the loop's heap from open to close, at rest for this long when there is
+ * nothing to wait for: to set one then needs no memory.
+ */
+#define PAWL__REST_S 86400
+
 struct event;
 
 typedef struct pawl__task pawl__task;
@@ -67,10 +73,12 @@ struct pawl__task {
     pawl__link in_queue;       /* pending, queue or batch */
     pawl__link in_outstanding; /* the loop's: all that are not answered */
     bool taken;                /* the worker has it; under the mutex once it is queued */
+    bool refused;              /* the loop's: the worker never sees it */
     bool answered;             /* the loop's: answered by its clock, the result comes too late */
 };
 
-#define PAWL__LATE_MAX 4096 /* letters kept for receivers that do not keep up */
+#define PAWL__REFUSED_MAX 256  /* in a turn of the loop; more wait for the engine's time limit */
+#define PAWL__LATE_MAX    4096 /* letters kept for receivers that do not keep up */
 
 typedef struct pawl__late_mail {
     pawl__link link;
@@ -111,8 +119,9 @@ struct pawl_store {
     pawl__link pending;      /* submitted, not flushed */
     pawl__link outstanding;
     size_t outstanding_count;
-    int64_t deadline_at; /* what deadline_event is set to; PAWL__NEVER */
-    pawl__task *spare;   /* so that a request can be refused when memory is out */
+    int64_t deadline_at;                 /* what deadline_event is set to; PAWL__NEVER */
+    uint64_t refused[PAWL__REFUSED_MAX]; /* ids of requests for which there was no memory */
+    size_t refused_count;
     pawl__watches watches;
 
     /* Both threads', under the mutex. */
@@ -185,6 +194,11 @@ void pawl__sqlite_on_notes(int fd, short what, void *store);
 void pawl__sqlite_on_inbox(int fd, short what, void *store);
 void pawl__sqlite_on_deadline(int fd, short what, void *store);
 
+/* Answers at the next turn of the loop, without memory, that there was none. */
+void pawl__sqlite_refuse(pawl_store *store, uint64_t id);
+
+/* The deadline's timer at rest; false when out of memory. */
+bool pawl__sqlite_rest_deadline(pawl_store *store);
 /* Remembers that the task must be answered by its instant. */
 void pawl__sqlite_arm_deadline(pawl_store *store, const pawl__task *task);
 /* Answers through the notes, with what stands in task->answer. */

@@ -66,11 +66,12 @@ void pawl__sqlite_wait_until_taken(pawl_store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
-/* For notes that must not be missed: waits for memory. */
+/* For notes that must not be missed: waits for memory, but never in the loop's own thread. */
 static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
 {
     pawl__note *note;
     while (!(note = pawl__sqlite_note_new(kind, 0)) && !atomic_load(&store->stop)) {
+        if (pawl__sqlite_is_inline(store)) return NULL;
         struct timespec t = {.tv_nsec = NOTE_RETRY_NS};
         nanosleep(&t, NULL);
     }
@@ -382,10 +383,11 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
-static void link_up(pawl_store *store)
+/* false: without memory to say so it is not up. */
+static bool link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
-    if (!note) return;
+    if (!note) return false;
     store->worker.deaf = true;
     store->worker.deaf_until = PAWL__NEVER;
     note->instant_release = store->worker.db.live.fd >= 0;
@@ -393,6 +395,7 @@ static void link_up(pawl_store *store)
     store->worker.told = PAWL_OK;
     store->worker.retry_ns = PAWL__RETRY_FIRST_NS;
     pawl__sqlite_post(store, note);
+    return true;
 }
 
 static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
@@ -402,9 +405,9 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
     pawl__sqlite_db_close(db); /* but not our byte: we may hold leases, and we live (law 1) */
     drop_all_late(&store->worker);
     if (store->worker.told == fault->err) return;
-    store->worker.told = fault->err;
     pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
     if (!note) return;
+    store->worker.told = fault->err;
     note->u.fault = *fault;
     pawl__sqlite_post(store, note);
 }
@@ -536,7 +539,8 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
     if (first->request.verb == PAWL_VERB_DOCTOR || is_deaf_too_long(store)) end_deafness(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
-    if (breaks_link(rc)) {
+    /* A transaction that is still open could not be rolled back: closing the file does it. */
+    if (breaks_link(rc) || !sqlite3_get_autocommit(db->handle)) {
         pawl__sqlite_fault_of(db, rc, &fault);
         link_down(store, &fault);
         return false;
@@ -550,9 +554,13 @@ bool pawl__sqlite_worker_open(pawl_store *store)
     pawl__worker *worker = &store->worker;
     pawl__sqlite_fault fault;
     worker->open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
-    if (worker->open) link_up(store);
-    /* Without a thread it is only the first try. */
-    if (!worker->open && !pawl__sqlite_is_inline(store)) link_down(store, &fault);
+    if (!worker->open) {
+        /* Without a thread it is only the first try. */
+        if (!pawl__sqlite_is_inline(store)) link_down(store, &fault);
+        return false;
+    }
+    worker->open = link_up(store);
+    if (!worker->open) pawl__sqlite_db_close(&worker->db);
     return worker->open;
 }
 
