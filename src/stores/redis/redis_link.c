@@ -31,10 +31,15 @@ static pawl__redis_bytes text(const char *string)
     return (pawl__redis_bytes){.data = string, .len = strlen(string)};
 }
 
-static void arm(pawl_store *store, int64_t delay_ms)
+static bool arm_first(pawl_store *store, int64_t delay_ms)
 {
     struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
-    evtimer_add(&store->link.timer, &delay);
+    return event_add(&store->link.timer, &delay) == 0;
+}
+
+static void arm(pawl_store *store, int64_t delay_ms)
+{
+    (void)arm_first(store, delay_ms); /* it is in the heap: this cannot fail */
 }
 
 /* ---- Loss ------------------------------------------------------------------------------- */
@@ -97,7 +102,6 @@ void pawl__redis_link_turn(pawl_store *store)
     bool was_up = link->state == PAWL__REDIS_LINK_UP;
     uint64_t written = link->commands ? link->commands->written : 0;
     link->state = PAWL__REDIS_LINK_WAITING;
-    evtimer_del(&link->timer);
     close_connections(store);
     pawl__redis_abandon(store, written);
     link->broken = false;
@@ -236,7 +240,7 @@ static void maybe_up(pawl_store *store)
     link->state = PAWL__REDIS_LINK_UP;
     link->up_since = store->host->now();
     link->told = false;
-    evtimer_del(&link->timer);
+    arm(store, PAWL__REDIS_REST_MS);
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
@@ -529,7 +533,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* ---- Life
  * ---------------------------------------------------------------------------------------------- */
 
-void pawl__redis_link_init(pawl_store *store)
+bool pawl__redis_link_init(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
     link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
@@ -538,8 +542,8 @@ void pawl__redis_link_init(pawl_store *store)
         link->random = link->random * 31 + (unsigned char)*c;
     link->err = PAWL_ERR_UNAVAILABLE;
     snprintf(link->message, sizeof link->message, "%.300s: not connected yet", store->space.where);
-    evtimer_assign(&link->timer, store->host->base, on_timer, store);
-    arm(store, 0);
+    event_assign(&link->timer, store->host->base, -1, EV_PERSIST, on_timer, store);
+    return arm_first(store, 0);
 }
 
 void pawl__redis_link_done(pawl_store *store)

@@ -32,6 +32,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     pawl__redis_operation *operation = arg;
     char message[PAWL_MESSAGE_MAX];
     (void)fd, (void)what;
+    if (operation->no_timer) {
+        pawl__redis_operation_end(operation, PAWL_FAILED, PAWL_ERR_NO_MEMORY, NULL);
+        pawl__redis_operation_settle(operation);
+        return;
+    }
     snprintf(message, sizeof message, "%.300s: the server did not answer all questions in time",
              operation->store->space.where);
     pawl__redis_operation_end(operation, PAWL_FAILED, PAWL_ERR_UNAVAILABLE, message);
@@ -48,7 +53,8 @@ void pawl__redis_operation_begin(pawl__redis_operation *operation, pawl_store *s
     operation->id = request->id;
     operation->release = release;
     evtimer_assign(&operation->timer, store->host->base, on_timer, operation);
-    evtimer_add(&operation->timer, &delay);
+    operation->no_timer = evtimer_add(&operation->timer, &delay) < 0;
+    if (operation->no_timer) event_active(&operation->timer, EV_TIMEOUT, 0); /* ends it at once */
     pawl__list_append(&store->operations, &operation->in_list);
 }
 

@@ -33,7 +33,14 @@ static void arm_answer_timer(pawl_store *store, int64_t answer_by)
     int64_t now = store->host->now();
     int64_t wait_us = answer_by <= now ? 0 : (answer_by - now + 999) / PAWL__NS_PER_US;
     struct timeval delay = {.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
-    evtimer_add(&store->answer_timer, &delay);
+    event_add(&store->answer_timer, &delay); /* it is in the heap: this cannot fail */
+}
+
+static bool rest_answer_timer(pawl_store *store)
+{
+    static const struct timeval rest = {.tv_sec = PAWL__REDIS_REST_MS / 1000};
+    store->answer_at = PAWL__NEVER;
+    return event_add(&store->answer_timer, &rest) == 0;
 }
 
 bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
@@ -229,8 +236,7 @@ bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value)
 void pawl__redis_abandon(pawl_store *store, uint64_t written)
 {
     pawl__redis_pending *pending;
-    evtimer_del(&store->answer_timer);
-    store->answer_at = PAWL__NEVER;
+    (void)rest_answer_timer(store);
     memset(store->bodies_under_way, 0, sizeof store->bodies_under_way);
     store->last_release_end = 0; /* the next connection counts from the beginning */
     while ((pending = first_under_way(store)) != NULL)
@@ -284,7 +290,7 @@ static void on_answer_timer(evutil_socket_t fd, short what, void *arg)
     pawl_store *store = arg;
     int64_t now = store->host->now(), next = PAWL__NEVER;
     (void)fd, (void)what;
-    store->answer_at = PAWL__NEVER;
+    (void)rest_answer_timer(store);
     for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
         const pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
         next = pawl__instant_min(next, p->answer_by);
@@ -439,13 +445,16 @@ static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_sto
                               .modes = 1u << PAWL_MODE_EXCLUSIVE};
     pawl__list_init(&store->under_way);
     pawl__list_init(&store->operations);
-    store->answer_at = PAWL__NEVER;
     event_assign(&store->turn, host->base, -1, 0, on_turn, store);
-    evtimer_assign(&store->answer_timer, host->base, on_answer_timer, store);
-    pawl__redis_link_init(store);
+    event_assign(&store->answer_timer, host->base, -1, EV_PERSIST, on_answer_timer, store);
+    err = PAWL_ERR_NO_MEMORY;
+    if (!rest_answer_timer(store)) goto no_parts;
+    if (!pawl__redis_link_init(store)) goto no_link;
     *ret_store = store;
     return PAWL_OK;
 
+no_link:
+    event_del(&store->answer_timer);
 no_parts:
     free(store->refusals);
     free(store->waiters);

@@ -23,7 +23,8 @@
 
 /* ---- Bounds --------------------------------------------------------------------- */
 
-#define PAWL__REDIS_UNDER_WAY_MAX   1000000 /* commands without a reply */
+#define PAWL__REDIS_UNDER_WAY_MAX   1000000  /* commands without a reply */
+#define PAWL__REDIS_REST_MS         86400000 /* a timer that nobody waits for: see below */
 #define PAWL__REDIS_BACKOFF_MIN_MS  50
 #define PAWL__REDIS_BACKOFF_MAX_MS  2000
 #define PAWL__REDIS_ADDRESS_TIME_MS 100   /* least time that one of several addresses gets */
@@ -57,6 +58,12 @@ typedef struct pawl__redis_refusal {
 } pawl__redis_refusal;
 
 #define PAWL__REDIS_REFUSALS_FIRST 256 /* allocated at open: room when memory is gone */
+
+/*
+ * The timers of a link stay in the loop's heap from open to close, "at rest" when there is
+ * nothing to wait for: setting a timer that is in the heap needs no memory, so no
+ * answer and no attempt ever depends on there being some.
+ */
 
 /* ---- The link ------------------------------------------------------------------------- */
 
@@ -141,8 +148,8 @@ void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload);
 
 /* ---- redis_link.c -------------------------------------------------------------------------- */
 
-/* Makes its events; the first attempt begins with the loop. */
-void pawl__redis_link_init(pawl_store *store);
+/* Makes its events; the first attempt begins with the loop. False when out of memory. */
+PAWL_MUST_USE bool pawl__redis_link_init(pawl_store *store);
 void pawl__redis_link_done(pawl_store *store);
 void pawl__redis_link_forget(pawl_store *store);
 
@@ -166,8 +173,9 @@ struct pawl__redis_operation {
     pawl_store *store;
     struct event timer;
     uint64_t id;
-    unsigned due; /* commands without a reply */
-    bool over;    /* answered; freed when nothing is due */
+    unsigned due;  /* commands without a reply */
+    bool over;     /* answered; freed when nothing is due */
+    bool no_timer; /* no memory to watch its time: it ends at the next turn of the loop */
     void (*release)(pawl__redis_operation *operation);
 };
 
