@@ -48,6 +48,14 @@ struct stage {
     unsigned number; /* of the case */
 };
 
+/*
+ * The program's one stage, of that kind; exits with 77 and the reason if there is none
+ * here. Then the group's fixtures, for cmocka.
+ */
+void stage_choose(stage *s, const char *kind, const char *module);
+int stage_begin(void **state);
+int stage_end(void **state);
+
 extern const store_kind kind_memory;
 extern const store_kind kind_sqlite;
 extern const store_kind kind_redis;

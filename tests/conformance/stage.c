@@ -3,9 +3,69 @@
 #include "conformance.h"
 
 #include "../support/check.h"
+#include "../support/redis_server.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+extern const pawl_store_ops pawl__memory_ops;
+
+static const store_kind *const kinds[] = {&kind_memory,
+#ifdef HAVE_SQLITE
+                                          &kind_sqlite,
+#endif
+                                          &kind_redis, NULL};
+
+static const store_kind *kind_named(const char *name)
+{
+    for (size_t i = 0; kinds[i]; i++)
+        if (strcmp(kinds[i]->name, name) == 0) return kinds[i];
+    fprintf(stderr, "conformance: no kind %s\n", name);
+    exit(1);
+}
+
+/* Modules are loaded as the library loads them, and by the same symbol. */
+static const pawl_store_ops *ops_of(const char *path)
+{
+    if (!path) return &pawl__memory_ops;
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    const pawl_store_ops *ops = module ? dlsym(module, "pawl_store_entry") : NULL;
+    if (!ops) {
+        fprintf(stderr, "conformance: %s: %s\n", path, dlerror());
+        exit(1);
+    }
+    return ops;
+}
+
+static stage *chosen;
+
+void stage_choose(stage *s, const char *kind, const char *module)
+{
+    s->kind = kind_named(kind);
+    s->address.ops = ops_of(module);
+    if (s->kind == &kind_redis && !redis_server_exists()) {
+        puts("SKIP: there is no redis-server on this machine");
+        exit(77);
+    }
+    check_cases_run_here();
+    chosen = s;
+}
+
+int stage_begin(void **state)
+{
+    chosen->kind->start(chosen);
+    *state = chosen;
+    return 0;
+}
+
+int stage_end(void **state)
+{
+    stage *s = *state;
+    s->kind->stop(s);
+    return 0;
+}
 
 /* cmocka hands setup functions the group's state: the stage, made in main.c. */
 int case_begin(void **state)

@@ -3,12 +3,14 @@
 #include "seen.h"
 
 #include "check.h"
+#include "failing.h"
 #include "test_host.h"
 
 #include <string.h>
 
 void *seen_add(seen_list *list, size_t item_size)
 {
+    failing_spare(1);
     if (list->count == list->room) {
         list->room = list->room ? 2 * list->room : 16;
         list->items = realloc(list->items, list->room * sizeof(void *));
@@ -16,6 +18,7 @@ void *seen_add(seen_list *list, size_t item_size)
     }
     void *item = calloc(1, item_size);
     CHECK(item != NULL);
+    failing_spare(-1);
     return list->items[list->count++] = item;
 }
 
@@ -37,6 +40,7 @@ void seen_free(seen_list *list, void (*done)(void *item))
 
 void seen_copy_info(pawl_info *to, const pawl_info *from)
 {
+    failing_spare(1);
     *to = *from;
     char *name = calloc(1, from->name_len + 1);
     pawl_waiter_info *waiters = calloc(from->waiters_shown + 1, sizeof(*waiters));
@@ -49,6 +53,7 @@ void seen_copy_info(pawl_info *to, const pawl_info *from)
         waiters[i].owner = strdup(from->waiters[i].owner);
     }
     to->waiters = waiters;
+    failing_spare(-1);
 }
 
 void seen_free_row(void *row)

@@ -3,6 +3,7 @@
 #include "test_host.h"
 
 #include "check.h"
+#include "failing.h"
 #include "seen.h"
 
 #include <stdatomic.h>
@@ -54,12 +55,19 @@ void world_free(world *w)
     free(w);
 }
 
+struct event_base *world_base(world *w)
+{
+    return w->base;
+}
+
 /* Until the condition holds (true) or the time is over (false). */
 static bool run(world *w, condition_fn holds, void *arg, int64_t span_ms)
 {
     struct timeval span = {.tv_sec = span_ms / 1000, .tv_usec = span_ms % 1000 * 1000};
     w->over = false;
+    failing_spare(1);
     evtimer_add(w->bound, &span);
+    failing_spare(-1);
     while (!w->over && !(holds && holds(arg))) event_base_loop(w->base, EVLOOP_ONCE);
     evtimer_del(w->bound);
     return !w->over || (holds && holds(arg));
@@ -212,8 +220,10 @@ static void on_warn(pawl_host *host, const char *message)
 static client *client_new(world *w, const store_address *address, const char *owner)
 {
     static atomic_uint number;
+    failing_spare(1);
     client *c = calloc(1, sizeof(*c));
     CHECK(c != NULL);
+    failing_spare(-1);
     c->world = w;
     c->ops = address->ops;
     snprintf(c->id, sizeof(c->id), "%032x", atomic_fetch_add(&number, 1) + 1);
@@ -260,13 +270,26 @@ static void client_free(client *c)
     free(c);
 }
 
+client *client_try(world *w, const store_address *address, const char *owner, int *ret_err,
+                   char *ret_message)
+{
+    client *c = client_new(w, address, owner);
+    ret_message[0] = '\0';
+    *ret_err = open_store(c, address, ret_message);
+    if (*ret_err) {
+        client_free(c);
+        return NULL;
+    }
+    w->clients++;
+    return c;
+}
+
 client *client_open(world *w, const store_address *address, const char *owner)
 {
-    char message[PAWL_MESSAGE_MAX] = "";
-    client *c = client_new(w, address, owner);
-    int err = open_store(c, address, message);
-    if (err) FAIL_TEST("open: %s: %s", pawl_err_name(err), message);
-    w->clients++;
+    char message[PAWL_MESSAGE_MAX];
+    int err;
+    client *c = client_try(w, address, owner, &err, message);
+    if (!c) FAIL_TEST("open: %s: %s", pawl_err_name(err), message);
     return c;
 }
 
@@ -275,16 +298,6 @@ client *client_up(world *w, const store_address *address, const char *owner)
     client *c = client_open(w, address, owner);
     client_await_link(c, true);
     return c;
-}
-
-int client_open_error(world *w, const store_address *address, char *ret_message)
-{
-    client *c = client_new(w, address, "nobody");
-    ret_message[0] = '\0';
-    int err = open_store(c, address, ret_message);
-    if (!err) c->ops->close(c->store);
-    client_free(c);
-    return err;
 }
 
 static void close_store(client *c)
@@ -303,6 +316,13 @@ void client_close(client *c)
     if (!c) return;
     CHECK(client_all_answered(c));
     close_store(c);
+}
+
+int client_open_error(world *w, const store_address *address, char *ret_message)
+{
+    int err;
+    client_close(client_try(w, address, "nobody", &err, ret_message));
+    return err;
 }
 
 void client_abandon(client *c)

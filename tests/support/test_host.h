@@ -26,6 +26,7 @@ typedef struct world world;
 world *world_new(void);
 /* A world that still has clients, because a check failed, is left alone. */
 void world_free(world *w);
+struct event_base *world_base(world *w);
 
 typedef bool (*condition_fn)(void *arg);
 /* Runs the loop until the condition holds; fails the test, naming `what`, after PATIENCE_MS. */
@@ -83,6 +84,9 @@ typedef struct client client;
 client *client_open(world *w, const store_address *address, const char *owner);
 /* Opens and waits until the link is up. */
 client *client_up(world *w, const store_address *address, const char *owner);
+/* NULL, with the error and its line, if open() fails. */
+client *client_try(world *w, const store_address *address, const char *owner, int *ret_err,
+                   char *ret_message);
 /* What open() returns, without a client. */
 int client_open_error(world *w, const store_address *address, char *ret_message);
 /* Every request must have been answered. NULL is allowed. */
