@@ -19,6 +19,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@
 
 #define ANSWER_NS    INT64_C(200000000) /* how long a request may take while things fail */
 #define LINK_NS      INT64_C(5000000)   /* for a link that may not come up */
-#define AWAY_US      3000
+#define AWAY_MS      3
 #define ALARM_S      60 /* longer is hanging */
 #define FAILURES_MAX 20000
 #define FIRST        32 /* of which none is left out */
@@ -225,7 +226,7 @@ static void heed_late(stage *s, client *witness)
     for (int i = 0; i < 2; i++) {
         asked[i] = submit_soon(c, ask_acquire(name, tokens[i], LONG_MS));
         client_flush(c);
-        usleep(AWAY_US);
+        poll(NULL, 0, AWAY_MS);
     }
     client_await_all(c);
     end_failing();
