@@ -132,8 +132,7 @@ static void acquired(pawl_lock *lock, int err, void *userdata)
     finish(d);
 }
 
-/* ---- The beginning ------------------------------------------------------------------------------
- */
+/* ---- The beginning ---------------------------------------------------------------- */
 
 static int start(add *d)
 {

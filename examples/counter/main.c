@@ -145,8 +145,7 @@ static int take_config(app_options *o, const pawl_config *config, char **ret_sto
     return 0;
 }
 
-/* ---- Events -----------------------------------------------------------------------------------
- */
+/* ---- Events ----------------------------------------------------------------------- */
 
 static void on_dispatch(evutil_socket_t fd, short what, void *arg)
 {
@@ -201,8 +200,7 @@ static bool make_events(app *a)
     return true;
 }
 
-/* ---- Life
- * ----------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------- */
 
 /* Beside the locks in Redis, else in a file of this directory. */
 static void choose_counter(app_options *o)

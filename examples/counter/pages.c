@@ -47,8 +47,7 @@ void app_reply(app *a, struct evhttp_request *request, int status, const char *t
     send_buffer(a, request, status, type, body);
 }
 
-/* ---- Pages -------------------------------------------------------------------------------------
- */
+/* ---- Pages ------------------------------------------------------------------------ */
 
 static void show_page(app *a, struct evhttp_request *request)
 {
@@ -147,8 +146,7 @@ static void metrics(app *a, struct evhttp_request *request)
         s->fence);
 }
 
-/* ---- Routes
- * -------------------------------------------------------------------------------------- */
+/* ---- Routes ----------------------------------------------------------------------- */
 
 #define READ (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)
 
@@ -188,8 +186,7 @@ static void on_request(struct evhttp_request *request, void *arg)
               "there are /, /add, /counter, /health, /metrics and /state\n");
 }
 
-/* ---- Listening
- * ------------------------------------------------------------------------------------- */
+/* ---- Listening -------------------------------------------------------------------- */
 
 /* Numeric only: looking up a name would block. */
 static bool parse_address(const app_options *o, struct sockaddr_storage *ret_address, int *ret_len)

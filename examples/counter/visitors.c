@@ -53,8 +53,7 @@ static int compare(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
-/* ---- Turns ------------------------------------------------------------------------------------
- */
+/* ---- Turns ------------------------------------------------------------------------ */
 
 static void end_turn(visitor *v)
 {
@@ -124,8 +123,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     for (visitor *v; (v = TAILQ_FIRST(&all->turns)) && v->turn_us <= begun_before;) cut(v);
 }
 
-/* ---- Room for more ----------------------------------------------------------------------------
- */
+/* ---- Room for more ---------------------------------------------------------------- */
 
 static void pause_listening(visitors *all, int span_us)
 {
@@ -162,8 +160,7 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
     pause_listening(listening, FILES_PAUSE_US);
 }
 
-/* ---- They come, ask, are answered and go ------------------------------------------------------
- */
+/* ---- They come, ask, are answered and go ------------------------------------------ */
 
 static struct bufferevent *on_arrival(struct event_base *base, void *arg)
 {
@@ -219,8 +216,7 @@ void visitors_answered(visitors *all, struct evhttp_request *request)
     if (v) begin_turn(v);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------
- */
+/* ---- Life ------------------------------------------------------------------------- */
 
 static size_t room(void)
 {

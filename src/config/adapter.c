@@ -263,8 +263,7 @@ static int memory_url(const pawl__adapter_settings *settings, FILE *out, char *m
     return PAWL_OK;
 }
 
-/* ---- The table ----------------------------------------------------------------------------------
- */
+/* ---- The table -------------------------------------------------------------------- */
 
 static const struct adapter {
     const char *name;

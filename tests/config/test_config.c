@@ -253,8 +253,7 @@ static void what_beego_passes_to_newcache(void **state)
     }
 }
 
-/* ---- Lookups ----------------------------------------------------------------------------------
- */
+/* ---- Lookups ---------------------------------------------------------------------- */
 
 static void run_modes_come_first(void **state)
 {
@@ -312,8 +311,7 @@ static void the_file_is_found_as_beego_finds_it(void **state)
     unsetenv("BEEGO_RUNMODE");
 }
 
-/* ---- Opening -----------------------------------------------------------------------------------
- */
+/* ---- Opening ---------------------------------------------------------------------- */
 
 static void a_client_is_opened_by_a_file(void **state)
 {

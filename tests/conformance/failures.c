@@ -144,8 +144,7 @@ static bool is_to_recover(const client *c)
     return link_is_up(c) || n <= FIRST || n % RECOVER_EACH == 0;
 }
 
-/* ---- Scenes: what fails between begin_to_fail and end_failing ---------------------------------
- */
+/* ---- Scenes: what fails between begin_to_fail and end_failing --------------------- */
 
 /* From open on: everything once. */
 static void open_and_ask(stage *s, client *witness)
@@ -283,8 +282,7 @@ static void close_it(stage *s, client *witness)
     check_works(witness, name);
 }
 
-/* ---- Each failure
- * -------------------------------------------------------------------------------- */
+/* ---- Each failure ----------------------------------------------------------------- */
 
 typedef void (*scene_fn)(stage *s, client *witness);
 

@@ -285,8 +285,7 @@ static void the_shortest_and_the_longest_ttl_work(void **state)
     client_close(a);
 }
 
-/* ---- Rule 6: fences ---------------------------------------------------------------------------
- */
+/* ---- Rule 6: fences --------------------------------------------------------------- */
 
 static void fences_grow_from_the_clock_and_fit_53_bits(void **state)
 {
@@ -334,8 +333,7 @@ static void fences_of_a_burst_are_all_different(void **state)
     client_close(a);
 }
 
-/* ---- Names --------------------------------------------------------------------------------------
- */
+/* ---- Names ------------------------------------------------------------------------ */
 
 static void names_are_bytes(void **state)
 {

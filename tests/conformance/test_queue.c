@@ -216,8 +216,7 @@ static void a_hundred_waiters_are_served_in_order(void **state)
     for (int i = 0; i < CLIENTS; i++) client_close(clients[i]);
 }
 
-/* ---- Yield requests ---------------------------------------------------------------------------
- */
+/* ---- Yield requests --------------------------------------------------------------- */
 
 static void the_holder_hears_that_somebody_waits(void **state)
 {
@@ -237,8 +236,7 @@ static void the_holder_hears_that_somebody_waits(void **state)
     client_close(b);
 }
 
-/* ---- When time passes
- * ---------------------------------------------------------------------------- */
+/* ---- When time passes ------------------------------------------------------------- */
 
 static void an_expired_lock_goes_to_the_first_waiter(void **state)
 {

@@ -229,8 +229,7 @@ static void a_long_list_is_complete(void **state)
     client_close(a);
 }
 
-/* ---- BREAK --------------------------------------------------------------------------------------
- */
+/* ---- BREAK ------------------------------------------------------------------------ */
 
 static void breaking_needs_the_present_fence(void **state)
 {
@@ -271,8 +270,7 @@ static void breaking_hands_off(void **state)
     client_close(b);
 }
 
-/* ---- DOCTOR
- * --------------------------------------------------------------------------------------- */
+/* ---- DOCTOR ----------------------------------------------------------------------- */
 
 static void the_doctor_answers(void **state)
 {

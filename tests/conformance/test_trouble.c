@@ -128,8 +128,7 @@ static void a_detached_lease_outlives_its_client(void **state)
     client_close(b);
 }
 
-/* ---- fork -------------------------------------------------------------------------------------
- */
+/* ---- fork ------------------------------------------------------------------------- */
 
 static void a_forked_child_forgets_and_the_parent_goes_on(void **state)
 {
@@ -176,8 +175,7 @@ static void a_forked_child_opens_a_client_of_its_own(void **state)
     client_close(a);
 }
 
-/* ---- Threads
- * -------------------------------------------------------------------------------------- */
+/* ---- Threads ---------------------------------------------------------------------- */
 
 enum { THREADS = 4, TURNS = 25 };
 
@@ -248,8 +246,7 @@ static void clients_on_threads_exclude_each_other(void **state)
     assert_int_equal(atomic_load(&sh.count), THREADS * TURNS);
 }
 
-/* ---- A store that is away, or mute
- * ---------------------------------------------------------------- */
+/* ---- A store that is away, or mute ------------------------------------------------ */
 
 static void a_lost_link_is_said_and_comes_back(void **state)
 {
@@ -333,8 +330,7 @@ static void a_mute_store_is_answered_for_in_time(void **state)
     client_close(a);
 }
 
-/* ---- Addresses
- * --------------------------------------------------------------------------------------- */
+/* ---- Addresses -------------------------------------------------------------------- */
 
 static void a_wrong_address_is_refused_with_a_line(void **state)
 {

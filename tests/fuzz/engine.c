@@ -104,8 +104,7 @@ static unsigned name_of(const char *name)
     return i;
 }
 
-/* ---- What the engine wants done ----------------------------------------------------------------
- */
+/* ---- What the engine wants done --------------------------------------------------- */
 
 static void on_send(world *w, const pawl_request *request)
 {
@@ -224,8 +223,7 @@ static void step(world *w, pawl__event event)
     EXPECT(w, !broke || w->hostile);
 }
 
-/* ---- Callers
- * --------------------------------------------------------------------------------------- */
+/* ---- Callers ---------------------------------------------------------------------- */
 
 static int64_t patience(world *w)
 {
@@ -269,8 +267,7 @@ static void give_up(world *w, pawl__event_kind kind)
     step(w, (pawl__event){.kind = kind, .want = &c->want, .await_store = which & 128});
 }
 
-/* ---- The store
- * --------------------------------------------------------------------------------------- */
+/* ---- The store -------------------------------------------------------------------- */
 
 static const pawl_err errors[] = {PAWL_ERR_UNAVAILABLE, PAWL_ERR_STORE_BUSY, PAWL_ERR_STORE_FULL,
                                   PAWL_ERR_PERMISSION,  PAWL_ERR_AUTH,       PAWL_ERR_WRONG_TYPE,
@@ -364,8 +361,7 @@ static void link_changes(world *w)
     step(w, (pawl__event){.kind = PAWL__EV_LINK, .up = up, .err = up ? PAWL_OK : some_error(w)});
 }
 
-/* ---- Time
- * ------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------- */
 
 static void pass(world *w, int64_t span)
 {

@@ -105,8 +105,7 @@ static void on_warn(pawl_host *host, const char *message)
     fuzz_check_line(message, PAWL_MESSAGE_MAX);
 }
 
-/* ---- The server -------------------------------------------------------------------------------
- */
+/* ---- The server ------------------------------------------------------------------- */
 
 static void turn(scene *s)
 {
@@ -161,8 +160,7 @@ static void hang_up(scene *s)
     s->ends[0] = s->ends[1] = -1;
 }
 
-/* ---- The client ---------------------------------------------------------------------------------
- */
+/* ---- The client ------------------------------------------------------------------- */
 
 static void ask(scene *s, pawl_verb verb)
 {
@@ -205,8 +203,7 @@ static void open_store(scene *s)
     s->inside = false;
 }
 
-/* ---- The input
- * ------------------------------------------------------------------------------------ */
+/* ---- The input -------------------------------------------------------------------- */
 
 static void step(scene *s, fuzz_input *in)
 {

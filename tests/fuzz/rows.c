@@ -138,8 +138,7 @@ static void fill(fuzz_input *in)
     }
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------
- */
+/* ---- Requests --------------------------------------------------------------------- */
 
 static void check_answer(const pawl_request *request, const pawl__answer *answer)
 {

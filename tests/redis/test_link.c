@@ -270,8 +270,7 @@ static void whoever_may_not_publish_still_hands_off(void **state)
     end(&s);
 }
 
-/* ---- Databases, prefixes, hosts ---------------------------------------------------------------
- */
+/* ---- Databases, prefixes, hosts --------------------------------------------------- */
 
 static void add_option(stage *s, const char *key, const char *value)
 {
@@ -373,8 +372,7 @@ static void hosts_that_are_not_there_are_named(void **state)
     end(&s);
 }
 
-/* ---- What a server does to its clients
- * -------------------------------------------------------------- */
+/* ---- What a server does to its clients -------------------------------------------- */
 
 static void killed_connections_are_made_again(void **state)
 {
@@ -536,8 +534,7 @@ static void words_in_the_inbox_that_are_not_ours_are_ignored(void **state)
     end(&s);
 }
 
-/* ---- Doctor
- * ------------------------------------------------------------------------------------------ */
+/* ---- Doctor ----------------------------------------------------------------------- */
 
 static void the_doctor_examines_and_says_what_was_denied(void **state)
 {
@@ -554,8 +551,7 @@ static void the_doctor_examines_and_says_what_was_denied(void **state)
     end(&s);
 }
 
-/* ---- Loading: last, it restarts the server
- * ------------------------------------------------------------- */
+/* ---- Loading: last, it restarts the server ---------------------------------------- */
 
 static void a_loading_server_is_awaited(void **state)
 {

@@ -152,8 +152,7 @@ static void two_connections_to_two_servers_are_noticed(void **state)
     redis_server_stop(other);
 }
 
-/* ---- Replies in pieces ------------------------------------------------------------------------
- */
+/* ---- Replies in pieces ------------------------------------------------------------ */
 
 static void replies_may_come_byte_by_byte(void **state)
 {
@@ -226,8 +225,7 @@ static void replies_cut_anywhere_are_unknown_not_wrong(void **state)
     end(&s);
 }
 
-/* ---- Lost replies
- * ---------------------------------------------------------------------------------- */
+/* ---- Lost replies ----------------------------------------------------------------- */
 
 static pawl_request soon(pawl_request request, int64_t ms)
 {

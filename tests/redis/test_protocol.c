@@ -147,8 +147,7 @@ static void requests_become_calls(void **state)
     assert_false(pawl__redis_encode(&s, &r, &call));
 }
 
-/* ---- Replies ------------------------------------------------------------------------------------
- */
+/* ---- Replies ---------------------------------------------------------------------- */
 
 /* A reply written as it comes over the wire. */
 static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *ret_reply,
@@ -271,8 +270,7 @@ static void what_no_script_says_is_doubted(void **state)
     }
 }
 
-/* ---- Errors
- * ----------------------------------------------------------------------------------------- */
+/* ---- Errors ----------------------------------------------------------------------- */
 
 static void errors_say_what_and_what_to_do(void **state)
 {
@@ -392,8 +390,7 @@ static void long_and_dirty_errors_stay_one_line(void **state)
     assert_null(strchr(message, '\n'));
 }
 
-/* ---- Pushes
- * --------------------------------------------------------------------------------------------- */
+/* ---- Pushes ----------------------------------------------------------------------- */
 
 static bool push_of(const char *payload, size_t len, pawl_push *ret_push)
 {
@@ -455,8 +452,7 @@ static void what_is_no_push_is_ignored(void **state)
     assert_false(push_of(longest, 7 + PAWL_NAME_MAX + 1, &push));
 }
 
-/* ---- The stream
- * ------------------------------------------------------------------------------------------- */
+/* ---- The stream ------------------------------------------------------------------- */
 
 static void a_stream_may_come_byte_by_byte(void **state)
 {
@@ -538,9 +534,7 @@ static void a_text_without_end_is_not_awaited(void **state)
     pawl__redis_reader_free(reader);
 }
 
-/* ---- URLs
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- URLs ------------------------------------------------------------------------- */
 
 static int config(pawl_url url, pawl__redis_config *ret_config, char *ret_message)
 {

@@ -145,8 +145,7 @@ static void a_queue_without_its_waiters_holds_nobody_up(void **state)
     assert_string_equal(rig_text(r, "GET pawl:x"), waiter);
 }
 
-/* ---- Clients that are not pawl ----------------------------------------------------------------
- */
+/* ---- Clients that are not pawl ---------------------------------------------------- */
 
 static void a_plain_client_keeps_pawl_out(void **state)
 {
@@ -233,8 +232,7 @@ static void waiters_behind_a_foreign_holder_get_it_at_its_end(void **state)
     assert_string_equal(rig_hear(r)->token, first);
 }
 
-/* ---- Refused writes
- * ------------------------------------------------------------------------------ */
+/* ---- Refused writes --------------------------------------------------------------- */
 
 static void a_full_server_grants_nothing_and_lets_go(void **state)
 {
@@ -321,8 +319,7 @@ static void a_full_queue_is_an_error(void **state)
     refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "too many");
 }
 
-/* ---- Fences (law 3)
- * ---------------------------------------------------------------------------------- */
+/* ---- Fences (law 3) --------------------------------------------------------------- */
 
 static uint64_t fence_of_next_grant(rig *r)
 {
@@ -385,8 +382,7 @@ static void the_record_outlives_every_renewal(void **state)
     assert_true(rig_int(r, "PTTL " RECORD) > 7200000 + PAWL__REDIS_FENCE_KEEP_MS - 10000);
 }
 
-/* ---- Names
- * -------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------ */
 
 static void names_with_hash_tags_do_not_meet(void **state)
 {

@@ -147,8 +147,7 @@ static void renewing_gives_a_persisted_key_its_ttl_back(void **state)
     assert_true(rig_int(r, "PTTL pawl:x") > 0);
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------
- */
+/* ---- Waiting ---------------------------------------------------------------------- */
 
 static void waiters_stand_in_order_and_keep_their_places(void **state)
 {
@@ -235,8 +234,7 @@ static void asking_without_queueing_forgets_the_place(void **state)
     assert_int_equal(rig_int(r, "EXISTS " QUEUE " " WAITERS), 0);
 }
 
-/* ---- Hand-off ---------------------------------------------------------------------------------
- */
+/* ---- Hand-off --------------------------------------------------------------------- */
 
 static void a_release_hands_off_in_order(void **state)
 {
@@ -403,8 +401,7 @@ static void a_waiter_that_leaves_an_expired_lock_promotes_the_next(void **state)
     holder_is(r, second);
 }
 
-/* ---- Breaking, looking -------------------------------------------------------------------------
- */
+/* ---- Breaking, looking ------------------------------------------------------------ */
 
 static void breaking_frees_and_moves_the_fence_on(void **state)
 {
@@ -463,8 +460,7 @@ static void looking_shows_holder_and_waiters(void **state)
     assert_true(!a->info.held && a->info.fence == 0 && a->info.waiter_count == 0);
 }
 
-/* ---- Cost
- * ---------------------------------------------------------------------------------------- */
+/* ---- Cost ------------------------------------------------------------------------- */
 
 static void a_thousand_waiters_are_served_in_order_for_two_commands_each(void **state)
 {
@@ -501,8 +497,7 @@ static void an_uncontended_pair_costs_nine_inner_commands(void **state)
     assert_int_equal(total, 9);
 }
 
-/* ---- Constants
- * -------------------------------------------------------------------------------------- */
+/* ---- Constants -------------------------------------------------------------------- */
 
 static void constants_are_those_of_the_scripts(void **state)
 {

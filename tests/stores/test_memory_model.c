@@ -167,8 +167,7 @@ static void the_model_agrees_with_the_oracle(void **state)
     }
 }
 
-/* ---- What a real clock does not show ------------------------------------------------------------
- */
+/* ---- What a real clock does not show ---------------------------------------------- */
 
 static void fences_grow_when_the_wall_clock_goes_back(void **state)
 {

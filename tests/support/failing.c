@@ -33,8 +33,7 @@
 /* Object pointers that hold functions, as dlsym's must; glibc's transparent unions. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 
-/* ---- Counting ---------------------------------------------------------------------------------
- */
+/* ---- Counting --------------------------------------------------------------------- */
 
 static atomic_int armed;
 static atomic_uint fail_at, counted;
@@ -102,8 +101,7 @@ static void *next_of(_Atomic(void *) *slot, void *sanitizers, const char *name)
     return found;
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------
- */
+/* ---- Memory ----------------------------------------------------------------------- */
 
 DECLARE_REAL(malloc)
 DECLARE_REAL(calloc)
@@ -136,8 +134,7 @@ void *realloc(void *block, size_t size)
     return REAL(realloc)(block, size);
 }
 
-/* ---- System calls
- * --------------------------------------------------------------------------------- */
+/* ---- System calls ----------------------------------------------------------------- */
 
 #define CALL(type, name, params, args, error, interruptible)                                       \
     DECLARE_REAL(name)                                                                             \

@@ -419,8 +419,7 @@ void client_await_all(client *c)
     world_until(c->world, is_all_answered, c, "all answers");
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------
- */
+/* ---- Looking ---------------------------------------------------------------------- */
 
 static bool push_is(const seen_push *seen, pawl_push_kind kind, const char *token)
 {

@@ -343,8 +343,7 @@ static void maybe_probe(pawl_store *store)
     probe(store, true);
 }
 
-/* ---- Replies of the two connections ------------------------------------------------------------
- */
+/* ---- Replies of the two connections ----------------------------------------------- */
 
 static bool commands_value(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx)
 {
@@ -413,8 +412,7 @@ static void failed(pawl__redis_conn *conn, pawl_err err, const char *message, vo
 static const pawl__redis_conn_ops commands_ops = {commands_value, settled, failed};
 static const pawl__redis_conn_ops inbox_ops = {inbox_value, settled, failed};
 
-/* ---- Attempts
- * -------------------------------------------------------------------------------------- */
+/* ---- Attempts --------------------------------------------------------------------- */
 
 static void cannot_connect(pawl_store *store, int error)
 {
@@ -530,8 +528,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
 }
 
-/* ---- Life
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------- */
 
 bool pawl__redis_link_init(pawl_store *store)
 {

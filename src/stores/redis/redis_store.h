@@ -159,8 +159,7 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
 /* The turn: tears a broken link down. */
 void pawl__redis_link_turn(pawl_store *store);
 
-/* ---- redis_operation.c, redis_list.c, redis_doctor.c
- * ------------------------------------------------------------- */
+/* ---- redis_operation.c, redis_list.c, redis_doctor.c ------------------------------ */
 
 /* False when out of memory or the link is down. */
 PAWL_MUST_USE bool pawl__redis_list(pawl_store *store, const pawl_request *request);
@@ -190,8 +189,7 @@ void pawl__redis_operation_settle(pawl__redis_operation *operation);
 /* At close: without a word. */
 void pawl__redis_operations_drop(pawl_store *store);
 
-/* ---- redis_clock.c -----------------------------------------------------------------------------
- */
+/* ---- redis_clock.c ---------------------------------------------------------------- */
 
 /* This machine's wall clock in us since 1970, to show how far the server's differs. */
 int64_t pawl__redis_wall_us(void);
