@@ -44,7 +44,7 @@ bench: ## measure on this machine
 	@scripts/build $(BUILD) -q
 	@scripts/bench
 
-coverage: ## each line and branch of the engine that its tests and the simulator do not reach
+coverage: ## that the engine's tests reach each of its lines and branches
 	@scripts/setup coverage
 	@scripts/coverage
 

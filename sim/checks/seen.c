@@ -389,11 +389,13 @@ static void check_told_of_loss(sim *s, const sim_caller *caller)
                  caller->number);
 }
 
-/* L6: no call takes longer than its caller allowed, if the program runs at all. */
+/* L6: no call takes longer than its caller allowed, nor than its client lives. */
 static void check_in_time(sim *s, const sim_caller *caller)
 {
     const sim_client *client = &s->clients[caller->client];
     if (caller->state != SIM_CALLER_WAITING || !caller->seen.open) return;
+    if (client->closing)
+        sim_fail(s, "completion", "caller %d: still waits after close", caller->number);
     int64_t until = caller->waiting.wait_until;
     if (until == 0) until = caller->seen.asked_at + SIM_UNREACHABLE_MS * SIM_MS;
     if (until != PAWL__NEVER && client->seen_now > until)

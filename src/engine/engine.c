@@ -70,6 +70,7 @@ static void take(pawl__engine *e, const pawl__event *event)
         pawl__on_close(e);
         return;
     }
+    pawl__engine_break(e, "an event is of no kind");
 }
 
 void pawl__engine_step(pawl__engine *e, int64_t now, const pawl__event *event)
@@ -119,15 +120,26 @@ size_t pawl__engine_lease_count(const pawl__engine *e)
     return e->lease_count;
 }
 
+static size_t waiting_for(const pawl__lease *lease)
+{
+    const pawl__slot *slot = lease->slot;
+    size_t count = 0;
+    if (slot->lease != lease) return 0;
+    for (const pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) count++;
+    return count;
+}
+
 const char *pawl__engine_check(const pawl__engine *e)
 {
-    size_t count = 0;
+    size_t leases = 0, wants = 0;
     for (size_t i = 0; i < e->lease_room; i++) {
         const pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         const char *broken = pawl__lease_check(e, lease);
         if (broken) return broken;
-        count++;
+        leases++;
+        wants += waiting_for(lease);
     }
-    return count == e->lease_count ? NULL : "the number of leases is wrong";
+    if (leases != e->lease_count) return "the number of leases is wrong";
+    return wants == e->want_count ? NULL : "L6: somebody waits for no lease";
 }

@@ -40,16 +40,9 @@ static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
     pawl__lease_leave(e, lease);
 }
 
-static bool fence_grew(pawl__lease *lease, uint64_t fence)
-{
-    if (fence == lease->fence && fence) return true; /* asked again: the same grant */
-    if (lease->fence || fence <= lease->slot->last_fence) return false;
-    return true;
-}
-
 void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bool waiting)
 {
-    if (!fence_grew(lease, fence)) { /* law 3, and fail closed */
+    if (fence <= lease->slot->last_fence) { /* law 3, and fail closed */
         pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
         pawl__slot_refuse(e, lease->slot, PAWL_ERR_FENCE, false);
         pawl__lease_leave(e, lease);
@@ -160,13 +153,14 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
 void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
 {
     pawl__want *first = pawl__slot_first_want(slot);
-    if (!first || slot->lease || e->closing) return;
+    if (!first || slot->lease) return;
     if (e->broken) {
         pawl__slot_refuse(e, slot, PAWL_ERR_INTERNAL, false);
         return;
     }
     pawl__lease *lease = pawl__lease_new(e, slot, first);
     if (!lease) {
+        pawl__engine_say(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
         pawl__slot_refuse(e, slot, PAWL_ERR_NO_MEMORY, false);
         return;
     }
@@ -186,10 +180,11 @@ void pawl__lease_drop(pawl__engine *e, pawl__lease *lease)
 
 void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
 {
-    bool unheld = lease->state == PAWL__LEASE_QUEUED && PAWL_MUTANT(cancel_leaves_place);
-    bool late = lease->state == PAWL__LEASE_REQUESTING && PAWL_MUTANT(late_grant_kept);
-    bool unknown = lease->state == PAWL__LEASE_UNKNOWN && PAWL_MUTANT(unknown_not_released);
-    if (!lease->asked || unheld || late || unknown) { /* the store has never heard of it */
+    bool heard = lease->asked;
+    if (PAWL_MUTANT(cancel_leaves_place) && lease->state == PAWL__LEASE_QUEUED) heard = false;
+    if (PAWL_MUTANT(late_grant_kept) && lease->state == PAWL__LEASE_REQUESTING) heard = false;
+    if (PAWL_MUTANT(unknown_not_released) && lease->state == PAWL__LEASE_UNKNOWN) heard = false;
+    if (!heard) { /* by the store */
         pawl__lease_drop(e, lease);
         return;
     }
@@ -205,23 +200,8 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     pawl__slot_start(e, lease->slot);
 }
 
-void pawl__slot_settle(pawl__engine *e, pawl__slot *slot)
+void pawl__lease_settle(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__lease *lease = slot->lease;
-    if (!lease || !pawl__list_empty(&slot->wants)) return;
-    switch ((pawl__lease_state)lease->state) {
-    case PAWL__LEASE_REQUESTING:
-    case PAWL__LEASE_QUEUED:
-    case PAWL__LEASE_UNKNOWN:
+    if (pawl__lease_waits(lease) && pawl__list_empty(&lease->slot->wants))
         pawl__lease_leave(e, lease);
-        return;
-    case PAWL__LEASE_ABSENT:
-    case PAWL__LEASE_HELD:
-    case PAWL__LEASE_IDLE:
-    case PAWL__LEASE_DOUBT:
-    case PAWL__LEASE_LOST:
-    case PAWL__LEASE_RELEASING:
-    case PAWL__LEASE_STATES:
-        return;
-    }
 }

@@ -14,8 +14,11 @@
  *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
  *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
  *  L3 a slot's lease is in none of LOST and RELEASING.
- *  L4 a held lease has a fence, and its deadline (base + span) lies ahead.
- *  L5 at most one ACQUIRE or RENEW is in flight.
+ *  L4 a held lease has a fence, and its deadline (base + span) lies ahead; one that waits has
+ *     none yet.
+ *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
+ *  L6 who waits, waits for the living lease of his name.
+ *  L7 no ask of a lease in REQUESTING has gone unanswered.
  */
 #ifndef PAWL_ENGINE_LEASE_H
 #define PAWL_ENGINE_LEASE_H
@@ -124,6 +127,15 @@ struct pawl__engine {
 
 enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
 
+#define PAWL__ASTRAY "a lease is in a state that it cannot be in"
+
+/* L2: asks, and somebody here waits for it. */
+static inline bool pawl__lease_waits(const pawl__lease *lease)
+{
+    return lease->state == PAWL__LEASE_REQUESTING || lease->state == PAWL__LEASE_QUEUED ||
+           lease->state == PAWL__LEASE_UNKNOWN;
+}
+
 static inline bool pawl__lease_is_held(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
@@ -226,7 +238,7 @@ void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
 /* Those who wait and have no lease get a new one, with a new token (law 5). */
 void pawl__slot_start(pawl__engine *e, pawl__slot *slot);
 /* Lets a lease leave that waits for nobody any more. */
-void pawl__slot_settle(pawl__engine *e, pawl__slot *slot);
+void pawl__lease_settle(pawl__engine *e, pawl__lease *lease);
 
 /* ---- One file per event kind ----------------------------------------------------- */
 

@@ -25,8 +25,9 @@ static void catch_up(pawl__engine *e, pawl__lease *lease)
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_STATES:
-        return;
+        break;
     }
+    pawl__engine_break(e, PAWL__ASTRAY);
 }
 
 bool pawl__link_err_is_final(pawl_err err)
@@ -41,7 +42,7 @@ static void refuse_unanswered(pawl__engine *e, pawl_err err)
         pawl__lease *lease = e->leases[i];
         if (!lease || lease->answered || lease->slot->lease != lease) continue;
         pawl__slot_refuse(e, lease->slot, err, false);
-        pawl__slot_settle(e, lease->slot);
+        pawl__lease_settle(e, lease);
     }
 }
 

@@ -11,27 +11,14 @@ static bool is_ours(pawl__engine *e, const pawl__lease *lease, const pawl_push *
 
 static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
 {
-    switch ((pawl__lease_state)lease->state) {
-    case PAWL__LEASE_REQUESTING:
-    case PAWL__LEASE_QUEUED:
-    case PAWL__LEASE_UNKNOWN:
-        if (push->fence <= lease->slot->last_fence) return; /* over when we last asked */
-        if (lease->out_of_touch) { /* law 7: a hint, perhaps of a grant that has run out */
-            pawl__lease_ask(e, lease);
-            return;
-        }
-        /* base_at is the last acknowledged ask: the grant came later than that (DESIGN 4.4). */
-        pawl__lease_granted(e, lease, push->fence, push->waiting);
-        return;
-    case PAWL__LEASE_ABSENT:
-    case PAWL__LEASE_HELD:
-    case PAWL__LEASE_IDLE:
-    case PAWL__LEASE_DOUBT:
-    case PAWL__LEASE_LOST:
-    case PAWL__LEASE_RELEASING:
-    case PAWL__LEASE_STATES:
+    if (!pawl__lease_waits(lease)) return;              /* told before */
+    if (push->fence <= lease->slot->last_fence) return; /* over when we last asked */
+    if (lease->out_of_touch) { /* law 7: a hint, perhaps of a grant that has run out */
+        pawl__lease_ask(e, lease);
         return;
     }
+    /* base_at is the last acknowledged ask: the grant came later than that (DESIGN 4.4). */
+    pawl__lease_granted(e, lease, push->fence, push->waiting);
 }
 
 static void on_wanted(pawl__engine *e, pawl__lease *lease)
@@ -51,8 +38,9 @@ static void on_wanted(pawl__engine *e, pawl__lease *lease)
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_RELEASING:
     case PAWL__LEASE_STATES:
-        return;
+        break;
     }
+    pawl__engine_break(e, PAWL__ASTRAY);
 }
 
 static void on_recheck(pawl__engine *e, pawl__lease *lease)

@@ -11,16 +11,15 @@
 /* A late ask may arrive behind its release; the release is repeated once after this. */
 #define GHOST_PAUSE_MS   1000
 
-static bool waits(const pawl__lease *lease)
-{
-    return lease->state == PAWL__LEASE_REQUESTING || lease->state == PAWL__LEASE_QUEUED ||
-           lease->state == PAWL__LEASE_UNKNOWN;
-}
-
 static bool is_transient(pawl_err err)
 {
     pawl_err_class cls = pawl_err_class_of(err);
     return cls == PAWL_CLASS_RETRY || cls == PAWL_CLASS_UNKNOWN;
+}
+
+static void say_why(pawl__engine *e, const pawl_reply *reply)
+{
+    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
 }
 
 /* ---- ACQUIRE -------------------------------------------------------------- */
@@ -83,7 +82,7 @@ static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply
 static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->err = (int16_t)reply->err;
-    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+    say_why(e, reply);
     if (reply->err == PAWL_ERR_UNAVAILABLE) { /* the link or the want's own timer decides */
         pawl__lease_retry(e, lease);
         return;
@@ -93,7 +92,7 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
         pawl__lease_retry(e, lease);
         return;
     }
-    if (lease->state == PAWL__LEASE_REQUESTING && !lease->ghost)
+    if (lease->state == PAWL__LEASE_REQUESTING) /* its only ask (L7) */
         pawl__lease_drop(e, lease);
     else
         pawl__lease_leave(e, lease);
@@ -103,7 +102,7 @@ static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply
 {
     lease->ghost = true;
     lease->err = (int16_t)reply->err;
-    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+    say_why(e, reply);
     if (PAWL_MUTANT(retry_with_new_token)) pawl__lease_draw_token(e, lease);
     pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN); /* law 4: ask again with the same token */
     pawl__lease_retry(e, lease);
@@ -133,7 +132,7 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
 
 static void on_ask(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    if (!waits(lease)) {
+    if (!pawl__lease_waits(lease)) {
         on_ask_while_held(e, lease, reply);
         return;
     }
@@ -160,9 +159,9 @@ static void on_ask(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
     case PAWL_LEFT:
     case PAWL_NOT_OWNER:
     case PAWL_REPORTED:
-        pawl__engine_break(e, "a store answered ACQUIRE with another verb's outcome");
-        return;
+        break;
     }
+    pawl__engine_break(e, "a store answered ACQUIRE with another verb's outcome");
 }
 
 /* ---- RENEW ------------------------------------------------------------------ */
@@ -171,7 +170,10 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 {
     switch (reply->outcome) {
     case PAWL_CONFIRMED:
-        if (reply->fence && reply->fence != lease->fence) break; /* not the grant we know */
+        if (reply->fence && reply->fence != lease->fence) { /* not the grant we know */
+            not_ours_any_more(e, lease);
+            return;
+        }
         pawl__lease_extended(e, lease, lease->sent_at);
         if (reply->waiting && !PAWL_MUTANT(yield_not_repeated)) pawl__lease_wanted(e, lease);
         return;
@@ -180,10 +182,11 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
             pawl__lease_extended(e, lease, lease->sent_at);
             return;
         }
-        break;
+        not_ours_any_more(e, lease);
+        return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN: /* a renewal that cannot be confirmed is none */
-        pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+        say_why(e, reply);
         if (PAWL_MUTANT(silence_is_consent)) pawl__lease_extended(e, lease, lease->sent_at);
         pawl__lease_doubted(e, lease, reply->err);
         if (!PAWL_MUTANT(renewal_not_retried)) pawl__lease_retry(e, lease);
@@ -194,10 +197,9 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     case PAWL_RELEASED:
     case PAWL_LEFT:
     case PAWL_REPORTED:
-        pawl__engine_break(e, "a store answered RENEW with another verb's outcome");
-        return;
+        break;
     }
-    not_ours_any_more(e, lease);
+    pawl__engine_break(e, "a store answered RENEW with another verb's outcome");
 }
 
 /* ---- RELEASE ------------------------------------------------------------------ */
@@ -244,7 +246,7 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
         pawl__lease_retry(e, lease);
         return;
     case PAWL_FAILED:
-        pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+        say_why(e, reply);
         pawl__lease_retry(e, lease);
         return;
     case PAWL_GRANTED:
@@ -252,9 +254,9 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
     case PAWL_BUSY:
     case PAWL_CONFIRMED:
     case PAWL_REPORTED:
-        pawl__engine_break(e, "a store answered RELEASE with another verb's outcome");
-        return;
+        break;
     }
+    pawl__engine_break(e, "a store answered RELEASE with another verb's outcome");
 }
 
 void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
@@ -276,6 +278,7 @@ void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
     case PAWL_VERB_LIST:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_DOCTOR:
-        return;
+        break;
     }
+    pawl__engine_break(e, "a lease awaits an answer to what no lease asks");
 }

@@ -12,7 +12,7 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
 {
     pawl__want *want = waiting->want;
     pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
-    const pawl__lease *lease = slot->lease;
+    pawl__lease *lease = slot->lease;
     bool hasty = waiting->wait_until == 0;
     bool over = !hasty && waiting->wait_until <= e->now;
     if (lease->answered && !over && !hasty) { /* only the caller's patience counts */
@@ -27,7 +27,7 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
     bool is_patience = over && (lease->answered || fine_so_far);
     if (is_patience) pawl__engine_say(e, "");
     pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
-    pawl__slot_settle(e, slot);
+    pawl__lease_settle(e, lease);
 }
 
 static void held_is_due(pawl__engine *e, pawl__lease *lease)
@@ -74,13 +74,14 @@ static void lease_is_due(pawl__engine *e, pawl__lease *lease)
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_STATES:
-        return;
+        break;
     }
+    pawl__engine_break(e, PAWL__ASTRAY);
 }
 
 void pawl__on_time(pawl__engine *e)
 {
-    for (;;) {
+    while (!e->broken) { /* else what is due would stay due */
         pawl__timer *timer = pawl__heap_first(&e->timers);
         if (!timer || timer->at > e->now) return;
         if (timer->kind == PAWL__TIMER_WANT)

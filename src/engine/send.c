@@ -61,10 +61,6 @@ void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
 
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->request) {
-        pawl__lease_plan(e, lease, PAWL__NEVER); /* its answer plans the next one */
-        return;
-    }
     mark(e, lease, PAWL__SEND_RENEW);
 }
 
@@ -146,25 +142,11 @@ bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
 
 static int64_t wake_at(const pawl__lease *lease)
 {
-    switch ((pawl__lease_state)lease->state) {
-    case PAWL__LEASE_HELD:
-    case PAWL__LEASE_DOUBT:
-        return pawl__instant_min(pawl__lease_deadline(lease), lease->next_at);
-    case PAWL__LEASE_IDLE:
-        return pawl__instant_min(pawl__instant_min(pawl__lease_deadline(lease), lease->until),
-                                 lease->next_at);
-    case PAWL__LEASE_RELEASING:
-        return pawl__instant_min(lease->until, lease->next_at);
-    case PAWL__LEASE_REQUESTING:
-    case PAWL__LEASE_QUEUED:
-    case PAWL__LEASE_UNKNOWN:
-        return lease->next_at;
-    case PAWL__LEASE_ABSENT:
-    case PAWL__LEASE_LOST:
-    case PAWL__LEASE_STATES:
-        break;
-    }
-    return PAWL__NEVER;
+    bool idle = lease->state == PAWL__LEASE_IDLE, leaves = lease->state == PAWL__LEASE_RELEASING;
+    int64_t at = lease->next_at;
+    if (idle || pawl__lease_is_held(lease)) at = pawl__instant_min(at, pawl__lease_deadline(lease));
+    if (idle || leaves) at = pawl__instant_min(at, lease->until);
+    return at;
 }
 
 void pawl__lease_arm(pawl__engine *e, pawl__lease *lease)

@@ -29,7 +29,7 @@ pawl__slot *pawl__slot_get(pawl__engine *e, const pawl__want *want)
 
 void pawl__slot_put(pawl__engine *e, pawl__slot *slot)
 {
-    if (slot->refs || !pawl__list_empty(&slot->wants)) return;
+    if (slot->refs) return; /* who waits, waits for one of those leases (L6) */
     pawl__table_remove(&e->names, &slot->entry);
     free(slot);
 }

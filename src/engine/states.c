@@ -24,7 +24,8 @@ static const unsigned moves[PAWL__LEASE_STATES] = {
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
 {
     if (lease->state == to) return;
-    if (!(moves[lease->state] & (1u << to))) {
+    unsigned allowed = lease->state < PAWL__LEASE_STATES ? moves[lease->state] : 0;
+    if (!(allowed & (1u << to))) {
         pawl__engine_break(e, "a lease made a move that its table does not allow");
         return;
     }
@@ -47,6 +48,8 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
 {
     const char *broken = check_holder(lease);
     if (broken) return broken;
+    if ((lease->request || lease->send) && lease->next_at != PAWL__NEVER)
+        return "L5: a lease plans to ask before it is answered";
     bool in_slot = lease->slot->lease == lease;
     switch ((pawl__lease_state)lease->state) {
     case PAWL__LEASE_REQUESTING:
@@ -54,23 +57,26 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     case PAWL__LEASE_UNKNOWN:
         if (!in_slot) return "L3: a waiting lease is not its slot's";
         if (pawl__list_empty(&lease->slot->wants)) return "L2: a lease waits for nobody";
-        break;
+        if (lease->fence) return "L4: a lease that waits has a fence";
+        if (lease->ghost && lease->state == PAWL__LEASE_REQUESTING)
+            return "L7: a lease has forgotten that an ask went unanswered";
+        return NULL;
     case PAWL__LEASE_HELD:
     case PAWL__LEASE_DOUBT:
     case PAWL__LEASE_IDLE:
         if (!in_slot) return "L3: a held lease is not its slot's";
         if (!lease->fence) return "L4: a held lease has no fence";
         if (pawl__lease_deadline(lease) <= e->now) return "L4: a lease is held beyond its deadline";
-        break;
+        return NULL;
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_RELEASING:
         if (in_slot) return "L3: a leaving lease is its slot's";
-        break;
+        return NULL;
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_STATES:
-        return "a lease is in no state";
+        break;
     }
-    return NULL;
+    return PAWL__ASTRAY;
 }
 
 void pawl__engine_break(pawl__engine *e, const char *what)
@@ -78,7 +84,6 @@ void pawl__engine_break(pawl__engine *e, const char *what)
     if (e->broken) return;
     e->broken = what;
     if (pawl__engine_on_broken) pawl__engine_on_broken(what);
-    pawl__engine_say(e, what);
 }
 
 /* Who holds is told that it lost, or, if it has not yet heard of its grant, that it got nothing. */
@@ -96,6 +101,7 @@ static void take_away(pawl__engine *e, pawl__want *holder)
 
 void pawl__engine_fail_closed(pawl__engine *e)
 {
+    pawl__engine_say(e, e->broken); /* and nothing else that was said in this step */
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;

@@ -48,19 +48,13 @@ void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool onl
 }
 
 /* Grants come before extensions, notices before losses, endings last. */
-static const pawl__action_kind order_of_telling[] = {
-    PAWL__ACT_GRANTED, PAWL__ACT_EXTENDED, PAWL__ACT_DOUBT,   PAWL__ACT_YIELD,
-    PAWL__ACT_LOST,    PAWL__ACT_REFUSED,  PAWL__ACT_RELEASED};
-
-static pawl__action_kind take_first_kind(pawl__want *want)
+static pawl__action_kind first_to_tell(const pawl__want *want)
 {
-    size_t count = sizeof order_of_telling / sizeof order_of_telling[0];
-    for (size_t i = 0; i < count; i++) {
-        unsigned bit = 1u << order_of_telling[i];
-        if (!(want->out & bit)) continue;
-        want->out &= (uint8_t)~bit;
-        return order_of_telling[i];
-    }
+    static const pawl__action_kind before_released[] = {PAWL__ACT_GRANTED, PAWL__ACT_EXTENDED,
+                                                        PAWL__ACT_DOUBT,   PAWL__ACT_YIELD,
+                                                        PAWL__ACT_LOST,    PAWL__ACT_REFUSED};
+    for (size_t i = 0; i < sizeof before_released / sizeof before_released[0]; i++)
+        if (want->out & 1u << before_released[i]) return before_released[i];
     return PAWL__ACT_RELEASED;
 }
 
@@ -79,7 +73,8 @@ bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action)
     pawl__want *want = e->out_wants;
     if (!want) return false;
     const pawl__lease *lease = want->lease;
-    pawl__action_kind kind = take_first_kind(want);
+    pawl__action_kind kind = first_to_tell(want);
+    want->out &= (uint8_t) ~(1u << kind);
     *ret_action = (pawl__action){.kind = kind,
                                  .want = want,
                                  .err = (pawl_err)want->err,

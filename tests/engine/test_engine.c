@@ -2,15 +2,6 @@
 /* The engine's decisions, one by one, on virtual time. */
 #include "world.h"
 
-/* Acquires on a fresh world and returns the id-less facts that tests need. */
-static pawl__want *held(world *w, pawl__want *want, uint64_t fence)
-{
-    world_want(w, want);
-    world_grant(w, world_sent(w, PAWL_VERB_ACQUIRE).id, fence);
-    assert_int_equal(want->state, PAWL__WANT_HOLDING);
-    return want;
-}
-
 /* ---- Law 2: the local deadline ------------------------------------------- */
 
 static void deadline_counts_from_before_the_request_left(void **state)
@@ -35,7 +26,7 @@ static void a_renewal_counts_from_its_own_sending(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_pass(&w, TTL / 3 * MS);
     int64_t sent_at = w.now;
     pawl_request renew = world_sent(&w, PAWL_VERB_RENEW);
@@ -52,7 +43,7 @@ static void lost_at_the_deadline_whoever_says_otherwise(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_pass(&w, TTL / 3 * MS);
     pawl_request renew = world_sent(&w, PAWL_VERB_RENEW);
     w.now += TTL * MS;                     /* stopped for longer than the lease */
@@ -88,7 +79,7 @@ static void a_fence_that_does_not_grow_is_refused(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
     b.flags = PAWL_ASK_DETACHED; /* so that the lease is not passed on locally */
-    held(&w, &a, 100);
+    world_hold(&w, &a, 100);
     world_want(&w, &b);
     world_release(&w, &a);
     world_sent(&w, PAWL_VERB_RELEASE);
@@ -164,7 +155,7 @@ static void an_unanswered_release_is_sent_again_until_the_lease_has_run_out(void
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_release_await(&w, &a);
     assert_int_equal(world_count(&w, PAWL__ACT_RELEASED), 0);
     world_fail(&w, world_sent(&w, PAWL_VERB_RELEASE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
@@ -184,7 +175,7 @@ static void not_owner_on_renewal_is_final(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_pass(&w, TTL / 3 * MS);
     world_answer(&w, world_sent(&w, PAWL_VERB_RENEW).id, PAWL_NOT_OWNER);
     assert_int_equal(world_only(&w, PAWL__ACT_LOST)->err, PAWL_ERR_LOST);
@@ -201,7 +192,7 @@ static void each_acquisition_has_its_own_token(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     char token[PAWL_TOKEN_LEN + 1];
     world_release(&w, &a);
     pawl_request release = world_sent(&w, PAWL_VERB_RELEASE);
@@ -217,7 +208,7 @@ static void a_release_that_finds_another_owner_is_no_success(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_release_await(&w, &a);
     world_answer(&w, world_sent(&w, PAWL_VERB_RELEASE).id, PAWL_NOT_OWNER);
     assert_int_equal(world_only(&w, PAWL__ACT_RELEASED)->err, PAWL_ERR_LOST);
@@ -232,7 +223,7 @@ static void renewal_goes_on_trying_until_the_deadline(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     int64_t deadline = world_only(&w, PAWL__ACT_GRANTED)->deadline;
     world_pass(&w, TTL / 3 * MS);
     world_fail(&w, world_sent(&w, PAWL_VERB_RENEW).id, PAWL_FAILED, PAWL_ERR_LOADING);
@@ -258,7 +249,7 @@ static void doubt_ends_with_a_confirmation(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_pass(&w, TTL / 3 * MS);
     world_fail(&w, world_sent(&w, PAWL_VERB_RENEW).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     world_only(&w, PAWL__ACT_DOUBT);
@@ -274,7 +265,7 @@ static void a_link_that_is_down_is_doubt_then_loss_and_recovers(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     int64_t deadline = world_only(&w, PAWL__ACT_GRANTED)->deadline;
     world_link(&w, false, PAWL_ERR_UNAVAILABLE);
     world_pass(&w, TTL / 3 * MS);
@@ -284,7 +275,7 @@ static void a_link_that_is_down_is_doubt_then_loss_and_recovers(void **state)
     assert_int_equal(world_only(&w, PAWL__ACT_LOST)->err, PAWL_ERR_UNAVAILABLE);
     world_release(&w, &a);
     world_link(&w, true, PAWL_OK);
-    held(&w, &a, 2);
+    world_hold(&w, &a, 2);
     world_close(&w);
 }
 
@@ -471,7 +462,7 @@ static void a_store_that_refuses_us_is_said_so_at_once(void **state)
     assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_AUTH);
     assert_false(pawl__engine_busy(w.engine));
     world_link(&w, true, PAWL_OK); /* until the store takes us */
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_close(&w);
 }
 
@@ -498,7 +489,7 @@ static void local_callers_share_one_lease_in_order(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
     pawl__want c = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_want(&w, &b);
     world_want(&w, &c);
     assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0);
@@ -519,7 +510,7 @@ static void a_holder_can_see_who_holds_and_that_another_waits(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
     assert_null(pawl__engine_holder(w.engine, "a", 1));
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     assert_ptr_equal(pawl__engine_holder(w.engine, "a", 1), &a);
     assert_null(pawl__engine_holder(w.engine, "b", 1));
     assert_false(pawl__want_is_wanted(&a));
@@ -584,7 +575,7 @@ static void a_cached_lease_is_given_back_after_its_time(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     a.retain_ms = 1500;
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_release(&w, &a);
     world_pass(&w, 1499 * MS);
     assert_int_equal(w.count, 0);
@@ -600,7 +591,7 @@ static void a_lost_yield_request_is_repeated_by_the_renewal(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     a.retain_ms = 60000;
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_release(&w, &a);
     world_pass(&w, TTL / 3 * MS);
     world_confirm(&w, world_sent(&w, PAWL_VERB_RENEW).id, 1, true);
@@ -615,7 +606,7 @@ static void a_detached_lease_is_left_alone(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     a.flags = PAWL_ASK_DETACHED;
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_step(&w, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
     world_only(&w, PAWL__ACT_RELEASED);
     assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0);
@@ -630,7 +621,7 @@ static void closing_tells_everyone_once_and_releases(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
     pawl__want c = world_claim("a", PAWL__NEVER);
-    held(&w, &a, 1);
+    world_hold(&w, &a, 1);
     world_want(&w, &b);
     world_want(&w, &c);
     world_step(&w, (pawl__event){.kind = PAWL__EV_CLOSE});

@@ -2,12 +2,6 @@
 /* What the engine believes of answers and pushes that come late; found by the simulator. */
 #include "world.h"
 
-static void queued_with_fence(world *w, uint64_t id, uint64_t fence)
-{
-    pawl_reply reply = {.id = id, .outcome = PAWL_QUEUED, .holder_ms = TTL, .fence = fence};
-    world_step(w, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
-}
-
 /* S6: our own release, whose answer was lost, may be what ended the lease. */
 static void a_release_that_may_have_been_done_is_not_called_lost(void **state)
 {
@@ -91,7 +85,7 @@ static void a_push_of_a_grant_that_was_over_when_we_asked_is_ignored(void **stat
     pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
-    queued_with_fence(&w, ask.id, 8);
+    world_queue_behind(&w, ask.id, 8);
     world_push(&w, PAWL_PUSH_GRANT, "a", token, 7);
     assert_int_equal(a.state, PAWL__WANT_WAITING);
     world_push(&w, PAWL_PUSH_GRANT, "a", token, 9);
@@ -131,12 +125,12 @@ static void queued_again_while_held_is_a_loss(void **state)
     pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
-    queued_with_fence(&w, ask.id, 5);
+    world_queue_behind(&w, ask.id, 5);
     world_pass(&w, TTL / 3 * MS);
     uint64_t refresh = world_sent(&w, PAWL_VERB_ACQUIRE).id;
     world_push(&w, PAWL_PUSH_GRANT, "a", token, 7);
     assert_int_equal(a.state, PAWL__WANT_HOLDING);
-    queued_with_fence(&w, refresh, 7);
+    world_queue_behind(&w, refresh, 7);
     world_only(&w, PAWL__ACT_LOST);
     world_close(&w);
 }
@@ -171,11 +165,11 @@ static void queued_from_before_the_grant_is_no_loss(void **state)
     pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
-    queued_with_fence(&w, ask.id, 5);
+    world_queue_behind(&w, ask.id, 5);
     world_pass(&w, TTL / 3 * MS);
     uint64_t refresh = world_sent(&w, PAWL_VERB_ACQUIRE).id;
     world_push(&w, PAWL_PUSH_GRANT, "a", token, 7);
-    queued_with_fence(&w, refresh, 5);
+    world_queue_behind(&w, refresh, 5);
     assert_int_equal(a.state, PAWL__WANT_HOLDING);
     world_close(&w);
 }

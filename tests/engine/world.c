@@ -56,9 +56,14 @@ pawl__want world_claim(const char *name, int64_t wait_until)
                         .waiting = waiting_new(wait_until)};
 }
 
-void world_step(world *w, pawl__event event)
+void world_step_unfetched(world *w, pawl__event event)
 {
     pawl__engine_step(w->engine, w->now, &event);
+}
+
+void world_step(world *w, pawl__event event)
+{
+    world_step_unfetched(w, event);
     for (w->count = 0; pawl__engine_next(w->engine, &w->actions[w->count]); w->count++) {
         assert_true(w->count < WORLD_ACTIONS_MAX - 1);
         pawl__action *a = &w->actions[w->count];
@@ -81,6 +86,13 @@ void world_want(world *w, pawl__want *want)
 {
     if (!want->waiting) want->waiting = waiting_new(PAWL__NEVER); /* not its first time */
     world_step(w, (pawl__event){.kind = PAWL__EV_WANT, .want = want});
+}
+
+void world_hold(world *w, pawl__want *want, uint64_t fence)
+{
+    world_want(w, want);
+    world_grant(w, world_sent(w, PAWL_VERB_ACQUIRE).id, fence);
+    assert_int_equal(want->state, PAWL__WANT_HOLDING);
 }
 
 void world_cancel(world *w, pawl__want *want)
@@ -149,6 +161,11 @@ void world_queue(world *w, uint64_t id, int64_t position, int64_t holder_ms)
 {
     reply(w, (pawl_reply){
                  .id = id, .outcome = PAWL_QUEUED, .position = position, .holder_ms = holder_ms});
+}
+
+void world_queue_behind(world *w, uint64_t id, uint64_t fence)
+{
+    reply(w, (pawl_reply){.id = id, .outcome = PAWL_QUEUED, .holder_ms = TTL, .fence = fence});
 }
 
 void world_answer(world *w, uint64_t id, pawl_outcome outcome)

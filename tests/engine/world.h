@@ -38,8 +38,12 @@ void world_close(world *w);
 pawl__want world_claim(const char *name, int64_t wait_until);
 
 void world_step(world *w, pawl__event event);
+/* Takes an event; its actions wait until the next world_step. */
+void world_step_unfetched(world *w, pawl__event event);
 void world_pass(world *w, int64_t span_ns); /* time passes, deadline by deadline */
 void world_want(world *w, pawl__want *want);
+/* The same, and the store grants it. */
+void world_hold(world *w, pawl__want *want, uint64_t fence);
 void world_cancel(world *w, pawl__want *want);
 void world_release(world *w, pawl__want *want);
 void world_release_await(world *w, pawl__want *want);
@@ -53,7 +57,9 @@ pawl_request world_sent(world *w, pawl_verb verb);
 size_t world_sent_count(const world *w, pawl_verb verb);
 
 void world_grant(world *w, uint64_t id, uint64_t fence);
+/* QUEUED; the second one says which fence was drawn last. */
 void world_queue(world *w, uint64_t id, int64_t position, int64_t holder_ms);
+void world_queue_behind(world *w, uint64_t id, uint64_t fence);
 void world_answer(world *w, uint64_t id, pawl_outcome outcome);
 void world_fail(world *w, uint64_t id, pawl_outcome outcome, pawl_err err);
 void world_confirm(world *w, uint64_t id, uint64_t fence, bool waiting);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The link to the store comes and goes. */
+#include "world.h"
+
+static void what_is_under_way_is_not_sent_twice(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
+    world_want(&w, &a);
+    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    world_step_unfetched(&w, (pawl__event){.kind = PAWL__EV_WANT, .want = &b});
+    world_link(&w, true, PAWL_OK);
+    assert_string_equal(world_sent(&w, PAWL_VERB_ACQUIRE).name, "b");
+    world_link(&w, true, PAWL_OK);
+    assert_int_equal(w.count, 0);
+    world_grant(&w, id, 1);
+    world_only(&w, PAWL__ACT_GRANTED);
+    world_close(&w);
+}
+
+/* Law 7: whatever was to be heard may have been lost. */
+static void every_lease_catches_up_when_the_link_is_back(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want asks = world_claim("a", PAWL__NEVER), queued = world_claim("b", PAWL__NEVER);
+    pawl__want held = world_claim("c", PAWL__NEVER), kept = world_claim("d", PAWL__NEVER);
+    pawl__want gone = world_claim("e", PAWL__NEVER);
+    kept.retain_ms = TTL;
+    world_hold(&w, &held, 1);
+    world_hold(&w, &kept, 1);
+    world_release(&w, &kept);
+    world_hold(&w, &gone, 1);
+    world_want(&w, &queued);
+    world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 9, TTL);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_release(&w, &gone);
+    world_want(&w, &asks);
+    assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0);
+    world_link(&w, true, PAWL_OK);
+    assert_int_equal(world_sent_count(&w, PAWL_VERB_ACQUIRE), 2);
+    assert_int_equal(world_sent_count(&w, PAWL_VERB_RENEW), 2);
+    assert_string_equal(world_sent(&w, PAWL_VERB_RELEASE).name, "e");
+    world_close(&w);
+}
+
+/* A store that will not have us: who has no answer is told at once, and why. */
+static void a_final_refusal_ends_those_who_have_no_answer(void **state)
+{
+    (void)state;
+    static const pawl_err final[] = {PAWL_ERR_PERMISSION, PAWL_ERR_UNSUPPORTED, PAWL_ERR_SYSTEM};
+    for (size_t i = 0; i < sizeof final / sizeof final[0]; i++) {
+        world w;
+        world_open(&w);
+        pawl__want held = world_claim("a", PAWL__NEVER), asks = world_claim("b", PAWL__NEVER);
+        pawl__want gone = world_claim("c", PAWL__NEVER);
+        world_hold(&w, &held, 1);
+        world_want(&w, &gone);
+        world_cancel(&w, &gone);
+        world_want(&w, &asks);
+        world_step(&w, (pawl__event){.kind = PAWL__EV_LINK, .err = final[i], .message = "no"});
+        pawl__action *refused = world_only(&w, PAWL__ACT_REFUSED);
+        assert_ptr_equal(refused->want, &asks);
+        assert_int_equal(refused->err, final[i]);
+        assert_string_equal(refused->message, "no");
+        assert_int_equal(held.state, PAWL__WANT_HOLDING); /* until its deadline */
+        world_close(&w);
+    }
+}
+
+/* What the store has answered may recover; a new lease of the name has no answer yet. */
+static void who_comes_after_a_final_refusal(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    pawl__want c = world_claim("a", PAWL__NEVER);
+    b.ttl_ms = 2 * TTL; /* so that it needs a lease of its own */
+    world_hold(&w, &a, 1);
+    world_link(&w, false, PAWL_ERR_AUTH);
+    world_want(&w, &b);
+    assert_int_equal(b.state, PAWL__WANT_WAITING);
+    world_release(&w, &a);
+    world_want(&w, &c);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_AUTH);
+    world_link(&w, true, PAWL_OK);
+    assert_int_equal(world_sent(&w, PAWL_VERB_ACQUIRE).ttl_ms, 2 * TTL);
+    world_close(&w);
+}
+
+static void an_unreachable_store_is_told_with_what_the_link_said(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    world_link(&w, false, PAWL_ERR_LOADING);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    world_want(&w, &a);
+    world_pass(&w, 5000 * MS);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_LOADING);
+    world_close(&w);
+}
+
+/* Answered in time: from then on only the caller's own patience counts. */
+static void patience_goes_on_when_the_store_has_answered(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", w.now + 8000 * MS), b = world_claim("a", PAWL__NEVER);
+    world_want(&w, &a);
+    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    world_want(&w, &b);
+    world_queue(&w, id, 9, TTL);
+    world_pass(&w, 5000 * MS);
+    assert_int_equal(w.count, 0);
+    world_pass(&w, 3000 * MS);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &a);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_TIMEOUT);
+    assert_int_equal(b.state, PAWL__WANT_WAITING);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_under_way_is_not_sent_twice),
+        cmocka_unit_test(every_lease_catches_up_when_the_link_is_back),
+        cmocka_unit_test(a_final_refusal_ends_those_who_have_no_answer),
+        cmocka_unit_test(who_comes_after_a_final_refusal),
+        cmocka_unit_test(an_unreachable_store_is_told_with_what_the_link_said),
+        cmocka_unit_test(patience_goes_on_when_the_store_has_answered),
+    };
+    return cmocka_run_group_tests_name("engine: link", tests, NULL, NULL);
+}
