@@ -275,6 +275,28 @@ static void any_waiters_refresh_moves_an_expired_lock_on(void **state)
     client_close(c);
 }
 
+/* Law 7: also by requests that have nothing to do with the waiter. */
+static void anybodys_request_moves_an_expired_lock_on(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    const char *names[3], *waiters[3];
+    for (int i = 0; i < 3; i++) {
+        names[i] = lock_name(s, i == 0 ? "renewed" : i == 1 ? "released" : "broken");
+        waiters[i] = fresh_token();
+        expect(a, ask_acquire(names[i], fresh_token(), SHORT_MS), PAWL_GRANTED);
+        expect(b, ask_queue(names[i], waiters[i], LONG_MS), PAWL_QUEUED);
+    }
+    world_for(s->world, SHORT_MS + 100);
+    expect(a, ask_renew(names[0], fresh_token(), LONG_MS), PAWL_NOT_OWNER);
+    expect(a, ask_release(names[1], fresh_token()), PAWL_NOT_OWNER);
+    expect(a, ask_break(names[2], 1), PAWL_NOT_OWNER);
+    for (int i = 0; i < 3; i++) client_await_push(b, PAWL_PUSH_GRANT, waiters[i]);
+    client_close(a);
+    client_close(b);
+}
+
 static void a_place_that_is_not_refreshed_ends(void **state)
 {
     stage *s = *state;
@@ -348,6 +370,7 @@ const struct CMUnitTest queue_cases[] = {
     CASE(the_holder_hears_that_somebody_waits),
     CASE(an_expired_lock_goes_to_the_first_waiter),
     CASE(any_waiters_refresh_moves_an_expired_lock_on),
+    CASE(anybodys_request_moves_an_expired_lock_on),
     CASE(a_place_that_is_not_refreshed_ends),
     CASE(a_refreshed_place_outlives_the_ttl),
     CASE(a_waiter_whose_client_is_gone_holds_up_nobody),

@@ -191,6 +191,12 @@ static int hand_off(const turn *t, pawl__lock_row *lock)
     return pawl__lock_free_row(t->db, t->name, t->now);
 }
 
+/* Law 7: whoever finds a lease that does not stand any more hands the lock on. */
+static int hand_on(const turn *t, pawl__lock_row *lock)
+{
+    return lock->held ? hand_off(t, lock) : SQLITE_OK;
+}
+
 /* ---- Rows that nobody asks for any more ---------------------------------------- */
 
 static int delete_row(const turn *t, const pawl__lock_row *lock)
@@ -374,7 +380,7 @@ static int renew(const turn *t, pawl__answer *ret_answer)
     if (rc != SQLITE_OK) return rc;
     if (!pawl__lock_is_live(t->db, &lock, t->now)) {
         ret_answer->outcome = PAWL_NOT_OWNER; /* never re-created (law 5) */
-        return lock.held ? hand_off(t, &lock) : SQLITE_OK;
+        return hand_on(t, &lock);
     }
     if (!same_token(lock.seat.token, t->request->token)) {
         ret_answer->outcome = PAWL_NOT_OWNER;
@@ -399,16 +405,16 @@ static int release(const turn *t, pawl__answer *ret_answer)
     int rc = pawl__lock_get(t->db, t->name, &lock);
     if (rc != SQLITE_OK) return rc;
 
-    bool mine = lock.held && same_token(lock.seat.token, t->request->token);
-    if (mine) {
-        bool live = pawl__lock_is_live(t->db, &lock, t->now);
+    bool live = pawl__lock_is_live(t->db, &lock, t->now);
+    if (lock.held && same_token(lock.seat.token, t->request->token)) {
         ret_answer->outcome = live ? PAWL_RELEASED : PAWL_NOT_OWNER;
         return hand_off(t, &lock);
     }
     rc = pawl__wait_of(t->db, t->name, t->request->token, &place);
     if (rc != SQLITE_OK) return rc;
     ret_answer->outcome = place.found ? PAWL_LEFT : PAWL_NOT_OWNER;
-    return place.found ? leave_queue(t, &place) : SQLITE_OK;
+    if (place.found) rc = leave_queue(t, &place);
+    return rc == SQLITE_OK && !live ? hand_on(t, &lock) : rc;
 }
 
 static int break_lock(const turn *t, pawl__answer *ret_answer)
@@ -417,9 +423,8 @@ static int break_lock(const turn *t, pawl__answer *ret_answer)
     int rc = pawl__lock_get(t->db, t->name, &lock);
     if (rc != SQLITE_OK) return rc;
     ret_answer->outcome = PAWL_NOT_OWNER;
-    if (!pawl__lock_is_live(t->db, &lock, t->now) || lock.fence != t->request->fence) {
-        return SQLITE_OK;
-    }
+    if (!pawl__lock_is_live(t->db, &lock, t->now)) return hand_on(t, &lock);
+    if (lock.fence != t->request->fence) return SQLITE_OK;
     ret_answer->outcome = PAWL_RELEASED;
     /* The holder asks, and learns it before its next renewal. */
     send_letter(t, lock.seat.client, PAWL_PUSH_RECHECK, NULL, 0, false);
