@@ -184,6 +184,28 @@ static void an_expired_lock_is_not_listed(void **state)
     client_close(a);
 }
 
+/* Until somebody comes across it: then it is held again. */
+static void a_lock_that_ran_out_is_listed_while_it_is_waited_for(void **state)
+{
+    stage *s = *state;
+    static const char *const suffixes[] = {"x", "{tag}x"};
+    client *a = join(s, "a");
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = lock_name(s, suffixes[i]);
+        expect(a, ask_acquire(name, fresh_token(), SHORT_MS), PAWL_GRANTED);
+        expect(a, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
+    }
+    world_for(s->world, SHORT_MS + 100);
+    uint64_t id = list(a, lock_name(s, ""));
+    assert_int_equal(client_row_count(a, id), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const pawl_info *info = client_row_named(a, id, lock_name(s, suffixes[i]));
+        assert_non_null(info);
+        assert_int_equal(info->waiter_count, info->held ? 0 : 1);
+    }
+    client_close(a);
+}
+
 static void a_prefix_is_no_pattern(void **state)
 {
     stage *s = *state;
@@ -303,6 +325,7 @@ const struct CMUnitTest report_cases[] = {
     CASE(a_report_of_a_long_queue_is_bounded),
     CASE(a_list_has_what_is_held_or_waited_for_and_nothing_else),
     CASE(an_expired_lock_is_not_listed),
+    CASE(a_lock_that_ran_out_is_listed_while_it_is_waited_for),
     CASE(a_prefix_is_no_pattern),
     CASE(a_long_list_is_complete),
     CASE(breaking_needs_the_present_fence),

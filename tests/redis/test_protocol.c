@@ -90,6 +90,31 @@ static void globs_match_names_only_as_they_are(void **state)
     (void)state;
     pawl__redis_glob(&s, "a*b?[c]\\d", 9, glob);
     assert_string_equal(glob, "p\\[1\\]:a\\*b\\?\\[c\\]\\\\d*");
+    pawl__redis_queue_glob(&s, "a*", 2, glob);
+    assert_string_equal(glob, "*p\\[1\\]:a\\**q");
+}
+
+static void a_queues_key_leads_to_its_lock(void **state)
+{
+    static const char *const names[] = {"x", "{t}x", "{}", "}:q", "q"};
+    static const struct {
+        const char *key;
+        size_t len;
+    } others[] = {{"", 0}, {"q", 1}, {"}:q", 3}, {"{}:q", 4}, {"{pawl:x}:w", 10}, {"pawl:x", 6}};
+    static char room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    pawl__redis_space s = space("pawl:");
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+        pawl__redis_keys(&s, names[i], strlen(names[i]), room, keys);
+        pawl__redis_bytes lock = pawl__redis_lock_of_queue(keys[PAWL__REDIS_KEY_QUEUE]);
+        assert_int_equal(lock.len, keys[PAWL__REDIS_KEY_LOCK].len);
+        assert_memory_equal(lock.data, keys[PAWL__REDIS_KEY_LOCK].data, lock.len);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        pawl__redis_bytes key = {.data = others[i].key, .len = others[i].len};
+        assert_int_equal(pawl__redis_lock_of_queue(key).len, 0);
+    }
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
@@ -625,6 +650,7 @@ int main(void)
         cmocka_unit_test(companions_share_the_hash_tag),
         cmocka_unit_test(the_longest_name_fits),
         cmocka_unit_test(globs_match_names_only_as_they_are),
+        cmocka_unit_test(a_queues_key_leads_to_its_lock),
         cmocka_unit_test(requests_become_calls),
         cmocka_unit_test(answers_are_understood),
         cmocka_unit_test(a_refusal_is_never_a_grant),

@@ -86,12 +86,39 @@ static char *escape_glob(char *p, const char *text, size_t len)
     return p;
 }
 
+static char *put_glob(char *p, const pawl__redis_space *space, const char *name_prefix, size_t len)
+{
+    if (len > PAWL_NAME_MAX) len = PAWL_NAME_MAX;
+    p = escape_glob(p, space->prefix, space->prefix_len);
+    p = escape_glob(p, name_prefix, len);
+    *p++ = '*';
+    return p;
+}
+
 void pawl__redis_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
                       char ret_glob[PAWL__REDIS_GLOB_MAX + 1])
 {
-    if (len > PAWL_NAME_MAX) len = PAWL_NAME_MAX;
-    char *p = escape_glob(ret_glob, space->prefix, space->prefix_len);
-    p = escape_glob(p, name_prefix, len);
+    *put_glob(ret_glob, space, name_prefix, len) = '\0';
+}
+
+/* Loose at both ends: a queue's key may have braces or not. What it finds is taken apart. */
+void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
+                            char ret_glob[PAWL__REDIS_GLOB_MAX + 1])
+{
+    char *p = ret_glob;
     *p++ = '*';
+    p = put_glob(p, space, name_prefix, len);
+    *p++ = 'q';
     *p = '\0';
+}
+
+pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key)
+{
+    static const char braced[] = "}:q", bare[] = "\0q";
+    const char *key = queue_key.data;
+    size_t len = queue_key.len;
+    if (len > 4 && key[0] == '{' && memcmp(key + len - 3, braced, 3) == 0)
+        return bytes(key + 1, len - 4);
+    if (len > 2 && memcmp(key + len - 2, bare, 2) == 0) return bytes(key, len - 2);
+    return bytes(NULL, 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * LIST: SCAN for the lock keys (plain strings under our prefix), an inspect script
- * for each. SCAN may give a key twice: a table remembers which have been seen.
+ * for each. Then SCAN for the queues: a lock that has run out has no key, but may be
+ * waited for. What comes twice is in a table of those that have been seen.
  */
 #include "redis_scripts.h"
 #include "redis_store.h"
@@ -25,8 +26,11 @@ typedef struct listing {
     pawl__redis_operation operation;
     pawl__table table;
     seen *names;
+    char prefix[PAWL_NAME_MAX];
+    size_t prefix_len;
     char glob[PAWL__REDIS_GLOB_MAX + 1];
     char cursor[24];
+    bool queues; /* the second SCAN */
 } listing;
 
 /* A SCAN or the inspection of one name. */
@@ -104,9 +108,10 @@ static bool send_step(listing *list, seen *row, const pawl__redis_bytes *argv, s
 
 static bool scan(listing *list)
 {
-    pawl__redis_bytes argv[] = {text("SCAN"),     text(list->cursor), text("MATCH"),
-                                text(list->glob), text("COUNT"),      text(PAWL__REDIS_SCAN_COUNT),
-                                text("TYPE"),     text("string")};
+    pawl__redis_bytes argv[] = {text("SCAN"),  text(list->cursor),
+                                text("MATCH"), text(list->glob),
+                                text("COUNT"), text(PAWL__REDIS_SCAN_COUNT),
+                                text("TYPE"),  text(list->queues ? "zset" : "string")};
     return send_step(list, NULL, argv, sizeof argv / sizeof argv[0]);
 }
 
@@ -133,11 +138,15 @@ static bool inspect(listing *list, seen *row, bool by_hash)
 /* Asks about a key, unless it has been asked about. */
 static bool meet(listing *list, pawl__redis_bytes key)
 {
-    size_t prefix_len = list->operation.store->space.prefix_len;
+    const pawl__redis_space *space = &list->operation.store->space;
+    size_t prefix_len = space->prefix_len;
+    if (list->queues) key = pawl__redis_lock_of_queue(key);
     if (key.len <= prefix_len || key.len > prefix_len + PAWL_NAME_MAX) return true; /* not ours */
+    if (memcmp(key.data, space->prefix, prefix_len) != 0) return true;
     const char *name = key.data + prefix_len;
     size_t len = key.len - prefix_len;
     if (memchr(name, '\0', len)) return true;
+    if (len < list->prefix_len || memcmp(name, list->prefix, list->prefix_len) != 0) return true;
     if (pawl__table_find(&list->table, name, len)) return true;
     seen *row = malloc(sizeof *row + len + 1);
     if (!row) return false;
@@ -202,13 +211,23 @@ static void take_keys(listing *list, const pawl__redis_value *value)
     }
 }
 
+static void seek_queues(listing *list)
+{
+    list->queues = true;
+    pawl__redis_queue_glob(&list->operation.store->space, list->prefix, list->prefix_len,
+                           list->glob);
+}
+
 static void go_on(listing *list)
 {
     if (list->operation.over || list->operation.due > 0) return;
-    if (strcmp(list->cursor, "0") == 0)
+    bool through = strcmp(list->cursor, "0") == 0;
+    if (through && list->queues) {
         end(list, PAWL_REPORTED, PAWL_OK, NULL);
-    else if (!scan(list))
-        no_memory(list);
+        return;
+    }
+    if (through) seek_queues(list);
+    if (!scan(list)) no_memory(list);
 }
 
 static void answered(pawl_store *store, pawl__redis_pending *pending,
@@ -238,7 +257,9 @@ bool pawl__redis_list(pawl_store *store, const pawl_request *request)
     if (!list) return false;
     memcpy(list->cursor, "0", 2);
     list->table.seed = store->link.random; /* names come from outside */
-    pawl__redis_glob(&store->space, request->name, request->name_len, list->glob);
+    list->prefix_len = request->name_len < PAWL_NAME_MAX ? request->name_len : PAWL_NAME_MAX;
+    memcpy(list->prefix, request->name, list->prefix_len);
+    pawl__redis_glob(&store->space, list->prefix, list->prefix_len, list->glob);
     list->operation.store = store;
     if (!scan(list)) {
         free(list);

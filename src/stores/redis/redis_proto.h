@@ -132,10 +132,14 @@ void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t n
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
                       pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS]);
 
-/* The glob for SCAN that matches the lock keys of names with this prefix. */
-#define PAWL__REDIS_GLOB_MAX (2 * (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX) + 1)
+/* The globs for SCAN that match the lock keys of names with this prefix, and their queues. */
+#define PAWL__REDIS_GLOB_MAX (2 * (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX) + 3)
 void pawl__redis_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
                       char ret_glob[PAWL__REDIS_GLOB_MAX + 1]);
+void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
+                            char ret_glob[PAWL__REDIS_GLOB_MAX + 1]);
+/* The lock key to which a queue's key belongs; without data if it is no queue's. */
+pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key);
 
 /* ---- Replies ---------------------------------------------------------------------- */
 
