@@ -87,6 +87,24 @@ static void test_holder_without_link_still_holds(void **state)
     host_close(&b);
 }
 
+/* Whoever finds it half made waits for the one that makes it; nobody takes it for a foreign one. */
+static void test_many_create_it_at_once(void **state)
+{
+    enum { ROUNDS = 30, MANY = 16 };
+    static host many[MANY];
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char fresh[160];
+        snprintf(fresh, sizeof(fresh), "%s/fresh%d.db", dir, round);
+        for (int i = 0; i < MANY; i++) host_start(&many[i], fresh);
+        for (int i = 0; i < MANY; i++) {
+            while (!many[i].up && many[i].downs == 0) host_run_ms(&many[i], 1);
+            if (many[i].downs > 0) fail_msg("%s", many[i].down_message);
+        }
+        for (int i = 0; i < MANY; i++) host_close(&many[i]);
+    }
+}
+
 /* ---- Files that are refused ---------------------------------------------------- */
 
 static void write_file(const char *text)
@@ -461,6 +479,7 @@ int main(void)
         TEST(test_file_removed),
         TEST(test_file_removed_under_two),
         TEST(test_holder_without_link_still_holds),
+        TEST(test_many_create_it_at_once),
         TEST(test_not_a_database),
         TEST(test_damaged_database),
         TEST(test_newer_version),

@@ -93,6 +93,16 @@ static int read_header(pawl__sqlite_db *db, header *ret_header)
     return rc;
 }
 
+/* All of one moment: another process may be creating it. */
+static int look_at_header(pawl__sqlite_db *db, header *ret_header)
+{
+    int rc = sqlite3_exec(db->handle, "BEGIN", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = read_header(db, ret_header);
+    if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
+    pawl__sqlite_rollback(db);
+    return rc;
+}
+
 static bool header_fits(const pawl__sqlite_db *db, const header *found,
                         pawl__sqlite_fault *ret_fault)
 {
@@ -186,11 +196,11 @@ static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
 {
     header found = {0};
     int rc = open_file(db);
-    if (rc == SQLITE_OK) rc = read_header(db, &found);
+    if (rc == SQLITE_OK) rc = look_at_header(db, &found);
     if (rc == SQLITE_OK && found.objects == 0 && found.application_id == 0) {
         rc = enter_wal(db);
         if (rc == SQLITE_OK) rc = create_schema(db);
-        if (rc == SQLITE_OK) rc = read_header(db, &found);
+        if (rc == SQLITE_OK) rc = look_at_header(db, &found);
     }
     if (rc == SQLITE_OK && !header_fits(db, &found, ret_fault)) return false;
     if (rc == SQLITE_OK) rc = enter_wal(db);
