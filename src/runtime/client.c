@@ -180,6 +180,7 @@ static pawl_client *new_client(const pawl_open_opts *opts)
     c->opts = *opts;
     c->refs = 1;
     c->process = pawl__process_mark();
+    pawl__spin_init(&c->spin);
     c->wake_fd = c->alarm.fd = c->dispatch_fd = -1;
     pthread_mutex_init(&c->mutex, NULL);
     pthread_cond_init(&c->role_cond, NULL);

@@ -143,14 +143,20 @@ static bool has_driven_enough(const pawl_client *c, const pawl__sleeper *mine, i
     return c->stop || (c->served && c->async_pending == 0); /* callers will drive themselves */
 }
 
+static bool is_awaited(const pawl_client *c, const pawl__sleeper *mine)
+{
+    return (mine || c->async_pending > 0) && !c->broken;
+}
+
 static void drive(pawl_client *c, const pawl__sleeper *mine, int64_t until)
 {
     c->driven = true;
     c->served = false;
+    pawl__spin_begin(&c->spin);
     for (;;) {
         pawl__turn_work(c);
         if (has_driven_enough(c, mine, until)) break;
-        pawl__turn_sleep(c, until);
+        pawl__turn_sleep(c, until, is_awaited(c, mine) && pawl__spin_again(&c->spin));
     }
     c->driven = false;
     pass_role(c);
@@ -315,7 +321,7 @@ void pawl__drive_for(pawl_client *c, const pawl__sleeper *sleeper, int64_t until
     pawl__turn_work(c);
     do {
         if (sleeper->complete || c->role_wanted > 0) return;
-        pawl__turn_sleep(c, until);
+        pawl__turn_sleep(c, until, false);
         pawl__turn_work(c);
     } while (!has_come(until));
 }
@@ -325,7 +331,7 @@ void pawl__drive_to_rest(pawl_client *c, int64_t until)
     for (;;) {
         pawl__turn_work(c);
         if (!c->engine || !pawl__engine_busy(c->engine) || has_come(until)) return;
-        pawl__turn_sleep(c, until);
+        pawl__turn_sleep(c, until, false);
     }
 }
 

@@ -117,8 +117,7 @@ static void submit(pawl_client *c, pawl__query *query)
     query->request.id = QUERY_ID | ++c->next_query;
     query->request.answer_by = pawl__instant_min(answer_by, query->until);
     pawl__list_append(&c->asking, &query->in_queries);
-    c->ops->submit(c->store, &query->request);
-    c->unflushed = true;
+    pawl__turn_submit(c, &query->request);
 }
 
 /* A store that refuses us for good must not make callers wait. */

@@ -199,6 +199,19 @@ typedef struct pawl__line {
 
 #define PAWL__LINES_MAX 256 /* more than a reader of logs will miss (law 8) */
 
+/* ---- Looking again instead of sleeping, see spin.c ------------------------------------------ */
+
+typedef enum pawl__awaited { PAWL__AWAITS_ANSWER = 0, PAWL__AWAITS_PUSH } pawl__awaited;
+
+typedef struct pawl__spin {
+    bool allowed;        /* there is more than one processor */
+    size_t under_way;    /* requests without an answer */
+    int64_t since;       /* when this wait began, if it is spun for */
+    pawl__awaited kind;  /* of this wait */
+    int8_t hope[2];      /* by kind */
+    uint8_t hopeless[2]; /* waits since hope was lost */
+} pawl__spin;
+
 /* ---- A client ------------------------------------------------------------------------------- */
 
 struct pawl_client {
@@ -241,6 +254,7 @@ struct pawl_client {
     struct event_base *base;
     struct event *wake_event, *alarm_event;
     pawl__alarm alarm;
+    pawl__spin spin;
     int wake_fd;    /* [once] */
     bool unflushed; /* the store has requests that it has not been told to send */
     bool time_due;  /* a deadline has come */
@@ -349,9 +363,13 @@ void pawl__role_thaw(pawl_client *client);
 
 /* Tells the engine and the store all that was asked; role and mutex held. */
 void pawl__turn_work(pawl_client *client);
-/* Sleeps in the event loop until something happens, at the latest at `until`; role and mutex held.
+/*
+ * Sleeps in the event loop until something happens, at the latest at `until`; spin: only
+ * looks what has happened, and lets others have the processor. Role and mutex held.
  */
-void pawl__turn_sleep(pawl_client *client, int64_t until);
+void pawl__turn_sleep(pawl_client *client, int64_t until, bool spin);
+/* A request for the store, which leaves at the end of the turn; role held, not the mutex. */
+void pawl__turn_submit(pawl_client *client, const pawl_request *request);
 /* When engine, queries or caches want to hear that time has passed; nobody else drives. */
 int64_t pawl__turn_due(const pawl_client *client);
 /* An event for the engine, and all that follows from it; role held, not the mutex. */
@@ -415,6 +433,16 @@ void pawl__cached_time(pawl_client *client, int64_t now);
 int64_t pawl__cached_deadline(const pawl_client *client);
 /* What is left of its retention for a claim that is given back. */
 int64_t pawl__cached_retain_ms(const pawl__claim *claim);
+
+/* ---- spin.c --------------------------------------------------------------------------------- */
+
+void pawl__spin_init(pawl__spin *spin);
+/* Somebody new has the drive role. */
+void pawl__spin_begin(pawl__spin *spin);
+/* Nothing is left to do: whether to look again, or to sleep. */
+bool pawl__spin_again(pawl__spin *spin);
+/* The store has said something. */
+void pawl__spin_heard(pawl__spin *spin);
 
 /* ---- callbacks.c ---------------------------------------------------------------------------- */
 

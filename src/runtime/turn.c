@@ -11,11 +11,19 @@
 
 #include <event2/event.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BROKEN_POLL_MS 100
+
+void pawl__turn_submit(pawl_client *c, const pawl_request *request)
+{
+    c->ops->submit(c->store, request);
+    c->spin.under_way++;
+    c->unflushed = true;
+}
 
 /* ---- Feeding the engine --------------------------------------------------------------------- */
 
@@ -26,8 +34,7 @@ static void act(pawl_client *c, const pawl__action *action)
         return;
     }
     if (c->failed) return; /* law 10: without a good token nothing leaves */
-    c->ops->submit(c->store, &action->request);
-    c->unflushed = true;
+    pawl__turn_submit(c, &action->request);
 }
 
 void pawl__turn_feed(pawl_client *c, const pawl__event *event)
@@ -164,11 +171,11 @@ static void wait_broken(const pawl_client *c)
     if (poll(&wake, 1, BROKEN_POLL_MS) > 0 && read(c->wake_fd, &count, sizeof count) < 0) return;
 }
 
-void pawl__turn_sleep(pawl_client *c, int64_t until)
+void pawl__turn_sleep(pawl_client *c, int64_t until, bool spin)
 {
-    c->asleep = true; /* under the mutex, and nothing is asked: whoever asks now wakes us */
+    c->asleep = !spin; /* under the mutex, and nothing is asked: whoever asks now wakes us */
     pthread_mutex_unlock(&c->mutex);
-    int flags = EVLOOP_ONCE;
+    int flags = spin ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
     int64_t at = pawl__instant_min(until, pawl__turn_due(c));
     if (at != PAWL__NEVER && at < c->alarm.at) {
         int64_t now = pawl__now();
@@ -182,6 +189,7 @@ void pawl__turn_sleep(pawl_client *c, int64_t until)
         wait_broken(c);
     else if (event_base_loop(c->base, flags) < 0)
         c->failed = true;
+    if (spin) sched_yield(); /* what we wait for may need this very processor */
     pthread_mutex_lock(&c->mutex);
     c->asleep = false;
 }
@@ -191,6 +199,8 @@ void pawl__turn_sleep(pawl_client *c, int64_t until)
 static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     pawl_client *c = (pawl_client *)host;
+    c->spin.under_way--;
+    pawl__spin_heard(&c->spin);
     if (pawl__queries_reply(c, reply)) return;
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
     pawl__turn_feed(c, &event);
@@ -198,8 +208,10 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
 
 static void on_push(pawl_host *host, const pawl_push *push)
 {
+    pawl_client *c = (pawl_client *)host;
+    pawl__spin_heard(&c->spin);
     pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
-    pawl__turn_feed((pawl_client *)host, &event);
+    pawl__turn_feed(c, &event);
 }
 
 static void on_row(pawl_host *host, uint64_t id, const pawl_info *info)
