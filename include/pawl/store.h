@@ -24,6 +24,8 @@
  *     token undoes it, whatever became of the ACQUIRE.
  *  5. Expiry is computed by the store's clock only. The ttl in a grant counts
  *     from a moment not before the request was submitted.
+ *     A lock that ran out goes to its first waiter with the next request for the
+ *     name but INSPECT, whoever asks (law 7), or earlier.
  *  6. fence = max(last + 1, store's clock in µs), drawn in the very operation
  *     that grants (law 3). The clock keeps it growing when the store forgot.
  *  7. Pushes are hints (law 7): they may be lost, late or doubled.
@@ -55,7 +57,7 @@ typedef enum pawl_verb {
     PAWL_VERB_RENEW,       /* extend my lease by ttl_ms from now */
     PAWL_VERB_RELEASE,     /* give up the lease or the place in the queue; hand off */
     PAWL_VERB_INSPECT, /* one host->row() for the name, then PAWL_REPORTED; with a token: mine? */
-    PAWL_VERB_LIST,    /* host->row() for each lock whose name begins with name */
+    PAWL_VERB_LIST,    /* host->row() for each name held or waited for that begins with name */
     PAWL_VERB_BREAK,   /* forced release if the present fence equals `fence` */
     PAWL_VERB_DOCTOR   /* host->finding() for each finding, then PAWL_REPORTED */
 } pawl_verb;

@@ -457,6 +457,11 @@ size_t client_push_count(const client *c, pawl_push_kind kind)
     return count;
 }
 
+const seen_push *client_push(const client *c, size_t index)
+{
+    return index < c->pushes.count ? seen_at(&c->pushes, index) : NULL;
+}
+
 const pawl_info *client_row(const client *c, uint64_t id, size_t index)
 {
     for (size_t i = 0; i < c->rows.count; i++) {

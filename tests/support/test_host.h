@@ -113,6 +113,8 @@ void client_await_all(client *c);
 const seen_push *client_pushed(client *c, pawl_push_kind kind, const char *token);
 const seen_push *client_await_push(client *c, pawl_push_kind kind, const char *token);
 size_t client_push_count(const client *c, pawl_push_kind kind);
+/* In the order in which they came; NULL: there are not so many. */
+const seen_push *client_push(const client *c, size_t index);
 
 /* The rows of a request. */
 size_t client_row_count(const client *c, uint64_t id);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What pawl/store.h and docs/protocol.md promise about one name, as a model that
+ * judges what a real store said.
+ *
+ * Real time leaves room: the store read its clock at some moment between a request
+ * and its reply, and what has run out is handed on at some moment after that. So the
+ * model is a set of stories, each a state that the store may be in, whose instants
+ * are spans. An answer that no story allows breaks the contract; one that some allow
+ * narrows the set to those. Away from such moments there is one story.
+ */
+#ifndef PAWL_TESTS_CONTRACT_H
+#define PAWL_TESTS_CONTRACT_H
+
+#include "pawl/store.h"
+
+#include <stdio.h>
+
+enum {
+    CONTRACT_TOKENS = 5,      /* so many tokens ask for the name, 0 .. */
+    CONTRACT_STORIES = 512,   /* more at once is a fault of the model */
+    CONTRACT_FENCES = 4096,   /* of one walk */
+    CONTRACT_TOGETHER_MAX = 3 /* requests that are under way at the same time */
+};
+
+typedef struct range {
+    int64_t lo, hi; /* somewhere from lo to hi, both possible */
+} range;
+
+/* Who holds or waits. */
+typedef struct party {
+    int token;
+    int client; /* who asked last: who is told */
+    bool moved; /* another client had asked before: a hint may go to that one */
+    bool detached;
+    int64_t ttl_ms;
+    range until; /* of the lease, or of the place in the queue */
+    range since; /* in the queue */
+    bool gone;   /* its client was closed, at */
+    range gone_at;
+} party;
+
+typedef struct story {
+    bool held;
+    party holder;     /* its lease may have run out, with nobody come across that yet */
+    uint64_t fence;   /* of the holder; 0: handed on, and not seen so far */
+    range granted;    /* when */
+    int behind_least; /* who waited when it was handed on: surely, */
+    int behind_most;  /* and at most */
+    int waiting;      /* those whose place has run out stay until somebody comes across them */
+    party queue[CONTRACT_TOKENS];
+    uint64_t last;        /* the largest fence seen */
+    bool drew_for_nobody; /* after a BREAK, or for a waiter that was gone, a larger one may be */
+    int unseen[CONTRACT_TOKENS]; /* grants of each of which it was not told */
+    int yield_to; /* the holder's client that must hear that somebody waits now; or -1 */
+    int yield_token;
+    int64_t now; /* the store's clock was here already */
+} story;
+
+typedef struct contract {
+    int64_t grain_ns;     /* the store's clock against ours */
+    int64_t wall_ns;      /* what is to be added to ours to have the wall clock's */
+    bool instant_release; /* pawl_caps */
+    story *stories;
+    int count;
+    int most; /* stories at once, so far */
+    struct {
+        int token;
+        uint64_t fence;
+    } fences[CONTRACT_FENCES]; /* seen, whose */
+    int fence_count;
+} contract;
+
+/* A request and what became of it. */
+typedef struct contract_ask {
+    pawl_verb verb;
+    unsigned flags;
+    int client, token; /* token -1: none */
+    int64_t ttl_ms;
+    uint64_t fence;
+    int64_t sent_at, answered_at;
+    pawl_reply reply;
+    const pawl_info *row; /* INSPECT, LIST; NULL: LIST left the name out */
+} contract_ask;
+
+void contract_init(contract *c, int64_t grain_ns, bool instant_release);
+void contract_free(contract *c);
+
+/* The label of a token's owner in requests and reports. */
+const char *contract_label(int token);
+
+/*
+ * False if no story allows the answers. Requests of one client were submitted in their
+ * order; those of several clients are tried in each order.
+ */
+bool contract_answered(contract *c, const contract_ask *asks, int count);
+/* A push to the client, heard at `at`. */
+bool contract_heard(contract *c, int client, int token, const pawl_push *push, int64_t at);
+/* The client was closed at some moment of the range. */
+void contract_closed(contract *c, int client, range when);
+
+/* The next instant at which something may run out; 0: none. */
+int64_t contract_boundary(const contract *c, int64_t after);
+/* Handed to a waiter in every story, and it has not been told: its client and token. */
+bool contract_owes_grant(const contract *c, int *ret_client, int *ret_token);
+/* Somebody waits who did not, in every story: the holder's client must hear of it. */
+bool contract_owes_yield(const contract *c, int *ret_client, int *ret_token);
+/* The holder of the first story, or -1; its fence, or the largest seen. */
+int contract_holder(const contract *c);
+uint64_t contract_fence(const contract *c);
+/* Nobody holds or waits, in every story. */
+bool contract_at_rest(const contract *c);
+/* The stories, for people; instants relative to `zero`. */
+void contract_print(const contract *c, FILE *out, int64_t zero);
+
+#endif
