@@ -165,11 +165,10 @@ void sim_caller_granted(sim *s, sim_caller *caller, uint64_t fence, int token, i
 {
     SIM_REACHED(s, granted);
     if (caller->began == s->t && s->config.algorithm == SIM_PAWL) SIM_REACHED(s, from_cache);
-    SIM_NOTE(s, caller->client, "caller %d HOLDS \"%s\", token %d, fence %" PRIu64
-             ", for %.3f ms", caller->number, sim_names[caller->name], token, fence,
-             deadline == PAWL__NEVER
-                 ? 0
-                 : (double)(deadline - client_of(s, caller)->seen_now) / 1e6);
+    SIM_NOTE(s, caller->client, "caller %d HOLDS \"%s\", token %d, fence %" PRIu64 ", for %.3f ms",
+             caller->number, sim_names[caller->name], token, fence,
+             deadline == PAWL__NEVER ? 0
+                                     : (double)(deadline - client_of(s, caller)->seen_now) / 1e6);
     if (caller->want.flags & PAWL_ASK_DETACHED) s->seen.tokens[token].detached = true;
     caller->state = SIM_CALLER_HOLDING;
     caller->granted_at = s->t;

@@ -34,12 +34,12 @@ int sim_token_draw(sim *s, int client, char *ret_text)
     }
     int number = (int)memory->token_count++;
     memory->tokens[number] = (seen_token){.client = client,
-                                        .incarnation = s->clients[client].incarnation,
-                                        .name = -1,
-                                        .held_at = SEEN_LONG_AGO,
-                                        .first_at = SEEN_LONG_AGO,
-                                        .arrived_at = SEEN_LONG_AGO,
-                                        .yield_at = -1};
+                                          .incarnation = s->clients[client].incarnation,
+                                          .name = -1,
+                                          .held_at = SEEN_LONG_AGO,
+                                          .first_at = SEEN_LONG_AGO,
+                                          .arrived_at = SEEN_LONG_AGO,
+                                          .yield_at = -1};
     uint64_t mixed = s->config.seed + (uint64_t)number;
     uint64_t high = pawl__random_next(&mixed), low = pawl__random_next(&mixed);
     snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%016" PRIx64 "%016" PRIx64 "%08x", high, low,
@@ -73,10 +73,9 @@ static drawer drawers[SIM_CLIENTS_MAX]; /* outlive the engines; one world at a t
 static void draw_token(void *ctx, char *ret_text)
 {
     drawer *d = ctx;
-    const sim_client *client = &d->s->clients[d->client];
     (void)sim_token_draw(d->s, d->client, ret_text);
     if (PAWL_MUTANT(token_of_client))
-        snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%032x%08x", client->incarnation,
+        snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%032x%08x", d->s->clients[d->client].incarnation,
                  (unsigned)d->client);
     if (PAWL_MUTANT(token_of_everybody)) snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%040x", 0u);
 }
@@ -157,8 +156,8 @@ void sim_client_close(sim *s, sim_client *client)
     if (!client->alive || client->closing || s->config.algorithm != SIM_PAWL) return;
     client->closing = true;
     client->close_by = sim_client_now(s, client) + CLOSE_MS * SIM_MS;
-    sim_at(s, sim_clock_when(&client->clock, client->close_by), SIM_EV_ENGINE_TIMER,
-           client->number, client->timer_generation);
+    sim_at(s, sim_clock_when(&client->clock, client->close_by), SIM_EV_ENGINE_TIMER, client->number,
+           client->timer_generation);
     pawl__event event = {.kind = PAWL__EV_CLOSE};
     sim_client_step(s, client, &event);
 }

@@ -26,7 +26,7 @@ static unsigned draw_mask(sim_rng *rng)
     int64_t kind = sim_below(rng, 10);
     if (kind == 0) return 0;
     if (kind <= 2) return all;
-    unsigned mask = (unsigned)sim_below(rng, all) & (unsigned)sim_below(rng, all);
+    unsigned some = (unsigned)sim_below(rng, all), mask = some & (unsigned)sim_below(rng, all);
     if (sim_chance(rng, 500)) mask &= (1u << SIM_FAULT_BREAK) - 1; /* only what must be borne */
     return mask | 1u << sim_below(rng, SIM_FAULT_KINDS);
 }
@@ -90,13 +90,12 @@ typedef struct key {
     size_t size;
 } key;
 
-#define KEY(field) {#field, offsetof(sim_config, field), sizeof(((sim_config *)0)->field)}
+#define KEY(field) #field, offsetof(sim_config, field), sizeof(((sim_config *)0)->field)
 static const key keys[] = {
-    KEY(clients),      KEY(callers),      KEY(names),     KEY(ttl_ms),
-    KEY(mixed_ttl),    KEY(retain),       KEY(impatient), KEY(detach),
-    KEY(hold_max_us),  KEY(think_max_us), KEY(delay_min_us),
-    KEY(delay_max_us), KEY(tail_per_thousand),            KEY(lockstep),
-    KEY(heal_ms),      KEY(calm_ms)};
+    {KEY(clients)},           {KEY(callers)},      {KEY(names)},        {KEY(ttl_ms)},
+    {KEY(mixed_ttl)},         {KEY(retain)},       {KEY(impatient)},    {KEY(detach)},
+    {KEY(hold_max_us)},       {KEY(think_max_us)}, {KEY(delay_min_us)}, {KEY(delay_max_us)},
+    {KEY(tail_per_thousand)}, {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)}};
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static int64_t get_key(const sim_config *c, const key *k)
@@ -123,8 +122,8 @@ static bool read_fault(sim_config *c, const char *text)
     char word[32];
     sim_fault fault = {0};
     if (c->fault_count == SIM_FAULTS_MAX) return false;
-    if (sscanf(text, "%31s %" SCNd64 " %d %" SCNd64 " %" SCNd64, word, &fault.at_us,
-               &fault.target, &fault.for_us, &fault.value) != 5)
+    if (sscanf(text, "%31s %" SCNd64 " %d %" SCNd64 " %" SCNd64, word, &fault.at_us, &fault.target,
+               &fault.for_us, &fault.value) != 5)
         return false;
     for (int k = 0; k < SIM_FAULT_KINDS; k++) {
         if (strcmp(word, sim_fault_words[k]) != 0) continue;

@@ -77,8 +77,8 @@ typedef struct sim_config {
     int clients, callers, names;
     int64_t ttl_ms;
     bool mixed_ttl;
-    bool retain;      /* callers keep leases */
-    bool impatient;   /* some callers do not wait, or not long, or cancel */
+    bool retain;    /* callers keep leases */
+    bool impatient; /* some callers do not wait, or not long, or cancel */
     bool detach;
     int64_t hold_max_us, think_max_us;
     int64_t delay_min_us, delay_max_us;

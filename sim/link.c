@@ -5,9 +5,9 @@
  * way in order, their time-outs, NOSCRIPT, back-off. What is said and what it means is the
  * real redis_proto.c; the rules here are those of redis_link.c and redis_store.c.
  */
-#include "checks/check.h"
 #include "../src/base/mutant.h"
 #include "../src/stores/redis/redis_scripts.h"
+#include "checks/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +35,12 @@ static void abandon(sim *s, sim_client *client)
     sim_link *link = &client->link;
     while (link->count) {
         const sim_asked *asked = &link->asked[link->head];
-        pawl_reply reply = {.id = asked->request.id, .outcome = PAWL_UNKNOWN, .position = -1,
-                            .holder_ms = -1, .err = PAWL_ERR_UNKNOWN, .message = "no reply"};
+        pawl_reply reply = {.id = asked->request.id,
+                            .outcome = PAWL_UNKNOWN,
+                            .position = -1,
+                            .holder_ms = -1,
+                            .err = PAWL_ERR_UNKNOWN,
+                            .message = "no reply"};
         if (asked->request.verb == PAWL_VERB_ACQUIRE) SIM_REACHED(s, unknown_ask);
         if (asked->request.verb == PAWL_VERB_RELEASE) SIM_REACHED(s, unknown_release);
         link->head = (link->head + 1) % SIM_ASKED_MAX;
@@ -60,8 +64,7 @@ static void go_down(sim *s, sim_client *client, const char *why)
     if (link->state == SIM_LINK_WAITING) return;
     bool was_up = link->state == SIM_LINK_UP;
     SIM_NOTE(s, client->number, "link down: %s", why);
-    for (int i = 0; i < SIM_CONNS; i++)
-        sim_conn_close(s, client->number * SIM_CONNS + i);
+    for (int i = 0; i < SIM_CONNS; i++) sim_conn_close(s, client->number * SIM_CONNS + i);
     link->state = SIM_LINK_WAITING;
     if (s->config.algorithm != SIM_PAWL) {
         wait_for_next_attempt(s, client);
@@ -100,9 +103,10 @@ void sim_link_start(sim *s, sim_client *client)
     sim_rng random = sim_rng_make(s->config.seed, (unsigned)client->number, SIM_RNG_LINK);
     uint32_t generation = client->link.generation;
     if (client->incarnation > 1) random = client->link.random;
-    client->link = (sim_link){
-        .generation = generation + 1, .backoff_ms = BACKOFF_MIN_MS, .random = random,
-        .armed_at = PAWL__NEVER};
+    client->link = (sim_link){.generation = generation + 1,
+                              .backoff_ms = BACKOFF_MIN_MS,
+                              .random = random,
+                              .armed_at = PAWL__NEVER};
     attempt(s, client);
 }
 
@@ -165,9 +169,11 @@ void sim_link_submit(sim *s, sim_client *client, const pawl_request *request)
     seen_sent(s, client, request);
     if (link->state != SIM_LINK_UP || link->count == SIM_ASKED_MAX) {
         if (link->refused_count == SIM_ASKED_MAX) abort();
-        link->refused[link->refused_count++] =
-            (pawl_reply){.id = request->id, .outcome = PAWL_FAILED, .position = -1,
-                         .holder_ms = -1, .err = PAWL_ERR_UNAVAILABLE};
+        link->refused[link->refused_count++] = (pawl_reply){.id = request->id,
+                                                            .outcome = PAWL_FAILED,
+                                                            .position = -1,
+                                                            .holder_ms = -1,
+                                                            .err = PAWL_ERR_UNAVAILABLE};
         return;
     }
     sim_asked *asked = &link->asked[(link->head + link->count++) % SIM_ASKED_MAX];
@@ -308,8 +314,7 @@ static int64_t due_at(const sim_link *link)
     if (link->state != SIM_LINK_UP) return at;
     at = PAWL__NEVER;
     for (size_t i = 0; i < link->count; i++)
-        at = pawl__instant_min(
-            at, link->asked[(link->head + i) % SIM_ASKED_MAX].request.answer_by);
+        at = pawl__instant_min(at, link->asked[(link->head + i) % SIM_ASKED_MAX].request.answer_by);
     return at;
 }
 
@@ -338,8 +343,9 @@ void sim_link_timer(sim *s, sim_client *client)
         if (link->state == SIM_LINK_WAITING)
             attempt(s, client);
         else
-            go_down(s, client, link->state == SIM_LINK_UP ? "a request was not answered in time"
-                                                          : "the server did not answer in time");
+            go_down(s, client,
+                    link->state == SIM_LINK_UP ? "a request was not answered in time"
+                                               : "the server did not answer in time");
     }
     sim_link_arm(s, client);
 }

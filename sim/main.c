@@ -45,8 +45,8 @@ static volatile uint64_t seed_running;
 static void on_crash(int number)
 {
     char text[64];
-    int len = snprintf(text, sizeof text, "seed %" PRIu64 ": crash: signal %d\n", seed_running,
-                       number);
+    int len =
+        snprintf(text, sizeof text, "seed %" PRIu64 ": crash: signal %d\n", seed_running, number);
     if (write(STDOUT_FILENO, text, (size_t)len) < 0) _exit(EXIT_USAGE);
     _exit(EXIT_VIOLATION);
 }
@@ -174,8 +174,8 @@ static int run_seeds(const options *o)
     printf("no violation in %" PRIu64 " seeds (%" PRIu64 " .. %" PRIu64 "), %.1f s\n"
            "%" PRIu64 " operations (%.2f million per minute), %" PRIu64 " grants, %" PRIu64
            " commands, %" PRIu64 " events\n",
-           count, o->seed, seed - 1, span, sum.operations,
-           (double)sum.operations / span * 60 / 1e6, sum.grants, sum.commands, sum.events);
+           count, o->seed, seed - 1, span, sum.operations, (double)sum.operations / span * 60 / 1e6,
+           sum.grants, sum.commands, sum.events);
     return show_coverage(&sum, o->coverage) ? EXIT_CLEAN : EXIT_VIOLATION;
 }
 
@@ -246,11 +246,11 @@ static bool take_option(options *o, int option, char **argv)
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"seconds", 1, NULL, 's'},   {"seed", 1, NULL, 'n'},      {"seeds", 1, NULL, 'N'},
-        {"scenario", 1, NULL, 'f'},  {"algorithm", 1, NULL, 'a'}, {"mutant", 1, NULL, 'm'},
-        {"list-mutants", 0, NULL, 'l'}, {"trace", 0, NULL, 't'},  {"hash", 0, NULL, 'h'},
-        {"no-shrink", 0, NULL, 'r'}, {"coverage", 0, NULL, 'c'},  {"quiet", 0, NULL, 'q'},
-        {"help", 0, NULL, 'H'},      {NULL, 0, NULL, 0}};
+        {"seconds", 1, NULL, 's'},      {"seed", 1, NULL, 'n'},      {"seeds", 1, NULL, 'N'},
+        {"scenario", 1, NULL, 'f'},     {"algorithm", 1, NULL, 'a'}, {"mutant", 1, NULL, 'm'},
+        {"list-mutants", 0, NULL, 'l'}, {"trace", 0, NULL, 't'},     {"hash", 0, NULL, 'h'},
+        {"no-shrink", 0, NULL, 'r'},    {"coverage", 0, NULL, 'c'},  {"quiet", 0, NULL, 'q'},
+        {"help", 0, NULL, 'H'},         {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .seconds = 10};
     int option;
     setvbuf(stdout, NULL, _IOLBF, 0);

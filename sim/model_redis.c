@@ -231,8 +231,8 @@ static promotion promote(call *c, const char *asker)
         model_place_remove(lock, token);
         model_waiter_remove(lock, token);
         if (asker && strcmp(token, asker) == 0) return PROMOTED_ASKER;
-        bool lives = found && (waiter.till_ms * 1000 > c->redis->now_us ||
-                               PAWL_MUTANT(handoff_to_expired));
+        bool lives =
+            found && (waiter.till_ms * 1000 > c->redis->now_us || PAWL_MUTANT(handoff_to_expired));
         if (lives && (hand_to(c, &waiter, fence, more) || PAWL_MUTANT(handoff_to_deaf))) {
             tell_held(c, true);
             return PROMOTED_SOMEBODY;
@@ -520,8 +520,8 @@ static void run_script(model_redis *redis, const pawl__redis_bytes *argv, size_t
     bool by_hash = is_word(argv[0], "EVALSHA");
     int script = 0;
     while (script < PAWL__REDIS_SCRIPTS &&
-           !is_word(argv[1], by_hash ? pawl__redis_scripts[script].sha1
-                                     : pawl__redis_scripts[script].body))
+           !is_word(argv[1],
+                    by_hash ? pawl__redis_scripts[script].sha1 : pawl__redis_scripts[script].body))
         script++;
     if (script == PAWL__REDIS_SCRIPTS || (by_hash && !(redis->scripts_known & 1u << script))) {
         reply_error(reply, "NOSCRIPT No matching script. Please use EVAL.");
@@ -571,8 +571,8 @@ static void set(model_redis *redis, const pawl__redis_bytes *argv, size_t argc, 
 }
 
 /* DEL key; CAD key value: only if it holds the value. */
-static void delete(model_redis *redis, const pawl__redis_bytes *argv, bool compare,
-                   model_reply *reply)
+static void delete (model_redis *redis, const pawl__redis_bytes *argv, bool compare,
+                    model_reply *reply)
 {
     model_lock *lock = model_lock_get(redis, argv[1].data, argv[1].len);
     if (!may_write(redis, false, reply)) return;
@@ -609,9 +609,9 @@ void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_b
     else if (is_word(argv[0], "GET"))
         get(redis, argv, reply);
     else if (is_word(argv[0], "DEL"))
-        delete(redis, argv, false, reply);
+        delete (redis, argv, false, reply);
     else if (is_word(argv[0], "CAD"))
-        delete(redis, argv, true, reply);
+        delete (redis, argv, true, reply);
     else
         reply_error(reply, "ERR unknown command");
 }

@@ -15,9 +15,9 @@
 
 #include "../src/stores/redis/redis_proto.h"
 
-#define MODEL_TEXT_MAX   72  /* tokens and foreign values */
-#define MODEL_INBOX_MAX  72
-#define MODEL_NEVER      INT64_MAX /* a key without expiry */
+#define MODEL_TEXT_MAX  72 /* tokens and foreign values */
+#define MODEL_INBOX_MAX 72
+#define MODEL_NEVER     INT64_MAX /* a key without expiry */
 
 typedef struct model_waiter { /* an entry of the hash */
     char token[MODEL_TEXT_MAX];

@@ -21,10 +21,9 @@ bool sim_has_mutants(void)
 
 static const struct {
     const char *name, *text;
-} mutants[] = {
-    {"none", "nothing is wrong"},
+} mutants[] = {{"none", "nothing is wrong"},
 #define MUTANT_ROW(name, text) {#name, text},
-    PAWL_MUTANT_LIST(MUTANT_ROW)
+               PAWL_MUTANT_LIST(MUTANT_ROW)
 #undef MUTANT_ROW
 };
 

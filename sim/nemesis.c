@@ -117,14 +117,15 @@ static void by_hand(sim *s, const sim_fault *f)
     s->seen.asker = s->seen.deaf = SEEN_NOBODY;
     if (f->kind == SIM_FAULT_FOREIGN) {
         snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
-        pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len}, {"foreign", 7},
+        pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len},     {"foreign", 7},
                                     {"PX", 2},  {value, strlen(value)}, {"NX", 2}};
         model_redis_command(&s->server.model, sim_server_now_us(s), argv, 6, &m->reply);
         if (m->reply.value.type == PAWL__REDIS_STATUS) SIM_REACHED(s, foreign_holder);
         /* It has barged in before whoever waited: so be it, it is not pawl. */
     } else if (lock && lock->recorded && sim_token_number(s, lock->token) >= 0) {
         pawl__redis_space space = s->clients[0].space;
-        pawl_request request = {.verb = PAWL_VERB_BREAK, .fence = lock->fence,
+        pawl_request request = {.verb = PAWL_VERB_BREAK,
+                                .fence = lock->fence,
                                 .name = sim_names[f->value % s->config.names]};
         request.name_len = strlen(request.name);
         pawl__redis_call call;

@@ -59,8 +59,11 @@ static int64_t draw_delay(sim *s, const sim_conn *conn, sim_rng *rng)
 
 static void schedule(sim *s, sim_event_kind kind, int64_t at, sim_message *message)
 {
-    sim_queue_put(&s->queue, (sim_event){.at = at, .kind = kind, .a = message->conn,
-                                         .generation = message->epoch, .message = message});
+    sim_queue_put(&s->queue, (sim_event){.at = at,
+                                         .kind = kind,
+                                         .a = message->conn,
+                                         .generation = message->epoch,
+                                         .message = message});
 }
 
 /* ---- Opening and closing ---------------------------------------------------- */
@@ -133,8 +136,8 @@ void sim_send_down(sim *s, int number, uint32_t epoch, sim_message *message)
     sim_conn *conn = &s->conns[number];
     message->conn = number;
     message->epoch = epoch;
-    bool lost = conn->epoch != epoch || conn->dead ||
-                (message->word == SIM_WORD_PUSH && conn->lossy);
+    bool lost =
+        conn->epoch != epoch || conn->dead || (message->word == SIM_WORD_PUSH && conn->lossy);
     int64_t at = s->t + draw_delay(s, conn, &conn->down);
     if (lost) {
         sim_message_free(s, message);

@@ -87,9 +87,8 @@ void sim_server_boot(sim *s)
 
 static void note_reply(sim *s, const sim_message *m)
 {
-    static const char *const words[] = {"granted",  "queued", "busy",      "confirmed",
-                                        "released", "left",   "not owner", "reported",
-                                        "no lock"};
+    static const char *const words[] = {"granted", "queued",    "busy",     "confirmed", "released",
+                                        "left",    "not owner", "reported", "no lock"};
     const pawl__redis_value *v = &m->reply.value;
     const char *verb = m->verb == PAWL_VERB_ACQUIRE ? "ACQUIRE"
                        : m->verb == PAWL_VERB_RENEW ? "RENEW"
@@ -103,7 +102,7 @@ static void note_reply(sim *s, const sim_message *m)
                  v->type == PAWL__REDIS_STRING ? v->text.data + 1 : "");
     else
         sim_note(s, -1, "%s of client %d, token %d: %s", verb, client, m->token,
-                 v->type == PAWL__REDIS_NIL      ? "(nil)"
+                 v->type == PAWL__REDIS_NIL       ? "(nil)"
                  : v->type == PAWL__REDIS_INTEGER ? (v->integer ? "1" : "0")
                                                   : v->text.data);
 }

@@ -21,19 +21,19 @@
 #ifndef PAWL_SIM_SIM_H
 #define PAWL_SIM_SIM_H
 
+#include "../src/engine/engine.h"
 #include "checks/seen.h"
 #include "clock.h"
 #include "config.h"
-#include "../src/engine/engine.h"
 #include "model_redis.h"
 #include "queue.h"
 
 #define SIM_US PAWL__NS_PER_US
 #define SIM_MS PAWL__NS_PER_MS
 
-#define SIM_SESSIONS_MAX 256
-#define SIM_ASKED_MAX    64
-#define SIM_CALLERS_ALL  (SIM_CLIENTS_MAX * SIM_CALLERS_MAX)
+#define SIM_SESSIONS_MAX   256
+#define SIM_ASKED_MAX      64
+#define SIM_CALLERS_ALL    (SIM_CLIENTS_MAX * SIM_CALLERS_MAX)
 #define SIM_UNREACHABLE_MS 5000 /* a store that has not answered by then is out of reach */
 
 typedef struct sim sim;
@@ -61,7 +61,7 @@ struct sim_message {
     uint32_t epoch;
     uint32_t session;
     uint32_t rank; /* among those towards the client on this connection */
-    int token; /* number, or -1: for checkers and the timeline */
+    int token;     /* number, or -1: for checkers and the timeline */
     pawl_verb verb;
     size_t argc;
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
@@ -76,7 +76,7 @@ typedef struct sim_conn {
     sim_conn_state state;
     uint32_t epoch;
     uint32_t session;
-    bool dead;               /* silent for ever: only a new connection helps */
+    bool dead;                  /* silent for ever: only a new connection helps */
     int64_t last_up, last_down; /* arrival of the latest message: order is kept */
     int64_t hold_up, hold_down; /* nothing arrives before that */
     int64_t slow_until, slow_by;
@@ -189,7 +189,7 @@ typedef struct sim_server {
     uint32_t incarnation;
     int64_t paused_until;
     int64_t slow_by;
-    int64_t free_at; /* it does one thing after another */
+    int64_t free_at;           /* it does one thing after another */
     sim_message *first, *last; /* what waits for it */
     sim_rng random;
 } sim_server;
@@ -205,6 +205,8 @@ typedef struct sim_failure {
 } sim_failure;
 
 /* Interesting states that a campaign must have reached. */
+/* clang-format takes the list for one expression. */
+/* clang-format off */
 #define SIM_SOMETIMES_LIST(X)                                                                      \
     X(granted) X(handed_off) X(promoted_by_refresh) X(pushed_nobody) X(passed_locally)             \
     X(from_cache) X(yielded) X(renewed) X(doubted) X(recovered) X(lost_at_deadline)                \
@@ -212,6 +214,7 @@ typedef struct sim_failure {
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
     X(foreign_holder) X(broken_by_hand) X(place_lost) X(unreachable)
+/* clang-format on */
 
 typedef enum sim_sometimes {
 #define SIM_SOMETIMES_ENUM(name) SIM_SOMETIMES_##name,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One run: a world is made, happens, and ends. */
-#include "checks/check.h"
 #include "../src/stores/redis/redis_scripts.h"
+#include "checks/check.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,8 +20,7 @@ const char *sim_break_sha1(void)
 
 void sim_at(sim *s, int64_t t, sim_event_kind kind, int a, uint32_t generation)
 {
-    sim_queue_put(&s->queue,
-                  (sim_event){.at = t, .kind = kind, .a = a, .generation = generation});
+    sim_queue_put(&s->queue, (sim_event){.at = t, .kind = kind, .a = a, .generation = generation});
 }
 
 void sim_fail(sim *s, const char *check, const char *format, ...)

@@ -32,8 +32,8 @@ static void check_orphan(sim *s, const sim_client *client, int number)
     if (token->client != client->number || token->incarnation != client->incarnation) return;
     if (token->by_ghost || token->release_sent || token->detached) return;
     if (is_known(client->engine, s, number)) return;
-    sim_fail(s, "orphan", "client %d has forgotten token %d, and the store has not",
-             client->number, number);
+    sim_fail(s, "orphan", "client %d has forgotten token %d, and the store has not", client->number,
+             number);
 }
 
 void check_orphans(sim *s, const sim_client *client)

@@ -61,11 +61,14 @@ void check_margin(sim *s, const sim_caller *caller)
     const sim_client *client = &s->clients[caller->client];
     int64_t end = sim_clock_when(&client->clock, caller->deadline);
     if (end == PAWL__NEVER || sim_clock_read(&s->server.wall, end) / SIM_MS > lock->held_until)
-        sim_fail(s, "deadline", "caller %d (client %d): its deadline lies %.3f ms behind the "
-                 "store's expiry", caller->number, client->number,
-                 end == PAWL__NEVER ? 1e9
-                                    : (double)(sim_clock_read(&s->server.wall, end) -
-                                               lock->held_until * SIM_MS) / 1e6);
+        sim_fail(s, "deadline",
+                 "caller %d (client %d): its deadline lies %.3f ms behind the "
+                 "store's expiry",
+                 caller->number, client->number,
+                 end == PAWL__NEVER
+                     ? 1e9
+                     : (double)(sim_clock_read(&s->server.wall, end) - lock->held_until * SIM_MS) /
+                           1e6);
 }
 
 /* For lock clients without an engine: whose key is it, and who deletes it? */

@@ -59,8 +59,10 @@ void check_forgotten(sim *s, const sim_client *client)
         bool failing = lease->err && lease->next_at != PAWL__NEVER;
         if (lease->state == PAWL__LEASE_HELD && !failing &&
             lease->next_at >= pawl__lease_deadline(lease))
-            sim_fail(s, "forgotten", "client %d: a held lease without a renewal before its "
-                     "deadline", client->number);
+            sim_fail(s, "forgotten",
+                     "client %d: a held lease without a renewal before its "
+                     "deadline",
+                     client->number);
     }
 }
 
@@ -126,16 +128,19 @@ void check_passing(sim *s, const sim_caller *caller)
     SIM_REACHED(s, passed_locally);
     if (token->yield_at >= 0) {
         int64_t span = client->seen_now - token->yield_at;
-        if (++token->passes > (int)e->opts.share_count_max ||
-            span > e->opts.share_ms_max * SIM_MS)
-            sim_fail(s, "budget", "client %d passes a lease on locally: %d times, %.3f ms after "
-                     "it was asked to yield", client->number, token->passes, (double)span / 1e6);
+        if (++token->passes > (int)e->opts.share_count_max || span > e->opts.share_ms_max * SIM_MS)
+            sim_fail(s, "budget",
+                     "client %d passes a lease on locally: %d times, %.3f ms after "
+                     "it was asked to yield",
+                     client->number, token->passes, (double)span / 1e6);
         return;
     }
     int head = patient_head(s, caller->name);
     if (head < 0 || !seen_is_promised(s, caller->name, caller->token)) return;
     /* From the later of the two: the store can only tell the holder that it knows. */
     if (should_know(s, caller->client, s->seen.tokens[head].arrived_at, caller->want.lease->ttl_ms))
-        sim_fail(s, "budget", "client %d passes a lease on locally, and does not know that "
-                 "client %d waits", client->number, s->seen.tokens[head].client);
+        sim_fail(s, "budget",
+                 "client %d passes a lease on locally, and does not know that "
+                 "client %d waits",
+                 client->number, s->seen.tokens[head].client);
 }

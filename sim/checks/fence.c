@@ -37,9 +37,10 @@ void check_fence_told(sim *s, const sim_caller *caller)
     bool same = caller->token == want->floor_token;
     bool grew = same ? caller->fence >= want->floor_fence : caller->fence > want->floor_fence;
     if (promised && want->excuses == name->excuses && !grew)
-        sim_fail(s, "fence", "caller %d was told fence %" PRIu64 ", but %" PRIu64
-                 " had been told before it asked", caller->number, caller->fence,
-                 want->floor_fence);
+        sim_fail(s, "fence",
+                 "caller %d was told fence %" PRIu64 ", but %" PRIu64
+                 " had been told before it asked",
+                 caller->number, caller->fence, want->floor_fence);
     /* Larger than what the store drew last: from before its fences were allowed to go back. */
     bool current = token->excuses == name->excuses && caller->fence <= name->last_fence;
     if (caller->fence < name->told_fence || !current) return;

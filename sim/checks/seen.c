@@ -200,8 +200,7 @@ void seen_executed(sim *s, const sim_message *m)
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_RELEASE) {
         s->seen.tokens[m->token].left_epoch = m->epoch;
-        if (says == PAWL__REDIS_SAYS_RELEASED)
-            s->seen.tokens[m->token].released = true;
+        if (says == PAWL__REDIS_SAYS_RELEASED) s->seen.tokens[m->token].released = true;
     }
     const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
     seen_name *after = &s->seen.names[name];
@@ -252,8 +251,7 @@ void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
 void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply)
 {
     int number = sim_token_number(s, request->token);
-    if (number >= 0 && reply->outcome == PAWL_QUEUED)
-        s->seen.tokens[number].floor = reply->fence;
+    if (number >= 0 && reply->outcome == PAWL_QUEUED) s->seen.tokens[number].floor = reply->fence;
 }
 
 /* ---- Callers ---------------------------------------------------------------- */
@@ -261,10 +259,11 @@ void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply)
 void seen_wanted(sim *s, sim_caller *caller)
 {
     const seen_name *name = &s->seen.names[caller->name];
-    caller->seen = (seen_want){
-        .open = true, .asked_at = sim_client_now(s, &s->clients[caller->client]),
-        .floor_fence = name->told_fence, .floor_token = name->told_token,
-        .excuses = name->excuses};
+    caller->seen = (seen_want){.open = true,
+                               .asked_at = sim_client_now(s, &s->clients[caller->client]),
+                               .floor_fence = name->told_fence,
+                               .floor_token = name->told_token,
+                               .excuses = name->excuses};
     s->seen.wants++;
 }
 
@@ -281,15 +280,18 @@ void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t
     caller->fence = fence;
     caller->token = token;
     caller->deadline = deadline;
-    must(s, caller, sim_clock_read(&s->clients[caller->client].clock, s->t) < deadline ||
-                        s->config.algorithm != SIM_PAWL,
+    must(s, caller,
+         sim_clock_read(&s->clients[caller->client].clock, s->t) < deadline ||
+             s->config.algorithm != SIM_PAWL,
          "granted after its deadline (a dead grant)");
     if (s->config.algorithm == SIM_PAWL && token >= 0) {
         check_fence_told(s, caller);
         check_margin(s, caller);
         if (fence <= s->seen.tokens[token].floor) /* S4 */
-            sim_fail(s, "fence", "caller %d is told of a grant that was over when its client "
-                     "last asked", caller->number);
+            sim_fail(s, "fence",
+                     "caller %d is told of a grant that was over when its client "
+                     "last asked",
+                     caller->number);
         if (s->seen.tokens[token].grants++ > 0) check_passing(s, caller);
     }
     check_waited(s, caller);
@@ -321,8 +323,7 @@ void seen_refused(sim *s, sim_caller *caller, pawl_err err)
         must(s, caller, until != 0 && until != PAWL__NEVER && client->seen_now >= until,
              "timed out before its time");
     if (err == PAWL_ERR_INTERNAL || err == PAWL_ERR_PROTOCOL)
-        sim_fail(s, "completion", "caller %d: refused with %s", caller->number,
-                 pawl_err_name(err));
+        sim_fail(s, "completion", "caller %d: refused with %s", caller->number, pawl_err_name(err));
 }
 
 void seen_lost(sim *s, sim_caller *caller, pawl_err err)
@@ -330,8 +331,7 @@ void seen_lost(sim *s, sim_caller *caller, pawl_err err)
     must(s, caller, caller->seen.granted, "lost what it never had");
     must(s, caller, !caller->seen.lost, "told of a loss twice");
     /* A deadline that has passed comes before the release that found it so. */
-    must(s, caller, !caller->seen.releasing || !caller->was_leaving,
-         "lost what it had given back");
+    must(s, caller, !caller->seen.releasing || !caller->was_leaving, "lost what it had given back");
     caller->seen.lost = true;
     check_steady(s, caller, err);
 }

@@ -30,14 +30,14 @@ typedef struct seen_token {
     int extensions;       /* times that its client took an extension */
     int asks;             /* requests since window_at */
     int64_t window_at;
-    uint32_t left_epoch;  /* of the connection on which the store was told of its release */
-    bool by_ghost;        /* its latest ask or renewal came from a connection that is gone */
-    bool release_sent;    /* its client has sent a release */
+    uint32_t left_epoch; /* of the connection on which the store was told of its release */
+    bool by_ghost;       /* its latest ask or renewal came from a connection that is gone */
+    bool release_sent;   /* its client has sent a release */
     bool detached;
-    int passes;           /* to local wants since the yield */
-    int grants;           /* to wants */
-    int excuses;          /* of its name, when that fence was drawn */
-    bool released;        /* the store has said RELEASED to it */
+    int passes;    /* to local wants since the yield */
+    int grants;    /* to wants */
+    int excuses;   /* of its name, when that fence was drawn */
+    bool released; /* the store has said RELEASED to it */
 } seen_token;
 
 typedef struct seen_name {
@@ -48,9 +48,9 @@ typedef struct seen_name {
     uint64_t broken_fence; /* the latest fence then */
     uint64_t told_fence;   /* the largest that any caller was told */
     int told_token;
-    int plain_owner;       /* token number of a plain client that has the key */
-    int holder;            /* token at the store after the latest command; or SEEN_... */
-    int64_t holder_until;  /* ms of the server's clock */
+    int plain_owner;               /* token number of a plain client that has the key */
+    int holder;                    /* token at the store after the latest command; or SEEN_... */
+    int64_t holder_until;          /* ms of the server's clock */
     int waiting[SEEN_WAITING_MAX]; /* tokens in the store's queue, in no order */
     size_t waiting_count;
 } seen_name;
@@ -70,9 +70,9 @@ typedef struct seen {
     seen_name names[3];
     bool went_back; /* the server's clock did: leases live longer than anybody can know */
     bool drifted;   /* a clock went beyond the promised drift */
-    int asker; /* token of the command that the server executes */
-    int deaf;  /* token of the latest grant that nobody heard of */
-    int64_t wants; /* all that were asked for */
+    int asker;      /* token of the command that the server executes */
+    int deaf;       /* token of the latest grant that nobody heard of */
+    int64_t wants;  /* all that were asked for */
 } seen;
 
 #endif

@@ -56,9 +56,9 @@ typedef struct client {
     uint8_t reply_fence;
     uint8_t push; /* fence of a push under way; 0: none */
     uint8_t push_token;
-    uint8_t release;    /* token of a release under way */
-    uint8_t ghost;      /* token of an ask of a connection that is no more */
-    uint8_t told;       /* the largest fence reported before it began to want */
+    uint8_t release; /* token of a release under way */
+    uint8_t ghost;   /* token of an ask of a connection that is no more */
+    uint8_t told;    /* the largest fence reported before it began to want */
 } client;
 
 typedef struct place {

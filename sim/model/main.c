@@ -21,8 +21,7 @@ static bool run(const model *m, int variant, int size)
     double begin = seconds_now();
     exploration e = explore(m, variant, size, STATES_MAX);
     bool ok = variant == 0 ? !e.broken && !e.too_many : e.broken != NULL;
-    printf("%s  %s, %s, %s: ", ok ? "ok  " : "FAIL", m->name, m->sizes[size],
-           m->variants[variant]);
+    printf("%s  %s, %s, %s: ", ok ? "ok  " : "FAIL", m->name, m->sizes[size], m->variants[variant]);
     if (e.broken)
         printf("%s after %" PRIu64 " steps", e.broken, e.depth - 1);
     else
@@ -56,8 +55,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof plan / sizeof plan[0]; i++) {
         if (plan[i].deep && !deep) continue;
         for (int v = 0; plan[i].m->variants[v]; v++)
-            if (v == 0 ? plan[i].right : plan[i].wrong)
-                ok = run(plan[i].m, v, plan[i].size) && ok;
+            if (v == 0 ? plan[i].right : plan[i].wrong) ok = run(plan[i].m, v, plan[i].size) && ok;
     }
     return ok ? 0 : 1;
 }

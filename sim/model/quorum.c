@@ -17,14 +17,7 @@
 #define NODES 3
 #define MAX_A 3
 
-enum {
-    RIGHT,
-    NO_SEAL,
-    SEAL_WITHOUT_OWNER,
-    SEAL_WITHOUT_COUNTER,
-    ONE_SEAL_IS_ENOUGH,
-    NODE_FORGETS
-};
+enum { RIGHT, NO_SEAL, SEAL_WITHOUT_OWNER, SEAL_WITHOUT_COUNTER, ONE_SEAL_IS_ENOUGH, NODE_FORGETS };
 static const char *const variants[] = {"right",
                                        "no seal",
                                        "seal without the owner's test",

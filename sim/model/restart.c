@@ -14,11 +14,9 @@
 #define RESTARTS_MAX 2
 
 enum { RIGHT, NO_GUARD, OWN_TTL, MISSING_IS_NEW };
-static const char *const variants[] = {"right",
-                                       "no guard",
+static const char *const variants[] = {"right", "no guard",
                                        "the guard waits for the asker's own ttl",
-                                       "a missing run_id means a new server",
-                                       NULL};
+                                       "a missing run_id means a new server", NULL};
 
 enum { NOTHING, SHORT, LONG };
 

@@ -155,8 +155,10 @@ static scale scale_of(const curve *curves, int count)
 {
     scale s = {.low = 9, .high = 0, .nines = 2};
     for (int i = 0; i < count; i++) {
-        s.low = decade_least(s.low, decade_floor(decade_of(decade_most(at_nines(curves[i].result, 0.05), 1))));
-        s.high = decade_most(s.high, decade_ceil(decade_of(decade_most((double)curves[i].result->waits.max_ns, 10))));
+        s.low = decade_least(
+            s.low, decade_floor(decade_of(decade_most(at_nines(curves[i].result, 0.05), 1))));
+        s.high = decade_most(s.high, decade_ceil(decade_of(
+                                         decade_most((double)curves[i].result->waits.max_ns, 10))));
         s.nines = decade_most(s.nines, nines_of(curves[i].result));
     }
     if (s.high <= s.low) s.high = s.low + 1;
@@ -167,9 +169,9 @@ static void put_upper_grid(const scale *s, FILE *file)
 {
     static const char *const shares[] = {"90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"};
     char text[32];
-    for (double power = s->low; power <= s->high; power++) {
-        double y = y_of(s, decade_up(power));
-        put_line(file, LEFT, y, RIGHT, y, power == s->low ? "axis" : "grid");
+    for (int i = 0; i <= s->high - s->low; i++) {
+        double power = s->low + i, y = y_of(s, decade_up(power));
+        put_line(file, LEFT, y, RIGHT, y, i == 0 ? "axis" : "grid");
         put_text(file, LEFT - 10, y + 4, "left", time_text(decade_up(power), text));
     }
     put_line(file, LEFT, UPPER_TOP, LEFT, UPPER_BOTTOM, "grid");
@@ -204,7 +206,8 @@ static void put_curve(const scale *s, const curve *c, FILE *file)
 static void put_legend(const curve *curves, int count, FILE *file)
 {
     char title[BENCH_TITLE_MAX], line[96], half[32], late[32];
-    double step = decade_least(LEGEND_LINE, (UPPER_BOTTOM - UPPER_TOP) / (double)(count ? count : 1));
+    double step =
+        decade_least(LEGEND_LINE, (UPPER_BOTTOM - UPPER_TOP) / (double)(count ? count : 1));
     for (int i = 0; i < count; i++) {
         const bench_result *r = curves[i].result;
         double y = UPPER_TOP + 10 + step * i;
@@ -284,9 +287,10 @@ static double round_step(double least)
 static void put_lower_grid(double step, double top, FILE *file)
 {
     char text[40];
-    for (double value = 0; value <= top + step / 2; value += step) {
+    for (int i = 0; i * step <= top + step / 2; i++) {
+        double value = i * step;
         double y = LOWER_BOTTOM - (LOWER_BOTTOM - LOWER_TOP) * value / top;
-        put_line(file, LEFT, y, RIGHT, y, value == 0 ? "axis" : "grid");
+        put_line(file, LEFT, y, RIGHT, y, i == 0 ? "axis" : "grid");
         put_text(file, LEFT - 10, y + 4, "left", grouped(value, text));
     }
     put_text(file, (LEFT + RIGHT) / 2.0, LOWER_BOTTOM + 42, "small mid",

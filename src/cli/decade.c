@@ -8,9 +8,15 @@
 
 double decade_of(double x)
 {
-    double twos = 0;
-    for (; x >= 2; x /= 2) twos++;
-    for (; x < 1; x *= 2) twos--;
+    int twos = 0;
+    while (x >= 2) {
+        x /= 2;
+        twos++;
+    }
+    while (x < 1) {
+        x *= 2;
+        twos--;
+    }
     /* ln x = 2 artanh((x - 1) / (x + 1)), where t is at most a third */
     double t = (x - 1) / (x + 1), power = t, sum = 0;
     for (int n = 1; n < 22; n += 2, power *= t * t) sum += power / n;
@@ -21,8 +27,8 @@ double decade_up(double x)
 {
     double whole = decade_floor(x), fraction = (x - whole) * LN_10, result = 1, term = 1;
     for (int n = 1; n < 30; n++) result += term *= fraction / n;
-    for (; whole > 0; whole--) result *= 10;
-    for (; whole < 0; whole++) result /= 10;
+    for (int64_t i = 0; i < (int64_t)whole; i++) result *= 10;
+    for (int64_t i = 0; i > (int64_t)whole; i--) result /= 10;
     return result;
 }
 

@@ -255,7 +255,7 @@ static int memory_url(const pawl__adapter_settings *settings, FILE *out, char *m
                                "process alone (pawlstore = memory: overrules them)";
     const pawl__setting *unused[] = {&settings->conn, &settings->dbnum, &settings->password,
                                      &settings->key};
-    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+    for (size_t i = 0; i < sizeof unused / sizeof unused[0]; i++) {
         int err = check_unused(unused[i], text, message);
         if (err) return err;
     }

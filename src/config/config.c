@@ -321,7 +321,7 @@ const char *pawl_config_store_where(const pawl_config *config)
     choice c = choose(config);
     const pawl__ini_entry *tellers[] = {own, is_json(c.cache) ? c.cache : c.conn, c.adapter,
                                         c.cache};
-    for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++)
+    for (size_t i = 0; i < sizeof tellers / sizeof tellers[0]; i++)
         if (tellers[i]) return tellers[i]->where;
     return NULL;
 }

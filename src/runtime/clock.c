@@ -43,8 +43,8 @@
 #define CLOSE_FROM_NS                                                                              \
     (GAP_MAX_NS / 2) /* once at it, close the gaps that soon would be too wide                     \
                       */
-#define WINDOW_NS (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
-#define TRIES_MAX 64
+#define WINDOW_NS     (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
+#define TRIES_MAX     64
 #define SEEN_FRESH_NS (50 * PAWL__NS_PER_MS) /* a reading as old as this still bounds the next */
 
 static int64_t load(const _Atomic int64_t *offset)

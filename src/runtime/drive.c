@@ -244,8 +244,7 @@ static int64_t look_span(const pawl_client *c, int64_t patience, bool busy)
 static bool has_work(const pawl_client *c)
 {
     if (!may_drive(c)) return false;
-    return c->async_pending > 0 || !pawl__list_empty(&c->asked) ||
-           pawl__turn_due(c) <= pawl__now();
+    return c->async_pending > 0 || !pawl__list_empty(&c->asked) || pawl__turn_due(c) <= pawl__now();
 }
 
 /*

@@ -21,7 +21,7 @@
 #define HOPE_LOSS  2
 #define TRIES_EACH 32 /* of the waits without hope one is tried */
 
-#define NO_WAIT INT64_C(0)
+#define NO_WAIT  INT64_C(0)
 #define GIVEN_UP PAWL__NEVER
 
 void pawl__spin_init(pawl__spin *spin)

@@ -47,6 +47,7 @@ static int wait_for_calls(pawl_client *c, int fd, int64_t until)
 {
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
+    /* cppcheck-suppress autoVariables ; taken back below */
     c->waiter = &sleeper;
     bool first = true;
     int err = PAWL_OK;

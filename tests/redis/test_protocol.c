@@ -195,9 +195,8 @@ static void answers_are_understood(void **state)
     pawl_reply reply;
     char message[PAWL_MESSAGE_MAX];
     (void)state;
-    assert_int_equal(
-        decode(PAWL_VERB_ACQUIRE, "$20\r\n0 1700000000000000 1\r\n", &reply, message),
-        PAWL__REDIS_DECODED);
+    assert_int_equal(decode(PAWL_VERB_ACQUIRE, "$20\r\n0 1700000000000000 1\r\n", &reply, message),
+                     PAWL__REDIS_DECODED);
     assert_int_equal(reply.outcome, PAWL_GRANTED);
     assert_int_equal(reply.id, 7);
     assert_true(reply.fence == UINT64_C(1700000000000000) && reply.waiting);

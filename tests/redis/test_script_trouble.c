@@ -426,5 +426,6 @@ int main(void)
         puts("SKIP: there is no redis-server on this machine");
         return 77;
     }
-    return cmocka_run_group_tests_name("redis scripts in trouble", cases, rig_group_begin, rig_group_end);
+    return cmocka_run_group_tests_name("redis scripts in trouble", cases, rig_group_begin,
+                                       rig_group_end);
 }

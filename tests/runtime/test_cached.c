@@ -289,7 +289,8 @@ static void test_races_of_handles_and_clients(void **state)
     racer racers[RACERS];
     for (int i = 0; i < RACERS; i++) {
         int64_t retain_ms = i % 3 == 0 ? 1 : LONG_MS;
-        racers[i] = (racer){.course = &field, .lock = keeping(clients[i % 2], name, retain_ms, NULL)};
+        racers[i] =
+            (racer){.course = &field, .lock = keeping(clients[i % 2], name, retain_ms, NULL)};
         CHECK(pthread_create(&racers[i].thread, NULL, run_race, &racers[i]) == 0);
     }
     for (int i = 0; i < RACERS; i++) CHECK(pthread_join(racers[i].thread, NULL) == 0);

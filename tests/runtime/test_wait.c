@@ -216,7 +216,8 @@ static void test_refusals(void **state)
     err_in_callback = PAWL_OK;
     CHECK_ERR(pawl_lock_acquire_start(lock, PATIENCE_MS, wait_in_callback, client), PAWL_OK);
     int64_t until = stage_now_ms() + PATIENCE_MS;
-    while (!err_in_callback && stage_now_ms() < until) CHECK(pawl_client_wait(client, -1, 100) >= 0);
+    while (!err_in_callback && stage_now_ms() < until)
+        CHECK(pawl_client_wait(client, -1, 100) >= 0);
     CHECK_ERR(err_in_callback, PAWL_ERR_STATE);
     pawl_lock_free(lock);
     pawl_client_close(client);

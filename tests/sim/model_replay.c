@@ -58,9 +58,8 @@ static void run(model_redis *redis, char **words, size_t count)
     for (int i = 0; i < 4; i++) argv[argc++] = (pawl__redis_bytes){words[2], strlen(words[2])};
     for (size_t i = 3; i < count; i++) {
         for (char *tab = words[i]; (tab = strchr(tab, '\t')) != NULL;) *tab = ' ';
-        argv[argc++] = strcmp(words[i], "-") == 0
-                           ? (pawl__redis_bytes){"", 0}
-                           : (pawl__redis_bytes){words[i], strlen(words[i])};
+        argv[argc++] = strcmp(words[i], "-") == 0 ? (pawl__redis_bytes){"", 0}
+                                                  : (pawl__redis_bytes){words[i], strlen(words[i])};
     }
     model_redis_command(redis, strtoll(words[0], NULL, 10), argv, argc, &reply);
     if (reply.value.type == PAWL__REDIS_INTEGER) {

@@ -130,7 +130,7 @@ static place place_in(const char *script, const char *error)
 static void quote(const char *error, char ret_quote[QUOTE_MAX + 1])
 {
     size_t n = 0;
-    for (; error[n] && n < QUOTE_MAX; n++) ret_quote[n] = error[n] == '"' ? '\'' : error[n];
+    for (; n < QUOTE_MAX && error[n]; n++) ret_quote[n] = error[n] == '"' ? '\'' : error[n];
     ret_quote[n] = '\0';
 }
 
