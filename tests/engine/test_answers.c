@@ -86,8 +86,7 @@ static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t id = world_ask(&w, &a).id;
     world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it is asking */
     assert_int_equal(w.count, 0);
     world_queue(&w, id, 9, TTL);
@@ -113,8 +112,7 @@ static void who_came_while_busy_was_under_way_queues(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", 0), b = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_want(&w, &b);
     world_answer(&w, ask.id, PAWL_BUSY);
     assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &a);
@@ -148,8 +146,7 @@ static void a_failure_that_may_pass_ends_only_who_does_not_wait(void **state)
         world w;
         world_open(&w);
         pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", 0);
-        world_want(&w, &a);
-        uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+        uint64_t id = world_ask(&w, &a).id;
         world_want(&w, &b);
         reply(&w, (pawl_reply){.id = id, .outcome = PAWL_FAILED, .err = passing[i]});
         pawl__action *refused = world_only(&w, PAWL__ACT_REFUSED);
@@ -295,8 +292,7 @@ static void handed_before_the_ask_has_left(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue(&w, ask.id, 9, TTL);
@@ -349,8 +345,7 @@ static void an_answer_to_what_was_not_asked_does_nothing(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t id = world_ask(&w, &a).id;
     const uint64_t strange[] = {0, 1, id & UINT32_MAX, id + 1, id + 1000, id + (UINT64_C(1) << 32)};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         world_grant(&w, strange[i], 1);
@@ -370,8 +365,7 @@ static void request_ids_go_round_and_are_never_zero(void **state)
     world_open(&w);
     w.engine->next_request = UINT32_MAX;
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t id = world_ask(&w, &a).id;
     assert_int_equal(id >> 32, 1);
     world_grant(&w, id, 1);
     world_only(&w, PAWL__ACT_GRANTED);
@@ -385,8 +379,7 @@ static void a_push_that_fits_nothing_does_nothing(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_hold(&w, &b, 1);

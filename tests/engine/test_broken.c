@@ -115,8 +115,7 @@ static void a_grant_that_was_not_fetched_is_taken_back(void **state)
     world_want(&w, &a);
     pawl_reply granted = {
         .id = world_sent(&w, PAWL_VERB_ACQUIRE).id, .outcome = PAWL_GRANTED, .fence = 1};
-    world_want(&w, &b);
-    uint64_t asked = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t asked = world_ask(&w, &b).id;
     pawl__engine_step(w.engine, w.now, &(pawl__event){.kind = PAWL__EV_REPLY, .reply = &granted});
     world_answer(&w, asked, PAWL_NOT_OWNER);
     expect_told(&w, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);

@@ -14,8 +14,7 @@ static void what_is_not_held_is_not_given_back(void **state)
     pawl__want a = world_claim("a", PAWL__NEVER);
     world_release(&w, &a);
     assert_int_equal(w.count, 0);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_release(&w, &a);
     world_step(&w, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
     assert_int_equal(w.count, 0);
@@ -69,8 +68,7 @@ static void who_does_not_wait_hears_at_once_what_is_known(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b;
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     b = world_claim("a", 0);
     world_want(&w, &b); /* the store is being asked: it decides */
     assert_int_equal(w.count, 0);
@@ -98,8 +96,7 @@ static void a_place_that_nobody_wants_is_given_up(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", 0);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_want(&w, &b);
     world_cancel(&w, &a);
     assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0);
@@ -126,8 +123,7 @@ static void a_lease_carries_the_label_of_who_asked(void **state)
     world_open(&w);
     char label[] = "nightly";
     pawl__want a = owned_claim(label), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     assert_string_equal(ask.owner, "nightly");
     world_cancel(&w, &a);
     memset(label, 'x', sizeof label - 1); /* the caller may have freed it by now */
@@ -185,8 +181,7 @@ static void local_passing_ends_some_time_after_a_yield_request(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_grant(&w, ask.id, 1);
     world_push(&w, PAWL_PUSH_YIELD, "a", ask.token, 0);
     world_want(&w, &b);
@@ -244,8 +239,7 @@ static void a_holder_can_see_that_others_wait_elsewhere(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_grant(&w, ask.id, 1);
     assert_false(pawl__want_is_wanted(&a));
     world_push(&w, PAWL_PUSH_YIELD, "a", ask.token, 0);
@@ -265,8 +259,7 @@ static void a_holder_can_see_whether_it_had_queued(void **state)
     assert_false(pawl__want_had_queued(&a));
     world_hold(&w, &a, 1);
     assert_false(pawl__want_had_queued(&a));
-    world_want(&w, &b);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &b);
     world_queue(&w, ask.id, 0, TTL);
     world_push(&w, PAWL_PUSH_GRANT, "b", ask.token, 2);
     assert_true(pawl__want_had_queued(&b));
@@ -307,8 +300,7 @@ static void closing_leaves_what_is_detached_and_what_is_leaving(void **state)
     detached.flags = asks.flags = PAWL_ASK_DETACHED;
     world_hold(&w, &detached, 1);
     world_hold(&w, &leaving, 1);
-    world_want(&w, &asks);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &asks);
     assert_true(ask.flags & PAWL_ASK_DETACHED);
     world_release_await(&w, &leaving);
     pawl_request release = world_sent(&w, PAWL_VERB_RELEASE);

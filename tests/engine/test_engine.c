@@ -61,8 +61,7 @@ static void a_grant_that_is_already_over_is_not_reported(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     w.now += TTL * MS;
     a.waiting->unreachable_at = PAWL__NEVER;
     world_grant(&w, ask.id, 1);
@@ -97,8 +96,7 @@ static void an_unanswered_ask_is_asked_again_with_the_same_token(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request first = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request first = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, first.token);
     world_fail(&w, first.id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
@@ -119,8 +117,7 @@ static void a_caller_that_gave_up_is_followed_by_a_release(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_cancel(&w, &a);
     assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_CANCELED);
     pawl_request release = world_sent(&w, PAWL_VERB_RELEASE);
@@ -338,8 +335,7 @@ static void a_waiter_refreshes_its_place_and_keeps_its_token(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue(&w, ask.id, 50, 20000);
@@ -395,8 +391,7 @@ static void not_waiting_is_answered_busy_and_leaves_nothing(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", 0);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     assert_false(ask.flags & PAWL_ASK_QUEUE);
     world_answer(&w, ask.id, PAWL_BUSY);
     assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_BUSY);
@@ -554,8 +549,7 @@ static void a_cached_lease_costs_nothing_and_goes_when_wanted(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     a.retain_ms = 10000;
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_grant(&w, ask.id, 1);
     world_release(&w, &a);
     assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0);

@@ -81,8 +81,7 @@ static void a_push_of_a_grant_that_was_over_when_we_asked_is_ignored(void **stat
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue_behind(&w, ask.id, 8);
@@ -100,8 +99,7 @@ static void a_waiter_that_was_out_of_touch_asks_before_it_believes_a_push(void *
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue(&w, ask.id, 0, TTL);
@@ -121,8 +119,7 @@ static void queued_again_while_held_is_a_loss(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue_behind(&w, ask.id, 5);
@@ -161,8 +158,7 @@ static void queued_from_before_the_grant_is_no_loss(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
     world_queue_behind(&w, ask.id, 5);
@@ -182,8 +178,7 @@ static void a_yield_request_may_overtake_the_grant(void **state)
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     a.retain_ms = TTL;
-    world_want(&w, &a);
-    pawl_request ask = world_sent(&w, PAWL_VERB_ACQUIRE);
+    pawl_request ask = world_ask(&w, &a);
     world_push(&w, PAWL_PUSH_YIELD, "a", ask.token, 0);
     assert_int_equal(w.count, 0);
     world_grant(&w, ask.id, 1);

@@ -8,8 +8,7 @@ static void what_is_under_way_is_not_sent_twice(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
-    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t id = world_ask(&w, &a).id;
     world_step_unfetched(&w, (pawl__event){.kind = PAWL__EV_WANT, .want = &b});
     world_link(&w, true, PAWL_OK);
     assert_string_equal(world_sent(&w, PAWL_VERB_ACQUIRE).name, "b");
@@ -112,8 +111,7 @@ static void patience_goes_on_when_the_store_has_answered(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", w.now + 8000 * MS), b = world_claim("a", PAWL__NEVER);
-    world_want(&w, &a);
-    uint64_t id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    uint64_t id = world_ask(&w, &a).id;
     world_want(&w, &b);
     world_queue(&w, id, 9, TTL);
     world_pass(&w, 5000 * MS);

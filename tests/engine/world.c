@@ -88,10 +88,15 @@ void world_want(world *w, pawl__want *want)
     world_step(w, (pawl__event){.kind = PAWL__EV_WANT, .want = want});
 }
 
-void world_hold(world *w, pawl__want *want, uint64_t fence)
+pawl_request world_ask(world *w, pawl__want *want)
 {
     world_want(w, want);
-    world_grant(w, world_sent(w, PAWL_VERB_ACQUIRE).id, fence);
+    return world_sent(w, PAWL_VERB_ACQUIRE);
+}
+
+void world_hold(world *w, pawl__want *want, uint64_t fence)
+{
+    world_grant(w, world_ask(w, want).id, fence);
     assert_int_equal(want->state, PAWL__WANT_HOLDING);
 }
 

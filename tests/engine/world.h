@@ -42,7 +42,9 @@ void world_step(world *w, pawl__event event);
 void world_step_unfetched(world *w, pawl__event event);
 void world_pass(world *w, int64_t span_ns); /* time passes, deadline by deadline */
 void world_want(world *w, pawl__want *want);
-/* The same, and the store grants it. */
+/* The same; what the store is asked. */
+pawl_request world_ask(world *w, pawl__want *want);
+/* And the store grants it. */
 void world_hold(world *w, pawl__want *want, uint64_t fence);
 void world_cancel(world *w, pawl__want *want);
 void world_release(world *w, pawl__want *want);
