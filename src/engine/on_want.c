@@ -103,6 +103,6 @@ void pawl__on_cancel(pawl__engine *e, pawl__want *want)
     if (want->state != PAWL__WANT_WAITING || !want->waiting) return;
     pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
     pawl__want_refuse(e, want, PAWL_ERR_CANCELED);
-    pawl__lease_settle(e,
-                       slot->lease); /* a release by token follows: nothing stays behind (law 4) */
+    /* A release by token follows: nothing stays behind (law 4). */
+    pawl__lease_settle(e, slot->lease);
 }

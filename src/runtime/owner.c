@@ -11,8 +11,10 @@
 
 #define PART_MAX 100 /* bytes of each part, so that all fit */
 
-/* The environment first: asking the user database may mean asking a slow server. Who root is we
- * know. */
+/*
+ * The environment first: asking the user database may mean asking a slow server. Who root
+ * is we know.
+ */
 static void read_user(char ret_user[PART_MAX])
 {
     const char *name = getenv("LOGNAME");

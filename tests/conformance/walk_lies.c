@@ -58,8 +58,7 @@ static void stranger_releases(walk_name *name, walk_ask *ask)
     if (ask->seen.verb == PAWL_VERB_RELEASE) ask->seen.reply.outcome = PAWL_RELEASED;
 }
 
-/* ---- Requests that are carried out otherwise
- * ----------------------------------------------------- */
+/* ---- Requests that are carried out otherwise -------------------------------------- */
 
 static void lease_is_short(walk_name *name, walk_ask *ask)
 {
