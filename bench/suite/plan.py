@@ -70,7 +70,8 @@ def compared_with(build):
     """What is not a library: {name: Peer}."""
     begin = hand(build, "begin", "SQLite: BEGIN IMMEDIATE, busy_timeout; counts a fence")
     peers = [hand(build, "blpop", "by hand, hiredis; BLPOP wakes waiters"),
-             hand(build, "hiredis", "by hand, hiredis; polls every ms"), begin,
+             hand(build, "hiredis", "by hand, hiredis; polls every ms"),
+             hand(build, "baton", "no lock: what is possible if holders meet at a server"), begin,
              dataclasses.replace(begin, name="begin, empty",
                                  what="the same, but the transaction writes nothing"),
              hand(build, "flock", "flock(2)")]
@@ -85,6 +86,7 @@ class Plan:
         self.pawl = hand(build, "pawl", "pawl")
         self.others = compared_with(build)
         self.hiredis, self.blpop = self.others["hiredis"], self.others["blpop"]
+        self.baton = self.others["baton"]
         self.peers = peers
         self.list = []
         self._uncontended()
@@ -170,7 +172,9 @@ class Plan:
     def _contended(self):
         for n in [*CONTENDED, MANY]:
             self._add("contend", n, "pawl", self._between_pings(self._counted(self.pawl, n)))
-            others = [self.blpop] if n == MANY else [self.blpop, self.hiredis, *self.peers]
+            others = [self.blpop]
+            if n != MANY:
+                others += [self.hiredis, self.baton, *self.peers]
             for peer in others:
                 self._add("contend", n, peer.name, self._counted(peer, n))
 
