@@ -142,8 +142,6 @@ static int leave_queue(const turn *t, const pawl__wait_row *waiter)
 
 /* ---- Granting ------------------------------------------------------------------ */
 
-static int sweep_old_rows(const turn *t);
-
 /* Makes `seat` the holder with a full ttl and a new fence, in this very transaction (law 3). */
 static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, int64_t live,
                  int64_t ttl_ns)
@@ -157,8 +155,6 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, in
         return PAWL__SQLITE_NEEDS_CEILING;
     }
 
-    int rc = lock->fence == 0 ? sweep_old_rows(t) : SQLITE_OK; /* a name that has no row yet */
-    if (rc != SQLITE_OK) return rc;
     lock->held = true;
     lock->seat = *seat;
     lock->seat.live = live;
@@ -272,8 +268,10 @@ static int grant_new(const turn *t, pawl__lock_row *lock, const pawl__wait_row *
                      pawl__answer *ret_answer)
 {
     pawl__seat me;
+    bool adds_row = lock->fence == 0;
     fill_own_seat(t, &me);
     int rc = grant(t, lock, &me, own_live(t), pawl__ms_to_ns(t->request->ttl_ms));
+    if (rc == SQLITE_OK && adds_row) rc = sweep_old_rows(t);
     if (rc == SQLITE_OK && my_place->found) rc = pawl__wait_drop(t->db, t->name, my_place->seq);
     return rc == SQLITE_OK ? answer_granted(t, lock, ret_answer) : rc;
 }
