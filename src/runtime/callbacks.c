@@ -33,7 +33,7 @@ static void announce(pawl_client *c)
         return;
     }
     if (c->dispatch_fd < 0) {
-        if (c->waiter) pawl__sleeper_wake(c, c->waiter, PAWL_OK);
+        if (c->waiter) c->waiter->complete = true;
         return;
     }
     uint64_t one = 1;

@@ -330,6 +330,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
 {
     pawl__claim *claim = pawl__container(action->want, pawl__claim, want);
     pthread_mutex_lock(&c->mutex);
+    c->acting = true;
     switch (action->kind) {
     case PAWL__ACT_SEND:
         break;
@@ -356,6 +357,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
         on_released(c, claim, action);
         break;
     }
+    c->acting = false;
     pthread_mutex_unlock(&c->mutex);
 }
 

@@ -187,8 +187,8 @@ static pawl_client *new_client(const pawl_open_opts *opts)
     pthread_cond_init(&c->thread_cond, NULL);
     pthread_cond_init(&c->calls_cond, NULL);
     pthread_cond_init(&c->called_cond, NULL);
-    pawl__link *lists[] = {&c->sleepers, &c->asked, &c->queries, &c->claims,    &c->waiting,
-                           &c->asking,   &c->calls, &c->lines,   &c->in_watched};
+    pawl__link *lists[] = {&c->sleepers, &c->woken,  &c->asked, &c->queries, &c->claims,
+                           &c->waiting,  &c->asking, &c->calls, &c->lines,   &c->in_watched};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) pawl__list_init(lists[i]);
     return c;
 }

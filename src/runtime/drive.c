@@ -21,6 +21,10 @@
  *  - The client's thread either drives or sleeps until thread_looks_at. It takes the
  *    role back when no caller has driven for the length of one such sleep.
  *
+ * Whom the engine serves is woken at the end of the turn (pawl__sleepers_rouse): woken at once he
+ * would only wait for the mutex, and be woken again. Each feeding of the engine is followed by the
+ * end of a turn, whatever comes between.
+ *
  * Why the sleeps grow: a thread that woke for each acquisition of each client would cost a
  * contended fleet more than the locks themselves. While it sleeps nobody reads what the
  * store says; only these cannot wait for it, and pass_role wakes it for them: the engine's
@@ -129,8 +133,19 @@ void pawl__sleeper_wake(pawl_client *c, pawl__sleeper *sleeper, int err)
     sleeper->complete = true;
     sleeper->err = err;
     pawl__list_remove(&sleeper->in_sleepers);
-    pthread_cond_signal(&sleeper->cond);
     c->served = true;
+    if (c->acting)
+        pawl__list_append(&c->woken, &sleeper->in_sleepers);
+    else
+        pthread_cond_signal(&sleeper->cond);
+}
+
+void pawl__sleepers_rouse(pawl_client *c)
+{
+    for (pawl__link *first; (first = pawl__list_first(&c->woken));) {
+        pawl__list_remove(first);
+        pthread_cond_signal(&pawl__container(first, pawl__sleeper, in_sleepers)->cond);
+    }
 }
 
 /* ---- Driving -------------------------------------------------------------------------------- */

@@ -36,7 +36,7 @@ struct event_base;
 
 typedef struct pawl__sleeper {
     pthread_cond_t cond;
-    pawl__link in_sleepers; /* [m] while it waits */
+    pawl__link in_sleepers; /* [m] while it waits; in client->woken when that is over */
     bool complete;          /* [m] */
     int err;                /* [m] the result */
 } pawl__sleeper;
@@ -235,6 +235,8 @@ struct pawl_client {
     pthread_cond_t role_cond;   /* for those of role_wanted */
     pthread_cond_t thread_cond; /* for the client's thread */
     pawl__link sleepers;        /* callers that wait; any may be woken to drive */
+    pawl__link woken;           /* callers whose wait is over, to be woken as the turn ends */
+    bool acting;                /* the engine serves somebody: see woken */
     pawl__sleeper *waiter;      /* who is in pawl_client_wait */
     uint32_t async_pending;     /* asynchronous operations that are not complete */
 
@@ -331,8 +333,10 @@ void *pawl__drive_thread(void *client);
 /* Waits, mutex held, until the sleeper is complete or `until` has come; drives if nobody does. */
 void pawl__sleep(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
 void pawl__sleeper_init(pawl__sleeper *sleeper);
-/* Completes and wakes it; mutex held. */
+/* Completes and wakes it, if the engine has done so (acting) as the turn ends; mutex held. */
 void pawl__sleeper_wake(pawl_client *client, pawl__sleeper *sleeper, int err);
+/* Wakes those that are left in woken; mutex held. */
+void pawl__sleepers_rouse(pawl_client *client);
 /* Something was asked: makes sure that it leaves now; mutex held, may be let go meanwhile. */
 void pawl__drive_soon(pawl_client *client);
 /* The same, but it may wait a moment for the next request to leave with; mutex held. */

@@ -151,8 +151,9 @@ void pawl__turn_work(pawl_client *c)
         }
         pthread_mutex_lock(&c->mutex);
         if (c->failed && !c->broken) shut_down(c);
-        if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) return;
+        if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) break;
     }
+    pawl__sleepers_rouse(c);
 }
 
 /* ---- Sleep ---------------------------------------------------------------------------------- */

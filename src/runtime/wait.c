@@ -16,7 +16,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     pthread_mutex_lock(&c->mutex);
-    pawl__sleeper_wake(c, c->waiter, PAWL_OK);
+    c->waiter->complete = true;
     pthread_mutex_unlock(&c->mutex);
 }
 
