@@ -93,7 +93,7 @@ static void test_child_holds_nothing(void **state)
     (void)state;
     pawl_client *client = stage_client(NULL);
     const char *name = stage_name();
-    pawl_lock *lock = lock_new(client, name, 300);
+    pawl_lock *lock = lock_new(client, name, 1000);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     pid_t child = fork();
     if (child == 0) {
@@ -101,7 +101,7 @@ static void test_child_holds_nothing(void **state)
         _exit(0);
     }
     await_child(child);
-    stage_pass(600); /* two ttls: the parent's renewals go on */
+    stage_pass(2000); /* two ttls: the parent's renewals go on */
     assert_true(pawl_lock_is_held(lock));
     assert_true(stage_view(client, name).held);
     CHECK_ERR(pawl_lock_release_wait(lock, PATIENCE_MS), PAWL_OK);
