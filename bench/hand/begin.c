@@ -31,6 +31,14 @@ static const char *file_of(const char *url, bool *ret_fenced)
     return url + 7;
 }
 
+/* While another process changes to WAL, SQLite is busy at once, whatever the time-out. */
+static int set_up(sqlite3 *db)
+{
+    int rc;
+    while ((rc = sqlite3_exec(db, SCHEMA, NULL, NULL, NULL)) == SQLITE_BUSY) sqlite3_sleep(1);
+    return rc;
+}
+
 static void *begin_connect(const bench_args *args)
 {
     bool fenced;
@@ -38,8 +46,7 @@ static void *begin_connect(const bench_args *args)
     begin_lock *l = calloc(1, sizeof *l);
     if (!l) bench_die("out of memory");
     if (sqlite3_open(file, &l->db) || sqlite3_busy_timeout(l->db, BUSY_TIMEOUT_MS) ||
-        sqlite3_exec(l->db, SCHEMA, NULL, NULL, NULL) ||
-        sqlite3_prepare_v2(l->db, "BEGIN IMMEDIATE", -1, &l->begin, NULL) ||
+        set_up(l->db) || sqlite3_prepare_v2(l->db, "BEGIN IMMEDIATE", -1, &l->begin, NULL) ||
         sqlite3_prepare_v2(l->db, "COMMIT", -1, &l->commit, NULL) ||
         (fenced && sqlite3_prepare_v2(l->db,
                                       "INSERT INTO fence VALUES('bench', 1) "
