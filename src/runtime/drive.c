@@ -21,9 +21,9 @@
  *  - The client's thread either drives or sleeps until thread_looks_at. It takes the
  *    role back when no caller has driven for the length of one such sleep.
  *
- * Whom the engine serves is woken at the end of the turn (pawl__sleepers_rouse): woken at once he
- * would only wait for the mutex, and be woken again. Each feeding of the engine is followed by the
- * end of a turn, whatever comes between.
+ * Whom the engine serves is woken when the turn's work is done (pawl__sleepers_rouse): at once he
+ * would only come to wait for the mutex, and be woken again. Each feeding of the engine is
+ * followed by pawl__turn_work, which wakes before it looks whether more has been asked.
  *
  * Why the sleeps grow: a thread that woke for each acquisition of each client would cost a
  * contended fleet more than the locks themselves. While it sleeps nobody reads what the

@@ -150,10 +150,10 @@ void pawl__turn_work(pawl_client *c)
             c->ops->flush(c->store);
         }
         pthread_mutex_lock(&c->mutex);
+        pawl__sleepers_rouse(c);
         if (c->failed && !c->broken) shut_down(c);
-        if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) break;
+        if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) return;
     }
-    pawl__sleepers_rouse(c);
 }
 
 /* ---- Sleep ---------------------------------------------------------------------------------- */
