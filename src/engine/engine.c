@@ -115,6 +115,11 @@ bool pawl__engine_busy(const pawl__engine *e)
     return e->lease_count != 0 || e->out_wants;
 }
 
+bool pawl__engine_awaits_store(const pawl__engine *e)
+{
+    return e->lease_count != e->settled_count;
+}
+
 size_t pawl__engine_lease_count(const pawl__engine *e)
 {
     return e->lease_count;
@@ -131,15 +136,17 @@ static size_t waiting_for(const pawl__lease *lease)
 
 const char *pawl__engine_check(const pawl__engine *e)
 {
-    size_t leases = 0, wants = 0;
+    size_t leases = 0, settled = 0, wants = 0;
     for (size_t i = 0; i < e->lease_room; i++) {
         const pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         const char *broken = pawl__lease_check(e, lease);
         if (broken) return broken;
         leases++;
+        settled += pawl__lease_is_settled(lease);
         wants += waiting_for(lease);
     }
-    if (leases != e->lease_count) return "the number of leases is wrong";
+    if (leases != e->lease_count || settled != e->settled_count)
+        return "the number of leases is wrong";
     return wants == e->want_count ? NULL : "L6: somebody waits for no lease";
 }

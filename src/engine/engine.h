@@ -177,6 +177,9 @@ bool pawl__want_had_queued(const pawl__want *want);
 /* Whether anything is still to be told to or heard from the store (close waits for this). */
 bool pawl__engine_busy(const pawl__engine *engine);
 
+/* Whether anybody here waits for what the store will say; renewals are not waited for. */
+bool pawl__engine_awaits_store(const pawl__engine *engine);
+
 /* Leases known to the store or perhaps known to it, for tests. */
 size_t pawl__engine_lease_count(const pawl__engine *engine);
 

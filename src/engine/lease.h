@@ -110,7 +110,8 @@ struct pawl__engine {
     pawl__table names;
     pawl__lease **leases; /* by index; NULL where free */
     size_t lease_room, lease_count;
-    size_t want_count; /* wants that wait, and so may have a timer */
+    size_t settled_count; /* of the leases: see pawl__lease_is_settled */
+    size_t want_count;    /* wants that wait, and so may have a timer */
     uint32_t next_request;
     uint32_t free_hint;           /* where to look for a free index */
     uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
@@ -139,6 +140,12 @@ static inline bool pawl__lease_waits(const pawl__lease *lease)
 static inline bool pawl__lease_is_held(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
+}
+
+/* Nobody here waits for what the store will say of it. */
+static inline bool pawl__lease_is_settled(const pawl__lease *lease)
+{
+    return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_IDLE;
 }
 
 /* HELD, DOUBT; else NULL. */

@@ -29,7 +29,9 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
         pawl__engine_break(e, "a lease made a move that its table does not allow");
         return;
     }
+    e->settled_count -= pawl__lease_is_settled(lease);
     lease->state = (uint8_t)to;
+    e->settled_count += pawl__lease_is_settled(lease);
 }
 
 static const char *check_holder(const pawl__lease *lease)
@@ -113,4 +115,5 @@ void pawl__engine_fail_closed(pawl__engine *e)
             pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
+    e->settled_count = 0; /* states that went astray were not counted */
 }

@@ -172,7 +172,7 @@ static void end_call(pawl_client *c, pawl__claim *claim, uint8_t call, int err)
     if (!await) return;
     if (await->sleeper) {
         pawl__claim_unawait(claim, await);
-        pawl__sleeper_wake(c, await->sleeper, err);
+        pawl__sleeper_complete(c, await->sleeper, err);
         return;
     }
     await->over = true;

@@ -4,9 +4,10 @@
  *
  * Engine, store and event loop belong to the thread that has the drive role.
  * A caller that must wait takes the role itself when it is free, and keeps it
- * until its own operation is complete: then nothing crosses threads. The
- * client's own thread drives when no caller does: for renewals, pushes and
- * asynchronous operations.
+ * until its own operation is complete: then nothing crosses threads. Where nobody waits for
+ * the store, but callers for each other, none of them keeps it: who gives the lock back has
+ * the role for that moment, and wakes the next one himself. The client's own thread
+ * drives when no caller does: for renewals, pushes and asynchronous operations.
  *
  * Why no wake-up is lost:
  *  - Whoever asks for something does so under the mutex. If the driver is asleep
@@ -14,8 +15,8 @@
  *    nothing is asked), it is woken by wake_fd. If nobody drives, the asking
  *    thread drives.
  *  - Whoever gives up the role passes it on (pass_role): to those who want it
- *    before all others, else to one caller that waits, else to the client's
- *    thread if that would look too late by itself.
+ *    before all others, else to one caller that waits if the store is waited for, else to
+ *    the client's thread if that would look too late by itself.
  *  - A caller that was woken to drive and finds its operation complete or its time
  *    over passes the role on again.
  *  - The client's thread either drives or sleeps until thread_looks_at. It takes the
@@ -77,18 +78,25 @@ static bool needs_thread(const pawl_client *c)
     return by < c->thread_looks_at;
 }
 
+/* Mutex held, the role is free: is there anything that a caller who waits should drive for? */
+static bool needs_caller(const pawl_client *c)
+{
+    if (!c->thread_started || !c->engine) return true; /* nobody else will */
+    if (!pawl__list_empty(&c->asked) || !pawl__list_empty(&c->queries)) return true;
+    return c->spin.under_way > 0 || !pawl__list_empty(&c->waiting) ||
+           pawl__engine_awaits_store(c->engine);
+}
+
 static void pass_role(pawl_client *c)
 {
     if (c->role_wanted > 0) {
         pthread_cond_broadcast(&c->role_cond);
         return;
     }
-    pawl__link *first = pawl__list_first(&c->sleepers);
-    if (first) {
-        pthread_cond_signal(&pawl__container(first, pawl__sleeper, in_sleepers)->cond);
-        return;
-    }
-    if (needs_thread(c)) wake_thread(c);
+    if (!pawl__list_empty(&c->sleepers) && needs_caller(c))
+        pawl__sleeper_call(c);
+    else if (needs_thread(c))
+        wake_thread(c);
 }
 
 static void wait_ns(pawl_client *c, pthread_cond_t *cond, int64_t span_ns)
@@ -121,40 +129,13 @@ static bool lock_in_time(pthread_mutex_t *mutex, int64_t until)
     return true;
 }
 
-/* ---- Sleepers ------------------------------------------------------------------------------- */
-
-void pawl__sleeper_init(pawl__sleeper *sleeper)
-{
-    *sleeper = (pawl__sleeper){.cond = PTHREAD_COND_INITIALIZER};
-}
-
-void pawl__sleeper_wake(pawl_client *c, pawl__sleeper *sleeper, int err)
-{
-    sleeper->complete = true;
-    sleeper->err = err;
-    pawl__list_remove(&sleeper->in_sleepers);
-    c->served = true;
-    if (c->acting)
-        pawl__list_append(&c->woken, &sleeper->in_sleepers);
-    else
-        pthread_cond_signal(&sleeper->cond);
-}
-
-void pawl__sleepers_rouse(pawl_client *c)
-{
-    for (pawl__link *first; (first = pawl__list_first(&c->woken));) {
-        pawl__list_remove(first);
-        pthread_cond_signal(&pawl__container(first, pawl__sleeper, in_sleepers)->cond);
-    }
-}
-
 /* ---- Driving -------------------------------------------------------------------------------- */
 
 /* mine: the caller that drives, NULL for the client's thread. */
 static bool has_driven_enough(const pawl_client *c, const pawl__sleeper *mine, int64_t until)
 {
     if (c->role_wanted > 0) return true;
-    if (mine) return mine->complete || has_come(until);
+    if (mine) return mine->complete || has_come(until) || !needs_caller(c);
     return c->stop || (c->served && c->async_pending == 0); /* callers will drive themselves */
 }
 
@@ -182,23 +163,45 @@ static bool may_drive(const pawl_client *c)
     return !c->driven && c->role_wanted == 0;
 }
 
-void pawl__sleep(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
+/* Mutex held. false: it is complete, and the mutex is not held any more. */
+static bool drive_or_sleep(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
 {
-    bool woken = false;
     while (!sleeper->complete && !has_come(until)) {
-        if (may_drive(c)) {
+        if (may_drive(c) && needs_caller(c)) {
             c->drives++;
+            sleeper->to_drive = false;
             drive(c, sleeper, until);
-            woken = false;
             continue;
         }
         wake_driver(c);
-        pawl__list_append(&c->sleepers, &sleeper->in_sleepers);
-        wait_ns(c, &sleeper->cond, span_until(until));
-        pawl__list_remove(&sleeper->in_sleepers);
-        woken = true;
+        if (pawl__sleeper_wait(c, sleeper, until)) return false;
     }
-    if (woken && !c->driven) pass_role(c); /* it may have been us who were to drive */
+    if (sleeper->to_drive && !c->driven) pass_role(c); /* it was us who were to drive */
+    return true;
+}
+
+void pawl__sleep(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
+{
+    if (!drive_or_sleep(c, sleeper, until)) pthread_mutex_lock(&c->mutex);
+}
+
+void pawl__sleep_unlock(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
+{
+    if (drive_or_sleep(c, sleeper, until)) pthread_mutex_unlock(&c->mutex);
+}
+
+/*
+ * Role and mutex held. Callers wait for each other, and so nobody listens: before one of them
+ * gives the lock to the next we look whether others want it, too (the fairness of local
+ * sharing, PAWL__ACT_YIELD, counts from when we hear of them).
+ */
+static void listen(pawl_client *c)
+{
+    if (pawl__list_empty(&c->sleepers)) return;
+    int64_t now = pawl__now();
+    if (now - c->looked_at < LOOK_FIRST_NS) return;
+    c->looked_at = now;
+    pawl__turn_look(c);
 }
 
 void pawl__drive_soon(pawl_client *c)
@@ -210,6 +213,7 @@ void pawl__drive_soon(pawl_client *c)
     /* One turn that does not sleep: what was asked leaves now. */
     c->drives++;
     c->driven = true;
+    listen(c);
     pawl__turn_work(c);
     c->driven = false;
     pass_role(c);

@@ -191,8 +191,12 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__await *await)
 /* Between the grant and our waking much may have happened: never report a dead grant. */
 static int why_gone(const pawl_lock *lock)
 {
+    pawl_client *c = lock->client;
     if (time_left(lock) > 0) return PAWL_OK;
-    if (lock->client->closing) return PAWL_ERR_CLOSED;
+    pthread_mutex_lock(&c->mutex);
+    bool closing = c->closing;
+    pthread_mutex_unlock(&c->mutex);
+    if (closing) return PAWL_ERR_CLOSED;
     /* Anything else: given back, by another thread. */
     return atomic_load(&lock->held_until) == PAWL__EXPIRED ? PAWL_ERR_LOST : PAWL_OK;
 }
@@ -206,11 +210,12 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
     int cancel_state = pawl__cancel_off();
     pthread_mutex_lock(&c->mutex);
     int err = begin_acquire(lock, wait_ms, &await);
-    if (!err) {
-        pawl__sleep(c, &sleeper, PAWL__NEVER); /* the engine ends it in time */
+    if (err) {
+        pthread_mutex_unlock(&c->mutex);
+    } else {
+        pawl__sleep_unlock(c, &sleeper, PAWL__NEVER); /* the engine ends it in time */
         err = sleeper.err ? sleeper.err : why_gone(lock);
     }
-    pthread_mutex_unlock(&c->mutex);
     pawl__cancel_restore(cancel_state);
     return err;
 }

@@ -95,7 +95,7 @@ static void complete_held(pawl_client *c, pawl__query *query, int err, const cha
 {
     pawl__list_remove(&query->in_queries);
     snprintf(query->message, sizeof query->message, "%s", or_empty(message));
-    pawl__sleeper_wake(c, &query->sleeper, err);
+    pawl__sleeper_complete(c, &query->sleeper, err);
 }
 
 static void complete(pawl_client *c, pawl__query *query, int err, const char *message)

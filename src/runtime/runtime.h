@@ -27,6 +27,7 @@
 #include "url.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 struct event;
@@ -35,8 +36,11 @@ struct event_base;
 /* ---- A thread that waits in a public call --------------------------------------------------- */
 
 typedef struct pawl__sleeper {
-    pthread_cond_t cond;
-    pawl__link in_sleepers; /* [m] while it waits; in client->woken when that is over */
+    sem_t posts;
+    _Atomic bool posted;
+    pawl__link in_sleepers; /* [m] while it sleeps; [role] in client->woken */
+    bool called;            /* [m] since it began to sleep: a post comes, or has come */
+    bool to_drive;          /* [m] that is what it was called for */
     bool complete;          /* [m] */
     int err;                /* [m] the result */
 } pawl__sleeper;
@@ -235,8 +239,9 @@ struct pawl_client {
     pthread_cond_t role_cond;   /* for those of role_wanted */
     pthread_cond_t thread_cond; /* for the client's thread */
     pawl__link sleepers;        /* callers that wait; any may be woken to drive */
-    pawl__link woken;           /* callers whose wait is over, to be woken as the turn ends */
+    pawl__link woken;           /* [role] those whose wait is over, to be woken as the turn ends */
     bool acting;                /* the engine serves somebody: see woken */
+    int64_t looked_at;          /* when callers that drive for a moment have looked for pushes */
     pawl__sleeper *waiter;      /* who is in pawl_client_wait */
     uint32_t async_pending;     /* asynchronous operations that are not complete */
 
@@ -330,13 +335,10 @@ void pawl__cancel_restore(int state);
 
 /* The client's thread. */
 void *pawl__drive_thread(void *client);
-/* Waits, mutex held, until the sleeper is complete or `until` has come; drives if nobody does. */
+/* Waits, mutex held, until the sleeper is complete or `until` has come; drives if need be. */
 void pawl__sleep(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
-void pawl__sleeper_init(pawl__sleeper *sleeper);
-/* Completes and wakes it, if the engine has done so (acting) as the turn ends; mutex held. */
-void pawl__sleeper_wake(pawl_client *client, pawl__sleeper *sleeper, int err);
-/* Wakes those that are left in woken; mutex held. */
-void pawl__sleepers_rouse(pawl_client *client);
+/* The same; the mutex has been let go when it returns. */
+void pawl__sleep_unlock(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
 /* Something was asked: makes sure that it leaves now; mutex held, may be let go meanwhile. */
 void pawl__drive_soon(pawl_client *client);
 /* The same, but it may wait a moment for the next request to leave with; mutex held. */
@@ -363,6 +365,18 @@ void pawl__drive_to_rest(pawl_client *client, int64_t until);
 void pawl__role_freeze(pawl_client *client, int64_t until);
 void pawl__role_thaw(pawl_client *client);
 
+/* ---- sleeper.c ------------------------------------------------------------------------------ */
+
+void pawl__sleeper_init(pawl__sleeper *sleeper);
+/* Completes and wakes it; if the engine does so (acting), as the turn ends. Mutex held. */
+void pawl__sleeper_complete(pawl_client *client, pawl__sleeper *sleeper, int err);
+/* Wakes those that are left in woken; role held, mutex or not. */
+void pawl__sleepers_rouse(pawl_client *client);
+/* Wakes the first of the sleepers, to drive. Mutex held. */
+void pawl__sleeper_call(pawl_client *client);
+/* Sleeps, mutex held before. true: it is complete, and the mutex is not held any more. */
+bool pawl__sleeper_wait(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
+
 /* ---- turn.c: what a driver does ------------------------------------------------------------- */
 
 /* Tells the engine and the store all that was asked; role and mutex held. */
@@ -372,6 +386,8 @@ void pawl__turn_work(pawl_client *client);
  * looks what has happened, and lets others have the processor. Role and mutex held.
  */
 void pawl__turn_sleep(pawl_client *client, int64_t until, bool spin);
+/* Looks what has happened. Role and mutex held. */
+void pawl__turn_look(pawl_client *client);
 /* A request for the store, which leaves at the end of the turn; role held, not the mutex. */
 void pawl__turn_submit(pawl_client *client, const pawl_request *request);
 /* When engine, queries or caches want to hear that time has passed; nobody else drives. */

@@ -149,8 +149,8 @@ void pawl__turn_work(pawl_client *c)
             c->unflushed = false;
             c->ops->flush(c->store);
         }
-        pthread_mutex_lock(&c->mutex);
         pawl__sleepers_rouse(c);
+        pthread_mutex_lock(&c->mutex);
         if (c->failed && !c->broken) shut_down(c);
         if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) return;
     }
@@ -193,6 +193,13 @@ void pawl__turn_sleep(pawl_client *c, int64_t until, bool spin)
     if (spin) sched_yield(); /* what we wait for may need this very processor */
     pthread_mutex_lock(&c->mutex);
     c->asleep = false;
+}
+
+void pawl__turn_look(pawl_client *c)
+{
+    pthread_mutex_unlock(&c->mutex);
+    if (!c->broken && event_base_loop(c->base, EVLOOP_NONBLOCK) < 0) c->failed = true;
+    pthread_mutex_lock(&c->mutex);
 }
 
 /* ---- What the store calls ------------------------------------------------------------------- */

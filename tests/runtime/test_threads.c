@@ -393,6 +393,116 @@ static void test_thread_sleeps_while_callers_drive(void **state)
     pawl_client_close(client);
 }
 
+/* ---- Threads that wait for each other, and so for nothing from the store -------------------- */
+
+typedef struct sharers {
+    const char *name;
+    pawl_client *client;
+    _Atomic long passes;
+    _Atomic bool stop;
+    pthread_t threads[8];
+} sharers;
+
+static void *share(void *arg)
+{
+    sharers *s = arg;
+    pawl_lock *lock = lock_new(s->client, s->name, 120000);
+    while (!s->stop) {
+        CHECK_ERR(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_OK);
+        s->passes++;
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+    }
+    pawl_lock_free(lock);
+    return NULL;
+}
+
+static void sharers_start(sharers *s)
+{
+    *s = (sharers){.name = stage_name(), .client = stage_client(NULL)};
+    for (int i = 0; i < 8; i++) CHECK(pthread_create(&s->threads[i], NULL, share, s) == 0);
+}
+
+static void sharers_pass(const sharers *s, long passes)
+{
+    long until = s->passes + passes;
+    while (s->passes < until) poll(NULL, 0, 1);
+}
+
+static void sharers_stop(sharers *s)
+{
+    s->stop = true;
+    for (int i = 0; i < 8; i++) CHECK(pthread_join(s->threads[i], NULL) == 0);
+    pawl_client_close(s->client);
+}
+
+/* Calls of write and its like; messages through sockets are none. */
+static long writes_of_process(void)
+{
+    FILE *io = fopen("/proc/self/io", "re");
+    char line[64];
+    long writes = -1;
+    while (io && fgets(line, sizeof line, io))
+        if (sscanf(line, "syscw: %ld", &writes) == 1) break;
+    if (io) fclose(io);
+    return writes;
+}
+
+/* Who gives back wakes the next one, and no third one who would tell the engine. */
+static void test_passing_on_wakes_no_driver(void **state)
+{
+    (void)state;
+    enum { PASSES = 2000 };
+    sharers s;
+    if (writes_of_process() < 0) {
+        print_message("SKIPPED: this kernel does not count writes in /proc/self/io\n");
+        skip();
+    }
+    sharers_start(&s);
+    sharers_pass(&s, PASSES); /* by then the client's thread stays away */
+    long passes = s.passes, writes = writes_of_process();
+    sharers_pass(&s, PASSES);
+    writes = writes_of_process() - writes;
+    passes = s.passes - passes;
+    sharers_stop(&s);
+    if (writes > passes / 4) FAIL_TEST("%ld wake-ups of a driver in %ld passes", writes, passes);
+}
+
+/* Nobody listens to the store, yet others are heard, long before the next renewal. */
+static void test_others_get_what_threads_pass_on(void **state)
+{
+    (void)state;
+    sharers s;
+    sharers_start(&s);
+    pawl_client *client = stage_client(NULL);
+    pawl_lock *lock = lock_new(client, s.name, 60000);
+    for (int i = 0; i < 5; i++) {
+        sharers_pass(&s, 100);
+        CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+    }
+    sharers_stop(&s);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
+/* The one who waits is not the one who listens: his time ends nevertheless, and renewals go on. */
+static void test_waiting_for_each_other_has_its_time(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL);
+    const char *name = stage_name();
+    pawl_lock *held = lock_new(client, name, 1000), *wanted = lock_new(client, name, 1000);
+    CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
+    int64_t began = stage_now_ms();
+    CHECK_ERR(pawl_lock_acquire(wanted, 2500), PAWL_ERR_TIMEOUT);
+    assert_in_range(stage_now_ms() - began, 2500, PATIENCE_MS);
+    assert_true(pawl_lock_is_held(held));
+    CHECK_ERR(pawl_lock_release(held), PAWL_OK);
+    pawl_lock_free(held);
+    pawl_lock_free(wanted);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +517,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_canceled_thread_finishes_its_call),
         cmocka_unit_test(test_signals_while_driving),
         cmocka_unit_test(test_thread_sleeps_while_callers_drive),
+        cmocka_unit_test(test_passing_on_wakes_no_driver),
+        cmocka_unit_test(test_others_get_what_threads_pass_on),
+        cmocka_unit_test(test_waiting_for_each_other_has_its_time),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
