@@ -32,6 +32,11 @@
  * next deadline (renewals), asynchronous operations, and pushes of which a caller wants to
  * hear at once (events, cached leases).
  *
+ * A release that others wait for leaves alone (makes_way): a store that found our next request
+ * behind it would see to that one, too, before it told the next holder. So whatever else
+ * is to leave is held back until the release is answered, but only while the driver looks for that
+ * answer anyway: it leaves before he sleeps, and before the role changes hands.
+ *
  * A release may wait for the next request, to leave with it in one write
  * (pawl__drive_later): only of a lock for which neither this client nor, as far as is
  * known, anybody else has waited, only if the latest acquisition followed such a release
@@ -131,6 +136,13 @@ static bool lock_in_time(pthread_mutex_t *mutex, int64_t until)
 
 /* ---- Driving -------------------------------------------------------------------------------- */
 
+/* One turn that does not sleep: all that was asked leaves now. */
+static void turn_at_once(pawl_client *c)
+{
+    c->makes_way = false;
+    pawl__turn_work(c);
+}
+
 /* mine: the caller that drives, NULL for the client's thread. */
 static bool has_driven_enough(const pawl_client *c, const pawl__sleeper *mine, int64_t until)
 {
@@ -152,8 +164,13 @@ static void drive(pawl_client *c, const pawl__sleeper *mine, int64_t until)
     for (;;) {
         pawl__turn_work(c);
         if (has_driven_enough(c, mine, until)) break;
-        pawl__turn_sleep(c, until, is_awaited(c, mine) && pawl__spin_again(&c->spin));
+        bool looks = is_awaited(c, mine) && pawl__spin_again(&c->spin);
+        if (!looks && c->makes_way)
+            c->makes_way = false; /* what was held back leaves first */
+        else
+            pawl__turn_sleep(c, until, looks);
     }
+    if (c->makes_way) turn_at_once(c);
     c->driven = false;
     pass_role(c);
 }
@@ -210,11 +227,10 @@ void pawl__drive_soon(pawl_client *c)
         wake_driver(c);
         return;
     }
-    /* One turn that does not sleep: what was asked leaves now. */
     c->drives++;
     c->driven = true;
     listen(c);
-    pawl__turn_work(c);
+    turn_at_once(c);
     c->driven = false;
     pass_role(c);
 }
@@ -232,6 +248,9 @@ void pawl__drive_now(pawl_client *c)
 {
     c->released_at = 0; /* no loop of releases that could wait */
     pawl__drive_soon(c);
+    if (!may_drive(c)) return;
+    bool alone = c->async_pending == 0 && pawl__list_empty(&c->sleepers); /* nobody else is held up */
+    c->makes_way = alone && c->spin.under_way > 0;
 }
 
 void pawl__drive_noted(pawl_client *c)
@@ -302,6 +321,12 @@ void *pawl__drive_thread(void *arg)
 
 /* ---- Before all others: close and fork ------------------------------------------------------ */
 
+static void take_role(pawl_client *c)
+{
+    c->driven = true;
+    c->makes_way = false;
+}
+
 bool pawl__role_take(pawl_client *c, int64_t until)
 {
     c->role_wanted++;
@@ -311,7 +336,7 @@ bool pawl__role_take(pawl_client *c, int64_t until)
     }
     c->role_wanted--;
     if (c->driven) return false;
-    c->driven = true;
+    take_role(c);
     return true;
 }
 
@@ -330,7 +355,7 @@ bool pawl__role_take_unless_closed(pawl_client *c)
     }
     c->role_wanted--;
     if (c->closing) return false;
-    c->driven = true;
+    take_role(c);
     return true;
 }
 

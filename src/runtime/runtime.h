@@ -264,6 +264,7 @@ struct pawl_client {
     pawl__spin spin;
     int wake_fd;    /* [once] */
     bool unflushed; /* the store has requests that it has not been told to send */
+    bool makes_way; /* nor shall be: a release that others wait for is under way, see drive.c */
     bool time_due;  /* a deadline has come */
     bool failed;    /* something failed that cannot fail: shut down at the next moment */
     bool link_up;

@@ -145,7 +145,7 @@ void pawl__turn_work(pawl_client *c)
         if (!pawl__list_empty(&c->queries)) take_queries(c);
         pthread_mutex_unlock(&c->mutex);
         account_time(c);
-        if (c->unflushed) {
+        if (c->unflushed && !c->makes_way) {
             c->unflushed = false;
             c->ops->flush(c->store);
         }
@@ -208,6 +208,7 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     pawl_client *c = (pawl_client *)host;
     c->spin.under_way--;
+    c->makes_way = false;
     pawl__spin_heard(&c->spin);
     if (pawl__queries_reply(c, reply)) return;
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};

@@ -7,6 +7,8 @@
  *   fake:denied   the link is refused for good
  *   fake:insane   grants, then answers a renewal with another verb's outcome
  *   fake:unopened open() fails
+ *   fake:parting  somebody always waits; who asks in one breath with a release is refused
+ *   fake:clinging somebody always waits; a release is answered with the next request
  *
  * Built several times: with -DFAKE_ABI=0 it is for another pawl, with
  * -DFAKE_INCOMPLETE it lacks a function, with -DFAKE_NO_ENTRY it is no store.
@@ -29,8 +31,9 @@ struct pawl_store {
     char kind[16];
     struct event *event;
     bool linked;
-    size_t count;
+    size_t count, flushed;
     pawl_request requests[OPEN_REQUESTS_MAX];
+    pawl_request release; /* clinging: not answered yet, if it has an id */
     uint64_t fence;
 };
 
@@ -57,15 +60,33 @@ static pawl_outcome outcome_of(const pawl_store *s, pawl_verb verb)
     return PAWL_FAILED;
 }
 
-static void answer(pawl_store *s, const pawl_request *request)
+static void answer(pawl_store *s, const pawl_request *request, bool refuses)
 {
     if (request->verb == PAWL_VERB_ACQUIRE) s->fence++;
     pawl_reply reply = {.id = request->id,
-                        .outcome = outcome_of(s, request->verb),
+                        .outcome = refuses ? PAWL_FAILED : outcome_of(s, request->verb),
                         .fence = s->fence,
                         .position = -1,
-                        .holder_ms = -1};
+                        .holder_ms = -1,
+                        .waiting = is(s, "parting") || is(s, "clinging"),
+                        .err = refuses ? PAWL_ERR_PERMISSION : PAWL_OK};
     s->host->reply(s->host, &reply);
+}
+
+/* What was asked in one breath. */
+static void answer_all(pawl_store *s, const pawl_request *requests, size_t count)
+{
+    bool released = false;
+    for (size_t i = 0; i < count; i++) {
+        bool is_release = requests[i].verb == PAWL_VERB_RELEASE;
+        if (s->release.id) answer(s, &s->release, false);
+        s->release.id = 0;
+        if (is_release && is(s, "clinging"))
+            s->release = requests[i];
+        else
+            answer(s, &requests[i], released && is(s, "parting"));
+        released |= is_release;
+    }
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -80,11 +101,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         else
             s->host->link(s->host, true, PAWL_OK, NULL);
     }
-    size_t count = s->count;
-    s->count = 0;
     pawl_request requests[OPEN_REQUESTS_MAX];
+    size_t count = s->flushed;
     memcpy(requests, s->requests, count * sizeof requests[0]);
-    for (size_t i = 0; i < count; i++) answer(s, &requests[i]);
+    s->count -= count;
+    memmove(s->requests, s->requests + count, s->count * sizeof requests[0]);
+    s->flushed = 0;
+    answer_all(s, requests, count);
 }
 
 static int fake_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store, char *message)
@@ -112,6 +135,7 @@ static void fake_submit(pawl_store *s, const pawl_request *request)
 
 static void fake_flush(pawl_store *s)
 {
+    s->flushed = s->count;
     if (s->count) event_active(s->event, EV_READ, 0);
 }
 

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -252,6 +253,47 @@ static void test_broken_invariant_loses_everything(void **state)
     assert_int_equal(record_events(&second, PAWL_EVENT_LOST), 1);
 }
 
+/* ---- Releases that others wait for ---------------------------------------------------------- */
+
+/* A store that sees two requests sees to both, before it tells the next holder of the first. */
+static void test_a_wanted_release_leaves_alone(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 40 };
+    cpu_set_t cpus;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2) {
+        print_message("SKIPPED: with one processor nothing is looked for, and so nothing held back\n");
+        skip();
+    }
+    pawl_client *client = open_fake("fake:parting", NULL);
+    pawl_lock *lock = lock_new(client, "a", 60000);
+    int alone = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        int err = pawl_lock_acquire(lock, PATIENCE_MS);
+        alone += i > 0 && !err;
+        if (err) CHECK_ERR(err, PAWL_ERR_PERMISSION);
+        if (err) CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+    }
+    assert_in_range(alone, ROUNDS / 2, ROUNDS); /* not all: a busy machine ends a look early */
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
+/* Nothing is held back for an answer that does not come. */
+static void test_what_is_held_back_leaves(void **state)
+{
+    (void)state;
+    pawl_client *client = open_fake("fake:clinging", NULL);
+    pawl_lock *lock = lock_new(client, "a", 60000);
+    for (int i = 0; i < 40; i++) {
+        CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+    }
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +307,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_silent_store),
         cmocka_unit_test(test_denied_at_once),
         cmocka_unit_test(test_broken_invariant_loses_everything),
+        cmocka_unit_test(test_a_wanted_release_leaves_alone),
+        cmocka_unit_test(test_what_is_held_back_leaves),
     };
     CHECK(argc == 2);
     built_dir = argv[1];
