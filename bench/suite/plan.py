@@ -172,9 +172,9 @@ class Plan:
     def _contended(self):
         for n in [*CONTENDED, MANY]:
             self._add("contend", n, "pawl", self._between_pings(self._counted(self.pawl, n)))
-            others = [self.blpop]
+            others = [self.blpop, self.baton]
             if n != MANY:
-                others += [self.hiredis, self.baton, *self.peers]
+                others += [self.hiredis, *self.peers]
             for peer in others:
                 self._add("contend", n, peer.name, self._counted(peer, n))
 
