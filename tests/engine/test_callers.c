@@ -316,6 +316,31 @@ static void closing_leaves_what_is_detached_and_what_is_leaving(void **state)
     world_close(&w);
 }
 
+/* Callers who wait for each other need nobody who listens to the store. */
+static void the_store_is_awaited_until_it_has_decided(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    assert_false(pawl__engine_awaits_store(w.engine));
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    pawl_request ask = world_ask(&w, &a);
+    assert_true(pawl__engine_awaits_store(w.engine));
+    world_queue(&w, ask.id, 0, 1000);
+    assert_true(pawl__engine_awaits_store(w.engine)); /* for the push */
+    world_push(&w, PAWL_PUSH_GRANT, "a", ask.token, 3);
+    assert_false(pawl__engine_awaits_store(w.engine));
+    world_want(&w, &b);
+    assert_false(pawl__engine_awaits_store(w.engine));
+    world_release(&w, &a);
+    assert_false(pawl__engine_awaits_store(w.engine)); /* b has it */
+    world_release_await(&w, &b);
+    assert_true(pawl__engine_awaits_store(w.engine));
+    world_answer(&w, world_sent(&w, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
+    assert_false(pawl__engine_awaits_store(w.engine));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +360,7 @@ int main(void)
         cmocka_unit_test(busy_until_everyone_has_been_told),
         cmocka_unit_test(no_engine_can_be_freed),
         cmocka_unit_test(closing_leaves_what_is_detached_and_what_is_leaving),
+        cmocka_unit_test(the_store_is_awaited_until_it_has_decided),
     };
     return cmocka_run_group_tests_name("engine: callers", tests, NULL, NULL);
 }
