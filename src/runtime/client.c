@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -121,6 +122,15 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* libevent ends the process if it finds no descriptors for epoll and its signals (evsig_init_). */
+static bool has_room_for_base(int fd)
+{
+    int spare[3], count = 0;
+    while (count < 3 && (spare[count] = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0) count++;
+    for (int i = 0; i < count; i++) close(spare[i]);
+    return count == 3;
+}
+
 static int open_loop(pawl_client *c)
 {
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -129,7 +139,7 @@ static int open_loop(pawl_client *c)
         c->dispatch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (c->dispatch_fd < 0) return PAWL_ERR_SYSTEM;
     }
-    c->base = new_base();
+    if (has_room_for_base(c->wake_fd)) c->base = new_base();
     if (!c->base) return PAWL_ERR_SYSTEM;
     c->wake_event = event_new(c->base, c->wake_fd, EV_READ | EV_PERSIST, on_wake, c);
     c->alarm_event = event_new(c->base, c->alarm.fd, EV_READ | EV_PERSIST, on_alarm, c);

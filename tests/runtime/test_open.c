@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char *dir; /* $PAWL_MODULES */
@@ -253,6 +254,28 @@ static void test_broken_invariant_loses_everything(void **state)
     assert_int_equal(record_events(&second, PAWL_EVENT_LOST), 1);
 }
 
+/* However few descriptors are left: it says so, and goes on living. */
+static void test_too_few_descriptors(void **state)
+{
+    (void)state;
+    struct rlimit before, few;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = before;
+    int refused = 0, opened = 0;
+    for (few.rlim_cur = 3; few.rlim_cur < 40; few.rlim_cur++) {
+        char message[PAWL_MESSAGE_MAX] = "";
+        pawl_client *client = NULL;
+        CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+        int err = pawl_client_open("fake:good", NULL, &client, message);
+        CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+        if (err) CHECK_ERR(err, PAWL_ERR_SYSTEM);
+        if (err) CHECK(strlen(message) > 0);
+        *(err ? &refused : &opened) += 1;
+        pawl_client_close(client);
+    }
+    assert_true(refused > 0 && opened > 0);
+}
+
 /* ---- Releases that others wait for ---------------------------------------------------------- */
 
 /* A store that sees two requests sees to both, before it tells the next holder of the first. */
@@ -307,6 +330,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_silent_store),
         cmocka_unit_test(test_denied_at_once),
         cmocka_unit_test(test_broken_invariant_loses_everything),
+        cmocka_unit_test(test_too_few_descriptors),
         cmocka_unit_test(test_a_wanted_release_leaves_alone),
         cmocka_unit_test(test_what_is_held_back_leaves),
     };
