@@ -15,6 +15,7 @@ typedef enum torture_phase {
 
 typedef struct torture_board {
     _Atomic int phase;
+    _Atomic bool up[TORTURE_WORKERS_MAX]; /* has opened what it cannot go on without */
     /* In the calm: who has had what. */
     _Atomic bool had[TORTURE_WORKERS_MAX][TORTURE_LOCKS_MAX];
 

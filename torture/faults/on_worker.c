@@ -89,10 +89,12 @@ static rlim_t memory_in_use(pid_t pid)
     return pages * 4096;
 }
 
+/* One that is up: without descriptors for its history it could only end. */
 static torture_worker *unlimited(torture_rig *rig)
 {
     torture_worker *worker = torture_worker_draw(rig, false);
-    return worker && !worker->limited ? worker : NULL;
+    bool may = worker && !worker->limited && atomic_load(&rig->board->up[worker->slot]);
+    return may ? worker : NULL;
 }
 
 static bool limit(torture_rig *rig, torture_active *active, const char *fault, int what,

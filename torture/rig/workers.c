@@ -13,6 +13,7 @@ static void start(torture_rig *rig, torture_worker *worker)
     char slot[16], life[16], log[TORTURE_FILE_MAX];
     worker->life++;
     worker->stopped = worker->limited = false;
+    atomic_store(&rig->board->up[worker->slot], false);
     snprintf(slot, sizeof slot, "%d", worker->slot);
     snprintf(life, sizeof life, "%d", worker->life);
     const char *argv[] = {torture_self(), "worker", rig->board_path, slot, life, NULL};

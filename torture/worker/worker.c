@@ -225,6 +225,7 @@ int torture_worker_main(const char *board_path, const char *slot, const char *li
     if (!w.resource) return TORTURE_SYSTEM;
     w.algorithm->open(w.board, &w.rng, on_told);
     note(TORTURE_UP, 0, 0, getpid());
+    atomic_store(&w.board->up[w.slot], true);
     live(&w);
     w.algorithm->close();
     torture_resource_close(w.resource);
