@@ -249,7 +249,8 @@ void pawl__drive_now(pawl_client *c)
     c->released_at = 0; /* no loop of releases that could wait */
     pawl__drive_soon(c);
     if (!may_drive(c)) return;
-    bool alone = c->async_pending == 0 && pawl__list_empty(&c->sleepers); /* nobody else is held up */
+    bool alone =
+        c->async_pending == 0 && pawl__list_empty(&c->sleepers); /* nobody else is held up */
     c->makes_way = alone && c->spin.under_way > 0;
 }
 

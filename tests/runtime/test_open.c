@@ -285,7 +285,8 @@ static void test_a_wanted_release_leaves_alone(void **state)
     enum { ROUNDS = 40 };
     cpu_set_t cpus;
     if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2) {
-        print_message("SKIPPED: with one processor nothing is looked for, and so nothing held back\n");
+        print_message(
+            "SKIPPED: with one processor nothing is looked for, and so nothing held back\n");
         skip();
     }
     pawl_client *client = open_fake("fake:parting", NULL);
