@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The counting of scripts/test, on what the programs really print."""
+"""scripts/test counts what the programs really print, and leaves nothing out."""
 import importlib.machinery
 import importlib.util
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
 
 import tree
 
@@ -62,3 +68,46 @@ def test_a_silent_program_is_one_case():
 def test_reasons_are_found():
     assert runner.skip_reasons(CMOCKA) == ["there is no moon"]
     assert runner.skip_reasons(PYTEST) == ["tests/test_x.py:3: no moon"]
+
+
+# ---- Nothing is left out ----------------------------------------------------------------
+
+
+def names_of_tests(directory):
+    told = subprocess.run(["meson", "introspect", directory, "--tests"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return [test["name"] for test in json.loads(told)]
+
+
+@pytest.fixture
+def configures_only(tmp_path, monkeypatch):
+    """A ninja that compiles nothing: what it would compile is not the question here."""
+    ninja = tmp_path / "bin/ninja"
+    ninja.parent.mkdir()
+    ninja.write_text(f'#!/bin/sh\n[ "$1" != --version ] || exec {shutil.which("ninja")} "$@"\n')
+    ninja.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ninja.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("MESON_ARGS", raising=False)
+
+
+def test_a_build_without_tests_gets_them(configures_only, tmp_path, monkeypatch):
+    """`make demo` on a machine without cmocka configures no tests; `make test` comes next."""
+    directory = str(tmp_path / "build")
+    subprocess.run([tree.SOURCE / "scripts/build", directory, "-q", "-Dtests=disabled"], check=True)
+    assert not names_of_tests(directory)
+    monkeypatch.setitem(runner.FLAVOURS, "plain", (directory, [], 1))
+    assert runner.build("plain")
+    suites = names_of_tests(directory)
+    for area in ("engine", "conformance sqlite", "conformance redis", "cli-run", "sim", "torture"):
+        assert [name for name in suites if name.startswith(area)], f"{area}: {suites}"
+
+
+def test_a_flavour_that_runs_nothing_has_failed(monkeypatch, capsys):
+    good = {"name": "x", "result": "OK", "stdout": "[       OK ] a\n"}
+    ran = {"plain": [], "asan": [good]}
+    monkeypatch.setattr(runner, "build", lambda flavour: True)
+    monkeypatch.setattr(runner, "run", lambda flavour, extra: (0, ran[flavour]))
+    assert runner.main(["plain", "asan"]) == 1
+    assert "1 passed, 1 failed, 0 skipped" in capsys.readouterr().out
+    ran["plain"] = [good]
+    assert runner.main(["plain", "asan"]) == 0
