@@ -79,6 +79,7 @@ void pawl__engine_step(pawl__engine *e, int64_t now, const pawl__event *event)
     if (PAWL_MUTANT(news_before_time)) take(e, event);
     pawl__on_time(e);
     if (!PAWL_MUTANT(news_before_time)) take(e, event);
+    pawl__leases_check_touched(e);
     if (e->broken) pawl__engine_fail_closed(e);
 }
 

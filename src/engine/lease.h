@@ -10,7 +10,8 @@
  * lease of a name is still RELEASING the next one may already be REQUESTING: the
  * store takes requests in order.
  *
- * Invariants (checked after each move and by pawl__engine_check):
+ * Invariants. At the end of each step the engine checks the leases that the step has touched,
+ * the first PAWL__TOUCHED_MAX of them; pawl__engine_check checks all:
  *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
  *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
  *  L3 a slot's lease is in none of LOST and RELEASING.
@@ -49,6 +50,7 @@ typedef enum pawl__lease_state {
 #define PAWL__SEND_RELEASE 0x4u
 
 #define PAWL__TOKEN_BYTES (PAWL_TOKEN_LEN / 2)
+#define PAWL__TOUCHED_MAX 64u /* leases that one step checks: a step stays short (law 8) */
 
 typedef struct pawl__slot pawl__slot;
 
@@ -115,6 +117,8 @@ struct pawl__engine {
     uint32_t next_request;
     uint32_t free_hint;           /* where to look for a free index */
     uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
+    uint32_t touched_count;       /* in touched */
+    uint32_t touched[PAWL__TOUCHED_MAX];    /* indexes of leases that moved or were planned anew */
     pawl__want *out_wants, **out_wants_end; /* those with something to be told */
     char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */
     uint64_t random;
@@ -164,6 +168,10 @@ static inline int64_t pawl__lease_deadline(const pawl__lease *lease)
 
 /* Makes a move if the table allows it; otherwise the engine breaks (law 10). */
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
+/* This step has changed the lease: it is checked at the step's end. */
+void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease);
+/* The engine breaks if a lease that this step has touched breaks an invariant (law 10). */
+void pawl__leases_check_touched(pawl__engine *e);
 /* NULL, or the broken invariant. */
 const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease);
 /* An invariant is broken: the engine fails closed at the end of this step (law 10). */

@@ -152,6 +152,7 @@ static int64_t wake_at(const pawl__lease *lease)
 void pawl__lease_arm(pawl__engine *e, pawl__lease *lease)
 {
     int64_t at = wake_at(lease);
+    pawl__lease_touch(e, lease);
     if (at == PAWL__NEVER) {
         pawl__heap_clear(&e->timers, &lease->timer);
         return;

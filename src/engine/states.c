@@ -23,6 +23,7 @@ static const unsigned moves[PAWL__LEASE_STATES] = {
 
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
 {
+    pawl__lease_touch(e, lease);
     if (lease->state == to) return;
     unsigned allowed = lease->state < PAWL__LEASE_STATES ? moves[lease->state] : 0;
     if (!(allowed & (1u << to))) {
@@ -79,6 +80,21 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
         break;
     }
     return PAWL__ASTRAY;
+}
+
+void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease)
+{
+    if (e->touched_count < PAWL__TOUCHED_MAX) e->touched[e->touched_count++] = lease->index;
+}
+
+void pawl__leases_check_touched(pawl__engine *e)
+{
+    for (uint32_t i = 0; i < e->touched_count; i++) {
+        const pawl__lease *lease = e->leases[e->touched[i]];
+        const char *broken = lease ? pawl__lease_check(e, lease) : NULL; /* it may be gone */
+        if (broken) pawl__engine_break(e, broken);
+    }
+    e->touched_count = 0;
 }
 
 void pawl__engine_break(pawl__engine *e, const char *what)

@@ -3,6 +3,8 @@
 #include "../../src/engine/lease.h"
 #include "world.h"
 
+#include <stdio.h>
+
 #define NO_OUTCOME ((pawl_outcome)99)
 
 static int broken_count;
@@ -102,6 +104,64 @@ static void later_news_does_nothing(void **state)
     assert_int_equal(broken_count, 1);
     world_want(&w, &b);
     expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    world_close(&w);
+}
+
+/*
+ * No answer is wrong here: the engine's own memory is. The step that touches the lease
+ * notices it before anybody is told of a grant, in every build.
+ */
+static void a_step_checks_the_leases_that_it_touches(void **state)
+{
+    (void)state;
+    world w;
+    open_to_break(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    world_hold(&w, &a, 1);
+    a.lease->fence = 0; /* L4: a held lease has one */
+    pawl__engine_step(w.engine, w.now, &(pawl__event){.kind = PAWL__EV_TIME});
+    assert_int_equal(broken_count, 0); /* that step had nothing to do with it */
+    world_pass(&w, TTL / 3 * MS);      /* the renewal is due */
+    assert_int_equal(broken_count, 1);
+    assert_string_equal(broken_what, "L4: a held lease has no fence");
+    expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    assert_false(pawl__engine_busy(w.engine));
+    world_close(&w);
+}
+
+/* A step that touches many stays short: it checks the first ones. */
+static void a_step_checks_so_many_at_most(void **state)
+{
+    (void)state;
+    enum { LEASES = PAWL__TOUCHED_MAX + 2 };
+    static char names[LEASES][8];
+    static pawl__want wants[LEASES];
+    world w;
+    open_to_break(&w);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    for (int i = 0; i < LEASES; i++) {
+        snprintf(names[i], sizeof names[i], "n%d", i);
+        wants[i] = world_claim(names[i], PAWL__NEVER);
+        world_want(&w, &wants[i]);
+    }
+    world_link(&w, true, PAWL_OK); /* all of them ask in one step */
+    assert_int_equal(w.count, LEASES);
+    assert_int_equal(broken_count, 0);
+    world_close(&w);
+}
+
+/* It became due, and then its caller left it to itself, in one step. */
+static void a_touched_lease_may_be_gone(void **state)
+{
+    (void)state;
+    world w;
+    open_to_break(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    world_hold(&w, &a, 1);
+    w.now += TTL / 3 * MS;
+    world_step(&w, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
+    assert_false(pawl__engine_busy(w.engine));
+    assert_int_equal(broken_count, 0);
     world_close(&w);
 }
 
@@ -325,6 +385,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everyone_is_told_and_nothing_is_kept),
         cmocka_unit_test(later_news_does_nothing),
+        cmocka_unit_test(a_step_checks_the_leases_that_it_touches),
+        cmocka_unit_test(a_step_checks_so_many_at_most),
+        cmocka_unit_test(a_touched_lease_may_be_gone),
         cmocka_unit_test(a_grant_that_was_not_fetched_is_taken_back),
         cmocka_unit_test(a_holder_of_a_lease_gone_astray_is_told_that_he_lost),
         cmocka_unit_test(an_answer_that_does_not_fit_a_renewal),
