@@ -51,7 +51,7 @@ typedef struct pawl_lock pawl_lock;     /* one claim on one name */
 /* ---- Client --------------------------------------------------------------- */
 
 typedef enum pawl_callbacks {
-    PAWL_CALLBACKS_THREAD = 0, /* callbacks run on the client's own thread */
+    PAWL_CALLBACKS_THREAD = 0, /* on a thread that runs nothing else, made for the first one */
     PAWL_CALLBACKS_DISPATCH,   /* callbacks run inside pawl_client_dispatch() */
     PAWL_CALLBACKS_WAIT        /* callbacks, and renewals, inside pawl_client_wait(): no thread */
 } pawl_callbacks;

@@ -29,6 +29,9 @@
  *  6. fence = max(last + 1, store's clock in µs), drawn in the very operation
  *     that grants (law 3). The clock keeps it growing when the store forgot.
  *  7. Pushes are hints (law 7): they may be lost, late or doubled.
+ *  8. A place in the queue ends pawl_place_span(ttl) after the latest ACQUIRE that took or kept
+ *     it, unless it is handed the lock before. Waiters refresh it each ttl/3, as holders
+ *     their lease; so one refresh may be lost.
  *
  * Threads: the host calls a store from one thread at a time (the one that
  * drives the client's loop), and a store calls the host only from callbacks of
@@ -66,6 +69,15 @@ typedef enum pawl_verb {
 #define PAWL_ASK_QUEUE    0x1u
 /* ACQUIRE: the lease outlives this process: no liveness of ours is tied to it. */
 #define PAWL_ASK_DETACHED 0x2u
+
+/*
+ * Rule 8: how long a place in the queue lives, in the unit of `ttl`. All places of pawl's own
+ * stores follow it; a script that cannot include this header is compared by a test.
+ */
+static inline int64_t pawl_place_span(int64_t ttl)
+{
+    return ttl / 3 * 2;
+}
 
 /* Borrowed for the call: a store copies what it needs later. */
 typedef struct pawl_request {

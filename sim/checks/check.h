@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The properties, one file each (PROOF: S = safety, L = liveness). A checker is told what
+ * The properties, one file each; docs/testing.md has their table. A checker is told what
  * happens and calls sim_fail when it should not have happened.
  *
- *   exclusion.c   S1: two holders at once in true time; what is held is held at the store
- *   fence.c       S3: fences grow in the store's order and in the order of reports
- *   completion.c  law 6, S5, S6, L6: told once, in time, and the truth
+ *   exclusion.c   law 1: two holders at once in true time; what is held is held at the store
+ *   fence.c       law 3: fences grow in the store's order and in the order of reports
+ *   seen.c        laws 2, 4, 5, 6: told once, in time, and the truth
  *   fairness.c    law 7: FIFO among live waiters, nobody forgotten, nobody hoards
- *   progress.c    L2, L4: after the faults everybody gets the lock; a healthy holder keeps it
- *   clean.c       L5, L7: nothing stays behind; messages are bounded
+ *   progress.c    after the faults everybody gets the lock; a healthy holder keeps it
+ *   clean.c       laws 4 and 8: nothing stays behind; messages are bounded
  */
 #ifndef PAWL_SIM_CHECK_H
 #define PAWL_SIM_CHECK_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* L5: every key has an expiry, and nothing stays behind. L7: messages are bounded. */
+/* Law 4: every key has an expiry, and nothing stays behind. Law 8: messages are bounded. */
 #include "check.h"
 
 #include "../../src/engine/lease.h"

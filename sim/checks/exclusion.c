@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * S1: at no instant do two callers hold one name, each by its own clock. Judged in true
+ * Law 1: at no instant do two callers hold one name, each by its own clock. Judged in true
  * time. A hold is exempt once the world has broken an assumption since the store last
  * confirmed it (state lost, clock stepped forward): until the store confirms it again.
  *

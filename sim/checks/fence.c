@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * S3, law 3. In the order in which the store granted, fences grow, whatever happened to
+ * Law 3. In the order in which the store granted, fences grow, whatever happened to
  * the store's memory, unless that was lost and its clock is behind its last fence too.
  * In the order of reports: a grant to somebody who began to want after another grant had
  * been reported has the larger fence (a delayed reply may report a smaller one later).

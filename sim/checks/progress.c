@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* L2: when all is well again, everybody gets the lock in time. L4: and keeps it. */
+/* When all is well again, everybody gets the lock in time. And keeps it. */
 #include "check.h"
 
 static int64_t later(int64_t a, int64_t b)

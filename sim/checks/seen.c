@@ -227,7 +227,7 @@ void seen_record_lost(sim *s, int name)
 
 /* ---- Clients ---------------------------------------------------------------- */
 
-/* L7: nobody asks the store without pause. */
+/* Law 8: nobody asks the store without pause. */
 static void check_pace(sim *s, const sim_client *client, const pawl_request *request, int number)
 {
     seen_token *token = &s->seen.tokens[number];
@@ -287,7 +287,7 @@ void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t
     if (s->config.algorithm == SIM_PAWL && token >= 0) {
         check_fence_told(s, caller);
         check_margin(s, caller);
-        if (fence <= s->seen.tokens[token].floor) /* S4 */
+        if (fence <= s->seen.tokens[token].floor) /* law 5 */
             sim_fail(s, "fence",
                      "caller %d is told of a grant that was over when its client "
                      "last asked",
@@ -349,7 +349,7 @@ void seen_releasing(sim *s, sim_caller *caller)
     caller->seen.releasing = true;
 }
 
-/* S6: one of released, lost, unknown; and the store agrees. */
+/* Law 4: one of released, lost, unknown; and the store agrees. */
 static void check_release(sim *s, const sim_caller *caller, pawl_err err)
 {
     if (!caller->await_store || !caller->was_leaving || caller->token < 0) return;
@@ -380,7 +380,7 @@ void seen_died(sim *s, sim_caller *caller)
 
 /* ---- After every step ------------------------------------------------------- */
 
-/* S7: whose deadline has passed has been told, if its program runs at all. */
+/* Law 2: whose deadline has passed has been told, if its program runs at all. */
 static void check_told_of_loss(sim *s, const sim_caller *caller)
 {
     if (caller->state != SIM_CALLER_HOLDING || !caller->seen.open) return;
@@ -389,7 +389,7 @@ static void check_told_of_loss(sim *s, const sim_caller *caller)
                  caller->number);
 }
 
-/* L6: no call takes longer than its caller allowed, nor than its client lives. */
+/* Law 6: no call takes longer than its caller allowed, nor than its client lives. */
 static void check_in_time(sim *s, const sim_caller *caller)
 {
     const sim_client *client = &s->clients[caller->client];

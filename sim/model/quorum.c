@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tokens of a quorum (PROOF 2.4): three nodes, each with an owner and a counter.
+ * Tokens of a quorum: three nodes, each with an owner and a counter.
  *
  *   ACQ(v)     if nobody owns it: owner = v, ctr = ctr + 1, answer ctr
  *   F          = the largest of a majority of answers

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The restart guard (PROOF 0.4): beside the locks lies the server's run_id. Where it
+ * The restart guard: beside the locks lies the server's run_id. Where it
  * differs or is missing, the server may have forgotten grants, and gives none until one
  * largest ttl has passed. Leases are short or long; a client stops at its deadline, which
  * comes before the store's expiry; the server may restart at any moment with everything,

@@ -13,7 +13,7 @@
  *
  * Words: a *want* is one local caller's claim on a name, embedded in the
  * caller's own handle. A *lease* is one token's life at the store. Wants of one
- * name share one lease (DESIGN 4.2): they queue here, only the client queues in
+ * name share one lease: they queue here, only the client queues in
  * the store.
  */
 #ifndef PAWL_ENGINE_ENGINE_H

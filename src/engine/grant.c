@@ -27,7 +27,7 @@ void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
     pawl__want_tell(e, want, PAWL__ACT_GRANTED, PAWL_OK);
 }
 
-/* A grant that is over before it is reported must not be reported (PROOF S5). */
+/* A grant that is over before it is reported must not be reported (laws 2 and 6). */
 static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
 {
     if (lease->state != PAWL__LEASE_UNKNOWN) pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN);

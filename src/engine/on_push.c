@@ -17,7 +17,7 @@ static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push
         pawl__lease_ask(e, lease);
         return;
     }
-    /* base_at is the last acknowledged ask: the grant came later than that (DESIGN 4.4). */
+    /* base_at is the last acknowledged ask: the grant came later than that (law 2). */
     pawl__lease_granted(e, lease, push->fence, push->waiting);
 }
 

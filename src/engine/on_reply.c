@@ -2,8 +2,7 @@
 /* The store answered a request. What the answer means depends on the verb and the state. */
 #include "lease.h"
 
-/* The waiters that arm a timer at the holder's end; the others rely on their refresh (DESIGN 5.3).
- */
+/* The waiters that arm a timer at the holder's end; the others rely on their refresh. */
 #define FIRST_WAITERS    4
 #define FIRST_STAGGER_MS 25
 /* A holder near its end that renews each time must not make us ask without pause. */
@@ -46,7 +45,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
     if (reply->fence > lease->slot->last_fence && !PAWL_MUTANT(old_push_believed))
         lease->slot->last_fence = reply->fence; /* drawn before: a grant of ours has a larger one */
-    lease->base_at = lease->sent_at;            /* a later hand-off counts from here (DESIGN 4.4) */
+    lease->base_at = lease->sent_at;            /* a later hand-off counts from here (law 2) */
     pawl__lease_move(e, lease, PAWL__LEASE_QUEUED);
     pawl__engine_say(e, "");
     pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
@@ -231,7 +230,7 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
         release_done(e, lease, PAWL_OK);
         return;
     case PAWL_LEFT:      /* a releaser believed that it held */
-    case PAWL_NOT_OWNER: /* never called a success (PROOF S6) */
+    case PAWL_NOT_OWNER: /* never called a success (law 4) */
         pawl__engine_say(e, "the store says that the lease was not ours any more");
         /* Law 4: our own release, whose answer was lost, may have been what ended it. */
         if (PAWL_MUTANT(loss_called_released)) {

@@ -238,7 +238,7 @@ static void acquire(attempt *a, const contract_ask *ask)
                 .client = ask->client,
                 .detached = ask->flags & PAWL_ASK_DETACHED,
                 .ttl_ms = ask->ttl_ms,
-                .until = later(a->t, ask->ttl_ms * MS / 3 * 2),
+                .until = later(a->t, pawl_place_span(ask->ttl_ms * MS)),
                 .since = a->t};
     if (s->held && s->holder.token == ask->token) { /* rule 3: the same fence, a full ttl */
         me.moved = s->holder.moved || s->holder.gone || s->holder.client != ask->client;

@@ -23,7 +23,7 @@ BUILD = Path(os.environ.get("PAWL_BUILD", SOURCE / "build"))
 MAN = sorted((SOURCE / "man").glob("*.[1-9]"))
 MARKDOWN = [SOURCE / "README.md", SOURCE / "README.zh-CN.md"] + [
     SOURCE / "docs" / name for name in
-    ("architecture.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
+    ("architecture.md", "laws.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
      "tutorial.zh-CN.md")]
 
 CODE_LANGUAGES = ("sh", "bash", "c", "sql", "python", "lua", "console")

@@ -108,8 +108,11 @@ NUMBERS = [
      r"QUEUE_MAX = 100000\n"),
     ("docs/protocol.md", "outlives its lease by ten minutes",
      "src/stores/redis/scripts/lib_keys.lua", r"FENCE_KEEP_MS = 600000\n"),
+    # One rule in two languages: pawl/store.h has it for C, rule 8.
     ("docs/protocol.md", "two thirds of the waiter's ttl",
      "src/stores/redis/scripts/acquire.lua", r"ttl \* 2 / 3"),
+    ("docs/protocol.md", "two thirds of the waiter's ttl", "include/pawl/store.h",
+     r"pawl_place_span.*return ttl / 3 \* 2;"),
     ("docs/protocol.md", "`application_id` is 0x7061776C", "src/stores/sqlite/sqlite_db.h",
      r"APPLICATION_ID 0x7061776C"),
     ("docs/protocol.md", "stays for a minute", "src/stores/sqlite/sqlite_lease.c",

@@ -10,7 +10,7 @@ static void reply(world *w, pawl_reply reply)
 
 /* ---- Slow stores ------------------------------------------------------------------ */
 
-/* PROOF S5: what is over before it is reported is never reported, and that ends. */
+/* Law 2: what is over before it is reported is never reported, and that ends. */
 static void a_store_slower_than_the_ttl_is_said_so(void **state)
 {
     (void)state;

@@ -293,7 +293,7 @@ static void a_queued_waiter_is_handed_the_lock_by_a_push(void **state)
     world_push(&w, PAWL_PUSH_GRANT, "a", ask.token, 9);
     pawl__action *granted = world_only(&w, PAWL__ACT_GRANTED);
     assert_int_equal(granted->fence, 9);
-    assert_int_equal(granted->deadline, sent_at + pawl__plan_span_ns(TTL)); /* DESIGN 4.4 */
+    assert_int_equal(granted->deadline, sent_at + pawl__plan_span_ns(TTL)); /* law 2 */
     assert_int_equal(world_count(&w, PAWL__ACT_SEND), 0); /* no second confirmation */
     world_push(&w, PAWL_PUSH_GRANT, "a", ask.token, 9);   /* twice */
     assert_int_equal(w.count, 0);
@@ -475,7 +475,7 @@ static void a_denied_acquisition_ends_with_its_reason(void **state)
     world_close(&w);
 }
 
-/* ---- Local sharing and caching (DESIGN 4.2, 4.3) ---------------------------------------- */
+/* ---- Local sharing and caching ------------------------------------------------------- */
 
 static void local_callers_share_one_lease_in_order(void **state)
 {

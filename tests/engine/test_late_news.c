@@ -2,7 +2,7 @@
 /* What the engine believes of answers and pushes that come late; found by the simulator. */
 #include "world.h"
 
-/* S6: our own release, whose answer was lost, may be what ended the lease. */
+/* Law 4: our own release, whose answer was lost, may be what ended the lease. */
 static void a_release_that_may_have_been_done_is_not_called_lost(void **state)
 {
     (void)state;
@@ -20,7 +20,7 @@ static void a_release_that_may_have_been_done_is_not_called_lost(void **state)
     world_close(&w);
 }
 
-/* S6: who only waits at the store did not hold. */
+/* Law 4: who only waits at the store did not hold. */
 static void a_holder_that_only_waited_is_told_that_it_lost(void **state)
 {
     (void)state;
@@ -112,7 +112,7 @@ static void a_waiter_that_was_out_of_touch_asks_before_it_believes_a_push(void *
     world_close(&w);
 }
 
-/* S4: the store, asked after the grant, knows us as a waiter. */
+/* Law 5: the store, asked after the grant, knows us as a waiter. */
 static void queued_again_while_held_is_a_loss(void **state)
 {
     (void)state;
@@ -188,7 +188,7 @@ static void a_yield_request_may_overtake_the_grant(void **state)
     world_close(&w);
 }
 
-/* PROOF L6: who does not wait is answered in bounded time, whatever others have heard before. */
+/* Law 6: who does not wait is answered in bounded time, whatever others have heard before. */
 static void who_does_not_wait_is_told_that_the_store_is_gone(void **state)
 {
     (void)state;

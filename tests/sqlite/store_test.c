@@ -101,7 +101,7 @@ static void test_inspect_list_break(void **state)
     assert_true(row.fence == second.fence);
     assert_int_equal(row.waiter_count, 1);
     assert_string_equal(row.first_waiter, "tester");
-    assert_true(row.first_place_ms > 0 && row.first_place_ms <= TTL / 3 * 2);
+    assert_true(row.first_place_ms > 0 && row.first_place_ms <= pawl_place_span(TTL));
     assert_false(inspect(&a, "jobs/2", host_token(4)).mine);
     assert_false(inspect(&a, "never heard of", NULL).held);
 

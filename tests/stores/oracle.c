@@ -59,7 +59,7 @@ static void held(const oracle *o, pawl_outcome outcome, oracle_answer *answer)
 static void queued(oracle *o, int64_t now, int index, int64_t ttl_ms, oracle_answer *answer)
 {
     o->parties[index].ttl_ms = ttl_ms;
-    o->parties[index].until = now + ttl_ms * MS / 3 * 2;
+    o->parties[index].until = now + pawl_place_span(ttl_ms * MS);
     answer->outcome = PAWL_QUEUED;
     answer->position = index - 1;
 }

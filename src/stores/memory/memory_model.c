@@ -129,13 +129,9 @@ static void lease_extend(const pawl__call *call, pawl__party *holder)
     holder->until = pawl__instant_add(call->now, pawl__ms_to_ns(holder->ttl_ms));
 }
 
-/*
- * A place lives for two thirds of the ttl: waiters refresh it at a third, so one
- * refresh may fail; a dead head costs the others less than a dead holder.
- */
 static void place_extend(const pawl__call *call, pawl__party *waiter)
 {
-    waiter->until = pawl__instant_add(call->now, pawl__ms_to_ns(waiter->ttl_ms) / 3 * 2);
+    waiter->until = pawl__instant_add(call->now, pawl_place_span(pawl__ms_to_ns(waiter->ttl_ms)));
 }
 
 static pawl__party *waiter_find(pawl__record *r, const char *token, int64_t *ret_position)

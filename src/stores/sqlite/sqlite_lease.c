@@ -27,7 +27,6 @@
 #define QUEUE_MAX          100000 /* waiters of one name: positions are counted */
 #define OLD_KEEP_NS        (60000 * PAWL__NS_PER_MS) /* a free lock's row serves `show` for a minute */
 #define OLD_SWEEP_MAX      4 /* rows cleared per row added: the table shrinks faster than it grows */
-#define PLACE_TTL_SHARE(t) ((t) / 3 * 2) /* refreshed at ttl/3: one refresh may be missed */
 
 /* The request and what all steps of it need. */
 typedef struct turn {
@@ -314,7 +313,7 @@ static int enqueue(const turn *t, const pawl__lock_row *lock, pawl__answer *ret_
     bool is_new = !place.found;
     fill_own_seat(t, &place.seat);
     place.ttl_ns = pawl__ms_to_ns(t->request->ttl_ms);
-    place.until_at = expiry(t, PLACE_TTL_SHARE(place.ttl_ns));
+    place.until_at = expiry(t, pawl_place_span(place.ttl_ns));
     place.detached = (t->request->flags & PAWL_ASK_DETACHED) != 0;
     if (is_new) place.since_at = t->now;
     rc = is_new ? pawl__wait_add(t->db, t->name, &place)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The hand-off (DESIGN 5.3). Included after lib_fence by the scripts that may
+-- The hand-off (docs/protocol.md). Included after lib_fence by the scripts that may
 -- find a lock without a holder.
 
 -- A script that meets more dead waiters than this leaves the rest to the next
