@@ -36,12 +36,20 @@ extern "C" {
 typedef struct pawl_config pawl_config; /* one file and what it includes, read once */
 
 /*
- * Reads a file. path NULL or a directory: the file in ./conf or in that
- * directory that Beego would choose, app.conf or $BEEGO_RUNMODE.app.conf.
- * Errors: PAWL_ERR_SYSTEM (a file cannot be read), PAWL_ERR_OPTION (a malformed
- * line), PAWL_ERR_NO_MEMORY. reterr_message, if not NULL, has PAWL_MESSAGE_MAX
- * bytes and receives "file:line: what was expected", without any value that
- * could be a secret. Since 0.1.
+ * The file that pawl_config_load reads, for free(). path NULL: the file that Beego
+ * would choose, app.conf or $BEEGO_RUNMODE.app.conf in ./conf, else in the conf beside
+ * the program. A directory: that file in it. Anything else: path itself. Errors:
+ * PAWL_ERR_SYSTEM (path NULL, and there is no such file: reterr_message, as below, says where it
+ * was looked for), PAWL_ERR_ARGUMENT, PAWL_ERR_NO_MEMORY. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_config_find(const char *path, char **ret_path,
+                                            char *reterr_message);
+
+/*
+ * Reads the file that pawl_config_find finds. Errors: its own; PAWL_ERR_SYSTEM (a file cannot be
+ * read), PAWL_ERR_OPTION (a malformed line), PAWL_ERR_NO_MEMORY. reterr_message, if not NULL, has
+ * PAWL_MESSAGE_MAX bytes and receives "file:line: what was expected", without any value that could
+ * be a secret. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_config_load(const char *path, pawl_config **ret_config,
                                             char *reterr_message);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* include/pawl/config.h: which store an app.conf means. */
-#define _GNU_SOURCE /* asprintf */
+#define _GNU_SOURCE /* strcasecmp by string.h */
 #include "pawl/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "adapter.h"
 #include "cache_json.h"
+#include "find.h"
 #include "ini.h"
 #include "text.h"
 
@@ -45,20 +45,6 @@ static int fail_at(const pawl__ini_entry *entry, const char *text, char *message
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
-/* The file that is meant, for free(). */
-static char *find_file(const char *path)
-{
-    struct stat info;
-    char *file = NULL;
-    if (!path) path = "conf";
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return strdup(path);
-    const char *mode = getenv("BEEGO_RUNMODE");
-    bool has_mode = mode && *mode;
-    if (asprintf(&file, "%s/%s%sapp.conf", path, has_mode ? mode : "", has_mode ? "." : "") < 0)
-        return NULL;
-    return file;
-}
-
 /* runmode as a program in that mode sees it; NULL if there is none. */
 static const char *run_mode_in(const pawl__ini *ini, const char *mode)
 {
@@ -83,15 +69,24 @@ static const char *choose_run_mode(const pawl__ini *ini)
 
 static int load(pawl_config *config, const char *path, char *message)
 {
-    config->path = find_file(path);
-    if (!config->path) return fail_memory(message);
-    int err = pawl__ini_load(config->path, &config->ini, message);
+    int err = pawl__config_find(path, &config->path, message);
+    if (err) return err;
+    err = pawl__ini_load(config->path, &config->ini, message);
     if (err) return err;
     config->run_mode = strdup(choose_run_mode(config->ini));
     if (!config->run_mode) return fail_memory(message);
     pawl__span mode = {config->run_mode, strlen(config->run_mode)};
     config->run_mode_section = pawl__span_lower(mode);
     return config->run_mode_section ? PAWL_OK : fail_memory(message);
+}
+
+int pawl_config_find(const char *path, char **ret_path, char *reterr_message)
+{
+    char message[PAWL_MESSAGE_MAX] = "";
+    if (!ret_path) return PAWL_ERR_ARGUMENT;
+    int err = pawl__config_find(path, ret_path, message);
+    if (err && reterr_message) memcpy(reterr_message, message, sizeof message);
+    return err;
 }
 
 int pawl_config_load(const char *path, pawl_config **ret_config, char *reterr_message)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which store an app.conf, or the cache module's JSON, means; through the public header. */
-#define _GNU_SOURCE /* setenv */
+#define _GNU_SOURCE /* setenv, program_invocation_name */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -307,8 +308,46 @@ static void the_file_is_found_as_beego_finds_it(void **state)
     config = pawl_config_free(config);
     setenv("BEEGO_RUNMODE", "absent", 1);
     assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_ERR_SYSTEM);
+    assert_non_null(strstr(message, "there is no conf/absent.app.conf in the working directory /"));
+    assert_int_equal(pawl_config_load("conf", &config, message), PAWL_ERR_SYSTEM);
     assert_string_equal(message, "cannot read conf/absent.app.conf: No such file or directory");
     unsetenv("BEEGO_RUNMODE");
+}
+
+/* Beego looks there as well: who does not would lock in another store. */
+static void the_file_beside_the_program_is_found(void **state)
+{
+    (void)state;
+    char *saved = program_invocation_name;
+    char message[PAWL_MESSAGE_MAX] = "";
+    char *path = NULL;
+    assert_int_equal(mkdir("beside", 0700), 0);
+    assert_int_equal(mkdir("beside/conf", 0700), 0);
+    put("beside/conf/app.conf", "a = beside");
+    unlink("conf/app.conf");
+    program_invocation_name = "beside/program";
+    assert_int_equal(pawl_config_find(NULL, &path, message), PAWL_OK);
+    assert_string_equal(path, "beside/conf/app.conf");
+    free(path);
+    put("conf/app.conf", "a = here");
+    assert_int_equal(pawl_config_find(NULL, &path, message), PAWL_OK);
+    assert_string_equal(path, "conf/app.conf"); /* the working directory goes first */
+    free(path);
+
+    /* A file that is there and is no file is an error, not a reason to take the other one. */
+    pawl_config *config = NULL;
+    unlink("conf/app.conf");
+    assert_int_equal(symlink("app.conf", "conf/app.conf"), 0);
+    assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_ERR_SYSTEM);
+    assert_non_null(strstr(message, "cannot read conf/app.conf: "));
+    unlink("conf/app.conf");
+
+    program_invocation_name = "program"; /* found through $PATH: no folder in its name */
+    path = NULL;
+    assert_int_equal(pawl_config_find(NULL, &path, message), PAWL_ERR_SYSTEM);
+    assert_null(path);
+    assert_int_equal(pawl_config_find(NULL, NULL, message), PAWL_ERR_ARGUMENT);
+    program_invocation_name = saved;
 }
 
 /* ---- Opening ---------------------------------------------------------------------- */
@@ -389,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_beego_passes_to_newcache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(run_modes_come_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_is_found_as_beego_finds_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_file_beside_the_program_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_is_opened_by_a_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_adapter_locks_in_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_opened_names_the_file, set_up, tear_down),
