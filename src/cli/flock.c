@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pawl-flock: flock(1)'s grammar for its file form, so that a script needs one alias.
- * The file is not opened: its absolute path is the lock's name.
+ *
+ * The file is always locked as flock(1) locks it: by the kernel, so for all users of this
+ * machine, whatever store each of them has. If a store is named, the lock called by the file's
+ * absolute path is held there as well: that is for the other machines.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -9,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "exit_codes.h"
+#include "file_lock.h"
 #include "message.h"
+#include "plain_run.h"
 #include "run.h"
 
 #define AT(field) offsetof(run_opts, field)
@@ -27,7 +33,7 @@ static const cli_option flock_options[] = {
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
      .help = "exit code when the lock stays busy (default 1)"},
     {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
-     .help = "do not pass PAWL_FD to the command"},
+     .help = "do not pass the lock's descriptor (and PAWL_FD) to the command"},
     {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
      .help = "run STR by $SHELL -c (also after the path)"},
     {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
@@ -39,12 +45,15 @@ static const cli_option flock_options[] = {
 
 static void print_help(void)
 {
-    printf("pawl-flock: flock's grammar, pawl's lock (on the store of $PAWL_STORE)\n\n"
+    printf("pawl-flock: flock's grammar and lock; with a store, pawl's lock for all machines\n\n"
            "usage: pawl-flock [OPTIONS] PATH COMMAND [ARG...]\n"
            "       pawl-flock [OPTIONS] PATH -c STR\n\n");
     cli_options_print(flock_options);
     cli_options_print(cli_common_options);
-    printf("\nInstead of the descriptor form, flock 9: pawl hold KEY.\n");
+    printf(
+        "\nThe file is locked as flock(1) does it, for all users of this machine. If a store is\n"
+        "named (-S, --config, $PAWL_STORE, $PAWL_CONFIG), its absolute path is locked there,\n"
+        "too, for all machines. Instead of the descriptor form, flock 9: pawl hold KEY.\n");
 }
 
 static int usage(const char *line)
@@ -98,14 +107,55 @@ static int take_command(run_opts *opts, cli_args rest, char *shell_argv[4], char
     return 0;
 }
 
+/* Under the lock of the store as well: it can be lost, so the command is supervised. */
+static int run_on_store(run_opts *opts, const run_plan *plan, const char *path,
+                        char *const *command)
+{
+    char *key = canonical(path);
+    if (!key) {
+        char *safe = cli_escape(path, strlen(path));
+        cli_error("cannot find lock file %s: %s", safe, strerror(errno));
+        free(safe);
+        return CLI_EXIT_NO_INPUT;
+    }
+    int code = cli_key_check("path", key);
+    if (!code && strncmp(key, "/proc/", 6) == 0)
+        code = usage("a path below /proc names nothing that another machine knows: "
+                     "give the file's own path");
+    if (!code) code = run_execute(opts, plan, key, command);
+    free(key);
+    return code;
+}
+
+/* The kernel's lock first, so that of each machine one process at a time asks the store. */
+static int lock_and_run(run_opts *opts, const char *path, char *const *command)
+{
+    run_plan plan;
+    char why[300];
+    cli_file_lock lock;
+    if (!run_plan_make(opts->ttl_ms, opts->grace_ms, &plan, why, sizeof why)) return usage(why);
+    int code =
+        cli_file_lock_take(path, !opts->close_fds, opts->wait_ms, (int)opts->busy_code, &lock);
+    if (code || lock.fd < 0) return code;
+    opts->wait_ms = lock.left_ms;
+    code = cli_store_is_named(&opts->common) ? run_on_store(opts, &plan, path, command)
+                                             : cli_plain_run(command);
+    close(lock.fd);
+    return code;
+}
+
+static bool asks_version(int argc, char **argv)
+{
+    return argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"));
+}
+
 int cli_flock_main(int argc, char **argv)
 {
     run_opts opts = run_opts_default;
     opts.busy_code = 1; /* as flock's; and as quiet about it */
     opts.say_busy = false;
     cli_args rest;
-    bool asks_version = argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"));
-    if (asks_version) {
+    if (asks_version(argc, argv)) {
         printf("pawl-flock %s\n", pawl_version());
         return cli_finish_output(CLI_EXIT_OK);
     }
@@ -124,22 +174,5 @@ int cli_flock_main(int argc, char **argv)
     char *shell_argv[4];
     char *const *command = NULL;
     int code = take_command(&opts, rest, shell_argv, &command);
-    if (code) return code;
-
-    char *key = canonical(rest.items[0]);
-    if (!key) {
-        char *safe = cli_escape(rest.items[0], strlen(rest.items[0]));
-        cli_error("cannot open lock file %s: %s", safe, strerror(errno));
-        free(safe);
-        return CLI_EXIT_NO_INPUT;
-    }
-    run_plan plan;
-    char why[300];
-    code = cli_key_check("path", key);
-    if (!code && !run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why)) {
-        code = usage(why);
-    }
-    if (!code) code = run_execute(&opts, &plan, key, command);
-    free(key);
-    return code;
+    return code ? code : lock_and_run(&opts, rest.items[0], command);
 }

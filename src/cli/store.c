@@ -71,6 +71,12 @@ static const char *unless_empty(const char *value)
     return value && *value ? value : NULL;
 }
 
+bool cli_store_is_named(const cli_common *common)
+{
+    return common->store || common->config || unless_empty(getenv("PAWL_STORE")) ||
+           unless_empty(getenv("PAWL_CONFIG"));
+}
+
 int cli_store_choose(const cli_common *common, cli_store *ret_store)
 {
     const char *given = common->store;

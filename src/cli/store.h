@@ -27,6 +27,9 @@ typedef struct cli_store {
  */
 int cli_store_choose(const cli_common *common, cli_store *ret_store);
 
+/* Whether one of these names a store, so that cli_store_choose would not fall back on "sqlite:". */
+bool cli_store_is_named(const cli_common *common);
+
 /*
  * What a command that we run may see as PAWL_STORE. A reference to a file and a
  * URL without a password are passed on as they were given; a URL with a password

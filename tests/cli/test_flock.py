@@ -2,11 +2,15 @@
 """pawl-flock beside flock(1): the same words, the same codes."""
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
-from harness import PAWL_FLOCK, clean_env
+from harness import PATIENCE, PAWL, PAWL_FLOCK, World, clean_env, is_alive, reporter, wait_dead
 
 FLOCK = shutil.which("flock")
 pytestmark = pytest.mark.skipif(not FLOCK, reason="flock(1) is not installed")
@@ -20,13 +24,58 @@ def both(world, *argv, **options):
 
 
 @pytest.fixture
-def busy(sqlite):
-    """A path that both programs find busy."""
-    path = sqlite.tmp / "lock"
-    for program in (FLOCK, PAWL_FLOCK):
-        proc = sqlite.start(path, "-c", "echo held; cat", program=program, stdin=subprocess.PIPE)
-        proc.expect("held")
-    return path
+def local(tmp_path):
+    """No store is named: an empty PAWL_STORE names none."""
+    world = World("", tmp_path)
+    yield world
+    world.close()
+
+
+@pytest.fixture(params=["sqlite", "local"])
+def any_world(request):
+    return request.getfixturevalue(request.param)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+NOBODY = 65534
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def hold(world, path, *options, program=PAWL_FLOCK, **more):
+    """A process that holds the lock on path until its stdin closes."""
+    proc = world.start(*options, path, "-c", "echo held; cat", program=program,
+                       stdin=subprocess.PIPE, **more)
+    proc.expect("held")
+    return proc
+
+
+def let_go(proc):
+    proc.popen.stdin.close()
+    assert proc.wait() == 0
+
+
+def until_waiting(path, count=1):
+    """Until so many stand in the kernel's queue for this file."""
+    inode = f":{os.stat(path).st_ino} "
+    until = time.monotonic() + PATIENCE
+    while True:
+        with open("/proc/locks", encoding="ascii") as locks:
+            if sum("->" in line and inode in line for line in locks) == count:
+                return
+        assert time.monotonic() < until, "nobody came to wait"
+
+
+@pytest.fixture
+def busy(any_world):
+    """A world and a path that is locked."""
+    path = any_world.tmp / "lock"
+    hold(any_world, path)
+    return any_world, path
 
 
 @pytest.mark.parametrize("words", [
@@ -58,9 +107,9 @@ def busy(sqlite):
     ["--no-such-option", "{}", "true"],
     ["-E", "256", "{}", "true"],
 ], ids=" ".join)
-def test_free(sqlite, words):
-    path = sqlite.tmp / "lock"
-    ours, theirs = both(sqlite, *[w.format(path) for w in words])
+def test_free(any_world, words):
+    path = any_world.tmp / "lock"
+    ours, theirs = both(any_world, *[w.format(path) for w in words])
     assert (ours.code, ours.out) == (theirs.code, theirs.out), (ours.err, theirs.err)
 
 
@@ -74,33 +123,216 @@ def test_free(sqlite, words):
     ["-w", "0.3", "--conflict-exit-code", "42", "{}", "echo", "ran"],
     ["-n", "{}", "-c", "echo ran"],
 ], ids=" ".join)
-def test_busy(sqlite, busy, words):
-    ours, theirs = both(sqlite, *[w.format(busy) for w in words])
+def test_busy(busy, words):
+    world, path = busy
+    ours, theirs = both(world, *[w.format(path) for w in words])
     assert (ours.code, ours.out, ours.err) == (theirs.code, theirs.out, theirs.err)
 
 
-def test_waits_without_an_option(sqlite, busy):
-    waiters = [sqlite.start(busy, "echo", "mine", program=p) for p in (PAWL_FLOCK, FLOCK)]
-    sqlite.until_waiting(str(busy))
-    for holder in sqlite.procs[:2]:
-        holder.popen.stdin.close()
-        assert holder.wait() == 0
+def test_waits_without_an_option(any_world):
+    path = any_world.tmp / "lock"
+    holder = hold(any_world, path)
+    waiters = [any_world.start(path, "echo", "mine", program=p) for p in (PAWL_FLOCK, FLOCK)]
+    until_waiting(path, 2)
+    let_go(holder)
     for waiter in waiters:
         waiter.expect("mine")
         assert waiter.wait() == 0
 
 
-def test_one_file_by_many_names_is_one_lock(sqlite, busy):
-    (sqlite.tmp / "link").symlink_to(busy)
-    os.mkdir(sqlite.tmp / "dir")
-    for name in ("link", "dir/../lock", "./lock"):
-        ours, theirs = both(sqlite, "-n", name, "echo", "ran", cwd=sqlite.tmp)
+def test_one_file_by_many_names_is_one_lock(busy):
+    world, path = busy
+    (world.tmp / "link").symlink_to(path)
+    os.link(path, world.tmp / "hard")
+    os.mkdir(world.tmp / "dir")
+    for name in ("link", "hard", "dir/../lock", "./lock"):
+        ours, theirs = both(world, "-n", name, "echo", "ran", cwd=world.tmp)
         assert (ours.code, ours.out) == (theirs.code, theirs.out) == (1, "")
 
 
-def test_a_directory_and_a_file_that_is_not_there_yet(sqlite):
-    for name in (sqlite.tmp, sqlite.tmp / "new"):
-        ours, theirs = both(sqlite, "-n", name, "echo", "x")
+# ---- Who is kept out ---------------------------------------------------------------
+
+@pytest.mark.parametrize("first, second", [(PAWL_FLOCK, FLOCK), (FLOCK, PAWL_FLOCK)],
+                         ids=["it keeps flock out", "flock keeps it out"])
+def test_flock_itself_on_the_same_file(any_world, first, second):
+    path = any_world.tmp / "lock"
+    holder = hold(any_world, path, program=first)
+    assert any_world.run("-n", path, "echo", "ran", program=second).code == 1
+    let_go(holder)
+    assert any_world.run("-n", path, "echo", "ran", program=second).out == "ran\n"
+
+
+def test_the_same_file_with_different_stores(sqlite, tmp_path):
+    """As those of two users are, or of cron and a shell."""
+    path = tmp_path / "lock"
+    hold(sqlite, path)
+    for other in (f"sqlite:{tmp_path}/other.db", ""):
+        done = sqlite.run("-n", path, "echo", "ran", program=PAWL_FLOCK, env={"PAWL_STORE": other})
+        assert (done.code, done.out, done.err) == (1, "", "")
+
+
+@pytest.fixture
+def common_ground(local):
+    """A directory that every user may enter, with a pawl-flock that every user may run."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        shutil.copy(PAWL, os.path.join(name, "pawl-flock"))
+        local.common = Path(name)
+        yield local
+
+
+def run_as_nobody(world, *words):
+    return world.run(*words, program=str(world.common / "pawl-flock"), cwd="/",
+                     preexec_fn=as_nobody)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_two_users_of_one_file(common_ground, mode):
+    path = common_ground.common / "lock"
+    path.touch(mode)
+    hold(common_ground, path)
+    other = run_as_nobody(common_ground, "-n", path, "echo", "ran")
+    assert other.out == ""
+    if mode == 0o644:
+        assert (other.code, other.err) == (1, "")
+    else:  # as flock(1): who must not open the file is told so, and is not let in
+        assert other.code == 66 and "Permission denied" in other.err
+
+
+@needs_root
+def test_a_file_of_another_user_in_a_sticky_directory(common_ground):
+    """fs.protected_regular refuses to open it with O_CREAT; nothing needs that."""
+    shared = common_ground.common / "shared"
+    shared.mkdir()
+    os.chmod(shared, 0o1777)
+    path = shared / "lock"
+    assert run_as_nobody(common_ground, path, "true").code == 0
+    assert os.stat(path).st_uid == NOBODY
+    assert common_ground.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
+
+
+def test_a_link_that_leads_nowhere_creates_nothing(any_world):
+    target = any_world.tmp / "target"
+    (any_world.tmp / "link").symlink_to(target)
+    done = any_world.run(any_world.tmp / "link", "echo", "ran", program=PAWL_FLOCK)
+    assert done.code == 66 and "leads nowhere" in done.err and done.out == ""
+    assert not target.exists()
+
+
+def test_a_file_that_is_removed_while_one_waits(any_world):
+    """The waiter would lock what has no name any more, beside somebody who comes later."""
+    path = any_world.tmp / "lock"
+    holder = hold(any_world, path)
+    waiter = any_world.start(path, "-c", "echo mine; cat", program=PAWL_FLOCK,
+                             stdin=subprocess.PIPE)
+    until_waiting(path)
+    path.unlink()
+    let_go(holder)
+    waiter.expect("mine")
+    assert any_world.run("-n", path, "echo", "ran", program=FLOCK).code == 1
+
+
+def test_a_fifo_does_not_hang(any_world):
+    path = any_world.tmp / "fifo"
+    os.mkfifo(path)
+    assert any_world.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
+
+
+def test_a_read_only_directory_says_so(any_world):
+    done = any_world.run("/proc/none", "echo", "ran", program=PAWL_FLOCK)
+    assert done.code in (66, 73) and "cannot open lock file /proc/none" in done.err
+
+
+def test_a_descriptor_has_no_name_at_a_store(sqlite, local):
+    with open(sqlite.tmp / "lock", "w", encoding="ascii") as file:
+        os.unlink(file.name)
+        path = f"/dev/fd/{file.fileno()}"
+        words = ("-n", path, "echo", "ran")
+        fds = (file.fileno(),)
+        assert local.run(*words, program=PAWL_FLOCK, pass_fds=fds).out == "ran\n"
+        done = sqlite.run(*words, program=PAWL_FLOCK, pass_fds=fds)
+        assert done.code == 64 and "/proc" in done.err and done.out == ""
+
+
+def test_the_limit_is_that_of_both_waits(sqlite):
+    """First for the file, then at the store."""
+    path = sqlite.tmp / "lock"
+    path.touch()
+    sqlite.start("hold", path, stdin=subprocess.PIPE).expect("held")
+    holder = hold(sqlite, path, program=FLOCK)
+    began = time.monotonic()
+    waiter = sqlite.start("-w", "1", path, "echo", "ran", program=PAWL_FLOCK)
+    until_waiting(path)
+    let_go(holder)
+    assert waiter.wait() == 1
+    assert time.monotonic() - began >= 1
+
+
+def test_inside_itself_it_does_not_wait_for_ever(any_world):
+    """flock(1) does. The descriptor is inherited, so nobody could ever give the lock back."""
+    path = any_world.tmp / "lock"
+    done = any_world.run(path, PAWL_FLOCK, path, "echo", "ran", program=PAWL_FLOCK)
+    assert done.code == 1 and "ancestor" in done.err and "--reentrant" not in done.err
+
+
+# ---- How long it is held ---------------------------------------------------------------
+
+def test_as_flock_a_descendant_keeps_the_lock(any_world):
+    path = any_world.tmp / "lock"
+    words = ("-n", path, "true")
+    any_world.run(path, "-c", "cat <&3 >/dev/null 2>&1 & true", program=PAWL_FLOCK,
+                  **_pipe(any_world))
+    assert any_world.run(*words, program=PAWL_FLOCK).code == 1
+    any_world.gate.close()
+    assert any_world.run("-w", "20", path, "true", program=FLOCK).code == 0
+
+
+def _pipe(world):
+    """Descriptor 3 of a command: readable until world.gate is closed."""
+    read, write = os.pipe()
+    world.gate = os.fdopen(write, "wb")
+    return {"preexec_fn": lambda: os.dup2(read, 3), "pass_fds": (3, read)}
+
+
+@pytest.mark.parametrize("options, code", [([], 1), (["-o"], 0)], ids=["", "-o"])
+def test_a_child_after_kill_9(local, options, code):
+    path = local.tmp / "lock"
+    proc = local.start(*options, path, *reporter(), program=PAWL_FLOCK, stdin=subprocess.PIPE)
+    child = int(proc.expect("ready").split()[1])
+    proc.kill(signal.SIGKILL)
+    proc.wait()
+    assert is_alive(child)
+    assert local.run("-n", path, "true", program=PAWL_FLOCK).code == code
+    proc.popen.stdin.close()
+    os.kill(child, signal.SIGKILL)
+    wait_dead(child)
+    assert local.run("-w", "20", path, "true", program=PAWL_FLOCK).code == 0
+
+
+def test_signals_reach_the_command(local):
+    proc = local.start(local.tmp / "lock", *reporter("TERM", "USR1"), program=PAWL_FLOCK,
+                       stdin=subprocess.PIPE)
+    proc.expect("ready")
+    for name in ("TERM", "USR1"):
+        proc.kill(getattr(signal, "SIG" + name))
+        proc.expect(name + " 1")
+    proc.popen.stdin.write(b"exit 5\n")
+    proc.popen.stdin.flush()
+    assert proc.wait() == 5
+
+
+def test_a_fence_comes_with_a_store_only(sqlite, local):
+    """The kernel's lock has none, and one of a user's own store would not grow for others."""
+    words = (sqlite.tmp / "lock", "-c", 'echo "${PAWL_FENCE:-none}"')
+    assert local.run(*words, program=PAWL_FLOCK).out == "none\n"
+    assert int(sqlite.run(*words, program=PAWL_FLOCK).out) > 0
+
+
+def test_a_directory_and_a_file_that_is_not_there_yet(any_world):
+    (any_world.tmp / "dir").mkdir()
+    for name in (any_world.tmp / "dir", any_world.tmp / "new"):
+        ours, theirs = both(any_world, "-n", name, "echo", "x")
         assert (ours.code, ours.out) == (theirs.code, theirs.out) == (0, "x\n")
 
 
@@ -124,7 +356,13 @@ def test_help_and_version(sqlite):
     assert done.stderr.startswith(b"pawl-flock: ")
 
 
-def test_unlike_flock_a_command_that_is_not_there_is_127(sqlite):
+def test_unlike_flock_a_command_that_is_not_there_is_127(any_world):
     """flock says 69, which no shell does: a difference on purpose."""
-    ours, theirs = both(sqlite, sqlite.tmp / "lock", "/no/such")
+    ours, theirs = both(any_world, any_world.tmp / "lock", "/no/such")
     assert (ours.code, theirs.code) == (127, 69)
+
+
+def test_unlike_flock_long_options_are_not_abbreviated(sqlite):
+    ours, theirs = both(sqlite, "--nonbl", sqlite.tmp / "lock", "echo", "x")
+    assert (ours.code, theirs.code) == (64, 0)
+    assert "did you mean --nonblock" in ours.err

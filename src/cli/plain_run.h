@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs a command that nobody has to supervise: under a lock that cannot be lost. */
+#ifndef PAWL_CLI_PLAIN_RUN_H
+#define PAWL_CLI_PLAIN_RUN_H
+
+/* Runs argv to its end, passing signals on to it. Returns its exit code (128+n), or ours. */
+int cli_plain_run(char *const *argv);
+
+#endif
