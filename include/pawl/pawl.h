@@ -83,7 +83,8 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
 /*
  * Opens a client on the store at url:
  *
- *   memory:                         in this process, shared by clients of the same memory:NAME
+ *   memory:                         in this process, shared by clients of the same memory:NAME;
+ *                                   the log is told that it locks nobody else out
  *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
  *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
  *   redis+unix:///path/sock[?db=N]

@@ -64,7 +64,9 @@ static int doctor_main(const cli_command *self, const cli_common *globals, int a
 
     diagnosis d = {.json = opts.json};
     pawl_client *client = NULL;
-    code = cli_client_open_simple(&opts.common, &client);
+    cli_store store; /* also one that locks nobody out: a finding says so */
+    code = cli_store_choose(&opts.common, &store);
+    if (!code) code = cli_client_open(&opts.common, &store, PAWL_CALLBACKS_WAIT, &client);
     if (!code) {
         int err = pawl_doctor(client, opts.common.store_timeout_ms, on_finding, &d);
         if (err) code = cli_fail(client, self->verb, NULL, err);

@@ -28,6 +28,7 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
     *session = (cli_session){.key = key, .signals.fd = -1, .epoll_fd = -1};
     session->shown_key = cli_escape(key, strlen(key));
     int code = cli_store_choose(common, &session->store);
+    if (!code) code = cli_store_refuse_memory(&session->store);
     if (!code) code = cli_signals_open(&session->signals, watched_signals);
     if (!code) {
         code = cli_client_open(common, &session->store, PAWL_CALLBACKS_WAIT, &session->client);

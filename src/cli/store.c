@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "exit_codes.h"
 #include "message.h"
@@ -143,13 +144,13 @@ static int refuse_label(const cli_common *common, const cli_store *store, int er
     return cli_exit_of_err(err);
 }
 
-/* An application may well cache in its own memory, a command that locks there locks nobody out. */
-static void warn_of_memory(const cli_store *store)
+int cli_store_refuse_memory(const cli_store *store)
 {
-    if (store->config && strncmp(store->url, "memory:", 7) == 0)
-        cli_warn("%sthe store is the memory of this process alone, nobody else sees its locks: "
-                 "use redis or file",
-                 store->where);
+    if (strncasecmp(store->url, "memory:", 7) != 0) return 0;
+    cli_error("%sthe store is the memory of this process alone, a lock in it keeps nobody out: "
+              "use sqlite: for one machine, redis://host for several [%s]",
+              store->where, pawl_err_name(PAWL_ERR_SCHEME));
+    return cli_exit_of_err(PAWL_ERR_SCHEME);
 }
 
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
@@ -169,10 +170,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     opts.log = log_line;
 
     int err = pawl_client_open(store->url, &opts, ret_client, message);
-    if (!err) {
-        warn_of_memory(store);
-        return 0;
-    }
+    if (!err) return 0;
     if (err == PAWL_ERR_OWNER) return refuse_label(common, store, err);
     const char *text = message[0] ? message : pawl_err_text(err);
     char *safe = cli_escape(text, strlen(text));
@@ -185,8 +183,8 @@ int cli_client_open_simple(const cli_common *common, pawl_client **ret_client)
 {
     cli_store store;
     int code = cli_store_choose(common, &store);
-    if (code) return code;
-    return cli_client_open(common, &store, PAWL_CALLBACKS_WAIT, ret_client);
+    if (!code) code = cli_store_refuse_memory(&store);
+    return code ? code : cli_client_open(common, &store, PAWL_CALLBACKS_WAIT, ret_client);
 }
 
 int cli_fail(const pawl_client *client, const char *what, const char *key, int err)

@@ -39,11 +39,17 @@ bool cli_store_is_named(const cli_common *common);
  */
 const char *cli_store_for_children(const cli_store *store, const pawl_client *client);
 
+/*
+ * Refuses memory: for commands that lock or ask about locks: it is the memory of this very
+ * process, so the lock would keep nobody out, and nobody's lock would be seen. 0 or an exit code.
+ */
+int cli_store_refuse_memory(const cli_store *store);
+
 /* Opens a client. 0, or the exit code after one line about what is wrong. */
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
                     pawl_client **ret_client);
 
-/* Both at once, for commands that ask one question and are done. */
+/* All at once, for commands that ask one question about locks and are done. */
 int cli_client_open_simple(const cli_common *common, pawl_client **ret_client);
 
 /*

@@ -352,6 +352,20 @@ static int open_client(pawl_client *c, char *message)
     return err;
 }
 
+/*
+ * A program with such a store runs without any complaint, on its developer's machine as on ten
+ * servers. The thread for callbacks is there already: the line may be told at once.
+ */
+static void warn_of_memory(pawl_client *c)
+{
+    if (strcmp(c->ops->name, "memory") != 0) return;
+    pthread_mutex_lock(&c->mutex);
+    pawl__calls_log(c, PAWL_FINDING_WARNING,
+                    "the store is the memory of this process alone, nobody else sees its locks: "
+                    "use sqlite: for one machine, redis://host for several");
+    pthread_mutex_unlock(&c->mutex);
+}
+
 int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client **ret_client,
                      char *reterr_message)
 {
@@ -380,6 +394,7 @@ int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client *
         return err;
     }
     pawl__fork_watch(c);
+    warn_of_memory(c);
     *ret_client = c;
     return PAWL_OK;
 }

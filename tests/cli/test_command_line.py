@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import PAWL, clean_env
+from harness import PAWL, PAWL_FLOCK, clean_env
 
 VERBS = "run acquire renew release check hold wait ls show break doctor bench".split()
 
@@ -222,3 +222,34 @@ def test_quiet_and_verbose(sqlite):
         hold.expect("held")
         assert sqlite.run("run", "-qn", "k", "true").err == ""
         assert sqlite.run("run", "-n", "k", "true").err.count("\n") == 1
+
+
+# ---- A store that locks nobody out -----------------------------------------------------
+
+TOKEN = "0" * 40
+
+
+@pytest.mark.parametrize("words", [
+    ["run", "k", "echo", "ran"], ["acquire", "k"], ["hold", "k"], ["wait", "k"],
+    ["renew", "k", "--token", TOKEN], ["release", "k", "--token", TOKEN],
+    ["check", "k", "--token", TOKEN], ["break", "k", "--fence", "1"], ["ls"], ["show", "k"],
+], ids=lambda words: words[0])
+@pytest.mark.parametrize("url", ["memory:", "Memory:name"])
+def test_memory_is_refused(sqlite, words, url):
+    """It is the memory of this one process: the lock would keep nobody out, in silence."""
+    done = sqlite.run(*words, env={"PAWL_STORE": url})
+    assert done.code == 78 and done.out == "" and done.err.count("\n") == 1
+    assert "memory of this process alone" in done.err and "PAWL_ERR_SCHEME" in done.err
+    assert sqlite.run("-S", url, *words).code == 78
+
+
+def test_flock_refuses_memory(sqlite):
+    done = sqlite.run(sqlite.tmp / "lock", "echo", "ran", env={"PAWL_STORE": "memory:"},
+                      program=PAWL_FLOCK)
+    assert done.code == 78 and done.out == "" and "memory of this process" in done.err
+
+
+def test_memory_can_be_examined_and_measured(sqlite):
+    done = sqlite.run("-S", "memory:", "doctor")
+    assert done.code == 0 and "only clients of this process" in done.out
+    assert sqlite.run("-S", "memory:", "bench", "-d", "10ms", "--only", "uncontended").code == 0

@@ -381,6 +381,29 @@ static void a_client_is_opened_by_a_file(void **state)
     assert_int_equal(pawl_open_config(NULL, &opts, &client, message), PAWL_ERR_ARGUMENT);
 }
 
+static void count_memory(pawl_client *client, pawl_severity severity, const char *line,
+                         void *userdata)
+{
+    (void)client;
+    if (severity == PAWL_FINDING_WARNING && strstr(line, "memory of this process"))
+        ++*(int *)userdata;
+}
+
+static void memory_is_warned_of(void **state)
+{
+    (void)state;
+    pawl_client *client = NULL;
+    int warnings = 0;
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.log = count_memory;
+    opts.log_userdata = &warnings;
+    put("conf/app.conf", "adapter = memory\n");
+    assert_int_equal(pawl_open_config(NULL, &opts, &client, NULL), PAWL_OK);
+    pawl_client_close(client);
+    assert_int_equal(warnings, 1);
+}
+
 static void the_file_adapter_locks_in_the_file(void **state)
 {
     (void)state;
@@ -430,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_file_is_found_as_beego_finds_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_beside_the_program_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_is_opened_by_a_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_is_warned_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_adapter_locks_in_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_opened_names_the_file, set_up, tear_down),
     };

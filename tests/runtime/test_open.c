@@ -96,6 +96,30 @@ static void test_options_and_store(void **state)
     pawl_client_close(open_fake("fake+two:good", NULL));
 }
 
+/* It locks nobody else out, so a program that has it by mistake hears of it, once. */
+static void test_memory_is_warned_of(void **state)
+{
+    (void)state;
+    static const pawl_callbacks kinds[] = {PAWL_CALLBACKS_THREAD, PAWL_CALLBACKS_DISPATCH,
+                                           PAWL_CALLBACKS_WAIT};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        record log;
+        record_init(&log);
+        pawl_open_opts opts;
+        pawl_open_opts_init(&opts);
+        opts.callbacks = kinds[i];
+        opts.log = record_log;
+        opts.log_userdata = &log;
+        pawl_client *client = NULL;
+        CHECK_ERR(pawl_client_open(i ? "MEMORY:named" : "memory:", &opts, &client, NULL), PAWL_OK);
+        pawl_client_close(client); /* what was to be told has been told when it returns */
+        int warnings = 0;
+        for (int line = 0; line < log.line_count; line++)
+            if (strstr(log.lines[line], "the memory of this process alone")) warnings++;
+        assert_int_equal(warnings, 1);
+    }
+}
+
 static void test_arguments(void **state)
 {
     (void)state;
@@ -324,6 +348,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_schemes),
         cmocka_unit_test(test_modules_that_do_not_fit),
         cmocka_unit_test(test_options_and_store),
+        cmocka_unit_test(test_memory_is_warned_of),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_the_environment_names_the_store),
         cmocka_unit_test(test_labels),
