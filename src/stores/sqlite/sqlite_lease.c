@@ -23,10 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEAD_DROP_MAX      1000   /* dead waiters cleared by one request */
-#define QUEUE_MAX          100000 /* waiters of one name: positions are counted */
-#define OLD_KEEP_NS        (60000 * PAWL__NS_PER_MS) /* a free lock's row serves `show` for a minute */
-#define OLD_SWEEP_MAX      4 /* rows cleared per row added: the table shrinks faster than it grows */
+#define DEAD_DROP_MAX 1000                      /* dead waiters cleared by one request */
+#define QUEUE_MAX     100000                    /* waiters of one name: positions are counted */
+#define OLD_KEEP_NS   (60000 * PAWL__NS_PER_MS) /* a free lock's row serves `show` for a minute */
+#define OLD_SWEEP_MAX 4 /* rows cleared per row added: the table shrinks faster than it grows */
 
 /* The request and what all steps of it need. */
 typedef struct turn {
