@@ -6,13 +6,17 @@
  *   worker-SLOT.N   what a worker did; N counts the processes that had this slot:
  *                   "AT WHAT LOCK FENCE NUMBER", WHAT and NUMBER by the list below
  *   faults          what was done to them:
- *                   "AT begin FAULT SLOT.N EXEMPT", "AT end FAULT SLOT.N 0"
- *                       SLOT.N: the worker it hit, "-" if none. EXEMPT 1: exclusion is not
- *                       promised over it, because the store may have lost what it had
- *                       acknowledged, or its clock was set forward (A5 and A2 of
- *                       docs/guarantees.md)
+ *                   "AT begin FAULT SLOT.N HURTS", "AT end FAULT SLOT.N 0"
+ *                       SLOT.N: the worker it hit, "-" if none. HURTS: torture_hurt, below
+ *                   "AT forgets FAULT - 0"
+ *                       before or after this instant the store lost what it had acknowledged,
+ *                       or its clock was set forward (A5 and A2 of docs/guarantees.md). Where
+ *                       one instant cannot say it there are two, one on each side
  *                   "AT died - SLOT.N STATUS"    a worker's end as of wait(2)
- *                   "AT calm - - 0"              from here on nothing is hurt
+ *                   "AT hurt - - COMMANDS"       until here nothing was hurt
+ *                   "AT calm - - COMMANDS"       from here on nothing is hurt
+ *                   "AT over - - COMMANDS"       all workers have left. COMMANDS: executed by
+ *                       the server since it started, -1 if that is not known
  *   resource        each write that the protected resource accepted, in its order:
  *                   "LOCK KIND FENCE VALUE SLOT.N", KIND fenced or plain
  *   after           what was left at the store when all had gone; empty is good
@@ -51,6 +55,13 @@ typedef enum torture_note {
 } torture_note;
 
 extern const char *const torture_note_words[TORTURE_NOTE_COUNT];
+
+/* Who may lose a lock by a fault, or wait longer. */
+typedef enum torture_hurt {
+    TORTURE_HURTS_ALL = 0,
+    TORTURE_HURTS_ITS_WORKER,
+    TORTURE_HURTS_NOBODY
+} torture_hurt;
 
 /* The error of a release whose client was closed instead: no word from the store. */
 #define TORTURE_NO_WORD (-1000)

@@ -7,7 +7,7 @@ TORTURE = os.path.join(os.environ["PAWL_BUILD"], "pawl-torture")
 MS = 1_000_000
 CALM = 1000  # ms; the worlds below are over by then
 
-ERR_LOST, ERR_TIMEOUT, ERR_STATE, ERR_NO_MEMORY = -3, -2, -24, -29
+ERR_BUSY, ERR_LOST, ERR_TIMEOUT, ERR_STATE, ERR_NO_MEMORY = -1, -3, -2, -24, -29
 
 
 def torture(*args, timeout=300):
@@ -24,7 +24,8 @@ class History:
     def __init__(self, directory):
         self.dir = directory
         self.run = {"setup": "by-hand", "workers": 2, "locks": 1, "ttl_max_ms": 100,
-                    "grants_min": 2, "recover_ms": 500, "call_slack_ms": 50}
+                    "grants_min": 2, "recover_ms": 500, "call_slack_ms": 50,
+                    "calm_slack_ms": 50, "aftermath_ms": 100}
         self.faults, self.resource, self.after = [], [], []
         self.workers = {}
         self.fault(CALM, "calm - - 0")

@@ -144,29 +144,85 @@ static bool ends(torture_note note)
     return note == TORTURE_GOT || note == TORTURE_NOT || note == TORTURE_FREED;
 }
 
-/* A call that waits for N ms returns after N ms and a little; not counted: time we stopped it. */
+/* A call that was begun, and how it ended; `end` NULL: it had not ended when the process had. */
+typedef struct call {
+    const torture_history *history;
+    const torture_life *life;
+    const torture_record *begin, *end;
+} call;
+
+static void say(torture_report *report, const call *c, double took_ms, const char *what)
+{
+    torture_guilty(report, "lock %d: %d.%d: %s with a limit of %" PRId64 " ms %s %.1f ms",
+                   c->begin->lock, c->life->who.slot, c->life->who.life, begins(c->begin->note),
+                   c->begin->number, what, took_ms);
+}
+
+/* Who waits is not told "busy", and gives up when its time is over, not before. */
+static void judge_early(const call *c, double lasted_ms, torture_report *report)
+{
+    if (!c->end || c->end->note != TORTURE_NOT || c->begin->number == 0) return;
+    if (c->end->number == PAWL_ERR_BUSY) say(report, c, lasted_ms, "was told busy after");
+    bool early = c->begin->number < 0 || lasted_ms < (double)c->begin->number - 1;
+    if (c->end->number == PAWL_ERR_TIMEOUT && early) say(report, c, lasted_ms, "timed out after");
+}
+
+/*
+ * A call that waits for N ms returns after N ms and a little. The time in which we had stopped
+ * the process does not count. true: it took longer than what nothing was hurt explains.
+ */
+static bool judge_call(const call *c, int64_t ended_at, torture_report *report)
+{
+    const torture_history *h = c->history;
+    int64_t begin = c->begin->at, limit_ms = c->begin->number > 0 ? c->begin->number : 0;
+    int64_t took = ended_at - begin - torture_stopped_ns(h, c->life->who, begin, ended_at);
+    double took_ms = (double)took / TORTURE_MS;
+    judge_early(c, (double)(ended_at - begin) / TORTURE_MS, report);
+    if (c->begin->note == TORTURE_ASK && c->begin->number < 0) return false; /* it has no limit */
+    if (took > (limit_ms + h->call_slack_ms) * TORTURE_MS) {
+        say(report, c, took_ms, c->end ? "took" : "had not ended after");
+        return false;
+    }
+    return took > (limit_ms + h->calm_slack_ms) * TORTURE_MS &&
+           !torture_is_hurt(h, c->life->who, begin, ended_at);
+}
+
+/* When a process that left a call open was last known to be in it. */
+static int64_t end_of_life(const torture_history *h, const torture_life *life)
+{
+    if (life->killed_at) return life->killed_at;
+    return life->died_at ? life->died_at : h->ended_at;
+}
+
+#define SLOW_SHARE 100 /* one call in so many may be slow without a reason: the machine is busy */
+
 void torture_check_calls(const torture_history *h, const torture_hold *holds, size_t count,
                          torture_report *report)
 {
     (void)holds;
     (void)count;
+    int64_t calls = 0, slow = 0;
     for (size_t i = 0; i < h->life_count; i++) {
         const torture_life *life = &h->lives[i];
-        const torture_record *call[TORTURE_LOCKS_MAX] = {0};
+        const torture_record *open[TORTURE_LOCKS_MAX] = {0};
         for (size_t k = 0; k < life->count; k++) {
             const torture_record *r = &life->records[k];
-            if (begins(r->note)) call[r->lock] = r;
-            if (!ends(r->note) || !call[r->lock]) continue;
-            const torture_record *c = call[r->lock];
-            call[r->lock] = NULL;
-            int64_t wait_ms = c->number > 0 ? c->number : 0;
-            int64_t took = r->at - c->at - torture_stopped_ns(h, life->who, c->at, r->at);
-            if (took <= (wait_ms + h->call_slack_ms) * TORTURE_MS) continue;
-            torture_guilty(
-                report, "lock %d: %d.%d waited %.0f ms in %s, which was to take %" PRId64, r->lock,
-                life->who.slot, life->who.life, (double)took / 1e6, begins(c->note), wait_ms);
+            if (begins(r->note)) open[r->lock] = r;
+            if (!ends(r->note) || !open[r->lock]) continue;
+            slow += judge_call(&(call){h, life, open[r->lock], r}, r->at, report);
+            open[r->lock] = NULL;
+            calls++;
+        }
+        for (int lock = 0; lock < h->locks && end_of_life(h, life); lock++) {
+            if (!open[lock]) continue;
+            judge_call(&(call){h, life, open[lock], NULL}, end_of_life(h, life), report);
         }
     }
+    if (slow <= 1 + calls / SLOW_SHARE) return;
+    torture_guilty(report,
+                   "%" PRId64 " of %" PRId64 " calls took over %" PRId64
+                   " ms more than their limit while nothing was hurt",
+                   slow, calls, h->calm_slack_ms);
 }
 
 /* ---- errors ---------------------------------------------------------------------------- */

@@ -8,10 +8,13 @@
 #define TORTURE_CHECK_LIST(X)                                                                      \
     X(exclusion, "never two that may believe to hold it")                                          \
     X(fence, "a later grant has a larger fence")                                                   \
+    X(order, "few who came later are served before a waiter")                                      \
+    X(losses, "a lock is lost only where something was hurt")                                      \
+    X(pace, "what hurts nobody slows nobody down")                                                 \
     X(resource, "no increment is lost where fences are compared")                                  \
     X(truth, "released means: it was ours until now")                                              \
     X(told, "a loss is told once")                                                                 \
-    X(calls, "a call ends within its time limit")                                                  \
+    X(calls, "a call ends within its time limit, and not before it")                               \
     X(errors, "no error says that the program or pawl is wrong")                                   \
     X(ends, "no process ends by itself, or not at all")                                            \
     X(recovery, "after the faults everybody gets everything")                                      \

@@ -7,6 +7,8 @@
  */
 #include "checks.h"
 
+#include "pawl/types.h"
+
 #include <inttypes.h>
 
 typedef const torture_hold *hold_ref;
@@ -58,6 +60,22 @@ static void check_unique(hold_ref *refs, size_t n, torture_report *report)
     }
 }
 
+/* A lease that was told to be lost does not come back (law 5): the next one has another fence. */
+static void check_revived(const torture_life *life, int lock, torture_report *report)
+{
+    uint64_t lost = 0;
+    for (size_t i = 0; i < life->count; i++) {
+        const torture_record *r = &life->records[i];
+        if (r->lock != lock) continue;
+        bool is_lost = r->note == TORTURE_TOLD || r->note == TORTURE_GONE ||
+                       (r->note == TORTURE_FREED && r->number == PAWL_ERR_LOST);
+        if (is_lost && r->fence > lost) lost = r->fence;
+        if (r->note != TORTURE_GOT || r->fence > lost) continue;
+        torture_guilty(report, "lock %d: %d.%d was told that fence %" PRIu64 " is lost, and got it",
+                       lock, life->who.slot, life->who.life, r->fence);
+    }
+}
+
 void torture_check_fence(const torture_history *h, const torture_hold *holds, size_t count,
                          torture_report *report)
 {
@@ -73,6 +91,7 @@ void torture_check_fence(const torture_history *h, const torture_hold *holds, si
         for (size_t i = 0; i < n; i++) refs[i] = by_start[i];
         check_order(by_start, refs, n, report);
         check_unique(refs, n, report);
+        for (size_t i = 0; i < h->life_count; i++) check_revived(&h->lives[i], lock, report);
     }
     free(by_start);
     free(refs);

@@ -59,6 +59,8 @@ static bool take_number(torture_history *h, const char *name, int64_t value)
     if (!strcmp(name, "grants_min")) h->grants_min = value;
     if (!strcmp(name, "recover_ms")) h->recover_ms = value;
     if (!strcmp(name, "call_slack_ms")) h->call_slack_ms = value;
+    if (!strcmp(name, "calm_slack_ms")) h->calm_slack_ms = value;
+    if (!strcmp(name, "aftermath_ms")) h->aftermath_ms = value;
     if (!strcmp(name, "begun_at")) h->begun_at = value;
     if (!strcmp(name, "ended_at")) h->ended_at = value;
     return true; /* further facts are for people */
@@ -106,31 +108,51 @@ static void end_hit(torture_history *h, const char *fault, torture_who who, int6
 }
 
 static void begin_hit(torture_history *h, const char *fault, int64_t at, torture_who who,
-                      bool exempt)
+                      torture_hurt hurts)
 {
     h->hits = one_more(h->hits, h->hit_count, sizeof *h->hits);
     torture_hit *hit = &h->hits[h->hit_count++];
-    *hit = (torture_hit){.begin = at, .who = who, .exempt = exempt};
+    *hit = (torture_hit){.begin = at, .who = who, .hurts = hurts};
     snprintf(hit->fault, sizeof hit->fault, "%s", fault);
     torture_life *life = life_of(h, who);
     if (life && strncmp(fault, "kill-", 5) == 0 && !life->killed_at) life->killed_at = at;
 }
 
+/* The latest fault of this name makes the store forget, now or next to now. */
+static bool forget(torture_history *h, const char *fault, int64_t at)
+{
+    size_t i = h->hit_count;
+    while (i > 0 && strcmp(h->hits[i - 1].fault, fault) != 0) i--;
+    if (!i) return false;
+    torture_hit *hit = &h->hits[i - 1];
+    if (!hit->forgets_from) hit->forgets_from = at;
+    hit->forgets_until = at;
+    return true;
+}
+
+static void begin_phase(torture_history *h, const char *what, int64_t at, int64_t commands)
+{
+    if (!strcmp(what, "hurt")) h->hurt_at = at, h->hurt_commands = commands;
+    if (!strcmp(what, "calm")) h->calm_at = at, h->calm_commands = commands;
+    if (!strcmp(what, "over")) h->over_at = at, h->over_commands = commands;
+}
+
 static bool take_fault(torture_history *h, const char *line)
 {
     char what[16], fault[32], name[32];
-    int64_t at;
-    int number = 0;
+    int64_t at, number = 0;
     torture_who who;
-    int fields = sscanf(line, "%" SCNd64 " %15s %31s %31s %d", &at, what, fault, name, &number);
+    int fields =
+        sscanf(line, "%" SCNd64 " %15s %31s %31s %" SCNd64, &at, what, fault, name, &number);
     if (fields < 5 || !read_who(name, &who)) return false;
     if (!strcmp(what, "end")) end_hit(h, fault, who, at);
-    if (!strcmp(what, "begin")) begin_hit(h, fault, at, who, number != 0);
-    if (!strcmp(what, "calm")) h->calm_at = at;
+    if (!strcmp(what, "begin")) begin_hit(h, fault, at, who, (torture_hurt)number);
+    if (!strcmp(what, "forgets") && !forget(h, fault, at)) return false;
+    begin_phase(h, what, at, number);
     torture_life *life = life_of(h, who);
     if (!strcmp(what, "died") && life) {
         life->died_at = at;
-        life->status = number;
+        life->status = (int)number;
     }
     return true;
 }
@@ -210,7 +232,7 @@ static bool take_left(torture_history *h, const char *line)
 
 bool torture_history_read(const char *dir, torture_history *ret_history)
 {
-    torture_history h = {.call_slack_ms = 2000};
+    torture_history h = {.call_slack_ms = 2000, .calm_slack_ms = 400, .aftermath_ms = 2500};
     char path[TORTURE_FILE_MAX];
     bool fine = read_lines(torture_path(path, dir, "run"), &h, take_run) && read_workers(dir, &h) &&
                 read_lines(torture_path(path, dir, "faults"), &h, take_fault) &&

@@ -34,7 +34,8 @@ typedef struct torture_hit {
     char fault[32];
     int64_t begin, end; /* end 0: none was written */
     torture_who who;
-    bool exempt;
+    torture_hurt hurts;
+    int64_t forgets_from, forgets_until; /* 0: it makes nobody forget */
 } torture_hit;
 
 typedef struct torture_write {
@@ -51,8 +52,10 @@ typedef struct torture_history {
     char setup[32];
     bool no_fences; /* the algorithm has none */
     int workers, locks;
-    int64_t ttl_max_ms, grants_min, recover_ms, call_slack_ms;
-    int64_t begun_at, calm_at, ended_at;
+    int64_t ttl_max_ms, grants_min, recover_ms, call_slack_ms, calm_slack_ms;
+    int64_t aftermath_ms; /* a client that lost its connection tries again for so long */
+    int64_t begun_at, hurt_at, calm_at, over_at, ended_at; /* 0: was not reached */
+    int64_t hurt_commands, calm_commands, over_commands;   /* of the server until then; or -1 */
     char chosen[TORTURE_FAULTS_MAX][32];
     size_t chosen_count;
     char skipped[TORTURE_FAULTS_MAX][128];
@@ -90,6 +93,12 @@ torture_hold *torture_holds(const torture_history *history, size_t *ret_count);
 /* How much of the span [from, to] the process could not run because it was stopped by us. */
 int64_t torture_stopped_ns(const torture_history *history, torture_who who, int64_t from,
                            int64_t to);
+
+/*
+ * Whether a fault explains that this process lost a lock, or waited, in the span [from, to]: one
+ * that may hurt it was under way, or had ended less than aftermath_ms before.
+ */
+bool torture_is_hurt(const torture_history *history, torture_who who, int64_t from, int64_t to);
 
 static inline bool torture_same(torture_who a, torture_who b)
 {

@@ -100,6 +100,20 @@ torture_hold *torture_holds(const torture_history *history, size_t *ret_count)
     return g.holds;
 }
 
+bool torture_is_hurt(const torture_history *history, torture_who who, int64_t from, int64_t to)
+{
+    int64_t after_ns = history->aftermath_ms * TORTURE_MS;
+    for (size_t i = 0; i < history->hit_count; i++) {
+        const torture_hit *hit = &history->hits[i];
+        bool concerns = hit->hurts == TORTURE_HURTS_ALL ||
+                        (hit->hurts == TORTURE_HURTS_ITS_WORKER && torture_same(hit->who, who));
+        bool lasts = strncmp(hit->fault, "stop-", 5) == 0; /* others without an end are instants */
+        int64_t end = hit->end ? hit->end : lasts ? INT64_MAX - after_ns : hit->begin;
+        if (concerns && hit->begin <= to && end + after_ns >= from) return true;
+    }
+    return false;
+}
+
 int64_t torture_stopped_ns(const torture_history *history, torture_who who, int64_t from,
                            int64_t to)
 {

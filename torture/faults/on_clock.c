@@ -9,8 +9,10 @@ static bool begin_step(torture_rig *rig, torture_active *active)
 {
     (void)active;
     int64_t step = torture_between(&rig->rng, 1, STEP_MAX_MS) * TORTURE_MS;
-    torture_note_begin(rig, torture_fault_clock_step.name, NULL, true);
+    torture_note_begin(rig, torture_fault_clock_step.name, NULL, TORTURE_HURTS_ALL);
+    torture_note_forgets(rig, torture_fault_clock_step.name);
     atomic_fetch_add(rig->clock_ahead, step);
+    torture_note_forgets(rig, torture_fault_clock_step.name);
     torture_note_end(rig, torture_fault_clock_step.name, NULL);
     return true;
 }

@@ -5,7 +5,7 @@
 static bool begin_full(torture_rig *rig, torture_active *active)
 {
     torture_lasts(rig, active, 50, 3 * rig->options->ttl_ms);
-    torture_note_begin(rig, torture_fault_disk_full.name, NULL, false);
+    torture_note_begin(rig, torture_fault_disk_full.name, NULL, TORTURE_HURTS_ALL);
     if (!torture_disk_fill(rig)) rig->broken = true;
     return true;
 }

@@ -17,7 +17,7 @@ static bool begin_delay(torture_rig *rig, torture_active *active)
     if (is_idle(rig)) return false;
     int64_t ms = torture_between(&rig->rng, 1, rig->options->ttl_ms / 3);
     torture_lasts(rig, active, 50, 3 * rig->options->ttl_ms);
-    torture_note_begin(rig, NAME(delay), NULL, false);
+    torture_note_begin(rig, NAME(delay), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "delay %d", (int)ms);
     return true;
 }
@@ -41,7 +41,7 @@ static bool begin_hold(torture_rig *rig, torture_active *active)
 {
     if (is_idle(rig)) return false;
     torture_lasts(rig, active, 10, 2 * rig->options->ttl_ms);
-    torture_note_begin(rig, NAME(hold), NULL, false);
+    torture_note_begin(rig, NAME(hold), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "hold %s", torture_chance(&rig->rng, 50) ? "up" : "down");
     return true;
 }
@@ -65,7 +65,7 @@ static bool begin_lose(torture_rig *rig, torture_active *active)
 {
     if (is_idle(rig)) return false;
     torture_lasts(rig, active, 10, rig->options->ttl_ms);
-    torture_note_begin(rig, NAME(lose), NULL, false);
+    torture_note_begin(rig, NAME(lose), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "lose down");
     return true;
 }
@@ -91,7 +91,7 @@ static bool begin_cut(torture_rig *rig, torture_active *active)
 {
     (void)active;
     if (is_idle(rig)) return false;
-    torture_note_begin(rig, NAME(cut), NULL, false);
+    torture_note_begin(rig, NAME(cut), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "cut");
     return true;
 }
@@ -107,7 +107,7 @@ static bool begin_half(torture_rig *rig, torture_active *active)
 {
     (void)active;
     if (is_idle(rig)) return false;
-    torture_note_begin(rig, NAME(half), NULL, false);
+    torture_note_begin(rig, NAME(half), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "half");
     return true;
 }
@@ -123,7 +123,7 @@ static bool begin_refuse(torture_rig *rig, torture_active *active)
 {
     if (is_idle(rig)) return false;
     torture_lasts(rig, active, 10, 2 * rig->options->ttl_ms);
-    torture_note_begin(rig, NAME(refuse), NULL, false);
+    torture_note_begin(rig, NAME(refuse), NULL, TORTURE_HURTS_ALL);
     torture_proxy_order(rig, "refuse");
     torture_proxy_order(rig, "cut");
     return true;

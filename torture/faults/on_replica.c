@@ -40,7 +40,7 @@ static bool begin_failover(torture_rig *rig, torture_active *active)
     (void)active;
     if (!are_in_step(rig)) return false;
     /* The primary stops, the replica catches up, then they change: nothing is forgotten. */
-    torture_note_begin(rig, torture_fault_failover.name, NULL, false);
+    torture_note_begin(rig, torture_fault_failover.name, NULL, TORTURE_HURTS_ALL);
     if (torture_redis(rig, torture_primary(rig), NULL, "FAILOVER TO 127.0.0.1 %d TIMEOUT 2000",
                       replica_of(rig)->port)) {
         int64_t patience = torture_now() + PATIENCE_NS;
@@ -64,7 +64,7 @@ static bool begin_promote(torture_rig *rig, torture_active *active)
 {
     if (!are_in_step(rig)) return false;
     torture_lasts(rig, active, 10, rig->options->ttl_ms);
-    torture_note_begin(rig, torture_fault_promote.name, NULL, true);
+    torture_note_begin(rig, torture_fault_promote.name, NULL, TORTURE_HURTS_ALL);
     /* What is in its socket it would read when it wakes up: so the link is cut as well. */
     kill(replica_of(rig)->pid, SIGSTOP);
     torture_redis(rig, torture_primary(rig), NULL, "CLIENT KILL TYPE replica");
@@ -76,6 +76,7 @@ static void end_promote(torture_rig *rig, torture_active *active)
     (void)active;
     torture_server *old = torture_primary(rig), *fresh = replica_of(rig);
     torture_server_end(old, SIGKILL);
+    torture_note_forgets(rig, torture_fault_promote.name);
     kill(fresh->pid, SIGCONT);
     for (int tries = 0; tries < 5; tries++) {
         if (torture_redis(rig, fresh, NULL, "REPLICAOF NO ONE")) break;

@@ -19,8 +19,9 @@ static bool begin_restart(torture_rig *rig, torture_active *active)
     torture_server *server = awake(rig);
     if (!server) return false;
     torture_lasts(rig, active, 0, rig->options->ttl_ms);
-    torture_note_begin(rig, torture_fault_restart_server.name, NULL, !rig->setup->remembers);
+    torture_note_begin(rig, torture_fault_restart_server.name, NULL, TORTURE_HURTS_ALL);
     torture_server_end(server, torture_chance(&rig->rng, 75) ? SIGKILL : SIGTERM);
+    if (!rig->setup->remembers) torture_note_forgets(rig, torture_fault_restart_server.name);
     return true;
 }
 
@@ -46,7 +47,7 @@ static bool begin_stop(torture_rig *rig, torture_active *active)
     torture_server *server = awake(rig);
     if (!server) return false;
     torture_lasts(rig, active, 1, rig->options->ttl_ms * 3 / 2);
-    torture_note_begin(rig, torture_fault_stop_server.name, NULL, false);
+    torture_note_begin(rig, torture_fault_stop_server.name, NULL, TORTURE_HURTS_ALL);
     server->waits = true;
     kill(server->pid, SIGSTOP);
     return true;
@@ -72,11 +73,11 @@ const torture_fault torture_fault_stop_server = {
 /* ---- Commands that make it unkind ------------------------------------------------------ */
 
 /* Notes, then does: what comes of it may be in a worker's log at once. */
-static bool command(torture_rig *rig, const char *fault, const char *text)
+static bool command(torture_rig *rig, const char *fault, const char *text, torture_hurt hurts)
 {
     torture_server *server = awake(rig);
     if (!server) return false;
-    torture_note_begin(rig, fault, NULL, false);
+    torture_note_begin(rig, fault, NULL, hurts);
     torture_redis(rig, server, NULL, text);
     return true;
 }
@@ -86,7 +87,8 @@ static bool begin_kill(torture_rig *rig, torture_active *active)
     (void)active;
     static const char *const which[] = {"CLIENT KILL TYPE normal SKIPME yes",
                                         "CLIENT KILL TYPE pubsub"};
-    return command(rig, torture_fault_client_kill.name, which[torture_between(&rig->rng, 0, 1)]);
+    return command(rig, torture_fault_client_kill.name, which[torture_between(&rig->rng, 0, 1)],
+                   TORTURE_HURTS_ALL);
 }
 
 const torture_fault torture_fault_client_kill = {
@@ -102,7 +104,7 @@ static bool begin_pause(torture_rig *rig, torture_active *active)
     int64_t ms = torture_lasts(rig, active, 1, rig->options->ttl_ms);
     snprintf(text, sizeof text, "CLIENT PAUSE %d %s", (int)ms,
              torture_chance(&rig->rng, 50) ? "WRITE" : "ALL");
-    if (!command(rig, torture_fault_client_pause.name, text)) return false;
+    if (!command(rig, torture_fault_client_pause.name, text, TORTURE_HURTS_ALL)) return false;
     torture_primary(rig)->waits = true; /* PAUSE ALL concerns us, too */
     return true;
 }
@@ -129,7 +131,7 @@ static bool begin_sleep(torture_rig *rig, torture_active *active)
     if (!server) return false;
     int64_t ms = torture_lasts(rig, active, 1, rig->options->ttl_ms * 3 / 2);
     snprintf(text, sizeof text, "DEBUG SLEEP %d.%03d", (int)(ms / 1000), (int)(ms % 1000));
-    torture_note_begin(rig, torture_fault_debug_sleep.name, NULL, false);
+    torture_note_begin(rig, torture_fault_debug_sleep.name, NULL, TORTURE_HURTS_ALL);
     server->waits = torture_redis_send(rig, server, text);
     return true;
 }
@@ -152,7 +154,7 @@ const torture_fault torture_fault_debug_sleep = {
 static bool begin_flush(torture_rig *rig, torture_active *active)
 {
     (void)active;
-    return command(rig, torture_fault_script_flush.name, "SCRIPT FLUSH");
+    return command(rig, torture_fault_script_flush.name, "SCRIPT FLUSH", TORTURE_HURTS_NOBODY);
 }
 
 const torture_fault torture_fault_script_flush = {

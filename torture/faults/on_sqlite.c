@@ -71,7 +71,7 @@ static bool begin_kill(torture_rig *rig, torture_active *active)
     (void)active;
     torture_worker *worker = catch_in_write(rig);
     if (!worker) return false;
-    torture_note_begin(rig, torture_fault_kill_in_write.name, worker, false);
+    torture_note_begin(rig, torture_fault_kill_in_write.name, worker, TORTURE_HURTS_ALL);
     kill(worker->pid, SIGKILL);
     return true;
 }
@@ -90,7 +90,7 @@ static bool begin_stop(torture_rig *rig, torture_active *active)
     worker->stopped = true;
     torture_hurts(active, worker);
     torture_lasts(rig, active, 1, rig->options->ttl_ms * 3 / 2);
-    torture_note_begin(rig, torture_fault_stop_in_write.name, worker, false);
+    torture_note_begin(rig, torture_fault_stop_in_write.name, worker, TORTURE_HURTS_ALL);
     return true;
 }
 
@@ -126,7 +126,7 @@ static bool begin_busy(torture_rig *rig, torture_active *active)
         return false;
     }
     torture_lasts(rig, active, 10, rig->options->ttl_ms * 3 / 2);
-    torture_note_begin(rig, torture_fault_file_busy.name, NULL, false);
+    torture_note_begin(rig, torture_fault_file_busy.name, NULL, TORTURE_HURTS_ALL);
     return true;
 }
 

@@ -16,7 +16,7 @@ static bool begin_kill(torture_rig *rig, torture_active *active)
     (void)active;
     torture_worker *worker = torture_worker_draw(rig, true);
     if (!worker) return false;
-    torture_note_begin(rig, torture_fault_kill_worker.name, worker, false);
+    torture_note_begin(rig, torture_fault_kill_worker.name, worker, TORTURE_HURTS_ITS_WORKER);
     kill(worker->pid, SIGKILL);
     return true;
 }
@@ -35,7 +35,7 @@ static bool begin_stop(torture_rig *rig, torture_active *active)
     if (!worker) return false;
     torture_hurts(active, worker);
     torture_lasts(rig, active, 1, 3 * rig->options->ttl_ms);
-    torture_note_begin(rig, torture_fault_stop_worker.name, worker, false);
+    torture_note_begin(rig, torture_fault_stop_worker.name, worker, TORTURE_HURTS_ITS_WORKER);
     worker->stopped = true;
     kill(worker->pid, SIGSTOP);
     return true;
@@ -107,7 +107,7 @@ static bool limit(torture_rig *rig, torture_active *active, const char *fault, i
     limit.rlim_max = before.rlim_max;
     torture_hurts(active, worker);
     torture_lasts(rig, active, 50, 3 * rig->options->ttl_ms);
-    torture_note_begin(rig, fault, worker, false);
+    torture_note_begin(rig, fault, worker, TORTURE_HURTS_ITS_WORKER);
     worker->limited = true;
     prlimit(worker->pid, what, &limit, NULL);
     return true;

@@ -14,7 +14,11 @@
 #define TICK_NS       (3 * TORTURE_MS)
 #define OVERTIME_MS   30000 /* a fault that never came is waited for, but not for ever */
 #define LEAVE_MS      10000 /* until the last worker has closed its client */
-#define CALL_SLACK_MS 2000  /* of a call, beyond its own limit: two cores, all of them busy */
+#define WARM_MS       1000  /* before the first fault; a tenth of the run if that is longer */
+#define CALL_SLACK_MS 2000  /* of a call, beyond its own limit, while anything is hurt */
+#define AFTERMATH_MS                                                                               \
+    2500 /* the longest pause between two tries to connect, and some time to do it */
+#define CALM_SLACK_MS 400 /* the same while nothing is: two cores, all of them busy */
 
 /* ---- What ends, and what is started again ---------------------------------------------------- */
 
@@ -60,6 +64,15 @@ static void tick(torture_rig *rig, torture_deck *deck)
 
 /* ---- Phases -------------------------------------------------------------------------------- */
 
+/* How fast it goes while nothing is hurt: the judge compares with this. */
+static void warm_up(torture_rig *rig, torture_deck *deck)
+{
+    int64_t tenth_ms = rig->options->seconds * 100;
+    int64_t until = torture_now() + (tenth_ms > WARM_MS ? tenth_ms : WARM_MS) * TORTURE_MS;
+    while (may_go_on(rig) && torture_now() < until) tick(rig, deck);
+    torture_note_phase(rig, "hurt");
+}
+
 static void hurt(torture_rig *rig, torture_deck *deck)
 {
     int64_t begin = torture_now(), span = rig->options->seconds * 1000 * TORTURE_MS;
@@ -97,7 +110,7 @@ static int64_t recover_ms(const torture_rig *rig)
 
 static void calm_down(torture_rig *rig, torture_deck *deck)
 {
-    torture_note_calm(rig);
+    torture_note_phase(rig, "calm");
     int64_t begin = torture_now(), least = begin + ttl_max_ms(rig) * TORTURE_MS;
     int64_t most = begin + recover_ms(rig) * TORTURE_MS;
     atomic_store(&rig->board->phase, TORTURE_CALM);
@@ -132,6 +145,8 @@ static void note_facts(torture_rig *rig)
     torture_note_fact(rig, "grants_min", "%" PRId64, o->grants_min);
     torture_note_fact(rig, "recover_ms", "%" PRId64, recover_ms(rig));
     torture_note_fact(rig, "call_slack_ms", "%d", CALL_SLACK_MS);
+    torture_note_fact(rig, "calm_slack_ms", "%d", CALM_SLACK_MS);
+    torture_note_fact(rig, "aftermath_ms", "%d", AFTERMATH_MS);
     torture_note_fact(rig, "begun_at", "%" PRId64, torture_now());
 }
 
@@ -177,9 +192,11 @@ int torture_campaign(torture_rig *rig)
         note_facts(rig);
         torture_deck_fill(rig, &deck);
         torture_workers_open(rig);
+        warm_up(rig, &deck);
         hurt(rig, &deck);
         if (may_go_on(rig)) calm_down(rig, &deck);
         if (may_go_on(rig)) leave(rig);
+        if (may_go_on(rig)) torture_note_phase(rig, "over");
         if (may_go_on(rig)) torture_look_for_leftovers(rig);
         torture_note_fact(rig, "ended_at", "%" PRId64, torture_now());
     }

@@ -68,19 +68,24 @@ void torture_note_left(torture_rig *rig, const char *format, ...)
 }
 
 static void note(torture_rig *rig, const char *what, const char *fault,
-                 const torture_worker *worker, int number)
+                 const torture_worker *worker, int64_t number)
 {
     char who[32] = "-", line[160];
     if (worker) snprintf(who, sizeof who, "%d.%d", worker->slot, worker->life);
-    int len = snprintf(line, sizeof line, "%" PRId64 " %s %s %s %d\n", torture_now(), what, fault,
-                       who, number);
+    int len = snprintf(line, sizeof line, "%" PRId64 " %s %s %s %" PRId64 "\n", torture_now(), what,
+                       fault, who, number);
     write_line(rig, rig->faults_fd, line, len);
 }
 
 void torture_note_begin(torture_rig *rig, const char *fault, const torture_worker *worker,
-                        bool exempt)
+                        torture_hurt hurts)
 {
-    note(rig, "begin", fault, worker, exempt);
+    note(rig, "begin", fault, worker, (int64_t)hurts);
+}
+
+void torture_note_forgets(torture_rig *rig, const char *fault)
+{
+    note(rig, "forgets", fault, NULL, 0);
 }
 
 void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker)
@@ -93,7 +98,17 @@ void torture_note_died(torture_rig *rig, const torture_worker *worker, int statu
     note(rig, "died", "-", worker, status);
 }
 
-void torture_note_calm(torture_rig *rig)
+static int64_t commands_executed(torture_rig *rig)
 {
-    note(rig, "calm", "-", NULL, 0);
+    char text[256], *found; /* it is in the first lines */
+    int64_t count;
+    if (!(rig->setup->has & TORTURE_REDIS) || !torture_primary(rig)->pid) return -1;
+    if (!torture_redis(rig, torture_primary(rig), text, "INFO stats")) return -1;
+    found = strstr(text, "total_commands_processed:");
+    return found && sscanf(found, "%*[^:]:%" SCNd64, &count) == 1 ? count : -1;
+}
+
+void torture_note_phase(torture_rig *rig, const char *phase)
+{
+    note(rig, phase, "-", NULL, commands_executed(rig));
 }

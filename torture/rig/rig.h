@@ -129,12 +129,15 @@ void torture_note_fact(torture_rig *rig, const char *name, const char *format, .
 /* One line of the file "after". */
 void torture_note_left(torture_rig *rig, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Just before a fault begins. worker may be NULL. exempt: as in history.h. */
+/* Just before a fault begins. worker may be NULL. */
 void torture_note_begin(torture_rig *rig, const char *fault, const torture_worker *worker,
-                        bool exempt);
+                        torture_hurt hurts);
+/* The store has lost what it had acknowledged, or does so next to this: see history.h. */
+void torture_note_forgets(torture_rig *rig, const char *fault);
 void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker);
 void torture_note_died(torture_rig *rig, const torture_worker *worker, int status);
-void torture_note_calm(torture_rig *rig);
+/* phase: "hurt", "calm" or "over". */
+void torture_note_phase(torture_rig *rig, const char *phase);
 
 /* ---- disk.c ------------------------------------------------------------------------------- */
 

@@ -166,9 +166,10 @@ static bool repair(torture_rig *rig, const torture_server *server)
     if (access(manifest, R_OK) != 0) torture_path(manifest, server->dir, "appendonly.aof");
     if (access(manifest, R_OK) != 0) return false;
     const char *argv[] = {"sh", "-c", "yes | redis-check-aof --fix \"$1\"", "sh", manifest, NULL};
-    torture_note_begin(rig, "repair", NULL, true);
+    torture_note_begin(rig, "repair", NULL, TORTURE_HURTS_ALL);
     pid_t pid = torture_child_start(argv, torture_path(log, rig->history, "repair.log"), -1);
     bool done = pid && waitpid(pid, NULL, 0) == pid;
+    torture_note_forgets(rig, "repair");
     torture_note_end(rig, "repair", NULL);
     return done;
 }
