@@ -28,7 +28,7 @@ int pawlgo_open(const char *url, int from_config, const char *owner, int64_t con
     pawl_open_opts_init(&opts);
     opts.callbacks = PAWL_CALLBACKS_DISPATCH;
     if (owner) opts.owner = owner;
-    if (connect_timeout_ms > 0) opts.connect_timeout_ms = connect_timeout_ms;
+    if (connect_timeout_ms > 0) opts.store_timeout_ms = connect_timeout_ms;
     if (from_config) return pawl_open_config(url, &opts, ret_client, reterr_message);
     return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
