@@ -3,6 +3,8 @@
 
 #include "_cgo_export.h"
 
+/* ---- Callbacks: userdata is a number of the registry ---------------------------------------- */
+
 static void on_done(pawl_lock *lock, int err, void *userdata)
 {
     (void)lock;
@@ -12,7 +14,14 @@ static void on_done(pawl_lock *lock, int err, void *userdata)
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     (void)lock;
-    pawlgoEvent((uintptr_t)userdata, (int)event->kind, (int)event->err, (char *)event->message);
+    pawlgoEvent((uintptr_t)userdata, (int)event->kind, (int)event->err, event->remaining_ms,
+                (char *)event->message);
+}
+
+static void on_log(pawl_client *client, pawl_severity severity, const char *line, void *userdata)
+{
+    (void)client;
+    pawlgoLog((uintptr_t)userdata, (int)severity, (char *)line);
 }
 
 static bool on_info(const pawl_info *info, void *userdata)
@@ -21,14 +30,28 @@ static bool on_info(const pawl_info *info, void *userdata)
     return true;
 }
 
-int pawlgo_open(const char *url, int from_config, const char *owner, int64_t connect_timeout_ms,
+static void on_finding(const pawl_finding *finding, void *userdata)
+{
+    pawlgoFinding((uintptr_t)userdata, (int)finding->severity, (char *)finding->topic,
+                  (char *)finding->text, (char *)finding->advice);
+}
+
+/* ---- Clients ----------------------------------------------------------------------------------
+ */
+
+int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *given,
                 pawl_client **ret_client, char *reterr_message)
 {
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
     opts.callbacks = PAWL_CALLBACKS_DISPATCH;
-    if (owner) opts.owner = owner;
-    if (connect_timeout_ms > 0) opts.store_timeout_ms = connect_timeout_ms;
+    if (given->owner) opts.owner = given->owner;
+    if (given->connect_timeout_ms) opts.connect_timeout_ms = given->connect_timeout_ms;
+    if (given->close_timeout_ms) opts.close_timeout_ms = given->close_timeout_ms;
+    if (given->log_id) {
+        opts.log = on_log;
+        opts.log_userdata = (void *)given->log_id;
+    }
     if (from_config) return pawl_open_config(url, &opts, ret_client, reterr_message);
     return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
@@ -42,14 +65,18 @@ int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message)
     return err;
 }
 
-int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len, int64_t ttl_ms,
-                    int64_t retain_ms, const char *owner, uintptr_t id, pawl_lock **ret_lock)
+/* ---- Locks ------------------------------------------------------------------------------------
+ */
+
+int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
+                    const pawlgo_lock_opts *given, uintptr_t id, pawl_lock **ret_lock)
 {
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
-    if (ttl_ms != 0) opts.ttl_ms = ttl_ms;
-    opts.retain_ms = retain_ms;
-    opts.owner = owner;
+    if (given->ttl_ms != 0) opts.ttl_ms = given->ttl_ms;
+    opts.retain_ms = given->retain_ms;
+    opts.owner = given->owner;
+    if (given->detached) opts.flags |= PAWL_LOCK_DETACHED;
     opts.on_event = on_event;
     opts.event_userdata = (void *)id;
     return pawl_lock_new(client, name, name_len, &opts, ret_lock);
@@ -65,8 +92,27 @@ int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id)
     return pawl_lock_acquire_start(lock, wait_ms, on_done, (void *)id);
 }
 
+int pawlgo_release_start(pawl_lock *lock, uintptr_t id)
+{
+    return pawl_lock_release_start(lock, on_done, (void *)id);
+}
+
+/* ---- Questions --------------------------------------------------------------------------------
+ */
+
 int pawlgo_inspect(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
                    uintptr_t id)
 {
     return pawl_inspect(client, name, name_len, wait_ms, on_info, (void *)id);
+}
+
+int pawlgo_list(pawl_client *client, const char *prefix, size_t prefix_len, int64_t wait_ms,
+                uintptr_t id)
+{
+    return pawl_list(client, prefix, prefix_len, wait_ms, on_info, (void *)id);
+}
+
+int pawlgo_doctor(pawl_client *client, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_doctor(client, wait_ms, on_finding, (void *)id);
 }

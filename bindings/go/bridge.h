@@ -7,14 +7,36 @@
 #include <pawl/pawl.h>
 #include <stdint.h>
 
-int pawlgo_open(const char *url, int from_config, const char *owner, int64_t connect_timeout_ms,
+#if PAWL_VERSION_MAJOR == 0 && PAWL_VERSION_MINOR < 1
+#error "this binding needs libpawl 0.1 or newer: install it, or take an older version of the module"
+#endif
+
+typedef struct pawlgo_open_opts {
+    const char *owner;          /* NULL: the default */
+    int64_t connect_timeout_ms; /* 0: the default, as the next one */
+    int64_t close_timeout_ms;
+    uintptr_t log_id; /* 0: no log */
+} pawlgo_open_opts;
+
+typedef struct pawlgo_lock_opts {
+    int64_t ttl_ms; /* 0: the default */
+    int64_t retain_ms;
+    const char *owner; /* NULL: the client's */
+    int detached;
+} pawlgo_lock_opts;
+
+int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *opts,
                 pawl_client **ret_client, char *reterr_message);
 int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message);
-int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len, int64_t ttl_ms,
-                    int64_t retain_ms, const char *owner, uintptr_t id, pawl_lock **ret_lock);
+int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
+                    const pawlgo_lock_opts *opts, uintptr_t id, pawl_lock **ret_lock);
 int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock);
 int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
+int pawlgo_release_start(pawl_lock *lock, uintptr_t id);
 int pawlgo_inspect(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
                    uintptr_t id);
+int pawlgo_list(pawl_client *client, const char *prefix, size_t prefix_len, int64_t wait_ms,
+                uintptr_t id);
+int pawlgo_doctor(pawl_client *client, int64_t wait_ms, uintptr_t id);
 
 #endif

@@ -9,6 +9,7 @@ import "C"
 import (
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // C is given numbers instead of Go's pointers. A number that is not (any more)
@@ -45,39 +46,79 @@ func registered(id uintptr) interface{} {
 //export pawlgoDone
 func pawlgoDone(id C.uintptr_t, err C.int) {
 	if a, ok := registered(uintptr(id)).(*acquisition); ok {
-		a.decided <- Code(err) // has room: it comes once
+		a.decided <- Code(err) // has room: it comes once for an acquisition, then once for its release
 	}
 }
 
 //export pawlgoEvent
-func pawlgoEvent(id C.uintptr_t, kind, err C.int, message *C.char) {
-	a, ok := registered(uintptr(id)).(*acquisition)
-	if !ok {
-		return
+func pawlgoEvent(id C.uintptr_t, kind, err C.int, remaining C.int64_t, message *C.char) {
+	if a, ok := registered(uintptr(id)).(*acquisition); ok {
+		a.happen(Event{
+			Kind:      EventKind(kind),
+			Err:       codeOrNil(err),
+			Remaining: time.Duration(remaining) * time.Millisecond,
+			Message:   C.GoString(message),
+		})
 	}
-	switch kind {
-	case C.PAWL_EVENT_LOST:
-		a.lose(&Error{Op: "hold", Name: a.name, Err: Code(err), Message: C.GoString(message)})
-	case C.PAWL_EVENT_YIELD:
-		select {
-		case a.wanted <- struct{}{}:
-		default:
-		}
+}
+
+func codeOrNil(err C.int) error {
+	if err == 0 {
+		return nil
+	}
+	return Code(err)
+}
+
+//export pawlgoLog
+func pawlgoLog(id C.uintptr_t, severity C.int, line *C.char) {
+	if l, ok := registered(uintptr(id)).(*logger); ok {
+		text := C.GoString(line)
+		l.serial.run(func() { l.log(Severity(severity), text) })
 	}
 }
 
 //export pawlgoInfo
 func pawlgoInfo(id C.uintptr_t, from *C.pawl_info) {
-	info, ok := registered(uintptr(id)).(*Info)
+	infos, ok := registered(uintptr(id)).(*[]Info)
 	if !ok {
 		return
 	}
-	*info = Info{
+	*infos = append(*infos, Info{
+		Name:      C.GoStringN(from.name, C.int(from.name_len)),
 		Held:      bool(from.held),
 		Foreign:   bool(from.foreign),
 		Owner:     C.GoString(from.owner),
 		Remaining: time.Duration(from.remaining_ms) * time.Millisecond,
 		Fence:     uint64(from.fence),
 		Waiters:   int(from.waiter_count),
+		Queue:     queueOf(from),
+	})
+}
+
+func queueOf(from *C.pawl_info) []Waiter {
+	if from.waiters_shown == 0 {
+		return nil
+	}
+	shown := (*[C.PAWL_WAITERS_SHOWN_MAX]C.pawl_waiter_info)(unsafe.Pointer(from.waiters))
+	queue := make([]Waiter, from.waiters_shown)
+	for i := range queue {
+		queue[i] = Waiter{
+			Owner:  C.GoString(shown[i].owner),
+			Waited: time.Duration(shown[i].age_ms) * time.Millisecond,
+			Place:  time.Duration(shown[i].place_ms) * time.Millisecond,
+		}
+	}
+	return queue
+}
+
+//export pawlgoFinding
+func pawlgoFinding(id C.uintptr_t, severity C.int, topic, text, advice *C.char) {
+	if findings, ok := registered(uintptr(id)).(*[]Finding); ok {
+		*findings = append(*findings, Finding{
+			Severity: Severity(severity),
+			Topic:    C.GoString(topic),
+			Text:     C.GoString(text),
+			Advice:   C.GoString(advice),
+		})
 	}
 }

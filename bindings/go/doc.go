@@ -4,9 +4,12 @@
 // or an embedded SQLite file. It is libpawl by cgo; pkg-config finds it.
 //
 //	client, err := pawl.Open("redis://127.0.0.1", nil)
+//	if err != nil {
+//		return err
+//	}
 //	defer client.Close()
 //	lock := client.NewLock("nightly", nil)
-//	err = lock.Do(ctx, func(ctx context.Context) error {
+//	return lock.Do(ctx, func(ctx context.Context) error {
 //		return backup(ctx) // ctx is cancelled when the lock is lost
 //	})
 //
@@ -14,14 +17,22 @@
 // than the ttl, the store was away. Lost and Context tell; nothing can stop your
 // code but itself. So a lock alone protects efficiency. For correctness give
 // Fence to the resource, and let the resource refuse a smaller one than it has
-// seen.
+// seen. Do and Unlock return ErrLost when the lock had been lost: their error matters.
 //
-// The module's name is that of no server: the binding is a part of the checkout that its
-// libpawl was built from, and "go get" cannot fetch one without the other. Name the checkout
-// in your go.mod:
+// libpawl is installed first (make && sudo make install in a checkout of pawl), so that
+// pkg-config finds it; a C compiler is needed as well. Then
 //
-//	go mod edit -replace pawl.example/pawl=/path/to/pawl/bindings/go
+//	go get github.com/pawl-lock/pawl/bindings/go@v0.1.0
+//
+// The module has libpawl's version, in tags such as bindings/go/v0.1.0. It asks for a libpawl
+// that is not older than itself. To work with a checkout instead of a version:
+//
+//	go mod edit -replace github.com/pawl-lock/pawl/bindings/go=/path/to/pawl/bindings/go
 //	go mod tidy
+//
+// A Go program that ends runs no function of libpawl's. Unlock and Do return when the store has
+// confirmed the release, so nothing is left behind by them. Close the client for what else there
+// is: leases kept by Retain, and places in queues that were given up a moment ago.
 //
 // A thousand goroutines that wait need no thousand threads: one goroutine
 // per client hands out the results of libpawl's asynchronous calls.

@@ -29,6 +29,7 @@ const (
 	ErrOption      = Code(C.PAWL_ERR_OPTION)      // an option or a configuration is malformed
 	ErrName        = Code(C.PAWL_ERR_NAME)        // a name has 1 to 512 bytes and no NUL
 	ErrTTL         = Code(C.PAWL_ERR_TTL)         // a ttl lies between 10 ms and 24 h
+	ErrArgument    = Code(C.PAWL_ERR_ARGUMENT)    // an argument is wrong, such as a malformed token
 	ErrOwner       = Code(C.PAWL_ERR_OWNER)       // a label has at most 255 bytes, no control characters
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
@@ -46,9 +47,13 @@ type Error struct {
 	Op      string // "lock", "unlock", "open" ...
 	Name    string // of the lock; "" if none is concerned
 	Err     error  // a Code, or the error of the caller's context
+	Cause   error  // what lies behind Err: why a lock was lost, the deadline that ended a wait; or nil
 	Message string // what the store or the configuration said; may be ""
+
+	started bool // the store may have been asked
 }
 
+// Error is one line.
 func (e *Error) Error() string {
 	text := "pawl: " + e.Op
 	if e.Name != "" {
@@ -57,13 +62,43 @@ func (e *Error) Error() string {
 	if e.Message != "" {
 		return text + ": " + e.Message
 	}
-	return text + ": " + e.Err.Error()
+	text += ": " + e.Err.Error()
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }
 
 // Unwrap lets errors.Is find the code or the context's error.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Is lets errors.Is find the cause.
+func (e *Error) Is(target error) bool { return e.Cause != nil && errors.Is(e.Cause, target) }
+
 // Timeout makes an Error that stems from a deadline a net.Error-like timeout.
 func (e *Error) Timeout() bool {
-	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrTimeout)
+	return errors.Is(e, context.DeadlineExceeded) || errors.Is(e, ErrTimeout)
+}
+
+// both is an error that is each of two.
+type both struct{ first, second error }
+
+func (b *both) Error() string { return b.first.Error() + "; " + b.second.Error() }
+
+func (b *both) Is(target error) bool {
+	return errors.Is(b.first, target) || errors.Is(b.second, target)
+}
+
+func (b *both) As(target interface{}) bool {
+	return errors.As(b.first, target) || errors.As(b.second, target)
+}
+
+func join(first, second error) error {
+	if first == nil {
+		return second
+	}
+	if second == nil {
+		return first
+	}
+	return &both{first, second}
 }

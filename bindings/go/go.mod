@@ -1,3 +1,3 @@
-module pawl.example/pawl
+module github.com/pawl-lock/pawl/bindings/go
 
 go 1.18

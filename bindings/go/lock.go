@@ -2,16 +2,13 @@
 
 package pawl
 
-// #include <stdlib.h>
 // #include "bridge.h"
 import "C"
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // LockOptions of a lock. The zero value, or nil, means the defaults.
@@ -22,8 +19,49 @@ type LockOptions struct {
 	// Owner is a label of this lock that people see; default that of the client.
 	Owner string
 	// Retain keeps the lease this long after Unlock for the next acquisition by
-	// this client, unless another client wants it. Default 0.
+	// this client, unless another client wants it. Default 0. A program that ends without
+	// Close leaves it to run out.
 	Retain time.Duration
+	// Detached leaves the lease at the store when the client is closed: to whoever has its
+	// Token. See Detach.
+	Detached bool
+	// OnEvent is told of doubt, of loss, and of others who wait: in order, on a goroutine of the
+	// lock's own, until Unlock. It may call anything.
+	OnEvent func(Event)
+}
+
+// EventKind is what happened to a lock that is held.
+type EventKind int
+
+// What may happen.
+const (
+	EventDoubt  = EventKind(C.PAWL_EVENT_DOUBT) // a renewal is overdue: still held, until Remaining is over
+	EventHeld   = EventKind(C.PAWL_EVENT_HELD)  // a renewal was confirmed after doubt
+	EventLost   = EventKind(C.PAWL_EVENT_LOST)  // lost; comes once
+	EventWanted = EventKind(C.PAWL_EVENT_YIELD) // somebody else waits for it: unlock soon if you can
+)
+
+// String is one word.
+func (k EventKind) String() string {
+	switch k {
+	case EventDoubt:
+		return "doubt"
+	case EventHeld:
+		return "held"
+	case EventLost:
+		return "lost"
+	case EventWanted:
+		return "wanted"
+	}
+	return "unknown"
+}
+
+// Event is what happened, and why.
+type Event struct {
+	Kind      EventKind
+	Err       error         // of doubt and loss: why; else nil
+	Remaining time.Duration // until the local deadline; 0 when lost
+	Message   string        // one line for people; may be ""
 }
 
 // Lock is a claim on one name. Like a sync.Mutex it may be shared by goroutines,
@@ -37,22 +75,6 @@ type Lock struct {
 
 	mu   sync.Mutex
 	held *acquisition
-}
-
-// acquisition is the time from one wish to its release.
-type acquisition struct {
-	name    string
-	id      uintptr
-	ptr     *C.pawl_lock
-	fence   uint64
-	decided chan Code     // receives the outcome, once
-	wanted  chan struct{} // somebody waits for it
-	lost    chan struct{} // closed on loss
-
-	mu      sync.Mutex
-	why     error // of the loss; nil: not lost
-	ended   bool
-	cancels map[*context.CancelFunc]struct{}
 }
 
 // NewLock makes a lock on a name of 1 to 512 bytes without NUL. No I/O; a wrong name, TTL or
@@ -71,15 +93,26 @@ func (l *Lock) Name() string { return l.name }
 // Lock acquires, waiting until the context ends. Waiters get their turn in order of arrival at
 // the store. The context bounds the wait only, not the time the lock is held. After an error
 // nothing is held, and nothing stays behind at the store.
+//
+// An error at the context's deadline is context.DeadlineExceeded, and beside it ErrTimeout if the
+// lock stayed busy, or the reason, such as ErrUnavailable, if the store did not answer.
 func (l *Lock) Lock(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
-		return l.client.fail("lock", l.name, ctx.Err())
+		return l.whyNoTurn(ctx)
 	case <-l.client.closing:
 		return l.client.fail("lock", l.name, ErrClosed)
 	}
-	return l.acquire(ctx, C.PAWL_WAIT_FOREVER)
+	return l.acquire(ctx, false)
+}
+
+// whyNoTurn: another goroutine had this Lock the whole time, so it stayed busy.
+func (l *Lock) whyNoTurn(ctx context.Context) error {
+	if ctx.Err() != context.DeadlineExceeded {
+		return l.client.fail("lock", l.name, ctx.Err())
+	}
+	return &Error{Op: "lock", Name: l.name, Err: ErrTimeout, Cause: ctx.Err()}
 }
 
 // TryLock acquires if nobody holds or awaits the lock, else returns ErrBusy at once.
@@ -89,123 +122,20 @@ func (l *Lock) TryLock(ctx context.Context) error {
 	default:
 		return l.client.fail("lock", l.name, ErrBusy)
 	}
-	return l.acquire(ctx, 0)
+	return l.acquire(ctx, true)
 }
 
 // acquire is called by the goroutine that has the turn, and gives it back on failure.
-func (l *Lock) acquire(ctx context.Context, wait int64) error {
-	a, err := l.client.acquire(ctx, l.name, &l.opts, wait)
+func (l *Lock) acquire(ctx context.Context, try bool) error {
+	a, err := l.client.acquire(ctx, l.name, &l.opts, try)
 	if err != nil {
 		<-l.turn
-		return l.client.fail("lock", l.name, err)
+		return err
 	}
 	l.mu.Lock()
 	l.held = a
 	l.mu.Unlock()
 	return nil
-}
-
-func (c *Client) acquire(ctx context.Context, name string, opts *LockOptions, wait int64) (
-	*acquisition, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	a := &acquisition{
-		name:    name,
-		decided: make(chan Code, 1),
-		wanted:  make(chan struct{}, 1),
-		lost:    make(chan struct{}),
-	}
-	if err := c.start(a, opts, wait); err != nil {
-		return nil, err
-	}
-	var code Code
-	select {
-	case code = <-a.decided:
-	case <-ctx.Done():
-		C.pawl_lock_cancel(a.ptr) // too late is no harm: then it has been decided
-		code = <-a.decided
-		if code == 0 || code == Code(C.PAWL_ERR_CANCELED) {
-			a.end(c) // if it was granted, then to somebody who has gone
-			return nil, ctx.Err()
-		}
-	}
-	if code != 0 {
-		a.end(c)
-		return nil, code
-	}
-	a.fence = uint64(C.pawl_lock_fence(a.ptr))
-	return a, nil
-}
-
-// start asks for the lock; the answer comes through a.decided.
-func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
-	done, err := c.use()
-	if err != nil {
-		return err
-	}
-	defer done()
-	cName := C.CString(a.name)
-	defer C.free(unsafe.Pointer(cName))
-	var cOwner *C.char
-	if strings.IndexByte(opts.Owner, 0) >= 0 {
-		return ErrOwner
-	}
-	if opts.Owner != "" {
-		cOwner = C.CString(opts.Owner)
-		defer C.free(unsafe.Pointer(cOwner))
-	}
-	a.id = register(a)
-	code := C.pawlgo_lock_new(c.ptr, cName, C.size_t(len(a.name)),
-		C.int64_t(milliseconds(opts.TTL)), C.int64_t(milliseconds(opts.Retain)),
-		cOwner, C.uintptr_t(a.id), &a.ptr)
-	if code != 0 {
-		unregister(a.id)
-		return Code(code)
-	}
-	c.held.Store(a, nil)
-	if code = C.pawlgo_acquire_start(a.ptr, C.int64_t(wait), C.uintptr_t(a.id)); code != 0 {
-		a.end(c)
-		return Code(code)
-	}
-	return nil
-}
-
-// end frees the handle, which releases what it holds. The outcome has been received.
-func (a *acquisition) end(c *Client) {
-	c.held.Delete(a)
-	a.close()
-	unregister(a.id)
-	C.pawl_lock_free(a.ptr)
-}
-
-// close cancels what runs under the lock.
-func (a *acquisition) close() {
-	a.mu.Lock()
-	a.ended = true
-	cancels := a.cancels
-	a.cancels = nil
-	a.mu.Unlock()
-	for cancel := range cancels {
-		(*cancel)()
-	}
-}
-
-// lose tells everybody, once.
-func (a *acquisition) lose(why error) {
-	a.mu.Lock()
-	if a.why != nil || a.ended {
-		a.mu.Unlock()
-		return
-	}
-	a.why = why
-	cancels := a.cancels
-	a.cancels = nil
-	a.mu.Unlock()
-	close(a.lost)
-	for cancel := range cancels {
-		(*cancel)()
-	}
 }
 
 func (l *Lock) current() *acquisition {
@@ -214,30 +144,69 @@ func (l *Lock) current() *acquisition {
 	return l.held
 }
 
-// Unlock releases. It returns when the release is on its way. ErrLost: the lock had been lost
-// before, by the local deadline: what was done under it may not have been exclusive.
-// ErrNotHeld: it was not acquired. Any goroutine may unlock.
-func (l *Lock) Unlock() error {
+// take ends the present acquisition for everybody else.
+func (l *Lock) take(op string) (*acquisition, *Error) {
 	l.mu.Lock()
 	a := l.held
 	l.held = nil
 	l.mu.Unlock()
 	if a == nil {
-		return l.client.fail("unlock", l.name, ErrNotHeld)
+		return nil, l.client.fail(op, l.name, ErrNotHeld)
 	}
 	a.close() // before anybody else can have the lock
-	code := Code(C.pawl_lock_release(a.ptr))
+	return a, nil
+}
+
+// give frees what take took, and lets the next goroutine have its turn.
+func (l *Lock) give(a *acquisition, op string, code Code) error {
 	why := a.reason()
 	a.end(l.client)
 	<-l.turn
-	if code == 0 {
-		return nil
-	}
-	err := &Error{Op: "unlock", Name: l.name, Err: code}
 	if why != nil {
-		err.Message = why.Error()
+		return &Error{Op: op, Name: l.name, Err: ErrLost, Cause: why.Cause, Message: why.Message}
 	}
-	return err
+	if code != 0 {
+		return l.client.fail(op, l.name, code)
+	}
+	return nil
+}
+
+// Unlock releases. It returns when the store has confirmed: a program may end right after it. nil:
+// the lock was held until now. ErrLost: it had been lost before, by the local deadline or in the
+// store's eyes: what was done under it may not have been exclusive. ErrUnknown: it was held until
+// now, and the store has not confirmed within ReleaseTimeout; pawl goes on trying while the
+// program runs, else others wait until the lease ends. ErrNotHeld: it was not acquired. Any
+// goroutine may unlock.
+func (l *Lock) Unlock() error {
+	a, err := l.take("unlock")
+	if err != nil {
+		return err
+	}
+	return l.give(a, "unlock", a.release(l.client.patience))
+}
+
+// UnlockInto unlocks, and adds what Unlock returns to *err: for defer, where an error is easily
+// dropped.
+//
+//	func work(ctx context.Context, lock *pawl.Lock) (err error) {
+//		if err = lock.Lock(ctx); err != nil {
+//			return err
+//		}
+//		defer lock.UnlockInto(&err)
+func (l *Lock) UnlockInto(err *error) { *err = join(*err, l.Unlock()) }
+
+// Detach stops renewing and forgets the lock without releasing it, and returns the token that
+// carries the lease on (RenewToken, ReleaseToken), also in another process. The token is a secret:
+// who knows it can release the lock. Meant for locks that are Detached. Errors as Unlock.
+func (l *Lock) Detach() (token string, err error) {
+	a, failed := l.take("detach")
+	if failed != nil {
+		return "", failed
+	}
+	if err := l.give(a, "detach", Code(C.pawl_lock_detach(a.ptr))); err != nil {
+		return "", err
+	}
+	return a.token, nil
 }
 
 // Held tells whether it is held now: by the clock, right even if no goroutine of pawl ran.
@@ -267,6 +236,15 @@ func (l *Lock) Fence() uint64 {
 	return 0
 }
 
+// Token is the owner's proof at the store, a secret: who knows it can release the lock. "" if it
+// is not held.
+func (l *Lock) Token() string {
+	if a := l.current(); a != nil {
+		return a.token
+	}
+	return ""
+}
+
 var closedChannel = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
@@ -290,62 +268,39 @@ func (l *Lock) Wanted() <-chan struct{} {
 	return nil
 }
 
-// Err says why the present acquisition was lost; nil while it is held.
+// Err says why the present acquisition was lost, an ErrLost with its cause; nil while it is held.
 func (l *Lock) Err() error {
-	if a := l.current(); a != nil {
-		return a.reason()
+	a := l.current()
+	if a == nil {
+		return l.client.fail("hold", l.name, ErrNotHeld)
 	}
-	return l.client.fail("hold", l.name, ErrNotHeld)
-}
-
-func (a *acquisition) reason() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.why
+	if why := a.reason(); why != nil {
+		return why
+	}
+	return nil
 }
 
 // Context returns a child of parent that is cancelled when the lock is lost or
-// unlocked; Err says why it was lost. Call the function when it is not needed any more.
+// unlocked; context.Cause, and Err, say why it was lost. Call the function when it is not needed
+// any more.
 func (l *Lock) Context(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(parent)
-	a := l.current()
-	if a == nil {
-		cancel()
-		return ctx, cancel
+	if a := l.current(); a != nil {
+		return a.context(parent)
 	}
-	a.mu.Lock()
-	over := a.ended || a.why != nil
-	if !over {
-		if a.cancels == nil {
-			a.cancels = make(map[*context.CancelFunc]struct{})
-		}
-		a.cancels[&cancel] = struct{}{}
-	}
-	a.mu.Unlock()
-	if over {
-		cancel()
-	}
-	return ctx, func() {
-		a.mu.Lock()
-		delete(a.cancels, &cancel)
-		a.mu.Unlock()
-		cancel()
-	}
+	ctx, cancel := withCancelCause(parent)
+	cancel(l.client.fail("hold", l.name, ErrNotHeld))
+	return ctx, func() {}
 }
 
 // Do runs fn under the lock, with a context that is cancelled on loss, and
-// unlocks. It returns fn's error; if that is nil and the lock was lost
-// meanwhile, an error that is ErrLost.
+// unlocks, also after a panic. It returns fn's error, and with it Unlock's: if the lock was lost
+// meanwhile the result is ErrLost, whatever fn made of it.
 func (l *Lock) Do(ctx context.Context, fn func(ctx context.Context) error) (err error) {
 	if err := l.Lock(ctx); err != nil {
 		return err
 	}
 	inner, cancel := l.Context(ctx)
-	defer func() {
-		cancel()
-		if unlockErr := l.Unlock(); err == nil {
-			err = unlockErr
-		}
-	}()
+	defer l.UnlockInto(&err)
+	defer cancel()
 	return fn(inner)
 }

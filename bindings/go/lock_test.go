@@ -564,10 +564,11 @@ func TestEveryRedisLockHasItsLabel(t *testing.T) {
 
 func closeDefaults() {
 	defaults.Lock()
-	defer defaults.Unlock()
-	if defaults.client != nil {
-		defaults.client.Close()
-		defaults.client = nil
+	client := defaults.client
+	defaults.client = nil
+	defaults.Unlock()
+	if client != nil {
+		client.Close()
 	}
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ const (
 )
 
 // start runs a program that dies with the test.
-func start(t *testing.T, env []string, path string, args ...string) {
+func start(t *testing.T, env []string, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -40,6 +41,7 @@ func start(t *testing.T, env []string, path string, args ...string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	return cmd
 }
 
 func freeAddress(t *testing.T) string {
@@ -70,10 +72,44 @@ func portOf(address string) string {
 	return port
 }
 
+var built struct {
+	sync.Once
+	program string
+	err     error
+}
+
+// buildOnce builds the application, and returns its path.
+func buildOnce(t *testing.T) string {
+	t.Helper()
+	built.Do(func() {
+		built.program = filepath.Join(buildDir, "beego-counter")
+		out, err := exec.Command("go", "build", "-o", built.program, ".").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("%v\n%s", err, out)
+		}
+	})
+	must(t, built.err)
+	return built.program
+}
+
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "beego-counter")
+	if err != nil {
+		panic(err)
+	}
+	buildDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // fleet is a Redis server and two processes of the application.
 type fleet struct {
 	redis     string
 	instances []string
+	processes []*exec.Cmd
 }
 
 func startFleet(t *testing.T) *fleet {
@@ -84,15 +120,11 @@ func startFleet(t *testing.T) *fleet {
 func startFleetOn(t *testing.T, redis string, settings ...string) *fleet {
 	t.Helper()
 	f := &fleet{redis: redis}
-	dir := t.TempDir()
-	program := filepath.Join(dir, "beego-counter")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildOnce(t)
 	for i := 0; i < 2; i++ {
 		address := freeAddress(t)
 		env := append([]string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + f.redis}, settings...)
-		start(t, env, program)
+		f.processes = append(f.processes, start(t, env, program))
 		awaitListener(t, address)
 		f.instances = append(f.instances, "http://"+address)
 	}
@@ -264,5 +296,71 @@ func TestTheCounterRefusesAnOldFence(t *testing.T) {
 	must(t, store.WriteFenced("c", next+1, 200))
 	if value, err := store.Read("c"); err != nil || value != 3 {
 		t.Fatal(value, err)
+	}
+}
+
+// A visitor sees that the counter is away, by the status; where it should be is for the log.
+func TestAStoreThatIsAwayIsNoAnswerOfItsOwn(t *testing.T) {
+	f := startFleetOn(t, freeAddress(t), "COUNTER_PASSWORD=hunter2")
+	var all sync.WaitGroup
+	for _, path := range []string{"/add", "/counter", "/original/add", "/original/counter", "/order/7"} {
+		path := path
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			response, err := http.Get(f.instances[0] + path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("%s: %s %q %v", path, response.Status, body, err)
+			}
+			for _, secret := range []string{portOf(f.redis), "127.0.0.1", "hunter2", "refused"} {
+				if strings.Contains(string(body), secret) {
+					t.Errorf("%s tells everybody %q: %q", path, secret, body)
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+
+// What was asked and never answered is neither a success nor a failure.
+func TestAWriteWithoutAnAnswerIsUnknown(t *testing.T) {
+	redis := startRedis(t)
+	proxy := startProxy(t, redis)
+	store := openStore(proxy.address)
+	value, err := store.ReadFenced("c", 1)
+	must(t, err)
+	must(t, store.WriteFenced("c", value+1, 1)) // its script is known to the server
+	proxy.answerNoMore()
+	if err := store.WriteFenced("c", value+2, 1); !errors.Is(err, models.ErrUnknown) {
+		t.Fatal(err)
+	}
+	if value, err := openStore(redis).Read("c"); err != nil || value != 2 {
+		t.Fatal(value, err) // this one was done
+	}
+}
+
+func TestATermSignalLetsRequestsEndAndLeavesNoLock(t *testing.T) {
+	f := startFleet(t)
+	got := make(chan error, 1)
+	go func() {
+		_, err := get(f.instances[0] + "/add?overrun=1")
+		got <- err
+	}()
+	for end := time.Now().Add(patience); redisCli(t, f.redis, "EXISTS", "pawl:counter") != "1\n"; {
+		if time.Now().After(end) {
+			t.Fatal("the lock is not held")
+		}
+	}
+	must(t, f.processes[0].Process.Signal(syscall.SIGTERM))
+	must(t, <-got)
+	must(t, f.processes[0].Wait())
+	if redisCli(t, f.redis, "EXISTS", "pawl:counter") != "0\n" {
+		t.Fatal("the lock outlived its process")
 	}
 }

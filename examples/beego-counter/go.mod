@@ -5,8 +5,8 @@ go 1.18
 require (
 	github.com/beego/beego/v2 v2.1.6
 	github.com/gomodule/redigo v2.0.0+incompatible
-	pawl.example/pawl v0.0.0
-	pawl.example/pawl/beego v0.0.0
+	github.com/pawl-lock/pawl/bindings/go v0.1.0
+	github.com/pawl-lock/pawl/bindings/go/pawlbeego v0.1.0
 )
 
 require (
@@ -30,6 +30,6 @@ require (
 )
 
 replace (
-	pawl.example/pawl => ../../bindings/go
-	pawl.example/pawl/beego => ../../bindings/go/beego
+	github.com/pawl-lock/pawl/bindings/go => ../../bindings/go
+	github.com/pawl-lock/pawl/bindings/go/pawlbeego => ../../bindings/go/pawlbeego
 )

@@ -20,16 +20,15 @@ import (
 	"beego-counter/controllers"
 	"beego-counter/models"
 
-	"pawl.example/pawl/beego"
+	"github.com/pawl-lock/pawl/bindings/go/pawlbeego"
 )
 
 func main() {
-	client, err := beego.Open(nil)
+	client, err := pawlbeego.Open(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Close()
-	url, err := beego.StoreURL()
+	url, err := pawlbeego.StoreURL()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -44,9 +43,11 @@ func main() {
 	web.Router("/original/counter", &controllers.OriginalController{Store: store}, "get:Counter")
 	web.Router("/original/variable", &controllers.OriginalController{Store: store}, "get:Variable")
 
-	web.InsertFilterChain("/order/:id", beego.Filter(client, beego.NameFromParam("order:", ":id")))
+	web.InsertFilterChain("/order/:id", pawlbeego.Filter(client, pawlbeego.NameFromParam("order:", ":id")))
 	web.Get("/order/:id", func(ctx *context.Context) {
-		_ = ctx.Output.JSON(map[string]uint64{"fence": beego.LockOf(ctx).Fence()}, false, false)
+		_ = ctx.Output.JSON(map[string]uint64{"fence": pawlbeego.LockOf(ctx).Fence()}, false, false)
 	})
-	web.Run()
+	if err := pawlbeego.Run(client); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -20,7 +20,7 @@ import (
 
 	"beego-counter/models"
 
-	"pawl.example/pawl"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 func startRedis(t *testing.T, options ...string) string {
@@ -393,6 +393,8 @@ func startProxy(t *testing.T, to string) *deafProxy {
 	return p
 }
 
+func (p *deafProxy) answerNoMore() { atomic.StoreInt32(&p.deaf, 1) }
+
 func (p *deafProxy) answer(client, server net.Conn) {
 	defer client.Close()
 	defer server.Close()
@@ -413,7 +415,7 @@ func TestFlaw7ALostReplyLeavesALockThatNobodyHolds(t *testing.T) {
 	proxy := startProxy(t, address)
 	a := original(proxy.address)
 	a.Timeout = 60
-	atomic.StoreInt32(&proxy.deaf, 1)
+	proxy.answerNoMore()
 	if err := a.Lock(); err == nil {
 		t.Fatal("the original asks again after all")
 	}
@@ -433,7 +435,7 @@ func TestFlaw7ALostReplyLeavesALockThatNobodyHolds(t *testing.T) {
 			break
 		}
 	}
-	atomic.StoreInt32(&proxy.deaf, 1)
+	proxy.answerNoMore()
 	lock := client.NewLock("n", nil)
 	must(t, lock.Lock(ctx)) // it asks again, with the same token
 	if atomic.LoadInt32(&proxy.deaf) != 0 {

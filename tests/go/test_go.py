@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
 
 import pytest
 
@@ -17,7 +18,8 @@ pytestmark = [
     pytest.mark.skipif(FLAVOUR != "plain", reason=f"Go's runtime does not load a library built for {FLAVOUR}"),
 ]
 
-MODULES = ["bindings/go", "bindings/go/beego", "examples/beego-counter"]
+MODULES = ["bindings/go", "bindings/go/pawlbeego", "examples/beego-counter"]
+PATH = "github.com/pawl-lock/pawl/"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ import (
 	"context"
 	"fmt"
 
-	"pawl.example/pawl"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 func main() {
@@ -72,10 +74,9 @@ func main() {
 
 
 def test_a_module_of_ones_own(environment, tmp_path):
-    """The lines of the package's documentation, in an empty folder."""
+    """The lines of the package's documentation for who has a checkout, in an empty folder."""
     (tmp_path / "main.go").write_text(OWN_PROGRAM)
-    with open(os.path.join(SOURCE, "bindings/go/doc.go"), encoding="utf-8") as doc:
-        lines = re.findall(r"^//\t(go mod .*)$", doc.read(), re.M)
+    lines = re.findall(r"^//\t(go mod .*)$", page("bindings/go/doc.go"), re.M)
     assert len(lines) == 2
     commands = ["go mod init own", *lines, "go run ."]
     script = " && ".join(commands).replace("/path/to/pawl", SOURCE)
@@ -84,7 +85,116 @@ def test_a_module_of_ones_own(environment, tmp_path):
     assert (run.returncode, run.stdout) == (0, "alone\n"), run.stderr
 
 
-PAGES = ["README.zh-CN.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
+# ---- Versions that are fetched ----------------------------------------------------------------
+
+
+def page(name):
+    with open(os.path.join(SOURCE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def version():
+    return "v" + re.search(r'#define PAWL_VERSION +"(.*)"', page("include/pawl/pawl.h")).group(1)
+
+
+def publish(module, proxy):
+    """A module of the working tree as a version on a proxy that is a folder."""
+    name = PATH + module
+    top = os.path.join(SOURCE, module)
+    there = proxy / name / "@v"
+    there.mkdir(parents=True)
+    (there / "list").write_text(version() + "\n")
+    (there / f"{version()}.info").write_text(json.dumps({"Version": version(), "Time": "2026-01-01T00:00:00Z"}))
+    (there / f"{version()}.mod").write_text(page(f"{module}/go.mod"))
+    with zipfile.ZipFile(there / f"{version()}.zip", "w") as archive:
+        for folder, folders, files in os.walk(top):
+            # a module ends where another begins
+            folders[:] = [d for d in folders if not os.path.exists(os.path.join(folder, d, "go.mod"))]
+            for file in files:
+                path = os.path.join(folder, file)
+                archive.write(path, f"{name}@{version()}/{os.path.relpath(path, top)}")
+
+
+@pytest.fixture(scope="module")
+def published(environment, tmp_path_factory):
+    """An environment in which go fetches pawl from a folder, and the rest from what is there already."""
+    proxy = tmp_path_factory.mktemp("proxy")
+    for module in ("bindings/go", "bindings/go/pawlbeego"):
+        publish(module, proxy)
+    need_modules(environment, "bindings/go/pawlbeego")
+    cache = subprocess.run(["go", "env", "GOMODCACHE"], env=environment, stdout=subprocess.PIPE,
+                           text=True, check=True).stdout.strip()
+    return dict(environment, GOPROXY=f"file://{proxy},file://{cache}/cache/download", GOSUMDB="off",
+                GOMODCACHE=str(tmp_path_factory.mktemp("cache")), GOFLAGS="-buildvcs=false -modcacherw -trimpath")
+
+
+def run_in(folder, env, command):
+    return subprocess.run(["sh", "-c", command], cwd=folder, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+
+
+def test_a_version_is_fetched(published, tmp_path):
+    """The line of the documentation that fetches a version, in an empty folder."""
+    (tmp_path / "main.go").write_text(OWN_PROGRAM)
+    lines = re.findall(r"^//\t(go get .*)$", page("bindings/go/doc.go"), re.M)
+    assert lines == [f"go get {PATH}bindings/go@{version()}"]
+    run = run_in(tmp_path, published, f"go mod init own && {lines[0]} && go run .")
+    assert run.returncode == 0 and run.stdout.endswith("alone\n"), run.stdout
+    assert "replace" not in (tmp_path / "go.mod").read_text()
+
+
+BEEGO_PROGRAM = """package main
+
+import (
+	"fmt"
+
+	"github.com/beego/beego/v2/server/web"
+
+	pawl "github.com/pawl-lock/pawl/bindings/go"
+	"github.com/pawl-lock/pawl/bindings/go/pawlbeego"
+)
+
+func main() {
+	client, err := pawl.Open("memory:", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	web.InsertFilterChain("/order/:id", pawlbeego.Filter(client, pawlbeego.Name("n")))
+	fmt.Println("guarded")
+}
+"""
+
+
+def test_the_beego_module_is_fetched(published, tmp_path):
+    """It brings the binding of its own version, and its name is not that of Beego's packages."""
+    (tmp_path / "main.go").write_text(BEEGO_PROGRAM)
+    lines = re.findall(r"^//\t(go get .*)$", page("bindings/go/pawlbeego/open.go"), re.M)
+    assert lines == [f"go get {PATH}bindings/go/pawlbeego@{version()}"]
+    run = run_in(tmp_path, published, f"go mod init own && {lines[0]} && go run -mod=mod .")
+    assert run.returncode == 0 and run.stdout.endswith("guarded\n"), run.stdout
+    assert f"{PATH}bindings/go {version()}" in (tmp_path / "go.mod").read_text()
+
+
+def test_without_cgo_the_compiler_says_what_to_do(environment):
+    build = go(dict(environment, CGO_ENABLED="0"), "bindings/go", "build", ".")
+    assert build.returncode != 0
+    assert "pawl_needs_cgo__set_CGO_ENABLED_to_1_and_have_a_C_compiler_and_libpawl_installed" in build.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_one_name_everywhere(module):
+    """The module's path, and the versions that modules ask of each other."""
+    text = page(f"{module}/go.mod")
+    expected = "beego-counter" if module.startswith("examples") else PATH + module
+    assert re.search(r"^module (.*)$", text, re.M).group(1) == expected
+    for asked in re.findall(rf"^\t{PATH}\S+ (v\S+)$", text, re.M):
+        assert asked == version()
+
+
+# ---- The pages ----------------------------------------------------------------------------------
+
+PAGES = ["README.md", "README.zh-CN.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
 
 AROUND = """package pages
 
@@ -95,14 +205,14 @@ import (
 	"github.com/beego/beego/v2/server/web"
 	"github.com/beego/beego/v2/task"
 
-	"pawl.example/pawl"
-	"pawl.example/pawl/beego"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
+	"github.com/pawl-lock/pawl/bindings/go/pawlbeego"
 )
 
 var (
 	ctx    = context.Background()
 	client *pawl.Client
-	_      = []interface{}{ctx, client, backup, report, time.Minute, web.Run, task.AddTask, beego.Open}
+	_      = []interface{}{ctx, client, backup, report, time.Minute, web.Run, task.AddTask, pawlbeego.Open}
 )
 
 func backup(context.Context) error { return nil }
@@ -111,9 +221,9 @@ func report(context.Context) error { return nil }
 
 
 def as_function(number, block):
-    """A block of a page stands in a function; what it does with its err, it leaves to the reader."""
-    ignored = "\t_ = err\n" if re.search(r"^\w+, err :=", block, re.M) else ""
-    return f"\nfunc example{number}() error {{\n{block}{ignored}\treturn nil\n}}\n"
+    """A block of a page stands in a function that may fail; it drops no error."""
+    end = "" if re.search(r"^return", block.rstrip().splitlines()[-1]) else "\treturn nil\n"
+    return f"\nfunc example{number}() (err error) {{\n{block}{end}}}\n"
 
 
 def test_the_pages_go(environment, tmp_path):

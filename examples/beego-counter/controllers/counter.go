@@ -4,15 +4,19 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/beego/beego/v2/core/logs"
 	"github.com/beego/beego/v2/server/web"
 
 	"beego-counter/models"
 
-	"pawl.example/pawl"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 // TTLSeconds is short, so that a holder that takes longer need not take long.
@@ -29,13 +33,39 @@ func work(c *web.Controller) {
 	}
 }
 
+// Waiting is how long a request waits for the lock.
+const Waiting = 10 * time.Second
+
+// reply answers with the counter, or with why there is none. What the store said is for the log:
+// it may name hosts and users that are no visitor's business.
 func reply(c *web.Controller, value int64, err error) {
-	if err != nil {
-		c.Ctx.Output.SetStatus(503)
-		c.Ctx.WriteString(err.Error() + "\n")
+	if err == nil {
+		c.Ctx.WriteString(fmt.Sprintf("%d\n", value))
 		return
 	}
-	c.Ctx.WriteString(fmt.Sprintf("%d\n", value))
+	if c.Ctx.Request.Context().Err() != nil {
+		return // nobody is there to be answered
+	}
+	status, text := verdict(err)
+	logs.Error("%s %s: %v", c.Ctx.Request.Method, c.Ctx.Request.URL.Path, err)
+	c.Ctx.Output.Header("Content-Type", "text/plain; charset=utf-8")
+	if status != http.StatusGatewayTimeout {
+		c.Ctx.Output.Header("Retry-After", "1")
+	}
+	c.Ctx.Output.SetStatus(status)
+	_ = c.Ctx.Output.Body([]byte(text + "\n")) // WriteString would answer 200
+}
+
+func verdict(err error) (status int, text string) {
+	switch {
+	case errors.Is(err, models.ErrUnknown):
+		return http.StatusGatewayTimeout, "no answer: it may or may not have been counted"
+	case errors.Is(err, models.ErrStale):
+		return http.StatusServiceUnavailable, "the lock was lost, and another holder came: not counted"
+	case errors.Is(err, pawl.ErrTimeout):
+		return http.StatusLocked, "others were busy with the counter the whole time: not counted"
+	}
+	return http.StatusServiceUnavailable, "the counter cannot be reached: nothing was done"
 }
 
 // CounterController counts under pawl's lock.
@@ -48,7 +78,9 @@ type CounterController struct {
 // Add is GET /add.
 func (c *CounterController) Add() {
 	lock := &pawl.RedisLock{Key: "counter", Timeout: TTLSeconds, Client: c.Client}
-	if err := lock.LockContext(c.Ctx.Request.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(c.Ctx.Request.Context(), Waiting)
+	defer cancel()
+	if err := lock.LockContext(ctx); err != nil {
 		reply(&c.Controller, 0, err)
 		return
 	}
@@ -58,8 +90,9 @@ func (c *CounterController) Add() {
 
 func (c *CounterController) addLocked(lock *pawl.RedisLock) (int64, error) {
 	defer func() { // also after a panic: the lease is renewed for as long as nobody gives it back
-		if lock.Unlock() != nil {
+		if err := lock.Unlock(); err != nil {
 			// The counter judges by the fence: had a newer holder come, it would have refused.
+			logs.Warn("%v", err)
 			c.Ctx.Output.Header("X-Lock-Lost", "1")
 		}
 	}()

@@ -17,6 +17,9 @@ import (
 // ErrStale: a newer holder of the lock has been here already.
 var ErrStale = errors.New("the counter has seen a newer holder of the lock: nothing was done")
 
+// ErrUnknown: the server was asked to write and has not answered: it may have been done.
+var ErrUnknown = errors.New("the counter has not answered: it may or may not have been changed")
+
 // patience is how long a server may take to answer.
 const patience = 5 * time.Second
 
@@ -101,7 +104,7 @@ func (s *Store) Read(name string) (int64, error) {
 // Write writes whatever it is given: the counter of the tutorial.
 func (s *Store) Write(name string, value int64) error {
 	_, err := s.do("HSET", name, "value", value)
-	return err
+	return writeError(err)
 }
 
 // The resource's side of a lock: it deals with nobody whose fence is older than one that it has
@@ -140,7 +143,17 @@ func (s *Store) ReadFenced(name string, fence uint64) (int64, error) {
 // WriteFenced writes unless a newer holder has come: ErrStale.
 func (s *Store) WriteFenced(name string, value int64, fence uint64) error {
 	_, err := s.fenced(writeFenced, name, fence, value)
-	return err
+	return writeError(err)
+}
+
+// writeError tells what was refused from what nobody answered. The server has been reached before,
+// to read; what fails now may fail after the write.
+func writeError(err error) error {
+	var answer redis.Error
+	if err == nil || err == ErrStale || errors.As(err, &answer) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrUnknown, err)
 }
 
 // Enter and Leave count who is inside at once.

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 
-package beego
+package pawlbeego
 
 import (
 	gocontext "context"
-	"errors"
 	"time"
 
-	"pawl.example/pawl"
+	"github.com/beego/beego/v2/core/logs"
+
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 // Once makes a task that runs on one node only: whichever node has the lock runs fn, the
-// others return nil at once (or after Wait). fn's context is cancelled when the lock is lost.
-// The result is a task.TaskFunc for Beego's task.NewTask.
+// others return nil at once (or after Wait). fn's context is cancelled when the lock is lost, and
+// then the error is pawl.ErrLost. A store that does not answer is an error as well: nobody knows
+// whether another node does it. The result is a task.TaskFunc for Beego's task.NewTask.
 //
 // MinHold lasts as long as this process and its client do: a node that ends
 // earlier lets go earlier.
@@ -22,9 +24,8 @@ func Once(client *pawl.Client, name string, fn func(ctx gocontext.Context) error
 	return func(ctx gocontext.Context) error {
 		lock := client.NewLock(name, &s.lock)
 		err := s.acquire(ctx, lock)
-		if errors.Is(err, pawl.ErrBusy) ||
-			(errors.Is(err, gocontext.DeadlineExceeded) && ctx.Err() == nil) {
-			return nil // another node does it
+		if isBusy(err) && ctx.Err() == nil {
+			return whyBusy(ctx, client, name)
 		}
 		if err != nil {
 			return err
@@ -34,6 +35,12 @@ func Once(client *pawl.Client, name string, fn func(ctx gocontext.Context) error
 	}
 }
 
+// whyBusy is nil if another node does it, and the store still says so.
+func whyBusy(ctx gocontext.Context, client *pawl.Client, name string) error {
+	_, unknown := waitersOf(ctx, client, name)
+	return unknown
+}
+
 func runOnce(ctx gocontext.Context, lock *pawl.Lock, fn func(ctx gocontext.Context) error,
 	holdUntil time.Time) (err error) {
 	inner, cancel := lock.Context(ctx)
@@ -41,12 +48,14 @@ func runOnce(ctx gocontext.Context, lock *pawl.Lock, fn func(ctx gocontext.Conte
 		cancel()
 		left := time.Until(holdUntil)
 		if left <= 0 || lock.Err() != nil {
-			if unlockErr := lock.Unlock(); err == nil {
-				err = unlockErr
-			}
+			lock.UnlockInto(&err)
 			return
 		}
-		time.AfterFunc(left, func() { _ = lock.Unlock() })
+		time.AfterFunc(left, func() {
+			if unlockErr := lock.Unlock(); unlockErr != nil {
+				logs.Warn("%v", unlockErr)
+			}
+		})
 	}()
 	return fn(inner)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package beego
+package pawlbeego
 
 import (
 	"bufio"

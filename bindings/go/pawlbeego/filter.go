@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package beego
+package pawlbeego
 
 import (
 	gocontext "context"
@@ -13,7 +13,7 @@ import (
 	"github.com/beego/beego/v2/server/web"
 	"github.com/beego/beego/v2/server/web/context"
 
-	"pawl.example/pawl"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 // DefaultWait is how long a request waits for its lock.
@@ -88,7 +88,8 @@ func LockOf(ctx *context.Context) *pawl.Lock {
 
 // Filter runs what follows it in the chain under a lock. The request's context is cancelled
 // when the lock is lost. A request that cannot have the lock in time is answered 423 Locked
-// with Retry-After; one whose store does not answer, 503 Service Unavailable.
+// with Retry-After; one whose store does not answer, 503 Service Unavailable, and Beego's log
+// says why. Where nobody knows whether the lock is busy, the answer is 503.
 func Filter(client *pawl.Client, name Namer, options ...Option) web.FilterChain {
 	s := collect(DefaultWait, options)
 	return func(next web.FilterFunc) web.FilterFunc {
@@ -128,8 +129,13 @@ func refuse(ctx *context.Context, client *pawl.Client, lock *pawl.Lock, err erro
 	}
 	status, after := http.StatusServiceUnavailable, time.Second
 	switch {
-	case errors.Is(err, pawl.ErrBusy), errors.Is(err, gocontext.DeadlineExceeded):
-		status, after = http.StatusLocked, retryAfter(ctx.Request.Context(), client, lock.Name())
+	case isBusy(err):
+		waiters, unknown := waitersOf(ctx.Request.Context(), client, lock.Name())
+		if unknown != nil {
+			logs.Error("%v; %v", err, unknown)
+			break
+		}
+		status, after = http.StatusLocked, retryAfter(waiters)
 	case errors.Is(err, pawl.ErrName):
 		status = http.StatusBadRequest // the name came with the request
 	default:
@@ -143,18 +149,32 @@ func refuse(ctx *context.Context, client *pawl.Client, lock *pawl.Lock, err erro
 	_ = ctx.Output.Body([]byte(http.StatusText(status) + "\n"))
 }
 
-// retryAfter is a guess: a holder that works keeps renewing, one that died lets go when its
-// lease ends, and most are done within a second.
-func retryAfter(ctx gocontext.Context, client *pawl.Client, name string) time.Duration {
-	ctx, cancel := gocontext.WithTimeout(ctx, 100*time.Millisecond)
+// isBusy tells whether somebody else has the lock, as opposed to a store that does not answer.
+func isBusy(err error) bool {
+	return errors.Is(err, pawl.ErrBusy) || errors.Is(err, pawl.ErrTimeout)
+}
+
+// lookMax is how long the store may take to say who waits: longer, and it is taken for silent.
+const lookMax = time.Second
+
+// waitersOf also proves that the store answers: one that went silent while we waited for the lock
+// has not said that it is busy.
+func waitersOf(ctx gocontext.Context, client *pawl.Client, name string) (int, error) {
+	ctx, cancel := gocontext.WithTimeout(ctx, lookMax)
 	defer cancel()
 	info, err := client.Inspect(ctx, name)
-	if err != nil || info.Waiters == 0 {
+	return info.Waiters, err
+}
+
+// retryAfter is a guess: a holder that works keeps renewing, one that died lets go when its
+// lease ends, and most are done within a second.
+func retryAfter(waiters int) time.Duration {
+	wait := time.Duration(waiters) * time.Second
+	switch {
+	case wait < time.Second:
 		return time.Second
-	}
-	wait := time.Duration(info.Waiters) * time.Second
-	if wait > 30*time.Second {
-		wait = 30 * time.Second
+	case wait > 30*time.Second:
+		return 30 * time.Second
 	}
 	return wait
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package beego
+package pawlbeego
 
 import (
 	gocontext "context"
@@ -21,7 +21,7 @@ import (
 	"github.com/beego/beego/v2/server/web/context"
 	"github.com/beego/beego/v2/task"
 
-	"pawl.example/pawl"
+	pawl "github.com/pawl-lock/pawl/bindings/go"
 )
 
 const patience = 20 * time.Second

@@ -1,10 +1,10 @@
-module pawl.example/pawl/beego
+module github.com/pawl-lock/pawl/bindings/go/pawlbeego
 
 go 1.18
 
 require (
 	github.com/beego/beego/v2 v2.1.6
-	pawl.example/pawl v0.0.0
+	github.com/pawl-lock/pawl/bindings/go v0.1.0
 )
 
 require (
@@ -28,4 +28,4 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
 
-replace pawl.example/pawl => ../
+replace github.com/pawl-lock/pawl/bindings/go => ../

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+
+package pawl
+
+// #include <stdlib.h>
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// acquisition is the time from one wish to its release.
+type acquisition struct {
+	name    string
+	id      uintptr
+	ptr     *C.pawl_lock
+	fence   uint64
+	token   string
+	decided chan Code     // receives the outcome of the wish, once; then that of the release, once
+	wanted  chan struct{} // somebody waits for it
+	lost    chan struct{} // closed on loss
+
+	onEvent func(Event) // or nil
+	events  serial
+
+	mu      sync.Mutex
+	why     *Error // of the loss; nil: not lost
+	ended   bool
+	last    uint64                       // key of cancels
+	cancels map[uint64]func(cause error) // of the contexts under the lock
+}
+
+// acquire asks for a lock and waits for the store's word. With a deadline libpawl bounds the wait:
+// it knows whether the lock stayed busy, or the store silent.
+func (c *Client) acquire(ctx context.Context, name string, opts *LockOptions, try bool) (
+	*acquisition, *Error) {
+	if err := ctx.Err(); err != nil {
+		return nil, c.fail("lock", name, err)
+	}
+	a := &acquisition{
+		name:    name,
+		decided: make(chan Code, 1),
+		wanted:  make(chan struct{}, 1),
+		lost:    make(chan struct{}),
+		onEvent: opts.OnEvent,
+	}
+	if err := c.start(a, opts, waitOf(ctx, try)); err != nil {
+		return nil, c.fail("lock", name, err)
+	}
+	code := a.outcome(ctx)
+	if code != 0 {
+		a.end(c)
+		return nil, c.whyNotLocked(ctx, name, code)
+	}
+	if err := c.whyGone(ctx); err != nil {
+		_ = a.release(c.patience) // it was granted to somebody who has gone
+		a.end(c)
+		return nil, c.fail("lock", name, err)
+	}
+	a.fence = uint64(C.pawl_lock_fence(a.ptr))
+	var token C.pawl_token
+	C.pawl_lock_token(a.ptr, &token)
+	a.token = C.GoString(&token.text[0])
+	return a, nil
+}
+
+func waitOf(ctx context.Context, try bool) int64 {
+	if try {
+		return 0
+	}
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return C.PAWL_WAIT_FOREVER
+	}
+	if wait := milliseconds(time.Until(deadline)); wait > 0 {
+		return wait
+	}
+	return 1
+}
+
+// deadlineGrace is for libpawl to say why nothing was acquired until the context's deadline, which
+// it observes itself, to a millisecond.
+const deadlineGrace = time.Second
+
+// outcome waits for the wish's end, which a context that is done brings about.
+func (a *acquisition) outcome(ctx context.Context) Code {
+	select {
+	case code := <-a.decided:
+		return code
+	case <-ctx.Done():
+	}
+	if ctx.Err() == context.DeadlineExceeded {
+		select {
+		case code := <-a.decided:
+			return code
+		case <-time.After(deadlineGrace):
+		}
+	}
+	C.pawl_lock_cancel(a.ptr) // too late is no harm: then it has been decided
+	return <-a.decided
+}
+
+// whyNotLocked tells a lock that stayed busy from a store that stayed silent, and both from a
+// caller who has gone.
+func (c *Client) whyNotLocked(ctx context.Context, name string, code Code) *Error {
+	ended := ctx.Err()
+	_, bounded := ctx.Deadline()
+	switch {
+	case code == C.PAWL_ERR_CANCELED && ended != nil, ended == context.Canceled && code != ErrClosed:
+		return c.fail("lock", name, ended)
+	case code == ErrTimeout && bounded && ended == nil:
+		ended = context.DeadlineExceeded // the context's own timer is a moment late
+	}
+	e := c.fail("lock", name, code)
+	e.Cause = ended
+	return e
+}
+
+// whyGone: nobody is told of a lock that he cannot have any more.
+func (c *Client) whyGone(ctx context.Context) error {
+	select {
+	case <-c.closing:
+		return ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// start asks for the lock; the answer comes through a.decided.
+func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if strings.IndexByte(opts.Owner, 0) >= 0 {
+		return ErrOwner
+	}
+	cName, cOwner := C.CString(a.name), cString(opts.Owner)
+	defer C.free(unsafe.Pointer(cName))
+	defer C.free(unsafe.Pointer(cOwner))
+	cOpts := C.pawlgo_lock_opts{
+		ttl_ms:    C.int64_t(milliseconds(opts.TTL)),
+		retain_ms: C.int64_t(milliseconds(opts.Retain)),
+		owner:     cOwner,
+	}
+	if opts.Detached {
+		cOpts.detached = 1
+	}
+	a.id = register(a)
+	code := C.pawlgo_lock_new(c.ptr, cName, C.size_t(len(a.name)), &cOpts, C.uintptr_t(a.id), &a.ptr)
+	if code != 0 {
+		unregister(a.id)
+		return Code(code)
+	}
+	c.held.Store(a, nil)
+	if code = C.pawlgo_acquire_start(a.ptr, C.int64_t(wait), C.uintptr_t(a.id)); code != 0 {
+		a.end(c)
+		return Code(code)
+	}
+	return nil
+}
+
+// release gives the lock back and waits for the store's word: what has only been handed to another
+// thread is lost when the program ends. An answer that does not come in time is ErrUnknown; pawl
+// goes on trying.
+func (a *acquisition) release(patience time.Duration) Code {
+	code := Code(C.pawlgo_release_start(a.ptr, C.uintptr_t(a.id)))
+	if code != 0 {
+		return code
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case code = <-a.decided:
+		return code
+	case <-timer.C:
+		return ErrUnknown
+	}
+}
+
+// end frees the handle, which releases what it holds. The outcome has been received.
+func (a *acquisition) end(c *Client) {
+	c.held.Delete(a)
+	a.close()
+	unregister(a.id)
+	C.pawl_lock_free(a.ptr)
+}
+
+// close cancels what runs under the lock.
+func (a *acquisition) close() {
+	a.mu.Lock()
+	a.ended = true
+	cancels := a.cancels
+	a.cancels = nil
+	a.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel(nil)
+	}
+}
+
+// happen passes the news on.
+func (a *acquisition) happen(event Event) {
+	switch event.Kind {
+	case EventLost:
+		a.lose(&Error{Op: "hold", Name: a.name, Err: ErrLost, Cause: event.Err, Message: event.Message})
+		return
+	case EventWanted:
+		select {
+		case a.wanted <- struct{}{}:
+		default:
+		}
+	}
+	a.tell(event)
+}
+
+// tell calls the user's function, as long as the lock has not been unlocked.
+func (a *acquisition) tell(event Event) {
+	if a.onEvent == nil {
+		return
+	}
+	a.events.run(func() {
+		a.mu.Lock()
+		over := a.ended
+		a.mu.Unlock()
+		if !over {
+			a.onEvent(event)
+		}
+	})
+}
+
+// lose tells everybody, once.
+func (a *acquisition) lose(why *Error) {
+	a.mu.Lock()
+	if a.why != nil || a.ended {
+		a.mu.Unlock()
+		return
+	}
+	a.why = why
+	cancels := a.cancels
+	a.cancels = nil
+	a.mu.Unlock()
+	close(a.lost)
+	for _, cancel := range cancels {
+		cancel(why)
+	}
+	a.tell(Event{Kind: EventLost, Err: why.Cause, Message: why.Message})
+}
+
+// reason of the loss; nil: it has not been lost.
+func (a *acquisition) reason() *Error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.why
+}
+
+// context is a child of parent that ends with the lock.
+func (a *acquisition) context(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := withCancelCause(parent)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		cancel(nil)
+		return ctx, func() {}
+	}
+	if a.why != nil {
+		cancel(a.why)
+		return ctx, func() {}
+	}
+	a.last++
+	key := a.last
+	if a.cancels == nil {
+		a.cancels = make(map[uint64]func(cause error))
+	}
+	a.cancels[key] = cancel
+	return ctx, func() {
+		a.mu.Lock()
+		delete(a.cancels, key)
+		a.mu.Unlock()
+		cancel(nil)
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+
+package pawl
+
+// #include <stdlib.h>
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// Info is a lock as its store sees it.
+type Info struct {
+	Name      string
+	Held      bool
+	Foreign   bool          // held by a client that is not pawl
+	Owner     string        // the holder's label
+	Remaining time.Duration // until the lease expires; negative: never
+	Fence     uint64        // of the present or the last holder
+	Waiters   int           // all that wait
+	Queue     []Waiter      // in order of arrival; at most 1000 of them
+}
+
+// Waiter is one that waits for a lock.
+type Waiter struct {
+	Owner  string        // its label
+	Waited time.Duration // how long it has waited
+	Place  time.Duration // its place expires after this unless it is refreshed
+}
+
+// Severity of a log line, or of a doctor's finding.
+type Severity int
+
+// From what is as it should be to what must be changed.
+const (
+	SeverityOK      = Severity(C.PAWL_FINDING_OK)
+	SeverityNote    = Severity(C.PAWL_FINDING_NOTE)
+	SeverityWarning = Severity(C.PAWL_FINDING_WARNING)
+	SeverityError   = Severity(C.PAWL_FINDING_ERROR)
+)
+
+// String is one word.
+func (s Severity) String() string {
+	words := []string{"ok", "note", "warning", "error"}
+	if s < 0 || int(s) >= len(words) {
+		return "unknown"
+	}
+	return words[s]
+}
+
+// Finding is one thing that Doctor found.
+type Finding struct {
+	Severity Severity
+	Topic    string // one word
+	Text     string // what was found
+	Advice   string // what to do; "" if nothing
+}
+
+const (
+	// askMax bounds a question without a deadline; the store's own patience is shorter.
+	askMax = time.Minute
+	// askGrace lets the context's own timer be the first: both would end at its deadline.
+	askGrace = time.Second
+)
+
+// Inspect reports one lock, also a free one. It ends when the context does. An error means that
+// the lock's state is unknown, not that it is free.
+func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
+	var infos []Info
+	err := c.ask(ctx, "inspect", name, func(wait C.int64_t) C.int {
+		cName := C.CString(name)
+		defer C.free(unsafe.Pointer(cName))
+		id := register(&infos)
+		defer unregister(id)
+		return C.pawlgo_inspect(c.ptr, cName, C.size_t(len(name)), wait, C.uintptr_t(id))
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	if len(infos) != 1 {
+		return Info{}, &Error{Op: "inspect", Name: name, Err: ErrUnknown}
+	}
+	return infos[0], nil
+}
+
+// List reports every lock that is held or waited for and whose name begins with prefix ("": all).
+// It is no snapshot.
+func (c *Client) List(ctx context.Context, prefix string) ([]Info, error) {
+	var infos []Info
+	err := c.ask(ctx, "list", prefix, func(wait C.int64_t) C.int {
+		cPrefix := C.CString(prefix)
+		defer C.free(unsafe.Pointer(cPrefix))
+		id := register(&infos)
+		defer unregister(id)
+		return C.pawlgo_list(c.ptr, cPrefix, C.size_t(len(prefix)), wait, C.uintptr_t(id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return infos, nil
+}
+
+// Doctor examines the store for what endangers locks.
+func (c *Client) Doctor(ctx context.Context) ([]Finding, error) {
+	var findings []Finding
+	err := c.ask(ctx, "doctor", "", func(wait C.int64_t) C.int {
+		id := register(&findings)
+		defer unregister(id)
+		return C.pawlgo_doctor(c.ptr, wait, C.uintptr_t(id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return findings, nil
+}
+
+// Break takes a lock from its holder if its present fence is fence: look first (Inspect), then
+// break what you saw. ErrNotHeld: it is free, or has another fence by now. ErrUnknown: the
+// context ended first, it may have been done.
+func (c *Client) Break(ctx context.Context, name string, fence uint64) error {
+	return unknownIfEnded(c.ask(ctx, "break", name, func(wait C.int64_t) C.int {
+		cName := C.CString(name)
+		defer C.free(unsafe.Pointer(cName))
+		return C.pawl_break(c.ptr, cName, C.size_t(len(name)), C.uint64_t(fence), wait)
+	}))
+}
+
+// RenewToken extends the lease that token holds by ttl from now: for a lease that its acquirer
+// left to others by Detach. ErrLost: the token does not hold the lock.
+func (c *Client) RenewToken(ctx context.Context, name, token string, ttl time.Duration) (
+	fence uint64, err error) {
+	var got C.uint64_t
+	err = c.askByToken(ctx, "renew", name, token, func(cName, cToken *C.char, wait C.int64_t) C.int {
+		return C.pawl_token_renew(c.ptr, cName, C.size_t(len(name)), cToken,
+			C.int64_t(milliseconds(ttl)), wait, &got)
+	})
+	if err != nil {
+		return 0, unknownIfEnded(err)
+	}
+	return uint64(got), nil
+}
+
+// ReleaseToken releases the lock if token still holds it. ErrLost: it does not.
+func (c *Client) ReleaseToken(ctx context.Context, name, token string) error {
+	return unknownIfEnded(c.askByToken(ctx, "release", name, token,
+		func(cName, cToken *C.char, wait C.int64_t) C.int {
+			return C.pawl_token_release(c.ptr, cName, C.size_t(len(name)), cToken, wait)
+		}))
+}
+
+// CheckToken tells for how long token holds the lock, without extending it. ErrLost: it does not.
+func (c *Client) CheckToken(ctx context.Context, name, token string) (time.Duration, error) {
+	var remaining C.int64_t
+	err := c.askByToken(ctx, "check", name, token, func(cName, cToken *C.char, wait C.int64_t) C.int {
+		return C.pawl_token_check(c.ptr, cName, C.size_t(len(name)), cToken, wait, &remaining)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(remaining) * time.Millisecond, nil
+}
+
+func (c *Client) askByToken(ctx context.Context, op, name, token string,
+	call func(cName, cToken *C.char, wait C.int64_t) C.int) error {
+	if strings.IndexByte(token, 0) >= 0 {
+		return c.fail(op, name, ErrArgument)
+	}
+	return c.ask(ctx, op, name, func(wait C.int64_t) C.int {
+		cName, cToken := C.CString(name), C.CString(token)
+		defer C.free(unsafe.Pointer(cName))
+		defer C.free(unsafe.Pointer(cToken))
+		return call(cName, cToken, wait)
+	})
+}
+
+// unknownIfEnded is for what changes the store: who stopped waiting does not know whether it was
+// done.
+func unknownIfEnded(err error) error {
+	if e, ok := err.(*Error); ok && e.started && (e.Err == context.Canceled ||
+		e.Err == context.DeadlineExceeded || e.Err == ErrClosed) {
+		e.Err, e.Cause = ErrUnknown, e.Err
+	}
+	return err
+}
+
+// ask runs a call that cannot be interrupted. When the context ends first the call goes on
+// behind the scenes, so what it writes to must not be read after an error.
+func (c *Client) ask(ctx context.Context, op, name string, call func(wait C.int64_t) C.int) error {
+	if err := ctx.Err(); err != nil {
+		return c.fail(op, name, err)
+	}
+	wait := askMax
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait-askGrace {
+		wait = time.Until(deadline) + askGrace
+	}
+	done, err := c.use()
+	if err != nil {
+		return c.fail(op, name, err)
+	}
+	answered := make(chan Code, 1)
+	go func() {
+		defer done()
+		answered <- Code(call(C.int64_t(milliseconds(wait))))
+	}()
+	var why error
+	select {
+	case <-ctx.Done():
+		why = ctx.Err()
+	case code := <-answered:
+		if code == 0 {
+			return nil
+		}
+		why = c.whyNoAnswer(ctx, code)
+	}
+	e := c.fail(op, name, why)
+	e.started = true
+	return e
+}
+
+// whyNoAnswer: a question without an answer that ended with its context, or with the client,
+// failed of nothing else.
+func (c *Client) whyNoAnswer(ctx context.Context, code Code) error {
+	switch code {
+	case ErrUnavailable, ErrUnknown, ErrTimeout, ErrClosed:
+	default:
+		return code // the store's own answer
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-c.closing:
+		return ErrClosed
+	default:
+		return code
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+
+// A whole program, for what only a program shows: its end, and where it finds its configuration.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	pawl "github.com/pawl-lock/pawl/bindings/go"
+)
+
+func fail(err error) {
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func main() {
+	switch os.Args[1] {
+	case "unlock": // the release is main's last deed
+		client, err := pawl.Open(os.Args[2], nil)
+		fail(err)
+		lock := client.NewLock("n", nil)
+		fail(lock.Lock(context.Background()))
+		defer lock.Unlock()
+	case "redislock":
+		lock := &pawl.RedisLock{Key: "n", Timeout: 30}
+		fail(lock.Lock())
+		defer lock.Unlock()
+	case "retain": // what is kept for later is given back by Close
+		client, err := pawl.Open(os.Args[2], nil)
+		fail(err)
+		defer client.Close()
+		lock := client.NewLock("n", &pawl.LockOptions{Retain: time.Hour})
+		fail(lock.Lock(context.Background()))
+		fail(lock.Unlock())
+	case "where": // which store a RedisLock takes
+		client, err := pawl.DefaultClient()
+		fail(err)
+		fmt.Println(client.URL())
+	}
+}
