@@ -70,6 +70,21 @@ static mode_t dir_mode(mode_t db_mode)
     return rw | ((rw & 0444) >> 2);
 }
 
+/*
+ * Where others may write, only the owner of a socket may remove or rename it (the sticky
+ * bit); a directory that an earlier version made gets it from its owner.
+ */
+static void set_dir_mode(int fd, const struct stat *db_stat, bool made)
+{
+    mode_t wanted = dir_mode(db_stat->st_mode);
+    struct stat st;
+    if (fstat(fd, &st) < 0 || st.st_uid != geteuid()) return; /* not the one that we made */
+    if (!made) wanted = st.st_mode & 07777;
+    if (wanted & 0022) wanted |= S_ISVTX;
+    if ((st.st_mode & 07777) != wanted) (void)!fchmod(fd, wanted);
+    if (made && geteuid() == 0) (void)!fchown(fd, db_stat->st_uid, db_stat->st_gid);
+}
+
 int pawl__sqlite_inbox_open(pawl__sqlite_inbox *inbox, const char *dir_path,
                             const struct stat *db_stat)
 {
@@ -77,8 +92,7 @@ int pawl__sqlite_inbox_open(pawl__sqlite_inbox *inbox, const char *dir_path,
     if (!made && errno != EEXIST) return -1;
     inbox->dir_fd = open(dir_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (inbox->dir_fd < 0) return -1;
-    if (made) (void)!fchmod(inbox->dir_fd, dir_mode(db_stat->st_mode));
-    if (made && geteuid() == 0) (void)!fchown(inbox->dir_fd, db_stat->st_uid, db_stat->st_gid);
+    set_dir_mode(inbox->dir_fd, db_stat, made);
     inbox->send_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (inbox->send_fd >= 0) return 0;
     pawl__sqlite_inbox_close(inbox);
@@ -94,15 +108,35 @@ void pawl__sqlite_inbox_close(pawl__sqlite_inbox *inbox)
     errno = saved;
 }
 
-/* Through the directory's descriptor: a socket's path has only 107 bytes. */
-static bool address_of(const pawl__sqlite_inbox *inbox, const char *name,
-                       struct sockaddr_un *ret_address)
+/* Through a descriptor of the directory: a socket's path has only 107 bytes. */
+static bool address_in(int dir_fd, const char *name, struct sockaddr_un *ret_address)
 {
     memset(ret_address, 0, sizeof(*ret_address));
     ret_address->sun_family = AF_UNIX;
     int n = snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d/%s",
-                     inbox->dir_fd, name);
+                     dir_fd, name);
     return n > 0 && (size_t)n < sizeof(ret_address->sun_path);
+}
+
+/*
+ * The descriptor and the address of the socket itself. Others may write in the directory: what
+ * has the name may be a link to somebody else's socket, and such a thing is never sent to.
+ */
+static int find_socket(const pawl__sqlite_inbox *inbox, const char *name,
+                       struct sockaddr_un *ret_address)
+{
+    struct stat st;
+    int fd = openat(inbox->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+        close(fd);
+        errno = ENOTSOCK;
+        return -1;
+    }
+    memset(ret_address, 0, sizeof(*ret_address));
+    ret_address->sun_family = AF_UNIX;
+    snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d", fd);
+    return fd;
 }
 
 /* Names come out of rows that others wrote: nothing but 32 hex digits is ever opened. */
@@ -112,25 +146,97 @@ static bool is_client_id(const char *name)
            strspn(name, "0123456789abcdef") == PAWL__CLIENT_ID_LEN;
 }
 
+static int new_socket(void)
+{
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int bind_in(int dir_fd, const char *name, int fd)
+{
+    struct sockaddr_un address;
+    if (!address_in(dir_fd, name, &address)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return bind(fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+/* Who may use the database may write to the socket. */
+static bool has_mode_of(const struct stat *st, const struct stat *db_stat)
+{
+    bool owner_fits =
+        geteuid() != 0 || (st->st_uid == db_stat->st_uid && st->st_gid == db_stat->st_gid);
+    return S_ISSOCK(st->st_mode) && (st->st_mode & 0777) == (db_stat->st_mode & 0666) && owner_fits;
+}
+
+/* A directory below the inboxes that only we can enter. Its descriptor, or -1. */
+static int make_private_dir(const pawl__sqlite_inbox *inbox, const char *name)
+{
+    struct stat st;
+    if (mkdirat(inbox->dir_fd, name, 0700) < 0) return -1;
+    int fd = openat(inbox->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
+    bool is_ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0077) == 0;
+    if (is_ours) return fd;
+    close(fd);
+    errno = EPERM;
+    return -1;
+}
+
+/*
+ * The umask takes bits away, and root's socket belongs to root, until it is told otherwise by
+ * its name. That name is in a directory of our own: in the common one somebody could put a link
+ * there in between, and what it leads to would get the mode.
+ */
+static int bind_privately(const pawl__sqlite_inbox *inbox, const char *client_id, int fd,
+                          const struct stat *db_stat)
+{
+    static const char name[] = "s";
+    char dir_name[PAWL__CLIENT_ID_LEN + sizeof(".new-")];
+    snprintf(dir_name, sizeof(dir_name), ".new-%s", client_id);
+    int dir_fd = make_private_dir(inbox, dir_name);
+    int rc = dir_fd < 0 ? -1 : bind_in(dir_fd, name, fd);
+    if (rc == 0) rc = fchmodat(dir_fd, name, db_stat->st_mode & 0666, 0);
+    if (rc == 0 && geteuid() == 0) {
+        (void)!fchownat(dir_fd, name, db_stat->st_uid, db_stat->st_gid, AT_SYMLINK_NOFOLLOW);
+    }
+    if (rc == 0) rc = renameat(dir_fd, name, inbox->dir_fd, client_id);
+    int saved = errno;
+    if (dir_fd >= 0 && rc < 0) unlinkat(dir_fd, name, 0);
+    unlinkat(inbox->dir_fd, dir_name, AT_REMOVEDIR);
+    if (dir_fd >= 0) close(dir_fd);
+    errno = saved;
+    return rc;
+}
+
+/* The kernel gives the name the mode of the socket, less the umask: mostly that is enough. */
+static int bind_plainly(const pawl__sqlite_inbox *inbox, const char *client_id, int fd,
+                        const struct stat *db_stat)
+{
+    struct stat st;
+    (void)!fchmod(fd, db_stat->st_mode & 0666);
+    if (bind_in(inbox->dir_fd, client_id, fd) < 0) return -1;
+    if (fstatat(inbox->dir_fd, client_id, &st, AT_SYMLINK_NOFOLLOW) < 0) return -1;
+    if (has_mode_of(&st, db_stat)) return 0;
+    unlinkat(inbox->dir_fd, client_id, 0);
+    errno = EPERM;
+    return -1;
+}
+
 int pawl__sqlite_inbox_bind(const pawl__sqlite_inbox *inbox, const char *client_id,
                             const struct stat *db_stat)
 {
-    struct sockaddr_un address;
-    if (!is_client_id(client_id) || !address_of(inbox, client_id, &address)) {
+    if (!is_client_id(client_id)) {
         errno = EINVAL;
         return -1;
     }
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = new_socket();
     if (fd < 0) return -1;
     unlinkat(inbox->dir_fd, client_id, 0);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-        (void)!fchmodat(inbox->dir_fd, client_id, db_stat->st_mode & 0666, 0);
-        if (geteuid() == 0) {
-            (void)!fchownat(inbox->dir_fd, client_id, db_stat->st_uid, db_stat->st_gid,
-                            AT_SYMLINK_NOFOLLOW);
-        }
-        return fd;
-    }
+    if (bind_plainly(inbox, client_id, fd, db_stat) == 0) return fd;
+    close(fd); /* it may have a name already */
+    fd = new_socket();
+    if (fd < 0 || bind_privately(inbox, client_id, fd, db_stat) == 0) return fd;
     int saved = errno;
     close(fd);
     errno = saved;
@@ -154,17 +260,21 @@ pawl__post_result pawl__sqlite_inbox_post(const pawl__sqlite_inbox *inbox, const
                                           const pawl__letter *letter)
 {
     struct sockaddr_un address;
-    if (inbox->dir_fd < 0 || !is_client_id(client_id) || !address_of(inbox, client_id, &address)) {
+    if (inbox->dir_fd < 0 || !is_client_id(client_id)) {
         errno = EINVAL;
         return PAWL__POST_FAILED;
     }
+    int to = find_socket(inbox, client_id, &address);
+    if (to < 0) return errno == ENOENT ? PAWL__POST_GONE : PAWL__POST_FAILED;
     ssize_t n = sendto(inbox->send_fd, letter, letter_len(letter), MSG_NOSIGNAL,
                        (struct sockaddr *)&address, sizeof(address));
+    int number = errno;
+    close(to);
+    errno = number;
     if (n >= 0) return PAWL__POST_SENT;
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return PAWL__POST_FULL;
-    if (errno == ECONNREFUSED) unlinkat(inbox->dir_fd, client_id, 0);
-    if (errno == ECONNREFUSED || errno == ENOENT) return PAWL__POST_GONE;
-    return PAWL__POST_FAILED;
+    if (number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS) return PAWL__POST_FULL;
+    if (number == ECONNREFUSED) unlinkat(inbox->dir_fd, client_id, 0);
+    return number == ECONNREFUSED ? PAWL__POST_GONE : PAWL__POST_FAILED;
 }
 
 /*
@@ -175,13 +285,16 @@ pawl__post_result pawl__sqlite_inbox_post(const pawl__sqlite_inbox *inbox, const
 static void remove_if_stale(const pawl__sqlite_inbox *inbox, const char *name)
 {
     struct sockaddr_un address;
-    if (!is_client_id(name) || !address_of(inbox, name, &address)) return;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return;
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
+    if (!is_client_id(name)) return;
+    int to = find_socket(inbox, name, &address);
+    if (to < 0) return;
+    int fd = new_socket();
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+        errno == ECONNREFUSED) {
         unlinkat(inbox->dir_fd, name, 0);
     }
-    close(fd);
+    if (fd >= 0) close(fd);
+    close(to);
 }
 
 void pawl__sqlite_inbox_sweep(const pawl__sqlite_inbox *inbox)

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #define HEADER_LEN       48 /* "pawl-live ", 16 hex digits, 20 digits, newline */
-#define HEADER_FORMAT    "pawl-live %016" PRIx64 " %020" PRIu64 "\n"
+#define HEADER_MAGIC     "pawl-live "
+#define HEADER_FORMAT    HEADER_MAGIC "%016" PRIx64 " %020" PRIu64 "\n"
 #define BYTE_FIRST       4096 /* clear of the header */
 #define BYTE_TRIES_MAX   8    /* 2^62 bytes: the second try is already a curiosity */
+#define OPEN_TRIES_MAX   8
 #define POSITIVE_62_BITS (INT64_MAX >> 1)
 
 /* ---- fork ---------------------------------------------------------------------- */
@@ -123,17 +125,38 @@ static int64_t lock_own_byte(int fd)
     return -1;
 }
 
-/* Opens or creates; a file that we create gets the mode of the database. */
-static int open_file(const char *path, const struct stat *db_stat)
+/* A file that we make gets the mode of the database and, if we are root, its owner. */
+static int make_file(const char *path, const struct stat *db_stat)
 {
     const mode_t mode = db_stat->st_mode & 0666;
-    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-    int fd = open(path, flags);
-    if (fd >= 0 || errno != ENOENT) return fd;
-    fd = open(path, flags | O_CREAT, mode);
-    if (fd >= 0) (void)!fchmod(fd, mode);
-    if (fd >= 0 && geteuid() == 0) (void)!fchown(fd, db_stat->st_uid, db_stat->st_gid);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, mode);
+    if (fd < 0) return -1;
+    (void)!fchmod(fd, mode);
+    if (geteuid() == 0) (void)!fchown(fd, db_stat->st_uid, db_stat->st_gid);
     return fd;
+}
+
+static int open_file(const char *path, const struct stat *db_stat)
+{
+    for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+        int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0 && errno == ENOENT) fd = make_file(path, db_stat);
+        if (fd >= 0 || errno != EEXIST) return fd; /* EEXIST: somebody made it in between */
+    }
+    return -1;
+}
+
+/*
+ * Where others may write, the name may lead to anything that they may link to. Only a file of
+ * ours, or an empty one, is written into.
+ */
+static bool is_ours_to_write(int fd, const struct stat *st)
+{
+    char magic[sizeof(HEADER_MAGIC) - 1];
+    if (!S_ISREG(st->st_mode) || st->st_nlink != 1) return false;
+    if (st->st_size == 0) return true;
+    return pread(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) &&
+           memcmp(magic, HEADER_MAGIC, sizeof(magic)) == 0;
 }
 
 /* ---- The interface ------------------------------------------------------------- */
@@ -157,7 +180,7 @@ int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const stru
     pthread_mutex_lock(&registry_mutex);
     int fd = open_file(path, db_stat);
     if (fd < 0 || fstat(fd, &st) < 0) goto fail;
-    if (!S_ISREG(st.st_mode)) {
+    if (!is_ours_to_write(fd, &st)) {
         errno = EINVAL;
         goto fail;
     }

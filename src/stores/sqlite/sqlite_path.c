@@ -284,9 +284,11 @@ static int create(const char *path, const char *dir, mode_t mode, char *reterr_m
     if (lstat(path, &st) < 0) {
         for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
             snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
-            unlink(file);
+            if (unlink(file) == 0 || errno == ENOENT) continue;
+            rc = fail_errno("cannot remove the log of a database that is gone:", file,
+                            reterr_message);
         }
-        rc = create_empty(path, mode, reterr_message);
+        if (rc == 0) rc = create_empty(path, mode, reterr_message);
     }
     close(lock);
     return rc;
