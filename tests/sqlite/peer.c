@@ -32,11 +32,13 @@
 static host peer;
 static char database[4096];
 static size_t replies_told, pushes_told, rows_told;
+static int downs_told;
 
 /* ---- Led by lines -------------------------------------------------------------- */
 
 static void tell(host *h)
 {
+    for (; downs_told < h->downs; downs_told++) printf("down %d\n", (int)h->down_err);
     for (; rows_told < h->row_count; rows_told++) {
         const seen_row *row = &h->rows[rows_told % HOST_LOG_MAX];
         printf("row %d %lld %zu\n", row->held, (long long)row->remaining_ms, row->waiter_count);

@@ -409,6 +409,47 @@ static void test_other_time_namespace(void **state)
     peer_stop(&b);
 }
 
+/* A script that mounts its first argument over its second, and then becomes the rest. */
+#define MOUNTED_OVER "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\""
+
+static void write_boot_id(char *ret_file, size_t room)
+{
+    snprintf(ret_file, room, "%s/boot_id", dir);
+    FILE *f = fopen(ret_file, "w");
+    assert_non_null(f);
+    fputs("01234567-89ab-4cde-8f01-23456789abcd\n", f);
+    fclose(f);
+}
+
+/* A container with a boot id of its own frees nobody's lock, neither way round. */
+static void test_other_boot_id(void **state)
+{
+    char file[128];
+    const char *const prefix[] = {"unshare", "--mount", "--kill-child",
+                                  "sh",      "-c",      MOUNTED_OVER,
+                                  "sh",      file,      "/proc/sys/kernel/random/boot_id",
+                                  NULL};
+    (void)state;
+    if (!can_unshare(CLONE_NEWNS, "mount namespaces")) skip();
+    write_boot_id(file, sizeof(file));
+    start(&a);
+    hold(&a, host_token(1));
+    peer_launch(&b, path, prefix);
+    assert_int_equal(atoi(peer_expect(&b, "down")), PAWL_ERR_UNSUPPORTED);
+    assert_int_equal(peer_call(&a, "renew", "job", host_token(1), TTL, 0).outcome, PAWL_CONFIRMED);
+    peer_call(&a, "acquire", "kept", host_token(2), TTL, PAWL_ASK_DETACHED);
+    peer_kill(&a);
+    peer_expect(&b, "up"); /* nobody of the host lives any more */
+    hold(&b, host_token(3));
+    assert_int_equal(peer_call(&b, "acquire", "kept", host_token(4), TTL, 0).outcome, PAWL_BUSY);
+    peer_launch(&c, path, NULL);
+    assert_int_equal(atoi(peer_expect(&c, "down")), PAWL_ERR_UNSUPPORTED);
+    peer_stop(&b);
+    peer_expect(&c, "up");
+    assert_int_equal(peer_call(&c, "acquire", "kept", host_token(4), TTL, 0).outcome, PAWL_BUSY);
+    peer_stop(&c);
+}
+
 /* ---- Without pushes ------------------------------------------------------------ */
 
 /* Where no socket can be made, waiters are told by a timer to ask again. */
@@ -562,6 +603,7 @@ int main(int argc, char **argv)
         TEST(test_stopped_waiter_expires),
         TEST(test_other_pid_namespace),
         TEST(test_other_time_namespace),
+        TEST(test_other_boot_id),
         TEST(test_no_inbox),
         TEST(test_inbox_removed),
         TEST(test_created_by_many_at_once),

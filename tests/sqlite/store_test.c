@@ -293,6 +293,44 @@ static void test_another_boot(void **state)
     host_close(&a);
 }
 
+/* A byte that is locked proves that the kernel is the same, whatever its boot id is said to be. */
+static void test_boot_id_of_a_container(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_GRANTED);
+    sql("UPDATE host SET boot = '00000000-0000-4000-8000-000000000000'");
+    host_start(&b, path);
+    while (b.downs == 0 && !b.up) host_run_ms(&b, 1);
+    assert_int_equal(b.down_err, PAWL_ERR_UNSUPPORTED);
+    assert_non_null(strstr(b.down_message, "00000000-0000-4000-8000-000000000000"));
+    assert_non_null(strstr(b.down_message, path));
+    assert_int_equal(sql_int("SELECT count(token) FROM lock"), 1);
+    host_close(&a);
+    host_run_until(&b, &b.up); /* the last of them has ended: now it is an earlier boot */
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_GRANTED);
+    host_close(&b);
+}
+
+/* An id that is not the kernel's may be another name of the same kernel: what stands is kept. */
+static void test_boot_id_that_is_not_the_kernels(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_call(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, PAWL_ASK_DETACHED);
+    host_call(&a, PAWL_VERB_ACQUIRE, "m", host_token(2), TTL, PAWL_ASK_DETACHED);
+    host_close(&a);
+    sql("UPDATE host SET boot = '00000000-0000-4000-8000-000000000000 own';"
+        "UPDATE lock SET expires_at = 9000000000000000000 WHERE name = CAST('m' AS BLOB)");
+    host_open(&a, path);
+    assert_int_equal(sql_int("SELECT count(*) FROM host WHERE length(boot) = 36"), 1);
+    assert_int_equal(host_call(&a, PAWL_VERB_ACQUIRE, "n", host_token(3), TTL, 0).outcome,
+                     PAWL_BUSY);
+    assert_int_equal(host_call(&a, PAWL_VERB_ACQUIRE, "m", host_token(3), TTL, 0).outcome,
+                     PAWL_GRANTED); /* no lease ends in 285 years: that was another boot's */
+    host_close(&a);
+}
+
 static void test_time_namespace_text(void **state)
 {
     int64_t shift = 0;
@@ -608,6 +646,8 @@ int main(void)
         TEST(test_fence_reaches_the_ceiling),
         TEST(test_old_rows_are_cleared),
         TEST(test_another_boot),
+        TEST(test_boot_id_of_a_container),
+        TEST(test_boot_id_that_is_not_the_kernels),
         TEST(test_time_namespace_text),
         TEST(test_live_file_replaced),
         TEST(test_live_file_copied),

@@ -4,13 +4,16 @@
 
 #include "../../base/instant.h"
 #include "pawl/types.h"
+#include "sqlite_mount.h"
 #include "sqlite_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define NS_PER_S INT64_C(1000000000)
@@ -75,9 +78,26 @@ static int read_shift(int64_t *ret_shift_ns, char *reterr_message)
     return PAWL_ERR_SYSTEM;
 }
 
+#define BOOT_ID_DIR  "/proc/sys/kernel/random"
+#define BOOT_ID_PATH BOOT_ID_DIR "/boot_id"
+
+/* Container managers mount a file over it. */
+static bool is_mounted_over(void)
+{
+    struct statfs fs;
+    if (statfs(BOOT_ID_PATH, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) return true;
+    int64_t file = pawl__sqlite_mount_of(BOOT_ID_PATH), dir = pawl__sqlite_mount_of(BOOT_ID_DIR);
+    return file < 0 || file != dir;
+}
+
+bool pawl__sqlite_boot_is_kernels(const char *boot_id)
+{
+    return strlen(boot_id) == PAWL__BOOT_ID_LEN;
+}
+
 int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message)
 {
-    static const char path[] = "/proc/sys/kernel/random/boot_id";
+    static const char path[] = BOOT_ID_PATH;
     char text[64];
     ssize_t n = read_small(path, text, sizeof(text));
     if (n < PAWL__BOOT_ID_LEN) {
@@ -85,8 +105,9 @@ int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message)
                          n < 0 ? strerror(errno) : "too short");
         return PAWL_ERR_SYSTEM;
     }
-    memcpy(clock->boot_id, text, PAWL__BOOT_ID_LEN);
-    clock->boot_id[PAWL__BOOT_ID_LEN] = '\0';
+    text[PAWL__BOOT_ID_LEN] = '\0';
+    snprintf(clock->boot_id, sizeof(clock->boot_id), "%.36s%s", text,
+             is_mounted_over() ? " own" : "");
     return read_shift(&clock->shift_ns, reterr_message);
 }
 

@@ -5,23 +5,29 @@
  * Leases are dated in CLOCK_BOOTTIME of the machine: it counts through suspend,
  * nobody can set it, and all processes of one kernel agree on it. A process in
  * a time namespace sees it shifted by the namespace's offset, which is taken off
- * again. Which run of the kernel the numbers belong to is told by boot_id.
+ * again. Which run of the kernel the numbers belong to is told by boot_id; a container may have
+ * one of its own, which tells less (sqlite_host.c).
  */
 #ifndef PAWL_SQLITE_CLOCK_H
 #define PAWL_SQLITE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
 #define PAWL__BOOT_ID_LEN 36
+#define PAWL__BOOT_ROOM   48 /* the id, and behind it " own" if it is not the kernel's */
 
 typedef struct pawl__sqlite_clock {
     int64_t shift_ns; /* what this process's time namespace adds to the machine's clock */
-    char boot_id[PAWL__BOOT_ID_LEN + 1];
+    char boot_id[PAWL__BOOT_ROOM];
 } pawl__sqlite_clock;
 
 /* 0 or PAWL_ERR_SYSTEM with one line in reterr_message (PAWL_MESSAGE_MAX bytes). */
 int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message);
+
+/* Whether the id is one that a kernel gave itself: then another one means another run of it. */
+bool pawl__sqlite_boot_is_kernels(const char *boot_id);
 
 /* The machine's instant, the same in every process. */
 int64_t pawl__sqlite_clock_now(const pawl__sqlite_clock *clock);

@@ -61,13 +61,13 @@ int pawl__sqlite_run(sqlite3_stmt *statement)
     return rc == SQLITE_DONE ? SQLITE_OK : (reset_rc != SQLITE_OK ? reset_rc : rc);
 }
 
-static int run_simple(pawl__sqlite_db *db, pawl__sqlite_stmt id)
+int pawl__sqlite_run_simple(pawl__sqlite_db *db, pawl__sqlite_stmt id)
 {
     sqlite3_stmt *st = pawl__sqlite_use(db, id);
     return st ? pawl__sqlite_run(st) : sqlite3_extended_errcode(db->handle);
 }
 
-static int run_int(pawl__sqlite_db *db, pawl__sqlite_stmt id, int64_t value)
+int pawl__sqlite_run_int(pawl__sqlite_db *db, pawl__sqlite_stmt id, int64_t value)
 {
     sqlite3_stmt *st = pawl__sqlite_use(db, id);
     if (!st) return sqlite3_extended_errcode(db->handle);
@@ -95,92 +95,34 @@ int pawl__sqlite_on_busy(void *ctx, int tries)
 
 /* ---- Transactions -------------------------------------------------------------- */
 
-static int read_host_row(pawl__sqlite_db *db)
-{
-    sqlite3_stmt *st = pawl__sqlite_use(db, PAWL__ST_HOST_GET);
-    if (!st) return sqlite3_extended_errcode(db->handle);
-    int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        const unsigned char *boot = sqlite3_column_text(st, 0);
-        snprintf(db->host.boot, sizeof(db->host.boot), "%s", boot ? (const char *)boot : "");
-        db->host.live_file = sqlite3_column_int64(st, 1);
-        db->host.fence_floor = (uint64_t)sqlite3_column_int64(st, 2);
-        db->host.fence_ceiling = (uint64_t)sqlite3_column_int64(st, 3);
-    }
-    int reset_rc = sqlite3_reset(st);
-    if (rc == SQLITE_ROW)
-        return db->host.fence_floor <= PAWL__SQLITE_FENCE_MAX ? SQLITE_OK : SQLITE_CORRUPT;
-    return rc == SQLITE_DONE ? SQLITE_CORRUPT : reset_rc;
-}
-
-/* The machine was started anew: nobody of before is alive, no lease is left. */
-static int drop_earlier_boot(pawl__sqlite_db *db)
-{
-    sqlite3_stmt *st = pawl__sqlite_use(db, PAWL__ST_HOST_BOOT);
-    if (!st) return sqlite3_extended_errcode(db->handle);
-    sqlite3_bind_text(st, 1, db->clock.boot_id, -1, SQLITE_STATIC);
-    int rc = pawl__sqlite_run(st);
-    if (rc == SQLITE_OK) {
-        rc = run_int(db, PAWL__ST_LOCK_FREE_ALL, pawl__sqlite_clock_now(&db->clock));
-    }
-    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_WAIT_DROP_ALL);
-    if (rc == SQLITE_OK) rc = read_host_row(db);
-    return rc;
-}
-
-/* See sqlite_live.h: offsets are only good for the file whose id the database names. */
-static int follow_live_file(pawl__sqlite_db *db)
-{
-    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
-    int64_t file_id;
-    snprintf(path, sizeof(path), "%s-live", db->path);
-    if (pawl__sqlite_live_open(&db->live, path, &db->identity, db->host.live_file, &file_id) < 0) {
-        db->live.file_id = db->host.live_file; /* tried; the doctor tells */
-        return SQLITE_OK;
-    }
-    if (file_id == db->host.live_file) return SQLITE_OK;
-    int rc = run_int(db, PAWL__ST_HOST_LIVE, file_id);
-    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_LOCK_UNTIE);
-    if (rc == SQLITE_OK) rc = run_simple(db, PAWL__ST_WAIT_UNTIE);
-    if (rc == SQLITE_OK) db->host.live_file = file_id;
-    /* If this is rolled back the ids differ, and the next transaction tries again. */
-    return rc;
-}
-
 int pawl__sqlite_begin_write(pawl__sqlite_db *db)
 {
-    int rc = run_simple(db, PAWL__ST_BEGIN_WRITE);
+    int rc = pawl__sqlite_run_simple(db, PAWL__ST_BEGIN_WRITE);
     if (rc != SQLITE_OK) return rc;
-    rc = read_host_row(db);
-    if (rc == SQLITE_OK && strcmp(db->host.boot, db->clock.boot_id) != 0)
-        rc = drop_earlier_boot(db);
-    if (rc == SQLITE_OK && db->host.live_file == db->live.file_id) {
-        pawl__sqlite_live_settle(&db->live);
-    }
-    if (rc == SQLITE_OK && db->host.live_file != db->live.file_id) rc = follow_live_file(db);
+    rc = pawl__sqlite_host_follow(db);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
 }
 
 int pawl__sqlite_begin_read(pawl__sqlite_db *db)
 {
-    int rc = run_simple(db, PAWL__ST_BEGIN_READ);
+    int rc = pawl__sqlite_run_simple(db, PAWL__ST_BEGIN_READ);
     if (rc != SQLITE_OK) return rc;
-    rc = read_host_row(db);
+    rc = pawl__sqlite_host_read(db);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
 }
 
 int pawl__sqlite_commit(pawl__sqlite_db *db)
 {
-    int rc = run_simple(db, PAWL__ST_COMMIT);
+    int rc = pawl__sqlite_run_simple(db, PAWL__ST_COMMIT);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
 }
 
 void pawl__sqlite_rollback(pawl__sqlite_db *db)
 {
-    if (!sqlite3_get_autocommit(db->handle)) (void)run_simple(db, PAWL__ST_ROLLBACK);
+    if (!sqlite3_get_autocommit(db->handle)) (void)pawl__sqlite_run_simple(db, PAWL__ST_ROLLBACK);
 }
 
 int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence)
@@ -189,7 +131,7 @@ int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence)
     int rc = sqlite3_exec(db->handle, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
     if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
     if (rc == SQLITE_OK) {
-        rc = run_int(db, PAWL__ST_HOST_CEILING, (int64_t)(fence + CEILING_AHEAD_US));
+        rc = pawl__sqlite_run_int(db, PAWL__ST_HOST_CEILING, (int64_t)(fence + CEILING_AHEAD_US));
         if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);
         if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     }
@@ -285,6 +227,10 @@ void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault
         break;
     default:
         break;
+    }
+    if (rc == PAWL__SQLITE_OTHER_BOOT) {
+        *ret_fault = db->refusal;
+        return;
     }
     pawl__sqlite_say(ret_fault->message, "%s: %s%s%s", path, sqlite3_errstr(rc), number ? ": " : "",
                      number ? strerror(number) : "");

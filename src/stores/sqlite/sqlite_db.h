@@ -38,6 +38,7 @@
     X(LOCK_EXTEND, "UPDATE lock SET expires_at = ?2, live = ?3 WHERE name = ?1")                   \
     X(LOCK_FREE, "UPDATE lock SET token = NULL, expires_at = ?2 WHERE name = ?1")                  \
     X(LOCK_FREE_ALL, "UPDATE lock SET token = NULL, expires_at = ?1")                              \
+    X(LOCK_FREE_BEYOND, "UPDATE lock SET token = NULL, expires_at = 0 WHERE expires_at > ?1")      \
     X(LOCK_UNTIE, "UPDATE lock SET live = -1 WHERE live > 0")                                      \
     X(LOCK_OLD, "SELECT name FROM lock WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2")        \
     X(LOCK_DELETE, "DELETE FROM lock WHERE name = ?1 AND token IS NULL"                            \
@@ -59,6 +60,7 @@
                     " live = ?7, pid = ?8, pid_ns = ?9 WHERE name = ?1 AND seq = ?2")              \
     X(WAIT_DROP, "DELETE FROM wait WHERE name = ?1 AND seq = ?2")                                  \
     X(WAIT_DROP_ALL, "DELETE FROM wait")                                                           \
+    X(WAIT_DROP_BEYOND, "DELETE FROM wait WHERE until_at > ?1")                                    \
     X(WAIT_UNTIE, "UPDATE wait SET live = -1 WHERE live > 0")                                      \
     X(WAIT_RANK, "SELECT count(*) FROM wait WHERE name = ?1 AND seq < ?2")                         \
     X(WAIT_COUNT, "SELECT count(*) FROM wait")
@@ -73,9 +75,15 @@ typedef enum pawl__sqlite_stmt {
 /* A clock in us reaches it in 2255; doubles and JSON are exact so far. */
 #define PAWL__SQLITE_FENCE_MAX (UINT64_C(1) << 53)
 
+/* A failure in words. */
+typedef struct pawl__sqlite_fault {
+    pawl_err err;
+    char message[PAWL_MESSAGE_MAX];
+} pawl__sqlite_fault;
+
 /* The one row of `host`, as read at the beginning of the present transaction. */
 typedef struct pawl__sqlite_host_row {
-    char boot[PAWL__BOOT_ID_LEN + 1];
+    char boot[PAWL__BOOT_ROOM];
     int64_t live_file;
     uint64_t fence_floor; /* every fence of a deleted row is at most this */
     uint64_t
@@ -90,21 +98,16 @@ typedef struct pawl__sqlite_db {
     pawl__sqlite_inbox inbox;
     pawl__sqlite_host_row host;
     char path[PATH_MAX];
-    struct stat identity;  /* of the file that we opened */
-    int64_t pid, pid_ns;   /* ours, for those who watch for our death */
-    int64_t busy_until;    /* local instant at which a busy database is given up */
-    bool impatient;        /* a busy database is given up at once */
-    uint64_t random;       /* of the busy handler's jitter */
-    atomic_bool *stop;     /* set: give up waiting now */
-    uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
-    int wal_pages;         /* in the log after the latest commit */
+    struct stat identity;       /* of the file that we opened */
+    int64_t pid, pid_ns;        /* ours, for those who watch for our death */
+    int64_t busy_until;         /* local instant at which a busy database is given up */
+    bool impatient;             /* a busy database is given up at once */
+    uint64_t random;            /* of the busy handler's jitter */
+    atomic_bool *stop;          /* set: give up waiting now */
+    uint64_t fence_wanted;      /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
+    int wal_pages;              /* in the log after the latest commit */
+    pawl__sqlite_fault refusal; /* why, when a result of ours is no SQLite result */
 } pawl__sqlite_db;
-
-/* A failure in words. */
-typedef struct pawl__sqlite_fault {
-    pawl_err err;
-    char message[PAWL_MESSAGE_MAX];
-} pawl__sqlite_fault;
 
 void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop);
 
@@ -123,15 +126,22 @@ void pawl__sqlite_db_close(pawl__sqlite_db *db);
 /* Whether the path still leads to the file that we have open. */
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
 
+/* No SQLite results. The database belongs to another run of the kernel, whose processes live. */
+#define PAWL__SQLITE_OTHER_BOOT (1 << 21)
+
 /*
  * Begins a write transaction; waits for others until busy_until. Notices a reboot
  * (every row of an earlier boot is dropped) and a replaced live file. Returns an
- * SQLite result.
+ * SQLite result or PAWL__SQLITE_OTHER_BOOT.
  */
 int pawl__sqlite_begin_write(pawl__sqlite_db *db);
 int pawl__sqlite_begin_read(pawl__sqlite_db *db);
 int pawl__sqlite_commit(pawl__sqlite_db *db);
 void pawl__sqlite_rollback(pawl__sqlite_db *db);
+
+/* The row `host` (sqlite_host.c): reads it; reads it and brings boot and live file up to date. */
+int pawl__sqlite_host_read(pawl__sqlite_db *db);
+int pawl__sqlite_host_follow(pawl__sqlite_db *db);
 
 /* The busy handler: sleeps a little; 0 when busy_until has come. */
 int pawl__sqlite_on_busy(void *db, int tries);
@@ -150,6 +160,10 @@ sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id);
 
 /* Steps a statement that returns no rows, and resets it. SQLITE_OK or an error. */
 int pawl__sqlite_run(sqlite3_stmt *statement);
+
+/* A kept statement without parameters, or with one number. */
+int pawl__sqlite_run_simple(pawl__sqlite_db *db, pawl__sqlite_stmt id);
+int pawl__sqlite_run_int(pawl__sqlite_db *db, pawl__sqlite_stmt id, int64_t value);
 
 /* What an SQLite result means here, with the path in the message. */
 void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault *ret_fault);

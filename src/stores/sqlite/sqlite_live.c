@@ -85,13 +85,19 @@ static int64_t random_id(void)
     return id & POSITIVE_62_BITS;
 }
 
-static int lock_byte(int fd, int command, int64_t offset, short *ret_type)
+/* len 0: all bytes from there on. */
+static int lock_range(int fd, int command, int64_t offset, int64_t len, short *ret_type)
 {
     struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = 1};
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = (off_t)len};
     int rc = fcntl(fd, command, &lock);
     if (ret_type) *ret_type = lock.l_type;
     return rc;
+}
+
+static int lock_byte(int fd, int command, int64_t offset, short *ret_type)
+{
+    return lock_range(fd, command, offset, 1, ret_type);
 }
 
 /* 0 if there is none, or if the file is a copy of the one that it was written into. */
@@ -243,4 +249,25 @@ bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset)
     }
     pthread_mutex_unlock(&live->mutex);
     return dead;
+}
+
+static pawl__census anybody_in(int fd, int64_t from, int64_t len)
+{
+    short type;
+    if (lock_range(fd, F_OFD_GETLK, from, len, &type) < 0) return PAWL__CENSUS_UNKNOWN;
+    return type == F_UNLCK ? PAWL__CENSUS_NOBODY : PAWL__CENSUS_SOMEBODY;
+}
+
+pawl__census pawl__sqlite_live_census(const char *path, int64_t file_id)
+{
+    struct stat st;
+    pawl__census found = PAWL__CENSUS_UNKNOWN;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return errno == ENOENT ? PAWL__CENSUS_NOBODY : PAWL__CENSUS_UNKNOWN;
+    if (fstat(fd, &st) == 0) {
+        bool named = S_ISREG(st.st_mode) && file_id != 0 && read_file_id(fd, st.st_ino) == file_id;
+        found = named ? anybody_in(fd, 1, 0) : PAWL__CENSUS_NOBODY;
+    }
+    close(fd);
+    return found;
 }

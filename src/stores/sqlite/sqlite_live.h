@@ -53,6 +53,17 @@ int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const stru
 void pawl__sqlite_live_settle(pawl__sqlite_live *live);
 void pawl__sqlite_live_close(pawl__sqlite_live *live);
 
+/*
+ * Whether somebody, we included, has a byte in the file of that id at `path`. UNKNOWN: it cannot be
+ * opened or asked. A file that is absent, or has another id, proves nobody alive.
+ */
+typedef enum pawl__census {
+    PAWL__CENSUS_NOBODY = 0,
+    PAWL__CENSUS_SOMEBODY,
+    PAWL__CENSUS_UNKNOWN
+} pawl__census;
+pawl__census pawl__sqlite_live_census(const char *path, int64_t file_id);
+
 /* Whether the owner of the byte is known to be dead. Any thread. */
 bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset);
 

@@ -429,6 +429,7 @@ static void pause_before_retry(pawl_store *store)
 /* Whether errors like this one mean that the connection to the file is of no more use. */
 static bool breaks_link(int rc)
 {
+    if (rc == PAWL__SQLITE_OTHER_BOOT) return true;
     switch (rc & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

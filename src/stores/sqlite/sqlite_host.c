@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The row `host`: to which run of the kernel, and to which live file, the rows belong.
+ *
+ * After a reboot nobody of before is alive: every lock is free. But a boot id that differs does
+ * not prove a reboot. A container may have one of its own (a file that is mounted over the
+ * kernel's), and shares the kernel, its clock and perhaps this database with processes that
+ * live. So:
+ *
+ *   - A locked byte in the live file that the database names belongs to a process that lives
+ *     under this very kernel. Then nothing is freed, and nothing is done here.
+ *   - If one of the two ids is not a kernel's own, the kernel may be the same. Then leases end by
+ *     the clock or with their process, as always; only instants that this clock can hardly
+ *     have meant are dropped.
+ */
+#define _GNU_SOURCE
+#include "../../base/instant.h"
+#include "sqlite_db.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BEYOND_NS (25 * INT64_C(3600000) * PAWL__NS_PER_MS) /* no ttl reaches it */
+
+int pawl__sqlite_host_read(pawl__sqlite_db *db)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, PAWL__ST_HOST_GET);
+    if (!st) return sqlite3_extended_errcode(db->handle);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        const unsigned char *boot = sqlite3_column_text(st, 0);
+        snprintf(db->host.boot, sizeof(db->host.boot), "%s", boot ? (const char *)boot : "");
+        db->host.live_file = sqlite3_column_int64(st, 1);
+        db->host.fence_floor = (uint64_t)sqlite3_column_int64(st, 2);
+        db->host.fence_ceiling = (uint64_t)sqlite3_column_int64(st, 3);
+    }
+    int reset_rc = sqlite3_reset(st);
+    if (rc == SQLITE_ROW)
+        return db->host.fence_floor <= PAWL__SQLITE_FENCE_MAX ? SQLITE_OK : SQLITE_CORRUPT;
+    return rc == SQLITE_DONE ? SQLITE_CORRUPT : reset_rc;
+}
+
+/* ---- Boots --------------------------------------------------------------------- */
+
+static int write_boot(pawl__sqlite_db *db, pawl__sqlite_stmt id)
+{
+    sqlite3_stmt *st = pawl__sqlite_use(db, id);
+    if (!st) return sqlite3_extended_errcode(db->handle);
+    sqlite3_bind_text(st, 1, db->clock.boot_id, -1, SQLITE_STATIC);
+    return pawl__sqlite_run(st);
+}
+
+/* The machine was started anew: nobody of before is alive, no lease is left. */
+static int drop_earlier_boot(pawl__sqlite_db *db)
+{
+    int rc = write_boot(db, PAWL__ST_HOST_BOOT);
+    if (rc == SQLITE_OK) {
+        rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_ALL, pawl__sqlite_clock_now(&db->clock));
+    }
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_WAIT_DROP_ALL);
+    return rc;
+}
+
+/* Perhaps it is the same kernel under another name: what still may stand is left alone. */
+static int take_over_boot(pawl__sqlite_db *db)
+{
+    int64_t beyond = pawl__sqlite_clock_now(&db->clock) + BEYOND_NS;
+    int rc = write_boot(db, PAWL__ST_HOST_BOOT);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_BEYOND, beyond);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_WAIT_DROP_BEYOND, beyond);
+    return rc;
+}
+
+static int refuse_boot(pawl__sqlite_db *db, const char *why)
+{
+    db->refusal.err = PAWL_ERR_UNSUPPORTED;
+    pawl__sqlite_say(db->refusal.message,
+                     "%s: %s under another boot id (%.36s) than this process sees (%.36s): a "
+                     "container with a boot id of its own cannot share locks with the host; give "
+                     "it the host's /proc/sys/kernel/random/boot_id, a file of its own, or "
+                     "another store",
+                     db->path, why, db->host.boot, db->clock.boot_id);
+    return PAWL__SQLITE_OTHER_BOOT;
+}
+
+static void live_path(const pawl__sqlite_db *db, char *ret_path, size_t room)
+{
+    snprintf(ret_path, room, "%s-live", db->path);
+}
+
+static int meet_other_boot(pawl__sqlite_db *db)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    if (db->host.boot[0] == '\0') return drop_earlier_boot(db); /* it is new */
+    live_path(db, path, sizeof(path));
+    switch (pawl__sqlite_live_census(path, db->host.live_file)) {
+    case PAWL__CENSUS_SOMEBODY:
+        return refuse_boot(db, "processes that live use it");
+    case PAWL__CENSUS_UNKNOWN:
+        return refuse_boot(db, "its -live file cannot be read, so processes may live that use it");
+    case PAWL__CENSUS_NOBODY:
+        break;
+    }
+    bool both_kernels = pawl__sqlite_boot_is_kernels(db->host.boot) &&
+                        pawl__sqlite_boot_is_kernels(db->clock.boot_id);
+    return both_kernels ? drop_earlier_boot(db) : take_over_boot(db);
+}
+
+/* ---- The live file ------------------------------------------------------------- */
+
+/* See sqlite_live.h: offsets are only good for the file whose id the database names. */
+static int follow_live_file(pawl__sqlite_db *db)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    int64_t file_id;
+    live_path(db, path, sizeof(path));
+    if (pawl__sqlite_live_open(&db->live, path, &db->identity, db->host.live_file, &file_id) < 0) {
+        db->live.file_id = db->host.live_file; /* tried; the doctor tells */
+        return SQLITE_OK;
+    }
+    if (file_id == db->host.live_file) return SQLITE_OK;
+    int rc = pawl__sqlite_run_int(db, PAWL__ST_HOST_LIVE, file_id);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_LOCK_UNTIE);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_WAIT_UNTIE);
+    if (rc == SQLITE_OK) db->host.live_file = file_id;
+    /* If this is rolled back the ids differ, and the next transaction tries again. */
+    return rc;
+}
+
+int pawl__sqlite_host_follow(pawl__sqlite_db *db)
+{
+    int rc = pawl__sqlite_host_read(db);
+    if (rc == SQLITE_OK && strcmp(db->host.boot, db->clock.boot_id) != 0) {
+        rc = meet_other_boot(db);
+        if (rc == SQLITE_OK) rc = pawl__sqlite_host_read(db);
+    }
+    if (rc != SQLITE_OK) return rc;
+    if (db->host.live_file == db->live.file_id) {
+        pawl__sqlite_live_settle(&db->live);
+        return SQLITE_OK;
+    }
+    return follow_live_file(db);
+}
