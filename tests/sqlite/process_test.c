@@ -450,6 +450,51 @@ static void test_other_boot_id(void **state)
     peer_stop(&c);
 }
 
+static void make_database(void)
+{
+    start(&a);
+    hold(&a, host_token(1));
+}
+
+/* The database alone, or one of the files beside it, is mounted: they would not meet there. */
+static void test_database_mounted_alone(void **state)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-live"};
+    char alone[128], from[128], to[160];
+    const char *const prefix[] = {"unshare",    "--mount", "--kill-child", "sh", "-c",
+                                  MOUNTED_OVER, "sh",      from,           to,   NULL};
+    (void)state;
+    if (!can_unshare(CLONE_NEWNS, "mount namespaces")) skip();
+    make_database();
+    snprintf(alone, sizeof(alone), "%s/alone.db", dir);
+    FILE *f = fopen(alone, "w"); /* what the container manager makes to mount over */
+    assert_non_null(f);
+    fclose(f);
+    snprintf(from, sizeof(from), "%s", path);
+    snprintf(to, sizeof(to), "%s", alone);
+    peer_launch(&b, alone, prefix);
+    assert_int_equal(atoi(peer_expect(&b, "down")), PAWL_ERR_WRONG_TYPE);
+    peer_kill(&b);
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
+        snprintf(to, sizeof(to), "%s", from);
+        peer_launch(&b, path, prefix);
+        assert_int_equal(atoi(peer_expect(&b, "down")), PAWL_ERR_WRONG_TYPE);
+        peer_kill(&b);
+    }
+    /* Mounted with all that lies beside it, it is one. */
+    snprintf(from, sizeof(from), "%s", dir);
+    snprintf(to, sizeof(to), "%s/inside", dir);
+    assert_int_equal(mkdir(to, 0700), 0);
+    snprintf(alone, sizeof(alone), "%s/inside/locks.db", dir);
+    peer_start(&b, alone, prefix);
+    queue(&b, host_token(2), 0);
+    release(&a, host_token(1));
+    peer_push(&b, PAWL_PUSH_GRANT);
+    peer_stop(&b);
+    peer_stop(&a);
+}
+
 /* ---- Without pushes ------------------------------------------------------------ */
 
 /* Where no socket can be made, waiters are told by a timer to ask again. */
@@ -604,6 +649,7 @@ int main(int argc, char **argv)
         TEST(test_other_pid_namespace),
         TEST(test_other_time_namespace),
         TEST(test_other_boot_id),
+        TEST(test_database_mounted_alone),
         TEST(test_no_inbox),
         TEST(test_inbox_removed),
         TEST(test_created_by_many_at_once),

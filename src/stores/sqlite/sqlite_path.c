@@ -16,6 +16,7 @@
 #include "sqlite_path.h"
 
 #include "../../base/line.h"
+#include "sqlite_mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,6 +193,31 @@ static int check_filesystem(const char *dir, char *reterr_message)
     return PAWL_ERR_NETWORK_FS;
 }
 
+/*
+ * SQLite's log and the files of ours go by the name of the database. A database that is
+ * mounted alone (a container's `-v locks.db:/data/locks.db`) is one file for all, but each of
+ * them makes a log and a live file of its own beside it: two holders at once (law 1).
+ */
+static int check_mounts(const char *path, const char *dir, char *reterr_message)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-live"};
+    char file[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    int64_t mount = pawl__sqlite_mount_of(dir);
+    if (mount < 0) return fail_errno("cannot examine", dir, reterr_message);
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
+        int64_t found = pawl__sqlite_mount_of(file);
+        if (found == mount || (found < 0 && errno == ENOENT)) continue;
+        if (found < 0) return fail_errno("cannot examine", file, reterr_message);
+        pawl__sqlite_say(reterr_message,
+                         "%s is mounted alone, and not with the files beside it that keep the "
+                         "locks apart: mount the whole directory",
+                         file);
+        return PAWL_ERR_WRONG_TYPE;
+    }
+    return 0;
+}
+
 /* ---- The file ------------------------------------------------------------------ */
 
 /* The directory of an absolute path. ret_dir has PATH_MAX bytes. */
@@ -322,7 +348,7 @@ int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                          (unsigned long)ret_stat->st_nlink);
         return PAWL_ERR_WRONG_TYPE;
     }
-    return 0;
+    return check_mounts(ret_path, dir, reterr_message);
 }
 
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)

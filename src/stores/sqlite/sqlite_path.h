@@ -23,8 +23,8 @@ int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_m
  * Finds (for "": chooses and makes the directory of) the file and creates it if it is
  * absent, with exactly `mode`, or if that is 0 with 0660 less the umask. ret_path has PATH_MAX
  * bytes and receives the path without symbolic links. Errors: _NETWORK_FS, _PERMISSION, _READONLY,
- * _STORE_FULL, _WRONG_TYPE (no regular file), _UNAVAILABLE (no such directory), _SYSTEM,
- * _STORE_BUSY (somebody creates it right now: try again).
+ * _STORE_FULL, _WRONG_TYPE (no regular file, several names, mounted alone), _UNAVAILABLE (no such
+ * directory), _SYSTEM, _STORE_BUSY (somebody creates it right now: try again).
  */
 int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                               struct stat *ret_stat, char *reterr_message);
