@@ -441,38 +441,6 @@ static void test_file_modes(void **state)
     host_close(&a);
 }
 
-/* ---- The default file ------------------------------------------------------------ */
-
-static const char *check_default_path(void)
-{
-    char found[PATH_MAX], message[PAWL_MESSAGE_MAX], private_dir[PATH_MAX], expected[64];
-    struct stat st;
-    if (pawl__sqlite_path_prepare("", 0, found, &st, message) != 0) return "no default file";
-    if (st.st_uid != geteuid()) return "the file is not ours";
-    snprintf(expected, sizeof(expected), "/pawl-%u/pawl.db", (unsigned)geteuid());
-    if (!strstr(found, expected)) return "not a file for each user";
-    strcpy(private_dir, found);
-    *strrchr(private_dir, '/') = '\0';
-    if (stat(private_dir, &st) < 0 || st.st_uid != geteuid()) return "the directory is not ours";
-    if (st.st_mode & 022) return "others may write in the directory";
-    /* Others may write there: refused, not used. */
-    if (chmod(private_dir, 0777) < 0) return "chmod";
-    int rc = pawl__sqlite_path_prepare("", 0, found, &st, message);
-    chmod(private_dir, 0700);
-    if (stat(found, &st) == 0 && st.st_size == 0 && unlink(found) == 0) rmdir(private_dir);
-    return rc == PAWL_ERR_PERMISSION ? NULL : "a directory that all may write was used";
-}
-
-static void test_default_path(void **state)
-{
-    (void)state;
-    if (geteuid() != 0) {
-        print_message("SKIP: only root can be a user that nobody else is\n");
-        skip();
-    }
-    as_nobody(check_default_path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,7 +460,6 @@ int main(void)
         TEST(test_files_stay_small),
         TEST(test_urls),
         TEST(test_file_modes),
-        TEST(test_default_path),
     };
     return cmocka_run_group_tests_name("sqlite file", tests, NULL, NULL);
 }

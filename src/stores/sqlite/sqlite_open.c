@@ -259,7 +259,10 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
         rc = PAWL_ERR_UNSUPPORTED;
         pawl__sqlite_say(ret_fault->message, "libsqlite3 was built without threads");
     }
-    if (rc == 0) rc = prepare_path(db, wanted, mode, ret_fault->message);
+    if (rc == 0) {
+        rc = prepare_path(db, wanted, mode, ret_fault->message);
+        if (rc != 0) pawl__sqlite_path_advise(wanted, ret_fault->message);
+    }
     if (rc != 0) {
         ret_fault->err = (pawl_err)rc;
         return false;
@@ -268,6 +271,7 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
     db->pid_ns = pid_namespace();
     if (!open_database(db, ret_fault)) {
         explain(db, ret_fault);
+        pawl__sqlite_path_advise(wanted, ret_fault->message);
         pawl__sqlite_db_close(db);
         return false;
     }

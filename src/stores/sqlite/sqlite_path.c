@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The default file depends on nothing but the user: a job that cron starts and a
- * shell of the same user must meet in the same file. So $XDG_RUNTIME_DIR is not asked
- * (cron does not have it, and it is removed at the last logout, locks and all):
+ * The default file depends on nothing but the user: a job that cron starts, a service and a
+ * shell of the same user must meet in the same file. So no variable of the environment is asked
+ * ($XDG_RUNTIME_DIR is absent under cron, and removed at the last logout, locks and all), and
+ * there is no second choice for when the first fails: a service may be kept from writing where
+ * the shell may (ProtectSystem=), and may have another /tmp (PrivateTmp=).
  *
  *   root      /var/lock/pawl/pawl.db
- *   others    /var/lock/pawl-UID/pawl.db, or /tmp/pawl-UID/pawl.db where they may
- *             not make that directory
+ *   others    .local/state/pawl/pawl.db in the home directory that the user database names
  *
- * Both parents are writable for everybody, and SQLite opens further names beside
- * its file. Therefore the file lies in a directory of its own that belongs to the
- * user and that nobody else can write; anything else there by that name is refused.
+ * SQLite opens further names beside its file. Therefore the file lies in a directory of its own
+ * that belongs to the user and that nobody else can write; anything else there by that name is
+ * refused.
  */
 #define _GNU_SOURCE
 #include "sqlite_path.h"
@@ -21,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,37 +111,85 @@ int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_m
 
 /* ---- The default file ---------------------------------------------------------- */
 
-/* 0; -1 when the directory cannot be made here; else an error: it is there and not safe. */
-static int private_dir(const char *path, char *reterr_message)
+#define ROOT_DIR "/var/lock/pawl"
+
+/* The parts below the home directory that are made if they are absent. */
+static const char *const state_dirs[] = {"/.local", "/.local/state", "/.local/state/pawl"};
+
+static int make_dir(const char *path, char *reterr_message)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return 0;
+    return fail_errno("cannot make the directory", path, reterr_message);
+}
+
+static int check_private(const char *path, char *reterr_message)
 {
     struct stat st;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) return -1;
     if (lstat(path, &st) < 0) return fail_errno("cannot look at", path, reterr_message);
     if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0) return 0;
-    pawl__sqlite_say(
-        reterr_message,
-        "%s is not a directory of this user that only he can write: name the file, as in "
-        "sqlite:/path/file.db",
-        path);
+    pawl__sqlite_say(reterr_message, "%s is not a directory of this user that only he can write",
+                     path);
     return PAWL_ERR_PERMISSION;
+}
+
+static int no_home(const char *why, char *reterr_message)
+{
+    pawl__sqlite_say(reterr_message, "user %u has no home directory for the default file: %s",
+                     (unsigned)geteuid(), why);
+    return PAWL_ERR_UNAVAILABLE;
+}
+
+/* Of the user database, not of $HOME. ret_home has PATH_MAX bytes. */
+static int home_of_user(char *ret_home, char *reterr_message)
+{
+    char room[16384];
+    struct passwd entry, *found = NULL;
+    int number = getpwuid_r(geteuid(), &entry, room, sizeof(room), &found);
+    if (!found) {
+        return no_home(number ? strerror(number) : "the user database does not know it",
+                       reterr_message);
+    }
+    size_t len = strlen(entry.pw_dir);
+    while (len > 0 && entry.pw_dir[len - 1] == '/') len--;
+    if (entry.pw_dir[0] != '/' || len == 0 || len >= PAWL__SQLITE_PATH_MAX) {
+        return no_home("the user database names none", reterr_message);
+    }
+    memcpy(ret_home, entry.pw_dir, len);
+    ret_home[len] = '\0';
+    return 0;
+}
+
+static int state_dir_of_user(char *ret_dir, char *reterr_message)
+{
+    char home[PATH_MAX];
+    int rc = home_of_user(home, reterr_message);
+    for (size_t i = 0; rc == 0 && i < sizeof(state_dirs) / sizeof(state_dirs[0]); i++) {
+        if (snprintf(ret_dir, PATH_MAX, "%s%s", home, state_dirs[i]) >= PAWL__SQLITE_PATH_MAX) {
+            return no_home("its path is too long", reterr_message);
+        }
+        rc = make_dir(ret_dir, reterr_message);
+    }
+    return rc;
 }
 
 static int default_path(char *ret_path, char *reterr_message)
 {
-    static const char *const parents[] = {"/var/lock", "/tmp"};
-    unsigned uid = geteuid();
-    char dir[64];
-    for (size_t i = 0; i < sizeof(parents) / sizeof(parents[0]); i++) {
-        if (uid == 0) snprintf(dir, sizeof(dir), "%s/pawl", parents[i]);
-        if (uid != 0) snprintf(dir, sizeof(dir), "%s/pawl-%u", parents[i], uid);
-        int rc = private_dir(dir, reterr_message);
-        if (rc > 0 || rc < -1) return rc;
-        if (rc == 0) {
-            snprintf(ret_path, PATH_MAX, "%s/pawl.db", dir);
-            return 0;
-        }
-    }
-    return fail_errno("cannot make", dir, reterr_message);
+    char dir[PATH_MAX] = ROOT_DIR;
+    int rc =
+        geteuid() == 0 ? make_dir(dir, reterr_message) : state_dir_of_user(dir, reterr_message);
+    if (rc == 0) rc = check_private(dir, reterr_message);
+    if (rc == 0) snprintf(ret_path, PATH_MAX, "%s/pawl.db", dir);
+    return rc;
+}
+
+void pawl__sqlite_path_advise(const char *wanted, char *message)
+{
+    if (wanted[0]) return;
+    size_t len = strnlen(message, PAWL_MESSAGE_MAX - 1);
+    snprintf(message + len, PAWL_MESSAGE_MAX - len,
+             " (the default file of this user; where a service may not use it, permit it, with "
+             "systemd by ReadWritePaths=, or name one file for all: "
+             "PAWL_STORE=sqlite:/path/locks.db)");
 }
 
 /* ---- The filesystem ------------------------------------------------------------ */

@@ -29,6 +29,9 @@ int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_m
 int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                               struct stat *ret_stat, char *reterr_message);
 
+/* Adds to the message, if the default file was wanted, whose it is and what to do. */
+void pawl__sqlite_path_advise(const char *wanted, char *message);
+
 /* Why the file or its directory cannot be written; 0 if both can. */
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message);
 
