@@ -87,7 +87,7 @@ static pawl_client *open_client(const char *url)
     char message[PAWL_MESSAGE_MAX];
     pawl_client *client;
     pawl_open_opts_init(&opts);
-    opts.connect_timeout_ms = CONNECT_WITHIN_MS;
+    opts.store_timeout_ms = CONNECT_WITHIN_MS;
     if (pawl_client_open(url, &opts, &client, message)) bench_die("pawl: %s", message);
     return client;
 }

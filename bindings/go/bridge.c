@@ -46,7 +46,7 @@ int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *given,
     pawl_open_opts_init(&opts);
     opts.callbacks = PAWL_CALLBACKS_DISPATCH;
     if (given->owner) opts.owner = given->owner;
-    if (given->connect_timeout_ms) opts.connect_timeout_ms = given->connect_timeout_ms;
+    if (given->store_timeout_ms) opts.store_timeout_ms = given->store_timeout_ms;
     if (given->close_timeout_ms) opts.close_timeout_ms = given->close_timeout_ms;
     if (given->log_id) {
         opts.log = on_log;

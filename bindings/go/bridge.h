@@ -12,8 +12,8 @@
 #endif
 
 typedef struct pawlgo_open_opts {
-    const char *owner;          /* NULL: the default */
-    int64_t connect_timeout_ms; /* 0: the default, as the next one */
+    const char *owner;        /* NULL: the default */
+    int64_t store_timeout_ms; /* 0: the default, as the next one */
     int64_t close_timeout_ms;
     uintptr_t log_id; /* 0: no log */
 } pawlgo_open_opts;

@@ -23,9 +23,10 @@ type Options struct {
 	// Owner is a label that people see beside the locks that have none of their own; default
 	// "user@host pid program".
 	Owner string
-	// ConnectTimeout bounds how long an acquisition waits for a store that does
-	// not answer; default 5 s.
-	ConnectTimeout time.Duration
+	// StoreTimeout bounds how long a call waits for a store that is away, before it has answered or
+	// while the call stands in its queue; default 5 s. Negative: an outage is waited out, only the
+	// call's own context ends it.
+	StoreTimeout time.Duration
 	// ReleaseTimeout bounds how long Unlock, and Close, wait for the store to confirm
 	// releases; default 1 s.
 	ReleaseTimeout time.Duration
@@ -102,6 +103,13 @@ func open(target string, fromConfig bool, opts *Options) (*Client, error) {
 	return c, nil
 }
 
+func storeTimeout(given time.Duration) int64 {
+	if given < 0 {
+		return C.PAWL_WAIT_FOREVER
+	}
+	return milliseconds(given)
+}
+
 // cString is nil for "": C takes its default then.
 func cString(text string) *C.char {
 	if text == "" {
@@ -116,10 +124,10 @@ func (c *Client) openStore(target string, fromConfig bool, opts *Options) error 
 	defer C.free(unsafe.Pointer(cOwner))
 	defer C.free(unsafe.Pointer(message))
 	cOpts := C.pawlgo_open_opts{
-		owner:              cOwner,
-		connect_timeout_ms: C.int64_t(milliseconds(opts.ConnectTimeout)),
-		close_timeout_ms:   C.int64_t(milliseconds(opts.ReleaseTimeout)),
-		log_id:             C.uintptr_t(c.logID),
+		owner:            cOwner,
+		store_timeout_ms: C.int64_t(storeTimeout(opts.StoreTimeout)),
+		close_timeout_ms: C.int64_t(milliseconds(opts.ReleaseTimeout)),
+		log_id:           C.uintptr_t(c.logID),
 	}
 	config := C.int(0)
 	if fromConfig {

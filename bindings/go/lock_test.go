@@ -345,7 +345,7 @@ func TestCloseWakesThoseWhoWaitForTheirTurn(t *testing.T) {
 
 func TestAHungStoreBlocksNeitherInspectNorClose(t *testing.T) {
 	s := startServer(t)
-	client, err := Open(s.url(), &Options{ConnectTimeout: time.Hour})
+	client, err := Open(s.url(), &Options{StoreTimeout: time.Hour})
 	must(t, err)
 	must(t, client.NewLock("warm", nil).Lock(context.Background()))
 	s.signal(syscall.SIGSTOP)
@@ -386,7 +386,7 @@ func TestAHungStoreBlocksNeitherInspectNorClose(t *testing.T) {
 // The context's deadline and the store's patience must not race for who is first.
 func TestInspectEndsAsItsContextDoes(t *testing.T) {
 	s := startServer(t)
-	client, err := Open(s.url(), &Options{ConnectTimeout: time.Hour})
+	client, err := Open(s.url(), &Options{StoreTimeout: time.Hour})
 	must(t, err)
 	defer client.Close()
 	must(t, client.NewLock("warm", nil).Lock(context.Background()))
@@ -450,7 +450,7 @@ func TestMisuseIsReported(t *testing.T) {
 
 func TestAStoreThatIsNotThere(t *testing.T) {
 	client, err := Open("redis+unix:///nonexistent/socket",
-		&Options{ConnectTimeout: 100 * time.Millisecond})
+		&Options{StoreTimeout: 100 * time.Millisecond})
 	must(t, err)
 	defer client.Close()
 	err = client.NewLock("n", nil).Lock(context.Background())

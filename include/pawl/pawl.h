@@ -61,15 +61,18 @@ typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const c
                             void *userdata);
 
 typedef struct pawl_open_opts {
-    size_t size;                /* set by pawl_open_opts_init */
-    const char *owner;          /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
-                                   control characters; NULL: "user@host pid program" */
-    int64_t connect_timeout_ms; /* an acquisition that no store has answered fails after
-                                   this with PAWL_ERR_UNAVAILABLE. Default 5000 */
-    int64_t close_timeout_ms;   /* pawl_client_close waits at most this long for its
-                                   releases to be confirmed. Default 1000 */
-    pawl_callbacks callbacks;   /* where callbacks run. Default PAWL_CALLBACKS_THREAD */
-    pawl_log_fn log;            /* default NULL: silence */
+    size_t size;              /* set by pawl_open_opts_init */
+    const char *owner;        /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
+                                 control characters; NULL: "user@host pid program" */
+    int64_t store_timeout_ms; /* a call that waits ends after this with PAWL_ERR_UNAVAILABLE or the
+                                 store's reason when the store is away: it has not answered yet, or
+                                 went away while the call stood in its queue. PAWL_WAIT_FOREVER: an
+                                 outage is waited out, only the call's own wait_ms ends it.
+                                 Default 5000 */
+    int64_t close_timeout_ms; /* pawl_client_close waits at most this long for its
+                                 releases to be confirmed. Default 1000 */
+    pawl_callbacks callbacks; /* where callbacks run. Default PAWL_CALLBACKS_THREAD */
+    pawl_log_fn log;          /* default NULL: silence */
     void *log_userdata;
 } pawl_open_opts;
 
@@ -234,6 +237,11 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * Acquires, waiting at most wait_ms: 0 not at all, PAWL_WAIT_FOREVER without
  * limit. 0 on success: from then on the lease is renewed until it is released
  * or lost. Waiters get their turn in order of arrival at the store.
+ *
+ * A store that is away, before or while the call waits in its queue, ends the call after
+ * store_timeout_ms with PAWL_ERR_UNAVAILABLE or the reason of the outage; if wait_ms ends before
+ * that while the store is away, the same error comes then. PAWL_ERR_BUSY and _TIMEOUT mean that the
+ * store has said so: somebody else has the lock.
  *
  * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),
  * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost

@@ -165,7 +165,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     pawl_open_opts_init(&opts);
     opts.owner = common->owner;
     if (!opts.owner && store->owner[0]) opts.owner = store->owner;
-    opts.connect_timeout_ms = common->store_timeout_ms;
+    opts.store_timeout_ms = common->store_timeout_ms;
     opts.callbacks = callbacks;
     opts.log = log_line;
 

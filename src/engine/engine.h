@@ -47,7 +47,7 @@ typedef struct pawl__waiting {
     int64_t wait_until; /* by the caller: an instant; 0: do not wait; PAWL__NEVER: without limit */
     /* The engine's. */
     pawl__want *want;
-    int64_t unreachable_at; /* a store that has not answered by then is out of reach */
+    int64_t unreachable_at; /* a store that is still silent by then is out of reach */
     pawl__link in_queue;    /* among the waiting wants of its name, in order */
     pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
 } pawl__waiting;
@@ -134,7 +134,8 @@ typedef struct pawl__engine_opts {
     /* Writes a fresh token of PAWL_TOKEN_LEN characters and a NUL (law 5: one per lease). */
     void (*draw_token)(void *ctx, char *ret_text);
     void *draw_ctx;
-    int64_t unreachable_ms;   /* a want that no store has answered ends after this */
+    int64_t unreachable_ms;   /* a want that waits ends when the store has been silent for this
+                                 long; PAWL_WAIT_FOREVER: only its own time ends it */
     uint32_t share_count_max; /* local passes of a lease once somebody else waits */
     int64_t share_ms_max;     /* the same by time */
 } pawl__engine_opts;

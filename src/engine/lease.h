@@ -82,6 +82,7 @@ struct pawl__lease {
     uint8_t send;            /* PAWL__SEND_... bits not yet fetched */
     bool asked : 1;          /* some ask has left: the store may know the token */
     bool answered : 1;       /* the store has answered an ask with a decision */
+    bool silent : 1;         /* the store has decided nothing since it was asked or went away */
     bool queued : 1;         /* it has stood in the store's queue */
     bool yield : 1;          /* somebody else waits for it */
     bool wanted_early : 1;   /* the same, heard before the grant itself */
@@ -223,6 +224,14 @@ bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
 void pawl__want_decided(pawl__engine *e, pawl__want *want);
 /* Ends a waiting want with err. */
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
+/* The store is away, or owes an answer: those who wait give it up after unreachable_ms. */
+void pawl__lease_silent(pawl__engine *e, pawl__lease *lease);
+/* The store has decided something about the lease: only the callers' own time counts again. */
+void pawl__lease_heard(pawl__lease *lease);
+/* When a store that is silent from now on is out of reach. */
+int64_t pawl__silence_end(const pawl__engine *e);
+/* Sets the one timer of a want that waits. */
+void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting);
 /* Ends those that would not wait, or all that wait. */
 void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool only_impatient);
 void pawl__engine_say(pawl__engine *e, const char *message);

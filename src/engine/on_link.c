@@ -36,6 +36,13 @@ bool pawl__link_err_is_final(pawl_err err)
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
+/* Who waits, also behind a holder of ours, waits for a store that is away (law 7). */
+static void all_silent(pawl__engine *e)
+{
+    for (size_t i = 0; i < e->lease_room; i++)
+        if (e->leases[i]) pawl__lease_silent(e, e->leases[i]);
+}
+
 static void refuse_unanswered(pawl__engine *e, pawl_err err)
 {
     for (size_t i = 0; i < e->lease_room; i++) {
@@ -54,6 +61,7 @@ void pawl__on_link(pawl__engine *e, const pawl__event *event)
         pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
         memcpy(e->link_message, e->message, sizeof e->link_message);
         if (pawl__link_err_is_final(event->err)) refuse_unanswered(e, event->err);
+        all_silent(e);
         return;
     }
     e->link_err = 0;

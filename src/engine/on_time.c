@@ -2,10 +2,12 @@
 /* Time has passed. Deadlines come before anything else (law 2). */
 #include "lease.h"
 
-static pawl_err why_unanswered(const pawl__engine *e, const pawl__lease *lease)
+/* A lost answer is a detail: the caller hears that the store is out of reach. */
+static pawl_err why_silent(const pawl__engine *e, const pawl__lease *lease)
 {
-    if (lease->err) return (pawl_err)lease->err;
-    return e->link_err ? (pawl_err)e->link_err : PAWL_ERR_UNAVAILABLE;
+    pawl_err err = lease->err ? (pawl_err)lease->err : (pawl_err)e->link_err;
+    if (!err || pawl_err_class_of(err) == PAWL_CLASS_UNKNOWN) return PAWL_ERR_UNAVAILABLE;
+    return err;
 }
 
 static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
@@ -15,18 +17,18 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
     pawl__lease *lease = slot->lease;
     bool hasty = waiting->wait_until == 0;
     bool over = !hasty && waiting->wait_until <= e->now;
-    if (lease->answered && !over && !hasty) { /* only the caller's patience counts */
-        if (waiting->wait_until != PAWL__NEVER)
-            pawl__heap_set(&e->timers, &waiting->timer, waiting->wait_until);
-        else
-            pawl__heap_clear(&e->timers, &waiting->timer);
+    if (!over && e->now < waiting->unreachable_at) { /* the store has answered meanwhile */
+        pawl__waiting_arm(e, waiting);
         return;
     }
     /* A link that is up and no failure: only the caller was in a hurry. */
     bool fine_so_far = e->link_up && !lease->err && e->now < waiting->unreachable_at;
-    bool is_patience = over && (lease->answered || fine_so_far);
-    if (is_patience) pawl__engine_say(e, "");
-    pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_unanswered(e, lease));
+    bool is_patience = over && (!lease->silent || fine_so_far);
+    if (is_patience)
+        pawl__engine_say(e, "");
+    else if (!e->link_up)
+        pawl__engine_say(e, e->link_message);
+    pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_silent(e, lease));
     pawl__lease_settle(e, lease);
 }
 

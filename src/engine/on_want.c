@@ -15,7 +15,7 @@ static void register_want(pawl__engine *e, pawl__want *want)
     want->after_doubt = false;
     waiting->want = want;
     waiting->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
-    waiting->unreachable_at = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.unreachable_ms));
+    waiting->unreachable_at = pawl__silence_end(e);
     pawl__list_init(&waiting->in_queue);
     e->want_count++;
 }
@@ -31,10 +31,9 @@ static pawl_err refusal_of_all(pawl__engine *e)
 static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease *lease)
 {
     bool hasty = waiting->wait_until == 0; /* what others were answered does not help him */
-    int64_t at = hasty ? PAWL__NEVER : waiting->wait_until;
-    if (!lease->answered || (hasty && !PAWL_MUTANT(hasty_waits_on)))
-        at = pawl__instant_min(at, waiting->unreachable_at);
-    if (at != PAWL__NEVER) pawl__heap_set(&e->timers, &waiting->timer, at);
+    if (hasty && lease->answered && PAWL_MUTANT(hasty_waits_on)) return;
+    if (!lease->silent && !hasty) waiting->unreachable_at = PAWL__NEVER;
+    pawl__waiting_arm(e, waiting);
 }
 
 /* A cached lease serves at once; one of another kind makes room first. */

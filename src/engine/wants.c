@@ -47,6 +47,47 @@ void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool onl
     }
 }
 
+int64_t pawl__silence_end(const pawl__engine *e)
+{
+    if (e->opts.unreachable_ms < 0) return PAWL__NEVER;
+    return pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.unreachable_ms));
+}
+
+void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting)
+{
+    int64_t at = waiting->wait_until == 0 ? PAWL__NEVER : waiting->wait_until;
+    at = pawl__instant_min(at, waiting->unreachable_at);
+    if (at != PAWL__NEVER)
+        pawl__heap_set(&e->timers, &waiting->timer, at);
+    else
+        pawl__heap_clear(&e->timers, &waiting->timer);
+}
+
+void pawl__lease_silent(pawl__engine *e, pawl__lease *lease)
+{
+    pawl__slot *slot = lease->slot;
+    if (lease->silent || slot->lease != lease) return;
+    lease->silent = true;
+    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) {
+        pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
+        if (waiting->unreachable_at == PAWL__NEVER) waiting->unreachable_at = pawl__silence_end(e);
+        pawl__waiting_arm(e, waiting);
+    }
+}
+
+void pawl__lease_heard(pawl__lease *lease)
+{
+    lease->err = 0;
+    if (!lease->silent) return;
+    lease->silent = false;
+    pawl__slot *slot = lease->slot;
+    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) {
+        pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
+        /* What others were answered does not help who would not wait. */
+        if (waiting->wait_until != 0) waiting->unreachable_at = PAWL__NEVER;
+    }
+}
+
 /* Grants come before extensions, notices before losses, endings last. */
 static pawl__action_kind first_to_tell(const pawl__want *want)
 {

@@ -212,8 +212,7 @@ static const char *reason(const pawl_client *c, pawl_err err, const char *messag
 {
     if (message && *message) return message;
     if (err != PAWL_ERR_UNAVAILABLE) return pawl_err_text(err);
-    snprintf(ret_room, PAWL_MESSAGE_MAX, "%.400s has not answered for %lld ms", pawl_client_url(c),
-             (long long)c->opts.connect_timeout_ms);
+    snprintf(ret_room, PAWL_MESSAGE_MAX, "%.400s has not answered in time", pawl_client_url(c));
     return ret_room;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients: opened, closed, forgotten in a forked child. */
 #define _GNU_SOURCE
-#include "options.h"
 #include "owner.h"
 #include "runtime.h"
 
@@ -165,7 +164,7 @@ static int open_engine(pawl_client *c)
     opts.owner = c->owner;
     opts.draw_token = draw_token;
     opts.draw_ctx = c;
-    opts.unreachable_ms = c->opts.connect_timeout_ms;
+    opts.unreachable_ms = c->opts.store_timeout_ms;
     c->engine = pawl__engine_new(&opts);
     return c->engine ? PAWL_OK : PAWL_ERR_NO_MEMORY;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lock handles: what callers do with them. The rest is in claims.c. */
 #include "../base/hex.h"
-#include "options.h"
 #include "runtime.h"
 
 #include <stdlib.h>

@@ -15,12 +15,11 @@ NO_TAIL(pawl_lock_opts, event_userdata);
 #define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, event_userdata) + sizeof(void *))
 
 #define SIZE_MAX_SANE         4096 /* a struct this large was not initialised */
-#define CONNECT_TIMEOUT_MS    5000 /* long enough for a slow network, short for a person */
 #define CLOSE_TIMEOUT_MS      1000
 #define CLIENT_TIMEOUT_MAX_MS 86400000 /* as PAWL_TTL_MAX_MS */
 
 static const pawl_open_opts open_defaults = {.size = sizeof(pawl_open_opts),
-                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                             .store_timeout_ms = PAWL__STORE_TIMEOUT_MS,
                                              .close_timeout_ms = CLOSE_TIMEOUT_MS,
                                              .callbacks = PAWL_CALLBACKS_THREAD};
 
@@ -92,7 +91,8 @@ int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
         if (err) return err;
     }
     if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
-    if (!timeout_ok(opts.connect_timeout_ms, 1)) return PAWL_ERR_ARGUMENT;
+    bool waits_out = opts.store_timeout_ms == PAWL_WAIT_FOREVER;
+    if (!waits_out && !timeout_ok(opts.store_timeout_ms, 1)) return PAWL_ERR_ARGUMENT;
     if (!timeout_ok(opts.close_timeout_ms, 0)) return PAWL_ERR_ARGUMENT;
     if ((unsigned)opts.callbacks > PAWL_CALLBACKS_WAIT) return PAWL_ERR_UNSUPPORTED;
     *ret_opts = opts;

@@ -13,6 +13,9 @@
 int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts);
 int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts);
 
+/* Long enough for a slow network, short for a person. */
+#define PAWL__STORE_TIMEOUT_MS 5000
+
 /* Copies to a caller's struct of its own size: no more than it knows; what we do not know is 0. */
 void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size);
 

@@ -4,7 +4,6 @@
  * The caller sleeps until the answer is there, then runs its own callbacks: they
  * never run on the driver's side.
  */
-#include "options.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -112,7 +111,7 @@ static void submit(pawl_client *c, pawl__query *query)
         complete(c, query, PAWL_OK, NULL);
         return;
     }
-    int64_t patience = pawl__ms_to_ns(c->opts.connect_timeout_ms);
+    int64_t patience = pawl__ms_to_ns(pawl__client_answer_ms(c));
     int64_t answer_by = pawl__instant_add(pawl__now(), patience);
     query->request.id = QUERY_ID | ++c->next_query;
     query->request.answer_by = pawl__instant_min(answer_by, query->until);
@@ -262,10 +261,10 @@ static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
 {
     if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     int64_t now = pawl__now();
-    int64_t patience = pawl__ms_to_ns(c->opts.connect_timeout_ms);
+    int64_t patience = pawl__ms_to_ns(c->opts.store_timeout_ms);
     query->until = wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(now, pawl__ms_to_ns(wait_ms));
     query->link_until = query->until;
-    if (!query->wants_caps)
+    if (!query->wants_caps && patience >= 0)
         query->link_until = pawl__instant_min(query->until, pawl__instant_add(now, patience));
     pawl__list_init(&query->rows);
     pawl__sleeper_init(&query->sleeper);

@@ -22,6 +22,7 @@
 #include "../engine/engine.h"
 #include "clock.h"
 #include "fork.h"
+#include "options.h"
 #include "pawl/pawl.h"
 #include "token.h"
 #include "url.h"
@@ -311,6 +312,13 @@ static inline bool pawl__client_has_runner(const pawl_client *client)
 static inline bool pawl__client_forked(const pawl_client *client)
 {
     return !pawl__process_is(client->process);
+}
+
+/* How long one request may take, where an outage may last for ever, too. */
+static inline int64_t pawl__client_answer_ms(const pawl_client *client)
+{
+    int64_t ms = client->opts.store_timeout_ms;
+    return ms == PAWL_WAIT_FOREVER ? PAWL__STORE_TIMEOUT_MS : ms;
 }
 
 /* ---- client.c ------------------------------------------------------------------------------- */

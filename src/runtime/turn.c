@@ -281,7 +281,7 @@ void pawl__host_init(pawl_client *c)
                           .base = c->base,
                           .client_id = c->id,
                           .owner = c->owner,
-                          .connect_timeout_ms = c->opts.connect_timeout_ms,
+                          .connect_timeout_ms = pawl__client_answer_ms(c),
                           .now = pawl__now,
                           .reply = on_reply,
                           .row = on_row,

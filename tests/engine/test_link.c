@@ -123,6 +123,142 @@ static void patience_goes_on_when_the_store_has_answered(void **state)
     world_close(&w);
 }
 
+/* ---- An outage while queued: as long as for a store that was never there --------------------- */
+
+static uint64_t queue_up(world *w, pawl__want *want)
+{
+    uint64_t id = world_ask(w, want).id;
+    world_queue(w, id, 9, TTL);
+    return id;
+}
+
+static void an_outage_while_queued_ends_the_wait(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", w.now + 60000 * MS);
+    queue_up(&w, &a);
+    world_want(&w, &b);
+    world_pass(&w, 1000 * MS);
+    world_step(&w, (pawl__event){.kind = PAWL__EV_LINK, .err = PAWL_ERR_LOADING, .message = "no"});
+    world_pass(&w, 4999 * MS);
+    assert_int_equal(world_count(&w, PAWL__ACT_REFUSED), 0);
+    world_pass(&w, 1 * MS);
+    assert_int_equal(world_count(&w, PAWL__ACT_REFUSED), 2);
+    for (size_t i = 0; i < w.count; i++) {
+        assert_int_equal(w.actions[i].err, PAWL_ERR_LOADING);
+        assert_string_equal(w.actions[i].message, "no");
+    }
+    world_close(&w);
+}
+
+/* Nobody knows whether it is busy: so that must not be said. */
+static void patience_that_ends_in_an_outage_is_no_time_out(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", w.now + 2000 * MS);
+    queue_up(&w, &a);
+    world_pass(&w, 1000 * MS);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_pass(&w, 1000 * MS);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    world_close(&w);
+}
+
+static void a_store_that_comes_back_in_time_keeps_its_waiters(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", 0);
+    queue_up(&w, &a);
+    for (int i = 0; i < 3; i++) { /* each outage counts by itself */
+        world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+        world_pass(&w, 4000 * MS);
+        if (i == 0) {
+            world_want(&w, &b); /* known to be busy */
+            assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_BUSY);
+        }
+        world_link(&w, true, PAWL_OK);
+        world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 9, TTL);
+        world_pass(&w, 3000 * MS);
+        assert_int_equal(a.state, PAWL__WANT_WAITING);
+    }
+    world_close(&w);
+}
+
+static void a_store_that_falls_silent_ends_the_wait(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER);
+    queue_up(&w, &a);
+    world_pass(&w, TTL / 3 * MS);
+    uint64_t refresh = world_sent(&w, PAWL_VERB_ACQUIRE).id;
+    world_pass(&w, 4000 * MS);
+    world_fail(&w, refresh, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
+    for (int ms = 0; ms < 5000 && a.state == PAWL__WANT_WAITING; ms += 1000) {
+        world_pass(&w, 1000 * MS);
+        if (world_sent_count(&w, PAWL_VERB_ACQUIRE))
+            world_fail(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, PAWL_FAILED, PAWL_ERR_UNKNOWN);
+    }
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    world_close(&w);
+}
+
+/* It cannot be served: neither the holder's release nor its loss would reach the store. */
+static void an_outage_ends_the_wait_behind_a_local_holder(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    world_hold(&w, &a, 1);
+    world_want(&w, &b);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_pass(&w, 5000 * MS);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &b);
+    assert_int_equal(a.state, PAWL__WANT_HOLDING);
+    world_close(&w);
+}
+
+/* Whoever waited behind a holder waits for the answer to a new lease now. */
+static void a_new_lease_that_nobody_answers_ends_the_wait(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want c = world_claim("b", PAWL__NEVER), d = world_claim("b", PAWL__NEVER);
+    d.ttl_ms = 2 * TTL; /* so that it needs a lease of its own */
+    world_hold(&w, &c, 2);
+    world_want(&w, &d);
+    world_release(&w, &c); /* from now on nothing is answered */
+    assert_int_equal(world_sent(&w, PAWL_VERB_ACQUIRE).ttl_ms, 2 * TTL);
+    world_pass(&w, 5000 * MS);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &d);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    world_close(&w);
+}
+
+static void an_outage_is_waited_out_if_asked(void **state)
+{
+    (void)state;
+    world w;
+    world_open_patient(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
+    queue_up(&w, &a);
+    world_want(&w, &b); /* never answered at all */
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_pass(&w, 600000 * MS);
+    assert_int_equal(a.state, PAWL__WANT_WAITING);
+    assert_int_equal(b.state, PAWL__WANT_WAITING);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +268,13 @@ int main(void)
         cmocka_unit_test(who_comes_after_a_final_refusal),
         cmocka_unit_test(an_unreachable_store_is_told_with_what_the_link_said),
         cmocka_unit_test(patience_goes_on_when_the_store_has_answered),
+        cmocka_unit_test(an_outage_while_queued_ends_the_wait),
+        cmocka_unit_test(patience_that_ends_in_an_outage_is_no_time_out),
+        cmocka_unit_test(a_store_that_comes_back_in_time_keeps_its_waiters),
+        cmocka_unit_test(a_store_that_falls_silent_ends_the_wait),
+        cmocka_unit_test(an_outage_ends_the_wait_behind_a_local_holder),
+        cmocka_unit_test(a_new_lease_that_nobody_answers_ends_the_wait),
+        cmocka_unit_test(an_outage_is_waited_out_if_asked),
     };
     return cmocka_run_group_tests_name("engine: link", tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ static void broken(const char *what)
     fail_msg("an invariant broke: %s", what);
 }
 
-void world_open_down(world *w)
+static void open_with(world *w, int64_t unreachable_ms)
 {
     *w = (world){.now = 1000 * MS};
     pawl__engine_on_broken = broken;
@@ -24,8 +24,20 @@ void world_open_down(world *w)
     opts.seed = 7;
     opts.draw_token = draw;
     opts.draw_ctx = w;
+    if (unreachable_ms) opts.unreachable_ms = unreachable_ms;
     w->engine = pawl__engine_new(&opts);
     assert_non_null(w->engine);
+}
+
+void world_open_down(world *w)
+{
+    open_with(w, 0);
+}
+
+void world_open_patient(world *w)
+{
+    open_with(w, PAWL_WAIT_FOREVER);
+    world_link(w, true, PAWL_OK);
 }
 
 void world_open(world *w)

@@ -30,8 +30,9 @@ typedef struct world {
     size_t count;
 } world;
 
-void world_open(world *w);      /* the link is up */
-void world_open_down(world *w); /* the link is still down */
+void world_open(world *w);         /* the link is up */
+void world_open_down(world *w);    /* the link is still down */
+void world_open_patient(world *w); /* up; an outage may last */
 void world_close(world *w);
 
 /* A want on `name`, ready for world_want; if it is used again it waits without limit. */

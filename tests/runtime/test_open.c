@@ -50,7 +50,7 @@ static pawl_client *open_fake(const char *url, record *log)
 {
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
-    opts.connect_timeout_ms = 100;
+    opts.store_timeout_ms = 100;
     opts.close_timeout_ms = 100;
     if (log) opts.log = record_log;
     opts.log_userdata = log;

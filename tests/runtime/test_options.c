@@ -31,7 +31,7 @@ static void test_defaults(void **state)
     pawl_lock_opts_init(&lock);
     assert_int_equal(open.size, sizeof open);
     assert_null(open.owner);
-    assert_int_equal(open.connect_timeout_ms, 5000);
+    assert_int_equal(open.store_timeout_ms, 5000);
     assert_int_equal(open.close_timeout_ms, 1000);
     assert_int_equal(open.callbacks, PAWL_CALLBACKS_THREAD);
     assert_null(open.log);
@@ -51,7 +51,7 @@ static void test_null_means_defaults(void **state)
     pawl_lock_opts_init(&wanted_lock);
     assert_int_equal(pawl__open_opts_take(NULL, &open), 0);
     assert_int_equal(pawl__lock_opts_take(NULL, &lock), 0);
-    assert_int_equal(open.connect_timeout_ms, wanted_open.connect_timeout_ms);
+    assert_int_equal(open.store_timeout_ms, wanted_open.store_timeout_ms);
     assert_int_equal(lock.ttl_ms, wanted_lock.ttl_ms);
 }
 
@@ -162,7 +162,7 @@ static int open_with(const char *owner, int64_t connect_ms, int64_t close_ms, in
     pawl_open_opts opts, taken;
     pawl_open_opts_init(&opts);
     opts.owner = owner;
-    opts.connect_timeout_ms = connect_ms;
+    opts.store_timeout_ms = connect_ms;
     opts.close_timeout_ms = close_ms;
     opts.callbacks = (pawl_callbacks)callbacks;
     return pawl__open_opts_take(&opts, &taken);
@@ -179,6 +179,8 @@ static void test_ranges_of_a_client(void **state)
     assert_int_equal(open_with(label, 1, 0, 1), 0);
     assert_int_equal(open_with("a\nb", 1, 0, 0), PAWL_ERR_OWNER);
     assert_int_equal(open_with(NULL, 0, 0, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with(NULL, PAWL_WAIT_FOREVER, 0, 0), 0);
+    assert_int_equal(open_with(NULL, -2, 0, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, 1, -1, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, INT64_MAX, 0, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, 1, 0, 7), PAWL_ERR_UNSUPPORTED);

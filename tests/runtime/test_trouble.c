@@ -17,11 +17,11 @@
 
 #include <cmocka.h>
 
-static pawl_client *client_of(const char *url, int64_t connect_timeout_ms, record *log)
+static pawl_client *client_of(const char *url, int64_t store_timeout_ms, record *log)
 {
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
-    opts.connect_timeout_ms = connect_timeout_ms;
+    opts.store_timeout_ms = store_timeout_ms;
     opts.close_timeout_ms = 100;
     if (log) {
         opts.log = record_log;
@@ -124,6 +124,41 @@ static void test_waiter_survives_a_restart(void **state)
     pawl_lock_free(theirs);
     pawl_client_close(client);
     pawl_client_close(holder);
+}
+
+/* How an acquisition ends whose store goes away while it stands in the queue. */
+static int end_in_outage(int64_t store_timeout_ms, int64_t wait_ms, bool comes_back)
+{
+    pawl_client *holder = client_of(stage_url(), 5000, NULL);
+    pawl_client *client = client_of(stage_url(), store_timeout_ms, NULL);
+    const char *name = stage_name();
+    pawl_lock *theirs = lock_new(holder, name, 60000), *lock = lock_new(client, name, 60000);
+    record r;
+    record_init(&r);
+    CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(lock, wait_ms, record_done, &r), PAWL_OK);
+    stage_await_waiters(holder, name, 1);
+    redis_server_kill(stage_redis());
+    if (comes_back) stage_pass(300);
+    if (comes_back) redis_server_restart(stage_redis());
+    record_await_done(&r, 1);
+    if (!comes_back) redis_server_restart(stage_redis());
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(client, r.done_err, reason);
+    if (r.done_err) assert_non_null(strstr(reason, strstr(stage_url(), "://") + 3));
+    pawl_lock_free(lock);
+    pawl_lock_free(theirs);
+    pawl_client_close(client);
+    pawl_client_close(holder);
+    return r.done_err;
+}
+
+static void test_outage_while_queued(void **state)
+{
+    (void)state;
+    CHECK_ERR(end_in_outage(300, PAWL_WAIT_FOREVER, false), PAWL_ERR_UNAVAILABLE);
+    CHECK_ERR(end_in_outage(5000, 300, false), PAWL_ERR_UNAVAILABLE); /* not TIMEOUT: unknown */
+    CHECK_ERR(end_in_outage(PAWL_WAIT_FOREVER, PAWL_WAIT_FOREVER, true), PAWL_OK);
 }
 
 static void test_nobody_there(void **state)
@@ -290,6 +325,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_stopped_server_means_loss_at_the_deadline),
         cmocka_unit_test(test_short_stop_is_only_doubt),
         cmocka_unit_test(test_waiter_survives_a_restart),
+        cmocka_unit_test(test_outage_while_queued),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_the_reason_is_the_stores),
         cmocka_unit_test(test_questions_wait_for_the_link),

@@ -59,7 +59,7 @@ static void open_client(void)
     char message[PAWL_MESSAGE_MAX];
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
-    opts.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    opts.store_timeout_ms = CONNECT_TIMEOUT_MS;
     opts.close_timeout_ms = CLOSE_TIMEOUT_MS;
     for (int err; (err = pawl_client_open(NULL, &opts, &client, message));) {
         if (!passes(err)) give_up_process(message, err);

@@ -153,7 +153,7 @@ func TestFilterAnswers423AfterItsWait(t *testing.T) {
 
 func TestFilterAnswers503And400(t *testing.T) {
 	client, err := pawl.Open("redis+unix:///nonexistent/s",
-		&pawl.Options{ConnectTimeout: 50 * time.Millisecond})
+		&pawl.Options{StoreTimeout: 50 * time.Millisecond})
 	must(t, err)
 	defer client.Close()
 	logs.SetLevel(logs.LevelEmergency)
