@@ -56,7 +56,7 @@ typedef enum pawl_callbacks {
     PAWL_CALLBACKS_WAIT        /* callbacks, and renewals, inside pawl_client_wait(): no thread */
 } pawl_callbacks;
 
-/* What pawl notices by itself: one line for a log, no secrets in it. */
+/* What pawl notices by itself: one line for a log, no secrets and nothing that a terminal obeys. */
 typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const char *line,
                             void *userdata);
 

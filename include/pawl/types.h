@@ -159,7 +159,10 @@ typedef struct pawl_waiter_info {
     int64_t place_ms;  /* its place expires after this unless refreshed */
 } pawl_waiter_info;
 
-/* One lock as the store sees it. All pointers live as long as the callback. */
+/*
+ * One lock as the store sees it. All pointers live as long as the callback. Names and labels
+ * are the very bytes that others have chosen: escape them before a terminal or a page shows them.
+ */
 typedef struct pawl_info {
     size_t size;
     const char *name;

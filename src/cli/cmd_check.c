@@ -7,6 +7,7 @@
 #include "claim.h"
 #include "exit_codes.h"
 #include "json.h"
+#include "message.h"
 #include "store.h"
 
 typedef struct check_opts {
@@ -57,7 +58,7 @@ static int check(const check_opts *opts, const cli_claim *claim, pawl_client *cl
                                              wait_ms, &remaining_ms);
     if (err) return cli_fail(client, "check", claim->key, err);
     if (!opts->json) {
-        printf("%" PRId64 "\n", remaining_ms);
+        cli_print("%" PRId64 "\n", remaining_ms);
         return cli_finish_output(CLI_EXIT_OK);
     }
     json_t *object = json_object();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
+#include <string.h>
 
 #include "command.h"
 #include "exit_codes.h"
 #include "json.h"
+#include "message.h"
 #include "store.h"
 
 typedef struct doctor_opts {
@@ -42,15 +43,16 @@ static void on_finding(const pawl_finding *finding, void *userdata)
     diagnosis *d = userdata;
     if (finding->severity > d->worst) d->worst = finding->severity;
     if (!d->json) {
-        printf("%-8s %-14s %s\n", severity_name(finding->severity), finding->topic, finding->text);
-        if (*finding->advice) printf("%-8s %-14s -> %s\n", "", "", finding->advice);
+        cli_print("%-8s %-14s %s\n", severity_name(finding->severity), finding->topic,
+                  finding->text);
+        if (*finding->advice) cli_print("%-8s %-14s -> %s\n", "", "", finding->advice);
         return;
     }
     json_t *object = json_object();
     json_object_set_new(object, "severity", json_string(severity_name(finding->severity)));
-    json_object_set_new(object, "topic", json_string(finding->topic));
-    json_object_set_new(object, "text", json_string(finding->text));
-    json_object_set_new(object, "advice", json_string(finding->advice));
+    cli_json_set_bytes(object, "topic", finding->topic, strlen(finding->topic));
+    cli_json_set_bytes(object, "text", finding->text, strlen(finding->text));
+    cli_json_set_bytes(object, "advice", finding->advice, strlen(finding->advice));
     cli_json_print(object);
 }
 

@@ -108,7 +108,7 @@ static int announce(const hold_opts *opts, const cli_session *session)
         if (code) return code;
     }
     if (!opts->json) {
-        printf("held %" PRIu64 " %s\n", fence, session->shown_key);
+        cli_print("held %" PRIu64 " %s\n", fence, session->shown_key);
         return cli_finish_output(CLI_EXIT_OK);
     }
     pawl_token token;

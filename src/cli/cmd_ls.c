@@ -85,11 +85,10 @@ static void print_row(const char *const row[COLUMNS], const size_t widths[COLUMN
 {
     for (int i = 0; i < COLUMNS; i++) {
         bool last = i == COLUMNS - 1;
-        fputs(row[i], stdout);
         size_t width = cli_utf8_count(row[i]);
-        printf("%*s", last ? 0 : (int)(widths[i] - width + 2), "");
+        cli_print("%s%*s", row[i], last ? 0 : (int)(widths[i] - width + 2), "");
     }
-    putchar('\n');
+    cli_print("\n");
 }
 
 static void print_table(table *t)

@@ -24,7 +24,7 @@ static const cli_option show_options[] = {
 static void print_escaped(const char *title, const char *bytes, size_t len)
 {
     char *safe = cli_escape(bytes, len);
-    printf("%-10s%s\n", title, safe);
+    cli_print("%-10s%s\n", title, safe);
     free(safe);
 }
 
@@ -34,12 +34,12 @@ static void print_waiters(const pawl_info *info)
     for (size_t i = 0; i < info->waiters_shown; i++) {
         const pawl_waiter_info *w = &info->waiters[i];
         char *owner = cli_escape(w->owner, strlen(w->owner));
-        printf("%4zu  %s, for %s (its place lasts %s)\n", i + 1, owner,
-               cli_duration_text(w->age_ms, age), cli_duration_text(w->place_ms, place));
+        cli_print("%4zu  %s, for %s (its place lasts %s)\n", i + 1, owner,
+                  cli_duration_text(w->age_ms, age), cli_duration_text(w->place_ms, place));
         free(owner);
     }
     if (info->waiter_count > info->waiters_shown) {
-        printf("      and %zu more\n", info->waiter_count - info->waiters_shown);
+        cli_print("      and %zu more\n", info->waiter_count - info->waiters_shown);
     }
 }
 
@@ -48,15 +48,16 @@ static bool print_text(const pawl_info *info, void *userdata)
     char left[CLI_DURATION_TEXT];
     (void)userdata;
     print_escaped("key", info->name, info->name_len);
-    printf("%-10s%s\n", "state",
-           !info->held     ? "free"
-           : info->foreign ? "held, not by pawl"
-                           : "held");
+    cli_print("%-10s%s\n", "state",
+              !info->held     ? "free"
+              : info->foreign ? "held, not by pawl"
+                              : "held");
     if (info->held) {
         print_escaped("holder", info->owner, strlen(info->owner));
-        printf("%-10s%s\n", "left", cli_duration_text(info->remaining_ms, left));
+        cli_print("%-10s%s\n", "left", cli_duration_text(info->remaining_ms, left));
     }
-    printf("%-10s%" PRIu64 "\n%-10s%zu\n", "fence", info->fence, "waiting", info->waiter_count);
+    cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
+    cli_print("%-10s%zu\n", "waiting", info->waiter_count);
     print_waiters(info);
     return true;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exit_codes.h"
 #include "message.h"
 #include "utf8.h"
 
@@ -54,7 +55,14 @@ json_t *cli_json_of_info(const pawl_info *info)
 
 void cli_json_print(json_t *object)
 {
-    json_dumpf(object, stdout, JSON_REAL_PRECISION(12) | JSON_COMPACT);
-    putchar('\n');
+    char *text = json_dumps(object, JSON_REAL_PRECISION(12) | JSON_COMPACT);
     json_decref(object);
+    if (!text) {
+        cli_error("out of memory");
+        exit(CLI_EXIT_SYSTEM);
+    }
+    char *clean = cli_clean_json(text);
+    cli_print("%s\n", clean);
+    free(clean);
+    free(text);
 }

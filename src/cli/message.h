@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "terminal.h"
+
 /* "pawl", or "pawl-flock" when called by that name. */
 extern const char *cli_program;
 
@@ -20,15 +22,9 @@ bool cli_is_verbose(void);
  */
 void cli_messages_never_block(void);
 
-/* Always said; unless quiet; only if verbose. No newline at the end. */
+/* Always said; unless quiet; only if verbose. No newline at the end. The line is cleaned. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/*
- * Bytes made harmless and unambiguous for a terminal: a printable UTF-8 character
- * stays, everything else becomes \xNN, a backslash \\. Free it; never NULL.
- */
-char *cli_escape(const char *bytes, size_t len);
 
 #endif

@@ -127,13 +127,11 @@ static void log_line(pawl_client *client, pawl_severity severity, const char *li
 {
     (void)client;
     (void)userdata;
-    char *safe = cli_escape(line, strlen(line));
     if (severity == PAWL_FINDING_ERROR) {
-        cli_warn("%s", safe);
+        cli_warn("%s", line);
     } else {
-        cli_info("%s", safe);
+        cli_info("%s", line);
     }
-    free(safe);
 }
 
 static int refuse_label(const cli_common *common, const cli_store *store, int err)
@@ -173,9 +171,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     if (!err) return 0;
     if (err == PAWL_ERR_OWNER) return refuse_label(common, store, err);
     const char *text = message[0] ? message : pawl_err_text(err);
-    char *safe = cli_escape(text, strlen(text));
-    cli_error("%s%s [%s]", store->where, safe, pawl_err_name(err));
-    free(safe);
+    cli_error("%s%s [%s]", store->where, text, pawl_err_name(err));
     return cli_exit_of_err(err);
 }
 
@@ -191,11 +187,9 @@ int cli_fail(const pawl_client *client, const char *what, const char *key, int e
 {
     char reason[PAWL_MESSAGE_MAX];
     pawl_client_reason(client, err, reason);
-    char *safe_reason = cli_escape(reason, strlen(reason)); /* it may quote a name */
     char *safe_key = cli_escape(key ? key : "", key ? strlen(key) : 0);
-    cli_error("%s%s%s: %s [%s]", what, key ? " " : "", safe_key, safe_reason, pawl_err_name(err));
+    cli_error("%s%s%s: %s [%s]", what, key ? " " : "", safe_key, reason, pawl_err_name(err));
     free(safe_key);
-    free(safe_reason);
     return cli_exit_of_err(err);
 }
 

@@ -56,10 +56,34 @@ static bool is_space(uint32_t rune)
            rune == 0x2029 || rune == 0x202F || rune == 0x205F || rune == 0x3000;
 }
 
+/* As base/line.c has it for the library: what no terminal may obey, or would show otherwise. */
+static bool is_hidden(uint32_t rune)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {
+        {0x0001, 0x001f}, {0x007f, 0x009f}, {0x00ad, 0x00ad}, {0x061c, 0x061c},
+        {0x180e, 0x180e}, {0x200b, 0x200b}, {0x200e, 0x200f}, {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (rune >= hidden[i].first && rune <= hidden[i].last) return true;
+    return false;
+}
+
 void pawl__text_mend(char *message)
 {
-    for (; *message; message++)
-        if ((unsigned char)*message < ' ' || *message == 0x7f) *message = '?';
+    size_t len = strlen(message);
+    char *out = message;
+    for (size_t i = 0, size; i < len; i += size) {
+        uint32_t rune;
+        size = decode(message + i, len - i, &rune);
+        bool shown = size > 0 && !is_hidden(rune);
+        if (size == 0) size = 1;
+        memmove(out, shown ? message + i : "?", shown ? size : 1);
+        out += shown ? size : 1;
+    }
+    *out = '\0';
 }
 
 /* ---- Spans -------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
  * A claim holds its callbacks as bits, so queueing one cannot fail (law 6).
  */
 #define _GNU_SOURCE
+#include "../base/line.h"
 #include "runtime.h"
 
 #include <limits.h>
@@ -65,6 +66,7 @@ void pawl__calls_log(pawl_client *c, pawl_severity severity, const char *text)
     }
     *line = (pawl__line){.severity = severity};
     memcpy(line->text, text, len + 1);
+    pawl__line_mend(line->text);
     bool first = pawl__calls_none(c);
     pawl__list_append(&c->lines, &line->in_lines);
     c->line_count++;

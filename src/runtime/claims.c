@@ -14,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/hex.h"
+#include "../base/line.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -204,6 +205,7 @@ static void keep_event(pawl__claim *claim, pawl_err err, const char *message)
     if (!extras || !extras->on_event) return;
     free(extras->event_message);
     extras->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+    if (extras->event_message) pawl__line_mend(extras->event_message);
     extras->message_of = claim;
 }
 

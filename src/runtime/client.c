@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients: opened, closed, forgotten in a forked child. */
 #define _GNU_SOURCE
+#include "../base/line.h"
 #include "owner.h"
 #include "runtime.h"
 
@@ -52,6 +53,7 @@ void pawl__client_say(pawl_client *c, const char *format, ...)
     va_start(args, format);
     vsnprintf(c->message, sizeof c->message, format, args);
     va_end(args);
+    pawl__line_mend(c->message);
 }
 
 /* Whether only the store can say why, and not the caller, the other holders or the clock. */
@@ -80,6 +82,7 @@ void pawl__client_blame(pawl_client *c, int err, const char *reason)
     if (!is_the_stores(err)) return;
     c->reason_err = err;
     snprintf(c->reason, sizeof c->reason, "%s", reason);
+    pawl__line_mend(c->reason);
 }
 
 static int fail(char *message, int err, const char *what)
@@ -314,7 +317,9 @@ static int open_parts(pawl_client *c, char *message)
     err = open_engine(c);
     if (err) return fail(message, err, NULL);
     pawl__host_init(c);
-    return c->ops->open(&c->host, pawl__address_url(c->address), &c->store, message);
+    err = c->ops->open(&c->host, pawl__address_url(c->address), &c->store, message);
+    if (err) pawl__line_mend(message);
+    return err;
 }
 
 static int start_threads(pawl_client *c, char *message)

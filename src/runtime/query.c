@@ -4,6 +4,7 @@
  * The caller sleeps until the answer is there, then runs its own callbacks: they
  * never run on the driver's side.
  */
+#include "../base/line.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -71,6 +72,10 @@ static pawl__row *copy_finding(const pawl_finding *finding)
     row->finding.topic = put_text(&room, topic, strlen(topic));
     row->finding.text = put_text(&room, text, strlen(text));
     row->finding.advice = put_text(&room, advice, strlen(advice));
+    /* It may quote names of a server's tables, and a terminal is where it is read. */
+    pawl__line_mend((char *)row->finding.topic);
+    pawl__line_mend((char *)row->finding.text);
+    pawl__line_mend((char *)row->finding.advice);
     return row;
 }
 

@@ -56,6 +56,28 @@ def test_banned_calls_of_a_library():
     tree.none([f for f in found(library(), BANNED_IN_LIBRARY) if not MAY_SLEEP.fullmatch(f)])
 
 
+# Fixed texts, pictures, files, and what a shell evals byte for byte. Everything else that the
+# command prints goes through terminal.c, so that nobody can forget to escape it.
+PRINTS = ["printf", "puts", "putchar", "fputs", "fputc", "putc", "fwrite", "vprintf", "fprintf",
+          "vfprintf", "dprintf", "json_dumpf", "perror"]
+MAY_PRINT = re.compile(r"src/cli/(terminal|help|options|main|flock|fence_file|bench_\w+)\.c:.*"
+                       r"|src/cli/cmd_acquire\.c:.*")
+
+
+def test_the_command_prints_through_one_place():
+    tree.none([f for f in found(tree.files("src/cli"), PRINTS) if not MAY_PRINT.fullmatch(f)])
+
+
+def test_what_is_hidden_is_the_same_everywhere():
+    """The layers may not share the table; they share what it says."""
+    tables = {}
+    for path in ("src/base/line.c", "src/config/text.c", "src/cli/terminal.c"):
+        table = re.search(r"hidden\[\] = \{(.*?)\};", tree.code(tree.SOURCE / path), re.S).group(1)
+        tables[path] = re.findall(r"0x(\w+), 0x(\w+)", table)[1:]  # from 7f on
+    assert len(tables["src/base/line.c"]) > 10
+    assert len({tuple(table) for table in tables.values()}) == 1, tables
+
+
 def test_nothing_is_left_for_later():
     words = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     tops = CODE + ["scripts", "man", "docs", "bindings"]

@@ -11,6 +11,7 @@
 
 #include "base/heap.h"
 #include "base/instant.h"
+#include "base/line.h"
 #include "base/list.h"
 #include "base/random.h"
 #include "base/table.h"
@@ -101,6 +102,38 @@ static void lists_keep_order_and_forget(void **state)
     assert_true(pawl__list_empty(&head));
 }
 
+static void a_line_holds_nothing_that_a_terminal_obeys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *mended;
+    } cases[] = {
+        {"plain \\ text", "plain \\ text"},
+        {"gr\xc3\xbcn \xe2\x9c\x93 \xf0\x9f\x94\x92", "gr\xc3\xbcn \xe2\x9c\x93 \xf0\x9f\x94\x92"},
+        {"a\nb\x1b[2J\x7f", "a?b?[2J?"},
+        {"\xc2\x9b"
+         "2J",
+         "?2J"}, /* ESC [ of eight bits */
+        {"\x9b"
+         "2J\xff\xfe",
+         "?2J??"}, /* no UTF-8 */
+        {"\xe2\x80\xae"
+         "a\xe2\x81\xa6",
+         "?a?"},                             /* other directions */
+        {"\xf3\xa0\x81\x81", "?"},           /* a tag */
+        {"end \xe2\x80", "end ??"},          /* cut within a character */
+        {"\xc0\x8a \xed\xa0\x80", "?? ???"}, /* overlong, a surrogate */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", cases[i].text);
+        pawl__line_mend(text);
+        assert_string_equal(text, cases[i].mended);
+        pawl__line_mend(text); /* again: nothing changes */
+        assert_string_equal(text, cases[i].mended);
+    }
+}
+
 static void every_error_has_name_text_and_class(void **state)
 {
     (void)state;
@@ -125,6 +158,7 @@ int main(void)
         cmocka_unit_test(timers_fire_by_instant_then_by_order_of_setting),
         cmocka_unit_test(table_finds_what_was_added),
         cmocka_unit_test(lists_keep_order_and_forget),
+        cmocka_unit_test(a_line_holds_nothing_that_a_terminal_obeys),
         cmocka_unit_test(every_error_has_name_text_and_class),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The grammar: help, options, bad input. Each error is one line that says what is wrong."""
+import contextlib
+import json
 import os
+import re
+import sqlite3
 import subprocess
 
 import pytest
@@ -182,7 +186,6 @@ def test_names_of_odd_bytes(world, name):
         timeout=30)
     assert inside.returncode == 0, inside.stderr
     assert inside.stderr == name, "the command sees the very bytes"
-    import json
     row = json.loads(inside.stdout)
     if "key_hex" in row:
         assert bytes.fromhex(row["key_hex"]) == name
@@ -206,6 +209,68 @@ def test_odd_names_and_labels_never_reach_the_terminal_raw(sqlite, name):
         held.stdin.close()
         held.wait(30)
         held.stdout.close()
+
+
+# What a terminal obeys or shows otherwise than it is: ESC, the ESC [ of eight bits, other
+# directions of writing, text that is not seen, what is no UTF-8, and a line of its own.
+FORGED = "x\x1b[2J\u009b2J\u202e\u2066\u200b\u061c\U000e0041\x7f\nok  forged"
+HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e"
+                     "\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+
+
+def check_harmless(done):
+    for text in (done.out, done.err):
+        assert not HARMFUL.search(text), repr(text)
+        assert not any(line.startswith("ok  forged") for line in text.splitlines()), text
+
+
+def test_doctor_quotes_a_planted_table_harmlessly(sqlite):
+    assert sqlite.run("run", "k", "true").code == 0
+    with contextlib.closing(sqlite3.connect(sqlite.tmp / "locks.db")) as db:
+        db.execute(f'CREATE TABLE "{FORGED}"(a INTEGER)')
+        db.execute(f'INSERT INTO "{FORGED}" VALUES(1)')
+        db.execute("PRAGMA writable_schema=ON")
+        db.execute("UPDATE sqlite_schema SET sql=replace(sql, 'a INTEGER', 'a CHECK(a > 5)') "
+                   "WHERE name = ?", (FORGED,))
+        db.commit()
+    for words in (["doctor"], ["doctor", "--json"], ["-v", "doctor"]):
+        done = sqlite.run(*words)
+        assert "CHECK constraint failed" in done.out and "forged" in done.out
+        check_harmless(done)
+
+
+def test_what_a_server_says_is_quoted_harmlessly(redis):
+    """A value that is no lock, whose owner has chosen the name; and a server's own words."""
+    redis.server.cli("SET", "pawl:" + FORGED, "foreign\x1b[2J\u009b2J", "PX", "60000")
+    redis.server.cli("HSET", "pawl:h" + FORGED, "a", "b")
+    for words in (["ls"], ["ls", "--json"], ["show", FORGED], ["show", "--json", FORGED],
+                  ["run", "-n", FORGED, "true"], ["run", "h" + FORGED, "true"],
+                  ["-v", "run", "-n", FORGED, "true"]):
+        done = redis.run(*words)
+        assert "forged" in done.out + done.err, words
+        check_harmless(done)
+
+
+def test_json_keeps_what_it_hides(redis):
+    """Escaped as JSON does it, so that a program gets the very name."""
+    redis.server.cli("SET", "pawl:" + FORGED, "foreign", "PX", "60000")
+    done = redis.run("show", "--json", FORGED)
+    check_harmless(done)
+    assert json.loads(done.out)["key"] == FORGED
+
+
+def test_a_file_that_names_the_store_is_quoted_harmlessly(sqlite, tmp_path):
+    for text in (f"redis://h/{FORGED}", f"{FORGED}://h", f"sqlite:{tmp_path}/{FORGED}/x.db"):
+        path = tmp_path / "url"
+        path.write_text(text.replace("\n", " "), encoding="utf-8")
+        done = sqlite.run("-S", f"@{path}", "ls")
+        assert done.code and done.err.count("\n") == 1
+        check_harmless(done)
+    odd = tmp_path / "\u009b2J\u202e.conf"
+    for words in (["--config", odd, "ls"], ["-S", f"@{odd}", "ls"]):
+        done = sqlite.run(*words)
+        assert done.code == 66
+        check_harmless(done)
 
 
 @pytest.mark.parametrize("label", ["a\nb", "\x1b[2J", "x" * 256])
