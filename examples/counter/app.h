@@ -45,12 +45,13 @@ typedef struct app_options {
     int64_t work_ms; /* pretended work between reading and writing */
 } app_options;
 
-/* What the watcher saw last. */
+/* What the watcher saw last. What did not answer is unknown, and shown so: never as zero or free.
+ */
 typedef struct app_state {
-    bool fresh; /* lock and counter answered */
+    bool lock_known, counter_known;
     char trouble[PAWL_MESSAGE_MAX];
     counter_view counter;
-    bool held;
+    bool held; /* from here on: of the lock */
     char owner[PAWL_OWNER_MAX + 1];
     int64_t remaining_ms;
     uint64_t fence;

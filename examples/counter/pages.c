@@ -75,17 +75,42 @@ static json_t *queue_json(const app_state *s)
     return queue;
 }
 
+static json_t *lock_json(const app_state *s)
+{
+    return json_pack("{s:b, s:o, s:I, s:I, s:I, s:o}", "held", s->held, "owner", label(s->owner),
+                     "remaining_ms", (json_int_t)s->remaining_ms, "fence", (json_int_t)s->fence,
+                     "waiters", (json_int_t)s->waiters, "queue", queue_json(s));
+}
+
+/* null for what is unknown: whoever reads it as a number or a "no" fails, and rightly so. */
+static json_t *unknown_lock_json(void)
+{
+    return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "held", "owner", "remaining_ms", "fence",
+                     "waiters", "queue");
+}
+
+static json_t *counter_json(const app_state *s)
+{
+    if (!s->counter_known) return json_pack("{s:n, s:n}", "value", "seen_fence");
+    return json_pack("{s:I, s:I}", "value", (json_int_t)s->counter.value, "seen_fence",
+                     (json_int_t)s->counter.fence);
+}
+
+static void add_fields(json_t *root, json_t *part)
+{
+    json_object_update(root, part);
+    json_decref(part);
+}
+
 static void state(app *a, struct evhttp_request *request)
 {
     const app_state *s = &a->state;
-    json_t *root =
-        json_pack("{s:o, s:b, s:o, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "instance",
-                  label(a->options.instance), "ok", s->fresh, "trouble", label(s->trouble), "value",
-                  (json_int_t)s->counter.value, "seen_fence", (json_int_t)s->counter.fence, "held",
-                  s->held, "owner", label(s->owner), "remaining_ms", (json_int_t)s->remaining_ms,
-                  "fence", (json_int_t)s->fence, "waiters", (json_int_t)s->waiters, "queue",
-                  queue_json(s), "added", (json_int_t)a->metrics.added, "uptime_ms",
-                  (json_int_t)((app_now_us() - a->started_us) / 1000));
+    json_t *root = json_pack("{s:o, s:b, s:o, s:I, s:I}", "instance", label(a->options.instance),
+                             "ok", s->lock_known && s->counter_known, "trouble", label(s->trouble),
+                             "added", (json_int_t)a->metrics.added, "uptime_ms",
+                             (json_int_t)((app_now_us() - a->started_us) / 1000));
+    add_fields(root, counter_json(s));
+    add_fields(root, s->lock_known ? lock_json(s) : unknown_lock_json());
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     app_reply(a, request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
     free(text);
@@ -94,7 +119,7 @@ static void state(app *a, struct evhttp_request *request)
 
 static void health(app *a, struct evhttp_request *request)
 {
-    if (a->state.fresh && !a->ending) {
+    if (a->state.lock_known && a->state.counter_known && !a->ending) {
         app_reply(a, request, 200, "text/plain", "ok\n");
         return;
     }
@@ -104,46 +129,76 @@ static void health(app *a, struct evhttp_request *request)
                                     : "not looked yet");
 }
 
-static void metrics(app *a, struct evhttp_request *request)
+/* ---- /metrics ----------------------------------------------------------------------- */
+
+__attribute__((format(printf, 5, 6))) static void put(struct evbuffer *out, const char *name,
+                                                      const char *type, const char *help,
+                                                      const char *format, ...)
+{
+    evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    va_list args;
+    va_start(args, format);
+    evbuffer_add_vprintf(out, format, args);
+    va_end(args);
+}
+
+static void put_adds(struct evbuffer *out, const app *a)
 {
     const app_metrics *m = &a->metrics;
-    const app_state *s = &a->state;
-    app_reply(
-        a, request, 200, "text/plain; version=0.0.4",
-        "# HELP counter_value The shared counter.\n# TYPE counter_value gauge\n"
-        "counter_value %" PRId64 "\n"
-        "# HELP counter_adds_total Requests for one more, by what became of them.\n"
-        "# TYPE counter_adds_total counter\n"
+    put(out, "counter_adds_total", "counter", "Requests for one more, by what became of them.",
         "counter_adds_total{result=\"added\"} %" PRIu64 "\n"
         "counter_adds_total{result=\"stale\"} %" PRIu64 "\n"
         "counter_adds_total{result=\"unknown\"} %" PRIu64 "\n"
         "counter_adds_total{result=\"failed\"} %" PRIu64 "\n"
         "counter_adds_total{result=\"busy\"} %" PRIu64 "\n"
-        "counter_adds_total{result=\"turned_away\"} %" PRIu64 "\n"
-        "# HELP counter_adds_waiting Requests for one more under way in this instance.\n"
-        "# TYPE counter_adds_waiting gauge\ncounter_adds_waiting %zu\n"
-        "# HELP counter_connections Connections of clients.\n"
-        "# TYPE counter_connections gauge\ncounter_connections %zu\n"
-        "# HELP counter_connections_cut_total Connections cut because the client was too slow.\n"
-        "# TYPE counter_connections_cut_total counter\n"
-        "counter_connections_cut_total %" PRIu64 "\n"
-        "# HELP counter_locks_lost_total Locks lost before they were released.\n"
-        "# TYPE counter_locks_lost_total counter\ncounter_locks_lost_total %" PRIu64 "\n"
-        "# HELP counter_lock_wait_seconds Time from the request to the lock.\n"
-        "# TYPE counter_lock_wait_seconds summary\n"
-        "counter_lock_wait_seconds_sum %.6f\ncounter_lock_wait_seconds_count %" PRIu64 "\n"
-        "# HELP counter_lock_wait_seconds_max The longest of them.\n"
-        "# TYPE counter_lock_wait_seconds_max gauge\ncounter_lock_wait_seconds_max %.6f\n"
-        "# HELP counter_lock_held Whether anybody holds the lock.\n"
-        "# TYPE counter_lock_held gauge\ncounter_lock_held %d\n"
-        "# HELP counter_lock_waiters Clients that wait for the lock.\n"
-        "# TYPE counter_lock_waiters gauge\ncounter_lock_waiters %zu\n"
-        "# HELP counter_lock_fence The fence of the present or last holder.\n"
-        "# TYPE counter_lock_fence gauge\ncounter_lock_fence %" PRIu64 "\n",
-        s->counter.value, m->added, m->stale, m->unknown, m->failed, m->busy, m->turned_away,
-        a->adds, visitors_count(a->visitors), visitors_cut(a->visitors), m->lost,
-        (double)m->wait_us_sum / 1e6, m->added, (double)m->wait_us_max / 1e6, s->held, s->waiters,
-        s->fence);
+        "counter_adds_total{result=\"turned_away\"} %" PRIu64 "\n",
+        m->added, m->stale, m->unknown, m->failed, m->busy, m->turned_away);
+    put(out, "counter_adds_waiting", "gauge", "Requests for one more under way in this instance.",
+        "counter_adds_waiting %zu\n", a->adds);
+    put(out, "counter_lock_wait_seconds", "summary", "Time from the request to the lock.",
+        "counter_lock_wait_seconds_sum %.6f\ncounter_lock_wait_seconds_count %" PRIu64 "\n",
+        (double)m->wait_us_sum / 1e6, m->added);
+    put(out, "counter_lock_wait_seconds_max", "gauge", "The longest of them.",
+        "counter_lock_wait_seconds_max %.6f\n", (double)m->wait_us_max / 1e6);
+    put(out, "counter_locks_lost_total", "counter", "Locks lost before they were released.",
+        "counter_locks_lost_total %" PRIu64 "\n", m->lost);
+}
+
+static void put_connections(struct evbuffer *out, app *a)
+{
+    put(out, "counter_connections", "gauge", "Connections of clients.", "counter_connections %zu\n",
+        visitors_count(a->visitors));
+    put(out, "counter_connections_cut_total", "counter",
+        "Connections cut because the client was too slow.",
+        "counter_connections_cut_total %" PRIu64 "\n", visitors_cut(a->visitors));
+}
+
+/* A gauge that nobody knows has no sample: Prometheus then shows a gap, not a zero. */
+static void put_shared(struct evbuffer *out, const app_state *s)
+{
+    put(out, "counter_up", "gauge", "Whether the counter answered when it was last asked.",
+        "counter_up %d\n", s->counter_known);
+    put(out, "counter_lock_up", "gauge", "Whether the lock's store answered when last asked.",
+        "counter_lock_up %d\n", s->lock_known);
+    if (s->counter_known)
+        put(out, "counter_value", "gauge", "The shared counter.", "counter_value %" PRId64 "\n",
+            s->counter.value);
+    if (!s->lock_known) return;
+    put(out, "counter_lock_held", "gauge", "Whether anybody holds the lock.",
+        "counter_lock_held %d\n", s->held);
+    put(out, "counter_lock_waiters", "gauge", "Clients that wait for the lock.",
+        "counter_lock_waiters %zu\n", s->waiters);
+    put(out, "counter_lock_fence", "gauge", "The fence of the present or last holder.",
+        "counter_lock_fence %" PRIu64 "\n", s->fence);
+}
+
+static void metrics(app *a, struct evhttp_request *request)
+{
+    struct evbuffer *body = evbuffer_new();
+    put_shared(body, &a->state);
+    put_adds(body, a);
+    put_connections(body, a);
+    send_buffer(a, request, 200, "text/plain; version=0.0.4", body);
 }
 
 /* ---- Routes ----------------------------------------------------------------------- */

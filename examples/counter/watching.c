@@ -43,14 +43,14 @@ static void look(job *j)
     resource_result result = a->ops->look(a->looking, &s->counter, message);
     if (result != RESOURCE_OK && !s->trouble[0])
         snprintf(s->trouble, sizeof s->trouble, "%s", message[0] ? message : "no counter");
-    s->fresh = !err && result == RESOURCE_OK;
+    s->lock_known = !err;
+    s->counter_known = result == RESOURCE_OK;
 }
 
 static void looked(job *j)
 {
     watch *w = (watch *)j;
     app *a = w->app;
-    if (!w->state.fresh) w->state.counter = a->state.counter; /* the last that is known */
     a->state = w->state;
     a->watching = false;
     free(w);

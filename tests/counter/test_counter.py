@@ -335,6 +335,50 @@ def test_a_store_that_does_not_answer(on_redis):
     assert instance.get("/add") == "2"
 
 
+def test_what_is_unknown_is_no_number(on_redis):
+    """Neither 0 nor "nobody": null in /state, no sample in /metrics."""
+    instance = on_redis.start()
+    of_the_lock = ["held", "owner", "remaining_ms", "fence", "waiters", "queue"]
+    gauges = ["counter_value", "counter_lock_held", "counter_lock_waiters", "counter_lock_fence"]
+
+    def state():
+        return json.loads(instance.get("/state"))
+
+    def samples():
+        text = instance.get("/metrics")
+        return {name for name in gauges if re.search(rf"^{name} ", text, re.M)}
+
+    until(instance.healthy, "it is healthy")
+    assert None not in state().values()
+    assert samples() == set(gauges)
+    assert (instance.metric("counter_up"), instance.metric("counter_lock_up")) == (1, 1)
+    on_redis.redis.signal(signal.SIGSTOP)
+    until(lambda: not instance.healthy(), "it has noticed")
+    until(lambda: state()["held"] is None and state()["value"] is None, "neither is known")
+    seen = state()
+    assert [name for name in of_the_lock + ["value", "seen_fence"] if seen[name] is not None] == []
+    assert seen["ok"] is False and seen["trouble"]
+    assert samples() == set()
+    assert (instance.metric("counter_up"), instance.metric("counter_lock_up")) == (0, 0)
+    on_redis.redis.signal(signal.SIGCONT)
+    until(instance.healthy, "it is healthy again")
+    assert None not in state().values() and samples() == set(gauges)
+
+
+def test_one_of_two_stores_is_silent(on_redis, tmp_path):
+    """The counter is known although nobody knows about the lock."""
+    on_redis.options += ["--counter", f"sqlite:{tmp_path}/c.db"]
+    instance = on_redis.start()
+    until(instance.healthy, "it is healthy")
+    instance.get("/add")
+    until(lambda: instance.metric("counter_value") == 1, "it has been counted")
+    on_redis.redis.signal(signal.SIGSTOP)
+    until(lambda: instance.metric("counter_lock_up") == 0, "it has noticed")
+    assert instance.metric("counter_value") == 1
+    assert json.loads(instance.get("/state"))["held"] is None
+    on_redis.redis.signal(signal.SIGCONT)
+
+
 def test_a_connection_that_the_server_closed_is_no_trouble(on_redis):
     """A server closes what is idle (timeout), or restarts: the next question just asks again."""
     instance = on_redis.start()

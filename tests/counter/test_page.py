@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The page in a real browser: it is alive, it can add, and it trusts nobody's label."""
+import signal
 
 
 
@@ -27,7 +28,7 @@ def test_the_page_is_alive(fleet, browser):
     fleet.hold("the first in line", ready=False)
     browser.until("document.querySelectorAll('#queue li').length === 1", "the queue is shown")
     assert browser.run(of("queue")).startswith("the first in line, for ")
-    assert browser.run(of("waiters")) == "1"
+    assert browser.run(of("waiters")) == "1 waiting"
     holder.stdin.close()
     browser.until(f"{of('holder')} === 'the first in line'", "the hand-off is shown")
     browser.until(f"{of('fence')} > '{fence}'", "the new fence is shown")
@@ -62,6 +63,23 @@ def test_an_instance_that_is_gone_is_noticed(on_sqlite, browser):
     instance.end()
     on_sqlite.instances.remove(instance)
     browser.until(f"{of('trouble')} === 'This instance does not answer.'", "it is said")
+    for field in ("value", "holder", "waiters"):
+        browser.until(f"{of(field)} === 'unknown'", f"{field} is old news")
+
+
+def test_what_is_unknown_is_called_so(on_redis, browser):
+    """The store is silent: the last holder, or nobody, would be a guess."""
+    instance = on_redis.start()
+    on_redis.hold("the holder")
+    browser.open(instance.url)
+    browser.until(f"{of('holder')} === 'the holder'", "the holder is shown")
+    on_redis.redis.signal(signal.SIGSTOP)
+    for field in ("value", "holder", "waiters", "left", "fence", "seen"):
+        browser.until(f"{of(field)} === 'unknown'", f"{field} is unknown")
+    assert browser.run(of("trouble"))
+    on_redis.redis.signal(signal.SIGCONT)
+    browser.until(f"{of('value')} === '0'", "it is known again")
+    browser.until(f"{of('trouble')} === ''", "the trouble is over")
 
 
 def test_nothing_comes_from_elsewhere(on_sqlite, browser):
