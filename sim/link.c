@@ -255,7 +255,7 @@ static void answered(sim *s, sim_client *client, const sim_message *m)
         sim_fail(s, "protocol", "client %d: a reply was not understood: %s", client->number,
                  message);
         return;
-    case PAWL__REDIS_LOGGED_OUT:
+    case PAWL__REDIS_RECONNECT:
     case PAWL__REDIS_DECODED:
         break;
     }

@@ -74,7 +74,7 @@ static void check_answer(const pawl__redis_space *space, const pawl_request *req
         pawl__redis_decode(space, request, script, value, &reply, message);
     check_allowed(request, &reply);
     if (verdict == PAWL__REDIS_DOUBT) CHECK(reply.outcome == PAWL_UNKNOWN);
-    if (verdict == PAWL__REDIS_UNKNOWN_SCRIPT || verdict == PAWL__REDIS_LOGGED_OUT)
+    if (verdict == PAWL__REDIS_UNKNOWN_SCRIPT || verdict == PAWL__REDIS_RECONNECT)
         CHECK(reply.outcome == PAWL_FAILED && value->type == PAWL__REDIS_ERROR);
     check_row(request, value);
 }

@@ -26,6 +26,7 @@ struct peer {
     char *dir;
     char socket[108]; /* sun_path's size */
     const char *servers[2];
+    _Atomic(const char *) leads_to; /* NULL: to the two above */
     int listener, stop_fd;
     pair pairs[PAIRS_MAX];
     int count;
@@ -65,7 +66,8 @@ static void welcome(peer *p)
     int client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
     if (client < 0) return;
     CHECK(p->count < PAIRS_MAX);
-    const char *server = p->servers[p->accepted++ % 2];
+    const char *server = p->servers[p->accepted++ % 2], *other = atomic_load(&p->leads_to);
+    if (other) server = other;
     p->pairs[p->count++] =
         (pair){.client = client, .server = connect_to(server ? server : p->servers[0])};
 }
@@ -199,6 +201,11 @@ const char *peer_socket(const peer *p)
 void peer_behave(peer *p, peer_manner manner)
 {
     atomic_store(&p->manner, (int)manner);
+}
+
+void peer_lead_to(peer *p, const char *server)
+{
+    atomic_store(&p->leads_to, server);
 }
 
 void peer_cut_after(peer *p, long bytes)

@@ -27,6 +27,8 @@ void peer_free(peer *p);
 /* Borrowed. */
 const char *peer_socket(const peer *p);
 void peer_behave(peer *p, peer_manner manner);
+/* From now on new connections lead to this server, as after a failover behind one address. */
+void peer_lead_to(peer *p, const char *server);
 /* Counts from now on, all connections together. */
 void peer_cut_after(peer *p, long bytes);
 /* Whether PEER_CUT has cut since peer_cut_after(). */

@@ -301,7 +301,7 @@ static void errors_say_what_and_what_to_do(void **state)
     static const struct {
         const char *error;
         pawl_err err;
-        bool not_done, logged_out;
+        bool not_done, reconnect;
         const char *says;
     } errors[] = {
         {"NOAUTH Authentication required.", PAWL_ERR_AUTH, true, true, "password"},
@@ -312,10 +312,9 @@ static void errors_say_what_and_what_to_do(void **state)
         {"ERR AUTH <password> called without any password configured for the default user. Are you "
          "sure your configuration is correct?",
          PAWL_ERR_AUTH, true, false, "no password set"},
-        {"READONLY You can't write against a read only replica.", PAWL_ERR_READONLY, true, false,
+        {"READONLY You can't write against a read only replica.", PAWL_ERR_READONLY, true, true,
          "replica"},
-        {"LOADING Redis is loading the dataset in memory", PAWL_ERR_LOADING, true, false,
-         "loading"},
+        {"LOADING Redis is loading the dataset in memory", PAWL_ERR_LOADING, true, true, "loading"},
         {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
          PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
         {"OOM command not allowed when used memory > 'maxmemory'.", PAWL_ERR_STORE_FULL, true,
@@ -327,7 +326,7 @@ static void errors_say_what_and_what_to_do(void **state)
         {"TRYAGAIN Multiple keys request during rehashing of slot", PAWL_ERR_UNAVAILABLE, true,
          false, "cluster"},
         {"CLUSTERDOWN Hash slot not served", PAWL_ERR_UNAVAILABLE, true, false, "cluster"},
-        {"MASTERDOWN Link with MASTER is down", PAWL_ERR_UNAVAILABLE, true, false, "primary"},
+        {"MASTERDOWN Link with MASTER is down", PAWL_ERR_UNAVAILABLE, true, true, "primary"},
         {"MOVED 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
         {"ASK 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
         {"CROSSSLOT Keys in request don't hash to the same slot", PAWL_ERR_UNSUPPORTED, true, false,
@@ -365,7 +364,7 @@ static void errors_say_what_and_what_to_do(void **state)
          PAWL_ERR_PERMISSION, true, false, "+zadd"},
         {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -READONLY You "
          "can't write against a read only replica.",
-         PAWL_ERR_READONLY, true, false, "replica"},
+         PAWL_ERR_READONLY, true, true, "replica"},
         {"ERR Error running script (call to f_f1): @user_script:1: Script killed by user with "
          "SCRIPT KILL...",
          PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
@@ -389,9 +388,9 @@ static void errors_say_what_and_what_to_do(void **state)
         pawl__redis_trouble trouble =
             pawl__redis_explain(&s, "EVALSHA", keys, script, error, message);
         if (trouble.err != errors[i].err || trouble.not_done != errors[i].not_done ||
-            trouble.logged_out != errors[i].logged_out || !strstr(message, errors[i].says))
+            trouble.reconnect != errors[i].reconnect || !strstr(message, errors[i].says))
             fail_msg("%s -> %s, %d, %d: %s", errors[i].error, pawl_err_name(trouble.err),
-                     trouble.not_done, trouble.logged_out, message);
+                     trouble.not_done, trouble.reconnect, message);
         assert_non_null(strstr(message, "redis://h:1"));
         assert_null(strchr(message, '\n'));
     }

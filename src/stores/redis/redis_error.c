@@ -71,6 +71,16 @@ static const meaning words[] = {
      "try again"},
 };
 
+/* The same connection will say so again: one that has to log in, or leads to a server that is not
+ * the primary, while after a failover the same address leads to another one. */
+static bool needs_another_connection(const char *code)
+{
+    static const char *const such[] = {"NOAUTH", "WRONGPASS", "READONLY", "LOADING", "MASTERDOWN"};
+    for (size_t i = 0; i < sizeof such / sizeof such[0]; i++)
+        if (strcmp(code, such[i]) == 0) return true;
+    return false;
+}
+
 /* Where in a script an error came up, as its line says. */
 typedef struct place {
     char command[COMMAND_MAX + 1]; /* lowercase; "" if not known */
@@ -241,7 +251,7 @@ pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const ch
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (!has_code(error, codes[i].code)) continue;
         trouble.err = codes[i].err;
-        trouble.logged_out = trouble.err == PAWL_ERR_AUTH;
+        trouble.reconnect = needs_another_connection(codes[i].code);
         compose(space, codes[i].what, codes[i].advice, error, ret_message);
         return trouble;
     }

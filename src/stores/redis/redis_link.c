@@ -3,7 +3,7 @@
  * The link: a connection for commands and one for the inbox, at the same address,
  * made together and closed together.
  *
- *   commands:  [AUTH] [SELECT] CLIENT SETNAME       then, both ready,  probe.lua
+ *   commands:  [AUTH] [SELECT] ROLE CLIENT SETNAME  then, both ready,  probe.lua
  *   inbox:     [AUTH] CLIENT SETNAME SUBSCRIBE
  *
  * The probe asks whether every command is permitted and sends a word to our own
@@ -138,14 +138,20 @@ static void greeting_drop(pawl__redis_pending *pending)
     free(pawl__container(pending, greeting, pending));
 }
 
+/* The name is for people who look at CLIENT LIST; a replica that refuses writes shows itself to
+ * the probe as well. Neither is worth a permission. */
+static bool is_dispensable(const char *command)
+{
+    return strcmp(command, "CLIENT") == 0 || strcmp(command, "ROLE") == 0;
+}
+
 /* False: the refusal does not matter. */
 static bool refused(pawl_store *store, const char *command, pawl__redis_bytes error)
 {
     char message[PAWL_MESSAGE_MAX];
     pawl__redis_trouble trouble =
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
-    /* The name is for people who look at CLIENT LIST: not worth a permission. */
-    if (strcmp(command, "CLIENT") == 0 &&
+    if (is_dispensable(command) &&
         (trouble.err == PAWL_ERR_PERMISSION || trouble.err == PAWL_ERR_UNSUPPORTED))
         return false;
     pawl__redis_link_break(store, trouble.err, message);
@@ -157,6 +163,28 @@ static void no_memory(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
 }
 
+/*
+ * What a replica takes is gone when it next hears from its primary, also where it accepts
+ * writes. After a failover behind one address the old primary answers as a replica.
+ */
+static bool is_replica(const pawl__redis_value *role)
+{
+    static const char *const roles[] = {"slave", "replica"};
+    if (role->type != PAWL__REDIS_ARRAY || role->count == 0) return false;
+    if (role->items[0].type != PAWL__REDIS_STRING) return false;
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(role->items[0].text.data, roles[i]) == 0) return true;
+    return false;
+}
+
+static void refuse_replica(pawl_store *store)
+{
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%.300s: the server is a replica; connect to the primary",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_READONLY, message);
+}
+
 static void maybe_probe(pawl_store *store);
 
 static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl__redis_value *value)
@@ -165,6 +193,10 @@ static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl_
     const char *command = g->command;
     free(g);
     if (value->type == PAWL__REDIS_ERROR && refused(store, command, value->text)) return;
+    if (strcmp(command, "ROLE") == 0 && is_replica(value)) {
+        refuse_replica(store);
+        return;
+    }
     store->link.commands_due--;
     maybe_probe(store);
 }
@@ -218,11 +250,13 @@ static void say_hello(pawl_store *store)
     snprintf(db, sizeof db, "%d", store->config.db);
     pawl__redis_bytes set_name[] = {text("CLIENT"), text("SETNAME"), text(name)};
     pawl__redis_bytes select[] = {text("SELECT"), text(db)};
+    pawl__redis_bytes role[] = {text("ROLE")};
     pawl__redis_bytes subscribe[] = {text("SUBSCRIBE"),
                                      {store->space.inbox, store->space.inbox_len}};
 
     if (auth_words) greet(store, auth, auth_words);
     if (store->config.db != 0) greet(store, select, 2);
+    greet(store, role, 1);
     greet(store, set_name, 3);
     if (auth_words) say_to_inbox(store, auth, auth_words);
     say_to_inbox(store, set_name, 3);

@@ -173,7 +173,7 @@ static void take_error(listing *list, const seen *row, pawl__redis_bytes error)
         if (!inspect(list, (seen *)row, false)) no_memory(list);
         return;
     }
-    if (trouble.logged_out) pawl__redis_link_break(store, trouble.err, message);
+    if (trouble.reconnect) pawl__redis_link_break(store, trouble.err, message);
     end(list, PAWL_FAILED, trouble.err, message);
 }
 

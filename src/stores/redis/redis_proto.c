@@ -271,7 +271,7 @@ static pawl__redis_verdict take_error(const pawl__redis_space *space, const pawl
         reply->outcome = PAWL_NOT_OWNER;
     if (PAWL_MUTANT(refusal_is_released) && request->verb == PAWL_VERB_RELEASE)
         reply->outcome = PAWL_RELEASED;
-    return trouble.logged_out ? PAWL__REDIS_LOGGED_OUT : PAWL__REDIS_DECODED;
+    return trouble.reconnect ? PAWL__REDIS_RECONNECT : PAWL__REDIS_DECODED;
 }
 
 pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const pawl_request *request,

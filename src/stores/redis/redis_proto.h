@@ -163,8 +163,8 @@ typedef enum pawl__redis_says {
 typedef enum pawl__redis_verdict {
     PAWL__REDIS_DECODED = 0,    /* *ret_reply is the answer */
     PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: *ret_reply is FAILED; say it again with the body */
-    PAWL__REDIS_DOUBT,     /* *ret_reply is UNKNOWN; the connection cannot be trusted: close it */
-    PAWL__REDIS_LOGGED_OUT /* *ret_reply is FAILED; the connection must log in anew: close it */
+    PAWL__REDIS_DOUBT,    /* *ret_reply is UNKNOWN; the connection cannot be trusted: close it */
+    PAWL__REDIS_RECONNECT /* *ret_reply is FAILED; whoever answers there is no help: connect anew */
 } pawl__redis_verdict;
 
 /*
@@ -203,9 +203,9 @@ bool pawl__redis_decode_push(const pawl__redis_space *space, pawl__redis_bytes p
 
 typedef struct pawl__redis_trouble {
     pawl_err err;
-    bool not_done;   /* the server refused before it did anything */
-    bool no_script;  /* NOSCRIPT */
-    bool logged_out; /* NOAUTH and the like on a connection that was in */
+    bool not_done;  /* the server refused before it did anything */
+    bool no_script; /* NOSCRIPT */
+    bool reconnect; /* this connection will not do it, a new one may: logged out, a replica */
 } pawl__redis_trouble;
 
 /*

@@ -170,7 +170,7 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
         say_again(store, a);
         return;
     case PAWL__REDIS_DOUBT:
-    case PAWL__REDIS_LOGGED_OUT: /* before the reply: the host may submit from inside it */
+    case PAWL__REDIS_RECONNECT: /* before the reply: the host may submit from inside it */
         pawl__redis_link_break(store, reply.err, message);
         break;
     case PAWL__REDIS_DECODED:

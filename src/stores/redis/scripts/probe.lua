@@ -7,6 +7,7 @@
 -- -> {who heard the word, missing command, ...}; '?' before a command that the
 --    server does not know
 local missing = {}
+local readonly = false
 
 local function try(command, ...)
     local reply = redis.pcall(command, ...)
@@ -18,6 +19,8 @@ local function try(command, ...)
         missing[#missing + 1] = command
     elseif string.find(refusal, 'Unknown Redis command', 1, true) then
         missing[#missing + 1] = '?' .. command
+    elseif string.find(refusal, 'READONLY', 1, true) then
+        readonly = true
     end
     return 0
 end
@@ -39,5 +42,6 @@ try('hget', key, 'x')
 try('hmget', key, 'x')
 try('hset', key, 'x', '', 'y')
 try('hdel', key, 'x')
+if readonly then return redis.error_reply("READONLY You can't write against a read only replica.") end
 local heard = try('publish', ARGV[1], ARGV[2])
 return {heard, unpack(missing)}
