@@ -417,6 +417,24 @@ static void a_forgotten_script_is_said_again(void **state)
     end(&s);
 }
 
+static void a_script_forgotten_again_and_again_costs_two_calls_each_time(void **state)
+{
+    stage s = begin(state);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    for (int i = 0; i < 4; i++) { /* on one connection */
+        rig_must(s.rig, "SCRIPT FLUSH");
+        rig_must(s.rig, "CONFIG RESETSTAT");
+        expect(c, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+        assert_int_equal(rig_calls(s.rig, "evalsha"), 1);
+        assert_int_equal(rig_calls(s.rig, "eval"), 1);
+    }
+    assert_int_equal(client_link_count(c), 1);
+    client_close(c);
+    end(&s);
+}
+
 /* Rule 4: whatever becomes of the acquisition, the release behind it undoes it. */
 static void a_release_behind_a_forgotten_acquisition_has_the_last_word(void **state)
 {
@@ -607,6 +625,7 @@ int main(void)
         cmocka_unit_test(hosts_that_are_not_there_are_named),
         cmocka_unit_test(killed_connections_are_made_again),
         cmocka_unit_test(a_forgotten_script_is_said_again),
+        cmocka_unit_test(a_script_forgotten_again_and_again_costs_two_calls_each_time),
         cmocka_unit_test(a_release_behind_a_forgotten_acquisition_has_the_last_word),
         cmocka_unit_test(a_burst_that_the_server_does_not_know_is_said_again_once),
         cmocka_unit_test(a_busy_script_is_an_error_that_passes),

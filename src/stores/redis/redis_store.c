@@ -21,6 +21,7 @@ typedef struct asked {
     pawl_request request;
     pawl__redis_script script;
     bool with_body; /* sent by EVAL: NOSCRIPT is no answer to that */
+    bool again;     /* NOSCRIPT was the answer before */
     char room[];
 } asked;
 
@@ -130,8 +131,11 @@ static bool is_overtaken(const pawl_store *store, const asked *a)
 static void say_again(pawl_store *store, asked *a)
 {
     if (!is_overtaken(store, a)) {
-        /* One body under way will do for all that come behind it. */
-        send_asked(store, a, store->bodies_under_way[a->script] == 0);
+        /* One body under way will do for all that come behind it; but who trusted in one that the
+         * server forgot as well brings its own. */
+        bool with_body = store->bodies_under_way[a->script] == 0 || a->again;
+        a->again = true;
+        send_asked(store, a, with_body);
         return;
     }
     pawl_reply reply = {.id = a->request.id,
@@ -160,6 +164,7 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
     asked *a = pawl__container(pending, asked, pending);
     pawl__redis_call call;
     pawl_reply reply;
+    if (a->with_body) store->bodies_under_way[a->script]--;
     char message[PAWL_MESSAGE_MAX];
     (void)pawl__redis_encode(&store->space, &a->request, &call);
     pawl__redis_verdict verdict = pawl__redis_decode(
@@ -330,6 +335,7 @@ static asked *new_asked(const pawl_request *request)
                                        .unanswered = asked_unanswered,
                                        .drop = asked_drop};
     a->request = *request;
+    a->with_body = a->again = false;
     a->request.name = copy(&room, request->name, request->name_len);
     a->request.token = copy(&room, request->token, token_len);
     a->request.owner = copy(&room, request->owner, owner_len);
