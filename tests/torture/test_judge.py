@@ -207,6 +207,18 @@ def test_a_lost_fence_that_comes_back_is_found(world):
     guilty(world, fence=1)
 
 
+def test_a_loss_may_be_told_while_the_call_returns(world):
+    world.fault(90, "begin stop-worker 0.1 1")
+    world.fault(95, "end stop-worker 0.1 0")
+    world.note("0.1", 50, "ask", 0, 500)
+    world.note("0.1", 100, "told", 7, ERR_LOST)
+    world.note("0.1", 100.1, "got", 7, 0)
+    world.note("0.1", 100.2, "gone", 7)
+    world.note("0.1", 100.3, "letgo", 7, -1)
+    world.note("0.1", 100.4, "freed", 7, ERR_LOST)
+    held(world)
+
+
 # ---- order, losses, pace ------------------------------------------------------------------------
 
 def pass_by(world, times):
