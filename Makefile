@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo counter test check-asan check-tsan install bench coverage fuzz lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install bench coverage fuzz mutate lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -52,6 +52,10 @@ fuzz: ## each parser and the engine on random input, SECONDS (60) each
 	@scripts/setup fuzz
 	@scripts/fuzz --seconds $(or $(SECONDS),60)
 
+mutate: ## plant small mistakes and see whether the tests notice, SAMPLE (20) in each area
+	@scripts/setup test
+	@scripts/mutate --sample $(or $(SAMPLE),20)
+
 lint: ## clang-format, clang-tidy, cppcheck
 	@scripts/setup lint
 	@scripts/build $(BUILD) -q
@@ -62,7 +66,7 @@ format: ## let clang-format rewrite the sources
 	@scripts/lint --fix
 
 clean: ## remove all build directories
-	rm -rf build build-asan build-tsan build-fuzz build-coverage
+	rm -rf build build-asan build-tsan build-fuzz build-coverage build-mutate
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
