@@ -196,7 +196,12 @@ typedef void (*pawl_event_fn)(pawl_lock *lock, const pawl_event *event, void *us
 /* The end of an asynchronous acquisition or release: err 0 or why not. */
 typedef void (*pawl_done_fn)(pawl_lock *lock, int err, void *userdata);
 
-/* The lease stays at the store when this process ends or closes the client. */
+/*
+ * The lease is not tied to this process: at the store it stays until its ttl is over or somebody
+ * with its token releases it, also when the process ends or closes the client. As long as
+ * the handle holds it, it is renewed like any other. For a lock that one process takes and another
+ * one carries on: acquire with this flag, pass on the token, then pawl_lock_detach.
+ */
 #define PAWL_LOCK_DETACHED 0x1u
 
 typedef struct pawl_lock_opts {
@@ -269,6 +274,16 @@ PAWL_API PAWL_MUST_USE int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait
 PAWL_API int pawl_lock_cancel(pawl_lock *lock);
 
 /*
+ * Three ways to release. They differ in what has happened when they return:
+ *
+ *   pawl_lock_release        it is on its way. The one to use, unless you know a reason
+ *   pawl_lock_release_wait   the store has done it. Before _exit(), exec or a message that says
+ *                            "your turn" by another way; and where "was it mine until the end?"
+ *                            must be the store's answer
+ *   pawl_lock_release_start  the same as an asynchronous call, for a program with an event loop
+ */
+
+/*
  * Releases. Returns when the release is on its way: the next holder may have it
  * from now on. It leaves at once; but in a loop that acquires again right after
  * each release it leaves with that next request, at most about 0.2 ms later, unless
@@ -293,9 +308,10 @@ PAWL_API PAWL_MUST_USE int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn
                                                    void *userdata);
 
 /*
- * Stops renewing and forgets, without releasing: the lease runs out by itself at
- * the store, or is carried on by whoever has the token (pawl_token_renew). The
- * handle is free for a new acquisition. Meant for PAWL_LOCK_DETACHED leases.
+ * Leaves the lease to somebody else: stops renewing and forgets, without releasing. The lease runs
+ * out by itself at the store, or is carried on by whoever has the token (pawl_token_renew). The
+ * handle is free for a new acquisition. Meant for leases of PAWL_LOCK_DETACHED: one without that
+ * flag may end with this process (pawl_caps.instant_release).
  * Errors: PAWL_ERR_NOT_HELD, _LOST, _FORKED, _CLOSED. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_detach(pawl_lock *lock);
@@ -322,6 +338,28 @@ PAWL_API void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
 
 /* The name, NUL-terminated. Borrowed. Since 0.1. */
 PAWL_API const char *pawl_lock_name(const pawl_lock *lock);
+
+/* ---- All in one call --------------------------------------------------------- */
+
+/*
+ * What runs under the lock. `lock` is borrowed for the call: look at it before each step that
+ * cannot be undone (pawl_lock_is_held), and pass its fence on (pawl_lock_fence).
+ */
+typedef void (*pawl_work_fn)(pawl_lock *lock, void *userdata);
+
+/*
+ * Opens the store at url (NULL: as pawl_client_open), acquires `name` (NUL-terminated) with the
+ * default options, waiting at most wait_ms as pawl_lock_acquire, calls work(lock, userdata) once on
+ * the calling thread, releases, and closes. For a program that takes one lock now and then; one
+ * that takes many keeps a client.
+ *
+ * 0: work has run, and the lock was held until it was given back. PAWL_ERR_LOST: work has run,
+ * and the lock was lost meanwhile. After any other error work has not run: those of
+ * pawl_client_open and pawl_lock_acquire, and PAWL_ERR_ARGUMENT. reterr_message, if not NULL, has
+ * PAWL_MESSAGE_MAX bytes and receives one line that says why. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_with_lock(const char *url, const char *name, int64_t wait_ms,
+                                          pawl_work_fn work, void *userdata, char *reterr_message);
 
 /* ---- By token: leases that outlive a process -------------------------------- */
 
