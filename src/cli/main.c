@@ -38,6 +38,10 @@ const cli_command *cli_command_find(const char *verb)
     const cli_command *command = lookup(verb);
     if (command) return command;
 
+    if (strpbrk(verb, ":@")) { /* with a password perhaps: it is not quoted */
+        cli_error("a command is wanted; a store's URL stands after -S, or in PAWL_STORE");
+        return NULL;
+    }
     cli_nearest nearest = cli_nearest_to(verb);
     for (int i = 0; cli_commands[i]; i++) cli_nearest_try(&nearest, cli_commands[i]->verb);
     cli_nearest_try(&nearest, "help");

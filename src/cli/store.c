@@ -17,6 +17,11 @@
 static int read_url(const char *path, cli_store *ret_store)
 {
     char *url = ret_store->url;
+    if (strstr(path, "://")) { /* with a password perhaps: it is not quoted */
+        cli_error("after the @ of a store stands the name of a file that has the URL: "
+                  "to give the URL itself, leave the @ out");
+        return CLI_EXIT_USAGE;
+    }
     FILE *file = fopen(path, "re");
     char *line = file ? fgets(url, CLI_URL_MAX, file) : NULL;
     int why = errno;

@@ -309,8 +309,13 @@ static int put_url(const pawl__adapter_settings *settings, FILE *out, char *mess
             return own_url(settings, out, message);
         return adapter->url(settings, out, message);
     }
-    fail(message, &settings->adapter, "adapter: expected redis, file or memory, is \"%.60s\"",
-         name);
+    if (strpbrk(name, ":@")) /* an address, with a password perhaps: it is not quoted */
+        fail(message, &settings->adapter,
+             "adapter: expected redis, file or memory; an address stands in conn, a URL in "
+             "pawlstore");
+    else
+        fail(message, &settings->adapter, "adapter: expected redis, file or memory, is \"%.60s\"",
+             name);
     return PAWL_ERR_SCHEME;
 }
 

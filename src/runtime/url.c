@@ -7,6 +7,7 @@
 #include "url.h"
 
 #include "../base/line.h"
+#include "redact.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -39,55 +40,6 @@ static const char *keep(pawl__address *address, char *text)
 {
     if (text) address->owned[address->owned_count++] = text;
     return text;
-}
-
-/* ---- Redaction ------------------------------------------------------------------------------ */
-
-static bool is_secret_option(const char *text)
-{
-    return strncmp(text, "password=", 9) == 0 || strncmp(text, "pass=", 5) == 0;
-}
-
-/* Copies text with [from, to) replaced by ***. */
-static char *hide(const char *text, size_t from, size_t to)
-{
-    size_t len = strlen(text);
-    char *copy = malloc(len + 4);
-    if (!copy) return NULL;
-    memcpy(copy, text, from);
-    memcpy(copy + from, "***", 3);
-    memcpy(copy + from + 3, text + to, len - to + 1);
-    return copy;
-}
-
-/* Also works on what is no valid URL: whatever stands between the first : and the last @. */
-static char *redact_authority(const char *text)
-{
-    const char *start = strstr(text, "://");
-    if (!start) return strdup(text);
-    start += 3;
-    const char *at = strrchr(start, '@');
-    if (!at) return strdup(text);
-    const char *colon = memchr(start, ':', (size_t)(at - start));
-    if (!colon) return strdup(text);
-    return hide(text, (size_t)(colon + 1 - text), (size_t)(at - text));
-}
-
-static char *redact(const char *text)
-{
-    char *result = redact_authority(text);
-    size_t at = result ? strcspn(result, "?") : 0;
-    while (result && result[at]) {
-        size_t start = at + 1, end = start + strcspn(result + start, "&#");
-        at = end;
-        if (!is_secret_option(result + start)) continue;
-        size_t value = start + strcspn(result + start, "=") + 1;
-        char *hidden = hide(result, value, end);
-        free(result);
-        result = hidden;
-        at = value + 3; /* behind the *** */
-    }
-    return result;
 }
 
 /* ---- Errors --------------------------------------------------------------------------------- */
@@ -130,16 +82,18 @@ static int check_characters(const char *text, const char *redacted, char *messag
 }
 
 /*
- * A password with a bare / or ? in it: what follows would be taken for a path or for options,
- * and be quoted as such.
+ * A password with a bare / or ? in it, or an address without its //: what follows would be taken
+ * for a path or for options, and be quoted as such.
  */
 static int check_authority(const char *text, const char *redacted, char *message)
 {
-    const char *start = strstr(text, "://");
-    if (!start) return PAWL_OK;
-    start += 3;
-    const char *end = start + strcspn(start, "/?"), *at = strrchr(start, '@');
-    if (!at || at < end || !memchr(start, ':', (size_t)(at - start))) return PAWL_OK;
+    const char *start = strstr(text, "://"), *at = strrchr(text, '@');
+    if (!at || pawl__redact_is_path(text)) return PAWL_OK;
+    if (!start)
+        return fail(message, PAWL_ERR_URL, redacted,
+                    "an @ without // before it: expected scheme://user:password@host");
+    const char *end = start + 3 + strcspn(start + 3, "/?");
+    if (at < end) return PAWL_OK;
     return fail(message, PAWL_ERR_URL, redacted,
                 "an @ behind the host: it is written %40, in a password / is %2F and ? is %3F");
 }
@@ -334,8 +288,7 @@ static int take_option(pawl__address *address, const char *text, size_t len, cha
     const char *equals = memchr(text, '=', len);
     char line[200];
     if (!equals || equals == text) {
-        snprintf(line, sizeof line, "an option that is not key=value: \"%.*s\"",
-                 (int)(len < 60 ? len : 60), text);
+        snprintf(line, sizeof line, "option %zu is not key=value", url->option_count + 1);
         return fail(message, PAWL_ERR_OPTION, url->redacted, line);
     }
     if (url->option_count == PAWL_URL_OPTIONS_MAX) {
@@ -410,7 +363,7 @@ int pawl__address_parse(const char *text, pawl__address **ret_address, char *ret
         return PAWL_ERR_URL;
     }
     pawl__address *address = calloc(1, sizeof *address);
-    if (address) address->url.redacted = keep(address, redact(text));
+    if (address) address->url.redacted = keep(address, pawl__redact(text));
     if (!address || !address->url.redacted) {
         snprintf(reterr_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(PAWL_ERR_NO_MEMORY));
         pawl__address_free(address);

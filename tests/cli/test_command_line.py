@@ -318,3 +318,19 @@ def test_memory_can_be_examined_and_measured(sqlite):
     done = sqlite.run("-S", "memory:", "doctor")
     assert done.code == 0 and "only clients of this process" in done.out
     assert sqlite.run("-S", "memory:", "bench", "-d", "10ms", "--only", "uncontended").code == 0
+
+
+# ---- Passwords -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words", [
+    ["-S", "redis:/:hunter2@h", "ls"], ["-S", "redis://hunter2@h:x", "ls"],
+    ["-S", "redis://:hunter2", "ls"], ["-S", "redis:hunter2@h", "run", "k", "true"],
+    ["-S", "user:hunter2@h", "show", "k"], ["-S", "hunter2@h", "doctor"],
+    ["-S", "redis://h?auth=hunter2", "ls"], ["-S", "@redis://:hunter2@h", "ls"],
+    ["redis://:hunter2@h", "ls"], ["-v", "-S", "redis://u:hunter2@h:1", "ls"],
+    ["bench", "-S", "redis:/:hunter2@h"], ["hold", "-S", "redis:/:hunter2@h", "k"],
+], ids=" ".join)
+def test_no_message_shows_a_password(sqlite, words):
+    done = sqlite.run("--store-timeout", "50ms", *words)
+    assert done.code in (64, 69, 78) and done.err
+    assert "hunter2" not in done.out + done.err

@@ -168,6 +168,9 @@ static void choices_that_are_refused(void **state)
          "conf/app.conf:3: expected no conn, dbnum"},
         {"adapter = mysql\nconn = h:1", PAWL_ERR_SCHEME,
          "conf/app.conf:1: adapter: expected redis, file or memory, is \"mysql\""},
+        {"cache = redis://:hunter2@h", PAWL_ERR_SCHEME,
+         "conf/app.conf:1: adapter: expected redis, file or memory; an address stands in conn, a "
+         "URL in pawlstore"},
         {"adapter = Redis", PAWL_ERR_SCHEME, "conf/app.conf:1: adapter: expected"},
         {"[cache]\nadapter = memcache\nconn = h:1", PAWL_ERR_UNSUPPORTED,
          "conf/app.conf:2: adapter memcache: this version of pawl has no store for memcached"},

@@ -78,7 +78,7 @@ static void test_forms(void **state)
         {"redis://under_score", "redis", "under_score", ""},
         {"redis://h:", "redis", "h", ""},
         {"redis://:7000", "redis", NULL, ""},
-        {"redis://@h/a@c", "redis", "h", "/a@c"},
+        {"redis://@h/a%40c", "redis", "h", "/a@c"},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         pawl__address *a = good(forms[i].text);
@@ -128,6 +128,7 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
         {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
+        {"redis://@h/a@c", "an @ behind the host: it is written %40", PAWL_ERR_URL},
         {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
         {"redis://[]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
         {"redis://[10.0.0.5]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
@@ -138,8 +139,8 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h/[a]", "must be written %5B or %5D, at character 11", PAWL_ERR_URL},
         {"redis://[::1]/?a=]", "must be written %5B or %5D, at character 18", PAWL_ERR_URL},
         {"redis://a@b@h", "more than one @", PAWL_ERR_URL},
-        {"redis://h?a", "an option that is not key=value: \"a\"", PAWL_ERR_OPTION},
-        {"redis://h?=1", "an option that is not key=value: \"=1\"", PAWL_ERR_OPTION},
+        {"redis://h?a", "option 1 is not key=value", PAWL_ERR_OPTION},
+        {"redis://h?=1", "option 1 is not key=value", PAWL_ERR_OPTION},
         {"redis://h?a=1&a=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
         {"redis://h?a=1&%61=2", "\"a\" stands there twice", PAWL_ERR_OPTION},
     };
@@ -173,6 +174,35 @@ static void test_no_message_shows_a_password(void **state)
         "redis://u:1?hunter2@h",
         "redis://u:1?hunter2=x&hunter2=y@h",
         "redis://u:p@s?hunter2@h",
+        /* Slashes too few or too many, no scheme, no colon. */
+        "redis:/:hunter2@h",
+        "redis:hunter2@h",
+        "redis:/hunter2@h",
+        "redis:///hunter2@h",
+        "redis:///:hunter2@h",
+        "redis//:hunter2@h",
+        "hunter2@h",
+        ":hunter2@h:6379",
+        "user:hunter2@h",
+        "redis://hunter2@h:x",
+        "redis://h/hunter2@x",
+        "nosuch+x://hunter2@h:x",
+        /* The host is forgotten. */
+        "redis://:hunter2",
+        "redis://user:hunter2",
+        "redis://user:hun/hunter2",
+        "redis://:1@h:hunter2",
+        /* Options by other names, without a value, without a name; an @ in one. */
+        "redis://h:x?PASSWORD=hunter2",
+        "redis://h:x?pas%73=hunter2",
+        "redis://h:x?auth_token=hunter2",
+        "redis://h:x?hunter2",
+        "redis://h?hunter2",
+        "redis://h:x?=hunter2",
+        "redis://h:x?password=a@hunter2",
+        "redis://h:x?password=hunter2@a",
+        "sqlite:/x?password=hunter2&b",
+        "redis+unix:/:hunter2@/sock[",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         pawl__address *address = NULL;
@@ -180,6 +210,30 @@ static void test_no_message_shows_a_password(void **state)
         assert_int_not_equal(pawl__address_parse(urls[i], &address, message), 0);
         if (strstr(message, "hunter2") || strstr(message, "ter2"))
             fail_msg("%s: %s", urls[i], message);
+    }
+}
+
+static void test_what_is_no_password_is_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *shown;
+    } cases[] = {
+        {"redis://h:6379/0?prefix=a:&db=1", "redis://h:6379/0?prefix=a:&db=1"},
+        {"redis://user:pw@h:6379/0?prefix=a", "redis://user:***@h:6379/0?prefix=a"},
+        {"redis://user@h", "redis://***@h"},
+        {"redis://[::1]:7/1", "redis://[::1]:7/1"},
+        {"redis://u:p@[::1]:7", "redis://u:***@[::1]:7"},
+        {"sqlite:/home/a@b/x:y@z.db", "sqlite:/home/a@b/x:y@z.db"},
+        {"sqlite:a@b.db?mode=0600", "sqlite:a@b.db?mode=0600"},
+        {"redis+unix:///run/a@b.sock?db=1", "redis+unix:///run/a@b.sock?db=1"},
+        {"redis+unix://u:pw@/run/sock", "redis+unix://u:***@/run/sock"},
+        {"memory:a@b", "memory:a@b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pawl__address *a = good(cases[i].url);
+        expect("redacted", pawl__address_url(a)->redacted, cases[i].shown);
+        pawl__address_free(a);
     }
 }
 
@@ -237,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_password_alone),
         cmocka_unit_test(test_refusals_say_what_and_where),
         cmocka_unit_test(test_no_message_shows_a_password),
+        cmocka_unit_test(test_what_is_no_password_is_shown),
         cmocka_unit_test(test_secret_options_are_redacted),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_unknown_option_names_the_known),

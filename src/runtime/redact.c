@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What could be a password:
+ *
+ *   - all between the scheme and the last @, but for a user's name before the first colon;
+ *     everything to the end if a ? stands before that @, for then nobody knows what is what
+ *   - what stands after a colon where a port should, and is none: an @host was forgotten
+ *   - the value of an option whose name sounds like it; an option without a name or a value
+ */
+#define _GNU_SOURCE /* strcasestr */
+#include "redact.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define STARS "***"
+
+/* The copy, as far as it is made. It never gets longer than three bytes for each of the URL. */
+typedef struct copy {
+    char *text;
+    size_t len;
+} copy;
+
+static void put(copy *out, const char *from, const char *to)
+{
+    memcpy(out->text + out->len, from, (size_t)(to - from));
+    out->len += (size_t)(to - from);
+}
+
+static void put_stars(copy *out)
+{
+    put(out, STARS, STARS + strlen(STARS));
+}
+
+/* ---- Schemes ------------------------------------------------------------------------- */
+
+/* Length of "scheme:"; 0 if there is none. */
+static size_t scheme_len(const char *url)
+{
+    size_t len = 0;
+    if (!isalpha((unsigned char)url[0])) return 0;
+    while (isalnum((unsigned char)url[len]) || (url[len] && strchr("+-.", url[len]))) len++;
+    return url[len] == ':' ? len + 1 : 0;
+}
+
+static bool has_authority(const char *rest)
+{
+    return strncmp(rest, "//", 2) == 0 && rest[2] != '/';
+}
+
+bool pawl__redact_is_path(const char *url)
+{
+    size_t len = scheme_len(url);
+    if (has_authority(url + len)) return false;
+    return (len == 7 && strncasecmp(url, "sqlite:", 7) == 0) ||
+           (len == 7 && strncasecmp(url, "memory:", 7) == 0) ||
+           (len > 6 && strncasecmp(url + len - 6, "+unix:", 6) == 0);
+}
+
+/* ---- The address ------------------------------------------------------------------------ */
+
+/* digits; or an IPv6 address that lacks its brackets */
+static bool could_be_port(const char *text, size_t len)
+{
+    bool several = memchr(text, ':', len) != NULL;
+    return strspn(text, several ? "0123456789abcdefABCDEF:" : "0123456789") >= len;
+}
+
+/* host:port. Returns where the copy goes on. */
+static const char *put_host(copy *out, const char *at)
+{
+    const char *end = at + strcspn(at, "/?#");
+    const char *bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
+    const char *start = bracket ? bracket : at;
+    const char *colon = memchr(start, ':', (size_t)(end - start));
+    if (!colon || could_be_port(colon + 1, (size_t)(end - colon - 1))) {
+        put(out, at, end);
+        return end;
+    }
+    put(out, at, colon + 1);
+    put_stars(out);
+    return colon + strlen(colon);
+}
+
+/* All up to the last @. `bare`: without a colon nothing is hidden. */
+static const char *put_login(copy *out, const char *start, bool bare)
+{
+    const char *at = strrchr(start, '@');
+    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    if (!at || (bare && !colon)) return start;
+    if (colon) put(out, start, colon + 1);
+    put_stars(out);
+    return memchr(start, '?', (size_t)(at - start)) ? at + strlen(at) : at;
+}
+
+/* ---- Options ---------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    if (isdigit((unsigned char)c)) return c - '0';
+    return isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+}
+
+/* The key as the store will read it, %XX decoded; cut where it is longer than any word. */
+static void decode_key(const char *from, const char *to, char *ret_key, size_t room)
+{
+    size_t used = 0;
+    for (; from < to && used + 1 < room; from++) {
+        bool coded =
+            *from == '%' && to - from > 2 && hex_digit(from[1]) >= 0 && hex_digit(from[2]) >= 0;
+        ret_key[used++] = (char)(coded ? hex_digit(from[1]) * 16 + hex_digit(from[2]) : *from);
+        if (coded) from += 2;
+    }
+    ret_key[used] = '\0';
+}
+
+static bool is_secret(const char *from, const char *to)
+{
+    static const char *const words[] = {"pass", "pwd", "secret", "token", "auth", "cred"};
+    char key[100];
+    decode_key(from, to, key, sizeof key);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(key, words[i])) return true;
+    return false;
+}
+
+static void put_option(copy *out, const char *option, const char *end)
+{
+    const char *equals = memchr(option, '=', (size_t)(end - option));
+    bool hidden = !equals || equals == option || is_secret(option, equals);
+    if (!hidden || option == end) {
+        put(out, option, end);
+        return;
+    }
+    if (equals) put(out, option, equals + 1);
+    put_stars(out);
+}
+
+static void put_options(copy *out, const char *query)
+{
+    for (; *query; query += *query ? 1 : 0) {
+        const char *end = query + strcspn(query, "&#");
+        put_option(out, query, end);
+        query = end;
+        if (*query) put(out, query, query + 1);
+    }
+}
+
+/* ---- The whole ---------------------------------------------------------------------------- */
+
+char *pawl__redact(const char *url)
+{
+    copy out = {.text = malloc(3 * strlen(url) + 2 * strlen(STARS) + 1)};
+    if (!out.text) return NULL;
+    bool is_path = pawl__redact_is_path(url);
+    bool is_file = is_path && strncasecmp(url, "sqlite:", 7) == 0;
+    const char *start = url + scheme_len(url);
+    bool authority = has_authority(start);
+    start += strspn(start, "/");
+    put(&out, url, start);
+
+    const char *rest = is_file ? start : put_login(&out, start, is_path);
+    if (*rest == '@') put(&out, rest, rest + 1);
+    if (*rest == '@') rest++;
+    if (authority) rest = put_host(&out, rest);
+    const char *query = rest + strcspn(rest, "?");
+    if (*query) query++;
+    put(&out, rest, query);
+    put_options(&out, query);
+    out.text[out.len] = '\0';
+    return out.text;
+}
