@@ -31,6 +31,11 @@ static inline int64_t pawl__ms_until(int64_t now, int64_t t)
     return t <= now ? 0 : (t - now) / PAWL__NS_PER_MS;
 }
 
+static inline int64_t pawl__instant_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline int64_t pawl__instant_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;

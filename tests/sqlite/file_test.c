@@ -17,22 +17,29 @@
 
 /* ---- The file goes away -------------------------------------------------------- */
 
+#define SHORT 400 /* ms; the ttl of leases that somebody has to wait for */
+
+static seen_reply take(host *h, int token)
+{
+    return host_call(h, PAWL_VERB_ACQUIRE, "n", host_token(token), SHORT, PAWL_ASK_QUEUE);
+}
+
 static void test_file_removed(void **state)
 {
     (void)state;
     host_open(&a, path);
-    acquire(&a, "n", 1);
+    take(&a, 1);
     assert_int_equal(unlink(path), 0);
-    seen_reply r = host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0);
+    seen_reply r = host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), SHORT, 0);
     assert_int_equal(r.outcome, PAWL_FAILED);
     assert_int_equal(r.err, PAWL_ERR_UNAVAILABLE);
     while (a.ups < 2) host_run_ms(&a, 1); /* down and up again, by itself */
-    assert_int_equal(a.downs, 1);
+    assert_int_equal(a.downs, 2);         /* that it is gone, and what is awaited */
     assert_int_equal(a.down_err, PAWL_ERR_UNAVAILABLE);
     assert_non_null(strstr(a.down_message, path));
-    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), SHORT, 0).outcome,
                      PAWL_NOT_OWNER);
-    assert_int_equal(acquire(&a, "n", 2).outcome, PAWL_GRANTED);
+    assert_int_equal(take(&a, 2).outcome, PAWL_GRANTED);
     host_close(&a);
 }
 
@@ -41,12 +48,13 @@ static void test_file_removed_under_two(void **state)
 {
     (void)state;
     for (int round = 0; round < 5; round++) {
+        snprintf(path, sizeof(path), "%s/locks%d.db", dir, round);
         host_open(&a, path);
         host_open(&b, path);
-        acquire(&a, "n", 1);
-        acquire(&b, "n", 2);
+        take(&a, 1);
+        take(&b, 2);
         assert_int_equal(unlink(path), 0);
-        assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_FAILED);
+        assert_int_equal(take(&a, 1).outcome, PAWL_FAILED);
         while (a.ups < 2) host_run_ms(&a, 1);
         assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_GRANTED);
         assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_FAILED);
@@ -59,6 +67,128 @@ static void test_file_removed_under_two(void **state)
         host_close(&a);
         host_close(&b);
     }
+}
+
+/* ---- Another file in its place --------------------------------------------------- */
+
+static void in_shell(const char *what)
+{
+    char command[512];
+    snprintf(command, sizeof(command), "f='%s'; cd '%s'; %s", path, dir, what);
+    assert_int_equal(system(command), 0);
+}
+
+/* What people do to a database while it is in use. */
+static const char *const replacements[] = {
+    "rm $f",
+    "rm $f $f-wal $f-shm",
+    "mv $f away.db",
+    "mv $f away.db; cp away.db $f", /* restored from a copy of before */
+    "cp $f copy.db; mv copy.db $f", /* swapped */
+    "cp backup.db copy.db; mv copy.db $f; rm -f $f-wal $f-shm",
+};
+
+static void make_backup(void)
+{
+    host_open(&a, path);
+    host_close(&a);
+    sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    in_shell("cp $f backup.db");
+}
+
+/* Who comes to another file gets nothing as long as a holder of the old one may believe (law 1). */
+static void test_replaced_under_a_holder(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(replacements) / sizeof(replacements[0]); i++) {
+        make_backup();
+        host_open(&a, path);
+        int64_t until = host_now() + SHORT * INT64_C(1000000);
+        assert_int_equal(take(&a, 1).outcome, PAWL_GRANTED);
+        in_shell(replacements[i]);
+        host_start(&b, path);
+        while (!b.up) host_run_ms(&b, 1);
+        assert_true(b.downs >= 1);
+        assert_int_equal(b.down_err, PAWL_ERR_UNAVAILABLE);
+        assert_non_null(strstr(b.down_message, "removed or replaced"));
+        assert_int_equal(take(&b, 2).outcome, PAWL_GRANTED);
+        assert_true(host_now() >= until);
+        assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), SHORT, 0).outcome,
+                         PAWL_FAILED);
+        host_close(&a);
+        host_close(&b);
+        in_shell("rm -rf $f* backup.db away.db");
+    }
+}
+
+/* If nobody lives who used it, nobody has to wait. */
+static void test_replaced_after_the_last(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_GRANTED);
+    host_close(&a);
+    in_shell("rm $f");
+    host_open(&b, path);
+    assert_int_equal(b.downs, 0);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_GRANTED);
+    host_close(&b);
+}
+
+/* But a lease that no process is tied to is believed until it has run out. */
+static void test_replaced_under_a_detached_lease(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    int64_t until = host_now() + SHORT * INT64_C(1000000);
+    host_call(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), SHORT, PAWL_ASK_DETACHED);
+    host_close(&a);
+    in_shell("rm $f");
+    host_start(&b, path);
+    while (!b.up) host_run_ms(&b, 1);
+    assert_true(host_now() >= until);
+    assert_non_null(strstr(b.down_message, "-live")); /* what to remove if nobody works so */
+    host_close(&b);
+}
+
+/* It was in its place when the request was taken up, and is not when it is to be granted. */
+static void test_replaced_before_the_grant(void **state)
+{
+    sqlite3 *blocker;
+    (void)state;
+    host_open(&a, path);
+    assert_int_equal(sqlite3_open(path, &blocker), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(blocker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    uint64_t id = host_send(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, PAWL_ASK_QUEUE, 0);
+    host_run_ms(&a, 50); /* it waits for the database */
+    in_shell("mv $f away.db");
+    assert_int_equal(sqlite3_exec(blocker, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    seen_reply r = host_wait(&a, id);
+    assert_int_equal(r.outcome, PAWL_FAILED);
+    assert_int_equal(r.err, PAWL_ERR_UNAVAILABLE);
+    sqlite3_close(blocker);
+    host_close(&a);
+}
+
+/* The instant that is kept for this never goes back, whoever writes it. */
+static void test_longest_lease_is_remembered(void **state)
+{
+    char live[160];
+    pawl__live_look look;
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    take(&a, 1); /* so that both know a small one */
+    host_call(&b, PAWL_VERB_ACQUIRE, "m", host_token(2), SHORT, 0);
+    int64_t least = host_now() + TTL * INT64_C(1000000);
+    host_call(&b, PAWL_VERB_ACQUIRE, "o", host_token(3), TTL, 0);
+    host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), 10 * SHORT, 0);
+    beside(live, "-live");
+    pawl__sqlite_live_look(live, &look);
+    assert_true(look.term.until >= least);
+    assert_true(look.term.detached == 0);
+    host_close(&a);
+    host_close(&b);
 }
 
 /* A holder that lost sight of the file for a while lives: nobody gets its lock (law 1). */
@@ -446,6 +576,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_file_removed),
         TEST(test_file_removed_under_two),
+        TEST(test_replaced_under_a_holder),
+        TEST(test_replaced_after_the_last),
+        TEST(test_replaced_under_a_detached_lease),
+        TEST(test_replaced_before_the_grant),
+        TEST(test_longest_lease_is_remembered),
         TEST(test_holder_without_link_still_holds),
         TEST(test_many_create_it_at_once),
         TEST(test_not_a_database),

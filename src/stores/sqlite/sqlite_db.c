@@ -115,7 +115,8 @@ int pawl__sqlite_begin_read(pawl__sqlite_db *db)
 
 int pawl__sqlite_commit(pawl__sqlite_db *db)
 {
-    int rc = pawl__sqlite_run_simple(db, PAWL__ST_COMMIT);
+    int rc = pawl__sqlite_host_promise(db);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_COMMIT);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
 }
@@ -228,7 +229,7 @@ void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault
     default:
         break;
     }
-    if (rc == PAWL__SQLITE_OTHER_BOOT) {
+    if (rc == PAWL__SQLITE_OTHER_BOOT || rc == PAWL__SQLITE_REPLACED) {
         *ret_fault = db->refusal;
         return;
     }

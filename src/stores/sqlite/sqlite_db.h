@@ -98,13 +98,17 @@ typedef struct pawl__sqlite_db {
     pawl__sqlite_inbox inbox;
     pawl__sqlite_host_row host;
     char path[PATH_MAX];
-    struct stat identity;       /* of the file that we opened */
-    int64_t pid, pid_ns;        /* ours, for those who watch for our death */
-    int64_t busy_until;         /* local instant at which a busy database is given up */
-    bool impatient;             /* a busy database is given up at once */
-    uint64_t random;            /* of the busy handler's jitter */
-    atomic_bool *stop;          /* set: give up waiting now */
-    uint64_t fence_wanted;      /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
+    struct stat identity;  /* of the file that we opened */
+    int64_t pid, pid_ns;   /* ours, for those who watch for our death */
+    int64_t busy_until;    /* local instant at which a busy database is given up */
+    bool impatient;        /* a busy database is given up at once */
+    uint64_t random;       /* of the busy handler's jitter */
+    atomic_bool *stop;     /* set: give up waiting now */
+    uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
+    pawl__term term;       /* what the live file says, as far as we know */
+    bool term_begun;       /* since the file was opened: it speaks of our database */
+    int64_t tied_until, detached_until; /* of what the present transaction grants; 0: nothing */
+    int64_t refused_until;      /* REPLACED: when the leases of the other one have run out */
     int wal_pages;              /* in the log after the latest commit */
     pawl__sqlite_fault refusal; /* why, when a result of ours is no SQLite result */
 } pawl__sqlite_db;
@@ -128,11 +132,13 @@ bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
 
 /* No SQLite results. The database belongs to another run of the kernel, whose processes live. */
 #define PAWL__SQLITE_OTHER_BOOT (1 << 21)
+/* The file at the path is not the one that we have open, or took the place of one in use. */
+#define PAWL__SQLITE_REPLACED   (1 << 22)
 
 /*
  * Begins a write transaction; waits for others until busy_until. Notices a reboot
  * (every row of an earlier boot is dropped) and a replaced live file. Returns an
- * SQLite result or PAWL__SQLITE_OTHER_BOOT.
+ * SQLite result or PAWL__SQLITE_OTHER_BOOT or _REPLACED.
  */
 int pawl__sqlite_begin_write(pawl__sqlite_db *db);
 int pawl__sqlite_begin_read(pawl__sqlite_db *db);
@@ -142,6 +148,13 @@ void pawl__sqlite_rollback(pawl__sqlite_db *db);
 /* The row `host` (sqlite_host.c): reads it; reads it and brings boot and live file up to date. */
 int pawl__sqlite_host_read(pawl__sqlite_db *db);
 int pawl__sqlite_host_follow(pawl__sqlite_db *db);
+/* Says that this transaction grants or extends a lease until then. */
+void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at);
+/*
+ * Before the commit of such a transaction: writes the instant into the live file, and looks
+ * whether the database is still in its place. SQLITE_OK or PAWL__SQLITE_REPLACED.
+ */
+int pawl__sqlite_host_promise(pawl__sqlite_db *db);
 
 /* The busy handler: sleeps a little; 0 when busy_until has come. */
 int pawl__sqlite_on_busy(void *db, int tries);

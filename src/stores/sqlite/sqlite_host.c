@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SLACK_NS  (1000 * PAWL__NS_PER_MS)
 #define BEYOND_NS (25 * INT64_C(3600000) * PAWL__NS_PER_MS) /* no ttl reaches it */
 
 int pawl__sqlite_host_read(pawl__sqlite_db *db)
@@ -91,15 +92,15 @@ static void live_path(const pawl__sqlite_db *db, char *ret_path, size_t room)
 static int meet_other_boot(pawl__sqlite_db *db)
 {
     char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    pawl__live_look look;
     if (db->host.boot[0] == '\0') return drop_earlier_boot(db); /* it is new */
     live_path(db, path, sizeof(path));
-    switch (pawl__sqlite_live_census(path, db->host.live_file)) {
-    case PAWL__CENSUS_SOMEBODY:
-        return refuse_boot(db, "processes that live use it");
-    case PAWL__CENSUS_UNKNOWN:
+    pawl__sqlite_live_look(path, &look);
+    if (look.unknown) {
         return refuse_boot(db, "its -live file cannot be read, so processes may live that use it");
-    case PAWL__CENSUS_NOBODY:
-        break;
+    }
+    if (look.anybody && look.file_id != 0 && look.file_id == db->host.live_file) {
+        return refuse_boot(db, "processes that live use it");
     }
     bool both_kernels = pawl__sqlite_boot_is_kernels(db->host.boot) &&
                         pawl__sqlite_boot_is_kernels(db->clock.boot_id);
@@ -127,17 +128,121 @@ static int follow_live_file(pawl__sqlite_db *db)
     return rc;
 }
 
+/* ---- Another database in its place ----------------------------------------------- */
+
+static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
+{
+    db->refused_until = until;
+    db->refusal.err = PAWL_ERR_UNAVAILABLE;
+    pawl__sqlite_say(db->refusal.message,
+                     "%s was removed or replaced while locks were held in it: nothing is granted "
+                     "until they have run out (if nobody works under them, remove %s)",
+                     db->path, live);
+    return PAWL__SQLITE_REPLACED;
+}
+
+/* Until when leases of another database may be believed that was here before ours; 0: none. */
+static int64_t believed_until(const pawl__sqlite_db *db, const pawl__live_look *look)
+{
+    const pawl__term *term = &look->term;
+    if (look->file_id == 0 || term->inode == 0) return 0; /* it says nothing, or is a copy */
+    bool is_ours = term->inode == db->identity.st_ino && look->file_id == db->host.live_file;
+    if (is_ours) return 0;
+    if (!look->anybody && strcmp(term->boot, db->clock.boot_id) != 0) return 0; /* another boot */
+    int64_t until = look->anybody ? pawl__instant_max(term->until, term->detached) : term->detached;
+    int64_t now = pawl__sqlite_clock_now(&db->clock);
+    return until > now && until < now + BEYOND_NS ? until : 0;
+}
+
+/* Once after each opening: whether what is there may be used already. */
+static int meet_other_database(pawl__sqlite_db *db)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    pawl__live_look look;
+    live_path(db, path, sizeof(path));
+    pawl__sqlite_live_look(path, &look);
+    int64_t until = believed_until(db, &look);
+    if (until > 0) return refuse_replaced(db, until, path);
+    db->refused_until = 0;
+    return SQLITE_OK;
+}
+
+/* The live file speaks of our database from here on. What cannot be written down is not known. */
+static void begin_term(pawl__sqlite_db *db)
+{
+    pawl__term *term = &db->term;
+    db->term_begun = true;
+    memset(term, 0, sizeof(*term));
+    if (db->live.fd < 0) return;
+    pawl__term_read(db->live.fd, term);
+    if (term->inode == db->identity.st_ino && strcmp(term->boot, db->clock.boot_id) == 0) return;
+    memset(term, 0, sizeof(*term));
+    term->inode = db->identity.st_ino;
+    snprintf(term->boot, sizeof(term->boot), "%s", db->clock.boot_id);
+    (void)pawl__term_write(db->live.fd, term);
+}
+
+/* A little more than is needed, so that it need not be written each time. */
+static void prolong(int64_t *at, int64_t needed, int64_t now)
+{
+    if (needed > *at) *at = needed + pawl__instant_min((needed - now) / 4, SLACK_NS);
+}
+
+/* Others write there, too, each before its transaction ends: it never goes back. */
+static void write_term(pawl__sqlite_db *db)
+{
+    pawl__term *term = &db->term, found;
+    int64_t now = pawl__sqlite_clock_now(&db->clock);
+    pawl__term_read(db->live.fd, &found);
+    if (found.inode == term->inode) {
+        term->until = pawl__instant_max(term->until, found.until);
+        term->detached = pawl__instant_max(term->detached, found.detached);
+    }
+    prolong(&term->until, db->tied_until, now);
+    prolong(&term->detached, db->detached_until, now);
+    (void)pawl__term_write(db->live.fd, term);
+}
+
+int pawl__sqlite_host_promise(pawl__sqlite_db *db)
+{
+    if (db->tied_until == 0 && db->detached_until == 0) return SQLITE_OK;
+    bool longer = db->tied_until > db->term.until || db->detached_until > db->term.detached;
+    if (longer && db->live.fd >= 0) write_term(db);
+    if (pawl__sqlite_db_is_current(db)) return SQLITE_OK;
+    db->refusal.err = PAWL_ERR_UNAVAILABLE;
+    pawl__sqlite_say(db->refusal.message, "%s was removed or replaced", db->path);
+    return PAWL__SQLITE_REPLACED;
+}
+
+void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at)
+{
+    int64_t *at = live == PAWL__LIVE_DETACHED ? &db->detached_until : &db->tied_until;
+    *at = pawl__instant_max(*at, expires_at);
+}
+
+/* ---- Each transaction ------------------------------------------------------------ */
+
+static int follow_live_and_term(pawl__sqlite_db *db)
+{
+    int rc = db->term_begun ? SQLITE_OK : meet_other_database(db);
+    if (rc == SQLITE_OK && db->host.live_file != db->live.file_id) {
+        rc = follow_live_file(db);
+        db->term_begun = false;
+    }
+    if (rc == SQLITE_OK && !db->term_begun) begin_term(db);
+    return rc;
+}
+
 int pawl__sqlite_host_follow(pawl__sqlite_db *db)
 {
+    db->tied_until = db->detached_until = 0;
     int rc = pawl__sqlite_host_read(db);
     if (rc == SQLITE_OK && strcmp(db->host.boot, db->clock.boot_id) != 0) {
         rc = meet_other_boot(db);
         if (rc == SQLITE_OK) rc = pawl__sqlite_host_read(db);
     }
-    if (rc != SQLITE_OK) return rc;
-    if (db->host.live_file == db->live.file_id) {
+    if (rc == SQLITE_OK && db->host.live_file == db->live.file_id) {
         pawl__sqlite_live_settle(&db->live);
-        return SQLITE_OK;
     }
-    return follow_live_file(db);
+    return rc == SQLITE_OK ? follow_live_and_term(db) : rc;
 }

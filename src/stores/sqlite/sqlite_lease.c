@@ -159,6 +159,7 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, in
     lock->seat.live = live;
     lock->fence = fence;
     lock->expires_at = expiry(t, ttl_ns);
+    pawl__sqlite_host_lease(t->db, live, lock->expires_at);
     return pawl__lock_put(t->db, t->name, lock);
 }
 
@@ -259,6 +260,7 @@ static int grant_again(const turn *t, pawl__lock_row *lock, pawl__answer *ret_an
     fill_own_seat(t, &lock->seat);
     lock->seat.live = own_live(t);
     lock->expires_at = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
+    pawl__sqlite_host_lease(t->db, lock->seat.live, lock->expires_at);
     int rc = pawl__lock_put(t->db, t->name, lock);
     return rc == SQLITE_OK ? answer_granted(t, lock, ret_answer) : rc;
 }
@@ -388,7 +390,9 @@ static int renew(const turn *t, pawl__answer *ret_answer)
     if (live == PAWL__LIVE_UNKNOWN && strcmp(lock.seat.client, t->client_id) == 0) {
         live = t->db->live.offset;
     }
-    rc = pawl__lock_extend(t->db, t->name, expiry(t, pawl__ms_to_ns(t->request->ttl_ms)), live);
+    int64_t until = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
+    pawl__sqlite_host_lease(t->db, live, until);
+    rc = pawl__lock_extend(t->db, t->name, until, live);
     if (rc != SQLITE_OK) return rc;
     ret_answer->outcome = PAWL_CONFIRMED;
     ret_answer->fence = lock.fence;

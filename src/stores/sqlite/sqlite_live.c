@@ -251,23 +251,26 @@ bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset)
     return dead;
 }
 
-static pawl__census anybody_in(int fd, int64_t from, int64_t len)
-{
-    short type;
-    if (lock_range(fd, F_OFD_GETLK, from, len, &type) < 0) return PAWL__CENSUS_UNKNOWN;
-    return type == F_UNLCK ? PAWL__CENSUS_NOBODY : PAWL__CENSUS_SOMEBODY;
-}
-
-pawl__census pawl__sqlite_live_census(const char *path, int64_t file_id)
+static void look_at(int fd, pawl__live_look *ret_look)
 {
     struct stat st;
-    pawl__census found = PAWL__CENSUS_UNKNOWN;
+    short type;
+    ret_look->unknown = fstat(fd, &st) < 0;
+    if (ret_look->unknown || !S_ISREG(st.st_mode)) return;
+    ret_look->file_id = read_file_id(fd, st.st_ino);
+    ret_look->unknown = lock_range(fd, F_OFD_GETLK, 1, 0, &type) < 0;
+    ret_look->anybody = !ret_look->unknown && type != F_UNLCK;
+    pawl__term_read(fd, &ret_look->term);
+}
+
+void pawl__sqlite_live_look(const char *path, pawl__live_look *ret_look)
+{
+    memset(ret_look, 0, sizeof(*ret_look));
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return errno == ENOENT ? PAWL__CENSUS_NOBODY : PAWL__CENSUS_UNKNOWN;
-    if (fstat(fd, &st) == 0) {
-        bool named = S_ISREG(st.st_mode) && file_id != 0 && read_file_id(fd, st.st_ino) == file_id;
-        found = named ? anybody_in(fd, 1, 0) : PAWL__CENSUS_NOBODY;
+    if (fd < 0) {
+        ret_look->unknown = errno != ENOENT;
+        return;
     }
+    look_at(fd, ret_look);
     close(fd);
-    return found;
 }

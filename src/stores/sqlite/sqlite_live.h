@@ -19,6 +19,7 @@
 #define PAWL_SQLITE_LIVE_H
 
 #include "../../base/list.h"
+#include "sqlite_term.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -53,16 +54,15 @@ int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const stru
 void pawl__sqlite_live_settle(pawl__sqlite_live *live);
 void pawl__sqlite_live_close(pawl__sqlite_live *live);
 
-/*
- * Whether somebody, we included, has a byte in the file of that id at `path`. UNKNOWN: it cannot be
- * opened or asked. A file that is absent, or has another id, proves nobody alive.
- */
-typedef enum pawl__census {
-    PAWL__CENSUS_NOBODY = 0,
-    PAWL__CENSUS_SOMEBODY,
-    PAWL__CENSUS_UNKNOWN
-} pawl__census;
-pawl__census pawl__sqlite_live_census(const char *path, int64_t file_id);
+/* What the file at `path` says, whoever it belongs to. */
+typedef struct pawl__live_look {
+    bool unknown;    /* it is there, and cannot be opened or asked */
+    int64_t file_id; /* 0: it is absent, or has no id of its own */
+    bool anybody;    /* a byte is locked, perhaps ours */
+    pawl__term term;
+} pawl__live_look;
+
+void pawl__sqlite_live_look(const char *path, pawl__live_look *ret_look);
 
 /* Whether the owner of the byte is known to be dead. Any thread. */
 bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset);

@@ -254,6 +254,8 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault)
 {
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
+    db->term_begun = false;
+    db->refused_until = 0;
     db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
     if (rc == 0 && !sqlite3_threadsafe()) {
         rc = PAWL_ERR_UNSUPPORTED;

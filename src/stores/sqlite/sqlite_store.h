@@ -93,12 +93,12 @@ typedef struct pawl__worker {
     pawl__outbox outbox;
     pawl__link late; /* pawl__late_mail */
     size_t late_count;
-    bool deaf;          /* it is open, and has no inbox yet: nobody has anything to tell us */
-    int64_t deaf_until; /* at the longest; NEVER: nothing has been asked yet */
-    int64_t checked_at; /* when the inbox was last seen to be in place */
-    bool ending;        /* the store closes: no more time for who has no inbox */
-    pawl_err told;      /* the last DOWN was about this; 0: the link is up or nothing was said */
-    int64_t retry_ns;   /* pause before the next try to open */
+    bool deaf;               /* it is open, and has no inbox yet: nobody has anything to tell us */
+    int64_t deaf_until;      /* at the longest; NEVER: nothing has been asked yet */
+    int64_t checked_at;      /* when the inbox was last seen to be in place */
+    bool ending;             /* the store closes: no more time for who has no inbox */
+    pawl__sqlite_fault told; /* the last DOWN; err 0: the link is up or nothing was said */
+    int64_t retry_ns;        /* pause before the next try to open */
 } pawl__worker;
 
 struct pawl_store {

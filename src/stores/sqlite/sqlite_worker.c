@@ -392,7 +392,7 @@ static bool link_up(pawl_store *store)
     store->worker.deaf_until = PAWL__NEVER;
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
-    store->worker.told = PAWL_OK;
+    store->worker.told.err = PAWL_OK;
     store->worker.retry_ns = PAWL__RETRY_FIRST_NS;
     pawl__sqlite_post(store, note);
     return true;
@@ -404,10 +404,11 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
     pawl__sqlite_inbox_unbind(&db->inbox, store->client_id);
     pawl__sqlite_db_close(db); /* but not our byte: we may hold leases, and we live (law 1) */
     drop_all_late(&store->worker);
-    if (store->worker.told == fault->err) return;
+    pawl__sqlite_fault *told = &store->worker.told;
+    if (told->err == fault->err && strcmp(told->message, fault->message) == 0) return;
     pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
     if (!note) return;
-    store->worker.told = fault->err;
+    *told = *fault;
     note->u.fault = *fault;
     pawl__sqlite_post(store, note);
 }
@@ -416,7 +417,12 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
 static void pause_before_retry(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
-    struct timespec until = pawl__sqlite_clock_after(worker->retry_ns);
+    int64_t span = worker->retry_ns;
+    if (worker->db.refused_until > 0) { /* then it may be used: not much later */
+        int64_t left = worker->db.refused_until - pawl__sqlite_clock_now(&worker->db.clock);
+        span = pawl__instant_min(span, left > 0 ? left + PAWL__NS_PER_MS : PAWL__NS_PER_MS);
+    }
+    struct timespec until = pawl__sqlite_clock_after(span);
     worker->retry_ns = pawl__instant_min(worker->retry_ns * 2, RETRY_MAX_NS);
     pthread_mutex_lock(&store->mutex);
     store->working = false;
@@ -429,7 +435,7 @@ static void pause_before_retry(pawl_store *store)
 /* Whether errors like this one mean that the connection to the file is of no more use. */
 static bool breaks_link(int rc)
 {
-    if (rc == PAWL__SQLITE_OTHER_BOOT) return true;
+    if (rc == PAWL__SQLITE_OTHER_BOOT || rc == PAWL__SQLITE_REPLACED) return true;
     switch (rc & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
