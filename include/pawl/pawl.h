@@ -22,7 +22,8 @@
  *
  * Threads: all functions may be called from any thread, and one client or lock
  * handle from several, unless a function says otherwise. No function may be called from a
- * signal handler but pawl_lock_is_held and pawl_lock_remaining_ms.
+ * signal handler but pawl_lock_is_held and pawl_lock_remaining_ms; the same in a handler of
+ * pthread_atfork in the parent, where every other function answers PAWL_ERR_STATE or does nothing.
  *
  * Ownership of a lock is the handle, not the thread: two handles on one name
  * exclude each other, also within a thread; a handle may be released by another
@@ -110,8 +111,9 @@ PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opt
  * frees the client. Lock handles of the client stay valid to be freed, and
  * answer PAWL_ERR_CLOSED; so does the client itself as long as one of them is left:
  * who cannot know that no thread is on its way into a call keeps one. NULL is allowed. Always
- * returns NULL. In a forked child it only frees memory. Must not be called from a callback. Since
- * 0.1.
+ * returns NULL. In a forked child it only frees memory. Must not be called from a callback, and
+ * waits for the end of one that runs, and for all calls of other threads: they end with
+ * PAWL_ERR_CLOSED, and touch nothing of the client when this has returned. Since 0.1.
  */
 PAWL_API pawl_client *pawl_client_close(pawl_client *client);
 
@@ -125,8 +127,8 @@ PAWL_API int pawl_client_fd(const pawl_client *client);
 /*
  * Runs the callbacks that wait, at most PAWL_DISPATCH_MAX of them, and returns
  * how many ran; 0 if none waited. Never blocks. Callbacks may call anything but
- * pawl_client_close. Errors: PAWL_ERR_STATE without PAWL_CALLBACKS_DISPATCH,
- * PAWL_ERR_FORKED. Since 0.1.
+ * pawl_client_close. Callbacks of a client run one at a time: 0 while another thread runs one.
+ * Errors: PAWL_ERR_STATE without PAWL_CALLBACKS_DISPATCH, _CLOSED, _FORKED. Since 0.1.
  */
 PAWL_API int pawl_client_dispatch(pawl_client *client);
 #define PAWL_DISPATCH_MAX 256 /* one turn must not starve the caller's loop */
@@ -209,7 +211,8 @@ typedef struct pawl_lock_opts {
     int64_t ttl_ms;         /* lease length, PAWL_TTL_MIN_MS..PAWL_TTL_MAX_MS. Default 30 s. Renewed
                                at a third of it, in the background, until released */
     int64_t retain_ms;      /* keep the lease this long after a release, for the next acquisition
-                               by this client, unless another client wants it. Default 0 */
+                               by this client, unless another client wants it; at the latest
+                               until exit() or the client's close. Default 0 */
     const char *owner;      /* label of this lock as others see it; copied; NULL: the client's */
     unsigned flags;         /* PAWL_LOCK_... */
     pawl_event_fn on_event; /* may be NULL */
@@ -287,10 +290,10 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
  * Releases. Returns when the release is on its way: the next holder may have it
  * from now on. It leaves at once; but in a loop that acquires again right after
  * each release it leaves with that next request, at most about 0.2 ms later, unless
- * others are known to wait. exit() sends it, _exit() does not: before that use
- * pawl_lock_release_wait or close the client. 0: it was held until now, by the local deadline.
- * PAWL_ERR_LOST: it had been lost before (this clears the handle for a new acquisition).
- * PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
+ * others are known to wait. exit() sends it and gives it up to 250 ms to be confirmed, _exit() does
+ * not: before that use pawl_lock_release_wait or close the client. 0: it was held until now, by the
+ * local deadline. PAWL_ERR_LOST: it had been lost before (this clears the handle for a new
+ * acquisition). PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
  */
 PAWL_API int pawl_lock_release(pawl_lock *lock);
 

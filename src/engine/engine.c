@@ -66,6 +66,9 @@ static void take(pawl__engine *e, const pawl__event *event)
     case PAWL__EV_LINK:
         pawl__on_link(e, event);
         return;
+    case PAWL__EV_KEEP_NOTHING:
+        pawl__on_keep_nothing(e);
+        return;
     case PAWL__EV_CLOSE:
         pawl__on_close(e);
         return;
@@ -121,6 +124,18 @@ bool pawl__engine_awaits_store(const pawl__engine *e)
     return e->lease_count != e->settled_count;
 }
 
+bool pawl__engine_tends(const pawl__engine *e)
+{
+    return e->tended_count != 0;
+}
+
+bool pawl__engine_releases(const pawl__engine *e)
+{
+    for (size_t i = 0; i < e->lease_room; i++)
+        if (e->leases[i] && e->leases[i]->state == PAWL__LEASE_RELEASING) return true;
+    return false;
+}
+
 size_t pawl__engine_lease_count(const pawl__engine *e)
 {
     return e->lease_count;
@@ -137,7 +152,7 @@ static size_t waiting_for(const pawl__lease *lease)
 
 const char *pawl__engine_check(const pawl__engine *e)
 {
-    size_t leases = 0, settled = 0, wants = 0;
+    size_t leases = 0, settled = 0, tended = 0, wants = 0;
     for (size_t i = 0; i < e->lease_room; i++) {
         const pawl__lease *lease = e->leases[i];
         if (!lease) continue;
@@ -145,9 +160,10 @@ const char *pawl__engine_check(const pawl__engine *e)
         if (broken) return broken;
         leases++;
         settled += pawl__lease_is_settled(lease);
+        tended += pawl__lease_is_tended(lease);
         wants += waiting_for(lease);
     }
-    if (leases != e->lease_count || settled != e->settled_count)
+    if (leases != e->lease_count || settled != e->settled_count || tended != e->tended_count)
         return "the number of leases is wrong";
     return wants == e->want_count ? NULL : "L6: somebody waits for no lease";
 }

@@ -77,15 +77,16 @@ _Static_assert(PAWL_TTL_MAX_MS <= INT32_MAX, "a ttl fits 32 bits");
 /* ---- Events -------------------------------------------------------------------- */
 
 typedef enum pawl__event_kind {
-    PAWL__EV_TIME = 0, /* nothing but the time has passed */
-    PAWL__EV_WANT,     /* want: state NONE */
-    PAWL__EV_CANCEL,   /* want: give up waiting; ignored unless WAITING */
-    PAWL__EV_RELEASE,  /* want: state HOLDING or LOST */
-    PAWL__EV_DETACH,   /* want: HOLDING; forget the lease without releasing it */
-    PAWL__EV_REPLY,    /* the store answered a request */
-    PAWL__EV_PUSH,     /* the store spoke unasked */
-    PAWL__EV_LINK,     /* the store's link came up or went down */
-    PAWL__EV_CLOSE     /* cancel every waiting want (PAWL_ERR_CLOSED), release every lease */
+    PAWL__EV_TIME = 0,     /* nothing but the time has passed */
+    PAWL__EV_WANT,         /* want: state NONE */
+    PAWL__EV_CANCEL,       /* want: give up waiting; ignored unless WAITING */
+    PAWL__EV_RELEASE,      /* want: state HOLDING or LOST */
+    PAWL__EV_DETACH,       /* want: HOLDING; forget the lease without releasing it */
+    PAWL__EV_REPLY,        /* the store answered a request */
+    PAWL__EV_PUSH,         /* the store spoke unasked */
+    PAWL__EV_LINK,         /* the store's link came up or went down */
+    PAWL__EV_KEEP_NOTHING, /* the process ends: cached leases are released, none is kept */
+    PAWL__EV_CLOSE         /* cancel every waiting want (PAWL_ERR_CLOSED), release every lease */
 } pawl__event_kind;
 
 /* Borrowed for the step. */
@@ -180,6 +181,12 @@ bool pawl__engine_busy(const pawl__engine *engine);
 
 /* Whether anybody here waits for what the store will say; renewals are not waited for. */
 bool pawl__engine_awaits_store(const pawl__engine *engine);
+
+/* Whether it has leases that need renewals: held, in doubt, or cached. */
+bool pawl__engine_tends(const pawl__engine *engine);
+
+/* Whether the store has still to be told of a release, or to confirm it. Looks at every lease. */
+bool pawl__engine_releases(const pawl__engine *engine);
 
 /* Leases known to the store or perhaps known to it, for tests. */
 size_t pawl__engine_lease_count(const pawl__engine *engine);

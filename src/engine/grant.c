@@ -128,7 +128,8 @@ void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want 
         pawl__lease_give(e, lease, next);
         return;
     }
-    if (!next && by->retain_ms > 0 && !lease->yield && lease->state == PAWL__LEASE_HELD) {
+    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield;
+    if (!next && keeps && lease->state == PAWL__LEASE_HELD) {
         lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
         pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
         pawl__lease_arm(e, lease);

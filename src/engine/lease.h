@@ -114,6 +114,7 @@ struct pawl__engine {
     pawl__lease **leases; /* by index; NULL where free */
     size_t lease_room, lease_count;
     size_t settled_count; /* of the leases: see pawl__lease_is_settled */
+    size_t tended_count;  /* of the leases: see pawl__lease_is_tended */
     size_t want_count;    /* wants that wait, and so may have a timer */
     uint32_t next_request;
     uint32_t free_hint;           /* where to look for a free index */
@@ -125,6 +126,7 @@ struct pawl__engine {
     uint64_t random;
     bool link_up;
     bool closing;                        /* nothing new is asked for */
+    bool keeps_nothing;                  /* no lease is kept for a next caller */
     const char *broken;                  /* the invariant that broke: nothing is granted any more */
     int16_t link_err;                    /* why the link is down; 0 if it never was up */
     char message[PAWL_MESSAGE_MAX];      /* goes with the next refusal, doubt or loss */
@@ -151,6 +153,12 @@ static inline bool pawl__lease_is_held(const pawl__lease *lease)
 static inline bool pawl__lease_is_settled(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_IDLE;
+}
+
+/* It is renewed. */
+static inline bool pawl__lease_is_tended(const pawl__lease *lease)
+{
+    return pawl__lease_is_held(lease) || lease->state == PAWL__LEASE_IDLE;
 }
 
 /* HELD, DOUBT; else NULL. */
@@ -276,6 +284,7 @@ void pawl__on_push(pawl__engine *e, const pawl_push *push);
 void pawl__on_link(pawl__engine *e, const pawl__event *event);
 /* A store that refuses us for good must not make callers wait for their time-out. */
 bool pawl__link_err_is_final(pawl_err err);
+void pawl__on_keep_nothing(pawl__engine *e);
 void pawl__on_close(pawl__engine *e);
 
 #endif

@@ -39,6 +39,14 @@ void pawl__on_detach(pawl__engine *e, pawl__want *want)
     pawl__lease_drop(e, lease);
 }
 
+void pawl__on_keep_nothing(pawl__engine *e)
+{
+    e->keeps_nothing = true;
+    for (size_t i = 0; i < e->lease_room; i++)
+        if (e->leases[i] && e->leases[i]->state == PAWL__LEASE_IDLE)
+            pawl__lease_leave(e, e->leases[i]);
+}
+
 void pawl__on_close(pawl__engine *e)
 {
     e->closing = true;

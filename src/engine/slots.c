@@ -146,6 +146,7 @@ void pawl__lease_free(pawl__engine *e, pawl__lease *lease)
     e->free_hint = lease->index;
     e->lease_count--;
     e->settled_count -= pawl__lease_is_settled(lease);
+    e->tended_count -= pawl__lease_is_tended(lease);
     deallocate(e, lease);
     slot->refs--;
     pawl__slot_put(e, slot);

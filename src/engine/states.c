@@ -31,8 +31,10 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
         return;
     }
     e->settled_count -= pawl__lease_is_settled(lease);
+    e->tended_count -= pawl__lease_is_tended(lease);
     lease->state = (uint8_t)to;
     e->settled_count += pawl__lease_is_settled(lease);
+    e->tended_count += pawl__lease_is_tended(lease);
 }
 
 static const char *check_holder(const pawl__lease *lease)
@@ -131,5 +133,5 @@ void pawl__engine_fail_closed(pawl__engine *e)
             pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
-    e->settled_count = 0; /* states that went astray were not counted */
+    e->settled_count = e->tended_count = 0; /* states that went astray were not counted */
 }

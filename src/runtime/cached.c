@@ -80,8 +80,8 @@ bool pawl__cached_release(pawl_lock *lock)
 static bool may_lend(const pawl_lock *lock)
 {
     const pawl_client *c = lock->client;
-    if (!pawl__cached_is_on(lock) || c->closing || c->broken || lock->state != PAWL__LOCK_HELD)
-        return false;
+    bool lends = pawl__cached_is_on(lock) && !c->closing && !c->exiting && !c->broken;
+    if (!lends || lock->state != PAWL__LOCK_HELD) return false;
     const pawl__claim *claim = lock->claim;
     return !claim->wanted && !(claim->calls & PAWL__CALL_ACQUIRED);
 }
@@ -138,6 +138,12 @@ void pawl__cached_end(pawl_lock *lock)
 {
     pawl__claim *claim = pawl__cached_is_on(lock) ? pawl__cached_recall(lock) : NULL;
     if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+}
+
+void pawl__cached_end_all(pawl_client *c)
+{
+    for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next)
+        pawl__cached_end(pawl__claim_lock(pawl__container(l, pawl__claim, in_claims)));
 }
 
 void pawl__cached_refuse(pawl__claim *claim)

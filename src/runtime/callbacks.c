@@ -179,12 +179,17 @@ static bool run_claim(pawl_client *c)
 int pawl__calls_run(pawl_client *c, int max)
 {
     int count = 0;
-    while (count < max && !pawl__calls_none(c)) {
+    while (count < max && !c->running && !pawl__calls_none(c)) {
         bool alive = pawl__list_empty(&c->lines) ? run_claim(c) : run_line(c);
         if (!alive) return PAWL_ERR_FORKED;
         count++;
     }
     return count;
+}
+
+void pawl__calls_wait(pawl_client *c)
+{
+    while (c->running) pthread_cond_wait(&c->called_cond, &c->mutex);
 }
 
 void pawl__calls_wait_for(pawl_client *c, const pawl_lock *lock)
@@ -210,6 +215,7 @@ static void *run_thread(void *arg)
 
 int pawl__calls_need(pawl_client *c)
 {
+    if (c->closing) return PAWL_ERR_CLOSED; /* nobody would join it */
     if (!pawl__client_has_runner(c) || c->calls_thread_started) return PAWL_OK;
     int err = pawl__thread_start(&c->calls_thread, "pawl-callbacks", run_thread, c);
     if (!err) c->calls_thread_started = true;
@@ -223,23 +229,29 @@ int pawl_client_fd(const pawl_client *client)
     return client ? client->dispatch_fd : -1;
 }
 
+/* Mutex held: the descriptor says whether callbacks wait. */
+static void unannounce(pawl_client *c)
+{
+    uint64_t announced;
+    if (!pawl__calls_none(c)) return;
+    ssize_t n = read(c->dispatch_fd, &announced, sizeof announced);
+    (void)n; /* nothing was announced: it stays unreadable */
+}
+
 int pawl_client_dispatch(pawl_client *c)
 {
-    if (!c) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    if (c->dispatch_fd < 0) return PAWL_ERR_STATE;
-    pthread_mutex_lock(&c->mutex);
-    if (c->running) { /* one at a time: another thread dispatches, or this is a callback */
-        pthread_mutex_unlock(&c->mutex);
-        return 0;
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    int result = c->opts.callbacks == PAWL_CALLBACKS_DISPATCH ? PAWL_OK : PAWL_ERR_STATE;
+    if (!result && c->closing) result = PAWL_ERR_CLOSED; /* the close runs what waits */
+    /* None run if some run already: another thread dispatches, or this is a callback. */
+    if (!result) result = pawl__calls_run(c, PAWL_DISPATCH_MAX);
+    if (result == PAWL_ERR_FORKED) { /* a callback forked, and this is the child */
+        pawl__cancel_restore(visit.cancel_state);
+        return result;
     }
-    int count = pawl__calls_run(c, PAWL_DISPATCH_MAX);
-    if (count == PAWL_ERR_FORKED) return count;
-    if (pawl__calls_none(c)) {
-        uint64_t announced;
-        ssize_t n = read(c->dispatch_fd, &announced, sizeof announced);
-        (void)n; /* nothing was announced: it stays unreadable */
-    }
-    pthread_mutex_unlock(&c->mutex);
-    return count;
+    if (result >= 0 && !c->closing) unannounce(c);
+    pawl__leave(&visit);
+    return result;
 }

@@ -74,7 +74,8 @@ static void free_awaits(pawl__claim *claim)
 void pawl__claim_settle(pawl__claim *claim)
 {
     pawl_lock *lock = pawl__claim_lock(claim);
-    if (claim->known || claim->calls || claim->running || lock->claim == claim) return;
+    if (claim->known || claim->calls || lock->claim == claim) return;
+    if (claim->running || claim->telling) return; /* it is settled afterwards */
     pawl__list_remove(&claim->in_claims);
     pawl__list_remove(&claim->in_asked);
     pawl__list_remove(&claim->in_calls); /* news that was taken back leaves it there */

@@ -23,18 +23,6 @@ const char *pawl_version(void)
 
 /* ---- Small help ----------------------------------------------------------------------------- */
 
-int pawl__cancel_off(void)
-{
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    return state;
-}
-
-void pawl__cancel_restore(int state)
-{
-    pthread_setcancelstate(state, NULL);
-}
-
 int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
 {
     sigset_t all, before;
@@ -195,6 +183,7 @@ static pawl_client *new_client(const pawl_open_opts *opts)
     pawl__spin_init(&c->spin);
     c->wake_fd = c->alarm.fd = c->dispatch_fd = -1;
     pthread_mutex_init(&c->mutex, NULL);
+    sem_init(&c->visitors_left, 0, 0);
     pthread_cond_init(&c->role_cond, NULL);
     pthread_cond_init(&c->thread_cond, NULL);
     pthread_cond_init(&c->calls_cond, NULL);
@@ -243,6 +232,7 @@ static void free_client(pawl_client *c)
     pthread_cond_destroy(&c->thread_cond);
     pthread_cond_destroy(&c->calls_cond);
     pthread_cond_destroy(&c->called_cond);
+    sem_destroy(&c->visitors_left);
     pthread_mutex_destroy(&c->mutex);
     free_memory(c);
 }
@@ -370,22 +360,15 @@ static void warn_of_memory(pawl_client *c)
     pthread_mutex_unlock(&c->mutex);
 }
 
-int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client **ret_client,
-                     char *reterr_message)
+static int open_url(const char *url, const pawl_open_opts *opts, pawl_client **ret_client,
+                    char *message)
 {
-    char unread[PAWL_MESSAGE_MAX];
-    char *message = reterr_message ? reterr_message : unread;
-    pawl_open_opts opts;
     pawl__address *address;
     const pawl_store_ops *ops;
-
-    if (!ret_client) return fail(message, PAWL_ERR_ARGUMENT, "ret_client is NULL");
-    int err = pawl__open_opts_take(given, &opts);
-    if (err) return fail(message, err, "options of pawl_client_open");
     start_process();
-    err = find_store(url, &address, &ops, message);
+    int err = find_store(url, &address, &ops, message);
     if (err) return err;
-    pawl_client *c = new_client(&opts);
+    pawl_client *c = new_client(opts);
     if (!c) {
         pawl__address_free(address);
         return fail(message, PAWL_ERR_NO_MEMORY, NULL);
@@ -401,6 +384,22 @@ int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client *
     warn_of_memory(c);
     *ret_client = c;
     return PAWL_OK;
+}
+
+int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client **ret_client,
+                     char *reterr_message)
+{
+    char unread[PAWL_MESSAGE_MAX];
+    char *message = reterr_message ? reterr_message : unread;
+    pawl_open_opts opts;
+    if (!ret_client) return fail(message, PAWL_ERR_ARGUMENT, "ret_client is NULL");
+    int err = pawl__open_opts_take(given, &opts);
+    if (err) return fail(message, err, "options of pawl_client_open");
+    if (pawl__forking()) return fail(message, PAWL_ERR_STATE, "in a handler of fork");
+    int cancel_state = pawl__cancel_off();
+    err = open_url(url, &opts, ret_client, message);
+    pawl__cancel_restore(cancel_state);
+    return err;
 }
 
 /* ---- Close ---------------------------------------------------------------------------------- */
@@ -426,6 +425,7 @@ static void run_last_callbacks(pawl_client *c)
 {
     stop_callbacks(c);
     pthread_mutex_lock(&c->mutex);
+    pawl__calls_wait(c); /* one at a time: another thread may be in one */
     while (!pawl__client_has_runner(c) && pawl__calls_run(c, PAWL_DISPATCH_MAX) > 0) continue;
     pthread_mutex_unlock(&c->mutex);
 }
@@ -447,6 +447,7 @@ static void forget_in_child(pawl_client *c)
 {
     if (!atomic_load(&c->quiet_at_fork) || c->closing) return;
     c->closing = true;
+    c->visitors = 0; /* their threads are not here */
     if (c->base && event_reinit(c->base) != 0) return;
     c->ops->forget(c->store);
     free_parts(c);
@@ -462,15 +463,6 @@ static void forget_in_child(pawl_client *c)
     pawl__client_put_in_child(c);
 }
 
-/* From now on every acquisition and release comes by the mutex, and finds it closing. */
-static void recall_all(pawl_client *c)
-{
-    for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next) {
-        pawl_lock *lock = pawl__claim_lock(pawl__container(l, pawl__claim, in_claims));
-        pawl__cached_end(lock);
-    }
-}
-
 pawl_client *pawl_client_close(pawl_client *c)
 {
     if (!c) return NULL;
@@ -478,12 +470,13 @@ pawl_client *pawl_client_close(pawl_client *c)
         forget_in_child(c);
         return NULL;
     }
-    if (in_own_callback(c)) return NULL; /* forbidden: it would wait for itself */
+    if (pawl__forking() || in_own_callback(c))
+        return NULL; /* forbidden: it would wait for itself */
     int cancel_state = pawl__cancel_off();
     pawl__fork_unwatch(c);
     pthread_mutex_lock(&c->mutex);
     c->closing = true;
-    recall_all(c);
+    pawl__cached_end_all(c); /* from now on every call comes by the mutex, and finds it closing */
     pawl__role_take(c, PAWL__NEVER); /* and never gives it back */
     close_engine(c);
     c->stop = true;
@@ -492,6 +485,7 @@ pawl_client *pawl_client_close(pawl_client *c)
     pthread_mutex_unlock(&c->mutex);
     if (c->thread_started) pthread_join(c->thread, NULL);
     run_last_callbacks(c);
+    pawl__visitors_await(c);
     c->ops->close(c->store);
     free_parts(c);
     pthread_mutex_lock(&c->mutex);
@@ -507,14 +501,15 @@ void pawl_client_message(const pawl_client *client, char *ret_message)
     if (!ret_message) return;
     ret_message[0] = '\0';
     if (!client) return;
-    if (pawl__client_forked(client)) {
-        snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(PAWL_ERR_FORKED));
+    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) {
+        snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(err));
         return;
     }
-    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
-    pthread_mutex_lock(&c->mutex);
     memcpy(ret_message, c->message, sizeof c->message);
-    pthread_mutex_unlock(&c->mutex);
+    pawl__leave(&visit);
 }
 
 /* Whether a line says where: the URL's host, socket or file. */
@@ -534,11 +529,11 @@ void pawl_client_reason(const pawl_client *client, int err, char *ret_message)
 {
     if (!ret_message) return;
     snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(err));
-    if (!client || !is_the_stores(err) || pawl__client_forked(client)) return;
     pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
-    pthread_mutex_lock(&c->mutex);
+    pawl__visit visit;
+    if (!is_the_stores(err) || pawl__enter(c, &visit)) return;
     if (c->reason_err == err) memcpy(ret_message, c->reason, sizeof c->reason);
-    pthread_mutex_unlock(&c->mutex);
+    pawl__leave(&visit);
     size_t used = strlen(ret_message);
     if (!mentions_store(ret_message, pawl_client_url(c)))
         snprintf(ret_message + used, PAWL_MESSAGE_MAX - used, ", at %s", pawl_client_url(c));

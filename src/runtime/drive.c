@@ -19,6 +19,9 @@
  *    the client's thread if that would look too late by itself.
  *  - A caller that was woken to drive and finds its operation complete or its time
  *    over passes the role on again.
+ *  - A caller that would sleep in the loop while this client holds leases hands it over to the
+ *    client's thread (handed_over) and sleeps beside it: nothing that keeps his thread keeps a
+ *    renewal. The thread stays as long as callers wait for the store.
  *  - The client's thread either drives or sleeps until thread_looks_at. It takes the
  *    role back when no caller has driven for the length of one such sleep.
  *
@@ -42,7 +45,8 @@
  * known, anybody else has waited, only if the latest acquisition followed such a release
  * within DEFER_NS, so that the next one probably does too, and only while the client's
  * thread looks every DEFER_NS: it sends what has waited. Whatever else is asked takes it
- * along, and so do close and the normal end of the process.
+ * along, and so do close and the normal end of the process, which takes the role from whoever
+ * has it (pawl__drive_at_exit).
  */
 #define _GNU_SOURCE
 #include "runtime.h"
@@ -54,6 +58,9 @@
 #define LOOK_FIRST_NS PAWL__NS_PER_MS
 #define LOOK_MAX_NS   (256 * PAWL__NS_PER_MS)
 #define DEFER_NS      (200 * PAWL__NS_PER_US)
+#define EXIT_ANSWER_NS                                                                             \
+    (250 * PAWL__NS_PER_MS) /* how long exit() waits for the word to a release                     \
+                             */
 
 /* ---- Waking --------------------------------------------------------------------------------- */
 
@@ -78,6 +85,7 @@ static bool needs_thread(const pawl_client *c)
 {
     if (c->thread_looks_at == 0) return false; /* it is awake, and looks before it sleeps */
     if (c->async_pending > 0) return true;
+    if (!pawl__list_empty(&c->asked) || !pawl__list_empty(&c->queries)) return true;
     int64_t by = pawl__turn_due(c);
     if (c->hears_at_once) by = pawl__instant_min(by, pawl__now() + LOOK_FIRST_NS);
     return by < c->thread_looks_at;
@@ -98,7 +106,9 @@ static void pass_role(pawl_client *c)
         pthread_cond_broadcast(&c->role_cond);
         return;
     }
-    if (!pawl__list_empty(&c->sleepers) && needs_caller(c))
+    if (c->handed_over)
+        wake_thread(c);
+    else if (!pawl__list_empty(&c->sleepers) && needs_caller(c))
         pawl__sleeper_call(c);
     else if (needs_thread(c))
         wake_thread(c);
@@ -143,32 +153,51 @@ static void turn_at_once(pawl_client *c)
     pawl__turn_work(c);
 }
 
+/*
+ * While this client holds leases a caller does not sleep in the loop: a signal handler, a pause
+ * or a low priority could keep him there, and renewals would wait for him. He leaves it to the
+ * client's thread, where there is one. Without leases nothing is lost by that.
+ */
+static bool must_be_reliable(const pawl_client *c)
+{
+    return c->thread_started && c->engine && pawl__engine_tends(c->engine);
+}
+
+static bool works_for_callers(const pawl_client *c)
+{
+    return must_be_reliable(c) && !pawl__list_empty(&c->sleepers) && needs_caller(c);
+}
+
 /* mine: the caller that drives, NULL for the client's thread. */
 static bool has_driven_enough(const pawl_client *c, const pawl__sleeper *mine, int64_t until)
 {
     if (c->role_wanted > 0) return true;
     if (mine) return mine->complete || has_come(until) || !needs_caller(c);
-    return c->stop || (c->served && c->async_pending == 0); /* callers will drive themselves */
+    if (c->stop) return true;
+    return c->served && c->async_pending == 0 && !works_for_callers(c); /* they drive themselves */
 }
 
 static bool is_awaited(const pawl_client *c, const pawl__sleeper *mine)
 {
-    return (mine || c->async_pending > 0) && !c->broken;
+    return (mine || c->async_pending > 0 || works_for_callers(c)) && !c->broken;
 }
 
 static void drive(pawl_client *c, const pawl__sleeper *mine, int64_t until)
 {
     c->driven = true;
-    c->served = false;
+    c->served = c->handed_over = false;
     pawl__spin_begin(&c->spin);
     for (;;) {
         pawl__turn_work(c);
         if (has_driven_enough(c, mine, until)) break;
         bool looks = is_awaited(c, mine) && pawl__spin_again(&c->spin);
-        if (!looks && c->makes_way)
+        if (!looks && c->makes_way) {
             c->makes_way = false; /* what was held back leaves first */
-        else
-            pawl__turn_sleep(c, until, looks);
+            continue;
+        }
+        c->handed_over = mine && !looks && must_be_reliable(c);
+        if (c->handed_over) break;
+        pawl__turn_sleep(c, until, looks);
     }
     if (c->makes_way) turn_at_once(c);
     c->driven = false;
@@ -184,7 +213,7 @@ static bool may_drive(const pawl_client *c)
 static bool drive_or_sleep(pawl_client *c, pawl__sleeper *sleeper, int64_t until)
 {
     while (!sleeper->complete && !has_come(until)) {
-        if (may_drive(c) && needs_caller(c)) {
+        if (may_drive(c) && needs_caller(c) && !c->handed_over) {
             c->drives++;
             sleeper->to_drive = false;
             drive(c, sleeper, until);
@@ -221,8 +250,34 @@ static void listen(pawl_client *c)
     pawl__turn_look(c);
 }
 
+/*
+ * Role and mutex held, and the process ends: what was asked leaves, and has time to arrive. (It
+ * may need a second try, and a socket that is closed over unread news drops what it has not sent.)
+ */
+static void drive_out(pawl_client *c, int64_t until)
+{
+    int64_t by = pawl__instant_min(until, pawl__instant_add(pawl__now(), EXIT_ANSWER_NS));
+    turn_at_once(c);
+    while (c->link_up && c->engine && pawl__engine_releases(c->engine) && !has_come(by)) {
+        pawl__turn_sleep(c, by, false);
+        pawl__turn_work(c);
+    }
+}
+
+static void drive_before_exit(pawl_client *c)
+{
+    int64_t until = pawl__instant_add(pawl__now(), EXIT_ANSWER_NS);
+    if (c->closing || !pawl__role_take(c, until)) return;
+    drive_out(c, until);
+    pawl__role_give(c);
+}
+
 void pawl__drive_soon(pawl_client *c)
 {
+    if (c->exiting) {
+        drive_before_exit(c);
+        return;
+    }
     if (!may_drive(c)) {
         wake_driver(c);
         return;
@@ -240,7 +295,8 @@ void pawl__drive_later(pawl_client *c)
     int64_t now = pawl__now();
     bool thread_looks = c->thread_looks_at > 0 && c->thread_looks_at <= now + DEFER_NS;
     c->released_at = now;
-    if (c->cycling && thread_looks && pawl__list_empty(&c->sleepers) && may_drive(c)) return;
+    bool waits = c->cycling && thread_looks && !c->exiting;
+    if (waits && pawl__list_empty(&c->sleepers) && may_drive(c)) return;
     pawl__drive_soon(c);
 }
 
@@ -248,7 +304,7 @@ void pawl__drive_now(pawl_client *c)
 {
     c->released_at = 0; /* no loop of releases that could wait */
     pawl__drive_soon(c);
-    if (!may_drive(c)) return;
+    if (!may_drive(c) || c->exiting) return;
     bool alone =
         c->async_pending == 0 && pawl__list_empty(&c->sleepers); /* nobody else is held up */
     c->makes_way = alone && c->spin.under_way > 0;
@@ -263,8 +319,17 @@ void pawl__drive_noted(pawl_client *c)
 
 void pawl__drive_at_exit(pawl_client *c, int64_t until)
 {
-    if (!lock_in_time(&c->mutex, until)) return;
-    if (!pawl__list_empty(&c->asked) && may_drive(c)) pawl__drive_soon(c);
+    static const pawl__event keep_nothing = {.kind = PAWL__EV_KEEP_NOTHING};
+    if (pawl__client_forked(c) || !lock_in_time(&c->mutex, until)) return;
+    if (!c->closing && pawl__role_take(c, until)) {
+        c->exiting = true;
+        pawl__cached_end_all(c);
+        pthread_mutex_unlock(&c->mutex);
+        pawl__turn_feed(c, &keep_nothing);
+        pthread_mutex_lock(&c->mutex);
+        drive_out(c, until);
+        pawl__role_give(c);
+    }
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -283,7 +348,8 @@ static int64_t look_span(const pawl_client *c, int64_t patience, bool busy)
 static bool has_work(const pawl_client *c)
 {
     if (!may_drive(c)) return false;
-    return c->async_pending > 0 || !pawl__list_empty(&c->asked) || pawl__turn_due(c) <= pawl__now();
+    if (c->handed_over || c->async_pending > 0 || !pawl__list_empty(&c->asked)) return true;
+    return pawl__turn_due(c) <= pawl__now();
 }
 
 /*
@@ -343,6 +409,8 @@ bool pawl__role_take(pawl_client *c, int64_t until)
 
 void pawl__role_give(pawl_client *c)
 {
+    /* Whoever asked meanwhile could not drive, and relied on us. */
+    if (!pawl__list_empty(&c->asked) || !pawl__list_empty(&c->queries)) turn_at_once(c);
     c->driven = false;
     pass_role(c);
 }
@@ -382,6 +450,7 @@ void pawl__drive_to_rest(pawl_client *c, int64_t until)
 void pawl__role_freeze(pawl_client *c, int64_t until)
 {
     atomic_store(&c->quiet_at_fork, false);
+    if (pawl__client_forked(c)) return; /* a child of _Fork() that forks */
     if (!lock_in_time(&c->mutex, until)) return;
     if (!pawl__role_take(c, until)) {
         pthread_mutex_unlock(&c->mutex);

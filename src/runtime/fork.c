@@ -22,12 +22,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FORK_WAIT_MS 20 /* for all clients together; a turn of the loop takes microseconds */
+#define FORK_WAIT_MS 20   /* for all clients together; a turn of the loop takes microseconds */
+#define EXIT_WAIT_MS 1000 /* for all together; until then whoever drives has let go of the loop */
 
 static _Atomic uint64_t fallback_mark;          /* where the kernel cannot wipe: a handler does */
 static _Atomic uint64_t *mark = &fallback_mark; /* 0 in a child until it asks */
 static _Atomic uint64_t last_mark;              /* inherited, so that a child's is new */
 
+static _Atomic uint64_t watching; /* the process whose clients are in the list */
 static pthread_mutex_t watched_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pawl__link watched = {&watched, &watched};
 
@@ -46,36 +48,63 @@ bool pawl__process_is(uint64_t whose)
 
 /* ---- Handlers ------------------------------------------------------------------------------- */
 
+static _Thread_local bool forking;
+static int cancel_state; /* of the thread that forks; under watched_mutex */
+
+bool pawl__forking(void)
+{
+    return forking;
+}
+
+/* The waits in here are where a thread could be canceled, with everything locked. */
 static void before_fork(void)
 {
+    int state = pawl__cancel_off();
     int64_t until = pawl__instant_add(pawl__now(), FORK_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
+    cancel_state = state;
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
         pawl__role_freeze(pawl__container(l, pawl_client, in_watched), until);
+    forking = true;
+}
+
+static void end_fork(void)
+{
+    int state = cancel_state;
+    forking = false;
+    pthread_mutex_unlock(&watched_mutex);
+    pawl__cancel_restore(state);
 }
 
 static void after_in_parent(void)
 {
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
         pawl__role_thaw(pawl__container(l, pawl_client, in_watched));
-    pthread_mutex_unlock(&watched_mutex);
+    end_fork();
 }
 
 static void after_in_child(void)
 {
     atomic_store(mark, 0);
     pawl__list_init(&watched); /* they are the parent's */
-    pthread_mutex_unlock(&watched_mutex);
+    end_fork();
 }
 
-/* exit() and the return from main take along a release that waits for company. */
+/*
+ * exit() and the return from main: what has been released leaves before the process ends. A
+ * child of _Fork() that exits has the parent's clients in its list, and perhaps its mutex
+ * locked for ever: it touches neither (law 9).
+ */
 static void at_exit(void)
 {
-    int64_t until = pawl__instant_add(pawl__now(), FORK_WAIT_MS * PAWL__NS_PER_MS);
+    if (!pawl__process_is(atomic_load(&watching))) return;
+    int state = pawl__cancel_off();
+    int64_t until = pawl__instant_add(pawl__now(), EXIT_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
         pawl__drive_at_exit(pawl__container(l, pawl_client, in_watched), until);
     pthread_mutex_unlock(&watched_mutex);
+    pawl__cancel_restore(state);
 }
 
 static void start(void)
@@ -101,6 +130,7 @@ void pawl__process_start(void)
 void pawl__fork_watch(pawl_client *client)
 {
     pthread_mutex_lock(&watched_mutex);
+    atomic_store(&watching, client->process);
     pawl__list_append(&watched, &client->in_watched);
     pthread_mutex_unlock(&watched_mutex);
 }

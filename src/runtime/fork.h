@@ -20,6 +20,11 @@ void pawl__process_start(void);
 uint64_t pawl__process_mark(void);
 /* Whether this process has that mark. Async-signal-safe. */
 bool pawl__process_is(uint64_t mark);
+/*
+ * Whether this thread is in the middle of a fork(), where it holds every client's mutex: a
+ * program's own handlers of fork run there, too.
+ */
+bool pawl__forking(void);
 
 /*
  * Clients that a fork() must catch at a quiet moment, so that the child can free

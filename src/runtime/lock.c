@@ -45,7 +45,8 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
 {
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
-    if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition, no token */
+    if (!lock || !pawl_lock_fence(lock)) return;   /* no acquisition, no token */
+    if (pawl__client_forked(lock->client)) return; /* perhaps half written there, for ever */
     uint32_t words[PAWL__TOKEN_WORDS], before, after;
     uint8_t bytes[sizeof words];
     do {
@@ -122,16 +123,19 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
                   pawl_lock **ret_lock)
 {
     if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED; /* before anything is looked at */
     if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
     if (err) return err;
     pawl_lock *lock = make(name, name_len, &opts);
     if (!lock) return PAWL_ERR_NO_MEMORY;
-    pthread_mutex_lock(&c->mutex);
-    err = join_client(c, lock);
-    pthread_mutex_unlock(&c->mutex);
+    pawl__visit visit;
+    err = pawl__enter(c, &visit);
+    if (!err) {
+        err = join_client(c, lock);
+        pawl__leave(&visit);
+    }
     if (err) {
         free(lock->extras);
         free(lock);
@@ -202,20 +206,20 @@ static int why_gone(const pawl_lock *lock)
 
 static int acquire(pawl_lock *lock, int64_t wait_ms)
 {
-    pawl_client *c = lock->client;
+    pawl__visit visit;
+    int err = pawl__enter(lock->client, &visit);
+    if (err) return err;
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
     pawl__await await = {.sleeper = &sleeper};
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
-    int err = begin_acquire(lock, wait_ms, &await);
+    err = begin_acquire(lock, wait_ms, &await);
     if (err) {
-        pthread_mutex_unlock(&c->mutex);
-    } else {
-        pawl__sleep_unlock(c, &sleeper, PAWL__NEVER); /* the engine ends it in time */
-        err = sleeper.err ? sleeper.err : why_gone(lock);
+        pawl__leave(&visit);
+        return err;
     }
-    pawl__cancel_restore(cancel_state);
+    pawl__sleep_unlock(lock->client, &sleeper, PAWL__NEVER); /* the engine ends it in time */
+    err = sleeper.err ? sleeper.err : why_gone(lock);
+    pawl__leave_unlocked(&visit);
     return err;
 }
 
@@ -238,19 +242,17 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
 {
     if (!lock || !done || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     pawl__await *await = await_callback(done, userdata);
-    if (!await) return PAWL_ERR_NO_MEMORY;
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
-    int err = pawl__calls_need(c);
+    err = await ? pawl__calls_need(c) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_acquire(lock, wait_ms, await);
     if (!err) {
         c->async_pending++;
         pawl__drive_soon(c);
     }
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     if (err) free(await);
     return err;
 }
@@ -259,10 +261,9 @@ int pawl_lock_cancel(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    int err = PAWL_OK;
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     if (c->closing) {
         err = PAWL_ERR_CLOSED;
     } else if (lock->state != PAWL__LOCK_ACQUIRING) {
@@ -271,8 +272,7 @@ int pawl_lock_cancel(pawl_lock *lock)
         pawl__claim_ask(lock->claim, PAWL__ASK_CANCEL);
         pawl__drive_soon(c);
     }
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     return err;
 }
 
@@ -311,18 +311,18 @@ static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
 static int release(pawl_lock *lock)
 {
     pawl_client *c = lock->client;
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     pawl__claim *claim = NULL;
     bool lent = pawl__cached_lend(lock);
-    int err = lent ? PAWL_OK : take_back(lock, &claim);
+    err = lent ? PAWL_OK : take_back(lock, &claim);
     if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
     if (claim && !err && !claim->wanted && !claim->waited)
         pawl__drive_later(c);
     else if (lent || claim)
         pawl__drive_now(c);
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     return err;
 }
 
@@ -347,24 +347,23 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
 {
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
     int64_t until =
         wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     pawl__sleeper sleeper;
     pawl__sleeper_init(&sleeper);
     pawl__await await = {.sleeper = &sleeper};
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
     pawl__claim *claim;
-    int err = take_back(lock, &claim);
+    err = take_back(lock, &claim);
     if (ask_release_waiting(claim, &await, err)) {
         pawl__sleep(c, &sleeper, until);
         err = sleeper.complete ? sleeper.err : PAWL_ERR_UNKNOWN;
         if (!sleeper.complete) pawl__claim_unawait(claim, &await); /* pawl goes on without us */
     }
     if (claim && err) pawl__drive_soon(c); /* it leaves at least */
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     return err;
 }
 
@@ -372,19 +371,17 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
 {
     if (!lock || !done) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    pawl__await *await = await_callback(done, userdata);
-    if (!await) return PAWL_ERR_NO_MEMORY;
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     pawl__claim *claim = NULL;
-    int err = pawl__calls_need(c);
+    pawl__await *await = await_callback(done, userdata);
+    err = await ? pawl__calls_need(c) : PAWL_ERR_NO_MEMORY;
     if (!err) err = take_back(lock, &claim);
     bool awaited = ask_release_waiting(claim, await, err);
     if (awaited) c->async_pending++;
     if (claim) pawl__drive_soon(c);
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     if (!awaited) free(await);
     return err;
 }
@@ -393,17 +390,16 @@ int pawl_lock_detach(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
     pawl__claim *claim;
-    int err = take_back(lock, &claim);
+    err = take_back(lock, &claim);
     if (claim) {
         pawl__claim_ask(claim, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
         pawl__drive_soon(c);
     }
-    pthread_mutex_unlock(&c->mutex);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave(&visit);
     return err;
 }
 
@@ -455,14 +451,13 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
         free_in_child(lock);
         return NULL;
     }
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
-    c->refs++; /* the handle's may be the last */
+    pawl__visit visit;
+    if (pawl__enter(c, &visit)) return NULL; /* in a handler of fork: it stays */
+    c->refs++;                               /* the handle's may be the last */
     abandon(lock);
     if (!pawl__list_empty(&c->asked)) pawl__drive_soon(c);
     pawl__calls_wait_for(c, lock);
     pawl__lock_put(lock);
-    pawl__client_put_unlock(c);
-    pawl__cancel_restore(cancel_state);
+    pawl__leave_and_put(&visit);
     return NULL;
 }

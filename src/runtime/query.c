@@ -11,7 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUERY_ID        (UINT64_C(1) << 63) /* tells our requests' ids from the engine's */
+/*
+ * The ids of our requests are a number of 32 bits above 32 zeros, where the engine's have the
+ * index of a lease, which begins at 1 (slots.c). Both numbers come round after 2^32 requests and
+ * leave out 0; by then nobody waits any more for an answer to the request that had the number.
+ */
+#define QUERY_SHIFT 32
+
+/* A store answers by itself in time; one that is still silent after this never will. */
+#define ANSWER_GRACE_NS (100 * PAWL__NS_PER_MS)
+
 #define CAPS_FIRST_SIZE (offsetof(pawl_caps, modes) + sizeof(unsigned)) /* in the first release */
 #define CAPS_SIZE_SANE  4096                                            /* larger: it was not set */
 
@@ -109,16 +118,30 @@ static void complete(pawl_client *c, pawl__query *query, int err, const char *me
     pthread_mutex_unlock(&c->mutex);
 }
 
+static uint64_t next_id(pawl_client *c)
+{
+    if (++c->last_query == 0) c->last_query = 1;
+    return (uint64_t)c->last_query << QUERY_SHIFT;
+}
+
+static bool is_query(uint64_t id)
+{
+    return (uint32_t)id == 0;
+}
+
 static void submit(pawl_client *c, pawl__query *query)
 {
     pawl__list_remove(&query->in_queries);
     if (query->wants_caps) {
+        pthread_mutex_lock(&c->mutex);
+        if (c->has_caps) *query->ret_caps = c->caps;
+        pthread_mutex_unlock(&c->mutex);
         complete(c, query, PAWL_OK, NULL);
         return;
     }
     int64_t patience = pawl__ms_to_ns(pawl__client_answer_ms(c));
     int64_t answer_by = pawl__instant_add(pawl__now(), patience);
-    query->request.id = QUERY_ID | ++c->next_query;
+    query->request.id = next_id(c);
     query->request.answer_by = pawl__instant_min(answer_by, query->until);
     pawl__list_append(&c->asking, &query->in_queries);
     pawl__turn_submit(c, &query->request);
@@ -176,13 +199,15 @@ static int err_of(const pawl__query *query, const pawl_reply *reply)
 
 bool pawl__queries_reply(pawl_client *c, const pawl_reply *reply)
 {
-    if (!(reply->id & QUERY_ID)) return false;
+    if (!is_query(reply->id)) return false;
     pawl__query *query = find(c, reply->id);
     if (!query) return true;
     query->outcome = reply->outcome;
     query->fence = reply->fence;
     int err = err_of(query, reply);
     if (err == PAWL_ERR_UNAVAILABLE && !c->link_up) { /* not done: it waits for the link again */
+        free_rows(&query->rows);                      /* and is told all anew */
+        query->no_memory = false;
         ask_or_wait(c, query);
         return true;
     }
@@ -214,16 +239,35 @@ void pawl__queries_finding(pawl_client *c, uint64_t id, const pawl_finding *find
     keep_row(c, id, copy_finding(finding));
 }
 
+static int64_t given_up_at(const pawl__query *query)
+{
+    return pawl__instant_add(query->request.answer_by, ANSWER_GRACE_NS);
+}
+
 int64_t pawl__queries_deadline(const pawl_client *c)
 {
     int64_t at = PAWL__NEVER;
     for (pawl__link *l = c->waiting.next; l != &c->waiting; l = l->next)
         at = pawl__instant_min(at, query_of(l)->link_until);
+    for (pawl__link *l = c->asking.next; l != &c->asking; l = l->next)
+        at = pawl__instant_min(at, given_up_at(query_of(l)));
     return at;
+}
+
+/* A store, perhaps somebody else's, that broke its word must not keep a caller. */
+static void give_up_asking(pawl_client *c, int64_t now)
+{
+    for (pawl__link *l = c->asking.next, *next; l != &c->asking; l = next) {
+        next = l->next;
+        if (given_up_at(query_of(l)) > now) continue;
+        pawl__turn_answered(c); /* it will not be */
+        complete(c, query_of(l), PAWL_ERR_UNKNOWN, pawl_err_text(PAWL_ERR_UNKNOWN));
+    }
 }
 
 void pawl__queries_time(pawl_client *c, int64_t now)
 {
+    give_up_asking(c, now);
     for (pawl__link *l = c->waiting.next, *next; l != &c->waiting; l = next) {
         next = l->next;
         pawl__query *query = query_of(l);
@@ -261,10 +305,8 @@ static int may_ask(const pawl_client *c)
     return c->broken ? c->break_err : PAWL_OK;
 }
 
-/* Asks and sleeps. What came is in the query. */
-static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
+static void prepare(pawl_client *c, pawl__query *query, int64_t wait_ms)
 {
-    if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     int64_t now = pawl__now();
     int64_t patience = pawl__ms_to_ns(c->opts.store_timeout_ms);
     query->until = wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(now, pawl__ms_to_ns(wait_ms));
@@ -274,22 +316,38 @@ static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
     pawl__list_init(&query->rows);
     pawl__sleeper_init(&query->sleeper);
     query->request.owner = c->owner;
+}
 
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
-    c->refs++;
+/* Mutex held. */
+static int ask_and_sleep(pawl_client *c, pawl__query *query)
+{
     int err = may_ask(c);
-    if (!err) {
-        pawl__list_append(&c->queries, &query->in_queries);
-        pawl__sleep(c, &query->sleeper, PAWL__NEVER); /* the driver ends it in time */
-        err = query->sleeper.err;
-        if (err && err != PAWL_ERR_CLOSED) {
-            pawl__client_say(c, "%s", query->message);
-            pawl__client_blame(c, err, query->message);
-        }
+    if (err) return err;
+    pawl__list_append(&c->queries, &query->in_queries);
+    pawl__sleep(c, &query->sleeper, PAWL__NEVER); /* the driver ends it in time */
+    err = query->sleeper.err;
+    if (err && err != PAWL_ERR_CLOSED) {
+        pawl__client_say(c, "%s", query->message);
+        pawl__client_blame(c, err, query->message);
     }
-    pawl__client_put_unlock(c);
-    pawl__cancel_restore(cancel_state);
+    const char *text = "";
+    if (!err && query->judge) {
+        err = query->judge(query, &text);
+        if (err) pawl__client_say(c, "%s", text);
+    }
+    return err;
+}
+
+/* Asks and sleeps. What came is in the query; the client is not touched afterwards. */
+static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
+{
+    if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    prepare(c, query, wait_ms);
+    err = ask_and_sleep(c, query);
+    pawl__leave(&visit);
     if (err) free_rows(&query->rows);
     return err;
 }
@@ -307,15 +365,43 @@ static int begin(const pawl_client *c, pawl__query *query, pawl_verb verb, const
     return PAWL_OK;
 }
 
-static int say_not_owner(pawl_client *c, int err, const char *text)
+/* ---- By token ------------------------------------------------------------------------------- */
+
+static int not_the_holder(const char **ret_text)
 {
-    pthread_mutex_lock(&c->mutex);
-    pawl__client_say(c, "%s", text);
-    pthread_mutex_unlock(&c->mutex);
-    return err;
+    *ret_text = "the token does not hold the lock";
+    return PAWL_ERR_LOST;
 }
 
-static const char not_the_holder[] = "the token does not hold the lock";
+static int judge_renewal(const pawl__query *query, const char **ret_text)
+{
+    return query->outcome == PAWL_CONFIRMED ? PAWL_OK : not_the_holder(ret_text);
+}
+
+static int judge_release(const pawl__query *query, const char **ret_text)
+{
+    return query->outcome == PAWL_RELEASED ? PAWL_OK : not_the_holder(ret_text);
+}
+
+static const pawl_info *first_info(const pawl__query *query)
+{
+    const pawl__link *first = query->rows.next;
+    if (first == &query->rows) return NULL;
+    return &pawl__container(first, pawl__row, in_rows)->info;
+}
+
+static int judge_check(const pawl__query *query, const char **ret_text)
+{
+    const pawl_info *info = first_info(query);
+    return info && info->held && info->mine ? PAWL_OK : not_the_holder(ret_text);
+}
+
+static int judge_break(const pawl__query *query, const char **ret_text)
+{
+    if (query->outcome == PAWL_RELEASED) return PAWL_OK;
+    *ret_text = "the lock is free, or its fence is another one";
+    return PAWL_ERR_NOT_HELD;
+}
 
 int pawl_token_renew(pawl_client *c, const char *name, size_t name_len, const char *token,
                      int64_t ttl_ms, int64_t wait_ms, uint64_t *ret_fence)
@@ -328,9 +414,9 @@ int pawl_token_renew(pawl_client *c, const char *name, size_t name_len, const ch
     if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
     query.request.token = token;
     query.request.ttl_ms = ttl_ms;
+    query.judge = judge_renewal;
     err = ask(c, &query, wait_ms);
     if (err) return err;
-    if (query.outcome != PAWL_CONFIRMED) return say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
     if (ret_fence) *ret_fence = query.fence;
     return PAWL_OK;
 }
@@ -344,10 +430,8 @@ int pawl_token_release(pawl_client *c, const char *name, size_t name_len, const 
     if (err) return err;
     if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
     query.request.token = token;
-    err = ask(c, &query, wait_ms);
-    if (err) return err;
-    if (query.outcome != PAWL_RELEASED) return say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
-    return PAWL_OK;
+    query.judge = judge_release;
+    return ask(c, &query, wait_ms);
 }
 
 int pawl_token_check(pawl_client *c, const char *name, size_t name_len, const char *token,
@@ -359,14 +443,12 @@ int pawl_token_check(pawl_client *c, const char *name, size_t name_len, const ch
     if (err) return err;
     if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
     query.request.token = token;
+    query.judge = judge_check;
     err = ask(c, &query, wait_ms);
     if (err) return err;
-    pawl__link *first = pawl__list_first(&query.rows);
-    const pawl_info *info = first ? &pawl__container(first, pawl__row, in_rows)->info : NULL;
-    bool mine = info && info->held && info->mine;
-    if (mine && ret_remaining_ms) *ret_remaining_ms = info->remaining_ms;
+    if (ret_remaining_ms) *ret_remaining_ms = first_info(&query)->remaining_ms;
     free_rows(&query.rows);
-    return mine ? PAWL_OK : say_not_owner(c, PAWL_ERR_LOST, not_the_holder);
+    return PAWL_OK;
 }
 
 /* ---- Looking -------------------------------------------------------------------------------- */
@@ -415,10 +497,8 @@ int pawl_break(pawl_client *c, const char *name, size_t name_len, uint64_t fence
     int err = begin(c, &query, PAWL_VERB_BREAK, name, name_len, room);
     if (err) return err;
     query.request.fence = fence;
-    err = ask(c, &query, wait_ms);
-    if (err) return err;
-    if (query.outcome == PAWL_RELEASED) return PAWL_OK;
-    return say_not_owner(c, PAWL_ERR_NOT_HELD, "the lock is free, or its fence is another one");
+    query.judge = judge_break;
+    return ask(c, &query, wait_ms);
 }
 
 int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userdata)
@@ -439,14 +519,11 @@ int pawl_client_caps(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps)
     if (!c || !ret_caps || ret_caps->size < CAPS_FIRST_SIZE || ret_caps->size > CAPS_SIZE_SANE)
         return PAWL_ERR_ARGUMENT;
     if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    pawl__query query = {.wants_caps = true};
+    pawl_caps caps = {0};
+    pawl__query query = {.wants_caps = true, .ret_caps = &caps};
     int err = ask(c, &query, wait_ms);
     if (err) return err;
-    pthread_mutex_lock(&c->mutex);
-    pawl_caps caps = c->caps;
-    bool has_caps = c->has_caps;
-    pthread_mutex_unlock(&c->mutex);
-    if (!has_caps) return PAWL_ERR_INTERNAL;
+    if (!caps.size) return PAWL_ERR_INTERNAL;
     size_t size = ret_caps->size;
     pawl__give_sized(ret_caps, size, &caps, sizeof caps);
     ret_caps->size = size < sizeof caps ? size : sizeof caps; /* what is filled in */

@@ -31,6 +31,9 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+/* pawl_lock_is_held is async-signal-safe, and the deadline of a lock is 64 bits (law 2). */
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "pawl needs 64-bit atomics without locks");
+
 struct event;
 struct event_base;
 
@@ -104,6 +107,7 @@ typedef struct pawl__claim {
     bool wanted : 1;      /* somebody else waits, or it is in doubt: it is not lent any more */
     bool waited : 1;      /* it stood in the store's queue before it was granted */
     bool running : 1;     /* a callback of it runs now */
+    bool telling : 1;     /* the driver tells the engine what was asked */
     bool slept_on : 1;    /* the first of awaits lies on the stack of the thread that sleeps */
 } pawl__claim;
 
@@ -180,19 +184,26 @@ typedef struct pawl__row {
     };
 } pawl__row;
 
-typedef struct pawl__query {
+typedef struct pawl__query pawl__query;
+
+/* What an answer means: 0, or the error with a line for people. */
+typedef int pawl__judge(const pawl__query *query, const char **ret_text);
+
+struct pawl__query {
     pawl__link in_queries; /* [m] in client->queries; then [role] in waiting or asking */
     pawl_request request;  /* id and answer_by are set when it is submitted */
     int64_t until;         /* the caller's patience */
     int64_t link_until;    /* how long it waits for the link */
     bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
+    pawl_caps *ret_caps;   /* [role] */
     pawl__link rows;       /* [role], then the caller's */
     bool no_memory;        /* [role] a row could not be kept */
+    pawl__judge *judge;    /* NULL: an answer is a success */
     pawl_outcome outcome;
     uint64_t fence;
     char message[PAWL_MESSAGE_MAX];
     pawl__sleeper sleeper;
-} pawl__query;
+};
 
 /* ---- A line for the log hook ---------------------------------------------------------------- */
 
@@ -225,11 +236,14 @@ struct pawl_client {
     uint64_t process;           /* [once] the mark of the process that opened it (law 9) */
     _Atomic bool quiet_at_fork; /* written in before_fork, read in the child */
     pawl__link in_watched;      /* fork.c's */
-    uint32_t refs;              /* [m] the client itself, its handles, calls that are under way */
+    uint32_t refs;              /* [m] the client itself and its handles: its memory */
+    _Atomic uint32_t visitors;  /* threads in public calls: its parts; see visit.c */
+    sem_t visitors_left;
 
     /* The drive role, see drive.c. All [m]. */
     bool driven;                /* somebody has it */
     bool asleep;                /* the driver is, or is about to be, asleep in the event loop */
+    bool handed_over;           /* a caller has left the loop to the client's thread */
     bool served;                /* the client's thread has completed a caller's wait */
     bool cycling;               /* the latest acquisition came right after a release */
     bool hears_at_once;         /* some handle has wanted to hear of pushes at once */
@@ -250,6 +264,7 @@ struct pawl_client {
     pawl__link queries; /* [m] queries that the driver has not seen */
     pawl__link claims;  /* [m] all in use */
     bool closing;       /* [m] */
+    bool exiting;       /* [m] the process ends: what is asked leaves at once, nothing is kept */
     bool has_caches;    /* [m] some handle has had a retain_ms */
     bool stop;          /* [m] the threads shall end */
     bool broken;        /* [m] shut down by a failure (law 10) */
@@ -271,9 +286,9 @@ struct pawl_client {
     bool link_up;
     pawl_err link_err; /* why it is down */
     char link_message[PAWL_MESSAGE_MAX];
-    pawl__link waiting; /* queries that wait for the link */
-    pawl__link asking;  /* queries that the store has */
-    uint64_t next_query;
+    pawl__link waiting;      /* queries that wait for the link */
+    pawl__link asking;       /* queries that the store has */
+    uint32_t last_query;     /* of their ids, see query.c; 0 is none */
     pawl__heap cache_timers; /* ends of retention */
     pawl__pool pool;
 
@@ -336,6 +351,27 @@ void pawl__client_blame(pawl_client *client, int err, const char *reason);
 void pawl__client_step(pawl_client *client, const pawl__event *event);
 /* A thread with all signals blocked: they are the user's. */
 int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
+
+/* ---- visit.c: the one pair that public functions pass through -------------------------------- */
+
+typedef struct pawl__visit {
+    pawl_client *client;
+    int cancel_state;
+} pawl__visit;
+
+/*
+ * Takes the mutex; the thread is not canceled until it leaves. Errors, with nothing taken:
+ * PAWL_ERR_ARGUMENT (NULL), _FORKED (law 9), _STATE (in a handler of fork).
+ */
+int pawl__enter(pawl_client *client, pawl__visit *ret_visit);
+/* Leaves and lets go of the mutex. */
+void pawl__leave(pawl__visit *visit);
+/* The same for a thread that has let go of it before. */
+void pawl__leave_unlocked(pawl__visit *visit);
+/* The same, and drops a reference to the client. */
+void pawl__leave_and_put(pawl__visit *visit);
+/* Close: waits until all who entered before `closing` was set have left. Mutex not held. */
+void pawl__visitors_await(pawl_client *client);
 /* A caller must not be canceled while it has the mutex or the role. */
 int pawl__cancel_off(void);
 void pawl__cancel_restore(int state);
@@ -356,7 +392,7 @@ void pawl__drive_later(pawl_client *client);
 void pawl__drive_now(pawl_client *client);
 /* An acquisition begins; mutex held. */
 void pawl__drive_noted(pawl_client *client);
-/* The process ends: what has waited leaves. */
+/* The process ends: what was asked leaves, and what is asked from now on. */
 void pawl__drive_at_exit(pawl_client *client, int64_t until);
 /* Takes the role before all others, at the latest at `until`; mutex held. */
 bool pawl__role_take(pawl_client *client, int64_t until);
@@ -399,6 +435,8 @@ void pawl__turn_sleep(pawl_client *client, int64_t until, bool spin);
 void pawl__turn_look(pawl_client *client);
 /* A request for the store, which leaves at the end of the turn; role held, not the mutex. */
 void pawl__turn_submit(pawl_client *client, const pawl_request *request);
+/* A request has been answered, or never will be. */
+void pawl__turn_answered(pawl_client *client);
 /* When engine, queries or caches want to hear that time has passed; nobody else drives. */
 int64_t pawl__turn_due(const pawl_client *client);
 /* An event for the engine, and all that follows from it; role held, not the mutex. */
@@ -451,6 +489,8 @@ bool pawl__cached_extend(pawl_lock *lock, int64_t deadline);
 pawl__claim *pawl__cached_recall(pawl_lock *lock);
 /* The same, and puts the release into the driver's list. */
 void pawl__cached_end(pawl_lock *lock);
+/* Of all handles, with the mutex held: every call comes by the mutex from now on. */
+void pawl__cached_end_all(pawl_client *client);
 /* false: nobody holds it. After true only those with the mutex change held_until, and the clock. */
 bool pawl__cached_pin(pawl_lock *lock);
 /* Ends it because somebody else waits or the lease is in doubt: the claim is not lent again. */
@@ -481,8 +521,10 @@ int pawl__calls_need(pawl_client *client);
 void pawl__calls_add(pawl__claim *claim, uint8_t call);
 void pawl__calls_log(pawl_client *client, pawl_severity severity, const char *text);
 bool pawl__calls_none(const pawl_client *client);
-/* Runs those that wait, at most max; mutex held, let go while they run. */
+/* Runs those that wait, at most max, unless some run already; mutex held, let go while they run. */
 int pawl__calls_run(pawl_client *client, int max);
+/* Waits until no callback runs at all; mutex held. */
+void pawl__calls_wait(pawl_client *client);
 /* Waits until no callback of the lock runs, unless it is this thread's own; mutex held. */
 void pawl__calls_wait_for(pawl_client *client, const pawl_lock *lock);
 
@@ -496,7 +538,7 @@ void pawl__queries_link(pawl_client *client);
 bool pawl__queries_reply(pawl_client *client, const pawl_reply *reply);
 void pawl__queries_row(pawl_client *client, uint64_t id, const pawl_info *info);
 void pawl__queries_finding(pawl_client *client, uint64_t id, const pawl_finding *finding);
-/* Those that waited too long for the link. */
+/* Those that waited too long, for the link or for an answer. */
 void pawl__queries_time(pawl_client *client, int64_t now);
 int64_t pawl__queries_deadline(const pawl_client *client);
 /* Completes all with err; role and mutex held. */

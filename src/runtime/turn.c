@@ -25,6 +25,12 @@ void pawl__turn_submit(pawl_client *c, const pawl_request *request)
     c->unflushed = true;
 }
 
+void pawl__turn_answered(pawl_client *c)
+{
+    if (c->spin.under_way > 0) c->spin.under_way--; /* an answer may come after it was given up */
+    c->makes_way = false;
+}
+
 /* ---- Feeding the engine --------------------------------------------------------------------- */
 
 static void act(pawl_client *c, const pawl__action *action)
@@ -51,17 +57,24 @@ static void feed_want(pawl_client *c, pawl__event_kind kind, pawl__claim *claim,
     pawl__turn_feed(c, &event);
 }
 
-/* asked as it was taken from the claim. The engine ignores what comes too late. */
-static void tell(pawl_client *c, pawl__claim *claim, unsigned asked, bool await_store)
+/* One wish of a claim that the engine knows. It ignores what comes too late. */
+static void tell(pawl_client *c, pawl__claim *claim, unsigned wish, bool await_store)
 {
-    if (asked & PAWL__ASK_WANT) feed_want(c, PAWL__EV_WANT, claim, false);
-    if (asked & PAWL__ASK_CANCEL) feed_want(c, PAWL__EV_CANCEL, claim, false);
-    if (asked & PAWL__ASK_LEND) pawl__cached_arm(c, claim);
-    if (!(asked & (PAWL__ASK_RELEASE | PAWL__ASK_DETACH))) return;
+    switch (wish) {
+    case PAWL__ASK_WANT:
+        feed_want(c, PAWL__EV_WANT, claim, false);
+        return;
+    case PAWL__ASK_CANCEL:
+        feed_want(c, PAWL__EV_CANCEL, claim, false);
+        return;
+    case PAWL__ASK_LEND:
+        pawl__cached_arm(c, claim);
+        return;
+    }
     pawl__cached_disarm(claim);
     if (claim->was_cached) claim->want.retain_ms = (int32_t)pawl__cached_retain_ms(claim);
-    if (asked & PAWL__ASK_RELEASE) feed_want(c, PAWL__EV_RELEASE, claim, await_store);
-    if (asked & PAWL__ASK_DETACH) feed_want(c, PAWL__EV_DETACH, claim, false);
+    feed_want(c, wish == PAWL__ASK_RELEASE ? PAWL__EV_RELEASE : PAWL__EV_DETACH, claim,
+              await_store);
 }
 
 /* ---- Work ----------------------------------------------------------------------------------- */
@@ -82,7 +95,10 @@ static void recall_for(pawl_client *c, const pawl__claim *claim)
     if (holder->was_cached && holder->asked) tell_claim(c, holder);
 }
 
-/* Mutex held; let go while the engine works. */
+/*
+ * Mutex held; let go while the engine works. Each wish may be the claim's end, and others may
+ * free its handle meanwhile: `telling` keeps it until all is told.
+ */
 static void tell_claim(pawl_client *c, pawl__claim *claim)
 {
     if (claim->asked & PAWL__ASK_WANT) recall_for(c, claim);
@@ -90,10 +106,14 @@ static void tell_claim(pawl_client *c, pawl__claim *claim)
     unsigned asked = claim->asked;
     bool await_store = claim->await_store;
     claim->asked = 0;
-    if (!claim->known) return; /* decided meanwhile */
-    pthread_mutex_unlock(&c->mutex);
-    tell(c, claim, asked, await_store);
-    pthread_mutex_lock(&c->mutex);
+    claim->telling = true;
+    for (; asked && claim->known; asked &= asked - 1) { /* else it was decided meanwhile */
+        pthread_mutex_unlock(&c->mutex);
+        tell(c, claim, asked & -asked, await_store);
+        pthread_mutex_lock(&c->mutex);
+    }
+    claim->telling = false;
+    pawl__claim_settle(claim);
 }
 
 static void take_queries(pawl_client *c)
@@ -207,8 +227,7 @@ void pawl__turn_look(pawl_client *c)
 static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     pawl_client *c = (pawl_client *)host;
-    c->spin.under_way--;
-    c->makes_way = false;
+    pawl__turn_answered(c);
     pawl__spin_heard(&c->spin);
     if (pawl__queries_reply(c, reply)) return;
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};

@@ -68,19 +68,19 @@ static int wait_for_calls(pawl_client *c, int fd, int64_t until)
 int pawl_client_wait(pawl_client *c, int fd, int64_t wait_ms)
 {
     if (!c || wait_ms < PAWL_WAIT_FOREVER || !can_be_watched(fd)) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
-    if (c->opts.callbacks != PAWL_CALLBACKS_WAIT) return PAWL_ERR_STATE;
     int64_t until = PAWL__NEVER;
     if (wait_ms >= 0) until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
-    int cancel_state = pawl__cancel_off();
-    pthread_mutex_lock(&c->mutex);
-    int result = c->waiter || c->running ? PAWL_ERR_STATE : PAWL_OK;
-    c->refs++; /* it may be closed meanwhile */
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    bool may_wait = c->opts.callbacks == PAWL_CALLBACKS_WAIT && !c->waiter && !c->running;
+    int result = may_wait ? PAWL_OK : PAWL_ERR_STATE;
     if (!result) result = wait_for_calls(c, fd, until);
     if (!result && c->closing) result = PAWL_ERR_CLOSED;
     if (!result) result = pawl__calls_run(c, PAWL_DISPATCH_MAX);
-    if (result == PAWL_ERR_FORKED) return result; /* a callback forked, and this is the child */
-    pawl__client_put_unlock(c);
-    pawl__cancel_restore(cancel_state);
+    if (result == PAWL_ERR_FORKED) /* a callback forked, and this is the child */
+        pawl__cancel_restore(visit.cancel_state);
+    else
+        pawl__leave(&visit);
     return result;
 }

@@ -341,6 +341,31 @@ static void the_store_is_awaited_until_it_has_decided(void **state)
     world_close(&w);
 }
 
+/* The process ends: what is kept is released now, and what comes back is not kept. */
+static void nothing_is_kept_any_more(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
+    a.retain_ms = b.retain_ms = 10000;
+    assert_false(pawl__engine_tends(w.engine));
+    world_hold(&w, &a, 1);
+    assert_true(pawl__engine_tends(w.engine));
+    world_hold(&w, &b, 1);
+    world_release(&w, &a);
+    assert_int_equal(world_sent_count(&w, PAWL_VERB_RELEASE), 0);
+    assert_false(pawl__engine_releases(w.engine));
+    world_step(&w, (pawl__event){.kind = PAWL__EV_KEEP_NOTHING});
+    assert_string_equal(world_sent(&w, PAWL_VERB_RELEASE).name, "a");
+    assert_int_equal(b.state, PAWL__WANT_HOLDING); /* it is used */
+    assert_true(pawl__engine_tends(w.engine) && pawl__engine_releases(w.engine));
+    world_release(&w, &b);
+    assert_string_equal(world_sent(&w, PAWL_VERB_RELEASE).name, "b");
+    assert_false(pawl__engine_tends(w.engine));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +386,7 @@ int main(void)
         cmocka_unit_test(no_engine_can_be_freed),
         cmocka_unit_test(closing_leaves_what_is_detached_and_what_is_leaving),
         cmocka_unit_test(the_store_is_awaited_until_it_has_decided),
+        cmocka_unit_test(nothing_is_kept_any_more),
     };
     return cmocka_run_group_tests_name("engine: callers", tests, NULL, NULL);
 }

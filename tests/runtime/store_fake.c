@@ -9,16 +9,18 @@
  *   fake:unopened open() fails
  *   fake:parting  somebody always waits; who asks in one breath with a release is refused
  *   fake:clinging somebody always waits; a release is answered with the next request
+ *   fake:scripted as the test says, see store_fake.h
  *
  * Built several times: with -DFAKE_ABI=0 it is for another pawl, with
  * -DFAKE_INCOMPLETE it lacks a function, with -DFAKE_NO_ENTRY it is no store.
  */
-#include "pawl/store.h"
+#include "store_fake.h"
 
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef FAKE_ABI
 #define FAKE_ABI PAWL_STORE_ABI
@@ -29,13 +31,17 @@
 struct pawl_store {
     pawl_host *host;
     char kind[16];
-    struct event *event;
+    struct event *event, *tick; /* tick: scripted */
+    pid_t process;
     bool linked;
     size_t count, flushed;
     pawl_request requests[OPEN_REQUESTS_MAX];
     pawl_request release; /* clinging: not answered yet, if it has an id */
     uint64_t fence;
 };
+
+__attribute__((visibility("default"))) extern fake_script pawl_fake_script;
+fake_script pawl_fake_script;
 
 static bool is(const pawl_store *s, const char *kind)
 {
@@ -70,7 +76,17 @@ static void answer(pawl_store *s, const pawl_request *request, bool refuses)
                         .holder_ms = -1,
                         .waiting = is(s, "parting") || is(s, "clinging"),
                         .err = refuses ? PAWL_ERR_PERMISSION : PAWL_OK};
-    s->host->reply(s->host, &reply);
+    bool (*answers)(pawl_host *, const pawl_request *, pawl_reply *) = pawl_fake_script.answers;
+    bool scripted = is(s, "scripted") && answers;
+    if (!scripted || answers(s->host, request, &reply)) s->host->reply(s->host, &reply);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    pawl_store *s = arg;
+    (void)fd;
+    (void)what;
+    if (pawl_fake_script.ticks) pawl_fake_script.ticks(s->host);
 }
 
 /* What was asked in one breath. */
@@ -123,6 +139,10 @@ static int fake_open(pawl_host *host, const pawl_url *url, pawl_store **ret_stor
     s->fence = 7;
     s->event = event_new(host->base, -1, 0, on_event, s);
     if (!is(s, "silent")) event_active(s->event, EV_READ, 0);
+    if (is(s, "scripted")) s->tick = event_new(host->base, -1, EV_PERSIST, on_tick, s);
+    static const struct timeval each = {.tv_usec = 1000};
+    if (s->tick) event_add(s->tick, &each);
+    s->process = getpid();
     *ret_store = s;
     return PAWL_OK;
 }
@@ -135,6 +155,9 @@ static void fake_submit(pawl_store *s, const pawl_request *request)
 
 static void fake_flush(pawl_store *s)
 {
+    if (getpid() != s->process) abort(); /* law 9 */
+    for (size_t i = s->flushed; i < s->count; i++)
+        pawl_fake_script.submitted[s->requests[i].verb]++;
     s->flushed = s->count;
     if (s->count) event_active(s->event, EV_READ, 0);
 }
@@ -157,6 +180,7 @@ static const pawl_caps *fake_caps(pawl_store *s)
 static void fake_close(pawl_store *s)
 {
     event_free(s->event);
+    if (s->tick) event_free(s->tick);
     free(s);
 }
 

@@ -349,6 +349,53 @@ static void test_fork_inside_a_dispatched_callback(void **state)
     pawl_client_close(client);
 }
 
+/* ---- The program's own handlers -------------------------------------------------------------- */
+
+static pawl_client *asked_client;
+static pawl_lock *asked_lock;
+
+/* They run while pawl holds everything still: it must say so, and not wait for itself. */
+static void ask_in_a_handler(void)
+{
+    if (!asked_lock) return;
+    char message[PAWL_MESSAGE_MAX];
+    pawl_caps caps = {.size = sizeof caps};
+    pawl_client *client;
+    CHECK(pawl_lock_is_held(asked_lock) && pawl_lock_remaining_ms(asked_lock) > 0);
+    CHECK_ERR(pawl_lock_release(asked_lock), PAWL_ERR_STATE);
+    CHECK_ERR(pawl_lock_acquire(asked_lock, 0), PAWL_ERR_STATE);
+    CHECK_ERR(pawl_client_caps(asked_client, 0, &caps), PAWL_ERR_STATE);
+    CHECK_ERR(pawl_client_open(stage_url(), NULL, &client, NULL), PAWL_ERR_STATE);
+    pawl_client_message(asked_client, message);
+    CHECK(strcmp(message, pawl_err_text(PAWL_ERR_STATE)) == 0);
+}
+
+static void ask_in_the_child(void)
+{
+    if (!asked_lock) return;
+    CHECK(!pawl_lock_is_held(asked_lock));
+    CHECK_ERR(pawl_lock_release(asked_lock), PAWL_ERR_FORKED);
+}
+
+/* Registered before pawl's (see main), so that they run inside those. */
+static void test_handlers_of_the_program_may_ask(void **state)
+{
+    (void)state;
+    asked_client = stage_client(NULL);
+    asked_lock = lock_new(asked_client, stage_name(), 60000);
+    CHECK_ERR(pawl_lock_acquire(asked_lock, PATIENCE_MS), PAWL_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        pawl_token token;
+        pawl_lock_token(asked_lock, &token);
+        _exit(*token.text ? 1 : 0);
+    }
+    await_child(child);
+    CHECK_ERR(pawl_lock_release(asked_lock), PAWL_OK);
+    asked_lock = pawl_lock_free(asked_lock);
+    pawl_client_close(asked_client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -358,7 +405,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_child_has_clients_of_its_own),
         cmocka_unit_test(test_fork_amid_work),
         cmocka_unit_test(test_fork_inside_a_dispatched_callback),
+        cmocka_unit_test(test_handlers_of_the_program_may_ask),
     };
+    CHECK(pthread_atfork(ask_in_a_handler, ask_in_a_handler, ask_in_the_child) == 0);
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     stage_end();

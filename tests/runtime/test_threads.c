@@ -503,6 +503,48 @@ static void test_waiting_for_each_other_has_its_time(void **state)
     pawl_client_close(client);
 }
 
+static void stay_in_handler(int number)
+{
+    (void)number;
+    (void)poll(NULL, 0, 1500);
+}
+
+static void *acquire_once(void *lock)
+{
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+    return NULL;
+}
+
+/* Renewals depend on no thread of the user's: one that waits may be kept by its own handler. */
+static void test_a_waiter_stuck_in_a_handler_holds_up_no_renewal(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    const char *name = stage_name();
+    pawl_lock *wanted = lock_new(client, name, 60000), *theirs = lock_new(other, name, 60000);
+    pawl_lock *held = lock_new(client, stage_name(), 1000);
+    struct sigaction action = {.sa_handler = stay_in_handler};
+    CHECK(sigaction(SIGUSR2, &action, NULL) == 0);
+    CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, acquire_once, wanted) == 0);
+    stage_await_waiters(other, pawl_lock_name(wanted), 1); /* it waits before anything is held */
+    CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
+    stage_pass(50);
+    CHECK(pthread_kill(thread, SIGUSR2) == 0);
+    stage_pass(1400);
+    assert_true(pawl_lock_is_held(held));
+    CHECK_ERR(pawl_lock_release(held), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(theirs), PAWL_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    pawl_lock_free(held);
+    pawl_lock_free(wanted);
+    pawl_lock_free(theirs);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +562,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_passing_on_wakes_no_driver),
         cmocka_unit_test(test_others_get_what_threads_pass_on),
         cmocka_unit_test(test_waiting_for_each_other_has_its_time),
+        cmocka_unit_test(test_a_waiter_stuck_in_a_handler_holds_up_no_renewal),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door of the library: each public function that needs the client's mutex enters and
+ * leaves here. (What is answered by atomics alone does not: pawl_lock_is_held and what a
+ * cached lease serves.)
+ *
+ * A thread inside is a *visitor*. It is not canceled, and what the client is made of stays
+ * until it has left: pawl_client_close waits for all visitors that came before it. Who enters
+ * later finds `closing`, and touches nothing else. So no call can meet parts that are gone.
+ *
+ * The last touch of a visitor is the post, or the subtraction before it if others are inside.
+ */
+#include "runtime.h"
+
+#define CLOSING 0x80000000u /* beside the number of visitors */
+
+int pawl__cancel_off(void)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+void pawl__cancel_restore(int state)
+{
+    pthread_setcancelstate(state, NULL);
+}
+
+int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
+{
+    if (!c) return PAWL_ERR_ARGUMENT;
+    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__forking()) return PAWL_ERR_STATE; /* this very thread holds the mutex */
+    *ret_visit = (pawl__visit){.client = c, .cancel_state = pawl__cancel_off()};
+    pthread_mutex_lock(&c->mutex);
+    atomic_fetch_add(&c->visitors, 1);
+    return PAWL_OK;
+}
+
+/* The last of those who came before the close tells it. */
+static void go(pawl_client *c)
+{
+    if (atomic_fetch_sub(&c->visitors, 1) == (CLOSING | 1u)) sem_post(&c->visitors_left);
+}
+
+void pawl__leave(pawl__visit *visit)
+{
+    pawl_client *c = visit->client;
+    go(c);
+    pthread_mutex_unlock(&c->mutex);
+    pawl__cancel_restore(visit->cancel_state);
+}
+
+void pawl__leave_unlocked(pawl__visit *visit)
+{
+    go(visit->client);
+    pawl__cancel_restore(visit->cancel_state);
+}
+
+void pawl__leave_and_put(pawl__visit *visit)
+{
+    go(visit->client);
+    pawl__client_put_unlock(visit->client);
+    pawl__cancel_restore(visit->cancel_state);
+}
+
+void pawl__visitors_await(pawl_client *c)
+{
+    if (atomic_fetch_or(&c->visitors, CLOSING) == 0) return;
+    while (sem_wait(&c->visitors_left) != 0) continue; /* a signal came */
+}
