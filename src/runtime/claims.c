@@ -363,6 +363,25 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
     pthread_mutex_unlock(&c->mutex);
 }
 
+/* ---- When nobody comes back -------------------------------------------------------------------
+ */
+
+void pawl__claims_tell_overdue(pawl_client *c)
+{
+    int64_t now = pawl__now();
+    for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next) {
+        pawl__claim *claim = pawl__container(l, pawl__claim, in_claims);
+        pawl_lock *lock = pawl__claim_lock(claim);
+        bool held = lock->claim == claim && lock->state == PAWL__LOCK_HELD && !claim->let_go;
+        int64_t until = atomic_load(&lock->held_until);
+        bool over = until == PAWL__EXPIRED || (until > PAWL__NOT_HELD && until <= now);
+        if (!held || !over) continue;
+        tell_loss(c, claim, PAWL_ERR_LOST,
+                  "the deadline passed while a thread kept the event loop");
+        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+    }
+}
+
 /* ---- The end of all ------------------------------------------------------------------------- */
 
 static void end_one(pawl_client *c, pawl__claim *claim, int err)

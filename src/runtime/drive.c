@@ -367,6 +367,7 @@ static void stay_away(pawl_client *c, int64_t *patience)
         wait_ns(c, &c->thread_cond, span_ns);
         c->thread_looks_at = 0;
         busy = c->drives != seen;
+        if (c->driven && !busy) pawl__claims_tell_overdue(c);
     } while (!c->stop && !has_work(c) && (busy || !may_drive(c)));
 }
 

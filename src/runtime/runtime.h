@@ -462,6 +462,8 @@ void pawl__claim_ask(pawl__claim *claim, uint8_t what);
 void pawl__claim_act(pawl_client *client, const pawl__action *action);
 /* Frees it if nobody needs it any more. Mutex held; the lock may be gone afterwards. */
 void pawl__claim_settle(pawl__claim *claim);
+/* Tells the losses that the clock shows, without the engine: its driver is stuck. Mutex held. */
+void pawl__claims_tell_overdue(pawl_client *client);
 /* Ends all claims with err (close, law 10); role and mutex held, the engine is gone. */
 void pawl__claims_end(pawl_client *client, int err);
 /* Nobody holds the lock any more; tells whether it was held until now, by the clock. */

@@ -173,7 +173,7 @@ static void test_exit_of_a_raw_child_says_nothing(void **state)
     opts.log = record_log;
     opts.log_userdata = &r;
     pawl_client *client = stage_client(&opts);
-    pawl_lock *lock = lock_new(client, stage_name(), TTL_MS);
+    pawl_lock *lock = late = lock_new(client, stage_name(), TTL_MS);
     for (int i = 0; i < 20; i++) {
         for (int j = 0; j < 20; j++) { /* the last release waits for company */
             CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
