@@ -1,96 +1,146 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who descends from us: /proc/PID/stat names each process's parent. Read in one
- * pass and then followed upwards; a process that ended in between is no loss, and
- * one that was born in between is found by the caller's next round.
+ * /proc/PID/stat names each process's parent. Read in one pass and then followed
+ * upwards; a process that ended in between is no loss, and one that was born in between
+ * is found by the caller's next round.
  */
-#define _GNU_SOURCE /* pidfd_open */
+#define _GNU_SOURCE /* pidfd_open, getdents64, mremap */
 #include "descendants.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef struct process {
-    pid_t pid, parent, group, session;
-    bool dead;
-} process;
+typedef descendants_process process;
+typedef descendants_list list;
 
 /* More than that nobody leaves behind an exec. */
 #define STRANGERS_MAX 64
 static pid_t strangers[STRANGERS_MAX];
 static size_t stranger_count;
 
-typedef struct process_list {
-    process *items;
-    size_t count, room;
-} process_list;
+/* ---- Lists ---------------------------------------------------------------------- */
 
-/* "pid (name, which may hold anything) state ppid pgrp session ..." */
-static bool read_process(pid_t pid, process *ret_process)
+/* From the kernel, not from malloc: its mutex may belong to a thread that we do not have. */
+static bool grow(list *l)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t room = l->room ? l->room * 2 : 256, size = room * sizeof *l->items;
+    void *items =
+        l->items ? mremap(l->items, l->room * sizeof *l->items, size, MREMAP_MAYMOVE)
+                 : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (items == MAP_FAILED) return false;
+    l->items = items;
+    l->room = room;
+    return true;
+}
+
+static void done(list *l)
+{
+    if (l->items) munmap(l->items, l->room * sizeof *l->items);
+    *l = (list){0};
+}
+
+/* Keeps the list in the order of pids, which is the kernel's own. */
+static bool append(list *l, const process *item)
+{
+    if (l->count == l->room && !grow(l)) return false;
+    size_t at = l->count++;
+    for (; at > 0 && l->items[at - 1].pid > item->pid; at--) l->items[at] = l->items[at - 1];
+    l->items[at] = *item;
+    return true;
+}
+
+static const process *find(const list *l, pid_t pid)
+{
+    size_t low = 0, high = l->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (l->items[middle].pid < pid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < l->count && l->items[low].pid == pid ? &l->items[low] : NULL;
+}
+
+/* ---- Reading /proc --------------------------------------------------------------- */
+
+/* The next number of a line of /proc/PID/stat. */
+static uint64_t next_number(const char **at)
+{
+    char *end;
+    uint64_t number = strtoull(*at, &end, 10);
+    *at = end;
+    return number;
+}
+
+#define FIELD_SESSION 6
+#define FIELD_BORN    22
+
+/* "pid (name, which may hold anything) state ppid pgrp session ... starttime ..." */
+static bool parse(const char *text, pid_t pid, process *ret_process)
+{
+    const char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ' || !at[2]) return false;
+    char state = at[2];
+    at += 3;
+    *ret_process = (process){.pid = pid, .dead = state == 'Z' || state == 'X'};
+    ret_process->parent = (pid_t)next_number(&at);
+    ret_process->group = (pid_t)next_number(&at);
+    ret_process->session = (pid_t)next_number(&at);
+    for (int field = FIELD_SESSION + 1; field < FIELD_BORN; field++) (void)next_number(&at);
+    ret_process->born = next_number(&at);
+    return ret_process->born != 0 || *at != '\0';
+}
+
+static bool read_process(int proc, pid_t pid, process *ret_process)
+{
+    char path[32], text[1024];
+    char *start = path + sizeof path - sizeof "/stat";
+    memcpy(start, "/stat", sizeof "/stat");
+    for (unsigned rest = (unsigned)pid; rest; rest /= 10) *--start = (char)('0' + rest % 10);
+    int fd = openat(proc, start, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
     ssize_t len = read(fd, text, sizeof text - 1);
     close(fd);
     if (len <= 0) return false;
     text[len] = '\0';
-
-    char state = 0;
-    int parent = 0, group = 0, session = 0;
-    const char *name_end = strrchr(text, ')');
-    if (!name_end) return false;
-    if (sscanf(name_end + 1, " %c %d %d %d", &state, &parent, &group, &session) != 4) return false;
-    *ret_process = (process){pid, parent, group, session, state == 'Z' || state == 'X'};
-    return true;
+    return parse(text, pid, ret_process);
 }
 
-static bool append(process_list *list, process item)
+static bool take_entries(int proc, const char *entries, size_t len, list *ret_list)
 {
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 256;
-        process *items = realloc(list->items, room * sizeof *items);
-        if (!items) return false;
-        list->items = items;
-        list->room = room;
-    }
-    list->items[list->count++] = item;
-    return true;
-}
-
-static bool read_processes(process_list *ret_list)
-{
-    DIR *proc = opendir("/proc");
-    if (!proc) return false;
-    bool complete = true;
-    for (struct dirent *entry; complete && (entry = readdir(proc));) {
+    for (size_t at = 0; at < len;) {
+        const struct dirent64 *entry = (const void *)(entries + at);
+        at += entry->d_reclen;
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
         process found;
         if (*end != '\0' || pid <= 0) continue;
-        if (read_process((pid_t)pid, &found)) complete = append(ret_list, found);
+        if (read_process(proc, (pid_t)pid, &found) && !append(ret_list, &found)) return false;
     }
-    closedir(proc);
-    return complete && ret_list->count > 0;
+    return true;
 }
 
-static const process *find(const process_list *list, pid_t pid)
+static bool read_processes(int proc, list *ret_list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].pid == pid) return &list->items[i];
+    _Alignas(struct dirent64) char entries[8192];
+    for (;;) {
+        ssize_t len = getdents64(proc, entries, sizeof entries);
+        if (len < 0 || !take_entries(proc, entries, (size_t)len, ret_list)) return false;
+        if (len == 0) return ret_list->count > 0;
     }
-    return NULL;
 }
+
+/* ---- Who is whose ------------------------------------------------------------------ */
 
 static bool is_stranger(pid_t pid)
 {
@@ -100,29 +150,134 @@ static bool is_stranger(pid_t pid)
     return false;
 }
 
-static bool descends_from(const process_list *list, const process *child, pid_t ancestor)
+static bool is_keeper(const descendants *family, pid_t pid)
+{
+    return pid != 0 && (pid == family->keepers[0] || pid == family->keepers[1]);
+}
+
+/* The ancestor that is a keeper's child, maybe p itself; NULL if p descends from no keeper. */
+static const process *top_of(const descendants *family, const list *all, const process *p)
 {
     /* A pass over changing data could show a circle: no chain is longer than the list. */
-    for (size_t steps = 0; child && steps <= list->count; steps++) {
-        if (is_stranger(child->pid)) return false;
-        if (child->parent == ancestor) return true;
-        child = find(list, child->parent);
+    for (size_t steps = 0; p && steps <= all->count; steps++) {
+        if (is_stranger(p->pid) || is_keeper(family, p->pid)) return NULL;
+        if (is_keeper(family, p->parent)) return p;
+        p = find(all, p->parent);
+    }
+    return NULL;
+}
+
+static bool is_noted(const descendants *family, const process *p)
+{
+    const process *noted = find(&family->daemons, p->pid);
+    return noted && noted->born == p->born;
+}
+
+/* Without memory it stays unnoted, and is killed like the others. */
+static void note(descendants *family, const process *p)
+{
+    const process *noted = find(&family->daemons, p->pid);
+    if (noted) {
+        family->daemons.items[noted - family->daemons.items] = *p;
+    } else {
+        (void)append(&family->daemons, p);
+    }
+}
+
+/* What a daemon starts stays the daemon's, also when the daemon dies: so it is noted, too. */
+static bool is_daemon(descendants *family, const list *all, const process *p)
+{
+    if (family->daemons_too) return false;
+    const process *ancestor = p;
+    for (size_t steps = 0; ancestor && steps <= all->count; steps++) {
+        if (is_noted(family, ancestor)) break;
+        if (is_keeper(family, ancestor->parent)) return false;
+        ancestor = find(all, ancestor->parent);
+    }
+    if (ancestor && ancestor != p) note(family, p);
+    return ancestor != NULL;
+}
+
+static bool is_session_of_command(const descendants *family, const list *all, pid_t session)
+{
+    if (session == getsid(0) || session == family->command) return true;
+    for (size_t i = 0; i < all->count; i++) {
+        const process *p = &all->items[i];
+        if (p->session != session || p->dead) continue;
+        const process *top = top_of(family, all, p);
+        if (top && top->pid == family->command) return true;
     }
     return false;
 }
 
-/* By pidfd: if the number was given to a new process, its parent is another one. */
-static bool signal_process(const process *target, int number)
+static void note_daemons(descendants *family, const list *all)
+{
+    family->noted = true;
+    for (size_t i = 0; i < all->count; i++) {
+        const process *p = &all->items[i];
+        if (p->dead || p->pid == family->command || top_of(family, all, p) != p) continue;
+        if (!is_session_of_command(family, all, p->session)) note(family, p);
+    }
+}
+
+/* ---- Signals ------------------------------------------------------------------------- */
+
+/* By pidfd: if the number was given to a new process meanwhile, that one was born later. */
+static void signal_process(int proc, const process *target, int number, descendants_count *count)
 {
     int fd = pidfd_open(target->pid, 0);
-    if (fd < 0) return false;
     process now;
-    bool same =
-        read_process(target->pid, &now) && (now.parent == target->parent || now.parent == getpid());
-    bool sent = same && pidfd_send_signal(fd, number, NULL, 0) == 0;
-    close(fd);
-    return sent;
+    bool same = fd >= 0 && read_process(proc, target->pid, &now) && now.born == target->born;
+    if (same && pidfd_send_signal(fd, number, NULL, 0) == 0) {
+        count->reached++;
+    } else if (same && errno == EPERM) {
+        count->denied++;
+        count->denied_pid = target->pid;
+    }
+    if (fd >= 0) close(fd);
 }
+
+static bool is_spared(const process *p, descendants_spared spared)
+{
+    if (p->dead) return true; /* a zombie takes no signal */
+    if (p->pid == spared.pid) return true;
+    return spared.group && p->group == spared.group;
+}
+
+static int open_proc(void)
+{
+    return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool descendants_signal(descendants *family, int number, descendants_spared spared,
+                        descendants_count *ret_count)
+{
+    list all = {0};
+    *ret_count = (descendants_count){0};
+    int proc = open_proc();
+    bool complete = proc >= 0 && read_processes(proc, &all);
+    if (complete && !family->noted) note_daemons(family, &all);
+    for (size_t i = 0; complete && i < all.count; i++) {
+        const process *p = &all.items[i];
+        if (is_spared(p, spared) || !top_of(family, &all, p)) continue;
+        if (!is_daemon(family, &all, p)) signal_process(proc, p, number, ret_count);
+    }
+    done(&all);
+    if (proc >= 0) close(proc);
+    return complete;
+}
+
+void descendants_note_daemons(descendants *family)
+{
+    list all = {0};
+    if (family->noted) return;
+    int proc = open_proc();
+    if (proc >= 0 && read_processes(proc, &all)) note_daemons(family, &all);
+    done(&all);
+    if (proc >= 0) close(proc);
+}
+
+/* ---- Strangers ------------------------------------------------------------------------ */
 
 /* Of any kind and in any state: one system call, where /proc costs three per process. */
 static bool have_children(void)
@@ -133,39 +288,16 @@ static bool have_children(void)
 
 void descendants_begin(void)
 {
-    process_list list = {0};
+    list all = {0};
     stranger_count = 0;
-    if (have_children() && read_processes(&list)) {
+    if (!have_children()) return;
+    int proc = open_proc();
+    if (proc >= 0 && read_processes(proc, &all)) {
         pid_t self = getpid();
-        for (size_t i = 0; i < list.count && stranger_count < STRANGERS_MAX; i++) {
-            if (list.items[i].parent == self) strangers[stranger_count++] = list.items[i].pid;
+        for (size_t i = 0; i < all.count && stranger_count < STRANGERS_MAX; i++) {
+            if (all.items[i].parent == self) strangers[stranger_count++] = all.items[i].pid;
         }
     }
-    free(list.items);
-}
-
-static bool is_spared(const process *p, descendants_scope scope)
-{
-    if (p->dead) return true; /* a zombie takes no signal */
-    if (p->pid == scope.spared_pid) return true;
-    if (scope.spared_group && p->group == scope.spared_group) return true;
-    return scope.session && p->session != scope.session;
-}
-
-int descendants_signal(int number, descendants_scope scope)
-{
-    process_list list = {0};
-    if (!read_processes(&list)) {
-        free(list.items);
-        return -1;
-    }
-    int reached = 0;
-    pid_t self = getpid();
-    for (size_t i = 0; i < list.count; i++) {
-        const process *p = &list.items[i];
-        if (is_spared(p, scope) || !descends_from(&list, p, self)) continue;
-        if (signal_process(p, number)) reached++;
-    }
-    free(list.items);
-    return reached;
+    done(&all);
+    if (proc >= 0) close(proc);
 }

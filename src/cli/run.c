@@ -25,6 +25,8 @@ const run_opts run_opts_default = {
     .say_busy = true,
 };
 
+#define FRESH_LOOK_MS 20
+
 static const int watched_signals[] = {
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGTSTP, SIGWINCH, SIGCHLD, 0,
 };
@@ -91,21 +93,18 @@ static int start_command(run *r, char *const *argv)
     run_child_opts child_opts = {
         .argv = argv,
         .envp = env,
+        .shown_key = r->session.shown_key,
         .foreground = r->opts->foreground,
         .whole_tree = r->opts->hold_descendants,
+        .grace_ms = r->opts->on_lost == RUN_LOST_KILL ? 0 : r->plan->grace_ms,
         .events_fd = r->report.pipe_read,
         .events_as_fd = r->report.pipe_number,
     };
     run_report_tell(&r->report, "held %lld", (long long)pawl_lock_remaining_ms(r->session.lock));
-    int code = run_child_start(&child_opts, &r->session.signals, &r->child);
+    int code = run_child_start(&r->child, &child_opts, &r->session.signals);
     run_env_free(env);
     run_report_close_read(&r->report);
-    if (code) return code;
-
-    json_t *details = run_report_details(&r->report);
-    json_object_set_new(details, "pid", json_integer(r->child.pid));
-    run_report_event(&r->report, "started", details);
-    return 0;
+    return code;
 }
 
 static bool protection_failed(const run *r)
@@ -113,39 +112,85 @@ static bool protection_failed(const run *r)
     return (r->lost || r->stopped_it) && r->opts->on_lost != RUN_LOST_IGNORE;
 }
 
-static void report_exit(run *r, int code)
+/*
+ * The command starts with its whole grace before it, or not at all: what came since the lock
+ * was taken (--fence-file on a slow disk, a pawl that was stopped) may have used the lease up.
+ */
+static bool is_fresh(run *r)
 {
-    json_t *details = run_report_details(&r->report);
-    json_object_set_new(details, "code", json_integer(code));
-    run_report_event(&r->report, "exited", details);
+    for (;;) {
+        int64_t remaining = run_look_at_clock(r);
+        if (remaining > r->plan->grace_ms) return true;
+        if (remaining <= 0) break;
+        int64_t soon = remaining < FRESH_LOOK_MS ? remaining : FRESH_LOOK_MS;
+        if (pawl_client_wait(r->session.client, -1, soon) < 0) break; /* it is renewed in there */
+    }
+    r->lost = true;
+    return false;
 }
 
-/* Runs the command under the lock. Returns its exit code or ours. */
-static int run_held(run *r, char *const *argv)
+static void say_too_late(run *r)
 {
-    int64_t held_since = cli_now_ms();
+    const char *reason = r->lost_reason[0] ? r->lost_reason : "its time was over";
+    r->stopped_it = true;
+    cli_warn("%s: lost before the command was started, which was not: %s", r->session.shown_key,
+             reason);
+    run_report_event(&r->report, "lost", NULL);
+}
+
+static void report_acquired(run *r)
+{
     json_t *details = run_report_details(&r->report);
     json_object_set_new(details, "fence",
                         json_integer((json_int_t)pawl_lock_fence(r->session.lock)));
     json_object_set_new(details, "ttl_ms", json_integer(r->plan->ttl_ms));
     run_report_event(&r->report, "acquired", details);
+}
 
-    int code = 0;
-    if (r->opts->fence_file) {
-        code = cli_fence_file_write(r->opts->fence_file, pawl_lock_fence(r->session.lock));
+static int end_of_command(run *r)
+{
+    if (run_child_was_too_late(&r->child)) {
+        say_too_late(r);
+        return CLI_EXIT_LOST;
     }
-    if (!code) code = start_command(r, argv);
-    if (code) return code;
+    if (r->child.state == RUN_CHILD_FAILED) return run_child_say_failure(&r->child);
+    int code = run_child_is_alive(&r->child) ? CLI_EXIT_INTERNAL : run_child_exit_code(&r->child);
+    json_t *details = run_report_details(&r->report);
+    json_object_set_new(details, "code", json_integer(code));
+    run_report_event(&r->report, "exited", details);
+    return code;
+}
 
+static int run_command(run *r, char *const *argv)
+{
+    int code = start_command(r, argv);
+    if (code) return code;
     cli_messages_never_block();
     code = run_supervise(r);
     if (code) {
         run_child_kill_all(&r->child); /* unsupervised it must not go on */
         return code;
     }
-    code = r->child.running ? CLI_EXIT_INTERNAL : run_child_exit_code(&r->child);
-    report_exit(r, code);
-    if (r->opts->at_least_ms && !r->lost) run_linger(r, held_since + r->opts->at_least_ms);
+    return end_of_command(r);
+}
+
+/* Runs the command under the lock. Returns its exit code or ours. */
+static int run_held(run *r, char *const *argv)
+{
+    int64_t held_since = cli_now_ms();
+    report_acquired(r);
+    int code = run_child_prepare(&r->child);
+    if (!code && r->opts->fence_file) {
+        code = cli_fence_file_write(r->opts->fence_file, pawl_lock_fence(r->session.lock));
+    }
+    if (!code && !is_fresh(r)) {
+        say_too_late(r);
+        code = CLI_EXIT_LOST;
+    }
+    if (!code) code = run_command(r, argv);
+    bool ran = r->child.state == RUN_CHILD_ENDED;
+    run_child_done(&r->child);
+    if (ran && r->opts->at_least_ms && !r->lost) run_linger(r, held_since + r->opts->at_least_ms);
     return code;
 }
 

@@ -67,10 +67,14 @@ typedef struct run {
     bool killed;
     bool user_term; /* somebody sent us a TERM, and it was relayed */
     bool yield_due;
+    bool reported_start;
 } run;
 
 /* Takes the lock's events from the library. */
 void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata);
+
+/* Reads how long the lock is still held, in ms, and lets the guardian know. */
+int64_t run_look_at_clock(run *r);
 
 /* Keeps the timeline until the command has ended. 0 or an exit code after one line. */
 int run_supervise(run *r);

@@ -1,30 +1,95 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* execvpe, pipe2 */
+#define _GNU_SOURCE
 #include "run_child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "descendants.h"
 #include "exit_codes.h"
 #include "message.h"
-#include "stdfds.h"
 
 /* ---- Birth -------------------------------------------------------------------- */
 
-/* The controlling terminal, or -1. */
-static int open_terminal(void)
+int run_child_prepare(run_child *ret_child)
 {
-    return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    *ret_child = (run_child){.tty = -1};
+    return guardian_prepare(&ret_child->guardian);
 }
 
-/* Async-signal-safe. */
+void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by_ms,
+                         int64_t kill_at_ms)
+{
+    guardian_board *board = child->guardian.board;
+    if (!board) return;
+    atomic_store(&board->deadline_ms, deadline_ms);
+    atomic_store(&board->start_by_ms, start_by_ms);
+    atomic_store(&board->kill_at_ms, kill_at_ms);
+}
+
+int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals)
+{
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    child->opts = *opts;
+    child->own_group = tty < 0 || opts->foreground;
+    child->tty = child->own_group ? tty : -1;
+    if (!child->own_group) close(tty);
+    guardian_opts for_guardian = {
+        .argv = opts->argv,
+        .envp = opts->envp,
+        .shown_key = opts->shown_key,
+        .own_group = child->own_group,
+        .tty = child->tty,
+        .whole_tree = opts->whole_tree,
+        .grace_ms = opts->grace_ms,
+        .events_fd = opts->events_fd,
+        .events_as_fd = opts->events_as_fd,
+    };
+    int code = guardian_start(&child->guardian, &for_guardian, signals);
+    child->family = (descendants){
+        .keepers = {getpid(), child->guardian.pid},
+        .daemons_too = opts->whole_tree,
+    };
+    return code;
+}
+
+pid_t run_child_pid(const run_child *child)
+{
+    return child->guardian.board ? atomic_load(&child->guardian.board->command) : 0;
+}
+
+bool run_child_is_alive(const run_child *child)
+{
+    return child->state == RUN_CHILD_STARTING || child->state == RUN_CHILD_RUNNING;
+}
+
+bool run_child_was_too_late(const run_child *child)
+{
+    return child->state == RUN_CHILD_FAILED &&
+           atomic_load(&child->guardian.board->why) == GUARDIAN_TOO_LATE;
+}
+
+int run_child_say_failure(const run_child *child)
+{
+    int why = atomic_load(&child->guardian.board->why);
+    const char *command = child->opts.argv[0];
+    char *safe = cli_escape(command, strlen(command));
+    cli_error("cannot run %s: %s", safe, strerror(why));
+    free(safe);
+    return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
+}
+
+/* ---- Terminal ------------------------------------------------------------------- */
+
+bool run_child_shares_terminal(const run_child *child)
+{
+    return !child->own_group;
+}
+
 static void give_terminal(int tty, pid_t group)
 {
     sigset_t ttou, before;
@@ -35,105 +100,6 @@ static void give_terminal(int tty, pid_t group)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Leaves fd open under the number `as` when the command is executed. */
-static bool expose(int fd, int as)
-{
-    if (fd < 0) return true;
-    if (fd == as) return fcntl(fd, F_SETFD, 0) == 0; /* dup2 would leave close-on-exec set */
-    return dup2(fd, as) == as;
-}
-
-/*
- * Only async-signal-safe calls, and nothing of the parent's memory is changed: it is shared
- * until the command is executed (vfork). Never returns.
- */
-static void become_command(const run_child_opts *opts, const cli_signals *signals, bool own_group,
-                           int tty, pid_t parent, int report_fd)
-{
-    /* The kernel tells the command when pawl dies; if it died already, there is nobody to tell. */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) _exit(CLI_EXIT_INTERNAL);
-
-    if (own_group) setpgid(0, 0);
-    if (own_group && tty >= 0) give_terminal(tty, getpid());
-    if (!expose(opts->events_fd, opts->events_as_fd)) goto failed;
-    cli_stdfds_restore();
-    cli_signals_restore(signals);
-    execvpe(opts->argv[0], opts->argv, opts->envp);
-failed:;
-    int why = errno;
-    ssize_t told = write(report_fd, &why, sizeof why);
-    (void)told;
-    _exit(CLI_EXIT_CANNOT_EXECUTE);
-}
-
-static int say_not_started(const char *command, int why)
-{
-    char *safe = cli_escape(command, strlen(command));
-    cli_error("cannot run %s: %s", safe, strerror(why));
-    free(safe);
-    return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
-}
-
-static int say_system(const char *call)
-{
-    cli_error("%s: %s", call, strerror(errno));
-    return CLI_EXIT_SYSTEM;
-}
-
-int run_child_start(const run_child_opts *opts, const cli_signals *signals, run_child *ret_child)
-{
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0) return say_system("pipe");
-    int report_high = fcntl(report[1], F_DUPFD_CLOEXEC, 10); /* out of the way of events_as_fd */
-    close(report[1]);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    descendants_begin();
-
-    int tty = open_terminal();
-    bool own_group = tty < 0 || opts->foreground;
-    pid_t parent = getpid();
-    /* Not fork: it would copy our page tables and bring the library to rest, both for nothing. */
-    /* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
-    pid_t pid = vfork();
-    if (pid == 0) become_command(opts, signals, own_group, tty, parent, report_high);
-    /* NOLINTEND(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
-    close(report_high);
-    if (pid < 0) {
-        close(report[0]);
-        return say_system("fork");
-    }
-    if (own_group) setpgid(pid, pid); /* both do it: whoever comes first */
-
-    int why = 0;
-    ssize_t got;
-    do got = read(report[0], &why, sizeof why);
-    while (got < 0 && errno == EINTR);
-    close(report[0]);
-    run_child child = {
-        .pid = pid,
-        .running = true,
-        .own_group = own_group,
-        .whole_tree = opts->whole_tree,
-        .tty = own_group ? tty : -1,
-    };
-    if (!own_group) close(tty);
-    if (got == (ssize_t)sizeof why) {
-        waitpid(pid, NULL, 0);
-        run_child_take_terminal(&child);
-        return say_not_started(opts->argv[0], why);
-    }
-    *ret_child = child;
-    return 0;
-}
-
-/* ---- Terminal ------------------------------------------------------------------- */
-
-bool run_child_shares_terminal(const run_child *child)
-{
-    return !child->own_group;
-}
-
 void run_child_take_terminal(const run_child *child)
 {
     if (child->tty >= 0) give_terminal(child->tty, getpgrp());
@@ -141,81 +107,190 @@ void run_child_take_terminal(const run_child *child)
 
 void run_child_give_terminal(const run_child *child)
 {
-    if (child->tty >= 0) give_terminal(child->tty, child->pid);
+    if (child->tty >= 0) give_terminal(child->tty, run_child_pid(child));
+}
+
+/* ---- News ---------------------------------------------------------------------------- */
+
+static void note_end(run_child *child, int wait_status)
+{
+    child->state = RUN_CHILD_ENDED;
+    child->wait_status = wait_status;
+}
+
+static void read_board(run_child *child)
+{
+    const guardian_board *board = child->guardian.board;
+    if (!run_child_is_alive(child)) return;
+    guardian_phase phase = (guardian_phase)atomic_load(&board->phase);
+    if (phase == GUARDIAN_RUNNING) child->state = RUN_CHILD_RUNNING;
+    if (phase == GUARDIAN_FAILED) child->state = RUN_CHILD_FAILED;
+    if (phase == GUARDIAN_ENDED) note_end(child, atomic_load(&board->wait_status));
+}
+
+/*
+ * The guardian was killed: the command is our own child now. If the guardian had collected it
+ * without having told us, how it ended is unknown.
+ */
+static void lose_guardian(run_child *child)
+{
+    child->guardian.pid = child->family.keepers[1] = 0;
+    read_board(child);
+    if (!run_child_is_alive(child)) return;
+    cli_warn("%s: the guardian of the command was killed", child->opts.shown_key);
+    child->state = RUN_CHILD_RUNNING;
+    siginfo_t info;
+    pid_t pid = run_child_pid(child);
+    bool ours = pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    if (!ours) note_end(child, CLI_EXIT_INTERNAL << 8);
+}
+
+/* Only when the guardian is gone more than that comes to us. */
+static void reap(run_child *child)
+{
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid < 0 && errno == EINTR) continue;
+        if (pid <= 0) return;
+        if (pid == child->guardian.pid) {
+            lose_guardian(child);
+        } else if (pid == run_child_pid(child) && run_child_is_alive(child)) {
+            note_end(child, status);
+        }
+    }
+}
+
+static void relay(const run_child *child, int number)
+{
+    pid_t pid = run_child_pid(child);
+    if (!run_child_is_alive(child)) return;
+    if (atomic_load(&child->guardian.board->phase) == GUARDIAN_ENDED) return;
+    kill(child->own_group ? -pid : pid, number);
+}
+
+static void relay_kept(run_child *child)
+{
+    if (!child->kept_signals || run_child_pid(child) <= 0) return;
+    for (int number = 1; number < 64; number++) {
+        if (child->kept_signals & UINT64_C(1) << number) relay(child, number);
+    }
+    child->kept_signals = 0;
+}
+
+void run_child_look(run_child *child)
+{
+    uint64_t news;
+    while (read(child->guardian.news_fd, &news, sizeof news) == (ssize_t)sizeof news) {
+    }
+    read_board(child);
+    reap(child);
+    relay_kept(child);
+}
+
+bool run_child_was_stopped(run_child *child)
+{
+    unsigned stops = atomic_load(&child->guardian.board->stops);
+    bool stopped = stops != child->stops_seen;
+    child->stops_seen = stops;
+    return stopped;
 }
 
 /* ---- Signals ----------------------------------------------------------------------- */
 
-/* The group's number is ours to use only as long as its leader has not been reaped. */
-static bool has_group(const run_child *child)
+/* The group's number is ours to use only as long as its leader has not been collected. */
+static bool leads_group(const run_child *child)
 {
-    return child->own_group && child->running;
+    if (!child->own_group || !run_child_is_alive(child) || run_child_pid(child) <= 0) return false;
+    return atomic_load(&child->guardian.board->phase) != GUARDIAN_ENDED;
 }
 
-void run_child_relay(const run_child *child, int number)
+void run_child_relay(run_child *child, int number)
 {
-    if (!child->running) return;
-    kill(child->own_group ? -child->pid : child->pid, number);
-}
-
-static descendants_scope scope_of(const run_child *child)
-{
-    return (descendants_scope){.session = child->whole_tree ? 0 : getsid(0)};
-}
-
-void run_child_signal_all(const run_child *child, int number)
-{
-    descendants_scope scope = scope_of(child);
-    if (has_group(child) && kill(-child->pid, number) == 0) {
-        scope.spared_group = child->pid; /* served by this one call */
-    } else if (child->running) {
-        scope.spared_pid = child->pid; /* wherever it has gone: a session of its own is no escape */
-        kill(child->pid, number);
+    if (run_child_pid(child) > 0) {
+        relay(child, number);
+    } else if (number < 64) {
+        child->kept_signals |= UINT64_C(1) << number;
     }
-    descendants_signal(number, scope);
+}
+
+void run_child_note_daemons(run_child *child)
+{
+    child->family.command = run_child_pid(child);
+    atomic_store(&child->guardian.board->stopping, true);
+    descendants_note_daemons(&child->family);
+}
+
+void run_child_forget_daemons(run_child *child)
+{
+    child->family.noted = false;
+    atomic_store(&child->guardian.board->stopping, false);
+}
+
+static descendants_count signal_all(run_child *child, int number)
+{
+    descendants_spared spared = {0};
+    descendants_count count = {0};
+    pid_t pid = run_child_pid(child);
+    child->family.command = pid;
+    if (!child->family.noted) descendants_note_daemons(&child->family);
+    /* By one call, between whose targets none can slip away. */
+    if (number != 0 && leads_group(child) && kill(-pid, number) == 0) spared.group = pid;
+    bool seen = descendants_signal(&child->family, number, spared, &count);
+    if (!seen && run_child_is_alive(child) && pid > 0) count.reached = kill(pid, number) == 0;
+    return count;
+}
+
+void run_child_signal_all(run_child *child, int number)
+{
+    (void)signal_all(child, number);
+}
+
+static void say_survivors(const run_child *child, const descendants_count *left)
+{
+    if (left->denied) {
+        cli_error("%s: may not stop process %d, which the command has started: it lives on",
+                  child->opts.shown_key, (int)left->denied_pid);
+    } else {
+        cli_error("%s: some of the command's processes do not die of SIGKILL",
+                  child->opts.shown_key);
+    }
 }
 
 /*
- * What is killed may have forked a moment before: its children become ours when it
+ * What is killed may have forked a moment before: its children lose their parent when it
  * is gone, and the next round finds them. Bounded, for processes that even SIGKILL
  * cannot end (a dead network disk).
  */
 void run_child_kill_all(run_child *child)
 {
+    descendants_count left = {0};
     for (int round = 0; round < 50; round++) {
-        run_child_signal_all(child, SIGKILL);
-        run_child_reap(child);
-        if (run_child_is_gone(child)) return;
+        (void)signal_all(child, SIGKILL);
+        left = signal_all(child, 0);
+        if (left.reached == 0) break;
         struct timespec moment = {.tv_nsec = 1000000};
         nanosleep(&moment, NULL);
     }
-    cli_error("some of the command's processes do not die of SIGKILL");
+    run_child_look(child);
+    if (left.reached + left.denied > 0) say_survivors(child, &left);
 }
 
 /* ---- End ----------------------------------------------------------------------------- */
 
-void run_child_reap(run_child *child)
+bool run_child_is_gone(run_child *child)
 {
-    for (;;) {
-        int status;
-        pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
-        if (pid < 0 && errno == EINTR) continue;
-        child->childless = pid < 0; /* ECHILD */
-        if (pid <= 0) return;
-        if (pid != child->pid) continue;
-        if (WIFSTOPPED(status)) {
-            child->stopped = true;
-            continue;
-        }
-        child->running = false;
-        child->wait_status = status;
-    }
+    if (run_child_is_alive(child)) return false;
+    if (child->guardian.pid && atomic_load(&child->guardian.board->childless)) return true;
+    descendants_count left = signal_all(child, 0);
+    return left.reached + left.denied == 0;
 }
 
-bool run_child_is_gone(const run_child *child)
+void run_child_done(run_child *child)
 {
-    if (child->running) return false;
-    return child->childless || descendants_signal(0, scope_of(child)) <= 0;
+    guardian_end(&child->guardian);
+    if (child->tty >= 0) close(child->tty);
+    child->tty = -1;
 }
 
 int run_child_exit_code(const run_child *child)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command that `run` starts: its birth, the signals to it, its end.
+ * The command that `run` starts, as pawl sees it: its birth, the signals to it, its end.
+ * Between it and pawl stands the guardian (guardian.h).
  *
  * Without a terminal it leads a process group of its own, so that one kill(2)
  * reaches everything that it started. On a terminal it stays in ours, because the
  * terminal's ^C, ^Z and reads belong to one group: then its descendants are
- * looked up in /proc. Whatever it leaves behind becomes our child (subreaper), so
- * that nothing escapes from that search by forking twice.
+ * looked up in /proc (descendants.h).
  */
 #ifndef PAWL_CLI_RUN_CHILD_H
 #define PAWL_CLI_RUN_CHILD_H
@@ -14,55 +14,90 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "descendants.h"
+#include "guardian.h"
 #include "signals.h"
 
 typedef struct run_child_opts {
     char *const *argv;
     char *const *envp;
-    bool foreground;  /* own group also on a terminal, and the terminal is given to it */
-    bool whole_tree;  /* its daemons (own sessions) belong to it, too */
-    int events_fd;    /* read end of the events pipe; -1: none */
-    int events_as_fd; /* the number that the command shall see */
+    const char *shown_key; /* for messages */
+    bool foreground;       /* own group also on a terminal, and the terminal is given to it */
+    bool whole_tree;       /* its daemons belong to it, too */
+    int64_t grace_ms;      /* from TERM to KILL, should pawl be killed */
+    int events_fd;         /* read end of the events pipe; -1: none */
+    int events_as_fd;      /* the number that the command shall see */
 } run_child_opts;
 
+typedef enum run_child_state {
+    RUN_CHILD_STARTING = 0, /* not executed yet: that may take long on a slow disk */
+    RUN_CHILD_RUNNING,
+    RUN_CHILD_FAILED, /* it could not be executed: run_child_say_failure */
+    RUN_CHILD_ENDED
+} run_child_state;
+
 typedef struct run_child {
-    pid_t pid;
-    bool running;   /* not yet reaped */
-    bool own_group; /* it leads the group `pid` */
-    bool whole_tree;
-    bool childless; /* no child of ours is left at all */
-    bool stopped;   /* by job control */
+    run_child_opts opts;
+    guardian guardian;
+    descendants family;
+    run_child_state state;
+    bool own_group; /* it leads the group of its pid */
     int tty;        /* the terminal, if it was given to the command; else -1 */
+    unsigned stops_seen;
+    uint64_t kept_signals; /* bits: to be passed on once there is somebody */
     int wait_status;
 } run_child;
 
-/*
- * Starts it. 0, or the exit code after one line: 126 and 127 for a command that
- * cannot be executed or is not there.
- */
-int run_child_start(const run_child_opts *opts, const cli_signals *signals, run_child *ret_child);
+/* Before the start: the board, on which the times of the lock must stand. 0 or an exit code. */
+int run_child_prepare(run_child *ret_child);
+
+/* Tells the guardian the times of the lock, of cli_now_ms; see guardian.h. */
+void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by_ms,
+                         int64_t kill_at_ms);
+
+/* Starts it, and does not wait until it is executed. 0, or the exit code after one line. */
+int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals);
+
+/* Its process id; 0 if it has none yet. */
+pid_t run_child_pid(const run_child *child);
+
+/* Whether it is being started, or runs. */
+bool run_child_is_alive(const run_child *child);
+
+/* Whether it was not started because the lock was as good as lost. */
+bool run_child_was_too_late(const run_child *child);
+
+/* One line about why it could not be started; the exit code: 126 or 127. */
+int run_child_say_failure(const run_child *child);
 
 /* Whether the terminal's own signals (^C, ^Z) reach the command without us. */
 bool run_child_shares_terminal(const run_child *child);
 
-/* Collects whoever has ended, or was stopped. */
-void run_child_reap(run_child *child);
+/* Brings the state up to date. Whoever of ours has ended is collected. */
+void run_child_look(run_child *child);
+
+/* Whether job control has stopped it since the last call. */
+bool run_child_was_stopped(run_child *child);
 
 /* Whether nothing that belongs to the command lives any more. */
-bool run_child_is_gone(const run_child *child);
+bool run_child_is_gone(run_child *child);
 
 /* A signal for the command, as somebody else would have sent it. */
-void run_child_relay(const run_child *child, int number);
+void run_child_relay(run_child *child, int number);
 
-/*
- * A signal for everything that the command started and that still lives: the
- * group, and those of our descendants that left it; but daemons, which have a
- * session of their own, only with whole_tree.
- */
-void run_child_signal_all(const run_child *child, int number);
+/* Before the first signal for the sake of the lock: who is a daemon is decided now. */
+void run_child_note_daemons(run_child *child);
+/* The lock was recovered: the next time they are looked for anew. */
+void run_child_forget_daemons(run_child *child);
+
+/* A signal for everything of the command that still lives, but daemons only with whole_tree. */
+void run_child_signal_all(run_child *child, int number);
 
 /* SIGKILL for everything, again and again until nothing is left. */
 void run_child_kill_all(run_child *child);
+
+/* Ends the guardian; what lives of the command goes on. */
+void run_child_done(run_child *child);
 
 /* Takes the terminal back, or gives it (job control of --foreground). */
 void run_child_take_terminal(const run_child *child);

@@ -89,6 +89,7 @@ static bool stops_command(const run *r)
 static void send_term(run *r, int64_t now)
 {
     r->told_term = r->stopped_it = true;
+    run_child_note_daemons(&r->child);
     run_child_signal_all(&r->child, SIGTERM);
     run_child_signal_all(&r->child, SIGCONT); /* a stopped process does not hear TERM */
     run_report_event(&r->report, "term", remaining_and_reason(r, r->deadline_ms - now, NULL));
@@ -101,6 +102,7 @@ static void send_term(run *r, int64_t now)
 static void send_kill(run *r)
 {
     r->killed = r->stopped_it = true;
+    run_child_note_daemons(&r->child);
     run_child_kill_all(&r->child);
     run_report_event(&r->report, "kill", NULL);
     cli_warn("%s: SIGKILL to the command", r->session.shown_key);
@@ -133,15 +135,39 @@ static int64_t term_at(const run *r)
     return r->lost ? r->lost_at_ms : r->deadline_ms - r->plan->grace_ms;
 }
 
+/*
+ * What the guardian needs to know. It kills a little later than we, who are to do it: only
+ * when we cannot.
+ */
+static void tell_guardian(run *r)
+{
+    bool stops = stops_command(r);
+    int64_t lead = r->plan->lead_ms;
+    run_child_set_times(&r->child, r->deadline_ms, r->deadline_ms - (stops ? lead : 0),
+                        stops ? r->deadline_ms - lead / 2 : GUARDIAN_NEVER_MS);
+}
+
+static void note_remaining(run *r, int64_t now, int64_t remaining)
+{
+    r->deadline_ms = now + remaining;
+    if (remaining > r->plan->grace_ms && r->told_term) { /* recovered */
+        r->told_term = false;
+        run_child_forget_daemons(&r->child);
+    }
+    tell_guardian(r);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Does what is due and returns when to look again. */
 static int64_t keep_timeline(run *r)
 {
     int64_t now = cli_now_ms();
     int64_t remaining = r->lost ? 0 : pawl_lock_remaining_ms(r->session.lock);
-    if (remaining > 0) {
-        r->deadline_ms = now + remaining;
-        if (remaining > r->plan->grace_ms) r->told_term = false; /* recovered */
-    }
+    if (remaining > 0) note_remaining(r, now, remaining);
     if (remaining <= 0 && !r->lost) note_loss(r, now);
     if (!stops_command(r)) return r->lost ? NEVER_MS : r->deadline_ms;
     if (r->killed) return NEVER_MS;
@@ -149,7 +175,17 @@ static int64_t keep_timeline(run *r)
     if (now >= term_at(r)) send_term(r, now);
     if (now >= kill_at(r)) send_kill(r);
     if (r->killed) return NEVER_MS;
-    return term_at(r) < kill_at(r) ? term_at(r) : kill_at(r);
+    int64_t due = earlier(term_at(r), kill_at(r));
+    /* It is renewed at ttl/3: this soon the guardian hears of it. */
+    return r->lost ? due : earlier(due, now + remaining / 2 + 1);
+}
+
+int64_t run_look_at_clock(run *r)
+{
+    int64_t now = cli_now_ms();
+    int64_t remaining = pawl_lock_remaining_ms(r->session.lock);
+    if (remaining > 0) note_remaining(r, now, remaining);
+    return remaining;
 }
 
 /* ---- Signals --------------------------------------------------------------------------- */
@@ -162,7 +198,7 @@ static void stop_with_command(run *r)
     cli_warn("%s: stopped; unless continued the lock is lost in %s", r->session.shown_key,
              cli_duration_text(pawl_lock_remaining_ms(r->session.lock), left));
     cli_signals_stop_self();
-    r->child.stopped = false;
+    (void)run_child_was_stopped(&r->child);
     run_child_give_terminal(&r->child);
 }
 
@@ -172,8 +208,9 @@ static void take_signal(run *r, const struct signalfd_siginfo *info)
     /* The terminal sends to its whole group: the command has got this one already. */
     bool has_it = info->ssi_code == SI_KERNEL && run_child_shares_terminal(&r->child);
 
-    if (number == SIGCHLD) return; /* run_child_reap looks anyway */
+    if (number == SIGCHLD) return; /* run_child_look looks anyway */
     if (number == SIGTERM && (r->user_term || r->told_term)) {
+        run_child_note_daemons(&r->child);
         run_child_signal_all(&r->child, SIGKILL);
         return;
     }
@@ -205,22 +242,50 @@ static int wait_for_news(run *r, int64_t until_ms)
     return err < 0 ? cli_fail(r->session.client, "run", r->session.key, err) : 0;
 }
 
-static bool is_over(const run *r)
+/* ---- The command's own news ------------------------------------------------------------ */
+
+static void report_start(run *r)
+{
+    bool started = r->child.state == RUN_CHILD_RUNNING || r->child.state == RUN_CHILD_ENDED;
+    if (r->reported_start || !started) return;
+    r->reported_start = true;
+    json_t *details = run_report_details(&r->report);
+    json_object_set_new(details, "pid", json_integer(run_child_pid(&r->child)));
+    run_report_event(&r->report, "started", details);
+}
+
+static void take_news_of_command(run *r)
+{
+    run_child_look(&r->child);
+    report_start(r);
+    if (run_child_was_stopped(&r->child) && r->child.tty >= 0) {
+        stop_with_command(r);
+        run_child_relay(&r->child, SIGCONT);
+    }
+}
+
+static bool is_over(run *r)
 {
     if (r->killed) return true;
-    if (r->child.running) return false;
+    if (run_child_is_alive(&r->child)) return false;
+    if (r->child.state == RUN_CHILD_FAILED) return true;
     bool must_be_gone = r->told_term || (r->lost && stops_command(r));
     if (must_be_gone) return run_child_is_gone(&r->child);
     if (!r->opts->hold_descendants) return true;
     return run_child_is_gone(&r->child) && !run_report_has_reader(&r->report);
 }
 
+/* The guardian's news, and, if held until nobody reads PAWL_FD any more, its end. */
+static bool watch_command(run *r)
+{
+    bool watches_readers = r->opts->hold_descendants && r->report.pipe_write >= 0;
+    return cli_session_watch(&r->session, r->child.guardian.news_fd, false) &&
+           (!watches_readers || cli_session_watch(&r->session, r->report.pipe_write, true));
+}
+
 int run_supervise(run *r)
 {
-    /* Held until nobody reads PAWL_FD any more. */
-    bool watched = !r->opts->hold_descendants || r->report.pipe_write < 0 ||
-                   cli_session_watch(&r->session, r->report.pipe_write, true);
-    if (!watched) {
+    if (!watch_command(r)) {
         cli_error("epoll: %s", strerror(errno));
         return CLI_EXIT_SYSTEM;
     }
@@ -233,12 +298,7 @@ int run_supervise(run *r)
         if (r->opts->hold_descendants) run_report_close_unread(&r->report);
         pass_on_yield(r);
         take_signals(r);
-        run_child_reap(&r->child);
-        if (r->child.stopped && r->child.tty >= 0) {
-            stop_with_command(r);
-            run_child_relay(&r->child, SIGCONT);
-        }
-        r->child.stopped = false;
+        take_news_of_command(r);
     }
     run_child_take_terminal(&r->child);
     return 0;

@@ -39,14 +39,19 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
     return err ? cli_fail(session->client, "lock", key, err) : 0;
 }
 
-bool cli_session_watch(cli_session *session, int fd, bool hangup_only)
+static bool open_epoll(cli_session *session)
 {
     struct epoll_event signals = {.events = EPOLLIN};
-    struct epoll_event event = {.events = hangup_only ? 0 : EPOLLIN};
+    if (session->epoll_fd >= 0) return true;
     session->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return session->epoll_fd >= 0 &&
-           epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->signals.fd, &signals) == 0 &&
-           epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+           epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, session->signals.fd, &signals) == 0;
+}
+
+bool cli_session_watch(cli_session *session, int fd, bool hangup_only)
+{
+    struct epoll_event event = {.events = hangup_only ? 0 : EPOLLIN};
+    return open_epoll(session) && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 int cli_session_wait(const cli_session *session, int64_t wait_ms)

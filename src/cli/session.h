@@ -34,7 +34,7 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
 
 /*
  * Lets a descriptor end cli_session_wait, too: when it is readable, or only when the
- * other end hangs up. Once for a session. false: it cannot be watched (a plain file).
+ * other end hangs up. false: it cannot be watched (a plain file).
  */
 bool cli_session_watch(cli_session *session, int fd, bool hangup_only);
 

@@ -175,6 +175,26 @@ def test_fence_file(sqlite):
     assert done.code == 73 and done.out == "" and not sqlite.show("k")["held"]
 
 
+def test_nobody_can_plant_a_link_for_the_fence_file(sqlite):
+    """The directory may be everybody's. The name of the draft was PATH.PID.tmp."""
+    victim = sqlite.tmp / "victim"
+    victim.write_text("precious")
+    path = sqlite.tmp / "fence"
+    path.symlink_to(victim)
+    script = f'ln -s {victim} {path}.$$.tmp; exec "$0" run --fence-file {path} k cat {path}'
+    done = sqlite.run("-c", script, PAWL, program="/bin/sh")
+    assert done.code == 0 and int(done.out) > 0, done.err
+    assert victim.read_text() == "precious" and not path.is_symlink()
+
+
+def test_a_fence_file_that_cannot_be_put_in_place_leaves_no_draft(sqlite):
+    path = sqlite.tmp / "there"
+    path.mkdir()
+    done = sqlite.run("run", "--fence-file", path, "k", "echo", "ran")
+    assert done.code == 73 and done.out == "" and str(path) in done.err
+    assert not [p for p in os.listdir(sqlite.tmp) if "pawl-fence" in p]
+
+
 def test_the_events_pipe_tells_held_first_and_ends_with_pawl(sqlite):
     proc = sqlite.start("run", "-t", "9s", "k", *reporter("TERM"), stdin=subprocess.PIPE)
     proc.expect("ready")
@@ -302,7 +322,8 @@ def test_hold_descendants_waits_for_what_forked_twice(sqlite, fds):
                         fifo)
     daemon = int(proc.expect("daemon").split()[1])
     # the direct child is gone when its zombie is: then only the daemon keeps the lock
-    while any(p != daemon for p in children_of(proc.pid)):
+    guardian, = children_of(proc.pid)
+    while any(p != daemon for p in children_of(guardian)):
         pass
     assert sqlite.run("run", "-n", "k", "true").code == 75
     assert proc.popen.poll() is None

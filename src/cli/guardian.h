@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guardian: a small process between pawl and the command.
+ *
+ *   pawl -- renews, keeps the timeline
+ *    '-- guardian -- subreaper: whatever the command leaves behind stays below it
+ *         '-- the command, and what it starts
+ *
+ * SIGKILL of pawl, or a pawl that is stopped, must not leave the command running beside
+ * the next holder. The kernel's PR_SET_PDEATHSIG does not do: it is lost by a change of user, it
+ * reaches one process, and TERM can be ignored. The guardian stops everything before the
+ * lock is lost. Until then it keeps those files of pawl open whose locks tell others
+ * that the holder lives (SQLite), so that the lock is not taken back under the command.
+ *
+ * It was forked without the library's fork handlers, perhaps beside threads: it touches
+ * nothing of the library and does not allocate.
+ */
+#ifndef PAWL_CLI_GUARDIAN_H
+#define PAWL_CLI_GUARDIAN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "signals.h"
+
+#define GUARDIAN_NEVER_MS INT64_MAX
+/* In `why` of the board: the command was not started, because the lock was as good as lost. */
+#define GUARDIAN_TOO_LATE (-1)
+
+typedef enum guardian_phase {
+    GUARDIAN_STARTING = 0,
+    GUARDIAN_RUNNING, /* the command has been executed */
+    GUARDIAN_FAILED,  /* it could not be: `why` */
+    GUARDIAN_ENDED    /* it has ended: `wait_status` */
+} guardian_phase;
+
+/* What pawl, the guardian and the command until it is executed tell each other: shared memory. */
+typedef struct guardian_board {
+    /* By pawl; instants of cli_now_ms. */
+    _Atomic int64_t deadline_ms; /* T: from then on the store may give the lock away */
+    _Atomic int64_t start_by_ms; /* not later than that the command is started */
+    _Atomic int64_t kill_at_ms;  /* everything must be dead by then; GUARDIAN_NEVER_MS */
+    _Atomic bool stopping;       /* the lock is lost: what the command leaves behind goes as well */
+    /* By the guardian and the command. */
+    _Atomic int phase;
+    _Atomic int why; /* errno, or GUARDIAN_TOO_LATE */
+    _Atomic pid_t command;
+    _Atomic int wait_status;
+    _Atomic unsigned stops; /* how often job control stopped the command */
+    _Atomic bool childless; /* nothing is left of what the command started */
+} guardian_board;
+
+typedef struct guardian_opts {
+    char *const *argv;
+    char *const *envp;
+    const char *shown_key; /* for messages */
+    bool own_group;        /* the command leads a process group of its own; else it joins ours */
+    int tty;               /* given to the command's group; -1: none */
+    bool whole_tree;       /* daemons belong to the command, too */
+    int64_t grace_ms;      /* from TERM to KILL, if pawl has died */
+    int events_fd;         /* read end of the events pipe; -1: none */
+    int events_as_fd;      /* the number that the command shall see */
+} guardian_opts;
+
+typedef struct guardian {
+    pid_t pid; /* 0: it has ended */
+    guardian_board *board;
+    int news_fd;     /* readable when something of the board has changed */
+    int lifeline_fd; /* as long as we live the other end does not hang up */
+} guardian;
+
+/* The board, before anything else. 0 or an exit code after one line. */
+int guardian_prepare(guardian *ret_guardian);
+
+/* Forks the guardian, which starts the command. 0 or an exit code after one line. */
+int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *signals);
+
+/* Ends it; what lives below it goes on. */
+void guardian_end(guardian *g);
+
+#endif
