@@ -316,10 +316,11 @@ static int start_threads(pawl_client *c, char *message)
 {
     if (c->opts.callbacks == PAWL_CALLBACKS_WAIT) return PAWL_OK;
     int err = c->opts.log ? pawl__calls_need(c) : PAWL_OK;
+    c->thread_started = !err; /* it reads this */
     if (!err) err = pawl__thread_start(&c->thread, "pawl", pawl__drive_thread, c);
-    if (err) return fail(message, err, "threads");
-    c->thread_started = true;
-    return PAWL_OK;
+    if (!err) return PAWL_OK;
+    c->thread_started = false;
+    return fail(message, err, "threads");
 }
 
 static void stop_callbacks(pawl_client *c)

@@ -89,17 +89,26 @@ static void release_late(void)
     CHECK_ERR(pawl_lock_release(late), PAWL_OK);
 }
 
-/* Its handler was there before pawl's, and so runs after it. */
+static pawl_lock *busy, *waiting;
+static record ends;
+
+/* Its handler was there before pawl's, and so runs after it; the client's thread has the loop. */
 static void release_in_a_handler(const char *name)
 {
     CHECK(atexit(release_late) == 0);
-    late = held_lock(stage_client(NULL), name);
+    pawl_client *client = stage_client(NULL);
+    record_init(&ends);
+    late = held_lock(client, name);
+    busy = held_lock(stage_client(NULL), "busy");
+    waiting = lock_new(client, "busy", TTL_MS);
+    CHECK_ERR(pawl_lock_acquire_start(waiting, PAWL_WAIT_FOREVER, record_done, &ends), PAWL_OK);
     stage_pass(5);
 }
 
 static void test_a_release_in_a_handler_of_exit_arrives(void **state)
 {
     (void)state;
+    if (stage_is("sqlite")) return; /* the death of the process frees it */
     check_free_after(release_in_a_handler);
 }
 
