@@ -76,6 +76,7 @@ void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algori
     c.heal_ms = c.ttl_ms * (4 + sim_below(&rng, 20));
     c.calm_ms = c.ttl_ms * 8;
     c.fault_mask = draw_mask(&rng);
+    c.monitor = sim_chance(&rng, 200);
     sim_rng nemesis = sim_rng_make(seed, 0, SIM_RNG_NEMESIS);
     c.fault_count = c.fault_mask ? (int)sim_between(&nemesis, 1, 12) : 0;
     for (int i = 0; i < c.fault_count; i++) draw_fault(&c, &nemesis, &c.faults[i]);
@@ -91,11 +92,23 @@ typedef struct key {
 } key;
 
 #define KEY(field) #field, offsetof(sim_config, field), sizeof(((sim_config *)0)->field)
-static const key keys[] = {
-    {KEY(clients)},           {KEY(callers)},      {KEY(names)},        {KEY(ttl_ms)},
-    {KEY(mixed_ttl)},         {KEY(retain)},       {KEY(impatient)},    {KEY(detach)},
-    {KEY(hold_max_us)},       {KEY(think_max_us)}, {KEY(delay_min_us)}, {KEY(delay_max_us)},
-    {KEY(tail_per_thousand)}, {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)}};
+static const key keys[] = {{KEY(clients)},
+                           {KEY(callers)},
+                           {KEY(names)},
+                           {KEY(ttl_ms)},
+                           {KEY(mixed_ttl)},
+                           {KEY(retain)},
+                           {KEY(impatient)},
+                           {KEY(detach)},
+                           {KEY(hold_max_us)},
+                           {KEY(think_max_us)},
+                           {KEY(delay_min_us)},
+                           {KEY(delay_max_us)},
+                           {KEY(tail_per_thousand)},
+                           {KEY(lockstep)},
+                           {KEY(heal_ms)},
+                           {KEY(calm_ms)},
+                           {KEY(monitor)}};
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static int64_t get_key(const sim_config *c, const key *k)

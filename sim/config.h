@@ -84,6 +84,7 @@ typedef struct sim_config {
     int64_t delay_min_us, delay_max_us;
     int tail_per_thousand; /* messages that take up to a ttl while faults are on */
     bool lockstep;         /* constant delays: everybody moves at once */
+    bool monitor;          /* somebody listens to every inbox: PSUBSCRIBE */
     int64_t heal_ms, calm_ms;
     unsigned fault_mask;
     int fault_count;

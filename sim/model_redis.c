@@ -197,48 +197,70 @@ static bool record_is_of(const model_lock *lock, const char *token)
 /* ---- lib_handoff.lua -------------------------------------------------------- */
 
 typedef enum promotion {
-    PROMOTED_NOBODY = 0, /* the queue is empty now */
+    PROMOTED_NOBODY = 0, /* the queue is empty now, or all who wait are away */
     PROMOTED_SOMEBODY,
     PROMOTED_ASKER,
-    PROMOTED_UNSEEN, /* too many dead ones: the rest is left to the next script */
+    PROMOTED_UNSEEN, /* too many that cannot take it: the rest is left to the next script */
     PROMOTION_REFUSED
 } promotion;
 
-/* Whether the waiter heard of its grant. */
-static bool hand_to(call *c, const model_waiter *waiter, uint64_t fence, bool more)
+/* Whether its connection is gone. */
+static bool is_away(const call *c, const model_waiter *waiter)
+{
+    if (PAWL_MUTANT(handoff_to_deaf)) return false;
+    return c->redis->subscribed(c->redis->ctx, waiter->inbox) == 0;
+}
+
+static void hand_to(call *c, const model_waiter *waiter, uint64_t fence, bool more)
 {
     if (PAWL_MUTANT(fence_drawn_early)) fence = (uint64_t)waiter->since_ms * 1000;
     char payload[MODEL_TEXT_MAX + PAWL__REDIS_KEY_MAX + 64];
     write_grant(c, waiter->token, waiter->ttl_ms, fence, waiter->inbox, waiter->owner);
     snprintf(payload, sizeof payload, "g %" PRIu64 " %d %s %s", fence, more, waiter->token,
              c->lock->key);
-    return c->redis->publish(c->redis->ctx, waiter->inbox, payload) != 0;
+    c->redis->publish(c->redis->ctx, waiter->inbox, payload);
+    tell_held(c, true);
+}
+
+static void take_out(model_lock *lock, const char *token)
+{
+    char copy[MODEL_TEXT_MAX]; /* it may lie in what is removed */
+    copy_text(copy, sizeof copy, token);
+    model_place_remove(lock, copy);
+    model_waiter_remove(lock, copy);
 }
 
 static promotion promote(call *c, const char *asker)
 {
     model_lock *lock = c->lock;
     uint64_t fence = draw(c);
+    size_t away = 0;
     for (int i = 0; i < PAWL__REDIS_SKIP_MAX; i++) {
         char token[MODEL_TEXT_MAX];
-        size_t at = PAWL_MUTANT(handoff_to_newest) ? lock->place_count - 1 : 0;
+        size_t at = PAWL_MUTANT(handoff_to_newest) ? lock->place_count - 1 - away : away;
         copy_text(token, sizeof token, lock->places[at].token);
-        bool more = lock->place_count > 1;
+        bool is_asker = asker && strcmp(token, asker) == 0;
         const model_waiter *found = model_waiter_find(lock, token);
-        model_waiter waiter;
+        model_waiter waiter = {0};
         if (found) waiter = *found;
-        if (!may_write(c->redis, false, c->reply)) return PROMOTION_REFUSED;
-        model_place_remove(lock, token);
-        model_waiter_remove(lock, token);
-        if (asker && strcmp(token, asker) == 0) return PROMOTED_ASKER;
-        bool lives =
+        bool stands =
             found && (waiter.till_ms * 1000 > c->redis->now_us || PAWL_MUTANT(handoff_to_expired));
-        if (lives && (hand_to(c, &waiter, fence, more) || PAWL_MUTANT(handoff_to_deaf))) {
-            tell_held(c, true);
-            return PROMOTED_SOMEBODY;
+        bool passed_over = stands && !is_asker && is_away(c, &waiter);
+        if (passed_over && !PAWL_MUTANT(cut_waiter_dropped)) {
+            away++;
+        } else {
+            if (!may_write(c->redis, false, c->reply)) return PROMOTION_REFUSED;
+            take_out(lock, token);
+            if (is_asker) return PROMOTED_ASKER;
+            if (stands && !passed_over) {
+                hand_to(c, &waiter, fence, lock->place_count > 0);
+                return PROMOTED_SOMEBODY;
+            }
         }
-        if (!lock->place_count) return PROMOTED_NOBODY;
+        if (lock->place_count == away) return PROMOTED_NOBODY;
     }
+    if (away && !may_write(c->redis, false, c->reply)) return PROMOTION_REFUSED;
+    while (away--) take_out(lock, lock->places[0].token);
     return PROMOTED_UNSEEN;
 }
 
@@ -246,10 +268,7 @@ static promotion promote(call *c, const char *asker)
 static bool promote_if_free(call *c)
 {
     if (c->lock->held || !c->lock->place_count) return true;
-    promotion chosen = promote(c, NULL);
-    if (chosen == PROMOTION_REFUSED) return false;
-    if (chosen != PROMOTED_SOMEBODY) c->lock->held = false;
-    return true;
+    return promote(c, NULL) != PROMOTION_REFUSED;
 }
 
 /* ---- acquire.lua ------------------------------------------------------------ */
@@ -371,7 +390,6 @@ static void acquire(call *c)
             take(c);
             return;
         }
-        if (chosen == PROMOTED_UNSEEN) lock->held = false;
     }
     int64_t holder_ms = lock->held ? remaining(c, lock->held_until) : 0;
     bool foreign = !lock->held || !record_is_of(lock, lock->token);
@@ -436,7 +454,6 @@ static void break_it(call *c)
     lock->held = false;
     promotion chosen = lock->place_count ? promote(c, NULL) : PROMOTED_NOBODY;
     if (chosen != PROMOTED_SOMEBODY) {
-        lock->held = false;
         write_record(c, "-", 0, draw(c), "-", "");
     }
     if (strcmp(holder, token) == 0) {

@@ -68,8 +68,9 @@ struct model_redis {
     bool dirty; /* the running script has written */
     int64_t now_us;
     void *ctx;
-    /* How many subscribers heard it. */
-    int (*publish)(void *ctx, const char *channel, const char *payload);
+    void (*publish)(void *ctx, const char *channel, const char *payload);
+    /* How many are subscribed to the channel by its name. */
+    int (*subscribed)(void *ctx, const char *channel);
     /* A token became the holder, or its lease was extended. NULL: nobody listens. */
     void (*held)(void *ctx, const model_lock *lock, bool is_new);
 };

@@ -165,6 +165,7 @@ static void on_clock(sim *s, const sim_fault *f)
         sim_clock_step(wall, s->t, step);
         break;
     case SIM_FAULT_CLOCK_BACK:
+        seen_places_over(s);
         s->seen.went_back = true;
         sim_clock_step(wall, s->t, -step);
         break;
@@ -203,6 +204,7 @@ static void on_server(sim *s, const sim_fault *f, int64_t until)
         break;
     case SIM_FAULT_FAILOVER: { /* the replica's clock is its own */
         sim_server_crash(s, f->kind, s->t + f->for_us % (s->config.ttl_ms * 100) * SIM_US);
+        seen_places_over(s);
         s->seen.went_back = true;
         int64_t skew = f->value % (s->config.ttl_ms * 1000) - s->config.ttl_ms * 500;
         sim_clock_step(&server->wall, s->t, skew * SIM_US);

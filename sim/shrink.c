@@ -124,6 +124,7 @@ static void no_detach(sim_config *c)
 static void no_tail(sim_config *c)
 {
     c->tail_per_thousand = 0;
+    c->monitor = false;
 }
 static void shorter_faults(sim_config *c)
 {

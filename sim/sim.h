@@ -208,12 +208,12 @@ typedef struct sim_failure {
 /* clang-format takes the list for one expression. */
 /* clang-format off */
 #define SIM_SOMETIMES_LIST(X)                                                                      \
-    X(granted) X(handed_off) X(promoted_by_refresh) X(pushed_nobody) X(passed_locally)             \
+    X(granted) X(handed_off) X(promoted_by_refresh) X(passed_over) X(passed_locally)             \
     X(from_cache) X(yielded) X(renewed) X(doubted) X(recovered) X(lost_at_deadline)                \
     X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(ghost_executed)             \
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
-    X(foreign_holder) X(broken_by_hand) X(place_lost) X(unreachable)
+    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable)
 /* clang-format on */
 
 typedef enum sim_sometimes {

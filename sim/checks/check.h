@@ -31,6 +31,8 @@ void seen_record_lost(sim *s, int name);
 void seen_tampered(sim *s, int name);
 /* A grant was published: how many heard it. */
 void seen_published(sim *s, const char *payload, int heard);
+/* The server's clock is set back: places that have run out may seem to stand again. */
+void seen_places_over(sim *s);
 /* Nobody's place in the queue is promised any more. */
 void seen_queue_lost(sim *s, int name);
 

@@ -4,8 +4,9 @@
  * behind its push; a lease that nobody here uses is not kept while others wait; a busy
  * client passes its lease on within its budget only.
  *
- * "Lives" is judged strictly: a waiter that any fault has touched since it arrived, or
- * whose place was not refreshed in time, may be passed over.
+ * A waiter is there if no fault has touched it since the store last told it that it
+ * waits, and its place stands. Whoever is not may be passed over; but while its place
+ * stands it keeps it, so it may not be passed over any more once it is back.
  */
 #include "check.h"
 
@@ -13,12 +14,13 @@
 
 #include <string.h>
 
-static bool is_alive(const sim *s, int number)
+/* And if nothing has touched it since `since`, it was there all the time. */
+static bool is_there(const sim *s, int number, int64_t since)
 {
     const seen_token *token = &s->seen.tokens[number];
     if (s->clients[token->client].incarnation != token->incarnation) return false;
     if (token->till_ms <= sim_server_now_us(s) / 1000 + 1) return false;
-    return seen_is_calm(s, token->client, token->arrived_at);
+    return seen_is_calm(s, token->client, since);
 }
 
 void check_turn(sim *s, int number, int token)
@@ -30,7 +32,7 @@ void check_turn(sim *s, int number, int token)
         const seen_token *other = &s->seen.tokens[name->waiting[i]];
         bool came_first = !waited || other->arrived_at < chosen->first_at;
         if (name->waiting[i] == token || !came_first) continue;
-        if (!is_alive(s, name->waiting[i])) continue;
+        if (!is_there(s, name->waiting[i], other->asked_at)) continue;
         sim_fail(s, "fifo", "\"%s\": token %d (client %d) overtook token %d (client %d)",
                  sim_names[number], token, s->seen.tokens[token].client, name->waiting[i],
                  s->seen.tokens[name->waiting[i]].client);
@@ -73,7 +75,7 @@ static int patient_head(const sim *s, int name)
     int head = -1;
     for (size_t i = 0; i < queue->waiting_count; i++) {
         int token = queue->waiting[i];
-        if (!is_alive(s, token)) continue;
+        if (!is_there(s, token, s->seen.tokens[token].arrived_at)) continue;
         if (head < 0 || s->seen.tokens[token].arrived_at < s->seen.tokens[head].arrived_at)
             head = token;
     }

@@ -63,7 +63,10 @@ static bool is_in_queue(const seen_name *name, int token)
 static void join_queue(sim *s, seen_name *name, seen_token *token, int number, int64_t now_ms)
 {
     bool stands = is_in_queue(name, number);
-    if (stands && token->till_ms > now_ms) return;
+    if (stands && token->till_ms > now_ms) {
+        if (token->passed_over) SIM_REACHED(s, place_regained);
+        return;
+    }
     if (!stands) {
         if (name->waiting_count == SEEN_WAITING_MAX) name->waiting_count--;
         name->waiting[name->waiting_count++] = number;
@@ -72,21 +75,32 @@ static void join_queue(sim *s, seen_name *name, seen_token *token, int number, i
     if (token->first_at == SEEN_LONG_AGO) token->first_at = s->t;
 }
 
-/* Whoever came before it, and is still there, has lost its place. */
 static void got_its_turn(sim *s, int number, int token)
 {
     seen_name *name = &s->seen.names[number];
     check_turn(s, number, token);
-    bool stood = is_in_queue(name, token);
     leave_queue(name, token);
-    for (size_t i = 0; stood && i < name->waiting_count;) {
-        int other = name->waiting[i];
-        if (s->seen.tokens[other].arrived_at >= s->seen.tokens[token].first_at) {
-            i++;
-            continue;
+    for (size_t i = 0; i < name->waiting_count; i++) {
+        seen_token *other = &s->seen.tokens[name->waiting[i]];
+        int64_t first_at = s->seen.tokens[token].first_at;
+        if (first_at != SEEN_LONG_AGO && other->arrived_at >= first_at) continue;
+        if (other->till_ms <= sim_server_now_us(s) / 1000) continue;
+        other->passed_over = true;
+        SIM_REACHED(s, passed_over);
+    }
+}
+
+void seen_places_over(sim *s)
+{
+    for (int n = 0; n < s->config.names; n++) {
+        seen_name *name = &s->seen.names[n];
+        for (size_t i = 0; i < name->waiting_count;) {
+            int token = name->waiting[i];
+            if (s->seen.tokens[token].till_ms <= sim_server_now_us(s) / 1000)
+                leave_queue(name, token);
+            else
+                i++;
         }
-        SIM_REACHED(s, place_lost);
-        leave_queue(name, other);
     }
 }
 

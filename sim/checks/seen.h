@@ -31,6 +31,7 @@ typedef struct seen_token {
     int asks;             /* requests since window_at */
     int64_t window_at;
     uint32_t left_epoch; /* of the connection on which the store was told of its release */
+    bool passed_over;    /* others that came later had their turn, and its place stood */
     bool by_ghost;       /* its latest ask or renewal came from a connection that is gone */
     bool release_sent;   /* its client has sent a release */
     bool detached;

@@ -60,7 +60,9 @@
     /* Nobody is forgotten (law 7), sharing */                                                     \
     X(push_without_timer, "a waiter trusts its push alone")                                        \
     X(handoff_to_expired, "a waiter whose place ran out is handed the lock")                       \
-    X(handoff_to_deaf, "a waiter that nobody hears is handed the lock")                            \
+    X(handoff_to_deaf, "a waiter whose connection is gone is handed the lock")                     \
+    X(monitor_taken_for_waiter, "who listens to all inboxes counts as the waiter that hears")      \
+    X(cut_waiter_dropped, "a waiter whose connection is gone loses its place at once")             \
     X(handoff_to_newest, "the last to come is served first")                                       \
     X(asker_barges_in, "who asks at the right moment overtakes the queue")                         \
     X(refresh_loses_place, "refreshing a place moves it to the end")                               \

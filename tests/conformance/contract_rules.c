@@ -135,24 +135,33 @@ static void grant(attempt *a, const party *to, range moment)
     s->behind_most = s->waiting;
 }
 
+/* Its client is gone, and the store may have noticed: it is passed over, and keeps its place. */
+static bool is_passed_over(attempt *a, const party *waiter, int asker)
+{
+    return waiter->gone && waiter->token != asker && !a->of->instant_release && choose(a);
+}
+
 /*
- * The lock goes to the first whose place stands; those before it are forgotten. A place
- * that ran out may still count if it is the asker's own. Returns the moment, narrowed.
+ * The lock goes to the first whose place stands and who is there. A place that ran out is
+ * forgotten; it may still count if it is the asker's own. Returns the moment, narrowed.
  */
 static range hand_on(attempt *a, range moment, int asker)
 {
     story *s = &a->s;
     drop_holder(a);
-    while (s->waiting) {
-        party first = s->queue[0];
-        bool over = has_come(a, &first.until, &moment);
-        remove_place(s, 0);
-        if (over && !(first.token == asker && choose(a))) continue;
-        if (first.gone && !a->of->instant_release && choose(a)) { /* nobody heard it */
-            s->drew_for_nobody = true;
+    for (int at = 0; at < s->waiting;) {
+        party next = s->queue[at];
+        bool over = has_come(a, &next.until, &moment);
+        if (over && !(next.token == asker && choose(a))) {
+            remove_place(s, at);
             continue;
         }
-        grant(a, &first, moment);
+        if (is_passed_over(a, &next, asker)) {
+            s->queue[at++].until = next.until;
+            continue;
+        }
+        remove_place(s, at);
+        grant(a, &next, moment);
         break;
     }
     return moment;
@@ -173,6 +182,7 @@ static void let_time_pass(attempt *a, bool must, int asker)
         moment = hand_on(a, moment, asker);
         a->t.lo = larger(a->t.lo, moment.lo);
     }
+    if (must && !s->held && s->waiting) a->t = hand_on(a, a->t, asker); /* who is back by now */
 }
 
 /* ---- Answers -------------------------------------------------------------------------- */
@@ -248,7 +258,7 @@ static void acquire(attempt *a, const contract_ask *ask)
         return;
     }
     int at = place_of(s, ask->token);
-    if (!s->held) { /* then nobody waits */
+    if (!s->held) { /* then nobody waits who is there */
         grant(a, &me, a->t);
         answer_is_held(a, ask, PAWL_GRANTED);
         return;

@@ -102,7 +102,7 @@ NUMBERS = [
      r"/ 12, 2 \* PAWL__NS_PER_MS, 2000 \*"),
     ("docs/architecture.md", "ttl/6, 100 ms to 5 s", "src/engine/plan.c",
      r"/ 6, 100 \* PAWL__NS_PER_MS, 5000 \*"),
-    ("docs/protocol.md", "up to 256 of them", "src/stores/redis/scripts/lib_handoff.lua",
+    ("docs/protocol.md", "256 waiters at most", "src/stores/redis/scripts/lib_handoff.lua",
      r"SKIP_MAX = 256\n"),
     ("docs/protocol.md", "at most 100 000 places", "src/stores/redis/scripts/acquire.lua",
      r"QUEUE_MAX = 100000\n"),

@@ -57,15 +57,17 @@ void rig_listen(rig *r)
 {
     if (r->ears) return;
     r->ears = rig_connect(r);
-    redisReply *reply = redisCommand(r->ears, "PSUBSCRIBE pawl:inbox:*");
+    redisReply *reply = redisCommand(r->ears, "SUBSCRIBE %s pawl:inbox:test", r->space.inbox);
     assert_non_null(reply);
+    freeReplyObject(reply);
+    assert_int_equal(redisGetReply(r->ears, (void **)&reply), REDIS_OK); /* of the second one */
     freeReplyObject(reply);
 }
 
 void rig_deafen(rig *r)
 {
     redisReply *reply = NULL;
-    static const char unsubscribe[] = "PUNSUBSCRIBE\r\n";
+    static const char unsubscribe[] = "UNSUBSCRIBE\r\n";
     if (!r->ears) return;
     /* Behind the messages that nobody read comes the answer: from then on nobody hears. */
     (void)send(r->ears->fd, unsubscribe, sizeof(unsubscribe) - 1, MSG_NOSIGNAL);
@@ -73,7 +75,7 @@ void rig_deafen(rig *r)
         if (reply) freeReplyObject(reply);
         reply = NULL;
         if (redisGetReply(r->ears, (void **)&reply) != REDIS_OK) break;
-    } while (strcmp(reply->element[0]->str, "punsubscribe") != 0);
+    } while (strcmp(reply->element[0]->str, "unsubscribe") != 0 || reply->element[2]->integer > 0);
     if (reply) freeReplyObject(reply);
     redisFree(r->ears);
     r->ears = NULL;
@@ -200,8 +202,8 @@ const pawl_push *rig_hear(rig *r)
     message = NULL;
     if (redisGetReply(r->ears, (void **)&message) != REDIS_OK)
         fail_msg("no message came: %s", r->ears->errstr);
-    assert_int_equal(message->elements, 4); /* pmessage, pattern, channel, payload */
-    const redisReply *payload = message->element[3];
+    assert_int_equal(message->elements, 3); /* message, channel, payload */
+    const redisReply *payload = message->element[2];
     if (!pawl__redis_decode_push(&r->space, (pawl__redis_bytes){payload->str, payload->len}, &token,
                                  &push))
         fail_msg("not a push: %s", payload->str);

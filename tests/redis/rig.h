@@ -2,7 +2,7 @@
 /*
  * The scripts without the store: a real server, a plain blocking connection to
  * it, requests encoded and replies decoded as the store does it. Waiters do not
- * exist: one connection hears every inbox.
+ * exist: they all have one inbox, and one connection hears it.
  */
 #ifndef PAWL_TESTS_REDIS_RIG_H
 #define PAWL_TESTS_REDIS_RIG_H
@@ -44,7 +44,7 @@ void rig_free(rig *r);
 int rig_group_begin(void **state);
 int rig_group_end(void **state);
 
-/* Subscribes a connection to every inbox, or ends it. */
+/* Subscribes a connection to the inbox, or ends it. */
 void rig_listen(rig *r);
 void rig_deafen(rig *r);
 

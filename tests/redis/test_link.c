@@ -21,7 +21,7 @@
 #define MINIMAL_ACL                                                                                \
     "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +eval +evalsha +subscribe "      \
     "+publish +select +get +set +del +exists +pexpire +pttl +time +zadd +zcard +zrange +zrank "    \
-    "+zrem +hget +hmget +hset +hdel +scan"
+    "+zrem +hget +hmget +hset +hdel +pubsub|numsub +scan"
 
 extern const pawl_store_ops pawl_store_entry;
 
@@ -183,10 +183,10 @@ static void the_minimal_acl_suffices(void **state)
 
 static void a_missing_permission_is_named_at_once(void **state)
 {
-    static const char *const commands[] = {"evalsha", "eval", "subscribe", "publish", "get",
-                                           "set",     "del",  "exists",    "pexpire", "pttl",
-                                           "time",    "zadd", "zcard",     "zrange",  "zrank",
-                                           "zrem",    "hget", "hmget",     "hset",    "hdel"};
+    static const char *const commands[] = {
+        "evalsha", "eval",    "subscribe", "publish", "get",  "set",   "del",
+        "exists",  "pexpire", "pttl",      "time",    "zadd", "zcard", "zrange",
+        "zrank",   "zrem",    "hget",      "hmget",   "hset", "hdel",  "pubsub"};
     stage s = begin(state);
     as_joe(&s);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -262,7 +262,7 @@ static void whoever_may_not_publish_still_hands_off(void **state)
     const char *first = fresh_token(), *second = fresh_token();
     expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-    rig_must(s.rig, "ACL SETUSER joe -publish");
+    rig_must(s.rig, "ACL SETUSER joe -publish -pubsub");
     expect(a, ask_release("x", first), PAWL_RELEASED);
     expect(b, ask_queue("x", second, LONG_MS), PAWL_GRANTED); /* it finds out by asking */
     client_close(a);

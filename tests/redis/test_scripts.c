@@ -282,19 +282,97 @@ static void dead_heads_are_skipped_in_the_same_breath(void **state)
     nothing_stays(r);
 }
 
-static void a_waiter_without_a_connection_is_skipped(void **state)
+/* A waiter of another client: its inbox is its own, and nobody hears it. */
+static const char *wait_without_a_connection(rig *r, int i)
+{
+    const char *token = fresh_token();
+    char inbox[PAWL__REDIS_INBOX_MAX + 1];
+    memcpy(inbox, r->space.inbox, sizeof(inbox));
+    size_t len = r->space.inbox_len;
+    int more = snprintf(r->space.inbox + len, sizeof(inbox) - len, "-gone%d", i);
+    r->space.inbox_len += (size_t)more;
+    rig_expect(r, ask_queue("x", token, LONG_MS), PAWL_QUEUED);
+    memcpy(r->space.inbox, inbox, sizeof(inbox));
+    r->space.inbox_len = len;
+    return token;
+}
+
+static void a_waiter_without_a_connection_is_passed_over_and_keeps_its_place(void **state)
 {
     rig *r = begin(state);
-    const char *holder = hold(r);
-    wait_in_line(r);
-    wait_in_line(r);
-    rig_deafen(r); /* PUBLISH returns 0 */
+    const char *holder = hold(r), *gone[3], *living, *late;
+    for (int i = 0; i < 2; i++) gone[i] = wait_without_a_connection(r, i);
+    living = wait_in_line(r);
+    gone[2] = wait_without_a_connection(r, 2);
+    is_push(rig_hear(r), PAWL_PUSH_YIELD, holder);
     rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
-    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0); /* undone cleanly */
+    const pawl_push *push = rig_hear(r);
+    is_push(push, PAWL_PUSH_GRANT, living);
+    assert_true(push->waiting);
+    late = wait_in_line(r);
+    rig_expect(r, ask_release("x", living), PAWL_RELEASED);
+    is_push(rig_hear(r), PAWL_PUSH_GRANT, late);
+    /* Back before their places have run out: they stand where they stood. */
+    for (int i = 2; i >= 0; i--)
+        assert_int_equal(
+            rig_expect(r, ask_queue("x", gone[i], LONG_MS), PAWL_QUEUED)->reply.position, i);
+    const char *last = wait_in_line(r), *turn = late;
+    for (int i = 0; i < 3; i++) {
+        rig_expect(r, ask_release("x", turn), PAWL_RELEASED);
+        is_push(rig_hear(r), PAWL_PUSH_GRANT, turn = gone[i]);
+    }
+    rig_expect(r, ask_release("x", turn), PAWL_RELEASED);
+    is_push(rig_hear(r), PAWL_PUSH_GRANT, last);
+    rig_expect(r, ask_release("x", last), PAWL_RELEASED);
     nothing_stays(r);
-    rig_listen(r);
-    const answer *a = rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
-    assert_false(a->reply.waiting);
+}
+
+static void a_lock_is_free_while_all_who_wait_are_away(void **state)
+{
+    rig *r = begin(state);
+    const char *holder = hold(r), *gone = wait_without_a_connection(r, 0);
+    const char *second = wait_without_a_connection(r, 1), *stranger = fresh_token();
+    rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+    /* Who comes meanwhile gets it, and hears that somebody waits. */
+    assert_true(rig_expect(r, ask_acquire("x", stranger, LONG_MS), PAWL_GRANTED)->reply.waiting);
+    rig_expect(r, ask_release("x", stranger), PAWL_RELEASED);
+    /* Whoever is back first gets it; the other one keeps its place. */
+    assert_true(rig_expect(r, ask_queue("x", second, LONG_MS), PAWL_GRANTED)->reply.waiting);
+    assert_int_equal(rig_expect(r, ask_queue("x", gone, LONG_MS), PAWL_QUEUED)->reply.position, 0);
+    rig_expect(r, ask_release("x", gone), PAWL_LEFT);
+    rig_expect(r, ask_release("x", second), PAWL_RELEASED);
+    nothing_stays(r);
+}
+
+static void who_listens_to_all_inboxes_is_not_the_waiter(void **state)
+{
+    rig *r = begin(state);
+    const char *holder = hold(r), *living;
+    (void)wait_without_a_connection(r, 0);
+    living = wait_in_line(r);
+    redisContext *monitor = rig_connect(r);
+    freeReplyObject(redisCommand(monitor, "PSUBSCRIBE *"));
+    is_push(rig_hear(r), PAWL_PUSH_YIELD, holder);
+    rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
+    is_push(rig_hear(r), PAWL_PUSH_GRANT, living);
+    holder_is(r, living);
+    redisFree(monitor);
+}
+
+static void so_many_away_that_they_would_hide_the_others_lose_their_places(void **state)
+{
+    rig *r = begin(state);
+    const char *holder = hold(r), *living = fresh_token();
+    for (int i = 0; i < PAWL__REDIS_SKIP_MAX; i++) {
+        rig_must(r, "ZADD " QUEUE " %d away%d", i + 1, i);
+        rig_must(r, "HSET " WAITERS " away%d %s", i, "1 99999999999999 60000 1 pawl:inbox:gone x");
+    }
+    rig_expect(r, ask_queue("x", living, LONG_MS), PAWL_QUEUED);
+    rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "ZCARD " QUEUE), 1);
+    assert_int_equal(rig_int(r, "HLEN " WAITERS), 1);
+    rig_expect(r, ask_queue("x", living, LONG_MS), PAWL_GRANTED);
 }
 
 static void only_the_deaf_are_skipped(void **state)
@@ -530,7 +608,10 @@ int main(void)
         cmocka_unit_test(asking_without_queueing_forgets_the_place),
         cmocka_unit_test(a_release_hands_off_in_order),
         cmocka_unit_test(dead_heads_are_skipped_in_the_same_breath),
-        cmocka_unit_test(a_waiter_without_a_connection_is_skipped),
+        cmocka_unit_test(a_waiter_without_a_connection_is_passed_over_and_keeps_its_place),
+        cmocka_unit_test(a_lock_is_free_while_all_who_wait_are_away),
+        cmocka_unit_test(who_listens_to_all_inboxes_is_not_the_waiter),
+        cmocka_unit_test(so_many_away_that_they_would_hide_the_others_lose_their_places),
         cmocka_unit_test(only_the_deaf_are_skipped),
         cmocka_unit_test(more_dead_than_one_script_skips_are_left_to_the_next),
         cmocka_unit_test(any_waiters_refresh_promotes_the_head_of_an_expired_lock),

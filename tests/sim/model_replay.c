@@ -32,10 +32,15 @@ static char *channel(const char *name)
     return NULL;
 }
 
-static int publish(void *ctx, const char *name, const char *payload)
+static void publish(void *ctx, const char *name, const char *payload)
 {
     (void)ctx;
     printf("! %s %s\n", name, payload);
+}
+
+static int subscribed(void *ctx, const char *name)
+{
+    (void)ctx;
     return channel(name) != NULL;
 }
 
@@ -86,6 +91,7 @@ int main(void)
     char line[2048], *words[WORDS_MAX], *rest;
     model_redis_init(&redis);
     redis.publish = publish;
+    redis.subscribed = subscribed;
     redis.scripts_known = ~0u;
     while (fgets(line, sizeof line, stdin)) {
         size_t count = 0;

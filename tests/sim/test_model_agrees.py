@@ -221,6 +221,10 @@ def step(pair, rng, fence):
 def test_the_model_says_what_the_server_says(server, seed):
     rng = random.Random(seed)
     pair = Pair(server, rng)
+    if seed % 2:  # somebody listens to everything: that is no waiter
+        monitor = server.pubsub()
+        monitor.psubscribe("*")
+        assert monitor.get_message(timeout=5)["type"] == "psubscribe"
     for token in TOKENS[:3]:
         pair.subscribe("pawl:inbox:" + token[-1])
     fence, begin = 0, time.monotonic()

@@ -116,9 +116,6 @@ if chosen == token or not (chosen or unseen) then
     write_grant(token, ttl, fence, who)
     return granted(fence)
 end
-if not chosen then
-    redis.call('DEL', KEYS[1])
-end
 held = chosen
 record = redis.call('GET', KEYS[2])
 last = record and string.match(record, '^1 (%d+)') or '0'

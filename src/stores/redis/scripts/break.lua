@@ -9,9 +9,9 @@
 local held = redis.call('GET', KEYS[1])
 --@include lib_last
 local waiting = redis.call('ZCARD', KEYS[3])
-if not held and waiting > 0 and not promote(waiting, last) then
+if not held and waiting > 0 then
     -- Law 7: whoever finds a lock expired with waiters behind it hands it on.
-    redis.call('DEL', KEYS[1])
+    promote(waiting, last)
 end
 if not held or tonumber(last) ~= tonumber(ARGV[1]) then return 6 end
 
@@ -23,7 +23,6 @@ if waiting > 0 then
 end
 if not chosen then
     -- The fence moves on, so that the holder's is refused by what checks fences.
-    redis.call('DEL', KEYS[1])
     write_record('-', 0, draw(last), '- ')
 end
 local holder, inbox = string.match(record or '', '^1 %d+ (%S+) (%S+) ')

@@ -4,7 +4,5 @@
 local waiting = held and 0 or redis.call('ZCARD', KEYS[3])
 if waiting > 0 then
 --@include lib_last
-    if not promote(waiting, last) then
-        redis.call('DEL', KEYS[1])
-    end
+    promote(waiting, last)
 end

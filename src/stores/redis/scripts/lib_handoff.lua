@@ -1,37 +1,58 @@
 -- SPDX-License-Identifier: MIT
--- The hand-off (docs/protocol.md). Included after lib_fence by the scripts that may
--- find a lock without a holder.
+-- The hand-off (docs/protocol.md, "Hand-off"). Included after lib_fence by the scripts
+-- that may find a lock without a holder.
 
--- A script that meets more dead waiters than this leaves the rest to the next
--- one: it must not hold up the server.
+-- A script that meets more waiters than this which cannot take the lock leaves the rest to
+-- the next one: it must not hold up the server.
 local SKIP_MAX = 256
 
--- Gives the lock to the first waiter that lives. `waiting` stand in the queue,
--- one at least; `last` is the latest fence. The asker, if it is its turn, is taken
--- out of the queue and left to the caller; everybody else is granted and told.
--- Returns the next holder's token, or nil and whether the rest of the queue was
--- left unseen. Without a next holder the lock key may hold the token of a waiter
--- that did not hear: the caller deletes or overwrites it.
+-- Whether nobody is subscribed to this inbox by its name: then the waiter's connection is
+-- gone. What PUBLISH counts is no proof, for it includes whoever listens to a pattern. An
+-- error (no permission) says nothing about the waiter: its timer finds out.
+local function is_away(inbox)
+    return redis.pcall('PUBSUB', 'NUMSUB', inbox)[2] == 0
+end
+
+local function take_out(token)
+    redis.call('ZREM', KEYS[3], token)
+    redis.call('HDEL', KEYS[4], token)
+end
+
+-- Gives the lock to the first waiter that is there. `waiting` stand in the queue, one at
+-- least; `last` is the latest fence. The asker, if it is its turn, is taken out of the
+-- queue and left to the caller; everybody else is granted and told. Who is away is passed
+-- over and keeps its place; whose place ran out loses it.
+-- Returns the next holder's token, or nil and whether the rest of the queue was left
+-- unseen. Without a next holder the lock key is as it was before.
 local function promote(waiting, last, asker)
-    local fence = draw(last)
+    local fence, away, at = draw(last), 0, '0'
     for _ = 1, SKIP_MAX do
-        local token = redis.call('ZRANGE', KEYS[3], '0', '0')[1]
+        local token = redis.call('ZRANGE', KEYS[3], at, at)[1]
         local waiter = redis.call('HGET', KEYS[4], token) or ''
-        -- The first write: refused here (READONLY, MISCONF), nothing has been done.
-        -- It needs no memory, so the grant after it is not refused for OOM.
-        redis.call('ZREM', KEYS[3], token)
-        redis.call('HDEL', KEYS[4], token)
-        if token == asker then return token end
-        waiting = waiting - 1
         local till, ttl, who, inbox = string.match(waiter, '^1 (%d+) (%d+) %d+ ()(%S+) ')
-        if till and till * 1000 - clock() > 0 then
-            write_grant(token, ttl, fence, string.sub(waiter, who))
-            -- 0: its connection is gone, so the next one, in the same breath. An
-            -- error (no permission) says nothing about the waiter: its timer finds out.
-            local grant = 'g ' .. fence .. (waiting > 0 and ' 1 ' or ' 0 ') .. token .. ' '
-            if redis.pcall('PUBLISH', inbox, grant .. KEYS[1]) ~= 0 then return token end
+        local stands = till and till * 1000 - clock() > 0
+        if stands and token ~= asker and is_away(inbox) then
+            away = away + 1
+            at = away
+        else
+            -- The first write: refused here (READONLY, MISCONF), nothing has been done.
+            -- It needs no memory, so the grant after it is not refused for OOM.
+            take_out(token)
+            if token == asker then return token end
+            waiting = waiting - 1
+            if stands then
+                write_grant(token, ttl, fence, string.sub(waiter, who))
+                local grant = 'g ' .. fence .. (waiting > 0 and ' 1 ' or ' 0 ') .. token .. ' '
+                redis.pcall('PUBLISH', inbox, grant .. KEYS[1])
+                return token
+            end
         end
-        if waiting == 0 then return nil, false end
+        if waiting == away then return nil, false end
+    end
+    -- So many are away at once that they would hide all others from each script that
+    -- comes: these lose their places after all.
+    for _ = 1, away do
+        take_out(redis.call('ZRANGE', KEYS[3], '0', '0')[1])
     end
     return nil, true
 end

@@ -4,8 +4,8 @@
 -- each command is a no-op on a key that does not exist, or has a wrong number of
 -- arguments that only the command itself notices, behind the permission check.
 -- KEYS: a scratch key. ARGV: inbox, word to send there
--- -> {who heard the word, missing command, ...}; '?' before a command that the
---    server does not know
+-- -> {who is subscribed to the inbox by its name, missing command, ...}; '?' before a
+--    command that the server does not know
 local missing = {}
 local readonly = false
 
@@ -16,7 +16,7 @@ local function try(command, ...)
     if string.find(refusal, "can't run this command", 1, true)
         or string.find(refusal, 'NOPERM', 1, true)
         or string.find(refusal, 'permission', 1, true) then
-        missing[#missing + 1] = command
+        missing[#missing + 1] = command == 'pubsub' and 'pubsub|numsub' or command
     elseif string.find(refusal, 'Unknown Redis command', 1, true) then
         missing[#missing + 1] = '?' .. command
     elseif string.find(refusal, 'READONLY', 1, true) then
@@ -43,5 +43,6 @@ try('hmget', key, 'x')
 try('hset', key, 'x', '', 'y')
 try('hdel', key, 'x')
 if readonly then return redis.error_reply("READONLY You can't write against a read only replica.") end
-local heard = try('publish', ARGV[1], ARGV[2])
-return {heard, unpack(missing)}
+try('publish', ARGV[1], ARGV[2])
+local heard = try('pubsub', 'NUMSUB', ARGV[1])
+return {heard ~= 0 and heard[2] or 0, unpack(missing)}
