@@ -196,6 +196,14 @@ struct pawl_host {
      * flush() and in its callbacks: nobody's renewal is late by that.
      */
     bool work_inline;
+
+    /*
+     * link(false, err, message) for a reason that does not heal by waiting, although its class
+     * says that one may try again: a directory that does not exist, a file that is read-only.
+     * Who waits for a first answer is told at once; the store goes on trying. NULL, or beyond
+     * the host's size: the host has none, and link() is called.
+     */
+    void (*link_final)(pawl_host *host, pawl_err err, const char *message);
 };
 
 /* ---- What a store offers --------------------------------------------------------- */

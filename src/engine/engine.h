@@ -98,6 +98,7 @@ typedef struct pawl__event {
     const pawl_push *push;   /* PUSH */
     bool up;                 /* LINK */
     pawl_err err;            /* LINK down: why */
+    bool final;              /* LINK down: waiting does not heal it, whatever err says */
     const char *message;     /* LINK down: one line */
 } pawl__event;
 

@@ -125,6 +125,7 @@ struct pawl__engine {
     char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */
     uint64_t random;
     bool link_up;
+    bool link_final;                     /* it is down for a reason that waiting does not heal */
     bool closing;                        /* nothing new is asked for */
     bool keeps_nothing;                  /* no lease is kept for a next caller */
     const char *broken;                  /* the invariant that broke: nothing is granted any more */
@@ -283,7 +284,7 @@ void pawl__on_reply(pawl__engine *e, const pawl_reply *reply);
 void pawl__on_push(pawl__engine *e, const pawl_push *push);
 void pawl__on_link(pawl__engine *e, const pawl__event *event);
 /* A store that refuses us for good must not make callers wait for their time-out. */
-bool pawl__link_err_is_final(pawl_err err);
+bool pawl__link_is_final(const pawl__engine *e);
 void pawl__on_keep_nothing(pawl__engine *e);
 void pawl__on_close(pawl__engine *e);
 

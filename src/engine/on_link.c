@@ -30,9 +30,10 @@ static void catch_up(pawl__engine *e, pawl__lease *lease)
     pawl__engine_break(e, PAWL__ASTRAY);
 }
 
-bool pawl__link_err_is_final(pawl_err err)
+bool pawl__link_is_final(const pawl__engine *e)
 {
-    pawl_err_class cls = pawl_err_class_of(err);
+    pawl_err_class cls = pawl_err_class_of((pawl_err)e->link_err);
+    if (e->link_final) return true;
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
@@ -60,11 +61,13 @@ void pawl__on_link(pawl__engine *e, const pawl__event *event)
         e->link_err = (int16_t)event->err;
         pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
         memcpy(e->link_message, e->message, sizeof e->link_message);
-        if (pawl__link_err_is_final(event->err)) refuse_unanswered(e, event->err);
+        e->link_final = event->final;
+        if (pawl__link_is_final(e)) refuse_unanswered(e, event->err);
         all_silent(e);
         return;
     }
     e->link_err = 0;
+    e->link_final = false;
     for (size_t i = 0; i < e->lease_room; i++)
         if (e->leases[i] && (i == 0 || !PAWL_MUTANT(batch_stops_at_first)))
             catch_up(e, e->leases[i]);

@@ -58,7 +58,7 @@ static bool known_to_be_busy(const pawl__lease *lease)
 /* Refused for good when the link went down; what the store has answered may still recover. */
 static bool store_refuses_us(const pawl__engine *e, const pawl__slot *slot)
 {
-    if (e->link_up || !pawl__link_err_is_final((pawl_err)e->link_err)) return false;
+    if (e->link_up || !pawl__link_is_final(e)) return false;
     return !slot->lease || !slot->lease->answered;
 }
 

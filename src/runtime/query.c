@@ -151,6 +151,7 @@ static void submit(pawl_client *c, pawl__query *query)
 static bool refuses_for_good(const pawl_client *c)
 {
     pawl_err_class cls = pawl_err_class_of(c->link_err);
+    if (c->link_final) return true;
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 

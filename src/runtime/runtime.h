@@ -285,6 +285,7 @@ struct pawl_client {
     bool failed;    /* something failed that cannot fail: shut down at the next moment */
     bool link_up;
     pawl_err link_err; /* why it is down */
+    bool link_final;   /* and waiting does not heal that */
     char link_message[PAWL_MESSAGE_MAX];
     pawl__link waiting;      /* queries that wait for the link */
     pawl__link asking;       /* queries that the store has */

@@ -263,12 +263,13 @@ static void keep_caps(pawl_client *c)
     c->has_caps = true;
 }
 
-static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
+static void link_changed(pawl_host *host, bool up, bool final, pawl_err err, const char *message)
 {
     pawl_client *c = (pawl_client *)host;
     bool news = up != c->link_up || (!up && err != c->link_err);
     c->link_up = up;
     c->link_err = up ? PAWL_OK : err;
+    c->link_final = final;
     snprintf(c->link_message, sizeof c->link_message, "%s",
              up ? "" : (message ? message : pawl_err_text(err)));
     pthread_mutex_lock(&c->mutex);
@@ -280,9 +281,20 @@ static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
     if (news && up) pawl__calls_log(c, PAWL_FINDING_NOTE, "connected to the store");
     if (news && !up) pawl__calls_log(c, PAWL_FINDING_WARNING, c->link_message);
     pthread_mutex_unlock(&c->mutex);
-    pawl__event event = {.kind = PAWL__EV_LINK, .up = up, .err = err, .message = message};
+    pawl__event event = {
+        .kind = PAWL__EV_LINK, .up = up, .final = final, .err = err, .message = message};
     pawl__turn_feed(c, &event);
     pawl__queries_link(c);
+}
+
+static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
+{
+    link_changed(host, up, false, err, message);
+}
+
+static void on_link_final(pawl_host *host, pawl_err err, const char *message)
+{
+    link_changed(host, false, true, err, message);
 }
 
 static void on_warn(pawl_host *host, const char *message)
@@ -307,6 +319,7 @@ void pawl__host_init(pawl_client *c)
                           .finding = on_finding,
                           .push = on_push,
                           .link = on_link,
+                          .link_final = on_link_final,
                           .warn = on_warn,
                           .work_inline = c->opts.callbacks == PAWL_CALLBACKS_WAIT};
 }

@@ -31,6 +31,16 @@ def test_down(sqlite):
     assert looked.code == 69
 
 
+def test_what_does_not_heal_is_told_at_once(sqlite):
+    """A directory that is not there; no verb waits for it, with or without a limit."""
+    began = time.monotonic()
+    file = f"{sqlite.tmp}/none/locks.db"
+    refused(sqlite, 69, file, "--store-timeout", "60s", url=f"sqlite:{file}")
+    assert sqlite.run("-S", f"sqlite:{file}", "run", "-w", "60s", "k", "true").code == 69
+    assert sqlite.run("-S", f"sqlite:{file}", "--store-timeout", "60s", "show", "k").code == 69
+    assert time.monotonic() - began < 50
+
+
 def test_a_host_that_does_not_exist(sqlite):
     refused(sqlite, 69, "no-such-host.invalid", "--store-timeout", "1s",
             url="redis://no-such-host.invalid")

@@ -70,6 +70,29 @@ static void a_final_refusal_ends_those_who_have_no_answer(void **state)
     }
 }
 
+/* The store says that its reason does not heal, although errors of that class mostly do. */
+static void a_reason_that_does_not_heal_is_final(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want asks = world_claim("b", PAWL__NEVER), later = world_claim("c", PAWL__NEVER);
+    world_want(&w, &asks);
+    world_step(&w, (pawl__event){.kind = PAWL__EV_LINK,
+                                 .err = PAWL_ERR_UNAVAILABLE,
+                                 .final = true,
+                                 .message = "no such directory"});
+    pawl__action *refused = world_only(&w, PAWL__ACT_REFUSED);
+    assert_ptr_equal(refused->want, &asks);
+    assert_int_equal(refused->err, PAWL_ERR_UNAVAILABLE);
+    world_want(&w, &later);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &later);
+    world_link(&w, true, PAWL_OK);
+    world_want(&w, &asks);
+    assert_int_equal(world_sent_count(&w, PAWL_VERB_ACQUIRE), 1);
+    world_close(&w);
+}
+
 /* What the store has answered may recover; a new lease of the name has no answer yet. */
 static void who_comes_after_a_final_refusal(void **state)
 {
@@ -265,6 +288,7 @@ int main(void)
         cmocka_unit_test(what_is_under_way_is_not_sent_twice),
         cmocka_unit_test(every_lease_catches_up_when_the_link_is_back),
         cmocka_unit_test(a_final_refusal_ends_those_who_have_no_answer),
+        cmocka_unit_test(a_reason_that_does_not_heal_is_final),
         cmocka_unit_test(who_comes_after_a_final_refusal),
         cmocka_unit_test(an_unreachable_store_is_told_with_what_the_link_said),
         cmocka_unit_test(patience_goes_on_when_the_store_has_answered),

@@ -73,7 +73,7 @@ static found find_default(unsigned uid, bool (*circumstance)(void))
     if (pipe(pipe_fds) < 0) abort();
     pid_t pid = fork();
     if (pid == 0) {
-        pawl__sqlite_fault fault = {PAWL_OK, ""};
+        pawl__sqlite_fault fault = {.err = PAWL_OK};
         static pawl__sqlite_db db;
         atomic_bool stop = false;
         if (unshare(CLONE_NEWNS) < 0 || (circumstance && !circumstance()) || !become(uid)) {

@@ -335,6 +335,7 @@ static void test_no_such_directory(void **state)
     (void)state;
     snprintf(file, sizeof(file), "%s/none/locks.db", dir);
     expect_refusal_of(file, PAWL_ERR_UNAVAILABLE, file);
+    assert_true(a.down_final); /* nobody waits for a directory that is not there */
     expect_refusal_of(dir, PAWL_ERR_WRONG_TYPE, dir);
 }
 
@@ -437,12 +438,14 @@ static void test_read_only_filesystem(void **state)
     host_start(&a, path);
     while (!went_down(&a)) host_run_ms(&a, 5);
     pawl_err err = a.down_err;
+    bool final = a.down_final;
     /* It recovers by itself. */
     assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT, NULL), 0);
     host_run_until(&a, &a.up);
     host_close(&a);
     assert_int_equal(umount(dir), 0);
     assert_int_equal(err, PAWL_ERR_READONLY);
+    assert_true(final);
 }
 
 static void test_full_disk(void **state)

@@ -103,6 +103,7 @@ static void on_link(pawl_host *ph, bool up, pawl_err err, const char *message)
 {
     host *h = (host *)ph;
     h->up = up;
+    if (up) h->down_final = false;
     if (up) h->ups++;
     if (!up) {
         h->downs++;
@@ -110,6 +111,12 @@ static void on_link(pawl_host *ph, bool up, pawl_err err, const char *message)
         snprintf(h->down_message, sizeof(h->down_message), "%s", message);
     }
     told(h);
+}
+
+static void on_link_final(pawl_host *ph, pawl_err err, const char *message)
+{
+    ((host *)ph)->down_final = true;
+    on_link(ph, false, err, message);
 }
 
 static void on_warn(pawl_host *ph, const char *message)
@@ -145,7 +152,8 @@ void host_start(host *h, const char *path)
                           .finding = on_finding,
                           .push = on_push,
                           .link = on_link,
-                          .warn = on_warn};
+                          .warn = on_warn,
+                          .link_final = on_link_final};
     pawl_url url = host_url(path);
     if (pawl_store_entry.open(&h->host, &url, &h->store, message) != 0) die(message);
 }

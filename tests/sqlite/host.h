@@ -55,6 +55,7 @@ typedef struct host {
     bool up;
     int ups, downs;
     pawl_err down_err;
+    bool down_final; /* the last down was one that waiting does not heal */
     char down_message[PAWL_MESSAGE_MAX];
     int warnings;
     void (*on_event)(struct host *host); /* after each reply or push; may be NULL */

@@ -210,6 +210,7 @@ void pawl__sqlite_fault_of(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault
     const char *path = db->path;
     int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
     ret_fault->err = err_of_result(db, rc);
+    ret_fault->final = ret_fault->err == PAWL_ERR_READONLY;
     switch (ret_fault->err) {
     case PAWL_ERR_STORE_BUSY:
         pawl__sqlite_say(ret_fault->message,

@@ -78,6 +78,7 @@ typedef enum pawl__sqlite_stmt {
 /* A failure in words. */
 typedef struct pawl__sqlite_fault {
     pawl_err err;
+    bool final; /* waiting does not heal it, although the class of err says so */
     char message[PAWL_MESSAGE_MAX];
 } pawl__sqlite_fault;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,13 +203,22 @@ static void on_up(pawl_store *store, const pawl__note *note)
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
+static void say_down(pawl_host *host, const pawl__sqlite_fault *fault)
+{
+    bool can = host->size > offsetof(pawl_host, link_final) && host->link_final;
+    if (fault->final && can)
+        host->link_final(host, fault->err, fault->message);
+    else
+        host->link(host, false, fault->err, fault->message);
+}
+
 static void on_down(pawl_store *store, const pawl__note *note)
 {
     set_inbox(store, -1);
     store->up = false;
     store->down = note->u.fault;
     fail_all(store, &note->u.fault);
-    store->host->link(store->host, false, note->u.fault.err, note->u.fault.message);
+    say_down(store->host, &note->u.fault);
 }
 
 /* ---- Notes --------------------------------------------------------------------- */

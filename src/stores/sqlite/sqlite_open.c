@@ -267,12 +267,15 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
     }
     if (rc != 0) {
         ret_fault->err = (pawl_err)rc;
+        /* The directory of the file does not exist. */
+        ret_fault->final = rc == PAWL_ERR_UNAVAILABLE || rc == PAWL_ERR_READONLY;
         return false;
     }
     db->pid = getpid();
     db->pid_ns = pid_namespace();
     if (!open_database(db, ret_fault)) {
         explain(db, ret_fault);
+        ret_fault->final = ret_fault->err == PAWL_ERR_READONLY;
         pawl__sqlite_path_advise(wanted, ret_fault->message);
         pawl__sqlite_db_close(db);
         return false;

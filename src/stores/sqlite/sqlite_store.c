@@ -89,7 +89,8 @@ static pawl_store *store_new(pawl_host *host)
     snprintf(store->client_id, sizeof(store->client_id), "%s", host->client_id);
     store->notes_fd = store->inbox_fd = -1;
     store->deadline_at = PAWL__NEVER;
-    store->down = (pawl__sqlite_fault){PAWL_ERR_UNAVAILABLE, "the database is being opened"};
+    store->down = (pawl__sqlite_fault){.err = PAWL_ERR_UNAVAILABLE,
+                                       .message = "the database is being opened"};
     store->caps = (pawl_caps){
         .size = sizeof(pawl_caps),
         .fence = PAWL_FENCE_DURABLE,

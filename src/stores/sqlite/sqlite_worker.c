@@ -559,7 +559,7 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
 bool pawl__sqlite_worker_open(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
-    pawl__sqlite_fault fault;
+    pawl__sqlite_fault fault = {.err = PAWL_OK};
     worker->open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
     if (!worker->open) {
         /* Without a thread it is only the first try. */
