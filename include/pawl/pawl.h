@@ -99,8 +99,8 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _OWNER, _ARGUMENT, _UNSUPPORTED (unknown
  * option struct tail), _NO_MEMORY, _SYSTEM, and what the store finds at once
  * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ...). reterr_message, if not
- * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where.
- * Since 0.1.
+ * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where;
+ * "" on success. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opts *opts,
                                             pawl_client **ret_client, char *reterr_message);

@@ -400,6 +400,7 @@ int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client *
     int cancel_state = pawl__cancel_off();
     err = open_url(url, &opts, ret_client, message);
     pawl__cancel_restore(cancel_state);
+    if (err == PAWL_OK) message[0] = '\0'; /* whatever a store wrote there */
     return err;
 }
 

@@ -64,10 +64,11 @@ redis_server *stage_redis(void)
 
 pawl_client *stage_client(const pawl_open_opts *opts)
 {
-    char message[PAWL_MESSAGE_MAX] = "";
+    char message[PAWL_MESSAGE_MAX] = "of before";
     pawl_client *client = NULL;
     int err = pawl_client_open(url, opts, &client, message);
     if (err) FAIL_TEST("cannot open %s: %s: %s", url, pawl_err_name(err), message);
+    CHECK(!message[0]);
     return client;
 }
 

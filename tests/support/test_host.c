@@ -280,6 +280,7 @@ client *client_try(world *w, const store_address *address, const char *owner, in
         client_free(c);
         return NULL;
     }
+    CHECK(!ret_message[0]); /* it is for errors */
     w->clients++;
     return c;
 }

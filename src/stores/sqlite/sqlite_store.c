@@ -138,8 +138,10 @@ static int sqlite_open(pawl_host *host, const pawl_url *url, pawl_store **ret_st
 {
     pawl_store *store = store_new(host);
     int rc = PAWL_ERR_NO_MEMORY;
-    pawl__sqlite_say(reterr_message, "out of memory");
-    if (!store) return rc;
+    if (!store) {
+        pawl__sqlite_say(reterr_message, "out of memory");
+        return rc;
+    }
     rc = pawl__sqlite_path_of_url(url, store->path, reterr_message);
     if (rc == 0) rc = read_options(url, &store->mode, reterr_message);
     if (rc == 0 && (make_events(store) < 0 || begin_work(store) < 0)) {
