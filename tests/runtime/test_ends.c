@@ -80,6 +80,30 @@ static void stop_here(void)
     await(&may_go);
 }
 
+/* ---- A grant that is over before its caller has it ------------------------------------------- */
+
+/* The grant comes, and then the loop stands still until the lease is over. */
+static bool granted_and_overtaken(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    if (request->verb != PAWL_VERB_ACQUIRE) return true;
+    host->reply(host, reply);
+    usleep(40000);
+    return false;
+}
+
+static void test_a_grant_that_is_over_is_no_success(void **state)
+{
+    (void)state;
+    pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD);
+    script->answers = granted_and_overtaken;
+    pawl_lock *lock = lock_new(client, "a", 20);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_ERR_LOST);
+    CHECK(!pawl_lock_is_held(lock));
+    CHECK_ERR(pawl_lock_release(lock), PAWL_ERR_LOST);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 /* ---- Several wishes of one claim ------------------------------------------------------------- */
 
 static bool lost_at_the_gate(pawl_host *host, const pawl_request *request, pawl_reply *reply)
@@ -523,6 +547,7 @@ static void test_a_release_beside_a_fork_leaves_at_once(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_grant_that_is_over_is_no_success),
         cmocka_unit_test(test_detached_and_freed_while_the_loss_comes),
         cmocka_unit_test(test_a_closed_client_starts_no_thread),
         cmocka_unit_test(test_close_beside_dispatch),

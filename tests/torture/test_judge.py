@@ -207,6 +207,15 @@ def test_a_lost_fence_that_comes_back_is_found(world):
     guilty(world, fence=1)
 
 
+def test_a_loss_may_be_told_beside_the_answer_of_the_call(world):
+    world.fault(90, "begin stop-worker 0.1 1")
+    world.note("0.1", 50, "ask", 0, 500)
+    world.note("0.1", 100, "told", 7, ERR_LOST)
+    world.note("0.1", 100.1, "not", 0, ERR_LOST)
+    world.fault(110, "end stop-worker 0.1 0")
+    held(world)
+
+
 def test_a_loss_may_be_told_while_the_call_returns(world):
     world.fault(90, "begin stop-worker 0.1 1")
     world.fault(95, "end stop-worker 0.1 0")

@@ -101,6 +101,8 @@ static void count_losses(const torture_history *h, const torture_life *life, int
             gone = true;
             seen += had_time(h, life, r->at);
         }
+        /* Got and lost before the call returned: the loss may be told beside its answer. */
+        if (r->note == TORTURE_NOT && r->number == PAWL_ERR_LOST) ended_badly++;
         if (r->note == TORTURE_FREED && open) {
             open = false;
             ended_badly += gone || r->number != PAWL_OK;
