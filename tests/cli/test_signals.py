@@ -274,13 +274,16 @@ def test_job_control(terminal, flags):
 
 def test_loss_on_a_terminal_reaches_all_and_spares_the_neighbours(sqlite, terminal):
     """The command shares our group there: what else is in it must survive."""
+    stubborn = ("trap 'echo term' TERM; sleep 1000 & echo command $$; echo inner $!; "
+                "while :; do wait; done")
     script = ("sleep 1000 & echo neighbour $!; "
-              f"{PAWL} run -t 600ms k sh -c 'sleep 1000 & echo inner $!; wait'; echo code $?; read x")
-    t = terminal("/bin/sh", "-c", script)
+              f'{PAWL} run -t 600ms k sh -c "$1"; echo code $?; read x')
+    t = terminal("/bin/sh", "-c", script, "sh", stubborn)
     text = t.expect("inner")
     pids = {w[0]: int(w[1]) for w in (line.split() for line in text.splitlines()) if len(w) == 2}
     assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
-    t.expect("code 76")
+    assert "term" in t.expect("code 76"), "the command itself is asked first"
+    wait_dead(pids["command"])
     wait_dead(pids["inner"])
     assert is_alive(pids["neighbour"])
     os.kill(pids["neighbour"], signal.SIGKILL)

@@ -87,7 +87,7 @@ static bool granted_and_overtaken(pawl_host *host, const pawl_request *request, 
 {
     if (request->verb != PAWL_VERB_ACQUIRE) return true;
     host->reply(host, reply);
-    usleep(40000);
+    for (int64_t until = pawl__now() + 40 * PAWL__NS_PER_MS; pawl__now() < until;) sched_yield();
     return false;
 }
 
