@@ -24,7 +24,7 @@ static int release(const release_opts *opts, const cli_claim *claim, pawl_client
 {
     int err = pawl_token_release(client, claim->key, strlen(claim->key), claim->token,
                                  opts->common.store_timeout_ms);
-    if (err) return cli_fail(client, "release", claim->key, err);
+    if (err) return cli_claim_fail(client, "release", claim, err);
     if (opts->json) {
         json_t *object = json_object();
         cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));

@@ -277,3 +277,25 @@ def test_doctor_finds_an_eviction_policy_that_drops_locks(redis):
     findings = [json.loads(line) for line in redis.run("doctor", "--json").out.splitlines()]
     bad = [f for f in findings if f["topic"] == "eviction"]
     assert bad and bad[0]["severity"] in ("warning", "error") and bad[0]["advice"]
+
+
+# ---- What messages say -------------------------------------------------------------------
+
+@pytest.mark.parametrize("verb", ["renew", "release", "check"])
+def test_a_token_that_never_held_is_not_said_to_have_lost(world, verb):
+    done = world.run(verb, "k", "--token", "0" * 40)
+    assert done.code == 76 and "does not hold the lock" in done.err and "never was" in done.err
+    assert "the lock was lost" not in done.err and "PAWL_ERR_LOST" in done.err
+
+
+def test_a_ttl_is_quoted_as_people_write_it(sqlite):
+    for given, shown in (("30h", "30h00m"), ("5ms", "5ms"), ("90000", "25h00m")):
+        done = sqlite.run("run", "-t", given, "k", "true")
+        assert done.code == 64 and f"--ttl {shown}: a ttl lies between" in done.err
+
+
+def test_a_foreign_holder_without_an_end(redis):
+    redis.server.cli("SET", "pawl:k", "foreign")
+    done = redis.run("run", "-n", "k", "true")
+    assert done.code == 75
+    assert "held by a client that is not pawl, without an end, 0 waiting" in done.err
