@@ -24,7 +24,8 @@ MAN = sorted((SOURCE / "man").glob("*.[1-9]"))
 MARKDOWN = [SOURCE / "README.md", SOURCE / "README.zh-CN.md"] + [
     SOURCE / "docs" / name for name in
     ("architecture.md", "laws.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
-     "tutorial.zh-CN.md")]
+     "tutorial.zh-CN.md", "recipes.md", "from-flock.md", "from-redis-py.md",
+     "from-consul-lock.md")]
 
 CODE_LANGUAGES = ("sh", "bash", "c", "sql", "python", "lua", "console")
 WHAT = ("run", "redis", "shown")
