@@ -10,8 +10,8 @@
  * inbox. The link is up when the word has arrived: pushes work, and both
  * connections have reached the same server.
  */
+#include "redis_link.h"
 #include "redis_scripts.h"
-#include "redis_store.h"
 
 #include "../../base/instant.h"
 #include "../../base/line.h"
@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define CLIENT_NAME_MAX 80 /* bytes: what fits into a line of CLIENT LIST */
 
@@ -31,15 +30,9 @@ static pawl__redis_bytes text(const char *string)
     return (pawl__redis_bytes){.data = string, .len = strlen(string)};
 }
 
-static bool arm_first(pawl_store *store, int64_t delay_ms)
-{
-    struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
-    return event_add(&store->link.timer, &delay) == 0;
-}
-
 static void arm(pawl_store *store, int64_t delay_ms)
 {
-    (void)arm_first(store, delay_ms); /* it is in the heap: this cannot fail */
+    store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, delay_ms * 1000);
 }
 
 /* ---- Loss ------------------------------------------------------------------------------- */
@@ -52,17 +45,7 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     link->err = err;
     snprintf(link->message, sizeof link->message, "%s", message);
     pawl__line_mend(link->message); /* it may quote the server */
-    event_active(&store->turn, EV_TIMEOUT, 0);
-}
-
-static void close_connections(pawl_store *store)
-{
-    pawl__redis_linkage *link = &store->link;
-    pawl__redis_lookup_cancel(link->lookup);
-    pawl__redis_conn_close(link->commands);
-    pawl__redis_conn_close(link->inbox);
-    link->lookup = NULL;
-    link->commands = link->inbox = NULL;
+    store->wire->turn_soon(store);
 }
 
 static void tell_down(pawl_store *store)
@@ -95,14 +78,13 @@ static void wait_for_next_attempt(pawl_store *store)
 
 static void try_address(pawl_store *store);
 
-void pawl__redis_link_turn(pawl_store *store)
+static void tear_down(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
-    if (!link->broken) return;
     bool was_up = link->state == PAWL__REDIS_LINK_UP;
-    uint64_t written = link->commands ? link->commands->written : 0;
+    uint64_t written = store->wire->written(store, PAWL__REDIS_COMMANDS);
     link->state = PAWL__REDIS_LINK_WAITING;
-    close_connections(store);
+    store->wire->close(store);
     pawl__redis_abandon(store, written);
     link->broken = false;
 
@@ -110,13 +92,19 @@ void pawl__redis_link_turn(pawl_store *store)
         int64_t span = store->host->now() - link->up_since;
         if (span >= PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS)
             link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
-    } else if (link->address_at + 1 < link->addresses.count && !is_refusal(link->err)) {
+    } else if (link->address_at + 1 < link->address_count && !is_refusal(link->err)) {
         link->address_at++;
         try_address(store);
         return;
     }
     wait_for_next_attempt(store);
     tell_down(store);
+}
+
+void pawl__redis_turn(pawl_store *store)
+{
+    if (store->link.broken) tear_down(store);
+    pawl__redis_give_refusals(store);
 }
 
 /* ---- Greeting ------------------------------------------------------------------------------ */
@@ -219,8 +207,9 @@ static void greet(pawl_store *store, const pawl__redis_bytes *argv, size_t argc)
 
 static void say_to_inbox(pawl_store *store, const pawl__redis_bytes *argv, size_t argc)
 {
+    uint64_t end;
     store->link.inbox_due++;
-    if (!pawl__redis_conn_append(store->link.inbox, argv, argc)) no_memory(store);
+    if (!store->wire->append(store, PAWL__REDIS_INBOX, argv, argc, &end)) no_memory(store);
 }
 
 /* "pawl:" and the owner's label, in the characters that CLIENT SETNAME takes. */
@@ -261,8 +250,8 @@ static void say_hello(pawl_store *store)
     if (auth_words) say_to_inbox(store, auth, auth_words);
     say_to_inbox(store, set_name, 3);
     say_to_inbox(store, subscribe, 2);
-    pawl__redis_conn_flush(store->link.commands);
-    pawl__redis_conn_flush(store->link.inbox);
+    store->wire->flush(store, PAWL__REDIS_COMMANDS);
+    store->wire->flush(store, PAWL__REDIS_INBOX);
 }
 
 /* ---- The probe ------------------------------------------------------------------------------- */
@@ -274,7 +263,7 @@ static void maybe_up(pawl_store *store)
     link->state = PAWL__REDIS_LINK_UP;
     link->up_since = store->host->now();
     link->told = false;
-    arm(store, PAWL__REDIS_REST_MS);
+    store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
@@ -362,7 +351,7 @@ static void probe(pawl_store *store, bool by_hash)
                                     .unanswered = greeting_lost,
                                     .drop = greeting_drop}};
         if (pawl__redis_send(store, argv, 6, &g->pending)) {
-            pawl__redis_conn_flush(store->link.commands);
+            store->wire->flush(store, PAWL__REDIS_COMMANDS);
             return;
         }
         free(g);
@@ -379,12 +368,6 @@ static void maybe_probe(pawl_store *store)
 
 /* ---- Replies of the two connections ----------------------------------------------- */
 
-static bool commands_value(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx)
-{
-    (void)conn;
-    return pawl__redis_answer(ctx, value);
-}
-
 /* Before the subscription: +OK or an error for each greeting. */
 static void inbox_greeted(pawl_store *store, const pawl__redis_value *value)
 {
@@ -395,11 +378,9 @@ static void inbox_greeted(pawl_store *store, const pawl__redis_value *value)
     if (link->inbox_due > 1) link->inbox_due--;
 }
 
-static bool inbox_value(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx)
+static bool inbox_value(pawl_store *store, const pawl__redis_value *value)
 {
-    pawl_store *store = ctx;
     pawl__redis_linkage *link = &store->link;
-    (void)conn;
     if (value->type == PAWL__REDIS_STATUS || value->type == PAWL__REDIS_ERROR) {
         inbox_greeted(store, value);
         return !link->broken;
@@ -429,22 +410,17 @@ static bool inbox_value(pawl__redis_conn *conn, const pawl__redis_value *value, 
     return !link->broken;
 }
 
-/* What the replies caused (a retry with the script's body, the next step of a list) leaves now. */
-static void settled(pawl__redis_conn *conn, void *ctx)
+bool pawl__redis_heard(pawl_store *store, pawl__redis_side side, const pawl__redis_value *value)
 {
-    pawl_store *store = ctx;
-    (void)conn;
-    if (store->link.commands && !store->link.broken) pawl__redis_conn_flush(store->link.commands);
+    if (side == PAWL__REDIS_COMMANDS) return pawl__redis_answer(store, value);
+    return inbox_value(store, value);
 }
 
-static void failed(pawl__redis_conn *conn, pawl_err err, const char *message, void *ctx)
+/* A retry with the script's body, the next step of a list. */
+void pawl__redis_settled(pawl_store *store)
 {
-    (void)conn;
-    pawl__redis_link_break(ctx, err, message);
+    if (!store->link.broken) store->wire->flush(store, PAWL__REDIS_COMMANDS);
 }
-
-static const pawl__redis_conn_ops commands_ops = {commands_value, settled, failed};
-static const pawl__redis_conn_ops inbox_ops = {inbox_value, settled, failed};
 
 /* ---- Attempts --------------------------------------------------------------------- */
 
@@ -464,35 +440,27 @@ static void cannot_connect(pawl_store *store, int error)
 static void try_address(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
-    const pawl__redis_address *to = &link->addresses.list[link->address_at];
-    const struct sockaddr *address = (const struct sockaddr *)&to->address;
     link->state = PAWL__REDIS_LINK_GREETING;
     link->commands_due = link->inbox_due = 0;
     link->inbox_ready = link->permitted = link->heard = false;
     snprintf(link->word, sizeof link->word, "h %016" PRIx64, pawl__random_next(&link->random));
 
-    int64_t time_ms = store->config.connect_timeout_ms / (int64_t)link->addresses.count;
-    if (link->addresses.count > 1 && time_ms < PAWL__REDIS_ADDRESS_TIME_MS)
+    int64_t time_ms = store->config.connect_timeout_ms / (int64_t)link->address_count;
+    if (link->address_count > 1 && time_ms < PAWL__REDIS_ADDRESS_TIME_MS)
         time_ms = PAWL__REDIS_ADDRESS_TIME_MS;
     arm(store, time_ms);
 
-    const char *where = store->space.where;
-    link->commands =
-        pawl__redis_conn_open(store->host->base, address, to->len, &commands_ops, store, where);
-    if (link->commands)
-        link->inbox =
-            pawl__redis_conn_open(store->host->base, address, to->len, &inbox_ops, store, where);
-    if (!link->inbox) {
-        cannot_connect(store, errno);
+    int error = store->wire->connect(store, link->address_at, PAWL__REDIS_COMMANDS);
+    if (!error) error = store->wire->connect(store, link->address_at, PAWL__REDIS_INBOX);
+    if (error) {
+        cannot_connect(store, error);
         return;
     }
     say_hello(store);
 }
 
-static void looked_up(const pawl__redis_addresses *found, const char *trouble, void *ctx)
+void pawl__redis_found(pawl_store *store, size_t count, const char *trouble)
 {
-    pawl_store *store = ctx;
-    store->link.lookup = NULL;
     if (trouble) {
         char message[PAWL_MESSAGE_MAX];
         snprintf(message, sizeof message, "%.300s: cannot find the host: %s", store->space.where,
@@ -500,45 +468,26 @@ static void looked_up(const pawl__redis_addresses *found, const char *trouble, v
         pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
         return;
     }
-    store->link.addresses = *found;
+    store->link.address_count = count;
     try_address(store);
-}
-
-static void unix_address(const char *path, pawl__redis_addresses *ret_found)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path) + 1); /* the URL's length has been checked */
-    memcpy(&ret_found->list[0].address, &address, sizeof address);
-    ret_found->list[0].len = sizeof address;
-    ret_found->count = 1;
 }
 
 static void attempt(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
-    const pawl__redis_config *config = &store->config;
     link->address_at = 0;
-    link->addresses.count = 0;
-    if (config->unix_path) unix_address(config->unix_path, &link->addresses);
-    if (config->unix_path ||
-        pawl__redis_parse_address(config->host, config->port, &link->addresses)) {
-        try_address(store);
-        return;
-    }
+    link->address_count = 0;
     link->state = PAWL__REDIS_LINK_RESOLVING;
-    arm(store, config->connect_timeout_ms);
-    link->lookup =
-        pawl__redis_lookup_start(store->host->base, config->host, config->port, looked_up, store);
-    if (!link->lookup) cannot_connect(store, errno);
+    arm(store, store->config.connect_timeout_ms);
+    int error = store->wire->resolve(store);
+    if (error) cannot_connect(store, error);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(pawl_store *store)
 {
-    pawl_store *store = arg;
     pawl__redis_linkage *link = &store->link;
     char message[PAWL_MESSAGE_MAX];
     const char *why = "";
-    (void)fd, (void)what;
     switch (link->state) {
     case PAWL__REDIS_LINK_WAITING:
         attempt(store);
@@ -551,7 +500,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
             two_servers(store);
             return;
         }
-        why = link->commands && link->commands->connected
+        why = store->wire->is_connected(store, PAWL__REDIS_COMMANDS)
                   ? "the server accepted the connection and did not answer in time"
                   : "the server did not accept the connection in time";
         break;
@@ -562,30 +511,22 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
 }
 
-/* ---- Life ------------------------------------------------------------------------- */
+void pawl__redis_timer_due(pawl_store *store, pawl__redis_timer timer)
+{
+    if (timer == PAWL__REDIS_TIMER_LINK)
+        on_timer(store);
+    else
+        pawl__redis_answers_due(store);
+}
 
-bool pawl__redis_link_init(pawl_store *store)
+/* ---- The beginning ---------------------------------------------------------------- */
+
+void pawl__redis_link_init(pawl_store *store, uint64_t seed)
 {
     pawl__redis_linkage *link = &store->link;
     link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
-    link->random = (uint64_t)store->host->now() ^ (uint64_t)(uintptr_t)store;
-    for (const char *c = store->host->client_id; *c; c++)
-        link->random = link->random * 31 + (unsigned char)*c;
+    link->random = seed;
     link->err = PAWL_ERR_UNAVAILABLE;
     snprintf(link->message, sizeof link->message, "%.300s: not connected yet", store->space.where);
-    event_assign(&link->timer, store->host->base, -1, EV_PERSIST, on_timer, store);
-    return arm_first(store, 0);
-}
-
-void pawl__redis_link_done(pawl_store *store)
-{
-    evtimer_del(&store->link.timer);
-    close_connections(store);
-}
-
-void pawl__redis_link_forget(pawl_store *store)
-{
-    pawl__redis_lookup_forget(store->link.lookup);
-    pawl__redis_conn_forget(store->link.commands);
-    pawl__redis_conn_forget(store->link.inbox);
+    arm(store, 0);
 }

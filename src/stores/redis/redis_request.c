@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests under way. A request becomes one script call; its copy waits in `under_way` for
+ * the reply, because the reply may be NOSCRIPT, and then the same call goes again with the
+ * script's body. A request that is not answered in time ends the connection.
+ */
+#include "redis_link.h"
+#include "redis_scripts.h"
+
+#include "../../base/instant.h"
+#include "../../base/mutant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A request under way, with its own copy of what it points to. */
+typedef struct asked {
+    pawl__redis_pending pending;
+    pawl_request request;
+    pawl__redis_script script;
+    bool with_body; /* sent by EVAL: NOSCRIPT is no answer to that */
+    bool again;     /* NOSCRIPT was the answer before */
+    char room[];
+} asked;
+
+/* ---- Sending -------------------------------------------------------------------------- */
+
+static void arm_answer_timer(pawl_store *store, int64_t answer_by)
+{
+    if (answer_by >= store->answer_at) return;
+    store->answer_at = answer_by;
+    int64_t now = store->host->now();
+    int64_t wait_us = answer_by <= now ? 0 : (answer_by - now + 999) / PAWL__NS_PER_US;
+    store->wire->set_timer(store, PAWL__REDIS_TIMER_ANSWERS, wait_us);
+}
+
+static void rest_answer_timer(pawl_store *store)
+{
+    store->answer_at = PAWL__NEVER;
+    store->wire->set_timer(store, PAWL__REDIS_TIMER_ANSWERS, PAWL__REDIS_NO_TIMER);
+}
+
+bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
+                      pawl__redis_pending *pending)
+{
+    if (store->link.broken || store->under_way_count >= PAWL__REDIS_UNDER_WAY_MAX) return false;
+    if (!store->wire->append(store, PAWL__REDIS_COMMANDS, argv, argc, &pending->end)) return false;
+    pawl__list_append(&store->under_way, &pending->in_order);
+    store->under_way_count++;
+    arm_answer_timer(store, pending->answer_by);
+    return true;
+}
+
+pawl_err pawl__redis_send_trouble(const pawl_store *store)
+{
+    if (store->link.broken) return store->link.err;
+    if (store->under_way_count >= PAWL__REDIS_UNDER_WAY_MAX) return PAWL_ERR_STORE_BUSY;
+    return PAWL_ERR_NO_MEMORY;
+}
+
+void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err)
+{
+    if (store->refusal_count == store->refusal_room) {
+        size_t room = store->refusal_room * 2;
+        pawl__redis_refusal *more = realloc(store->refusals, room * sizeof *more);
+        if (!more) { /* not even room for a number: the host is warned, from the turn */
+            store->unanswerable = true;
+            store->wire->turn_soon(store);
+            return;
+        }
+        store->refusals = more;
+        store->refusal_room = room;
+    }
+    store->refusals[store->refusal_count++] = (pawl__redis_refusal){.id = id, .err = err};
+    store->wire->turn_soon(store);
+}
+
+static void send_asked(pawl_store *store, asked *a, bool with_body)
+{
+    pawl__redis_call call;
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
+    (void)pawl__redis_encode(&store->space, &a->request, &call); /* LIST and DOCTOR come not here */
+    const pawl__redis_script_text *script = &pawl__redis_scripts[call.script];
+    const char *text = with_body ? script->body : script->sha1;
+    pawl__redis_bytes name = {.data = text, .len = strlen(text)};
+    size_t argc = pawl__redis_call_argv(&call, name, !with_body, argv);
+    a->script = call.script;
+    a->with_body = with_body;
+    if (!pawl__redis_send(store, argv, argc, &a->pending)) {
+        pawl__redis_refuse(store, a->request.id, pawl__redis_send_trouble(store));
+        free(a);
+        return;
+    }
+    if (with_body) store->bodies_under_way[a->script]++;
+    if (a->request.verb == PAWL_VERB_RELEASE) store->last_release_end = a->pending.end;
+}
+
+/* ---- Answers ---------------------------------------------------------------------------- */
+
+static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
+                           const pawl__redis_value *value);
+
+/*
+ * Whether a release by the same token is under way behind this acquisition, which
+ * the server did not know. Then it must not be said again: the release has to undo
+ * it, whatever became of it (rule 4). Nothing else does harm when it comes later
+ * than it was sent: a token is never used again after its release.
+ */
+static bool is_overtaken(const pawl_store *store, const asked *a)
+{
+    if (a->request.verb != PAWL_VERB_ACQUIRE || PAWL_MUTANT(noscript_after_release)) return false;
+    if (store->last_release_end <= a->pending.end) return false; /* nearly always */
+    for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
+        pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
+        if (p->answered != asked_answered) continue;
+        const asked *later = pawl__container(p, asked, pending);
+        if (later->request.verb == PAWL_VERB_RELEASE &&
+            strcmp(later->request.token, a->request.token) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void say_again(pawl_store *store, asked *a)
+{
+    if (!is_overtaken(store, a)) {
+        /* One body under way will do for all that come behind it; but who trusted in one that the
+         * server forgot as well brings its own. */
+        bool with_body = store->bodies_under_way[a->script] == 0;
+        if (a->again) with_body = true;
+        a->again = true;
+        send_asked(store, a, with_body);
+        return;
+    }
+    pawl_reply reply = {.id = a->request.id,
+                        .outcome = PAWL_FAILED,
+                        .position = -1,
+                        .holder_ms = -1,
+                        .err = PAWL_ERR_STORE_BUSY,
+                        .message = "the server had forgotten its scripts, and a later request "
+                                   "about the same lease is under way"};
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+/* False: this is no report. */
+static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value *value)
+{
+    pawl_info info;
+    if (!pawl__redis_decode_info(&a->request, value, store->waiters, &info)) return false;
+    store->host->row(store->host, a->request.id, &info);
+    return true;
+}
+
+static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
+                           const pawl__redis_value *value)
+{
+    asked *a = pawl__container(pending, asked, pending);
+    pawl__redis_call call;
+    pawl_reply reply;
+    if (a->with_body) store->bodies_under_way[a->script]--;
+    char message[PAWL_MESSAGE_MAX];
+    (void)pawl__redis_encode(&store->space, &a->request, &call);
+    pawl__redis_verdict verdict = pawl__redis_decode(
+        &store->space, &a->request, pawl__redis_scripts[call.script].body, value, &reply, message);
+    switch (verdict) {
+    case PAWL__REDIS_UNKNOWN_SCRIPT:
+        if (a->with_body) break; /* reply is FAILED: odd, but nothing was done */
+        say_again(store, a);
+        return;
+    case PAWL__REDIS_DOUBT:
+    case PAWL__REDIS_RECONNECT: /* before the reply: the host may submit from inside it */
+        pawl__redis_link_break(store, reply.err, message);
+        break;
+    case PAWL__REDIS_DECODED:
+        if (reply.outcome == PAWL_REPORTED && !give_row(store, a, value)) {
+            reply.outcome = PAWL_UNKNOWN;
+            reply.err = PAWL_ERR_PROTOCOL;
+            pawl__redis_link_break(store, reply.err, pawl_err_text(reply.err));
+        }
+        break;
+    }
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+static void asked_unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
+                             pawl_err err, const char *message)
+{
+    asked *a = pawl__container(pending, asked, pending);
+    pawl_reply reply = {.id = a->request.id,
+                        .outcome = maybe_done ? PAWL_UNKNOWN : PAWL_FAILED,
+                        .position = -1,
+                        .holder_ms = -1,
+                        .err = err,
+                        .message = message};
+    free(a);
+    store->host->reply(store->host, &reply);
+}
+
+static void asked_drop(pawl__redis_pending *pending)
+{
+    free(pawl__container(pending, asked, pending));
+}
+
+static pawl__redis_pending *first_under_way(pawl_store *store)
+{
+    pawl__link *first = pawl__list_first(&store->under_way);
+    if (!first) return NULL;
+    pawl__list_remove(first);
+    store->under_way_count--;
+    return pawl__container(first, pawl__redis_pending, in_order);
+}
+
+bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value)
+{
+    pawl__redis_pending *pending = first_under_way(store);
+    if (pending) {
+        pending->answered(store, pending, value);
+        return !store->link.broken;
+    }
+    char message[PAWL_MESSAGE_MAX];
+    if (value->type == PAWL__REDIS_ERROR) { /* "max number of clients": said unasked */
+        pawl__redis_trouble trouble =
+            pawl__redis_explain(&store->space, "connect", NULL, NULL, value->text, message);
+        pawl__redis_link_break(store, trouble.err, message);
+        return false;
+    }
+    snprintf(message, sizeof message, "%.300s: an answer came that nothing had been asked for",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
+    return false;
+}
+
+void pawl__redis_abandon(pawl_store *store, uint64_t written)
+{
+    pawl__redis_pending *pending;
+    rest_answer_timer(store);
+    memset(store->bodies_under_way, 0, sizeof store->bodies_under_way);
+    store->last_release_end = 0; /* the next connection counts from the beginning */
+    while ((pending = first_under_way(store)) != NULL)
+        pending->unanswered(store, pending, pending->end <= written, store->link.err,
+                            store->link.message);
+}
+
+void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload)
+{
+    pawl_token token;
+    pawl_push push;
+    if (pawl__redis_decode_push(&store->space, payload, &token, &push))
+        store->host->push(store->host, &push);
+}
+
+/* ---- The turn, and time-outs
+ * -------------------------------------------------------------------------------- */
+
+void pawl__redis_give_refusals(pawl_store *store)
+{
+    pawl__redis_linkage *link = &store->link;
+    size_t count = store->refusal_count; /* what is submitted meanwhile waits for the next turn */
+    for (size_t i = 0; i < count; i++) {
+        pawl__redis_refusal refusal = store->refusals[i];
+        bool by_link = link->state != PAWL__REDIS_LINK_UP && link->err == refusal.err;
+        pawl_reply reply = {.id = refusal.id,
+                            .outcome = PAWL_FAILED,
+                            .position = -1,
+                            .holder_ms = -1,
+                            .err = refusal.err,
+                            .message = by_link ? link->message : NULL};
+        store->host->reply(store->host, &reply);
+    }
+    store->refusal_count -= count;
+    memmove(store->refusals, store->refusals + count,
+            store->refusal_count * sizeof *store->refusals);
+    if (!store->unanswerable) return;
+    store->unanswerable = false;
+    store->host->warn(store->host, "out of memory: a request stays without an answer");
+}
+
+void pawl__redis_answers_due(pawl_store *store)
+{
+    int64_t now = store->host->now(), next = PAWL__NEVER;
+    rest_answer_timer(store);
+    for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
+        const pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
+        next = pawl__instant_min(next, p->answer_by);
+    }
+    if (next > now) {
+        arm_answer_timer(store, next);
+        return;
+    }
+    if (PAWL_MUTANT(late_reply_read)) {
+        pawl__redis_pending *late = first_under_way(store);
+        late->unanswered(store, late, true, PAWL_ERR_UNKNOWN, "no answer");
+        return;
+    }
+    /* Law 4: its late reply must never be read as another's. */
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%.300s: no answer in time; the connection was closed",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
+}
+
+/* ---- The beginning and the end -------------------------------------------------------------- */
+
+static char *copy(char **room, const char *text, size_t len)
+{
+    char *at = *room;
+    if (!text) return NULL;
+    memcpy(at, text, len);
+    at[len] = '\0';
+    *room += len + 1;
+    return at;
+}
+
+static asked *new_asked(const pawl_request *request)
+{
+    size_t token_len = request->token ? strlen(request->token) : 0;
+    size_t owner_len = request->owner ? strlen(request->owner) : 0;
+    asked *a = malloc(sizeof *a + request->name_len + token_len + owner_len + 3);
+    if (!a) return NULL;
+    char *room = a->room;
+    a->pending = (pawl__redis_pending){.answer_by = request->answer_by,
+                                       .answered = asked_answered,
+                                       .unanswered = asked_unanswered,
+                                       .drop = asked_drop};
+    a->request = *request;
+    a->with_body = a->again = false;
+    a->request.name = copy(&room, request->name, request->name_len);
+    a->request.token = copy(&room, request->token, token_len);
+    a->request.owner = copy(&room, request->owner, owner_len);
+    return a;
+}
+
+void pawl__redis_ask(pawl_store *store, const pawl_request *request)
+{
+    asked *a = new_asked(request);
+    if (a)
+        send_asked(store, a, false);
+    else
+        pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+}
+
+bool pawl__redis_requests_init(pawl_store *store)
+{
+    store->refusals = calloc(PAWL__REDIS_REFUSALS_FIRST, sizeof *store->refusals);
+    store->waiters = calloc(PAWL_WAITERS_SHOWN_MAX, sizeof *store->waiters);
+    store->refusal_room = PAWL__REDIS_REFUSALS_FIRST;
+    store->answer_at = PAWL__NEVER;
+    pawl__list_init(&store->under_way);
+    return store->refusals && store->waiters;
+}
+
+void pawl__redis_requests_done(pawl_store *store)
+{
+    pawl__redis_pending *pending;
+    while ((pending = first_under_way(store)) != NULL) pending->drop(pending);
+    free(store->refusals);
+    free(store->waiters);
+    store->refusals = NULL;
+    store->waiters = NULL;
+    store->refusal_count = store->refusal_room = 0;
+}

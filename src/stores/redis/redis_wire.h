@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the link needs of the world, as a table: two connections to one address, a way to find
+ * addresses, two timers. redis_link.c and redis_request.c do everything through it and know
+ * neither sockets nor a loop. redis_io.c fills it in over libevent and redis_conn.c's
+ * connections.
+ *
+ * Rules for whoever fills in the table:
+ *   - No function of it calls the link back. What happens is told later, from the loop, by the
+ *     functions "told by the wire" of redis_link.h.
+ *   - append() only buffers; what was appended leaves at flush(), or by itself once the
+ *     connection stands. written() counts what has left: a command whose end is beyond it has not
+ *     been heard by anybody (law 4).
+ *   - Timers cannot fail and go off once. Setting one replaces what it was set to.
+ */
+#ifndef PAWL_REDIS_WIRE_H
+#define PAWL_REDIS_WIRE_H
+
+#include "redis_proto.h"
+
+typedef enum pawl__redis_side {
+    PAWL__REDIS_COMMANDS = 0,
+    PAWL__REDIS_INBOX,
+    PAWL__REDIS_SIDES
+} pawl__redis_side;
+
+typedef enum pawl__redis_timer {
+    PAWL__REDIS_TIMER_LINK = 0, /* the next attempt, or the end of this one */
+    PAWL__REDIS_TIMER_ANSWERS,  /* the earliest answer_by */
+    PAWL__REDIS_TIMERS
+} pawl__redis_timer;
+
+#define PAWL__REDIS_NO_TIMER (-1) /* as a delay: at rest */
+
+typedef struct pawl__redis_wire {
+    /* Begins to find the server's addresses; pawl__redis_found() follows. 0 or an errno. */
+    int (*resolve)(pawl_store *store);
+    /* Begins to connect to one of them. 0 or an errno. */
+    int (*connect)(pawl_store *store, size_t address, pawl__redis_side side);
+    bool (*is_connected)(const pawl_store *store, pawl__redis_side side);
+    /*
+     * Buffers a command; *ret_end is its end in the stream of bytes since connect(). False
+     * when there is no connection, no memory or no room: nothing was buffered.
+     */
+    bool (*append)(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
+                   size_t argc, uint64_t *ret_end);
+    void (*flush)(pawl_store *store, pawl__redis_side side);
+    /* Bytes that have left since connect(). */
+    uint64_t (*written)(const pawl_store *store, pawl__redis_side side);
+    /* Ends both connections and the search for addresses, whatever of them there is. */
+    void (*close)(pawl_store *store);
+    /* In delay_us, 0 for at once; PAWL__REDIS_NO_TIMER. */
+    void (*set_timer)(pawl_store *store, pawl__redis_timer timer, int64_t delay_us);
+    /* pawl__redis_turn() follows, once. */
+    void (*turn_soon)(pawl_store *store);
+} pawl__redis_wire;
+
+#endif
