@@ -480,6 +480,50 @@ static void test_full_disk(void **state)
     assert_true(renewed.fence == held.fence);
 }
 
+/* Writes until not a byte more fits. */
+static void fill_disk(char *ret_filler, size_t room)
+{
+    static char block[4096];
+    snprintf(ret_filler, room, "%s/filler", dir);
+    int fd = open(ret_filler, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    assert_true(fd >= 0);
+    for (size_t len = sizeof(block); len > 0; len /= 2) {
+        while (write(fd, block, len) > 0) {
+        }
+    }
+    close(fd);
+}
+
+/* A lock that is held goes on being renewed, and can be released, without any new room. */
+static void test_held_on_a_full_disk(void **state)
+{
+    enum { RENEWALS = 500 };
+    char filler[160];
+    int confirmed = 0;
+    seen_reply r = {.outcome = PAWL_FAILED};
+    (void)state;
+    if (!mount_small("size=1m")) skip();
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "held", 1);
+    fill_disk(filler, sizeof(filler));
+    for (int i = 0; i < RENEWALS; i++) {
+        r = host_call(&a, PAWL_VERB_RENEW, "held", host_token(1), TTL, 0);
+        if (r.outcome == PAWL_CONFIRMED) confirmed++;
+    }
+    seen_reply queued = acquire(&b, "held", 2);
+    seen_reply released = release(&a, "held", 1);
+    int downs = a.downs;
+    unlink(filler);
+    host_close(&a);
+    host_close(&b);
+    assert_int_equal(umount(dir), 0);
+    if (confirmed != RENEWALS) fail_msg("%d renewals of %d: %s", confirmed, RENEWALS, r.message);
+    assert_int_equal(downs, 0);
+    assert_int_equal(queued.outcome, PAWL_QUEUED);
+    assert_int_equal(released.outcome, PAWL_RELEASED);
+}
+
 /* ---- The log does not grow without bound --------------------------------------- */
 
 /* Whether the file at path + suffix has less than so many MB. */
@@ -595,6 +639,7 @@ int main(void)
         TEST(test_read_only_and_forbidden),
         TEST(test_read_only_filesystem),
         TEST(test_full_disk),
+        TEST(test_held_on_a_full_disk),
         TEST(test_files_stay_small),
         TEST(test_urls),
         TEST(test_file_modes),

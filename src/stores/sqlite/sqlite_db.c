@@ -174,6 +174,14 @@ void pawl__sqlite_checkpoint(pawl__sqlite_db *db)
     (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
 }
 
+bool pawl__sqlite_make_room(pawl__sqlite_db *db)
+{
+    db->wal_pages = 0;
+    db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
+    return sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
+           SQLITE_OK;
+}
+
 /* ---- Errors -------------------------------------------------------------------- */
 
 static pawl_err err_of_result(const pawl__sqlite_db *db, int rc)

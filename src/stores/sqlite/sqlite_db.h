@@ -166,6 +166,12 @@ int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence);
 /* Copies the log into the database when it has grown; errors do not matter. */
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db);
 
+/*
+ * The disk is full: copies the log back, so that it starts over in the room that it has. What
+ * changes rows in place, a renewal above all, then goes on. Whether that was done.
+ */
+bool pawl__sqlite_make_room(pawl__sqlite_db *db);
+
 /* Before closing: whether it copies the log back if nobody else has the database open. */
 void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db);
 

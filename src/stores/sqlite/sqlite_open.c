@@ -55,6 +55,16 @@ static const char schema[] =
     " PRIMARY KEY(name, seq)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX wait_token ON wait(name, token);";
 
+/*
+ * Room for the day on which the disk is full: pages that the database has and does not use,
+ * and a log that has been so long once. A lock that is held can then be renewed and released
+ * in what is there (pawl__sqlite_make_room). Without it pawl works as well.
+ */
+static const char *const reserve[] = {
+    "CREATE TABLE room(x); INSERT INTO room VALUES(zeroblob(131072))",
+    "DROP TABLE room",
+};
+
 void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop)
 {
     memset(db, 0, sizeof(*db));
@@ -145,6 +155,19 @@ static int create_schema(pawl__sqlite_db *db)
     return rc;
 }
 
+/* Each step a transaction of its own: what is made and dropped in one is never written. */
+static void reserve_room(pawl__sqlite_db *db)
+{
+    for (size_t i = 0; i < sizeof(reserve) / sizeof(reserve[0]); i++) {
+        int rc = sqlite3_exec(db->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+        if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, reserve[i], NULL, NULL, NULL);
+        if (rc == SQLITE_OK) rc = sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
+        pawl__sqlite_rollback(db);
+        if (rc != SQLITE_OK) return;
+    }
+    (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 /* ---- Opening ------------------------------------------------------------------- */
 
 /* For the step to WAL SQLite does not ask the busy handler: it might deadlock. We ask it. */
@@ -200,6 +223,7 @@ static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
     if (rc == SQLITE_OK && found.objects == 0 && found.application_id == 0) {
         rc = enter_wal(db);
         if (rc == SQLITE_OK) rc = create_schema(db);
+        if (rc == SQLITE_OK) reserve_room(db);
         if (rc == SQLITE_OK) rc = look_at_header(db, &found);
     }
     if (rc == SQLITE_OK && !header_fits(db, &found, ret_fault)) return false;

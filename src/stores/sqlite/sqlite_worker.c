@@ -350,6 +350,7 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 {
     pawl__sqlite_db *db = &store->worker.db;
     int rc = SQLITE_OK, ceiling_tries = 0;
+    bool made_room = false;
     pawl__letter gone;
     bool gone_found;
     while (drop_overdue(store, batch)) {
@@ -368,6 +369,10 @@ static int write_batch(pawl_store *store, pawl__link *batch)
         if (rc == PAWL__SQLITE_NEEDS_CEILING) {
             rc = pawl__sqlite_raise_ceiling(db, db->fence_wanted);
             if (rc == SQLITE_OK && ++ceiling_tries <= CEILING_TRIES) continue;
+        }
+        if ((rc & 0xFF) == SQLITE_FULL && !made_room) {
+            made_room = true;
+            if (pawl__sqlite_make_room(db)) continue;
         }
         if ((rc & 0xFF) == SQLITE_BUSY && pawl__sqlite_is_inline(store)) return rc; /* kept */
         if ((rc & 0xFF) == SQLITE_BUSY && !atomic_load(&store->stop)) continue;
