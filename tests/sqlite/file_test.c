@@ -437,6 +437,7 @@ static void test_read_only_filesystem(void **state)
     assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
     host_start(&a, path);
     while (!went_down(&a)) host_run_ms(&a, 5);
+    seen_reply looked = host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
     pawl_err err = a.down_err;
     bool final = a.down_final;
     /* It recovers by itself. */
@@ -446,6 +447,7 @@ static void test_read_only_filesystem(void **state)
     assert_int_equal(umount(dir), 0);
     assert_int_equal(err, PAWL_ERR_READONLY);
     assert_true(final);
+    assert_int_equal(looked.err, PAWL_ERR_READONLY);
 }
 
 static void test_full_disk(void **state)
@@ -522,6 +524,48 @@ static void test_held_on_a_full_disk(void **state)
     assert_int_equal(downs, 0);
     assert_int_equal(queued.outcome, PAWL_QUEUED);
     assert_int_equal(released.outcome, PAWL_RELEASED);
+}
+
+/* The doctor tries to write: what it would only look at may seem right. */
+static void test_doctor_finds_a_full_disk(void **state)
+{
+    char filler[160];
+    (void)state;
+    if (!mount_small("size=1m")) skip();
+    host_open(&a, path);
+    acquire(&a, "held", 1);
+    host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
+    pawl_severity before = a.worst_finding;
+    fill_disk(filler, sizeof(filler));
+    seen_reply r = host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
+    pawl_severity worst = a.worst_finding;
+    unlink(filler);
+    host_close(&a);
+    assert_int_equal(umount(dir), 0);
+    assert_int_equal(before, PAWL_FINDING_OK);
+    assert_int_equal(r.outcome, PAWL_REPORTED);
+    assert_int_equal(worst, PAWL_FINDING_ERROR);
+    assert_non_null(strstr(a.topics, "write "));
+}
+
+/* It was taken away after the database was opened: no file can be made beside it. */
+static const char *check_doctor_without_permission(void)
+{
+    host_open(&a, path);
+    if (chmod(dir, 0555) < 0) return "chmod";
+    seen_reply r = host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
+    if (chmod(dir, 0777) < 0) return "chmod";
+    host_close(&a);
+    bool found = r.outcome == PAWL_REPORTED && a.worst_finding == PAWL_FINDING_ERROR;
+    return found && strstr(a.topics, "write ") ? NULL : "the doctor found nothing";
+}
+
+static void test_doctor_finds_a_refused_permission(void **state)
+{
+    (void)state;
+    open_to_all();
+    if (geteuid() == 0) assert_int_equal(chown(dir, 65534, 65534), 0);
+    as_nobody(check_doctor_without_permission);
 }
 
 /* ---- The log does not grow without bound --------------------------------------- */
@@ -640,6 +684,8 @@ int main(void)
         TEST(test_read_only_filesystem),
         TEST(test_full_disk),
         TEST(test_held_on_a_full_disk),
+        TEST(test_doctor_finds_a_full_disk),
+        TEST(test_doctor_finds_a_refused_permission),
         TEST(test_files_stay_small),
         TEST(test_urls),
         TEST(test_file_modes),

@@ -140,6 +140,14 @@ int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence)
     return rc;
 }
 
+/* The ceiling goes up by a microsecond. */
+int pawl__sqlite_touch(pawl__sqlite_db *db)
+{
+    uint64_t ceiling = db->host.fence_ceiling;
+    return pawl__sqlite_raise_ceiling(
+        db, ceiling < CEILING_AHEAD_US ? 0 : ceiling + 1 - CEILING_AHEAD_US);
+}
+
 /*
  * The passive kind stops nobody, but under constant writing it never catches up
  * with the log's end, so that the log cannot start over. Then the insistent kind

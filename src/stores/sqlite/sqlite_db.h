@@ -163,6 +163,9 @@ int pawl__sqlite_on_busy(void *db, int tries);
 /* Moves the ceiling above `fence` in a transaction of its own that reaches the disk. */
 int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence);
 
+/* Writes through to the disk, changing nothing that matters. An SQLite result or one of ours. */
+int pawl__sqlite_touch(pawl__sqlite_db *db);
+
 /* Copies the log into the database when it has grown; errors do not matter. */
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db);
 

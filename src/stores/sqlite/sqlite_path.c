@@ -268,6 +268,8 @@ static int check_mounts(const char *path, const char *dir, char *reterr_message)
     return 0;
 }
 
+#define PROBE_LEN 65536
+
 /* ---- The file ------------------------------------------------------------------ */
 
 /* The directory of an absolute path. ret_dir has PATH_MAX bytes. */
@@ -399,6 +401,34 @@ int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
         return PAWL_ERR_WRONG_TYPE;
     }
     return check_mounts(ret_path, dir, reterr_message);
+}
+
+/* 0 or -1 with errno. */
+static int write_all(int fd, size_t len)
+{
+    static const char block[4096];
+    while (len > 0) {
+        ssize_t n = write(fd, block, len < sizeof(block) ? len : sizeof(block));
+        if (n < 0 && errno != EINTR) return -1;
+        if (n > 0) len -= (size_t)n;
+    }
+    return 0;
+}
+
+int pawl__sqlite_path_probe(const char *path, char *reterr_message)
+{
+    char file[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    uint64_t nonce = 0;
+    (void)!getrandom(&nonce, sizeof(nonce), 0);
+    snprintf(file, sizeof(file), "%s.probe-%016llx", path, (unsigned long long)nonce);
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return fail_errno("cannot make a file beside", path, reterr_message);
+    int rc = write_all(fd, PROBE_LEN);
+    int saved = errno;
+    unlink(file);
+    close(fd);
+    errno = saved;
+    return rc < 0 ? fail_errno("cannot write a file beside", path, reterr_message) : 0;
 }
 
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)

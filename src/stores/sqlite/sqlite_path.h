@@ -35,6 +35,12 @@ void pawl__sqlite_path_advise(const char *wanted, char *message);
 /* Why the file or its directory cannot be written; 0 if both can. */
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message);
 
+/*
+ * Tries whether a file of 64 KB can be made beside `path`, and removes it. 0, or an error and
+ * one line as in pawl__sqlite_path_prepare.
+ */
+int pawl__sqlite_path_probe(const char *path, char *reterr_message);
+
 /* Writes one line of at most PAWL_MESSAGE_MAX bytes; cuts what is longer. */
 __attribute__((format(printf, 2, 3))) void pawl__sqlite_say(char *ret_message, const char *format,
                                                             ...);

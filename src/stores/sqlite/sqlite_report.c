@@ -245,6 +245,40 @@ static void find_liveness(pawl_store *store, pawl__task *task)
          pushes ? "" : "Make the -inbox directory writable for this user.");
 }
 
+static const char *advice_for(pawl_err err)
+{
+    switch (err) {
+    case PAWL_ERR_STORE_FULL:
+        return "Make room on the disk. Until then locks that are held are kept where that is "
+               "possible, and hardly any is granted.";
+    case PAWL_ERR_READONLY:
+        return "Mount the filesystem writable, or make the file writable, or name another file.";
+    case PAWL_ERR_PERMISSION:
+        return "Give this user the right to write the files and their directory.";
+    case PAWL_ERR_STORE_BUSY:
+        return "Find out which process keeps the database locked.";
+    default:
+        return "No lock can be acquired or renewed as long as this fails.";
+    }
+}
+
+/* Says nothing certain by looking: it tries, in the database and beside it. */
+static void find_write(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    pawl__sqlite_fault fault = {.err = PAWL_OK};
+    int rc = pawl__sqlite_touch(db);
+    if (rc != SQLITE_OK)
+        pawl__sqlite_fault_of(db, rc, &fault);
+    else
+        fault.err = (pawl_err)pawl__sqlite_path_probe(db->path, fault.message);
+    if (fault.err == PAWL_OK) {
+        find(store, task, PAWL_FINDING_OK, "write", "A write was tried, and reached the disk.", "");
+        return;
+    }
+    find(store, task, PAWL_FINDING_ERROR, "write", fault.message, advice_for(fault.err));
+}
+
 static int find_rows(pawl_store *store, pawl__task *task)
 {
     pawl__sqlite_db *db = &store->worker.db;
@@ -281,6 +315,7 @@ static int doctor(pawl_store *store, pawl__task *task)
     char text[128];
     find_file(store, task);
     int rc = find_damage(store, task);
+    find_write(store, task);
     find_liveness(store, task);
     if (rc == SQLITE_OK) rc = find_rows(store, task);
     if (clock->shift_ns != 0) {
