@@ -406,6 +406,18 @@ int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client *
 
 /* ---- Close ---------------------------------------------------------------------------------- */
 
+/* Each handle says no before its release leaves: after that somebody else may hold the lock. */
+static void let_go_all(pawl_client *c)
+{
+    for (pawl__link *l = c->claims.next; l != &c->claims; l = l->next) {
+        pawl__claim *claim = pawl__container(l, pawl__claim, in_claims);
+        pawl_lock *lock = pawl__claim_lock(claim);
+        if (lock->claim != claim || lock->state != PAWL__LOCK_HELD) continue;
+        claim->let_go = true;
+        atomic_store(&lock->held_until, PAWL__NOT_HELD);
+    }
+}
+
 /* Role and mutex held. */
 static void close_engine(pawl_client *c)
 {
@@ -413,6 +425,7 @@ static void close_engine(pawl_client *c)
     int64_t until = pawl__instant_add(pawl__now(), patience);
     static const pawl__event closing = {.kind = PAWL__EV_CLOSE};
     pawl__turn_work(c); /* what was asked before comes before */
+    let_go_all(c);
     pthread_mutex_unlock(&c->mutex);
     pawl__turn_feed(c, &closing);
     pthread_mutex_lock(&c->mutex);

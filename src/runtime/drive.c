@@ -416,10 +416,11 @@ void pawl__role_give(pawl_client *c)
     pass_role(c);
 }
 
+/* After all others who want it: fork and exit would never get it from one who takes it again. */
 bool pawl__role_take_unless_closed(pawl_client *c)
 {
     c->role_wanted++;
-    while (c->driven && !c->closing) {
+    while ((c->driven || c->role_wanted > 1) && !c->closing) {
         wake_driver(c);
         wait_ns(c, &c->role_cond, PAWL__NEVER);
     }
