@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of a program, each only when the library's documentation allows it: a handle is not
+ * freed while another thread uses it, a client is used as long as a handle of it is left.
+ */
+#define _GNU_SOURCE
+#include "world.h"
+
+#include "files.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct call {
+    int64_t since, jumps, stalled;
+    int wait_ms;
+} call;
+
+/* ---- Each call is seen in the timeline, and is over in time
+ * -------------------------------------------- */
+
+static call begin(const op *o)
+{
+    static const char *const on[] = {"handle", "client", "user"};
+    bool user = o->kind == OP_SIGNAL || o->kind == OP_CANCEL_THREAD;
+    bool client = (o->kind >= OP_CAPS && o->kind <= OP_DOCTOR) || o->kind == OP_MESSAGE ||
+                  o->kind == OP_DISPATCH || o->kind == OP_WAIT || o->kind == OP_CLOSE;
+    trace(true, "%s %s %d, %d ms", op_name(o->kind), on[user ? 2 : client], o->target, o->ms);
+    W->calls++;
+    return (call){.since = S->now, .jumps = S->jumps, .stalled = W->stalled, .wait_ms = o->ms};
+}
+
+static void end(const call *c, const op *o, int result)
+{
+    trace(true, "%s = %d", op_name(o->kind), result);
+    if (!W->timely || c->wait_ms < 0 || W->stalled != c->stalled) return;
+    int64_t took = S->now - c->since - (S->jumps - c->jumps);
+    int64_t bound = (c->wait_ms + 20) * MS;
+    if (o->kind == OP_CLOSE) bound = (W->program->close_timeout_ms + 20) * MS;
+    if (took > bound)
+        fail("late", "%s took %lld ms, its limit was %d ms", op_name(o->kind),
+             (long long)(took / MS), c->wait_ms);
+}
+
+static handle_state *enter(int handle)
+{
+    handle_state *h = &W->handles[handle];
+    if (!h->lock || h->freed) return NULL;
+    h->users++;
+    return h;
+}
+
+static void leave(handle_state *h)
+{
+    order_release(h); /* a program that frees it afterwards has seen to that */
+    h->users--;
+}
+
+static int client_of(int handle)
+{
+    return W->program->handle[handle].client;
+}
+
+/* ---- What the library calls
+ * ------------------------------------------------------------------------------ */
+
+static void callback_begins(int client)
+{
+    client_state *c = &W->clients[client];
+    if (S->in_child) return;
+    if (c->closed) fail("callback after close", "a callback of client %d runs", client);
+    if (++c->callbacks > 1) fail("two callbacks", "two callbacks of client %d at once", client);
+}
+
+static void callback_ends(int client)
+{
+    W->clients[client].callbacks--;
+}
+
+void world_done(pawl_lock *lock, int err, void *userdata)
+{
+    record *r = userdata;
+    (void)lock;
+    callback_begins(client_of(r->handle));
+    trace(true, "done(handle %d, %d)", r->handle, err);
+    if (++r->times > 1) fail("told twice", "an operation was completed twice");
+    if (!r->is_release && err == PAWL_OK) check_exclusion();
+    bool closing = W->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
+    if (W->steady && !closing && r->is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
+        fail("lost", "a release was answered %d, and nothing had happened", err);
+    world_then(r->then, r->handle);
+    callback_ends(client_of(r->handle));
+}
+
+void world_event(pawl_lock *lock, const pawl_event *event, void *userdata)
+{
+    handle_state *h = userdata;
+    int handle = (int)(h - W->handles);
+    (void)lock;
+    callback_begins(client_of(handle));
+    trace(true, "event(handle %d, %d)", handle, event->kind);
+    if (h->freed && h->users == 0) fail("event after free", "an event of handle %d runs", handle);
+    if (event->kind == PAWL_EVENT_LOST && ++h->lost > h->begun)
+        fail("told twice", "handle %d was lost more often than acquired", handle);
+    if (event->kind == PAWL_EVENT_LOST && W->steady)
+        fail("lost", "handle %d was lost, and nothing had happened: %.100s", handle,
+             event->message);
+    world_then(W->program->handle[handle].on_event, handle);
+    callback_ends(client_of(handle));
+}
+
+void world_log(pawl_client *client, pawl_severity severity, const char *text, void *userdata)
+{
+    int at = (int)((client_state *)userdata - W->clients);
+    char message[PAWL_MESSAGE_MAX];
+    (void)severity;
+    callback_begins(at);
+    trace(true, "log(client %d): %.40s", at, text);
+    pawl_client_message(client, message);
+    callback_ends(at);
+}
+
+/* A handler may call two functions, and take its time. */
+static bool over(const void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+void world_signal(void)
+{
+    for (int i = 0; i < W->program->handles; i++) {
+        handle_state *h = enter(i);
+        if (!h) continue;
+        (void)pawl_lock_is_held(h->lock);
+        (void)pawl_lock_remaining_ms(h->lock);
+        leave(h);
+    }
+    /* In the middle of a turn nobody could go on for it: only where it waits. */
+    if (!W->program->stall_ms || !self()->interruptible) return;
+    W->stalled += W->program->stall_ms;
+    sched_wait("stands still in a handler", W, over, NULL, S->now + W->program->stall_ms * MS);
+}
+
+/* ---- On handles
+ * ---------------------------------------------------------------------------------------------- */
+
+static record *new_record(int handle, unsigned then, bool is_release)
+{
+    if (W->record_count == RECORDS_MAX) return NULL;
+    record *r = &W->records[W->record_count++];
+    *r = (record){.handle = handle, .then = (uint8_t)then, .is_release = is_release};
+    return r;
+}
+
+static void judge_acquired(int handle, int err)
+{
+    handle_state *h = &W->handles[handle];
+    static const int never[] = {PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_NOT_HELD,
+                                PAWL_ERR_INTERNAL, PAWL_ERR_FENCE,  PAWL_ERR_SYSTEM};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        if (err == never[i]) fail("error", "an acquisition ended with %s", pawl_err_name(err));
+    if (err) return;
+    W->grants++;
+    check_exclusion();
+    if (h->users > 1 || h->begun > 1) return;
+    if (pawl_lock_fence(h->lock) == 0) fail("fence", "a lock is held without a fence");
+}
+
+static int acquire(int handle, int ms)
+{
+    handle_state *h = &W->handles[handle];
+    h->begun++;
+    int err = pawl_lock_acquire(h->lock, ms);
+    judge_acquired(handle, err);
+    return err;
+}
+
+static int start(int handle, int ms, unsigned then)
+{
+    handle_state *h = &W->handles[handle];
+    record *r = new_record(handle, then, false);
+    if (!r) return PAWL_OK;
+    h->begun++;
+    r->started = true; /* it may be over before the call returns */
+    int err = pawl_lock_acquire_start(h->lock, ms, world_done, r);
+    r->started = err == PAWL_OK;
+    if (err && r->times) fail("told twice", "a call failed, and its callback ran");
+    return err;
+}
+
+static void judge_released(int err)
+{
+    if (W->steady && err == PAWL_ERR_LOST)
+        fail("lost", "a release was answered LOST, and nothing had happened");
+}
+
+static int release(int handle)
+{
+    handle_state *h = &W->handles[handle];
+    pawl_token token;
+    pawl_lock_token(h->lock, &token);
+    bool held = pawl_lock_is_held(h->lock);
+    int err = pawl_lock_release(h->lock);
+    judge_released(err);
+    if (!err && held && h->users == 1) owe_release(handle, &token);
+    return err;
+}
+
+static int release_start(int handle, unsigned then)
+{
+    record *r = new_record(handle, then, true);
+    if (!r) return PAWL_OK;
+    r->started = true;
+    int err = pawl_lock_release_start(W->handles[handle].lock, world_done, r);
+    r->started = err == PAWL_OK;
+    if (err && r->times) fail("told twice", "a call failed, and its callback ran");
+    judge_released(err);
+    return err;
+}
+
+static int release_wait(int handle, int ms)
+{
+    int err = pawl_lock_release_wait(W->handles[handle].lock, ms);
+    judge_released(err);
+    return err;
+}
+
+/* The first handle of each client stays to the end. */
+static int free_handle(int handle)
+{
+    handle_state *h = &W->handles[handle];
+    if (handle < W->program->clients || h->users > 1) return PAWL_OK;
+    h->freed = true;
+    order_acquire(h);
+    pawl_lock_free(h->lock);
+    return PAWL_OK;
+}
+
+static int read_token(int handle)
+{
+    pawl_token token;
+    const pawl_lock *lock = W->handles[handle].lock;
+    pawl_lock_token(lock, &token);
+    size_t digits = strspn(token.text, "0123456789abcdef");
+    if (token.text[0] && digits != PAWL_TOKEN_LEN) fail("token", "a token is torn");
+    (void)pawl_lock_remaining_ms(lock);
+    (void)pawl_lock_fence(lock);
+    return PAWL_OK;
+}
+
+static int by_token(const op *o)
+{
+    const handle_state *h = &W->handles[o->target];
+    pawl_client *c = W->clients[client_of(o->target)].client;
+    const char *name = pawl_lock_name(h->lock);
+    pawl_token token;
+    int64_t left;
+    uint64_t fence;
+    pawl_lock_token(h->lock, &token);
+    if (!token.text[0]) return PAWL_OK;
+    if (o->kind == OP_TOKEN_CHECK) return pawl_token_check(c, name, 1, token.text, o->ms, &left);
+    if (o->kind == OP_TOKEN_RELEASE) return pawl_token_release(c, name, 1, token.text, o->ms);
+    return pawl_token_renew(c, name, 1, token.text, W->program->handle[o->target].ttl_ms, o->ms,
+                            &fence);
+}
+
+static int on_handle(const op *o)
+{
+    switch (o->kind) {
+    case OP_ACQUIRE:
+        return acquire(o->target, o->ms);
+    case OP_START:
+        return start(o->target, o->ms, o->then);
+    case OP_CANCEL:
+        return pawl_lock_cancel(W->handles[o->target].lock);
+    case OP_RELEASE:
+        return release(o->target);
+    case OP_RELEASE_WAIT:
+        return release_wait(o->target, o->ms);
+    case OP_RELEASE_START:
+        return release_start(o->target, o->then);
+    case OP_DETACH:
+        return pawl_lock_detach(W->handles[o->target].lock);
+    case OP_FREE:
+        return free_handle(o->target);
+    case OP_HELD:
+        return pawl_lock_is_held(W->handles[o->target].lock);
+    case OP_TOKEN:
+        return read_token(o->target);
+    default:
+        return by_token(o);
+    }
+}
+
+/* ---- On clients
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static bool see_info(const pawl_info *info, void *userdata)
+{
+    (void)userdata;
+    uint64_t *ret_fence = userdata;
+    if (ret_fence) *ret_fence = info->fence;
+    return true;
+}
+
+static void see_finding(const pawl_finding *finding, void *userdata)
+{
+    (void)finding;
+    (void)userdata;
+}
+
+static int break_lock(pawl_client *c, const op *o)
+{
+    uint64_t fence = 0;
+    int err = pawl_inspect(c, "a", 1, o->ms, see_info, &fence);
+    return err ? err : pawl_break(c, "a", 1, fence, o->ms);
+}
+
+static int dispatch(const op *o)
+{
+    pawl_client *c = W->clients[o->target].client;
+    if (W->clients[o->target].closing) return 0;
+    sched_point("may dispatch", c, false);
+    return pawl_client_dispatch(c);
+}
+
+static int close_client(int at)
+{
+    client_state *c = &W->clients[at];
+    if (c->closing) return PAWL_OK;
+    c->closing = true;
+    pawl_client_close(c->client);
+    if (c->callbacks > 0) fail("callback after close", "a callback of client %d still runs", at);
+    c->closed = true;
+    return PAWL_OK;
+}
+
+static int on_client(const op *o)
+{
+    pawl_client *c = W->clients[o->target].client;
+    pawl_caps caps = {.size = sizeof caps};
+    char message[PAWL_MESSAGE_MAX];
+    switch (o->kind) {
+    case OP_CAPS:
+        return pawl_client_caps(c, o->ms, &caps);
+    case OP_INSPECT:
+        return pawl_inspect(c, "a", 1, o->ms, see_info, NULL);
+    case OP_LIST:
+        return pawl_list(c, "", 0, o->ms, see_info, NULL);
+    case OP_DOCTOR:
+        return pawl_doctor(c, o->ms, see_finding, NULL);
+    case OP_BREAK:
+        return break_lock(c, o);
+    case OP_MESSAGE:
+        pawl_client_message(c, message);
+        pawl_client_reason(c, PAWL_ERR_UNAVAILABLE, message);
+        return PAWL_OK;
+    case OP_DISPATCH:
+        return dispatch(o);
+    case OP_WAIT:
+        return pawl_client_wait(c, -1, o->ms < 0 ? 50 : o->ms);
+    default:
+        return close_client(o->target);
+    }
+}
+
+/* ---- On threads and the process
+ * ------------------------------------------------------------------------------------ */
+
+/* After a fork() with its handlers a child may use the library as any process. */
+static void begin_anew(void)
+{
+    for (int i = 0; i < W->program->clients; i++)
+        if (!W->clients[i].closing) pawl_client_close(W->clients[i].client);
+    for (int i = 0; i < W->program->handles; i++)
+        if (W->handles[i].lock && !W->handles[i].freed) pawl_lock_free(W->handles[i].lock);
+    pawl_client *c;
+    pawl_lock *lock;
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.owner = "a child";
+    if (pawl_client_open("memory:x", &opts, &c, NULL)) fail("child", "a child opens no client");
+    if (pawl_lock_new(c, "a", 1, NULL, &lock)) fail("child", "a child makes no handle");
+    int err = pawl_lock_acquire(lock, 10000);
+    if (err) fail("child", "a child acquires no lock: %s", pawl_err_name(err));
+    pawl_lock_free(lock);
+    pawl_client_close(c);
+}
+
+static void in_child(void *arg)
+{
+    for (int i = 0; i < W->program->handles; i++) {
+        handle_state *h = &W->handles[i];
+        if (!h->lock || h->freed) continue;
+        if (pawl_lock_is_held(h->lock)) fail("child", "a child holds its parent's lock");
+        int err = pawl_lock_acquire(h->lock, 10);
+        if (err != PAWL_ERR_FORKED) fail("child", "an acquisition in a child ended with %d", err);
+        (void)pawl_lock_release(h->lock);
+        pawl_token token;
+        pawl_lock_token(h->lock, &token);
+    }
+    const op *o = arg;
+    if (o->kind == OP_FORK) begin_anew();
+    process_exit();
+}
+
+static int exit_process(void)
+{
+    if (W->exiting) return PAWL_OK; /* undefined for two threads */
+    W->exiting = true;
+    process_exit();
+    check_owed_none("at exit");
+    sched_end();
+}
+
+static int on_process(const op *o)
+{
+    switch (o->kind) {
+    case OP_SIGNAL:
+        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].signal_waits = true;
+        return PAWL_OK;
+    case OP_CANCEL_THREAD:
+        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].cancel_waits = true;
+        return PAWL_OK;
+    case OP_FORK:
+    case OP_BARE_FORK:
+        process_fork(o->kind == OP_FORK, in_child, (void *)(uintptr_t)o);
+        return PAWL_OK;
+    case OP_EXIT:
+        return exit_process();
+    case OP_HOLD:
+        sched_wait("holds", o, over, NULL, S->now + (o->ms < 0 ? 10 : o->ms) * MS);
+        return PAWL_OK;
+    default:
+        return PAWL_OK;
+    }
+}
+
+/* ---- All
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static int do_on_handle(const op *o)
+{
+    handle_state *h = enter(o->target);
+    if (!h) return PAWL_OK;
+    int result = on_handle(o);
+    leave(h);
+    return result;
+}
+
+void world_do(const op *o)
+{
+    call c = begin(o);
+    int result;
+    switch (o->kind) {
+    case OP_CAPS:
+    case OP_INSPECT:
+    case OP_LIST:
+    case OP_DOCTOR:
+    case OP_BREAK:
+    case OP_MESSAGE:
+    case OP_DISPATCH:
+    case OP_WAIT:
+    case OP_CLOSE: {
+        op within = *o;
+        within.target = (uint8_t)(o->target % W->program->clients);
+        result = on_client(&within);
+        break;
+    }
+    case OP_NOTHING:
+    case OP_HOLD:
+    case OP_SIGNAL:
+    case OP_CANCEL_THREAD:
+    case OP_FORK:
+    case OP_BARE_FORK:
+    case OP_EXIT:
+        result = on_process(o);
+        break;
+    default:
+        result = do_on_handle(o);
+    }
+    if (o->kind != OP_HOLD && o->kind != OP_DISPATCH && o->kind != OP_BREAK) end(&c, o, result);
+    sched_test_cancel();
+}
+
+void world_then(unsigned kind, int handle)
+{
+    if (kind == OP_NOTHING || S->in_child) return;
+    op o = {.kind = (uint8_t)kind, .target = (uint8_t)handle, .ms = 5};
+    bool cancel_off = self()->cancel_off;
+    self()->cancel_off = true; /* a callback that is cancelled would never return to the library */
+    world_do(&o);
+    self()->cancel_off = cancel_off;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* What holds at each step, when nobody can run, and at the end. */
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RELEASE_MAX_NS (5 * MS) /* the longest that a release may stay here, nobody being busy */
+
+static bool is_held(int handle)
+{
+    const handle_state *h = &W->handles[handle];
+    if (!h->lock || h->freed) return false;
+    S->quiet++;
+    bool held = pawl_lock_is_held(h->lock);
+    S->quiet--;
+    return held;
+}
+
+/* Never two handles of one name. All clients are on one space of the memory store. */
+void check_exclusion(void)
+{
+    if (!W->exclusive || S->in_child) return;
+    int holder[2] = {-1, -1};
+    for (int i = 0; i < W->program->handles; i++) {
+        if (!is_held(i)) continue;
+        int name = W->program->handle[i].name;
+        if (holder[name] >= 0)
+            fail("exclusion", "handles %d and %d hold the same name", holder[name], i);
+        holder[name] = i;
+    }
+}
+
+void check_step(void)
+{
+    bool now = S->plan.strategy >= STRATEGY_REPLAY || S->steps % 8 == 0;
+    if (W->program && W->program->watched && now) check_exclusion();
+}
+
+/* ---- Releases that have returned
+ * ---------------------------------------------------------------------------- */
+
+/* Only where nothing but the store can take the lease: one handle of the name, no cache. */
+static bool goes_to_store(int handle)
+{
+    const program *p = W->program;
+    int client = p->handle[handle].client;
+    if (!p->client[client].spied || p->handle[handle].retain_ms) return false;
+    for (int i = 0; i < p->handles; i++)
+        if (i != handle && p->handle[i].client == client &&
+            p->handle[i].name == p->handle[handle].name)
+            return false;
+    return !W->clients[client].closing && !p->habits.link_down && !p->habits.lost &&
+           !p->habits.late;
+}
+
+static bool was_seen(const char *token)
+{
+    for (int i = 0; i < OWED_MAX; i++)
+        if (!W->owed[i].used && strcmp(W->owed[i].token, token) == 0) return true;
+    return false;
+}
+
+void owe_release(int handle, const pawl_token *token)
+{
+    if (!goes_to_store(handle) || was_seen(token->text)) return;
+    for (int i = 0; i < OWED_MAX; i++) {
+        if (W->owed[i].used || W->owed[i].token[0]) continue;
+        W->owed[i] = (owed){.used = true, .since = S->now};
+        memcpy(W->owed[i].token, token->text, sizeof W->owed[i].token);
+        return;
+    }
+}
+
+/* The store was told; also before the call has returned. */
+void world_saw_release(const char *token)
+{
+    owed *room = NULL;
+    for (int i = 0; i < OWED_MAX; i++) {
+        if (strcmp(W->owed[i].token, token) == 0) {
+            W->owed[i].used = false;
+            return;
+        }
+        if (!room && !W->owed[i].token[0]) room = &W->owed[i];
+    }
+    if (room) snprintf(room->token, sizeof room->token, "%s", token);
+}
+
+void check_owed_none(const char *when)
+{
+    for (int i = 0; i < OWED_MAX; i++)
+        if (W->owed[i].used)
+            fail("release lost", "a release had returned, and the store has not heard of it %s",
+                 when);
+}
+
+/* Nobody can run, and the clock is about to go on until then. */
+void check_idle(int64_t until)
+{
+    for (int i = 0; i < OWED_MAX; i++)
+        if (W->owed[i].used && until - W->owed[i].since > RELEASE_MAX_NS)
+            fail("release late",
+                 "a release returned %lld us ago, everybody sleeps, and the store has "
+                 "not heard of it",
+                 (long long)((S->now - W->owed[i].since) / US));
+}
+
+/* ---- The end
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void check_records(void)
+{
+    for (int i = 0; i < W->record_count; i++) {
+        const record *r = &W->records[i];
+        if (r->started && r->times != 1)
+            fail("never told", "the %s of handle %d was completed %d times",
+                 r->is_release ? "release" : "acquisition", r->handle, r->times);
+    }
+}
+
+static void check_threads(void)
+{
+    for (int i = 0; i < S->count; i++) {
+        const thread *t = &S->threads[i];
+        if (!t->is_users && t->state == THREAD_LIVES)
+            fail("thread left", "the thread %s runs although every client was closed", t->name);
+        if (!t->is_users && t->state == THREAD_ENDED)
+            fail("thread left", "nobody has joined the thread %s", t->name);
+    }
+}
+
+void check_settled(void)
+{
+    check_records();
+    check_threads();
+    files_check_leaks();
+    loop_check_leaks();
+    memory_check_leaks();
+}

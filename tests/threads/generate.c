@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* A program from a seed: each has a flavour, so that what belongs together comes together. */
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct source {
+    uint64_t state;
+} source;
+
+static uint32_t draw(source *s, uint32_t below)
+{
+    s->state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t x = s->state;
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((x ^ (x >> 31)) % below);
+}
+
+static bool one_in(source *s, uint32_t n)
+{
+    return draw(s, n) == 0;
+}
+
+/* How often each kind comes in a flavour. */
+typedef struct weight {
+    uint8_t kind, times;
+} weight;
+
+static const weight plain[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 6},      {OP_RELEASE_WAIT, 2},
+                               {OP_CANCEL, 1},  {OP_HELD, 2},         {OP_TOKEN, 2},
+                               {OP_HOLD, 2},    {OP_DETACH, 1},       {OP_FREE, 1},
+                               {OP_START, 2},   {OP_RELEASE_START, 2}};
+static const weight asynchronous[] = {{OP_START, 8},   {OP_RELEASE_START, 4}, {OP_RELEASE, 4},
+                                      {OP_CANCEL, 4},  {OP_FREE, 2},          {OP_HOLD, 1},
+                                      {OP_ACQUIRE, 2}, {OP_HELD, 1},          {OP_DETACH, 1}};
+static const weight looking[] = {{OP_ACQUIRE, 4},       {OP_RELEASE, 4},     {OP_CAPS, 2},
+                                 {OP_INSPECT, 3},       {OP_LIST, 3},        {OP_DOCTOR, 1},
+                                 {OP_BREAK, 1},         {OP_TOKEN_CHECK, 2}, {OP_TOKEN_RENEW, 2},
+                                 {OP_TOKEN_RELEASE, 1}, {OP_MESSAGE, 2},     {OP_DETACH, 1}};
+static const weight closing[] = {{OP_ACQUIRE, 5},       {OP_START, 4},   {OP_RELEASE, 4},
+                                 {OP_CLOSE, 3},         {OP_INSPECT, 2}, {OP_TOKEN_RENEW, 1},
+                                 {OP_RELEASE_START, 2}, {OP_FREE, 2},    {OP_CANCEL, 1},
+                                 {OP_MESSAGE, 1},       {OP_CAPS, 1}};
+static const weight forking[] = {{OP_ACQUIRE, 5},      {OP_RELEASE, 5}, {OP_FORK, 2},
+                                 {OP_BARE_FORK, 1},    {OP_START, 2},   {OP_HOLD, 1},
+                                 {OP_RELEASE_START, 1}};
+static const weight exiting[] = {{OP_ACQUIRE, 5}, {OP_RELEASE, 6}, {OP_EXIT, 2},
+                                 {OP_HOLD, 3},    {OP_START, 2},   {OP_INSPECT, 1}};
+static const weight interrupted[] = {{OP_ACQUIRE, 5},       {OP_RELEASE, 4},     {OP_SIGNAL, 4},
+                                     {OP_HOLD, 2},          {OP_HELD, 1},        {OP_INSPECT, 1},
+                                     {OP_CANCEL_THREAD, 1}, {OP_RELEASE_WAIT, 2}};
+
+#define FLAVOUR(list)                                                                              \
+    {                                                                                              \
+#list, list, sizeof(list) / sizeof(list)[0]                                                \
+    }
+static const struct flavour {
+    const char *name;
+    const weight *weights;
+    size_t count;
+} flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),    FLAVOUR(closing),
+                FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted)};
+
+static uint8_t draw_kind_of(source *s, const struct flavour *f)
+{
+    uint32_t all = 0;
+    for (size_t i = 0; i < f->count; i++) all += f->weights[i].times;
+    uint32_t at = draw(s, all);
+    for (size_t i = 0; i < f->count; i++) {
+        if (at < f->weights[i].times) return f->weights[i].kind;
+        at -= f->weights[i].times;
+    }
+    return OP_NOTHING;
+}
+
+static int16_t draw_wait(source *s)
+{
+    static const int16_t waits[] = {0, 0, 5, 40, 300, -1};
+    return waits[draw(s, 6)];
+}
+
+static uint8_t draw_target(source *s, const program *p, uint8_t kind)
+{
+    switch (kind) {
+    case OP_CAPS:
+    case OP_INSPECT:
+    case OP_LIST:
+    case OP_DOCTOR:
+    case OP_MESSAGE:
+    case OP_CLOSE:
+    case OP_DISPATCH:
+    case OP_WAIT:
+        return (uint8_t)draw(s, (uint32_t)p->clients);
+    case OP_SIGNAL:
+    case OP_CANCEL_THREAD:
+        return (uint8_t)draw(s, (uint32_t)p->users);
+    default:
+        return (uint8_t)draw(s, (uint32_t)p->handles);
+    }
+}
+
+static uint8_t draw_then(source *s)
+{
+    static const uint8_t kinds[] = {OP_NOTHING, OP_NOTHING, OP_RELEASE, OP_RELEASE,      OP_START,
+                                    OP_FREE,    OP_CANCEL,  OP_HELD,    OP_RELEASE_START};
+    return kinds[draw(s, sizeof kinds)];
+}
+
+static op draw_op(source *s, const program *p, const struct flavour *f)
+{
+    op o = {.kind = draw_kind_of(s, f)};
+    bool pumped = p->client[0].callbacks != PAWL_CALLBACKS_THREAD && one_in(s, 3);
+    if (pumped) o.kind = p->client[0].callbacks == PAWL_CALLBACKS_WAIT ? OP_WAIT : OP_DISPATCH;
+    o.target = draw_target(s, p, o.kind);
+    o.ms = draw_wait(s);
+    o.then = draw_then(s);
+    return o;
+}
+
+static void draw_habits(source *s, store_habits *h)
+{
+    h->late = one_in(s, 2) ? (int)draw(s, 500) : 0;
+    h->late_max_ms = 1 + (int)draw(s, 80);
+    h->lost = one_in(s, 2) ? (int)draw(s, 200) : 0;
+    h->push_lost = one_in(s, 3) ? (int)draw(s, 500) : 0;
+    h->push_late = one_in(s, 3) ? (int)draw(s, 500) : 0;
+    h->link_down = one_in(s, 4) ? (int)draw(s, 100) : 0;
+    h->yield = one_in(s, 4) ? (int)draw(s, 300) : 0;
+    if (!one_in(s, 4)) return;
+    h->never = (int)draw(s, 100);
+    h->twice = (int)draw(s, 200);
+    h->wrong_id = (int)draw(s, 200);
+}
+
+static void draw_clients(source *s, program *p)
+{
+    p->clients = one_in(s, 3) ? 2 : 1;
+    for (int i = 0; i < p->clients; i++) {
+        p->client[i].spied = !one_in(s, 3);
+        p->client[i].callbacks = one_in(s, 4)   ? PAWL_CALLBACKS_DISPATCH
+                                 : one_in(s, 6) ? PAWL_CALLBACKS_WAIT
+                                                : PAWL_CALLBACKS_THREAD;
+        p->client[i].log = one_in(s, 6);
+    }
+}
+
+static void draw_handles(source *s, program *p)
+{
+    static const int16_t ttls[] = {60, 300, 300, 3000};
+    p->handles = p->clients + (int)draw(s, 2) + (p->clients == 1);
+    bool cached = one_in(s, 3);
+    int16_t ttl = ttls[draw(s, 4)];
+    for (int i = 0; i < p->handles; i++) {
+        p->handle[i].client = (uint8_t)(i % p->clients);
+        p->handle[i].name = (uint8_t)one_in(s, 4);
+        p->handle[i].ttl_ms = ttl;
+        p->handle[i].retain_ms = cached && one_in(s, 2) ? (int16_t)(1 + draw(s, 200)) : 0;
+        p->handle[i].events = one_in(s, 2);
+        p->handle[i].on_event = one_in(s, 2) ? draw_then(s) : OP_NOTHING;
+    }
+}
+
+void program_generate(uint64_t seed, program *p)
+{
+    source s = {.state = seed * UINT64_C(0xd1342543de82ef95) + 1};
+    memset(p, 0, sizeof *p);
+    const struct flavour *f = &flavours[draw(&s, sizeof flavours / sizeof flavours[0])];
+    draw_clients(&s, p);
+    draw_handles(&s, p);
+    p->users = 2 + (int)draw(&s, 3);
+    for (int u = 0; u < p->users; u++) {
+        p->user[u].count = 2 + (int)draw(&s, OPS_MAX - 2);
+        for (int i = 0; i < p->user[u].count; i++) p->user[u].ops[i] = draw_op(&s, p, f);
+    }
+    if (one_in(&s, 3)) draw_habits(&s, &p->habits);
+    p->stall_ms = one_in(&s, 2) ? p->handle[0].ttl_ms * 3 / 2 : 0;
+    p->watched = one_in(&s, 2);
+    p->one_cpu = one_in(&s, 3);
+    p->close_timeout_ms = one_in(&s, 3) ? 0 : 200;
+}
+
+/* ---- For people
+ * ---------------------------------------------------------------------------------------- */
+
+const char *op_name(unsigned kind)
+{
+    static const char *const names[] = {
+#define OP_TEXT(name) #name,
+        OP_LIST(OP_TEXT)
+#undef OP_TEXT
+    };
+    return kind < OP_COUNT ? names[kind] : "?";
+}
+
+static void print_clients(const program *p)
+{
+    static const char *const modes[] = {"thread", "dispatch", "wait"};
+    for (int i = 0; i < p->clients; i++)
+        printf("  client %d: callbacks %s, %s%s\n", i, modes[p->client[i].callbacks],
+               p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "");
+    for (int i = 0; i < p->handles; i++)
+        printf("  handle %d: client %d, name %c, ttl %d ms, retain %d ms%s%s%s\n", i,
+               p->handle[i].client, 'a' + p->handle[i].name, p->handle[i].ttl_ms,
+               p->handle[i].retain_ms, p->handle[i].events ? ", events" : "",
+               p->handle[i].on_event ? ": " : "",
+               p->handle[i].on_event ? op_name(p->handle[i].on_event) : "");
+}
+
+void program_print(const program *p)
+{
+    print_clients(p);
+    const store_habits *h = &p->habits;
+    if (h->late || h->lost || h->push_lost || h->push_late || h->link_down || h->yield ||
+        h->never || h->twice || h->wrong_id)
+        printf("  store: late %d (%d ms) lost %d push lost %d late %d link down %d yield %d "
+               "never %d twice %d wrong id %d (of 1024)\n",
+               h->late, h->late_max_ms, h->lost, h->push_lost, h->push_late, h->link_down, h->yield,
+               h->never, h->twice, h->wrong_id);
+    if (p->stall_ms) printf("  a signal's handler stands still for %d ms\n", p->stall_ms);
+    for (int u = 0; u < p->users; u++) {
+        printf("  user %d:", u);
+        for (int i = 0; i < p->user[u].count; i++) {
+            const op *o = &p->user[u].ops[i];
+            printf(" %s(%d", op_name(o->kind), o->target);
+            if (o->kind == OP_ACQUIRE || o->kind == OP_START || o->kind == OP_RELEASE_WAIT ||
+                o->kind == OP_HOLD || o->kind == OP_WAIT)
+                printf(", %d ms", o->ms);
+            if ((o->kind == OP_START || o->kind == OP_RELEASE_START) && o->then)
+                printf(", then %s", op_name(o->then));
+            printf(")");
+        }
+        printf("\n");
+    }
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of a run: stacks and heaps at fixed addresses, and for each word four cells that say who
+ * touched it (races.c). Nothing is given out twice in a run: so whatever was freed is known.
+ * Each thread allocates from a heap of its own: what it gets depends on nobody else.
+ */
+#define _GNU_SOURCE
+#include "harness.h"
+
+#include "cells.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define BASE        UINT64_C(0x200000000000)
+#define HEAP_SIZE   ((size_t)4 * 1024 * 1024)
+#define STACKS_SIZE (THREADS_MAX * STACK_SIZE)
+#define REGION_SIZE (STACKS_SIZE + THREADS_MAX * HEAP_SIZE)
+#define GAP         16
+
+typedef struct block {
+    uint64_t magic;
+    size_t size;
+    void *caller;
+    int thread;
+    bool live;
+    struct block *next; /* of the same heap, the newest first */
+} block;
+
+#define MAGIC UINT64_C(0x70617762626c6f63)
+
+typedef struct heap {
+    size_t used;
+    block *newest;
+} heap;
+
+static struct memory {
+    uint32_t *cells; /* CELLS for each word of the region */
+    uint32_t *static_cells;
+    size_t static_size;
+    heap heaps[THREADS_MAX];
+    uintptr_t stack_low[THREADS_MAX]; /* how far down each stack was touched */
+    size_t live;
+} * M;
+
+extern char __data_start[], _end[];
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void __real_free(void *p);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t max);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *p);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t max);
+
+static void *reserve(uint64_t at, size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED_NOREPLACE : 0);
+    void *p = mmap((void *)(uintptr_t)at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (p == MAP_FAILED) {
+        perror("pawl-threads: mmap");
+        abort();
+    }
+    return p;
+}
+
+void memory_start(void)
+{
+    reserve(BASE, REGION_SIZE);
+    M = reserve(0, sizeof *M);
+    M->cells = reserve(0, REGION_SIZE / 8 * CELLS * sizeof *M->cells);
+    M->static_size = (size_t)(_end - __data_start);
+    M->static_cells = reserve(0, (M->static_size / 8 + 2) * CELLS * sizeof *M->cells);
+    memory_reset();
+}
+
+static uintptr_t heap_base(int id)
+{
+    return BASE + STACKS_SIZE + (size_t)id * HEAP_SIZE;
+}
+
+static uint32_t *region_cells(uintptr_t address)
+{
+    return M->cells + (address - BASE) / 8 * CELLS;
+}
+
+/* What lies between blocks, and what was freed, is marked, so that who touches it is caught. */
+static void mark(uintptr_t from, size_t size, uint32_t value)
+{
+    uint32_t *cell = region_cells(from);
+    for (size_t i = 0; i < (size + 7) / 8; i++, cell += CELLS) {
+        memset(cell, 0, CELLS * sizeof *cell);
+        cell[0] = value;
+    }
+}
+
+void memory_reset(void)
+{
+    for (int i = 0; i < THREADS_MAX; i++) {
+        heap *h = &M->heaps[i];
+        if (h->used) memset(region_cells(heap_base(i)), 0, h->used / 8 * CELLS * sizeof *M->cells);
+        *h = (heap){0};
+    }
+    memset(M->static_cells, 0, (M->static_size / 8 + 2) * CELLS * sizeof *M->cells);
+    for (int i = 0; i < THREADS_MAX; i++) {
+        uintptr_t top = BASE + ((size_t)i + 1) * STACK_SIZE;
+        uintptr_t low = M->stack_low[i] ? M->stack_low[i] : top;
+        memset(region_cells(low), 0, (top - low) / 8 * CELLS * sizeof *M->cells);
+        M->stack_low[i] = top;
+    }
+    M->live = 0;
+}
+
+void *memory_stack(int id)
+{
+    return (void *)(uintptr_t)(BASE + (size_t)id * STACK_SIZE);
+}
+
+int memory_stack_owner(uintptr_t address)
+{
+    if (address - BASE >= STACKS_SIZE) return -1;
+    int id = (int)((address - BASE) / STACK_SIZE);
+    if (address < M->stack_low[id]) M->stack_low[id] = address & ~(uintptr_t)7;
+    return id;
+}
+
+bool memory_is_static(uintptr_t address)
+{
+    return address - (uintptr_t)__data_start < M->static_size;
+}
+
+uint32_t *memory_cells(uintptr_t address)
+{
+    if (address - BASE < REGION_SIZE) return region_cells(address);
+    size_t in_statics = address - (uintptr_t)__data_start;
+    if (in_statics >= M->static_size) return NULL;
+    return M->static_cells + in_statics / 8 * CELLS;
+}
+
+/* ---- Heaps
+ * ------------------------------------------------------------------------------------------ */
+
+static void *take(size_t size, void *caller)
+{
+    int id = S->current;
+    heap *h = &M->heaps[id];
+    size_t room = (sizeof(block) + size + GAP + 15) & ~(size_t)15;
+    if (h->used + room > HEAP_SIZE) fail("memory", "a heap of the harness is full");
+    block *b = (block *)(heap_base(id) + h->used);
+    h->used += room;
+    *b = (block){.magic = MAGIC,
+                 .size = size,
+                 .caller = caller,
+                 .thread = id,
+                 .live = true,
+                 .next = h->newest};
+    h->newest = b;
+    M->live++;
+    size_t words = (size + 7) & ~(size_t)7;
+    mark((uintptr_t)b, sizeof *b, CELL_NOWHERE);
+    mark((uintptr_t)(b + 1) + words, room - sizeof *b - words, CELL_NOWHERE);
+    return b + 1;
+}
+
+static bool is_ours(const void *p)
+{
+    return (uintptr_t)p - BASE < REGION_SIZE;
+}
+
+static block *block_of(void *p)
+{
+    block *b = (block *)p - 1;
+    if (memory_stack_owner((uintptr_t)p) >= 0 || b->magic != MAGIC)
+        fail("free", "what was never allocated is freed");
+    if (!b->live) fail("double free", "a block of %zu bytes is freed twice", b->size);
+    return b;
+}
+
+static void give(void *p)
+{
+    block *b = block_of(p);
+    access_memory((uintptr_t)p, b->size, true); /* who still reads it meanwhile has a race */
+    b->live = false;
+    M->live--;
+    atomics_forget((uintptr_t)p, b->size);
+    mark((uintptr_t)p, b->size, CELL_FREED);
+}
+
+void *__wrap_malloc(size_t size)
+{
+    if (!S || !S->running) return __real_malloc(size);
+    void *p = take(size, __builtin_return_address(0));
+    memset(p, 0xa5, size);
+    return p;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (!S || !S->running) return __real_calloc(count, size);
+    void *p = take(count * size, __builtin_return_address(0));
+    memset(p, 0, count * size);
+    return p;
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    if (!S || !S->running) return __real_realloc(old, size);
+    void *p = take(size, __builtin_return_address(0));
+    if (!old) return p;
+    size_t had = block_of(old)->size;
+    memcpy(p, old, had < size ? had : size);
+    give(old);
+    return p;
+}
+
+void __wrap_free(void *p)
+{
+    if (!p) return;
+    if (is_ours(p))
+        give(p);
+    else
+        __real_free(p);
+}
+
+char *__wrap_strndup(const char *text, size_t max)
+{
+    if (!S || !S->running) return __real_strndup(text, max);
+    size_t len = strnlen(text, max);
+    char *p = take(len + 1, __builtin_return_address(0));
+    memcpy(p, text, len);
+    p[len] = '\0';
+    return p;
+}
+
+char *__wrap_strdup(const char *text)
+{
+    if (!S || !S->running) return __real_strdup(text);
+    access_memory((uintptr_t)text, strlen(text) + 1, false);
+    return __wrap_strndup(text, strlen(text));
+}
+
+size_t memory_live(void)
+{
+    return M->live;
+}
+
+void memory_check_leaks(void)
+{
+    for (int i = 0; i < THREADS_MAX; i++)
+        for (const block *b = M->heaps[i].newest; b; b = b->next)
+            if (b->live)
+                fail("leak", "%zu blocks are left, one of %zu bytes, allocated by %s at %p",
+                     M->live, b->size, S->threads[b->thread].name, b->caller);
+}

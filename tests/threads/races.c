@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Order, and accesses that have none.
+ *
+ * Each thread has a vector clock. What releases (unlock, post, an atomic store with release order,
+ * a write to a descriptor) leaves a copy at the object, what acquires joins it. Each word remembers
+ * its latest accesses in four cells (thread, clock, bytes, write); an access to the same bytes by
+ * another thread, one of the two a write, that is not in the past of this one, is a race: a
+ * finding, whatever the values. So a lock that is missing is found in every schedule that comes
+ * near it.
+ */
+#include "harness.h"
+
+#include "cells.h"
+#include "races.h"
+
+#include <string.h>
+
+#define OBJECTS 2048 /* a power of two */
+
+/* A cell: 5 bits thread, 18 bits clock, 8 bits bytes, 1 bit write. */
+#define CELL(thread, clock, bytes, write)                                                          \
+    ((uint32_t)(thread) << 27 | ((uint32_t)(clock)&0x3ffffu) << 9 | (uint32_t)(bytes) << 1 |       \
+     (uint32_t)(write))
+#define CELL_THREAD(c) ((c) >> 27)
+#define CELL_CLOCK(c)  (((c) >> 9) & 0x3ffffu)
+#define CELL_BYTES(c)  (((c) >> 1) & 0xffu)
+#define CELL_WRITES(c) ((c)&1u)
+
+typedef struct order_object {
+    const void *object;
+    uint32_t run;
+    clockv clock;
+    uint64_t hash, reads;
+} order_object;
+
+static struct order {
+    uint32_t run;
+    order_object objects[OBJECTS];
+} * order;
+
+static order_object *find(const void *object)
+{
+    size_t at = ((uintptr_t)object >> 2) * 0x9e3779b1u;
+    for (size_t i = 0; i < OBJECTS; i++) {
+        order_object *o = &order->objects[(at + i) & (OBJECTS - 1)];
+        if (o->run == order->run && o->object == object) return o;
+        if (o->run == order->run) continue;
+        *o = (order_object){.object = object, .run = order->run};
+        return o;
+    }
+    fail("harness", "too many objects");
+}
+
+void clock_join(clockv *into, const clockv *from)
+{
+    for (int i = 0; i < THREADS_MAX; i++)
+        if (from->at[i] > into->at[i]) into->at[i] = from->at[i];
+}
+
+void order_start(void *room)
+{
+    order = room;
+}
+
+size_t order_size(void)
+{
+    return sizeof *order;
+}
+
+void order_reset(void)
+{
+    order->run++;
+}
+
+void order_acquire(const void *object)
+{
+    if (S->running) clock_join(&self()->clock, &find(object)->clock);
+}
+
+void order_release(const void *object)
+{
+    if (!S->running) return;
+    thread *me = self();
+    clock_join(&find(object)->clock, &me->clock);
+    me->clock.at[me->id]++;
+}
+
+void order_spawned(thread *parent, thread *child)
+{
+    child->clock = parent->clock;
+    child->clock.at[child->id]++;
+    parent->clock.at[parent->id]++;
+    child->hash ^= parent->hash;
+}
+
+void order_joined(thread *child)
+{
+    clock_join(&self()->clock, &child->clock);
+}
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 31)) * UINT64_C(0x7fb5d329728ea185);
+    x = (x ^ (x >> 27)) * UINT64_C(0x81dadef4bc2dd44d);
+    return x ^ (x >> 33);
+}
+
+void order_saw(uint64_t outcome)
+{
+    if (S->plan.strategy == STRATEGY_EXPLORE) self()->hash = mix(self()->hash + outcome + 1);
+}
+
+void order_note(thread *t, const void *object, bool writes)
+{
+    if (S->plan.strategy != STRATEGY_EXPLORE) return;
+    order_object *o = find(object);
+    t->hash = mix(t->hash * 3 + o->hash + (writes ? 2 * o->reads + 1 : 0));
+    if (writes) {
+        o->hash = t->hash;
+        o->reads = 0;
+    } else {
+        o->reads += t->hash;
+    }
+}
+
+/* ---- Accesses
+ * --------------------------------------------------------------------------------------- */
+
+static bool is_past(const thread *me, uint32_t cell)
+{
+    return CELL_CLOCK(cell) <= me->clock.at[CELL_THREAD(cell)];
+}
+
+static void check_freed(uint32_t first, bool writes)
+{
+    if (first == CELL_FREED)
+        fail("use after free", "%s %s what was freed", self()->name, writes ? "writes" : "reads");
+    if (first == CELL_NOWHERE)
+        fail("overflow", "%s %s past the end of a block", self()->name,
+             writes ? "writes" : "reads");
+}
+
+/* A frame that its thread has left: what lay in it is gone. */
+static void check_stack(uintptr_t address)
+{
+    int owner = memory_stack_owner(address);
+    if (owner < 0 || owner == S->current) return;
+    const thread *t = &S->threads[owner];
+    if (owner >= S->count || t->state != THREAD_LIVES || address + 128 < (uintptr_t)t->sp)
+        fail("use after return", "%s touches the stack of %s where nothing is any more",
+             self()->name, t->name);
+}
+
+static void access_word(uint32_t *cells, uint32_t bytes, bool writes)
+{
+    thread *me = self();
+    uint32_t mine = CELL(me->id, me->clock.at[me->id], bytes, writes);
+    int room = -1;
+    if (cells[0] >= CELL_NOWHERE) check_freed(cells[0], writes);
+    for (int i = 0; i < CELLS; i++) {
+        uint32_t cell = cells[i];
+        if (cell == mine) return;
+        if (cell == 0) {
+            if (room < 0) room = i;
+            continue;
+        }
+        if (!(CELL_BYTES(cell) & bytes)) continue;
+        bool same = CELL_THREAD(cell) == (uint32_t)me->id;
+        if (!same && (writes || CELL_WRITES(cell)) && !is_past(me, cell) && !S->in_child)
+            fail("race", "%s %s what %s %s, and nothing orders the two", me->name,
+                 writes ? "writes" : "reads", S->threads[CELL_THREAD(cell)].name,
+                 CELL_WRITES(cell) ? "wrote" : "read");
+        bool covered = !(CELL_BYTES(cell) & ~bytes) && (writes || !CELL_WRITES(cell));
+        if (covered && (same || is_past(me, cell))) room = i;
+    }
+    if (room < 0) room = (int)(me->clock.at[me->id] & (CELLS - 1));
+    cells[room] = mine;
+}
+
+void access_memory(uintptr_t address, size_t size, bool writes)
+{
+    if (!S->running || S->quiet) return;
+    check_stack(address);
+    while (size > 0) {
+        size_t in_word = address & 7, here = 8 - in_word;
+        if (here > size) here = size;
+        uint32_t *cells = memory_cells(address);
+        if (!cells) return;
+        access_word(cells, ((1u << here) - 1) << in_word, writes);
+        address += here;
+        size -= here;
+    }
+}
+
+void access_memory_freed(uintptr_t address)
+{
+    if (!S->running || S->quiet) return;
+    check_stack(address);
+    const uint32_t *cells = memory_cells(address);
+    if (cells && cells[0] >= CELL_NOWHERE) check_freed(cells[0], true);
+}
+
+/* ---- What the compiler calls
+ * --------------------------------------------------------------------------- */
+
+#define ACCESS(name, size, writes)                                                                 \
+    void __tsan_##name(void *p);                                                                   \
+    void __tsan_##name(void *p)                                                                    \
+    {                                                                                              \
+        access_memory((uintptr_t)p, size, writes);                                                 \
+    }
+ACCESS(read1, 1, false)
+ACCESS(read2, 2, false)
+ACCESS(read4, 4, false)
+ACCESS(read8, 8, false)
+ACCESS(read16, 16, false)
+ACCESS(write1, 1, true)
+ACCESS(write2, 2, true)
+ACCESS(write4, 4, true)
+ACCESS(write8, 8, true)
+ACCESS(write16, 16, true)
+ACCESS(unaligned_read2, 2, false)
+ACCESS(unaligned_read4, 4, false)
+ACCESS(unaligned_read8, 8, false)
+ACCESS(unaligned_read16, 16, false)
+ACCESS(unaligned_write2, 2, true)
+ACCESS(unaligned_write4, 4, true)
+ACCESS(unaligned_write8, 8, true)
+ACCESS(unaligned_write16, 16, true)
+
+void __tsan_read_range(void *p, size_t size);
+void __tsan_read_range(void *p, size_t size)
+{
+    access_memory((uintptr_t)p, size, false);
+}
+
+void __tsan_write_range(void *p, size_t size);
+void __tsan_write_range(void *p, size_t size)
+{
+    access_memory((uintptr_t)p, size, true);
+}
+
+void __tsan_init(void);
+void __tsan_init(void)
+{
+}
+
+void __tsan_func_entry(void *pc);
+void __tsan_func_entry(void *pc)
+{
+    (void)pc;
+}
+
+void __tsan_func_exit(void);
+void __tsan_func_exit(void)
+{
+}
+
+/* ---- Copies, which the compiler leaves to the library
+ * --------------------------------------------------- */
+
+void *__real_memcpy(void *to, const void *from, size_t size);
+void *__real_memmove(void *to, const void *from, size_t size);
+void *__real_memset(void *to, int byte, size_t size);
+int __real_memcmp(const void *a, const void *b, size_t size);
+void *__wrap_memcpy(void *to, const void *from, size_t size);
+void *__wrap_memmove(void *to, const void *from, size_t size);
+void *__wrap_memset(void *to, int byte, size_t size);
+int __wrap_memcmp(const void *a, const void *b, size_t size);
+
+static bool watched(void)
+{
+    return S && S->running && !S->quiet;
+}
+
+void *__wrap_memcpy(void *to, const void *from, size_t size)
+{
+    if (watched()) {
+        access_memory((uintptr_t)from, size, false);
+        access_memory((uintptr_t)to, size, true);
+    }
+    return __real_memcpy(to, from, size);
+}
+
+void *__wrap_memmove(void *to, const void *from, size_t size)
+{
+    if (watched()) {
+        access_memory((uintptr_t)from, size, false);
+        access_memory((uintptr_t)to, size, true);
+    }
+    return __real_memmove(to, from, size);
+}
+
+void *__wrap_memset(void *to, int byte, size_t size)
+{
+    if (watched()) access_memory((uintptr_t)to, size, true);
+    return __real_memset(to, byte, size);
+}
+
+int __wrap_memcmp(const void *a, const void *b, size_t size)
+{
+    if (watched()) {
+        access_memory((uintptr_t)a, size, false);
+        access_memory((uintptr_t)b, size, false);
+    }
+    return __real_memcmp(a, b, size);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* A run of a program: clients are opened, users do what is written, all is closed and counted. */
+#define _GNU_SOURCE
+#include "world.h"
+
+#include "files.h"
+
+#include <stdio.h>
+#include <string.h>
+
+world *W;
+
+void world_start(void *room)
+{
+    W = room;
+}
+
+void world_watch(void)
+{
+    S->on_idle = check_idle;
+    S->on_step = check_step;
+    S->on_signal = world_signal;
+}
+
+static bool has_op(const program *p, unsigned kind)
+{
+    for (int u = 0; u < p->users; u++)
+        for (int i = 0; i < p->user[u].count; i++)
+            if (p->user[u].ops[i].kind == kind) return true;
+    return false;
+}
+
+static bool store_is_good(const program *p)
+{
+    const store_habits *h = &p->habits;
+    return !h->late && !h->lost && !h->push_lost && !h->push_late && !h->link_down && !h->never &&
+           !h->twice && !h->wrong_id;
+}
+
+static bool has_mode(const program *p, pawl_callbacks mode)
+{
+    for (int i = 0; i < p->clients; i++)
+        if (p->client[i].callbacks == mode) return true;
+    return false;
+}
+
+static int16_t shortest_ttl(const program *p)
+{
+    int16_t ttl = 30000;
+    for (int i = 0; i < p->handles; i++)
+        if (p->handle[i].ttl_ms < ttl) ttl = p->handle[i].ttl_ms;
+    return ttl;
+}
+
+/* What may be asked of the run. */
+static void set_expectations(const program *p)
+{
+    W->exclusive = !has_op(p, OP_BREAK) && !has_op(p, OP_TOKEN_RELEASE) && !p->habits.wrong_id &&
+                   !p->habits.twice;
+    W->steady = W->exclusive && store_is_good(p) && !has_op(p, OP_TOKEN_RENEW) &&
+                S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
+                shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE);
+    W->timely = store_is_good(p) && S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
+                !has_op(p, OP_FORK);
+}
+
+static void open_clients(const program *p)
+{
+    for (int i = 0; i < p->clients; i++) {
+        pawl_open_opts opts;
+        pawl_open_opts_init(&opts);
+        opts.owner = "user";
+        opts.store_timeout_ms = 200;
+        opts.close_timeout_ms = p->close_timeout_ms;
+        opts.callbacks = p->client[i].callbacks;
+        if (p->client[i].log) opts.log = world_log;
+        opts.log_userdata = &W->clients[i];
+        char message[PAWL_MESSAGE_MAX];
+        const char *url = p->client[i].spied ? "hostile:x" : "memory:x";
+        int err = pawl_client_open(url, &opts, &W->clients[i].client, message);
+        if (err) fail("open", "%s", message);
+    }
+}
+
+static void make_handles(const program *p)
+{
+    for (int i = 0; i < p->handles; i++) {
+        pawl_lock_opts opts;
+        pawl_lock_opts_init(&opts);
+        opts.ttl_ms = p->handle[i].ttl_ms;
+        opts.retain_ms = p->handle[i].retain_ms;
+        if (p->handle[i].events) opts.on_event = world_event;
+        opts.event_userdata = &W->handles[i];
+        const char *name = p->handle[i].name ? "b" : "a";
+        pawl_client *c = W->clients[p->handle[i].client].client;
+        if (pawl_lock_new(c, name, 1, &opts, &W->handles[i].lock)) fail("open", "no handle");
+    }
+}
+
+static void *run_user(void *arg)
+{
+    const program *p = W->program;
+    int user = (int)(intptr_t)arg;
+    for (int i = 0; i < p->user[user].count; i++) world_do(&p->user[user].ops[i]);
+    return NULL;
+}
+
+static bool users_ended(const void *arg)
+{
+    const program *p = arg;
+    for (int u = 0; u < p->users; u++)
+        if (S->threads[W->user_ids[u]].state == THREAD_LIVES) return false;
+    return true;
+}
+
+/* Who waits for ever is cancelled after a while: the others may hold what it waits for. */
+static void wait_for_users(const program *p)
+{
+    for (int round = 1; !sched_wait("waits for the users", W, users_ended, p, S->now + 2000 * MS);
+         round++) {
+        trace(true, "cancels everybody");
+        for (int i = 0; i < p->handles; i++)
+            if (W->handles[i].lock && !W->handles[i].freed)
+                (void)pawl_lock_cancel(W->handles[i].lock);
+        if (round == 10) {
+            for (int u = 0; u < p->users; u++)
+                if (S->threads[W->user_ids[u]].state == THREAD_LIVES)
+                    fail("hang", "user %d does not come back: %s", u,
+                         S->threads[W->user_ids[u]].what);
+        }
+    }
+    for (int u = 0; u < p->users; u++) sched_join(W->user_ids[u], NULL);
+}
+
+static void close_all(const program *p)
+{
+    for (int i = 0; i < p->clients; i++) {
+        op o = {.kind = OP_CLOSE, .target = (uint8_t)i};
+        world_do(&o);
+    }
+    for (int i = p->handles; i-- > 0;) {
+        handle_state *h = &W->handles[i];
+        if (h->freed || !h->lock) continue;
+        h->freed = true;
+        order_acquire(h);
+        pawl_lock_free(h->lock);
+    }
+}
+
+void world_run(void *arg)
+{
+    const program *p = arg;
+    memset(W, 0, sizeof *W);
+    W->program = p;
+    files_set_processors(p->one_cpu ? 1 : 2);
+    set_expectations(p);
+    open_clients(p);
+    make_handles(p);
+    for (int u = 0; u < p->users; u++) {
+        char name[16];
+        snprintf(name, sizeof name, "user %d", u);
+        W->user_ids[u] = sched_spawn(name, true, run_user, (void *)(intptr_t)u);
+    }
+    wait_for_users(p);
+    close_all(p);
+    check_settled();
+}
