@@ -58,8 +58,13 @@ static void companions_share_the_hash_tag(void **state)
     pawl__redis_keys(&s, "{a}b", 4, room, keys);
     is_key(keys[0], "pawl:{a}b", 9);
     is_key(keys[1], "pawl:{a}b\0f", 11);
-    pawl__redis_keys(&s, "{}", 2, room, keys); /* an empty tag is none */
-    is_key(keys[1], "{pawl:{}}:f", 11);
+    pawl__redis_keys(&s, "a{b", 3, room, keys);
+    is_key(keys[1], "{pawl:a{b}:f", 12);
+    /* No tag, and none can be made: letters that lead into the slot of the lock. */
+    pawl__redis_keys(&s, "{}", 2, room, keys);
+    assert_int_equal(keys[1].len, 7 + 6);
+    assert_memory_equal(keys[1].data, "pawl:{}\0", 8);
+    assert_int_equal(keys[1].data[12], 'f');
 }
 
 static void the_longest_name_fits(void **state)
@@ -74,6 +79,9 @@ static void the_longest_name_fits(void **state)
     pawl_request r = request(PAWL_VERB_ACQUIRE);
     r.name = name;
     r.name_len = sizeof(name);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    assert_int_equal(call.keys[1].len, sizeof(name) + PAWL__REDIS_PREFIX_MAX + 4);
+    name[0] = '}';
     assert_true(pawl__redis_encode(&s, &r, &call));
     assert_int_equal(call.keys[1].len, PAWL__REDIS_KEY_MAX);
     prefix[PAWL__REDIS_PREFIX_MAX] = 'p';
@@ -96,7 +104,7 @@ static void globs_match_names_only_as_they_are(void **state)
 
 static void a_queues_key_leads_to_its_lock(void **state)
 {
-    static const char *const names[] = {"x", "{t}x", "{}", "}:q", "q"};
+    static const char *const names[] = {"x", "{t}x", "{}", "}:q", "q", "a}b", "{x"};
     static const struct {
         const char *key;
         size_t len;

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include "base/random.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -387,13 +389,58 @@ static void the_record_outlives_every_renewal(void **state)
 static void names_with_hash_tags_do_not_meet(void **state)
 {
     rig *r = begin(state);
-    static const char *const names[] = {"{t}", "{t}:q", "{t}:f", "{t}:w", "{pawl:x}:f", "t"};
+    static const char *const names[] = {"{t}", "{t}:q", "{t}:f", "{t}:w", "{pawl:x}:f",
+                                        "t",   "{}",    "a}b",   "}"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *token = fresh_token();
         rig_expect(r, ask_acquire(names[i], token, LONG_MS), PAWL_GRANTED);
         rig_expect(r, ask_queue(names[i], fresh_token(), LONG_MS), PAWL_QUEUED);
         assert_int_equal(rig_expect(r, ask_inspect(names[i], token), PAWL_REPORTED)->info.mine, 1);
     }
+}
+
+static void random_name(uint64_t *random, char ret_name[8])
+{
+    static const char letters[] = "{}{}ab:";
+    size_t len = 1 + pawl__random_next(random) % 7;
+    for (size_t i = 0; i < len; i++) ret_name[i] = letters[pawl__random_next(random) % 7];
+    ret_name[len] = '\0';
+}
+
+static int64_t slot_of(rig *r, pawl__redis_bytes key)
+{
+    return rig_int(r, "CLUSTER KEYSLOT %b", key.data, key.len);
+}
+
+static void the_keys_of_every_name_are_in_the_slot_of_the_lock(void **state)
+{
+    static const char *const arguments[] = {"--cluster-enabled", "yes", NULL};
+    static char room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    uint64_t random = 1;
+    (void)state;
+    rig *r = rig_new(arguments);
+    for (int i = 0; i < 3000; i++) {
+        char name[8];
+        pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+        random_name(&random, name);
+        pawl__redis_keys(&r->space, name, strlen(name), room, keys);
+        int64_t slot = slot_of(r, keys[PAWL__REDIS_KEY_LOCK]);
+        for (int k = PAWL__REDIS_KEY_RECORD; k < PAWL__REDIS_KEYS; k++)
+            if (slot_of(r, keys[k]) != slot) fail_msg("name \"%s\", key %d", name, k);
+    }
+    rig_free(r);
+}
+
+/* ---- Values of others ------------------------------------------------------------- */
+
+static void a_value_that_looks_like_a_record_is_a_foreign_holder(void **state)
+{
+    rig *r = begin(state);
+    rig_must(r, "SET pawl:x %s", "1 5 a b c");
+    const answer *a = rig_expect(r, ask_inspect("x", NULL), PAWL_REPORTED);
+    assert_true(a->info.held && a->info.foreign);
+    assert_int_equal(a->info.remaining_ms, -1);
+    rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
 }
 
 int main(void)
@@ -421,6 +468,8 @@ int main(void)
         cmocka_unit_test(a_holder_whose_record_was_lost_gets_a_larger_fence),
         cmocka_unit_test(the_record_outlives_every_renewal),
         cmocka_unit_test(names_with_hash_tags_do_not_meet),
+        cmocka_unit_test(the_keys_of_every_name_are_in_the_slot_of_the_lock),
+        cmocka_unit_test(a_value_that_looks_like_a_record_is_a_foreign_holder),
     };
     if (!redis_server_exists()) {
         puts("SKIP: there is no redis-server on this machine");

@@ -100,6 +100,7 @@ struct client {
     seen_list rows;    /* of seen_row */
     seen_list links;   /* of seen_link */
     size_t findings;
+    char errors_found[PAWL_MESSAGE_MAX]; /* the latest finding that is an error */
 };
 
 static client *called(pawl_host *host)
@@ -196,6 +197,8 @@ static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding
     CHECK(finding->size == sizeof(*finding));
     CHECK(finding->topic[0] && finding->text[0] && finding->advice);
     c->findings++;
+    if (finding->severity == PAWL_FINDING_ERROR)
+        snprintf(c->errors_found, sizeof(c->errors_found), "%s", finding->text);
 }
 
 static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
@@ -490,6 +493,11 @@ const pawl_info *client_row_named(const client *c, uint64_t id, const char *name
 size_t client_finding_count(const client *c)
 {
     return c->findings;
+}
+
+const char *client_error_found(const client *c)
+{
+    return c->errors_found;
 }
 
 size_t client_link_count(const client *c)

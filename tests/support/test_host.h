@@ -121,6 +121,8 @@ size_t client_row_count(const client *c, uint64_t id);
 const pawl_info *client_row(const client *c, uint64_t id, size_t index);
 const pawl_info *client_row_named(const client *c, uint64_t id, const char *name);
 size_t client_finding_count(const client *c);
+/* The text of the latest finding that is an error; "" if there was none. */
+const char *client_error_found(const client *c);
 
 size_t client_link_count(const client *c);
 const seen_link *client_link(const client *c, size_t index);

@@ -210,6 +210,11 @@ static void check_denied(examination *exam)
     for (int i = 0; i < QUESTIONS; i++) {
         char advice[64];
         if (!exam->denied[i] || (i == ASK_IDLE && exam->denied[ASK_FSYNC])) continue;
+        if (i == ASK_PROBE) { /* locks need this one: its text names the rule */
+            find(exam, PAWL_FINDING_ERROR, "permission", "Add the rule to the user.", "%.400s",
+                 exam->denied[i]);
+            continue;
+        }
         snprintf(advice, sizeof advice, "Add the ACL rule %s for a full examination.",
                  questions[i].rule);
         find(exam, PAWL_FINDING_NOTE, "permission", advice, "%s is not answered: %.300s",
@@ -367,17 +372,15 @@ static bool ask(examination *exam, question which, const pawl__redis_bytes *argv
 bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
 {
     examination *exam = calloc(1, sizeof *exam);
-    char key[PAWL__REDIS_INBOX_MAX + 8];
+    pawl__redis_probe probe;
     if (!exam) return false;
-    snprintf(key, sizeof key, "%sprobe", store->space.inbox);
     const pawl__redis_bytes time_words[] = {text("TIME")};
     const pawl__redis_bytes info_words[] = {text("INFO")};
     const pawl__redis_bytes fsync_words[] = {text("CONFIG"), text("GET"), text("appendfsync")};
     const pawl__redis_bytes idle_words[] = {text("CONFIG"), text("GET"), text("timeout")};
     /* The link came up through this script: the server knows it. */
-    const pawl__redis_bytes probe_words[] = {
-        text("EVALSHA"), text(pawl__redis_scripts[PAWL__REDIS_PROBE].sha1), text("1"),
-        text(key),       {store->space.inbox, store->space.inbox_len},      text("h")};
+    pawl__redis_probe_encode(&store->space, pawl__redis_scripts[PAWL__REDIS_PROBE].sha1, true, "h",
+                             &probe);
 
     exam->asked_at = store->host->now();
     exam->operation.store = store;
@@ -387,7 +390,7 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
     }
     pawl__redis_operation_begin(&exam->operation, store, request, release);
     if (!ask(exam, ASK_INFO, info_words, 1) || !ask(exam, ASK_FSYNC, fsync_words, 3) ||
-        !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe_words, 6))
+        !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe.argv, probe.argc))
         exam->incomplete = true;
     return true;
 }

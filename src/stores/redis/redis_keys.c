@@ -41,6 +41,70 @@ static bool has_hash_tag(const char *key, size_t len)
     return close && close != open + 1;
 }
 
+/* ---- Cluster slots ---------------------------------------------------------- */
+
+#define SLOTS        16384
+#define FILLER_CHARS 4 /* letters: 26^4 are some 28 for each slot */
+
+/* CRC-16/XMODEM, which Redis Cluster hashes keys with, a byte at a time. */
+static uint16_t crc16(uint16_t crc, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        crc ^= (uint16_t)((unsigned char)data[i] << 8);
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+    }
+    return crc;
+}
+
+/* The first letters, in the order of the alphabet, that with the suffix lead to the slot. */
+static bool find_filler(uint16_t crc, char suffix, unsigned slot, char ret_filler[FILLER_CHARS])
+{
+    memset(ret_filler, 'a', FILLER_CHARS);
+    for (;;) {
+        uint16_t end = crc16(crc16(crc, ret_filler, FILLER_CHARS), &suffix, 1);
+        if (end % SLOTS == slot) return true;
+        int i = FILLER_CHARS - 1;
+        while (i >= 0 && ret_filler[i] == 'z') ret_filler[i--] = 'a';
+        if (i < 0) return false; /* does not happen: each step of the last three changes the slot */
+        ret_filler[i]++;
+    }
+}
+
+/* ---- Keys ------------------------------------------------------------------- */
+
+/* How a lock's companions come into its cluster slot. */
+typedef enum layout {
+    BRACED, /* {lock}:f   the lock key, made a hash tag */
+    TAGGED, /* lock\0f    it has a hash tag of its own */
+    FILLED  /* lock\0abcdf no tag, and none can be made of it because of its '}' */
+} layout;
+
+static layout layout_of(pawl__redis_bytes lock)
+{
+    if (has_hash_tag(lock.data, lock.len)) return TAGGED;
+    return memchr(lock.data, '}', lock.len) ? FILLED : BRACED;
+}
+
+/* No name contains a NUL: so a companion is never the lock key of another name. */
+static pawl__redis_bytes companion(pawl__redis_bytes lock, layout how, char suffix, char *room)
+{
+    char *p = room;
+    if (how == BRACED) *p++ = '{';
+    memcpy(p, lock.data, lock.len);
+    p += lock.len;
+    if (how == BRACED) *p++ = '}';
+    *p++ = how == BRACED ? ':' : '\0';
+    if (how == FILLED) {
+        unsigned slot = crc16(0, lock.data, lock.len) % SLOTS;
+        (void)find_filler(crc16(0, room, (size_t)(p - room)), suffix, slot, p);
+        p += FILLER_CHARS;
+    }
+    *p++ = suffix;
+    *p = '\0';
+    return bytes(room, (size_t)(p - room));
+}
+
 void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
                       pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS])
@@ -57,24 +121,9 @@ void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t n
     memcpy(lock + space->prefix_len, name, name_len);
     lock[lock_len] = '\0';
     ret_keys[PAWL__REDIS_KEY_LOCK] = bytes(lock, lock_len);
-
-    /*
-     * One hash tag, so that a cluster keeps the four together. A key with a tag of
-     * its own needs no braces; but then "pawl:{t}:f" would be the lock of the
-     * name "{t}:f" too. No name contains a NUL.
-     */
-    bool own_tag = has_hash_tag(lock, lock_len);
-    for (int i = PAWL__REDIS_KEY_RECORD; i < PAWL__REDIS_KEYS; i++) {
-        char *p = key_room[i];
-        if (!own_tag) *p++ = '{';
-        memcpy(p, lock, lock_len);
-        p += lock_len;
-        if (!own_tag) *p++ = '}';
-        *p++ = own_tag ? '\0' : ':';
-        *p++ = suffix[i];
-        *p = '\0';
-        ret_keys[i] = bytes(key_room[i], (size_t)(p - key_room[i]));
-    }
+    layout how = layout_of(ret_keys[PAWL__REDIS_KEY_LOCK]);
+    for (int i = PAWL__REDIS_KEY_RECORD; i < PAWL__REDIS_KEYS; i++)
+        ret_keys[i] = companion(ret_keys[PAWL__REDIS_KEY_LOCK], how, suffix[i], key_room[i]);
 }
 
 static char *escape_glob(char *p, const char *text, size_t len)
@@ -101,6 +150,11 @@ void pawl__redis_glob(const pawl__redis_space *space, const char *name_prefix, s
     *put_glob(ret_glob, space, name_prefix, len) = '\0';
 }
 
+bool pawl__redis_is_record_key(pawl__redis_bytes key)
+{
+    return key.len > 4 && key.data[0] == '{' && memcmp(key.data + key.len - 3, "}:f", 3) == 0;
+}
+
 /* Loose at both ends: a queue's key may have braces or not. What it finds is taken apart. */
 void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
                             char ret_glob[PAWL__REDIS_GLOB_MAX + 1])
@@ -120,5 +174,8 @@ pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key)
     if (len > 4 && key[0] == '{' && memcmp(key + len - 3, braced, 3) == 0)
         return bytes(key + 1, len - 4);
     if (len > 2 && memcmp(key + len - 2, bare, 2) == 0) return bytes(key, len - 2);
+    size_t filled = FILLER_CHARS + 2;
+    if (len > filled && key[len - 1] == 'q' && key[len - filled] == '\0')
+        return bytes(key, len - filled);
     return bytes(NULL, 0);
 }

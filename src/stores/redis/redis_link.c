@@ -336,21 +336,16 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
 static void probe(pawl_store *store, bool by_hash)
 {
     const pawl__redis_script_text *script = &pawl__redis_scripts[PAWL__REDIS_PROBE];
-    char key[PAWL__REDIS_INBOX_MAX + 8];
-    snprintf(key, sizeof key, "%sprobe", store->space.inbox);
-    pawl__redis_bytes argv[] = {text(by_hash ? "EVALSHA" : "EVAL"),
-                                text(by_hash ? script->sha1 : script->body),
-                                text("1"),
-                                text(key),
-                                {store->space.inbox, store->space.inbox_len},
-                                text(store->link.word)};
+    pawl__redis_probe words;
+    pawl__redis_probe_encode(&store->space, by_hash ? script->sha1 : script->body, by_hash,
+                             store->link.word, &words);
     greeting *g = malloc(sizeof *g);
     if (g) {
         *g = (greeting){.pending = {.answer_by = PAWL__NEVER,
                                     .answered = probed,
                                     .unanswered = greeting_lost,
                                     .drop = greeting_drop}};
-        if (pawl__redis_send(store, argv, 6, &g->pending)) {
+        if (pawl__redis_send(store, words.argv, words.argc, &g->pending)) {
             store->wire->flush(store, PAWL__REDIS_COMMANDS);
             return;
         }

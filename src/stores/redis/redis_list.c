@@ -130,6 +130,8 @@ static bool inspect(listing *list, seen *row, bool by_hash)
     pawl__redis_call call;
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
     (void)pawl__redis_encode(&list->operation.store->space, &request, &call);
+    if (pawl__redis_is_record_key(call.keys[PAWL__REDIS_KEY_LOCK]))
+        call.args[call.arg_count++] = text("1");
     size_t argc =
         pawl__redis_call_argv(&call, text(by_hash ? script->sha1 : script->body), by_hash, argv);
     return send_step(list, row, argv, argc);

@@ -105,6 +105,24 @@ size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes scr
     return n;
 }
 
+void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script, bool by_hash,
+                              const char *word, pawl__redis_probe *ret_probe)
+{
+    static const char key_count[] = {'0' + PAWL__REDIS_KEYS, '\0'};
+    char name[PAWL_NAME_MAX];
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+    size_t n = 0;
+    int len = snprintf(name, sizeof name, "probe-%s", space->inbox + space->prefix_len);
+    pawl__redis_keys(space, name, (size_t)len, ret_probe->key_room, keys);
+    ret_probe->argv[n++] = by_hash ? text("EVALSHA") : text("EVAL");
+    ret_probe->argv[n++] = text(script);
+    ret_probe->argv[n++] = text(key_count);
+    for (size_t i = 0; i < PAWL__REDIS_KEYS; i++) ret_probe->argv[n++] = keys[i];
+    ret_probe->argv[n++] = bytes(space->inbox, space->inbox_len);
+    ret_probe->argv[n++] = text(word);
+    ret_probe->argc = n;
+}
+
 /* ---- Replies ---------------------------------------------------------------------- */
 
 static bool int_at(const pawl__redis_value *array, size_t i, int64_t *ret_number)

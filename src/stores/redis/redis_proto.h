@@ -82,21 +82,21 @@ typedef enum pawl__redis_script {
     PAWL__REDIS_RELEASE,
     PAWL__REDIS_INSPECT,
     PAWL__REDIS_BREAK,
-    PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_hello.c */
+    PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_link.c */
     PAWL__REDIS_SCRIPTS
 } pawl__redis_script;
 
-/* KEYS of a call, in this order (PROBE has one key of its own). */
+/* KEYS of a call, in this order. */
 enum {
     PAWL__REDIS_KEY_LOCK = 0, /* prefix + name, so that plain SET NX PX clients see it */
-    PAWL__REDIS_KEY_RECORD,   /* {lock}:f; lock NUL f if the lock key has a hash tag of its own */
+    PAWL__REDIS_KEY_RECORD,   /* {lock}:f, or what protocol.md says for names with braces */
     PAWL__REDIS_KEY_QUEUE,    /* the same with q */
     PAWL__REDIS_KEY_WAITERS,  /* and w */
     PAWL__REDIS_KEYS
 };
 #define PAWL__REDIS_ARGS_MAX 4
 #define PAWL__REDIS_WHO_MAX  (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
-#define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 4) /* "{" "}:f" */
+#define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 6) /* "\0abcdf" */
 
 /* Constants of the scripts; tests compare them with the sources. */
 #define PAWL__REDIS_FENCE_KEEP_MS 600000 /* a record outlives its lease by this */
@@ -140,6 +140,24 @@ void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_pre
                             char ret_glob[PAWL__REDIS_GLOB_MAX + 1]);
 /* The lock key to which a queue's key belongs; without data if it is no queue's. */
 pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key);
+
+/*
+ * Whether a key looks like a fence record. With an empty prefix those lie among the lock
+ * keys; a LIST then lets inspect.lua look at the value.
+ */
+bool pawl__redis_is_record_key(pawl__redis_bytes key);
+
+/*
+ * The words that ask probe.lua: EVALSHA or EVAL, its four keys being those of a lock that
+ * nobody uses, so that a permission for any of them is missed here. word goes to the inbox.
+ */
+typedef struct pawl__redis_probe {
+    pawl__redis_bytes argv[3 + PAWL__REDIS_KEYS + 2];
+    size_t argc;
+    char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+} pawl__redis_probe;
+void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script, bool by_hash,
+                              const char *word, pawl__redis_probe *ret_probe);
 
 /* ---- Replies ---------------------------------------------------------------------- */
 

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Report one lock. Changes nothing.
--- ARGV: token or '', most waiters to show
+-- ARGV: token or '', most waiters to show, and from LIST 1 if by its name the key may
+-- be a fence record
 -- -> {7, held, foreign, mine, remaining ms, fence, owner, all waiters,
 --     owner, age ms, place ms, ... of each waiter shown}
---    {8} if the key is not a lock but a fence record of pawl's own, which can lie
---        among lock keys if the prefix is empty: LIST skips it
+--    {8} if it is one: with an empty prefix they lie among the lock keys, and LIST skips
+--        them. Never without the 1: whoever asks about a name is told about a lock
 local held = redis.call('GET', KEYS[1])
-if held and string.match(held, '^1 %d+ %S+ %S+ ') then return {8} end
+if held and ARGV[3] and string.match(held, '^1 %d+ %S+ %S+ ') then return {8} end
 local record = redis.call('GET', KEYS[2])
 local fence, holder, owner
 if record then

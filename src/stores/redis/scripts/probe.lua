@@ -3,7 +3,8 @@
 -- that a gap is named at once and no script fails half-way. Nothing is written:
 -- each command is a no-op on a key that does not exist, or has a wrong number of
 -- arguments that only the command itself notices, behind the permission check.
--- KEYS: a scratch key. ARGV: inbox, word to send there
+-- KEYS: those of a lock that nobody uses, so that a server which refuses any of them does
+-- so here. ARGV: inbox, word to send there
 -- -> {who is subscribed to the inbox by its name, missing command, ...}; '?' before a
 --    command that the server does not know
 local missing = {}
@@ -25,23 +26,23 @@ local function try(command, ...)
     return 0
 end
 
-local key = KEYS[1]
-try('get', key)
-try('set', key, '', 'XX', 'PX', 1)
-try('del', key)
-try('exists', key)
-try('pexpire', key, 1)
-try('pttl', key)
+local lock, record, queue, waiters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+try('get', lock)
+try('set', record, '', 'XX', 'PX', 1)
+try('del', lock)
+try('exists', queue)
+try('pexpire', lock, 1)
+try('pttl', waiters)
 try('time')
-try('zadd', key, 'XX', 1, 'x')
-try('zcard', key)
-try('zrange', key, 0, 0)
-try('zrank', key, 'x')
-try('zrem', key, 'x')
-try('hget', key, 'x')
-try('hmget', key, 'x')
-try('hset', key, 'x', '', 'y')
-try('hdel', key, 'x')
+try('zadd', queue, 'XX', 1, 'x')
+try('zcard', queue)
+try('zrange', queue, 0, 0)
+try('zrank', queue, 'x')
+try('zrem', queue, 'x')
+try('hget', waiters, 'x')
+try('hmget', waiters, 'x')
+try('hset', waiters, 'x', '', 'y')
+try('hdel', waiters, 'x')
 if readonly then return redis.error_reply("READONLY You can't write against a read only replica.") end
 try('publish', ARGV[1], ARGV[2])
 local heard = try('pubsub', 'NUMSUB', ARGV[1])
