@@ -49,7 +49,7 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bo
         return;
     }
     lease->answered = true;
-    pawl__lease_heard(lease);
+    pawl__lease_heard(e, lease);
     if (pawl__lease_deadline(lease) <= e->now && !PAWL_MUTANT(dead_grant_given)) {
         ask_about_dead_grant(e, lease);
         return;
@@ -67,7 +67,7 @@ void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
 {
     lease->base_at = sent_at;
     if (PAWL_MUTANT(renewal_from_reply)) lease->base_at = e->now;
-    pawl__lease_heard(lease);
+    pawl__lease_heard(e, lease);
     plan_renewal(e, lease);
     pawl__want *holder = pawl__lease_holder(lease);
     if (!holder) return;
@@ -166,7 +166,6 @@ void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
         return;
     }
     pawl__lease_move(e, lease, PAWL__LEASE_REQUESTING);
-    pawl__lease_silent(e, lease);
     pawl__lease_ask(e, lease);
 }
 

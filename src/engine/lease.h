@@ -233,10 +233,10 @@ bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
 void pawl__want_decided(pawl__engine *e, pawl__want *want);
 /* Ends a waiting want with err. */
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
-/* The store is away, or owes an answer: those who wait give it up after unreachable_ms. */
+/* The store owes an answer, or is away: those who wait give it up after unreachable_ms. */
 void pawl__lease_silent(pawl__engine *e, pawl__lease *lease);
 /* The store has decided something about the lease: only the callers' own time counts again. */
-void pawl__lease_heard(pawl__lease *lease);
+void pawl__lease_heard(pawl__engine *e, pawl__lease *lease);
 /* When a store that is silent from now on is out of reach. */
 int64_t pawl__silence_end(const pawl__engine *e);
 /* Sets the one timer of a want that waits. */

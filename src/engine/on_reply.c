@@ -42,7 +42,7 @@ static bool was_out_of_touch(const pawl__engine *e, const pawl__lease *lease)
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->answered = lease->queued = true;
-    pawl__lease_heard(lease);
+    pawl__lease_heard(e, lease);
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
     if (reply->fence > lease->slot->last_fence && !PAWL_MUTANT(old_push_believed))
         lease->slot->last_fence = reply->fence; /* drawn before: a grant of ours has a larger one */
@@ -67,7 +67,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
 static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->answered = true;
-    pawl__lease_heard(lease);
+    pawl__lease_heard(e, lease);
     pawl__engine_say(e, reply->message);
     pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
     if (!pawl__list_empty(&lease->slot->wants)) {
@@ -82,7 +82,6 @@ static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply
 
 static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    pawl__lease_silent(e, lease);
     lease->err = (int16_t)reply->err;
     say_why(e, reply);
     if (reply->err == PAWL_ERR_UNAVAILABLE) { /* the link or the want's own timer decides */
@@ -103,7 +102,6 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
 static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->ghost = true;
-    pawl__lease_silent(e, lease);
     lease->err = (int16_t)reply->err;
     say_why(e, reply);
     if (PAWL_MUTANT(retry_with_new_token)) pawl__lease_draw_token(e, lease);
@@ -130,8 +128,6 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
-    if (reply->outcome == PAWL_UNKNOWN || reply->outcome == PAWL_FAILED)
-        pawl__lease_silent(e, lease);
     pawl__lease_renew(e, lease); /* which compares, and so decides */
 }
 
@@ -194,7 +190,6 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
         say_why(e, reply);
         if (PAWL_MUTANT(silence_is_consent)) pawl__lease_extended(e, lease, lease->sent_at);
         pawl__lease_doubted(e, lease, reply->err);
-        pawl__lease_silent(e, lease);
         if (!PAWL_MUTANT(renewal_not_retried)) pawl__lease_retry(e, lease);
         return;
     case PAWL_GRANTED:

@@ -32,7 +32,8 @@ static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease 
 {
     bool hasty = waiting->wait_until == 0; /* what others were answered does not help him */
     if (hasty && lease->answered && PAWL_MUTANT(hasty_waits_on)) return;
-    if (!lease->silent && !hasty) waiting->unreachable_at = PAWL__NEVER;
+    if (!lease->silent)
+        waiting->unreachable_at = PAWL__NEVER; /* who is hasty waits for an answer */
     pawl__waiting_arm(e, waiting);
 }
 

@@ -56,11 +56,13 @@ void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
         return;
     }
     lease->recheck = false;
+    pawl__lease_silent(e, lease);
     mark(e, lease, PAWL__SEND_ASK);
 }
 
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
 {
+    pawl__lease_silent(e, lease);
     mark(e, lease, PAWL__SEND_RENEW);
 }
 

@@ -75,7 +75,7 @@ void pawl__lease_silent(pawl__engine *e, pawl__lease *lease)
     }
 }
 
-void pawl__lease_heard(pawl__lease *lease)
+void pawl__lease_heard(pawl__engine *e, pawl__lease *lease)
 {
     lease->err = 0;
     if (!lease->silent) return;
@@ -83,8 +83,9 @@ void pawl__lease_heard(pawl__lease *lease)
     pawl__slot *slot = lease->slot;
     for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) {
         pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
-        /* What others were answered does not help who would not wait. */
-        if (waiting->wait_until != 0) waiting->unreachable_at = PAWL__NEVER;
+        if (waiting->wait_until == 0) continue; /* what others were answered does not help him */
+        waiting->unreachable_at = PAWL__NEVER;
+        pawl__waiting_arm(e, waiting);
     }
 }
 

@@ -38,7 +38,7 @@ static void a_store_slower_than_the_ttl_is_said_so(void **state)
 static int64_t refreshed_after(pawl_reply queued, int64_t answered_after)
 {
     world w;
-    world_open(&w);
+    world_open_patient(&w);
     pawl__want a = world_claim("a", PAWL__NEVER);
     world_want(&w, &a);
     world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 9, TTL);

@@ -139,6 +139,7 @@ static void every_lease_is_in_a_state_and_counted(void **state)
     FINDS_IF(&s.w, s.waits->state, 200, PAWL__ASTRAY);
     FINDS_IF(&s.w, s.w.engine->lease_count, 4, "the number of leases is wrong");
     FINDS_IF(&s.w, s.w.engine->settled_count, 4, "the number of leases is wrong");
+    FINDS_IF(&s.w, s.w.engine->tended_count, 4, "the number of leases is wrong");
     world_close(&s.w);
 }
 

@@ -240,6 +240,9 @@ static void an_outage_ends_the_wait_behind_a_local_holder(void **state)
     world w;
     world_open(&w);
     pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("a", PAWL__NEVER);
+    pawl__want gone = world_claim("c", PAWL__NEVER);
+    world_hold(&w, &gone, 1);
+    world_release(&w, &gone); /* nobody waits for the answer to this */
     world_hold(&w, &a, 1);
     world_want(&w, &b);
     world_link(&w, false, PAWL_ERR_UNAVAILABLE);

@@ -475,6 +475,30 @@ static void test_a_store_that_never_answers_keeps_nobody(void **state)
     pawl_client_close(client);
 }
 
+static bool queues_and_falls_silent(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    static int asked;
+    (void)host;
+    if (request->verb != PAWL_VERB_ACQUIRE) return true;
+    reply->outcome = PAWL_QUEUED;
+    return asked++ == 0;
+}
+
+/* It stands in the queue, and no refresh of its place is ever answered. */
+static void test_a_store_that_falls_silent_keeps_no_waiter(void **state)
+{
+    (void)state;
+    pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD);
+    pawl_lock *lock = lock_new(client, "a", 300);
+    script->answers = queues_and_falls_silent;
+    int64_t start = stage_now_ms();
+    CHECK_ERR(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_ERR_UNAVAILABLE);
+    int64_t span = stage_now_ms() - start;
+    assert_true(span >= 1000 && span < 10000);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 static atomic_int lists;
 
 static void put_rows(pawl_host *host, uint64_t id)
@@ -561,6 +585,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_token_number_comes_round),
         cmocka_unit_test(test_a_token_version_comes_round),
         cmocka_unit_test(test_a_store_that_never_answers_keeps_nobody),
+        cmocka_unit_test(test_a_store_that_falls_silent_keeps_no_waiter),
         cmocka_unit_test(test_a_list_that_is_asked_again_has_each_row_once),
         cmocka_unit_test(test_a_release_beside_a_fork_leaves_at_once),
     };
