@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo counter test check-asan check-tsan install bench coverage fuzz mutate lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install uninstall bench coverage fuzz mutate lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -37,6 +37,10 @@ check-tsan: ## the tests under ThreadSanitizer
 
 install: all ## install below PREFIX (/usr/local); DESTDIR is honoured
 	@meson install -C $(BUILD) --no-rebuild --quiet
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+uninstall: ## remove what the last make install of this build directory has installed
+	@ninja -C $(BUILD) uninstall
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 bench: ## measure on this machine
