@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Single steps of the SQLite store that are seen only when just they are missing. */
+#define _GNU_SOURCE
+#include "place.h"
+
+#include "stores/sqlite/sqlite_db.h"
+#include "stores/sqlite/sqlite_watch.h"
+
+#include <event2/event.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- What reaches the disk ------------------------------------------------------- */
+
+static atomic_int syncs;
+
+int fsync(int fd)
+{
+    atomic_fetch_add(&syncs, 1);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    atomic_fetch_add(&syncs, 1);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A fence is given away only when the bound above it is on the disk; no other grant waits for it.
+ */
+static void test_ceiling_is_written_through(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    int before = atomic_load(&syncs);
+    acquire(&a, "m", 2);
+    int without = atomic_load(&syncs) - before;
+    sql("UPDATE host SET fence_ceiling = 5");
+    before = atomic_load(&syncs);
+    assert_int_equal(acquire(&a, "o", 3).outcome, PAWL_GRANTED);
+    assert_true(atomic_load(&syncs) > before);
+    assert_int_equal(without, 0);
+    host_close(&a);
+}
+
+/* ---- Closing --------------------------------------------------------------------- */
+
+static void *end_blocking(void *blocker)
+{
+    poll(NULL, 0, 30); /* ms; far less than a close may last */
+    sqlite3_exec(blocker, "ROLLBACK", NULL, NULL, NULL);
+    return NULL;
+}
+
+/* Whether a release that waits for the database when the store is closed is carried out. */
+static bool is_released_by_close(void)
+{
+    sqlite3 *blocker;
+    pthread_t thread;
+    host_open(&a, path);
+    host_call(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, PAWL_ASK_DETACHED);
+    assert_int_equal(sqlite3_open(path, &blocker), SQLITE_OK);
+    sqlite3_busy_timeout(blocker, HOST_WAIT_MS);
+    assert_int_equal(sqlite3_exec(blocker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    host_send(&a, PAWL_VERB_RELEASE, "n", host_token(1), 0, 0, 0);
+    host_run_ms(&a, 20); /* the worker has it in hand */
+    assert_int_equal(pthread_create(&thread, NULL, end_blocking, blocker), 0);
+    host_close(&a);
+    pthread_join(thread, NULL);
+    sqlite3_close(blocker);
+    return sql_int("SELECT count(token) FROM lock") == 0;
+}
+
+static void test_close_waits_for_what_is_under_way(void **state)
+{
+    bool released = false;
+    (void)state;
+    /* A machine that stalls for longer than a close may last gets another chance. */
+    for (int i = 0; i < 10 && !released; i++) {
+        released = is_released_by_close();
+        if (!released) sql("UPDATE lock SET token = NULL");
+    }
+    assert_true(released);
+}
+
+/* ---- The queue ------------------------------------------------------------------- */
+
+/* In a new live file nobody has a byte: those who wait must not be taken for dead. */
+static void test_waiters_outlive_the_live_file(void **state)
+{
+    static host c;
+    char live[160];
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    acquire(&b, "n", 2);
+    beside(live, "-live");
+    assert_int_equal(unlink(live), 0);
+    host_open(&c, path); /* makes a new one */
+    seen_reply r = acquire(&c, "n", 3);
+    assert_int_equal(r.outcome, PAWL_QUEUED);
+    assert_int_equal(r.position, 1);
+    assert_int_equal(sql_int("SELECT count(*) FROM wait WHERE live > 0"), 1); /* the new one's */
+    release(&a, "n", 1);
+    assert_string_equal(host_push_of(&b, PAWL_PUSH_GRANT).token, host_token(2));
+    host_close(&a);
+    host_close(&b);
+    host_close(&c);
+}
+
+/* Who is dropped because it did not refresh still lives: its successor watches the wrong one. */
+static void test_successor_of_a_dropped_waiter_is_told(void **state)
+{
+    static host c;
+    char text[256];
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    host_open(&c, path);
+    acquire(&a, "n", 1);
+    acquire(&b, "n", 2);
+    acquire(&c, "n", 3);
+    snprintf(text, sizeof(text), "UPDATE wait SET until_at = 1 WHERE token = '%s'", host_token(2));
+    sql(text);
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_CONFIRMED);
+    assert_string_equal(host_push_of(&c, PAWL_PUSH_RECHECK).name, "n");
+    assert_int_equal(acquire(&c, "n", 3).position, 0);
+    host_close(&a);
+    host_close(&b);
+    host_close(&c);
+}
+
+/* ---- Watching for deaths --------------------------------------------------------- */
+
+static int deaths;
+
+static void count_death(void *ctx, const char *name, size_t name_len)
+{
+    (void)ctx;
+    assert_int_equal(name_len, 1);
+    assert_int_equal(name[0], 'n');
+    deaths++;
+}
+
+typedef struct lookout {
+    struct event_base *base;
+    pawl__sqlite_live live, other; /* ours, and that of the one before us */
+    pawl__watches watches;
+} lookout;
+
+static void begin_lookout(lookout *l)
+{
+    const struct stat like = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
+    char live[160];
+    int64_t id = 0, same;
+    beside(live, "-live");
+    memset(l, 0, sizeof(*l));
+    deaths = 0;
+    l->base = event_base_new();
+    pawl__sqlite_live_init(&l->live);
+    pawl__sqlite_live_init(&l->other);
+    assert_int_equal(pawl__sqlite_live_open(&l->live, live, &like, id, &id), 0);
+    assert_int_equal(pawl__sqlite_live_open(&l->other, live, &like, id, &same), 0);
+    assert_true(id == same);
+    assert_true(pawl__watches_init(&l->watches, l->base, &l->live, count_death, NULL));
+}
+
+static void end_lookout(lookout *l)
+{
+    pawl__watches_done(&l->watches);
+    pawl__sqlite_live_close(&l->live);
+    pawl__sqlite_live_close(&l->other);
+    event_base_free(l->base);
+}
+
+static void await_deaths(lookout *l, int count)
+{
+    int64_t until = host_now() + HOST_WAIT_MS * INT64_C(1000000);
+    while (deaths < count) {
+        const struct timeval soon = {.tv_usec = 5000};
+        event_base_loopexit(l->base, &soon);
+        event_base_dispatch(l->base);
+        assert_true(host_now() < until);
+    }
+}
+
+static void watch_pid(lookout *l, int64_t byte, pid_t pid)
+{
+    const pawl__watch_target target = {.live = byte, .pid = pid, .pid_ns = 1, .own_pid_ns = 1};
+    pawl__watches_set(&l->watches, host_token(1), "n", 1, &target);
+}
+
+/* It died before it was watched, and its pid is another one's now: its byte tells. */
+static void test_byte_is_tested_once_it_is_watched(void **state)
+{
+    lookout l;
+    (void)state;
+    begin_lookout(&l);
+    int64_t byte = l.other.offset;
+    pawl__sqlite_live_close(&l.other);
+    watch_pid(&l, byte, getpid());
+    assert_int_equal(deaths, 1);
+    end_lookout(&l);
+}
+
+/* The process ends, and a child of it keeps its byte for a while: its end is noticed, too. */
+static void test_byte_that_outlives_its_process(void **state)
+{
+    lookout l;
+    (void)state;
+    begin_lookout(&l);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;) pause();
+    }
+    watch_pid(&l, l.other.offset, pid);
+    assert_int_equal(deaths, 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    await_deaths(&l, 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    pawl__sqlite_live_close(&l.other);
+    await_deaths(&l, 2);
+    end_lookout(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ceiling_is_written_through),
+        TEST(test_close_waits_for_what_is_under_way),
+        TEST(test_waiters_outlive_the_live_file),
+        TEST(test_successor_of_a_dropped_waiter_is_told),
+        TEST(test_byte_is_tested_once_it_is_watched),
+        TEST(test_byte_that_outlives_its_process),
+    };
+    return cmocka_run_group_tests_name("sqlite steps", tests, NULL, NULL);
+}
