@@ -288,14 +288,14 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
     pawl__redis_link_break(store, unknown ? PAWL_ERR_UNSUPPORTED : PAWL_ERR_PERMISSION, message);
 }
 
-static void two_servers(pawl_store *store)
+static void two_servers(pawl_store *store, pawl_err err)
 {
     char message[PAWL_MESSAGE_MAX];
     snprintf(message, sizeof message,
              "%.200s: a message to our own inbox did not arrive: do two connections to this "
              "address reach two servers?",
              store->space.where);
-    pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
+    pawl__redis_link_break(store, err, message);
 }
 
 static void probe(pawl_store *store, bool by_hash);
@@ -326,7 +326,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         return;
     }
     if (value->items[0].integer == 0) {
-        two_servers(store);
+        two_servers(store, PAWL_ERR_PROTOCOL);
         return;
     }
     store->link.permitted = true;
@@ -491,8 +491,9 @@ static void on_timer(pawl_store *store)
         why = "the name service did not answer in time";
         break;
     case PAWL__REDIS_LINK_GREETING:
-        if (link->permitted) { /* somebody else hears all inboxes of the other server */
-            two_servers(store);
+        if (link->permitted) { /* it is late, or somebody else heard it at another server: unknown
+                                */
+            two_servers(store, PAWL_ERR_UNAVAILABLE);
             return;
         }
         why = store->wire->is_connected(store, PAWL__REDIS_COMMANDS)
