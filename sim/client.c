@@ -115,6 +115,7 @@ static void first_boot(sim *s, sim_client *client)
 void sim_client_boot(sim *s, sim_client *client)
 {
     if (client->incarnation == 0) first_boot(s, client);
+    client->world = s;
     client->incarnation++;
     client->alive = true;
     client->closing = false;
@@ -134,11 +135,8 @@ static void end_program(sim *s, sim_client *client, int64_t back_at)
     client->engine = pawl__engine_free(client->engine);
     client->alive = false;
     client->closing = false;
-    client->link.generation++;
-    client->link.count = client->link.refused_count = 0;
-    client->link.state = SIM_LINK_WAITING;
     client->timer_generation++;
-    for (int i = 0; i < SIM_CONNS; i++) sim_conn_close(s, client->number * SIM_CONNS + i);
+    sim_link_end(s, client);
     sim_at(s, back_at, SIM_EV_BOOT, client->number, client->incarnation);
 }
 
@@ -227,6 +225,7 @@ void sim_client_step(sim *s, sim_client *client, const pawl__event *event)
     pawl__action action;
     pawl__engine_step(client->engine, sim_client_now(s, client), event);
     while (pawl__engine_next(client->engine, &action)) act(s, client, event, &action);
+    sim_link_flush(s, client);
     note_odd_leases(s, event);
     seen_step(s, client);
 }
@@ -246,8 +245,9 @@ static void arm(sim *s, sim_client *client)
 
 void sim_client_settle(sim *s, sim_client *client)
 {
+    if (!client->alive || s->failed) return;
+    sim_link_turn(s, client);
     if (!client->alive || !client->engine || s->failed) return;
-    while (client->link.refused_count && !s->failed) sim_link_turn(s, client);
     if (client->closing &&
         (!pawl__engine_busy(client->engine) || client->seen_now >= client->close_by)) {
         SIM_NOTE(s, client->number, "closed");

@@ -40,8 +40,9 @@ typedef enum sim_algorithm {
     X(SERVER_PAUSE, "server-pause", "the server stands still")                                     \
     X(SERVER_SLOW, "server-slow", "each command takes long")                                       \
     X(RESTART, "restart", "the server restarts and remembers everything")                          \
-    X(SCRIPT_FLUSH, "script-flush", "the server forgets the scripts")                              \
+    X(SCRIPT_FLUSH, "script-flush", "the server forgets the scripts, twice")                       \
     X(FULL, "full", "the server's memory is full")                                                 \
+    X(SWITCHOVER, "switchover", "a replica takes over at the same address, nobody is cut")         \
     X(MISCONF, "misconf", "the server cannot save and refuses writes")                             \
     X(LOADING, "loading", "the server is loading its data")                                        \
     X(CLOCK_BACK, "clock-back", "the server's clock steps back")                                   \

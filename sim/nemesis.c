@@ -193,6 +193,9 @@ static void on_server(sim *s, const sim_fault *f, int64_t until)
     case SIM_FAULT_SCRIPT_FLUSH:
         server->model.scripts_known = 0;
         break;
+    case SIM_FAULT_SWITCHOVER:
+        sim_server_switch_over(s);
+        break;
     case SIM_FAULT_FULL:
         server->model.refusal = MODEL_FULL;
         break;
@@ -260,6 +263,7 @@ void sim_fault_begin(sim *s, int number)
     case SIM_FAULT_SERVER_SLOW:
     case SIM_FAULT_RESTART:
     case SIM_FAULT_SCRIPT_FLUSH:
+    case SIM_FAULT_SWITCHOVER:
     case SIM_FAULT_FULL:
     case SIM_FAULT_MISCONF:
     case SIM_FAULT_LOADING:
@@ -289,6 +293,10 @@ void sim_fault_end(sim *s, int number)
     case SIM_FAULT_MISCONF:
     case SIM_FAULT_LOADING:
         s->server.model.refusal = MODEL_WELL;
+        touch_all(s, s->t);
+        break;
+    case SIM_FAULT_SCRIPT_FLUSH: /* once more, on the same connections */
+        s->server.model.scripts_known = 0;
         touch_all(s, s->t);
         break;
     case SIM_FAULT_SERVER_SLOW:

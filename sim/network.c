@@ -153,7 +153,7 @@ static bool still_counts(sim *s, const sim_message *message)
 {
     sim_conn *conn = &s->conns[message->conn];
     if (conn->epoch == message->epoch) return !conn->dead;
-    return message->word == SIM_WORD_COMMAND && sim_chance(&conn->up, EXECUTED_AFTER_ALL);
+    return message->token >= 0 && sim_chance(&conn->up, EXECUTED_AFTER_ALL);
 }
 
 void sim_message_arrived(sim *s, sim_message *message)

@@ -10,26 +10,84 @@
 #include "checks/check.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RETRY_MAX_MS 100
-
-static void send(sim *s, const sim_caller *caller, const char *const *words, size_t count)
-{
-    const sim_client *client = &s->clients[caller->client];
-    sim_message *m = sim_message_new(s, SIM_WORD_COMMAND);
-    m->argc = count;
-    for (size_t i = 0; i < count; i++)
-        m->argv[i] = sim_message_keep(m, (pawl__redis_bytes){words[i], strlen(words[i])});
-    m->verb = strcmp(words[0], "SET") == 0 ? PAWL_VERB_ACQUIRE : PAWL_VERB_RELEASE;
-    m->token = caller->token;
-    sim_send_up(s, client->number * SIM_CONNS + SIM_COMMANDS, m);
-}
 
 static void again_later(sim *s, sim_caller *caller)
 {
     int64_t pause_us = sim_below(&caller->random, RETRY_MAX_MS * 1000);
     sim_at(s, s->t + pause_us * SIM_US, SIM_EV_CALLER, caller->number, ++caller->generation);
+}
+
+/* value NULL: there will be no answer. */
+static void heard(sim *s, sim_client *client, int token, const pawl__redis_value *value)
+{
+    for (int i = 0; i < s->caller_count; i++) {
+        sim_caller *caller = &s->callers[i];
+        if (caller->client != client->number || caller->token != token) continue;
+        if (caller->state != SIM_CALLER_WAITING) continue;
+        if (!value || value->type != PAWL__REDIS_STATUS) {
+            again_later(s, caller);
+            continue;
+        }
+        int64_t deadline = PAWL__NEVER;
+        if (s->config.algorithm == SIM_SETNX)
+            deadline = caller->plain_sent_at + s->config.ttl_ms * SIM_MS * 9 / 10 - 7 * SIM_MS;
+        sim_caller_granted(s, caller, 0, caller->token, deadline);
+    }
+}
+
+typedef struct said {
+    pawl__redis_pending pending;
+    pawl_verb verb;
+    int token;
+} said;
+
+static void drop(pawl__redis_pending *pending)
+{
+    free(pawl__container(pending, said, pending));
+}
+
+static void answered(pawl_store *store, pawl__redis_pending *pending,
+                     const pawl__redis_value *value)
+{
+    sim_client *client = store->io;
+    const said *what = pawl__container(pending, said, pending);
+    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->world, client, what->token, value);
+    drop(pending);
+}
+
+/* Whoever asked does not know what became of it, and asks again. */
+static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
+                       pawl_err err, const char *message)
+{
+    sim_client *client = store->io;
+    const said *what = pawl__container(pending, said, pending);
+    (void)maybe_done, (void)err, (void)message;
+    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->world, client, what->token, NULL);
+    drop(pending);
+}
+
+static void send(sim *s, const sim_caller *caller, const char *const *words, size_t count)
+{
+    sim_client *client = &s->clients[caller->client];
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
+    said *what = malloc(sizeof *what);
+    if (!what) abort();
+    *what = (said){.pending = {.answer_by = PAWL__NEVER,
+                               .answered = answered,
+                               .unanswered = unanswered,
+                               .drop = drop},
+                   .token = caller->token};
+    for (size_t i = 0; i < count; i++) argv[i] = (pawl__redis_bytes){words[i], strlen(words[i])};
+    what->verb = strcmp(words[0], "SET") == 0 ? PAWL_VERB_ACQUIRE : PAWL_VERB_RELEASE;
+    client->link.plain_verb = what->verb;
+    client->link.plain_token = caller->token;
+    if (!pawl__redis_send(&client->link.store, argv, count, &what->pending)) abort();
+    client->link.plain_token = -1;
+    sim_link_flush(s, client);
 }
 
 void sim_plain_want(sim *s, sim_caller *caller)
@@ -44,7 +102,7 @@ void sim_plain_tick(sim *s, sim_caller *caller)
 {
     sim_client *client = &s->clients[caller->client];
     char key[64], ttl[24];
-    if (client->link.state != SIM_LINK_UP) {
+    if (!sim_link_is_up(client)) {
         again_later(s, caller);
         return;
     }
@@ -62,36 +120,10 @@ void sim_plain_release(sim *s, sim_caller *caller)
     const sim_client *client = &s->clients[caller->client];
     char key[64];
     snprintf(key, sizeof key, "%s%s", PAWL__REDIS_PREFIX_DEFAULT, sim_names[caller->name]);
-    if (client->link.state == SIM_LINK_UP) {
+    if (sim_link_is_up(client)) {
         const char *words[] = {s->config.algorithm == SIM_TUTORIAL ? "DEL" : "CAD", key,
                                caller->plain_token};
         send(s, caller, words, s->config.algorithm == SIM_TUTORIAL ? 2 : 3);
     }
     sim_caller_released(s, caller, PAWL_OK);
-}
-
-void sim_plain_heard(sim *s, sim_client *client, sim_message *m)
-{
-    if (m->verb != PAWL_VERB_ACQUIRE) return;
-    for (int i = 0; i < s->caller_count; i++) {
-        sim_caller *caller = &s->callers[i];
-        if (caller->client != client->number || caller->token != m->token) continue;
-        if (caller->state != SIM_CALLER_WAITING) continue;
-        if (m->reply.value.type != PAWL__REDIS_STATUS) {
-            again_later(s, caller);
-            continue;
-        }
-        int64_t deadline = PAWL__NEVER;
-        if (s->config.algorithm == SIM_SETNX)
-            deadline = caller->plain_sent_at + s->config.ttl_ms * SIM_MS * 9 / 10 - 7 * SIM_MS;
-        sim_caller_granted(s, caller, 0, caller->token, deadline);
-    }
-}
-
-/* Whoever asked does not know what became of it, and asks again. */
-void sim_plain_closed(sim *s, sim_client *client)
-{
-    int first = client->number * s->config.callers;
-    for (int i = first; i < first + s->config.callers; i++)
-        if (s->callers[i].state == SIM_CALLER_WAITING) again_later(s, &s->callers[i]);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WALL_AT_START INT64_C(1700000000000000000) /* ns since 1970 */
+#define REPEATS_MAX   12  /* of the requests about one token, three at most under way */
 #define SNAPSHOT      100 /* per thousand: commands after which the stale copy catches up */
 
 int64_t sim_server_now_us(const sim *s)
@@ -39,6 +40,27 @@ void sim_session_end(sim *s, uint32_t serial)
 
 /* ---- PUBLISH ---------------------------------------------------------------- */
 
+static void say_array(model_reply *reply, const char *const *words, size_t count)
+{
+    reply->value = (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = reply->items};
+    reply->text_len = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(words[i]);
+        char *at = memcpy(reply->text + reply->text_len, words[i], len + 1);
+        reply->text_len += len + 1;
+        reply->items[reply->value.count++] =
+            (pawl__redis_value){.type = PAWL__REDIS_STRING, .text = {at, len}};
+    }
+}
+
+static void tell(sim *s, const sim_session *session, sim_word word, const char *payload)
+{
+    const char *const words[] = {"message", session->channel, payload};
+    sim_message *m = sim_message_new(s, word);
+    say_array(&m->reply, words, 3);
+    sim_send_down(s, session->conn, session->epoch, m);
+}
+
 /* A subscriber whose connection has silently died counts as one that is there. */
 static int subscribed(void *ctx, const char *channel)
 {
@@ -59,10 +81,8 @@ static void publish(void *ctx, const char *channel, const char *payload)
         sim_session *session = &s->sessions[i];
         if (!session->alive || !session->subscribed) continue;
         if (strcmp(session->channel, channel) != 0) continue;
-        sim_message *m = sim_message_new(s, SIM_WORD_PUSH);
-        sim_message_keep(m, (pawl__redis_bytes){payload, strlen(payload)});
+        tell(s, session, SIM_WORD_PUSH, payload);
         SIM_NOTE(s, -1, "publishes \"%s\" to client %d", payload, session->conn / SIM_CONNS);
-        sim_send_down(s, session->conn, session->epoch, m);
         heard++;
     }
     seen_published(s, payload, heard);
@@ -131,12 +151,36 @@ static void note_executed(sim *s, const sim_message *m)
     if (s->trace) note_reply(s, m);
 }
 
+static bool is_replica(const sim *s, const sim_message *m)
+{
+    const sim_session *session = &s->sessions[m->session % SIM_SESSIONS_MAX];
+    return s->server.model.refusal == MODEL_READONLY ||
+           (session->serial == m->session && session->replica);
+}
+
+/* A request whose script is unknown is said again, by hash once more at most, then by body. */
+static void check_repeats(sim *s, const sim_message *m)
+{
+    if (s->config.algorithm != SIM_PAWL || m->token < 0) return;
+    seen_token *token = &s->seen.tokens[m->token];
+    bool unknown = m->reply.value.type == PAWL__REDIS_ERROR &&
+                   strncmp(m->reply.value.text.data, "NOSCRIPT", 8) == 0;
+    token->unknown_scripts = unknown ? token->unknown_scripts + 1 : 0;
+    if (token->unknown_scripts > REPEATS_MAX)
+        sim_fail(s, "spin", "token %d: said %d times without its script", m->token,
+                 token->unknown_scripts);
+}
+
 static void execute(sim *s, sim_message *m)
 {
     sim_server *server = &s->server;
     if (s->config.algorithm == SIM_PAWL) seen_arrived(s, m);
+    model_refusal before = server->model.refusal;
+    if (is_replica(s, m)) server->model.refusal = MODEL_READONLY;
     model_redis_command(&server->model, sim_server_now_us(s), m->argv, m->argc, &m->reply);
+    server->model.refusal = before;
     note_executed(s, m);
+    check_repeats(s, m);
     if (s->config.algorithm == SIM_PAWL)
         seen_executed(s, m);
     else
@@ -146,47 +190,91 @@ static void execute(sim *s, sim_message *m)
     sim_send_down(s, m->conn, m->epoch, m);
 }
 
-static void answer(sim *s, const sim_message *m, int conn, uint32_t epoch, sim_word word)
+static bool is_word(const sim_message *m, const char *word)
 {
-    sim_message *reply = sim_message_new(s, word);
-    reply->verb = m->verb;
-    sim_send_down(s, conn, epoch, reply);
+    return m->argv[0].len == strlen(word) && memcmp(m->argv[0].data, word, m->argv[0].len) == 0;
 }
 
-static void subscribe(sim *s, const sim_message *m)
+static void say_error(model_reply *reply, const char *text)
+{
+    snprintf(reply->text, sizeof reply->text, "%s", text);
+    reply->value =
+        (pawl__redis_value){.type = PAWL__REDIS_ERROR, .text = {reply->text, strlen(reply->text)}};
+}
+
+static void subscribe(sim *s, sim_message *m)
 {
     sim_session *session = find_session(s, m->session);
     if (!session) return;
     session->subscribed = true;
-    snprintf(session->channel, sizeof session->channel, "%.*s", MODEL_INBOX_MAX - 1, m->room);
-    answer(s, m, m->conn, m->epoch, SIM_WORD_SUBSCRIBED);
+    snprintf(session->channel, sizeof session->channel, "%.*s", MODEL_INBOX_MAX - 1,
+             m->argv[1].data);
+    const char *const words[] = {"subscribe", session->channel};
+    say_array(&m->reply, words, 2);
+    m->reply.items[m->reply.value.count++] =
+        (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = 1};
 }
 
-/* The probe's answer, and its word by way of the inbox. */
-static void probe(sim *s, const sim_message *m)
+/* probe.lua: who heard the word; or why this server is of no use. */
+static void probe(sim *s, sim_message *m)
 {
-    if (s->server.model.refusal == MODEL_LOADING) {
-        sim_conn_reset(s, m->conn);
+    model_redis *model = &s->server.model;
+    bool by_hash = is_word(m, "EVALSHA");
+    const unsigned bit = 1u << PAWL__REDIS_PROBE;
+    const pawl__redis_bytes *args = &m->argv[3 + (m->argv[2].data[0] - '0')];
+    const pawl__redis_bytes *inbox = &args[0], *word = &args[1];
+    if (model->refusal == MODEL_LOADING) {
+        say_error(&m->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
+    if (by_hash && !(model->scripts_known & bit)) {
+        say_error(&m->reply, "NOSCRIPT No matching script. Please use EVAL.");
+        return;
+    }
+    model->scripts_known |= bit;
+    if (is_replica(s, m)) {
+        say_error(&m->reply, "READONLY You can't write against a read only replica.");
+        return;
+    }
+    int64_t heard = 0;
     for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
         const sim_session *session = &s->sessions[i];
-        if (session->alive && session->subscribed && strcmp(session->channel, m->room) == 0)
-            answer(s, m, session->conn, session->epoch, SIM_WORD_HEARD);
+        if (!session->alive || !session->subscribed) continue;
+        if (strcmp(session->channel, inbox->data) != 0) continue;
+        tell(s, session, SIM_WORD_HEARD, word->data);
+        heard++;
     }
-    answer(s, m, m->conn, m->epoch, SIM_WORD_PROBED);
+    say_array(&m->reply, NULL, 0);
+    m->reply.items[m->reply.value.count++] =
+        (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = heard};
+}
+
+/* What concerns a connection and no lock. False: it is for the model. */
+static bool greet(sim *s, sim_message *m)
+{
+    const char *const roles[] = {is_replica(s, m) ? "slave" : "master"};
+    if (is_word(m, "CLIENT"))
+        m->reply.value = (pawl__redis_value){.type = PAWL__REDIS_STATUS, .text = {"OK", 2}};
+    else if (is_word(m, "ROLE"))
+        say_array(&m->reply, roles, 1);
+    else if (is_word(m, "SUBSCRIBE"))
+        subscribe(s, m);
+    else if (m->verb == PAWL_VERB_DOCTOR)
+        probe(s, m);
+    else
+        return false;
+    return true;
 }
 
 static void serve(sim *s, sim_message *m)
 {
     if (s->server.slow_by) s->server.free_at = s->t + s->server.slow_by;
-    if (m->word == SIM_WORD_COMMAND) {
+    if (!greet(s, m)) {
         execute(s, m);
         return;
     }
-    if (m->word == SIM_WORD_SUBSCRIBE) subscribe(s, m);
-    if (m->word == SIM_WORD_PROBE) probe(s, m);
-    sim_message_free(s, m);
+    m->word = SIM_WORD_REPLY;
+    sim_send_down(s, m->conn, m->epoch, m);
 }
 
 static int64_t ready_at(const sim_server *server)
@@ -266,4 +354,11 @@ void sim_server_back(sim *s)
     s->server.up = true;
     s->server.paused_until = 0;
     SIM_NOTE(s, -1, "is up again");
+}
+
+/* A planned failover behind one address: who is connected stays so, to what is a replica now. */
+void sim_server_switch_over(sim *s)
+{
+    for (int i = 0; i < SIM_SESSIONS_MAX; i++) s->sessions[i].replica = true;
+    SIM_REACHED(s, switched_over);
 }

@@ -6,7 +6,7 @@
  *
  *   world.c     makes a world, takes events off the queue, ends the run
  *   client.c    the host of an engine: steps it, does its actions; crash, pause, close
- *   link.c      what redis_store.c and redis_link.c do, on simulated connections
+ *   link.c      the real link of the Redis store, on simulated connections
  *   plain.c     lock clients without an engine: the tutorial's, the textbook's
  *   network.c   connections: order, delay, silence, reset
  *   server.c    sessions, subscriptions, the model; crash, pause, failover
@@ -22,6 +22,7 @@
 #define PAWL_SIM_SIM_H
 
 #include "../src/engine/engine.h"
+#include "../src/stores/redis/redis_link.h"
 #include "checks/seen.h"
 #include "clock.h"
 #include "config.h"
@@ -32,7 +33,7 @@
 #define SIM_MS PAWL__NS_PER_MS
 
 #define SIM_SESSIONS_MAX   256
-#define SIM_ASKED_MAX      64
+#define SIM_ASKED_MAX      1024
 #define SIM_CALLERS_ALL    (SIM_CLIENTS_MAX * SIM_CALLERS_MAX)
 #define SIM_UNREACHABLE_MS 5000 /* a store that has not answered by then is out of reach */
 
@@ -44,13 +45,9 @@ enum { SIM_COMMANDS = 0, SIM_INBOX = 1, SIM_CONNS = 2 };
 
 typedef enum sim_word {
     SIM_WORD_COMMAND = 0, /* client -> server: argv */
-    SIM_WORD_SUBSCRIBE,
-    SIM_WORD_PROBE,
-    SIM_WORD_REPLY, /* server -> client */
-    SIM_WORD_SUBSCRIBED,
-    SIM_WORD_PROBED,
-    SIM_WORD_HEARD, /* the probe's word, through the inbox */
-    SIM_WORD_PUSH
+    SIM_WORD_REPLY,       /* server -> client */
+    SIM_WORD_HEARD,       /* the probe's word, through the inbox */
+    SIM_WORD_PUSH         /* the same, of a hand-off; some faults lose it */
 } sim_word;
 
 typedef struct sim_message sim_message;
@@ -89,6 +86,7 @@ typedef struct sim_conn {
 typedef struct sim_session { /* the server's end of a connection */
     bool alive;
     bool subscribed;
+    bool replica; /* since a planned failover it leads to what is a replica now */
     int conn;
     uint32_t epoch;
     uint32_t serial;
@@ -97,30 +95,30 @@ typedef struct sim_session { /* the server's end of a connection */
 
 /* ---- Clients ---------------------------------------------------------------- */
 
-typedef enum sim_link_state { SIM_LINK_WAITING = 0, SIM_LINK_GREETING, SIM_LINK_UP } sim_link_state;
+/* What the client's end of a connection has to say. Its "bytes" are whole commands. */
+typedef struct sim_side {
+    bool open, connected;
+    sim_message *first, *last; /* appended, not flushed */
+    uint64_t appended, written;
+} sim_side;
 
 typedef struct sim_asked {
-    pawl_request request;
-    char name[16];
-    char token[PAWL_TOKEN_LEN + 1];
-    pawl__redis_script script;
-    bool with_body;
+    pawl_verb verb;
+    int token;
 } sim_asked;
 
 typedef struct sim_link {
-    sim_link_state state;
+    pawl_store store; /* the real one's logic */
+    pawl_host host;
     uint32_t generation;
-    bool connected[SIM_CONNS];
-    bool subscribed, probed, heard;
-    int64_t backoff_ms;
-    int64_t up_since; /* the client's clock */
-    int64_t timer_at; /* the client's clock; of an attempt, or its end */
-    int64_t armed_at; /* true time of the scheduled timer event */
-    sim_rng random;
-    size_t head, count;
-    sim_asked asked[SIM_ASKED_MAX];
-    size_t refused_count;
-    pawl_reply refused[SIM_ASKED_MAX];
+    bool up;
+    bool turn_due, resolving;
+    sim_side sides[SIM_CONNS];
+    int64_t timer_at[PAWL__REDIS_TIMERS]; /* the client's clock */
+    int64_t armed_at;                     /* true time of the scheduled timer event */
+    sim_asked asked[SIM_ASKED_MAX];       /* by the request's id */
+    pawl_verb plain_verb;                 /* of the command that a plain client is saying */
+    int plain_token;
 } sim_link;
 
 /* A lock client without an engine. */
@@ -130,6 +128,7 @@ typedef struct sim_plain {
 } sim_plain;
 
 typedef struct sim_client {
+    sim *world;
     int number;
     bool alive;
     bool closing;
@@ -213,7 +212,7 @@ typedef struct sim_failure {
     X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(ghost_executed)             \
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
-    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable)
+    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)
 /* clang-format on */
 
 typedef enum sim_sometimes {
@@ -305,7 +304,14 @@ int sim_token_of_lease(const sim *s, const pawl__lease *lease);
 
 void sim_link_start(sim *s, sim_client *client);
 void sim_link_submit(sim *s, sim_client *client, const pawl_request *request);
-/* Answers what could not be tried. */
+static inline bool sim_link_is_up(const sim_client *client)
+{
+    return client->link.up && !client->link.store.link.broken;
+}
+/* What was submitted leaves. */
+void sim_link_flush(sim *s, sim_client *client);
+void sim_link_end(sim *s, sim_client *client);
+/* Does what the link put off until its program has nothing else to do. */
 void sim_link_turn(sim *s, sim_client *client);
 void sim_link_connected(sim *s, sim_client *client, int which, bool ok);
 void sim_link_closed(sim *s, sim_client *client);
@@ -318,8 +324,6 @@ void sim_link_arm(sim *s, sim_client *client);
 void sim_plain_want(sim *s, sim_caller *caller);
 void sim_plain_release(sim *s, sim_caller *caller);
 void sim_plain_tick(sim *s, sim_caller *caller);
-void sim_plain_heard(sim *s, sim_client *client, sim_message *message);
-void sim_plain_closed(sim *s, sim_client *client);
 
 /* ---- network.c -------------------------------------------------------------- */
 
@@ -351,6 +355,7 @@ void sim_server_hear(sim *s, sim_message *message);
 void sim_server_turn(sim *s);
 void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at);
 void sim_server_back(sim *s);
+void sim_server_switch_over(sim *s);
 uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch);
 void sim_session_end(sim *s, uint32_t serial);
 int64_t sim_server_now_us(const sim *s);

@@ -246,6 +246,8 @@ static void end(sim *s)
     sim_event event;
     for (int i = 0; i < s->config.clients; i++)
         s->clients[i].engine = pawl__engine_free(s->clients[i].engine);
+    for (int i = 0; i < s->config.clients; i++)
+        if (s->clients[i].alive) sim_link_end(s, &s->clients[i]);
     while (sim_queue_take(&s->queue, &event))
         if (event.message) sim_message_free(s, event.message);
     for (sim_message *m; (m = s->server.first);) {

@@ -40,7 +40,7 @@ void seen_queue_lost(sim *s, int name);
 
 void seen_sent(sim *s, const sim_client *client, const pawl_request *request);
 /* A reply that its client reads. */
-void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply);
+void seen_answered(sim *s, int token, const pawl_reply *reply);
 
 /* ---- Callers ---------------------------------------------------------------- */
 

@@ -38,7 +38,7 @@ static void check_orphan(sim *s, const sim_client *client, int number)
 
 void check_orphans(sim *s, const sim_client *client)
 {
-    if (client->link.state != SIM_LINK_UP || s->seen.went_back) return;
+    if (!client->link.up || s->seen.went_back) return;
     int64_t now_ms = sim_server_now_us(s) / 1000 + s->config.ttl_ms / 8; /* clocks drift */
     for (int i = 0; i < s->config.names; i++) {
         const seen_name *name = &s->seen.names[i];

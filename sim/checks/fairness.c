@@ -95,7 +95,7 @@ static bool should_know(const sim *s, int client, int64_t arrived, int64_t ttl_m
 {
     const sim_client *c = &s->clients[client];
     if (s->server.paused_until > arrived || s->server.slow_by) return false;
-    if (c->closing || c->link.state != SIM_LINK_UP || s->config.tail_per_thousand) return false;
+    if (c->closing || !c->link.up || s->config.tail_per_thousand) return false;
     if (s->conns[client * SIM_CONNS + SIM_COMMANDS].dead) return false;
     arrived = later(later(arrived, c->up_at), c->touched_at);
     int64_t bound = ttl_ms * SIM_MS / 2 + 8 * s->config.delay_max_us * SIM_US + 2 * SIM_MS;

@@ -33,7 +33,7 @@ bool seen_is_calm(const sim *s, int client, int64_t since)
     if (!c->alive || c->closing || c->paused_until > s->t) return false;
     for (int i = 0; i < SIM_CONNS; i++)
         if (s->conns[client * SIM_CONNS + i].dead) return false;
-    return c->link.state == SIM_LINK_UP && c->up_at <= since && c->touched_at < since;
+    return c->link.up && c->up_at <= since && c->touched_at < since;
 }
 
 static int name_of_key(const sim *s, const char *key)
@@ -262,9 +262,8 @@ void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
     check_pace(s, client, request, number);
 }
 
-void seen_answered(sim *s, const pawl_request *request, const pawl_reply *reply)
+void seen_answered(sim *s, int number, const pawl_reply *reply)
 {
-    int number = sim_token_number(s, request->token);
     if (number >= 0 && reply->outcome == PAWL_QUEUED) s->seen.tokens[number].floor = reply->fence;
 }
 

@@ -28,6 +28,7 @@ typedef struct seen_token {
     uint64_t floor;       /* the latest fence that a QUEUED told its client of */
     int confirms;         /* times that the store made or confirmed it the holder */
     int extensions;       /* times that its client took an extension */
+    int unknown_scripts;  /* NOSCRIPT in a row */
     int asks;             /* requests since window_at */
     int64_t window_at;
     uint32_t left_epoch; /* of the connection on which the store was told of its release */

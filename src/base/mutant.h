@@ -43,6 +43,8 @@
     X(late_reply_read, "a connection with a late reply is used on")                                \
     X(noscript_is_no, "NOSCRIPT is taken for an answer")                                           \
     X(noscript_after_release, "an ask is repeated behind its release")                             \
+    X(bodies_never_arrive, "a script body that was sent once counts as under way for ever")        \
+    X(replica_is_kept, "the connection to a server that has become a replica is used on")          \
     X(refusal_is_released, "a server that refuses a release has done it")                          \
     X(retry_without_pause, "what failed is tried again at once")                                   \
     /* Fences (law 3) */                                                                           \

@@ -25,6 +25,7 @@ DOORS = {
     ("runtime", "stores/memory/memory_store.h"),  # the store that is built in
     ("sim", "stores/memory/memory_model.h"),      # what the stores are compared with
     ("sim", "stores/redis/redis_proto.h"),        # the protocol without its sockets
+    ("sim", "stores/redis/redis_link.h"),         # the link without its sockets
     ("sim", "stores/redis/redis_scripts.h"),      # by whose hash the model knows them
 }
 

@@ -9,6 +9,7 @@
 #include "redis_proto.h"
 
 #include "../../base/line.h"
+#include "../../base/mutant.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -75,6 +76,7 @@ static const meaning words[] = {
  * the primary, while after a failover the same address leads to another one. */
 static bool needs_another_connection(const char *code)
 {
+    if (PAWL_MUTANT(replica_is_kept)) return false;
     static const char *const such[] = {"NOAUTH", "WRONGPASS", "READONLY", "LOADING", "MASTERDOWN"};
     for (size_t i = 0; i < sizeof such / sizeof such[0]; i++)
         if (strcmp(code, such[i]) == 0) return true;

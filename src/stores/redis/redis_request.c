@@ -128,7 +128,7 @@ static void say_again(pawl_store *store, asked *a)
         /* One body under way will do for all that come behind it; but who trusted in one that the
          * server forgot as well brings its own. */
         bool with_body = store->bodies_under_way[a->script] == 0;
-        if (a->again) with_body = true;
+        if (a->again && !PAWL_MUTANT(bodies_never_arrive)) with_body = true;
         a->again = true;
         send_asked(store, a, with_body);
         return;
@@ -159,7 +159,7 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
     asked *a = pawl__container(pending, asked, pending);
     pawl__redis_call call;
     pawl_reply reply;
-    if (a->with_body) store->bodies_under_way[a->script]--;
+    if (a->with_body && !PAWL_MUTANT(bodies_never_arrive)) store->bodies_under_way[a->script]--;
     char message[PAWL_MESSAGE_MAX];
     (void)pawl__redis_encode(&store->space, &a->request, &call);
     pawl__redis_verdict verdict = pawl__redis_decode(

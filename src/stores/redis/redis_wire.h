@@ -2,8 +2,10 @@
 /*
  * What the link needs of the world, as a table: two connections to one address, a way to find
  * addresses, two timers. redis_link.c and redis_request.c do everything through it and know
- * neither sockets nor a loop. redis_io.c fills it in over libevent and redis_conn.c's
- * connections.
+ * neither sockets nor a loop, so the simulator runs the very same code.
+ *
+ *   redis_io.c       over libevent and redis_conn.c's connections
+ *   sim/link.c       over the simulated network
  *
  * Rules for whoever fills in the table:
  *   - No function of it calls the link back. What happens is told later, from the loop, by the
