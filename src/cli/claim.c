@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pawl/types.h"
+#include "exit_codes.h"
+#include "message.h"
 #include "store.h"
 
 int cli_claim_find(const cli_command *self, const cli_args *rest, const char *token, bool needed,
@@ -27,4 +28,16 @@ int cli_claim_find(const cli_command *self, const cli_args *rest, const char *to
     }
     *ret_claim = (cli_claim){key, token};
     return 0;
+}
+
+int cli_claim_fail(const pawl_client *client, const char *verb, const cli_claim *claim, int err)
+{
+    if (err != PAWL_ERR_LOST) return cli_fail(client, verb, claim->key, err);
+    char *safe = cli_escape(claim->key, strlen(claim->key));
+    cli_error(
+        "%s %s: this token or fence does not hold the lock: its lease was released, ran out or "
+        "was broken, or never was [%s]",
+        verb, safe, pawl_err_name(err));
+    free(safe);
+    return cli_exit_of_err(err);
 }

@@ -4,6 +4,7 @@
 #define PAWL_CLI_CLAIM_H
 
 #include "command.h"
+#include "pawl/pawl.h"
 
 typedef struct cli_claim {
     const char *key;
@@ -16,5 +17,8 @@ typedef struct cli_claim {
  */
 int cli_claim_find(const cli_command *self, const cli_args *rest, const char *token, bool needed,
                    cli_claim *ret_claim);
+
+/* As cli_fail for a verb by token. Who is not the holder may never have been it. */
+int cli_claim_fail(const pawl_client *client, const char *verb, const cli_claim *claim, int err);
 
 #endif

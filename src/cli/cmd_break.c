@@ -5,12 +5,14 @@
 
 #include "command.h"
 #include "exit_codes.h"
+#include "json.h"
 #include "message.h"
 #include "store.h"
 
 typedef struct break_opts {
     cli_common common;
     uint64_t fence;
+    bool json;
 } break_opts;
 
 #define FENCE_NOT_GIVEN UINT64_MAX
@@ -18,14 +20,26 @@ typedef struct break_opts {
 static const cli_option break_options[] = {
     {CLI_VALUE_FENCE, 0, "fence", "N", offsetof(break_opts, fence),
      .help = "the fence that pawl show printed"},
+    {CLI_VALUE_FLAG, 0, "json", NULL, offsetof(break_opts, json), .help = "print one JSON object"},
     CLI_OPTIONS_END,
 };
+
+static int tell_broken(const break_opts *opts, const char *key)
+{
+    if (!opts->json) return CLI_EXIT_OK;
+    json_t *object = json_object();
+    cli_json_set_bytes(object, "key", key, strlen(key));
+    json_object_set_new(object, "broken", json_true());
+    json_object_set_new(object, "fence", json_integer((json_int_t)opts->fence));
+    cli_json_print(object);
+    return cli_finish_output(CLI_EXIT_OK);
+}
 
 static int break_lock(const cli_command *self, const break_opts *opts, pawl_client *client,
                       const char *key)
 {
     int err = pawl_break(client, key, strlen(key), opts->fence, opts->common.store_timeout_ms);
-    if (!err) return CLI_EXIT_OK;
+    if (!err) return tell_broken(opts, key);
     if (err != PAWL_ERR_NOT_HELD) return cli_fail(client, self->verb, key, err);
 
     char *safe = cli_escape(key, strlen(key));

@@ -56,7 +56,7 @@ static int check(const check_opts *opts, const cli_claim *claim, pawl_client *cl
     int err = opts->fence ? check_by_fence(client, claim->key, opts->fence, wait_ms, &remaining_ms)
                           : pawl_token_check(client, claim->key, strlen(claim->key), claim->token,
                                              wait_ms, &remaining_ms);
-    if (err) return cli_fail(client, "check", claim->key, err);
+    if (err) return cli_claim_fail(client, "check", claim, err);
     if (!opts->json) {
         cli_print("%" PRId64 "\n", remaining_ms);
         return cli_finish_output(CLI_EXIT_OK);

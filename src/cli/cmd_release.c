@@ -3,18 +3,36 @@
 
 #include "claim.h"
 #include "exit_codes.h"
+#include "json.h"
 #include "store.h"
 
 typedef struct release_opts {
     cli_common common;
     const char *token;
+    bool json;
 } release_opts;
 
 static const cli_option release_options[] = {
     {CLI_VALUE_TEXT, 0, "token", "TOKEN", offsetof(release_opts, token),
      .help = "the proof; default $PAWL_TOKEN"},
+    {CLI_VALUE_FLAG, 0, "json", NULL, offsetof(release_opts, json),
+     .help = "print one JSON object"},
     CLI_OPTIONS_END,
 };
+
+static int release(const release_opts *opts, const cli_claim *claim, pawl_client *client)
+{
+    int err = pawl_token_release(client, claim->key, strlen(claim->key), claim->token,
+                                 opts->common.store_timeout_ms);
+    if (err) return cli_claim_fail(client, "release", claim, err);
+    if (opts->json) {
+        json_t *object = json_object();
+        cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));
+        json_object_set_new(object, "released", json_true());
+        cli_json_print(object);
+    }
+    return cli_finish_output(CLI_EXIT_OK);
+}
 
 static int release_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
@@ -28,11 +46,7 @@ static int release_main(const cli_command *self, const cli_common *globals, int 
 
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) {
-        int err = pawl_token_release(client, claim.key, strlen(claim.key), claim.token,
-                                     opts.common.store_timeout_ms);
-        if (err) code = cli_fail(client, self->verb, claim.key, err);
-    }
+    if (!code) code = release(&opts, &claim, client);
     pawl_client_close(client);
     return code;
 }

@@ -30,7 +30,7 @@ static int renew(const renew_opts *opts, const cli_claim *claim, pawl_client *cl
     uint64_t fence = 0;
     int err = pawl_token_renew(client, claim->key, strlen(claim->key), claim->token, opts->ttl_ms,
                                opts->common.store_timeout_ms, &fence);
-    if (err) return cli_fail(client, "renew", claim->key, err);
+    if (err) return cli_claim_fail(client, "renew", claim, err);
     if (opts->json) {
         json_t *object = json_object();
         cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));

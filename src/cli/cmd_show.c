@@ -7,6 +7,7 @@
 #include "command.h"
 #include "duration.h"
 #include "exit_codes.h"
+#include "holder.h"
 #include "json.h"
 #include "message.h"
 #include "store.h"
@@ -43,6 +44,17 @@ static void print_waiters(const pawl_info *info)
     }
 }
 
+static void print_holder(const pawl_info *info)
+{
+    cli_holder holder;
+    char since[CLI_SINCE_TEXT];
+    if (cli_holder_parse(info->owner, &holder)) {
+        print_escaped("host", holder.host, holder.host_len);
+        cli_print("%-10s%ld\n", "pid", holder.pid);
+    }
+    if (cli_holder_since(info, since)) cli_print("%-10s%s\n", "since", since);
+}
+
 static bool print_text(const pawl_info *info, void *userdata)
 {
     char left[CLI_DURATION_TEXT];
@@ -53,7 +65,9 @@ static bool print_text(const pawl_info *info, void *userdata)
               : info->foreign ? "held, not by pawl"
                               : "held");
     if (info->held) {
-        print_escaped("holder", info->owner, strlen(info->owner));
+        const char *label = *info->owner ? info->owner : "unknown";
+        print_escaped("holder", label, strlen(label));
+        print_holder(info);
         cli_print("%-10s%s\n", "left", cli_duration_text(info->remaining_ms, left));
     }
     cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
@@ -95,7 +109,9 @@ const cli_command cli_cmd_show = {
     .verb = "show",
     .operands = "KEY",
     .summary = "show a lock: holder, time left, fence, who waits",
-    .page = "The fence is that of the present holder, or of the last one.",
+    .page =
+        "The fence is that of the present holder, or of the last one. Since when it holds is told\n"
+        "by the fence, which is the store's clock at the grant.",
     .options = show_options,
     .main = show_main,
 };

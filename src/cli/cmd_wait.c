@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "exit_codes.h"
+#include "json.h"
 #include "message.h"
 #include "session.h"
 
@@ -21,6 +22,7 @@ typedef struct wait_opts {
     int64_t wait_ms;
     int64_t busy_code;
     bool held;
+    bool json;
 } wait_opts;
 
 #define AT(field) offsetof(wait_opts, field)
@@ -32,6 +34,7 @@ static const cli_option wait_options[] = {
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
      .help = "exit code when the wait ran out (default 75)"},
     {CLI_VALUE_FLAG, 0, "held", NULL, AT(held), .help = "wait until it is taken instead"},
+    {CLI_VALUE_FLAG, 0, "json", NULL, AT(json), .help = "print one JSON object at the end"},
     CLI_OPTIONS_END,
 };
 
@@ -57,6 +60,17 @@ static int64_t next_look_ms(const view *seen, int64_t left_ms)
     return span > 0 ? span : 1;
 }
 
+/* What was seen last, also if the wait ran out. */
+static int tell_seen(const wait_opts *opts, const char *key, bool held)
+{
+    if (!opts->json) return CLI_EXIT_OK;
+    json_t *object = json_object();
+    cli_json_set_bytes(object, "key", key, strlen(key));
+    json_object_set_new(object, "held", json_boolean(held));
+    cli_json_print(object);
+    return cli_finish_output(CLI_EXIT_OK);
+}
+
 static int wait_for(const cli_command *self, const wait_opts *opts, pawl_client *client,
                     const char *key)
 {
@@ -66,7 +80,7 @@ static int wait_for(const cli_command *self, const wait_opts *opts, pawl_client 
         int err =
             pawl_inspect(client, key, strlen(key), opts->common.store_timeout_ms, on_info, &seen);
         if (err) return cli_fail(client, self->verb, key, err);
-        if (seen.held == opts->held) return CLI_EXIT_OK;
+        if (seen.held == opts->held) return tell_seen(opts, key, seen.held);
 
         int64_t left = opts->wait_ms == PAWL_WAIT_FOREVER ? -1 : until - cli_now_ms();
         if (opts->wait_ms != PAWL_WAIT_FOREVER && left <= 0) break;
@@ -77,7 +91,8 @@ static int wait_for(const cli_command *self, const wait_opts *opts, pawl_client 
     char *safe = cli_escape(key, strlen(key));
     cli_warn("%s: still %s", safe, opts->held ? "free" : "held");
     free(safe);
-    return (int)opts->busy_code;
+    int told = tell_seen(opts, key, !opts->held);
+    return told ? told : (int)opts->busy_code;
 }
 
 static int wait_main(const cli_command *self, const cli_common *globals, int argc, char **argv)

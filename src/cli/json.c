@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "holder.h"
 #include "message.h"
 #include "utf8.h"
 
@@ -26,6 +27,24 @@ void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size
     json_object_set_new(object, name, json_stringn(hex, 2 * len));
 }
 
+/* Null where the label or the fence does not tell. */
+static void set_holder(json_t *object, const pawl_info *info)
+{
+    cli_holder holder;
+    char since[CLI_SINCE_TEXT];
+    bool known = cli_holder_since(info, since);
+    json_object_set_new(object, "since", known ? json_string(since) : json_null());
+    if (!cli_holder_parse(info->owner, &holder)) {
+        json_object_set_new(object, "host", json_null());
+        json_object_set_new(object, "pid", json_null());
+        return;
+    }
+    cli_json_set_bytes(object, "user", holder.user, holder.user_len);
+    cli_json_set_bytes(object, "host", holder.host, holder.host_len);
+    json_object_set_new(object, "pid", json_integer(holder.pid));
+    cli_json_set_bytes(object, "program", holder.program, holder.program_len);
+}
+
 json_t *cli_json_of_info(const pawl_info *info)
 {
     json_t *object = json_object();
@@ -33,6 +52,7 @@ json_t *cli_json_of_info(const pawl_info *info)
     json_object_set_new(object, "held", json_boolean(info->held));
     if (info->held) {
         cli_json_set_bytes(object, "owner", info->owner, strlen(info->owner));
+        set_holder(object, info);
         json_object_set_new(object, "foreign", json_boolean(info->foreign));
         json_object_set_new(object, "remaining_ms",
                             info->remaining_ms < 0 ? json_null()

@@ -70,9 +70,9 @@ static int reenter(run *r, char *const *argv)
 static int inside_itself(run *r, char *const *argv)
 {
     if (r->opts->reentrant) return reenter(r, argv);
-    cli_error("%s: already held by an ancestor of this process: waiting would never end; "
-              "see --reentrant",
-              r->session.shown_key);
+    bool has_option = strcmp(cli_program, "pawl") == 0; /* pawl-flock has flock's options alone */
+    cli_error("%s: already held by an ancestor of this process: waiting would never end%s",
+              r->session.shown_key, has_option ? "; see --reentrant" : "");
     return (int)r->opts->busy_code;
 }
 

@@ -110,11 +110,15 @@ static bool say_holder(const pawl_info *info, void *userdata)
 {
     const cli_session *session = userdata;
     char left[CLI_DURATION_TEXT];
-    const char *label = *info->owner ? info->owner : info->foreign ? "not a pawl" : "unknown";
+    const char *label = *info->owner    ? info->owner
+                        : info->foreign ? "a client that is not pawl"
+                                        : "somebody unknown";
     char *owner = cli_escape(label, strlen(label));
     if (info->held) {
-        cli_warn("%s: busy: held by %s, lease for %s, %zu waiting", session->shown_key, owner,
-                 cli_duration_text(info->remaining_ms, left), info->waiter_count);
+        bool ends = info->remaining_ms >= 0;
+        cli_warn("%s: busy: held by %s, %s%s, %zu waiting", session->shown_key, owner,
+                 ends ? "lease for " : "without an end",
+                 ends ? cli_duration_text(info->remaining_ms, left) : "", info->waiter_count);
     } else {
         cli_warn("%s: busy: it was held until a moment ago", session->shown_key);
     }

@@ -3,12 +3,12 @@
 #include "store.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
 #include "pawl/config.h"
@@ -210,7 +210,8 @@ int cli_key_check(const char *verb, const char *key)
 int cli_ttl_check(const char *verb, int64_t ttl_ms)
 {
     if (ttl_ms >= PAWL_TTL_MIN_MS && ttl_ms <= PAWL_TTL_MAX_MS) return 0;
-    cli_error("%s: --ttl %" PRId64 "ms: a ttl lies between 10ms and 24h [%s]", verb, ttl_ms,
-              pawl_err_name(PAWL_ERR_TTL));
+    char given[CLI_DURATION_TEXT];
+    cli_error("%s: --ttl %s: a ttl lies between 10ms and 24h [%s]", verb,
+              cli_duration_text(ttl_ms, given), pawl_err_name(PAWL_ERR_TTL));
     return cli_exit_of_err(PAWL_ERR_TTL);
 }

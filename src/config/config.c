@@ -287,8 +287,64 @@ static int url_of_choice(const pawl_config *config, choice *c, char **ret_url, c
     return pawl__adapter_url(&settings, ret_url, message);
 }
 
+/*
+ * A key of the store's whose variable is not set. Beego takes it for absent; then something else
+ * in the file, or nothing, would choose where the locks live.
+ */
+static const pawl__ini_entry *find_unset(const pawl_config *config, const char *key)
+{
+    const char *const sections[] = {config->run_mode_section, PAWL__INI_DEFAULT, "cache"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        const pawl__ini_entry *entry = pawl__ini_find(config->ini, sections[i], key);
+        if (entry && entry->value[0]) return NULL;
+        if (entry && entry->unset) return entry;
+    }
+    return NULL;
+}
+
+static int check_set(const pawl_config *config, const char *key, char *message)
+{
+    const pawl__ini_entry *entry = find_unset(config, key);
+    char line[PAWL_MESSAGE_MAX];
+    if (!entry) return PAWL_OK;
+    snprintf(line, sizeof line,
+             "%s: the variable in ${ } is not set in the environment: set it, or give a default as "
+             "in ${VAR||127.0.0.1:6379}",
+             key);
+    return fail_at(entry, line, message);
+}
+
+/* Beego knows comments at the start of a line only: behind a value they are part of it. */
+static int check_comment(const pawl_config *config, const char *key, char *message)
+{
+    const pawl__ini_entry *entry = find_store_key(config, key);
+    const char *mark = entry && !is_json(entry) ? strpbrk(entry->value, "#;") : NULL;
+    while (mark && (mark == entry->value || (mark[-1] != ' ' && mark[-1] != '\t')))
+        mark = strpbrk(mark + 1, "#;");
+    if (!mark) return PAWL_OK;
+    char line[PAWL_MESSAGE_MAX];
+    snprintf(line, sizeof line,
+             "%s: a %c behind the value is part of it: a comment stands on a line of its own", key,
+             *mark);
+    return fail_at(entry, line, message);
+}
+
+static int check_keys(const pawl_config *config, char *message)
+{
+    static const char *const keys[] = {"pawlstore", "adapter", "cache", "conn", "dbnum"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        int err = check_comment(config, keys[i], message);
+        if (!err && strcmp(keys[i], "dbnum") != 0) err = check_set(config, keys[i], message);
+        if (err) return err;
+        if (i == 0 && find_store_key(config, keys[0])) break; /* it alone chooses */
+    }
+    return PAWL_OK;
+}
+
 static int store_url(const pawl_config *config, char **ret_url, char *message)
 {
+    int err = check_keys(config, message);
+    if (err) return err;
     const pawl__ini_entry *own = find_store_key(config, "pawlstore");
     if (own) {
         char *url = strdup(own->value);

@@ -182,6 +182,12 @@ static bool contains(pawl__span span, const char *needle)
     return memmem(span.text, span.len, needle, strlen(needle)) != NULL;
 }
 
+static void mark_unset(pawl__ini_entry *entry, pawl__span value)
+{
+    entry->unset =
+        !entry->value[0] && pawl__span_starts_with(value, "${") && !contains(value, "||");
+}
+
 static int take_setting(reader *r, pawl__span key, pawl__span value)
 {
     if (key.len == 0) return fail(r, "expected a key before the =");
@@ -191,7 +197,9 @@ static int take_setting(reader *r, pawl__span key, pawl__span value)
         return fail(r, "expected a key without ::, below a line [section]: nothing finds it here");
     if (!pawl__span_is_utf8(key)) return fail(r, "expected a key in UTF-8");
     if (value.len > 0 && value.text[0] == '"') value = trim_quotes(value);
-    return add(r, key, expand(value));
+    int err = add(r, key, expand(value));
+    if (!err) mark_unset(&r->ini->entries[r->ini->count - 1], value);
+    return err;
 }
 
 static bool is_include(pawl__span line)

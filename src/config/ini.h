@@ -3,6 +3,7 @@
 #ifndef PAWL_CONFIG_INI_H
 #define PAWL_CONFIG_INI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bounds (law 8). Beego has none: a file that includes itself exhausts its stack. */
@@ -18,6 +19,7 @@ typedef struct pawl__ini_entry {
     char *key;
     char *value; /* without quotes, ${VAR||default} replaced */
     char *where; /* "conf/app.conf:12" */
+    bool unset;  /* the value is empty because it is a ${VAR} that is not set, without a default */
 } pawl__ini_entry;
 
 typedef struct pawl__ini pawl__ini;

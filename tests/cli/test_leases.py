@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Leases by token, looking, breaking, measuring."""
+import datetime
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -189,6 +192,56 @@ def test_a_foreign_lock_on_redis(redis):
     assert redis.server.cli("SET", "pawl:k", "somebody", "NX", "PX", "60000") == ""
 
 
+def test_show_tells_who_where_and_since_when(world):
+    before = time.time()
+    proc = world.start("hold", "k", stdin=subprocess.PIPE)
+    proc.expect("held")
+    seen = world.show("k")
+    assert seen["host"] == socket.gethostname() and seen["pid"] == proc.pid
+    assert seen["program"] == "pawl" and seen["user"]
+    since = datetime.datetime.fromisoformat(seen["since"].replace("Z", "+00:00")).timestamp()
+    assert before - 1 <= since <= time.time() + 1
+    page = world.run("show", "k").out
+    assert f"\nhost      {seen['host']}\npid       {proc.pid}\nsince     {seen['since']}\n" in page
+    proc.popen.stdin.close()
+    assert proc.wait() == 0
+    free = world.show("k")
+    assert "since" not in free and "pid" not in free
+
+
+@pytest.mark.parametrize("label", ["me", "a@b", "a@b 12", "a@b x y", "x y@z 12 p", "@h 1 p", "a@ 1 p"])
+def test_a_label_of_ones_own_has_no_parts(sqlite, label):
+    sqlite.start("hold", "--owner", label, "k", stdin=subprocess.PIPE).expect("held")
+    seen = sqlite.show("k")
+    assert seen["owner"] == label and seen["host"] is None and seen["pid"] is None
+
+
+def test_a_holder_that_is_no_pawl_has_no_since(redis):
+    assert redis.run("run", "k", "true").code == 0
+    redis.server.cli("SET", "pawl:k", "foreign", "PX", "60000")
+    seen = redis.show("k")
+    assert seen["foreign"] and seen["since"] is None and seen["pid"] is None
+    assert "since" not in redis.run("show", "k").out
+
+
+def test_json_of_wait_release_and_break(world):
+    lease = acquire(world, "k", "-t", "60s")
+    done = world.run("wait", "-n", "--json", "k")
+    assert done.code == 75 and json.loads(done.out) == {"key": "k", "held": True}
+    done = world.run("wait", "--held", "--json", "k")
+    assert done.code == 0 and json.loads(done.out) == {"key": "k", "held": True}
+    done = world.run("release", "k", "--json", "--token", lease["token"])
+    assert done.code == 0 and json.loads(done.out) == {"key": "k", "released": True}
+    done = world.run("wait", "--json", "k")
+    assert done.code == 0 and json.loads(done.out) == {"key": "k", "held": False}
+    lease = acquire(world, "k", "-t", "60s")
+    fence = lease["fence"]
+    done = world.run("break", "k", "--json", "--fence", fence)
+    assert done.code == 0 and json.loads(done.out) == {"key": "k", "broken": True, "fence": fence}
+    done = world.run("break", "k", "--json", "--fence", fence)
+    assert done.code == 76 and done.out == "" and done.err.count("\n") == 1
+
+
 def test_break(world):
     lease = acquire(world, "k", "-t", "60s")
     wrong = world.run("break", "k", "--fence", lease["fence"] - 1)
@@ -224,3 +277,25 @@ def test_doctor_finds_an_eviction_policy_that_drops_locks(redis):
     findings = [json.loads(line) for line in redis.run("doctor", "--json").out.splitlines()]
     bad = [f for f in findings if f["topic"] == "eviction"]
     assert bad and bad[0]["severity"] in ("warning", "error") and bad[0]["advice"]
+
+
+# ---- What messages say -------------------------------------------------------------------
+
+@pytest.mark.parametrize("verb", ["renew", "release", "check"])
+def test_a_token_that_never_held_is_not_said_to_have_lost(world, verb):
+    done = world.run(verb, "k", "--token", "0" * 40)
+    assert done.code == 76 and "does not hold the lock" in done.err and "never was" in done.err
+    assert "the lock was lost" not in done.err and "PAWL_ERR_LOST" in done.err
+
+
+def test_a_ttl_is_quoted_as_people_write_it(sqlite):
+    for given, shown in (("30h", "30h00m"), ("5ms", "5ms"), ("90000", "25h00m")):
+        done = sqlite.run("run", "-t", given, "k", "true")
+        assert done.code == 64 and f"--ttl {shown}: a ttl lies between" in done.err
+
+
+def test_a_foreign_holder_without_an_end(redis):
+    redis.server.cli("SET", "pawl:k", "foreign")
+    done = redis.run("run", "-n", "k", "true")
+    assert done.code == 75
+    assert "held by a client that is not pawl, without an end, 0 waiting" in done.err

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* gmtime_r */
+#include "holder.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define YEAR_2020 INT64_C(1577836800) /* no pawl ran before: such a fence counts, it is no time */
+#define MAY_LEAD  60                  /* seconds that a store's clock may be ahead of ours */
+
+bool cli_holder_parse(const char *label, cli_holder *ret_holder)
+{
+    const char *at = strchr(label, '@');
+    const char *space = at ? strchr(at, ' ') : NULL;
+    if (!at || at == label || !space || space == at + 1 || memchr(label, ' ', (size_t)(at - label)))
+        return false;
+    const char *number = space + 1;
+    size_t digits = strspn(number, "0123456789");
+    if (digits == 0 || digits > 10 || number[digits] != ' ' || !number[digits + 1]) return false;
+    *ret_holder = (cli_holder){
+        .user = label,
+        .user_len = (size_t)(at - label),
+        .host = at + 1,
+        .host_len = (size_t)(space - at - 1),
+        .pid = strtol(number, NULL, 10),
+        .program = number + digits + 1,
+        .program_len = strlen(number + digits + 1),
+    };
+    return true;
+}
+
+bool cli_holder_since(const pawl_info *info, char ret_text[CLI_SINCE_TEXT])
+{
+    struct tm parts;
+    if (!info->held || info->foreign) return false;
+    int64_t seconds = (int64_t)(info->fence / 1000000);
+    if (seconds < YEAR_2020 || seconds > (int64_t)time(NULL) + MAY_LEAD) return false;
+    time_t since = (time_t)seconds;
+    if (!gmtime_r(&since, &parts)) return false;
+    return strftime(ret_text, CLI_SINCE_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
+}

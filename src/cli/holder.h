@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What a report lets us say about the holder of a lock, beyond its label. */
+#ifndef PAWL_CLI_HOLDER_H
+#define PAWL_CLI_HOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pawl/types.h"
+
+/* The parts of a default label, "user@host pid program". */
+typedef struct cli_holder {
+    const char *user, *host, *program; /* parts of the label: not NUL-terminated */
+    size_t user_len, host_len, program_len;
+    long pid;
+} cli_holder;
+
+/* Takes a label apart. False: it is one of the user's own (--owner), which says what it likes. */
+bool cli_holder_parse(const char *label, cli_holder *ret_holder);
+
+/*
+ * Since when the present holder has it, "2026-11-28T23:22:01Z". A fence is the store's clock in
+ * microseconds at the grant, unless that clock went back: false if it cannot be such an instant,
+ * or nobody holds it, or a holder that is no pawl.
+ */
+#define CLI_SINCE_TEXT 32
+bool cli_holder_since(const pawl_info *info, char ret_text[CLI_SINCE_TEXT]);
+
+#endif
