@@ -47,56 +47,89 @@ static const cli_option hold_options[] = {
 typedef struct hold {
     cli_session session;
     bool lost;
+    char doubt_reason[PAWL_MESSAGE_MAX]; /* why it could not be renewed, until it could */
 } hold;
 
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     hold *h = userdata;
     (void)lock;
-    if (event->kind == PAWL_EVENT_DOUBT) cli_info("%s: renewal overdue", h->session.shown_key);
+    const char *reason =
+        event->message && *event->message ? event->message : pawl_err_text(event->err);
+    if (event->kind == PAWL_EVENT_HELD) h->doubt_reason[0] = '\0';
+    if (event->kind == PAWL_EVENT_DOUBT) {
+        snprintf(h->doubt_reason, sizeof h->doubt_reason, "%s", reason);
+        cli_info("%s: renewal overdue: %s", h->session.shown_key, reason);
+    }
     if (event->kind != PAWL_EVENT_LOST) return;
     h->lost = true;
-    cli_warn("%s: lost: %s", h->session.shown_key,
-             event->message && *event->message ? event->message : pawl_err_text(event->err));
+    cli_warn("%s: lost: %s", h->session.shown_key, reason);
 }
+
+/* What stdin can tell. */
+typedef enum lifeline {
+    LIFELINE_NONE,
+    LIFELINE_PIPE,    /* its end is the end of the wait */
+    LIFELINE_TERMINAL /* likewise, but only while it is ours to read */
+} lifeline;
+
+#define TERMINAL_LOOK_MS 250
 
 /*
  * A file is at its end at once, and so is /dev/null, which shells give background jobs.
  * That is no lifeline that somebody could close, and neither is a stdin that was never open.
  */
-static bool stdin_is_lifeline(void)
+static lifeline lifeline_of_stdin(void)
 {
     struct stat in;
-    if (cli_stdfds_was_closed(STDIN_FILENO) || fstat(STDIN_FILENO, &in) != 0) return false;
+    if (cli_stdfds_was_closed(STDIN_FILENO) || fstat(STDIN_FILENO, &in) != 0) return LIFELINE_NONE;
     bool is_null = S_ISCHR(in.st_mode) && in.st_rdev == makedev(1, 3);
-    return !is_null && !S_ISREG(in.st_mode);
+    if (is_null || S_ISREG(in.st_mode)) return LIFELINE_NONE;
+    return isatty(STDIN_FILENO) ? LIFELINE_TERMINAL : LIFELINE_PIPE;
+}
+
+/*
+ * A background job ("pawl hold k &") must not read what is typed for others: it would be
+ * stopped, and nobody would renew.
+ */
+static bool may_read(lifeline kind)
+{
+    if (kind != LIFELINE_TERMINAL) return kind == LIFELINE_PIPE;
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    return foreground < 0 || foreground == getpgrp(); /* < 0: not the terminal of our session */
 }
 
 /* True once the other end has closed; what is sent is thrown away. */
-static bool stdin_ended(void)
+static bool stdin_ended(lifeline kind)
 {
     char scrap[4096];
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (poll(&in, 1, 0) != 1) return false;
+    if (!may_read(kind) || poll(&in, 1, 0) != 1) return false;
     ssize_t got = read(STDIN_FILENO, scrap, sizeof scrap);
-    return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+    /* EIO: put into the background this very moment. */
+    bool not_ours = kind == LIFELINE_TERMINAL && got < 0 && errno == EIO;
+    return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN && !not_ours);
 }
 
 static void hold_until_told(hold *h)
 {
     struct signalfd_siginfo info;
-    bool lifeline = stdin_is_lifeline();
-    if (lifeline && !cli_session_watch(&h->session, STDIN_FILENO, false)) return;
+    lifeline kind = lifeline_of_stdin();
+    if (kind == LIFELINE_PIPE && !cli_session_watch(&h->session, STDIN_FILENO, false)) return;
+    /* Not watched: what is typed for the foreground would wake us again and again. */
+    if (kind == LIFELINE_TERMINAL) signal(SIGTTIN, SIG_IGN);
     for (;;) {
-        int64_t remaining = pawl_lock_remaining_ms(h->session.lock);
-        if (cli_session_wait(&h->session, remaining + 1) < 0 || h->lost) return;
+        int64_t span = pawl_lock_remaining_ms(h->session.lock) + 1;
+        if (kind == LIFELINE_TERMINAL && span > TERMINAL_LOOK_MS) span = TERMINAL_LOOK_MS;
+        if (cli_session_wait(&h->session, span) < 0 || h->lost) return;
         if (!pawl_lock_is_held(h->session.lock)) {
             h->lost = true;
-            cli_warn("%s: lost: its deadline has passed", h->session.shown_key);
+            const char *why = h->doubt_reason[0] ? h->doubt_reason : "its deadline has passed";
+            cli_warn("%s: lost: %s", h->session.shown_key, why);
             return;
         }
         if (cli_signals_next(&h->session.signals, &info)) return;
-        if (lifeline && stdin_ended()) return;
+        if (stdin_ended(kind)) return;
     }
 }
 
@@ -171,8 +204,8 @@ static const char hold_page[] =
     "  coproc pawl hold nightly; read -r _ fence _ <&\"${COPROC[0]}\"\n"
     "  ... ; eval \"exec ${COPROC[1]}>&-\"\n\n"
     "If the lock is lost, pawl says so and exits with 76; nobody stops the script. A stdin\n"
-    "of /dev/null, as background jobs have, or of a file does not count: then only a\n"
-    "signal ends it.";
+    "of /dev/null, or of a file, does not count, nor does a terminal while the job is in the\n"
+    "background: then only a signal ends it.";
 
 const cli_command cli_cmd_hold = {
     .verb = "hold",

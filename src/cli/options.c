@@ -21,7 +21,8 @@ const cli_option cli_common_options[] = {
     {CLI_VALUE_TEXT, 0, "config", "FILE", offsetof(cli_common, config),
      .help = "the store of a Beego application: its app.conf (or $PAWL_CONFIG)"},
     {CLI_VALUE_SPAN, 0, "store-timeout", "D", offsetof(cli_common, store_timeout_ms),
-     .help = "give up on a store that has not answered for so long (default 5s)"},
+     .choices = "forever",
+     .help = "give up on a store that is away for so long (default 5s); forever: never"},
     {CLI_VALUE_TEXT, 0, "owner", "LABEL", offsetof(cli_common, owner),
      .help = "how others see us in ls and show"},
     {CLI_VALUE_FLAG, 'q', "quiet", NULL, offsetof(cli_common, quiet),
@@ -131,6 +132,10 @@ static bool set_value(const cli_option *option, const char *argument, void *targ
         *(const char **)field = argument;
         return true;
     case CLI_VALUE_SPAN:
+        if (option->choices && strcmp(argument, option->choices) == 0) {
+            *(int64_t *)field = -1;
+            return true;
+        }
         if (cli_duration_parse(argument, field, &why)) return true;
         snprintf(ret_why, why_size, "%s", why);
         return false;

@@ -15,7 +15,7 @@ typedef enum cli_value {
     CLI_VALUE_FLAG,    /* bool: true */
     CLI_VALUE_FIXED,   /* int64_t: `min`, no argument */
     CLI_VALUE_TEXT,    /* const char *: the argument */
-    CLI_VALUE_SPAN,    /* int64_t: a duration in ms */
+    CLI_VALUE_SPAN,    /* int64_t: a duration in ms; -1: the word of `choices` */
     CLI_VALUE_NUMBER,  /* int64_t: an integer, min..max */
     CLI_VALUE_FENCE,   /* uint64_t: a fence */
     CLI_VALUE_CHOICE,  /* int64_t: index among the words of `choices`, "a|b|c" */

@@ -26,6 +26,7 @@ const run_opts run_opts_default = {
 };
 
 #define FRESH_LOOK_MS 20
+#define NOT_OURS      "the store says that it was not ours until the end"
 
 static const int watched_signals[] = {
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGTSTP, SIGWINCH, SIGCHLD, 0,
@@ -107,6 +108,13 @@ static int start_command(run *r, char *const *argv)
     return code;
 }
 
+static void report_reason(run *r, const char *event, const char *reason)
+{
+    json_t *details = run_report_details(&r->report);
+    json_object_set_new(details, "reason", json_string(reason));
+    run_report_event(&r->report, event, details);
+}
+
 static bool protection_failed(const run *r)
 {
     return (r->lost || r->stopped_it) && r->opts->on_lost != RUN_LOST_IGNORE;
@@ -131,11 +139,10 @@ static bool is_fresh(run *r)
 
 static void say_too_late(run *r)
 {
-    const char *reason = r->lost_reason[0] ? r->lost_reason : "its time was over";
     r->stopped_it = true;
     cli_warn("%s: lost before the command was started, which was not: %s", r->session.shown_key,
-             reason);
-    run_report_event(&r->report, "lost", NULL);
+             run_loss_reason(r));
+    report_reason(r, "lost", run_loss_reason(r));
 }
 
 static void report_acquired(run *r)
@@ -200,8 +207,8 @@ static void let_go(run *r)
     int err = cli_session_release(&r->session);
     if (err == PAWL_ERR_LOST && !r->lost) {
         r->lost = true;
-        run_report_event(&r->report, "lost", NULL);
-        cli_warn("%s: the store says that it was not ours until the end", r->session.shown_key);
+        report_reason(r, "lost", NOT_OURS);
+        cli_warn("%s: lost: " NOT_OURS, r->session.shown_key);
         return;
     }
     if (err == PAWL_ERR_UNKNOWN) {
@@ -229,8 +236,11 @@ static int run_with_session(run *r, char *const *argv)
     run_report_event(&r->report, "waiting", NULL);
     bool held = cli_session_acquire(&r->session, opts->wait_ms, (int)opts->busy_code,
                                     opts->say_busy, &code);
-    if (!held) return code;
-
+    if (!held) {
+        bool busy = pawl_err_class_of(r->session.result) == PAWL_CLASS_BUSY;
+        report_reason(r, busy ? "busy" : "failed", r->session.reason);
+        return code;
+    }
     code = run_held(r, argv);
     let_go(r);
     return protection_failed(r) ? (int)opts->lost_code : code;

@@ -62,7 +62,8 @@ typedef struct run {
     bool lost;
     int64_t lost_at_ms;
     char lost_reason[PAWL_MESSAGE_MAX];
-    bool told_term;  /* we sent TERM, and the lock has not recovered since */
+    char doubt_reason[PAWL_MESSAGE_MAX]; /* why it could not be renewed, until it could */
+    bool told_term;                      /* we sent TERM, and the lock has not recovered since */
     bool stopped_it; /* we sent TERM or KILL for the lock's sake: the run has failed */
     bool killed;
     bool user_term; /* somebody sent us a TERM, and it was relayed */
@@ -72,6 +73,9 @@ typedef struct run {
 
 /* Takes the lock's events from the library. */
 void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata);
+
+/* Why it was, or will be, lost; never empty. */
+const char *run_loss_reason(const run *r);
 
 /* Reads how long the lock is still held, in ms, and lets the guardian know. */
 int64_t run_look_at_clock(run *r);

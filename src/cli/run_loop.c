@@ -48,6 +48,7 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 
     switch (event->kind) {
     case PAWL_EVENT_DOUBT:
+        snprintf(r->doubt_reason, sizeof r->doubt_reason, "%s", reason_of(event));
         run_report_tell(&r->report, "doubt");
         run_report_event(&r->report, "doubt",
                          remaining_and_reason(r, event->remaining_ms, reason_of(event)));
@@ -55,6 +56,7 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
                  cli_duration_text(event->remaining_ms, left), reason_of(event));
         return;
     case PAWL_EVENT_HELD:
+        r->doubt_reason[0] = '\0';
         run_report_tell(&r->report, "held %" PRId64, event->remaining_ms);
         run_report_event(&r->report, "held", remaining_and_reason(r, event->remaining_ms, NULL));
         cli_info("%s: renewed again", key);
@@ -81,6 +83,12 @@ static void pass_on_yield(run *r)
 
 /* ---- The timeline ------------------------------------------------------------------- */
 
+const char *run_loss_reason(const run *r)
+{
+    if (r->lost_reason[0]) return r->lost_reason;
+    return r->doubt_reason[0] ? r->doubt_reason : "its deadline has passed";
+}
+
 static bool stops_command(const run *r)
 {
     return r->opts->on_lost == RUN_LOST_TERM || r->opts->on_lost == RUN_LOST_KILL;
@@ -92,11 +100,13 @@ static void send_term(run *r, int64_t now)
     run_child_note_daemons(&r->child);
     run_child_signal_all(&r->child, SIGTERM);
     run_child_signal_all(&r->child, SIGCONT); /* a stopped process does not hear TERM */
-    run_report_event(&r->report, "term", remaining_and_reason(r, r->deadline_ms - now, NULL));
+    run_report_event(&r->report, "term",
+                     remaining_and_reason(r, r->deadline_ms - now, run_loss_reason(r)));
     if (r->lost) return;
     char left[CLI_DURATION_TEXT];
-    cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command",
-             r->session.shown_key, cli_duration_text(r->deadline_ms - now, left));
+    cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command: %s",
+             r->session.shown_key, cli_duration_text(r->deadline_ms - now, left),
+             run_loss_reason(r));
 }
 
 static void send_kill(run *r)
@@ -104,8 +114,8 @@ static void send_kill(run *r)
     r->killed = r->stopped_it = true;
     run_child_note_daemons(&r->child);
     run_child_kill_all(&r->child);
-    run_report_event(&r->report, "kill", NULL);
-    cli_warn("%s: SIGKILL to the command", r->session.shown_key);
+    run_report_event(&r->report, "kill", remaining_and_reason(r, -1, run_loss_reason(r)));
+    cli_warn("%s: SIGKILL to the command: %s", r->session.shown_key, run_loss_reason(r));
 }
 
 static void note_loss(run *r, int64_t now)
@@ -113,7 +123,7 @@ static void note_loss(run *r, int64_t now)
     r->lost = true;
     r->lost_at_ms = now;
     (void)pawl_client_wait(r->session.client, -1, 0); /* the reason, if it is known yet */
-    const char *reason = r->lost_reason[0] ? r->lost_reason : "its deadline has passed";
+    const char *reason = run_loss_reason(r);
     run_report_tell(&r->report, "lost");
     run_report_event(&r->report, "lost", remaining_and_reason(r, -1, reason));
     cli_warn("%s: lost: %s", r->session.shown_key, reason);
@@ -310,8 +320,10 @@ void run_linger(run *r, int64_t until_ms)
     for (int64_t now; (now = cli_now_ms()) < until_ms;) {
         int64_t remaining = pawl_lock_remaining_ms(r->session.lock);
         if (remaining <= 0) {
-            cli_warn("%s: lost after the command had ended, before --at-least was over",
-                     r->session.shown_key);
+            (void)pawl_client_wait(r->session.client, -1, 0); /* the reason, if it is known yet */
+            cli_warn("%s: lost after the command had ended, before --at-least was over: %s",
+                     r->session.shown_key, run_loss_reason(r));
+            run_report_event(&r->report, "lost", remaining_and_reason(r, -1, run_loss_reason(r)));
             return;
         }
         int64_t sleep_ms = until_ms - now < remaining ? until_ms - now : remaining;

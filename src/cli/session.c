@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +13,11 @@
 #include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
+
+/* A wait that ran out must not go on because the store does not say who has the lock. */
+#define CLI_HOLDER_WAIT_MS 300
+
+typedef enum cli_busy_line { CLI_BUSY_UNSAID, CLI_BUSY_EXPECTED, CLI_BUSY_SAID } cli_busy_line;
 
 const int cli_ending_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, 0};
 
@@ -106,9 +112,9 @@ static int wait_decision(cli_session *session)
 }
 
 /* Who has it, for the one line that says that it was busy. */
-static bool say_holder(const pawl_info *info, void *userdata)
+static bool note_holder(const pawl_info *info, void *userdata)
 {
-    const cli_session *session = userdata;
+    cli_session *session = userdata;
     char left[CLI_DURATION_TEXT];
     const char *label = *info->owner    ? info->owner
                         : info->foreign ? "a client that is not pawl"
@@ -116,35 +122,49 @@ static bool say_holder(const pawl_info *info, void *userdata)
     char *owner = cli_escape(label, strlen(label));
     if (info->held) {
         bool ends = info->remaining_ms >= 0;
-        cli_warn("%s: busy: held by %s, %s%s, %zu waiting", session->shown_key, owner,
-                 ends ? "lease for " : "without an end",
+        snprintf(session->reason, sizeof session->reason, "held by %.400s, %s%s, %zu waiting",
+                 owner, ends ? "lease for " : "without an end",
                  ends ? cli_duration_text(info->remaining_ms, left) : "", info->waiter_count);
     } else {
-        cli_warn("%s: busy: it was held until a moment ago", session->shown_key);
+        snprintf(session->reason, sizeof session->reason, "it was held until a moment ago");
     }
     free(owner);
     return false;
 }
 
-static void say_busy_line(cli_session *session, int err)
+static void note_busy(cli_session *session)
 {
     int unseen = pawl_inspect(session->client, session->key, strlen(session->key),
-                              CLI_RELEASE_WAIT_MS, say_holder, session);
-    if (unseen) cli_warn("%s: %s", session->shown_key, pawl_err_text(err));
+                              CLI_HOLDER_WAIT_MS, note_holder, session);
+    if (unseen) {
+        snprintf(session->reason, sizeof session->reason, "%s", pawl_err_text(session->result));
+    }
 }
 
-static int not_acquired(cli_session *session, int ended_by, int busy_code, bool say_busy)
+static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_busy_line line)
 {
     if (ended_by) {
         if (session->result == 0) (void)cli_session_release(session);
-        cli_info("%s: SIG%s ended the wait", session->shown_key, cli_signal_name(ended_by));
+        snprintf(session->reason, sizeof session->reason, "SIG%s ended the wait",
+                 cli_signal_name(ended_by));
+        cli_info("%s: %s", session->shown_key, session->reason);
         return CLI_EXIT_SIGNAL_BASE + ended_by;
     }
     if (pawl_err_class_of(session->result) != PAWL_CLASS_BUSY) {
+        pawl_client_reason(session->client, session->result, session->reason);
         return cli_fail(session->client, "lock", session->key, session->result);
     }
-    if (say_busy) say_busy_line(session, session->result);
+    note_busy(session);
+    if (line == CLI_BUSY_SAID) cli_warn("%s: busy: %s", session->shown_key, session->reason);
+    if (line == CLI_BUSY_EXPECTED) cli_info("%s: busy: %s", session->shown_key, session->reason);
     return busy_code;
+}
+
+/* Who asks with -n -E 0 has said that busy is fine: as with flock(1), silence. */
+static cli_busy_line busy_line(int64_t wait_ms, int busy_code, bool say_busy)
+{
+    if (!say_busy) return CLI_BUSY_UNSAID;
+    return wait_ms == 0 && busy_code == 0 ? CLI_BUSY_EXPECTED : CLI_BUSY_SAID;
 }
 
 bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, bool say_busy,
@@ -159,7 +179,8 @@ bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, b
     }
     int ended_by = wait_decision(session);
     if (ended_by || session->result != 0) {
-        *ret_code = not_acquired(session, ended_by, busy_code, say_busy);
+        *ret_code =
+            not_acquired(session, ended_by, busy_code, busy_line(wait_ms, busy_code, say_busy));
         return false;
     }
     char took[CLI_DURATION_TEXT];

@@ -23,6 +23,7 @@ typedef struct cli_session {
     int result;
     bool released; /* the release has ended, with `release_result` */
     int release_result;
+    char reason[PAWL_MESSAGE_MAX]; /* why it was not acquired, for people */
 } cli_session;
 
 /* The signals that end a wait. */

@@ -12,8 +12,21 @@
 #include "exit_codes.h"
 #include "message.h"
 #include "pawl/config.h"
+#include "store_absolute.h"
 
-/* The first line of a file, without the blanks around it. */
+static int make_absolute(cli_store *store, const char *base)
+{
+    char absolute[CLI_URL_MAX];
+    if (!cli_store_absolute(store->url, base, absolute, sizeof absolute)) {
+        cli_error("%sthe store's URL is longer than %d bytes", store->where, CLI_URL_MAX - 1);
+        return CLI_EXIT_CONFIG;
+    }
+    memcpy(store->url, absolute, sizeof absolute);
+    return 0;
+}
+
+/* The first line of a file, without the blanks around it; a relative path in it counts from there.
+ */
 static int read_url(const char *path, cli_store *ret_store)
 {
     char *url = ret_store->url;
@@ -39,7 +52,7 @@ static int read_url(const char *path, cli_store *ret_store)
     }
     url[len] = '\0';
     snprintf(ret_store->where, sizeof ret_store->where, "store @%s: ", path);
-    return 0;
+    return make_absolute(ret_store, path);
 }
 
 /* What an app.conf chooses. */
@@ -69,7 +82,7 @@ static int read_config(const char *path, cli_store *ret_store)
     free(url);
     pawl_config_free(config);
     if (err == PAWL_ERR_SYSTEM) return CLI_EXIT_NO_INPUT;
-    return err ? CLI_EXIT_CONFIG : 0;
+    return err ? CLI_EXIT_CONFIG : make_absolute(ret_store, NULL);
 }
 
 static const char *unless_empty(const char *value)
@@ -81,6 +94,28 @@ bool cli_store_is_named(const cli_common *common)
 {
     return common->store || common->config || unless_empty(getenv("PAWL_STORE")) ||
            unless_empty(getenv("PAWL_CONFIG"));
+}
+
+/* What a run puts into the environment instead of a password; a real one can be written %2A. */
+#define STARS "***"
+
+static int take_given(const char *given, cli_store *ret_store)
+{
+    if (strstr(given, STARS)) {
+        cli_error("the store's URL has " STARS " where a password was: passwords are not passed on "
+                  "in the environment; put the URL into a file of your own and use -S @FILE, "
+                  "which is passed on [%s]",
+                  pawl_err_name(PAWL_ERR_URL));
+        return CLI_EXIT_CONFIG;
+    }
+    if (!cli_store_absolute(given, NULL, ret_store->absolute, CLI_URL_MAX)) {
+        cli_error("the store's URL is longer than %d bytes", CLI_URL_MAX - 1);
+        return CLI_EXIT_CONFIG;
+    }
+    ret_store->given = ret_store->absolute;
+    if (given[0] == '@') return read_url(ret_store->absolute + 1, ret_store);
+    memcpy(ret_store->url, ret_store->absolute, strlen(ret_store->absolute) + 1);
+    return 0;
 }
 
 int cli_store_choose(const cli_common *common, cli_store *ret_store)
@@ -100,15 +135,7 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
     if (!given && !config) given = unless_empty(getenv("PAWL_STORE"));
     if (!given && !config) config = unless_empty(getenv("PAWL_CONFIG"));
     if (config) return read_config(config, ret_store);
-    if (!given) given = "sqlite:";
-    ret_store->given = given;
-    if (given[0] == '@') return read_url(given + 1, ret_store);
-    if (strlen(given) >= CLI_URL_MAX) {
-        cli_error("the store's URL is longer than %d bytes", CLI_URL_MAX - 1);
-        return CLI_EXIT_CONFIG;
-    }
-    memcpy(ret_store->url, given, strlen(given) + 1);
-    return 0;
+    return take_given(given ? given : "sqlite:", ret_store);
 }
 
 /* scheme://user:PASSWORD@host */
@@ -139,6 +166,9 @@ static void log_line(pawl_client *client, pawl_severity severity, const char *li
     }
 }
 
+/* Who has to wait for a release has done so before; a place in a queue is left in passing. */
+#define CLOSE_TIMEOUT_MS 200
+
 static int refuse_label(const cli_common *common, const cli_store *store, int err)
 {
     bool by_file = !common->owner && store->config;
@@ -159,7 +189,8 @@ int cli_store_refuse_memory(const cli_store *store)
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
                     pawl_client **ret_client)
 {
-    if (common->store_timeout_ms < 1) {
+    bool forever = common->store_timeout_ms == PAWL_WAIT_FOREVER;
+    if (common->store_timeout_ms < 1 && !forever) {
         cli_error("--store-timeout: expected at least 1ms");
         return CLI_EXIT_USAGE;
     }
@@ -169,6 +200,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     opts.owner = common->owner;
     if (!opts.owner && store->owner[0]) opts.owner = store->owner;
     opts.store_timeout_ms = common->store_timeout_ms;
+    opts.close_timeout_ms = CLOSE_TIMEOUT_MS;
     opts.callbacks = callbacks;
     opts.log = log_line;
 

@@ -14,6 +14,7 @@
 /* A store as the user named it. */
 typedef struct cli_store {
     const char *given;              /* a URL or "@FILE": -S, $PAWL_STORE, "sqlite:"; or url */
+    char absolute[CLI_URL_MAX];     /* what was given, with an absolute path */
     char url[CLI_URL_MAX];          /* the URL itself, with its password if it has one */
     const char *config;             /* the configuration file, if one was read; else NULL */
     char where[CLI_WHERE_MAX];      /* "FILE:LINE: " of the URL if a file gives it; else "" */

@@ -40,13 +40,22 @@ def test_busy_and_its_code(world):
     holder = world.start("hold", "k", stdin=subprocess.PIPE)
     holder.expect("held")
     for words, code in [(["-n"], 75), (["-w", "0"], 75), (["-w", "500ms"], 75),
-                        (["-n", "-E", "0"], 0), (["-n", "-E", "201"], 201)]:
+                        (["-w", "500ms", "-E", "0"], 0), (["-n", "-E", "201"], 201)]:
         done = world.run("run", *words, "k", "echo", "ran")
         assert done.code == code and done.out == ""
         assert done.err.startswith("pawl: k: ") and done.err.count("\n") == 1, done.err
     holder.popen.stdin.close()
     assert holder.wait() == 0
     assert world.run("run", "-n", "k", "echo", "ran").out == "ran\n"
+
+
+def test_busy_is_silent_for_who_expects_it(world):
+    """A crontab's line with -n -E 0 must not mail on each skip, as with flock."""
+    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    done = world.run("run", "-n", "-E", "0", "k", "echo", "ran")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert "busy" in world.run("-v", "run", "-n", "-E", "0", "k", "echo", "ran").err
 
 
 def test_a_wait_that_runs_out_takes_as_long_as_it_said(world):
@@ -98,6 +107,29 @@ def test_a_password_never_reaches_the_commands_environment(server, redis):
     (redis.tmp / "url").write_text(url)
     done = redis.run("-S", f"@{redis.tmp}/url", "run", "k", "sh", "-c", f"env; {PAWL} check")
     assert done.code == 0 and "s3cret" not in done.out
+
+
+def test_a_starred_url_is_no_url(server, redis):
+    """What a run leaves of a password must never be tried on the server."""
+    server.cli("CONFIG", "SET", "requirepass", "s3cret")
+    url = f"redis+unix://:s3cret@{server.socket}"
+    done = redis.run("-S", url, "run", "k", PAWL, "run", "other", "echo", "ran")
+    assert done.code == 78 and done.out == "" and "@FILE" in done.err, done.err
+    assert server.cli("-a", "s3cret", "ACL", "LOG") == ""
+
+
+def test_relative_stores_are_the_same_elsewhere(sqlite):
+    """The command changes its directory, and asks for the lock that it runs under."""
+    odd = sqlite.tmp / "a b%41?"
+    odd.mkdir()
+    (odd / "url").write_text("sqlite:from-file.db\n")
+    script = f'cd / && "{PAWL}" check && echo "$PAWL_STORE"'
+    for given in ("sqlite:rel.db", "sqlite:rel.db?mode=0600", "@url"):
+        done = sqlite.run("run", "k", "sh", "-c", script, env={"PAWL_STORE": given}, cwd=odd)
+        assert done.code == 0, done.err
+        expected = f"@{odd}/url" if given == "@url" else "/a%20b%2541%3F/rel.db"
+        assert expected in done.out, done.out
+    assert (odd / "rel.db").exists() and (odd / "from-file.db").exists()
 
 
 def test_stdin_stdout_stderr_are_the_commands(sqlite):

@@ -272,6 +272,37 @@ def test_job_control(terminal, flags):
     t.expect("status 8")
 
 
+BACKGROUND_JOB = r"""
+import os, signal, sys
+# A shell with job control, reduced: one job in a group of its own, in the background.
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+for line in sys.stdin:
+    stopped = os.waitid(os.P_PID, job, os.WSTOPPED | os.WNOHANG) is not None
+    print("job stopped" if stopped else "job runs", line.strip(), flush=True)
+    if line.strip() == "end":
+        break
+os.kill(job, signal.SIGTERM)
+"""
+
+
+def test_a_hold_in_the_background_leaves_the_terminal_alone(sqlite, terminal):
+    """The next key would stop it, and its lock would run out without a word."""
+    t = terminal(sys.executable, "-c", BACKGROUND_JOB, PAWL, "hold", "-t", "1s", "k")
+    t.expect("held ")
+    began = time.monotonic()
+    while time.monotonic() - began < 1.5:  # longer than its ttl
+        t.type(b"x\n")
+        t.expect("job runs x")
+        t.text = b""
+        assert sqlite.show("k")["held"]
+    t.type(b"end\n")
+    t.wait()
+    sqlite.until_free("k")
+
+
 def test_loss_on_a_terminal_reaches_all_and_spares_the_neighbours(sqlite, terminal):
     """The command shares our group there: what else is in it must survive."""
     stubborn = ("trap 'echo term' TERM; sleep 1000 & echo command $$; echo inner $!; "

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Stores in trouble: one line that says what and where, an exit code of its own, no command run."""
+import json
 import os
 import socket
 import subprocess
@@ -75,6 +76,79 @@ def test_a_replica(redis):
 def test_out_of_memory(redis):
     redis.server.cli("CONFIG", "SET", "maxmemory", "1")
     refused(redis, 73, "redis.sock", "--store-timeout", "500ms")
+
+
+def queued_behind_a_holder(redis, *flags):
+    holder = redis.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held")
+    waiter = redis.start("run", *flags, "k", "echo", "ran")
+    redis.until_waiting("k")
+    return holder, waiter
+
+
+@pytest.mark.parametrize("wait", [["-w", "4s"], []], ids=["limited", "unlimited"])
+def test_an_outage_while_queued_is_no_busy(redis, wait):
+    """Else "run -w 5s -E 0" in a crontab reports success, and the job never ran."""
+    _, waiter = queued_behind_a_holder(redis, *wait, "-E", "0", "--store-timeout", "1s")
+    redis.server.popen.kill()
+    assert waiter.wait() == 69
+    said = waiter.errors()
+    assert waiter.line() == "" and said.count("\n") == 1 and "PAWL_ERR_UNAVAILABLE" in said, said
+
+
+def test_an_outage_is_waited_out_only_if_that_was_asked_for(redis):
+    holder, waiter = queued_behind_a_holder(redis, "--store-timeout", "forever")
+    redis.server.stop()
+    time.sleep(1)  # the length of the outage is the test
+    assert waiter.popen.poll() is None
+    redis.server.cont()
+    holder.popen.stdin.close()
+    waiter.expect("ran")
+    assert waiter.wait() == 0
+
+
+def test_a_wait_is_not_longer_than_it_said_though_the_store_is_silent(redis):
+    """The limit is that of the process: asking who holds, and leaving the queue, are in it."""
+    began = time.monotonic()
+    _, waiter = queued_behind_a_holder(redis, "-w", "2s")
+    redis.server.stop()
+    assert waiter.wait() in (69, 75)
+    assert time.monotonic() - began < 2 + 1.5, "the old overrun was two seconds"
+    assert waiter.line() == ""
+
+
+def test_a_loss_says_why(redis):
+    """On each line and in each event, without -v."""
+    for verb in (["run"], ["hold"]):
+        read, write = os.pipe()
+        flags = ["--json-events", write] if verb == ["run"] else []
+        command = ["sh", "-c", "echo held; exec sleep 1000"] if verb == ["run"] else []
+        proc = redis.start(*verb, "-t", "1s", *flags, "k-" + verb[0], *command,
+                           stdin=subprocess.PIPE, pass_fds=[write])
+        os.close(write)
+        proc.expect("held")
+        redis.server.stop()
+        assert proc.wait() == 76
+        redis.server.cont()
+        lines = [l for l in proc.errors().splitlines() if "lost" in l or "SIGTERM" in l]
+        assert lines and all("answer" in l or "renew" in l for l in lines), lines
+        assert not any("deadline has passed" in l for l in lines), lines
+        with os.fdopen(read) as pipe:
+            events = [json.loads(line) for line in pipe]
+        for event in events:
+            if event["event"] in ("doubt", "term", "kill", "lost"):
+                assert event["reason"], event
+
+
+def test_busy_is_an_event_with_its_reason(world):
+    holder = world.start("hold", "k", "--owner", "the holder", stdin=subprocess.PIPE)
+    holder.expect("held")
+    read, write = os.pipe()
+    done = world.run("run", "-n", "--json-events", write, "k", "echo", "ran", pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        last = [json.loads(line) for line in pipe][-1]
+    assert done.code == 75 and last["event"] == "busy" and "held by the holder" in last["reason"]
 
 
 class Listener:
