@@ -10,7 +10,13 @@
 static void plan_renewal(pawl__engine *e, pawl__lease *lease)
 {
     int64_t due = pawl__instant_add(lease->base_at, pawl__plan_renew_ns(lease->ttl_ms));
-    if (lease->request || lease->send) due = PAWL__NEVER; /* the answer plans the next one */
+    if (lease->request || lease->send) {
+        due = PAWL__NEVER; /* the answer plans the next one */
+    } else if (lease->recheck) {
+        lease->recheck = false;
+        pawl__lease_renew(e, lease);
+        return;
+    }
     pawl__lease_plan(e, lease, due > e->now ? due : e->now);
 }
 

@@ -43,10 +43,31 @@ static void on_wanted(pawl__engine *e, pawl__lease *lease)
     pawl__engine_break(e, PAWL__ASTRAY);
 }
 
+/* What is under way may have been answered before the news: then it is asked once more. */
 static void on_recheck(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->state == PAWL__LEASE_QUEUED || lease->state == PAWL__LEASE_UNKNOWN)
+    switch ((pawl__lease_state)lease->state) {
+    case PAWL__LEASE_REQUESTING:
+    case PAWL__LEASE_QUEUED:
+    case PAWL__LEASE_UNKNOWN:
         pawl__lease_ask(e, lease);
+        return;
+    case PAWL__LEASE_HELD: /* perhaps it was broken: the renewal compares, and so decides */
+    case PAWL__LEASE_DOUBT:
+    case PAWL__LEASE_IDLE:
+        if (lease->request)
+            lease->recheck = true;
+        else
+            pawl__lease_renew(e, lease);
+        return;
+    case PAWL__LEASE_RELEASING:
+        return;
+    case PAWL__LEASE_ABSENT:
+    case PAWL__LEASE_LOST:
+    case PAWL__LEASE_STATES:
+        break;
+    }
+    pawl__engine_break(e, PAWL__ASTRAY);
 }
 
 void pawl__on_push(pawl__engine *e, const pawl_push *push)

@@ -90,6 +90,7 @@ static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
     world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it is asking */
     assert_int_equal(w.count, 0);
     world_queue(&w, id, 9, TTL);
+    world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 9, TTL);
     assert_int_equal(w.count, 0);
     world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0);
     id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
@@ -99,10 +100,34 @@ static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
     id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
     world_fail(&w, id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
+    id = world_sent(&w, PAWL_VERB_ACQUIRE).id;
     world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0);
-    assert_int_equal(w.count, 0); /* a holder has nothing to ask */
+    world_grant(&w, id, 1);
+    world_sent(&w, PAWL_VERB_RENEW); /* the grant, too, may be from before that */
     world_close(&w);
+}
+
+static void a_holder_whose_lock_was_broken_is_told_at_once(void **state)
+{
+    (void)state;
+    for (int meanwhile = 0; meanwhile <= 1; meanwhile++) {
+        world w;
+        world_open(&w);
+        pawl__want a = world_claim("a", PAWL__NEVER);
+        world_hold(&w, &a, 1);
+        if (meanwhile) world_pass(&w, TTL / 3 * MS);
+        uint64_t id = meanwhile ? world_sent(&w, PAWL_VERB_RENEW).id : 0;
+        world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0);
+        if (meanwhile) { /* a renewal is under way, and was carried out before */
+            assert_int_equal(w.count, 0);
+            world_confirm(&w, id, 1, false);
+        }
+        world_answer(&w, world_sent(&w, PAWL_VERB_RENEW).id, PAWL_NOT_OWNER);
+        world_only(&w, PAWL__ACT_LOST);
+        world_push(&w, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it is leaving by now */
+        assert_int_equal(w.count, 0);
+        world_close(&w);
+    }
 }
 
 /* Asked for one who does not wait; meanwhile another came who does. */
@@ -411,6 +436,7 @@ int main(void)
         cmocka_unit_test(when_a_place_is_refreshed),
         cmocka_unit_test(the_times_of_short_and_long_ttls),
         cmocka_unit_test(a_waiter_that_is_to_ask_again_asks_once_at_a_time),
+        cmocka_unit_test(a_holder_whose_lock_was_broken_is_told_at_once),
         cmocka_unit_test(who_came_while_busy_was_under_way_queues),
         cmocka_unit_test(busy_after_unknown_is_followed_by_a_release),
         cmocka_unit_test(a_failure_that_may_pass_ends_only_who_does_not_wait),

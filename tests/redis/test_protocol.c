@@ -619,6 +619,7 @@ static void wrong_urls_are_named(void **state)
     } wrong[] = {
         {{.scheme = "redis", .port = 0}, PAWL_ERR_URL},
         {{.scheme = "redis", .port = 65536}, PAWL_ERR_URL},
+        {{.scheme = "redis", .host = "one,two", .port = -1}, PAWL_ERR_URL},
         {{.scheme = "redis", .port = -1, .path = "/x"}, PAWL_ERR_URL},
         {{.scheme = "redis", .port = -1, .path = "/-1"}, PAWL_ERR_URL},
         {{.scheme = "redis", .port = -1, .path = "/99999999999999999999"}, PAWL_ERR_URL},

@@ -107,6 +107,12 @@ static int take_host(pawl__redis_config *config, const pawl_url *url, bool *db_g
     const char *host = url->host && *url->host ? url->host : "127.0.0.1";
     if (strlen(host) > PAWL__REDIS_TEXT_MAX)
         return refuse(reterr_message, PAWL_ERR_URL, "%s: the host is too long", url->redacted);
+    if (strchr(host, ','))
+        return refuse(
+            reterr_message, PAWL_ERR_URL,
+            "%s: several hosts are given, and locks live on one server: write one of them, "
+            "as in redis://host:6379",
+            url->redacted);
     if (url->port == 0 || url->port > 65535)
         return refuse(reterr_message, PAWL_ERR_URL, "%s: a port lies between 1 and 65535",
                       url->redacted);
