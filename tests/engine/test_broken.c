@@ -303,16 +303,17 @@ static void a_lease_gone_astray_is_to_catch_up(void **state)
     }
 }
 
-static void a_lease_gone_astray_is_wanted(void **state)
+static void a_lease_gone_astray_hears_a_push(void **state)
 {
+    static const pawl_push_kind kinds[] = {PAWL_PUSH_YIELD, PAWL_PUSH_RECHECK};
     (void)state;
-    for (size_t i = 0; i < ASTRAY_COUNT; i++) {
+    for (size_t i = 0; i < 2 * ASTRAY_COUNT; i++) {
         world w;
         pawl__want a, b;
-        go_astray(&w, &a, &b, astray[i]);
+        go_astray(&w, &a, &b, astray[i / 2]);
         char token[PAWL_TOKEN_LEN + 1];
         strcpy(token, pawl__lease_token(w.engine, a.lease));
-        world_push(&w, PAWL_PUSH_YIELD, "a", token, 0);
+        world_push(&w, kinds[i % 2], "a", i % 2 ? NULL : token, 0);
         assert_string_equal(broken_what, PAWL__ASTRAY);
         expect_broken_and_told(&w, &a, &b);
     }
@@ -395,7 +396,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_does_not_fit_an_acquisition),
         cmocka_unit_test(a_lease_gone_astray_is_due),
         cmocka_unit_test(a_lease_gone_astray_is_to_catch_up),
-        cmocka_unit_test(a_lease_gone_astray_is_wanted),
+        cmocka_unit_test(a_lease_gone_astray_hears_a_push),
         cmocka_unit_test(a_move_that_the_table_does_not_allow),
         cmocka_unit_test(an_answer_to_what_no_lease_asks),
         cmocka_unit_test(an_event_of_no_kind),
