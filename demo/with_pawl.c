@@ -82,7 +82,7 @@ static int open_parts(demo_lock *lock, const demo_config *config)
         demo_say("%s [%s]", message[0] ? message : pawl_err_text(err), pawl_err_name(err));
         return exit_code_of(err);
     }
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     err = pawl_client_caps(lock->client, STORE_WAIT_MS, &caps);
     if (err) return fail(lock, pawl_client_url(lock->client), err);
 

@@ -37,10 +37,10 @@ type Severity int
 
 // From what is as it should be to what must be changed.
 const (
-	SeverityOK      = Severity(C.PAWL_FINDING_OK)
-	SeverityNote    = Severity(C.PAWL_FINDING_NOTE)
-	SeverityWarning = Severity(C.PAWL_FINDING_WARNING)
-	SeverityError   = Severity(C.PAWL_FINDING_ERROR)
+	SeverityOK      = Severity(C.PAWL_SEVERITY_OK)
+	SeverityNote    = Severity(C.PAWL_SEVERITY_NOTE)
+	SeverityWarning = Severity(C.PAWL_SEVERITY_WARNING)
+	SeverityError   = Severity(C.PAWL_SEVERITY_ERROR)
 )
 
 // String is one word.

@@ -169,12 +169,15 @@ PAWL_API const char *pawl_client_owner(const pawl_client *client);
 PAWL_API const char *pawl_client_url(const pawl_client *client);
 
 /*
- * Waits until the store answers, at most wait_ms, and says what it promises.
- * ret_caps->size must be set to sizeof(pawl_caps). Errors: PAWL_ERR_UNAVAILABLE
- * and the store's reason (_AUTH, ...), _FORKED, _CLOSED, _ARGUMENT. Since 0.1.
+ * Waits until the store answers, at most wait_ms, and says what it promises. A macro passes the
+ * caller's size, as for pawl_open_opts_init; ret_caps->size says how much was filled in. Errors:
+ * PAWL_ERR_UNAVAILABLE and the store's reason (_AUTH, ...), _FORKED, _CLOSED, _STATE (inside a
+ * handler of fork), _ARGUMENT. Since 0.1.
  */
-PAWL_API PAWL_MUST_USE int pawl_client_caps(pawl_client *client, int64_t wait_ms,
-                                            pawl_caps *ret_caps);
+PAWL_API PAWL_MUST_USE int pawl_client_caps_sized(pawl_client *client, int64_t wait_ms,
+                                                  pawl_caps *ret_caps, size_t size);
+#define pawl_client_caps(client, wait_ms, ret_caps)                                                \
+    pawl_client_caps_sized((client), (wait_ms), (ret_caps), sizeof(pawl_caps))
 
 /* ---- Lock ------------------------------------------------------------------- */
 

@@ -180,14 +180,15 @@ typedef struct pawl_info {
 
 #define PAWL_WAITERS_SHOWN_MAX 1000 /* a report stays readable and bounded */
 
-/* A doctor's finding. */
+/* How bad something is: a doctor's finding, a line of the log. */
 typedef enum pawl_severity {
-    PAWL_FINDING_OK = 0,
-    PAWL_FINDING_NOTE,
-    PAWL_FINDING_WARNING,
-    PAWL_FINDING_ERROR
+    PAWL_SEVERITY_OK = 0,
+    PAWL_SEVERITY_NOTE,
+    PAWL_SEVERITY_WARNING,
+    PAWL_SEVERITY_ERROR
 } pawl_severity;
 
+/* A doctor's finding. All pointers live as long as the callback. */
 typedef struct pawl_finding {
     size_t size;
     pawl_severity severity;

@@ -26,13 +26,13 @@ typedef struct diagnosis {
 static const char *severity_name(pawl_severity severity)
 {
     switch (severity) {
-    case PAWL_FINDING_OK:
+    case PAWL_SEVERITY_OK:
         return "ok";
-    case PAWL_FINDING_NOTE:
+    case PAWL_SEVERITY_NOTE:
         return "note";
-    case PAWL_FINDING_WARNING:
+    case PAWL_SEVERITY_WARNING:
         return "warning";
-    case PAWL_FINDING_ERROR:
+    case PAWL_SEVERITY_ERROR:
         return "error";
     }
     return "error";
@@ -74,7 +74,7 @@ static int doctor_main(const cli_command *self, const cli_common *globals, int a
         if (err) code = cli_fail(client, self->verb, NULL, err);
     }
     pawl_client_close(client);
-    if (!code && d.worst == PAWL_FINDING_ERROR) code = CLI_EXIT_CONFIG;
+    if (!code && d.worst == PAWL_SEVERITY_ERROR) code = CLI_EXIT_CONFIG;
     return cli_finish_output(code);
 }
 

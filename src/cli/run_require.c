@@ -73,7 +73,7 @@ const char *run_require_unknown(const char *list)
 
 int run_require_check(pawl_client *client, const char *list, int64_t wait_ms)
 {
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     int err = pawl_client_caps(client, wait_ms, &caps);
     if (err) return cli_fail(client, "require", NULL, err);
 

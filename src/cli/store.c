@@ -159,7 +159,7 @@ static void log_line(pawl_client *client, pawl_severity severity, const char *li
 {
     (void)client;
     (void)userdata;
-    if (severity == PAWL_FINDING_ERROR) {
+    if (severity == PAWL_SEVERITY_ERROR) {
         cli_warn("%s", line);
     } else {
         cli_info("%s", line);

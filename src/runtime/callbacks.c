@@ -108,7 +108,7 @@ static bool run_line(pawl_client *c)
         char text[80];
         snprintf(text, sizeof text, "%zu lines were dropped: the log was not read in time",
                  dropped);
-        c->opts.log(c, PAWL_FINDING_WARNING, text, c->opts.log_userdata);
+        c->opts.log(c, PAWL_SEVERITY_WARNING, text, c->opts.log_userdata);
     }
     free(line);
     return end(c);

@@ -231,7 +231,7 @@ static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity sever
     const char *why = reason(c, err, message, room);
     pawl__client_say(c, "lock \"%s\": %s: %s", name, what, why);
     pawl__client_blame(c, err, why);
-    if (severity != PAWL_FINDING_OK) pawl__calls_log(c, severity, c->message);
+    if (severity != PAWL_SEVERITY_OK) pawl__calls_log(c, severity, c->message);
 }
 
 /* The claim is its lock's. */
@@ -241,7 +241,7 @@ static void tell_loss(pawl_client *c, pawl__claim *claim, pawl_err err, const ch
     claim->let_go = true;
     atomic_store(&lock->held_until, PAWL__EXPIRED);
     lock->state = PAWL__LOCK_LOST;
-    say_about(c, lock, PAWL_FINDING_WARNING, "lost", err, message);
+    say_about(c, lock, PAWL_SEVERITY_WARNING, "lost", err, message);
     keep_event(claim, err, message);
     claim->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older news are none any more */
     pawl__calls_add(claim, PAWL__CALL_LOST);
@@ -279,7 +279,7 @@ static void on_refused(pawl_client *c, pawl__claim *claim, const pawl__action *a
     bool by_label = action->err == PAWL_ERR_BUSY; /* then the message is the holder's label */
     const char *what = by_label && *action->message ? "held by" : "not acquired";
     if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED)
-        say_about(c, lock, PAWL_FINDING_OK, what, action->err, action->message);
+        say_about(c, lock, PAWL_SEVERITY_OK, what, action->err, action->message);
     end_acquire(c, claim, action->err);
     pawl__claim_settle(claim);
 }
@@ -303,7 +303,7 @@ static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *act
 {
     pawl__cached_refuse(claim);
     if (claim->let_go) return;
-    say_about(c, pawl__claim_lock(claim), PAWL_FINDING_WARNING, "renewal overdue", action->err,
+    say_about(c, pawl__claim_lock(claim), PAWL_SEVERITY_WARNING, "renewal overdue", action->err,
               action->message);
     keep_event(claim, action->err, action->message);
     claim->calls &= (uint8_t)~PAWL__CALL_HELD;

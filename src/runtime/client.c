@@ -260,7 +260,7 @@ static void say_broken(const char *what)
     if (!c) return;
     pthread_mutex_lock(&c->mutex);
     pawl__client_say(c, "an invariant of pawl is broken, all locks are lost: %s", what);
-    pawl__calls_log(c, PAWL_FINDING_ERROR, c->message);
+    pawl__calls_log(c, PAWL_SEVERITY_ERROR, c->message);
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -355,7 +355,7 @@ static void warn_of_memory(pawl_client *c)
 {
     if (strcmp(c->ops->name, "memory") != 0) return;
     pthread_mutex_lock(&c->mutex);
-    pawl__calls_log(c, PAWL_FINDING_WARNING,
+    pawl__calls_log(c, PAWL_SEVERITY_WARNING,
                     "the store is the memory of this process alone, nobody else sees its locks: "
                     "use sqlite: for one machine, redis://host for several");
     pthread_mutex_unlock(&c->mutex);

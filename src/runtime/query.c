@@ -515,9 +515,9 @@ int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userd
     return PAWL_OK;
 }
 
-int pawl_client_caps(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps)
+int pawl_client_caps_sized(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps, size_t size)
 {
-    if (!c || !ret_caps || ret_caps->size < CAPS_FIRST_SIZE || ret_caps->size > CAPS_SIZE_SANE)
+    if (!c || !ret_caps || size < CAPS_FIRST_SIZE || size > CAPS_SIZE_SANE)
         return PAWL_ERR_ARGUMENT;
     if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
     pawl_caps caps = {0};
@@ -525,7 +525,6 @@ int pawl_client_caps(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps)
     int err = ask(c, &query, wait_ms);
     if (err) return err;
     if (!caps.size) return PAWL_ERR_INTERNAL;
-    size_t size = ret_caps->size;
     pawl__give_sized(ret_caps, size, &caps, sizeof caps);
     ret_caps->size = size < sizeof caps ? size : sizeof caps; /* what is filled in */
     return PAWL_OK;

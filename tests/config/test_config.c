@@ -404,7 +404,7 @@ static void count_memory(pawl_client *client, pawl_severity severity, const char
                          void *userdata)
 {
     (void)client;
-    if (severity == PAWL_FINDING_WARNING && strstr(line, "memory of this process"))
+    if (severity == PAWL_SEVERITY_WARNING && strstr(line, "memory of this process"))
         ++*(int *)userdata;
 }
 

@@ -140,7 +140,7 @@ void record_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 void record_log(pawl_client *client, pawl_severity severity, const char *line, void *userdata)
 {
     record *r = userdata;
-    CHECK(client && severity <= PAWL_FINDING_ERROR && !strchr(line, '\n'));
+    CHECK(client && severity <= PAWL_SEVERITY_ERROR && !strchr(line, '\n'));
     pthread_mutex_lock(&r->mutex);
     size_t room = sizeof r->lines / sizeof r->lines[0];
     snprintf(r->lines[(size_t)r->line_count % room], PAWL_MESSAGE_MAX, "%s", line);

@@ -61,7 +61,7 @@ static void check_everything_is_refused(pawl_client *client, pawl_lock *lock)
     record r;
     record_init(&r);
     pawl_lock *other = NULL;
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     CHECK(!pawl_lock_is_held(lock));
     CHECK(pawl_lock_remaining_ms(lock) == 0);
     CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_ERR_FORKED);
@@ -359,7 +359,7 @@ static void ask_in_a_handler(void)
 {
     if (!asked_lock) return;
     char message[PAWL_MESSAGE_MAX];
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     pawl_client *client;
     CHECK(pawl_lock_is_held(asked_lock) && pawl_lock_remaining_ms(asked_lock) > 0);
     CHECK_ERR(pawl_lock_release(asked_lock), PAWL_ERR_STATE);

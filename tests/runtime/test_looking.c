@@ -34,7 +34,7 @@ static void note_finding(const pawl_finding *finding, void *userdata)
     char *topics = userdata;
     CHECK(finding->size == sizeof *finding && finding->topic && finding->text && finding->advice);
     CHECK(strlen(finding->text) > 0 && strlen(finding->topic) > 0);
-    CHECK(finding->severity <= PAWL_FINDING_ERROR);
+    CHECK(finding->severity <= PAWL_SEVERITY_ERROR);
     size_t used = strlen(topics);
     snprintf(topics + used, TOPICS_SIZE - used, "%s ", finding->topic);
 }
@@ -180,7 +180,7 @@ static void test_caps(void **state)
 {
     (void)state;
     pawl_client *client = stage_client(NULL);
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     CHECK_ERR(pawl_client_caps(client, PATIENCE_MS, &caps), PAWL_OK);
     assert_int_equal(caps.size, sizeof caps);
     assert_true(caps.modes & 1u << PAWL_MODE_EXCLUSIVE);
@@ -191,12 +191,10 @@ static void test_caps(void **state)
         pawl_caps caps;
         uint64_t more;
     } newer = {.more = UINT64_MAX};
-    newer.caps.size = sizeof newer;
-    CHECK_ERR(pawl_client_caps(client, PATIENCE_MS, &newer.caps), PAWL_OK);
+    CHECK_ERR(pawl_client_caps_sized(client, PATIENCE_MS, &newer.caps, sizeof newer), PAWL_OK);
     assert_true(newer.more == 0);
     assert_int_equal(newer.caps.size, sizeof(pawl_caps));
-    caps.size = 0;
-    CHECK_ERR(pawl_client_caps(client, PATIENCE_MS, &caps), PAWL_ERR_ARGUMENT);
+    CHECK_ERR(pawl_client_caps_sized(client, PATIENCE_MS, &caps, 0), PAWL_ERR_ARGUMENT);
     CHECK_ERR(pawl_client_caps(client, PATIENCE_MS, NULL), PAWL_ERR_ARGUMENT);
     CHECK_ERR(pawl_client_caps(NULL, PATIENCE_MS, &newer.caps), PAWL_ERR_ARGUMENT);
     pawl_client_close(client);

@@ -239,7 +239,7 @@ static void test_denied_at_once(void **state)
     record_init(&log);
     pawl_client *client = open_fake("fake:denied", &log);
     pawl_lock *lock = lock_new(client, "a", 5000);
-    pawl_caps caps = {.size = sizeof caps};
+    pawl_caps caps;
     CHECK_ERR(pawl_lock_acquire(lock, PAWL_WAIT_FOREVER), PAWL_ERR_AUTH);
     CHECK_ERR(pawl_client_caps(client, PAWL_WAIT_FOREVER, &caps), PAWL_ERR_AUTH);
     CHECK_ERR(pawl_break(client, "a", 1, 1, PAWL_WAIT_FOREVER), PAWL_ERR_AUTH);

@@ -61,7 +61,7 @@ static void test_file_removed_under_two(void **state)
         while (b.ups < 2) host_run_ms(&b, 1);
         assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
         host_call(&b, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
-        assert_int_equal(b.worst_finding, PAWL_FINDING_OK);
+        assert_int_equal(b.worst_finding, PAWL_SEVERITY_OK);
         assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
         host_push_of(&b, PAWL_PUSH_GRANT);
         host_close(&a);
@@ -542,9 +542,9 @@ static void test_doctor_finds_a_full_disk(void **state)
     unlink(filler);
     host_close(&a);
     assert_int_equal(umount(dir), 0);
-    assert_int_equal(before, PAWL_FINDING_OK);
+    assert_int_equal(before, PAWL_SEVERITY_OK);
     assert_int_equal(r.outcome, PAWL_REPORTED);
-    assert_int_equal(worst, PAWL_FINDING_ERROR);
+    assert_int_equal(worst, PAWL_SEVERITY_ERROR);
     assert_non_null(strstr(a.topics, "write "));
 }
 
@@ -556,7 +556,7 @@ static const char *check_doctor_without_permission(void)
     seen_reply r = host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
     if (chmod(dir, 0777) < 0) return "chmod";
     host_close(&a);
-    bool found = r.outcome == PAWL_REPORTED && a.worst_finding == PAWL_FINDING_ERROR;
+    bool found = r.outcome == PAWL_REPORTED && a.worst_finding == PAWL_SEVERITY_ERROR;
     return found && strstr(a.topics, "write ") ? NULL : "the doctor found nothing";
 }
 

@@ -94,7 +94,7 @@ static void on_finding(pawl_host *ph, uint64_t id, const pawl_finding *finding)
     (void)id;
     h->finding_count++;
     if (finding->severity > h->worst_finding) h->worst_finding = finding->severity;
-    if (finding->severity == PAWL_FINDING_OK) return;
+    if (finding->severity == PAWL_SEVERITY_OK) return;
     strncat(h->topics, finding->topic, sizeof(h->topics) - strlen(h->topics) - 2);
     strcat(h->topics, " ");
 }

@@ -391,7 +391,7 @@ static void test_no_live_file(void **state)
     assert_int_equal(acquire(&a, "n", 1).outcome, PAWL_GRANTED);
     assert_int_equal(acquire(&a, "n", 2).outcome, PAWL_QUEUED);
     assert_int_equal(host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0).outcome, PAWL_REPORTED);
-    assert_int_equal(a.worst_finding, PAWL_FINDING_WARNING);
+    assert_int_equal(a.worst_finding, PAWL_SEVERITY_WARNING);
     assert_string_equal(a.topics, "liveness ");
     host_close(&a);
 }

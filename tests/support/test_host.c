@@ -197,7 +197,7 @@ static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding
     CHECK(finding->size == sizeof(*finding));
     CHECK(finding->topic[0] && finding->text[0] && finding->advice);
     c->findings++;
-    if (finding->severity == PAWL_FINDING_ERROR)
+    if (finding->severity == PAWL_SEVERITY_ERROR)
         snprintf(c->errors_found, sizeof(c->errors_found), "%s", finding->text);
 }
 

@@ -162,7 +162,7 @@ static bool put_finding(pawl_store *store, uint64_t id, const pawl_finding *find
 static void examine(pawl_store *store, const pawl_request *request, pawl_reply *ret_reply)
 {
     static const pawl_finding scope = {.size = sizeof(pawl_finding),
-                                       .severity = PAWL_FINDING_NOTE,
+                                       .severity = PAWL_SEVERITY_NOTE,
                                        .topic = "scope",
                                        .text = "the locks exclude only clients of this process",
                                        .advice =

@@ -111,11 +111,11 @@ static void check_version(examination *exam)
     value_of(exam->info, "valkey_version", valkey, sizeof valkey);
     int major = (int)strtol(redis, NULL, 10);
     if (valkey[0])
-        find(exam, PAWL_FINDING_OK, "version", "", "Valkey %s", valkey);
+        find(exam, PAWL_SEVERITY_OK, "version", "", "Valkey %s", valkey);
     else if (major >= VERSION_MAJOR_MIN)
-        find(exam, PAWL_FINDING_OK, "version", "", "Redis %s", redis);
+        find(exam, PAWL_SEVERITY_OK, "version", "", "Redis %s", redis);
     else
-        find(exam, PAWL_FINDING_ERROR, "version", "Upgrade the server.",
+        find(exam, PAWL_SEVERITY_ERROR, "version", "Upgrade the server.",
              "Redis %s is older than %d.0, the oldest that pawl supports", redis,
              VERSION_MAJOR_MIN);
 }
@@ -126,13 +126,13 @@ static void check_eviction(examination *exam)
     value_of(exam->info, "maxmemory_policy", policy, sizeof policy);
     value_of(exam->info, "maxmemory", limit, sizeof limit);
     if (strcmp(policy, "noeviction") == 0) {
-        find(exam, PAWL_FINDING_OK, "eviction", "",
+        find(exam, PAWL_SEVERITY_OK, "eviction", "",
              "Nothing is evicted (maxmemory-policy "
              "noeviction)");
         return;
     }
     bool limited = strcmp(limit, "0") != 0;
-    find(exam, limited ? PAWL_FINDING_ERROR : PAWL_FINDING_NOTE, "eviction",
+    find(exam, limited ? PAWL_SEVERITY_ERROR : PAWL_SEVERITY_NOTE, "eviction",
          "Set maxmemory-policy noeviction, or give locks a server of their own.",
          "maxmemory-policy %s removes held locks when memory is full (maxmemory %s)", policy,
          limited ? limit : "is not limited now");
@@ -142,19 +142,19 @@ static void check_persistence(examination *exam)
 {
     if (is(exam->info, "aof_last_write_status", "err") ||
         is(exam->info, "rdb_last_bgsave_status", "err"))
-        find(exam, PAWL_FINDING_ERROR, "disk", "See the server's log; make room on the disk.",
+        find(exam, PAWL_SEVERITY_ERROR, "disk", "See the server's log; make room on the disk.",
              "The last attempt to write to the disk failed: writes may be refused");
     if (!is(exam->info, "aof_enabled", "1"))
-        find(exam, PAWL_FINDING_WARNING, "persistence",
+        find(exam, PAWL_SEVERITY_WARNING, "persistence",
              "Set appendonly yes and appendfsync always if a restart must not free locks; let the "
              "resource check fences in any case.",
              "A restart forgets locks that were granted since the last snapshot, or all");
     else if (strcmp(exam->fsync, "always") == 0)
-        find(exam, PAWL_FINDING_OK, "persistence", "",
+        find(exam, PAWL_SEVERITY_OK, "persistence", "",
              "A lock is on the disk before it is "
              "granted (appendfsync always)");
     else
-        find(exam, PAWL_FINDING_WARNING, "persistence",
+        find(exam, PAWL_SEVERITY_WARNING, "persistence",
              "Set appendfsync always if a restart must not free locks.",
              "A crash of the server may forget locks of the last second or two (appendfsync %s)",
              exam->fsync[0] ? exam->fsync : "is not readable; everysec by default");
@@ -165,22 +165,22 @@ static void check_replication(examination *exam)
     char replicas[16];
     value_of(exam->info, "connected_slaves", replicas, sizeof replicas);
     if (is(exam->info, "cluster_enabled", "1"))
-        find(exam, PAWL_FINDING_ERROR, "topology", "Use a single server.",
+        find(exam, PAWL_SEVERITY_ERROR, "topology", "Use a single server.",
              "The server is a node of a cluster; redis:// is for a single one");
     if (is(exam->info, "role", "slave"))
-        find(exam, PAWL_FINDING_ERROR, "replication", "Connect to the primary.",
+        find(exam, PAWL_SEVERITY_ERROR, "replication", "Connect to the primary.",
              "The server is a replica: it grants no locks");
     else if (strtol(replicas, NULL, 10) > 0)
-        find(exam, PAWL_FINDING_NOTE, "replication", "Let the resource check fences.",
+        find(exam, PAWL_SEVERITY_NOTE, "replication", "Let the resource check fences.",
              "%s replicas copy asynchronously: a failover may forget the latest locks", replicas);
     else
-        find(exam, PAWL_FINDING_OK, "replication", "", "A primary without replicas");
+        find(exam, PAWL_SEVERITY_OK, "replication", "", "A primary without replicas");
 }
 
 static void check_idle_timeout(examination *exam)
 {
     if (exam->idle[0] && strcmp(exam->idle, "0") != 0)
-        find(exam, PAWL_FINDING_NOTE, "timeout", "Set timeout 0 if reconnects disturb.",
+        find(exam, PAWL_SEVERITY_NOTE, "timeout", "Set timeout 0 if reconnects disturb.",
              "The server closes connections that are idle for %s s; pawl reconnects", exam->idle);
 }
 
@@ -189,20 +189,20 @@ static void check_clock(examination *exam)
     int64_t off_ms = (exam->server_us - exam->client_us) / 1000;
     int64_t answer_us = exam->answer_ns / PAWL__NS_PER_US;
     if (off_ms > CLOCK_OFF_MS || off_ms < -CLOCK_OFF_MS)
-        find(exam, PAWL_FINDING_NOTE, "clock",
+        find(exam, PAWL_SEVERITY_NOTE, "clock",
              "Correct the clocks by slewing, not by stepping: a step of the server's clock "
              "lengthens or ends leases.",
              "The server's clock and this machine's differ by %" PRId64
              " ms; pawl does not compare them",
              off_ms);
     else
-        find(exam, PAWL_FINDING_OK, "clock", "",
+        find(exam, PAWL_SEVERITY_OK, "clock", "",
              "The server's clock and this machine's agree within a second");
     if (answer_us > SLOW_ANSWER_MS * 1000)
-        find(exam, PAWL_FINDING_WARNING, "latency", "Use a ttl of many times that.",
+        find(exam, PAWL_SEVERITY_WARNING, "latency", "Use a ttl of many times that.",
              "An answer takes %" PRId64 " ms", answer_us / 1000);
     else
-        find(exam, PAWL_FINDING_OK, "latency", "", "An answer takes %" PRId64 " us", answer_us);
+        find(exam, PAWL_SEVERITY_OK, "latency", "", "An answer takes %" PRId64 " us", answer_us);
 }
 
 static void check_denied(examination *exam)
@@ -211,21 +211,21 @@ static void check_denied(examination *exam)
         char advice[64];
         if (!exam->denied[i] || (i == ASK_IDLE && exam->denied[ASK_FSYNC])) continue;
         if (i == ASK_PROBE) { /* locks need this one: its text names the rule */
-            find(exam, PAWL_FINDING_ERROR, "permission", "Add the rule to the user.", "%.400s",
+            find(exam, PAWL_SEVERITY_ERROR, "permission", "Add the rule to the user.", "%.400s",
                  exam->denied[i]);
             continue;
         }
         snprintf(advice, sizeof advice, "Add the ACL rule %s for a full examination.",
                  questions[i].rule);
-        find(exam, PAWL_FINDING_NOTE, "permission", advice, "%s is not answered: %.300s",
+        find(exam, PAWL_SEVERITY_NOTE, "permission", advice, "%s is not answered: %.300s",
              questions[i].command, exam->denied[i]);
     }
     if (!exam->missing) return;
     if (exam->missing[0])
-        find(exam, PAWL_FINDING_ERROR, "permission", "Add these rules to the user.",
+        find(exam, PAWL_SEVERITY_ERROR, "permission", "Add these rules to the user.",
              "The user lacks:%s", exam->missing);
     else
-        find(exam, PAWL_FINDING_OK, "permission", "",
+        find(exam, PAWL_SEVERITY_OK, "permission", "",
              "The user may run everything that pawl's scripts run");
 }
 
@@ -241,7 +241,7 @@ static void conclude(examination *exam)
     if (exam->server_us) check_clock(exam);
     check_denied(exam);
     if (exam->incomplete)
-        find(exam, PAWL_FINDING_NOTE, "doctor", "Ask again.", "Not every question could be asked");
+        find(exam, PAWL_SEVERITY_NOTE, "doctor", "Ask again.", "Not every question could be asked");
     pawl__redis_operation_end(&exam->operation, PAWL_REPORTED, PAWL_OK, NULL);
 }
 

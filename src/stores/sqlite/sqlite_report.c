@@ -205,7 +205,7 @@ static void find_file(pawl_store *store, pawl__task *task)
     bool open_to_all = (db->identity.st_mode & 0002) != 0;
     snprintf(text, sizeof(text), "The database is %s (mode %03o).", db->path,
              (unsigned)(db->identity.st_mode & 0777));
-    find(store, task, open_to_all ? PAWL_FINDING_NOTE : PAWL_FINDING_OK, "file", text,
+    find(store, task, open_to_all ? PAWL_SEVERITY_NOTE : PAWL_SEVERITY_OK, "file", text,
          open_to_all ? "Every user of this machine can break these locks; chmod it if that is "
                        "not meant, with the files beside it."
                      : "");
@@ -222,7 +222,7 @@ static int find_damage(pawl_store *store, pawl__task *task)
     bool sound = said && strcmp(said, "ok") == 0;
     snprintf(text, sizeof(text), sound ? "The database is sound." : "The database is damaged: %s.",
              said ? said : "it cannot be checked");
-    find(store, task, sound ? PAWL_FINDING_OK : PAWL_FINDING_ERROR, "integrity", text,
+    find(store, task, sound ? PAWL_SEVERITY_OK : PAWL_SEVERITY_ERROR, "integrity", text,
          sound ? "" : "Stop all users of it and delete it: locks that are held are lost with it.");
     return sqlite3_finalize(st);
 }
@@ -231,14 +231,14 @@ static void find_liveness(pawl_store *store, pawl__task *task)
 {
     const pawl__sqlite_db *db = &store->worker.db;
     bool works = db->live.fd >= 0;
-    find(store, task, works ? PAWL_FINDING_OK : PAWL_FINDING_WARNING, "liveness",
+    find(store, task, works ? PAWL_SEVERITY_OK : PAWL_SEVERITY_WARNING, "liveness",
          works ? "The death of a holder's process frees its locks at once."
                : "The -live file beside the database cannot be used: a dead holder's lock is free "
                  "only when its ttl has run out.",
          works ? "" : "Make the -live file readable and writable for this user.");
     bool pushes =
         db->inbox.dir_fd >= 0 && pawl__sqlite_inbox_is_bound(&db->inbox, store->client_id);
-    find(store, task, pushes ? PAWL_FINDING_OK : PAWL_FINDING_WARNING, "inbox",
+    find(store, task, pushes ? PAWL_SEVERITY_OK : PAWL_SEVERITY_WARNING, "inbox",
          pushes ? "Waiters are told when it is their turn."
                 : "No socket can be made in the -inbox directory beside the database: waiters "
                   "poll.",
@@ -273,10 +273,11 @@ static void find_write(pawl_store *store, pawl__task *task)
     else
         fault.err = (pawl_err)pawl__sqlite_path_probe(db->path, fault.message);
     if (fault.err == PAWL_OK) {
-        find(store, task, PAWL_FINDING_OK, "write", "A write was tried, and reached the disk.", "");
+        find(store, task, PAWL_SEVERITY_OK, "write", "A write was tried, and reached the disk.",
+             "");
         return;
     }
-    find(store, task, PAWL_FINDING_ERROR, "write", fault.message, advice_for(fault.err));
+    find(store, task, PAWL_SEVERITY_ERROR, "write", fault.message, advice_for(fault.err));
 }
 
 static int find_rows(pawl_store *store, pawl__task *task)
@@ -300,11 +301,11 @@ static int find_rows(pawl_store *store, pawl__task *task)
     sqlite3_reset(locks);
     sqlite3_reset(waits);
     pawl__sqlite_rollback(db);
-    find(store, task, PAWL_FINDING_OK, "rows", text, "");
+    find(store, task, PAWL_SEVERITY_OK, "rows", text, "");
     if (ahead_us < 1000000) return SQLITE_OK;
     snprintf(text, sizeof(text), "The fences are %lld s ahead of the wall clock.",
              (long long)(ahead_us / 1000000));
-    find(store, task, PAWL_FINDING_NOTE, "clock", text,
+    find(store, task, PAWL_SEVERITY_NOTE, "clock", text,
          "Fences go on growing; the clock was set back, or the machine was started lately.");
     return SQLITE_OK;
 }
@@ -321,7 +322,7 @@ static int doctor(pawl_store *store, pawl__task *task)
     if (clock->shift_ns != 0) {
         snprintf(text, sizeof(text), "This process is in a time namespace, %lld s off.",
                  (long long)(clock->shift_ns / INT64_C(1000000000)));
-        find(store, task, PAWL_FINDING_NOTE, "clock", text, "");
+        find(store, task, PAWL_SEVERITY_NOTE, "clock", text, "");
     }
     return rc;
 }
