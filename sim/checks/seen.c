@@ -159,7 +159,9 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     seen_token *holder = &s->seen.tokens[token];
     holder->held_at = s->t;
     holder->name = name;
-    if (is_new || lock->fence != holder->fence) check_fence_drawn(s, lock, name, is_new);
+    /* Not the latest one: drawn now, or the store went back to a state that has an older one. */
+    if (is_new || lock->fence != s->seen.names[name].last_fence)
+        check_fence_drawn(s, lock, name, is_new);
     if (is_new) holder->granted = lock->fence;
     holder->fence = lock->fence;
     holder->excuses = s->seen.names[name].excuses;

@@ -60,10 +60,9 @@ static void on_recheck(pawl__engine *e, pawl__lease *lease)
         else
             pawl__lease_renew(e, lease);
         return;
-    case PAWL__LEASE_RELEASING:
-        return;
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_LOST:
+    case PAWL__LEASE_RELEASING: /* no lease of a slot (L3) */
     case PAWL__LEASE_STATES:
         break;
     }
