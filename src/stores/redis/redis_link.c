@@ -261,6 +261,7 @@ static void maybe_up(pawl_store *store)
     pawl__redis_linkage *link = &store->link;
     if (link->broken || !link->permitted || !link->heard) return;
     link->state = PAWL__REDIS_LINK_UP;
+    link->unheard = false;
     link->up_since = store->host->now();
     link->told = false;
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
@@ -326,7 +327,9 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         return;
     }
     if (value->items[0].integer == 0) {
-        two_servers(store, PAWL_ERR_PROTOCOL);
+        /* Once it may be chance: a failover ended the inbox's connection a moment ago. */
+        two_servers(store, store->link.unheard ? PAWL_ERR_PROTOCOL : PAWL_ERR_UNAVAILABLE);
+        store->link.unheard = true;
         return;
     }
     store->link.permitted = true;

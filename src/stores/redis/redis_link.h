@@ -70,6 +70,7 @@ typedef struct pawl__redis_linkage {
     bool inbox_ready;
     bool permitted; /* the probe found nothing missing */
     bool heard;     /* the word that the probe sent has arrived in the inbox */
+    bool unheard;   /* at the latest try the server knew nobody who listens to the inbox */
     char word[24];
     int64_t backoff_ms;
     int64_t up_since;
