@@ -339,7 +339,8 @@ void pawl__drive_at_exit(pawl_client *c, int64_t until)
 static int64_t look_span(const pawl_client *c, int64_t patience, bool busy)
 {
     if (c->cycling && busy) return DEFER_NS;
-    if (c->driven) return patience; /* when that one gives up the role it wakes us if need be */
+    /* Who has the role, or is about to take it, wakes us if need be when he gives it up. */
+    if (!may_drive(c)) return patience;
     int64_t due_in = pawl__turn_due(c) - pawl__now();
     if (c->hears_at_once) patience = LOOK_FIRST_NS;
     return pawl__instant_min(patience, due_in > 0 ? due_in : 0);
