@@ -171,6 +171,23 @@ func TestFilterAnswers503And400(t *testing.T) {
 	}
 }
 
+// Where the store is silent nobody knows whether the lock is busy, however short the wait.
+func TestFilterAnswers503WhenNobodyKnows(t *testing.T) {
+	client := openTest(t, "redis+unix:///nonexistent/s") // it may be silent for five seconds
+	logs.SetLevel(logs.LevelEmergency)
+	defer logs.SetLevel(logs.LevelDebug)
+	server := serve(t, Filter(client, Name("n"), Wait(30*time.Millisecond)),
+		func(*context.Context) { t.Error("ran without the lock") })
+	if response, _ := get(t, server+"/order/7"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(response.Status)
+	}
+	err := Once(client, "n", func(gocontext.Context) error { return nil },
+		Wait(30*time.Millisecond))(gocontext.Background())
+	if !errors.Is(err, pawl.ErrUnavailable) {
+		t.Fatalf("another node does it? %v", err)
+	}
+}
+
 func TestFilterWithoutANameLocksNothing(t *testing.T) {
 	server := serve(t, Filter(openTest(t, "memory:"), NameFromParam("o:", "absent")),
 		func(ctx *context.Context) {
