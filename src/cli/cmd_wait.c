@@ -71,27 +71,71 @@ static int tell_seen(const wait_opts *opts, const char *key, bool held)
     return cli_finish_output(CLI_EXIT_OK);
 }
 
-static int wait_for(const cli_command *self, const wait_opts *opts, pawl_client *client,
-                    const char *key)
+typedef struct looking {
+    const wait_opts *opts;
+    pawl_client *client;
+    const char *key;
+    int64_t until;    /* of cli_now_ms(), where the wait has an end */
+    int64_t heard_at; /* the store's latest answer, or the beginning */
+} looking;
+
+/* -1: without end */
+static int64_t left_ms(const looking *l)
 {
-    int64_t until = cli_now_ms() + opts->wait_ms;
+    if (l->opts->wait_ms == PAWL_WAIT_FOREVER) return PAWL_WAIT_FOREVER;
+    int64_t left = l->until - cli_now_ms();
+    return left > 0 ? left : 0;
+}
+
+/* How long an outage may still last, as for who stands in a queue (store_timeout_ms). */
+static int64_t patience_ms(const looking *l)
+{
+    if (l->opts->common.store_timeout_ms == PAWL_WAIT_FOREVER) return PAWL_WAIT_FOREVER;
+    int64_t left = l->heard_at + l->opts->common.store_timeout_ms - cli_now_ms();
+    return left > 0 ? left : 0;
+}
+
+static bool is_outage(int err)
+{
+    pawl_err_class kind = pawl_err_class_of(err);
+    return kind == PAWL_CLASS_RETRY || kind == PAWL_CLASS_UNKNOWN;
+}
+
+static void pause_ms(int64_t span)
+{
+    struct timespec pause = {.tv_sec = span / 1000, .tv_nsec = span % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+/* One look; an outage is looked through until the store's time-out or the wait is over. */
+static int look(looking *l, view *ret_seen)
+{
+    for (;;) {
+        int64_t limit = patience_ms(l), left = left_ms(l);
+        if (l->opts->wait_ms > 0 && (limit < 0 || left < limit)) limit = left;
+        int err = pawl_inspect(l->client, l->key, strlen(l->key), limit, on_info, ret_seen);
+        if (!err) l->heard_at = cli_now_ms();
+        if (!err || !is_outage(err) || patience_ms(l) == 0 || left_ms(l) == 0) return err;
+        pause_ms(LOOK_MIN_MS);
+    }
+}
+
+static int wait_for(const cli_command *self, looking *l)
+{
+    const wait_opts *opts = l->opts;
     for (;;) {
         view seen = {0};
-        int err =
-            pawl_inspect(client, key, strlen(key), opts->common.store_timeout_ms, on_info, &seen);
-        if (err) return cli_fail(client, self->verb, key, err);
-        if (seen.held == opts->held) return tell_seen(opts, key, seen.held);
-
-        int64_t left = opts->wait_ms == PAWL_WAIT_FOREVER ? -1 : until - cli_now_ms();
-        if (opts->wait_ms != PAWL_WAIT_FOREVER && left <= 0) break;
-        int64_t span = next_look_ms(&seen, left);
-        struct timespec pause = {.tv_sec = span / 1000, .tv_nsec = span % 1000 * 1000000};
-        nanosleep(&pause, NULL);
+        int err = look(l, &seen);
+        if (err) return cli_fail(l->client, self->verb, l->key, err);
+        if (seen.held == opts->held) return tell_seen(opts, l->key, seen.held);
+        int64_t left = left_ms(l);
+        if (left == 0) break;
+        pause_ms(next_look_ms(&seen, left));
     }
-    char *safe = cli_escape(key, strlen(key));
+    char *safe = cli_escape(l->key, strlen(l->key));
     cli_warn("%s: still %s", safe, opts->held ? "free" : "held");
     free(safe);
-    int told = tell_seen(opts, key, !opts->held);
+    int told = tell_seen(opts, l->key, !opts->held);
     return told ? told : (int)opts->busy_code;
 }
 
@@ -108,7 +152,9 @@ static int wait_main(const cli_command *self, const cli_common *globals, int arg
     srandom((unsigned)cli_now_ms());
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) code = wait_for(self, &opts, client, rest.items[0]);
+    looking l = {.opts = &opts, .client = client, .key = rest.items[0], .heard_at = cli_now_ms()};
+    l.until = l.heard_at + opts.wait_ms;
+    if (!code) code = wait_for(self, &l);
     pawl_client_close(client);
     return code;
 }

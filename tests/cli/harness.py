@@ -152,10 +152,13 @@ class RedisServer:
 
     def __init__(self, tmp, *options):
         self.socket = str(tmp / "redis.sock")
-        self.popen = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--appendonly", "no", "--dir", str(tmp), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.command = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+                        "--appendonly", "no", "--dir", str(tmp), *options]
+        self.start()
+
+    def start(self):
+        self.popen = subprocess.Popen(self.command, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT)
         for line in self.popen.stdout:
             if b"ready to accept connections" in line.lower():
                 return

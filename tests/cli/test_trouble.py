@@ -117,6 +117,34 @@ def test_a_wait_is_not_longer_than_it_said_though_the_store_is_silent(redis):
     assert waiter.line() == ""
 
 
+def looker(redis, *flags):
+    """`pawl wait` for a lock that is held, after its first look."""
+    assert redis.run("acquire", "k", "-t", "60s").code == 0
+    proc = redis.start("wait", *flags, "k")
+    time.sleep(0.3)  # what it has seen by now does not matter, only that it looks
+    return proc
+
+
+def test_to_look_goes_on_after_a_short_outage(redis):
+    proc = looker(redis, "--store-timeout", "20s")
+    redis.server.end()
+    time.sleep(0.5)
+    assert proc.popen.poll() is None, "the first broken connection ended it"
+    redis.server.start()  # it has forgotten the lock
+    assert proc.wait() == 0
+
+
+@pytest.mark.parametrize("flags", [("--store-timeout", "1s"), ("-w", "1s")])
+def test_to_look_ends_with_the_stores_time_out(redis, flags):
+    proc = looker(redis, *flags)
+    began = time.monotonic()
+    redis.server.popen.kill()
+    assert proc.wait() == 69
+    assert time.monotonic() - began < 1 + 1.5
+    said = proc.errors()
+    assert said.count("\n") == 1 and "PAWL_ERR_UNAVAILABLE" in said, said
+
+
 def test_a_loss_says_why(redis):
     """On each line and in each event, without -v."""
     for verb in (["run"], ["hold"]):
