@@ -193,8 +193,8 @@ static void on_server(sim *s, const sim_fault *f, int64_t until)
     case SIM_FAULT_SCRIPT_FLUSH:
         server->model.scripts_known = 0;
         break;
-    case SIM_FAULT_SWITCHOVER:
-        sim_server_switch_over(s);
+    case SIM_FAULT_SWITCHOVER: /* the other algorithms never leave a replica */
+        if (s->config.algorithm == SIM_PAWL) sim_server_switch_over(s);
         break;
     case SIM_FAULT_FULL:
         server->model.refusal = MODEL_FULL;
