@@ -4,6 +4,7 @@
 Nothing here sleeps to synchronise: a test waits for a line, for the end of a
 process, or for an answer of the store, and fails loudly after PATIENCE seconds.
 """
+import contextlib
 import json
 import os
 import select
@@ -70,6 +71,12 @@ class Proc:
                 return line
             assert line, f"ended before a line {beginning!r}: {self.errors()}"
 
+    def say(self, text):
+        """Writes to its stdin; it may have ended meanwhile."""
+        with contextlib.suppress(BrokenPipeError):
+            self.popen.stdin.write(text)
+            self.popen.stdin.flush()
+
     def kill(self, number):
         os.kill(self.pid, number)
 
@@ -86,8 +93,9 @@ class Proc:
             self.popen.kill()
             self.popen.wait()
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            if stream:
-                stream.close()
+            with contextlib.suppress(BrokenPipeError):  # what was not read by a process that is gone
+                if stream:
+                    stream.close()
 
 
 class World:

@@ -33,8 +33,7 @@ def test_store_gone_the_command_is_told_in_time(redis):
     proc.expect("TERM 1")
     told = time.monotonic()
     assert told < end
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 76, "whatever the command returned"
     assert "SIGTERM to the command" in proc.errors()
 
@@ -104,8 +103,7 @@ def test_on_lost_notify_and_ignore_let_it_run(redis, action, code):
     assert is_alive(pid)
     redis.server.cont()
     redis.until_free("k")
-    proc.popen.stdin.write(b"exit 3\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 3\n")
     assert proc.wait() == code
     rest = proc.popen.stdout.read().decode() + proc.buffer.decode()
     assert "TERM" not in rest
@@ -119,8 +117,7 @@ def test_a_store_that_comes_back_in_time_is_no_loss(redis):
     proc.expect("fd doubt")
     redis.server.cont()
     proc.expect("fd held")
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 0
     assert proc.errors() == "", "silence on success"
 
@@ -147,8 +144,7 @@ def test_a_broken_lock_stops_its_command_at_the_next_renewal(world):
     told = {proc.expect(("fd lost", "TERM")), proc.expect(("fd lost", "TERM"))}
     assert told == {"fd lost", "TERM 1"}
     assert time.monotonic() - broken < 5
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 76
     assert "lost" in proc.errors()
     assert world.show("k")["held"], "the new holder's lock was not touched"
@@ -159,8 +155,7 @@ def test_a_lock_broken_just_before_the_end_is_reported(world):
     proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)
     proc.expect("ready")
     assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 76
 
 
@@ -168,8 +163,7 @@ def test_lost_exit_code(world):
     proc = world.start("run", "--lost-exit-code", "9", "k", *reporter(), stdin=subprocess.PIPE)
     proc.expect("ready")
     assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 9
 
 
@@ -305,8 +299,7 @@ def test_a_lease_that_was_nearly_used_up_is_renewed_before_the_command_starts(wo
                        *reporter(), env=slow("SLOW_RENAME", 1900), stdin=subprocess.PIPE)
     proc.expect("ready")
     assert int(proc.expect("fd held").split()[2]) > 1000, "more than the grace"
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
     assert proc.wait() == 0, proc.errors()
 
 
@@ -397,8 +390,7 @@ def test_killed_pawl_keeps_the_lock_of_a_command_that_outlives_a_loss(sqlite):
     assert sqlite.run("run", "-n", "k", "true").code == 75
     taker.expect("held")
     assert time.monotonic() - killed > 1.0, "not before the lease ran out"
-    proc.popen.stdin.write(b"exit 0\n")
-    proc.popen.stdin.flush()
+    proc.say(b"exit 0\n")
 
 
 def test_the_lock_is_free_as_soon_as_the_command_of_a_killed_pawl_is_gone(sqlite):
