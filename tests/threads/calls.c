@@ -43,6 +43,11 @@ static void end(const call *c, const op *o, int result)
              (long long)(took / MS), c->wait_ms);
 }
 
+static int client_of(int handle)
+{
+    return W->program->handle[handle].client;
+}
+
 static handle_state *enter(int handle)
 {
     handle_state *h = &W->handles[handle];
@@ -54,12 +59,8 @@ static handle_state *enter(int handle)
 static void leave(handle_state *h)
 {
     order_release(h); /* a program that frees it afterwards has seen to that */
+    order_release(&W->clients[client_of((int)(h - W->handles))]);
     h->users--;
-}
-
-static int client_of(int handle)
-{
-    return W->program->handle[handle].client;
 }
 
 /* ---- What the library calls
@@ -78,6 +79,16 @@ static void callback_ends(int client)
     W->clients[client].callbacks--;
 }
 
+static void judge_time(const record *r)
+{
+    bool own = W->program->client[client_of(r->handle)].callbacks == PAWL_CALLBACKS_THREAD;
+    if (!W->timely || !own || r->wait_ms < 0 || W->stalled != r->stalled) return;
+    int64_t took = S->now - r->since - (S->jumps - r->jumps);
+    if (took > (r->wait_ms + 50) * MS)
+        fail("late", "an acquisition was told after %lld ms, its limit was %d ms",
+             (long long)(took / MS), r->wait_ms);
+}
+
 void world_done(pawl_lock *lock, int err, void *userdata)
 {
     record *r = userdata;
@@ -86,6 +97,7 @@ void world_done(pawl_lock *lock, int err, void *userdata)
     trace(true, "done(handle %d, %d)", r->handle, err);
     if (++r->times > 1) fail("told twice", "an operation was completed twice");
     if (!r->is_release && err == PAWL_OK) check_exclusion();
+    judge_time(r);
     bool closing = W->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
     if (W->steady && !closing && r->is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
         fail("lost", "a release was answered %d, and nothing had happened", err);
@@ -106,7 +118,10 @@ void world_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     if (event->kind == PAWL_EVENT_LOST && W->steady)
         fail("lost", "handle %d was lost, and nothing had happened: %.100s", handle,
              event->message);
+    h->event_on = S->current + 1;
+    sched_point("is in on_event", h, true);
     world_then(W->program->handle[handle].on_event, handle);
+    h->event_on = 0;
     callback_ends(client_of(handle));
 }
 
@@ -150,7 +165,13 @@ static record *new_record(int handle, unsigned then, bool is_release)
 {
     if (W->record_count == RECORDS_MAX) return NULL;
     record *r = &W->records[W->record_count++];
-    *r = (record){.handle = handle, .then = (uint8_t)then, .is_release = is_release};
+    *r = (record){.handle = handle,
+                  .then = (uint8_t)then,
+                  .is_release = is_release,
+                  .wait_ms = -1,
+                  .since = S->now,
+                  .jumps = S->jumps,
+                  .stalled = W->stalled};
     return r;
 }
 
@@ -172,6 +193,7 @@ static int acquire(int handle, int ms)
 {
     handle_state *h = &W->handles[handle];
     h->begun++;
+    h->cached[0] = '\0';
     int err = pawl_lock_acquire(h->lock, ms);
     judge_acquired(handle, err);
     return err;
@@ -183,6 +205,8 @@ static int start(int handle, int ms, unsigned then)
     record *r = new_record(handle, then, false);
     if (!r) return PAWL_OK;
     h->begun++;
+    h->cached[0] = '\0';
+    r->wait_ms = ms;
     r->started = true; /* it may be over before the call returns */
     int err = pawl_lock_acquire_start(h->lock, ms, world_done, r);
     r->started = err == PAWL_OK;
@@ -204,7 +228,11 @@ static int release(int handle)
     bool held = pawl_lock_is_held(h->lock);
     int err = pawl_lock_release(h->lock);
     judge_released(err);
-    if (!err && held && h->users == 1) owe_release(handle, &token);
+    bool alone = !err && held && h->users == 1;
+    if (alone && W->program->handle[handle].retain_ms)
+        memcpy(h->cached, token.text, sizeof h->cached);
+    else if (alone)
+        owe_release(handle, &token);
     return err;
 }
 
@@ -235,6 +263,8 @@ static int free_handle(int handle)
     h->freed = true;
     order_acquire(h);
     pawl_lock_free(h->lock);
+    if (h->event_on && h->event_on != S->current + 1)
+        fail("event after free", "an event of handle %d runs on after it was freed", handle);
     return PAWL_OK;
 }
 
@@ -245,6 +275,9 @@ static int read_token(int handle)
     pawl_lock_token(lock, &token);
     size_t digits = strspn(token.text, "0123456789abcdef");
     if (token.text[0] && digits != PAWL_TOKEN_LEN) fail("token", "a token is torn");
+    bool spied = W->program->client[client_of(handle)].spied;
+    if (token.text[0] && spied && !world_knows_token(token.text))
+        fail("token", "a token is shown that no request had: torn out of two");
     (void)pawl_lock_remaining_ms(lock);
     (void)pawl_lock_fence(lock);
     return PAWL_OK;
@@ -300,9 +333,15 @@ static int on_handle(const op *o)
 
 static bool see_info(const pawl_info *info, void *userdata)
 {
-    (void)userdata;
     uint64_t *ret_fence = userdata;
     if (ret_fence) *ret_fence = info->fence;
+    return true;
+}
+
+static bool see_row(const pawl_info *info, void *userdata)
+{
+    int *seen = userdata;
+    if (++seen[info->name[0] == 'b'] > 1) fail("rows", "a list shows %s twice", info->name);
     return true;
 }
 
@@ -332,10 +371,42 @@ static int close_client(int at)
     client_state *c = &W->clients[at];
     if (c->closing) return PAWL_OK;
     c->closing = true;
+    order_acquire(c);
     pawl_client_close(c->client);
     if (c->callbacks > 0) fail("callback after close", "a callback of client %d still runs", at);
     c->closed = true;
     return PAWL_OK;
+}
+
+/* Whether whoever is in a call on the client has come so far that it may be closed under him. */
+static bool all_are_inside(int at)
+{
+    for (int i = 0; i < S->count; i++)
+        if (W->clients[at].inside[i] && !(S->threads[i].ready && S->threads[i].interruptible))
+            return false;
+    for (int i = 0; i < W->program->handles; i++)
+        if (client_of(i) == at && W->handles[i].users > 0) return false;
+    return W->clients[at].callbacks == 0;
+}
+
+/* No handle is left: what still runs in the client's calls is all that keeps it. */
+static int close_last(int at)
+{
+    if (W->clients[at].closing || W->clients[at].inside[S->current] || !all_are_inside(at))
+        return PAWL_OK;
+    pawl_lock *left[HANDLES_MAX] = {0};
+    W->clients[at].gone = true;
+    order_acquire(&W->clients[at]);
+    for (int i = 0; i < W->program->handles; i++) {
+        handle_state *h = &W->handles[i];
+        if (client_of(i) != at || h->freed) continue;
+        h->freed = true;
+        left[i] = h->lock;
+        order_acquire(h);
+    }
+    for (int i = 0; i < W->program->handles; i++)
+        if (client_of(i) == at && left[i]) pawl_lock_free(left[i]);
+    return close_client(at);
 }
 
 static int on_client(const op *o)
@@ -349,7 +420,7 @@ static int on_client(const op *o)
     case OP_INSPECT:
         return pawl_inspect(c, "a", 1, o->ms, see_info, NULL);
     case OP_LIST:
-        return pawl_list(c, "", 0, o->ms, see_info, NULL);
+        return pawl_list(c, "", 0, o->ms, see_row, (int[2]){0});
     case OP_DOCTOR:
         return pawl_doctor(c, o->ms, see_finding, NULL);
     case OP_BREAK:
@@ -403,7 +474,7 @@ static void in_child(void *arg)
         pawl_lock_token(h->lock, &token);
     }
     const op *o = arg;
-    if (o->kind == OP_FORK) begin_anew();
+    if (o->kind == OP_FORK && !W->clients[0].gone) begin_anew();
     process_exit();
 }
 
@@ -411,8 +482,11 @@ static int exit_process(void)
 {
     if (W->exiting) return PAWL_OK; /* undefined for two threads */
     W->exiting = true;
+    int64_t jumps = S->jumps;
     process_exit();
+    bool had_time_out = S->jumps != jumps;
     check_owed_none("at exit");
+    if (!had_time_out) check_caches();
     sched_end();
 }
 
@@ -427,12 +501,12 @@ static int on_process(const op *o)
         return PAWL_OK;
     case OP_FORK:
     case OP_BARE_FORK:
-        process_fork(o->kind == OP_FORK, in_child, (void *)(uintptr_t)o);
+        process_fork(o->kind == OP_FORK, o->ms > 5, in_child, (void *)(uintptr_t)o);
         return PAWL_OK;
     case OP_EXIT:
         return exit_process();
     case OP_HOLD:
-        sched_wait("holds", o, over, NULL, S->now + (o->ms < 0 ? 10 : o->ms) * MS);
+        sched_wait("holds", o, over, NULL, S->now + (o->ms < 0 ? 700 : o->ms) * MS);
         return PAWL_OK;
     default:
         return PAWL_OK;
@@ -443,11 +517,33 @@ static int on_process(const op *o)
  * ----------------------------------------------------------------------------------------------------------------
  */
 
+/* If nobody else has touched the handle since it was acquired, a release must find it held. */
+static void judge_change(handle_state *h, const op *o, int before, bool was_alone, int result)
+{
+    bool alone = was_alone && h->users == 1 && h->changes == before + 1;
+    if (o->kind == OP_ACQUIRE && result == PAWL_OK && alone) h->sure = h->changes;
+    bool releases = o->kind == OP_RELEASE || o->kind == OP_DETACH;
+    if (releases && alone && W->steady && h->sure == before && before > 0 && result != PAWL_OK)
+        fail("not held", "%s of what was acquired ended with %s", op_name(o->kind),
+             pawl_err_name(result));
+}
+
+static bool may_change(unsigned kind)
+{
+    return kind == OP_ACQUIRE || kind == OP_START || kind == OP_RELEASE ||
+           kind == OP_RELEASE_WAIT || kind == OP_RELEASE_START || kind == OP_DETACH ||
+           kind == OP_FREE;
+}
+
 static int do_on_handle(const op *o)
 {
     handle_state *h = enter(o->target);
     if (!h) return PAWL_OK;
+    int before = h->changes;
+    bool alone = h->users == 1;
+    h->changes += may_change(o->kind);
     int result = on_handle(o);
+    if (may_change(o->kind) && !h->freed) judge_change(h, o, before, alone, result);
     leave(h);
     return result;
 }
@@ -468,9 +564,16 @@ void world_do(const op *o)
     case OP_CLOSE: {
         op within = *o;
         within.target = (uint8_t)(o->target % W->program->clients);
+        if (W->clients[within.target].gone) return;
+        W->clients[within.target].inside[S->current] = true;
         result = on_client(&within);
+        W->clients[within.target].inside[S->current] = false;
+        order_release(&W->clients[within.target]);
         break;
     }
+    case OP_CLOSE_LAST:
+        result = close_last(o->target % W->program->clients);
+        break;
     case OP_NOTHING:
     case OP_HOLD:
     case OP_SIGNAL:

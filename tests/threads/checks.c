@@ -45,7 +45,7 @@ static bool goes_to_store(int handle)
 {
     const program *p = W->program;
     int client = p->handle[handle].client;
-    if (!p->client[client].spied || p->handle[handle].retain_ms) return false;
+    if (!p->client[client].spied) return false;
     for (int i = 0; i < p->handles; i++)
         if (i != handle && p->handle[i].client == client &&
             p->handle[i].name == p->handle[handle].name)
@@ -86,6 +86,35 @@ void world_saw_release(const char *token)
     if (room) snprintf(room->token, sizeof room->token, "%s", token);
 }
 
+static uint64_t digest(const char *token)
+{
+    uint64_t sum = UINT64_C(1469598103934665603);
+    for (const char *p = token; *p; p++) sum = (sum ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    return sum;
+}
+
+bool world_knows_token(const char *token)
+{
+    for (int i = 0; i < W->token_count; i++)
+        if (W->tokens[i] == digest(token)) return true;
+    return W->token_count == TOKENS_MAX;
+}
+
+void world_saw_token(const char *token)
+{
+    if (!world_knows_token(token)) W->tokens[W->token_count++] = digest(token);
+}
+
+void check_caches(void)
+{
+    for (int i = 0; i < W->program->handles; i++) {
+        const handle_state *h = &W->handles[i];
+        if (!h->lock || h->freed || h->users > 0 || !h->cached[0]) continue;
+        if (goes_to_store(i) && !was_seen(h->cached))
+            fail("release lost", "what handle %d had in its cache outlives the process", i);
+    }
+}
+
 void check_owed_none(const char *when)
 {
     for (int i = 0; i < OWED_MAX; i++)
@@ -94,9 +123,18 @@ void check_owed_none(const char *when)
                  when);
 }
 
+/* The one that would see to it may be the one that stands still: a client without a thread. */
+static bool somebody_stands_still(void)
+{
+    for (int i = 0; i < THREADS_MAX; i++)
+        if (S->threads[i].in_handler) return true;
+    return false;
+}
+
 /* Nobody can run, and the clock is about to go on until then. */
 void check_idle(int64_t until)
 {
+    if (somebody_stands_still()) return;
     for (int i = 0; i < OWED_MAX; i++)
         if (W->owed[i].used && until - W->owed[i].since > RELEASE_MAX_NS)
             fail("release late",
@@ -105,9 +143,7 @@ void check_idle(int64_t until)
                  (long long)((S->now - W->owed[i].since) / US));
 }
 
-/* ---- The end
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ------------------------------------------------------------------------------ */
 
 static void check_records(void)
 {

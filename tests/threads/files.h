@@ -18,8 +18,11 @@ void files_set_processors(unsigned count);
 /* When the first event of a loop that is being slept in times out. */
 int64_t loop_next_timer(void);
 
-/* fork() with its handlers, or without; the child runs child(arg) and ends. */
-void process_fork(bool handlers, void (*child)(void *), void *arg);
+/*
+ * fork() with its handlers, or without; the child runs child(arg) and ends. fails: the handlers
+ * run, but the system has no room for a child.
+ */
+void process_fork(bool handlers, bool fails, void (*child)(void *), void *arg);
 /* exit(): its handlers, while the others go on. */
 void process_exit(void);
 

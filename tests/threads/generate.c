@@ -42,15 +42,20 @@ static const weight looking[] = {{OP_ACQUIRE, 4},       {OP_RELEASE, 4},     {OP
 static const weight closing[] = {{OP_ACQUIRE, 5},       {OP_START, 4},   {OP_RELEASE, 4},
                                  {OP_CLOSE, 3},         {OP_INSPECT, 2}, {OP_TOKEN_RENEW, 1},
                                  {OP_RELEASE_START, 2}, {OP_FREE, 2},    {OP_CANCEL, 1},
-                                 {OP_MESSAGE, 1},       {OP_CAPS, 1}};
+                                 {OP_CLOSE_LAST, 2},    {OP_MESSAGE, 1}, {OP_CAPS, 1}};
 static const weight forking[] = {{OP_ACQUIRE, 5},      {OP_RELEASE, 5}, {OP_FORK, 2},
-                                 {OP_BARE_FORK, 1},    {OP_START, 2},   {OP_HOLD, 1},
+                                 {OP_BARE_FORK, 1},    {OP_SIGNAL, 1},  {OP_CANCEL_THREAD, 1},
+                                 {OP_TOKEN, 1},        {OP_START, 2},   {OP_HOLD, 1},
                                  {OP_RELEASE_START, 1}};
 static const weight exiting[] = {{OP_ACQUIRE, 5}, {OP_RELEASE, 6}, {OP_EXIT, 2},
                                  {OP_HOLD, 3},    {OP_START, 2},   {OP_INSPECT, 1}};
 static const weight interrupted[] = {{OP_ACQUIRE, 5},       {OP_RELEASE, 4},     {OP_SIGNAL, 4},
                                      {OP_HOLD, 2},          {OP_HELD, 1},        {OP_INSPECT, 1},
                                      {OP_CANCEL_THREAD, 1}, {OP_RELEASE_WAIT, 2}};
+
+static const weight reading[] = {{OP_ACQUIRE, 5}, {OP_RELEASE, 5}, {OP_TOKEN, 8}, {OP_HOLD, 1}};
+static const weight retained[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 8}, {OP_HOLD, 3}, {OP_EXIT, 1}};
+static const weight stalled[] = {{OP_ACQUIRE, 6}, {OP_HOLD, 4}, {OP_SIGNAL, 4}, {OP_INSPECT, 1}};
 
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
@@ -60,8 +65,9 @@ static const struct flavour {
     const char *name;
     const weight *weights;
     size_t count;
-} flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),    FLAVOUR(closing),
-                FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted)};
+} flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),     FLAVOUR(closing),
+                FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted), FLAVOUR(stalled),
+                FLAVOUR(reading), FLAVOUR(retained)};
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
@@ -90,6 +96,7 @@ static uint8_t draw_target(source *s, const program *p, uint8_t kind)
     case OP_DOCTOR:
     case OP_MESSAGE:
     case OP_CLOSE:
+    case OP_CLOSE_LAST:
     case OP_DISPATCH:
     case OP_WAIT:
         return (uint8_t)draw(s, (uint32_t)p->clients);

@@ -231,15 +231,27 @@ static void on_warn(pawl_host *inner, const char *message)
 /* ---- The timer
  * -------------------------------------------------------------------------------------------- */
 
+static void say_failed(pawl_store *s, uint64_t id)
+{
+    pawl_reply reply = {.id = id,
+                        .outcome = PAWL_FAILED,
+                        .err = PAWL_ERR_UNAVAILABLE,
+                        .position = -1,
+                        .holder_ms = -1};
+    say(s, &reply);
+}
+
 static void link_goes(pawl_store *s, bool up)
 {
     if (s->up == up) return;
     for (int i = 0; !up && i < LETTERS_MAX; i++) /* before it goes down all is answered */
-        if (s->asked[i].id) say_unknown(s, s->asked[i].id);
+        if (s->asked[i].id && !habits_now()->never) say_unknown(s, s->asked[i].id);
     for (int i = 0; !up && i < LETTERS_MAX; i++)
         if (s->letters[i].kind != LETTER_LINK) s->letters[i].kind = LETTER_NONE;
     s->up = up;
     s->host->link(s->host, up, up ? PAWL_OK : PAWL_ERR_UNAVAILABLE, up ? "" : "the store is away");
+    for (int i = 0; !up && i < LETTERS_MAX; i++) /* or too late */
+        if (s->asked[i].id) say_failed(s, s->asked[i].id);
 }
 
 static void deliver(pawl_store *s, letter *l)
@@ -336,6 +348,7 @@ static void bother(pawl_store *s, const pawl_request *request)
 static void hostile_submit(pawl_store *s, const pawl_request *request)
 {
     go_in(s, "submit");
+    if (request->token) world_saw_token(request->token);
     if (request->verb == PAWL_VERB_RELEASE && s->release_count < LETTERS_MAX)
         keep_text(request->token, s->releases[s->release_count++], PAWL_TOKEN_LEN + 1);
     if (!s->up) {

@@ -157,10 +157,15 @@ static void take_childs_finding(pid_t pid)
     if (P->from_child->found) fail(P->from_child->check, "in a child: %.300s", P->from_child->text);
 }
 
-void process_fork(bool handlers, void (*child)(void *), void *arg)
+void process_fork(bool handlers, bool fails, void (*child)(void *), void *arg)
 {
     sched_point("forks", P, true);
     if (handlers) run_prepare();
+    if (fails && handlers) {
+        sched_point("has no child", P, true);
+        run_after(false);
+        return;
+    }
     fflush(NULL);
     memset(P->from_child, 0, sizeof *P->from_child);
     pid_t pid = fork();

@@ -67,6 +67,9 @@ static const struct small {
      {COMMON, .clients = 1, .handles = 2, .users = 2, .client = {THREADS},
       .handle = {ONE(0), ONE(0)},
       .user = {{2, {CALL(START, 1, -1), CALL(FREE, 1, 0)}}, {1, {CALL(ACQUIRE, 0, 20)}}}}},
+    {"a release meets a fork that fails",
+     {COMMON, .clients = 1, .handles = 1, .users = 2, .client = {THREADS}, .handle = {ONE(0)},
+      .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}}, {1, {CALL(FORK, 0, 50)}}}}},
 };
 
 static bool run(int number, const struct small *small, int preemptions, uint64_t runs_max)
@@ -79,7 +82,7 @@ static bool run(int number, const struct small *small, int preemptions, uint64_t
            number, small->name, (unsigned long long)e.runs, (unsigned long long)e.pruned,
            (unsigned long long)e.states, e.complete ? "" : ", not all");
     if (!found) return true;
-    printf("# %s: %s\n", S->finding.check, S->finding.text);
+    printf("FOUND %s: %s\n  seed %d\n", S->finding.check, S->finding.text, number);
     sched_run(&plan, world_run, &p, true);
     timeline_print();
     return false;

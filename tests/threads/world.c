@@ -5,6 +5,7 @@
 
 #include "files.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +60,8 @@ static void set_expectations(const program *p)
                    !p->habits.twice;
     W->steady = W->exclusive && store_is_good(p) && !has_op(p, OP_TOKEN_RENEW) &&
                 S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
-                shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE);
+                shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE) &&
+                !has_op(p, OP_CLOSE_LAST);
     W->timely = store_is_good(p) && S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
                 !has_op(p, OP_FORK);
 }
@@ -97,6 +99,13 @@ static void make_handles(const program *p)
     }
 }
 
+/* A program's own handler of fork may ask what it likes: it hears an error, but does not hang. */
+static void after_fork(void)
+{
+    char message[PAWL_MESSAGE_MAX];
+    if (!W->clients[0].gone) pawl_client_message(W->clients[0].client, message);
+}
+
 static void *run_user(void *arg)
 {
     const program *p = W->program;
@@ -120,8 +129,12 @@ static void wait_for_users(const program *p)
          round++) {
         trace(true, "cancels everybody");
         for (int i = 0; i < p->handles; i++)
-            if (W->handles[i].lock && !W->handles[i].freed)
+            if (W->handles[i].lock && !W->handles[i].freed) {
+                W->handles[i].users++;
                 (void)pawl_lock_cancel(W->handles[i].lock);
+                W->handles[i].users--;
+                order_release(&W->handles[i]);
+            }
         if (round == 10) {
             for (int u = 0; u < p->users; u++)
                 if (S->threads[W->user_ids[u]].state == THREAD_LIVES)
@@ -154,6 +167,7 @@ void world_run(void *arg)
     W->program = p;
     files_set_processors(p->one_cpu ? 1 : 2);
     set_expectations(p);
+    if (has_op(p, OP_FORK)) pthread_atfork(NULL, after_fork, NULL);
     open_clients(p);
     make_handles(p);
     for (int u = 0; u < p->users; u++) {

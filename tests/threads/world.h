@@ -23,9 +23,16 @@
     X(RELEASE)                                                                                     \
     X(RELEASE_WAIT)                                                                                \
     X(RELEASE_START)                                                                               \
-    X(DETACH) X(FREE) X(HELD) X(TOKEN) X(HOLD) X(CAPS) X(INSPECT) X(LIST) X(DOCTOR) X(BREAK)       \
-        X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH) X(WAIT) X(CLOSE)     \
-            X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
+    X(DETACH)                                                                                      \
+    X(FREE)                                                                                        \
+    X(HELD)                                                                                        \
+    X(TOKEN)                                                                                       \
+    X(HOLD)                                                                                        \
+    X(CAPS)                                                                                        \
+    X(INSPECT)                                                                                     \
+    X(LIST)                                                                                        \
+    X(DOCTOR) X(BREAK) X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH)       \
+        X(WAIT) X(CLOSE) X(CLOSE_LAST) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
 
 typedef enum op_kind {
 #define OP_ENUM(name) OP_##name,
@@ -82,19 +89,27 @@ typedef struct record {
     int times, handle;
     uint8_t then;
     bool is_release;
+    int64_t since, jumps, stalled;
+    int wait_ms;
 } record;
 
 typedef struct handle_state {
     pawl_lock *lock;
     int users; /* calls that are under way */
     bool freed;
-    int begun, lost; /* acquisitions; losses that were told */
+    int begun, lost;                 /* acquisitions; losses that were told */
+    int changes;                     /* calls that may change whether it is held */
+    int sure;                        /* of changes: after that one it is held for certain */
+    int event_on;                    /* the thread that runs its on_event, + 1 */
+    char cached[PAWL_TOKEN_LEN + 1]; /* released with a cache, and not acquired again */
 } handle_state;
 
 typedef struct client_state {
     pawl_client *client;
     bool closing, closed;
-    int callbacks; /* that run */
+    int callbacks;            /* that run */
+    bool gone;                /* closed without a handle left: nobody may enter */
+    bool inside[THREADS_MAX]; /* the thread is in a call on it */
 } client_state;
 
 /* A release that has returned: the store must hear of it soon. */
@@ -104,7 +119,8 @@ typedef struct owed {
     int64_t since;
 } owed;
 
-#define OWED_MAX 64
+#define OWED_MAX   64
+#define TOKENS_MAX 256
 
 typedef struct world {
     const program *program;
@@ -113,6 +129,8 @@ typedef struct world {
     record records[RECORDS_MAX];
     int record_count;
     owed owed[OWED_MAX];
+    uint64_t tokens[TOKENS_MAX]; /* the beginnings and ends of those that were drawn */
+    int token_count;
     int user_ids[USERS_MAX];
     bool steady; /* nothing happens by which a lock could be lost */
     bool timely; /* nothing happens by which a call could be late */
@@ -151,6 +169,11 @@ void check_settled(void);
 void check_owed_none(const char *when);
 void owe_release(int handle, const pawl_token *token);
 void world_saw_release(const char *token);
+/* The store was asked with it; and whether it was, for one that a handle shows. */
+void world_saw_token(const char *token);
+bool world_knows_token(const char *token);
+/* The process ends: what is in a cache was given back. */
+void check_caches(void);
 
 /* hostile.c */
 extern const struct pawl_store_ops hostile_ops;
