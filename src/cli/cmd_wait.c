@@ -14,8 +14,10 @@
  * Looks again and again instead of queueing: a waiter in the queue would take the
  * lock for a moment, draw a fence and turn others away.
  */
-#define LOOK_MIN_MS 20
-#define LOOK_MAX_MS 200
+#define LOOK_MIN_MS  20
+#define LOOK_MAX_MS  200
+/* The last look, at the end of the wait, has so long for an answer. */
+#define LAST_LOOK_MS 300
 
 typedef struct wait_opts {
     cli_common common;
@@ -112,6 +114,7 @@ static int look(looking *l, view *ret_seen)
 {
     for (;;) {
         int64_t limit = patience_ms(l), left = left_ms(l);
+        if (left < LAST_LOOK_MS) left = LAST_LOOK_MS;
         if (l->opts->wait_ms > 0 && (limit < 0 || left < limit)) limit = left;
         int err = pawl_inspect(l->client, l->key, strlen(l->key), limit, on_info, ret_seen);
         if (!err) l->heard_at = cli_now_ms();
