@@ -86,7 +86,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     pawl_store *s = arg;
     (void)fd;
     (void)what;
-    if (pawl_fake_script.ticks) pawl_fake_script.ticks(s->host);
+    void (*ticks)(pawl_host *) = pawl_fake_script.ticks;
+    if (ticks) ticks(s->host);
 }
 
 /* What was asked in one breath. */

@@ -11,11 +11,12 @@
 
 #include <stdatomic.h>
 
+/* Atomic members: a test writes its script while the client's loop runs already. */
 typedef struct fake_script {
     /* Before a request is answered; may change the reply. false: it never is. */
-    bool (*answers)(pawl_host *host, const pawl_request *request, pawl_reply *reply);
+    bool (*_Atomic answers)(pawl_host *host, const pawl_request *request, pawl_reply *reply);
     /* Each millisecond. */
-    void (*ticks)(pawl_host *host);
+    void (*_Atomic ticks)(pawl_host *host);
     atomic_int submitted[PAWL_VERB_DOCTOR + 1]; /* by verb, and flushed */
 } fake_script;
 
