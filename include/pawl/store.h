@@ -6,7 +6,7 @@
  * which fence comes next. It runs no policy: when to ask, renew, give up or
  * report a loss is the engine's business.
  *
- * The rules, each tested by the conformance suite (tests/conformance):
+ * The rules, each tested by the conformance suite (proof/tests/conformance):
  *
  *  1. Asynchronous. submit() never blocks and never calls back into the host
  *     from inside itself. Everything blocking runs on a worker of the store's; but

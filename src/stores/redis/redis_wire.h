@@ -5,7 +5,7 @@
  * neither sockets nor a loop, so the simulator runs the very same code.
  *
  *   redis_io.c       over libevent and redis_conn.c's connections
- *   sim/link.c       over the simulated network
+ *   proof/sim/link.c       over the simulated network
  *
  * Rules for whoever fills in the table:
  *   - No function of it calls the link back. What happens is told later, from the loop, by the

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/* Keeps what the checkers remember up to date, and asks the checkers. */
+#include "check.h"
+
+#include "../../../src/engine/lease.h"
+
+#include <string.h>
+
+bool seen_is_live(sim *s, const sim_caller *caller)
+{
+    if (caller->state != SIM_CALLER_HOLDING) return false;
+    return sim_clock_read(&s->clients[caller->client].clock, s->t) < caller->deadline;
+}
+
+bool seen_is_promised(const sim *s, int name, int token)
+{
+    if (s->seen.drifted || token < 0) return false;
+    return s->seen.tokens[token].held_at > s->seen.names[name].broken_at;
+}
+
+/* What a caller was told before the world broke may be another grant than the store's. */
+bool seen_is_owed(const sim *s, const sim_caller *caller)
+{
+    if (!seen_is_promised(s, caller->name, caller->token)) return false;
+    if (s->config.algorithm != SIM_PAWL) return true;
+    return caller->fence == s->seen.tokens[caller->token].fence ||
+           caller->fence > s->seen.names[caller->name].broken_fence;
+}
+
+bool seen_is_calm(const sim *s, int client, int64_t since)
+{
+    const sim_client *c = &s->clients[client];
+    if (!c->alive || c->closing || c->paused_until > s->t) return false;
+    for (int i = 0; i < SIM_CONNS; i++)
+        if (s->conns[client * SIM_CONNS + i].dead) return false;
+    return c->link.up && c->up_at <= since && c->touched_at < since;
+}
+
+static int name_of_key(const sim *s, const char *key)
+{
+    const char *name = key + strlen(PAWL__REDIS_PREFIX_DEFAULT);
+    for (int i = 0; i < s->config.names; i++)
+        if (strcmp(name, sim_names[i]) == 0) return i;
+    return 0;
+}
+
+/* ---- The queue as the store should keep it ---------------------------------- */
+
+static void leave_queue(seen_name *name, int token)
+{
+    for (size_t i = 0; i < name->waiting_count; i++)
+        if (name->waiting[i] == token) name->waiting[i] = name->waiting[--name->waiting_count];
+}
+
+static bool is_in_queue(const seen_name *name, int token)
+{
+    for (size_t i = 0; i < name->waiting_count; i++)
+        if (name->waiting[i] == token) return true;
+    return false;
+}
+
+/* A place that ran out may have been given up, or not yet: both its arrivals count. */
+static void join_queue(sim *s, seen_name *name, seen_token *token, int number, int64_t now_ms)
+{
+    bool stands = is_in_queue(name, number);
+    if (stands && token->till_ms > now_ms) {
+        if (token->passed_over) SIM_REACHED(s, place_regained);
+        return;
+    }
+    if (!stands) {
+        if (name->waiting_count == SEEN_WAITING_MAX) name->waiting_count--;
+        name->waiting[name->waiting_count++] = number;
+    }
+    token->arrived_at = s->t;
+    if (token->first_at == SEEN_LONG_AGO) token->first_at = s->t;
+}
+
+static void got_its_turn(sim *s, int number, int token)
+{
+    seen_name *name = &s->seen.names[number];
+    check_turn(s, number, token);
+    leave_queue(name, token);
+    for (size_t i = 0; i < name->waiting_count; i++) {
+        seen_token *other = &s->seen.tokens[name->waiting[i]];
+        int64_t first_at = s->seen.tokens[token].first_at;
+        if (first_at != SEEN_LONG_AGO && other->arrived_at >= first_at) continue;
+        if (other->till_ms <= sim_server_now_us(s) / 1000) continue;
+        other->passed_over = true;
+        SIM_REACHED(s, passed_over);
+    }
+}
+
+void seen_places_over(sim *s)
+{
+    for (int n = 0; n < s->config.names; n++) {
+        seen_name *name = &s->seen.names[n];
+        for (size_t i = 0; i < name->waiting_count;) {
+            int token = name->waiting[i];
+            if (s->seen.tokens[token].till_ms <= sim_server_now_us(s) / 1000)
+                leave_queue(name, token);
+            else
+                i++;
+        }
+    }
+}
+
+void seen_queue_lost(sim *s, int name)
+{
+    for (int i = 0; i < s->config.names; i++)
+        if (name < 0 || name == i) s->seen.names[i].waiting_count = 0;
+    seen_tampered(s, name);
+}
+
+void seen_tampered(sim *s, int name)
+{
+    for (int i = 0; i < s->config.names; i++)
+        if (name < 0 || name == i) s->seen.names[i].holder = SEEN_ANYBODY;
+}
+
+void seen_published(sim *s, const char *payload, int heard)
+{
+    char word[PAWL_TOKEN_LEN + 1];
+    if (sscanf(payload, "g %*s %*s %40s", word) != 1) return;
+    s->seen.deaf = heard ? SEEN_NOBODY : sim_token_number(s, word);
+}
+
+/* A hand-off goes to a waiter whose place stands and who has heard of it. */
+static void check_choice(sim *s, int token)
+{
+    const seen_token *chosen = &s->seen.tokens[token];
+    if (token == s->seen.asker) return;
+    if (s->seen.asker != SEEN_NOBODY) SIM_REACHED(s, promoted_by_refresh);
+    if (token == s->seen.deaf)
+        sim_fail(s, "fifo", "token %d (client %d) was handed the lock, and nobody heard of it",
+                 token, chosen->client);
+    /* A store that went back to an older state has an older idea of the place. */
+    bool current = chosen->asked_at > s->seen.names[chosen->name].broken_at;
+    if (current && chosen->till_ms <= sim_server_now_us(s) / 1000)
+        sim_fail(s, "fifo", "token %d (client %d) was handed the lock, its place had run out",
+                 token, chosen->client);
+}
+
+/* Law 5: what is confirmed was there, without a gap. */
+static void check_not_revived(sim *s, int number, int token)
+{
+    const seen_name *name = &s->seen.names[number];
+    if (name->holder == SEEN_ANYBODY) return;
+    if (name->holder == token && sim_server_now_us(s) / 1000 <= name->holder_until) return;
+    sim_fail(s, "revived", "token %d (client %d) was confirmed, but did not hold \"%s\"", token,
+             s->seen.tokens[token].client, sim_names[number]);
+}
+
+/* ---- The store -------------------------------------------------------------- */
+
+void seen_held(sim *s, const model_lock *lock, bool is_new)
+{
+    int token = sim_token_number(s, lock->token), name = name_of_key(s, lock->key);
+    if (token < 0) return;
+    seen_token *holder = &s->seen.tokens[token];
+    holder->held_at = s->t;
+    holder->name = name;
+    /* Not the latest one: drawn now, or the store went back to a state that has an older one. */
+    if (is_new || lock->fence != s->seen.names[name].last_fence)
+        check_fence_drawn(s, lock, name, is_new);
+    if (is_new) holder->granted = lock->fence;
+    holder->fence = lock->fence;
+    holder->excuses = s->seen.names[name].excuses;
+    holder->confirms++;
+    if (is_new)
+        check_choice(s, token);
+    else
+        check_not_revived(s, name, token);
+    if (is_new) got_its_turn(s, name, token);
+}
+
+static void executed_ask(sim *s, const sim_message *m, int name)
+{
+    seen_token *token = &s->seen.tokens[m->token];
+    seen_name *queue = &s->seen.names[name];
+    int says = model_reply_says(&m->reply);
+    token->name = name;
+    if (token->left_epoch == m->epoch && says != PAWL__REDIS_SAYS_BUSY)
+        sim_fail(s, "order", "token %d (client %d): an ask was executed behind its release",
+                 m->token, token->client);
+    if (says == PAWL__REDIS_SAYS_QUEUED) {
+        int64_t ttl_ms = 0;
+        const pawl__redis_bytes *arg = &m->argv[3 + PAWL__REDIS_KEYS + 1];
+        for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
+        int64_t now_ms = sim_server_now_us(s) / 1000;
+        join_queue(s, queue, token, m->token, now_ms);
+        token->asked_at = s->t;
+        token->till_ms = now_ms + (ttl_ms * 2 + 2) / 3;
+        return;
+    }
+    leave_queue(queue, m->token);
+}
+
+/* Who leaves the queue is out of it before the very command hands the lock on. */
+void seen_arrived(sim *s, const sim_message *m)
+{
+    s->seen.asker = m->verb == PAWL_VERB_ACQUIRE ? m->token : SEEN_NOBODY;
+    s->seen.deaf = SEEN_NOBODY;
+    if (m->verb != PAWL_VERB_RELEASE || m->token < 0) return;
+    int name = s->seen.tokens[m->token].name;
+    if (name >= 0) leave_queue(&s->seen.names[name], m->token);
+}
+
+void seen_executed(sim *s, const sim_message *m)
+{
+    const pawl__redis_bytes *key = &m->argv[3];
+    int says = model_reply_says(&m->reply);
+    if (m->token < 0 || m->argc < 4 || says < 0) return;
+    int name = name_of_key(s, key->data);
+    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW)
+        s->seen.tokens[m->token].by_ghost = s->conns[m->conn].epoch != m->epoch;
+    if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
+    if (m->verb == PAWL_VERB_RELEASE) {
+        s->seen.tokens[m->token].left_epoch = m->epoch;
+        if (says == PAWL__REDIS_SAYS_RELEASED) s->seen.tokens[m->token].released = true;
+    }
+    const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
+    seen_name *after = &s->seen.names[name];
+    after->holder = lock && lock->held ? sim_token_number(s, lock->token) : SEEN_NOBODY;
+    after->holder_until = lock ? lock->held_until : 0;
+    if (lock) check_keys(s, lock);
+    check_truth(s, name);
+}
+
+void seen_broken(sim *s, int name)
+{
+    for (int i = 0; i < s->config.names; i++) {
+        if (name >= 0 && name != i) continue;
+        s->seen.names[i].broken_at = s->t;
+        s->seen.names[i].broken_fence = s->seen.names[i].last_fence;
+    }
+}
+
+void seen_record_lost(sim *s, int name)
+{
+    for (int i = 0; i < s->config.names; i++)
+        if (name < 0 || name == i) s->seen.names[i].record_lost = true;
+}
+
+/* ---- Clients ---------------------------------------------------------------- */
+
+/* Law 8: nobody asks the store without pause. */
+static void check_pace(sim *s, const sim_client *client, const pawl_request *request, int number)
+{
+    seen_token *token = &s->seen.tokens[number];
+    if (client->seen_now - token->window_at > request->ttl_ms * SIM_MS) {
+        token->window_at = client->seen_now;
+        token->asks = 0;
+    }
+    if (++token->asks > 40 + request->ttl_ms / 4)
+        sim_fail(s, "storm", "client %d sends %d requests for one token within a ttl",
+                 client->number, token->asks);
+}
+
+void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
+{
+    int number = sim_token_number(s, request->token);
+    if (number < 0) return;
+    if (request->verb == PAWL_VERB_RELEASE) s->seen.tokens[number].release_sent = true;
+    check_pace(s, client, request, number);
+}
+
+void seen_answered(sim *s, int number, const pawl_reply *reply)
+{
+    if (number >= 0 && reply->outcome == PAWL_QUEUED) s->seen.tokens[number].floor = reply->fence;
+}
+
+/* ---- Callers ---------------------------------------------------------------- */
+
+void seen_wanted(sim *s, sim_caller *caller)
+{
+    const seen_name *name = &s->seen.names[caller->name];
+    caller->seen = (seen_want){.open = true,
+                               .asked_at = sim_client_now(s, &s->clients[caller->client]),
+                               .floor_fence = name->told_fence,
+                               .floor_token = name->told_token,
+                               .excuses = name->excuses};
+    s->seen.wants++;
+}
+
+static void must(sim *s, const sim_caller *caller, bool holds, const char *what)
+{
+    if (!holds) sim_fail(s, "completion", "caller %d: %s", caller->number, what);
+}
+
+void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline)
+{
+    must(s, caller, caller->seen.open, "granted, but nothing was wanted");
+    must(s, caller, !caller->seen.granted, "granted twice");
+    caller->seen.granted = true;
+    caller->fence = fence;
+    caller->token = token;
+    caller->deadline = deadline;
+    must(s, caller,
+         sim_clock_read(&s->clients[caller->client].clock, s->t) < deadline ||
+             s->config.algorithm != SIM_PAWL,
+         "granted after its deadline (a dead grant)");
+    if (s->config.algorithm == SIM_PAWL && token >= 0) {
+        check_fence_told(s, caller);
+        check_margin(s, caller);
+        if (fence <= s->seen.tokens[token].floor) /* law 5 */
+            sim_fail(s, "fence",
+                     "caller %d is told of a grant that was over when its client "
+                     "last asked",
+                     caller->number);
+        if (s->seen.tokens[token].grants++ > 0) check_passing(s, caller);
+    }
+    check_waited(s, caller);
+    s->totals.grants++;
+    s->totals.operations++;
+}
+
+void seen_extended(sim *s, sim_caller *caller, int64_t deadline)
+{
+    must(s, caller, caller->seen.granted && !caller->seen.lost && !caller->seen.releasing,
+         "extended, but not holding");
+    caller->deadline = deadline;
+    seen_token *token = &s->seen.tokens[caller->token];
+    must(s, caller, ++token->extensions <= token->confirms,
+         "extended more often than the store confirmed");
+    check_margin(s, caller);
+}
+
+void seen_refused(sim *s, sim_caller *caller, pawl_err err)
+{
+    must(s, caller, caller->seen.open, "refused, but nothing was wanted");
+    must(s, caller, !caller->seen.granted, "refused after a grant");
+    must(s, caller, err != PAWL_OK, "refused without a reason");
+    caller->seen.open = false;
+    s->totals.operations++;
+    const sim_client *client = &s->clients[caller->client];
+    int64_t until = caller->waiting.wait_until;
+    if (err == PAWL_ERR_TIMEOUT)
+        must(s, caller, until != 0 && until != PAWL__NEVER && client->seen_now >= until,
+             "timed out before its time");
+    if (err == PAWL_ERR_INTERNAL || err == PAWL_ERR_PROTOCOL)
+        sim_fail(s, "completion", "caller %d: refused with %s", caller->number, pawl_err_name(err));
+}
+
+void seen_lost(sim *s, sim_caller *caller, pawl_err err)
+{
+    must(s, caller, caller->seen.granted, "lost what it never had");
+    must(s, caller, !caller->seen.lost, "told of a loss twice");
+    /* A deadline that has passed comes before the release that found it so. */
+    must(s, caller, !caller->seen.releasing || !caller->was_leaving, "lost what it had given back");
+    caller->seen.lost = true;
+    check_steady(s, caller, err);
+}
+
+void seen_yielded(sim *s, sim_caller *caller)
+{
+    must(s, caller, caller->seen.granted && !caller->seen.lost, "told to yield what it has not");
+    seen_token *token = &s->seen.tokens[caller->token];
+    if (token->yield_at < 0) token->yield_at = s->clients[caller->client].seen_now;
+}
+
+void seen_releasing(sim *s, sim_caller *caller)
+{
+    (void)s;
+    caller->seen.releasing = true;
+}
+
+/* Law 4: one of released, lost, unknown; and the store agrees. */
+static void check_release(sim *s, const sim_caller *caller, pawl_err err)
+{
+    if (!caller->await_store || !caller->was_leaving || caller->token < 0) return;
+    bool released = s->seen.tokens[caller->token].released;
+    if (err == PAWL_OK && !released)
+        sim_fail(s, "truth", "caller %d: told that it released, the store never said so",
+                 caller->number);
+    if (err == PAWL_ERR_LOST && released && !caller->seen.lost)
+        sim_fail(s, "truth", "caller %d: told that it was lost before, but its release was done",
+                 caller->number);
+}
+
+void seen_released(sim *s, sim_caller *caller, pawl_err err)
+{
+    must(s, caller, caller->seen.open && caller->seen.granted, "released, but never granted");
+    must(s, caller, caller->seen.releasing || s->clients[caller->client].closing,
+         "released without having asked");
+    caller->seen.open = false;
+    s->totals.operations++;
+    if (s->config.algorithm == SIM_PAWL) check_release(s, caller, err);
+}
+
+void seen_died(sim *s, sim_caller *caller)
+{
+    (void)s;
+    caller->seen = (seen_want){0};
+}
+
+/* ---- After every step ------------------------------------------------------- */
+
+/* Law 2: whose deadline has passed has been told, if its program runs at all. */
+static void check_told_of_loss(sim *s, const sim_caller *caller)
+{
+    if (caller->state != SIM_CALLER_HOLDING || !caller->seen.open) return;
+    if (caller->deadline <= s->clients[caller->client].seen_now)
+        sim_fail(s, "completion", "caller %d: its deadline has passed, it was not told",
+                 caller->number);
+}
+
+/* Law 6: no call takes longer than its caller allowed, nor than its client lives. */
+static void check_in_time(sim *s, const sim_caller *caller)
+{
+    const sim_client *client = &s->clients[caller->client];
+    if (caller->state != SIM_CALLER_WAITING || !caller->seen.open) return;
+    if (client->closing)
+        sim_fail(s, "completion", "caller %d: still waits after close", caller->number);
+    int64_t until = caller->waiting.wait_until;
+    if (until == 0) until = caller->seen.asked_at + SIM_UNREACHABLE_MS * SIM_MS;
+    if (until != PAWL__NEVER && client->seen_now > until)
+        sim_fail(s, "completion", "caller %d: still waits after its time-out", caller->number);
+}
+
+static void check_engine(sim *s, const sim_client *client)
+{
+    const char *broken = pawl__engine_check(client->engine);
+    if (broken) sim_fail(s, "engine", "client %d: %s", client->number, broken);
+}
+
+/* An engine that was just told the time must want a later one: else its host spins. */
+void seen_time_told(sim *s, const sim_client *client)
+{
+    if (!client->alive || pawl__engine_deadline(client->engine) > client->seen_now) return;
+    sim_fail(s, "engine", "client %d: told the time, the engine wants it again", client->number);
+}
+
+void seen_step(sim *s, sim_client *client)
+{
+    if (!client->alive) return;
+    bool engine = s->config.algorithm == SIM_PAWL;
+    if (engine) check_engine(s, client);
+    int first = client->number * s->config.callers;
+    for (int i = first; i < first + s->config.callers; i++) {
+        const sim_caller *caller = &s->callers[i];
+        if (engine) check_in_time(s, caller);
+        if (engine) check_told_of_loss(s, caller);
+        if (!seen_is_live(s, caller)) continue;
+        check_overlap(s, caller);
+        if (engine) check_truth(s, caller->name);
+    }
+    if (!engine || s->failed) return;
+    check_forgotten(s, client);
+    check_hoarding(s, client);
+    if (s->totals.events % 8 == 0) check_orphans(s, client);
+}
+
+void seen_end(sim *s)
+{
+    check_starved(s);
+    if (s->config.algorithm != SIM_PAWL) return;
+    check_nothing_left(s);
+    check_cost(s);
+}

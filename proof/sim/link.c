@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wire of the real link (src/stores/redis/redis_wire.h) over the simulated network, and
+ * the host that the link tells. What is said when, and what a broken connection or a refusal
+ * means, is decided in redis_link.c and redis_request.c, as in the library.
+ */
+#include "../../src/stores/redis/redis_link.h"
+#include "../../src/stores/redis/redis_scripts.h"
+#include "checks/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_MS 1000
+
+static sim *world; /* of the callbacks that carry none; one world at a time */
+static sim_client *running;
+
+static void enter(sim *s, sim_client *client)
+{
+    world = s;
+    running = client;
+}
+
+static sim_client *client_of(const pawl_store *store)
+{
+    return store->io;
+}
+
+static int number_of(const sim_client *client, pawl__redis_side side)
+{
+    return client->number * SIM_CONNS + (int)side;
+}
+
+/* ---- The host ----------------------------------------------------------------- */
+
+static int64_t host_now(void)
+{
+    return sim_client_now(world, running);
+}
+
+static sim_client *client_of_host(pawl_host *host)
+{
+    return pawl__container(host, sim_client, link.host);
+}
+
+static void note_unknown(sim *s, const sim_asked *asked)
+{
+    if (asked->verb == PAWL_VERB_ACQUIRE) SIM_REACHED(s, unknown_ask);
+    if (asked->verb == PAWL_VERB_RELEASE) SIM_REACHED(s, unknown_release);
+}
+
+static void host_reply(pawl_host *host, const pawl_reply *reply)
+{
+    sim_client *client = client_of_host(host);
+    const sim_asked *asked = &client->link.asked[reply->id % SIM_ASKED_MAX];
+    if (reply->err == PAWL_ERR_PROTOCOL) {
+        sim_fail(world, "protocol", "client %d: a reply was not understood: %s", client->number,
+                 reply->message ? reply->message : "");
+        return;
+    }
+    if (reply->outcome == PAWL_UNKNOWN) note_unknown(world, asked);
+    seen_answered(world, asked->token, reply);
+    pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
+    sim_client_step(world, client, &event);
+}
+
+static void host_push(pawl_host *host, const pawl_push *push)
+{
+    pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
+    sim_client_step(world, client_of_host(host), &event);
+}
+
+static void host_link(pawl_host *host, bool up, pawl_err err, const char *message)
+{
+    sim_client *client = client_of_host(host);
+    client->link.up = up;
+    if (up) client->up_at = world->t;
+    SIM_NOTE(world, client->number, "link %s%s", up ? "up" : "down: ", message);
+    if (world->config.algorithm != SIM_PAWL) return;
+    pawl__event event = {.kind = PAWL__EV_LINK, .up = up, .err = err, .message = message};
+    sim_client_step(world, client, &event);
+}
+
+static void host_warn(pawl_host *host, const char *message)
+{
+    (void)host;
+    sim_fail(world, "memory", "%s", message);
+}
+
+/* ---- The wire: connections ---------------------------------------------------- */
+
+static int resolve(pawl_store *store)
+{
+    client_of(store)->link.resolving = true;
+    return 0;
+}
+
+static int connect_side(pawl_store *store, size_t address, pawl__redis_side side)
+{
+    sim_client *client = client_of(store);
+    (void)address;
+    client->link.sides[side] = (sim_side){.open = true};
+    sim_conn_open(world, number_of(client, side));
+    return 0;
+}
+
+static bool is_connected(const pawl_store *store, pawl__redis_side side)
+{
+    return client_of(store)->link.sides[side].connected;
+}
+
+static bool is_script(const pawl__redis_bytes *argv)
+{
+    return argv[0].len >= 4 && memcmp(argv[0].data, "EVAL", 4) == 0;
+}
+
+/* For the checkers: what a script call is about. */
+static void label(sim *s, sim_message *m)
+{
+    static const pawl_verb verbs[PAWL__REDIS_SCRIPTS] = {
+        [PAWL__REDIS_ACQUIRE] = PAWL_VERB_ACQUIRE, [PAWL__REDIS_RENEW] = PAWL_VERB_RENEW,
+        [PAWL__REDIS_RELEASE] = PAWL_VERB_RELEASE, [PAWL__REDIS_INSPECT] = PAWL_VERB_INSPECT,
+        [PAWL__REDIS_BREAK] = PAWL_VERB_BREAK,     [PAWL__REDIS_PROBE] = PAWL_VERB_DOCTOR};
+    for (int i = 0; i < PAWL__REDIS_SCRIPTS; i++) {
+        const pawl__redis_script_text *script = &pawl__redis_scripts[i];
+        if (m->argv[1].data == script->sha1 || m->argv[1].data == script->body) m->verb = verbs[i];
+    }
+    size_t first = 3 + (size_t)(m->argv[2].data[0] - '0');
+    if (first < m->argc && m->argv[first].len == PAWL_TOKEN_LEN)
+        m->token = sim_token_number(s, m->argv[first].data);
+}
+
+static bool append(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
+                   size_t argc, uint64_t *ret_end)
+{
+    sim_client *client = client_of(store);
+    sim_side *to = &client->link.sides[side];
+    if (!to->open) return false;
+    sim_message *m = sim_message_new(world, SIM_WORD_COMMAND);
+    m->argc = argc;
+    m->next = NULL;
+    m->verb = client->link.plain_verb;
+    m->token = client->link.plain_token;
+    size_t fixed = is_script(argv) ? 2 : 1; /* words and scripts are constants */
+    for (size_t i = 0; i < argc; i++)
+        m->argv[i] = i < fixed ? argv[i] : sim_message_keep(m, argv[i]);
+    if (is_script(argv)) label(world, m);
+    if (to->last)
+        to->last->next = m;
+    else
+        to->first = m;
+    to->last = m;
+    *ret_end = ++to->appended;
+    return true;
+}
+
+static void flush(pawl_store *store, pawl__redis_side side)
+{
+    sim_client *client = client_of(store);
+    sim_side *from = &client->link.sides[side];
+    if (!from->connected) return;
+    while (from->first) {
+        sim_message *m = from->first;
+        from->first = m->next;
+        sim_send_up(world, number_of(client, side), m);
+    }
+    from->last = NULL;
+    from->written = from->appended;
+}
+
+static uint64_t written(const pawl_store *store, pawl__redis_side side)
+{
+    return client_of(store)->link.sides[side].written;
+}
+
+static void close_all(pawl_store *store)
+{
+    sim_client *client = client_of(store);
+    client->link.up = client->link.resolving = false;
+    for (int i = 0; i < SIM_CONNS; i++) {
+        sim_side *side = &client->link.sides[i];
+        sim_conn_close(world, client->number * SIM_CONNS + i);
+        for (sim_message *m; (m = side->first);) {
+            side->first = m->next;
+            sim_message_free(world, m);
+        }
+        *side = (sim_side){.open = false};
+    }
+}
+
+/* ---- The wire: time ----------------------------------------------------------- */
+
+static void set_timer(pawl_store *store, pawl__redis_timer timer, int64_t delay_us)
+{
+    sim_client *client = client_of(store);
+    int64_t now = sim_clock_read(&client->clock, world->t);
+    client->link.timer_at[timer] =
+        delay_us == PAWL__REDIS_NO_TIMER ? PAWL__NEVER : now + delay_us * SIM_US;
+    sim_link_arm(world, client);
+}
+
+static void turn_soon(pawl_store *store)
+{
+    client_of(store)->link.turn_due = true;
+}
+
+static const pawl__redis_wire wire = {.resolve = resolve,
+                                      .connect = connect_side,
+                                      .is_connected = is_connected,
+                                      .append = append,
+                                      .flush = flush,
+                                      .written = written,
+                                      .close = close_all,
+                                      .set_timer = set_timer,
+                                      .turn_soon = turn_soon};
+
+void sim_link_arm(sim *s, sim_client *client)
+{
+    sim_link *link = &client->link;
+    int64_t due = PAWL__NEVER;
+    for (int i = 0; i < PAWL__REDIS_TIMERS; i++) due = pawl__instant_min(due, link->timer_at[i]);
+    int64_t at = sim_clock_when(&client->clock, due);
+    if (at == PAWL__NEVER || at >= link->armed_at) return; /* an earlier one re-arms */
+    link->armed_at = at > s->t ? at : s->t;
+    sim_at(s, link->armed_at, SIM_EV_LINK_TIMER, client->number, link->generation);
+}
+
+void sim_link_timer(sim *s, sim_client *client)
+{
+    sim_link *link = &client->link;
+    enter(s, client);
+    link->armed_at = PAWL__NEVER;
+    for (int i = 0; i < PAWL__REDIS_TIMERS; i++) {
+        if (link->timer_at[i] > sim_client_now(s, client)) continue;
+        link->timer_at[i] = PAWL__NEVER;
+        pawl__redis_timer_due(&link->store, (pawl__redis_timer)i);
+    }
+    sim_link_arm(s, client);
+}
+
+void sim_link_turn(sim *s, sim_client *client)
+{
+    sim_link *link = &client->link;
+    enter(s, client);
+    while ((link->turn_due || link->resolving) && !s->failed) {
+        bool found = link->resolving;
+        link->resolving = false;
+        if (found) pawl__redis_found(&link->store, 1, NULL);
+        if (!link->turn_due) continue;
+        link->turn_due = false;
+        pawl__redis_turn(&link->store);
+    }
+}
+
+/* ---- Life --------------------------------------------------------------------- */
+
+void sim_link_start(sim *s, sim_client *client)
+{
+    sim_link *link = &client->link;
+    sim_rng random = sim_rng_make(s->config.seed, (unsigned)client->number, SIM_RNG_LINK);
+    if (client->incarnation > 1) random.state = link->store.link.random;
+    *link = (sim_link){.generation = link->generation + 1,
+                       .plain_token = -1,
+                       .armed_at = PAWL__NEVER,
+                       .timer_at = {PAWL__NEVER, PAWL__NEVER}};
+    link->host = (pawl_host){.size = sizeof link->host,
+                             .client_id = client->id,
+                             .owner = client->owner,
+                             .connect_timeout_ms = CONNECT_MS,
+                             .now = host_now,
+                             .reply = host_reply,
+                             .push = host_push,
+                             .link = host_link,
+                             .warn = host_warn};
+    link->store.wire = &wire;
+    link->store.io = client;
+    link->store.host = &link->host;
+    link->store.config.connect_timeout_ms = CONNECT_MS;
+    link->store.space = client->space;
+    if (!pawl__redis_requests_init(&link->store)) abort();
+    enter(s, client);
+    pawl__redis_link_init(&link->store, random.state);
+}
+
+void sim_link_end(sim *s, sim_client *client)
+{
+    enter(s, client);
+    client->link.generation++;
+    close_all(&client->link.store);
+    pawl__redis_requests_done(&client->link.store);
+}
+
+/* ---- What the client says ----------------------------------------------------- */
+
+void sim_link_submit(sim *s, sim_client *client, const pawl_request *request)
+{
+    sim_link *link = &client->link;
+    enter(s, client);
+    seen_sent(s, client, request);
+    link->asked[request->id % SIM_ASKED_MAX] =
+        (sim_asked){.verb = request->verb, .token = sim_token_number(s, request->token)};
+    if (link->up && !link->store.link.broken)
+        pawl__redis_ask(&link->store, request);
+    else
+        pawl__redis_refuse(&link->store, request->id, link->store.link.err);
+}
+
+void sim_link_flush(sim *s, sim_client *client)
+{
+    enter(s, client);
+    if (client->link.up && !client->link.store.link.broken)
+        flush(&client->link.store, PAWL__REDIS_COMMANDS);
+}
+
+/* ---- What the network says ---------------------------------------------------- */
+
+void sim_link_connected(sim *s, sim_client *client, int which, bool ok)
+{
+    sim_link *link = &client->link;
+    enter(s, client);
+    link->sides[which].connected = ok;
+    if (ok)
+        flush(&link->store, (pawl__redis_side)which);
+    else
+        pawl__redis_link_break(&link->store, PAWL_ERR_UNAVAILABLE, "nobody listens");
+}
+
+void sim_link_closed(sim *s, sim_client *client)
+{
+    enter(s, client);
+    pawl__redis_link_break(&client->link.store, PAWL_ERR_UNAVAILABLE, "a connection was closed");
+}
+
+void sim_link_heard(sim *s, sim_client *client, sim_message *m)
+{
+    pawl_store *store = &client->link.store;
+    enter(s, client);
+    if (store->link.broken) return;
+    if (pawl__redis_heard(store, (pawl__redis_side)(m->conn % SIM_CONNS), &m->reply.value))
+        pawl__redis_settled(store);
+}

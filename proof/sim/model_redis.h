@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A Redis server as far as pawl needs one: the keyspace with expiry, the scripts of
+ * src/stores/redis/scripts as C, the plain commands of other lock clients, the script
+ * cache, PUBLISH, and the refusals of a server that is full or cannot save.
+ *
+ * The scripts are the specification; this is their meaning, compared with a real server
+ * by tests/sim. Redis' rules that matter:
+ *  - a key set at m ms for ttl lives while the clock shows at most m + ttl;
+ *  - a script is one instant of the clock;
+ *  - a refusal (OOM, MISCONF, READONLY) can come only before a script's first write.
+ */
+#ifndef PAWL_SIM_MODEL_REDIS_H
+#define PAWL_SIM_MODEL_REDIS_H
+
+#include "../../src/stores/redis/redis_proto.h"
+
+#define MODEL_TEXT_MAX  72 /* tokens and foreign values */
+#define MODEL_INBOX_MAX 72
+#define MODEL_NEVER     INT64_MAX /* a key without expiry */
+
+typedef struct model_waiter { /* an entry of the hash */
+    char token[MODEL_TEXT_MAX];
+    int64_t till_ms, ttl_ms, since_ms;
+    char inbox[MODEL_INBOX_MAX];
+    char owner[PAWL_OWNER_MAX + 1];
+} model_waiter;
+
+typedef struct model_place { /* an entry of the sorted set */
+    char token[MODEL_TEXT_MAX];
+    int64_t score;
+} model_place;
+
+/* The four keys of one name. */
+typedef struct model_lock {
+    char key[PAWL__REDIS_KEY_MAX + 1];
+    bool held;
+    char token[MODEL_TEXT_MAX];
+    int64_t held_until; /* ms of the server's clock */
+    bool recorded;
+    uint64_t fence;
+    char rec_token[MODEL_TEXT_MAX];
+    char rec_inbox[MODEL_INBOX_MAX];
+    char rec_owner[PAWL_OWNER_MAX + 1];
+    int64_t record_until;
+    model_place *places;
+    size_t place_count, place_room;
+    int64_t places_until;
+    model_waiter *waiters;
+    size_t waiter_count, waiter_room;
+    int64_t waiters_until;
+} model_lock;
+
+typedef enum model_refusal {
+    MODEL_WELL = 0,
+    MODEL_FULL,     /* OOM for what needs memory */
+    MODEL_MISCONF,  /* every write is refused */
+    MODEL_READONLY, /* the same, as a replica says it */
+    MODEL_LOADING   /* everything is refused */
+} model_refusal;
+
+typedef struct model_redis model_redis;
+struct model_redis {
+    model_lock *locks;
+    size_t count, room;
+    unsigned scripts_known; /* bit per pawl__redis_script */
+    model_refusal refusal;
+    bool dirty; /* the running script has written */
+    int64_t now_us;
+    void *ctx;
+    void (*publish)(void *ctx, const char *channel, const char *payload);
+    /* How many are subscribed to the channel by its name. */
+    int (*subscribed)(void *ctx, const char *channel);
+    /* A token became the holder, or its lease was extended. NULL: nobody listens. */
+    void (*held)(void *ctx, const model_lock *lock, bool is_new);
+};
+
+/* A reply with room for itself. */
+#define MODEL_ITEMS_MAX (8 + 3 * 16)
+typedef struct model_reply {
+    pawl__redis_value value;
+    pawl__redis_value items[MODEL_ITEMS_MAX];
+    char text[2048];
+    size_t text_len;
+} model_reply;
+
+void model_redis_init(model_redis *redis);
+void model_redis_done(model_redis *redis);
+/* Makes `to` remember what `from` remembers (keys only). */
+void model_redis_copy(model_redis *to, const model_redis *from);
+void model_redis_flush(model_redis *redis);
+
+/* NULL if there is nothing under the name. What has expired is removed first. */
+model_lock *model_redis_find(model_redis *redis, const char *key, size_t len);
+
+/*
+ * One command at now_us: EVALSHA, EVAL, SET, GET, DEL, and (for clients that compare
+ * in a script of their own) CAD key value: compare and delete.
+ */
+void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_bytes *argv,
+                         size_t argc, model_reply *ret_reply);
+
+/* A pawl__redis_says; -1 if no script said it. */
+int model_reply_says(const model_reply *reply);
+
+/* ---- model_keys.c: the keyspace, for model_redis.c and the nemesis ---------- */
+
+model_lock *model_lock_get(model_redis *redis, const char *key, size_t len);
+void model_lock_expire(model_lock *lock, int64_t now_ms);
+model_waiter *model_waiter_find(model_lock *lock, const char *token);
+int64_t model_place_rank(const model_lock *lock, const char *token);
+void model_place_add(model_lock *lock, const char *token, int64_t score);
+void model_place_remove(model_lock *lock, const char *token);
+model_waiter *model_waiter_put(model_lock *lock, const char *token);
+bool model_waiter_remove(model_lock *lock, const char *token);
+
+#endif

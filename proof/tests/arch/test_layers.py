@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Who may know whom (docs: architecture), by what each file includes."""
+import os
+import re
+
+import tree
+
+# layer: (its own includes may come from these layers, these public headers)
+RULES = {
+    "base": (["base"], ["types.h"]),
+    "engine": (["engine", "base"], ["types.h", "store.h"]),
+    "stores/memory": (["stores/memory", "base"], ["types.h", "store.h"]),
+    "stores/redis": (["stores/redis", "base"], ["types.h", "store.h"]),
+    "stores/sqlite": (["stores/sqlite", "base"], ["types.h", "store.h"]),
+    "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h"]),
+    "cli": (["cli"], ["types.h", "pawl.h", "config.h"]),
+    "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
+    "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h"]),
+    "proof/torture/checks": (["proof/torture/checks", "proof/torture"], ["types.h"]),  # they judge, they know nobody
+    "proof/torture": (["proof/torture", "proof/torture/checks"], ["types.h", "pawl.h"]),
+}
+
+# Doors that are open on purpose: (who, what)
+DOORS = {
+    ("runtime", "stores/memory/memory_store.h"),  # the store that is built in
+    ("proof/sim", "stores/memory/memory_model.h"),      # what the stores are compared with
+    ("proof/sim", "stores/redis/redis_proto.h"),        # the protocol without its sockets
+    ("proof/sim", "stores/redis/redis_link.h"),         # the link without its sockets
+    ("proof/sim", "stores/redis/redis_scripts.h"),      # by whose hash the model knows them
+}
+
+# Neither the engine nor base may know a clock, a thread or the system.
+PURE = {"stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "limits.h", "inttypes.h"}
+
+# Libraries belong to one place each.
+LIBRARIES = {
+    "event2/": ["runtime", "stores/memory", "stores/redis", "stores/sqlite", "proof/torture",
+                "cli/bench_relay.c"],  # what counts requests is a server of its own
+    "hiredis/": ["stores/redis", "proof/torture"],
+    "sqlite3.h": ["stores/sqlite", "proof/torture"],
+    "jansson.h": ["cli", "contrib/beego/config"],
+}
+
+
+def layer_of(path):
+    """The layer of a path relative to src/, or of one elsewhere in the tree; or None."""
+    for layer in sorted(RULES, key=len, reverse=True):
+        if str(path).startswith(layer + "/"):
+            return layer
+    return None
+
+
+def sources():
+    for path in tree.files("src", "contrib", "proof/sim", "proof/torture"):
+        inside = str(path)[len("src/"):] if str(path).startswith("src/") else str(path)
+        yield path, inside, layer_of(inside)
+
+
+def includes():
+    """(file, layer, spelled name, resolved name, quoted?)"""
+    for path, inside, layer in sources():
+        for quote, name in re.findall(r'^\s*#\s*include\s*(["<])([^">]+)[">]', tree.code(path), re.M):
+            resolved = os.path.normpath(os.path.join(os.path.dirname(inside), name))
+            resolved = re.sub(r"^(\.\./)*src/", "", resolved)
+            yield path, layer, name, resolved, quote == '"'
+
+
+def public(name):
+    match = re.fullmatch(r"(?:.*/)?pawl/(\w+\.h)", name)
+    return match.group(1) if match else None
+
+
+def test_every_source_belongs_to_a_layer():
+    tree.none([path for path, _, layer in sources() if layer is None])
+    assert len(list(sources())) > 20
+
+
+def test_layers_know_only_those_below():
+    wrong = []
+    for path, layer, name, resolved, quoted in includes():
+        layers, headers = RULES.get(layer, ([], []))
+        if public(name):
+            if public(name) not in headers:
+                wrong.append(f"{path}: {name}")
+        elif quoted and (layer, resolved) not in DOORS and layer_of(resolved) not in layers:
+            wrong.append(f"{path}: {name}")
+    tree.none(wrong)
+
+
+def test_the_engine_is_pure():
+    wrong = [f"{path}: <{name}>" for path, layer, name, _, quoted in includes()
+             if layer in ("engine", "base") and not quoted and name not in PURE]
+    tree.none(wrong)
+
+
+def test_libraries_stay_in_their_places():
+    wrong = []
+    for path, layer, name, _, quoted in includes():
+        for library, places in LIBRARIES.items():
+            inside = str(path)[len("src/"):] if str(path).startswith("src/") else str(path)
+            if not quoted and name.startswith(library) and not {layer, inside} & set(places):
+                wrong.append(f"{path}: <{name}>")
+    tree.none(wrong)
+
+
+def test_nobody_includes_tests():
+    tree.none([f"{path}: {name}" for path, _, name, resolved, _ in includes()
+               if "proof/tests/" in resolved])

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: MIT
+"""Loss: the command is stopped before the store could give the lock to somebody else.
+
+Times are compared on the clock of this machine, which the private server shares. A
+lease that the server had at instant t with p ms to go ends at t + p at the earliest.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import BUILD, PAWL, is_alive, reporter, wait_dead
+
+
+def lease_end(world, key):
+    """The earliest instant at which the server may give the key away; the server stands then."""
+    at = time.monotonic()
+    left_ms = int(world.server.cli("PTTL", "pawl:" + key))
+    world.server.stop()
+    assert left_ms > 0
+    return at + left_ms / 1000
+
+
+def test_store_gone_the_command_is_told_in_time(redis):
+    proc = redis.start("run", "-t", "1500ms", "-g", "500ms", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    proc.expect("ready")
+    end = lease_end(redis, "k")
+    proc.expect("TERM 1")
+    told = time.monotonic()
+    assert told < end
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 76, "whatever the command returned"
+    assert "SIGTERM to the command" in proc.errors()
+
+
+def test_a_command_that_ignores_term_is_killed_in_time(redis):
+    proc = redis.start("run", "-t", "1500ms", "-g", "500ms", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    end = lease_end(redis, "k")
+    proc.expect("TERM 1")
+    dead = wait_dead(pid)
+    assert dead < end, f"{(dead - end) * 1000:.0f} ms too late"
+    assert proc.wait() == 76
+    assert "SIGKILL" in proc.errors()
+
+
+def test_everything_that_it_started_is_killed_in_time(redis):
+    """Grandchildren, one of them in a group of its own: all hear TERM, and ignore it."""
+    script = """
+import os, signal
+def heard(number, frame):
+    os.write(1, f"TERM {os.getpid()}\\n".encode())
+signal.signal(signal.SIGTERM, heard)
+for own_group in (False, True):
+    if os.fork() == 0:
+        if own_group:
+            os.setpgid(0, 0)
+        if os.fork() == 0:
+            os.write(1, f"pid {os.getpid()}\\n".encode())
+        while True:
+            signal.pause()
+os.write(1, f"pid {os.getpid()}\\n".encode())
+while True:
+    signal.pause()
+"""
+    proc = redis.start("run", "-t", "1500ms", "-g", "300ms", "k", sys.executable, "-c", script)
+    pids = [int(proc.expect("pid").split()[1]) for _ in range(3)]
+    end = lease_end(redis, "k")
+    heard = set()
+    while not heard >= set(pids):
+        heard.add(int(proc.expect("TERM").split()[1]))
+    for pid in pids:
+        assert wait_dead(pid) < end
+    assert proc.wait() == 76
+
+
+def test_on_lost_kill_gives_no_warning(redis):
+    proc = redis.start("run", "-t", "1200ms", "--on-lost", "kill", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    end = lease_end(redis, "k")
+    assert wait_dead(pid) < end
+    assert proc.wait() == 76
+    rest = proc.popen.stdout.read().decode() + proc.buffer.decode()
+    assert "TERM" not in rest
+
+
+@pytest.mark.parametrize("action, code", [("notify", 76), ("ignore", 3)])
+def test_on_lost_notify_and_ignore_let_it_run(redis, action, code):
+    proc = redis.start("run", "-t", "900ms", "--on-lost", action, "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    end = lease_end(redis, "k")
+    proc.expect("fd doubt")
+    proc.expect("fd lost")
+    assert time.monotonic() < end, "told before the store could give it away"
+    assert is_alive(pid)
+    redis.server.cont()
+    redis.until_free("k")
+    proc.say(b"exit 3\n")
+    assert proc.wait() == code
+    rest = proc.popen.stdout.read().decode() + proc.buffer.decode()
+    assert "TERM" not in rest
+
+
+def test_a_store_that_comes_back_in_time_is_no_loss(redis):
+    proc = redis.start("run", "-t", "3s", "-g", "300ms", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    proc.expect("ready")
+    redis.server.stop()
+    proc.expect("fd doubt")
+    redis.server.cont()
+    proc.expect("fd held")
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 0
+    assert proc.errors() == "", "silence on success"
+
+
+def test_a_store_that_dies_and_returns_empty(redis):
+    """The lock is gone from the store; the holder finds out and nobody is resurrected."""
+    proc = redis.start("run", "-t", "1500ms", "-g", "300ms", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    redis.server.cli("DEL", "pawl:k")
+    proc.expect("TERM 1")
+    wait_dead(pid)
+    assert proc.wait() == 76
+
+
+def test_a_broken_lock_stops_its_command_at_the_next_renewal(world):
+    proc = world.start("run", "-t", "900ms", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    fence = world.show("k")["fence"]
+    broken = time.monotonic()
+    assert world.run("break", "k", "--fence", fence).code == 0
+    taker = world.start("hold", "k", stdin=subprocess.PIPE)
+    assert int(taker.expect("held").split()[1]) > fence
+    told = {proc.expect(("fd lost", "TERM")), proc.expect(("fd lost", "TERM"))}
+    assert told == {"fd lost", "TERM 1"}
+    assert time.monotonic() - broken < 5
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 76
+    assert "lost" in proc.errors()
+    assert world.show("k")["held"], "the new holder's lock was not touched"
+
+
+def test_a_lock_broken_just_before_the_end_is_reported(world):
+    """The release compares: that the command ended well does not mean that it was protected."""
+    proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 76
+
+
+def test_lost_exit_code(world):
+    proc = world.start("run", "--lost-exit-code", "9", "k", *reporter(), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 9
+
+
+@pytest.mark.parametrize("action", ["term", "notify"])
+def test_a_pawl_that_was_stopped_first_of_all_notices(world, action):
+    """kill -STOP for three ttls, then CONT. The guardian has killed the command, unless it
+    was asked not to; then the command, which ran on, is told."""
+    ttl = 0.4
+    read, write = os.pipe()
+    proc = world.start("run", "-t", f"{ttl}", "--on-lost", action, "--json-events", write, "k",
+                       *reporter("TERM"), stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    pid = int(proc.expect("ready").split()[1])
+    stopped = time.monotonic()
+    os.kill(proc.pid, signal.SIGSTOP)
+    # on Redis and on SQLite alike: a holder that stands still is passed over after its ttl
+    taker = world.start("hold", "k", stdin=subprocess.PIPE)
+    taker.expect("held")
+    assert is_alive(pid) == (action == "notify"), "killed before the next holder came"
+    assert time.monotonic() - stopped < ttl + 2
+    time.sleep(max(0.0, stopped + 3 * ttl - time.monotonic()))  # the length of the pause is the test
+    os.kill(proc.pid, signal.SIGCONT)
+    if action == "notify":
+        proc.expect("fd lost")
+        proc.popen.stdin.write(b"exit 0\n")
+        proc.popen.stdin.flush()
+    assert proc.wait() == 76
+    assert ("SIGKILL" in proc.errors()) == (action == "term")
+    assert world.show("k")["held"], "the new holder's lock was not touched"
+    with os.fdopen(read) as pipe:
+        events = [json.loads(line)["event"] for line in pipe]
+    after_start = events[events.index("started") + 1:]
+    assert after_start[0] in ("lost", "doubt"), events
+    assert "lost" in after_start and "held" not in after_start, events
+
+
+def test_hold_says_when_it_is_lost(world):
+    proc = world.start("hold", "-t", "600ms", "k", stdin=subprocess.PIPE)
+    fence = proc.expect("held").split()[1]
+    assert world.run("break", "k", "--fence", fence).code == 0
+    assert proc.wait() == 76
+    assert "lost" in proc.errors()
+
+
+# A process in a session of its own that ignores TERM: argument "daemon" makes it one, by forking
+# twice, "child" leaves it below the command; "fork" gives it a child of its own.
+LONER = """
+import os, signal, sys
+words = sys.argv[1:]
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+ready, done = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    parent = os.getpid()
+    if "daemon" in words and os.fork() != 0:
+        os._exit(0)
+    while "daemon" in words and os.getppid() == parent:   # until it has lost its parent
+        pass
+    for i in range(1 + ("fork" in words)):
+        if i == 0 or os.fork() == 0:
+            os.write(1, f"pid {os.getpid()}\\n".encode())
+    os.close(done)
+    while True:
+        signal.pause()
+os.close(done)
+os.read(ready, 1)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+os.write(1, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+def start_loners(world, run_flags, *words, prefix=(), **options):
+    """pawl, and the processes that left the command's session."""
+    proc = world.start("run", *run_flags, "k", *prefix, sys.executable, "-c", LONER, *words, **options)
+    pids = []
+    while not (line := proc.expect(("pid", "ready"))).startswith("ready"):
+        pids.append(int(line.split()[1]))
+    if "fork" in words and len(pids) < 2:
+        pids.append(int(proc.expect("pid").split()[1]))
+    return proc, pids
+
+
+@pytest.mark.parametrize("action", ["term", "kill"])
+def test_a_session_of_its_own_is_no_escape(redis, action):
+    """As of setsid or su -c: only who had lost its parent before is a daemon."""
+    proc, pids = start_loners(redis, ["-t", "1500ms", "-g", "400ms", "--on-lost", action],
+                              "child", "fork")
+    end = lease_end(redis, "k")
+    for pid in pids:
+        assert wait_dead(pid) < end
+    assert proc.wait() == 76
+
+
+def test_a_daemon_survives_a_loss_unless_it_is_held_for(sqlite):
+    for flags, survives in (([], True), (["--hold-descendants"], False)):
+        proc, pids = start_loners(sqlite, ["-t", "600ms", *flags], "daemon", "fork")
+        assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
+        assert proc.wait() == 76
+        for pid in pids:
+            assert is_alive(pid) == survives
+            if survives:
+                os.kill(pid, signal.SIGKILL)
+            wait_dead(pid)
+
+
+# ---- Lost before the command has begun -----------------------------------------------------
+
+def slow(call, ms):
+    """The environment in which this call of pawl's takes so long; see slow.c."""
+    return {"LD_PRELOAD": str(BUILD / "proof/tests/cli/pawl-test-slow.so"), call: str(ms),
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
+@pytest.mark.parametrize("action, code", [("term", 76), ("ignore", 76)])
+def test_no_command_after_a_loss_that_came_before_it(world, action, code):
+    """The fence file takes longer than the lease, and nobody renews meanwhile."""
+    read, write = os.pipe()
+    done = world.run("run", "-t", "600ms", "--on-lost", action, "--fence-file",
+                     world.tmp / "fence", "--json-events", write, "k", "echo", "ran",
+                     env=slow("SLOW_RENAME", 1500), pass_fds=[write])
+    os.close(write)
+    assert done.out == "" and done.code == code
+    assert "lost before the command was started" in done.err
+    with os.fdopen(read) as pipe:
+        events = [json.loads(line)["event"] for line in pipe]
+    assert "lost" in events and "started" not in events
+
+
+def test_a_lease_that_was_nearly_used_up_is_renewed_before_the_command_starts(world):
+    proc = world.start("run", "-t", "3s", "-g", "1s", "--fence-file", world.tmp / "fence", "k",
+                       *reporter(), env=slow("SLOW_RENAME", 1900), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    assert int(proc.expect("fd held").split()[2]) > 1000, "more than the grace"
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 0, proc.errors()
+
+
+def test_renewed_while_the_commands_file_is_being_loaded(world):
+    began = time.monotonic()
+    done = world.run("run", "-t", "1s", "k", "echo", "ran", env=slow("SLOW_EXEC", 2500))
+    assert time.monotonic() - began > 2.4
+    assert done.code == 0 and done.out == "ran\n", done.err
+
+
+def test_a_command_whose_file_loads_too_slowly_never_begins(redis):
+    """The clock is looked at before exec; exec itself can take long, so the killer comes, too."""
+    read, write = os.pipe()
+    proc = redis.start("run", "-t", "1s", "--json-events", write, "k", "echo", "ran",
+                       env=slow("SLOW_EXEC", 3000), pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        while json.loads(pipe.readline())["event"] != "acquired":
+            pass
+        redis.server.stop()
+    assert proc.wait() == 76
+    assert proc.line() == ""
+
+
+def test_the_clock_is_looked_at_last_of_all_before_exec(world):
+    """Between fork and exec, while pawl stands still and cannot kill."""
+    read, write = os.pipe()
+    proc = world.start("run", "-t", "600ms", "--json-events", write, "k", "echo", "ran",
+                       env=slow("SLOW_SETPGID", 700), pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        while json.loads(pipe.readline())["event"] != "acquired":
+            pass
+        proc.kill(signal.SIGSTOP)
+        time.sleep(2.4)  # four ttls
+        proc.kill(signal.SIGCONT)
+    assert proc.wait() == 76
+    assert proc.line() == ""
+
+
+# ---- pawl itself is killed ----------------------------------------------------------------
+
+@pytest.mark.parametrize("action", ["term", "kill"])
+def test_killed_pawl_leaves_nothing_behind(world, action):
+    """SIGKILL of pawl and its whole group: all that the command started is dead when the next
+    holder has the lock, whatever session it has, and though it ignores TERM."""
+    proc, pids = start_loners(world, ["-t", "2s", "-g", "300ms", "--on-lost", action],
+                              "child", "fork")
+    taker = world.start("hold", "k", stdin=subprocess.PIPE)
+    world.until_waiting("k")
+    os.killpg(proc.pid, signal.SIGKILL)
+    taker.expect("held")
+    assert [is_alive(pid) for pid in pids] == [False, False]
+
+
+def test_killed_pawl_spares_daemons(sqlite):
+    proc, pids = start_loners(sqlite, ["-t", "2s", "-g", "100ms"], "daemon")
+    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    sqlite.until_waiting("k")
+    proc.kill(signal.SIGKILL)
+    taker.expect("held")
+    assert is_alive(pids[0])
+    os.kill(pids[0], signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
+def test_killed_pawl_reaches_other_users(world):
+    """The kernel forgets PR_SET_PDEATHSIG when the user changes."""
+    prefix = ["setpriv", "--reuid=65534", "--clear-groups"]
+    proc, pids = start_loners(world, ["-t", "2s", "-g", "300ms"], "child", prefix=prefix)
+    taker = world.start("hold", "k", stdin=subprocess.PIPE)
+    world.until_waiting("k")
+    proc.kill(signal.SIGKILL)
+    taker.expect("held")
+    assert not is_alive(pids[0])
+
+
+def test_killed_pawl_keeps_the_lock_of_a_command_that_outlives_a_loss(sqlite):
+    """--on-lost notify: the command runs on; nobody takes the lock back before its time."""
+    proc = sqlite.start("run", "-t", "2500ms", "--on-lost", "notify", "k", *reporter("TERM"),
+                        stdin=subprocess.PIPE)
+    proc.expect("ready")
+    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    sqlite.until_waiting("k")
+    killed = time.monotonic()
+    proc.kill(signal.SIGKILL)
+    assert proc.expect(("TERM", "fd end")) == "fd end"
+    assert sqlite.run("run", "-n", "k", "true").code == 75
+    taker.expect("held")
+    assert time.monotonic() - killed > 1.0, "not before the lease ran out"
+    proc.say(b"exit 0\n")
+
+
+def test_the_lock_is_free_as_soon_as_the_command_of_a_killed_pawl_is_gone(sqlite):
+    proc = sqlite.start("run", "-t", "60s", "k", "sh", "-c", "echo ready; exec sleep 1000")
+    proc.expect("ready")
+    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    sqlite.until_waiting("k")
+    killed = time.monotonic()
+    proc.kill(signal.SIGKILL)
+    taker.expect("held")
+    assert time.monotonic() - killed < 20, "long before its ttl"
+
+
+def test_a_killed_guardian_ends_the_command(world):
+    proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        guardian = int(stat.read().rpartition(")")[2].split()[1])
+    assert guardian != proc.pid
+    os.kill(guardian, signal.SIGKILL)
+    wait_dead(pid)
+    assert proc.wait() == 128 + signal.SIGTERM
+    assert "guardian" in proc.errors()
+    assert not world.show("k")["held"]
+
+
+def test_strangers_among_our_children_are_left_alone(sqlite):
+    """A shell that becomes pawl by exec leaves it children that are none of its business."""
+    script = f"sleep 1000 & echo stranger $!; exec {PAWL} run -t 600ms --hold-descendants k " \
+             "sh -c 'echo go; exec sleep 1000'"
+    proc = sqlite.start("-c", script, program="/bin/sh")
+    stranger = int(proc.expect("stranger").split()[1])
+    proc.expect("go")
+    assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
+    assert proc.wait() == 76
+    assert is_alive(stranger)
+    os.kill(stranger, signal.SIGKILL)

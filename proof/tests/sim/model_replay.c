@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulator's model of Redis, driven by lines, so that a test can ask the same of a
+ * real server:
+ *
+ *   NOW_US SCRIPT KEY ARG...   a script of src/stores/redis/scripts at that instant
+ *   hears CHANNEL              the channel has a subscriber from now on
+ *   deaf CHANNEL
+ *
+ * Answers with a line per message published ("! CHANNEL PAYLOAD") and one with the
+ * reply's items. An empty argument is written "-", a blank in one as a tab.
+ */
+#define _POSIX_C_SOURCE 200809L /* strtok_r */
+#include "../../sim/model_redis.h"
+
+#include "../../../src/stores/redis/redis_scripts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX    16
+#define CHANNELS_MAX 16
+
+static char heard[CHANNELS_MAX][MODEL_INBOX_MAX];
+
+static char *channel(const char *name)
+{
+    for (int i = 0; i < CHANNELS_MAX; i++)
+        if (strcmp(heard[i], name) == 0) return heard[i];
+    return NULL;
+}
+
+static void publish(void *ctx, const char *name, const char *payload)
+{
+    (void)ctx;
+    printf("! %s %s\n", name, payload);
+}
+
+static int subscribed(void *ctx, const char *name)
+{
+    (void)ctx;
+    return channel(name) != NULL;
+}
+
+static int script_of(const char *word)
+{
+    static const char *const names[] = {"acquire", "renew", "release", "inspect", "break"};
+    for (int i = 0; i < 5; i++)
+        if (strcmp(word, names[i]) == 0) return i;
+    fprintf(stderr, "no script %s\n", word);
+    exit(1);
+}
+
+static void run(model_redis *redis, char **words, size_t count)
+{
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX] = {{"EVALSHA", 7}};
+    model_reply reply;
+    size_t argc = 1;
+    argv[argc++] = (pawl__redis_bytes){pawl__redis_scripts[script_of(words[1])].sha1, 40};
+    argv[argc++] = (pawl__redis_bytes){"4", 1};
+    for (int i = 0; i < 4; i++) argv[argc++] = (pawl__redis_bytes){words[2], strlen(words[2])};
+    for (size_t i = 3; i < count; i++) {
+        for (char *tab = words[i]; (tab = strchr(tab, '\t')) != NULL;) *tab = ' ';
+        argv[argc++] = strcmp(words[i], "-") == 0 ? (pawl__redis_bytes){"", 0}
+                                                  : (pawl__redis_bytes){words[i], strlen(words[i])};
+    }
+    model_redis_command(redis, strtoll(words[0], NULL, 10), argv, argc, &reply);
+    if (reply.value.type == PAWL__REDIS_INTEGER) {
+        printf("%" PRId64 "\n", reply.value.integer);
+        return;
+    }
+    if (reply.value.type != PAWL__REDIS_ARRAY) {
+        printf("%s\n", reply.value.text.data);
+        return;
+    }
+    for (size_t i = 0; i < reply.value.count; i++) {
+        const pawl__redis_value *item = &reply.value.items[i];
+        if (item->type == PAWL__REDIS_INTEGER)
+            printf("%s%" PRId64, i ? " " : "", item->integer);
+        else
+            printf("%s%s", i ? " " : "", item->text.len ? item->text.data : "-");
+    }
+    printf("\n");
+}
+
+int main(void)
+{
+    model_redis redis;
+    char line[2048], *words[WORDS_MAX], *rest;
+    model_redis_init(&redis);
+    redis.publish = publish;
+    redis.subscribed = subscribed;
+    redis.scripts_known = ~0u;
+    while (fgets(line, sizeof line, stdin)) {
+        size_t count = 0;
+        for (char *w = strtok_r(line, " \n", &rest); w && count < WORDS_MAX;
+             w = strtok_r(NULL, " \n", &rest))
+            words[count++] = w;
+        if (count == 2 && strcmp(words[0], "hears") == 0)
+            snprintf(channel(""), MODEL_INBOX_MAX, "%s", words[1]);
+        else if (count == 2 && channel(words[1]))
+            channel(words[1])[0] = '\0';
+        else if (count > 2)
+            run(&redis, words, count);
+        fflush(stdout);
+    }
+    model_redis_done(&redis);
+    return 0;
+}

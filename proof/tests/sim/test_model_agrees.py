@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""The simulator proves things about its model of Redis: here a real one is asked the same.
+
+Random sequences of the store's scripts, with expiry, run on both. Replies must be equal;
+fences up to renaming (the clocks are read at slightly different instants), spans of time
+up to a few ms. No step is taken within a few ms of an expiry; one that comes too close
+because this machine is busy ends its sequence.
+"""
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+import redis
+
+SOURCE, BUILD = os.environ["PAWL_SOURCE"], os.environ["PAWL_BUILD"]
+SCRIPTS = os.path.join(SOURCE, "src/stores/redis/scripts")
+
+NEAR_MS = 6     # of an expiry: wait until it is over
+TOLERANCE = 5   # ms
+STEPS = 150     # of one sequence
+SPANS = {  # items of a reply that are spans of time, by its first item
+    1: {2}, 2: {1}, 7: {4},
+}
+FENCES = {0: {1}, 1: {3}, 3: {1}, 7: {5}}
+
+
+def body(name):
+    with open(os.path.join(SCRIPTS, name + ".lua"), encoding="ascii") as source:
+        text = source.read()
+    return re.sub(r"^--@include (\w+)$", lambda match: body(match[1]), text, flags=re.M)
+
+
+@pytest.fixture
+def server(tmp_path):
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    path = str(tmp_path / "redis.sock")
+    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "",
+                                "--dir", str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "Ready to accept" in line or "ready to accept" in line:
+            break
+    yield redis.Redis(unix_socket_path=path)
+    process.terminate()
+    process.wait()
+
+
+def words_of(reply):
+    """A reply is a bare number, a text of words, or (inspect) an array."""
+    if isinstance(reply, int):
+        return [reply]
+    if isinstance(reply, bytes):
+        return [int(w) if w.lstrip("-").isdigit() else w for w in reply.decode().split(" ")]
+    return [a if isinstance(a, int) else a.decode() for a in reply]
+
+
+class Model:
+    def __init__(self):
+        self.process = subprocess.Popen([os.path.join(BUILD, "proof/tests/sim/model-replay")],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tell(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+
+    def ask(self, *words):
+        self.tell(*words)
+        messages = []
+        while (line := self.process.stdout.readline().rstrip("\n")).startswith("! "):
+            messages.append(line[2:].split(" ", 1))
+        return line, messages
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait() == 0
+
+
+class TooClose(Exception):
+    """To an expiry for the two clocks to agree on: this run ends here."""
+
+
+class Pair:
+    """A real server and the model, asked the same."""
+
+    def __init__(self, server, rng):
+        self.server, self.rng, self.model = server, rng, Model()
+        self.scripts = {n: server.script_load(body(n))
+                        for n in ("acquire", "renew", "release", "inspect", "break")}
+        self.fences = {0: 0}
+        self.expiries = []
+        self.inboxes = {}
+
+    def now_us(self):
+        seconds, us = self.server.time()
+        return seconds * 1000000 + us
+
+    def pass_ms(self, ms):
+        self.server.blpop("nothing", timeout=ms / 1000)
+
+    def is_near(self, now_us):
+        return any(abs(now_us / 1000 - e) < NEAR_MS for e in self.expiries)
+
+    def keep_off_expiries(self):
+        for _ in range(100):
+            if not self.is_near(self.now_us()):
+                return
+            self.pass_ms(NEAR_MS)
+
+    def subscribe(self, inbox):
+        pubsub = self.server.pubsub()
+        pubsub.subscribe(inbox)
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+        self.inboxes[inbox] = pubsub
+        self.model.tell("hears", inbox)
+
+    def unsubscribe(self, inbox):
+        pubsub = self.inboxes.pop(inbox)
+        pubsub.unsubscribe(inbox)
+        while pubsub.get_message(timeout=5)["type"] != "unsubscribe":
+            pass
+        pubsub.close()
+        self.model.tell("deaf", inbox)
+
+    def same_fence(self, real, modelled):
+        if real in self.fences:
+            return self.fences[real] == modelled
+        larger = real > max(self.fences) and modelled > max(self.fences.values())
+        self.fences[real] = modelled
+        return larger
+
+    def same(self, real, modelled):
+        if len(real) != len(modelled) or real[0] != modelled[0]:
+            return False
+        for i, (a, b) in enumerate(zip(real, modelled)):
+            if i in FENCES.get(real[0], ()):
+                if not self.same_fence(a, b):
+                    return False
+            elif i in SPANS.get(real[0], ()) or (real[0] == 7 and i > 8 and (i - 8) % 3):
+                if abs(a - b) > TOLERANCE:
+                    return False
+            elif a != b:
+                return False
+        return True
+
+    def run(self, name, keys, args):
+        """The script's reply between two readings of the server's clock, in one breath."""
+        pipe = self.server.pipeline(transaction=True)
+        pipe.time()
+        pipe.evalsha(self.scripts[name], len(keys), *keys, *args)
+        pipe.time()
+        (s0, us0), reply, (s1, us1) = pipe.execute()
+        return s0 * 1000000 + us0, reply, s1 * 1000000 + us1
+
+    def ask(self, name, key, args, ttl=None):
+        self.keep_off_expiries()
+        keys = [key] + ["{%s}:%s" % (key, c) for c in "fqw"]
+        before, real, after = self.run(name, keys, args)
+        real = words_of(real)
+        if name == "break" and args[0]:  # the model's fence of the same grant
+            args = [self.fences.get(args[0], args[0])]
+        words = [str(a).replace(" ", "\t") if a != "" else "-" for a in args]
+        line, messages = self.model.ask((before + after) // 2, name, key, *words)
+        modelled = [int(w) if w.lstrip("-").isdigit() else "" if w == "-" else w
+                    for w in line.split(" ")]
+        if not self.same(real, modelled):
+            # The machine was busy and the step came too close to an expiry after all.
+            assert self.is_near(after), f"{name} {args}: server {real}, model {modelled}"
+            raise TooClose
+        for inbox, payload in messages:
+            self.compare_message(inbox, payload)
+        if ttl:
+            self.expiries = [e for e in self.expiries if e > before / 1000 - 1000]
+            self.expiries += [after / 1000 + ttl, after / 1000 + ttl * 2 / 3]
+        if messages:  # a hand-off grants the ttl of somebody else
+            self.expiries += [after / 1000 + t for t in TTLS]
+        return real
+
+    def compare_message(self, inbox, payload):
+        if inbox not in self.inboxes:
+            return
+        message = self.inboxes[inbox].get_message(ignore_subscribe_messages=True, timeout=5)
+        real, modelled = message["data"].decode().split(" "), payload.split(" ")
+        if real[0] == "g":
+            assert self.same_fence(int(real.pop(1)), int(modelled.pop(1)))
+        assert real == modelled
+
+
+TTLS = [60, 120, 300]
+TOKENS = [f"{i:040x}" for i in range(5)]
+
+
+def step(pair, rng, fence):
+    token = rng.choice(TOKENS)
+    ttl, inbox, owner = rng.choice(TTLS), "pawl:inbox:" + token[-1], "owner-" + token[-1]
+    kind = rng.randrange(100)
+    if kind < 45:
+        told = rng.choice([[], [], [], [0]])
+        real = pair.ask("acquire", "pawl:x", [token, ttl, inbox + " " + owner] + told, ttl)
+        return real[1] if real[0] == 0 else fence
+    if kind < 60:
+        pair.ask("renew", "pawl:x", [token, ttl, inbox + " " + owner], ttl)
+    elif kind < 75:
+        pair.ask("release", "pawl:x", [token])
+    elif kind < 85:
+        pair.ask("inspect", "pawl:x", [rng.choice([token, ""]), 10])
+    elif kind < 88:
+        pair.ask("break", "pawl:x", [fence])
+    elif kind < 92 and inbox in pair.inboxes:
+        pair.unsubscribe(inbox)
+    elif kind < 96 and inbox not in pair.inboxes:
+        pair.subscribe(inbox)
+    else:
+        pair.pass_ms(rng.choice([10, 30, 90]))
+    return fence
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_model_says_what_the_server_says(server, seed):
+    rng = random.Random(seed)
+    pair = Pair(server, rng)
+    if seed % 2:  # somebody listens to everything: that is no waiter
+        monitor = server.pubsub()
+        monitor.psubscribe("*")
+        assert monitor.get_message(timeout=5)["type"] == "psubscribe"
+    for token in TOKENS[:3]:
+        pair.subscribe("pawl:inbox:" + token[-1])
+    fence, begin = 0, time.monotonic()
+    steps = 0
+    try:
+        for steps in range(1, STEPS + 1):
+            fence = step(pair, rng, fence)
+    except TooClose:
+        assert steps > 10, "hardly a step could be taken"
+    pair.model.close()
+    assert time.monotonic() - begin < 60

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""pawl-threads: the same seed is the same run, and nothing of the library goes past the harness."""
+import os
+import pathlib
+import re
+import subprocess
+
+BUILD = pathlib.Path(os.environ["PAWL_BUILD"])
+SOURCE = pathlib.Path(os.environ["PAWL_SOURCE"])
+THREADS = BUILD / "proof/tests/threads/pawl-threads"
+
+# Asked of libc by the library, and no business of a scheduler: they neither wait, nor order, nor
+# speak to the outside, or (the names of the machine and its user, modules) only once.
+HARMLESS = {
+    "abort", "dladdr1", "dlerror", "explicit_bzero", "getenv", "secure_getenv", "geteuid",
+    "gethostname", "getpid", "getpwuid_r", "inet_pton", "memchr", "memrchr", "program_invocation_short_name",
+    "readlink", "realpath", "sigfillset", "snprintf", "vsnprintf", "strcasestr", "strchr", "strcmp",
+    "strcspn", "strerror", "strlen", "strncasecmp", "strncmp", "strrchr", "strspn", "strstr", "strtol",
+    "sysconf",
+}
+
+
+def run(*arguments):
+    done = subprocess.run([THREADS, *arguments], stdout=subprocess.PIPE, timeout=120, check=False)
+    return done.stdout.decode()
+
+
+def without_times(text):
+    return [line for line in text.splitlines() if " schedules/s" not in line]
+
+
+def test_the_same_seed_is_the_same_run():
+    first, second = (run("--seed", "7000", "--seeds", "300", "--hash") for _ in range(2))
+    assert without_times(first) == without_times(second)
+    assert len(set(without_times(first))) >= 300
+
+
+def test_the_same_seed_has_the_same_timeline():
+    for seed in ("7001", "7002", "7003"):
+        first, second = (run("--seed", seed, "--trace") for _ in range(2))
+        assert without_times(first) == without_times(second)
+        assert len(first.splitlines()) > 40
+
+
+def test_nothing_goes_past_the_harness():
+    """A new call of the library is wrapped, or known to be harmless."""
+    build = (SOURCE / "proof/tests/threads/meson.build").read_text()
+    names = build[build.index("foreach name"):]
+    wrapped = set(re.findall(r"'(\w+)'", names[:names.index("\n]\n")]))
+    listed = subprocess.run(["nm", BUILD / "proof/tests/threads/libpawl_threads_seen.a"],
+                            stdout=subprocess.PIPE, check=True).stdout.decode()
+    fields = [line.split() for line in listed.splitlines() if line.strip()]
+    defined = {f[-1] for f in fields if len(f) == 3}
+    needed = {f[-1] for f in fields if len(f) == 2 and f[0] == "U"}
+    ours = {n for n in needed if n.startswith(("__", "_GLOBAL", "event_", "toy_"))}
+    assert needed - defined - wrapped - ours - HARMLESS == set()

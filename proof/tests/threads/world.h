@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs of calls, generated from a seed, and what their runs are judged by. */
+#ifndef PAWL_TESTS_THREADS_WORLD_H
+#define PAWL_TESTS_THREADS_WORLD_H
+
+#include "harness.h"
+#include "pawl/pawl.h"
+
+#define CLIENTS_MAX 2
+#define HANDLES_MAX 4
+#define USERS_MAX   4
+#define OPS_MAX     8
+#define RECORDS_MAX 96
+
+/* ---- A program
+ * ------------------------------------------------------------------------------------- */
+
+#define OP_LIST(X)                                                                                 \
+    X(NOTHING)                                                                                     \
+    X(ACQUIRE)                                                                                     \
+    X(START)                                                                                       \
+    X(CANCEL)                                                                                      \
+    X(RELEASE)                                                                                     \
+    X(RELEASE_WAIT)                                                                                \
+    X(RELEASE_START)                                                                               \
+    X(DETACH)                                                                                      \
+    X(FREE)                                                                                        \
+    X(HELD)                                                                                        \
+    X(TOKEN)                                                                                       \
+    X(HOLD)                                                                                        \
+    X(CAPS)                                                                                        \
+    X(INSPECT)                                                                                     \
+    X(LIST)                                                                                        \
+    X(DOCTOR)                                                                                      \
+    X(BREAK) X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH) X(WAIT)         \
+        X(CLOSE) X(CLOSE_LAST) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
+
+typedef enum op_kind {
+#define OP_ENUM(name) OP_##name,
+    OP_LIST(OP_ENUM)
+#undef OP_ENUM
+        OP_COUNT
+} op_kind;
+
+typedef struct op {
+    uint8_t kind, target; /* a handle, a client or a user */
+    uint8_t then;         /* START, RELEASE_START: what the callback does (an op_kind) */
+    int16_t ms;           /* a wait; -1: for ever */
+} op;
+
+/* How the store between the library and the memory store behaves; per 1024. */
+typedef struct store_habits {
+    int late, lost, late_max_ms; /* answers */
+    int push_lost, push_late;
+    int link_down; /* at a request */
+    int yield;     /* an unfounded push at a request */
+    /* What no store may do. */
+    int never, twice, wrong_id;
+} store_habits;
+
+typedef struct program {
+    int clients, handles, users;
+    struct {
+        pawl_callbacks callbacks;
+        bool spied; /* through the store of ours; else memory: */
+        bool log;
+    } client[CLIENTS_MAX];
+    struct {
+        uint8_t client, name;
+        int16_t ttl_ms, retain_ms;
+        bool events;
+        uint8_t on_event; /* what the callback does (an op_kind) */
+    } handle[HANDLES_MAX];
+    struct {
+        int count;
+        op ops[OPS_MAX];
+    } user[USERS_MAX];
+    store_habits habits;
+    int stall_ms; /* how long a signal's handler stands still */
+    bool watched; /* exclusion is looked at all the time */
+    bool one_cpu;
+    int close_timeout_ms;
+} program;
+
+/* ---- The world: what became of it
+ * ---------------------------------------------------------------------- */
+
+typedef struct record {
+    bool started;
+    int times, handle;
+    uint8_t then;
+    bool is_release;
+    int64_t since, jumps, stalled;
+    int wait_ms;
+} record;
+
+typedef struct handle_state {
+    pawl_lock *lock;
+    int users; /* calls that are under way */
+    bool freed;
+    int begun, lost;                 /* acquisitions; losses that were told */
+    int changes;                     /* calls that may change whether it is held */
+    int sure;                        /* of changes: after that one it is held for certain */
+    int event_on;                    /* the thread that runs its on_event, + 1 */
+    char cached[PAWL_TOKEN_LEN + 1]; /* released with a cache, and not acquired again */
+} handle_state;
+
+typedef struct client_state {
+    pawl_client *client;
+    bool closing, closed;
+    int callbacks;            /* that run */
+    bool gone;                /* closed without a handle left: nobody may enter */
+    bool inside[THREADS_MAX]; /* the thread is in a call on it */
+} client_state;
+
+/* A release that has returned: the store must hear of it soon. */
+typedef struct owed {
+    bool used;
+    char token[PAWL_TOKEN_LEN + 1];
+    int64_t since;
+} owed;
+
+#define OWED_MAX   64
+#define TOKENS_MAX 256
+
+typedef struct world {
+    const program *program;
+    client_state clients[CLIENTS_MAX];
+    handle_state handles[HANDLES_MAX];
+    record records[RECORDS_MAX];
+    int record_count;
+    owed owed[OWED_MAX];
+    uint64_t tokens[TOKENS_MAX]; /* the beginnings and ends of those that were drawn */
+    int token_count;
+    int user_ids[USERS_MAX];
+    bool steady; /* nothing happens by which a lock could be lost */
+    bool timely; /* nothing happens by which a call could be late */
+    bool exclusive;
+    bool exiting;
+    int64_t stalled;
+    uint64_t calls, grants;
+    uint64_t fences[2]; /* by name: the latest that was seen at a grant */
+} world;
+
+extern world *W;
+
+/* generate.c */
+void program_generate(uint64_t seed, program *ret);
+void program_print(const program *p);
+const char *op_name(unsigned kind);
+
+/* world.c: the body of a run; arg: the program. */
+void world_start(void *room);
+void world_watch(void);
+void world_run(void *arg);
+
+/* calls.c */
+void world_do(const op *o);
+void world_then(unsigned kind, int handle);
+void world_done(pawl_lock *lock, int err, void *userdata);
+void world_event(pawl_lock *lock, const pawl_event *event, void *userdata);
+void world_log(pawl_client *client, pawl_severity severity, const char *text, void *userdata);
+void world_signal(void);
+
+/* checks.c */
+void check_exclusion(void);
+void check_step(void);
+void check_idle(int64_t until);
+void check_settled(void);
+void check_owed_none(const char *when);
+void owe_release(int handle, const pawl_token *token);
+void world_saw_release(const char *token);
+/* The store was asked with it; and whether it was, for one that a handle shows. */
+void world_saw_token(const char *token);
+bool world_knows_token(const char *token);
+/* The process ends: what is in a cache was given back. */
+void check_caches(void);
+
+/* hostile.c */
+extern const struct pawl_store_ops hostile_ops;
+
+/* small.c, toys.c */
+int explore_programs(int preemptions, uint64_t runs_max);
+int toys_run(bool verbose);
+
+/* shrink.c, timeline.c */
+int shrink(program *p, schedule *plan, const char *check);
+void timeline_print(void);
+
+#endif
