@@ -30,28 +30,44 @@
 #define TEXT_OF(x)  TEXT_OF_(x)
 #define TEXT_OF_(x) #x
 
-/* What can be brought: for people who typed a scheme that is not there. */
-static const struct {
-    const char *name, *package, *option;
-} shipped[] = {{"sqlite", "libpawl-sqlite", "-Dsqlite=enabled"},
-               {"redis", "libpawl-redis", "-Dredis=enabled"}};
+/*
+ * The stores that pawl is shipped with, each named here and nowhere else. A module that is not
+ * in this table is found as well, if its schemes begin with its name.
+ */
+static const struct shipped_store {
+    const char *name;               /* also of the module, the package and the build option */
+    const char *schemes;            /* for the list of what is known */
+    const char *aliases[3];         /* schemes that do not begin with the name */
+    const pawl_store_ops *built_in; /* NULL: a module */
+} shipped[] = {
+    {"memory", "memory:", {NULL}, &pawl__memory_ops},
+    {"sqlite", "sqlite:", {NULL}, NULL},
+    {"redis", "redis://, redis+unix://", {"rediss", "valkey"}, NULL},
+};
 
-static const char known_schemes[] = "memory:, sqlite:, redis://, redis+unix://";
+#define SHIPPED_COUNT (sizeof shipped / sizeof shipped[0])
 
-/* Schemes that are not their store's name. */
-static const struct {
-    const char *scheme, *name;
-} aliases[] = {{"rediss", "redis"}, {"valkey", "redis"}, {"postgresql", "postgres"}};
+static bool is_called(const struct shipped_store *store, const char *scheme)
+{
+    if (strcmp(store->name, scheme) == 0) return true;
+    for (const char *const *alias = store->aliases; *alias; alias++)
+        if (strcmp(*alias, scheme) == 0) return true;
+    return false;
+}
 
-static void name_of_scheme(const char *scheme, char ret_name[STORE_NAME_MAX])
+/* The scheme without what follows a +; the store of that name, or NULL if it is not ours. */
+static const struct shipped_store *find_shipped(const char *scheme, char ret_name[STORE_NAME_MAX])
 {
     size_t len = strcspn(scheme, "+");
     if (len >= STORE_NAME_MAX) len = STORE_NAME_MAX - 1;
     memcpy(ret_name, scheme, len);
     ret_name[len] = '\0';
-    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
-        if (strcmp(ret_name, aliases[i].scheme) == 0)
-            snprintf(ret_name, STORE_NAME_MAX, "%s", aliases[i].name);
+    for (size_t i = 0; i < SHIPPED_COUNT; i++) {
+        if (!is_called(&shipped[i], ret_name)) continue;
+        snprintf(ret_name, STORE_NAME_MAX, "%s", shipped[i].name);
+        return &shipped[i];
+    }
+    return NULL;
 }
 
 /* ---- Where modules lie ---------------------------------------------------------------------- */
@@ -98,18 +114,24 @@ static bool find_file(const char *name, char ret_path[PATH_MAX], char ret_dir[PA
            (is_program && try_path(ret_dir, PAWL_MODULE_FROM_BIN, name, ret_path));
 }
 
-static int say_missing(const char *scheme, const char *name, const char *dir, char *message)
+static int refuse_missing(const struct shipped_store *store, const char *dir, char *message)
 {
-    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
-        if (strcmp(shipped[i].name, name) != 0) continue;
-        snprintf(message, PAWL_MESSAGE_MAX,
-                 "the store %s is not installed: no pawl-store-%s.so in %.150s or its "
-                 "directory " PAWL_MODULE_SUBDIR " (package %s, or build with %s)",
-                 name, name, dir, shipped[i].package, shipped[i].option);
-        return PAWL_ERR_SCHEME;
-    }
+    snprintf(message, PAWL_MESSAGE_MAX,
+             "the store %s is not installed: no pawl-store-%s.so in %.150s or its "
+             "directory " PAWL_MODULE_SUBDIR " (package libpawl-%s, or build with -D%s=enabled)",
+             store->name, store->name, dir, store->name, store->name);
+    return PAWL_ERR_SCHEME;
+}
+
+static int refuse_unknown(const char *scheme, char *message)
+{
+    char known[200] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < SHIPPED_COUNT && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                                 shipped[i].schemes);
     snprintf(message, PAWL_MESSAGE_MAX, "no store has the scheme \"%.40s\"; known: %s", scheme,
-             known_schemes);
+             known);
     return PAWL_ERR_SCHEME;
 }
 
@@ -163,19 +185,22 @@ static int check_scheme(const pawl_store_ops *ops, const char *scheme, char *mes
     return PAWL_ERR_SCHEME;
 }
 
+/* Finds the module's file and loads it. */
+static int bring(const struct shipped_store *store, const char *name, const char *scheme,
+                 const pawl_store_ops **ret_ops, char *message)
+{
+    char path[PATH_MAX], dir[PATH_MAX] = "";
+    if (find_file(name, path, dir)) return load(path, ret_ops, message);
+    return store ? refuse_missing(store, dir, message) : refuse_unknown(scheme, message);
+}
+
 int pawl__module_find(const pawl_url *url, const pawl_store_ops **ret_ops, char *reterr_message)
 {
-    char name[STORE_NAME_MAX], path[PATH_MAX], dir[PATH_MAX] = "";
-    const pawl_store_ops *ops = NULL;
-    name_of_scheme(url->scheme, name);
-    if (strcmp(name, pawl__memory_ops.name) == 0) {
-        ops = &pawl__memory_ops;
-    } else {
-        if (!find_file(name, path, dir)) return say_missing(url->scheme, name, dir, reterr_message);
-        int err = load(path, &ops, reterr_message);
-        if (err) return err;
-    }
-    int err = check_scheme(ops, url->scheme, reterr_message);
+    char name[STORE_NAME_MAX];
+    const struct shipped_store *store = find_shipped(url->scheme, name);
+    const pawl_store_ops *ops = store ? store->built_in : NULL;
+    int err = ops ? PAWL_OK : bring(store, name, url->scheme, &ops, reterr_message);
+    if (!err) err = check_scheme(ops, url->scheme, reterr_message);
     if (!err) *ret_ops = ops;
     return err;
 }

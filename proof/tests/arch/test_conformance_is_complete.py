@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A store in the tree or in the build without the conformance suite is no store."""
 import json
+import re
 
 import tree
 
@@ -24,8 +25,17 @@ def test_every_store_has_its_conformance_run():
     for name, command in played.items():
         assert command[1] == name
         if name != "memory":
-            assert command[2].endswith(f"/pawl-store-{name}.so"), "the module that is shipped"
+            assert command[2].split("/")[-1] == f"pawl-store-{name}.so", "the module that is shipped"
 
 
 def test_every_store_of_the_tree_is_in_this_build():
     assert stores_in_tree() == stores_in_build()
+
+
+def test_a_store_is_named_in_one_table():
+    """The library knows a store by its line in modules.c, and nowhere else."""
+    table = re.search(r"shipped\[\] = \{(.*?)\n\};", tree.read("src/runtime/modules.c"), re.S)
+    named = set(re.findall(r'^\s*\{"(\w+)"', table.group(1), re.M))
+    assert named == stores_in_tree()
+    options = re.findall(r"^option\('(\w+)', type: 'feature'", tree.read("meson_options.txt"), re.M)
+    assert named - {"memory"} <= set(options), "the message names -DNAME=enabled"

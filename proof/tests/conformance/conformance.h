@@ -2,7 +2,8 @@
 /*
  * The rules of pawl/store.h as one suite, played for each store:
  *
- *     conformance KIND MODULE      KIND: memory, sqlite, redis
+ *     conformance KIND MODULE      KIND: memory, sqlite, redis; MODULE: a file, - for what is built
+ * in
  *
  * A case gets a stage: a loop, and an address where the store's clients meet.
  * Names of locks are made by lock_name(), so that cases do not meet each other

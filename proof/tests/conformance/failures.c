@@ -442,7 +442,7 @@ int main(int argc, char **argv)
     };
     if (argc < 4) return 64;
     what = what_named(argv[3]);
-    stage_choose(&the_stage, argv[1], strcmp(argv[2], "-") == 0 ? NULL : argv[2]);
+    stage_choose(&the_stage, argv[1], argv[2]);
     signal(SIGALRM, on_alarm);
     if (argc > 4) cmocka_set_test_filter(argv[4]);
     /* There is no signal that interrupts every call from now on. */

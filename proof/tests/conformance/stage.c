@@ -29,7 +29,7 @@ static const store_kind *kind_named(const char *name)
 /* Modules are loaded as the library loads them, and by the same symbol. */
 static const pawl_store_ops *ops_of(const char *path)
 {
-    if (!path) return &pawl__memory_ops;
+    if (!path || strcmp(path, "-") == 0) return &pawl__memory_ops;
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     const pawl_store_ops *ops = module ? dlsym(module, "pawl_store_entry") : NULL;
     if (!ops) {

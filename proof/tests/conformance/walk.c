@@ -668,7 +668,7 @@ int main(int argc, char **argv)
     if (argc < 3) return 64;
     options o = {.seed = 1, .seeds = 6, .steps = 100};
     read_options(&o, argc, argv);
-    stage_choose(s, argv[1], strcmp(argv[2], "-") == 0 ? NULL : argv[2]);
+    stage_choose(s, argv[1], argv[2]);
     stage_begin(&state);
     s->world = world_new();
     bool good = o.lies ? tell_lies(s, &o) : walk_many(s, &o);
