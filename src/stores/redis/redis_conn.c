@@ -34,11 +34,22 @@ static void fail(pawl__redis_conn *conn, pawl_err err, const char *message)
     conn->ops->failed(conn, err, message, conn->ctx);
 }
 
-static void fail_errno(pawl__redis_conn *conn, const char *doing, int error)
+static void fail_for(pawl__redis_conn *conn, pawl_err err, const char *why)
 {
     char message[PAWL_MESSAGE_MAX];
-    snprintf(message, sizeof message, "%.300s: %s: %s", conn->where, doing, strerror(error));
-    fail(conn, PAWL_ERR_UNAVAILABLE, message);
+    snprintf(message, sizeof message, "%.200s: %.300s", conn->where, why);
+    fail(conn, err, message);
+}
+
+/* As its transport says. */
+static void fail_carried(pawl__redis_conn *conn)
+{
+    fail_for(conn, conn->carrier->err, conn->carrier->trouble);
+}
+
+static void watch(pawl__redis_conn *conn, struct event *event)
+{
+    if (event_add(event, NULL) < 0) fail_for(conn, PAWL_ERR_UNAVAILABLE, "out of memory");
 }
 
 /* ---- Reading ------------------------------------------------------------------------ */
@@ -66,38 +77,51 @@ static bool deliver(pawl__redis_conn *conn)
     return false;
 }
 
+static void go_on_connecting(pawl__redis_conn *conn);
+
+/* False: there is nothing more to read now, or ever. */
+static bool read_once(pawl__redis_conn *conn)
+{
+    char buffer[READ_SIZE];
+    size_t n = 0;
+    switch (conn->carrier->transport->read(conn->carrier, buffer, sizeof buffer, &n)) {
+    case PAWL__REDIS_CARRIED:
+        break;
+    case PAWL__REDIS_CARRY_WAIT:
+        return false;
+    case PAWL__REDIS_CARRY_END:
+        fail_for(conn, PAWL_ERR_UNAVAILABLE, "the server closed the connection");
+        return false;
+    case PAWL__REDIS_CARRY_FAILED:
+        fail_carried(conn);
+        return false;
+    }
+    if (!pawl__redis_reader_feed(conn->reader, buffer, n)) {
+        fail(conn, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+        return false;
+    }
+    if (!deliver(conn)) return false;
+    return n == sizeof buffer; /* else that was all: saves a call that says so */
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     pawl__redis_conn *conn = arg;
-    char buffer[READ_SIZE];
-    (void)what;
-    for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t n = recv(fd, buffer, sizeof buffer, 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-        if (n < 0) {
-            fail_errno(conn, "the connection broke", errno);
-            return;
-        }
-        if (n == 0) {
-            char message[PAWL_MESSAGE_MAX];
-            snprintf(message, sizeof message, "%.300s: the server closed the connection",
-                     conn->where);
-            fail(conn, PAWL_ERR_UNAVAILABLE, message);
-            return;
-        }
-        if (!pawl__redis_reader_feed(conn->reader, buffer, (size_t)n)) {
-            fail(conn, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
-            return;
-        }
-        if (!deliver(conn)) return;
-        if ((size_t)n < sizeof buffer) break; /* all that was there: saves a call that says so */
-    }
-    if (conn->write_error) {
-        fail_errno(conn, "the connection broke", conn->write_error);
+    (void)fd, (void)what;
+    if (!conn->connected) {
+        go_on_connecting(conn);
         return;
     }
-    conn->ops->settled(conn, conn->ctx);
+    int reads = 0;
+    while (reads < READS_PER_TURN && read_once(conn)) reads++;
+    if (conn->failed) return;
+    if (reads == READS_PER_TURN)
+        event_active(&conn->readable, EV_READ, 0); /* the socket may
+                    have nothing left while the transport has */
+    if (conn->write_failed)
+        fail_carried(conn);
+    else
+        conn->ops->settled(conn, conn->ctx);
 }
 
 /* ---- Writing ------------------------------------------------------------------------- */
@@ -155,52 +179,81 @@ bool pawl__redis_conn_append(pawl__redis_conn *conn, const pawl__redis_bytes *ar
     return true;
 }
 
+static void all_is_written(pawl__redis_conn *conn)
+{
+    conn->out_start = conn->out_end = 0;
+    if (conn->out_room <= OUT_ROOM_KEPT) return;
+    free(conn->out);
+    conn->out = NULL;
+    conn->out_room = 0;
+}
+
+/* One write. False: not now, or never. */
+static bool write_once(pawl__redis_conn *conn)
+{
+    pawl__redis_carrier *carrier = conn->carrier;
+    const pawl__redis_transport *transport = carrier->transport;
+    size_t len = conn->out_end - conn->out_start, n = 0;
+    if (transport->ahead > 0) { /* law 4: what may have left has not failed */
+        if (len > transport->ahead) len = transport->ahead;
+        conn->written = conn->accepted + len;
+    }
+    pawl__redis_carried status = transport->write(carrier, conn->out + conn->out_start, len, &n);
+    if (status == PAWL__REDIS_CARRY_WAIT) {
+        if (transport->want(carrier) & EV_WRITE) watch(conn, &conn->writable);
+        return false;
+    }
+    if (status != PAWL__REDIS_CARRIED) { /* the server may have said why it left: read first */
+        conn->write_failed = true;
+        event_active(&conn->readable, EV_READ, 0);
+        return false;
+    }
+    conn->out_start += n;
+    conn->accepted += n;
+    if (conn->written < conn->accepted) conn->written = conn->accepted;
+    return true;
+}
+
 void pawl__redis_conn_flush(pawl__redis_conn *conn)
 {
-    if (conn->failed || conn->write_error || !conn->connected) return;
-    while (conn->out_start < conn->out_end) {
-        ssize_t n = send(conn->fd, conn->out + conn->out_start, conn->out_end - conn->out_start,
-                         MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (event_add(&conn->writable, NULL) < 0) fail_errno(conn, "cannot watch", ENOMEM);
-            return;
-        }
-        if (n < 0) { /* the server may have said why it left: read that first */
-            conn->write_error = errno;
-            event_active(&conn->readable, EV_READ, 0);
-            return;
-        }
-        conn->out_start += (size_t)n;
-        conn->written += (uint64_t)n;
-    }
-    conn->out_start = conn->out_end = 0;
-    if (conn->out_room > OUT_ROOM_KEPT) {
-        free(conn->out);
-        conn->out = NULL;
-        conn->out_room = 0;
+    if (conn->failed || conn->write_failed || !conn->connected) return;
+    while (conn->out_start < conn->out_end)
+        if (!write_once(conn)) return;
+    all_is_written(conn);
+}
+
+static void go_on_connecting(pawl__redis_conn *conn)
+{
+    const pawl__redis_transport *transport = conn->carrier->transport;
+    switch (transport->connect(conn->carrier)) {
+    case PAWL__REDIS_CARRIED:
+        conn->connected = true;
+        watch(conn, &conn->readable);
+        pawl__redis_conn_flush(conn);
+        return;
+    case PAWL__REDIS_CARRY_WAIT: /* a socket that is readable says so again and again: only if
+                                    that is what is waited for */
+        if (transport->want(conn->carrier) & EV_READ)
+            watch(conn, &conn->readable);
+        else
+            event_del(&conn->readable);
+        if (transport->want(conn->carrier) & EV_WRITE) watch(conn, &conn->writable);
+        return;
+    case PAWL__REDIS_CARRY_END:
+    case PAWL__REDIS_CARRY_FAILED:
+        fail_carried(conn);
+        return;
     }
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     pawl__redis_conn *conn = arg;
-    (void)what;
-    if (!conn->connected) {
-        int error = 0;
-        socklen_t len = sizeof error;
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) error = errno;
-        if (error) {
-            fail_errno(conn, "cannot connect", error);
-            return;
-        }
-        conn->connected = true;
-        if (event_add(&conn->readable, NULL) < 0) {
-            fail_errno(conn, "cannot watch", ENOMEM);
-            return;
-        }
-    }
-    pawl__redis_conn_flush(conn);
+    (void)fd, (void)what;
+    if (!conn->connected)
+        go_on_connecting(conn);
+    else
+        pawl__redis_conn_flush(conn);
 }
 
 /* ---- Opening and closing --------------------------------------------------------------- */
@@ -218,7 +271,7 @@ static void tune_tcp(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
 }
 
-static int open_socket(const struct sockaddr *address, socklen_t len, bool *ret_connected)
+static int open_socket(const struct sockaddr *address, socklen_t len)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -230,29 +283,41 @@ static int open_socket(const struct sockaddr *address, socklen_t len, bool *ret_
         errno = error;
         return -1;
     }
-    *ret_connected = status == 0;
     return fd;
 }
 
+/* 0 or an errno. */
+static int open_carrier(pawl__redis_conn *conn, const struct sockaddr *address, socklen_t len,
+                        const pawl__redis_transport *transport, void *settings)
+{
+    int fd = open_socket(address, len);
+    if (fd < 0) return errno;
+    conn->carrier = transport->open(fd, settings);
+    if (conn->carrier) return 0;
+    close(fd);
+    return ENOMEM;
+}
+
 pawl__redis_conn *pawl__redis_conn_open(struct event_base *base, const struct sockaddr *address,
-                                        socklen_t len, const pawl__redis_conn_ops *ops, void *ctx,
+                                        socklen_t len, const pawl__redis_transport *transport,
+                                        void *settings, const pawl__redis_conn_ops *ops, void *ctx,
                                         const char *where)
 {
     pawl__redis_conn *conn = calloc(1, sizeof *conn);
     if (!conn) return NULL;
-    *conn = (pawl__redis_conn){.ops = ops, .ctx = ctx, .where = where, .fd = -1};
+    *conn = (pawl__redis_conn){.ops = ops, .ctx = ctx, .where = where};
     conn->reader = pawl__redis_reader_new();
-    conn->fd = conn->reader ? open_socket(address, len, &conn->connected) : -1;
-    if (conn->fd < 0) {
-        int error = conn->reader ? errno : ENOMEM;
+    int error = conn->reader ? open_carrier(conn, address, len, transport, settings) : ENOMEM;
+    if (error) {
         pawl__redis_reader_free(conn->reader);
         free(conn);
         errno = error;
         return NULL;
     }
-    event_assign(&conn->readable, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
-    event_assign(&conn->writable, base, conn->fd, EV_WRITE, on_writable, conn);
-    if (event_add(conn->connected ? &conn->readable : &conn->writable, NULL) < 0) {
+    int fd = conn->carrier->fd;
+    event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+    event_assign(&conn->writable, base, fd, EV_WRITE, on_writable, conn);
+    if (event_add(&conn->writable, NULL) < 0) {
         pawl__redis_conn_close(conn);
         errno = ENOMEM;
         return NULL;
@@ -275,9 +340,7 @@ void pawl__redis_conn_close(pawl__redis_conn *conn)
     if (!conn) return;
     event_del(&conn->readable);
     event_del(&conn->writable);
-    /* FIN behind the last byte, before close might reset for replies that nobody read. */
-    (void)shutdown(conn->fd, SHUT_WR);
-    close(conn->fd);
+    conn->carrier->transport->close(conn->carrier, false);
     free_buffers(conn);
     free(conn);
 }
@@ -285,10 +348,12 @@ void pawl__redis_conn_close(pawl__redis_conn *conn)
 void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_t until)
 {
     pawl__redis_conn_flush(conn);
-    while (conn->connected && !conn->failed && !conn->write_error &&
+    while (conn->connected && !conn->failed && !conn->write_failed &&
            conn->out_start < conn->out_end) {
         int64_t left_ms = pawl__ms_until(now(), until);
-        struct pollfd waiter = {.fd = conn->fd, .events = POLLOUT};
+        short want = conn->carrier->transport->want(conn->carrier);
+        struct pollfd waiter = {.fd = conn->carrier->fd,
+                                .events = want & EV_WRITE ? POLLOUT : POLLIN};
         if (left_ms == 0 || (poll(&waiter, 1, (int)left_ms) < 0 && errno != EINTR)) return;
         pawl__redis_conn_flush(conn);
     }
@@ -297,8 +362,8 @@ void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_
 void pawl__redis_conn_forget(pawl__redis_conn *conn)
 {
     if (!conn) return;
-    close(conn->fd); /* no shutdown: the connection is the parent's */
-    conn->fd = -1;
+    conn->carrier->transport->close(conn->carrier, true);
+    conn->carrier = NULL;
     conn->failed = true;
     free_buffers(conn);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection: a socket, what waits to be written, a reader. It knows neither
+ * One connection: a transport, what waits to be written, a reader. It knows neither
  * requests nor time-outs. Commands are buffered and leave at flush, in one write.
  */
 #ifndef PAWL_REDIS_CONN_H
@@ -8,6 +8,7 @@
 
 #include "redis_proto.h"
 #include "redis_reader.h"
+#include "redis_transport.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -37,18 +38,21 @@ struct pawl__redis_conn {
     pawl__redis_reader *reader;
     char *out;
     size_t out_start, out_end, out_room;
-    uint64_t appended, written; /* bytes since the beginning */
-    int fd;
-    int write_error; /* errno; what has arrived is still read */
+    uint64_t appended; /* bytes since the beginning */
+    uint64_t accepted; /* of those: the transport has taken them */
+    uint64_t written;  /* of those: may have left, see redis_transport.h */
+    pawl__redis_carrier *carrier;
+    bool write_failed; /* what has arrived is still read */
     bool connected, failed;
 };
 
 /*
  * Begins to connect. NULL with errno when the system refuses (also: nobody
- * listens on a unix socket). where outlives the connection.
+ * listens on a unix socket). where and the transport's settings outlive the connection.
  */
 pawl__redis_conn *pawl__redis_conn_open(struct event_base *base, const struct sockaddr *address,
-                                        socklen_t len, const pawl__redis_conn_ops *ops, void *ctx,
+                                        socklen_t len, const pawl__redis_transport *transport,
+                                        void *settings, const pawl__redis_conn_ops *ops, void *ctx,
                                         const char *where);
 
 /* Buffers a command. False when out of memory or room: nothing was buffered. */

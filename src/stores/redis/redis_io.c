@@ -146,8 +146,9 @@ static int connect_side(pawl_store *store, size_t address, pawl__redis_side side
         [PAWL__REDIS_INBOX] = {inbox_value, settled, failed}};
     io *i = io_of(store);
     const pawl__redis_address *to = &i->addresses.list[address];
-    i->conns[side] = pawl__redis_conn_open(store->host->base, (const struct sockaddr *)&to->address,
-                                           to->len, &ops[side], store, store->space.where);
+    i->conns[side] =
+        pawl__redis_conn_open(store->host->base, (const struct sockaddr *)&to->address, to->len,
+                              &pawl__redis_plain, NULL, &ops[side], store, store->space.where);
     return i->conns[side] ? 0 : errno;
 }
 
