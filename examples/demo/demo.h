@@ -83,9 +83,6 @@ typedef struct demo_algorithm {
 
 extern const demo_algorithm demo_tutorial_sqlite, demo_tutorial_redis, demo_pawl;
 
-/* What the tutorial's lock runs on, for this URL; NULL after one line. */
-const demo_algorithm *demo_tutorial_for(const char *url);
-
 /* Sleeps whatever happens: what the tutorial's holders and waiters do. */
 void demo_sleep_ms(int64_t span_ms);
 /* The tutorial's pause between two tries: 0 to 99 ms. */
@@ -153,6 +150,9 @@ int demo_verdict_print(const demo_report *report);
 
 /* "demo: ..." on stderr. */
 void demo_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A live line stands on the terminal: a message begins by removing it. */
+void demo_say_over_line(bool is_live);
 
 /* In a worker: says nothing once somebody who shares the flag has spoken. */
 void demo_say_once(_Atomic bool *said);

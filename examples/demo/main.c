@@ -49,10 +49,26 @@ static int run_stages(const demo_config *config, const demo_algorithm *tutorial,
     return 0;
 }
 
+/* What the tutorial's lock runs on, for this URL; NULL after one line. */
+static const demo_algorithm *tutorial_for(const char *url)
+{
+    if (strncmp(url, "sqlite:", 7) == 0) return &demo_tutorial_sqlite;
+    if (strncmp(url, "redis:", 6) == 0 || strncmp(url, "redis+unix:", 11) == 0) {
+        return &demo_tutorial_redis;
+    }
+    if (strncmp(url, "memory:", 7) == 0) {
+        demo_say("PAWL_STORE=%s: a memory: store lives in one process, the demo needs several",
+                 url);
+        return NULL;
+    }
+    demo_say("PAWL_STORE: the demo runs on sqlite:, redis: and redis+unix: stores");
+    return NULL;
+}
+
 static int run(demo_config *config)
 {
     if (!config->url[0]) demo_scratch_url(config);
-    const demo_algorithm *tutorial = demo_tutorial_for(config->url);
+    const demo_algorithm *tutorial = tutorial_for(config->url);
     if (!tutorial) return DEMO_CONFIG;
     int code = demo_store_check(config, tutorial);
     if (code) return code;

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "demo.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,29 +17,11 @@ static struct {
     int64_t next_plain_at;
 } shown;
 
-static _Atomic bool *said_already;
-
-void demo_say_once(_Atomic bool *said)
-{
-    said_already = said;
-}
-
-void demo_say(const char *format, ...)
-{
-    va_list args;
-    if (said_already && atomic_exchange(said_already, true)) return;
-    va_start(args, format);
-    if (shown.live) fputs("\r\033[K", stderr);
-    fputs("demo: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
-
 void demo_progress_begin(const demo_config *config, const demo_algorithm *algorithm, bool overstay)
 {
     (void)overstay;
     shown.live = !config->plain && isatty(STDOUT_FILENO);
+    demo_say_over_line(shown.live);
     shown.title = algorithm->title;
     shown.seconds = config->seconds;
     shown.next_plain_at = demo_now() + PLAIN_EVERY_NS;

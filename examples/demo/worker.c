@@ -4,22 +4,7 @@
 #include "demo.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t demo_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-void demo_raise(_Atomic int64_t *largest, int64_t value)
-{
-    int64_t seen = atomic_load(largest);
-    while (seen < value && !atomic_compare_exchange_weak(largest, &seen, value)) {
-    }
-}
 
 typedef struct worker {
     const demo_algorithm *algorithm;

@@ -13,8 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-volatile int torture_interrupted;
-
 static void on_signal(int number)
 {
     torture_interrupted = number;

@@ -35,8 +35,9 @@ bool cli_command_parse(const cli_command *self, int argc, char **argv, cli_commo
 int cli_usage_error(const cli_command *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints the page of a command, or the list of commands (NULL), on stdout. */
-void cli_help_print(const cli_command *command);
+/* The page of a command, and the list of all commands, on stdout. */
+void cli_command_print_page(const cli_command *command);
+void cli_overview_print(void);
 
 /* The command of this name or NULL, after one line that names the nearest. */
 const cli_command *cli_command_find(const char *verb);

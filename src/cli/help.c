@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Help pages, made from the tables. */
+/* The list of commands, made from the tables. */
 #include <stdio.h>
 
 #include "command.h"
 #include "exit_codes.h"
 
-static void print_overview(void)
+void cli_overview_print(void)
 {
     printf("pawl: distributed locks over the store that you already run\n\n"
            "usage: pawl [-S URL] COMMAND [OPTIONS] ...\n\n");
@@ -18,17 +18,4 @@ static void print_overview(void)
     cli_options_print(cli_common_options);
     printf("\nDurations are seconds, or carry a unit: 250ms, 3s, 2m, 1h.\n\nExit codes:\n\n");
     for (int i = 0; cli_exit_help(i); i++) printf("  %s\n", cli_exit_help(i));
-}
-
-void cli_help_print(const cli_command *command)
-{
-    if (!command) {
-        print_overview();
-        return;
-    }
-    printf("pawl %s: %s\n\nusage: pawl %s [OPTIONS] %s\n\n", command->verb, command->summary,
-           command->verb, command->operands);
-    cli_options_print(command->options);
-    cli_options_print(cli_common_options);
-    if (command->page) printf("\n%s\n", command->page);
 }

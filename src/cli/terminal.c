@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "exit_codes.h"
-#include "message.h"
 #include "utf8.h"
 
 /* ---- What is printable --------------------------------------------------------------- */
@@ -47,7 +46,7 @@ typedef enum style { STYLE_NAME, STYLE_LINE, STYLE_JSON } style;
 
 static void out_of_memory(void)
 {
-    cli_error("out of memory");
+    fputs("pawl: out of memory\n", stderr);
     exit(CLI_EXIT_SYSTEM);
 }
 

@@ -2,7 +2,6 @@
 #include "checks.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,36 +11,6 @@ const torture_check torture_checks[] = {
 #undef TORTURE_CHECK_ENTRY
 };
 const size_t torture_check_count = sizeof torture_checks / sizeof torture_checks[0];
-
-static size_t running; /* index of the check that looks now */
-
-void torture_guilty(torture_report *report, const char *format, ...)
-{
-    report->violations[running]++;
-    if (report->shown_count == TORTURE_SHOWN_MAX) return;
-    va_list args;
-    va_start(args, format);
-    char *line = report->shown[report->shown_count++];
-    int len = snprintf(line, sizeof report->shown[0], "%s: ", torture_checks[running].name);
-    vsnprintf(line + len, sizeof report->shown[0] - (size_t)len, format, args);
-    va_end(args);
-}
-
-void torture_thin(torture_report *report, const char *format, ...)
-{
-    if (report->thin_count == sizeof report->thin / sizeof report->thin[0]) return;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(report->thin[report->thin_count++], sizeof report->thin[0], format, args);
-    va_end(args);
-}
-
-int64_t torture_violations(const torture_report *report)
-{
-    int64_t sum = 0;
-    for (size_t i = 0; i < torture_check_count; i++) sum += report->violations[i];
-    return sum;
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -84,8 +53,10 @@ void torture_judge(const torture_history *history, torture_report *ret_report)
     torture_hold *holds = torture_holds(history, &count);
     *ret_report = (torture_report){.grants = (int64_t)count, .faults = (int64_t)history->hit_count};
     snprintf(ret_report->setup, sizeof ret_report->setup, "%s", history->setup);
-    for (running = 0; running < torture_check_count; running++) {
-        torture_checks[running].run(history, holds, count, ret_report);
+    for (size_t i = 0; i < torture_check_count; i++) {
+        ret_report->running = i;
+        ret_report->looks_now = torture_checks[i].name;
+        torture_checks[i].run(history, holds, count, ret_report);
     }
     measure_waits(holds, count, ret_report);
     weigh(history, ret_report);

@@ -17,6 +17,8 @@ typedef struct torture_report {
     int64_t fenced, refused, plain, plain_lost;
     int64_t losses; /* holders that were told of a loss */
 
+    size_t running;         /* index of the check that looks now, */
+    const char *looks_now;  /* and its name */
     int64_t violations[16]; /* by check, in the order of torture_checks */
     char shown[TORTURE_SHOWN_MAX][200];
     size_t shown_count;
@@ -37,6 +39,8 @@ extern const size_t torture_check_count;
 /* Runs all of them, and counts what the table shows. */
 void torture_judge(const torture_history *history, torture_report *ret_report);
 
+/* ---- finding.c: what a check says ------------------------------------------------- */
+
 /* A violation of the check that runs. */
 void torture_guilty(torture_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -44,6 +48,8 @@ void torture_thin(torture_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 int64_t torture_violations(const torture_report *report);
+
+/* ---- report.c --------------------------------------------------------------------- */
 
 /* One table, then what was violated, what was exempt and why it may prove nothing. */
 void torture_reports_print(const torture_report *reports, size_t count);

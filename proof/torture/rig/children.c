@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+volatile int torture_interrupted;
+
 #define END_PATIENCE_NS (2000 * TORTURE_MS)
 
 const char *torture_self(void)

@@ -63,13 +63,28 @@ pid_t torture_child_start(const char *const *argv, const char *log, int pass_fd)
 /* Sends the signal and waits for the end, SIGKILL after two seconds. */
 void torture_child_end(pid_t pid, int number);
 
+/* A signal asked us to end; its number, or 0. */
+extern volatile int torture_interrupted;
+
 /* The path of this program. */
 const char *torture_self(void);
 
-/* ---- server.c ---------------------------------------------------------------------------- */
+/* ---- redis.c: commands to a server of ours ------------------------------------------------ */
 
 /* "" if there is none, or else the version, "7.0.15". */
 const char *torture_redis_version(void);
+
+/*
+ * Sends a command (blanks separate words; %s, %d and %lld are hiredis's) and waits for the answer.
+ * True: it was no error. ret_text, if not NULL, receives an array's or a string's text, of 256
+ * bytes.
+ */
+bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
+                   ...);
+/* Sends it and does not wait. */
+bool torture_redis_send(torture_rig *rig, torture_server *server, const char *command);
+
+/* ---- server.c ---------------------------------------------------------------------------- */
 
 bool torture_servers_open(torture_rig *rig);
 void torture_servers_close(torture_rig *rig);
@@ -83,16 +98,6 @@ static inline torture_server *torture_primary(torture_rig *rig)
 {
     return &rig->servers[rig->primary];
 }
-
-/*
- * Sends a command (blanks separate words; %s, %d and %lld are hiredis's) and waits for the answer.
- * True: it was no error. ret_text, if not NULL, receives an array's or a string's text, of 256
- * bytes.
- */
-bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
-                   ...);
-/* Sends it and does not wait. */
-bool torture_redis_send(torture_rig *rig, torture_server *server, const char *command);
 
 /* ---- clock.c: with TORTURE_CLOCK, before the servers ---------------------------------- */
 
@@ -159,8 +164,5 @@ void torture_look_for_leftovers(torture_rig *rig);
 
 /* Tortures one setup and writes its history; an exit code (0 also if it will be found guilty). */
 int torture_campaign(torture_rig *rig);
-
-/* A signal asked us to end; its number, or 0. */
-extern volatile int torture_interrupted;
 
 #endif
