@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""pawl bench: what it tells is sound. How fast anything is, no test asks."""
+"""pawl bench, which is the program pawl-bench: what it tells is sound. How fast anything is, no test asks."""
 import json
+import shutil
 import signal
 import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from harness import RedisServer, World
+from harness import PAWL, RedisServer, World
 
 SHORT = ["-d", "250ms", "-j", "4", "--names", "20"]
 KINDS = [("uncontended", 1, 1), ("contended", 2, 1), ("contended", 4, 1), ("cached", 1, 1),
@@ -133,3 +134,19 @@ def test_a_store_that_is_away(tmp_path):
     done = world.run("bench", *SHORT, "--store-timeout", "200ms")
     assert done.code == 69 and not done.out
     assert "PAWL_ERR_UNAVAILABLE" in done.err
+
+
+def test_options_before_the_verb_count(sqlite):
+    done = sqlite.run("-S", "memory:", "-q", "--store-timeout", "forever", "bench", *SHORT,
+                      "--only", "uncontended")
+    assert done.code == 0 and done.out.startswith("memory:") and done.err == ""
+
+
+def test_a_pawl_without_it_says_where_it_is(sqlite, tmp_path):
+    """Who installs pawl to take locks may leave it out."""
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(PAWL, alone / "pawl")
+    done = sqlite.run("bench", program=str(alone / "pawl"), env={"PATH": str(alone)})
+    assert done.code == 127 and not done.out
+    assert done.err == "pawl: bench is a program of its own, pawl-bench, and is not installed here\n"

@@ -34,6 +34,7 @@ def test_programs_find_their_library_and_uninstall_removes_them(installed, tmp_p
     env = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
     env["PAWL_STORE"] = f"sqlite:{tmp_path}/locks.db"
     for program, words in (("pawl", ["run", "k", "true"]), ("pawl", ["torture", "--help"]),
+                           ("pawl", ["bench", "--help"]), ("pawl-bench", ["--help"]),
                            ("pawl-torture", ["--help"]), ("pawl-flock", ["--help"])):
         code, said = run(installed / program, *words, env=env)
         assert code == 0, (program, said)

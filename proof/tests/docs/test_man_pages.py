@@ -179,6 +179,14 @@ def test_torture_page_has_its_options_setups_and_faults():
 
 
 @needs_command
+def test_bench_page_has_its_options():
+    sections = pages.sections(page("pawl-bench.1"))
+    common = pages.options_in(pages.sections(page("pawl.1"))["OPTIONS"])
+    helped = options_of_help(output(BUILD / "pawl-bench", "--help")) - common
+    assert helped and helped == pages.options_in(sections["DESCRIPTION/Options"])
+
+
+@needs_command
 def test_exit_codes():
     helped = output(PAWL, "help").split("Exit codes:")[1]
     helped = set(re.findall(r"\b(\d+(?:\+n)?)\b", "\n".join(

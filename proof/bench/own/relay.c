@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "bench_relay.h"
+#include "relay.h"
 
 #include <arpa/inet.h>
 #include <event2/buffer.h>

@@ -6,12 +6,12 @@
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "bench_report.h"
-#include "decade.h"
+#include "report.h"
 
 #define WIDTH          1016
 #define HEIGHT         880
@@ -135,31 +135,29 @@ static double x_of(const scale *s, double nines)
 
 static double y_of(const scale *s, double ns)
 {
-    double share = (decade_of(decade_most(ns, 1)) - s->low) / (s->high - s->low);
-    return UPPER_BOTTOM - (UPPER_BOTTOM - UPPER_TOP) * decade_least(decade_most(share, 0), 1);
+    double share = (log10(fmax(ns, 1)) - s->low) / (s->high - s->low);
+    return UPPER_BOTTOM - (UPPER_BOTTOM - UPPER_TOP) * fmin(fmax(share, 0), 1);
 }
 
 /* As many nines as the count of samples can tell: the last step is the largest one itself. */
 static double nines_of(const bench_result *r)
 {
-    return decade_least(decade_of((double)r->waits.count + 1), NINES_MAX);
+    return fmin(log10((double)r->waits.count + 1), NINES_MAX);
 }
 
 static double at_nines(const bench_result *r, double nines)
 {
     if (nines >= nines_of(r)) return (double)r->waits.max_ns;
-    return (double)histogram_quantile(&r->waits, 1 - decade_up(-nines));
+    return (double)histogram_quantile(&r->waits, 1 - pow(10, -nines));
 }
 
 static scale scale_of(const curve *curves, int count)
 {
     scale s = {.low = 9, .high = 0, .nines = 2};
     for (int i = 0; i < count; i++) {
-        s.low = decade_least(
-            s.low, decade_floor(decade_of(decade_most(at_nines(curves[i].result, 0.05), 1))));
-        s.high = decade_most(s.high, decade_ceil(decade_of(
-                                         decade_most((double)curves[i].result->waits.max_ns, 10))));
-        s.nines = decade_most(s.nines, nines_of(curves[i].result));
+        s.low = fmin(s.low, floor(log10(fmax(at_nines(curves[i].result, 0.05), 1))));
+        s.high = fmax(s.high, ceil(log10(fmax((double)curves[i].result->waits.max_ns, 10))));
+        s.nines = fmax(s.nines, nines_of(curves[i].result));
     }
     if (s.high <= s.low) s.high = s.low + 1;
     return s;
@@ -170,12 +168,12 @@ static void put_upper_grid(const scale *s, FILE *file)
     static const char *const shares[] = {"90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"};
     char text[32];
     for (int i = 0; i <= s->high - s->low; i++) {
-        double power = s->low + i, y = y_of(s, decade_up(power));
+        double power = s->low + i, y = y_of(s, pow(10, power));
         put_line(file, LEFT, y, RIGHT, y, i == 0 ? "axis" : "grid");
-        put_text(file, LEFT - 10, y + 4, "left", time_text(decade_up(power), text));
+        put_text(file, LEFT - 10, y + 4, "left", time_text(pow(10, power), text));
     }
     put_line(file, LEFT, UPPER_TOP, LEFT, UPPER_BOTTOM, "grid");
-    double half = x_of(s, decade_of(2));
+    double half = x_of(s, log10(2));
     put_line(file, half, UPPER_TOP, half, UPPER_BOTTOM, "grid");
     put_text(file, half, UPPER_BOTTOM + 20, "mid", "50 %");
     for (int i = 0; i < NINES_MAX && i + 1 <= s->nines; i++) {
@@ -206,8 +204,7 @@ static void put_curve(const scale *s, const curve *c, FILE *file)
 static void put_legend(const curve *curves, int count, FILE *file)
 {
     char title[BENCH_TITLE_MAX], line[96], half[32], late[32];
-    double step =
-        decade_least(LEGEND_LINE, (UPPER_BOTTOM - UPPER_TOP) / (double)(count ? count : 1));
+    double step = fmin(LEGEND_LINE, (UPPER_BOTTOM - UPPER_TOP) / (double)(count ? count : 1));
     for (int i = 0; i < count; i++) {
         const bench_result *r = curves[i].result;
         double y = UPPER_TOP + 10 + step * i;
@@ -276,7 +273,7 @@ static void put_upper(const bench_report *report, FILE *file)
 /* 1, 2 or 5 times a power of ten: at least `least`. */
 static double round_step(double least)
 {
-    double power = decade_up(decade_floor(decade_of(decade_most(least, 1))));
+    double power = pow(10, floor(log10(fmax(least, 1))));
     static const double steps[] = {1, 2, 5, 10};
     for (int i = 0; i < 4; i++) {
         if (steps[i] * power >= least) return steps[i] * power;
@@ -310,11 +307,11 @@ static void put_lower(const bench_report *report, FILE *file)
     int count = 0, at = 0;
     for (int i = 0; i < report->count; i++) {
         if (!is_by_clients(&report->results[i])) continue;
-        most = decade_most(most, bench_per_second(&report->results[i]));
+        most = fmax(most, bench_per_second(&report->results[i]));
         count++;
     }
     put_text(file, 32, LOWER_TOP - 26, "panel", "Acquisitions per second, by number of clients");
-    double step = round_step(most / 4), top = step * decade_ceil(most * 1.02 / step);
+    double step = round_step(most / 4), top = step * ceil(most * 1.02 / step);
     if (most <= 0) return;
     put_lower_grid(step, top, file);
     double x_before = 0, y_before = 0;

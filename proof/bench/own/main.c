@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* pawl-bench: measures a store through the library. It has the options and the store of the
+ * command. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -7,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench_report.h"
-#include "command.h"
-#include "exit_codes.h"
-#include "message.h"
+#include "../../../src/cli/command.h"
+#include "../../../src/cli/exit_codes.h"
+#include "../../../src/cli/message.h"
+#include "../../../src/cli/stdfds.h"
+#include "report.h"
 
 #define COUNT_MS   250 /* of a run that only counts requests */
 #define PHASES_MAX 32
@@ -256,7 +259,7 @@ static int bench_main(const cli_command *self, const cli_common *globals, int ar
     return run_bench(&opts, key, kinds);
 }
 
-const cli_command cli_cmd_bench = {
+static const cli_command bench_command = {
     .verb = "bench",
     .operands = "[KEY]",
     .summary = "measure the store: pairs per second, waiting times",
@@ -269,3 +272,10 @@ const cli_command cli_cmd_bench = {
     .options = bench_options,
     .main = bench_main,
 };
+
+int main(int argc, char **argv)
+{
+    cli_common globals = CLI_COMMON_DEFAULTS;
+    cli_stdfds_open();
+    return bench_command.main(&bench_command, &globals, argc, argv);
+}

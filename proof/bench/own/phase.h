@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* One measurement: threads acquire and release, for so long, and are watched meanwhile. */
-#ifndef PAWL_CLI_BENCH_PHASE_H
-#define PAWL_CLI_BENCH_PHASE_H
+#ifndef PAWL_BENCH_PHASE_H
+#define PAWL_BENCH_PHASE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench_relay.h"
+#include "../../../src/cli/options.h"
+#include "../../../src/cli/store.h"
 #include "histogram.h"
-#include "options.h"
-#include "store.h"
+#include "relay.h"
 
 typedef enum bench_kind {
     BENCH_UNCONTENDED = 0, /* one thread, one name */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Latencies in fixed memory: 32 steps for each doubling, so read to within 3 %; the max is exact.
  */
-#ifndef PAWL_CLI_HISTOGRAM_H
-#define PAWL_CLI_HISTOGRAM_H
+#ifndef PAWL_BENCH_OWN_HISTOGRAM_H
+#define PAWL_BENCH_OWN_HISTOGRAM_H
 
 #include <stdint.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "bench_report.h"
+#include "report.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "json.h"
+#include "../../../src/cli/json.h"
 
 double bench_per_second(const bench_result *r)
 {

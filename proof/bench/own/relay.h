@@ -3,12 +3,12 @@
  * Counts the requests that clients send to a Redis server: it stands in their way
  * and passes everything on. What scripts call inside the server does not come by.
  */
-#ifndef PAWL_CLI_BENCH_RELAY_H
-#define PAWL_CLI_BENCH_RELAY_H
+#ifndef PAWL_BENCH_RELAY_H
+#define PAWL_BENCH_RELAY_H
 
 #include <stdint.h>
 
-#include "store.h"
+#include "../../../src/cli/store.h"
 
 typedef struct bench_relay bench_relay;
 

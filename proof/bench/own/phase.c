@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "bench_phase.h"
+#include "phase.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "exit_codes.h"
-#include "message.h"
+#include "../../../src/cli/exit_codes.h"
+#include "../../../src/cli/message.h"
 
 #define PROGRESS_MS   500
 #define WAIT_LIMIT_MS 60000 /* a wait as long as this is a fault, not a queue */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What `pawl bench` found, for people, for programs, and as a picture. */
-#ifndef PAWL_CLI_BENCH_REPORT_H
-#define PAWL_CLI_BENCH_REPORT_H
+#ifndef PAWL_BENCH_REPORT_H
+#define PAWL_BENCH_REPORT_H
 
 #include <stdio.h>
 
-#include "bench_phase.h"
+#include "phase.h"
 
 typedef struct bench_report {
     const char *store; /* its URL without a password */
