@@ -180,7 +180,7 @@ static void end_call(pawl_client *c, pawl__claim *claim, uint8_t call, int err)
     await->over = true;
     await->err = (int16_t)err;
     c->async_pending--;
-    pawl__calls_add(claim, call);
+    pawl__claim_call(claim, call);
 }
 
 static void end_acquire(pawl_client *c, pawl__claim *claim, int err)
@@ -231,7 +231,7 @@ static void say_about(pawl_client *c, const pawl_lock *lock, pawl_severity sever
     const char *why = reason(c, err, message, room);
     pawl__client_say(c, "lock \"%s\": %s: %s", name, what, why);
     pawl__client_blame(c, err, why);
-    if (severity != PAWL_SEVERITY_OK) pawl__calls_log(c, severity, c->message);
+    if (severity != PAWL_SEVERITY_OK) pawl__calls_log(&c->calls, severity, c->message);
 }
 
 /* The claim is its lock's. */
@@ -244,7 +244,7 @@ static void tell_loss(pawl_client *c, pawl__claim *claim, pawl_err err, const ch
     say_about(c, lock, PAWL_SEVERITY_WARNING, "lost", err, message);
     keep_event(claim, err, message);
     claim->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older news are none any more */
-    pawl__calls_add(claim, PAWL__CALL_LOST);
+    pawl__claim_call(claim, PAWL__CALL_LOST);
 }
 
 /* ---- The engine's actions, mutex held ------------------------------------------------------- */
@@ -296,7 +296,7 @@ static void on_extended(pawl_client *c, pawl__claim *claim, const pawl__action *
     if (!action->after_doubt) return;
     bool untold = claim->calls & PAWL__CALL_DOUBT;
     claim->calls &= (uint8_t)~PAWL__CALL_DOUBT;
-    if (!untold) pawl__calls_add(claim, PAWL__CALL_HELD);
+    if (!untold) pawl__claim_call(claim, PAWL__CALL_HELD);
 }
 
 static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *action)
@@ -307,7 +307,7 @@ static void on_doubt(pawl_client *c, pawl__claim *claim, const pawl__action *act
               action->message);
     keep_event(claim, action->err, action->message);
     claim->calls &= (uint8_t)~PAWL__CALL_HELD;
-    pawl__calls_add(claim, PAWL__CALL_DOUBT);
+    pawl__claim_call(claim, PAWL__CALL_DOUBT);
 }
 
 static void on_lost(pawl_client *c, pawl__claim *claim, const pawl__action *action)
@@ -350,7 +350,7 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
         break;
     case PAWL__ACT_YIELD:
         pawl__cached_refuse(claim);
-        if (!claim->let_go) pawl__calls_add(claim, PAWL__CALL_YIELD);
+        if (!claim->let_go) pawl__claim_call(claim, PAWL__CALL_YIELD);
         break;
     case PAWL__ACT_LOST:
         on_lost(c, claim, action);

@@ -2,13 +2,13 @@
 /* Clients: opened, closed, forgotten in a forked child. */
 #define _GNU_SOURCE
 #include "../base/line.h"
+#include "modules.h"
 #include "owner.h"
 #include "runtime.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,18 +22,6 @@ const char *pawl_version(void)
 }
 
 /* ---- Small help ----------------------------------------------------------------------------- */
-
-int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(ret_thread, NULL, run, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err) return PAWL_ERR_SYSTEM;
-    pthread_setname_np(*ret_thread, name);
-    return PAWL_OK;
-}
 
 void pawl__client_say(pawl_client *c, const char *format, ...)
 {
@@ -125,10 +113,8 @@ static int open_loop(pawl_client *c)
 {
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->wake_fd < 0 || pawl__alarm_open(&c->alarm) < 0) return PAWL_ERR_SYSTEM;
-    if (c->opts.callbacks == PAWL_CALLBACKS_DISPATCH) {
-        c->dispatch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (c->dispatch_fd < 0) return PAWL_ERR_SYSTEM;
-    }
+    if (c->opts.callbacks == PAWL_CALLBACKS_DISPATCH && pawl__calls_open(&c->calls))
+        return PAWL_ERR_SYSTEM;
     if (has_room_for_base(c->wake_fd)) c->base = new_base();
     if (!c->base) return PAWL_ERR_SYSTEM;
     c->wake_event = event_new(c->base, c->wake_fd, EV_READ | EV_PERSIST, on_wake, c);
@@ -173,6 +159,18 @@ static int name_client(pawl_client *c)
     return PAWL_OK;
 }
 
+static bool run_call(pawl_client *c, pawl__link *entry)
+{
+    return pawl__claim_run_call(&c->calls, pawl__container(entry, pawl__claim, in_calls));
+}
+
+static void announce_call(pawl_client *c)
+{
+    if (c->waiter) c->waiter->complete = true;
+}
+
+static const pawl__calls_ops calls_ops = {.run = run_call, .announce = announce_call};
+
 static pawl_client *new_client(const pawl_open_opts *opts)
 {
     pawl_client *c = calloc(1, sizeof *c);
@@ -181,15 +179,14 @@ static pawl_client *new_client(const pawl_open_opts *opts)
     c->refs = 1;
     c->process = pawl__process_mark();
     pawl__spin_init(&c->spin);
-    c->wake_fd = c->alarm.fd = c->dispatch_fd = -1;
+    c->wake_fd = c->alarm.fd = -1;
     pthread_mutex_init(&c->mutex, NULL);
     sem_init(&c->visitors_left, 0, 0);
     pthread_cond_init(&c->role_cond, NULL);
     pthread_cond_init(&c->thread_cond, NULL);
-    pthread_cond_init(&c->calls_cond, NULL);
-    pthread_cond_init(&c->called_cond, NULL);
-    pawl__link *lists[] = {&c->sleepers, &c->woken,  &c->asked, &c->queries, &c->claims,
-                           &c->waiting,  &c->asking, &c->calls, &c->lines,   &c->in_watched};
+    pawl__calls_init(&c->calls, &calls_ops, c, &c->mutex, &c->opts);
+    pawl__link *lists[] = {&c->sleepers, &c->woken,   &c->asked,  &c->queries,
+                           &c->claims,   &c->waiting, &c->asking, &c->in_watched};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) pawl__list_init(lists[i]);
     return c;
 }
@@ -211,11 +208,7 @@ static void free_parts(pawl_client *c)
     c->base = NULL;
     close_fd(&c->wake_fd);
     close_fd(&c->alarm.fd);
-    close_fd(&c->dispatch_fd);
-    for (pawl__link *l; (l = pawl__list_first(&c->lines));) {
-        pawl__list_remove(l);
-        free(pawl__container(l, pawl__line, in_lines));
-    }
+    pawl__calls_free_parts(&c->calls);
     pawl__heap_done(&c->cache_timers);
     explicit_bzero(&c->pool, sizeof c->pool);
 }
@@ -230,8 +223,7 @@ static void free_client(pawl_client *c)
 {
     pthread_cond_destroy(&c->role_cond);
     pthread_cond_destroy(&c->thread_cond);
-    pthread_cond_destroy(&c->calls_cond);
-    pthread_cond_destroy(&c->called_cond);
+    pawl__calls_destroy(&c->calls);
     sem_destroy(&c->visitors_left);
     pthread_mutex_destroy(&c->mutex);
     free_memory(c);
@@ -260,7 +252,7 @@ static void say_broken(const char *what)
     if (!c) return;
     pthread_mutex_lock(&c->mutex);
     pawl__client_say(c, "an invariant of pawl is broken, all locks are lost: %s", what);
-    pawl__calls_log(c, PAWL_SEVERITY_ERROR, c->message);
+    pawl__calls_log(&c->calls, PAWL_SEVERITY_ERROR, c->message);
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -273,7 +265,7 @@ void pawl__client_step(pawl_client *c, const pawl__event *event)
 
 static void start_process(void)
 {
-    pawl__process_start();
+    pawl__fork_start();
     pawl__now_start();
     if (!pawl__engine_on_broken) pawl__engine_on_broken = say_broken;
 }
@@ -315,21 +307,12 @@ static int open_parts(pawl_client *c, char *message)
 static int start_threads(pawl_client *c, char *message)
 {
     if (c->opts.callbacks == PAWL_CALLBACKS_WAIT) return PAWL_OK;
-    int err = c->opts.log ? pawl__calls_need(c) : PAWL_OK;
+    int err = c->opts.log ? pawl__calls_need(&c->calls) : PAWL_OK;
     c->thread_started = !err; /* it reads this */
     if (!err) err = pawl__thread_start(&c->thread, "pawl", pawl__drive_thread, c);
     if (!err) return PAWL_OK;
     c->thread_started = false;
     return fail(message, err, "threads");
-}
-
-static void stop_callbacks(pawl_client *c)
-{
-    pthread_mutex_lock(&c->mutex);
-    c->stop = true;
-    pthread_cond_broadcast(&c->calls_cond);
-    pthread_mutex_unlock(&c->mutex);
-    if (c->calls_thread_started) pthread_join(c->calls_thread, NULL);
 }
 
 static int open_client(pawl_client *c, char *message)
@@ -341,7 +324,7 @@ static int open_client(pawl_client *c, char *message)
     }
     err = start_threads(c, message);
     if (!err) return PAWL_OK;
-    stop_callbacks(c);
+    pawl__calls_join(&c->calls);
     c->ops->close(c->store);
     free_parts(c);
     return err;
@@ -355,7 +338,7 @@ static void warn_of_memory(pawl_client *c)
 {
     if (strcmp(c->ops->name, "memory") != 0) return;
     pthread_mutex_lock(&c->mutex);
-    pawl__calls_log(c, PAWL_SEVERITY_WARNING,
+    pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING,
                     "the store is the memory of this process alone, nobody else sees its locks: "
                     "use sqlite: for one machine, redis://host for several");
     pthread_mutex_unlock(&c->mutex);
@@ -435,20 +418,10 @@ static void close_engine(pawl_client *c)
     pawl__queries_end(c, PAWL_ERR_CLOSED);
 }
 
-/* Callbacks that have not run yet run now: every operation is told its end (law 6). */
-static void run_last_callbacks(pawl_client *c)
-{
-    stop_callbacks(c);
-    pthread_mutex_lock(&c->mutex);
-    pawl__calls_wait(c); /* one at a time: another thread may be in one */
-    while (!pawl__client_has_runner(c) && pawl__calls_run(c, PAWL_DISPATCH_MAX) > 0) continue;
-    pthread_mutex_unlock(&c->mutex);
-}
-
 static bool in_own_callback(pawl_client *c)
 {
     pthread_mutex_lock(&c->mutex);
-    bool own = c->running && pthread_equal(c->runner, pthread_self());
+    bool own = pawl__calls_is_inside(&c->calls);
     pthread_mutex_unlock(&c->mutex);
     return own;
 }
@@ -490,7 +463,7 @@ pawl_client *pawl_client_close(pawl_client *c)
     int cancel_state = pawl__cancel_off();
     pawl__fork_unwatch(c);
     pthread_mutex_lock(&c->mutex);
-    c->closing = true;
+    c->closing = c->calls.closed = true;
     pawl__cached_end_all(c); /* from now on every call comes by the mutex, and finds it closing */
     pawl__role_take(c, PAWL__NEVER); /* and never gives it back */
     close_engine(c);
@@ -499,7 +472,7 @@ pawl_client *pawl_client_close(pawl_client *c)
     pthread_cond_broadcast(&c->role_cond);
     pthread_mutex_unlock(&c->mutex);
     if (c->thread_started) pthread_join(c->thread, NULL);
-    run_last_callbacks(c);
+    pawl__calls_finish(&c->calls);
     pawl__visitors_await(c);
     c->ops->close(c->store);
     free_parts(c);
@@ -507,6 +480,32 @@ pawl_client *pawl_client_close(pawl_client *c)
     pawl__client_put_unlock(c);
     pawl__cancel_restore(cancel_state);
     return NULL;
+}
+
+/* ---- Callbacks that the user's thread runs ----------------------------------------------------
+ */
+
+int pawl_client_fd(const pawl_client *client)
+{
+    return client ? client->calls.dispatch_fd : -1;
+}
+
+int pawl_client_dispatch(pawl_client *c)
+{
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    int result = c->opts.callbacks == PAWL_CALLBACKS_DISPATCH ? PAWL_OK : PAWL_ERR_STATE;
+    if (!result && c->closing) result = PAWL_ERR_CLOSED; /* the close runs what waits */
+    /* None run if some run already: another thread dispatches, or this is a callback. */
+    if (!result) result = pawl__calls_run(&c->calls, PAWL_DISPATCH_MAX);
+    if (result == PAWL_ERR_FORKED) { /* a callback forked, and this is the child */
+        pawl__cancel_restore(visit.cancel_state);
+        return result;
+    }
+    if (result >= 0 && !c->closing) pawl__calls_unannounce(&c->calls);
+    pawl__leave(&visit);
+    return result;
 }
 
 /* ---- Questions ------------------------------------------------------------------------------ */

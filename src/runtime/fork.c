@@ -19,32 +19,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define FORK_WAIT_MS 20   /* for all clients together; a turn of the loop takes microseconds */
 #define EXIT_WAIT_MS 1000 /* for all together; until then whoever drives has let go of the loop */
 
-static _Atomic uint64_t fallback_mark;          /* where the kernel cannot wipe: a handler does */
-static _Atomic uint64_t *mark = &fallback_mark; /* 0 in a child until it asks */
-static _Atomic uint64_t last_mark;              /* inherited, so that a child's is new */
-
 static _Atomic uint64_t watching; /* the process whose clients are in the list */
 static pthread_mutex_t watched_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pawl__link watched = {&watched, &watched};
-
-uint64_t pawl__process_mark(void)
-{
-    uint64_t mine = atomic_load(mark);
-    if (mine) return mine;
-    uint64_t fresh = atomic_fetch_add(&last_mark, 1) + 1;
-    return atomic_compare_exchange_strong(mark, &mine, fresh) ? fresh : mine;
-}
-
-bool pawl__process_is(uint64_t whose)
-{
-    return atomic_load_explicit(mark, memory_order_relaxed) == whose;
-}
 
 /* ---- Handlers ------------------------------------------------------------------------------- */
 
@@ -85,7 +66,7 @@ static void after_in_parent(void)
 
 static void after_in_child(void)
 {
-    atomic_store(mark, 0);
+    pawl__process_is_new();
     pawl__list_init(&watched); /* they are the parent's */
     end_fork();
 }
@@ -109,20 +90,13 @@ static void at_exit(void)
 
 static void start(void)
 {
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page != MAP_FAILED) {
-        if (madvise(page, size, MADV_WIPEONFORK) == 0)
-            mark = page;
-        else
-            munmap(page, size);
-    }
     atexit(at_exit);
     pthread_atfork(before_fork, after_in_parent, after_in_child);
 }
 
-void pawl__process_start(void)
+void pawl__fork_start(void)
 {
+    pawl__process_start();
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, start);
 }

@@ -75,7 +75,7 @@ static bool name_ok(const char *name, size_t name_len)
 static int join_client(pawl_client *c, pawl_lock *lock)
 {
     if (c->closing) return PAWL_ERR_CLOSED;
-    int err = lock->extras && lock->extras->on_event ? pawl__calls_need(c) : PAWL_OK;
+    int err = lock->extras && lock->extras->on_event ? pawl__calls_need(&c->calls) : PAWL_OK;
     if (err) return err;
     lock->client = c;
     lock->refs = 1;
@@ -246,7 +246,7 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     int err = pawl__enter(c, &visit);
     if (err) return err;
     pawl__await *await = await_callback(done, userdata);
-    err = await ? pawl__calls_need(c) : PAWL_ERR_NO_MEMORY;
+    err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_acquire(lock, wait_ms, await);
     if (!err) {
         c->async_pending++;
@@ -304,7 +304,7 @@ static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
     *ret_claim = claim;
     if (held) return PAWL_OK;
     claim->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
-    pawl__calls_add(claim, PAWL__CALL_LOST);
+    pawl__claim_call(claim, PAWL__CALL_LOST);
     return PAWL_ERR_LOST;
 }
 
@@ -376,7 +376,7 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     if (err) return err;
     pawl__claim *claim = NULL;
     pawl__await *await = await_callback(done, userdata);
-    err = await ? pawl__calls_need(c) : PAWL_ERR_NO_MEMORY;
+    err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = take_back(lock, &claim);
     bool awaited = ask_release_waiting(claim, await, err);
     if (awaited) c->async_pending++;
@@ -456,7 +456,7 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
     c->refs++;                               /* the handle's may be the last */
     abandon(lock);
     if (!pawl__list_empty(&c->asked)) pawl__drive_soon(c);
-    pawl__calls_wait_for(c, lock);
+    pawl__calls_wait_for(&c->calls, lock);
     pawl__lock_put(lock);
     pawl__leave_and_put(&visit);
     return NULL;

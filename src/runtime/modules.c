@@ -6,7 +6,7 @@
  * is the scheme up to its first +. A loaded module stays: its code may be on a stack.
  */
 #define _GNU_SOURCE
-#include "runtime.h"
+#include "modules.h"
 
 #include "../stores/memory/memory_store.h"
 

@@ -20,10 +20,13 @@
 #include "../base/instant.h"
 #include "../base/list.h"
 #include "../engine/engine.h"
+#include "calls.h"
 #include "clock.h"
 #include "fork.h"
 #include "options.h"
 #include "pawl/pawl.h"
+#include "process.h"
+#include "thread.h"
 #include "token.h"
 #include "url.h"
 
@@ -205,16 +208,6 @@ struct pawl__query {
     pawl__sleeper sleeper;
 };
 
-/* ---- A line for the log hook ---------------------------------------------------------------- */
-
-typedef struct pawl__line {
-    pawl__link in_lines;
-    pawl_severity severity;
-    char text[];
-} pawl__line;
-
-#define PAWL__LINES_MAX 256 /* more than a reader of logs will miss (law 8) */
-
 /* ---- Looking again instead of sleeping, see spin.c ------------------------------------------ */
 
 typedef enum pawl__awaited { PAWL__AWAITS_ANSWER = 0, PAWL__AWAITS_PUSH } pawl__awaited;
@@ -293,18 +286,7 @@ struct pawl_client {
     pawl__heap cache_timers; /* ends of retention */
     pawl__pool pool;
 
-    /* Callbacks, see callbacks.c. All [m]. */
-    pawl__link calls; /* claims with callbacks that wait */
-    pawl__link lines; /* for the log hook */
-    size_t line_count, lines_dropped;
-    pthread_cond_t calls_cond;  /* for the callback thread */
-    pthread_cond_t called_cond; /* for those who wait for the end of a callback */
-    pawl_lock *running_lock;    /* whose callback runs */
-    bool running;               /* a callback runs */
-    pthread_t runner;           /* on this thread */
-    bool calls_thread_started;
-    pthread_t calls_thread;
-    int dispatch_fd; /* [once] -1 unless PAWL_CALLBACKS_DISPATCH */
+    pawl__calls calls;
 
     bool thread_started;            /* [once] */
     pthread_t thread;               /* [once] */
@@ -318,12 +300,6 @@ struct pawl_client {
     char owner[PAWL_OWNER_MAX + 1]; /* [once] */
     char id[33];                    /* [once] */
 };
-
-/* Whether callbacks run on a thread of ours; else some function of the user's runs them. */
-static inline bool pawl__client_has_runner(const pawl_client *client)
-{
-    return client->opts.callbacks == PAWL_CALLBACKS_THREAD;
-}
 
 static inline bool pawl__client_forked(const pawl_client *client)
 {
@@ -350,8 +326,6 @@ void pawl__client_say(pawl_client *client, const char *format, ...)
 void pawl__client_blame(pawl_client *client, int err, const char *reason);
 /* One step of the engine, now; role held, not the mutex. */
 void pawl__client_step(pawl_client *client, const pawl__event *event);
-/* A thread with all signals blocked: they are the user's. */
-int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
 
 /* ---- visit.c: the one pair that public functions pass through -------------------------------- */
 
@@ -373,9 +347,6 @@ void pawl__leave_unlocked(pawl__visit *visit);
 void pawl__leave_and_put(pawl__visit *visit);
 /* Close: waits until all who entered before `closing` was set have left. Mutex not held. */
 void pawl__visitors_await(pawl_client *client);
-/* A caller must not be canceled while it has the mutex or the role. */
-int pawl__cancel_off(void);
-void pawl__cancel_restore(int state);
 
 /* ---- drive.c -------------------------------------------------------------------------------- */
 
@@ -516,20 +487,12 @@ bool pawl__spin_again(pawl__spin *spin);
 /* The store has said something. */
 void pawl__spin_heard(pawl__spin *spin);
 
-/* ---- callbacks.c ---------------------------------------------------------------------------- */
+/* ---- deliver.c ------------------------------------------------------------------------------ */
 
-/* A thread for callbacks, if they run on one and there is none yet; mutex held. */
-int pawl__calls_need(pawl_client *client);
-/* Mutex held. */
-void pawl__calls_add(pawl__claim *claim, uint8_t call);
-void pawl__calls_log(pawl_client *client, pawl_severity severity, const char *text);
-bool pawl__calls_none(const pawl_client *client);
-/* Runs those that wait, at most max, unless some run already; mutex held, let go while they run. */
-int pawl__calls_run(pawl_client *client, int max);
-/* Waits until no callback runs at all; mutex held. */
-void pawl__calls_wait(pawl_client *client);
-/* Waits until no callback of the lock runs, unless it is this thread's own; mutex held. */
-void pawl__calls_wait_for(pawl_client *client, const pawl_lock *lock);
+/* Queues a callback; an event only for a handle that wants to hear of it. Mutex held. */
+void pawl__claim_call(pawl__claim *claim, uint8_t call);
+/* For pawl__calls_ops: runs the earliest callback of the claim. */
+bool pawl__claim_run_call(pawl__calls *calls, pawl__claim *claim);
 
 /* ---- query.c -------------------------------------------------------------------------------- */
 
@@ -546,10 +509,5 @@ void pawl__queries_time(pawl_client *client, int64_t now);
 int64_t pawl__queries_deadline(const pawl_client *client);
 /* Completes all with err; role and mutex held. */
 void pawl__queries_end(pawl_client *client, int err);
-
-/* ---- modules.c ------------------------------------------------------------------------------ */
-
-/* The store for a URL's scheme; loads its module. One line in reterr_message. */
-int pawl__module_find(const pawl_url *url, const pawl_store_ops **ret_ops, char *reterr_message);
 
 #endif

@@ -3,7 +3,7 @@
 #include "token.h"
 
 #include "../base/hex.h"
-#include "fork.h"
+#include "process.h"
 #include "pawl/types.h"
 
 #include <errno.h>

@@ -136,7 +136,7 @@ static void shut_down(pawl_client *c)
     pawl__claims_end(c, PAWL_ERR_SYSTEM);
     pawl__queries_end(c, PAWL_ERR_SYSTEM);
     pawl__client_say(c, "the system has no random numbers or no events for us: all locks are lost");
-    pawl__calls_log(c, PAWL_SEVERITY_ERROR, c->message);
+    pawl__calls_log(&c->calls, PAWL_SEVERITY_ERROR, c->message);
 }
 
 static bool is_due(int64_t at, int64_t now)
@@ -278,8 +278,8 @@ static void link_changed(pawl_host *host, bool up, bool final, pawl_err err, con
         pawl__client_say(c, "%s", c->link_message);
         pawl__client_blame(c, err, c->link_message);
     }
-    if (news && up) pawl__calls_log(c, PAWL_SEVERITY_NOTE, "connected to the store");
-    if (news && !up) pawl__calls_log(c, PAWL_SEVERITY_WARNING, c->link_message);
+    if (news && up) pawl__calls_log(&c->calls, PAWL_SEVERITY_NOTE, "connected to the store");
+    if (news && !up) pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING, c->link_message);
     pthread_mutex_unlock(&c->mutex);
     pawl__event event = {
         .kind = PAWL__EV_LINK, .up = up, .final = final, .err = err, .message = message};
@@ -302,7 +302,7 @@ static void on_warn(pawl_host *host, const char *message)
     pawl_client *c = (pawl_client *)host;
     pthread_mutex_lock(&c->mutex);
     pawl__client_say(c, "%s", message);
-    pawl__calls_log(c, PAWL_SEVERITY_WARNING, message);
+    pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING, message);
     pthread_mutex_unlock(&c->mutex);
 }
 

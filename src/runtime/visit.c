@@ -14,18 +14,6 @@
 
 #define CLOSING 0x80000000u /* beside the number of visitors */
 
-int pawl__cancel_off(void)
-{
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    return state;
-}
-
-void pawl__cancel_restore(int state)
-{
-    pthread_setcancelstate(state, NULL);
-}
-
 int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
 {
     if (!c) return PAWL_ERR_ARGUMENT;

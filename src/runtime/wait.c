@@ -56,10 +56,10 @@ static int wait_for_calls(pawl_client *c, int fd, int64_t until)
             err = PAWL_ERR_CLOSED;
             break;
         }
-        err = drive_and_watch(c, fd, pawl__calls_none(c) ? until : 0);
+        err = drive_and_watch(c, fd, pawl__calls_none(&c->calls) ? until : 0);
         pawl__role_give(c);
         first = false;
-        if (!pawl__calls_none(c)) break;
+        if (!pawl__calls_none(&c->calls)) break;
     }
     c->waiter = NULL;
     return err;
@@ -73,11 +73,11 @@ int pawl_client_wait(pawl_client *c, int fd, int64_t wait_ms)
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    bool may_wait = c->opts.callbacks == PAWL_CALLBACKS_WAIT && !c->waiter && !c->running;
+    bool may_wait = c->opts.callbacks == PAWL_CALLBACKS_WAIT && !c->waiter && !c->calls.running;
     int result = may_wait ? PAWL_OK : PAWL_ERR_STATE;
     if (!result) result = wait_for_calls(c, fd, until);
     if (!result && c->closing) result = PAWL_ERR_CLOSED;
-    if (!result) result = pawl__calls_run(c, PAWL_DISPATCH_MAX);
+    if (!result) result = pawl__calls_run(&c->calls, PAWL_DISPATCH_MAX);
     if (result == PAWL_ERR_FORKED) /* a callback forked, and this is the child */
         pawl__cancel_restore(visit.cancel_state);
     else

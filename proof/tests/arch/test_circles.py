@@ -30,8 +30,8 @@ KNOWN = {
     "src/stores/redis": [{"redis_link", "redis_request"}],
     "src/stores/sqlite": [{"sqlite_host", "sqlite_db", "sqlite_open"},
                           {"sqlite_report", "sqlite_worker", "sqlite_inline", "sqlite_loop"}],
-    "src/runtime": [{"token", "query", "turn", "lock", "fork", "visit", "callbacks", "cached",
-                     "claims", "drive", "client"}],
+    "src/runtime": [{"query", "turn", "lock", "fork", "visit", "deliver", "cached", "claims",
+                     "drive", "client"}],
     "proof/sim": [{"plain", "fairness", "clean", "progress", "fence", "link", "network",
                    "server", "exclusion", "seen", "nemesis", "world", "client", "callers"}],
 }

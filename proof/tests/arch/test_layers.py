@@ -30,6 +30,14 @@ DOORS = {
     ("proof/sim", "stores/redis/redis_scripts.h"),      # by whose hash the model knows them
 }
 
+# The floors of src/runtime, the lowest first. A file knows its own floor and those below it.
+FLOORS = [
+    ["clock", "modules", "options", "owner", "process", "redact", "thread", "token", "url"],
+    ["calls"],
+    ["cached", "claims", "client", "deliver", "drive", "fork", "lock", "query", "runtime", "sleeper",
+     "spin", "turn", "visit", "wait", "with_lock"],
+]
+
 # Neither the engine nor base may know a clock, a thread or the system.
 PURE = {"stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "limits.h", "inttypes.h"}
 
@@ -84,6 +92,26 @@ def test_layers_know_only_those_below():
             if public(name) not in headers:
                 wrong.append(f"{path}: {name}")
         elif quoted and (layer, resolved) not in DOORS and layer_of(resolved) not in layers:
+            wrong.append(f"{path}: {name}")
+    tree.none(wrong)
+
+
+def floor_of(path):
+    """The floor of a path relative to src/, if it is in src/runtime; or None."""
+    match = re.fullmatch(r"runtime/(\w+)\.[ch]", str(path))
+    return next((n for n, names in enumerate(FLOORS) if match and match.group(1) in names), None)
+
+
+def test_every_file_of_the_runtime_has_a_floor():
+    tree.none([path for path, inside, layer in sources() if layer == "runtime" and floor_of(inside) is None])
+    assert len({name for names in FLOORS for name in names}) == sum(len(names) for names in FLOORS)
+
+
+def test_floors_know_only_those_below():
+    wrong = []
+    for path, _, name, resolved, quoted in includes():
+        mine, others = floor_of(str(path)[len("src/"):]), floor_of(resolved)
+        if quoted and mine is not None and others is not None and others > mine:
             wrong.append(f"{path}: {name}")
     tree.none(wrong)
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import tree
+from test_layers import FLOORS
 
 # All that the engine may ask of the world: memory and memory's arithmetic.
 ENGINE_NEEDS = {"memcpy", "memmove", "memset", "memcmp", "memchr", "strlen", "strcmp", "strncmp",
@@ -31,6 +32,23 @@ def test_base_needs_nothing_of_ours():
 def test_the_engine_needs_only_base_and_memory():
     base = symbols("libpawl_base.a", "--defined-only")
     assert needs("libpawl_engine.a") - base - ENGINE_NEEDS == set()
+
+
+def members(archive, option):
+    """{object: symbols}; an object is named as its source, without the suffix."""
+    parts = re.split(r"^(\S+\.o):$", tree.run("nm", option, archive), flags=re.M)
+    return {re.search(r"([^/]+)\.c\.o$", name.replace("src_runtime_", "")).group(1): {line.split()[-1] for line in body.splitlines() if line.strip()}
+            for name, body in zip(parts[1::2], parts[2::2])}
+
+
+def test_the_floors_of_the_runtime_call_downward_only():
+    defined = {symbol: name for name, symbols in members("libpawl_runtime.a", "--defined-only").items()
+               for symbol in symbols}
+    floor = {name: n for n, names in enumerate(FLOORS) for name in names}
+    needed = members("libpawl_runtime.a", "--undefined-only")
+    assert len(needed) > 15
+    tree.none([f"{name}.c: {symbol} of {defined[symbol]}.c" for name, symbols in needed.items() for symbol in sorted(symbols)
+               if symbol in defined and floor[defined[symbol]] > floor[name]])
 
 
 def test_the_model_needs_no_clock_and_no_thread():

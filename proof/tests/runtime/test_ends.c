@@ -146,7 +146,7 @@ static void test_a_closed_client_starts_no_thread(void **state)
     pawl_client_close(client);
     CHECK_ERR(pawl_lock_acquire_start(lock, 0, record_done, &r), PAWL_ERR_CLOSED);
     CHECK_ERR(pawl_lock_release_start(lock, record_done, &r), PAWL_ERR_CLOSED);
-    assert_false(client->calls_thread_started);
+    assert_false(client->calls.thread_started);
     pawl_lock_free(lock);
     assert_int_equal(record_dones(&r), 0);
 }

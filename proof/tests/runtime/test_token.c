@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: no token twice; a child of fork draws from fresh randomness (laws 5 and 9). */
 #include "pawl/types.h"
-#include "runtime/fork.h"
+#include "runtime/process.h"
 #include "runtime/token.h"
 
 #include <setjmp.h>

@@ -7,9 +7,9 @@ a text that is not found fails the script.
 """
 
 DRIVE, TURN, CLAIMS = "src/runtime/drive.c", "src/runtime/turn.c", "src/runtime/claims.c"
-CALLS, CLIENT, LOCK = "src/runtime/callbacks.c", "src/runtime/client.c", "src/runtime/lock.c"
+CALLS, CLIENT, LOCK = "src/runtime/calls.c", "src/runtime/client.c", "src/runtime/lock.c"
 QUERY, FORK, SLEEPER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/sleeper.c"
-CACHED, VISIT = "src/runtime/cached.c", "src/runtime/visit.c"
+CACHED, THREAD = "src/runtime/cached.c", "src/runtime/thread.c"
 
 PLANTED = [
     # ---- What a review found, planted again ----
@@ -22,14 +22,16 @@ PLANTED = [
     ("tell_after_end", "a claim that ended at the first wish is told the second",
      [(TURN, "    claim->telling = true;\n", "")]),
     ("thread_after_close", "a client that closes starts a thread for callbacks",
-     [(CALLS, "    if (c->closing) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")]),
+     [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")]),
     ("dispatch_beside_close", "close runs callbacks while another thread runs one",
-     [(CALLS, "count < max && !c->running && !pawl__calls_none(c)", "count < max && !pawl__calls_none(c)"),
-      (CLIENT, "    pawl__calls_wait(c); /* one at a time: another thread may be in one */\n", "")]),
+     [(CALLS, "count < max && !calls->running && !pawl__calls_none(calls)",
+       "count < max && !pawl__calls_none(calls)"),
+      (CALLS, "    while (calls->running) pthread_cond_wait(&calls->ended, calls->mutex); /* on another "
+       "thread */\n", "")]),
     ("close_without_visitors", "close frees what a call of another thread still looks at",
      [(CLIENT, "    pawl__visitors_await(c);\n", "")]),
     ("canceled_inside", "a thread can be canceled inside a call",
-     [(VISIT, "    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);\n    return state;",
+     [(THREAD, "    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);\n    return state;",
        "    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);\n    return state;")]),
     ("canceled_in_fork", "a thread can be canceled in the handler of fork",
      [(FORK, "    int state = pawl__cancel_off();\n    int64_t until = pawl__instant_add(pawl__now(), "
@@ -80,7 +82,7 @@ PLANTED = [
     ("reference_early", "a claim has no reference of its own",
      [(CLAIMS, "    lock->refs++;\n", "")]),
     ("callbacks_not_joined", "close does not end the thread of the callbacks",
-     [(CLIENT, "    if (c->calls_thread_started) pthread_join(c->calls_thread, NULL);\n", "")]),
+     [(CALLS, "    if (calls->thread_started) pthread_join(calls->thread, NULL);\n", "")]),
     ("end_not_told", "a release that is under way at a close is told to nobody",
      [(CLAIMS, "    end_release(c, claim, PAWL_ERR_UNKNOWN);\n", "")]),
     ("held_after_release", "a release leaves the deadline where it is",

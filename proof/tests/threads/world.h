@@ -179,8 +179,9 @@ void check_caches(void);
 /* hostile.c */
 extern const struct pawl_store_ops hostile_ops;
 
-/* small.c, toys.c */
+/* small.c, floors.c, toys.c */
 int explore_programs(int preemptions, uint64_t runs_max);
+int floors_run(int preemptions);
 int toys_run(bool verbose);
 
 /* shrink.c, timeline.c */

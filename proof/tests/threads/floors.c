@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* TAP: all schedules of each program, up to some preemptions, and nothing is found. */
+#include "floors.h"
+
+#include "explore.h"
+#include "world.h"
+
+#include <stdio.h>
+
+#define RUNS_MAX 400000
+
+typedef struct floor_program {
+    const char *name;
+    void (*run)(void);
+} floor_program;
+
+static const floor_program programs[] = {
+#define FLOOR_ENTRY(name) {#name, floor_##name},
+    FLOOR_LIST(FLOOR_ENTRY)
+#undef FLOOR_ENTRY
+};
+
+void floor_expect(bool holds, const char *what)
+{
+    if (!holds) fail("floor", "%s", what);
+}
+
+static void run_program(void *arg)
+{
+    ((const floor_program *)arg)->run();
+    memory_check_leaks();
+}
+
+static bool explore_one(int number, const floor_program *f, int preemptions)
+{
+    explored e;
+    schedule plan;
+    bool found = explore(run_program, (void *)(uintptr_t)f, preemptions, RUNS_MAX, &e, &plan);
+    bool good = !found && e.complete;
+    printf("%sok %d %s (%llu runs, %llu states%s)\n", good ? "" : "not ", number, f->name,
+           (unsigned long long)e.runs, (unsigned long long)e.states, e.complete ? "" : ", not all");
+    if (!found) return good;
+    printf("FOUND %s: %s\n  seed %d\n", S->finding.check, S->finding.text, number);
+    sched_run(&plan, run_program, (void *)(uintptr_t)f, true);
+    timeline_print();
+    return false;
+}
+
+int floors_run(int preemptions)
+{
+    int wrong = 0, count = (int)(sizeof programs / sizeof programs[0]);
+    S->on_step = NULL;
+    S->on_idle = NULL;
+    printf("1..%d\n", count);
+    for (int i = 0; i < count; i++) wrong += !explore_one(i + 1, &programs[i], preemptions);
+    return wrong ? 1 : 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The callbacks of a client: a queue of entries that have something to say, and of lines for the
+ * log hook. They run one at a time and without the mutex, so they may call anything. They never
+ * run on the thread that owns the loop: a callback that takes long, or waits for another lock,
+ * must not stop renewals.
+ *
+ * With PAWL_CALLBACKS_THREAD a thread of their own runs them, made when the first callback can
+ * come up; with PAWL_CALLBACKS_DISPATCH and _WAIT the user's thread.
+ *
+ * An entry is a link in what its owner has: queueing it cannot fail (law 6). This floor knows
+ * neither locks nor what an entry says: the owner's `run` runs it.
+ *
+ * Locking: everything here is guarded by the one mutex that the owner names [m]. All functions
+ * are called with it held unless they say otherwise.
+ */
+#ifndef PAWL_RUNTIME_CALLS_H
+#define PAWL_RUNTIME_CALLS_H
+
+#include "../base/list.h"
+#include "pawl/pawl.h"
+
+#include <pthread.h>
+
+#define PAWL__LINES_MAX 256 /* more than a reader of logs will miss (law 8) */
+
+/* What the floors above do. */
+typedef struct pawl__calls_ops {
+    /*
+     * Runs one callback of the first entry, between pawl__calls_begin and pawl__calls_end, or none
+     * if it has nothing to say any more; takes the entry out when it has said all. false: the
+     * callback forked, and this is the child. Mutex held before; after, unless false.
+     */
+    bool (*run)(pawl_client *client, pawl__link *entry);
+    /* Something waits, nobody here runs it and there is no descriptor to say so. Mutex held. */
+    void (*announce)(pawl_client *client);
+} pawl__calls_ops;
+
+typedef struct pawl__calls {
+    /* [once] */
+    const pawl__calls_ops *ops;
+    pawl_client *client; /* for ops and the log hook */
+    pthread_mutex_t *mutex;
+    uint64_t process; /* the mark of the process that opened the client (law 9) */
+    bool has_runner;  /* a thread of ours runs them */
+    int dispatch_fd;  /* -1 unless PAWL_CALLBACKS_DISPATCH */
+    pawl_log_fn log;
+    void *log_userdata;
+    /* [m] */
+    pawl__link entries;
+    pawl__link lines;
+    size_t line_count, lines_dropped;
+    pthread_cond_t added;   /* for our thread */
+    pthread_cond_t ended;   /* for those who wait for the end of a callback */
+    const void *running_of; /* whose callback runs */
+    bool running;           /* a callback runs */
+    pthread_t runner;       /* on this thread */
+    bool closed;            /* no thread is started any more */
+    bool stop;              /* our thread shall end */
+    bool thread_started;
+    pthread_t thread;
+} pawl__calls;
+
+/* opts: of the client. The rest of [once] is set by pawl__calls_open. Mutex not held. */
+void pawl__calls_init(pawl__calls *calls, const pawl__calls_ops *ops, pawl_client *client,
+                      pthread_mutex_t *mutex, const pawl_open_opts *opts);
+/* Makes the descriptor, if there is to be one: 0 or PAWL_ERR_SYSTEM. Mutex not held. */
+int pawl__calls_open(pawl__calls *calls);
+/* Frees what has not run, and closes the descriptor; nobody runs anything. Mutex not held. */
+void pawl__calls_free_parts(pawl__calls *calls);
+void pawl__calls_destroy(pawl__calls *calls);
+
+/* The thread, if they run on one and there is none yet. 0, PAWL_ERR_CLOSED or _SYSTEM. */
+int pawl__calls_need(pawl__calls *calls);
+/* Queues an entry that is in no list. */
+void pawl__calls_add(pawl__calls *calls, pawl__link *entry);
+/* Queues a line, if somebody reads them; drops it when too many wait. */
+void pawl__calls_log(pawl__calls *calls, pawl_severity severity, const char *text);
+bool pawl__calls_none(const pawl__calls *calls);
+
+/*
+ * Runs those that wait, at most max, unless one runs already; the mutex is let go while they
+ * run. Tells how many; PAWL_ERR_FORKED: a callback forked, this is the child, and nothing is
+ * held.
+ */
+int pawl__calls_run(pawl__calls *calls, int max);
+/* The two that enclose a callback: the mutex is let go in between. of: for pawl__calls_wait_for. */
+void pawl__calls_begin(pawl__calls *calls, const void *of);
+/* false: the callback forked and this is the child, where nothing may be touched (law 9). */
+bool pawl__calls_end(pawl__calls *calls);
+
+/* Waits until no callback of `of` runs, unless it is this thread's own. */
+void pawl__calls_wait_for(pawl__calls *calls, const void *of);
+/* Whether this thread is in a callback. */
+bool pawl__calls_is_inside(const pawl__calls *calls);
+/* The descriptor says whether callbacks wait. */
+void pawl__calls_unannounce(pawl__calls *calls);
+
+/* Ends our thread and waits for it; mutex not held. */
+void pawl__calls_join(pawl__calls *calls);
+/* The same; then runs what is left: every operation is told its end (law 6). Mutex not held. */
+void pawl__calls_finish(pawl__calls *calls);
+
+#endif

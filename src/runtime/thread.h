@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of ours, and how a thread of the user's is not canceled while it is in here. */
+#ifndef PAWL_RUNTIME_THREAD_H
+#define PAWL_RUNTIME_THREAD_H
+
+#include <pthread.h>
+
+/* A thread with all signals blocked: they are the user's. 0 or PAWL_ERR_SYSTEM. */
+int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
+
+/* A caller must not be canceled while it has a mutex or owns the loop. */
+int pawl__cancel_off(void);
+void pawl__cancel_restore(int state);
+
+#endif
