@@ -438,6 +438,33 @@ static int on_client(const op *o)
     }
 }
 
+/* ---- All in one call
+ * ------------------------------------------------------------------------------------------ */
+
+/* What runs under a lock that pawl_with_lock has taken: no handle of ours holds that name. */
+static void work(pawl_lock *lock, void *userdata)
+{
+    int name = *(const int *)userdata;
+    self()->cancel_off = true; /* a canceled thread would leave the client of the call behind */
+    check_exclusion_beside(lock, name);
+    if (pawl_lock_fence(lock) == 0) fail("fence", "work runs under a lock without a fence");
+    sched_wait("works", userdata, over, NULL, S->now + 3 * MS);
+}
+
+static int with_lock(const op *o)
+{
+    int name = W->program->handle[o->target].name;
+    const char *url = W->program->client[client_of(o->target)].spied ? "hostile:x" : "memory:x";
+    bool cancel_off = self()->cancel_off;
+    self()->cancel_off = true;
+    int err = pawl_with_lock(url, name ? "b" : "a", o->ms < 0 ? 500 : o->ms, work, &name, NULL);
+    self()->cancel_off = cancel_off;
+    if (err == PAWL_ERR_ARGUMENT || err == PAWL_ERR_FORKED || err == PAWL_ERR_NOT_HELD ||
+        err == PAWL_ERR_STATE)
+        fail("error", "work under a lock ended with %s", pawl_err_name(err));
+    return err;
+}
+
 /* ---- On threads and the process
  * ------------------------------------------------------------------------------------ */
 
@@ -521,9 +548,15 @@ static int on_process(const op *o)
 static void judge_change(handle_state *h, const op *o, int before, bool was_alone, int result)
 {
     bool alone = was_alone && h->users == 1 && h->changes == before + 1;
-    if (o->kind == OP_ACQUIRE && result == PAWL_OK && alone) h->sure = h->changes;
+    if (o->kind == OP_ACQUIRE && result == PAWL_OK && alone) {
+        h->sure = h->changes;
+        h->lost_before = h->lost;
+        h->gone_since = 0;
+    }
     bool releases = o->kind == OP_RELEASE || o->kind == OP_DETACH;
-    if (releases && alone && W->steady && h->sure == before && before > 0 && result != PAWL_OK)
+    bool closing = W->clients[client_of((int)(h - W->handles))].closing; /* its callbacks hear so */
+    if (releases && alone && W->steady && !closing && h->sure == before && before > 0 &&
+        result != PAWL_OK)
         fail("not held", "%s of what was acquired ended with %s", op_name(o->kind),
              pawl_err_name(result));
 }
@@ -583,10 +616,15 @@ void world_do(const op *o)
     case OP_EXIT:
         result = on_process(o);
         break;
+    case OP_WITH_LOCK:
+        result = with_lock(o);
+        break;
     default:
         result = do_on_handle(o);
     }
-    if (o->kind != OP_HOLD && o->kind != OP_DISPATCH && o->kind != OP_BREAK) end(&c, o, result);
+    bool is_bounded = o->kind != OP_HOLD && o->kind != OP_DISPATCH && o->kind != OP_BREAK &&
+                      o->kind != OP_WITH_LOCK;
+    if (is_bounded) end(&c, o, result);
     sched_test_cancel();
 }
 

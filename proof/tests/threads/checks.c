@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RELEASE_MAX_NS (5 * MS) /* the longest that a release may stay here, nobody being busy */
+#define RELEASE_MAX_NS (5 * MS)   /* the longest that a release may stay here, nobody being busy */
+#define UNTOLD_MAX_NS  (600 * MS) /* and that a loss may be seen by the clock and told by nobody */
 
 static bool is_held(int handle)
 {
@@ -29,6 +30,16 @@ void check_exclusion(void)
             fail("exclusion", "handles %d and %d hold the same name", holder[name], i);
         holder[name] = i;
     }
+}
+
+void check_exclusion_beside(const pawl_lock *lock, int name)
+{
+    S->quiet++;
+    bool held = W->exclusive && pawl_lock_is_held(lock);
+    S->quiet--;
+    for (int i = 0; held && i < W->program->handles; i++)
+        if (W->program->handle[i].name == name && is_held(i))
+            fail("exclusion", "handle %d and the work under a lock hold the same name", i);
 }
 
 void check_step(void)
@@ -131,9 +142,37 @@ static bool somebody_stands_still(void)
     return false;
 }
 
+/* It was acquired, nobody has given it back, and there is a thread that tells its loss. */
+static bool is_to_be_told(int handle)
+{
+    const handle_state *h = &W->handles[handle];
+    const client_state *c = &W->clients[W->program->handle[handle].client];
+    bool tells =
+        W->program->client[W->program->handle[handle].client].callbacks == PAWL_CALLBACKS_THREAD;
+    return h->lock && !h->freed && tells && W->program->handle[handle].events && !c->closing &&
+           c->callbacks == 0 && h->sure > 0 && h->sure == h->changes && h->lost == h->lost_before;
+}
+
+static void check_told(int64_t until)
+{
+    for (int i = 0; i < W->program->handles && !S->in_child; i++) {
+        handle_state *h = &W->handles[i];
+        if (!is_to_be_told(i) || is_held(i)) {
+            h->gone_since = 0;
+            continue;
+        }
+        if (!h->gone_since) h->gone_since = S->now;
+        if (until != NEVER && until - h->gone_since > UNTOLD_MAX_NS)
+            fail("loss untold",
+                 "handle %d has not been held for %lld ms, and its owner was not told", i,
+                 (long long)((S->now - h->gone_since) / MS));
+    }
+}
+
 /* Nobody can run, and the clock is about to go on until then. */
 void check_idle(int64_t until)
 {
+    check_told(until);
     if (somebody_stands_still()) return;
     for (int i = 0; i < OWED_MAX; i++)
         if (W->owed[i].used && until - W->owed[i].since > RELEASE_MAX_NS)

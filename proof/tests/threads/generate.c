@@ -55,6 +55,9 @@ static const weight interrupted[] = {{OP_ACQUIRE, 5},       {OP_RELEASE, 4},    
 
 static const weight reading[] = {{OP_ACQUIRE, 5}, {OP_RELEASE, 5}, {OP_TOKEN, 8}, {OP_HOLD, 1}};
 static const weight retained[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 8}, {OP_HOLD, 3}, {OP_EXIT, 1}};
+static const weight all_in_one[] = {{OP_WITH_LOCK, 6}, {OP_ACQUIRE, 4}, {OP_RELEASE, 4},
+                                    {OP_HOLD, 2},      {OP_INSPECT, 1}, {OP_START, 1},
+                                    {OP_FORK, 1},      {OP_EXIT, 1}};
 static const weight stalled[] = {{OP_ACQUIRE, 6}, {OP_HOLD, 4}, {OP_SIGNAL, 4}, {OP_INSPECT, 1}};
 
 #define FLAVOUR(list)                                                                              \
@@ -67,7 +70,7 @@ static const struct flavour {
     size_t count;
 } flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),     FLAVOUR(closing),
                 FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted), FLAVOUR(stalled),
-                FLAVOUR(reading), FLAVOUR(retained)};
+                FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one)};
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
@@ -108,8 +111,10 @@ static uint8_t draw_target(source *s, const program *p, uint8_t kind)
     }
 }
 
-static uint8_t draw_then(source *s)
+/* A callback may fork as well. */
+static uint8_t draw_then(source *s, bool forks)
 {
+    if (forks && one_in(s, 4)) return one_in(s, 3) ? OP_BARE_FORK : OP_FORK;
     static const uint8_t kinds[] = {OP_NOTHING, OP_NOTHING, OP_RELEASE, OP_RELEASE,      OP_START,
                                     OP_FREE,    OP_CANCEL,  OP_HELD,    OP_RELEASE_START};
     return kinds[draw(s, sizeof kinds)];
@@ -122,7 +127,7 @@ static op draw_op(source *s, const program *p, const struct flavour *f)
     if (pumped) o.kind = p->client[0].callbacks == PAWL_CALLBACKS_WAIT ? OP_WAIT : OP_DISPATCH;
     o.target = draw_target(s, p, o.kind);
     o.ms = draw_wait(s);
-    o.then = draw_then(s);
+    o.then = draw_then(s, f->weights == forking);
     return o;
 }
 
@@ -153,7 +158,7 @@ static void draw_clients(source *s, program *p)
     }
 }
 
-static void draw_handles(source *s, program *p)
+static void draw_handles(source *s, program *p, bool forks)
 {
     static const int16_t ttls[] = {60, 300, 300, 3000};
     p->handles = p->clients + (int)draw(s, 2) + (p->clients == 1);
@@ -165,17 +170,42 @@ static void draw_handles(source *s, program *p)
         p->handle[i].ttl_ms = ttl;
         p->handle[i].retain_ms = cached && one_in(s, 2) ? (int16_t)(1 + draw(s, 200)) : 0;
         p->handle[i].events = one_in(s, 2);
-        p->handle[i].on_event = one_in(s, 2) ? draw_then(s) : OP_NOTHING;
+        p->handle[i].on_event = one_in(s, 2) ? draw_then(s, forks) : OP_NOTHING;
     }
+}
+
+/* A caller waits long for each answer, and stands still meanwhile: the leases are not his matter.
+ */
+static void draw_slow_store(source *s, program *p)
+{
+    p->habits = (store_habits){.late = 300 + (int)draw(s, 700), .late_max_ms = 80};
+    for (int i = 0; i < p->handles; i++) {
+        p->handle[i].ttl_ms = 300;
+        p->handle[i].events = true;
+    }
+    for (int i = 0; i < p->clients; i++) p->client[i].spied = true;
+    p->stall_ms = 450;
+}
+
+static const struct flavour *draw_flavour(source *s, uint64_t seed)
+{
+    s->state = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    return &flavours[draw(s, sizeof flavours / sizeof flavours[0])];
+}
+
+const char *program_flavour(uint64_t seed)
+{
+    source s;
+    return draw_flavour(&s, seed)->name;
 }
 
 void program_generate(uint64_t seed, program *p)
 {
-    source s = {.state = seed * UINT64_C(0xd1342543de82ef95) + 1};
+    source s;
     memset(p, 0, sizeof *p);
-    const struct flavour *f = &flavours[draw(&s, sizeof flavours / sizeof flavours[0])];
+    const struct flavour *f = draw_flavour(&s, seed);
     draw_clients(&s, p);
-    draw_handles(&s, p);
+    draw_handles(&s, p, f->weights == forking);
     p->users = 2 + (int)draw(&s, 3);
     for (int u = 0; u < p->users; u++) {
         p->user[u].count = 2 + (int)draw(&s, OPS_MAX - 2);
@@ -186,6 +216,7 @@ void program_generate(uint64_t seed, program *p)
     p->watched = one_in(&s, 2);
     p->one_cpu = one_in(&s, 3);
     p->close_timeout_ms = one_in(&s, 3) ? 0 : 200;
+    if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
 }
 
 /* ---- For people

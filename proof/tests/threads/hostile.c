@@ -33,7 +33,8 @@ typedef struct letter {
 typedef struct outstanding {
     uint64_t id;
     int64_t answer_by;
-    bool silent; /* it has its letter */
+    bool silent;  /* it has its letter */
+    bool changes; /* it may have been done: nobody may say that it failed */
 } outstanding;
 
 struct pawl_store {
@@ -245,7 +246,9 @@ static void link_goes(pawl_store *s, bool up)
 {
     if (s->up == up) return;
     for (int i = 0; !up && i < LETTERS_MAX; i++) /* before it goes down all is answered */
-        if (s->asked[i].id && !habits_now()->never) say_unknown(s, s->asked[i].id);
+        if (s->asked[i].id && !habits_now()->never &&
+            (s->asked[i].changes || sched_draw(DRAW_STORE, 2)))
+            say_unknown(s, s->asked[i].id);
     for (int i = 0; !up && i < LETTERS_MAX; i++)
         if (s->letters[i].kind != LETTER_LINK) s->letters[i].kind = LETTER_NONE;
     s->up = up;
@@ -321,7 +324,10 @@ static void note_asked(pawl_store *s, const pawl_request *request)
 {
     for (int i = 0; i < LETTERS_MAX; i++) {
         if (s->asked[i].id) continue;
-        s->asked[i] = (outstanding){.id = request->id, .answer_by = request->answer_by};
+        s->asked[i] = (outstanding){.id = request->id,
+                                    .answer_by = request->answer_by,
+                                    .changes = request->verb < PAWL_VERB_INSPECT ||
+                                               request->verb == PAWL_VERB_BREAK};
         return;
     }
     fail("harness", "too many requests");

@@ -26,11 +26,12 @@ typedef struct options {
     int strategy; /* -1: by the seed */
     bool trace, hash, keep_going, no_shrink, toys;
     int explore, floors; /* preemptions, -1: none */
+    const char *flavour; /* NULL: all */
 } options;
 
 static const char usage[] =
     "usage: pawl-threads [--seed N] [--seeds N | --seconds S] [--strategy random|pct|weak]\n"
-    "                    [--trace] [--hash] [--keep-going] [--no-shrink]\n"
+    "                    [--flavour NAME] [--trace] [--hash] [--keep-going] [--no-shrink]\n"
     "       pawl-threads --explore PREEMPTIONS | --floors PREEMPTIONS\n"
     "       pawl-threads --toys\n";
 
@@ -130,9 +131,11 @@ static int run_seeds(const options *o)
 {
     double begin = seconds_now();
     uint64_t steps = 0, calls = 0, grants = 0, n = 0, found = 0;
-    for (; n < o->seeds; n++) {
+    uint64_t seed = o->seed;
+    for (; n < o->seeds; n++, seed++) {
         if (o->seconds > 0 && seconds_now() - begin > o->seconds) break;
-        bool bad = run_seed(o, o->seed + n);
+        while (o->flavour && strcmp(program_flavour(seed), o->flavour) != 0) seed++;
+        bool bad = run_seed(o, seed);
         steps += S->steps;
         calls += W->calls;
         grants += W->grants;
@@ -159,13 +162,30 @@ static int strategy_of(const char *name)
     exit(64);
 }
 
+/* One that some seed has. */
+static const char *flavour_of(const char *name)
+{
+    for (uint64_t seed = 1; seed < 1000; seed++)
+        if (strcmp(program_flavour(seed), name) == 0) return name;
+    fputs(usage, stderr);
+    exit(64);
+}
+
 static options parse(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"seed", 1, 0, 's'},      {"seeds", 1, 0, 'n'},  {"seconds", 1, 0, 't'},
-        {"strategy", 1, 0, 'S'},  {"trace", 0, 0, 'T'},  {"hash", 0, 0, 'H'},
-        {"explore", 1, 0, 'e'},   {"floors", 1, 0, 'f'}, {"keep-going", 0, 0, 'k'},
-        {"no-shrink", 0, 0, 'N'}, {"toys", 0, 0, 'y'},   {0}};
+    static const struct option known[] = {{"seed", 1, 0, 's'},
+                                          {"seeds", 1, 0, 'n'},
+                                          {"seconds", 1, 0, 't'},
+                                          {"strategy", 1, 0, 'S'},
+                                          {"flavour", 1, 0, 'F'},
+                                          {"trace", 0, 0, 'T'},
+                                          {"hash", 0, 0, 'H'},
+                                          {"explore", 1, 0, 'e'},
+                                          {"floors", 1, 0, 'f'},
+                                          {"keep-going", 0, 0, 'k'},
+                                          {"no-shrink", 0, 0, 'N'},
+                                          {"toys", 0, 0, 'y'},
+                                          {0}};
     options o = {.seed = 1, .seeds = 1, .strategy = -1, .explore = -1, .floors = -1};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (c == 's') o.seed = strtoull(optarg, NULL, 10);
@@ -173,6 +193,7 @@ static options parse(int argc, char **argv)
         if (c == 't') o.seconds = strtod(optarg, NULL);
         if (c == 't') o.seeds = UINT64_MAX;
         if (c == 'S') o.strategy = strategy_of(optarg);
+        if (c == 'F') o.flavour = flavour_of(optarg);
         if (c == 'T') o.trace = true;
         if (c == 'H') o.hash = true;
         if (c == 'k') o.keep_going = true;

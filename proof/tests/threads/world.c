@@ -23,19 +23,28 @@ void world_watch(void)
     S->on_signal = world_signal;
 }
 
+/* Whether a call of the program, or a callback of one, does it. */
 static bool has_op(const program *p, unsigned kind)
 {
+    for (int i = 0; i < p->handles; i++)
+        if (p->handle[i].on_event == kind) return true;
     for (int u = 0; u < p->users; u++)
         for (int i = 0; i < p->user[u].count; i++)
-            if (p->user[u].ops[i].kind == kind) return true;
+            if (p->user[u].ops[i].kind == kind || p->user[u].ops[i].then == kind) return true;
     return false;
+}
+
+/* Every answer and every push comes, though perhaps late. */
+static bool store_says_all(const program *p)
+{
+    const store_habits *h = &p->habits;
+    return !h->lost && !h->push_lost && !h->push_late && !h->link_down && !h->never && !h->twice &&
+           !h->wrong_id;
 }
 
 static bool store_is_good(const program *p)
 {
-    const store_habits *h = &p->habits;
-    return !h->late && !h->lost && !h->push_lost && !h->push_late && !h->link_down && !h->never &&
-           !h->twice && !h->wrong_id;
+    return store_says_all(p) && !p->habits.late;
 }
 
 static bool has_mode(const program *p, pawl_callbacks mode)
@@ -58,7 +67,8 @@ static void set_expectations(const program *p)
 {
     W->exclusive = !has_op(p, OP_BREAK) && !has_op(p, OP_TOKEN_RELEASE) && !p->habits.wrong_id &&
                    !p->habits.twice;
-    W->steady = W->exclusive && store_is_good(p) && !has_op(p, OP_TOKEN_RENEW) &&
+    /* An answer is late by less than the first try of a renewal has time for. */
+    W->steady = W->exclusive && store_says_all(p) && !has_op(p, OP_TOKEN_RENEW) &&
                 S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
                 shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE) &&
                 !has_op(p, OP_CLOSE_LAST);
@@ -122,6 +132,9 @@ static bool users_ended(const void *arg)
     return true;
 }
 
+/* Of 2 s each: eight leases of the default ttl run out meanwhile, one after the other. */
+#define PATIENCE_ROUNDS 130
+
 /* Who waits for ever is cancelled after a while: the others may hold what it waits for. */
 static void wait_for_users(const program *p)
 {
@@ -135,7 +148,7 @@ static void wait_for_users(const program *p)
                 W->handles[i].users--;
                 order_release(&W->handles[i]);
             }
-        if (round == 10) {
+        if (round == PATIENCE_ROUNDS) {
             for (int u = 0; u < p->users; u++)
                 if (S->threads[W->user_ids[u]].state == THREAD_LIVES)
                     fail("hang", "user %d does not come back: %s", u,

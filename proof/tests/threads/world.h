@@ -32,8 +32,13 @@
     X(INSPECT)                                                                                     \
     X(LIST)                                                                                        \
     X(DOCTOR)                                                                                      \
-    X(BREAK) X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH) X(WAIT)         \
-        X(CLOSE) X(CLOSE_LAST) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
+    X(BREAK)                                                                                       \
+    X(TOKEN_CHECK)                                                                                 \
+    X(TOKEN_RENEW)                                                                                 \
+    X(TOKEN_RELEASE)                                                                               \
+    X(MESSAGE)                                                                                     \
+    X(DISPATCH) X(WAIT) X(CLOSE) X(CLOSE_LAST) X(WITH_LOCK) X(SIGNAL) X(CANCEL_THREAD) X(FORK)     \
+        X(BARE_FORK) X(EXIT)
 
 typedef enum op_kind {
 #define OP_ENUM(name) OP_##name,
@@ -101,6 +106,8 @@ typedef struct handle_state {
     int begun, lost;                 /* acquisitions; losses that were told */
     int changes;                     /* calls that may change whether it is held */
     int sure;                        /* of changes: after that one it is held for certain */
+    int lost_before;                 /* of lost: those of before */
+    int64_t gone_since;              /* not held any more, and nobody was told; 0: no */
     int event_on;                    /* the thread that runs its on_event, + 1 */
     char cached[PAWL_TOKEN_LEN + 1]; /* released with a cache, and not acquired again */
 } handle_state;
@@ -146,6 +153,8 @@ extern world *W;
 
 /* generate.c */
 void program_generate(uint64_t seed, program *ret);
+/* What kind of program it will be. */
+const char *program_flavour(uint64_t seed);
 void program_print(const program *p);
 const char *op_name(unsigned kind);
 
@@ -164,6 +173,8 @@ void world_signal(void);
 
 /* checks.c */
 void check_exclusion(void);
+/* A lock that is no handle of the program. */
+void check_exclusion_beside(const pawl_lock *lock, int name);
 void check_step(void);
 void check_idle(int64_t until);
 void check_settled(void);
