@@ -21,6 +21,7 @@ typedef struct add {
     int64_t asked_us, had_us; /* the lock */
     uint64_t fence;
     int64_t value;
+    bool worked; /* the worker has been there */
     resource_result result;
     char message[RESOURCE_MESSAGE_MAX];
 } add;
@@ -40,11 +41,23 @@ static void turn_away(app *a, struct evhttp_request *request, int status, const 
     app_reply(a, request, status, "text/plain", "%s\n", why);
 }
 
+/* The lock was not acquired. */
 static void refuse(app *a, struct evhttp_request *request, int err)
 {
     char reason[PAWL_MESSAGE_MAX];
+    if (pawl_err_class_of(err) == PAWL_CLASS_BUSY) {
+        a->metrics.busy++;
+        turn_away(a, request, 503, "others had the counter the whole time: not counted");
+        return;
+    }
+    a->metrics.failed++;
+    if (a->ending) {
+        turn_away(a, request, 503, GOING_AWAY);
+        return;
+    }
     pawl_client_reason(a->client, err, reason);
-    turn_away(a, request, 503, reason);
+    app_say(a, PLACE_ADD, reason);
+    turn_away(a, request, 503, NO_LOCK_STORE ": not counted");
 }
 
 /* ---- With the lock: on the worker --------------------------------------------------------- */
@@ -59,6 +72,7 @@ static void change(job *j)
 {
     add *d = (add *)j;
     app *a = d->app;
+    d->worked = true;
     d->result = a->ops->read(a->adding, d->fence, &d->value, d->message);
     if (d->result != RESOURCE_OK) return;
     pretend_work(a->options.work_ms);
@@ -94,12 +108,14 @@ static void answer(add *d)
         return;
     case RESOURCE_FAILED:
         m->failed++;
-        turn_away(d->app, d->request, 503, d->message);
+        if (d->worked) app_say(d->app, PLACE_ADD, d->message);
+        turn_away(d->app, d->request, 503, d->worked ? NO_COUNTER ": not counted" : GOING_AWAY);
         return;
     case RESOURCE_UNKNOWN:
         m->unknown++;
+        app_say(d->app, PLACE_ADD, d->message);
         app_reply(d->app, d->request, 504, "text/plain",
-                  "%s: it may or may not have been counted\n", d->message);
+                  "the counter has not answered: it may or may not have been counted\n");
         return;
     }
 }
@@ -123,11 +139,6 @@ static void acquired(pawl_lock *lock, int err, void *userdata)
         worker_submit(a->adder, &d->job);
         return;
     }
-    if (pawl_err_class_of(err) == PAWL_CLASS_BUSY) {
-        a->metrics.busy++;
-    } else {
-        a->metrics.failed++;
-    }
     refuse(a, d->request, err);
     finish(d);
 }
@@ -148,8 +159,7 @@ void app_add(app *a, struct evhttp_request *request)
 {
     if (a->adds == ADDS_MAX || a->ending) {
         a->metrics.turned_away++;
-        turn_away(a, request, 503,
-                  a->ending ? "this instance is going away" : "too many wait already");
+        turn_away(a, request, 503, a->ending ? GOING_AWAY : "too many wait already");
         return;
     }
     add *d = calloc(1, sizeof *d);
@@ -160,12 +170,10 @@ void app_add(app *a, struct evhttp_request *request)
     }
     *d = (add){.job = {.run = change, .done = changed}, .app = a, .request = request};
     d->result = RESOURCE_FAILED; /* until the worker has been there */
-    snprintf(d->message, sizeof d->message, "this instance is going away");
     d->asked_us = app_now_us();
     a->adds++;
     int err = start(d);
     if (!err) return;
-    a->metrics.failed++;
     refuse(a, request, err);
     finish(d);
 }

@@ -23,9 +23,11 @@
 #define WATCH_ANSWER_MS  1000  /* for the lock's store */
 #define WAITERS_SHOWN    10
 #define HEADERS_SIZE_MAX 8192
-#define BODY_SIZE_MAX    1024 /* nobody has anything to say to a counter */
-#define TURN_S           10   /* for a client to send a whole request, or to take an answer */
-#define DRAIN_S          5    /* at the end, for those who wait */
+#define BODY_SIZE_MAX    1024  /* nobody has anything to say to a counter */
+#define SAY_MS           1000  /* between two lines of the log about one place */
+#define SAY_AGAIN_MS     60000 /* likewise, if they say the same */
+#define TURN_S           10    /* for a client to send a whole request, or to take an answer */
+#define DRAIN_S          5     /* at the end, for those who wait */
 
 /* A value, and where it stands, for messages: "--store", "conf/app.conf:3". */
 typedef struct app_setting {
@@ -49,7 +51,7 @@ typedef struct app_options {
  */
 typedef struct app_state {
     bool lock_known, counter_known;
-    char trouble[PAWL_MESSAGE_MAX];
+    const char *trouble; /* a sentence for visitors; "": none */
     counter_view counter;
     bool held; /* from here on: of the lock */
     char owner[PAWL_OWNER_MAX + 1];
@@ -61,6 +63,15 @@ typedef struct app_state {
         int64_t age_ms;
     } queue[WAITERS_SHOWN];
 } app_state;
+
+/* Where trouble comes up. */
+typedef enum app_place { PLACE_LOCK, PLACE_COUNTER, PLACE_ADD, PLACE_LOOK, PLACES } app_place;
+
+/* What was said last about a place. */
+typedef struct app_log {
+    char reason[PAWL_MESSAGE_MAX];
+    int64_t said_us; /* 0: nothing yet */
+} app_log;
 
 typedef struct app_metrics {
     uint64_t added, stale, unknown, failed, busy, turned_away, lost;
@@ -82,6 +93,7 @@ typedef struct app {
     bool ending;
     app_state state;
     app_metrics metrics;
+    app_log logs[PLACES];
     int64_t started_us;
 } app;
 
@@ -98,6 +110,16 @@ void app_look(app *a, struct evhttp_request *request); /* GET /counter */
 bool app_serve(app *a, char *ret_message); /* makes the HTTP server */
 void app_reply(app *a, struct evhttp_request *request, int status, const char *type,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/*
+ * trouble.c: the reason, for the operator, as one line on stderr. It may name hosts, files and
+ * users, so no visitor is told: he gets one of the sentences below. On the loop only.
+ */
+void app_say(app *a, app_place place, const char *reason);
+
+#define NO_LOCK_STORE "the store of the lock cannot be asked"
+#define NO_COUNTER    "the counter cannot be reached"
+#define GOING_AWAY    "this instance is going away"
 
 /* ending: leaves the loop when nobody waits any more */
 void app_end_if_idle(app *a);

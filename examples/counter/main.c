@@ -309,7 +309,7 @@ static int run(app *a)
 
 int main(int argc, char **argv)
 {
-    app a = {.options = {.port = -1}};
+    app a = {.options = {.port = -1}, .state = {.trouble = "not looked yet"}};
     pawl_config *config = NULL;
     char *store = NULL;
     char message[PAWL_MESSAGE_MAX] = "", label[32];

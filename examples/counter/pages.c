@@ -123,10 +123,7 @@ static void health(app *a, struct evhttp_request *request)
         app_reply(a, request, 200, "text/plain", "ok\n");
         return;
     }
-    app_reply(a, request, 503, "text/plain", "%s\n",
-              a->ending             ? "this instance is going away"
-              : a->state.trouble[0] ? a->state.trouble
-                                    : "not looked yet");
+    app_reply(a, request, 503, "text/plain", "%s\n", a->ending ? GOING_AWAY : a->state.trouble);
 }
 
 /* ---- /metrics ----------------------------------------------------------------------- */

@@ -77,7 +77,10 @@ static resource_result run(resource *r, sqlite3_stmt *statement, counter_view *r
 
 static resource_result sqlite_look(resource *r, counter_view *ret_view, char *ret_message)
 {
-    return run(r, r->look, ret_view, ret_message);
+    resource_result result = run(r, r->look, ret_view, ret_message);
+    if (result != RESOURCE_STALE) return result;
+    snprintf(ret_message, RESOURCE_MESSAGE_MAX, "counter: its row is gone");
+    return RESOURCE_FAILED;
 }
 
 static resource_result sqlite_read(resource *r, uint64_t fence, int64_t *ret_value,

@@ -14,6 +14,7 @@ typedef struct watch {
     job job; /* first */
     app *app;
     app_state state;
+    char no_lock[PAWL_MESSAGE_MAX], no_counter[RESOURCE_MESSAGE_MAX]; /* why; "": it answered */
 } watch;
 
 static bool take_info(const pawl_info *info, void *userdata)
@@ -37,14 +38,12 @@ static void look(job *j)
     watch *w = (watch *)j;
     app *a = w->app;
     app_state *s = &w->state;
-    char message[RESOURCE_MESSAGE_MAX] = "";
     int err = pawl_inspect(a->client, LOCK_NAME, strlen(LOCK_NAME), WATCH_ANSWER_MS, take_info, s);
-    if (err) pawl_client_reason(a->client, err, s->trouble);
-    resource_result result = a->ops->look(a->looking, &s->counter, message);
-    if (result != RESOURCE_OK && !s->trouble[0])
-        snprintf(s->trouble, sizeof s->trouble, "%s", message[0] ? message : "no counter");
+    if (err) pawl_client_reason(a->client, err, w->no_lock);
+    resource_result result = a->ops->look(a->looking, &s->counter, w->no_counter);
     s->lock_known = !err;
     s->counter_known = result == RESOURCE_OK;
+    s->trouble = err ? NO_LOCK_STORE : s->counter_known ? "" : NO_COUNTER;
 }
 
 static void looked(job *j)
@@ -53,6 +52,11 @@ static void looked(job *j)
     app *a = w->app;
     a->state = w->state;
     a->watching = false;
+    if (w->no_lock[0]) {
+        app_say(a, PLACE_LOCK, w->no_lock);
+    } else if (w->no_counter[0]) {
+        app_say(a, PLACE_COUNTER, w->no_counter);
+    }
     free(w);
     app_end_if_idle(a);
 }
@@ -74,6 +78,7 @@ typedef struct question {
     app *app;
     struct evhttp_request *request;
     counter_view view;
+    bool worked;
     resource_result result;
     char message[RESOURCE_MESSAGE_MAX];
 } question;
@@ -81,6 +86,7 @@ typedef struct question {
 static void ask(job *j)
 {
     question *q = (question *)j;
+    q->worked = true;
     q->result = q->app->ops->look(q->app->looking, &q->view, q->message);
 }
 
@@ -91,7 +97,8 @@ static void asked(job *j)
     if (q->result == RESOURCE_OK) {
         app_reply(a, q->request, 200, "text/plain", "%" PRId64 "\n", q->view.value);
     } else {
-        app_reply(a, q->request, 503, "text/plain", "%s\n", q->message);
+        if (q->worked) app_say(a, PLACE_LOOK, q->message);
+        app_reply(a, q->request, 503, "text/plain", "%s\n", q->worked ? NO_COUNTER : GOING_AWAY);
     }
     free(q);
     a->looks--;
@@ -109,7 +116,6 @@ void app_look(app *a, struct evhttp_request *request)
     q->app = a;
     q->request = request;
     q->result = RESOURCE_FAILED; /* until the worker has been there */
-    snprintf(q->message, sizeof q->message, "this instance is going away");
     a->looks++;
     worker_submit(a->watcher, &q->job);
 }

@@ -328,7 +328,8 @@ def test_a_store_that_does_not_answer(on_redis):
     on_redis.redis.signal(signal.SIGSTOP)
     until(lambda: not instance.healthy(), "it says that it is not")
     status, text, _ = instance.ask("/counter")
-    assert status == 503 and text.startswith("counter: ")
+    assert (status, text) == (503, "the counter cannot be reached")
+    assert "pawl-counter: /counter: counter: " in instance.words()
     assert '"ok":false' in instance.get("/state")  # the page goes on
     on_redis.redis.signal(signal.SIGCONT)
     until(instance.healthy, "it is healthy again")
@@ -390,12 +391,46 @@ def test_a_connection_that_the_server_closed_is_no_trouble(on_redis):
     assert instance.metric('counter_adds_total{result="failed"}') == 0
 
 
-def test_what_only_the_store_knows_is_told(on_redis, tmp_path):
+def test_what_only_the_store_knows_is_in_the_log(on_redis, tmp_path):
     on_redis.options = ["--store", on_redis.store + "?db=99", "--counter", f"sqlite:{tmp_path}/c.db"]
     instance = on_redis.start()
-    status, text, _ = instance.ask("/add")
-    assert status == 503 and "DB index is out of range" in text and on_redis.redis.socket in text
-    until(lambda: "DB index is out of range" in instance.ask("/health")[1], "it says why it is ill")
+    assert instance.ask("/add")[:2] == (503, "the store of the lock cannot be asked: not counted")
+    until(lambda: instance.words().count("DB index is out of range") == 2, "/add and the watcher say why")
+    assert on_redis.redis.socket in instance.words()
+    assert instance.ask("/health")[:2] == (503, "the store of the lock cannot be asked")
+
+
+PATHS = ("/", "/add", "/counter", "/health", "/metrics", "/state")
+
+
+def told(instance):
+    """All that a visitor can read: of each page the text and the headers."""
+    answers = [instance.ask(path) for path in PATHS]
+    return "\n".join(text + str(headers) for _, text, headers in answers)
+
+
+@pytest.mark.parametrize("away", ["lock", "counter", "both"])
+def test_a_visitor_learns_neither_address_nor_user(on_redis, away):
+    """Trouble is the operator's: its reason is in the log, and visitors read a plain sentence."""
+    secret = f"redis+unix://somebody:hunter2@{on_redis.redis.socket}"
+    lock, counter = (secret if away in (one, "both") else on_redis.store for one in ("lock", "counter"))
+    on_redis.options = ["--store", lock, "--counter", counter]
+    instance = on_redis.start()
+    until(lambda: instance.ask("/health")[1] not in ("ok", "not looked yet"), "it is ill")
+    for text in (told(instance), told(instance)):
+        for private in ("somebody", "hunter2", on_redis.redis.socket, "WRONGPASS"):
+            assert private not in text
+        assert json.loads(instance.get("/state"))["trouble"] == (
+            "the counter cannot be reached" if away == "counter" else "the store of the lock cannot be asked")
+    assert "WRONGPASS" in instance.words() and "hunter2" not in instance.words()
+
+
+def test_the_log_does_not_repeat_itself(on_redis):
+    on_redis.options = ["--store", on_redis.store + "?db=99", "--counter", on_redis.store]
+    instance = on_redis.start()
+    for _ in range(50):
+        assert instance.ask("/add")[0] == 503
+    assert instance.words().count("/add: ") == 1
 
 
 @pytest.mark.parametrize("options, words", [
