@@ -105,16 +105,29 @@ func (a *acquisition) outcome(ctx context.Context) Code {
 	return <-a.decided
 }
 
+// timerSlack is what libpawl's clock may be ahead of the context's: both round to a millisecond.
+const timerSlack = time.Millisecond
+
+// endOf is the context's error. Its own timer may be a moment late: libpawl, which was given the same
+// deadline, has told us first then.
+func endOf(ctx context.Context) error {
+	deadline, bounded := ctx.Deadline()
+	if err := ctx.Err(); err != nil || !bounded || time.Until(deadline) > timerSlack {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
+// errCanceled is libpawl's word for a wish that was cancelled; callers see their context's.
+const errCanceled = Code(C.PAWL_ERR_CANCELED)
+
 // whyNotLocked tells a lock that stayed busy from a store that stayed silent, and both from a
 // caller who has gone.
 func (c *Client) whyNotLocked(ctx context.Context, name string, code Code) *Error {
-	ended := ctx.Err()
-	_, bounded := ctx.Deadline()
+	ended := endOf(ctx)
 	switch {
-	case code == C.PAWL_ERR_CANCELED && ended != nil, ended == context.Canceled && code != ErrClosed:
+	case code == errCanceled && ended != nil, ended == context.Canceled && code != ErrClosed:
 		return c.fail("lock", name, ended)
-	case code == ErrTimeout && bounded && ended == nil:
-		ended = context.DeadlineExceeded // the context's own timer is a moment late
 	}
 	e := c.fail("lock", name, code)
 	e.Cause = ended

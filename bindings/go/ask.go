@@ -187,16 +187,21 @@ func unknownIfEnded(err error) error {
 	return err
 }
 
+// askWait is how long the store may take to answer.
+func askWait(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < askMax-askGrace {
+		return time.Until(deadline) + askGrace
+	}
+	return askMax
+}
+
 // ask runs a call that cannot be interrupted. When the context ends first the call goes on
 // behind the scenes, so what it writes to must not be read after an error.
 func (c *Client) ask(ctx context.Context, op, name string, call func(wait C.int64_t) C.int) error {
 	if err := ctx.Err(); err != nil {
 		return c.fail(op, name, err)
 	}
-	wait := askMax
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait-askGrace {
-		wait = time.Until(deadline) + askGrace
-	}
+	wait := askWait(ctx)
 	done, err := c.use()
 	if err != nil {
 		return c.fail(op, name, err)

@@ -6,15 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// buildProgram builds testdata/program and returns its path.
-func buildProgram(t *testing.T) string {
+// buildProgram builds a program of testdata and returns its path.
+func buildProgram(t *testing.T, name string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "bin", "program")
-	out, err := exec.Command("go", "build", "-o", program, "./testdata/program").CombinedOutput()
+	program := filepath.Join(t.TempDir(), "bin", name)
+	out, err := exec.Command("go", "build", "-o", program, "./testdata/"+name).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -34,10 +35,10 @@ func environment(settings ...string) []string {
 
 // A Go program runs no atexit function of C's: a release that Unlock only hands over is lost.
 func TestNothingIsHeldAfterTheProgram(t *testing.T) {
-	const runs = 100
+	const runs = 40
 	s := startServer(t)
-	program := buildProgram(t)
-	for _, way := range []string{"unlock", "redislock", "retain"} {
+	program := buildProgram(t, "program")
+	for _, way := range []string{"unlock", "redislock", "retain", "gone"} {
 		left := 0
 		for i := 0; i < runs; i++ {
 			cmd := exec.Command(program, way, s.url())
@@ -65,7 +66,7 @@ func putFile(t *testing.T, path, text string) {
 // Two machines that look in two places lock in two stores: one look-up, Beego's, and no store of
 // our own choice.
 func TestARedisLockFindsItsStoreAsBeegoDoes(t *testing.T) {
-	program := buildProgram(t)
+	program := buildProgram(t, "program")
 	elsewhere := t.TempDir()
 	where := func(dir, path string, settings ...string) string {
 		cmd := exec.Command(path, "where")
@@ -106,5 +107,33 @@ func TestARedisLockFindsItsStoreAsBeegoDoes(t *testing.T) {
 	putFile(t, filepath.Join(elsewhere, "conf", "app.conf"), "rubbish\n")
 	if got := where(elsewhere, program); !strings.Contains(got, "conf/app.conf:1: expected") {
 		t.Fatal("a broken file was passed over: " + got)
+	}
+}
+
+// Everything that C allocates for Go is given back. A round that leaks a name or a message
+// grows the heap by hundreds of bytes.
+func TestNothingLeaks(t *testing.T) {
+	program := buildProgram(t, "leaks")
+	dir := t.TempDir()
+	putFile(t, filepath.Join(dir, "app.conf"), "adapter = memory\n")
+	cmd := exec.Command(program, dir)
+	// else what is kept for later by threads that come and go counts as used
+	cmd.Env = environment("GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	grown, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	must(t, err)
+	if grown >= 16 {
+		t.Fatalf("%d bytes are left by each round", grown)
+	}
+}
+
+func TestOpenWithoutDescriptorsSaysSo(t *testing.T) {
+	cmd := exec.Command(buildProgram(t, "leaks"), "full")
+	cmd.Env = environment()
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "full\n" {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -19,6 +19,19 @@ func fail(err error) {
 	}
 }
 
+// turncoat is cancelled between the grant and the look that follows it.
+type turncoat struct {
+	context.Context
+	looks int
+}
+
+func (t *turncoat) Err() error {
+	if t.looks++; t.looks == 1 {
+		return nil
+	}
+	return context.Canceled
+}
+
 func main() {
 	switch os.Args[1] {
 	case "unlock": // the release is main's last deed
@@ -38,6 +51,13 @@ func main() {
 		lock := client.NewLock("n", &pawl.LockOptions{Retain: time.Hour})
 		fail(lock.Lock(context.Background()))
 		fail(lock.Unlock())
+	case "gone": // the lock is granted to a caller who has gone
+		client, err := pawl.Open(os.Args[2], nil)
+		fail(err)
+		if err := client.NewLock("n", nil).Lock(&turncoat{Context: context.Background()}); err == nil {
+			fmt.Println("locked")
+			os.Exit(1)
+		}
 	case "where": // which store a RedisLock takes
 		client, err := pawl.DefaultClient()
 		fail(err)
