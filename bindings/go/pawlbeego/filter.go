@@ -90,7 +90,11 @@ func LockOf(ctx *context.Context) *pawl.Lock {
 // when the lock is lost. A request that cannot have the lock in time is answered 423 Locked
 // with Retry-After; one whose store does not answer, 503 Service Unavailable, and Beego's log
 // says why. Where nobody knows whether the lock is busy, the answer is 503.
+//
+// Start the application with Run instead of web.Run: it releases the locks when a signal ends the
+// process.
 func Filter(client *pawl.Client, name Namer, options ...Option) web.FilterChain {
+	warnAtStart()
 	s := collect(DefaultWait, options)
 	return func(next web.FilterFunc) web.FilterFunc {
 		return func(ctx *context.Context) {
@@ -115,7 +119,7 @@ func run(ctx *context.Context, lock *pawl.Lock, next web.FilterFunc) {
 	defer func() { // also when the handler panics
 		cancel()
 		if err := lock.Unlock(); err != nil {
-			logs.Warn("%s %s: %v", outer.Method, outer.URL.Path, err)
+			logs.Warn("%s %q: %v", outer.Method, outer.URL.Path, err) // visitors choose paths
 		}
 		ctx.Request = outer
 	}()

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beego/beego/v2/core/logs"
 	"github.com/beego/beego/v2/server/web"
 	"github.com/beego/beego/v2/server/web/context"
 	"github.com/beego/beego/v2/task"
@@ -156,8 +155,6 @@ func TestFilterAnswers503And400(t *testing.T) {
 		&pawl.Options{StoreTimeout: 50 * time.Millisecond})
 	must(t, err)
 	defer client.Close()
-	logs.SetLevel(logs.LevelEmergency)
-	defer logs.SetLevel(logs.LevelDebug)
 	never := func(*context.Context) { t.Error("ran without the lock") }
 	server := serve(t, Filter(client, Name("n")), never)
 	response, _ := get(t, server+"/order/7")
@@ -174,8 +171,6 @@ func TestFilterAnswers503And400(t *testing.T) {
 // Where the store is silent nobody knows whether the lock is busy, however short the wait.
 func TestFilterAnswers503WhenNobodyKnows(t *testing.T) {
 	client := openTest(t, "redis+unix:///nonexistent/s") // it may be silent for five seconds
-	logs.SetLevel(logs.LevelEmergency)
-	defer logs.SetLevel(logs.LevelDebug)
 	server := serve(t, Filter(client, Name("n"), Wait(30*time.Millisecond)),
 		func(*context.Context) { t.Error("ran without the lock") })
 	if response, _ := get(t, server+"/order/7"); response.StatusCode != http.StatusServiceUnavailable {
@@ -203,8 +198,6 @@ func TestFilterWithoutANameLocksNothing(t *testing.T) {
 
 func TestFilterUnlocksAfterAPanic(t *testing.T) {
 	client := openTest(t, "memory:"+t.Name())
-	logs.SetLevel(logs.LevelEmergency)
-	defer logs.SetLevel(logs.LevelDebug)
 	server := serve(t, Filter(client, Name("n")), func(*context.Context) { panic("oops") })
 	if response, _ := get(t, server+"/order/7"); response.StatusCode != 500 {
 		t.Fatal(response.Status)
@@ -214,8 +207,6 @@ func TestFilterUnlocksAfterAPanic(t *testing.T) {
 
 func TestFilterTellsTheHandlerOfALoss(t *testing.T) {
 	client := openTest(t, "memory:"+t.Name())
-	logs.SetLevel(logs.LevelEmergency)
-	defer logs.SetLevel(logs.LevelDebug)
 	server := serve(t, Filter(client, Name("n")), func(ctx *context.Context) {
 		go client.Close() // the shortest way to lose a lock
 		await(t, "the end of the request's context", ctx.Request.Context().Done())

@@ -16,10 +16,12 @@ import (
 // then the error is pawl.ErrLost. A store that does not answer is an error as well: nobody knows
 // whether another node does it. The result is a task.TaskFunc for Beego's task.NewTask.
 //
-// MinHold lasts as long as this process and its client do: a node that ends
-// earlier lets go earlier.
+// MinHold lasts as long as this process and its client do: a node that ends earlier lets go
+// earlier. Start the application with Run instead of web.Run: else a node that a signal ends leaves
+// the lock until its lease runs out.
 func Once(client *pawl.Client, name string, fn func(ctx gocontext.Context) error,
 	options ...Option) func(ctx gocontext.Context) error {
+	warnAtStart()
 	s := collect(0, options)
 	return func(ctx gocontext.Context) error {
 		lock := client.NewLock(name, &s.lock)
