@@ -328,6 +328,15 @@ func TestAStoreThatIsAwayIsNoAnswerOfItsOwn(t *testing.T) {
 	all.Wait()
 }
 
+// A lock that cannot be given back changes nothing about what has been counted.
+func TestTheOriginalSaysWhatItHasCounted(t *testing.T) {
+	f := startFleet(t)
+	redisCli(t, f.redis, "ACL", "SETUSER", "default", "-del")
+	if text, err := get(f.instances[0] + "/original/add"); err != nil || text != "1" {
+		t.Fatalf("%q %v", text, err)
+	}
+}
+
 // What was asked and never answered is neither a success nor a failure.
 func TestAWriteWithoutAnAnswerIsUnknown(t *testing.T) {
 	redis := startRedis(t)

@@ -47,7 +47,7 @@ func reply(c *web.Controller, value int64, err error) {
 		return // nobody is there to be answered
 	}
 	status, text := verdict(err)
-	logs.Error("%s %s: %v", c.Ctx.Request.Method, c.Ctx.Request.URL.Path, err)
+	logs.Error("%s %q: %v", c.Ctx.Request.Method, c.Ctx.Request.URL.Path, err)
 	c.Ctx.Output.Header("Content-Type", "text/plain; charset=utf-8")
 	if status != http.StatusGatewayTimeout {
 		c.Ctx.Output.Header("Retry-After", "1")
@@ -132,8 +132,8 @@ func (c *OriginalController) Add() {
 		return
 	}
 	value, err := c.addLocked()
-	if unlockErr := lock.Unlock(); err == nil {
-		err = unlockErr
+	if err := lock.Unlock(); err != nil {
+		logs.Warn("original lock: %v", err) // it has been counted all the same
 	}
 	reply(&c.Controller, value, err)
 }
