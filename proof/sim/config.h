@@ -24,14 +24,13 @@ typedef enum sim_algorithm {
 /* name, what happens, whether it breaks exclusion for what was granted before. */
 #define SIM_FAULT_LIST(X)                                                                          \
     X(SLOW, "slow", "the client's messages take longer")                                           \
-    X(CUT, "cut", "both connections are reset")                                                    \
-    X(DEAD, "dead", "both connections go silent, nobody is told")                                  \
+    X(CUT, "cut", "the connection is reset")                                                       \
+    X(DEAD, "dead", "the connection goes silent, nobody is told")                                  \
     X(HOLD_REPLIES, "hold-replies", "what the server says is held back")                           \
     X(HOLD_REQUESTS, "hold-requests", "what the client says is held back")                         \
     X(PARTITION, "partition", "nothing passes in either direction")                                \
-    X(INBOX_DEAD, "inbox-dead", "the inbox goes silent, nobody is told")                           \
-    X(INBOX_SLOW, "inbox-slow", "pushes take longer")                                              \
-    X(INBOX_LOSSY, "inbox-lossy", "pushes are lost")                                               \
+    X(PUSHES_LOST, "pushes-lost", "pushes are lost")                                               \
+    X(STUFFED, "stuffed", "the client's socket takes no more, in the middle of a command")         \
     X(CRASH, "crash", "the client dies and is born again")                                         \
     X(PAUSE, "pause", "the client stands still")                                                   \
     X(CLOSE, "close", "the client closes and opens again")                                         \

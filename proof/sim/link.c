@@ -28,11 +28,6 @@ static sim_client *client_of(const pawl_store *store)
     return store->io;
 }
 
-static int number_of(const sim_client *client, pawl__redis_side side)
-{
-    return client->number * SIM_CONNS + (int)side;
-}
-
 /* ---- The host ----------------------------------------------------------------- */
 
 static int64_t host_now(void)
@@ -89,7 +84,7 @@ static void host_warn(pawl_host *host, const char *message)
     sim_fail(world, "memory", "%s", message);
 }
 
-/* ---- The wire: connections ---------------------------------------------------- */
+/* ---- The wire: the connection ---------------------------------------------------- */
 
 static int resolve(pawl_store *store)
 {
@@ -97,18 +92,18 @@ static int resolve(pawl_store *store)
     return 0;
 }
 
-static int connect_side(pawl_store *store, size_t address, pawl__redis_side side)
+static int open_connection(pawl_store *store, size_t address)
 {
     sim_client *client = client_of(store);
     (void)address;
-    client->link.sides[side] = (sim_side){.open = true};
-    sim_conn_open(world, number_of(client, side));
+    client->link.side = (sim_side){.open = true};
+    sim_conn_open(world, client->number);
     return 0;
 }
 
-static bool is_connected(const pawl_store *store, pawl__redis_side side)
+static pawl__redis_stage stage(const pawl_store *store)
 {
-    return client_of(store)->link.sides[side].connected;
+    return client_of(store)->link.side.connected ? PAWL__REDIS_CONNECTED : PAWL__REDIS_CONNECTING;
 }
 
 static bool is_script(const pawl__redis_bytes *argv)
@@ -132,11 +127,10 @@ static void label(sim *s, sim_message *m)
         m->token = sim_token_number(s, m->argv[first].data);
 }
 
-static bool append(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
-                   size_t argc, uint64_t *ret_end)
+static bool append(pawl_store *store, const pawl__redis_bytes *argv, size_t argc, uint64_t *ret_end)
 {
     sim_client *client = client_of(store);
-    sim_side *to = &client->link.sides[side];
+    sim_side *to = &client->link.side;
     if (!to->open) return false;
     sim_message *m = sim_message_new(world, SIM_WORD_COMMAND);
     m->argc = argc;
@@ -152,42 +146,54 @@ static bool append(pawl_store *store, pawl__redis_side side, const pawl__redis_b
     else
         to->first = m;
     to->last = m;
-    *ret_end = ++to->appended;
+    *ret_end = to->appended += SIM_COMMAND_BYTES;
     return true;
 }
 
-static void flush(pawl_store *store, pawl__redis_side side)
+/* A socket that is stuffed takes the beginning of what there is, perhaps half a command. */
+static bool takes_another(sim_conn *conn)
 {
-    sim_client *client = client_of(store);
-    sim_side *from = &client->link.sides[side];
-    if (!from->connected) return;
-    while (from->first) {
-        sim_message *m = from->first;
-        from->first = m->next;
-        sim_send_up(world, number_of(client, side), m);
-    }
-    from->last = NULL;
-    from->written = from->appended;
+    if (world->t >= conn->stuffed_until) return true;
+    return conn->stuffed_room-- > 0;
 }
 
-static uint64_t written(const pawl_store *store, pawl__redis_side side)
+static void flush(pawl_store *store)
 {
-    return client_of(store)->link.sides[side].written;
+    sim_client *client = client_of(store);
+    sim_conn *conn = &world->conns[client->number];
+    sim_side *from = &client->link.side;
+    if (!from->connected) return;
+    from->written -= from->written % SIM_COMMAND_BYTES;
+    while (from->first && takes_another(conn)) {
+        sim_message *m = from->first;
+        from->first = m->next;
+        from->written += SIM_COMMAND_BYTES;
+        sim_send_up(world, client->number, m);
+    }
+    if (from->first) {
+        from->written += conn->stuffed_half;
+        SIM_REACHED(world, stuffed);
+    } else {
+        from->last = NULL;
+    }
+}
+
+static uint64_t written(const pawl_store *store)
+{
+    return client_of(store)->link.side.written;
 }
 
 static void close_all(pawl_store *store)
 {
     sim_client *client = client_of(store);
+    sim_side *side = &client->link.side;
     client->link.up = client->link.resolving = false;
-    for (int i = 0; i < SIM_CONNS; i++) {
-        sim_side *side = &client->link.sides[i];
-        sim_conn_close(world, client->number * SIM_CONNS + i);
-        for (sim_message *m; (m = side->first);) {
-            side->first = m->next;
-            sim_message_free(world, m);
-        }
-        *side = (sim_side){.open = false};
+    sim_conn_close(world, client->number);
+    for (sim_message *m; (m = side->first);) {
+        side->first = m->next;
+        sim_message_free(world, m);
     }
+    *side = (sim_side){.open = false};
 }
 
 /* ---- The wire: time ----------------------------------------------------------- */
@@ -207,8 +213,8 @@ static void turn_soon(pawl_store *store)
 }
 
 static const pawl__redis_wire wire = {.resolve = resolve,
-                                      .connect = connect_side,
-                                      .is_connected = is_connected,
+                                      .connect = open_connection,
+                                      .stage = stage,
                                       .append = append,
                                       .flush = flush,
                                       .written = written,
@@ -310,19 +316,18 @@ void sim_link_submit(sim *s, sim_client *client, const pawl_request *request)
 void sim_link_flush(sim *s, sim_client *client)
 {
     enter(s, client);
-    if (client->link.up && !client->link.store.link.broken)
-        flush(&client->link.store, PAWL__REDIS_COMMANDS);
+    if (client->link.up && !client->link.store.link.broken) flush(&client->link.store);
 }
 
 /* ---- What the network says ---------------------------------------------------- */
 
-void sim_link_connected(sim *s, sim_client *client, int which, bool ok)
+void sim_link_connected(sim *s, sim_client *client, bool ok)
 {
     sim_link *link = &client->link;
     enter(s, client);
-    link->sides[which].connected = ok;
+    link->side.connected = ok;
     if (ok)
-        flush(&link->store, (pawl__redis_side)which);
+        flush(&link->store);
     else
         pawl__redis_link_break(&link->store, PAWL_ERR_UNAVAILABLE, "nobody listens");
 }
@@ -330,7 +335,7 @@ void sim_link_connected(sim *s, sim_client *client, int which, bool ok)
 void sim_link_closed(sim *s, sim_client *client)
 {
     enter(s, client);
-    pawl__redis_link_break(&client->link.store, PAWL_ERR_UNAVAILABLE, "a connection was closed");
+    pawl__redis_link_break(&client->link.store, PAWL_ERR_UNAVAILABLE, "the connection was closed");
 }
 
 void sim_link_heard(sim *s, sim_client *client, sim_message *m)
@@ -338,6 +343,5 @@ void sim_link_heard(sim *s, sim_client *client, sim_message *m)
     pawl_store *store = &client->link.store;
     enter(s, client);
     if (store->link.broken) return;
-    if (pawl__redis_heard(store, (pawl__redis_side)(m->conn % SIM_CONNS), &m->reply.value))
-        pawl__redis_settled(store);
+    if (pawl__redis_heard(store, &m->reply.value)) pawl__redis_settled(store);
 }

@@ -91,6 +91,7 @@ int model_reply_says(const model_reply *reply)
     case PAWL__REDIS_NIL:
     case PAWL__REDIS_STATUS:
     case PAWL__REDIS_ERROR:
+    case PAWL__REDIS_PUSH:
         return -1;
     }
     return -1;

@@ -36,42 +36,36 @@ static void hold(sim_conn *conn, bool up, bool down, int64_t until)
 
 static void on_network(sim *s, const sim_fault *f, int64_t until)
 {
-    int first = f->target * SIM_CONNS;
+    sim_conn *conn = &s->conns[f->target];
     touch(s, f->target, until + 2 * SIM_MS * s->config.ttl_ms); /* slow ones arrive later still */
-    for (int i = first; i < first + SIM_CONNS; i++) {
-        sim_conn *conn = &s->conns[i];
-        bool inbox = i == first + SIM_INBOX;
-        switch ((int)f->kind) {
-        case SIM_FAULT_SLOW:
-            conn->slow_until = until;
-            conn->slow_by = f->value % (s->config.ttl_ms * 1000) * SIM_US;
-            break;
-        case SIM_FAULT_INBOX_SLOW:
-            if (inbox) conn->slow_until = until;
-            if (inbox) conn->slow_by = f->value * 2 % (s->config.ttl_ms * 2000) * SIM_US;
-            break;
-        case SIM_FAULT_CUT:
-            sim_conn_reset(s, i);
-            break;
-        case SIM_FAULT_DEAD:
-            conn->dead = true;
-            break;
-        case SIM_FAULT_INBOX_DEAD:
-            if (inbox) conn->dead = true;
-            break;
-        case SIM_FAULT_INBOX_LOSSY:
-            if (inbox) conn->lossy = true;
-            break;
-        case SIM_FAULT_HOLD_REPLIES:
-            hold(conn, false, true, until);
-            break;
-        case SIM_FAULT_HOLD_REQUESTS:
-            hold(conn, true, false, until);
-            break;
-        case SIM_FAULT_PARTITION:
-            hold(conn, true, true, until);
-            break;
-        }
+    switch ((int)f->kind) {
+    case SIM_FAULT_SLOW:
+        conn->slow_until = until;
+        conn->slow_by = f->value % (s->config.ttl_ms * 1000) * SIM_US;
+        break;
+    case SIM_FAULT_CUT:
+        sim_conn_reset(s, f->target);
+        break;
+    case SIM_FAULT_DEAD:
+        conn->dead = true;
+        break;
+    case SIM_FAULT_PUSHES_LOST:
+        conn->lossy = true;
+        break;
+    case SIM_FAULT_STUFFED:
+        conn->stuffed_until = until;
+        conn->stuffed_room = (int)(f->value / 2 % 3);
+        conn->stuffed_half = f->value & 1;
+        break;
+    case SIM_FAULT_HOLD_REPLIES:
+        hold(conn, false, true, until);
+        break;
+    case SIM_FAULT_HOLD_REQUESTS:
+        hold(conn, true, false, until);
+        break;
+    case SIM_FAULT_PARTITION:
+        hold(conn, true, true, until);
+        break;
     }
 }
 
@@ -83,8 +77,7 @@ static void pause_client(sim *s, const sim_fault *f, int64_t until)
     client->paused_until = until;
     if (PAWL_MUTANT(clock_stops_in_suspend)) sim_clock_step(&client->clock, s->t, s->t - until);
     /* What came meanwhile is read in the order in which the loop finds its sockets. */
-    for (int i = 0; i < SIM_CONNS; i++)
-        sim_conn_of(s, f->target, i)->resume_skew = (f->value >> i & 1) * 50 * SIM_US;
+    s->conns[f->target].resume_skew = (f->value & 1) * 50 * SIM_US;
 }
 
 static void evict(sim *s, const sim_fault *f, sim_rng *rng)
@@ -233,15 +226,13 @@ void sim_fault_begin(sim *s, int number)
     case SIM_FAULT_HOLD_REPLIES:
     case SIM_FAULT_HOLD_REQUESTS:
     case SIM_FAULT_PARTITION:
-    case SIM_FAULT_INBOX_DEAD:
-    case SIM_FAULT_INBOX_SLOW:
-    case SIM_FAULT_INBOX_LOSSY:
+    case SIM_FAULT_PUSHES_LOST:
+    case SIM_FAULT_STUFFED:
         on_network(s, f, until);
         break;
     case SIM_FAULT_CRASH:
         touch(s, f->target, s->t);
-        for (int i = 0; i < SIM_CONNS; i++) /* a machine that dies says no goodbye */
-            if (f->value & 1) sim_conn_of(s, f->target, i)->dead = true;
+        if (f->value & 1) s->conns[f->target].dead = true; /* such a machine says no goodbye */
         sim_client_crash(s, &s->clients[f->target], until);
         break;
     case SIM_FAULT_PAUSE:
@@ -306,8 +297,13 @@ void sim_fault_end(sim *s, int number)
     case SIM_FAULT_SERVER_PAUSE:
         touch_all(s, s->t);
         break;
-    case SIM_FAULT_INBOX_LOSSY:
-        sim_conn_of(s, f->target, SIM_INBOX)->lossy = false;
+    case SIM_FAULT_STUFFED:
+        s->conns[f->target].stuffed_until = 0;
+        if (s->clients[f->target].alive) sim_link_flush(s, &s->clients[f->target]);
+        touch(s, f->target, s->t);
+        break;
+    case SIM_FAULT_PUSHES_LOST:
+        s->conns[f->target].lossy = false;
         touch(s, f->target, s->t);
         break;
     default:
@@ -321,9 +317,11 @@ void sim_heal(sim *s)
     s->server.model.refusal = MODEL_WELL;
     s->server.slow_by = 0;
     s->server.paused_until = 0;
-    for (int i = 0; i < SIM_CLIENTS_MAX * SIM_CONNS; i++) {
+    for (int i = 0; i < SIM_CLIENTS_MAX; i++) {
         sim_conn *conn = &s->conns[i];
         conn->lossy = false;
+        conn->stuffed_until = 0;
+        if (s->clients[i].alive) sim_link_flush(s, &s->clients[i]);
         conn->slow_until = 0;
         conn->hold_up = conn->hold_down = 0;
         if (conn->dead && conn->state == SIM_OPEN) /* at last somebody says so */

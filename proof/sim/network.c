@@ -87,7 +87,7 @@ void sim_connected(sim *s, int number, uint32_t epoch)
     bool ok = s->server.up;
     conn->state = ok ? SIM_OPEN : SIM_CLOSED;
     if (ok) conn->session = sim_session_begin(s, number, epoch);
-    sim_link_connected(s, &s->clients[number / SIM_CONNS], number % SIM_CONNS, ok);
+    sim_link_connected(s, &s->clients[number], ok);
 }
 
 void sim_conn_close(sim *s, int number)

@@ -58,6 +58,7 @@ static void tell(sim *s, const sim_session *session, sim_word word, const char *
     const char *const words[] = {"message", session->channel, payload};
     sim_message *m = sim_message_new(s, word);
     say_array(&m->reply, words, 3);
+    m->reply.value.type = PAWL__REDIS_PUSH;
     sim_send_down(s, session->conn, session->epoch, m);
 }
 
@@ -82,7 +83,7 @@ static void publish(void *ctx, const char *channel, const char *payload)
         if (!session->alive || !session->subscribed) continue;
         if (strcmp(session->channel, channel) != 0) continue;
         tell(s, session, SIM_WORD_PUSH, payload);
-        SIM_NOTE(s, -1, "publishes \"%s\" to client %d", payload, session->conn / SIM_CONNS);
+        SIM_NOTE(s, -1, "publishes \"%s\" to client %d", payload, session->conn);
         heard++;
     }
     seen_published(s, payload, heard);
@@ -123,7 +124,7 @@ static void note_reply(sim *s, const sim_message *m)
                        : m->verb == PAWL_VERB_RENEW ? "RENEW"
                                                     : "RELEASE";
     if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
-    int client = m->conn / SIM_CONNS;
+    int client = m->conn;
     bool script = m->argc && memcmp(m->argv[0].data, "EVAL", 4) == 0;
     int says = script ? model_reply_says(&m->reply) : -1;
     if (says >= 0)
@@ -202,6 +203,7 @@ static void say_error(model_reply *reply, const char *text)
         (pawl__redis_value){.type = PAWL__REDIS_ERROR, .text = {reply->text, strlen(reply->text)}};
 }
 
+/* Its success is a push, in the place of an answer. */
 static void subscribe(sim *s, sim_message *m)
 {
     sim_session *session = find_session(s, m->session);
@@ -211,6 +213,7 @@ static void subscribe(sim *s, sim_message *m)
              m->argv[1].data);
     const char *const words[] = {"subscribe", session->channel};
     say_array(&m->reply, words, 2);
+    m->reply.value.type = PAWL__REDIS_PUSH;
     m->reply.items[m->reply.value.count++] =
         (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = 1};
 }
@@ -252,11 +255,10 @@ static void probe(sim *s, sim_message *m)
 /* What concerns a connection and no lock. False: it is for the model. */
 static bool greet(sim *s, sim_message *m)
 {
-    const char *const roles[] = {is_replica(s, m) ? "slave" : "master"};
-    if (is_word(m, "CLIENT"))
-        m->reply.value = (pawl__redis_value){.type = PAWL__REDIS_STATUS, .text = {"OK", 2}};
-    else if (is_word(m, "ROLE"))
-        say_array(&m->reply, roles, 1);
+    const char *const facts[] = {"server", "redis", "role",
+                                 is_replica(s, m) ? "replica" : "master"};
+    if (is_word(m, "HELLO"))
+        say_array(&m->reply, facts, 4);
     else if (is_word(m, "SUBSCRIBE"))
         subscribe(s, m);
     else if (m->verb == PAWL_VERB_DOCTOR)
@@ -319,7 +321,7 @@ void sim_server_turn(sim *s)
 
 static void end_sessions(sim *s)
 {
-    for (int i = 0; i < SIM_CLIENTS_MAX * SIM_CONNS; i++) sim_conn_reset(s, i);
+    for (int i = 0; i < SIM_CLIENTS_MAX; i++) sim_conn_reset(s, i);
     for (int i = 0; i < SIM_SESSIONS_MAX; i++) s->sessions[i].alive = false;
 }
 

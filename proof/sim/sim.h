@@ -41,12 +41,10 @@ typedef struct sim sim;
 
 /* ---- Network ---------------------------------------------------------------- */
 
-enum { SIM_COMMANDS = 0, SIM_INBOX = 1, SIM_CONNS = 2 };
-
 typedef enum sim_word {
     SIM_WORD_COMMAND = 0, /* client -> server: argv */
     SIM_WORD_REPLY,       /* server -> client */
-    SIM_WORD_HEARD,       /* the probe's word, through the inbox */
+    SIM_WORD_HEARD,       /* the probe's word, as a push */
     SIM_WORD_PUSH         /* the same, of a hand-off; some faults lose it */
 } sim_word;
 
@@ -54,7 +52,7 @@ typedef struct sim_message sim_message;
 struct sim_message {
     sim_message *next; /* free, or waiting for the server */
     sim_word word;
-    int conn; /* client * SIM_CONNS + which */
+    int conn; /* the client's number: each has one */
     uint32_t epoch;
     uint32_t session;
     uint32_t rank; /* among those towards the client on this connection */
@@ -77,7 +75,10 @@ typedef struct sim_conn {
     int64_t last_up, last_down; /* arrival of the latest message: order is kept */
     int64_t hold_up, hold_down; /* nothing arrives before that */
     int64_t slow_until, slow_by;
-    bool lossy; /* inbox: pushes are lost while the fault lasts */
+    int64_t stuffed_until; /* the client's end takes no bytes, */
+    int stuffed_room;      /* but for those of so many commands */
+    bool stuffed_half;     /* and half of one more */
+    bool lossy;            /* pushes are lost while the fault lasts */
     int64_t resume_skew;
     uint32_t said_down, taken_down; /* messages of this epoch: order outlives a pause */
     sim_rng up, down;
@@ -95,7 +96,9 @@ typedef struct sim_session { /* the server's end of a connection */
 
 /* ---- Clients ---------------------------------------------------------------- */
 
-/* What the client's end of a connection has to say. Its "bytes" are whole commands. */
+/* What the client's end of a connection has to say. Each command has two "bytes". */
+#define SIM_COMMAND_BYTES 2
+
 typedef struct sim_side {
     bool open, connected;
     sim_message *first, *last; /* appended, not flushed */
@@ -113,7 +116,7 @@ typedef struct sim_link {
     uint32_t generation;
     bool up;
     bool turn_due, resolving;
-    sim_side sides[SIM_CONNS];
+    sim_side side;
     int64_t timer_at[PAWL__REDIS_TIMERS]; /* the client's clock */
     int64_t armed_at;                     /* true time of the scheduled timer event */
     sim_asked asked[SIM_ASKED_MAX];       /* by the request's id */
@@ -212,7 +215,8 @@ typedef struct sim_failure {
     X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(ghost_executed)             \
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
-    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)
+    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)          \
+    X(stuffed)
 /* clang-format on */
 
 typedef enum sim_sometimes {
@@ -237,7 +241,7 @@ struct sim {
     sim_queue queue;
     sim_message *free_messages;
     sim_client clients[SIM_CLIENTS_MAX];
-    sim_conn conns[SIM_CLIENTS_MAX * SIM_CONNS];
+    sim_conn conns[SIM_CLIENTS_MAX];
     sim_caller callers[SIM_CALLERS_ALL];
     int caller_count;
     sim_session sessions[SIM_SESSIONS_MAX];
@@ -313,7 +317,7 @@ void sim_link_flush(sim *s, sim_client *client);
 void sim_link_end(sim *s, sim_client *client);
 /* Does what the link put off until its program has nothing else to do. */
 void sim_link_turn(sim *s, sim_client *client);
-void sim_link_connected(sim *s, sim_client *client, int which, bool ok);
+void sim_link_connected(sim *s, sim_client *client, bool ok);
 void sim_link_closed(sim *s, sim_client *client);
 void sim_link_heard(sim *s, sim_client *client, sim_message *message);
 void sim_link_timer(sim *s, sim_client *client);
@@ -331,11 +335,6 @@ sim_message *sim_message_new(sim *s, sim_word word);
 void sim_message_free(sim *s, sim_message *message);
 /* Copies the bytes into the message's room. */
 pawl__redis_bytes sim_message_keep(sim_message *message, pawl__redis_bytes bytes);
-
-static inline sim_conn *sim_conn_of(sim *s, int client, int which)
-{
-    return &s->conns[client * SIM_CONNS + which];
-}
 
 void sim_conn_open(sim *s, int conn);
 /* From the client's side: what it has said may still arrive, what it is told does not. */

@@ -76,7 +76,7 @@ static bool put_off(sim *s, sim_event *event, int client, int64_t skew)
 static void to_client(sim *s, sim_event *event)
 {
     sim_message *m = event->message;
-    int number = m->conn / SIM_CONNS;
+    int number = m->conn;
     sim_conn *conn = &s->conns[m->conn];
     if (put_off(s, event, number, conn->resume_skew)) return;
     if (conn->epoch == m->epoch && conn->taken_down != m->rank) { /* one before it is put off */
@@ -114,7 +114,7 @@ static void caller_event(sim *s, sim_event *event)
 
 static void connection_event(sim *s, sim_event *event)
 {
-    int client = event->a / SIM_CONNS;
+    int client = event->a;
     if (put_off(s, event, client, 0) || !s->clients[client].alive) return;
     if (event->kind == SIM_EV_CONNECTED)
         sim_connected(s, event->a, event->generation);
@@ -214,7 +214,7 @@ static void begin(sim *s)
         s->seen.names[i].holder = SEEN_NOBODY;
         s->seen.names[i].told_token = -1;
     }
-    for (unsigned i = 0; i < SIM_CLIENTS_MAX * SIM_CONNS; i++) {
+    for (unsigned i = 0; i < SIM_CLIENTS_MAX; i++) {
         s->conns[i].up = sim_rng_make(s->config.seed, i, SIM_RNG_UP);
         s->conns[i].down = sim_rng_make(s->config.seed, i, SIM_RNG_DOWN);
     }

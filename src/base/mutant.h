@@ -40,6 +40,7 @@
     X(late_grant_kept, "cancelled while asking: no release follows")                               \
     X(unknown_not_released, "given up while unknown: no release follows")                          \
     X(cancel_leaves_place, "a cancelled wait leaves its place in the queue")                       \
+    X(left_is_failed, "a command that had left before the cut is called failed")                   \
     X(late_reply_read, "a connection with a late reply is used on")                                \
     X(noscript_is_no, "NOSCRIPT is taken for an answer")                                           \
     X(noscript_after_release, "an ask is repeated behind its release")                             \

@@ -89,14 +89,14 @@ static int64_t later(int64_t a, int64_t b)
 
 /*
  * By now a holder must have heard of a waiter that came at `arrived`: pushed, or with a
- * renewal after the last disturbance. A dead inbox is no excuse: renewals tell too.
+ * renewal after the last disturbance. A lost push is no excuse: renewals tell too.
  */
 static bool should_know(const sim *s, int client, int64_t arrived, int64_t ttl_ms)
 {
     const sim_client *c = &s->clients[client];
     if (s->server.paused_until > arrived || s->server.slow_by) return false;
     if (c->closing || !c->link.up || s->config.tail_per_thousand) return false;
-    if (s->conns[client * SIM_CONNS + SIM_COMMANDS].dead) return false;
+    if (s->conns[client].dead) return false;
     arrived = later(later(arrived, c->up_at), c->touched_at);
     int64_t bound = ttl_ms * SIM_MS / 2 + 8 * s->config.delay_max_us * SIM_US + 2 * SIM_MS;
     return s->t > arrived + bound;

@@ -31,8 +31,7 @@ bool seen_is_calm(const sim *s, int client, int64_t since)
 {
     const sim_client *c = &s->clients[client];
     if (!c->alive || c->closing || c->paused_until > s->t) return false;
-    for (int i = 0; i < SIM_CONNS; i++)
-        if (s->conns[client * SIM_CONNS + i].dead) return false;
+    if (s->conns[client].dead) return false;
     return c->link.up && c->up_at <= since && c->touched_at < since;
 }
 

@@ -45,7 +45,7 @@ PURE = {"stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "limits.h",
 LIBRARIES = {
     "event2/": ["runtime", "stores/memory", "stores/redis", "stores/sqlite", "proof/torture",
                 "proof/bench/own"],  # what counts requests is a server of its own
-    "hiredis/": ["stores/redis", "proof/torture"],
+    "hiredis/": ["proof/torture"],
     "sqlite3.h": ["stores/sqlite", "proof/torture"],
     "jansson.h": ["cli", "contrib/beego/config"],
 }

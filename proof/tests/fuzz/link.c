@@ -37,9 +37,9 @@ typedef struct scene {
     bool answered[REQUESTS_MAX + 1]; /* by id */
     unsigned asked;
     int listener;
-    int ends[2]; /* the server's ends of commands and inbox; -1 */
+    int end; /* the server's, of the connection; -1 */
     char heard[8192];
-    size_t heard_len; /* of what arrived on the commands' connection */
+    size_t heard_len; /* of what arrived */
 } scene;
 
 static int64_t now(void)
@@ -110,54 +110,48 @@ static void on_warn(pawl_host *host, const char *message)
 static void turn(scene *s)
 {
     for (int i = 0; i < TURNS; i++) event_base_loop(s->base, EVLOOP_NONBLOCK);
-    for (int i = 0; i < 2; i++) {
-        if (s->ends[i] < 0)
-            s->ends[i] = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (s->ends[i] < 0) return;
-    }
+    if (s->end < 0) s->end = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (s->end < 0) return;
     /* What the store asks is read, so that it never waits to be rid of it; kept is the latest. */
     char rest[8192];
-    while (recv(s->ends[1], rest, sizeof rest, 0) > 0) {
-    }
-    for (ssize_t n; (n = recv(s->ends[0], rest, sizeof rest, 0)) > 0;) {
+    for (ssize_t n; (n = recv(s->end, rest, sizeof rest, 0)) > 0;) {
         memcpy(s->heard, rest, (size_t)n);
         s->heard_len = (size_t)n;
     }
 }
 
-static void say(scene *s, int end, const void *data, size_t len)
+static void say(scene *s, const void *data, size_t len)
 {
-    if (s->ends[end] >= 0) (void)!send(s->ends[end], data, len, MSG_NOSIGNAL);
+    if (s->end >= 0) (void)!send(s->end, data, len, MSG_NOSIGNAL);
 }
 
-static void say_text(scene *s, int end, const char *text)
+static void say_text(scene *s, const char *text)
 {
-    say(s, end, text, strlen(text));
+    say(s, text, strlen(text));
 }
 
 /* The greeting of a server that has nothing against us. */
 static void welcome(scene *s)
 {
     turn(s);
-    say_text(s, 0, "+OK\r\n");
-    say_text(s, 1, "+OK\r\n*3\r\n$9\r\nsubscribe\r\n$5\r\ninbox\r\n:1\r\n");
+    say_text(s,
+             "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n>3\r\n$9\r\nsubscribe\r\n$5\r\ninbox\r\n:1\r\n");
     turn(s);
     /* The probe's last argument comes back through the inbox. */
     char message[128];
     const char *word = memmem(s->heard, s->heard_len, "\r\nh ", 4);
     if (!word) return;
-    snprintf(message, sizeof message, "*3\r\n$7\r\nmessage\r\n$5\r\ninbox\r\n$18\r\n%.18s\r\n",
+    snprintf(message, sizeof message, ">3\r\n$7\r\nmessage\r\n$5\r\ninbox\r\n$18\r\n%.18s\r\n",
              word + 2);
-    say_text(s, 1, message);
-    say_text(s, 0, "*1\r\n:1\r\n");
+    say_text(s, message);
+    say_text(s, "*1\r\n:1\r\n");
     turn(s);
 }
 
 static void hang_up(scene *s)
 {
-    for (int i = 0; i < 2; i++)
-        if (s->ends[i] >= 0) close(s->ends[i]);
-    s->ends[0] = s->ends[1] = -1;
+    if (s->end >= 0) close(s->end);
+    s->end = -1;
 }
 
 /* ---- The client ------------------------------------------------------------------- */
@@ -210,7 +204,7 @@ static void step(scene *s, fuzz_input *in)
     unsigned what = fuzz_byte(in);
     if (what < 160) { /* mostly the server speaks */
         fuzz_input piece = fuzz_cut(in, fuzz_byte(in));
-        say(s, what & 1, piece.data, piece.left);
+        say(s, piece.data, piece.left);
     } else if (what < 250) {
         ask(s, (pawl_verb)(what % (PAWL_VERB_DOCTOR + 1)));
     } else {
@@ -225,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!base) base = event_base_new();
     CHECK(base != NULL);
     fuzz_input in = {data, size};
-    scene s = {.base = base, .ends = {-1, -1}, .listener = -1};
+    scene s = {.base = base, .end = -1, .listener = -1};
     s.host = (pawl_host){.size = sizeof s.host,
                          .base = base,
                          .client_id = "00000000000000000000000000000001",

@@ -24,13 +24,11 @@ typedef struct pair {
 struct peer {
     pthread_t thread;
     char *dir;
-    char socket[108]; /* sun_path's size */
-    const char *servers[2];
-    _Atomic(const char *) leads_to; /* NULL: to the two above */
+    char socket[108];               /* sun_path's size */
+    _Atomic(const char *) leads_to; /* the server's socket */
     int listener, stop_fd;
     pair pairs[PAIRS_MAX];
     int count;
-    unsigned accepted;
     atomic_int manner;
     atomic_long left; /* bytes before the cut */
     atomic_bool cut;
@@ -66,10 +64,8 @@ static void welcome(peer *p)
     int client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
     if (client < 0) return;
     CHECK(p->count < PAIRS_MAX);
-    const char *server = p->servers[p->accepted++ % 2], *other = atomic_load(&p->leads_to);
-    if (other) server = other;
     p->pairs[p->count++] =
-        (pair){.client = client, .server = connect_to(server ? server : p->servers[0])};
+        (pair){.client = client, .server = connect_to(atomic_load(&p->leads_to))};
 }
 
 static bool send_all(int fd, const char *data, size_t len)
@@ -163,12 +159,11 @@ static void *serve(void *arg)
     }
 }
 
-peer *peer_new(const char *first_server, const char *second_server)
+peer *peer_new(const char *server)
 {
     peer *p = calloc(1, sizeof(*p));
     CHECK(p != NULL);
-    p->servers[0] = first_server;
-    p->servers[1] = second_server;
+    atomic_store(&p->leads_to, server);
     p->dir = temp_dir_new("pawl-peer");
     strcat(strcpy(p->socket, p->dir), "/peer.sock");
     struct sockaddr_un address = address_of(p->socket);

@@ -20,8 +20,7 @@ typedef enum peer_manner {
     PEER_HTTP       /* is a web server */
 } peer_manner;
 
-/* second: the odd connections (the first is number 0) go there; NULL: all to first. */
-peer *peer_new(const char *first_server, const char *second_server);
+peer *peer_new(const char *server);
 void peer_free(peer *p);
 
 /* Borrowed. */

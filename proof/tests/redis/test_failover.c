@@ -120,7 +120,7 @@ static bool was_told(void *arg)
 static void a_planned_failover_behind_one_address_keeps_the_lock(void **state)
 {
     stage s = begin();
-    peer *p = peer_new(redis_server_socket(s.one->server), NULL);
+    peer *p = peer_new(redis_server_socket(s.one->server));
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(p)};
     client *c = client_up(s.world, &address, "a");
@@ -150,7 +150,7 @@ static void a_planned_failover_behind_one_address_keeps_the_lock(void **state)
 static void masterdown_is_left_as_well(void **state)
 {
     stage s = begin();
-    peer *p = peer_new(redis_server_socket(s.one->server), NULL);
+    peer *p = peer_new(redis_server_socket(s.one->server));
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(p)};
     client *c = client_up(s.world, &address, "a");

@@ -19,7 +19,8 @@
 
 /* What pawl needs, and nothing else: docs say the same. */
 #define MINIMAL_ACL                                                                                \
-    "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +eval +evalsha +subscribe "      \
+    "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +hello +eval +evalsha "          \
+    "+subscribe "                                                                                  \
     "+publish +select +get +set +del +exists +pexpire +pttl +time +zadd +zcard +zrange +zrank "    \
     "+zrem +hget +hmget +hset +hdel +pubsub|numsub +scan"
 
@@ -377,30 +378,90 @@ static void hosts_that_are_not_there_are_named(void **state)
     end(&s);
 }
 
+/* The server closes the connection of a subscriber who leaves too much unread. */
+static void a_long_list_stays_below_the_output_limit(void **state)
+{
+    static const char fill[] =
+        "for i = 1, 100 do redis.call('SET', 'pawl:l' .. i, 'x', 'PX', 600000) "
+        "for j = 1, 100 do local token = string.format('%040d', j) "
+        "redis.call('ZADD', '{pawl:l' .. i .. '}:q', j, token) "
+        "redis.call('HSET', '{pawl:l' .. i .. '}:w', token, '1 99999999999999 60000 1 pawl:inbox:z "
+        "' "
+        ".. string.rep('o', 255)) end end";
+    stage s = begin(state);
+    rig_must(s.rig, "EVAL %s 0", fill);
+    rig_must(s.rig, "CONFIG SET client-output-buffer-limit %s", "pubsub 1000000 0 0");
+    client *c = client_up(s.world, &s.address, "a");
+    pawl_request list = ask_list("");
+    uint64_t id = client_submit(c, &list);
+    client_flush(c);
+    assert_int_equal(client_await(c, id)->reply.outcome, PAWL_REPORTED);
+    assert_int_equal(client_row_count(c, id), 100); /* each has 28 KB */
+    assert_int_equal(client_link_count(c), 1);
+    rig_must(s.rig, "CONFIG SET client-output-buffer-limit %s", "pubsub 33554432 8388608 60");
+    client_close(c);
+    end(&s);
+}
+
 /* ---- What a server does to its clients -------------------------------------------- */
 
-static void killed_connections_are_made_again(void **state)
+static void a_killed_connection_is_made_again(void **state)
 {
-    static const char *const kills[] = {"pubsub", "normal"};
     stage s = begin(state);
     client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
-    for (int i = 0; i < 2; i++) {
-        const char *first = fresh_token(), *second = fresh_token();
-        expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
-        expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-        rig_must(s.rig, "CLIENT KILL TYPE %s SKIPME yes", kills[i]);
-        (void)await_down(c, PAWL_ERR_UNAVAILABLE); /* if one of the two dies, both are closed */
-        (void)await_down(d, PAWL_ERR_UNAVAILABLE);
-        client_await_link(c, true);
-        client_await_link(d, true);
-        expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-        expect(c, ask_release("x", first), PAWL_RELEASED);
-        (void)client_await_push(d, PAWL_PUSH_GRANT, second);
-        expect(d, ask_release("x", second), PAWL_RELEASED);
-    }
+    const char *first = fresh_token(), *second = fresh_token();
+    expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
+    expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    rig_must(s.rig, "CLIENT KILL TYPE pubsub SKIPME yes"); /* who has subscribed is of that type */
+    (void)await_down(c, PAWL_ERR_UNAVAILABLE);
+    (void)await_down(d, PAWL_ERR_UNAVAILABLE);
+    client_await_link(c, true);
+    client_await_link(d, true);
+    expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    expect(c, ask_release("x", first), PAWL_RELEASED);
+    (void)client_await_push(d, PAWL_PUSH_GRANT, second);
+    expect(d, ask_release("x", second), PAWL_RELEASED);
     client_close(c);
     client_close(d);
     end(&s);
+}
+
+static size_t count_words(const char *text, const char *word)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, word)) != NULL; text++) count++;
+    return count;
+}
+
+/* Named, in RESP3, subscribed ("P"): so no `timeout` of the server closes it when it is idle. */
+static void a_client_has_one_connection(void **state)
+{
+    stage s = begin(state);
+    rig_deafen(s.rig);
+    client *c = client_up(s.world, &s.address, "a");
+    const char *list = rig_text(s.rig, "CLIENT LIST");
+    assert_int_equal(count_words(list, "\n"), 2); /* the rig's own is the other one */
+    const char *ours = strstr(list, "name=pawl:");
+    assert_non_null(ours);
+    says(ours, "flags=P");
+    says(ours, "resp=3");
+    says(ours, "sub=1");
+    client_close(c);
+    rig_listen(s.rig);
+    end(&s);
+}
+
+static void a_server_that_lost_hello_is_told_in_a_sentence(void **state)
+{
+    static const char *const arguments[] = {"--rename-command", "HELLO", "", NULL};
+    rig *old = rig_new(arguments); /* as a server before 6.0 answers */
+    stage s = begin(state);
+    s.address.path = redis_server_socket(old->server);
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_UNSUPPORTED), "pawl needs Redis 6.0 or newer");
+    client_close(c);
+    end(&s);
+    rig_free(old);
 }
 
 static void a_forgotten_script_is_said_again(void **state)
@@ -512,14 +573,8 @@ static void a_replica_is_said_to_be_one(void **state)
 {
     stage s = begin(state);
     rig_must(s.rig, "REPLICAOF 127.0.0.1 1");
-    for (int may_ask = 0; may_ask < 2; may_ask++) { /* ROLE; without it the probe finds out */
-        client *c = client_open(s.world, &s.address, "a");
-        says(await_down(c, PAWL_ERR_READONLY), "connect to the primary");
-        client_close(c);
-        as_joe(&s);
-    }
     client *c = client_open(s.world, &s.address, "a");
-    (void)await_down(c, PAWL_ERR_READONLY);
+    says(await_down(c, PAWL_ERR_READONLY), "connect to the primary");
     rig_must(s.rig, "REPLICAOF NO ONE");
     client_await_link(c, true);
     lock_and_unlock(c);
@@ -628,7 +683,10 @@ int main(void)
         cmocka_unit_test(an_empty_prefix_meets_other_libraries_and_lists_no_records),
         cmocka_unit_test(a_server_on_tcp_by_address_and_by_name),
         cmocka_unit_test(hosts_that_are_not_there_are_named),
-        cmocka_unit_test(killed_connections_are_made_again),
+        cmocka_unit_test(a_long_list_stays_below_the_output_limit),
+        cmocka_unit_test(a_killed_connection_is_made_again),
+        cmocka_unit_test(a_client_has_one_connection),
+        cmocka_unit_test(a_server_that_lost_hello_is_told_in_a_sentence),
         cmocka_unit_test(a_forgotten_script_is_said_again),
         cmocka_unit_test(a_script_forgotten_again_and_again_costs_two_calls_each_time),
         cmocka_unit_test(a_release_behind_a_forgotten_acquisition_has_the_last_word),

@@ -519,6 +519,52 @@ static void a_stream_may_come_byte_by_byte(void **state)
     pawl__redis_reader_free(reader);
 }
 
+/* What a map, a set and the rest become, in one piece and byte by byte. */
+static void resp3_becomes_the_same_few_types(void **state)
+{
+    static const char wire[] =
+        "|1\r\n+ttl\r\n:3\r\n%2\r\n+a\r\n:1\r\n+b\r\n|1\r\n+x\r\n*0\r\n~1\r\n_\r\n"
+        "=7\r\ntxt:a\nb\r\n#t\r\n#f\r\n,-1.5e3\r\n(12345678901234567890\r\n"
+        "!6\r\nERR no\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+        ":-9223372036854775808\r\n%0\r\n~0\r\n$0\r\n\r\n";
+    static const struct {
+        pawl__redis_type type;
+        const char *text;
+        int64_t integer;
+        size_t count;
+    } expected[] = {
+        {PAWL__REDIS_ARRAY, "", 0, 4},           {PAWL__REDIS_STRING, "a\nb", 0, 0},
+        {PAWL__REDIS_INTEGER, "", 1, 0},         {PAWL__REDIS_INTEGER, "", 0, 0},
+        {PAWL__REDIS_STRING, "-1.5e3", 0, 0},    {PAWL__REDIS_STRING, "12345678901234567890", 0, 0},
+        {PAWL__REDIS_ERROR, "ERR no", 0, 0},     {PAWL__REDIS_PUSH, "", 0, 3},
+        {PAWL__REDIS_INTEGER, "", INT64_MIN, 0}, {PAWL__REDIS_ARRAY, "", 0, 0},
+        {PAWL__REDIS_ARRAY, "", 0, 0},           {PAWL__REDIS_STRING, "", 0, 0},
+    };
+    (void)state;
+    for (size_t step = 1; step < sizeof(wire); step += sizeof(wire) - 2) {
+        pawl__redis_reader *reader = pawl__redis_reader_new();
+        const pawl__redis_value *value = NULL;
+        size_t count = 0;
+        for (size_t i = 0; i < sizeof(wire) - 1; i += step) {
+            assert_true(pawl__redis_reader_feed(reader, wire + i, step));
+            while (pawl__redis_reader_next(reader, &value) == PAWL__REDIS_READ_VALUE) {
+                assert_int_equal(value->type, expected[count].type);
+                assert_string_equal(value->text.data, expected[count].text);
+                assert_true(value->integer == expected[count].integer);
+                assert_int_equal(value->count, expected[count].count);
+                if (count == 0) { /* the attributes are left out */
+                    assert_string_equal(value->items[2].text.data, "b");
+                    assert_int_equal(value->items[3].count, 1);
+                    assert_int_equal(value->items[3].items[0].type, PAWL__REDIS_NIL);
+                }
+                count++;
+            }
+        }
+        assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
+        pawl__redis_reader_free(reader);
+    }
+}
+
 static void a_stream_that_is_not_resp_is_broken(void **state)
 {
     static const char *const streams[] = {
@@ -530,8 +576,19 @@ static void a_stream_that_is_not_resp_is_broken(void **state)
         "*2147483648\r\n",
         "$-2\r\nx\r\n",
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
-        "%1\r\n:1\r\n:2\r\n",
-        ">2\r\n:1\r\n:2\r\n",
+        "%-1\r\n",
+        "%65537\r\n",
+        ">-1\r\n",
+        "*1\r\n>1\r\n:1\r\n",
+        "$?\r\n",
+        "*?\r\n",
+        "$2\r\nab:1\r\n",
+        ":+1\r\n",
+        ":01\r\n",
+        ":9223372036854775808\r\n",
+        "#x\r\n",
+        "_x\r\n",
+        "=3\r\ntxt\r\n",
         "\x80\r\n",
     };
     (void)state;
@@ -667,6 +724,7 @@ int main(void)
         cmocka_unit_test(pushes_are_understood),
         cmocka_unit_test(what_is_no_push_is_ignored),
         cmocka_unit_test(a_stream_may_come_byte_by_byte),
+        cmocka_unit_test(resp3_becomes_the_same_few_types),
         cmocka_unit_test(a_stream_that_is_not_resp_is_broken),
         cmocka_unit_test(a_text_without_end_is_not_awaited),
         cmocka_unit_test(urls_are_taken_apart),

@@ -20,9 +20,13 @@ typedef struct stage {
     pawl_host host;
     int64_t timers[PAWL__REDIS_TIMERS]; /* delay in us, as it was last set */
     bool turn_due, resolving, open;
-    uint64_t sent[PAWL__REDIS_SIDES], left[PAWL__REDIS_SIDES];
-    pawl_reply reply;
+    uint64_t sent, left; /* commands */
+    bool stuffed;        /* no more leaves */
+    pawl_reply reply;    /* the latest */
+    pawl_outcome first_outcome;
     int replies, ups;
+    char down[PAWL_MESSAGE_MAX]; /* why the link is down */
+    pawl_err down_err;
 } stage;
 
 static int64_t now = 1000 * MS;
@@ -43,36 +47,34 @@ static int resolve(pawl_store *store)
     return 0;
 }
 
-static int connect_side(pawl_store *store, size_t address, pawl__redis_side side)
+static int open_connection(pawl_store *store, size_t address)
 {
     (void)address;
     stage_of(store)->open = true;
-    stage_of(store)->sent[side] = stage_of(store)->left[side] = 0;
+    stage_of(store)->sent = stage_of(store)->left = 0;
     return 0;
 }
 
-static bool is_connected(const pawl_store *store, pawl__redis_side side)
+static pawl__redis_stage get_stage(const pawl_store *store)
 {
-    (void)side;
-    return stage_of(store)->open;
+    return stage_of(store)->open ? PAWL__REDIS_CONNECTED : PAWL__REDIS_CONNECTING;
 }
 
-static bool append(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
-                   size_t argc, uint64_t *ret_end)
+static bool append(pawl_store *store, const pawl__redis_bytes *argv, size_t argc, uint64_t *ret_end)
 {
     (void)argv, (void)argc;
-    *ret_end = ++stage_of(store)->sent[side];
+    *ret_end = ++stage_of(store)->sent;
     return stage_of(store)->open;
 }
 
-static void flush(pawl_store *store, pawl__redis_side side)
+static void flush(pawl_store *store)
 {
-    stage_of(store)->left[side] = stage_of(store)->sent[side];
+    if (!stage_of(store)->stuffed) stage_of(store)->left = stage_of(store)->sent;
 }
 
-static uint64_t written(const pawl_store *store, pawl__redis_side side)
+static uint64_t written(const pawl_store *store)
 {
-    return stage_of(store)->left[side];
+    return stage_of(store)->left;
 }
 
 static void close_all(pawl_store *store)
@@ -90,19 +92,21 @@ static void turn_soon(pawl_store *store)
     stage_of(store)->turn_due = true;
 }
 
-static const pawl__redis_wire wire = {resolve, connect_side, is_connected, append,   flush,
-                                      written, close_all,    set_timer,    turn_soon};
+static const pawl__redis_wire wire = {resolve, open_connection, get_stage, append,   flush,
+                                      written, close_all,       set_timer, turn_soon};
 
 static void host_link(pawl_host *host, bool up, pawl_err err, const char *message)
 {
     stage *s = (stage *)((char *)host - offsetof(stage, host));
-    (void)err, (void)message;
     s->ups += up;
+    s->down_err = err;
+    snprintf(s->down, sizeof(s->down), "%s", message);
 }
 
 static void host_reply(pawl_host *host, const pawl_reply *reply)
 {
     stage *s = (stage *)((char *)host - offsetof(stage, host));
+    if (s->replies == 0) s->first_outcome = reply->outcome;
     s->reply = *reply;
     s->replies++;
 }
@@ -140,9 +144,10 @@ static void turn(stage *s)
     }
 }
 
-static void hear(stage *s, pawl__redis_side side, pawl__redis_value value)
+static void hear(stage *s, pawl__redis_value value)
 {
-    if (pawl__redis_heard(&s->store, side, &value)) pawl__redis_settled(&s->store);
+    if (pawl__redis_heard(&s->store, &value)) pawl__redis_settled(&s->store);
+    turn(s);
 }
 
 static pawl__redis_value string(const char *text)
@@ -155,27 +160,45 @@ static pawl__redis_value error(const char *text)
     return (pawl__redis_value){.type = PAWL__REDIS_ERROR, .text = {text, strlen(text)}};
 }
 
+static void answer(stage *s, pawl__redis_value *items, size_t count)
+{
+    hear(s, (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = items, .count = count});
+}
+
+static void push(stage *s, const char *kind, const char *what)
+{
+    pawl__redis_value items[] = {string(kind), string("inbox"), string(what)};
+    hear(s, (pawl__redis_value){.type = PAWL__REDIS_PUSH, .items = items, .count = 3});
+}
+
+static void attempt(stage *s)
+{
+    pawl__redis_timer_due(&s->store, PAWL__REDIS_TIMER_LINK);
+    turn(s);
+}
+
+static void answer_hello(stage *s)
+{
+    pawl__redis_value hello[] = {string("server"), string("redis"), string("role"),
+                                 string("master")};
+    answer(s, hello, 4);
+}
+
+static void answer_probe(stage *s)
+{
+    pawl__redis_value one = {.type = PAWL__REDIS_INTEGER, .integer = 1};
+    answer(s, &one, 1);
+}
+
 /* The next attempt, which succeeds. */
 static void come_up(stage *s)
 {
-    pawl__redis_value ok = {.type = PAWL__REDIS_STATUS, .text = {"OK", 2}};
-    pawl__redis_value role[] = {string("master")};
-    pawl__redis_value bound[] = {string("subscribe"), string("inbox"), string("1")};
-    pawl__redis_value one[] = {{.type = PAWL__REDIS_INTEGER, .integer = 1}};
     int ups = s->ups;
-    pawl__redis_timer_due(&s->store, PAWL__REDIS_TIMER_LINK);
-    turn(s);
-    hear(s, PAWL__REDIS_COMMANDS,
-         (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = role, .count = 1});
-    hear(s, PAWL__REDIS_COMMANDS, ok);
-    hear(s, PAWL__REDIS_INBOX, ok);
-    hear(s, PAWL__REDIS_INBOX,
-         (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = bound, .count = 3});
-    hear(s, PAWL__REDIS_COMMANDS,
-         (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = one, .count = 1});
-    pawl__redis_value word[] = {string("message"), string("inbox"), string(s->store.link.word)};
-    hear(s, PAWL__REDIS_INBOX,
-         (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = word, .count = 3});
+    attempt(s);
+    answer_hello(s);
+    push(s, "subscribe", "1");
+    answer_probe(s);
+    push(s, "message", s->store.link.word);
     assert_int_equal(s->ups, ups + 1);
 }
 
@@ -236,11 +259,127 @@ static void an_error_that_is_not_known_is_no_proof_that_nothing_was_done(void **
                                     .ttl_ms = 1000,
                                     .answer_by = now + 1000 * MS};
             pawl__redis_ask(&s.store, &request);
-            hear(&s, PAWL__REDIS_COMMANDS, error(errors[i].text));
+            hear(&s, error(errors[i].text));
             assert_int_equal(s.reply.id, request.id);
             assert_int_equal(s.reply.outcome, errors[i].outcome);
         }
     }
+    end(&s);
+}
+
+static void says(const stage *s, pawl_err err, const char *word)
+{
+    assert_int_equal(s->down_err, err);
+    if (!strstr(s->down, word)) fail_msg("\"%s\" does not say \"%s\"", s->down, word);
+}
+
+/* All of the greeting leaves at once: a new link costs one round trip behind the connection's. */
+static void the_greeting_is_one_write(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    attempt(&s);
+    assert_int_equal(s.left, 3); /* HELLO, SUBSCRIBE, the probe */
+    answer_hello(&s);
+    push(&s, "subscribe", "1");
+    push(&s, "message", s.store.link.word); /* before or behind the script's own answer */
+    answer_probe(&s);
+    assert_int_equal(s.ups, 1);
+    assert_int_equal(s.left, 3);
+    end(&s);
+}
+
+static void a_server_without_resp3_is_told_in_a_sentence(void **state)
+{
+    static const char *const words[] = {
+        "ERR unknown command `HELLO`, with args beginning with: `3`",
+        "NOPROTO unsupported protocol version", "ERR unsupported command"};
+    stage s;
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        attempt(&s);
+        hear(&s, error(words[i]));
+        says(&s, PAWL_ERR_UNSUPPORTED, "Redis 6.0 or newer");
+        says(&s, PAWL_ERR_UNSUPPORTED, words[i]);
+        assert_false(s.open);
+    }
+    come_up(&s); /* behind the address there is another one now */
+    end(&s);
+}
+
+/* It succeeds by a push and fails in order: neither is taken for another command's answer. */
+static void a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    attempt(&s);
+    answer_hello(&s);
+    hear(&s, error("NOPERM this user has no permissions to access one of the channels"));
+    says(&s, PAWL_ERR_PERMISSION, "&pawl:inbox:*");
+    attempt(&s);
+    answer_hello(&s);
+    answer_probe(&s); /* an answer where there can be none */
+    says(&s, PAWL_ERR_PROTOCOL, "not in RESP3");
+    attempt(&s);
+    push(&s, "subscribe", "1"); /* a confirmation before its turn */
+    says(&s, PAWL_ERR_PROTOCOL, "not in RESP3");
+    come_up(&s);
+    end(&s);
+}
+
+static void pushes_of_other_kinds_are_no_answers(void **state)
+{
+    static const char token[] = "0123456789012345678901234567890123456789";
+    stage s;
+    (void)state;
+    begin(&s);
+    come_up(&s);
+    pawl_request request = {.id = 1,
+                            .verb = PAWL_VERB_RELEASE,
+                            .name = "x",
+                            .name_len = 1,
+                            .token = token,
+                            .answer_by = now + 1000 * MS};
+    pawl__redis_ask(&s.store, &request);
+    push(&s, "invalidate", "x");
+    push(&s, "message", "z a later word");
+    push(&s, "unsubscribe", "x");
+    hear(&s, (pawl__redis_value){.type = PAWL__REDIS_PUSH});
+    assert_int_equal(s.replies, 0);
+    hear(&s,
+         (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = PAWL__REDIS_SAYS_RELEASED});
+    assert_int_equal(s.replies, 1);
+    assert_int_equal(s.reply.outcome, PAWL_RELEASED);
+    end(&s);
+}
+
+/* Law 4: what has left is unknown, what has not is failed. */
+static void a_cut_tells_what_had_left_from_what_had_not(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    come_up(&s);
+    for (uint64_t id = 1; id <= 2; id++) {
+        pawl_request request = {.id = id,
+                                .verb = PAWL_VERB_RELEASE,
+                                .name = "x",
+                                .name_len = 1,
+                                .token = "0123456789012345678901234567890123456789",
+                                .answer_by = now + 1000 * MS};
+        s.stuffed = id == 2;
+        pawl__redis_ask(&s.store, &request);
+        flush(&s.store);
+    }
+    pawl__redis_link_break(&s.store, PAWL_ERR_UNAVAILABLE, "cut");
+    pawl__redis_turn(&s.store);
+    assert_int_equal(s.replies, 2); /* the second one is remembered */
+    assert_int_equal(s.reply.id, 2);
+    assert_int_equal(s.reply.outcome, PAWL_FAILED);
+    assert_int_equal(s.first_outcome, PAWL_UNKNOWN);
     end(&s);
 }
 
@@ -249,6 +388,11 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(the_pause_grows_and_is_short_again_after_a_good_time),
         cmocka_unit_test(an_error_that_is_not_known_is_no_proof_that_nothing_was_done),
+        cmocka_unit_test(the_greeting_is_one_write),
+        cmocka_unit_test(a_server_without_resp3_is_told_in_a_sentence),
+        cmocka_unit_test(a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer),
+        cmocka_unit_test(pushes_of_other_kinds_are_no_answers),
+        cmocka_unit_test(a_cut_tells_what_had_left_from_what_had_not),
     };
     return cmocka_run_group_tests_name("the link on a scripted wire", cases, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "redis_conn.h"
+#include "redis_writer.h"
 
 #include "../../base/instant.h"
 
@@ -31,7 +32,7 @@ static void fail(pawl__redis_conn *conn, pawl_err err, const char *message)
     conn->failed = true;
     event_del(&conn->readable);
     event_del(&conn->writable);
-    conn->ops->failed(conn, err, message, conn->ctx);
+    conn->ops->failed(err, message, conn->ctx);
 }
 
 static void fail_for(pawl__redis_conn *conn, pawl_err err, const char *why)
@@ -64,7 +65,7 @@ static bool deliver(pawl__redis_conn *conn)
         case PAWL__REDIS_READ_MORE:
             return true;
         case PAWL__REDIS_READ_VALUE:
-            if (!conn->ops->value(conn, value, conn->ctx)) return false;
+            if (!conn->ops->value(value, conn->ctx)) return false;
             break;
         case PAWL__REDIS_READ_BROKEN:
             snprintf(message, sizeof message,
@@ -121,7 +122,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (conn->write_failed)
         fail_carried(conn);
     else
-        conn->ops->settled(conn, conn->ctx);
+        conn->ops->settled(conn->ctx);
 }
 
 /* ---- Writing ------------------------------------------------------------------------- */
@@ -144,38 +145,12 @@ static bool make_room(pawl__redis_conn *conn, size_t len)
     return true;
 }
 
-#define HEAD_MAX 24 /* "$18446744073709551615\r\n" and a NUL */
-
-/* "*3\r\n", "$5\r\n": by hand, because this runs for every word of every request. */
-static char *write_head(char *p, char kind, size_t number)
-{
-    char digits[HEAD_MAX];
-    size_t n = 0;
-    do digits[n++] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    *p++ = kind;
-    while (n > 0) *p++ = digits[--n];
-    *p++ = '\r';
-    *p++ = '\n';
-    return p;
-}
-
 bool pawl__redis_conn_append(pawl__redis_conn *conn, const pawl__redis_bytes *argv, size_t argc)
 {
-    size_t most = HEAD_MAX;
-    for (size_t i = 0; i < argc; i++) most += HEAD_MAX + argv[i].len + 2;
-    if (!make_room(conn, most)) return false;
-
-    char *begin = conn->out + conn->out_end, *p = write_head(begin, '*', argc);
-    for (size_t i = 0; i < argc; i++) {
-        p = write_head(p, '$', argv[i].len);
-        memcpy(p, argv[i].data, argv[i].len);
-        p += argv[i].len;
-        *p++ = '\r';
-        *p++ = '\n';
-    }
-    conn->out_end += (size_t)(p - begin);
-    conn->appended += (uint64_t)(p - begin);
+    if (!make_room(conn, pawl__redis_command_room(argv, argc))) return false;
+    size_t len = pawl__redis_command_write(conn->out + conn->out_end, argv, argc);
+    conn->out_end += len;
+    conn->appended += len;
     return true;
 }
 

@@ -19,15 +19,15 @@
 typedef struct pawl__redis_conn pawl__redis_conn;
 
 typedef struct pawl__redis_conn_ops {
-    /* A reply came. False: read no further. */
-    bool (*value)(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx);
+    /* A reply or a push came. False: read no further. */
+    bool (*value)(const pawl__redis_value *value, void *ctx);
     /* The end of a batch of replies: what they caused may be flushed. */
-    void (*settled)(pawl__redis_conn *conn, void *ctx);
+    void (*settled)(void *ctx);
     /*
      * It is dead, once; err and one line. Called from the connection's events and
      * from append and flush: only to note it, and to close it later.
      */
-    void (*failed)(pawl__redis_conn *conn, pawl_err err, const char *message, void *ctx);
+    void (*failed)(pawl_err err, const char *message, void *ctx);
 } pawl__redis_conn_ops;
 
 struct pawl__redis_conn {

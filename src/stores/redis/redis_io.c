@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wire of redis_wire.h over libevent: connections of redis_conn.c, names looked up by
+ * The wire of redis_wire.h over libevent: the connection of redis_conn.c, names looked up by
  * redis_resolve.c.
  *
  * The two timers stay in the loop's heap from open to close, "at rest" when there is nothing
@@ -25,7 +25,7 @@
 typedef struct io {
     pawl__redis_lookup *lookup;
     pawl__redis_addresses addresses;
-    pawl__redis_conn *conns[PAWL__REDIS_SIDES];
+    pawl__redis_conn *conn;
     struct event timers[PAWL__REDIS_TIMERS];
     struct event turn, found;
 } io;
@@ -113,69 +113,58 @@ static int resolve(pawl_store *store)
     return i->lookup ? 0 : errno;
 }
 
-/* ---- Connections ------------------------------------------------------------------ */
+/* ---- The connection ----------------------------------------------------------------- */
 
-static bool commands_value(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx)
+static bool heard(const pawl__redis_value *value, void *ctx)
 {
-    (void)conn;
-    return pawl__redis_heard(ctx, PAWL__REDIS_COMMANDS, value);
+    return pawl__redis_heard(ctx, value);
 }
 
-static bool inbox_value(pawl__redis_conn *conn, const pawl__redis_value *value, void *ctx)
+static void settled(void *ctx)
 {
-    (void)conn;
-    return pawl__redis_heard(ctx, PAWL__REDIS_INBOX, value);
-}
-
-static void settled(pawl__redis_conn *conn, void *ctx)
-{
-    (void)conn;
     pawl__redis_settled(ctx);
 }
 
-static void failed(pawl__redis_conn *conn, pawl_err err, const char *message, void *ctx)
+static void failed(pawl_err err, const char *message, void *ctx)
 {
-    (void)conn;
     pawl__redis_link_break(ctx, err, message);
 }
 
-static int connect_side(pawl_store *store, size_t address, pawl__redis_side side)
+static int open_connection(pawl_store *store, size_t address)
 {
-    static const pawl__redis_conn_ops ops[PAWL__REDIS_SIDES] = {
-        [PAWL__REDIS_COMMANDS] = {commands_value, settled, failed},
-        [PAWL__REDIS_INBOX] = {inbox_value, settled, failed}};
+    static const pawl__redis_conn_ops ops = {heard, settled, failed};
     io *i = io_of(store);
     const pawl__redis_address *to = &i->addresses.list[address];
-    i->conns[side] =
+    i->conn =
         pawl__redis_conn_open(store->host->base, (const struct sockaddr *)&to->address, to->len,
-                              &pawl__redis_plain, NULL, &ops[side], store, store->space.where);
-    return i->conns[side] ? 0 : errno;
+                              &pawl__redis_plain, NULL, &ops, store, store->space.where);
+    return i->conn ? 0 : errno;
 }
 
-static bool is_connected(const pawl_store *store, pawl__redis_side side)
+static pawl__redis_stage stage(const pawl_store *store)
 {
-    const pawl__redis_conn *conn = io_of(store)->conns[side];
-    return conn && conn->connected;
+    const pawl__redis_conn *conn = io_of(store)->conn;
+    if (!conn || !conn->carrier->reached) return PAWL__REDIS_CONNECTING;
+    return conn->connected ? PAWL__REDIS_CONNECTED : PAWL__REDIS_REACHED;
 }
 
-static bool append(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
-                   size_t argc, uint64_t *ret_end)
+static bool append(pawl_store *store, const pawl__redis_bytes *argv, size_t argc, uint64_t *ret_end)
 {
-    pawl__redis_conn *conn = io_of(store)->conns[side];
+    pawl__redis_conn *conn = io_of(store)->conn;
     if (!conn || conn->failed || !pawl__redis_conn_append(conn, argv, argc)) return false;
     *ret_end = conn->appended;
     return true;
 }
 
-static void flush(pawl_store *store, pawl__redis_side side)
+static void flush(pawl_store *store)
 {
-    pawl__redis_conn *conn = io_of(store)->conns[side];
+    pawl__redis_conn *conn = io_of(store)->conn;
     if (conn) pawl__redis_conn_flush(conn);
 }
 
-static uint64_t written(const pawl_store *store, pawl__redis_side side)
+static uint64_t written(const pawl_store *store)
 {
-    const pawl__redis_conn *conn = io_of(store)->conns[side];
+    const pawl__redis_conn *conn = io_of(store)->conn;
     return conn ? conn->written : 0;
 }
 
@@ -185,15 +174,13 @@ static void close_all(pawl_store *store)
     event_del(&i->found);
     pawl__redis_lookup_cancel(i->lookup);
     i->lookup = NULL;
-    for (int side = 0; side < PAWL__REDIS_SIDES; side++) {
-        pawl__redis_conn_close(i->conns[side]);
-        i->conns[side] = NULL;
-    }
+    pawl__redis_conn_close(i->conn);
+    i->conn = NULL;
 }
 
 static const pawl__redis_wire wire = {.resolve = resolve,
-                                      .connect = connect_side,
-                                      .is_connected = is_connected,
+                                      .connect = open_connection,
+                                      .stage = stage,
                                       .append = append,
                                       .flush = flush,
                                       .written = written,
@@ -234,7 +221,7 @@ void pawl__redis_io_close(pawl_store *store)
 
 void pawl__redis_io_drain(pawl_store *store)
 {
-    pawl__redis_conn_drain(io_of(store)->conns[PAWL__REDIS_COMMANDS], store->host->now,
+    pawl__redis_conn_drain(io_of(store)->conn, store->host->now,
                            store->host->now() + DRAIN_MS * PAWL__NS_PER_MS);
 }
 
@@ -242,5 +229,5 @@ void pawl__redis_io_forget(pawl_store *store)
 {
     io *i = io_of(store);
     pawl__redis_lookup_forget(i->lookup);
-    for (int side = 0; side < PAWL__REDIS_SIDES; side++) pawl__redis_conn_forget(i->conns[side]);
+    pawl__redis_conn_forget(i->conn);
 }

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The link: a connection for commands and one for the inbox, at the same address,
- * made together and closed together.
+ * The link: one connection, for commands and for the inbox.
  *
- *   commands:  [AUTH] [SELECT] ROLE CLIENT SETNAME  then, both ready,  probe.lua
- *   inbox:     [AUTH] CLIENT SETNAME SUBSCRIBE
+ *   HELLO 3 [AUTH] SETNAME  [SELECT]  SUBSCRIBE  probe.lua
  *
- * The probe asks whether every command is permitted and sends a word to our own
- * inbox. The link is up when the word has arrived: pushes work, and both
- * connections have reached the same server.
+ * All of that leaves at once. In RESP3 answers and pushes come in one order, and a push is known
+ * for one. A subscription that succeeds is confirmed by a push, one that fails is answered in
+ * order; so SUBSCRIBE is under way like any command, and ended by whichever of both comes.
+ *
+ * The probe asks whether every command is permitted and sends a word to our own inbox. The link
+ * is up when the word has arrived: so pushes work.
  */
 #include "redis_link.h"
 #include "redis_scripts.h"
 
 #include "../../base/instant.h"
 #include "../../base/line.h"
+#include "../../base/mutant.h"
 #include "../../base/random.h"
 
 #include <errno.h>
@@ -82,7 +84,7 @@ static void tear_down(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
     bool was_up = link->state == PAWL__REDIS_LINK_UP;
-    uint64_t written = store->wire->written(store, PAWL__REDIS_COMMANDS);
+    uint64_t written = PAWL_MUTANT(left_is_failed) ? 0 : store->wire->written(store);
     link->state = PAWL__REDIS_LINK_WAITING;
     store->wire->close(store);
     pawl__redis_abandon(store, written);
@@ -126,24 +128,36 @@ static void greeting_drop(pawl__redis_pending *pending)
     free(pawl__container(pending, greeting, pending));
 }
 
-/* The name is for people who look at CLIENT LIST; a replica that refuses writes shows itself to
- * the probe as well. Neither is worth a permission. */
-static bool is_dispensable(const char *command)
+/* What to do is the same, whatever the words: an old server, or a proxy that knows no RESP3. */
+static void refuse_hello(pawl_store *store, const char *said)
 {
-    return strcmp(command, "CLIENT") == 0 || strcmp(command, "ROLE") == 0;
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message,
+             "%.200s: no RESP3 (HELLO 3) here; pawl needs Redis 6.0 or newer, and no proxy that "
+             "lacks it (it says \"%.90s\")",
+             store->space.where, said);
+    pawl__redis_link_break(store, PAWL_ERR_UNSUPPORTED, message);
 }
 
-/* False: the refusal does not matter. */
-static bool refused(pawl_store *store, const char *command, pawl__redis_bytes error)
+static void refused(pawl_store *store, const char *command, pawl__redis_bytes error)
 {
     char message[PAWL_MESSAGE_MAX];
     pawl__redis_trouble trouble =
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
-    if (is_dispensable(command) &&
-        (trouble.err == PAWL_ERR_PERMISSION || trouble.err == PAWL_ERR_UNSUPPORTED))
-        return false;
-    pawl__redis_link_break(store, trouble.err, message);
-    return true;
+    if (trouble.err == PAWL_ERR_UNSUPPORTED && strcmp(command, "HELLO") == 0)
+        refuse_hello(store, error.data);
+    else
+        pawl__redis_link_break(store, trouble.err, message);
+}
+
+static void not_resp3(pawl_store *store)
+{
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message,
+             "%.300s: the answers are not in RESP3, although the server agreed to it; is something "
+             "between pawl and Redis that changes them?",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
 }
 
 static void no_memory(pawl_store *store)
@@ -151,68 +165,63 @@ static void no_memory(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
 }
 
+/* What a key of HELLO's answer, a map, says; "" if there is no such text. */
+static const char *told_by_hello(const pawl__redis_value *answer, const char *key)
+{
+    if (answer->type != PAWL__REDIS_ARRAY) return "";
+    for (size_t i = 0; i + 1 < answer->count; i += 2) {
+        const pawl__redis_value *name = &answer->items[i], *value = &answer->items[i + 1];
+        if (name->type != PAWL__REDIS_STRING || value->type != PAWL__REDIS_STRING) continue;
+        if (strcmp(name->text.data, key) == 0) return value->text.data;
+    }
+    return "";
+}
+
 /*
  * What a replica takes is gone when it next hears from its primary, also where it accepts
  * writes. After a failover behind one address the old primary answers as a replica.
  */
-static bool is_replica(const pawl__redis_value *role)
-{
-    static const char *const roles[] = {"slave", "replica"};
-    if (role->type != PAWL__REDIS_ARRAY || role->count == 0) return false;
-    if (role->items[0].type != PAWL__REDIS_STRING) return false;
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-        if (strcmp(role->items[0].text.data, roles[i]) == 0) return true;
-    return false;
-}
-
-static void refuse_replica(pawl_store *store)
+static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
 {
     char message[PAWL_MESSAGE_MAX];
+    const char *role = told_by_hello(hello, "role");
+    if (strcmp(role, "replica") != 0 && strcmp(role, "slave") != 0) return;
     snprintf(message, sizeof message, "%.300s: the server is a replica; connect to the primary",
              store->space.where);
     pawl__redis_link_break(store, PAWL_ERR_READONLY, message);
 }
 
-static void maybe_probe(pawl_store *store);
-
+/* The answer that a command of the greeting has in order. */
 static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl__redis_value *value)
 {
     greeting *g = pawl__container(pending, greeting, pending);
     const char *command = g->command;
     free(g);
-    if (value->type == PAWL__REDIS_ERROR && refused(store, command, value->text)) return;
-    if (strcmp(command, "ROLE") == 0 && is_replica(value)) {
-        refuse_replica(store);
-        return;
-    }
-    store->link.commands_due--;
-    maybe_probe(store);
+    if (value->type == PAWL__REDIS_ERROR)
+        refused(store, command, value->text);
+    else if (strcmp(command, "HELLO") == 0)
+        look_at_the_role(store, value);
+    else if (strcmp(command, "SUBSCRIBE") == 0) /* its success is no answer */
+        not_resp3(store);
 }
 
-static void greet(pawl_store *store, const pawl__redis_bytes *argv, size_t argc)
+static void greet(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
+                  void (*answered)(pawl_store *, pawl__redis_pending *, const pawl__redis_value *))
 {
     greeting *g = malloc(sizeof *g);
     if (g) {
         *g = (greeting){.pending = {.answer_by = PAWL__NEVER,
-                                    .answered = greeted,
+                                    .answered = answered,
                                     .unanswered = greeting_lost,
                                     .drop = greeting_drop},
                         .command = argv[0].data};
-        store->link.commands_due++;
         if (pawl__redis_send(store, argv, argc, &g->pending)) return;
         free(g);
     }
     no_memory(store);
 }
 
-static void say_to_inbox(pawl_store *store, const pawl__redis_bytes *argv, size_t argc)
-{
-    uint64_t end;
-    store->link.inbox_due++;
-    if (!store->wire->append(store, PAWL__REDIS_INBOX, argv, argc, &end)) no_memory(store);
-}
-
-/* "pawl:" and the owner's label, in the characters that CLIENT SETNAME takes. */
+/* "pawl:" and the owner's label, in the characters that a client's name may have. */
 static void client_name(const pawl_store *store, char ret_name[CLIENT_NAME_MAX + 1])
 {
     snprintf(ret_name, CLIENT_NAME_MAX + 1, "pawl:%s", store->host->owner);
@@ -220,38 +229,36 @@ static void client_name(const pawl_store *store, char ret_name[CLIENT_NAME_MAX +
         if (*c <= ' ' || *c > '~') *c = '-';
 }
 
-static size_t auth_command(const pawl_store *store, pawl__redis_bytes argv[3])
-{
-    size_t n = 0;
-    if (!store->config.password) return 0;
-    argv[n++] = text("AUTH");
-    if (store->config.user) argv[n++] = text(store->config.user);
-    argv[n++] = text(store->config.password);
-    return n;
-}
-
 static void say_hello(pawl_store *store)
 {
-    pawl__redis_bytes auth[3];
-    size_t auth_words = auth_command(store, auth);
-    char name[CLIENT_NAME_MAX + 1], db[16];
+    const pawl__redis_config *config = &store->config;
+    char name[CLIENT_NAME_MAX + 1];
+    pawl__redis_bytes argv[7] = {text("HELLO"), text("3")};
+    size_t argc = 2;
     client_name(store, name);
+    if (config->password) {
+        argv[argc++] = text("AUTH");
+        argv[argc++] = text(config->user ? config->user : "default");
+        argv[argc++] = text(config->password);
+    }
+    argv[argc++] = text("SETNAME");
+    argv[argc++] = text(name);
+    greet(store, argv, argc, greeted);
+}
+
+static void probe(pawl_store *store, bool by_hash);
+
+static void begin_greeting(pawl_store *store)
+{
+    char db[16];
     snprintf(db, sizeof db, "%d", store->config.db);
-    pawl__redis_bytes set_name[] = {text("CLIENT"), text("SETNAME"), text(name)};
     pawl__redis_bytes select[] = {text("SELECT"), text(db)};
-    pawl__redis_bytes role[] = {text("ROLE")};
     pawl__redis_bytes subscribe[] = {text("SUBSCRIBE"),
                                      {store->space.inbox, store->space.inbox_len}};
-
-    if (auth_words) greet(store, auth, auth_words);
-    if (store->config.db != 0) greet(store, select, 2);
-    greet(store, role, 1);
-    greet(store, set_name, 3);
-    if (auth_words) say_to_inbox(store, auth, auth_words);
-    say_to_inbox(store, set_name, 3);
-    say_to_inbox(store, subscribe, 2);
-    store->wire->flush(store, PAWL__REDIS_COMMANDS);
-    store->wire->flush(store, PAWL__REDIS_INBOX);
+    say_hello(store);
+    if (store->config.db != 0) greet(store, select, 2, greeted);
+    greet(store, subscribe, 2, greeted);
+    probe(store, true);
 }
 
 /* ---- The probe ------------------------------------------------------------------------------- */
@@ -261,7 +268,6 @@ static void maybe_up(pawl_store *store)
     pawl__redis_linkage *link = &store->link;
     if (link->broken || !link->permitted || !link->heard) return;
     link->state = PAWL__REDIS_LINK_UP;
-    link->unheard = false;
     link->up_since = store->host->now();
     link->told = false;
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
@@ -289,17 +295,15 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
     pawl__redis_link_break(store, unknown ? PAWL_ERR_UNSUPPORTED : PAWL_ERR_PERMISSION, message);
 }
 
-static void two_servers(pawl_store *store, pawl_err err)
+static void deaf(pawl_store *store, pawl_err err)
 {
     char message[PAWL_MESSAGE_MAX];
     snprintf(message, sizeof message,
-             "%.200s: a message to our own inbox did not arrive: do two connections to this "
-             "address reach two servers?",
+             "%.200s: a message to our own inbox did not arrive: is something between pawl and "
+             "Redis that sends commands to several servers, or keeps pushes back?",
              store->space.where);
     pawl__redis_link_break(store, err, message);
 }
-
-static void probe(pawl_store *store, bool by_hash);
 
 static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__redis_value *value)
 {
@@ -312,7 +316,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         if (trouble.no_script)
             probe(store, false);
         else
-            (void)refused(store, "EVAL", value->text);
+            refused(store, "EVAL", value->text);
         return;
     }
     if (value->type != PAWL__REDIS_ARRAY || value->count == 0 ||
@@ -327,9 +331,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         return;
     }
     if (value->items[0].integer == 0) {
-        /* Once it may be chance: a failover ended the inbox's connection a moment ago. */
-        two_servers(store, store->link.unheard ? PAWL_ERR_PROTOCOL : PAWL_ERR_UNAVAILABLE);
-        store->link.unheard = true;
+        deaf(store, PAWL_ERR_PROTOCOL);
         return;
     }
     store->link.permitted = true;
@@ -342,82 +344,51 @@ static void probe(pawl_store *store, bool by_hash)
     pawl__redis_probe words;
     pawl__redis_probe_encode(&store->space, by_hash ? script->sha1 : script->body, by_hash,
                              store->link.word, &words);
-    greeting *g = malloc(sizeof *g);
-    if (g) {
-        *g = (greeting){.pending = {.answer_by = PAWL__NEVER,
-                                    .answered = probed,
-                                    .unanswered = greeting_lost,
-                                    .drop = greeting_drop}};
-        if (pawl__redis_send(store, words.argv, words.argc, &g->pending)) {
-            store->wire->flush(store, PAWL__REDIS_COMMANDS);
-            return;
-        }
-        free(g);
-    }
-    no_memory(store);
+    greet(store, words.argv, words.argc, probed);
+    store->wire->flush(store);
 }
 
-static void maybe_probe(pawl_store *store)
+/* ---- Pushes ------------------------------------------------------------------------------- */
+
+static void subscribed(pawl_store *store)
 {
-    pawl__redis_linkage *link = &store->link;
-    if (link->broken || link->commands_due > 0 || !link->inbox_ready) return;
-    probe(store, true);
+    const pawl__redis_pending *due = pawl__redis_next_due(store);
+    bool expected = due && due->answered == greeted &&
+                    strcmp(pawl__container(due, greeting, pending)->command, "SUBSCRIBE") == 0;
+    if (expected)
+        pawl__redis_strike_next(store);
+    else
+        not_resp3(store);
 }
 
-/* ---- Replies of the two connections ----------------------------------------------- */
-
-/* Before the subscription: +OK or an error for each greeting. */
-static void inbox_greeted(pawl_store *store, const pawl__redis_value *value)
-{
-    static const char *const commands[] = {"", "SUBSCRIBE", "CLIENT", "AUTH"}; /* still due */
-    pawl__redis_linkage *link = &store->link;
-    if (value->type == PAWL__REDIS_ERROR && refused(store, commands[link->inbox_due], value->text))
-        return;
-    if (link->inbox_due > 1) link->inbox_due--;
-}
-
-static bool inbox_value(pawl_store *store, const pawl__redis_value *value)
+/* {"message", channel, payload}; what else a server may push is not for us. */
+static void pushed(pawl_store *store, const pawl__redis_value *value)
 {
     pawl__redis_linkage *link = &store->link;
-    if (value->type == PAWL__REDIS_STATUS || value->type == PAWL__REDIS_ERROR) {
-        inbox_greeted(store, value);
-        return !link->broken;
-    }
-    if (value->type != PAWL__REDIS_ARRAY || value->count != 3 ||
-        value->items[0].type != PAWL__REDIS_STRING) {
-        char message[PAWL_MESSAGE_MAX];
-        snprintf(message, sizeof message, "%.300s: the inbox received what is no message",
-                 store->space.where);
-        pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
-        return false;
-    }
-    if (strcmp(value->items[0].text.data, "subscribe") == 0) {
-        link->inbox_due = 0;
-        link->inbox_ready = true;
-        maybe_probe(store);
-        return !link->broken;
-    }
+    if (value->count == 0 || value->items[0].type != PAWL__REDIS_STRING) return;
+    if (strcmp(value->items[0].text.data, "subscribe") == 0) subscribed(store);
+    if (value->count != 3 || strcmp(value->items[0].text.data, "message") != 0) return;
     const pawl__redis_value *payload = &value->items[2];
-    if (payload->type != PAWL__REDIS_STRING) return true;
+    if (payload->type != PAWL__REDIS_STRING) return;
     if (link->state == PAWL__REDIS_LINK_UP) {
         pawl__redis_hear(store, payload->text);
     } else if (strcmp(payload->text.data, link->word) == 0) {
         link->heard = true;
         maybe_up(store);
     }
-    return !link->broken;
 }
 
-bool pawl__redis_heard(pawl_store *store, pawl__redis_side side, const pawl__redis_value *value)
+bool pawl__redis_heard(pawl_store *store, const pawl__redis_value *value)
 {
-    if (side == PAWL__REDIS_COMMANDS) return pawl__redis_answer(store, value);
-    return inbox_value(store, value);
+    if (value->type != PAWL__REDIS_PUSH) return pawl__redis_answer(store, value);
+    pushed(store, value);
+    return !store->link.broken;
 }
 
 /* A retry with the script's body, the next step of a list. */
 void pawl__redis_settled(pawl_store *store)
 {
-    if (!store->link.broken) store->wire->flush(store, PAWL__REDIS_COMMANDS);
+    if (!store->link.broken) store->wire->flush(store);
 }
 
 /* ---- Attempts --------------------------------------------------------------------- */
@@ -439,8 +410,7 @@ static void try_address(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
     link->state = PAWL__REDIS_LINK_GREETING;
-    link->commands_due = link->inbox_due = 0;
-    link->inbox_ready = link->permitted = link->heard = false;
+    link->permitted = link->heard = false;
     snprintf(link->word, sizeof link->word, "h %016" PRIx64, pawl__random_next(&link->random));
 
     int64_t time_ms = store->config.connect_timeout_ms / (int64_t)link->address_count;
@@ -448,13 +418,11 @@ static void try_address(pawl_store *store)
         time_ms = PAWL__REDIS_ADDRESS_TIME_MS;
     arm(store, time_ms);
 
-    int error = store->wire->connect(store, link->address_at, PAWL__REDIS_COMMANDS);
-    if (!error) error = store->wire->connect(store, link->address_at, PAWL__REDIS_INBOX);
-    if (error) {
+    int error = store->wire->connect(store, link->address_at);
+    if (error)
         cannot_connect(store, error);
-        return;
-    }
-    say_hello(store);
+    else
+        begin_greeting(store);
 }
 
 void pawl__redis_found(pawl_store *store, size_t count, const char *trouble)
@@ -494,12 +462,11 @@ static void on_timer(pawl_store *store)
         why = "the name service did not answer in time";
         break;
     case PAWL__REDIS_LINK_GREETING:
-        if (link->permitted) { /* it is late, or somebody else heard it at another server: unknown
-                                */
-            two_servers(store, PAWL_ERR_UNAVAILABLE);
+        if (link->permitted) { /* it is late, or kept back: unknown */
+            deaf(store, PAWL_ERR_UNAVAILABLE);
             return;
         }
-        why = store->wire->is_connected(store, PAWL__REDIS_COMMANDS)
+        why = store->wire->stage(store) == PAWL__REDIS_CONNECTED
                   ? "the server accepted the connection and did not answer in time"
                   : "the server did not accept the connection in time";
         break;

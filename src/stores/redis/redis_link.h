@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store without I/O: one link (two connections that live and die together) and the
- * requests under way on it. Everything goes through the table of redis_wire.h; nothing here
- * knows a socket, a loop or a clock of its own.
+ * The store without I/O: one link, which is one connection with commands, answers and pushes
+ * in order, and the requests under way on it. Everything goes through the table of redis_wire.h;
+ * nothing here knows a socket, a loop or a clock of its own.
  *
  *   redis_link.c     connecting, greeting, loss, back-off
  *   redis_request.c  requests under way, answers, scripts that were forgotten, time-outs
@@ -65,12 +65,8 @@ typedef enum pawl__redis_link_state {
 typedef struct pawl__redis_linkage {
     pawl__redis_link_state state;
     size_t address_count, address_at; /* of the server's name */
-    unsigned commands_due;            /* greetings without a reply */
-    unsigned inbox_due;               /* +OK of AUTH, the subscription */
-    bool inbox_ready;
-    bool permitted; /* the probe found nothing missing */
-    bool heard;     /* the word that the probe sent has arrived in the inbox */
-    bool unheard;   /* at the latest try the server knew nobody who listens to the inbox */
+    bool permitted;                   /* the probe found nothing missing */
+    bool heard;                       /* the word that the probe sent has arrived in the inbox */
     char word[24];
     int64_t backoff_ms;
     int64_t up_since;
@@ -93,7 +89,7 @@ struct pawl_store {
     pawl__redis_space space;
     pawl_caps caps;
     pawl__redis_linkage link;
-    pawl__link under_way; /* pawl__redis_pending, in order of sending on the commands' connection */
+    pawl__link under_way; /* pawl__redis_pending, in order of sending */
     size_t under_way_count;
     unsigned bodies_under_way[PAWL__REDIS_SCRIPTS]; /* requests that were sent by EVAL */
     uint64_t last_release_end;                      /* of the latest RELEASE under way */
@@ -111,13 +107,12 @@ struct pawl_store {
 
 /* The server has so many addresses; or trouble says why it has none. */
 void pawl__redis_found(pawl_store *store, size_t count, const char *trouble);
-/* A reply or a message came. False: read no further. */
-PAWL_MUST_USE bool pawl__redis_heard(pawl_store *store, pawl__redis_side side,
-                                     const pawl__redis_value *value);
+/* A reply or a push came. False: read no further. */
+PAWL_MUST_USE bool pawl__redis_heard(pawl_store *store, const pawl__redis_value *value);
 /* The end of a batch of them: what they caused leaves now. */
 void pawl__redis_settled(pawl_store *store);
 /*
- * A connection is dead. Only notes that the link is broken, and may be called from anywhere;
+ * The connection is dead. Only notes that the link is broken, and may be called from anywhere;
  * the turn tears it down. First cause wins.
  */
 void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message);
@@ -150,6 +145,11 @@ pawl_err pawl__redis_send_trouble(const pawl_store *store);
 
 /* A reply to a command; false when the link is broken. */
 bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value);
+
+/* The command whose reply comes next; NULL if none is under way. */
+const pawl__redis_pending *pawl__redis_next_due(const pawl_store *store);
+/* It has no reply and is over. */
+void pawl__redis_strike_next(pawl_store *store);
 
 /* The link is gone: tells everything that is under way. */
 void pawl__redis_abandon(pawl_store *store, uint64_t written);

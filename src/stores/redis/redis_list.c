@@ -14,11 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX 1000000 /* locks in one listing */
+#define ROWS_MAX          1000000 /* locks in one listing */
+/* Answers of 270 KB each at most: together less than the 8 MB that a server by default lets a
+ * subscriber leave unread; beyond its limit it closes the connection, with all that is on it. */
+#define INSPECTED_AT_ONCE 16
 
 typedef struct seen {
     pawl__entry entry;
     struct seen *older;
+    struct seen *later; /* to be inspected after this one */
     char name[];
 } seen;
 
@@ -26,6 +30,7 @@ typedef struct listing {
     pawl__redis_operation operation;
     pawl__table table;
     seen *names;
+    seen *next, *last; /* that are to be inspected */
     char prefix[PAWL_NAME_MAX];
     size_t prefix_len;
     char glob[PAWL__REDIS_GLOB_MAX + 1];
@@ -137,6 +142,27 @@ static bool inspect(listing *list, seen *row, bool by_hash)
     return send_step(list, row, argv, argc);
 }
 
+/* False: one could not be sent. */
+static bool inspect_some(listing *list)
+{
+    while (list->next && list->operation.due < INSPECTED_AT_ONCE) {
+        seen *row = list->next;
+        list->next = row->later;
+        if (!inspect(list, row, true)) return false;
+    }
+    return true;
+}
+
+static void inspect_later(listing *list, seen *row)
+{
+    row->later = NULL;
+    if (list->next)
+        list->last->later = row;
+    else
+        list->next = row;
+    list->last = row;
+}
+
 /* Asks about a key, unless it has been asked about. */
 static bool meet(listing *list, pawl__redis_bytes key)
 {
@@ -160,7 +186,8 @@ static bool meet(listing *list, pawl__redis_bytes key)
     }
     row->older = list->names;
     list->names = row;
-    return inspect(list, row, true);
+    inspect_later(list, row);
+    return true;
 }
 
 static void take_error(listing *list, const seen *row, pawl__redis_bytes error)
@@ -222,7 +249,12 @@ static void seek_queues(listing *list)
 
 static void go_on(listing *list)
 {
-    if (list->operation.over || list->operation.due > 0) return;
+    if (list->operation.over) return;
+    if (!inspect_some(list)) {
+        no_memory(list);
+        return;
+    }
+    if (list->operation.due > 0) return;
     bool through = strcmp(list->cursor, "0") == 0;
     if (through && list->queues) {
         end(list, PAWL_REPORTED, PAWL_OK, NULL);

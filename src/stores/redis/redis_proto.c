@@ -229,6 +229,7 @@ static bool take_says(const pawl__redis_value *value, int64_t *ret_says,
     case PAWL__REDIS_NIL:
     case PAWL__REDIS_STATUS:
     case PAWL__REDIS_ERROR:
+    case PAWL__REDIS_PUSH:
         return false;
     }
     return false;

@@ -39,7 +39,8 @@ typedef enum pawl__redis_type {
     PAWL__REDIS_STATUS, /* +OK */
     PAWL__REDIS_ERROR,  /* -READONLY ... */
     PAWL__REDIS_STRING,
-    PAWL__REDIS_ARRAY
+    PAWL__REDIS_ARRAY, /* also a map: keys and values in turn */
+    PAWL__REDIS_PUSH   /* the same as an array, and no answer to anything */
 } pawl__redis_type;
 
 /* A reply as a tree. Texts are NUL-terminated behind their last byte. */
@@ -48,7 +49,7 @@ struct pawl__redis_value {
     pawl__redis_type type;
     int64_t integer;                /* INTEGER */
     pawl__redis_bytes text;         /* STATUS, ERROR, STRING */
-    const pawl__redis_value *items; /* ARRAY */
+    const pawl__redis_value *items; /* ARRAY, PUSH */
     size_t count;
 };
 

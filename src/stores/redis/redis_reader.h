@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From bytes to values: hiredis' parser, building our trees in one arena that is
- * used again for each reply. RESP2; anything else is a broken stream.
+ * From bytes to values: what a server says in RESP2 or RESP3, in pieces of any size.
+ *
+ * Two steps. As bytes arrive, a scan looks for the end of the reply, once over each byte, with
+ * nothing but counters. A reply that is there as a whole is made a tree that points into the
+ * bytes; a reply that is no array needs no memory for that.
+ *
+ * The types of RESP3 become those of redis_proto.h: a map is an array of keys and values in turn,
+ * a set an array, a big number, a floating one and a text with a format are texts, a boolean is 0
+ * or 1. Attributes, which say something about the reply behind them, are left out.
  */
 #ifndef PAWL_REDIS_READER_H
 #define PAWL_REDIS_READER_H
 
 #include "redis_proto.h"
 
-/* Bounds of one reply; a SCAN or INSPECT of ours stays far below. Depth: hiredis' 7. */
+/* Bounds of one reply; a SCAN or INSPECT of ours stays far below. */
 #define PAWL__REDIS_REPLY_BYTES_MAX (16u << 20)
 #define PAWL__REDIS_REPLY_ITEMS_MAX (1u << 17)
+#define PAWL__REDIS_REPLY_DEPTH_MAX 8 /* arrays in arrays */
 
 typedef struct pawl__redis_reader pawl__redis_reader;
 
@@ -23,11 +31,11 @@ typedef enum pawl__redis_read {
 pawl__redis_reader *pawl__redis_reader_new(void); /* NULL when out of memory */
 void pawl__redis_reader_free(pawl__redis_reader *reader);
 
-/* False when out of memory. */
+/* Ends the life of the latest value. False when out of memory. */
 PAWL_MUST_USE bool pawl__redis_reader_feed(pawl__redis_reader *reader, const char *data,
                                            size_t len);
 
-/* The next reply; it lives until the next call. */
+/* The next reply or push; it lives until the next call of this or of feed. */
 pawl__redis_read pawl__redis_reader_next(pawl__redis_reader *reader,
                                          const pawl__redis_value **ret_value);
 

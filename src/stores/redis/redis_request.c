@@ -45,7 +45,7 @@ bool pawl__redis_send(pawl_store *store, const pawl__redis_bytes *argv, size_t a
                       pawl__redis_pending *pending)
 {
     if (store->link.broken || store->under_way_count >= PAWL__REDIS_UNDER_WAY_MAX) return false;
-    if (!store->wire->append(store, PAWL__REDIS_COMMANDS, argv, argc, &pending->end)) return false;
+    if (!store->wire->append(store, argv, argc, &pending->end)) return false;
     pawl__list_append(&store->under_way, &pending->in_order);
     store->under_way_count++;
     arm_answer_timer(store, pending->answer_by);
@@ -211,6 +211,19 @@ static pawl__redis_pending *first_under_way(pawl_store *store)
     pawl__list_remove(first);
     store->under_way_count--;
     return pawl__container(first, pawl__redis_pending, in_order);
+}
+
+const pawl__redis_pending *pawl__redis_next_due(const pawl_store *store)
+{
+    const pawl__link *first = store->under_way.next;
+    if (first == &store->under_way) return NULL;
+    return pawl__container(first, pawl__redis_pending, in_order);
+}
+
+void pawl__redis_strike_next(pawl_store *store)
+{
+    pawl__redis_pending *pending = first_under_way(store);
+    if (pending) pending->drop(pending);
 }
 
 bool pawl__redis_answer(pawl_store *store, const pawl__redis_value *value)

@@ -32,8 +32,7 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
 
 static void redis_flush(pawl_store *store)
 {
-    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken)
-        store->wire->flush(store, PAWL__REDIS_COMMANDS);
+    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken) store->wire->flush(store);
 }
 
 static const pawl_caps *redis_caps(pawl_store *store)

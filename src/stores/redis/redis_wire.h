@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the link needs of the world, as a table: two connections to one address, a way to find
+ * What the link needs of the world, as a table: a connection to an address, a way to find
  * addresses, two timers. redis_link.c and redis_request.c do everything through it and know
  * neither sockets nor a loop, so the simulator runs the very same code.
  *
- *   redis_io.c       over libevent and redis_conn.c's connections
+ *   redis_io.c       over libevent and redis_conn.c's connection
  *   proof/sim/link.c       over the simulated network
  *
  * Rules for whoever fills in the table:
@@ -20,11 +20,12 @@
 
 #include "redis_proto.h"
 
-typedef enum pawl__redis_side {
-    PAWL__REDIS_COMMANDS = 0,
-    PAWL__REDIS_INBOX,
-    PAWL__REDIS_SIDES
-} pawl__redis_side;
+/* How far a connection has come. */
+typedef enum pawl__redis_stage {
+    PAWL__REDIS_CONNECTING = 0,
+    PAWL__REDIS_REACHED, /* the server has accepted it; what carries it is not ready yet */
+    PAWL__REDIS_CONNECTED
+} pawl__redis_stage;
 
 typedef enum pawl__redis_timer {
     PAWL__REDIS_TIMER_LINK = 0, /* the next attempt, or the end of this one */
@@ -38,18 +39,18 @@ typedef struct pawl__redis_wire {
     /* Begins to find the server's addresses; pawl__redis_found() follows. 0 or an errno. */
     int (*resolve)(pawl_store *store);
     /* Begins to connect to one of them. 0 or an errno. */
-    int (*connect)(pawl_store *store, size_t address, pawl__redis_side side);
-    bool (*is_connected)(const pawl_store *store, pawl__redis_side side);
+    int (*connect)(pawl_store *store, size_t address);
+    pawl__redis_stage (*stage)(const pawl_store *store);
     /*
      * Buffers a command; *ret_end is its end in the stream of bytes since connect(). False
      * when there is no connection, no memory or no room: nothing was buffered.
      */
-    bool (*append)(pawl_store *store, pawl__redis_side side, const pawl__redis_bytes *argv,
-                   size_t argc, uint64_t *ret_end);
-    void (*flush)(pawl_store *store, pawl__redis_side side);
-    /* Bytes that have left since connect(). */
-    uint64_t (*written)(const pawl_store *store, pawl__redis_side side);
-    /* Ends both connections and the search for addresses, whatever of them there is. */
+    bool (*append)(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
+                   uint64_t *ret_end);
+    void (*flush)(pawl_store *store);
+    /* Bytes that have left, or may have, since connect(). */
+    uint64_t (*written)(const pawl_store *store);
+    /* Ends the connection and the search for addresses, whatever of them there is. */
     void (*close)(pawl_store *store);
     /* In delay_us, 0 for at once; PAWL__REDIS_NO_TIMER. */
     void (*set_timer)(pawl_store *store, pawl__redis_timer timer, int64_t delay_us);
