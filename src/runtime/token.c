@@ -3,8 +3,8 @@
 #include "token.h"
 
 #include "../base/hex.h"
-#include "process.h"
 #include "pawl/types.h"
+#include "process.h"
 
 #include <errno.h>
 #include <string.h>

@@ -89,6 +89,6 @@ void seen_plain_executed(sim *s, const sim_message *m)
     }
     bool deleted = value->type == PAWL__REDIS_INTEGER && value->integer;
     if (deleted && name->plain_owner != m->token && name->broken_at == SEEN_LONG_AGO)
-        sim_fail(s, "foreign-unlock", "client %d (token %d) deleted the lock of token %d",
-                 m->conn, m->token, name->plain_owner);
+        sim_fail(s, "foreign-unlock", "client %d (token %d) deleted the lock of token %d", m->conn,
+                 m->token, name->plain_owner);
 }

@@ -12,33 +12,16 @@
 #define OPS_MAX     8
 #define RECORDS_MAX 96
 
-/* ---- A program
- * ------------------------------------------------------------------------------------- */
+/* ---- A program ---------------------------------------------------------------------- */
 
+/* clang-format takes the list for one expression. */
+/* clang-format off */
 #define OP_LIST(X)                                                                                 \
-    X(NOTHING)                                                                                     \
-    X(ACQUIRE)                                                                                     \
-    X(START)                                                                                       \
-    X(CANCEL)                                                                                      \
-    X(RELEASE)                                                                                     \
-    X(RELEASE_WAIT)                                                                                \
-    X(RELEASE_START)                                                                               \
-    X(DETACH)                                                                                      \
-    X(FREE)                                                                                        \
-    X(HELD)                                                                                        \
-    X(TOKEN)                                                                                       \
-    X(HOLD)                                                                                        \
-    X(CAPS)                                                                                        \
-    X(INSPECT)                                                                                     \
-    X(LIST)                                                                                        \
-    X(DOCTOR)                                                                                      \
-    X(BREAK)                                                                                       \
-    X(TOKEN_CHECK)                                                                                 \
-    X(TOKEN_RENEW)                                                                                 \
-    X(TOKEN_RELEASE)                                                                               \
-    X(MESSAGE)                                                                                     \
-    X(DISPATCH) X(WAIT) X(CLOSE) X(CLOSE_LAST) X(WITH_LOCK) X(SIGNAL) X(CANCEL_THREAD) X(FORK)     \
-        X(BARE_FORK) X(EXIT)
+    X(NOTHING) X(ACQUIRE) X(START) X(CANCEL) X(RELEASE) X(RELEASE_WAIT) X(RELEASE_START)           \
+    X(DETACH) X(FREE) X(HELD) X(TOKEN) X(HOLD) X(CAPS) X(INSPECT) X(LIST) X(DOCTOR) X(BREAK)       \
+    X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH) X(WAIT) X(CLOSE)         \
+    X(CLOSE_LAST) X(WITH_LOCK) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
+/* clang-format on */
 
 typedef enum op_kind {
 #define OP_ENUM(name) OP_##name,
