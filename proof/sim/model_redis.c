@@ -208,7 +208,7 @@ typedef enum promotion {
 /* Whether its connection is gone. */
 static bool is_away(const call *c, const model_waiter *waiter)
 {
-    if (PAWL_MUTANT(handoff_to_deaf)) return false;
+    if (PAWL_MUTANT(handoff_to_nobody)) return false;
     return c->redis->subscribed(c->redis->ctx, waiter->inbox) == 0;
 }
 

@@ -107,7 +107,7 @@ static void by_hand(sim *s, const sim_fault *f)
     s->server.model.now_us = sim_server_now_us(s);
     const model_lock *lock = model_redis_find(&s->server.model, key, (size_t)len);
     seen_tampered(s, (int)(f->value % s->config.names));
-    s->seen.asker = s->seen.deaf = SEEN_NOBODY;
+    s->seen.asker = s->seen.unheard = SEEN_NOBODY;
     if (f->kind == SIM_FAULT_FOREIGN) {
         snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
         pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len},     {"foreign", 7},

@@ -63,7 +63,7 @@
     /* Nobody is forgotten (law 7), sharing */                                                     \
     X(push_without_timer, "a waiter trusts its push alone")                                        \
     X(handoff_to_expired, "a waiter whose place ran out is handed the lock")                       \
-    X(handoff_to_deaf, "a waiter whose connection is gone is handed the lock")                     \
+    X(handoff_to_nobody, "a waiter whose connection is gone is handed the lock")                   \
     X(monitor_taken_for_waiter, "who listens to all inboxes counts as the waiter that hears")      \
     X(cut_waiter_dropped, "a waiter whose connection is gone loses its place at once")             \
     X(handoff_to_newest, "the last to come is served first")                                       \

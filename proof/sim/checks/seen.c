@@ -120,7 +120,7 @@ void seen_published(sim *s, const char *payload, int heard)
 {
     char word[PAWL_TOKEN_LEN + 1];
     if (sscanf(payload, "g %*s %*s %40s", word) != 1) return;
-    s->seen.deaf = heard ? SEEN_NOBODY : sim_token_number(s, word);
+    s->seen.unheard = heard ? SEEN_NOBODY : sim_token_number(s, word);
 }
 
 /* A hand-off goes to a waiter whose place stands and who has heard of it. */
@@ -129,7 +129,7 @@ static void check_choice(sim *s, int token)
     const seen_token *chosen = &s->seen.tokens[token];
     if (token == s->seen.asker) return;
     if (s->seen.asker != SEEN_NOBODY) SIM_REACHED(s, promoted_by_refresh);
-    if (token == s->seen.deaf)
+    if (token == s->seen.unheard)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, and nobody heard of it",
                  token, chosen->client);
     /* A store that went back to an older state has an older idea of the place. */
@@ -198,7 +198,7 @@ static void executed_ask(sim *s, const sim_message *m, int name)
 void seen_arrived(sim *s, const sim_message *m)
 {
     s->seen.asker = m->verb == PAWL_VERB_ACQUIRE ? m->token : SEEN_NOBODY;
-    s->seen.deaf = SEEN_NOBODY;
+    s->seen.unheard = SEEN_NOBODY;
     if (m->verb != PAWL_VERB_RELEASE || m->token < 0) return;
     int name = s->seen.tokens[m->token].name;
     if (name >= 0) leave_queue(&s->seen.names[name], m->token);

@@ -73,7 +73,7 @@ typedef struct seen {
     bool went_back; /* the server's clock did: leases live longer than anybody can know */
     bool drifted;   /* a clock went beyond the promised drift */
     int asker;      /* token of the command that the server executes */
-    int deaf;       /* token of the latest grant that nobody heard of */
+    int unheard;    /* token of the latest grant that nobody heard of */
     int64_t wants;  /* all that were asked for */
 } seen;
 

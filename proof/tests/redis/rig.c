@@ -47,7 +47,7 @@ rig *rig_new(const char *const *arguments)
 void rig_free(rig *r)
 {
     keep(NULL);
-    rig_deafen(r);
+    rig_unsubscribe(r);
     if (r->admin) redisFree(r->admin);
     redis_server_stop(r->server);
     free(r);
@@ -64,7 +64,7 @@ void rig_listen(rig *r)
     freeReplyObject(reply);
 }
 
-void rig_deafen(rig *r)
+void rig_unsubscribe(rig *r)
 {
     redisReply *reply = NULL;
     static const char unsubscribe[] = "UNSUBSCRIBE\r\n";

@@ -46,7 +46,7 @@ int rig_group_end(void **state);
 
 /* Subscribes a connection to the inbox, or ends it. */
 void rig_listen(rig *r);
-void rig_deafen(rig *r);
+void rig_unsubscribe(rig *r);
 
 /* A connection to the server of the rig. */
 redisContext *rig_connect(const rig *r);

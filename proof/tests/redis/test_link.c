@@ -437,7 +437,7 @@ static size_t count_words(const char *text, const char *word)
 static void a_client_has_one_connection(void **state)
 {
     stage s = begin(state);
-    rig_deafen(s.rig);
+    rig_unsubscribe(s.rig);
     client *c = client_up(s.world, &s.address, "a");
     const char *list = rig_text(s.rig, "CLIENT LIST");
     assert_int_equal(count_words(list, "\n"), 2); /* the rig's own is the other one */
@@ -600,7 +600,7 @@ static void words_in_the_inbox_that_are_not_ours_are_ignored(void **state)
     stage s = begin(state);
     client *c = client_up(s.world, &s.address, "a");
     const char *token = fresh_token();
-    rig_deafen(s.rig);
+    rig_unsubscribe(s.rig);
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     const char *record = strdup(rig_text(s.rig, "GET {pawl:x}:f"));
     char *inbox = strstr(record, "pawl:inbox:");

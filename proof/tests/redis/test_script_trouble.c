@@ -27,7 +27,7 @@ static rig *begin(void **state)
     rig_must(r, "CONFIG SET maxmemory 0");
     rig_must(r, "REPLICAOF NO ONE");
     rig_must(r, "FLUSHALL");
-    rig_deafen(r);
+    rig_unsubscribe(r);
     rig_listen(r);
     return r;
 }

@@ -16,7 +16,7 @@ static rig *begin(void **state)
 {
     rig *r = *state;
     rig_must(r, "FLUSHALL");
-    rig_deafen(r); /* and forget what the case before did not hear */
+    rig_unsubscribe(r); /* and forget what the case before did not hear */
     rig_listen(r);
     return r;
 }
@@ -375,7 +375,7 @@ static void so_many_away_that_they_would_hide_the_others_lose_their_places(void 
     rig_expect(r, ask_queue("x", living, LONG_MS), PAWL_GRANTED);
 }
 
-static void only_the_deaf_are_skipped(void **state)
+static void only_who_does_not_listen_is_skipped(void **state)
 {
     rig *r = begin(state);
     const char *holder = hold(r), *living = fresh_token();
@@ -612,7 +612,7 @@ int main(void)
         cmocka_unit_test(a_lock_is_free_while_all_who_wait_are_away),
         cmocka_unit_test(who_listens_to_all_inboxes_is_not_the_waiter),
         cmocka_unit_test(so_many_away_that_they_would_hide_the_others_lose_their_places),
-        cmocka_unit_test(only_the_deaf_are_skipped),
+        cmocka_unit_test(only_who_does_not_listen_is_skipped),
         cmocka_unit_test(more_dead_than_one_script_skips_are_left_to_the_next),
         cmocka_unit_test(any_waiters_refresh_promotes_the_head_of_an_expired_lock),
         cmocka_unit_test(a_stranger_does_not_barge_past_living_waiters),

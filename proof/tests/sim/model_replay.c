@@ -5,7 +5,7 @@
  *
  *   NOW_US SCRIPT KEY ARG...   a script of src/stores/redis/scripts at that instant
  *   hears CHANNEL              the channel has a subscriber from now on
- *   deaf CHANNEL
+ *   unsubscribe CHANNEL
  *
  * Answers with a line per message published ("! CHANNEL PAYLOAD") and one with the
  * reply's items. An empty argument is written "-", a blank in one as a tab.

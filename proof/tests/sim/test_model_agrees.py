@@ -122,7 +122,7 @@ class Pair:
         while pubsub.get_message(timeout=5)["type"] != "unsubscribe":
             pass
         pubsub.close()
-        self.model.tell("deaf", inbox)
+        self.model.tell("unsubscribe", inbox)
 
     def same_fence(self, real, modelled):
         if real in self.fences:

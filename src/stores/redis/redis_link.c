@@ -295,7 +295,7 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
     pawl__redis_link_break(store, unknown ? PAWL_ERR_UNSUPPORTED : PAWL_ERR_PERMISSION, message);
 }
 
-static void deaf(pawl_store *store, pawl_err err)
+static void hears_nothing(pawl_store *store, pawl_err err)
 {
     char message[PAWL_MESSAGE_MAX];
     snprintf(message, sizeof message,
@@ -331,7 +331,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         return;
     }
     if (value->items[0].integer == 0) {
-        deaf(store, PAWL_ERR_PROTOCOL);
+        hears_nothing(store, PAWL_ERR_PROTOCOL);
         return;
     }
     store->link.permitted = true;
@@ -463,7 +463,7 @@ static void on_timer(pawl_store *store)
         break;
     case PAWL__REDIS_LINK_GREETING:
         if (link->permitted) { /* it is late, or kept back: unknown */
-            deaf(store, PAWL_ERR_UNAVAILABLE);
+            hears_nothing(store, PAWL_ERR_UNAVAILABLE);
             return;
         }
         why = store->wire->stage(store) == PAWL__REDIS_CONNECTED

@@ -59,7 +59,7 @@ static void redis_close(pawl_store *store)
 
 /*
  * The events are not deleted: unless the host has called event_reinit, the base's
- * epoll set is the parent's too, and the parent would become deaf. So what holds
+ * epoll set is the parent's too, and the parent would hear nothing any more. So what holds
  * events stays, in a list of things that are kept on purpose.
  */
 static void redis_forget(pawl_store *store)

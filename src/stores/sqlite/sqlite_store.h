@@ -93,8 +93,8 @@ typedef struct pawl__worker {
     pawl__outbox outbox;
     pawl__link late; /* pawl__late_mail */
     size_t late_count;
-    bool deaf;               /* it is open, and has no inbox yet: nobody has anything to tell us */
-    int64_t deaf_until;      /* at the longest; NEVER: nothing has been asked yet */
+    bool inbox_unbound;      /* it is open, and has no inbox yet: nobody has anything to tell us */
+    int64_t unbound_until;   /* at the longest; NEVER: nothing has been asked yet */
     int64_t checked_at;      /* when the inbox was last seen to be in place */
     bool ending;             /* the store closes: no more time for who has no inbox */
     pawl__sqlite_fault told; /* the last DOWN; err 0: the link is up or nothing was said */

@@ -23,8 +23,8 @@
 #define LATE_NS       (2 * PAWL__NS_PER_MS)    /* between tries to deliver a letter */
 #define LATE_TRIES    500                      /* a second; then the receiver is stuck */
 #define CHECK_NS      (1000 * PAWL__NS_PER_MS) /* is our inbox still there? */
-#define DEAF_NS       (20 * PAWL__NS_PER_MS)   /* short-lived programs do without an inbox */
-#define DEAF_TRIES    25                       /* letters to one who is about to have one */
+#define UNBOUND_NS    (20 * PAWL__NS_PER_MS)   /* short-lived programs do without an inbox */
+#define UNBOUND_TRIES 25                       /* letters to one who is about to have one */
 #define NOTE_RETRY_NS (10 * PAWL__NS_PER_MS)
 #define CEILING_TRIES 3
 #define REAP_MAX      8 /* hand-overs to clients that are gone, one after the other */
@@ -136,7 +136,7 @@ static bool deliver(pawl_store *store, const pawl__mail *mail)
     if (result == PAWL__POST_FULL) keep_for_later(worker, mail, LATE_TRIES);
     if (result != PAWL__POST_GONE) return false;
     if (mail->letter.kind == PAWL_PUSH_GRANT) return true; /* who queued had an inbox */
-    keep_for_later(worker, mail, DEAF_TRIES);
+    keep_for_later(worker, mail, UNBOUND_TRIES);
     return false;
 }
 
@@ -214,27 +214,27 @@ static void bind_inbox(pawl_store *store)
  * could write to us: before we stand in a queue, or a moment after our first request,
  * when we may hold something. Who wants a yield from us before that tries again.
  */
-static void end_deafness(pawl_store *store)
+static void bind_inbox_at_last(pawl_store *store)
 {
-    if (!store->worker.deaf) return;
-    store->worker.deaf = false;
+    if (!store->worker.inbox_unbound) return;
+    store->worker.inbox_unbound = false;
     bind_inbox(store);
     if (store->worker.db.inbox.dir_fd >= 0) pawl__sqlite_inbox_sweep(&store->worker.db.inbox);
 }
 
 /* One who is asked all the time is never at rest. */
-static bool is_deaf_too_long(pawl_store *store)
+static bool is_unbound_too_long(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     int64_t now = pawl__sqlite_clock_local();
-    if (worker->deaf_until == PAWL__NEVER) worker->deaf_until = now + DEAF_NS;
-    return worker->deaf && now >= worker->deaf_until;
+    if (worker->unbound_until == PAWL__NEVER) worker->unbound_until = now + UNBOUND_NS;
+    return worker->inbox_unbound && now >= worker->unbound_until;
 }
 
 static void check_inbox(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
-    if (worker->deaf || worker->db.inbox.dir_fd < 0) return;
+    if (worker->inbox_unbound || worker->db.inbox.dir_fd < 0) return;
     if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
     worker->checked_at = pawl__sqlite_clock_local();
     if (!pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) bind_inbox(store);
@@ -306,7 +306,8 @@ static int carry_out_all(pawl_store *store, const pawl__link *batch)
                                    &store->worker.outbox, &task->answer);
         queued |= task->answer.outcome == PAWL_QUEUED;
     }
-    if (rc == SQLITE_OK && queued) end_deafness(store); /* the grant may come with the commit */
+    if (rc == SQLITE_OK && queued)
+        bind_inbox_at_last(store); /* the grant may come with the commit */
     return rc;
 }
 
@@ -393,8 +394,8 @@ static bool link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
     if (!note) return false;
-    store->worker.deaf = true;
-    store->worker.deaf_until = PAWL__NEVER;
+    store->worker.inbox_unbound = true;
+    store->worker.unbound_until = PAWL__NEVER;
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
     store->worker.told.err = PAWL_OK;
@@ -496,8 +497,8 @@ static void wait_for_work(pawl_store *store)
             return;
         }
         if (store->closing) return;
-        if (store->worker.deaf) {
-            struct timespec until = pawl__sqlite_clock_after(DEAF_NS);
+        if (store->worker.inbox_unbound) {
+            struct timespec until = pawl__sqlite_clock_after(UNBOUND_NS);
             if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT) return;
             continue;
         }
@@ -537,7 +538,7 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     int rc;
     send_late_mail(&store->worker);
     if (pawl__list_empty(batch)) {
-        end_deafness(store);
+        bind_inbox_at_last(store);
         return true;
     }
 
@@ -549,7 +550,8 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     }
     check_inbox(store);
     pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
-    if (first->request.verb == PAWL_VERB_DOCTOR || is_deaf_too_long(store)) end_deafness(store);
+    if (first->request.verb == PAWL_VERB_DOCTOR || is_unbound_too_long(store))
+        bind_inbox_at_last(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
     /* A transaction that is still open could not be rolled back: closing the file does it. */
     if (breaks_link(rc) || !sqlite3_get_autocommit(db->handle)) {
@@ -580,7 +582,7 @@ void pawl__sqlite_worker_done(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     drop_all_late(worker);
-    if (worker->open && !worker->deaf) {
+    if (worker->open && !worker->inbox_unbound) {
         pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
     }
     pawl__sqlite_db_close(&worker->db);
