@@ -21,9 +21,10 @@ SOURCE = Path(os.environ.get("PAWL_SOURCE", Path(__file__).resolve().parents[3])
 BUILD = Path(os.environ.get("PAWL_BUILD", SOURCE / "build"))
 
 MAN = sorted((SOURCE / "man").glob("*.[1-9]"))
-MARKDOWN = [SOURCE / "README.md", SOURCE / "README.zh-CN.md"] + [
+MARKDOWN = [SOURCE / name for name in (
+    "README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + [
     SOURCE / "docs" / name for name in
-    ("architecture.md", "laws.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
+    ("architecture.md", "glossary.md", "internals.md", "laws.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
      "tutorial.zh-CN.md", "recipes.md", "from-flock.md", "from-redis-py.md",
      "from-consul-lock.md")]
 
