@@ -30,8 +30,10 @@
  *     that grants (law 3). The clock keeps it growing when the store forgot.
  *  7. Pushes are hints (law 7): they may be lost, late or doubled.
  *  8. A place in the queue ends pawl_place_span(ttl) after the latest ACQUIRE that took or kept
- *     it, unless it is handed the lock before. Waiters refresh it each ttl/3, as holders
- *     their lease; so one refresh may be lost.
+ *     it. Waiters refresh it each ttl/3, as holders their lease; so one refresh may be lost.
+ *     A hand-off does not extend: the lease that a place is handed ends when the place would
+ *     have. The first RENEW or ACQUIRE with its token gives it a full ttl. So a client that
+ *     froze in the queue holds up nobody for longer than its place.
  *
  * Threads: the host calls a store from one thread at a time (the one that
  * drives the client's loop), and a store calls the host only from callbacks of

@@ -217,6 +217,7 @@ static void hand_to(call *c, const model_waiter *waiter, uint64_t fence, bool mo
     if (PAWL_MUTANT(fence_drawn_early)) fence = (uint64_t)waiter->since_ms * 1000;
     char payload[MODEL_TEXT_MAX + PAWL__REDIS_KEY_MAX + 64];
     write_grant(c, waiter->token, waiter->ttl_ms, fence, waiter->inbox, waiter->owner);
+    if (!PAWL_MUTANT(handoff_extends)) c->lock->held_until = waiter->till_ms;
     snprintf(payload, sizeof payload, "g %" PRIu64 " %d %s %s", fence, more, waiter->token,
              c->lock->key);
     c->redis->publish(c->redis->ctx, waiter->inbox, payload);

@@ -23,6 +23,8 @@
     X(now_from_before_pause, "the time is read before a pause and used after it")                  \
     X(clock_stops_in_suspend, "the deadline is on a clock that stands still in suspend")           \
     X(clock_of_the_wall, "the deadline is on a clock that is set back")                            \
+    X(handed_for_a_ttl, "a lease that was handed on is believed for its whole ttl at once")        \
+    X(queued_confirms, "a place that was confirmed before the hand-off counts as the lease")       \
     /* Only the owner (law 5) */                                                                   \
     X(release_without_compare, "release deletes whatever is there")                                \
     X(renew_without_compare, "renew extends whatever is there")                                    \
@@ -39,6 +41,7 @@
     X(retry_with_new_token, "an ask without an answer is repeated with another token")             \
     X(late_grant_kept, "cancelled while asking: no release follows")                               \
     X(unknown_not_released, "given up while unknown: no release follows")                          \
+    X(release_gives_up_early, "a release is tried for half a ttl only")                            \
     X(cancel_leaves_place, "a cancelled wait leaves its place in the queue")                       \
     X(left_is_failed, "a command that had left before the cut is called failed")                   \
     X(late_reply_read, "a connection with a late reply is used on")                                \
@@ -66,6 +69,7 @@
     X(handoff_to_nobody, "a waiter whose connection is gone is handed the lock")                   \
     X(monitor_taken_for_waiter, "who listens to all inboxes counts as the waiter that hears")      \
     X(cut_waiter_dropped, "a waiter whose connection is gone loses its place at once")             \
+    X(handoff_extends, "who is handed the lock has it for a whole ttl, frozen or not")             \
     X(handoff_to_newest, "the last to come is served first")                                       \
     X(asker_barges_in, "who asks at the right moment overtakes the queue")                         \
     X(refresh_loses_place, "refreshing a place moves it to the end")                               \

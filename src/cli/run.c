@@ -121,14 +121,15 @@ static bool protection_failed(const run *r)
 }
 
 /*
- * The command starts with its whole grace before it, or not at all: what came since the lock
- * was taken (--fence-file on a slow disk, a pawl that was stopped) may have used the lease up.
+ * The command starts with its whole grace before it and time for an answer or two, or not at all:
+ * what came since the lock was taken (--fence-file on a slow disk, a pawl that was stopped) may
+ * have used the lease up.
  */
 static bool is_fresh(run *r)
 {
     for (;;) {
         int64_t remaining = run_look_at_clock(r);
-        if (remaining > r->plan->grace_ms) return true;
+        if (remaining > r->plan->start_ms) return true;
         if (remaining <= 0) break;
         int64_t soon = remaining < FRESH_LOOK_MS ? remaining : FRESH_LOOK_MS;
         if (pawl_client_wait(r->session.client, -1, soon) < 0) break; /* it is renewed in there */

@@ -78,6 +78,8 @@ bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *r
     int64_t grace = grace_ms >= 0 ? grace_ms : default_grace_ms(ttl_ms);
     if (grace > most) grace = most;
     if (grace < lead) grace = lead;
-    *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead};
+    /* A lease that was handed on is shorter until it is renewed, which comes at once. */
+    int64_t start = grace + 2 * rtt_ms(ttl_ms);
+    *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead, .start_ms = start};
     return true;
 }

@@ -19,6 +19,7 @@ typedef struct run_plan {
     int64_t ttl_ms;
     int64_t grace_ms; /* from TERM to T */
     int64_t lead_ms;  /* from KILL to T */
+    int64_t start_ms; /* with no more than this before T the command is not started yet */
 } run_plan;
 
 /*

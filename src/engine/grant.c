@@ -10,6 +10,10 @@
 static void plan_renewal(pawl__engine *e, pawl__lease *lease)
 {
     int64_t due = pawl__instant_add(lease->base_at, pawl__plan_renew_ns(lease->ttl_ms));
+    if (lease->handed) {
+        int64_t soon = pawl__instant_add(e->now, pawl__plan_confirm_ns(lease->ttl_ms));
+        due = pawl__instant_min(due, soon);
+    }
     if (lease->request || lease->send) {
         due = PAWL__NEVER; /* the answer plans the next one */
     } else if (lease->recheck) {
@@ -73,6 +77,7 @@ void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
 {
     lease->base_at = sent_at;
     if (PAWL_MUTANT(renewal_from_reply)) lease->base_at = e->now;
+    lease->handed = false; /* from now on it has its whole ttl */
     pawl__lease_heard(e, lease);
     plan_renewal(e, lease);
     pawl__want *holder = pawl__lease_holder(lease);
@@ -197,12 +202,10 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     }
     lease->slot->lease = NULL;
     pawl__lease_move(e, lease, PAWL__LEASE_RELEASING);
-    /*
-     * Whatever was sent so far, confirmed or not, has run out one ttl from now; or two, if
-     * it only waited: its place may be handed the lock at the very end.
-     */
+    /* Whatever was sent so far, confirmed or not, has run out one ttl from now. */
     int64_t life = pawl__ms_to_ns(lease->ttl_ms);
-    lease->until = pawl__instant_add(e->now, lease->fence ? life : 2 * life);
+    if (PAWL_MUTANT(release_gives_up_early)) life /= 2;
+    lease->until = pawl__instant_add(e->now, life);
     pawl__lease_send_release(e, lease);
     pawl__slot_start(e, lease->slot);
 }

@@ -15,8 +15,8 @@
  *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
  *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
  *  L3 a slot's lease is in none of LOST and RELEASING.
- *  L4 a held lease has a fence, and its deadline (base + span) lies ahead; one that waits has
- *     none yet.
+ *  L4 a held lease has a fence, and its deadline (base + span, or what is left of its place)
+ *     lies ahead; one that waits has none yet.
  *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
  *  L6 who waits, waits for the living lease of his name.
  *  L7 no ask of a lease in REQUESTING has gone unanswered.
@@ -90,6 +90,7 @@ struct pawl__lease {
     bool release_unsure : 1; /* a release went unanswered and may have been done */
     bool out_of_touch : 1;   /* a grant may have come and gone unheard: a push may be of that one */
     bool recheck : 1;        /* ask again as soon as the present ask is answered */
+    bool handed : 1;         /* by a push, and not confirmed since: it ends with its place */
     uint8_t token[PAWL__TOKEN_BYTES];
 };
 
@@ -171,7 +172,15 @@ static inline pawl__want *pawl__lease_holder(const pawl__lease *lease)
 /* The local deadline (law 2), of a lease that is held or idle. */
 static inline int64_t pawl__lease_deadline(const pawl__lease *lease)
 {
-    return pawl__instant_add(lease->base_at, pawl__plan_span_ns(lease->ttl_ms));
+    int64_t span =
+        lease->handed ? pawl__plan_place_ns(lease->ttl_ms) : pawl__plan_span_ns(lease->ttl_ms);
+    return pawl__instant_add(lease->base_at, span);
+}
+
+/* What is handed to its place now is believed until then. */
+static inline int64_t pawl__lease_place_end(const pawl__lease *lease)
+{
+    return pawl__instant_add(lease->base_at, pawl__plan_place_ns(lease->ttl_ms));
 }
 
 /* ---- states.c: moves ------------------------------------------------------ */

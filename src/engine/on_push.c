@@ -9,15 +9,31 @@ static bool is_ours(pawl__engine *e, const pawl__lease *lease, const pawl_push *
     return push->token && strcmp(push->token, pawl__lease_token(e, lease)) == 0;
 }
 
+/*
+ * Whether a hand-off is asked about before it is believed: after a silence, for it may be of a
+ * grant that has run out (law 7); when too little is left to confirm it later; and always for
+ * who detaches, since what he passes on has to be a whole ttl.
+ */
+static bool asks_first(const pawl__engine *e, const pawl__lease *lease)
+{
+    int64_t enough = pawl__instant_add(e->now, pawl__plan_enough_ns(lease->ttl_ms));
+    return lease->out_of_touch || lease->flags & PAWL_ASK_DETACHED ||
+           pawl__lease_place_end(lease) <= enough;
+}
+
 static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
 {
     if (!pawl__lease_waits(lease)) return;              /* told before */
     if (push->fence <= lease->slot->last_fence) return; /* over when we last asked */
-    if (lease->out_of_touch) { /* law 7: a hint, perhaps of a grant that has run out */
+    if (asks_first(e, lease)) {
         pawl__lease_ask(e, lease);
         return;
     }
-    /* base_at is the last acknowledged ask: the grant came later than that (law 2). */
+    /*
+     * base_at is the last acknowledged ask: the place was extended later than that, and the
+     * lease ends with it (law 2).
+     */
+    lease->handed = true;
     pawl__lease_granted(e, lease, push->fence, push->waiting);
 }
 

@@ -36,7 +36,7 @@ static int64_t next_refresh(const pawl__engine *e, const pawl__lease *lease,
 /* Since the last ask that the store acknowledged, a lease may have been granted and run out. */
 static bool was_out_of_touch(const pawl__engine *e, const pawl__lease *lease)
 {
-    return pawl__lease_deadline(lease) <= e->now;
+    return pawl__lease_place_end(lease) <= e->now;
 }
 
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
@@ -125,6 +125,10 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
     }
     if (reply->outcome == PAWL_QUEUED && reply->fence >= lease->fence) {
         not_ours_any_more(e, lease); /* queued again: the push was of a grant that is over */
+        return;
+    }
+    if (reply->outcome == PAWL_QUEUED && PAWL_MUTANT(queued_confirms)) {
+        pawl__lease_extended(e, lease, lease->sent_at);
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;

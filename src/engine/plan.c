@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 #include "../base/mutant.h"
+#include "pawl/store.h"
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
@@ -8,20 +9,29 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value > high ? high : value;
 }
 
-int64_t pawl__plan_margin_ns(int64_t ttl_ms)
+/*
+ * What the store has promised for `term` from a later instant than ours, less the margin of law 2:
+ * max(term/10, 5 ms) + 2 ms. NTP slews by up to 8.3 %.
+ */
+static int64_t trusted_part(int64_t term)
 {
-    if (PAWL_MUTANT(no_margin)) return 0;
-    int64_t tenth = pawl__ms_to_ns(ttl_ms) / 10;
-    int64_t least = 5 * PAWL__NS_PER_MS;
-    return (tenth > least ? tenth : least) + 2 * PAWL__NS_PER_MS;
+    int64_t tenth = term / 10, least = 5 * PAWL__NS_PER_MS;
+    int64_t margin = (tenth > least ? tenth : least) + 2 * PAWL__NS_PER_MS;
+    if (PAWL_MUTANT(no_margin)) margin = 0;
+    return term > margin ? term - margin : 0;
 }
 
 int64_t pawl__plan_span_ns(int64_t ttl_ms)
 {
     if (PAWL_MUTANT(no_deadline)) return PAWL__NEVER / 2;
     if (PAWL_MUTANT(narrow_arithmetic)) return (int32_t)(ttl_ms * 900000);
-    int64_t span = pawl__ms_to_ns(ttl_ms) - pawl__plan_margin_ns(ttl_ms);
-    return span > 0 ? span : 0;
+    return trusted_part(pawl__ms_to_ns(ttl_ms));
+}
+
+int64_t pawl__plan_place_ns(int64_t ttl_ms)
+{
+    if (PAWL_MUTANT(handed_for_a_ttl)) return pawl__plan_span_ns(ttl_ms);
+    return trusted_part(pawl_place_span(pawl__ms_to_ns(ttl_ms)));
 }
 
 int64_t pawl__plan_renew_ns(int64_t ttl_ms)
@@ -34,6 +44,16 @@ int64_t pawl__plan_renew_ns(int64_t ttl_ms)
 int64_t pawl__plan_retry_ns(int64_t ttl_ms)
 {
     return clamp(pawl__ms_to_ns(ttl_ms) / 12, 2 * PAWL__NS_PER_MS, 2000 * PAWL__NS_PER_MS);
+}
+
+int64_t pawl__plan_enough_ns(int64_t ttl_ms)
+{
+    return pawl__ms_to_ns(ttl_ms) / 4;
+}
+
+int64_t pawl__plan_confirm_ns(int64_t ttl_ms)
+{
+    return pawl__instant_min(pawl__ms_to_ns(ttl_ms) / 12, 250 * PAWL__NS_PER_MS);
 }
 
 int64_t pawl__plan_answer_ns(int64_t ttl_ms)

@@ -5,11 +5,21 @@
 
 #include "../base/instant.h"
 
-/* What law 2 takes off the ttl: max(ttl/10, 5 ms) + 2 ms. NTP slews by up to 8.3 %. */
-int64_t pawl__plan_margin_ns(int64_t ttl_ms);
-
 /* From the instant before the request left to the local deadline. */
 int64_t pawl__plan_span_ns(int64_t ttl_ms);
+
+/*
+ * The same for a place in the queue, and for a lease that was handed to it: that one ends at the
+ * store where the place would have ended, until it is confirmed (rule 8 of pawl/store.h).
+ */
+int64_t pawl__plan_place_ns(int64_t ttl_ms);
+
+/* With less than this left of a place a hand-off is asked about before it is believed: ttl/4. */
+int64_t pawl__plan_enough_ns(int64_t ttl_ms);
+
+/* From a hand-off to its confirmation, if the lease is held for that long: ttl/12, at most 250 ms.
+ */
+int64_t pawl__plan_confirm_ns(int64_t ttl_ms);
 
 /* From the confirmed request to the next renewal, or refresh of a place: ttl/3. */
 int64_t pawl__plan_renew_ns(int64_t ttl_ms);

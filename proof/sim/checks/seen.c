@@ -123,8 +123,11 @@ void seen_published(sim *s, const char *payload, int heard)
     s->seen.unheard = heard ? SEEN_NOBODY : sim_token_number(s, word);
 }
 
-/* A hand-off goes to a waiter whose place stands and who has heard of it. */
-static void check_choice(sim *s, int token)
+/*
+ * A hand-off goes to a waiter whose place stands and who has heard of it, and for as long as
+ * that: who froze meanwhile holds up nobody for longer.
+ */
+static void check_choice(sim *s, int token, int64_t held_until)
 {
     const seen_token *chosen = &s->seen.tokens[token];
     if (token == s->seen.asker) return;
@@ -136,6 +139,9 @@ static void check_choice(sim *s, int token)
     bool current = chosen->asked_at > s->seen.names[chosen->name].broken_at;
     if (current && chosen->till_ms <= sim_server_now_us(s) / 1000)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, its place had run out",
+                 token, chosen->client);
+    if (current && held_until > chosen->till_ms)
+        sim_fail(s, "frozen", "token %d (client %d) was handed the lock for longer than its place",
                  token, chosen->client);
 }
 
@@ -156,7 +162,8 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     int token = sim_token_number(s, lock->token), name = name_of_key(s, lock->key);
     if (token < 0) return;
     seen_token *holder = &s->seen.tokens[token];
-    holder->held_at = s->t;
+    /* A hand-off promises no more than the place did (rule 8 of pawl/store.h). */
+    holder->held_at = is_new && token != s->seen.asker ? holder->asked_at : s->t;
     holder->name = name;
     /* Not the latest one: drawn now, or the store went back to a state that has an older one. */
     if (is_new || lock->fence != s->seen.names[name].last_fence)
@@ -166,7 +173,7 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     holder->excuses = s->seen.names[name].excuses;
     holder->confirms++;
     if (is_new)
-        check_choice(s, token);
+        check_choice(s, token, lock->held_until);
     else
         check_not_revived(s, name, token);
     if (is_new) got_its_turn(s, name, token);

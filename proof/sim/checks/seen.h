@@ -17,7 +17,8 @@ typedef struct seen_token {
     int client;
     uint32_t incarnation; /* of the client that drew it */
     int name;             /* -1 until first heard of by the store */
-    int64_t held_at;      /* when the store last made or confirmed it the holder */
+    int64_t held_at;      /* when the store last made or confirmed it the holder; of a hand-off,
+                             when it confirmed the place */
     int64_t first_at;     /* when it first joined the queue */
     int64_t arrived_at;   /* when it last did: its place may have run out meanwhile */
     int64_t asked_at;     /* when the store last told it QUEUED */

@@ -121,12 +121,12 @@ static void drop_holder(attempt *a)
     s->fence = 0;
 }
 
+/* `moment`: of the grant; it lasts until `to->until`. */
 static void grant(attempt *a, const party *to, range moment)
 {
     story *s = &a->s;
     s->held = true;
     s->holder = *to;
-    s->holder.until = later(moment, to->ttl_ms * MS);
     if (to->gone && a->of->instant_release && !to->detached)
         s->holder.until = earlier_of(s->holder.until, to->gone_at);
     s->fence = 0;
@@ -161,6 +161,8 @@ static range hand_on(attempt *a, range moment, int asker)
             continue;
         }
         remove_place(s, at);
+        /* Rule 8: it ends with the place; who asks at that moment has a whole ttl. */
+        if (next.token == asker) next.until = later(moment, next.ttl_ms * MS);
         grant(a, &next, moment);
         break;
     }
@@ -259,6 +261,7 @@ static void acquire(attempt *a, const contract_ask *ask)
     }
     int at = place_of(s, ask->token);
     if (!s->held) { /* then nobody waits who is there */
+        me.until = later(a->t, ask->ttl_ms * MS);
         grant(a, &me, a->t);
         answer_is_held(a, ask, PAWL_GRANTED);
         return;

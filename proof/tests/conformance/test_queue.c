@@ -138,7 +138,10 @@ static void a_release_hands_the_lock_to_the_first_waiter(void **state)
     const pawl_info *info = inspect(b, name, first);
     assert_true(info->held && info->mine);
     assert_int_equal(info->fence, fence);
-    assert_in_range(info->remaining_ms, LONG_MS / 2, LONG_MS); /* the waiter's full ttl */
+    int64_t place = pawl_place_span(LONG_MS); /* rule 8: what is left of the place */
+    assert_in_range(info->remaining_ms, place / 2, place);
+    expect(b, ask_renew(name, first, LONG_MS), PAWL_CONFIRMED);
+    assert_in_range(inspect(b, name, first)->remaining_ms, LONG_MS * 3 / 4, LONG_MS);
     expect(b, ask_release(name, first), PAWL_RELEASED);
     grant = client_await_push(b, PAWL_PUSH_GRANT, second);
     assert_true(grant->push.fence > fence);
@@ -315,6 +318,41 @@ static void a_place_that_is_not_refreshed_ends(void **state)
     client_close(b);
 }
 
+/* Rule 8: it is handed the lock and never speaks; that costs what is left of its place. */
+static void a_waiter_that_froze_holds_no_longer_than_its_place(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    client *c = join(s, "c");
+    const char *name = lock_name(s, "x"), *held = hold(a, name), *frozen = fresh_token();
+    int64_t ttl_ms = 1500, place_ms = pawl_place_span(ttl_ms);
+    expect(b, ask_queue(name, frozen, ttl_ms), PAWL_QUEUED);
+    const char *second = wait_for(c, name);
+    expect(a, ask_release(name, held), PAWL_RELEASED);
+    client_await_push(b, PAWL_PUSH_GRANT, frozen);
+    assert_true(inspect(c, name, NULL)->remaining_ms <= place_ms);
+    world_for(s->world, place_ms + 100);
+    expect(c, ask_queue(name, second, LONG_MS), PAWL_GRANTED);
+    expect(b, ask_renew(name, frozen, ttl_ms), PAWL_NOT_OWNER);
+    client_close(a);
+    client_close(b);
+    client_close(c);
+}
+
+/* So that a late push of an older grant is known by its fence. */
+static void who_waits_is_told_the_latest_fence(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x"), *held = fresh_token(), *waiter = fresh_token();
+    uint64_t fence = expect(a, ask_acquire(name, held, LONG_MS), PAWL_GRANTED)->reply.fence;
+    for (int i = 0; i < 2; i++) /* joins, and keeps its place */
+        assert_int_equal(expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED)->reply.fence,
+                         fence);
+    client_close(a);
+}
+
 static void a_refreshed_place_outlives_the_ttl(void **state)
 {
     stage *s = *state;
@@ -373,6 +411,8 @@ const struct CMUnitTest queue_cases[] = {
     CASE(anybodys_request_moves_an_expired_lock_on),
     CASE(a_place_that_is_not_refreshed_ends),
     CASE(a_refreshed_place_outlives_the_ttl),
+    CASE(a_waiter_that_froze_holds_no_longer_than_its_place),
+    CASE(who_waits_is_told_the_latest_fence),
     CASE(a_waiter_whose_client_is_gone_holds_up_nobody),
 };
 const size_t queue_case_count = sizeof(queue_cases) / sizeof(queue_cases[0]);

@@ -51,7 +51,8 @@ typedef struct token {
     unsigned name;
     uint64_t fence;
     int64_t ttl_ms;
-    int64_t base_at; /* when the latest request left that the store has acknowledged (law 2) */
+    int64_t base_at;  /* when the latest request left that the store has acknowledged (law 2) */
+    int64_t whole_at; /* the same, of one that was granted or confirmed: NEVER if there is none */
     bool asked;
 } token;
 
@@ -114,7 +115,10 @@ static void on_send(world *w, const pawl_request *request)
     EXPECT(w, request->answer_by > w->now);
     EXPECT(w, !t->asked || t->ttl_ms == request->ttl_ms); /* one ttl for life */
     if (!t->asked) {
-        *t = (token){.name = name_of(request->name), .ttl_ms = request->ttl_ms, .base_at = w->now};
+        *t = (token){.name = name_of(request->name),
+                     .ttl_ms = request->ttl_ms,
+                     .base_at = w->now,
+                     .whole_at = PAWL__NEVER};
         memcpy(t->text, request->token, sizeof t->text);
         t->asked = true;
     }
@@ -128,9 +132,11 @@ static void on_send(world *w, const pawl_request *request)
 static void check_deadline(const world *w, const token *t, int64_t deadline)
 {
     if (w->hostile) return; /* an answer may stand for another verb's */
-    int64_t span = pawl__ms_to_ns(t->ttl_ms) - pawl__plan_margin_ns(t->ttl_ms);
-    EXPECT(w, deadline <= t->base_at + span); /* law 2 */
-    EXPECT(w, deadline > w->now);             /* no dead grant, no dead extension */
+    int64_t latest = t->base_at + pawl__plan_place_ns(t->ttl_ms); /* handed on, and no more yet */
+    int64_t whole = t->whole_at + pawl__plan_span_ns(t->ttl_ms);
+    if (t->whole_at != PAWL__NEVER && whole > latest) latest = whole;
+    EXPECT(w, deadline <= latest); /* law 2 */
+    EXPECT(w, deadline > w->now);  /* no dead grant, no dead extension */
 }
 
 static void on_granted(world *w, caller *c, const pawl__action *action)
@@ -309,6 +315,8 @@ static void answer(world *w, unsigned i, pawl_outcome outcome)
     if (outcome == PAWL_FAILED || outcome == PAWL_UNKNOWN) reply.err = some_error(w);
     bool acknowledged = reply.fence || outcome == PAWL_QUEUED;
     if (acknowledged && s.at > t->base_at) t->base_at = s.at;
+    bool whole = outcome == PAWL_GRANTED || outcome == PAWL_CONFIRMED;
+    if (whole && (t->whole_at == PAWL__NEVER || s.at > t->whole_at)) t->whole_at = s.at;
     step(w, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
 }
 

@@ -20,8 +20,8 @@
 /* What pawl needs, and nothing else: docs say the same. */
 #define MINIMAL_ACL                                                                                \
     "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +hello +eval +evalsha "          \
-    "+subscribe "                                                                                  \
-    "+publish +select +get +set +del +exists +pexpire +pttl +time +zadd +zcard +zrange +zrank "    \
+    "+subscribe +publish +select +get +set +del +exists +pexpire +pexpireat +pttl +time +zadd "    \
+    "+zcard +zrange +zrank "                                                                       \
     "+zrem +hget +hmget +hset +hdel +pubsub|numsub +scan"
 
 extern const pawl_store_ops pawl_store_entry;
@@ -185,9 +185,9 @@ static void the_minimal_acl_suffices(void **state)
 static void a_missing_permission_is_named_at_once(void **state)
 {
     static const char *const commands[] = {
-        "evalsha", "eval",    "subscribe", "publish", "get",  "set",   "del",
-        "exists",  "pexpire", "pttl",      "time",    "zadd", "zcard", "zrange",
-        "zrank",   "zrem",    "hget",      "hmget",   "hset", "hdel",  "pubsub"};
+        "evalsha", "eval",      "subscribe", "publish", "get",  "set",   "del",    "exists",
+        "pexpire", "pexpireat", "pttl",      "time",    "zadd", "zcard", "zrange", "zrank",
+        "zrem",    "hget",      "hmget",     "hset",    "hdel", "pubsub"};
     stage s = begin(state);
     as_joe(&s);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -19,12 +19,11 @@ static void draw_fence(oracle *o, uint64_t wall_us)
     o->fence = next > wall_us ? next : wall_us;
 }
 
-/* The first in the array becomes the holder, if there is none. */
-static void promote(oracle *o, int64_t now, uint64_t wall_us, oracle_answer *answer)
+/* The first in the array becomes the holder, if there is none, for as long as its place stands. */
+static void promote(oracle *o, uint64_t wall_us, oracle_answer *answer)
 {
     if (o->held || o->count == 0) return;
     o->held = true;
-    o->parties[0].until = now + o->parties[0].ttl_ms * MS;
     draw_fence(o, wall_us);
     answer->granted_token = o->parties[0].token;
 }
@@ -38,7 +37,7 @@ static oracle_answer begin(oracle *o, int64_t now, uint64_t wall_us)
         cut(o, i);
         if (i > 0) o->held = was_held;
     }
-    promote(o, now, wall_us, &answer);
+    promote(o, wall_us, &answer);
     return answer;
 }
 
@@ -103,7 +102,7 @@ oracle_answer oracle_release(oracle *o, int64_t now, uint64_t wall_us, int token
     if (at < 0) return answer;
     cut(o, at);
     answer.outcome = at == 0 ? PAWL_RELEASED : PAWL_LEFT;
-    promote(o, now, wall_us, &answer);
+    promote(o, wall_us, &answer);
     return answer;
 }
 
@@ -113,6 +112,6 @@ oracle_answer oracle_break(oracle *o, int64_t now, uint64_t wall_us, uint64_t fe
     if (!o->held || o->fence != fence) return answer;
     cut(o, 0);
     answer.outcome = PAWL_RELEASED;
-    promote(o, now, wall_us, &answer);
+    promote(o, wall_us, &answer);
     return answer;
 }

@@ -159,10 +159,12 @@ static void make_holder(const pawl__call *call, pawl__record *r, pawl__party *pa
 {
     r->holder = party;
     r->fence = r->fence + 1 > call->wall_us ? r->fence + 1 : call->wall_us; /* law 3 */
-    lease_extend(call, party);
 }
 
-/* The lock goes to the first waiter, if there is one: only it is told. */
+/*
+ * The lock goes to the first waiter, if there is one: only it is told. That does not extend:
+ * the lease ends when the place would have (rule 8).
+ */
 static void hand_off(const pawl__call *call, pawl__record *r)
 {
     pawl__link *first = pawl__list_first(&r->waiters);
@@ -258,6 +260,7 @@ static void grant_new(const pawl__call *call, pawl__record *r, void *client,
         return;
     }
     make_holder(call, r, party);
+    lease_extend(call, party);
     say_held(r, PAWL_GRANTED, reply);
 }
 

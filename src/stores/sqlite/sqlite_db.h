@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 #define PAWL__SQLITE_APPLICATION_ID 0x7061776C /* "pawl" */
-#define PAWL__SQLITE_VERSION        1          /* user_version of the schema below */
+#define PAWL__SQLITE_VERSION        2          /* user_version of the schema below */
 
 /* Every statement that is kept prepared. ?1 is the name where one is due. */
 #define PAWL__SQLITE_STATEMENTS(X)                                                                 \

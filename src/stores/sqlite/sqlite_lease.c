@@ -141,9 +141,9 @@ static int leave_queue(const turn *t, const pawl__wait_row *waiter)
 
 /* ---- Granting ------------------------------------------------------------------ */
 
-/* Makes `seat` the holder with a full ttl and a new fence, in this very transaction (law 3). */
+/* Makes `seat` the holder until then, with a new fence, in this very transaction (law 3). */
 static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, int64_t live,
-                 int64_t ttl_ns)
+                 int64_t until)
 {
     const pawl__sqlite_host_row *host = &t->db->host;
     uint64_t last = lock->fence > host->fence_floor ? lock->fence : host->fence_floor;
@@ -158,17 +158,20 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, in
     lock->seat = *seat;
     lock->seat.live = live;
     lock->fence = fence;
-    lock->expires_at = expiry(t, ttl_ns);
+    lock->expires_at = until;
     pawl__sqlite_host_lease(t->db, live, lock->expires_at);
     return pawl__lock_put(t->db, t->name, lock);
 }
 
-/* The hand-off: the waiter becomes the holder, and is told. */
+/*
+ * The hand-off: the waiter becomes the holder, and is told. That does not extend: the lease ends
+ * when the place would have, until its client renews it (rule 8).
+ */
 static int promote(const turn *t, pawl__lock_row *lock, const pawl__wait_row *waiter)
 {
     bool waiting;
     int64_t live = waiter->detached ? PAWL__LIVE_DETACHED : waiter->seat.live;
-    int rc = grant(t, lock, &waiter->seat, live, waiter->ttl_ns);
+    int rc = grant(t, lock, &waiter->seat, live, waiter->until_at);
     if (rc == SQLITE_OK) rc = pawl__wait_drop(t->db, t->name, waiter->seq);
     if (rc == SQLITE_OK) rc = anybody_waits(t, &waiting);
     if (rc != SQLITE_OK) return rc;
@@ -271,7 +274,8 @@ static int grant_new(const turn *t, pawl__lock_row *lock, const pawl__wait_row *
     pawl__seat me;
     bool adds_row = lock->fence == 0;
     fill_own_seat(t, &me);
-    int rc = grant(t, lock, &me, own_live(t), pawl__ms_to_ns(t->request->ttl_ms));
+    int64_t until = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
+    int rc = grant(t, lock, &me, own_live(t), until);
     if (rc == SQLITE_OK && adds_row) rc = sweep_old_rows(t);
     if (rc == SQLITE_OK && my_place->found) rc = pawl__wait_drop(t->db, t->name, my_place->seq);
     return rc == SQLITE_OK ? answer_granted(t, lock, ret_answer) : rc;
@@ -329,6 +333,7 @@ static int enqueue(const turn *t, const pawl__lock_row *lock, pawl__answer *ret_
         send_letter(t, lock->seat.client, PAWL_PUSH_YIELD, lock->seat.token, lock->fence, true);
     }
     ret_answer->outcome = PAWL_QUEUED;
+    ret_answer->fence = lock->fence;
     ret_answer->holder_ms = pawl__ms_until(t->now, lock->expires_at);
     return SQLITE_OK;
 }

@@ -60,8 +60,8 @@ local function wait_or_go()
         local life = math.max(ttl, redis.call('PTTL', KEYS[4]))
         redis.call('PEXPIRE', KEYS[3], life)
         redis.call('PEXPIRE', KEYS[4], life)
-        local since = string.match(waiter, '^1 %d+ %d+ (%d+) ') or now_ms
-        local refreshed = '1 ' .. now_ms + place .. ' ' .. ttl .. ' ' .. since .. ' ' .. who
+        local since = string.match(waiter, '^2 %d+ %d+ (%d+) ') or now_ms
+        local refreshed = '2 ' .. now_ms + place .. ' ' .. ttl .. ' ' .. since .. ' ' .. who
         redis.call('HSET', KEYS[4], token, refreshed)
         return '1 ' .. position .. ' ' .. holder_ms .. ' ' .. last
     end
@@ -72,7 +72,7 @@ local function wait_or_go()
         score = redis.call('ZRANGE', KEYS[3], '-1', '-1', 'WITHSCORES')[2] + 1
     end
     redis.call('ZADD', KEYS[3], score, token)
-    local arrived = '1 ' .. now_ms + place .. ' ' .. ttl .. ' ' .. now_ms .. ' ' .. who
+    local arrived = '2 ' .. now_ms + place .. ' ' .. ttl .. ' ' .. now_ms .. ' ' .. who
     redis.call('HSET', KEYS[4], token, arrived)
     if waiting == 0 or redis.call('PTTL', KEYS[4]) < place then
         redis.call('PEXPIRE', KEYS[3], ttl)

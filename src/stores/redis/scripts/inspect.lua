@@ -30,7 +30,7 @@ local report = {7, held and 1 or 0, foreign and 1 or 0, held == ARGV[1] and 1 or
 for _, waiter in ipairs(waiters) do
     local till, since, who
     if waiter then
-        till, since, who = string.match(waiter, '^1 (%d+) %d+ (%d+) %S+ (.*)$')
+        till, since, who = string.match(waiter, '^2 (%d+) %d+ (%d+) %S+ (.*)$')
     end
     -- One whose place ran out waits no more, though nobody has swept it away yet.
     if till and tonumber(till) > now_ms then

@@ -29,7 +29,7 @@ local function promote(waiting, last, asker)
     for _ = 1, SKIP_MAX do
         local token = redis.call('ZRANGE', KEYS[3], at, at)[1]
         local waiter = redis.call('HGET', KEYS[4], token) or ''
-        local till, ttl, who, inbox = string.match(waiter, '^1 (%d+) (%d+) %d+ ()(%S+) ')
+        local till, ttl, who, inbox = string.match(waiter, '^2 (%d+) (%d+) %d+ ()(%S+) ')
         local stands = till and till * 1000 - clock() > 0
         if stands and token ~= asker and is_away(inbox) then
             away = away + 1
@@ -42,6 +42,9 @@ local function promote(waiting, last, asker)
             waiting = waiting - 1
             if stands then
                 write_grant(token, ttl, fence, string.sub(waiter, who))
+                -- A hand-off does not extend: who froze costs the others no more than its
+                -- place. Its next renewal makes it a whole ttl.
+                redis.call('PEXPIREAT', KEYS[1], till)
                 local grant = 'g ' .. fence .. (waiting > 0 and ' 1 ' or ' 0 ') .. token .. ' '
                 redis.pcall('PUBLISH', inbox, grant .. KEYS[1])
                 return token
