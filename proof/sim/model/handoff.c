@@ -5,11 +5,16 @@
  * it: holder, fence, queue. Leases and places may end at any moment.
  *
  * Time is reduced to what law 2 needs. A client's deadline counts from the sending of the
- * ask that the store acknowledged last, its base. A base is BEFORE the store's latest
- * grant to the token (or its extension), or AFTER it; when that lease ends at the store,
- * every deadline from a base BEFORE it has passed: the base is DEAD, and who holds by it
- * has lost. A base AFTER it promises nothing of the kind: nobody may hold an old grant
- * by it.
+ * ask that the store acknowledged last, its base. A base is BEFORE the store's latest word
+ * about the token (it queued it, granted it, or extended it), or AFTER it. There are two
+ * terms. A place ends some time after that word, and a lease that it was handed ends at the
+ * same moment: then every deadline that counts the term of a place from a base BEFORE it has
+ * passed, and the base is LAPSED. A lease that was granted or extended ends a whole ttl after
+ * that word: then every deadline from a base BEFORE it has passed, and the base is DEAD. Who
+ * holds by what has passed has lost. A base AFTER it promises nothing of the kind: nobody
+ * may hold an old grant by it.
+ *
+ * The second client's connection may be cut. It is passed over then, and keeps its place.
  */
 #include "model.h"
 
@@ -24,7 +29,10 @@ enum {
     DEAD_GRANT_GIVEN,
     RELEASE_WITHOUT_COMPARE,
     ONE_TOKEN_PER_CLIENT,
-    FENCE_WITH_THE_PLACE
+    FENCE_WITH_THE_PLACE,
+    HANDED_FOR_A_TTL,
+    QUEUED_CONFIRMS,
+    CUT_IS_DROPPED
 };
 static const char *const variants[] = {"right",
                                        "a push of an old grant is believed",
@@ -33,11 +41,14 @@ static const char *const variants[] = {"right",
                                        "release without compare",
                                        "one token per client",
                                        "the fence is drawn with the place",
+                                       "what was handed on is believed for a whole ttl",
+                                       "a place that was confirmed confirms the lease",
+                                       "who is cut loses its place",
                                        NULL};
 
 enum { IDLE, WAITING, HOLDING, DONE, CRASHED };
-enum { NO_BASE, BEFORE, AFTER, DEAD };
-enum { NOTHING, SAYS_QUEUED, SAYS_GRANTED };
+enum { NO_BASE, BEFORE, AFTER, LAPSED, DEAD };
+enum { NOTHING, SAYS_QUEUED, SAYS_GRANTED, SAYS_NOT_YOURS };
 
 /* What bounds the model: clients, acquisitions of each, grants in all. */
 static const struct bounds {
@@ -50,7 +61,9 @@ typedef struct client {
     uint8_t base;       /* of the latest acknowledged ask, or of the first */
     uint8_t hold_fence; /* while HOLDING */
     uint8_t floor;      /* the fence that the latest QUEUED told */
-    uint8_t ask;        /* under way: its sending is BEFORE, AFTER or DEAD; 0: none */
+    uint8_t ask;        /* under way: its sending is BEFORE, AFTER, LAPSED or DEAD; 0: none */
+    uint8_t renews;     /* what is under way is a renewal */
+    uint8_t whole;      /* while HOLDING: its deadline counts a whole ttl */
     uint8_t reply;      /* under way */
     uint8_t reply_base;
     uint8_t reply_fence;
@@ -59,6 +72,8 @@ typedef struct client {
     uint8_t release; /* token of a release under way */
     uint8_t ghost;   /* token of an ask of a connection that is no more */
     uint8_t told;    /* the largest fence reported before it began to want */
+    uint8_t cut;     /* its connection is gone, it will be back */
+    uint8_t owed;    /* its place stands: only its own end may take it */
 } client;
 
 typedef struct place {
@@ -70,6 +85,7 @@ typedef struct state {
     place queue[CLIENTS_MAX * 2];
     uint8_t length;
     uint8_t holder, holder_token; /* client + 1 */
+    uint8_t handed;               /* the lease ends when the place would have */
     uint8_t fence;                /* the latest that was drawn */
     uint8_t told;                 /* the largest that was reported */
     uint8_t grants;
@@ -77,9 +93,9 @@ typedef struct state {
     uint8_t broken; /* number of a complaint */
 } state;
 
-static const char *const complaints[] = {NULL, "two clients hold the lock",
-                                         "a fence was reported that is not the largest",
-                                         "the store drew a fence that did not grow"};
+static const char *const complaints[] = {
+    NULL, "two clients hold the lock", "a fence was reported that is not the largest",
+    "the store drew a fence that did not grow", "a client that was away lost its place"};
 
 static void begin(void *to, int variant, int size)
 {
@@ -102,8 +118,8 @@ static void rebase(uint8_t *base)
     if (*base == AFTER) *base = BEFORE;
 }
 
-/* The store made it the holder, or extended it: what was sent until now is before that. */
-static void set_lease(client *c)
+/* The store's word about the token: what was sent until now is before that. */
+static void set_term(client *c)
 {
     rebase(&c->base);
     rebase(&c->ask);
@@ -116,29 +132,40 @@ static void grant(state *s, int to, uint8_t token, uint8_t fence)
     s->fence = fence;
     s->holder = (uint8_t)(to + 1);
     s->holder_token = token;
+    s->handed = 0;
     s->grants++;
-    if (s->c[to].token == token) set_lease(&s->c[to]);
+    if (s->c[to].token == token) s->c[to].owed = 0;
 }
 
-static void take_first(state *s)
+static void take_out(state *s, int at)
 {
     s->length--;
-    memmove(&s->queue[0], &s->queue[1], s->length * sizeof s->queue[0]);
+    memmove(&s->queue[at], &s->queue[at + 1], (size_t)(s->length - at) * sizeof s->queue[0]);
     memset(&s->queue[s->length], 0, sizeof s->queue[0]);
 }
 
-/* The head of the queue gets it, and a push that may be lost. */
+static bool is_away(const state *s, place of)
+{
+    return s->c[of.client - 1].cut;
+}
+
+/* The first in the queue who is there gets it, and a push that may be lost. */
 static void hand_off(state *s, int variant)
 {
-    s->holder = s->holder_token = 0;
-    while (s->length) {
-        place head = s->queue[0];
-        take_first(s);
+    s->holder = s->holder_token = s->handed = 0;
+    for (int at = 0; at < s->length;) {
+        place head = s->queue[at];
         client *c = &s->c[head.client - 1];
-        if (c->phase == CRASHED) continue; /* nobody hears it */
+        if (is_away(s, head) && variant != CUT_IS_DROPPED) {
+            at++;
+            continue;
+        }
+        take_out(s, at);
+        if (c->phase == CRASHED || is_away(s, head)) continue; /* nobody hears it */
         uint8_t fence = (uint8_t)(s->fence + 1);
         if (variant == FENCE_WITH_THE_PLACE) fence = head.fence;
         grant(s, head.client - 1, head.token, fence);
+        s->handed = 1;
         c->push = fence;
         c->push_token = head.token;
         return;
@@ -154,28 +181,39 @@ static int place_of(const state *s, int client_number, uint8_t token, int varian
     return -1;
 }
 
+/* Nobody who is there stands before it. */
+static bool is_its_turn(const state *s, int number, uint8_t token)
+{
+    int at = 0;
+    while (at < s->length && is_away(s, s->queue[at]) && s->queue[at].client != number + 1) at++;
+    return at == s->length || (s->queue[at].client == number + 1 && s->queue[at].token == token);
+}
+
 static void execute_ask(state *s, int number, uint8_t token, int variant, uint8_t *ret_says,
                         uint8_t *ret_fence)
 {
-    if (s->holder == number + 1 && same_token(variant, s->holder_token, token)) {
-        if (s->c[number].token == token) set_lease(&s->c[number]);
-        *ret_says = SAYS_GRANTED;
-        *ret_fence = s->fence;
-        return;
-    }
-    if (!s->holder && s->length && s->grants < s->bound.grants &&
-        !(s->queue[0].client == number + 1 && s->queue[0].token == token))
+    client *c = &s->c[number];
+    if (!s->holder && s->grants < s->bound.grants && !is_its_turn(s, number, token))
         hand_off(s, variant);
-    if (!s->holder && s->grants < s->bound.grants) {
-        if (s->length) take_first(s);
-        grant(s, number, token, (uint8_t)(s->fence + 1));
+    int at = place_of(s, number, token, variant);
+    if (c->owed && c->token == token && at < 0) s->broken = 4;
+    bool mine = s->holder == number + 1 && same_token(variant, s->holder_token, token);
+    if (mine || (!s->holder && s->grants < s->bound.grants)) {
+        if (at >= 0 && !mine) take_out(s, at);
+        if (!mine) grant(s, number, token, (uint8_t)(s->fence + 1));
+        s->handed = 0;
+        if (c->token == token) set_term(c);
         *ret_says = SAYS_GRANTED;
         *ret_fence = s->fence;
         return;
     }
-    if (place_of(s, number, token, variant) < 0 && s->length < CLIENTS_MAX * 2) {
+    if (at < 0 && s->length < CLIENTS_MAX * 2) {
         uint8_t fence = variant == FENCE_WITH_THE_PLACE ? (uint8_t)(s->fence + 1) : 0;
         s->queue[s->length++] = (place){(uint8_t)(number + 1), token, fence};
+    }
+    if (c->token == token) {
+        set_term(c);
+        c->owed = c->phase == WAITING;
     }
     *ret_says = SAYS_QUEUED;
     *ret_fence = s->fence;
@@ -186,20 +224,27 @@ static void execute_release(state *s, int number, uint8_t token, int variant)
     bool mine = s->holder == number + 1 && same_token(variant, s->holder_token, token);
     if (variant == RELEASE_WITHOUT_COMPARE) mine = s->holder != 0;
     int at = place_of(s, number, token, variant);
-    if (at >= 0) {
-        s->length--;
-        memmove(&s->queue[at], &s->queue[at + 1], (size_t)(s->length - at) * sizeof s->queue[0]);
-        memset(&s->queue[s->length], 0, sizeof s->queue[0]);
-    }
+    if (at >= 0) take_out(s, at);
     if (mine && (s->length == 0 || s->grants < s->bound.grants)) hand_off(s, variant);
+}
+
+static uint8_t execute_renewal(state *s, int number, int variant)
+{
+    client *c = &s->c[number];
+    if (s->holder != number + 1 || !same_token(variant, s->holder_token, c->token))
+        return SAYS_NOT_YOURS;
+    s->handed = 0;
+    set_term(c);
+    return SAYS_GRANTED;
 }
 
 /* ---- Clients ---------------------------------------------------------------- */
 
-static void hold(state *s, int number, uint8_t fence, uint8_t base)
+static void hold(state *s, int number, uint8_t fence, uint8_t base, bool whole)
 {
     client *c = &s->c[number];
     c->phase = HOLDING;
+    c->whole = whole;
     c->hold_fence = fence;
     c->base = base;
     if (fence <= c->told) s->broken = 2;
@@ -213,15 +258,16 @@ static void leave(const state *s, client *c)
     c->phase = c->token == s->bound.tokens ? DONE : IDLE;
     c->release = c->token;
     c->hold_fence = c->base = c->floor = 0;
-    if (c->ask) c->ghost = c->token;
-    c->ask = c->reply = c->reply_base = c->reply_fence = 0;
+    if (c->ask && !c->renews) c->ghost = c->token;
+    c->ask = c->renews = c->reply = c->reply_base = c->reply_fence = 0;
+    c->whole = c->owed = 0;
 }
 
 static void want(explorer *x, const state *from, int number)
 {
     state s = *from;
     client *c = &s.c[number];
-    if (c->phase != IDLE) return;
+    if (c->phase != IDLE || c->cut) return;
     c->phase = WAITING;
     c->token++;
     c->told = s.told;
@@ -230,13 +276,18 @@ static void want(explorer *x, const state *from, int number)
     explorer_reach(x, &s);
 }
 
-/* Asks again: a refresh, or after a lost reply; what was under way may still arrive. */
+/*
+ * Asks again: a refresh, or after a lost reply; what was under way may still arrive. Who was
+ * handed the lock asks by a renewal, which makes it a whole ttl.
+ */
 static void ask_again(explorer *x, const state *from, int number)
 {
     state s = *from;
     client *c = &s.c[number];
-    if (c->phase != WAITING || c->ask || c->reply) return;
+    bool confirms = c->phase == HOLDING && !c->whole;
+    if ((c->phase != WAITING && !confirms) || c->ask || c->reply || c->cut) return;
     c->ask = AFTER;
+    c->renews = confirms;
     explorer_reach(x, &s);
 }
 
@@ -249,14 +300,18 @@ static void read_reply(explorer *x, const state *from, int number, int variant)
     c->reply = c->reply_base = c->reply_fence = 0;
     explorer_reach(x, &s); /* lost on the way */
     if (variant == DEADLINE_FROM_REPLY) base = AFTER;
-    if (c->phase == HOLDING && says == SAYS_QUEUED && fence >= c->hold_fence) {
+    bool older = says == SAYS_QUEUED && fence < c->hold_fence; /* from before the hand-off */
+    if (c->phase == HOLDING && says != SAYS_GRANTED && !older) {
         leave(&s, c);
+    } else if (c->phase == HOLDING && (says == SAYS_GRANTED || variant == QUEUED_CONFIRMS)) {
+        c->base = base;
+        c->whole = 1;
     } else if (c->phase == WAITING && says == SAYS_QUEUED) {
         c->base = base;
         if (variant != OLD_PUSH_BELIEVED) c->floor = fence;
     } else if (c->phase == WAITING && says == SAYS_GRANTED) {
         c->base = base;
-        if (base != DEAD || variant == DEAD_GRANT_GIVEN) hold(&s, number, fence, base);
+        if (base != DEAD || variant == DEAD_GRANT_GIVEN) hold(&s, number, fence, base, true);
     }
     explorer_reach(x, &s);
 }
@@ -271,8 +326,8 @@ static void read_push(explorer *x, const state *from, int number, int variant)
     explorer_reach(x, &s); /* lost on the way */
     if (c->phase != WAITING || !same_token(variant, token, c->token)) return;
     if (fence <= c->floor) return;
-    if (c->base == DEAD && variant != DEAD_GRANT_GIVEN) return;
-    hold(&s, number, fence, c->base);
+    if ((c->base == DEAD || c->base == LAPSED) && variant != DEAD_GRANT_GIVEN) return;
+    hold(&s, number, fence, c->base, variant == HANDED_FOR_A_TTL);
     explorer_reach(x, &s);
 }
 
@@ -281,19 +336,23 @@ static void arrive(explorer *x, const state *from, int number, int variant)
     state s = *from;
     client *c = &s.c[number];
     if (c->ask) {
-        uint8_t says = NOTHING, fence = 0, lost_says, lost_fence;
+        uint8_t says = NOTHING, fence = 0;
+        bool renews = c->renews;
         state lost = s; /* it never arrives */
-        lost.c[number].ask = 0;
+        lost.c[number].ask = lost.c[number].renews = 0;
         explorer_reach(x, &lost);
         lost = s; /* the connection is given up; it may arrive later */
         lost.c[number].ghost = c->token;
         lost.c[number].ask = 0;
-        if (!c->ghost) explorer_reach(x, &lost);
+        if (!c->ghost && !renews) explorer_reach(x, &lost);
+        if (renews)
+            says = execute_renewal(&s, number, variant);
+        else
+            execute_ask(&s, number, c->token, variant, &says, &fence);
+        c->renews = 0;
         lost = s; /* executed, and the reply is lost */
-        execute_ask(&lost, number, c->token, variant, &lost_says, &lost_fence);
         lost.c[number].ask = 0;
         explorer_reach(x, &lost);
-        execute_ask(&s, number, c->token, variant, &says, &fence);
         c->reply = says;
         c->reply_base = c->ask; /* after the grant, if it was one, has been set before */
         c->reply_fence = fence;
@@ -317,6 +376,26 @@ static void arrive(explorer *x, const state *from, int number, int variant)
     }
 }
 
+/* Its connection is cut: what was under way to it is lost, what it asked may arrive. It comes back.
+ */
+static void cut(explorer *x, const state *from, int number)
+{
+    state s = *from;
+    client *c = &s.c[number];
+    if (number != 1) return;
+    if (c->cut) {
+        c->cut = 0;
+        if (c->phase == WAITING) c->ask = AFTER; /* at once: its push may have been lost */
+        explorer_reach(x, &s);
+        return;
+    }
+    if (c->phase != WAITING || (c->ask && c->ghost)) return;
+    if (c->ask) c->ghost = c->token;
+    c->cut = 1;
+    c->ask = c->reply = c->reply_base = c->reply_fence = c->push = c->push_token = 0;
+    explorer_reach(x, &s);
+}
+
 static void stop(explorer *x, const state *from, int number)
 {
     state s = *from;
@@ -335,9 +414,18 @@ static void stop(explorer *x, const state *from, int number)
 
 /* ---- Time ------------------------------------------------------------------- */
 
-static void run_out(uint8_t *base)
+/* A term has ended that began after all bases BEFORE it were sent. */
+static void run_out(uint8_t *base, bool whole)
 {
-    if (*base == BEFORE) *base = DEAD;
+    if (*base == BEFORE) *base = whole ? DEAD : LAPSED;
+    if (*base == LAPSED && whole) *base = DEAD;
+}
+
+static void all_run_out(client *c, bool whole)
+{
+    run_out(&c->base, whole);
+    run_out(&c->ask, whole);
+    run_out(&c->reply_base, whole);
 }
 
 static void lease_ends(explorer *x, const state *from, int variant)
@@ -346,12 +434,11 @@ static void lease_ends(explorer *x, const state *from, int variant)
     if (!s.holder) return;
     client *c = &s.c[s.holder - 1];
     if (c->token == s.holder_token || variant == ONE_TOKEN_PER_CLIENT) {
-        if (c->phase == HOLDING && c->base == BEFORE) leave(&s, c);
-        run_out(&c->base);
-        run_out(&c->ask);
-        run_out(&c->reply_base);
+        uint8_t last = c->whole ? DEAD : LAPSED; /* from this base on its deadline has passed */
+        all_run_out(c, !s.handed);
+        if (c->phase == HOLDING && c->base >= last) leave(&s, c);
     }
-    s.holder = s.holder_token = 0;
+    s.holder = s.holder_token = s.handed = 0;
     explorer_reach(x, &s);
 }
 
@@ -359,7 +446,12 @@ static void place_ends(explorer *x, const state *from)
 {
     state s = *from;
     if (!s.length) return;
-    take_first(&s);
+    client *c = &s.c[s.queue[0].client - 1];
+    if (c->token == s.queue[0].token) {
+        c->owed = 0;
+        all_run_out(c, false);
+    }
+    take_out(&s, 0);
     explorer_reach(x, &s);
 }
 
@@ -376,6 +468,7 @@ static void follow(explorer *x, const void *from, int variant, int size)
         read_reply(x, &s, i, variant);
         read_push(x, &s, i, variant);
         stop(x, &s, i);
+        cut(x, &s, i);
     }
     lease_ends(x, &s, variant);
     place_ends(x, &s);
