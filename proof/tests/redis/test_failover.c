@@ -55,17 +55,6 @@ typedef struct stage {
     world *world;
 } stage;
 
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static rig *start(const char *host, const char *port)
 {
     const char *const arguments[] = {"--bind", host, "--port", port, "--repl-diskless-sync-delay",
@@ -76,7 +65,7 @@ static rig *start(const char *host, const char *port)
 static stage begin(void)
 {
     stage s = {.world = world_new()};
-    snprintf(s.port, sizeof(s.port), "%d", free_port());
+    snprintf(s.port, sizeof(s.port), "%d", rig_free_port());
     s.one = start(hosts[0], s.port);
     s.two = start(hosts[1], s.port);
     return s;

@@ -32,17 +32,6 @@ typedef struct stage {
     store_address address;
 } stage;
 
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static stage begin(void **state)
 {
     stage s = {.rig = *state, .world = world_new()};
@@ -337,7 +326,7 @@ static void a_server_on_tcp_by_address_and_by_name(void **state)
 {
     stage s = begin(state);
     char port[16];
-    s.address.port = free_port();
+    s.address.port = rig_free_port();
     snprintf(port, sizeof(port), "%d", s.address.port);
     rig_must(s.rig, "CONFIG SET port %s", port);
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
@@ -360,7 +349,7 @@ static void hosts_that_are_not_there_are_named(void **state)
                                 .scheme = "redis",
                                 .path = "",
                                 .host = "127.0.0.1",
-                                .port = free_port()};
+                                .port = rig_free_port()};
     client *c = client_open(s.world, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNAVAILABLE), "Connection refused");
     client_close(c);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* What a URL means to the Redis store. */
+#define _GNU_SOURCE
+#include "stores/redis/redis_url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+static int config(pawl_url url, pawl__redis_config *ret_config, char *ret_message)
+{
+    url.redacted = "the-url";
+    if (!url.path) url.path = "";
+    ret_message[0] = '\0';
+    return pawl__redis_config_init(ret_config, &url, 5000, ret_message);
+}
+
+static void urls_are_taken_apart(void **state)
+{
+    pawl__redis_config c;
+    char message[PAWL_MESSAGE_MAX];
+    (void)state;
+    assert_int_equal(config((pawl_url){.scheme = "redis", .port = -1}, &c, message), 0);
+    assert_string_equal(c.where, "redis://127.0.0.1:6379");
+    assert_true(c.db == 0 && !c.user && !c.password && c.connect_timeout_ms == 5000);
+    assert_string_equal(c.prefix, "pawl:");
+    pawl__redis_config_done(&c);
+    pawl_url url = {.scheme = "redis",
+                    .user = "u",
+                    .password = "secret",
+                    .host = "::1",
+                    .port = 7,
+                    .path = "/3",
+                    .options = {{"prefix", ""}, {"connect_timeout_ms", "250"}},
+                    .option_count = 2};
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.where, "redis://[::1]:7"); /* no secrets */
+    assert_true(c.db == 3 && c.connect_timeout_ms == 250 && c.prefix[0] == '\0');
+    pawl__redis_config_done(&c);
+    url = (pawl_url){.scheme = "redis+unix",
+                     .path = "/run/r.sock",
+                     .port = -1,
+                     .options = {{"db", "2"}},
+                     .option_count = 1};
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.unix_path, "/run/r.sock");
+    assert_int_equal(c.db, 2);
+    pawl__redis_config_done(&c);
+}
+
+static void wrong_urls_are_named(void **state)
+{
+    static char longest[200];
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[0] = '/';
+    const struct {
+        pawl_url url;
+        int err;
+    } wrong[] = {
+        {{.scheme = "redis", .port = 0}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = 65536}, PAWL_ERR_URL},
+        {{.scheme = "redis", .host = "one,two", .port = -1}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/x"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/-1"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/99999999999999999999"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .user = "u"}, PAWL_ERR_URL},
+        {{.scheme = "redis", .port = -1, .path = "/1", .options = {{"db", "1"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"db", ""}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"prefix", "a b"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis",
+          .port = -1,
+          .options = {{"connect_timeout_ms", "1"}},
+          .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"prefixx", "a"}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis+unix", .port = -1}, PAWL_ERR_URL},
+        {{.scheme = "redis+unix", .port = -1, .host = "run", .path = "/r.sock"}, PAWL_ERR_URL},
+        {{.scheme = "redis+unix", .port = -1, .path = longest}, PAWL_ERR_URL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        pawl__redis_config c;
+        char message[PAWL_MESSAGE_MAX];
+        int err = config(wrong[i].url, &c, message);
+        if (err != wrong[i].err) fail_msg("%zu: %s: %s", i, pawl_err_name(err), message);
+        assert_non_null(strstr(message, "the-url"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(wrong_urls_are_named),
+    };
+    return cmocka_run_group_tests_name("redis: urls", tests, NULL, NULL);
+}
