@@ -21,9 +21,9 @@
  * or closed. A loss is signalled once, with its reason.
  *
  * Threads: all functions may be called from any thread, and one client or lock
- * handle from several, unless a function says otherwise. No function may be called from a
- * signal handler but pawl_lock_is_held and pawl_lock_remaining_ms; the same in a handler of
- * pthread_atfork in the parent, where every other function answers PAWL_ERR_STATE or does nothing.
+ * handle from several, unless a function says otherwise. A signal handler may call
+ * pawl_lock_is_held and pawl_lock_remaining_ms only. So may a handler of pthread_atfork in
+ * the parent: there every other function returns PAWL_ERR_STATE or does nothing.
  *
  * Ownership of a lock is the handle, not the thread: two handles on one name
  * exclude each other, also within a thread; a handle may be released by another
@@ -47,17 +47,17 @@ extern "C" {
 PAWL_API const char *pawl_version(void);
 
 typedef struct pawl_client pawl_client; /* one store, one connection, any number of locks */
-typedef struct pawl_lock pawl_lock;     /* one claim on one name */
+typedef struct pawl_lock pawl_lock;     /* a handle on one name */
 
 /* ---- Client --------------------------------------------------------------- */
 
 typedef enum pawl_callbacks {
-    PAWL_CALLBACKS_THREAD = 0, /* on a thread that runs nothing else, made for the first one */
+    PAWL_CALLBACKS_THREAD = 0, /* on a thread of their own, started when it is first needed */
     PAWL_CALLBACKS_DISPATCH,   /* callbacks run inside pawl_client_dispatch() */
     PAWL_CALLBACKS_WAIT        /* callbacks, and renewals, inside pawl_client_wait(): no thread */
 } pawl_callbacks;
 
-/* What pawl notices by itself: one line for a log, no secrets and nothing that a terminal obeys. */
+/* Receives what pawl notices by itself: one line, without secrets or control characters. */
 typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const char *line,
                             void *userdata);
 
@@ -65,10 +65,10 @@ typedef struct pawl_open_opts {
     size_t size;              /* set by pawl_open_opts_init */
     const char *owner;        /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
                                  control characters; NULL: "user@host pid program" */
-    int64_t store_timeout_ms; /* a call that waits ends after this with PAWL_ERR_UNAVAILABLE or the
-                                 store's reason when the store is away: it has not answered yet, or
-                                 went away while the call stood in its queue. PAWL_WAIT_FOREVER: an
-                                 outage is waited out, only the call's own wait_ms ends it.
+    int64_t store_timeout_ms; /* how long a call waits for a store that does not answer, from the
+                                 call's begin or from the moment at which the store went away;
+                                 then it returns PAWL_ERR_UNAVAILABLE or the store's reason.
+                                 PAWL_WAIT_FOREVER: only the call's own wait_ms ends it.
                                  Default 5000 */
     int64_t close_timeout_ms; /* pawl_client_close waits at most this long for its
                                  releases to be confirmed. Default 1000 */
@@ -107,13 +107,14 @@ PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opt
 
 /*
  * Releases every held lock, leaves every queue, completes every waiting call
- * with PAWL_ERR_CLOSED, waits at most close_timeout_ms for the store's word, and
- * frees the client. Lock handles of the client stay valid to be freed, and
- * answer PAWL_ERR_CLOSED; so does the client itself as long as one of them is left:
- * who cannot know that no thread is on its way into a call keeps one. NULL is allowed. Always
- * returns NULL. In a forked child it only frees memory. Must not be called from a callback, and
- * waits for the end of one that runs, and for all calls of other threads: they end with
- * PAWL_ERR_CLOSED, and touch nothing of the client when this has returned. Since 0.1.
+ * with PAWL_ERR_CLOSED, waits at most close_timeout_ms for the store to confirm, and
+ * frees the client. It also waits for a callback that runs, and for calls of other threads,
+ * which end with PAWL_ERR_CLOSED: after the return nobody uses the client. So it must not be called
+ * from a callback. NULL is allowed. Always returns NULL. In a forked child it only frees memory.
+ *
+ * Lock handles stay valid until they are freed; all calls on them return PAWL_ERR_CLOSED. While
+ * one of them is left, calls on the client return PAWL_ERR_CLOSED as well. Keep one lock handle if
+ * another thread may still call. Since 0.1.
  */
 PAWL_API pawl_client *pawl_client_close(pawl_client *client);
 
@@ -134,15 +135,15 @@ PAWL_API int pawl_client_dispatch(pawl_client *client);
 #define PAWL_DISPATCH_MAX 256 /* one turn must not starve the caller's loop */
 
 /*
- * For programs with a loop of their own and no wish for threads: opened with
- * PAWL_CALLBACKS_WAIT a client has none of its own. This function does what that
- * thread would do, until callbacks wait, `fd` is readable (-1: none is watched; an
+ * For programs that have a loop and want no threads: a client that was opened with
+ * PAWL_CALLBACKS_WAIT starts none. This function does the work of that
+ * thread, until callbacks wait, `fd` is readable (-1: none is watched; an
  * epoll descriptor stands for many), or wait_ms have passed (0: it does what can be
  * done at once, PAWL_WAIT_FOREVER allowed). Then it runs the callbacks, at most
  * PAWL_DISPATCH_MAX of them, and returns how many ran.
  *
- * Leases are renewed only while a thread is in this or another waiting function:
- * be back in it after at most a third of the ttl. One that was not renewed in time is lost, and
+ * Leases are renewed only while a thread is in this or another waiting function: call it
+ * again within a third of the ttl. A lease that was not renewed in time is lost, and
  * pawl_lock_is_held says so. Errors: PAWL_ERR_STATE (opened otherwise, called from a
  * callback, or another thread is in it), _ARGUMENT (also a descriptor that cannot be
  * waited for, as that of a plain file), _CLOSED, _FORKED, _SYSTEM. Since 0.1.
@@ -151,14 +152,14 @@ PAWL_API int pawl_client_wait(pawl_client *client, int fd, int64_t wait_ms);
 
 /*
  * Copies one line about the latest trouble of this client (what, where, what to
- * do) into ret_message, PAWL_MESSAGE_MAX bytes; "" if there was none. Since 0.1.
+ * do) into ret_message, which has PAWL_MESSAGE_MAX bytes; "" if there was none. Since 0.1.
  */
 PAWL_API void pawl_client_message(const pawl_client *client, char *ret_message);
 
 /*
- * Copies one line that says why a call on this client ended with err: the store's own words
- * and where it is, if err is the store's; else pawl_err_text(err). Without secrets, into
- * ret_message, PAWL_MESSAGE_MAX bytes. Since 0.1.
+ * Copies one line that says why a call on this client ended with err into ret_message, which has
+ * PAWL_MESSAGE_MAX bytes. If err came from the store, the line has the store's own words and its
+ * address; else it is pawl_err_text(err). It contains no secrets. Since 0.1.
  */
 PAWL_API void pawl_client_reason(const pawl_client *client, int err, char *ret_message);
 
@@ -202,10 +203,10 @@ typedef void (*pawl_event_fn)(pawl_lock *lock, const pawl_event *event, void *us
 typedef void (*pawl_done_fn)(pawl_lock *lock, int err, void *userdata);
 
 /*
- * The lease is not tied to this process: at the store it stays until its ttl is over or somebody
- * with its token releases it, also when the process ends or closes the client. As long as
+ * The lease is not tied to this process: when the process ends or closes the client, the lease
+ * stays at the store until its ttl is over or somebody releases it by its token. While
  * the handle holds it, it is renewed like any other. For a lock that one process takes and another
- * one carries on: acquire with this flag, pass on the token, then pawl_lock_detach.
+ * one keeps: acquire with this flag, pass on the token, then call pawl_lock_detach.
  */
 #define PAWL_LOCK_DETACHED 0x1u
 
@@ -237,9 +238,9 @@ PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, 
 /*
  * Releases if held, cancels if waiting (its done callback still comes, once),
  * and frees the handle. NULL is allowed. Always returns NULL. May be called
- * from the handle's own callbacks; called from elsewhere it waits for the end of
- * one that runs, so that what on_event uses may go when it has returned. Not
- * while another thread uses the handle.
+ * from the handle's own callbacks. Called from elsewhere it waits until no callback of
+ * the handle runs: after the return the data that on_event uses may be freed. Do not
+ * call it while another thread uses the handle.
  * Since 0.1.
  */
 PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
@@ -258,8 +259,8 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost
  * before: call pawl_lock_release first), _FORKED, _ARGUMENT, _UNAVAILABLE and
  * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...); the
- * words are in pawl_client_reason. After any error nothing is held: an unknown
- * outcome is cleaned up behind the scenes. Since 0.1.
+ * words are in pawl_client_reason. After any error nothing is held: if the outcome is unknown,
+ * pawl releases in the background what may have been granted. Since 0.1.
  * Algorithm: docs/protocol.md; the deadline counts from before the request left.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms);
@@ -282,30 +283,32 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
 /*
  * Three ways to release. They differ in what has happened when they return:
  *
- *   pawl_lock_release        it is on its way. The one to use, unless you know a reason
- *   pawl_lock_release_wait   the store has done it. Before _exit(), exec or a message that says
- *                            "your turn" by another way; and where "was it mine until the end?"
- *                            must be the store's answer
+ *   pawl_lock_release        the release is on its way. Use this one, unless you need another
+ *   pawl_lock_release_wait   the store has done it. For a release before _exit(), exec or a message
+ *                            of your own that says "your turn"; and where the store must say
+ *                            whether the lock was held until the end
  *   pawl_lock_release_start  the same as an asynchronous call, for a program with an event loop
  */
 
 /*
- * Releases. Returns when the release is on its way: the next holder may have it
- * from now on. It leaves at once; but in a loop that acquires again right after
- * each release it leaves with that next request, at most about 0.2 ms later, unless
- * others are known to wait. exit() sends it and gives it up to 250 ms to be confirmed, _exit() does
- * not: before that use pawl_lock_release_wait or close the client. 0: it was held until now, by the
- * local deadline. PAWL_ERR_LOST: it had been lost before (this clears the handle for a new
- * acquisition). PAWL_ERR_NOT_HELD: never acquired. _FORKED, _CLOSED. Since 0.1.
+ * Releases. Returns when the release is on its way: from then on another client may hold the lock.
+ * The request is sent at once. Only if a program acquires again right after each release, and
+ * nobody else is known to wait, it is sent together with the next request, at most about 0.2 ms
+ * later. exit() sends it and waits up to 250 ms for the store to confirm. _exit() does not: before
+ * it, call pawl_lock_release_wait or close the client.
+ *
+ * 0: the lock was held until now, by the local deadline. PAWL_ERR_LOST: it had been lost before;
+ * the handle can acquire again. PAWL_ERR_NOT_HELD: it was never acquired. _FORKED, _CLOSED.
+ * Since 0.1.
  */
 PAWL_API int pawl_lock_release(pawl_lock *lock);
 
 /*
- * Releases and waits for the store's word, at most wait_ms (PAWL_WAIT_FOREVER
- * allowed; the lease's own end bounds it). 0: the store says it was ours until
- * now. PAWL_ERR_LOST: it was not. PAWL_ERR_UNKNOWN: the store has not answered;
- * pawl goes on trying in the background until the lease has run out. Otherwise as
- * pawl_lock_release. Since 0.1.
+ * Releases and waits for the store's answer, at most wait_ms (PAWL_WAIT_FOREVER
+ * is allowed: the wait ends with the lease at the latest). 0: the store says that the lock was ours
+ * until now. PAWL_ERR_LOST: it was not. PAWL_ERR_UNKNOWN: the store has not answered;
+ * pawl goes on trying in the background until the lease has run out. Other errors as
+ * in pawl_lock_release. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms);
 
@@ -314,28 +317,28 @@ PAWL_API PAWL_MUST_USE int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn
                                                    void *userdata);
 
 /*
- * Leaves the lease to somebody else: stops renewing and forgets, without releasing. The lease runs
- * out by itself at the store, or is carried on by whoever has the token (pawl_token_renew). The
- * handle is free for a new acquisition. Meant for leases of PAWL_LOCK_DETACHED: one without that
+ * Leaves the lease to somebody else: stops renewing it and forgets it, without releasing. The lease
+ * runs out by itself at the store, unless somebody who has the token renews it (pawl_token_renew).
+ * The handle can acquire again. Meant for leases of PAWL_LOCK_DETACHED: a lease without that
  * flag may end with this process (pawl_caps.instant_release).
  * Errors: PAWL_ERR_NOT_HELD, _LOST, _FORKED, _CLOSED. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_detach(pawl_lock *lock);
 
 /*
- * Whether it is held now, by this client's clock: no I/O, no lock taken, right
- * even if no thread of pawl ran. False in a forked child. Async-signal-safe.
+ * Whether it is held now, by this client's clock: no I/O, no mutex; the answer is right
+ * even if no thread of pawl has run. False in a forked child. Async-signal-safe.
  * Since 0.1.
  */
 PAWL_API bool pawl_lock_is_held(const pawl_lock *lock);
 
-/* Until the local deadline; 0 when not held. No I/O. Async-signal-safe. Since 0.1. */
+/* The time until the local deadline; 0 when not held. No I/O. Async-signal-safe. Since 0.1. */
 PAWL_API int64_t pawl_lock_remaining_ms(const pawl_lock *lock);
 
 /*
  * The fencing token of the present acquisition, or of the latest one after it
- * was lost; 0 before the first. Local callers that share a lease share its fence. No I/O. Since
- * 0.1.
+ * was lost; 0 before the first. Callers of one client that are served by one lease, one after
+ * the other, have one fence. No I/O. Since 0.1.
  */
 PAWL_API uint64_t pawl_lock_fence(const pawl_lock *lock);
 
@@ -394,7 +397,7 @@ PAWL_API PAWL_MUST_USE int pawl_token_check(pawl_client *client, const char *nam
 
 /* ---- Looking, and breaking --------------------------------------------------- */
 
-/* Called for each lock; return false to be told no more. */
+/* Called for each lock; returns false to end the report. */
 typedef bool (*pawl_info_fn)(const pawl_info *info, void *userdata);
 
 /*
@@ -414,10 +417,9 @@ PAWL_API PAWL_MUST_USE int pawl_list(pawl_client *client, const char *prefix, si
                                      int64_t wait_ms, pawl_info_fn fn, void *userdata);
 
 /*
- * Takes the lock from its holder, if the present fence is `fence`: look first,
- * then break what you saw. The next grant has a larger fence. For a foreign
- * holder the fence to name is the one that pawl_inspect showed. Errors:
- * PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since 0.1.
+ * Takes the lock from its holder, if the present fence is still `fence`, which pawl_inspect has
+ * shown (also of a foreign holder). So a holder that came meanwhile is not hit. The next grant has
+ * a larger fence. Errors: PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_break(pawl_client *client, const char *name, size_t name_len,
                                       uint64_t fence, int64_t wait_ms);

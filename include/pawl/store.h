@@ -8,8 +8,8 @@
  *
  * The rules, each tested by the conformance suite (proof/tests/conformance):
  *
- *  1. Asynchronous. submit() never blocks and never calls back into the host
- *     from inside itself. Everything blocking runs on a worker of the store's; but
+ *  1. Asynchronous. submit() never blocks and never calls the host
+ *     from inside itself. Blocking work runs on a thread of the store's own; for the exception
  *     see work_inline in the host.
  *  2. Every request is answered exactly once, by its answer_by at the latest;
  *     with PAWL_UNKNOWN when the store may have acted and no reply came (law 4).
@@ -67,9 +67,10 @@ typedef enum pawl_verb {
     PAWL_VERB_DOCTOR   /* host->finding() for each finding, then PAWL_REPORTED */
 } pawl_verb;
 
-/* ACQUIRE: join the queue if the lock is busy. Without it the store forgets us. */
+/* ACQUIRE: join the queue if the lock is busy. Without it a busy lock leaves nothing at the store.
+ */
 #define PAWL_ASK_QUEUE    0x1u
-/* ACQUIRE: the lease outlives this process: no liveness of ours is tied to it. */
+/* ACQUIRE: the lease outlives this process: the store does not tie it to the process's life. */
 #define PAWL_ASK_DETACHED 0x2u
 
 /*
@@ -89,7 +90,8 @@ typedef struct pawl_request {
     unsigned flags;
     const char *name; /* name_len bytes, 1..PAWL_NAME_MAX (LIST: 0.. a prefix), NUL-terminated */
     size_t name_len;
-    const char *token; /* PAWL_TOKEN_LEN characters, NUL-terminated; NULL where no token is due */
+    const char
+        *token; /* PAWL_TOKEN_LEN characters, NUL-terminated; NULL where the verb needs none */
     const char *owner; /* the requester's label, NUL-terminated */
     int64_t ttl_ms;
     uint64_t fence;    /* BREAK: the fence that the caller saw */
@@ -193,17 +195,17 @@ struct pawl_host {
     void (*warn)(pawl_host *host, const char *message);
 
     /*
-     * The host has one thread and wants no other. As long as nothing is held that was
-     * granted through the store, and nothing has to wait, it may do blocking work in
-     * flush() and in its callbacks: nobody's renewal is late by that.
+     * The host has one thread and wants no other. While this client holds nothing and no request
+     * has to wait, the store may do blocking work in flush() and in its callbacks: it delays
+     * no renewal.
      */
     bool work_inline;
 
     /*
-     * link(false, err, message) for a reason that does not heal by waiting, although its class
-     * says that one may try again: a directory that does not exist, a file that is read-only.
-     * Who waits for a first answer is told at once; the store goes on trying. NULL, or beyond
-     * the host's size: the host has none, and link() is called.
+     * link(false, err, message) for a reason that waiting will not change, although the class of
+     * err is RETRY: a directory that does not exist, a file that is read-only. Callers
+     * that have no answer yet are told at once; the store goes on trying. If it is NULL, or
+     * lies beyond the host's size, the store calls link() instead.
      */
     void (*link_final)(pawl_host *host, pawl_err err, const char *message);
 };
@@ -213,7 +215,7 @@ struct pawl_host {
 typedef struct pawl_store pawl_store; /* the store's own */
 
 typedef struct pawl_store_ops {
-    unsigned abi;               /* PAWL_STORE_ABI; further slots are only ever appended */
+    unsigned abi;               /* PAWL_STORE_ABI; new members are only appended */
     const char *name;           /* "redis" */
     const char *const *schemes; /* NULL-terminated: "redis", "redis+unix" */
     const char *const *options; /* NULL-terminated: the URL options that it knows */
@@ -224,21 +226,21 @@ typedef struct pawl_store_ops {
      * line into reterr_message (PAWL_MESSAGE_MAX bytes).
      */
     int (*open)(pawl_host *host, const pawl_url *url, pawl_store **ret_store, char *reterr_message);
-    /* Required. Takes a request; see the rules above. May only buffer it. */
+    /* Required. Takes a request; see the rules above. It need not send it before flush(). */
     void (*submit)(pawl_store *store, const pawl_request *request);
-    /* Required. End of a turn: what was submitted leaves now, in one write. */
+    /* Required. The turn ends: everything that was submitted is sent now, in one write. */
     void (*flush)(pawl_store *store);
     /* Required. What it promises; valid once the link has been up. */
     const pawl_caps *(*caps)(pawl_store *store);
     /*
      * Required. Frees everything. Outstanding requests are not answered any
-     * more; what was flushed has left this process. Blocks at most briefly.
+     * more; what was flushed has been sent. Blocks for a moment at most.
      */
     void (*close)(pawl_store *store);
     /*
      * Required. In the child of a fork: frees what is private to this process
-     * and says nothing on shared connections or files (law 9). No thread but the
-     * caller's exists. The base has been reinitialised: to delete its events is safe.
+     * and sends nothing on connections or files that it shares with its parent (law 9). Only the
+     * calling thread exists. The base has been reinitialised: its events can be deleted.
      */
     void (*forget)(pawl_store *store);
 } pawl_store_ops;

@@ -31,10 +31,10 @@ extern "C" {
 #define PAWL_OWNER_MAX      255      /* bytes of an owner label */
 #define PAWL_TTL_MIN_MS     10       /* shorter than one scheduling hiccup is no lease */
 #define PAWL_TTL_MAX_MS     86400000 /* 24 h: a crashed holder must not block for longer */
-#define PAWL_TTL_DEFAULT_MS 30000    /* what lock users expect where renewal is automatic */
+#define PAWL_TTL_DEFAULT_MS 30000    /* usual among libraries that renew by themselves */
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
-/* Wait for ever: the wait_ms of an acquisition that has no limit. */
+/* A wait_ms without limit. */
 #define PAWL_WAIT_FOREVER (-1)
 
 /* ---- Errors ------------------------------------------------------------- */
@@ -42,7 +42,7 @@ extern "C" {
 /*
  * Classes say what to do:
  *   BUSY      somebody else holds it: wait, or come back later
- *   RETRY     the store cannot serve now: it may by itself
+ *   RETRY     the store cannot serve now: try again later
  *   LOST      you do not hold it (any more): stop using the resource
  *   UNKNOWN   it may or may not have been done: ask, or let the lease run out
  *   USAGE     the call is wrong: change the program
@@ -119,7 +119,7 @@ PAWL_API pawl_err_class pawl_err_class_of(int err);
 
 /*
  * The owner's proof: 128 random bits and a 32-bit counter in lowercase hex,
- * new for every lease. A secret: who knows it can release the lock.
+ * new for every lease. It is a secret: whoever knows it can release the lock.
  */
 #define PAWL_TOKEN_LEN 40
 typedef struct pawl_token {
@@ -145,7 +145,7 @@ typedef struct pawl_caps {
     size_t size;
     pawl_fence_kind fence;
     bool fair;            /* waiters are served in order of arrival */
-    bool push;            /* a waiter is told, it does not poll */
+    bool push;            /* the store tells a waiter of its turn; it need not poll */
     bool list;            /* pawl_list works */
     bool instant_release; /* the death of a holder's process frees its locks at once */
     unsigned modes;       /* bit (1 << pawl_mode) for each mode that it grants */
@@ -161,7 +161,7 @@ typedef struct pawl_waiter_info {
 
 /*
  * One lock as the store sees it. All pointers live as long as the callback. Names and labels
- * are the very bytes that others have chosen: escape them before a terminal or a page shows them.
+ * are bytes that others have chosen: escape them before you show them on a terminal or a page.
  */
 typedef struct pawl_info {
     size_t size;
@@ -169,7 +169,7 @@ typedef struct pawl_info {
     size_t name_len;
     bool held;
     bool foreign;         /* held by a client that is not pawl (plain SET NX PX) */
-    bool mine;            /* held by the token that the question carried, if it carried one */
+    bool mine;            /* held by the token that the request carried; false without one */
     const char *owner;    /* the holder's label; "" if unknown */
     int64_t remaining_ms; /* until the lease expires; -1: never (a foreign key without ttl) */
     uint64_t fence;       /* of the present or the last holder; 0: none known */
