@@ -73,10 +73,6 @@ static const struct small {
     {"a bare fork meets an acquisition",
      {COMMON, .clients = 1, .handles = 1, .users = 2, .client = {THREADS}, .handle = {ONE(0)},
       .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}}, {1, {CALL(BARE_FORK, 0, 0)}}}}},
-    {"a second token meets its reader",
-     {COMMON, .clients = 1, .handles = 1, .users = 2, .client = {THREADS}, .handle = {ONE(0)},
-      .user = {{3, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0), CALL(ACQUIRE, 0, -1)}},
-               {1, {CALL(TOKEN, 0, 0)}}}}},
 };
 
 static bool run(int number, const struct small *small, int preemptions, uint64_t runs_max)
