@@ -159,7 +159,9 @@ func (a *application) says(line string) {
 func (a *application) end(signal syscall.Signal) (state *os.ProcessState, said string) {
 	a.t.Helper()
 	must(a.t, a.cmd.Process.Signal(signal))
+	late := time.AfterFunc(patience, func() { _ = a.cmd.Process.Kill() }) // its state says so
 	_ = a.cmd.Wait()
+	late.Stop()
 	a.drained.Wait()
 	for line := range a.lines {
 		a.log.WriteString(line + "\n")
@@ -212,7 +214,7 @@ func TestWebRunAloneLeavesItsLocksAndSaysSo(t *testing.T) {
 	socket := startRedis(t)
 	a := startApplication(t, "plain", "redis+unix://"+socket)
 	state, said := a.end(syscall.SIGTERM)
-	if state.Success() || !isLocked(t, socket, "n") {
+	if state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM || !isLocked(t, socket, "n") {
 		t.Fatal("then the comments of Filter, Once and Run say what is not so")
 	}
 	if strings.Count(said, warning) != 1 {
