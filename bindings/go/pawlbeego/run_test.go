@@ -203,7 +203,23 @@ func TestRunReleasesAtASignal(t *testing.T) {
 func TestRunReleasesInGracefulMode(t *testing.T) {
 	socket := startRedis(t)
 	a := startApplication(t, "graceful", "redis+unix://"+socket)
+	ended := make(chan struct{})
+	var signaller sync.WaitGroup
+	signaller.Add(1)
+	go func() { // Beego listens a moment before it listens to signals
+		defer signaller.Done()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_ = a.cmd.Process.Signal(syscall.SIGTERM)
+			}
+		}
+	}()
 	state, said := a.end(syscall.SIGTERM)
+	close(ended)
+	signaller.Wait()
 	if !state.Success() || !strings.HasSuffix(said, "closed\n") || isLocked(t, socket, "n") {
 		t.Fatalf("%v:\n%s", state, said)
 	}

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -31,6 +33,9 @@ func main() {
 	must(err)
 	web.BConfig.Listen.HTTPAddr, web.BConfig.Listen.HTTPPort = "127.0.0.1", port
 	web.BConfig.Listen.Graceful = way == "graceful"
+	if way == "graceful" { // a signal that comes before Beego looks for it ends nothing
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+	}
 	pawlbeego.DrainTimeout = 10 * time.Millisecond
 	client, err := pawl.Open(store, nil)
 	must(err)
