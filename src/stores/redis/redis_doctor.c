@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * DOCTOR: what of this server's set-up endangers locks. INFO and CONFIG may be
- * denied: then that is a note, and what they would have told is not checked.
+ * denied: then that is a note, and what they would have told is not checked. A key
+ * is written and deleted, because a server may look well and yet refuse writes.
  */
 #define _GNU_SOURCE
 #include "redis_scripts.h"
@@ -17,8 +18,9 @@
 #include <string.h>
 
 #define VERSION_MAJOR_MIN 6
-#define CLOCK_OFF_MS      1000 /* less is what machines without care have */
-#define SLOW_ANSWER_MS    50   /* renewals of short leases then get tight */
+#define CLOCK_OFF_MS      1000   /* less is what machines without care have */
+#define TRIAL_LIFE_MS     "1000" /* of the key that is written: it is deleted at once */
+#define SLOW_ANSWER_MS    50     /* renewals of short leases then get tight */
 
 /* Single settings, never CONFIG GET *: that would bring passwords. */
 typedef enum question {
@@ -27,6 +29,8 @@ typedef enum question {
     ASK_FSYNC,
     ASK_IDLE,
     ASK_PROBE,
+    ASK_WRITE,
+    ASK_ERASE,
     QUESTIONS
 } question;
 
@@ -35,7 +39,8 @@ static const struct {
 } questions[QUESTIONS] = {
     [ASK_TIME] = {"TIME", "+time"},          [ASK_INFO] = {"INFO", "+info"},
     [ASK_FSYNC] = {"CONFIG", "+config|get"}, [ASK_IDLE] = {"CONFIG", "+config|get"},
-    [ASK_PROBE] = {"EVALSHA", "+evalsha"},
+    [ASK_PROBE] = {"EVALSHA", "+evalsha"},   [ASK_WRITE] = {"SET", "+set"},
+    [ASK_ERASE] = {"DEL", "+del"},
 };
 
 typedef struct examination {
@@ -45,6 +50,7 @@ typedef struct examination {
     char *denied[QUESTIONS];
     int64_t asked_at, answer_ns; /* of TIME */
     int64_t client_us, server_us;
+    bool written;    /* the trial write was taken */
     bool incomplete; /* not every question could be sent */
     char *missing;   /* commands that the scripts need and may not run; NULL: not known */
 } examination;
@@ -210,6 +216,7 @@ static void check_denied(examination *exam)
     for (int i = 0; i < QUESTIONS; i++) {
         char advice[64];
         if (!exam->denied[i] || (i == ASK_IDLE && exam->denied[ASK_FSYNC])) continue;
+        if (i == ASK_WRITE || i == ASK_ERASE) continue;
         if (i == ASK_PROBE) { /* locks need this one: its text names the rule */
             find(exam, PAWL_SEVERITY_ERROR, "permission", "Add the rule to the user.", "%.400s",
                  exam->denied[i]);
@@ -229,6 +236,16 @@ static void check_denied(examination *exam)
              "The user may run everything that pawl's scripts run");
 }
 
+/* Its text says what to do. A key that could not be deleted expires. */
+static void check_write(examination *exam)
+{
+    if (exam->written)
+        find(exam, PAWL_SEVERITY_OK, "write", "", "A key was written and deleted");
+    else if (exam->denied[ASK_WRITE])
+        find(exam, PAWL_SEVERITY_ERROR, "write", "No lock is granted until writes are accepted.",
+             "A trial write was refused: %.400s", exam->denied[ASK_WRITE]);
+}
+
 static void conclude(examination *exam)
 {
     if (exam->info) {
@@ -239,6 +256,7 @@ static void conclude(examination *exam)
     }
     check_idle_timeout(exam);
     if (exam->server_us) check_clock(exam);
+    check_write(exam);
     check_denied(exam);
     if (exam->incomplete)
         find(exam, PAWL_SEVERITY_NOTE, "doctor", "Ask again.", "Not every question could be asked");
@@ -305,6 +323,10 @@ static void take_answer(examination *exam, question which, const pawl__redis_val
     case ASK_PROBE:
         take_probe(exam, value);
         return;
+    case ASK_WRITE:
+        exam->written = value->type == PAWL__REDIS_STATUS;
+        return;
+    case ASK_ERASE:
     case QUESTIONS:
         return;
     }
@@ -369,6 +391,15 @@ static bool ask(examination *exam, question which, const pawl__redis_bytes *argv
     return true;
 }
 
+/* SET and DEL of the record key of the probe's lock: no lock key, so that no list shows it. */
+static bool try_to_write(examination *exam, pawl__redis_bytes key)
+{
+    const pawl__redis_bytes set[] = {text("SET"), key, text("doctor"), text("PX"),
+                                     text(TRIAL_LIFE_MS)};
+    const pawl__redis_bytes del[] = {text("DEL"), key};
+    return ask(exam, ASK_WRITE, set, sizeof set / sizeof set[0]) && ask(exam, ASK_ERASE, del, 2);
+}
+
 bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
 {
     examination *exam = calloc(1, sizeof *exam);
@@ -390,7 +421,8 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
     }
     pawl__redis_operation_begin(&exam->operation, store, request, release);
     if (!ask(exam, ASK_INFO, info_words, 1) || !ask(exam, ASK_FSYNC, fsync_words, 3) ||
-        !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe.argv, probe.argc))
+        !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe.argv, probe.argc) ||
+        !try_to_write(exam, probe.argv[3 + PAWL__REDIS_KEY_RECORD]))
         exam->incomplete = true;
     return true;
 }
