@@ -61,6 +61,23 @@ def test_a_permission_that_is_missing_is_named(redis):
     assert "pw@" not in line
 
 
+def test_whoever_may_only_read_redis_looks(redis):
+    rules = ["~pawl:*", "~{pawl:*", "+eval", "+evalsha", "+get", "+pttl", "+time", "+zcard",
+             "+zrange", "+hmget", "+scan"]
+    redis.server.cli("ACL", "SETUSER", "tom", "reset", "on", ">pw", "-@all", *rules)
+    url = f"redis+unix://tom:pw@{redis.server.socket}"
+    assert redis.run("acquire", "-t", "60s", "k").code == 0
+    line, looked = refused(redis, 77, "+set +del", url=url)
+    assert "pw@" not in line
+    assert looked.code == 0 and "held" in looked.out, looked
+    assert "k" in redis.run("-S", url, "ls").out
+    began = time.monotonic()
+    assert redis.run("-S", url, "run", "-w", "60s", "k", "true").code == 77
+    assert time.monotonic() - began < 50, "refused at once, not after the time to wait"
+    done = redis.run("-S", url, "doctor")
+    assert done.code == 78 and "+set" in done.out, done
+
+
 def test_a_key_of_another_type(redis):
     redis.server.cli("LPUSH", "pawl:k", "x")
     _, looked = refused(redis, 65, "k")

@@ -146,6 +146,15 @@ def test_the_documented_permissions_suffice(tmp_path, redis):
     assert code == 0, out
     assert "denied" not in out and re.search(r"^ok +permission ", out, re.M), out
 
+    # whoever has the rules for looking looks, and does nothing else
+    looking = re.findall(r"```text acl\n(.*?)```", text, re.S)[1]
+    subprocess.run(client + shlex.split(looking), check=True, stdout=subprocess.PIPE)
+    watch = f"redis+unix://watch:secret@{redis}"
+    code, out = sh("pawl ls; pawl show nightly; pawl doctor || [ $? -eq 78 ]", watch)
+    assert code == 0 and "lacks" in out, out
+    code, out = sh("pawl run nightly -- true", watch)
+    assert code == 77 and "+set" in out, (code, out)
+
     # each of the permissions that the scripts need is needed
     subprocess.run(client + ["ACL", "SETUSER", "locks", "-pexpire"], check=True,
                    stdout=subprocess.DEVNULL)

@@ -1,100 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store's link to a real server: login, permissions, databases, hosts, and
+ * The store's link to a real server: login, databases, hosts, and
  * everything that a server can do to its clients. It comes back by itself.
  */
 #define _GNU_SOURCE
-#include "rig.h"
+#include "link_stage.h"
 
 #include "../support/check.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define LONG_MS 60000
-
-/* What pawl needs, and nothing else: docs say the same. */
-#define MINIMAL_ACL                                                                                \
-    "resetkeys resetchannels -@all ~pawl:* ~{pawl:* &pawl:inbox:* +hello +eval +evalsha "          \
-    "+subscribe +publish +select +get +set +del +exists +pexpire +pexpireat +pttl +time +zadd "    \
-    "+zcard +zrange +zrank "                                                                       \
-    "+zrem +hget +hmget +hset +hdel +pubsub|numsub +scan"
-
 extern const pawl_store_ops pawl_store_entry;
-
-typedef struct stage {
-    rig *rig;
-    world *world;
-    store_address address;
-} stage;
-
-static stage begin(void **state)
-{
-    stage s = {.rig = *state, .world = world_new()};
-    rig_must(s.rig, "FLUSHALL");
-    rig_must(s.rig, "ACL SETUSER default on nopass ~* &* +@all");
-    rig_must(s.rig, "ACL SETUSER joe reset on >secret " MINIMAL_ACL);
-    s.address = (store_address){.ops = &pawl_store_entry,
-                                .scheme = "redis+unix",
-                                .path = redis_server_socket(s.rig->server)};
-    return s;
-}
-
-static void as_joe(stage *s)
-{
-    s->address.user = "joe";
-    s->address.password = "secret";
-}
-
-static void end(stage *s)
-{
-    world_free(s->world);
-}
-
-static const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome)
-{
-    const seen_reply *a = client_ask(c, &request);
-    if (a->reply.outcome != outcome)
-        fail_msg("verb %d: outcome %d (%s), expected %d", (int)request.verb, (int)a->reply.outcome,
-                 a->text, (int)outcome);
-    return a;
-}
-
-static void lock_and_unlock(client *c)
-{
-    const char *token = fresh_token();
-    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
-    expect(c, ask_release("x", token), PAWL_RELEASED);
-}
-
-typedef struct link_wish {
-    client *client;
-    pawl_err err;
-} link_wish;
-
-static bool is_down_for(void *arg)
-{
-    link_wish *w = arg;
-    size_t n = client_link_count(w->client);
-    return n > 0 && !client_link(w->client, n - 1)->up &&
-           client_link(w->client, n - 1)->err == w->err;
-}
-
-static const char *await_down(client *c, pawl_err err)
-{
-    link_wish wish = {.client = c, .err = err};
-    world_until(client_world(c), is_down_for, &wish, pawl_err_name(err));
-    return client_link(c, client_link_count(c) - 1)->text;
-}
-
-static void says(const char *text, const char *word)
-{
-    if (!strstr(text, word)) fail_msg("\"%s\" does not say \"%s\"", text, word);
-}
 
 /* ---- Login ------------------------------------------------------------------------------ */
 
@@ -140,128 +59,6 @@ static void a_user_that_is_disabled_while_a_lock_is_held(void **state)
     client_await_link(c, true);
     expect(c, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
     client_close(c);
-    end(&s);
-}
-
-/* ---- Permissions ---------------------------------------------------------------------------- */
-
-static void the_minimal_acl_suffices(void **state)
-{
-    stage s = begin(state);
-    as_joe(&s);
-    rig_must(s.rig, "SCRIPT FLUSH"); /* so EVAL is needed too */
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
-    const char *first = fresh_token(), *second = fresh_token(), *third = fresh_token();
-    expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
-    expect(a, ask_renew("x", first, LONG_MS), PAWL_CONFIRMED);
-    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-    (void)client_await_push(a, PAWL_PUSH_YIELD, first);
-    expect(a, ask_queue("x", third, LONG_MS), PAWL_QUEUED);
-    expect(a, ask_release("x", third), PAWL_LEFT);
-    expect(a, ask_release("x", first), PAWL_RELEASED);
-    uint64_t fence = client_await_push(b, PAWL_PUSH_GRANT, second)->push.fence;
-    expect(a, ask_inspect("x", second), PAWL_REPORTED);
-    expect(a, ask_list(""), PAWL_REPORTED);
-    expect(a, ask_break("x", fence), PAWL_RELEASED);
-    (void)client_await_push(b, PAWL_PUSH_RECHECK, NULL);
-    expect(a, ask_doctor(), PAWL_REPORTED);
-    client_close(a);
-    client_close(b);
-    end(&s);
-}
-
-static void a_missing_permission_is_named_at_once(void **state)
-{
-    static const char *const commands[] = {
-        "evalsha", "eval",      "subscribe", "publish", "get",  "set",   "del",    "exists",
-        "pexpire", "pexpireat", "pttl",      "time",    "zadd", "zcard", "zrange", "zrank",
-        "zrem",    "hget",      "hmget",     "hset",    "hdel", "pubsub"};
-    stage s = begin(state);
-    as_joe(&s);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        char rule[32];
-        rig_must(s.rig, "SCRIPT FLUSH");
-        rig_must(s.rig, "ACL SETUSER joe -%s", commands[i]);
-        snprintf(rule, sizeof(rule), "+%s", commands[i]);
-        client *c = client_open(s.world, &s.address, "a");
-        says(await_down(c, PAWL_ERR_PERMISSION), rule);
-        client_close(c);
-        rig_must(s.rig, "ACL SETUSER joe +%s", commands[i]);
-    }
-    end(&s);
-}
-
-static void missing_permissions_are_named_together(void **state)
-{
-    stage s = begin(state);
-    as_joe(&s);
-    rig_must(s.rig, "ACL SETUSER joe -zadd -hset -pttl");
-    client *c = client_open(s.world, &s.address, "a");
-    says(await_down(c, PAWL_ERR_PERMISSION), "+pttl +zadd +hset");
-    rig_must(s.rig, "ACL SETUSER joe +zadd +hset +pttl");
-    client_await_link(c, true);
-    client_close(c);
-    end(&s);
-}
-
-static void missing_channels_and_keys_are_named(void **state)
-{
-    stage s = begin(state);
-    as_joe(&s);
-    rig_must(s.rig, "ACL SETUSER joe resetchannels");
-    client *c = client_open(s.world, &s.address, "a");
-    says(await_down(c, PAWL_ERR_PERMISSION), "&pawl:inbox:*");
-    client_close(c);
-    rig_must(s.rig, "ACL SETUSER joe &pawl:inbox:* resetkeys");
-    c = client_open(s.world, &s.address, "a");
-    says(await_down(c, PAWL_ERR_PERMISSION), "~pawl:* ~{pawl:*");
-    client_close(c);
-    rig_must(s.rig, "ACL SETUSER joe ~pawl:*"); /* half of it: the companions are missing */
-    c = client_open(s.world, &s.address, "a");
-    says(await_down(c, PAWL_ERR_PERMISSION), "~pawl:* ~{pawl:*");
-    client_close(c);
-    rig_must(s.rig, "ACL SETUSER joe ~{pawl:*");
-    c = client_up(s.world, &s.address, "a");
-    lock_and_unlock(c);
-    rig_must(s.rig, "ACL SETUSER joe resetkeys ~pawl:*"); /* taken away later: doctor finds it */
-    expect(c, ask_doctor(), PAWL_REPORTED);
-    says(client_error_found(c), "~pawl:* ~{pawl:*");
-    client_close(c);
-    end(&s);
-}
-
-static void a_permission_taken_away_later_is_named_too(void **state)
-{
-    stage s = begin(state);
-    as_joe(&s);
-    client *c = client_up(s.world, &s.address, "a");
-    expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
-    rig_must(s.rig, "ACL SETUSER joe -zadd");
-    const seen_reply *a = expect(c, ask_queue("x", fresh_token(), LONG_MS), PAWL_FAILED);
-    assert_int_equal(a->reply.err, PAWL_ERR_PERMISSION);
-    says(a->text, "+zadd");
-    rig_must(s.rig, "ACL SETUSER joe +zadd -scan");
-    a = expect(c, ask_list(""), PAWL_FAILED);
-    assert_int_equal(a->reply.err, PAWL_ERR_PERMISSION);
-    says(a->text, "+scan");
-    client_close(c);
-    end(&s);
-}
-
-static void whoever_may_not_publish_still_hands_off(void **state)
-{
-    stage s = begin(state);
-    as_joe(&s);
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
-    const char *first = fresh_token(), *second = fresh_token();
-    expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
-    expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
-    rig_must(s.rig, "ACL SETUSER joe -publish -pubsub");
-    expect(a, ask_release("x", first), PAWL_RELEASED);
-    expect(b, ask_queue("x", second, LONG_MS), PAWL_GRANTED); /* it finds out by asking */
-    client_close(a);
-    client_close(b);
     end(&s);
 }
 
@@ -606,23 +403,6 @@ static void words_in_the_inbox_that_are_not_ours_are_ignored(void **state)
     end(&s);
 }
 
-/* ---- Doctor ----------------------------------------------------------------------- */
-
-static void the_doctor_examines_and_says_what_was_denied(void **state)
-{
-    stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
-    expect(c, ask_doctor(), PAWL_REPORTED);
-    assert_true(client_finding_count(c) >= 7);
-    client_close(c);
-    as_joe(&s); /* may neither INFO nor CONFIG */
-    c = client_up(s.world, &s.address, "a");
-    expect(c, ask_doctor(), PAWL_REPORTED);
-    assert_true(client_finding_count(c) >= 4);
-    client_close(c);
-    end(&s);
-}
-
 /* ---- Loading: last, it restarts the server ---------------------------------------- */
 
 static void a_loading_server_is_awaited(void **state)
@@ -661,12 +441,6 @@ int main(void)
         cmocka_unit_test(a_password_alone_is_the_default_users),
         cmocka_unit_test(no_password_where_one_is_wanted),
         cmocka_unit_test(a_user_that_is_disabled_while_a_lock_is_held),
-        cmocka_unit_test(the_minimal_acl_suffices),
-        cmocka_unit_test(a_missing_permission_is_named_at_once),
-        cmocka_unit_test(missing_permissions_are_named_together),
-        cmocka_unit_test(missing_channels_and_keys_are_named),
-        cmocka_unit_test(a_permission_taken_away_later_is_named_too),
-        cmocka_unit_test(whoever_may_not_publish_still_hands_off),
         cmocka_unit_test(databases_and_prefixes_are_used),
         cmocka_unit_test(a_database_that_is_not_there),
         cmocka_unit_test(an_empty_prefix_meets_other_libraries_and_lists_no_records),
@@ -684,7 +458,6 @@ int main(void)
         cmocka_unit_test(a_replica_is_said_to_be_one),
         cmocka_unit_test(too_many_clients_is_an_error_that_passes),
         cmocka_unit_test(words_in_the_inbox_that_are_not_ours_are_ignored),
-        cmocka_unit_test(the_doctor_examines_and_says_what_was_denied),
         cmocka_unit_test(a_loading_server_is_awaited),
     };
     const char *only = getenv("PAWL_ONLY");

@@ -318,6 +318,11 @@ static void a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer(void 
     attempt(&s);
     answer_hello(&s);
     hear(&s, error("NOPERM this user has no permissions to access one of the channels"));
+    answer_probe(&s); /* its own answer: one may look, and not lock */
+    assert_int_equal(s.ups, 1);
+    assert_non_null(strstr(s.store.link.lacks, "&pawl:inbox:*"));
+    pawl__redis_link_break(&s.store, PAWL_ERR_PERMISSION, s.store.link.lacks);
+    turn(&s);
     says(&s, PAWL_ERR_PERMISSION, "&pawl:inbox:*");
     attempt(&s);
     answer_hello(&s);

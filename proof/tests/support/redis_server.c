@@ -21,6 +21,7 @@ struct redis_server {
     pid_t pid; /* 0: not running */
     char *dir;
     char socket[108]; /* sun_path's size */
+    char config[128]; /* a Sentinel's file */
     const char *argv[ARGUMENTS_MAX];
 };
 
@@ -87,6 +88,12 @@ static void await_line(int log_fd, const char *line)
     exit(1);
 }
 
+static void write_config(const redis_server *server, const char *lines)
+{
+    FILE *file = fopen(server->config, "we");
+    if (!file || fputs(lines, file) < 0 || fclose(file) != 0) die(server->config);
+}
+
 static void launch(redis_server *server, const char *line)
 {
     int log[2];
@@ -99,12 +106,30 @@ static void launch(redis_server *server, const char *line)
     close(log[0]);
 }
 
-redis_server *redis_server_start(const char *const *arguments)
+static redis_server *server_new(void)
 {
     redis_server *server = calloc(1, sizeof(*server));
     if (!server) die("calloc");
     server->dir = temp_dir_new("pawl-redis");
     snprintf(server->socket, sizeof(server->socket), "%s/redis.sock", server->dir);
+    return server;
+}
+
+redis_server *redis_server_start_sentinel(const char *config)
+{
+    redis_server *server = server_new();
+    snprintf(server->config, sizeof(server->config), "%.90s/sentinel.conf", server->dir);
+    write_config(server, config);
+    const char *const argv[] = {"redis-server", server->config, "--sentinel", "--port", "0",
+                                "--unixsocket", server->socket, NULL};
+    memcpy(server->argv, argv, sizeof(argv));
+    launch(server, "Sentinel ID is");
+    return server;
+}
+
+redis_server *redis_server_start(const char *const *arguments)
+{
+    redis_server *server = server_new();
     fill_arguments(server, arguments);
     launch(server, READY);
     return server;

@@ -20,6 +20,9 @@ bool redis_server_exists(void);
  */
 redis_server *redis_server_start(const char *const *arguments);
 
+/* The same program as a Sentinel that watches what these lines of its configuration say. */
+redis_server *redis_server_start_sentinel(const char *config);
+
 /* Borrowed. */
 const char *redis_server_socket(const redis_server *server);
 

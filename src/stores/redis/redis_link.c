@@ -9,7 +9,9 @@
  * order; so SUBSCRIBE is under way like any command, and ended by whichever of both comes.
  *
  * The probe asks whether every command is permitted and sends a word to our own inbox. The link
- * is up when the word has arrived: so pushes work.
+ * is up when the word has arrived: so pushes work. It is up as well for a user who may not lock,
+ * but run what INSPECT runs: then every other request is refused, and the refusal names the rules
+ * that are missing.
  */
 #include "redis_link.h"
 #include "redis_scripts.h"
@@ -105,6 +107,7 @@ static void tear_down(pawl_store *store)
 
 void pawl__redis_turn(pawl_store *store)
 {
+    pawl__redis_give_refusals(store); /* all are answered before the host hears that it is down */
     if (store->link.broken) tear_down(store);
     pawl__redis_give_refusals(store);
 }
@@ -139,6 +142,24 @@ static void refuse_hello(pawl_store *store, const char *said)
     pawl__redis_link_break(store, PAWL_ERR_UNSUPPORTED, message);
 }
 
+/* Locking is refused with this message from now on; the probe finds out whether looking is. */
+static void only_look(pawl_store *store, const char *message)
+{
+    pawl__redis_linkage *link = &store->link;
+    link->looks_only = true;
+    snprintf(link->lacks, sizeof link->lacks, "%s", message);
+    pawl__line_mend(link->lacks); /* it may quote the server */
+}
+
+void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
+{
+    pawl__redis_linkage *link = &store->link;
+    int64_t span = store->host->now() - link->up_since;
+    pawl__redis_refuse(store, id, PAWL_ERR_PERMISSION);
+    if (span < PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS) return;
+    pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
+}
+
 static void refused(pawl_store *store, const char *command, pawl__redis_bytes error)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -146,6 +167,8 @@ static void refused(pawl_store *store, const char *command, pawl__redis_bytes er
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
     if (trouble.err == PAWL_ERR_UNSUPPORTED && strcmp(command, "HELLO") == 0)
         refuse_hello(store, error.data);
+    else if (trouble.err == PAWL_ERR_PERMISSION && strcmp(command, "SUBSCRIBE") == 0)
+        only_look(store, message);
     else
         pawl__redis_link_break(store, trouble.err, message);
 }
@@ -177,6 +200,17 @@ static const char *told_by_hello(const pawl__redis_value *answer, const char *ke
     return "";
 }
 
+/* It keeps no locks. */
+static void refuse_sentinel(pawl_store *store)
+{
+    char message[PAWL_MESSAGE_MAX];
+    snprintf(message, sizeof message,
+             "%.200s: this is a Sentinel, which keeps no locks; ask it for the primary with "
+             "SENTINEL get-master-addr-by-name NAME, and write that address: redis://HOST:PORT",
+             store->space.where);
+    pawl__redis_link_break(store, PAWL_ERR_UNSUPPORTED, message);
+}
+
 /*
  * What a replica takes is gone when it next hears from its primary, also where it accepts
  * writes. After a failover behind one address the old primary answers as a replica.
@@ -185,6 +219,10 @@ static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
 {
     char message[PAWL_MESSAGE_MAX];
     const char *role = told_by_hello(hello, "role");
+    if (strcmp(told_by_hello(hello, "mode"), "sentinel") == 0) {
+        refuse_sentinel(store);
+        return;
+    }
     if (strcmp(role, "replica") != 0 && strcmp(role, "slave") != 0) return;
     snprintf(message, sizeof message, "%.300s: the server is a replica; connect to the primary",
              store->space.where);
@@ -274,6 +312,26 @@ static void maybe_up(pawl_store *store)
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
+/* What inspect.lua runs. */
+static bool is_for_looking(const char *command)
+{
+    static const char *const such[] = {"get", "pttl", "time", "zcard", "zrange", "hmget"};
+    for (size_t i = 0; i < sizeof such / sizeof such[0]; i++)
+        if (strcmp(command, such[i]) == 0) return true;
+    return false;
+}
+
+/* Whether nothing that the probe missed is needed for INSPECT. */
+static bool may_look(const pawl__redis_value *value)
+{
+    for (size_t i = 1; i < value->count; i++) {
+        if (value->items[i].type != PAWL__REDIS_STRING) return false;
+        const char *command = value->items[i].text.data;
+        if (command[0] == '?' || is_for_looking(command)) return false;
+    }
+    return true;
+}
+
 static void name_what_is_missing(pawl_store *store, const pawl__redis_value *value)
 {
     char rules[PAWL_MESSAGE_MAX / 2] = "", message[PAWL_MESSAGE_MAX];
@@ -288,11 +346,18 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
         n += (size_t)snprintf(rules + n, sizeof rules - n, " %s%s", lacks ? "" : "+",
                               command.data + lacks);
     }
+    if (store->link.looks_only && n < sizeof rules) /* the inbox was refused before */
+        snprintf(rules + n, sizeof rules - n, " +subscribe &%s%s*", store->space.prefix,
+                 PAWL__REDIS_INBOX_WORD);
     snprintf(message, sizeof message, "%.120s: %s%s", store->space.where,
              unknown ? "the server lacks commands, or they were renamed:"
                      : "the user lacks permissions; add the ACL rules",
              rules);
-    pawl__redis_link_break(store, unknown ? PAWL_ERR_UNSUPPORTED : PAWL_ERR_PERMISSION, message);
+    if (may_look(value))
+        only_look(store, message);
+    else
+        pawl__redis_link_break(store, unknown ? PAWL_ERR_UNSUPPORTED : PAWL_ERR_PERMISSION,
+                               message);
 }
 
 static void hears_nothing(pawl_store *store, pawl_err err)
@@ -326,11 +391,11 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
         pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
         return;
     }
-    if (value->count > 1) {
-        name_what_is_missing(store, value);
-        return;
-    }
-    if (value->items[0].integer == 0) {
+    if (value->count > 1) name_what_is_missing(store, value);
+    if (store->link.broken) return;
+    if (store->link.looks_only) {
+        store->link.heard = true; /* nobody writes to who holds nothing and waits for nothing */
+    } else if (value->items[0].integer == 0) {
         hears_nothing(store, PAWL_ERR_PROTOCOL);
         return;
     }
@@ -410,7 +475,7 @@ static void try_address(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
     link->state = PAWL__REDIS_LINK_GREETING;
-    link->permitted = link->heard = false;
+    link->permitted = link->heard = link->looks_only = false;
     snprintf(link->word, sizeof link->word, "h %016" PRIx64, pawl__random_next(&link->random));
 
     int64_t time_ms = store->config.connect_timeout_ms / (int64_t)link->address_count;

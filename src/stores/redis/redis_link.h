@@ -68,6 +68,8 @@ typedef struct pawl__redis_linkage {
     bool permitted;                   /* the probe found nothing missing */
     bool heard;                       /* the word that the probe sent has arrived in the inbox */
     char word[24];
+    bool looks_only; /* the user may not lock, but look */
+    char lacks[PAWL_MESSAGE_MAX];
     int64_t backoff_ms;
     int64_t up_since;
     uint64_t random;
@@ -162,6 +164,12 @@ void pawl__redis_answers_due(pawl_store *store);
 void pawl__redis_give_refusals(pawl_store *store);
 
 /* ---- redis_link.c ----------------------------------------------------------------- */
+
+/*
+ * Refuses what a user who may only look may not do. The link is then made anew, at most each
+ * PAWL__REDIS_BACKOFF_MAX_MS: he may have got the rules meanwhile.
+ */
+void pawl__redis_refuse_locking(pawl_store *store, uint64_t id);
 
 /* The first attempt begins with the loop. The seed is for the pauses between attempts. */
 void pawl__redis_link_init(pawl_store *store, uint64_t seed);

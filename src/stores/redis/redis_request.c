@@ -274,13 +274,16 @@ void pawl__redis_give_refusals(pawl_store *store)
     size_t count = store->refusal_count; /* what is submitted meanwhile waits for the next turn */
     for (size_t i = 0; i < count; i++) {
         pawl__redis_refusal refusal = store->refusals[i];
-        bool by_link = link->state != PAWL__REDIS_LINK_UP && link->err == refusal.err;
+        bool by_link =
+            (link->broken || link->state != PAWL__REDIS_LINK_UP) && link->err == refusal.err;
+        bool by_rights = link->looks_only && refusal.err == PAWL_ERR_PERMISSION;
+        const char *why = by_link ? link->message : by_rights ? link->lacks : NULL;
         pawl_reply reply = {.id = refusal.id,
                             .outcome = PAWL_FAILED,
                             .position = -1,
                             .holder_ms = -1,
                             .err = refusal.err,
-                            .message = by_link ? link->message : NULL};
+                            .message = why};
         store->host->reply(store->host, &reply);
     }
     store->refusal_count -= count;

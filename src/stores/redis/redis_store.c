@@ -15,8 +15,14 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_ACQUIRE:
     case PAWL_VERB_RENEW:
     case PAWL_VERB_RELEASE:
-    case PAWL_VERB_INSPECT:
     case PAWL_VERB_BREAK:
+        if (store->link.looks_only) {
+            pawl__redis_refuse_locking(store, request->id);
+            return;
+        }
+        pawl__redis_ask(store, request);
+        return;
+    case PAWL_VERB_INSPECT:
         pawl__redis_ask(store, request);
         return;
     case PAWL_VERB_LIST:
