@@ -24,6 +24,7 @@ const (
 	ErrUnavailable = Code(C.PAWL_ERR_UNAVAILABLE) // the store cannot be reached
 	ErrAuth        = Code(C.PAWL_ERR_AUTH)        // the store refused the user or password
 	ErrPermission  = Code(C.PAWL_ERR_PERMISSION)  // the store denies what pawl needs
+	ErrTLS         = Code(C.PAWL_ERR_TLS)         // a certificate was refused, or one side has no TLS
 	ErrURL         = Code(C.PAWL_ERR_URL)         // the store's URL is malformed
 	ErrScheme      = Code(C.PAWL_ERR_SCHEME)      // no store has this URL scheme, or adapter
 	ErrOption      = Code(C.PAWL_ERR_OPTION)      // an option or a configuration is malformed

@@ -48,7 +48,7 @@ func TestEveryCodeIsItsOwn(t *testing.T) {
 	codes := map[string]Code{
 		"BUSY": ErrBusy, "TIMEOUT": ErrTimeout, "LOST": ErrLost, "NOT_HELD": ErrNotHeld,
 		"UNKNOWN": ErrUnknown, "UNAVAILABLE": ErrUnavailable, "AUTH": ErrAuth,
-		"PERMISSION": ErrPermission, "URL": ErrURL, "SCHEME": ErrScheme, "OPTION": ErrOption,
+		"PERMISSION": ErrPermission, "TLS": ErrTLS, "URL": ErrURL, "SCHEME": ErrScheme, "OPTION": ErrOption,
 		"NAME": ErrName, "TTL": ErrTTL, "ARGUMENT": ErrArgument, "OWNER": ErrOwner,
 		"UNSUPPORTED": ErrUnsupported, "SYSTEM": ErrSystem, "CLOSED": ErrClosed,
 	}

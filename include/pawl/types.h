@@ -96,7 +96,9 @@ typedef enum pawl_err_class {
     X(SYSTEM, -30, INTERNAL, "the operating system refused")                                       \
     X(FENCE, -31, INTERNAL, "the store handed out a fence that did not grow")                      \
     X(INTERNAL, -32, INTERNAL, "an invariant of pawl is broken")                                   \
-    X(OWNER, -33, USAGE, "an owner label has at most 255 bytes and no control characters")
+    X(OWNER, -33, USAGE, "an owner label has at most 255 bytes and no control characters")         \
+    X(TLS, -34, DENIED,                                                                            \
+      "no encrypted connection: a certificate was refused, or one side has no TLS")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

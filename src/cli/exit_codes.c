@@ -28,6 +28,7 @@ int cli_exit_of_err(int err)
         return CLI_EXIT_CANNOT_WRITE;
     case PAWL_ERR_AUTH:
     case PAWL_ERR_PERMISSION:
+    case PAWL_ERR_TLS:
         return CLI_EXIT_PERMISSION;
     case PAWL_ERR_WRONG_TYPE:
     case PAWL_ERR_CORRUPT:
@@ -73,7 +74,7 @@ static const char *const help_lines[] = {
     "74       the store did not answer: it may or may not have been done",
     "75       busy: somebody else holds the lock (-E chooses another code)",
     "76       lost: the lock is not, or no longer, held (--lost-exit-code chooses another)",
-    "77       the store refuses the user or password, or denies a permission",
+    "77       the store refuses the user, password or certificate, or denies a permission",
     "78       the store's URL, version or set-up does not fit",
     "126, 127 the command cannot be executed; was not found",
     "128+n    pawl was ended by signal n while it waited",

@@ -42,7 +42,7 @@ static const struct shipped_store {
 } shipped[] = {
     {"memory", "memory:", {NULL}, &pawl__memory_ops},
     {"sqlite", "sqlite:", {NULL}, NULL},
-    {"redis", "redis://, redis+unix://", {"rediss", "valkey"}, NULL},
+    {"redis", "redis://, rediss://, redis+unix://", {"rediss", "valkey"}, NULL},
 };
 
 #define SHIPPED_COUNT (sizeof shipped / sizeof shipped[0])

@@ -46,6 +46,7 @@ LIBRARIES = {
     "event2/": ["runtime", "stores/memory", "stores/redis", "stores/sqlite", "proof/torture",
                 "proof/bench/own"],  # what counts requests is a server of its own
     "hiredis/": ["proof/torture"],
+    "openssl/": ["stores/redis/redis_tls"],
     "sqlite3.h": ["stores/sqlite", "proof/torture"],
     "jansson.h": ["cli", "contrib/beego/config"],
 }

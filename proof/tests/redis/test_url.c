@@ -52,6 +52,47 @@ static void urls_are_taken_apart(void **state)
     pawl__redis_config_done(&c);
 }
 
+static void tls_is_asked_for_by_the_scheme(void **state)
+{
+    pawl__redis_config c;
+    char message[PAWL_MESSAGE_MAX];
+    pawl_url url = {.scheme = "rediss",
+                    .host = "h",
+                    .port = -1,
+                    .options = {{"tls_ca", "/ca"},
+                                {"tls_cert", "/c"},
+                                {"tls_key", "/k"},
+                                {"tls_name", "n"},
+                                {"tls_verify", "full"}},
+                    .option_count = 5};
+    (void)state;
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.where, "rediss://h:6379");
+    assert_true(c.tls && !c.tls_unverified);
+    assert_string_equal(c.tls_ca, "/ca");
+    assert_string_equal(c.tls_cert, "/c");
+    assert_string_equal(c.tls_key, "/k");
+    assert_string_equal(c.tls_name, "n");
+    pawl__redis_config_done(&c);
+    url.options[0] = (pawl_url_option){"tls_verify", "none"};
+    url.option_count = 1;
+    assert_int_equal(config(url, &c, message), 0);
+    assert_true(c.tls_unverified);
+    pawl__redis_config_done(&c);
+    url.scheme = "redis"; /* an option without effect would be taken for protection */
+    assert_int_equal(config(url, &c, message), PAWL_ERR_OPTION);
+    assert_non_null(strstr(message, "is for rediss:// alone"));
+    pawl_url wrong[] = {{.options = {{"tls_verify", "no"}}, .option_count = 1},
+                        {.options = {{"tls_ca", ""}}, .option_count = 1},
+                        {.options = {{"tls_key", "/k"}}, .option_count = 1},
+                        {.options = {{"tls_ca", "/a"}, {"tls_ca", "/b"}}, .option_count = 2}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        wrong[i].scheme = "rediss";
+        wrong[i].port = -1;
+        assert_int_equal(config(wrong[i], &c, message), PAWL_ERR_OPTION);
+    }
+}
+
 static void wrong_urls_are_named(void **state)
 {
     static char longest[200];
@@ -99,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(tls_is_asked_for_by_the_scheme),
         cmocka_unit_test(wrong_urls_are_named),
     };
     return cmocka_run_group_tests_name("redis: urls", tests, NULL, NULL);

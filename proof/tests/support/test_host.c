@@ -101,6 +101,9 @@ struct client {
     seen_list links;   /* of seen_link */
     size_t findings;
     char errors_found[PAWL_MESSAGE_MAX]; /* the latest finding that is an error */
+    char found[8192];                    /* all findings, a line each; what does not fit is cut */
+    char warning[PAWL_MESSAGE_MAX];      /* the latest */
+    size_t warnings;
 };
 
 static client *called(pawl_host *host)
@@ -197,6 +200,8 @@ static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding
     CHECK(finding->size == sizeof(*finding));
     CHECK(finding->topic[0] && finding->text[0] && finding->advice);
     c->findings++;
+    size_t used = strlen(c->found);
+    snprintf(c->found + used, sizeof(c->found) - used, "%s: %s\n", finding->topic, finding->text);
     if (finding->severity == PAWL_SEVERITY_ERROR)
         snprintf(c->errors_found, sizeof(c->errors_found), "%s", finding->text);
 }
@@ -216,8 +221,10 @@ static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
 
 static void on_warn(pawl_host *host, const char *message)
 {
-    (void)called(host);
+    client *c = called(host);
     CHECK(message && *message && !strchr(message, '\n'));
+    snprintf(c->warning, sizeof(c->warning), "%s", message);
+    c->warnings++;
 }
 
 static client *client_new(world *w, const store_address *address, const char *owner)
@@ -498,6 +505,17 @@ size_t client_finding_count(const client *c)
 const char *client_error_found(const client *c)
 {
     return c->errors_found;
+}
+
+const char *client_found(const client *c)
+{
+    return c->found;
+}
+
+const char *client_warning(const client *c, size_t *ret_count)
+{
+    *ret_count = c->warnings;
+    return c->warning;
 }
 
 size_t client_link_count(const client *c)

@@ -121,6 +121,10 @@ size_t client_row_count(const client *c, uint64_t id);
 const pawl_info *client_row(const client *c, uint64_t id, size_t index);
 const pawl_info *client_row_named(const client *c, uint64_t id, const char *name);
 size_t client_finding_count(const client *c);
+/* All findings so far, "topic: text" on a line each. */
+const char *client_found(const client *c);
+/* The latest warning, "" if there was none, and how many there were. */
+const char *client_warning(const client *c, size_t *ret_count);
 /* The text of the latest finding that is an error; "" if there was none. */
 const char *client_error_found(const client *c);
 

@@ -35,10 +35,19 @@ static void fail(pawl__redis_conn *conn, pawl_err err, const char *message)
     conn->ops->failed(err, message, conn->ctx);
 }
 
+/* A server that expects TLS ends the connection without a word. */
+static const char *hint(const pawl__redis_conn *conn)
+{
+    bool silent = conn->connected && !conn->heard;
+    return silent && strncmp(conn->where, "redis://", 8) == 0
+               ? ", before it said a word; does it want TLS (rediss://)?"
+               : "";
+}
+
 static void fail_for(pawl__redis_conn *conn, pawl_err err, const char *why)
 {
     char message[PAWL_MESSAGE_MAX];
-    snprintf(message, sizeof message, "%.200s: %.300s", conn->where, why);
+    snprintf(message, sizeof message, "%.150s: %.280s%s", conn->where, why, hint(conn));
     fail(conn, err, message);
 }
 
@@ -80,15 +89,39 @@ static bool deliver(pawl__redis_conn *conn)
 
 static void go_on_connecting(pawl__redis_conn *conn);
 
+/* How the first bytes of an answer look to one who speaks TLS: an alert, or a handshake. */
+static bool is_tls(const char *bytes)
+{
+    return bytes[0] == 0x15 || bytes[0] == 0x16;
+}
+
+/* False: there is nothing more to read from this connection. */
+static bool take(pawl__redis_conn *conn, const char *bytes, size_t len)
+{
+    bool first = !conn->heard;
+    conn->heard = true;
+    if (first && is_tls(bytes)) {
+        fail_for(conn, PAWL_ERR_TLS, "the server speaks TLS; write rediss:// instead of redis://");
+        return false;
+    }
+    if (pawl__redis_reader_feed(conn->reader, bytes, len)) return deliver(conn);
+    fail(conn, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+    return false;
+}
+
 /* False: there is nothing more to read now, or ever. */
 static bool read_once(pawl__redis_conn *conn)
 {
     char buffer[READ_SIZE];
     size_t n = 0;
-    switch (conn->carrier->transport->read(conn->carrier, buffer, sizeof buffer, &n)) {
+    pawl__redis_carried status =
+        conn->carrier->transport->read(conn->carrier, buffer, sizeof buffer, &n);
+    if (n > 0 && !take(conn, buffer, n)) return false;
+    switch (status) {
     case PAWL__REDIS_CARRIED:
-        break;
+        return n == sizeof buffer; /* else that was all: saves a call that says so */
     case PAWL__REDIS_CARRY_WAIT:
+        if (conn->carrier->want & EV_WRITE) watch(conn, &conn->writable);
         return false;
     case PAWL__REDIS_CARRY_END:
         fail_for(conn, PAWL_ERR_UNAVAILABLE, "the server closed the connection");
@@ -97,32 +130,30 @@ static bool read_once(pawl__redis_conn *conn)
         fail_carried(conn);
         return false;
     }
-    if (!pawl__redis_reader_feed(conn->reader, buffer, n)) {
-        fail(conn, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
-        return false;
-    }
-    if (!deliver(conn)) return false;
-    return n == sizeof buffer; /* else that was all: saves a call that says so */
+    return false;
+}
+
+static void read_all(pawl__redis_conn *conn)
+{
+    int reads = 0;
+    while (reads < READS_PER_TURN && read_once(conn)) reads++;
+    if (conn->failed) return;
+    /* The socket may have nothing left while the transport has. */
+    if (reads == READS_PER_TURN) event_active(&conn->readable, EV_READ, 0);
+    if (conn->write_failed)
+        fail_carried(conn);
+    else
+        conn->ops->settled(conn->ctx);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     pawl__redis_conn *conn = arg;
     (void)fd, (void)what;
-    if (!conn->connected) {
-        go_on_connecting(conn);
-        return;
-    }
-    int reads = 0;
-    while (reads < READS_PER_TURN && read_once(conn)) reads++;
-    if (conn->failed) return;
-    if (reads == READS_PER_TURN)
-        event_active(&conn->readable, EV_READ, 0); /* the socket may
-                    have nothing left while the transport has */
-    if (conn->write_failed)
-        fail_carried(conn);
+    if (conn->connected)
+        read_all(conn);
     else
-        conn->ops->settled(conn->ctx);
+        go_on_connecting(conn);
 }
 
 /* ---- Writing ------------------------------------------------------------------------- */
@@ -175,7 +206,7 @@ static bool write_once(pawl__redis_conn *conn)
     }
     pawl__redis_carried status = transport->write(carrier, conn->out + conn->out_start, len, &n);
     if (status == PAWL__REDIS_CARRY_WAIT) {
-        if (transport->want(carrier) & EV_WRITE) watch(conn, &conn->writable);
+        if (carrier->want & EV_WRITE) watch(conn, &conn->writable);
         return false;
     }
     if (status != PAWL__REDIS_CARRIED) { /* the server may have said why it left: read first */
@@ -208,11 +239,11 @@ static void go_on_connecting(pawl__redis_conn *conn)
         return;
     case PAWL__REDIS_CARRY_WAIT: /* a socket that is readable says so again and again: only if
                                     that is what is waited for */
-        if (transport->want(conn->carrier) & EV_READ)
+        if (conn->carrier->want & EV_READ)
             watch(conn, &conn->readable);
         else
             event_del(&conn->readable);
-        if (transport->want(conn->carrier) & EV_WRITE) watch(conn, &conn->writable);
+        if (conn->carrier->want & EV_WRITE) watch(conn, &conn->writable);
         return;
     case PAWL__REDIS_CARRY_END:
     case PAWL__REDIS_CARRY_FAILED:
@@ -225,10 +256,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     pawl__redis_conn *conn = arg;
     (void)fd, (void)what;
-    if (!conn->connected)
+    if (!conn->connected) {
         go_on_connecting(conn);
-    else
-        pawl__redis_conn_flush(conn);
+        return;
+    }
+    pawl__redis_conn_flush(conn);
+    if (!conn->failed) read_all(conn); /* a transport may have to write before it can read */
 }
 
 /* ---- Opening and closing --------------------------------------------------------------- */
@@ -326,9 +359,8 @@ void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_
     while (conn->connected && !conn->failed && !conn->write_failed &&
            conn->out_start < conn->out_end) {
         int64_t left_ms = pawl__ms_until(now(), until);
-        short want = conn->carrier->transport->want(conn->carrier);
         struct pollfd waiter = {.fd = conn->carrier->fd,
-                                .events = want & EV_WRITE ? POLLOUT : POLLIN};
+                                .events = conn->carrier->want & EV_WRITE ? POLLOUT : POLLIN};
         if (left_ms == 0 || (poll(&waiter, 1, (int)left_ms) < 0 && errno != EINTR)) return;
         pawl__redis_conn_flush(conn);
     }

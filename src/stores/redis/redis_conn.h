@@ -44,6 +44,7 @@ struct pawl__redis_conn {
     pawl__redis_carrier *carrier;
     bool write_failed; /* what has arrived is still read */
     bool connected, failed;
+    bool heard; /* it has said something */
 };
 
 /*

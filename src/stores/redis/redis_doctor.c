@@ -246,8 +246,24 @@ static void check_write(examination *exam)
              "A trial write was refused: %.400s", exam->denied[ASK_WRITE]);
 }
 
+static void check_encryption(examination *exam)
+{
+    pawl_store *store = exam->operation.store;
+    char how[PAWL_MESSAGE_MAX / 4];
+    pawl__redis_io_describe(store, how, sizeof how);
+    if (!how[0]) return;
+    if (store->config.tls_unverified)
+        find(exam, PAWL_SEVERITY_WARNING, "tls",
+             "Name the certificate's authority with tls_ca=, and leave tls_verify=none out.",
+             "Encrypted (%s), but the server's certificate is not verified: it may be anybody's",
+             how);
+    else
+        find(exam, PAWL_SEVERITY_OK, "tls", "", "Encrypted (%s); the certificate is verified", how);
+}
+
 static void conclude(examination *exam)
 {
+    check_encryption(exam);
     if (exam->info) {
         check_version(exam);
         check_eviction(exam);

@@ -10,6 +10,7 @@
 #include "redis_conn.h"
 #include "redis_resolve.h"
 #include "redis_store.h"
+#include "redis_tls.h"
 
 #include "../../base/instant.h"
 
@@ -26,6 +27,9 @@ typedef struct io {
     pawl__redis_lookup *lookup;
     pawl__redis_addresses addresses;
     pawl__redis_conn *conn;
+    const pawl__redis_transport *transport;
+    const pawl__redis_tls_ops *tls; /* NULL: not asked for */
+    void *tls_settings;
     struct event timers[PAWL__REDIS_TIMERS];
     struct event turn, found;
 } io;
@@ -137,7 +141,7 @@ static int open_connection(pawl_store *store, size_t address)
     const pawl__redis_address *to = &i->addresses.list[address];
     i->conn =
         pawl__redis_conn_open(store->host->base, (const struct sockaddr *)&to->address, to->len,
-                              &pawl__redis_plain, NULL, &ops, store, store->space.where);
+                              i->transport, i->tls_settings, &ops, store, store->space.where);
     return i->conn ? 0 : errno;
 }
 
@@ -190,23 +194,44 @@ static const pawl__redis_wire wire = {.resolve = resolve,
 
 /* ---- Life ------------------------------------------------------------------------- */
 
-bool pawl__redis_io_open(pawl_store *store)
+/* Reads certificates and keys, once for all connections. */
+static int open_tls(io *i, const pawl__redis_config *config, char *reterr_message)
+{
+    char why[PAWL_MESSAGE_MAX - 160];
+    const pawl__redis_tls_wish wish = {.name = config->tls_name ? config->tls_name : config->host,
+                                       .ca = config->tls_ca,
+                                       .cert = config->tls_cert,
+                                       .key = config->tls_key,
+                                       .unverified = config->tls_unverified};
+    i->tls = pawl__redis_tls_load(why, sizeof why);
+    i->tls_settings = i->tls ? i->tls->open(&wish, why, sizeof why) : NULL;
+    if (i->tls_settings) {
+        i->transport = i->tls->transport;
+        return PAWL_OK;
+    }
+    snprintf(reterr_message, PAWL_MESSAGE_MAX, "%.150s: %s", config->where, why);
+    return i->tls ? PAWL_ERR_OPTION : PAWL_ERR_SCHEME;
+}
+
+int pawl__redis_io_open(pawl_store *store, char *reterr_message)
 {
     struct event_base *base = store->host->base;
     io *i = calloc(1, sizeof *i);
-    if (!i) return false;
+    if (!i) return PAWL_ERR_NO_MEMORY;
     store->wire = &wire;
     store->io = i;
+    i->transport = &pawl__redis_plain;
     event_assign(&i->turn, base, -1, 0, on_turn, store);
     event_assign(&i->found, base, -1, 0, on_found, store);
     event_assign(&i->timers[PAWL__REDIS_TIMER_LINK], base, -1, EV_PERSIST, on_link_timer, store);
     event_assign(&i->timers[PAWL__REDIS_TIMER_ANSWERS], base, -1, EV_PERSIST, on_answer_timer,
                  store);
-    if (add_timer(i, PAWL__REDIS_TIMER_LINK, REST_US) &&
-        add_timer(i, PAWL__REDIS_TIMER_ANSWERS, REST_US))
-        return true;
-    pawl__redis_io_close(store);
-    return false;
+    int err = store->config.tls ? open_tls(i, &store->config, reterr_message) : PAWL_OK;
+    if (!err && (!add_timer(i, PAWL__REDIS_TIMER_LINK, REST_US) ||
+                 !add_timer(i, PAWL__REDIS_TIMER_ANSWERS, REST_US)))
+        err = PAWL_ERR_NO_MEMORY;
+    if (err) pawl__redis_io_close(store);
+    return err;
 }
 
 void pawl__redis_io_close(pawl_store *store)
@@ -215,8 +240,16 @@ void pawl__redis_io_close(pawl_store *store)
     close_all(store);
     event_del(&i->turn);
     for (int timer = 0; timer < PAWL__REDIS_TIMERS; timer++) evtimer_del(&i->timers[timer]);
+    if (i->tls) i->tls->close(i->tls_settings);
     free(i);
     store->io = NULL;
+}
+
+void pawl__redis_io_describe(pawl_store *store, char *ret_text, size_t room)
+{
+    const io *i = io_of(store);
+    ret_text[0] = '\0';
+    if (i->conn && i->transport->describe) i->transport->describe(i->conn->carrier, ret_text, room);
 }
 
 void pawl__redis_io_drain(pawl_store *store)

@@ -301,6 +301,19 @@ static void begin_greeting(pawl_store *store)
 
 /* ---- The probe ------------------------------------------------------------------------------- */
 
+/* Once for each client: whoever is between it and the server may read and change everything. */
+static void warn_of_no_verification(pawl_store *store)
+{
+    char message[PAWL_MESSAGE_MAX];
+    if (!store->config.tls_unverified || store->link.warned) return;
+    store->link.warned = true;
+    snprintf(message, sizeof message,
+             "%.300s: tls_verify=none: the server's certificate is not verified; name its "
+             "authority with tls_ca= instead",
+             store->space.where);
+    store->host->warn(store->host, message);
+}
+
 static void maybe_up(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
@@ -309,6 +322,7 @@ static void maybe_up(pawl_store *store)
     link->up_since = store->host->now();
     link->told = false;
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
+    warn_of_no_verification(store);
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
@@ -514,6 +528,20 @@ static void attempt(pawl_store *store)
     if (error) cannot_connect(store, error);
 }
 
+static const char *why_late(pawl__redis_stage stage)
+{
+    switch (stage) {
+    case PAWL__REDIS_CONNECTING:
+        break;
+    case PAWL__REDIS_REACHED:
+        return "the server accepted the connection, and the TLS handshake did not end in time; "
+               "does a server without TLS listen there (redis://)?";
+    case PAWL__REDIS_CONNECTED:
+        return "the server accepted the connection and did not answer in time";
+    }
+    return "the server did not accept the connection in time";
+}
+
 static void on_timer(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
@@ -531,9 +559,7 @@ static void on_timer(pawl_store *store)
             hears_nothing(store, PAWL_ERR_UNAVAILABLE);
             return;
         }
-        why = store->wire->stage(store) == PAWL__REDIS_CONNECTED
-                  ? "the server accepted the connection and did not answer in time"
-                  : "the server did not accept the connection in time";
+        why = why_late(store->wire->stage(store));
         break;
     case PAWL__REDIS_LINK_UP:
         return;

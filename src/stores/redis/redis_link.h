@@ -70,6 +70,7 @@ typedef struct pawl__redis_linkage {
     char word[24];
     bool looks_only; /* the user may not lock, but look */
     char lacks[PAWL_MESSAGE_MAX];
+    bool warned; /* that the server's certificate is not verified */
     int64_t backoff_ms;
     int64_t up_since;
     uint64_t random;

@@ -36,9 +36,11 @@ static pawl__redis_carried plain_connect(pawl__redis_carrier *carrier)
     return PAWL__REDIS_CARRIED;
 }
 
-static bool is_for_later(int error)
+static pawl__redis_carried wait_or_fail(pawl__redis_carrier *carrier, short want, int error)
 {
-    return error == EAGAIN || error == EWOULDBLOCK;
+    carrier->want = want;
+    if (error == EAGAIN || error == EWOULDBLOCK) return PAWL__REDIS_CARRY_WAIT;
+    return failed(carrier, "the connection broke", error);
 }
 
 static pawl__redis_carried plain_read(pawl__redis_carrier *carrier, char *buffer, size_t room,
@@ -47,9 +49,7 @@ static pawl__redis_carried plain_read(pawl__redis_carrier *carrier, char *buffer
     ssize_t n;
     do n = recv(carrier->fd, buffer, room, 0);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return is_for_later(errno) ? PAWL__REDIS_CARRY_WAIT
-                                   : failed(carrier, "the connection broke", errno);
+    if (n < 0) return wait_or_fail(carrier, EV_READ, errno);
     if (n == 0) return PAWL__REDIS_CARRY_END;
     *ret_count = (size_t)n;
     return PAWL__REDIS_CARRIED;
@@ -61,16 +61,9 @@ static pawl__redis_carried plain_write(pawl__redis_carrier *carrier, const char 
     ssize_t n;
     do n = send(carrier->fd, data, len, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return is_for_later(errno) ? PAWL__REDIS_CARRY_WAIT
-                                   : failed(carrier, "the connection broke", errno);
+    if (n < 0) return wait_or_fail(carrier, EV_WRITE, errno);
     *ret_count = (size_t)n;
     return PAWL__REDIS_CARRIED;
-}
-
-static short plain_want(const pawl__redis_carrier *carrier)
-{
-    return carrier->reached ? EV_READ | EV_WRITE : EV_WRITE;
 }
 
 static void plain_close(pawl__redis_carrier *carrier, bool forget)
@@ -85,5 +78,4 @@ const pawl__redis_transport pawl__redis_plain = {.open = plain_open,
                                                  .connect = plain_connect,
                                                  .read = plain_read,
                                                  .write = plain_write,
-                                                 .want = plain_want,
                                                  .close = plain_close};

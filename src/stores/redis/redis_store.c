@@ -109,8 +109,8 @@ static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_sto
                               .push = true,
                               .list = true,
                               .modes = 1u << PAWL_MODE_EXCLUSIVE};
-    err = PAWL_ERR_NO_MEMORY;
-    if (!pawl__redis_io_open(store)) goto no_parts;
+    err = pawl__redis_io_open(store, reterr_message);
+    if (err) goto no_parts;
     pawl__redis_link_init(store, seed_of(store));
     *ret_store = store;
     return PAWL_OK;

@@ -22,8 +22,10 @@
 
 /* ---- redis_io.c ------------------------------------------------------------------- */
 
-/* Gives the store its wire. False when out of memory. */
-PAWL_MUST_USE bool pawl__redis_io_open(pawl_store *store);
+/* Gives the store its wire. 0, or an error with a line in reterr_message if it is not memory. */
+PAWL_MUST_USE int pawl__redis_io_open(pawl_store *store, char *reterr_message);
+/* How the connection is protected; "": it is not. */
+void pawl__redis_io_describe(pawl_store *store, char *ret_text, size_t room);
 /* Closes everything and frees it. */
 void pawl__redis_io_close(pawl_store *store);
 /* Tries for a while to get the rest of the commands written: the last act before close. */

@@ -4,12 +4,12 @@
  * and redis_conn.c stays as it is.
  *
  *   redis_plain.c    the socket itself, TCP or unix
+ *   redis_tls.c      TLS by OpenSSL, in a module of its own: redis_tls.h
  *
  * Rules for whoever fills in the table:
- *   - Nothing blocks. WAIT says: call again when the socket is ready for what want() names.
- *   - read() fills the room if it can. Fewer bytes than there was room for mean that there is
- *     nothing more until the socket is readable again; what a transport holds back itself would
- *     never be announced by the socket.
+ *   - Nothing blocks. WAIT says: call again when the socket is ready for what carrier->want names.
+ *   - read() fills the room if it can: what a transport holds back itself would never be
+ *     announced by the socket. What has been read counts, whatever the status beside it.
  *   - A byte that may have reached the server counts as gone (law 4). Where write() cannot say
  *     after each byte whether it has left, `ahead` is the most that one call takes, and all of it
  *     counts before the call.
@@ -33,6 +33,7 @@ typedef struct pawl__redis_carrier {
     const pawl__redis_transport *transport;
     int fd;
     bool reached; /* the socket is connected: what is not ready yet is the transport's own */
+    short want;   /* which events of the socket the latest WAIT waits for: EV_READ, EV_WRITE */
     pawl_err err; /* of what failed */
     char trouble[PAWL_MESSAGE_MAX / 2];
 } pawl__redis_carrier;
@@ -47,8 +48,8 @@ struct pawl__redis_transport {
                                 size_t *ret_count);
     pawl__redis_carried (*write)(pawl__redis_carrier *carrier, const char *data, size_t len,
                                  size_t *ret_count);
-    /* Which events of the socket the latest WAITs wait for: EV_READ, EV_WRITE. */
-    short (*want)(const pawl__redis_carrier *carrier);
+    /* One line about it for people: "TLSv1.3, ..."; NULL: there is nothing to say. */
+    void (*describe)(const pawl__redis_carrier *carrier, char *ret_text, size_t room);
     /* Frees it. forget: in a forked child, where the connection is the parent's. */
     void (*close)(pawl__redis_carrier *carrier, bool forget);
 };

@@ -13,8 +13,10 @@
 #define CONNECT_TIMEOUT_MIN_MS 10
 #define CONNECT_TIMEOUT_MAX_MS 600000
 
-const char *const pawl__redis_schemes[] = {"redis", "redis+unix", NULL};
-const char *const pawl__redis_options[] = {"prefix", "db", "connect_timeout_ms", NULL};
+const char *const pawl__redis_schemes[] = {"redis", "rediss", "redis+unix", NULL};
+const char *const pawl__redis_options[] = {"prefix",   "db",         "connect_timeout_ms",
+                                           "tls_ca",   "tls_cert",   "tls_key",
+                                           "tls_name", "tls_verify", NULL};
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, int err,
                                                         const char *format, ...)
@@ -55,6 +57,44 @@ static int take_db(pawl__redis_config *config, const pawl_url *url, const char *
     return PAWL_OK;
 }
 
+/* The room for what this option says; NULL: it is none of TLS, or not one with a text. */
+static char **tls_text(pawl__redis_config *config, const char *key)
+{
+    if (strcmp(key, "tls_ca") == 0) return &config->tls_ca;
+    if (strcmp(key, "tls_cert") == 0) return &config->tls_cert;
+    if (strcmp(key, "tls_key") == 0) return &config->tls_key;
+    if (strcmp(key, "tls_name") == 0) return &config->tls_name;
+    return NULL;
+}
+
+static int take_tls_option(pawl__redis_config *config, const pawl_url *url,
+                           const pawl_url_option *option, char *reterr_message)
+{
+    char **text = tls_text(config, option->key);
+    if (!config->tls)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: %s is for rediss:// alone",
+                      url->redacted, option->key);
+    if (text) {
+        if (!option->value[0] || strlen(option->value) > PAWL__REDIS_PATH_MAX || *text)
+            return refuse(reterr_message, PAWL_ERR_OPTION,
+                          "%s: %s is given once, and has 1 to %d bytes", url->redacted, option->key,
+                          PAWL__REDIS_PATH_MAX);
+        *text = strdup(option->value);
+        return *text ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+    }
+    config->tls_unverified = strcmp(option->value, "none") == 0;
+    if (!config->tls_unverified && strcmp(option->value, "full") != 0)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: tls_verify is full or none",
+                      url->redacted);
+    return PAWL_OK;
+}
+
+static bool is_tls_option(const char *key)
+{
+    return strncmp(key, "tls_", 4) == 0 &&
+           (strcmp(key, "tls_verify") == 0 || tls_text(&(pawl__redis_config){0}, key));
+}
+
 static int take_option(pawl__redis_config *config, const pawl_url *url,
                        const pawl_url_option *option, bool *db_given, char *reterr_message)
 {
@@ -77,8 +117,10 @@ static int take_option(pawl__redis_config *config, const pawl_url *url,
                           CONNECT_TIMEOUT_MIN_MS, CONNECT_TIMEOUT_MAX_MS);
         return PAWL_OK;
     }
+    if (is_tls_option(option->key)) return take_tls_option(config, url, option, reterr_message);
     return refuse(reterr_message, PAWL_ERR_OPTION,
-                  "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms",
+                  "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, and for "
+                  "rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
                   url->redacted, option->key);
 }
 
@@ -139,6 +181,7 @@ static int take_login(pawl__redis_config *config, const pawl_url *url, char *ret
 static int take_url(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
 {
     bool db_given = false;
+    config->tls = strcmp(url->scheme, "rediss") == 0;
     int err = take_login(config, url, reterr_message);
     if (err) return err;
     if (strcmp(url->scheme, "redis+unix") == 0)
@@ -150,10 +193,12 @@ static int take_url(pawl__redis_config *config, const pawl_url *url, char *reter
         err = take_option(config, url, &url->options[i], &db_given, reterr_message);
         if (err) return err;
     }
+    if (config->tls_key && !config->tls_cert)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: tls_key needs tls_cert", url->redacted);
     /* Short, without login and options: it leads every message. */
     int n = config->host ? asprintf(&config->where,
-                                    strchr(config->host, ':') ? "redis://[%s]:%d" : "redis://%s:%d",
-                                    config->host, config->port)
+                                    strchr(config->host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
+                                    url->scheme, config->host, config->port)
                          : asprintf(&config->where, "redis+unix://%s", config->unix_path);
     if (n < 0) {
         config->where = NULL;
@@ -186,5 +231,9 @@ void pawl__redis_config_done(pawl__redis_config *config)
     free(config->host);
     free(config->unix_path);
     free(config->where);
+    free(config->tls_ca);
+    free(config->tls_cert);
+    free(config->tls_key);
+    free(config->tls_name);
     memset(config, 0, sizeof *config);
 }

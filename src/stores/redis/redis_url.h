@@ -7,14 +7,18 @@
 
 #define PAWL__REDIS_PORT     6379
 #define PAWL__REDIS_DB_MAX   1000000 /* far above what any server is configured for */
-#define PAWL__REDIS_TEXT_MAX 512     /* user, password, host, path: longer is a mistake */
+#define PAWL__REDIS_PATH_MAX 4096
+#define PAWL__REDIS_TEXT_MAX 512 /* user, password, host, path: longer is a mistake */
 
 /* Owns its strings. */
 typedef struct pawl__redis_config {
     char *user, *password; /* NULL if absent */
     char *host;            /* NULL: unix_path */
     char *unix_path;
-    char *where; /* the server as messages name it */
+    char *where;                                  /* the server as messages name it */
+    bool tls;                                     /* rediss:// */
+    char *tls_ca, *tls_cert, *tls_key, *tls_name; /* NULL if absent */
+    bool tls_unverified;
     int port;
     int db;
     char prefix[PAWL__REDIS_PREFIX_MAX + 1];
