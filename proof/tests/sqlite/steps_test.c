@@ -4,6 +4,7 @@
 #include "place.h"
 
 #include "stores/sqlite/sqlite_db.h"
+#include "stores/sqlite/sqlite_inbox.h"
 #include "stores/sqlite/sqlite_watch.h"
 
 #include <event2/event.h>
@@ -51,6 +52,65 @@ static void test_ceiling_is_written_through(void **state)
     assert_true(atomic_load(&syncs) > before);
     assert_int_equal(without, 0);
     host_close(&a);
+}
+
+/* ---- A worker that does not come back in time ------------------------------------- */
+
+static atomic_bool stuck;
+static atomic_int in_begin;
+
+/* SQLite calls this at the beginning of each statement of a connection. */
+static int on_statement(unsigned kind, void *ctx, void *statement, void *text)
+{
+    (void)kind;
+    (void)ctx;
+    (void)statement;
+    if (!atomic_load(&stuck) || strcmp(text, "BEGIN IMMEDIATE") != 0) return 0;
+    atomic_fetch_add(&in_begin, 1);
+    while (atomic_load(&stuck)) poll(NULL, 0, 1);
+    return 0;
+}
+
+static int watch_statements(sqlite3 *handle, char **ret_error, const void *api)
+{
+    (void)ret_error;
+    (void)api;
+    return sqlite3_trace_v2(handle, SQLITE_TRACE_STMT, on_statement, NULL);
+}
+
+static void post_grant(const host *to, const char *token)
+{
+    char inbox_path[160];
+    pawl__sqlite_inbox inbox;
+    pawl__letter letter;
+    struct stat like = {.st_mode = 0600};
+    beside(inbox_path, "-inbox");
+    assert_int_equal(pawl__sqlite_inbox_open(&inbox, inbox_path, &like), 0);
+    pawl__letter_write(&letter, PAWL_PUSH_GRANT, "n", 1, token, 77, false);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, to->client_id, &letter), PAWL__POST_SENT);
+    pawl__sqlite_inbox_close(&inbox);
+}
+
+/*
+ * A grant that came while the worker had the request is passed on behind the answer "unknown",
+ * whatever the worker has written into the request by then.
+ */
+static void test_a_grant_follows_an_unknown_answer(void **state)
+{
+    (void)state;
+    assert_int_equal(sqlite3_auto_extension((void (*)(void))watch_statements), SQLITE_OK);
+    host_open(&a, path);
+    host_await_inbox(&a, path);
+    a.answer_ms = 200;
+    atomic_store(&stuck, true);
+    uint64_t id = host_send(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, PAWL_ASK_QUEUE, 0);
+    while (!atomic_load(&in_begin)) poll(NULL, 0, 1);
+    post_grant(&a, host_token(1));
+    assert_int_equal(host_wait(&a, id).outcome, PAWL_UNKNOWN);
+    assert_string_equal(host_push_of(&a, PAWL_PUSH_GRANT).token, host_token(1));
+    atomic_store(&stuck, false);
+    host_close(&a);
+    sqlite3_cancel_auto_extension((void (*)(void))watch_statements);
 }
 
 /* ---- Closing --------------------------------------------------------------------- */
@@ -239,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ceiling_is_written_through),
+        TEST(test_a_grant_follows_an_unknown_answer),
         TEST(test_close_waits_for_what_is_under_way),
         TEST(test_waiters_outlive_the_live_file),
         TEST(test_successor_of_a_dropped_waiter_is_told),

@@ -94,14 +94,16 @@ static void answer(pawl_store *store, pawl__task *task)
     store->host->reply(store->host, &reply);
 }
 
-/* A grant that came before the reply to the ACQUIRE follows it, unless the reply says the same. */
-static void follow_with_early_push(pawl_store *store, const pawl__task *task)
+/* A grant that came before the reply to the ACQUIRE follows it, unless the reply said the same. */
+static void follow_with_early_push(pawl_store *store, const pawl__task *task, pawl_outcome said)
 {
-    if (task->early.name_len == 0 || task->answer.outcome == PAWL_GRANTED) return;
-    push(store, &task->early);
+    if (task->early.name_len && said != PAWL_GRANTED) push(store, &task->early);
 }
 
-/* The worker has it and its word comes too late: a change may be made (law 4). */
+/*
+ * The worker has it and its word comes too late: a change may be made (law 4). What the worker
+ * has written into it so far is the worker's, and is not looked at.
+ */
 static void answer_without_result(pawl_store *store, pawl__task *task, pawl_err err,
                                   const char *message)
 {
@@ -117,7 +119,7 @@ static void answer_without_result(pawl_store *store, pawl__task *task, pawl_err 
         .message = message,
     };
     store->host->reply(store->host, &reply);
-    follow_with_early_push(store, task);
+    follow_with_early_push(store, task, reply.outcome);
 }
 
 static void on_reply(pawl_store *store, pawl__task *task)
@@ -127,7 +129,7 @@ static void on_reply(pawl_store *store, pawl__task *task)
     if (pawl__sqlite_is_inline(store)) pawl__sqlite_inline_answered(store, task);
     if (in_time) {
         on_waiting_changed(store, task);
-        follow_with_early_push(store, task);
+        follow_with_early_push(store, task, task->answer.outcome);
     }
     free(task);
 }
