@@ -100,7 +100,8 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *
  * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _OWNER, _ARGUMENT, _UNSUPPORTED (unknown
  * option struct tail), _NO_MEMORY, _SYSTEM, and what the store finds at once
- * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ...). reterr_message, if not
+ * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ..., _FORKED: a child of a fork that came while
+ * SQLite was in use, see docs/guarantees.md). reterr_message, if not
  * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where;
  * "" on success. Since 0.1.
  */

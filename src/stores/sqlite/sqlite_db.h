@@ -7,6 +7,7 @@
 #define PAWL_SQLITE_DB_H
 
 #include "sqlite_clock.h"
+#include "sqlite_gate.h"
 #include "sqlite_inbox.h"
 #include "sqlite_live.h"
 #include "sqlite_path.h"
@@ -92,7 +93,8 @@ typedef struct pawl__sqlite_host_row {
 } pawl__sqlite_host_row;
 
 typedef struct pawl__sqlite_db {
-    sqlite3 *handle; /* NULL: closed */
+    pawl__sqlite_visitor visitor; /* from open to close */
+    sqlite3 *handle;              /* NULL: closed */
     sqlite3_stmt *statements[PAWL__ST_COUNT];
     pawl__sqlite_clock clock;
     pawl__sqlite_live live;
@@ -127,6 +129,9 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
 bool pawl__sqlite_db_need_inbox(pawl__sqlite_db *db);
 /* Closes all but the live file: closing that is a statement about our leases. */
 void pawl__sqlite_db_close(pawl__sqlite_db *db);
+
+/* In a child of fork: closes its copy of the connection, see sqlite_gate.h. */
+void pawl__sqlite_db_abandon(pawl__sqlite_visitor *copy);
 
 /* Whether the path still leads to the file that we have open. */
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);

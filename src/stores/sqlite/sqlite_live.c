@@ -53,6 +53,11 @@ static void registry_start(void)
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+void pawl__sqlite_live_start(void)
+{
+    pthread_once(&registry_once, registry_start);
+}
+
 /*
  * With registry_mutex held: no fork may come between a descriptor and its registration.
  * The first file is kept until the database names another one: rows may still stand on it.
@@ -173,7 +178,7 @@ void pawl__sqlite_live_init(pawl__sqlite_live *live)
         (pawl__sqlite_live){.fd = -1, .old_fd = -1, .offset = PAWL__LIVE_UNKNOWN, .file_id = -1};
     pthread_mutex_init(&live->mutex, NULL);
     pawl__list_init(&live->in_registry);
-    pthread_once(&registry_once, registry_start);
+    pawl__sqlite_live_start();
 }
 
 int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const struct stat *db_stat,

@@ -38,6 +38,9 @@ typedef struct pawl__sqlite_live {
     int64_t file_id; /* -1: none was opened */
 } pawl__sqlite_live;
 
+/* Registers the handlers of fork, once; init does it, too. */
+void pawl__sqlite_live_start(void);
+
 void pawl__sqlite_live_init(pawl__sqlite_live *live);
 
 struct stat;

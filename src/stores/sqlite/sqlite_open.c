@@ -210,6 +210,7 @@ static int open_file(pawl__sqlite_db *db)
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                                  SQLITE_OPEN_EXRESCODE,
                              NULL);
+    if (db->handle) pawl__sqlite_gate_add(&db->visitor);
     if (rc != SQLITE_OK) return rc;
     /* Not to be mistaken for our file: NOMUTEX is right since only the worker comes here. */
     return sqlite3_db_readonly(db->handle, "main") == 1 ? SQLITE_READONLY : configure(db);
@@ -315,15 +316,29 @@ bool pawl__sqlite_db_need_inbox(pawl__sqlite_db *db)
     return pawl__sqlite_inbox_open(&db->inbox, dir_path, &db->identity) == 0;
 }
 
-void pawl__sqlite_db_close(pawl__sqlite_db *db)
+static void finalize_all(pawl__sqlite_db *db)
 {
     for (size_t i = 0; i < PAWL__ST_COUNT; i++) {
         sqlite3_finalize(db->statements[i]);
         db->statements[i] = NULL;
     }
+}
+
+void pawl__sqlite_db_abandon(pawl__sqlite_visitor *copy)
+{
+    pawl__sqlite_db *db = pawl__container(copy, pawl__sqlite_db, visitor);
+    finalize_all(db);
+    sqlite3_close(db->handle); /* writes nothing: SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE */
+    db->handle = NULL;
+}
+
+void pawl__sqlite_db_close(pawl__sqlite_db *db)
+{
+    finalize_all(db);
     if (db->handle) {
         pawl__sqlite_checkpoint_if_last(db);
         sqlite3_close(db->handle);
+        pawl__sqlite_gate_remove(&db->visitor);
     }
     db->handle = NULL;
     pawl__sqlite_inbox_close(&db->inbox);

@@ -136,8 +136,10 @@ static int begin_work(pawl_store *store)
 static int sqlite_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
                        char *reterr_message)
 {
+    int rc = pawl__sqlite_gate_open(pawl__sqlite_db_abandon, reterr_message);
+    if (rc != 0) return rc;
+    rc = PAWL_ERR_NO_MEMORY;
     pawl_store *store = store_new(host);
-    int rc = PAWL_ERR_NO_MEMORY;
     if (!store) {
         pawl__sqlite_say(reterr_message, "out of memory");
         return rc;
@@ -292,8 +294,8 @@ static void sqlite_close(pawl_store *store)
 
 /*
  * In a child the worker does not exist, its mutex may be locked for ever, the
- * database handle must not be touched, not even to close it, and base shares its epoll with
- * the parent. What hangs on those stays, reachable, until the child ends.
+ * database handle is closed by whoever opens the next one (sqlite_gate.h), and base shares its
+ * epoll with the parent. What hangs on those stays, reachable, until the child ends.
  */
 static pawl_store *forgotten;
 

@@ -59,11 +59,13 @@ void pawl__sqlite_wait_until_taken(pawl_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     store->worker_waits = true;
+    pawl__sqlite_gate_leave(); /* the loop may be about to fork */
     while (!pawl__list_empty(&store->notes) && !store->closing) {
         pthread_cond_wait(&store->wake, &store->mutex);
     }
     store->worker_waits = false;
     pthread_mutex_unlock(&store->mutex);
+    pawl__sqlite_gate_enter();
 }
 
 /* For notes that must not be missed: waits for memory, but never in the loop's own thread. */
@@ -346,6 +348,13 @@ static void write_one_by_one(pawl_store *store, pawl__link *batch)
     }
 }
 
+/* A fork that waits comes in between two tries. */
+static void pause_for_fork(void)
+{
+    pawl__sqlite_gate_leave();
+    pawl__sqlite_gate_enter();
+}
+
 /* Answers every task of the batch; without a thread not if it is busy. The last SQLite result. */
 static int write_batch(pawl_store *store, pawl__link *batch)
 {
@@ -376,7 +385,10 @@ static int write_batch(pawl_store *store, pawl__link *batch)
             if (pawl__sqlite_make_room(db)) continue;
         }
         if ((rc & 0xFF) == SQLITE_BUSY && pawl__sqlite_is_inline(store)) return rc; /* kept */
-        if ((rc & 0xFF) == SQLITE_BUSY && !atomic_load(&store->stop)) continue;
+        if ((rc & 0xFF) == SQLITE_BUSY && !atomic_load(&store->stop)) {
+            pause_for_fork();
+            continue;
+        }
         if (batch->next->next != batch) {
             write_one_by_one(store, batch);
             return rc;
@@ -530,8 +542,7 @@ static int report(pawl_store *store, pawl__link *batch)
     return rc;
 }
 
-/* false: the link is down, and what was taken has been answered. */
-bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
+static bool serve(pawl_store *store, pawl__link *batch)
 {
     pawl__sqlite_db *db = &store->worker.db;
     pawl__sqlite_fault fault = {.err = PAWL_ERR_UNAVAILABLE};
@@ -563,7 +574,16 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     return true;
 }
 
-bool pawl__sqlite_worker_open(pawl_store *store)
+/* false: the link is down, and what was taken has been answered. */
+bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
+{
+    pawl__sqlite_gate_enter();
+    bool open = serve(store, batch);
+    pawl__sqlite_gate_leave();
+    return open;
+}
+
+static bool open_database(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     pawl__sqlite_fault fault = {.err = PAWL_OK};
@@ -578,14 +598,24 @@ bool pawl__sqlite_worker_open(pawl_store *store)
     return worker->open;
 }
 
+bool pawl__sqlite_worker_open(pawl_store *store)
+{
+    pawl__sqlite_gate_enter();
+    bool open = open_database(store);
+    pawl__sqlite_gate_leave();
+    return open;
+}
+
 void pawl__sqlite_worker_done(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
+    pawl__sqlite_gate_enter();
     drop_all_late(worker);
     if (worker->open && !worker->inbox_unbound) {
         pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
     }
     pawl__sqlite_db_close(&worker->db);
+    pawl__sqlite_gate_leave();
     pawl__sqlite_live_close(&worker->db.live);
 }
 

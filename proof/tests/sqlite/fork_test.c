@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A child of fork that opens the database anew, whatever its parent was doing in SQLite.
+ *
+ * Children do not call cmocka: its failures would go on in the parent's copy of the tests.
+ */
+#define _GNU_SOURCE
+#include "place.h"
+
+#include "stores/sqlite/sqlite_db.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHILD_PATIENCE_S 20 /* then SIGALRM ends it */
+
+/* Where SQLite keeps its locks on a database (its file format, 2.2.4). */
+#define SHARED_FIRST 0x40000002
+#define SHARED_SIZE  510
+
+enum { FINE = 0, REFUSED = 2, OTHER_ERROR, NOT_GRANTED };
+
+/* ---- The child -------------------------------------------------------------------- */
+
+static int open_and_acquire(host *h, const char *name)
+{
+    char message[PAWL_MESSAGE_MAX] = "";
+    alarm(CHILD_PATIENCE_S);
+    /* Once by hand, for the error; then as all do. */
+    pawl_url url = host_url(path);
+    pawl_store *store = NULL;
+    struct event_base *base = event_base_new();
+    pawl_host bare = a.host;
+    bare.base = base;
+    int err = pawl_store_entry.open(&bare, &url, &store, message);
+    if (err) return err == PAWL_ERR_FORKED && message[0] ? REFUSED : OTHER_ERROR;
+    pawl_store_entry.close(store);
+    event_base_free(base);
+    host_open(h, path);
+    return acquire(h, name, 2).outcome == PAWL_GRANTED ? FINE : NOT_GRANTED;
+}
+
+static int status_of(pid_t child)
+{
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* ---- An idle parent ---------------------------------------------------------------- */
+
+/* Who keeps others from locking the whole database; the caller's own locks do not count. */
+static pid_t reader_of_database(int fd)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SHARED_FIRST, .l_len = SHARED_SIZE};
+    assert_int_equal(fcntl(fd, F_GETLK, &lock), 0);
+    return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
+/*
+ * SQLite remembers for each file which locks the process has; a copy of that memory must not make
+ * the child believe that it has its parent's.
+ */
+static void test_a_child_takes_locks_of_its_own(void **state)
+{
+    int ready[2], go[2];
+    char word;
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    assert_true(pipe(ready) == 0 && pipe(go) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int status = open_and_acquire(&b, "m");
+        if (write(ready[1], "r", 1) != 1 || read(go[0], &word, 1) != 1) _exit(OTHER_ERROR);
+        if (status == FINE) host_close(&b);
+        _exit(status);
+    }
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0 && read(ready[0], &word, 1) == 1);
+    assert_int_equal(reader_of_database(fd), child);
+    assert_int_equal(write(go[1], "g", 1), 1);
+    assert_int_equal(status_of(child), FINE);
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_CONFIRMED);
+    host_close(&a);
+    close(fd); /* not before: it would take our own locks */
+    for (int i = 0; i < 2; i++) close(ready[i]), close(go[i]);
+}
+
+/* ---- A parent in the middle of it ---------------------------------------------------- */
+
+static atomic_bool stuck;
+static atomic_int in_begin;
+
+/* At the beginning of a transaction: stands still, with a mutex of SQLite's in its hands. */
+static int on_statement(unsigned kind, void *ctx, void *statement, void *text)
+{
+    (void)kind;
+    (void)ctx;
+    (void)statement;
+    if (!atomic_load(&stuck) || strcmp(text, "BEGIN IMMEDIATE") != 0) return 0;
+    sqlite3_mutex *memory = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_MEM);
+    sqlite3_mutex_enter(memory);
+    atomic_fetch_add(&in_begin, 1);
+    while (atomic_load(&stuck)) poll(NULL, 0, 1);
+    sqlite3_mutex_leave(memory);
+    return 0;
+}
+
+static int watch_statements(sqlite3 *handle, char **ret_error, const void *api)
+{
+    (void)ret_error;
+    (void)api;
+    return sqlite3_trace_v2(handle, SQLITE_TRACE_STMT, on_statement, NULL);
+}
+
+/* The worker of `a` stands inside SQLite when this returns. */
+static uint64_t get_stuck(void)
+{
+    sqlite3_auto_extension((void (*)(void))watch_statements);
+    host_open(&a, path);
+    atomic_store(&in_begin, 0);
+    atomic_store(&stuck, true);
+    uint64_t id = host_send(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, 0, 0);
+    while (!atomic_load(&in_begin)) poll(NULL, 0, 1);
+    return id;
+}
+
+static void get_loose(uint64_t id)
+{
+    atomic_store(&stuck, false);
+    assert_int_equal(host_wait(&a, id).outcome, PAWL_GRANTED);
+    host_close(&a);
+    sqlite3_cancel_auto_extension((void (*)(void))watch_statements);
+}
+
+static void *loosen(void *unused)
+{
+    (void)unused;
+    poll(NULL, 0, 20); /* ms; the fork has begun, or it begins with nothing in its way */
+    atomic_store(&stuck, false);
+    return NULL;
+}
+
+static void test_a_fork_waits_for_a_transaction(void **state)
+{
+    pthread_t helper;
+    (void)state;
+    uint64_t id = get_stuck();
+    assert_int_equal(pthread_create(&helper, NULL, loosen, NULL), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        atomic_store(&stuck, false);
+        int status = open_and_acquire(&b, "m");
+        if (status == FINE) host_close(&b);
+        _exit(status);
+    }
+    pthread_join(helper, NULL);
+    assert_int_equal(status_of(child), FINE);
+    get_loose(id);
+}
+
+static void test_a_child_that_would_hang_is_refused(void **state)
+{
+    (void)state;
+    uint64_t id = get_stuck();
+    pid_t child = fork();
+    if (child == 0) _exit(open_and_acquire(&b, "m"));
+    assert_int_equal(status_of(child), REFUSED);
+    pid_t bare = _Fork(); /* runs no handlers: nobody knows what it has inherited */
+    if (bare == 0) _exit(open_and_acquire(&b, "m"));
+    assert_int_equal(status_of(bare), REFUSED);
+    get_loose(id);
+}
+
+/* Who waits for another process's transaction comes out for a fork, and goes on waiting. */
+static void test_a_fork_does_not_wait_for_a_stranger(void **state)
+{
+    sqlite3 *stranger;
+    (void)state;
+    host_open(&a, path);
+    host_start(&b, path);
+    assert_int_equal(sqlite3_open(path, &stranger), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(stranger, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    uint64_t id = host_send(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, 0, 0);
+    host_run_ms(&a, 20); /* the worker has it in hand */
+    pid_t child = fork();
+    if (child == 0) {
+        char message[PAWL_MESSAGE_MAX];
+        pawl_url url = host_url(path);
+        pawl_store *store = NULL;
+        _exit(pawl_store_entry.open(&b.host, &url, &store, message) ? REFUSED : FINE);
+    }
+    assert_int_equal(status_of(child), FINE);
+    assert_int_equal(sqlite3_exec(stranger, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(host_wait(&a, id).outcome, PAWL_GRANTED);
+    sqlite3_close(stranger);
+    host_close(&a);
+    host_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_child_takes_locks_of_its_own),
+        TEST(test_a_fork_waits_for_a_transaction),
+        TEST(test_a_child_that_would_hang_is_refused),
+        TEST(test_a_fork_does_not_wait_for_a_stranger),
+    };
+    return cmocka_run_group_tests_name("sqlite fork", tests, NULL, NULL);
+}

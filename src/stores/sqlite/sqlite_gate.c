@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sqlite_gate.h"
+
+#include "pawl/types.h"
+#include "sqlite_clock.h"
+#include "sqlite_live.h"
+
+#include "../../base/instant.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FORK_WAIT_NS (250 * PAWL__NS_PER_MS) /* a transaction lasts 0.1 ms, a wait for a disk 50   \
+                                              */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed; /* by the monotonic clock */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Under the mutex. */
+static int inside;
+static atomic_bool closed; /* a fork is under way */
+static pawl__link visitors = {&visitors, &visitors};
+static pawl__link copies = {&copies, &copies}; /* of the parent's visitors */
+static pid_t process;                          /* that used this; another one is a child */
+static bool unclean; /* the parent was inside when we were made: SQLite is of no use any more */
+
+static void init_changed(void)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void before_fork(void)
+{
+    struct timespec until = pawl__sqlite_clock_after(FORK_WAIT_NS);
+    pthread_mutex_lock(&mutex);
+    atomic_store(&closed, true);
+    while (inside > 0 && pthread_cond_timedwait(&changed, &mutex, &until) == 0) continue;
+}
+
+static void after_in_parent(void)
+{
+    atomic_store(&closed, false);
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void after_in_child(void)
+{
+    if (inside > 0) unclean = true;
+    inside = 0;
+    for (pawl__link *at; (at = pawl__list_first(&visitors));) {
+        pawl__list_remove(at);
+        pawl__list_append(&copies, at);
+    }
+    process = getpid();
+    init_changed(); /* those who waited for it were the parent's threads */
+    atomic_store(&closed, false);
+    pthread_mutex_unlock(&mutex);
+}
+
+/* Handlers run in reverse: the live files' are asked when nobody is inside any more. */
+static void start(void)
+{
+    pawl__sqlite_live_start();
+    init_changed();
+    process = getpid();
+    pthread_atfork(before_fork, after_in_parent, after_in_child);
+}
+
+/* ---- In and out ------------------------------------------------------------------------------ */
+
+void pawl__sqlite_gate_enter(void)
+{
+    pthread_mutex_lock(&mutex);
+    while (atomic_load(&closed)) pthread_cond_wait(&changed, &mutex);
+    inside++;
+    pthread_mutex_unlock(&mutex);
+}
+
+void pawl__sqlite_gate_leave(void)
+{
+    pthread_mutex_lock(&mutex);
+    if (--inside == 0 && atomic_load(&closed)) pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&mutex);
+}
+
+bool pawl__sqlite_gate_is_wanted(void)
+{
+    return atomic_load(&closed);
+}
+
+void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor)
+{
+    pthread_mutex_lock(&mutex);
+    if (!pawl__link_linked(&visitor->in_gate)) pawl__list_append(&visitors, &visitor->in_gate);
+    pthread_mutex_unlock(&mutex);
+}
+
+void pawl__sqlite_gate_remove(pawl__sqlite_visitor *visitor)
+{
+    pthread_mutex_lock(&mutex);
+    if (pawl__link_linked(&visitor->in_gate)) pawl__list_remove(&visitor->in_gate);
+    pthread_mutex_unlock(&mutex);
+}
+
+int pawl__sqlite_gate_open(pawl__sqlite_abandon abandon, char *reterr_message)
+{
+    pthread_once(&once, start);
+    if (process != getpid() || unclean) {
+        snprintf(reterr_message, PAWL_MESSAGE_MAX,
+                 "this process is a fork of one that was using SQLite at that moment: SQLite "
+                 "cannot be used in it before exec");
+        return PAWL_ERR_FORKED;
+    }
+    pthread_mutex_lock(&mutex);
+    for (pawl__link *at; (at = pawl__list_first(&copies));) {
+        pawl__list_remove(at);
+        abandon(pawl__container(at, pawl__sqlite_visitor, in_gate));
+    }
+    pthread_mutex_unlock(&mutex);
+    return PAWL_OK;
+}
