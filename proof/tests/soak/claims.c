@@ -105,10 +105,12 @@ void claim_closes(int which, int generation)
     pthread_mutex_unlock(&mutex);
 }
 
-void claim_breaks(int name)
+/* Its holder may not even have come to say that it has it. */
+void claim_breaks(int name, uint64_t fence)
 {
     pthread_mutex_lock(&mutex);
-    claims[name].broken = claims[name].fence;
-    free_claim(&claims[name]);
+    claim *k = &claims[name];
+    if (fence > k->broken) k->broken = fence;
+    if (k->fence <= fence) free_claim(k);
     pthread_mutex_unlock(&mutex);
 }

@@ -96,8 +96,8 @@ void claim_looked(const claimant *c, uint64_t fence, int64_t until);
 void claim_letgo(const claimant *c);
 /* Before the client is closed. */
 void claim_closes(int which, int generation);
-/* Before the lock is broken. */
-void claim_breaks(int name);
+/* Before the hold with that fence is broken. */
+void claim_breaks(int name, uint64_t fence);
 
 /* ---- Users ---------------------------------------------------------------------------------- */
 

@@ -276,7 +276,7 @@ static void ask_store(user *u)
                         : pawl_inspect(f->client, text, strlen(text), ANSWER_MS, see, &fence);
     check_err("looking", err);
     if (!err && kind == 1 && fence) {
-        claim_breaks(name);
+        claim_breaks(name, fence);
         err = pawl_break(f->client, text, strlen(text), fence, ANSWER_MS);
         if (!err) count(FIGURE_broken);
     }
