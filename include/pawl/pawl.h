@@ -255,7 +255,8 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  *
  * A store that is away, before or while the call waits in its queue, ends the call after
  * store_timeout_ms with PAWL_ERR_UNAVAILABLE or the reason of the outage; if wait_ms ends before
- * that while the store is away, the same error comes then. PAWL_ERR_BUSY and _TIMEOUT mean that the
+ * that while the store is away, the same error comes then. Who does not wait (wait_ms 0) has it as
+ * soon as a try to connect has failed. PAWL_ERR_BUSY and _TIMEOUT mean that the
  * store has said so: somebody else has the lock.
  *
  * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),

@@ -186,9 +186,10 @@ struct pawl_host {
     /*
      * The link came up (up = true: requests will be tried, pushes will arrive)
      * or went down with err and message; down is said again, with the newest
-     * reason, when a try to connect fails. Before it goes down every outstanding
-     * request has been answered. A store whose link is down answers submit()
-     * with PAWL_FAILED and goes on trying to connect, with back-off, by itself.
+     * reason, when a try to connect fails, which is what callers who do not wait
+     * wait for. Before it goes down every outstanding request has been answered. A store whose link
+     * is down answers submit() with PAWL_FAILED and goes on trying to connect, with back-off, by
+     * itself.
      */
     void (*link)(pawl_host *host, bool up, pawl_err err, const char *message);
     /* A warning for the log hook: one line, no secrets. */

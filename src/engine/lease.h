@@ -126,6 +126,7 @@ struct pawl__engine {
     char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */
     uint64_t random;
     bool link_up;
+    bool link_tried;                     /* it is down, and a try to connect has failed */
     bool link_final;                     /* it is down for a reason that waiting does not heal */
     bool closing;                        /* nothing new is asked for */
     bool keeps_nothing;                  /* no lease is kept for a next caller */

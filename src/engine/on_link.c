@@ -54,15 +54,29 @@ static void refuse_unanswered(pawl__engine *e, pawl_err err)
     }
 }
 
+/* Who does not wait, waits for one try to connect at most; it has failed. */
+static void refuse_hasty(pawl__engine *e, pawl_err err)
+{
+    for (size_t i = 0; i < e->lease_room; i++) {
+        pawl__lease *lease = e->leases[i];
+        if (!lease || lease->slot->lease != lease) continue;
+        pawl__slot_refuse(e, lease->slot, err, true);
+        pawl__lease_settle(e, lease);
+    }
+}
+
 void pawl__on_link(pawl__engine *e, const pawl__event *event)
 {
+    bool was_up = e->link_up;
     e->link_up = event->up;
+    e->link_tried = !event->up && !was_up;
     if (!event->up) {
         e->link_err = (int16_t)event->err;
         pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
         memcpy(e->link_message, e->message, sizeof e->link_message);
         e->link_final = event->final;
         if (pawl__link_is_final(e)) refuse_unanswered(e, event->err);
+        if (e->link_tried && !PAWL_MUTANT(hasty_waits_on)) refuse_hasty(e, event->err);
         all_silent(e);
         return;
     }

@@ -63,9 +63,16 @@ static bool store_refuses_us(const pawl__engine *e, const pawl__slot *slot)
     return !slot->lease || !slot->lease->answered;
 }
 
+/* Who does not wait is not kept for the next try to connect; a holder of ours is known without. */
+static bool store_is_away(const pawl__engine *e, const pawl__slot *slot, const pawl__want *want)
+{
+    bool hasty = want->waiting->wait_until == 0 && !PAWL_MUTANT(hasty_waits_on);
+    return hasty && e->link_tried && !(slot->lease && known_to_be_busy(slot->lease));
+}
+
 static void join(pawl__engine *e, pawl__slot *slot, pawl__want *want)
 {
-    if (store_refuses_us(e, slot)) {
+    if (store_refuses_us(e, slot) || store_is_away(e, slot, want)) {
         pawl__engine_say(e, e->link_message);
         pawl__want_refuse(e, want, (pawl_err)e->link_err);
         return;

@@ -4,12 +4,13 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from harness import PAWL
+from harness import PATIENCE, PAWL, PAWL_FLOCK, World, reporter
 
 
 def refused(world, code, said, *flags, url=None):
@@ -40,6 +41,35 @@ def test_what_does_not_heal_is_told_at_once(sqlite):
     assert sqlite.run("-S", f"sqlite:{file}", "run", "-w", "60s", "k", "true").code == 69
     assert sqlite.run("-S", f"sqlite:{file}", "--store-timeout", "60s", "show", "k").code == 69
     assert time.monotonic() - began < 50
+
+
+def closed_port():
+    """A port of this machine at which nobody listens; the socket keeps others away from it."""
+    kept = socket.socket()
+    kept.bind(("127.0.0.1", 0))
+    return kept, kept.getsockname()[1]
+
+
+@pytest.mark.parametrize("words", [["run", "-n", "k", "echo", "ran"], ["run", "-w", "0", "k", "true"],
+                                   ["acquire", "-n", "k"], ["hold", "--timeout", "0", "k"]],
+                         ids=lambda words: words[0])
+def test_who_does_not_wait_is_told_of_a_refused_port_at_once(sqlite, words):
+    """Not after the store's time-out, which is endless here; who waits still looks through it."""
+    kept, port = closed_port()
+    with kept:
+        done = sqlite.run("-S", f"redis://127.0.0.1:{port}", "--store-timeout", "forever", *words)
+    assert done.code == 69 and done.out == "" and done.err.count("\n") == 1
+    assert "Connection refused" in done.err and "PAWL_ERR_UNAVAILABLE" in done.err
+
+
+def test_flock_without_waiting_is_told_of_a_refused_port_at_once(sqlite):
+    kept, port = closed_port()
+    with kept:
+        began = time.monotonic()
+        done = sqlite.run("-n", sqlite.tmp / "file", "true", program=PAWL_FLOCK,
+                          env={"PAWL_STORE": f"redis://127.0.0.1:{port}"})
+    assert done.code == 69 and "Connection refused" in done.err, done.err
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_a_host_that_does_not_exist(sqlite):
@@ -316,3 +346,49 @@ def test_every_error_names_itself(sqlite):
     assert done.err.rstrip().endswith("[PAWL_ERR_SCHEME]")
     done = sqlite.run("-S", f"redis+unix://{sqlite.tmp}/none", "--store-timeout", "100ms", "ls")
     assert done.err.rstrip().endswith("[PAWL_ERR_UNAVAILABLE]")
+
+
+# ---- A disk without room ----------------------------------------------------------------
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte, which only root can make."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode == 0
+    if not made:
+        print("SKIP: a small disk needs root, and mount(8)", file=sys.stderr)
+        pytest.skip("a small disk needs root, and mount(8)")
+    world = World(f"sqlite:{place}/locks.db", place)
+    yield world
+    world.close()
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place):
+    """Until not one more byte has room; the path of what takes it."""
+    path = place / "ballast"
+    with open(path, "wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def test_a_job_outlives_a_disk_that_is_full_for_a_while(small_disk):
+    """Renewals need no room: the lock outlives three ttls of a full disk, without a word."""
+    ttl = 0.9
+    proc = small_disk.start("run", "-t", f"{ttl}", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    proc.expect("ready")
+    fence = small_disk.show("k")["fence"]
+    ballast = fill(small_disk.tmp)
+    full_since = time.monotonic()
+    while time.monotonic() - full_since < 3 * ttl:
+        seen = small_disk.show("k")
+        assert seen["held"] and seen["fence"] == fence
+        assert small_disk.run("run", "-n", "k", "true").code == 75
+    ballast.unlink()
+    proc.say(b"exit 4\n")
+    assert proc.wait() == 4
+    assert proc.errors() == ""
+    assert not small_disk.show("k")["held"]

@@ -127,6 +127,62 @@ static void an_unreachable_store_is_told_with_what_the_link_said(void **state)
     world_close(&w);
 }
 
+/* Who does not wait waits for no second try to connect, neither before nor after it. */
+static void who_does_not_wait_is_told_of_the_first_try_that_failed(void **state)
+{
+    (void)state;
+    world w;
+    world_open_down(&w);
+    pawl__want hasty = world_claim("a", 0), patient = world_claim("a", PAWL__NEVER);
+    pawl__want later = world_claim("b", 0);
+    world_want(&w, &patient);
+    world_want(&w, &hasty);
+    assert_int_equal(hasty.state, PAWL__WANT_WAITING);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    assert_ptr_equal(world_only(&w, PAWL__ACT_REFUSED)->want, &hasty);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    world_want(&w, &later);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    world_link(&w, true, PAWL_OK);
+    assert_int_equal(world_sent_count(&w, PAWL_VERB_ACQUIRE), 1); /* for the patient one */
+    world_close(&w);
+}
+
+/* A connection that breaks is no try that failed: the next one may be there at once. */
+static void who_does_not_wait_outlives_a_link_that_breaks(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want asked = world_claim("a", 0), new = world_claim("b", 0);
+    world_want(&w, &asked);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_want(&w, &new);
+    assert_int_equal(asked.state, PAWL__WANT_WAITING);
+    assert_int_equal(new.state, PAWL__WANT_WAITING);
+    world_link(&w, true, PAWL_OK);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    assert_int_equal(new.state, PAWL__WANT_WAITING);
+    world_link(&w, false, PAWL_ERR_LOADING);
+    assert_int_equal(world_count(&w, PAWL__ACT_REFUSED), 2);
+    world_close(&w);
+}
+
+/* Our own holder is known without the store: busy is the truth. */
+static void a_holder_of_ours_is_busy_while_the_store_is_away(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w);
+    pawl__want holder = world_claim("a", PAWL__NEVER), hasty = world_claim("a", 0);
+    world_hold(&w, &holder, 1);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    world_want(&w, &hasty);
+    assert_int_equal(world_only(&w, PAWL__ACT_REFUSED)->err, PAWL_ERR_BUSY);
+    world_close(&w);
+}
+
 /* Answered in time: from then on only the caller's own patience counts. */
 static void patience_goes_on_when_the_store_has_answered(void **state)
 {
@@ -294,6 +350,9 @@ int main(void)
         cmocka_unit_test(a_reason_that_does_not_heal_is_final),
         cmocka_unit_test(who_comes_after_a_final_refusal),
         cmocka_unit_test(an_unreachable_store_is_told_with_what_the_link_said),
+        cmocka_unit_test(who_does_not_wait_is_told_of_the_first_try_that_failed),
+        cmocka_unit_test(who_does_not_wait_outlives_a_link_that_breaks),
+        cmocka_unit_test(a_holder_of_ours_is_busy_while_the_store_is_away),
         cmocka_unit_test(patience_goes_on_when_the_store_has_answered),
         cmocka_unit_test(an_outage_while_queued_ends_the_wait),
         cmocka_unit_test(patience_that_ends_in_an_outage_is_no_time_out),

@@ -52,12 +52,14 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     store->wire->turn_soon(store);
 }
 
-static void tell_down(pawl_store *store)
+/* A link that broke is news, and so is the first try to connect that failed; the same again is not.
+ */
+static void tell_down(pawl_store *store, bool was_up)
 {
     pawl__redis_linkage *link = &store->link;
     if (link->told && link->told_err == link->err && strcmp(link->told_message, link->message) == 0)
         return;
-    link->told = true;
+    link->told = !was_up;
     link->told_err = link->err;
     memcpy(link->told_message, link->message, sizeof link->told_message);
     store->host->link(store->host, false, link->told_err, link->told_message);
@@ -102,7 +104,7 @@ static void tear_down(pawl_store *store)
         return;
     }
     wait_for_next_attempt(store);
-    tell_down(store);
+    tell_down(store, was_up);
 }
 
 void pawl__redis_turn(pawl_store *store)

@@ -78,7 +78,7 @@ typedef struct pawl__redis_linkage {
     bool broken;
     pawl_err err;
     char message[PAWL_MESSAGE_MAX];
-    /* What the host was told last: the same again is no news. */
+    /* The failed try that the host was told last: the same again is no news. */
     bool told;
     pawl_err told_err;
     char told_message[PAWL_MESSAGE_MAX];

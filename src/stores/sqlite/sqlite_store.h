@@ -97,7 +97,7 @@ typedef struct pawl__worker {
     int64_t unbound_until;   /* at the longest; NEVER: nothing has been asked yet */
     int64_t checked_at;      /* when the inbox was last seen to be in place */
     bool ending;             /* the store closes: no more time for who has no inbox */
-    pawl__sqlite_fault told; /* the last DOWN; err 0: the link is up or nothing was said */
+    pawl__sqlite_fault told; /* the failed try of the last DOWN; err 0: none since it was up */
     int64_t retry_ns;        /* pause before the next try to open */
 } pawl__worker;
 

@@ -426,7 +426,8 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
     if (told->err == fault->err && strcmp(told->message, fault->message) == 0) return;
     pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
     if (!note) return;
-    *told = *fault;
+    /* A file that was open is news, and so is the first try to open it that failed. */
+    if (!store->worker.open) *told = *fault;
     note->u.fault = *fault;
     pawl__sqlite_post(store, note);
 }
