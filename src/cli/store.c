@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* memrchr */
 #include "store.h"
 
 #include <errno.h>
@@ -138,21 +137,11 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
     return take_given(given ? given : "sqlite:", ret_store);
 }
 
-/* scheme://user:PASSWORD@host */
-static bool has_password(const char *url)
-{
-    const char *authority = strstr(url, "://");
-    if (!authority) return false;
-    authority += 3;
-    size_t len = strcspn(authority, "/?#");
-    const char *at = memrchr(authority, '@', len);
-    return at && memchr(authority, ':', (size_t)(at - authority));
-}
-
 const char *cli_store_for_children(const cli_store *store, const pawl_client *client)
 {
-    if (store->given[0] == '@' || !has_password(store->url)) return store->given;
-    return pawl_client_url(client);
+    const char *shown = pawl_client_url(client); /* differs where the library hides something */
+    if (store->given[0] == '@' || strcmp(shown, store->url) == 0) return store->given;
+    return shown;
 }
 
 static void log_line(pawl_client *client, pawl_severity severity, const char *line, void *userdata)
@@ -242,8 +231,9 @@ int cli_key_check(const char *verb, const char *key)
 int cli_ttl_check(const char *verb, int64_t ttl_ms)
 {
     if (ttl_ms >= PAWL_TTL_MIN_MS && ttl_ms <= PAWL_TTL_MAX_MS) return 0;
-    char given[CLI_DURATION_TEXT];
-    cli_error("%s: --ttl %s: a ttl lies between 10ms and 24h [%s]", verb,
-              cli_duration_text(ttl_ms, given), pawl_err_name(PAWL_ERR_TTL));
+    char given[CLI_DURATION_TEXT], least[CLI_DURATION_TEXT], most[CLI_DURATION_TEXT];
+    cli_error("%s: --ttl %s: a ttl lies between %s and %s [%s]", verb,
+              cli_duration_exact(ttl_ms, given), cli_duration_exact(PAWL_TTL_MIN_MS, least),
+              cli_duration_exact(PAWL_TTL_MAX_MS, most), pawl_err_name(PAWL_ERR_TTL));
     return cli_exit_of_err(PAWL_ERR_TTL);
 }

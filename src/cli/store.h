@@ -33,8 +33,8 @@ bool cli_store_is_named(const cli_common *common);
 
 /*
  * What a command that we run may see as PAWL_STORE. A reference to a file and a
- * URL without a password are passed on as they were given; a URL with a password
- * is passed on without it, because the environment of a process is no place for
+ * URL in which the library hides nothing are passed on as they were given; of any other URL
+ * only what the library shows, because the environment of a process is no place for
  * secrets: whoever wants its commands to reach such a store puts the URL into a
  * file and gives "@FILE".
  */

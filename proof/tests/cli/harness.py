@@ -19,6 +19,16 @@ PAWL = str(BUILD / "pawl")
 PAWL_FLOCK = str(BUILD / "pawl-flock")
 PATIENCE = 30.0
 
+# Whoever runs the tests may have been started by nohup, or in the background by a shell that
+# ignores ^C: what is ignored stays ignored in all children. Tests are about signals, so each
+# process begins as on a terminal. Python ignores the last two by itself and gives those back.
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+               signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD,
+               signal.SIGWINCH, signal.SIGALRM):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
 # What a sanitizer prints; a test never takes it for a message of pawl's.
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 

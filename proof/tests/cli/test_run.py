@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PAWL, clean_env, reporter
+from harness import PATIENCE, PAWL, clean_env, reporter
 
 
 # ---- Exit codes -------------------------------------------------------------------------
@@ -107,6 +107,16 @@ def test_a_password_never_reaches_the_commands_environment(server, redis):
     (redis.tmp / "url").write_text(url)
     done = redis.run("-S", f"@{redis.tmp}/url", "run", "k", "sh", "-c", f"env; {PAWL} check")
     assert done.code == 0 and "s3cret" not in done.out
+
+
+def test_what_the_library_hides_is_hidden_from_the_command(server, redis):
+    """One rule of what could be a password: here the path of the socket looks like one."""
+    (redis.tmp / "of:hunter2@h").symlink_to(server.socket)
+    url = f"redis+unix://{redis.tmp}/of:hunter2@h"
+    done = redis.run("-S", url, "-v", "run", "k", "sh", "-c", "echo $PAWL_STORE",
+                     env={"PAWL_STORE": "sqlite:/none"})
+    assert done.code == 0 and "hunter2" not in done.err, done.err
+    assert done.out == f"redis+unix://{redis.tmp}/of:***@h\n"
 
 
 def test_a_starred_url_is_no_url(server, redis):
@@ -240,14 +250,19 @@ def test_the_events_pipe_tells_held_first_and_ends_with_pawl(sqlite):
 
 def test_json_events(sqlite):
     read, write = os.pipe()
-    done = sqlite.run("run", "--json-events", write, "k", "sh", "-c", "exit 3", pass_fds=[write])
+    done = sqlite.run("run", "-t", "20s", "--json-events", write, "k", "sh", "-c",
+                      "echo $PAWL_FENCE $$; exit 3", pass_fds=[write])
     os.close(write)
     with os.fdopen(read) as pipe:
         events = [json.loads(line) for line in pipe]
     assert done.code == 3
     assert [e["event"] for e in events] == ["waiting", "acquired", "started", "exited", "released"]
     assert all(e["key"] == "k" for e in events)
-    assert events[1]["fence"] > 0 and events[3]["code"] == 3
+    fence, pid = map(int, done.out.split())
+    details = [{k: v for k, v in e.items() if k not in ("event", "key", "time_ms")} for e in events]
+    assert details == [{}, {"fence": fence, "ttl_ms": 20000}, {"pid": pid}, {"code": 3}, {}]
+    times = [e["time_ms"] for e in events]
+    assert times == sorted(times) and abs(times[0] / 1000 - time.time()) < PATIENCE
 
 
 def test_an_unread_pipe_stops_nothing(sqlite):

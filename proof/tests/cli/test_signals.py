@@ -141,6 +141,7 @@ class Terminal:
     def __init__(self, world, argv):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own
             os.execve(argv[0], argv, clean_env({"PAWL_STORE": world.url}))
         self.text = b""
         self.status = None
