@@ -85,3 +85,14 @@ const char *cli_duration_text(int64_t ms, char buf[CLI_DURATION_TEXT])
     }
     return buf;
 }
+
+const char *cli_duration_exact(int64_t ms, char buf[CLI_DURATION_TEXT])
+{
+    size_t best = 1; /* ms */
+    for (size_t i = best + 1; i < sizeof units / sizeof units[0]; i++) {
+        if (ms != 0 && ms % (units[i].ns / 1000000) == 0) best = i;
+    }
+    snprintf(buf, CLI_DURATION_TEXT, "%" PRId64 "%s", ms / (units[best].ns / 1000000),
+             units[best].name);
+    return buf;
+}

@@ -20,4 +20,10 @@ bool cli_duration_parse(const char *text, int64_t *ret_ms, const char **reterr_w
 #define CLI_DURATION_TEXT 32
 const char *cli_duration_text(int64_t ms, char buf[CLI_DURATION_TEXT]);
 
+/*
+ * To the millisecond, in the largest unit that needs no fraction, as it can be written on the
+ * command line: "30s", "6500ms", "25h". Returns buf.
+ */
+const char *cli_duration_exact(int64_t ms, char buf[CLI_DURATION_TEXT]);
+
 #endif

@@ -227,6 +227,26 @@ static bool stops_command(const keeper *k)
     return atomic_load(&k->board->kill_at_ms) != GUARDIAN_NEVER_MS;
 }
 
+/* To whoever reads events; people have been told. */
+static void say(const keeper *k, const char *event, int64_t remaining_ms, const char *reason)
+{
+    k->opts->say(k->opts->say_userdata, event, remaining_ms, reason);
+}
+
+static void say_term(const keeper *k)
+{
+    int64_t remaining_ms = atomic_load(&k->board->deadline_ms) - cli_now_ms();
+    cli_warn("%s: pawl was killed: SIGTERM to the command", k->opts->shown_key);
+    say(k, "term", remaining_ms > 0 ? remaining_ms : 0, "pawl was killed");
+}
+
+/* Before it is done: it is due, and who reads must not find out by the command's end. */
+static void say_kill(const keeper *k, const char *reason)
+{
+    cli_warn("%s: %s: SIGKILL to the command", k->opts->shown_key, reason);
+    say(k, "kill", -1, reason);
+}
+
 /* Nobody renews any more: the command has its grace, but never beyond the deadline. */
 static void stop_command(keeper *k)
 {
@@ -234,14 +254,14 @@ static void stop_command(keeper *k)
     int64_t after_grace = cli_now_ms() + k->opts->grace_ms;
     if (after_grace < kill_at) kill_at = after_grace;
     if (k->opts->grace_ms > 0) {
-        cli_warn("%s: pawl was killed: SIGTERM to the command", k->opts->shown_key);
+        say_term(k);
         signal_all(k, SIGTERM);
         signal_all(k, SIGCONT); /* a stopped process does not hear TERM */
     }
     k->lifeline_fd = -1; /* hung up for ever: poll would not wait */
     while (!is_gone(k) && cli_now_ms() < kill_at) (void)wait_for_news(k, kill_at);
     if (is_gone(k)) return;
-    cli_warn("%s: pawl was killed: SIGKILL to the command", k->opts->shown_key);
+    say_kill(k, "pawl was killed");
     kill_all(k);
 }
 
@@ -276,6 +296,7 @@ static void close_unless_kept(const keeper *k, int fd)
 {
     struct stat st;
     if (fd <= STDERR_FILENO && fd != STDIN_FILENO && fd != STDOUT_FILENO) return;
+    if (fd == k->opts->said_to_fd) return;
     if (fd == k->news_fd || fd == k->lifeline_fd || fd == k->signal_fd || fd == k->timer_fd) return;
     /* A file of a store may carry the lock that says that the holder lives. */
     if (fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return;
@@ -318,7 +339,7 @@ static void watch_over_command(keeper *k)
         int64_t kill_at = atomic_load(&k->board->kill_at_ms);
         bool late = cli_now_ms() >= kill_at;
         if (late && !is_gone(k)) {
-            cli_warn("%s: pawl stands still: SIGKILL to the command", k->opts->shown_key);
+            say_kill(k, "pawl stands still");
             kill_all(k);
         }
         if (wait_for_news(k, late ? GUARDIAN_NEVER_MS : kill_at)) break;

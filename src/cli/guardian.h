@@ -62,6 +62,10 @@ typedef struct guardian_opts {
     int64_t grace_ms;      /* from TERM to KILL, if pawl has died */
     int events_fd;         /* read end of the events pipe; -1: none */
     int events_as_fd;      /* the number that the command shall see */
+    int said_to_fd;        /* kept open for say; -1: none */
+    /* What the guardian does by itself, for programs; allocates nothing. remaining_ms -1: none. */
+    void (*say)(void *userdata, const char *event, int64_t remaining_ms, const char *reason);
+    void *say_userdata;
 } guardian_opts;
 
 typedef struct guardian {

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,14 +30,17 @@ void cli_messages_never_block(void)
 
 static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
-/* One write(2) for each line, so that lines of several processes do not mix. */
+/*
+ * One write(2) for each line, so that lines of several processes do not mix. Nothing is
+ * allocated: the guardian speaks, too, and was forked perhaps beside a thread that had malloc's
+ * lock.
+ */
 static void say(const char *format, va_list args)
 {
-    char raw[2048], line[4096];
+    char raw[2048], clean[4096], line[sizeof clean + 32];
     if (vsnprintf(raw, sizeof raw, format, args) < 0) return;
-    char *clean = cli_clean(raw);
+    cli_clean_into(raw, clean, sizeof clean);
     snprintf(line, sizeof line - 1, "%s: %s", cli_program, clean);
-    free(clean);
 
     size_t len = strlen(line);
     line[len++] = '\n';

@@ -100,6 +100,7 @@ static int start_command(run *r, char *const *argv)
         .grace_ms = r->opts->on_lost == RUN_LOST_KILL ? 0 : r->plan->grace_ms,
         .events_fd = r->report.pipe_read,
         .events_as_fd = r->report.pipe_number,
+        .report = &r->report,
     };
     run_report_tell(&r->report, "held %lld", (long long)pawl_lock_remaining_ms(r->session.lock));
     int code = run_child_start(&r->child, &child_opts, &r->session.signals);

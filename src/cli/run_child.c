@@ -31,6 +31,13 @@ void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by
     atomic_store(&board->kill_at_ms, kill_at_ms);
 }
 
+/* In the guardian's process. */
+static void guardian_says(void *userdata, const char *event, int64_t remaining_ms,
+                          const char *reason)
+{
+    run_report_event_bare(userdata, event, remaining_ms, reason);
+}
+
 int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals)
 {
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -48,7 +55,11 @@ int run_child_start(run_child *child, const run_child_opts *opts, const cli_sign
         .grace_ms = opts->grace_ms,
         .events_fd = opts->events_fd,
         .events_as_fd = opts->events_as_fd,
+        .said_to_fd = opts->report->json_fd,
+        .say = guardian_says,
+        .say_userdata = opts->report,
     };
+    run_report_prepare_bare(opts->report);
     int code = guardian_start(&child->guardian, &for_guardian, signals);
     child->family = (descendants){
         .keepers = {getpid(), child->guardian.pid},

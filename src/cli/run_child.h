@@ -16,6 +16,7 @@
 
 #include "descendants.h"
 #include "guardian.h"
+#include "run_report.h"
 #include "signals.h"
 
 typedef struct run_child_opts {
@@ -27,6 +28,7 @@ typedef struct run_child_opts {
     int64_t grace_ms;      /* from TERM to KILL, should pawl be killed */
     int events_fd;         /* read end of the events pipe; -1: none */
     int events_as_fd;      /* the number that the command shall see */
+    run_report *report;    /* for what the guardian does by itself */
 } run_child_opts;
 
 typedef enum run_child_state {

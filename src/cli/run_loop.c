@@ -100,13 +100,12 @@ static void send_term(run *r, int64_t now)
     run_child_note_daemons(&r->child);
     run_child_signal_all(&r->child, SIGTERM);
     run_child_signal_all(&r->child, SIGCONT); /* a stopped process does not hear TERM */
-    run_report_event(&r->report, "term",
-                     remaining_and_reason(r, r->deadline_ms - now, run_loss_reason(r)));
+    int64_t remaining_ms = r->lost ? -1 : r->deadline_ms - now;
+    run_report_event(&r->report, "term", remaining_and_reason(r, remaining_ms, run_loss_reason(r)));
     if (r->lost) return;
     char left[CLI_DURATION_TEXT];
     cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command: %s",
-             r->session.shown_key, cli_duration_text(r->deadline_ms - now, left),
-             run_loss_reason(r));
+             r->session.shown_key, cli_duration_text(remaining_ms, left), run_loss_reason(r));
 }
 
 static void send_kill(run *r)

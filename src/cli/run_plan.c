@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "run_plan.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "duration.h"
@@ -55,24 +54,39 @@ static int64_t least_ttl_ms(int64_t grace_ms)
     return ttl;
 }
 
+static void say_no_time(int64_t ttl_ms, char *reterr_why, size_t why_size)
+{
+    char ttl[CLI_DURATION_TEXT], least[CLI_DURATION_TEXT];
+    snprintf(reterr_why, why_size, "--ttl %s leaves no time to stop a command: take %s or more",
+             cli_duration_exact(ttl_ms, ttl), cli_duration_exact(least_ttl_ms(0), least));
+}
+
+static void say_grace_too_long(int64_t ttl_ms, int64_t grace_ms, char *reterr_why, size_t why_size)
+{
+    char room[8][CLI_DURATION_TEXT];
+    int64_t most = grace_max_ms(ttl_ms);
+    const char *ttl = cli_duration_exact(ttl_ms, room[0]);
+    const char *grace = cli_duration_exact(grace_ms, room[1]);
+    snprintf(
+        reterr_why, why_size,
+        "--grace %s does not fit into --ttl %s: renewal after %s + grace %s + answers 2 x %s "
+        "+ margin %s = %s; take --grace %s or --ttl %s",
+        grace, ttl, cli_duration_exact((ttl_ms + 2) / 3, room[2]), grace,
+        cli_duration_exact(rtt_ms(ttl_ms), room[3]), cli_duration_exact(margin_ms(ttl_ms), room[4]),
+        cli_duration_exact(ttl_ms - most + grace_ms, room[5]), cli_duration_exact(most, room[6]),
+        cli_duration_exact(least_ttl_ms(grace_ms), room[7]));
+}
+
 bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
                    size_t why_size)
 {
     int64_t most = grace_max_ms(ttl_ms), lead = lead_for(ttl_ms);
     if (most < lead) {
-        snprintf(reterr_why, why_size,
-                 "--ttl %" PRId64 "ms leaves no time to stop a command: take %" PRId64 "ms or more",
-                 ttl_ms, least_ttl_ms(0));
+        say_no_time(ttl_ms, reterr_why, why_size);
         return false;
     }
     if (grace_ms > most) {
-        snprintf(reterr_why, why_size,
-                 "--grace %" PRId64 "ms does not fit into --ttl %" PRId64
-                 "ms: renewal after %" PRId64 " + grace %" PRId64 " + answers 2 x %" PRId64
-                 " + margin %" PRId64 " = %" PRId64 "ms; take --grace %" PRId64
-                 "ms or --ttl %" PRId64 "ms",
-                 grace_ms, ttl_ms, (ttl_ms + 2) / 3, grace_ms, rtt_ms(ttl_ms), margin_ms(ttl_ms),
-                 ttl_ms - most + grace_ms, most, least_ttl_ms(grace_ms));
+        say_grace_too_long(ttl_ms, grace_ms, reterr_why, why_size);
         return false;
     }
     int64_t grace = grace_ms >= 0 ? grace_ms : default_grace_ms(ttl_ms);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +81,8 @@ void run_report_close(run_report *report)
 {
     close_fd(&report->pipe_read);
     close_fd(&report->pipe_write);
+    free(report->key_json);
+    report->key_json = NULL;
 }
 
 void run_report_tell(run_report *report, const char *format, ...)
@@ -142,6 +145,37 @@ void run_report_event(run_report *report, const char *event, json_t *details)
         return;
     }
     report->json_dropped++;
+}
+
+/* {"key":"..."} without its braces: written in JSON once, quoted from then on. */
+void run_report_prepare_bare(run_report *report)
+{
+    if (report->json_fd < 0 || report->key_json) return;
+    json_t *object = json_object();
+    cli_json_set_bytes(object, "key", report->key, strlen(report->key));
+    char *text = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (!text) return;
+    size_t len = strlen(text);
+    memmove(text, text + 1, len - 2);
+    text[len - 2] = '\0';
+    report->key_json = text;
+}
+
+void run_report_event_bare(const run_report *report, const char *event, int64_t remaining_ms,
+                           const char *reason)
+{
+    char line[PIPE_BUF], remaining[48] = "";
+    if (report->json_fd < 0 || !report->key_json) return;
+    if (remaining_ms >= 0) {
+        snprintf(remaining, sizeof remaining, "\"remaining_ms\":%lld,", (long long)remaining_ms);
+    }
+    int len = snprintf(line, sizeof line,
+                       "{\"event\":\"%s\",%s,\"time_ms\":%lld,\"by\":\"guardian\",%s"
+                       "\"reason\":\"%s\"}\n",
+                       event, report->key_json, (long long)wall_clock_ms(), remaining, reason);
+    if (len < 0 || (size_t)len >= sizeof line) return;
+    (void)write_line(report->json_fd, line, (size_t)len);
 }
 
 bool run_report_has_reader(const run_report *report)

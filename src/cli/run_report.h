@@ -17,6 +17,7 @@ typedef struct run_report {
     int json_fd;               /* -1: none */
     unsigned json_dropped;     /* lines that the reader had no room for */
     const char *key;
+    char *key_json; /* "key":"..." for run_report_event_bare; NULL: not prepared */
 } run_report;
 
 #define RUN_REPORT_NONE                                                                            \
@@ -45,6 +46,14 @@ void run_report_tell(run_report *report, const char *format, ...)
 json_t *run_report_details(const run_report *report);
 /* One event as JSON; details (may be NULL) are merged in and freed. */
 void run_report_event(run_report *report, const char *event, json_t *details);
+
+/*
+ * Two steps for a process that must not allocate, the guardian: what has to be allocated is
+ * prepared before it is forked; then an event that it says for itself. remaining_ms -1: none.
+ */
+void run_report_prepare_bare(run_report *report);
+void run_report_event_bare(const run_report *report, const char *event, int64_t remaining_ms,
+                           const char *reason);
 
 /* Whether some process still has the command's end of the pipe open. */
 bool run_report_has_reader(const run_report *report);

@@ -65,12 +65,13 @@ static char *put_bytes(char *out, const char *bytes, size_t count)
     return out;
 }
 
-static char *escape(const char *bytes, size_t len, style how)
+/* The most that one character becomes, and the NUL. */
+#define ESCAPED_MAX 17
+
+/* As much as there is room for. */
+static void escape_into(const char *bytes, size_t len, style how, char *out, const char *end)
 {
-    char *text = malloc(len * 6 + 1);
-    if (!text) out_of_memory();
-    char *out = text;
-    for (size_t i = 0; i < len;) {
+    for (size_t i = 0; i < len && end - out >= ESCAPED_MAX;) {
         uint32_t c = 0;
         size_t width = cli_utf8_next(bytes + i, len - i, &c);
         bool broken = width == 0;
@@ -86,6 +87,14 @@ static char *escape(const char *bytes, size_t len, style how)
         i += width;
     }
     *out = '\0';
+}
+
+static char *escape(const char *bytes, size_t len, style how)
+{
+    size_t size = len * 6 + ESCAPED_MAX;
+    char *text = malloc(size);
+    if (!text) out_of_memory();
+    escape_into(bytes, len, how, text, text + size);
     return text;
 }
 
@@ -97,6 +106,11 @@ char *cli_escape(const char *bytes, size_t len)
 char *cli_clean(const char *text)
 {
     return escape(text, strlen(text), STYLE_LINE);
+}
+
+void cli_clean_into(const char *text, char *buf, size_t size)
+{
+    escape_into(text, strlen(text), STYLE_LINE, buf, buf + size);
 }
 
 char *cli_clean_json(const char *text)

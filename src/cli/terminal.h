@@ -21,6 +21,9 @@ char *cli_escape(const char *bytes, size_t len);
  */
 char *cli_clean(const char *text);
 
+/* cli_clean into buf, cut where it is full. Allocates nothing: for the guardian. */
+void cli_clean_into(const char *text, char *buf, size_t size);
+
 /* As cli_clean for a text in JSON, where \u00NN says the same character again. */
 char *cli_clean_json(const char *text);
 

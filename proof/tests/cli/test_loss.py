@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from harness import BUILD, PAWL, is_alive, reporter, wait_dead
+from harness import BUILD, PAWL, Proc, is_alive, reporter, wait_dead
 
 
 def lease_end(world, key):
@@ -159,6 +160,20 @@ def test_a_lock_broken_just_before_the_end_is_reported(world):
     assert proc.wait() == 76
 
 
+def test_a_term_after_the_loss_speaks_of_no_time_that_remains(world):
+    """What the deadline would have been is of no more use."""
+    read, write = os.pipe()
+    proc = world.start("run", "-t", "900ms", "--json-events", write, "k", *reporter(),
+                       stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    proc.expect("ready")
+    assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
+    assert proc.wait() == 76
+    with os.fdopen(read) as pipe:
+        told = {event["event"]: event for event in map(json.loads, pipe)}
+    assert "remaining_ms" not in told["term"] and told["term"]["reason"] == told["lost"]["reason"]
+
+
 def test_lost_exit_code(world):
     proc = world.start("run", "--lost-exit-code", "9", "k", *reporter(), stdin=subprocess.PIPE)
     proc.expect("ready")
@@ -196,6 +211,8 @@ def test_a_pawl_that_was_stopped_first_of_all_notices(world, action):
     with os.fdopen(read) as pipe:
         events = [json.loads(line)["event"] for line in pipe]
     after_start = events[events.index("started") + 1:]
+    if action == "term":
+        assert after_start.pop(0) == "kill", "the guardian's"
     assert after_start[0] in ("lost", "doubt"), events
     assert "lost" in after_start and "held" not in after_start, events
 
@@ -353,6 +370,72 @@ def test_killed_pawl_leaves_nothing_behind(world, action):
     os.killpg(proc.pid, signal.SIGKILL)
     taker.expect("held")
     assert [is_alive(pid) for pid in pids] == [False, False]
+
+
+def events_of(pipe):
+    return [json.loads(line) for line in pipe]
+
+
+@pytest.mark.parametrize("name", ["k", b"\xff\xfe raw"], ids=["plain", "raw"])
+@pytest.mark.parametrize("action, said", [("term", ["term", "kill"]), ("kill", ["kill"])])
+def test_the_guardian_goes_on_with_the_events(world, name, action, said):
+    """Who reads --json-events learns what became of the command, not only that pawl is gone."""
+    read, write = os.pipe()
+    proc = Proc([PAWL, "run", "-t", "2s", "-g", "300ms", "--on-lost", action, "--json-events",
+                 str(write), name, *reporter("TERM")],
+                world.env(), stdin=subprocess.PIPE, pass_fds=[write])
+    world.procs.append(proc)
+    os.close(write)
+    pid = int(proc.expect("ready").split()[1])
+    proc.kill(signal.SIGKILL)
+    wait_dead(pid)
+    with os.fdopen(read) as pipe:
+        events = events_of(pipe)
+    by_guardian = [e for e in events if e.get("by") == "guardian"]
+    assert [e["event"] for e in by_guardian] == said and by_guardian == events[-len(said):]
+    for event in by_guardian:
+        assert event["reason"] == "pawl was killed"
+        assert {k: v for k, v in event.items() if k.startswith("key")} == \
+            {k: v for k, v in events[0].items() if k.startswith("key")}
+        assert event["time_ms"] >= events[0]["time_ms"]
+    if action == "term":
+        assert 0 < by_guardian[0]["remaining_ms"] <= 2000
+    assert "remaining_ms" not in by_guardian[-1]
+
+
+def test_the_guardian_says_that_pawl_stands_still(world):
+    read, write = os.pipe()
+    proc = world.start("run", "-t", "600ms", "--json-events", write, "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    pid = int(proc.expect("ready").split()[1])
+    proc.kill(signal.SIGSTOP)
+    wait_dead(pid)
+    with os.fdopen(read) as pipe:
+        while (event := json.loads(pipe.readline()))["event"] != "kill":
+            pass
+    assert event["by"] == "guardian" and event["reason"] == "pawl stands still"
+
+
+@pytest.mark.skipif(b"__asan_init" in Path(PAWL).read_bytes() or
+                    b"__tsan_init" in Path(PAWL).read_bytes(),
+                    reason="a sanitizer has its own malloc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_guardian_allocates_nothing(world, number):
+    """It may have been forked while another thread was inside malloc, which then never ends."""
+    read, write = os.pipe()
+    proc = world.start("run", "-t", "800ms", "--json-events", write, "k", *reporter("TERM"),
+                       env={"LD_PRELOAD": str(BUILD / "proof/tests/cli/pawl-test-no-malloc.so")},
+                       stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    pid = int(proc.expect("ready").split()[1])
+    proc.kill(number)
+    wait_dead(pid)
+    proc.kill(signal.SIGKILL)
+    with os.fdopen(read) as pipe:
+        assert events_of(pipe)[-1]["event"] == "kill"
+    said = proc.errors()
+    assert "SIGKILL to the command" in said and "allocates" not in said, said
 
 
 def test_killed_pawl_spares_daemons(sqlite):

@@ -198,9 +198,8 @@ static void check_clock(examination *exam)
         find(exam, PAWL_SEVERITY_NOTE, "clock",
              "Correct the clocks by slewing, not by stepping: a step of the server's clock "
              "lengthens or ends leases.",
-             "The server's clock and this machine's differ by %" PRId64
-             " ms; pawl does not compare them",
-             off_ms);
+             "The server's clock is %" PRId64 " s %s this machine's; pawl does not compare them",
+             (off_ms < 0 ? -off_ms : off_ms) / 1000, off_ms < 0 ? "behind" : "ahead of");
     else
         find(exam, PAWL_SEVERITY_OK, "clock", "",
              "The server's clock and this machine's agree within a second");
