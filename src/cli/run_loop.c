@@ -86,7 +86,9 @@ static void pass_on_yield(run *r)
 const char *run_loss_reason(const run *r)
 {
     if (r->lost_reason[0]) return r->lost_reason;
-    return r->doubt_reason[0] ? r->doubt_reason : "its deadline has passed";
+    if (r->doubt_reason[0]) return r->doubt_reason;
+    bool is_over = r->lost || cli_now_ms() >= r->deadline_ms;
+    return is_over ? "its deadline has passed" : "no answer of the store yet";
 }
 
 static bool stops_command(const run *r)

@@ -261,3 +261,43 @@ while True:
 
 def reporter(*signals):
     return [sys.executable, "-c", REPORTER, *signals]
+
+
+# A process in a session of its own that ignores TERM: argument "daemon" makes it one, by forking
+# twice, "child" leaves it below the command; "fork" gives it a child of its own.
+LONER = """
+import os, signal, sys
+words = sys.argv[1:]
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+ready, done = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    parent = os.getpid()
+    if "daemon" in words and os.fork() != 0:
+        os._exit(0)
+    while "daemon" in words and os.getppid() == parent:   # until it has lost its parent
+        pass
+    for i in range(1 + ("fork" in words)):
+        if i == 0 or os.fork() == 0:
+            os.write(1, f"pid {os.getpid()}\\n".encode())
+    os.close(done)
+    while True:
+        signal.pause()
+os.close(done)
+os.read(ready, 1)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+os.write(1, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+def start_loners(world, run_flags, *words, prefix=(), **options):
+    """pawl, and the processes that left the command's session."""
+    proc = world.start("run", *run_flags, "k", *prefix, sys.executable, "-c", LONER, *words, **options)
+    pids = []
+    while not (line := proc.expect(("pid", "ready"))).startswith("ready"):
+        pids.append(int(line.split()[1]))
+    if "fork" in words and len(pids) < 2:
+        pids.append(int(proc.expect("pid").split()[1]))
+    return proc, pids

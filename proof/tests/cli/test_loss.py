@@ -10,11 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from harness import BUILD, PAWL, Proc, is_alive, reporter, wait_dead
+from harness import BUILD, is_alive, reporter, start_loners, wait_dead
 
 
 def lease_end(world, key):
@@ -123,6 +122,75 @@ def test_a_store_that_comes_back_in_time_is_no_loss(redis):
     assert proc.errors() == "", "silence on success"
 
 
+def trouble_and_recovery(redis, *flags):
+    """A run that has been sent a TERM, and then was renewed after all."""
+    proc = redis.start("run", "-t", "6s", "-g", "2s", *flags, "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE, pass_fds=[int(flags[1])] if flags else [])
+    proc.expect("ready")
+    redis.server.stop()
+    proc.expect("TERM 1")
+    redis.server.cont()
+    proc.expect("fd held")
+    return proc
+
+
+def test_a_second_trouble_is_told_and_stopped_like_the_first(redis):
+    read, write = os.pipe()
+    proc = trouble_and_recovery(redis, "--json-events", str(write))
+    os.close(write)
+    redis.server.stop()
+    assert {proc.expect(("fd doubt", "TERM")) for _ in range(2)} == {"fd doubt", "TERM 2"}
+    assert proc.wait() == 76
+    with os.fdopen(read) as pipe:
+        events = [json.loads(line) for line in pipe]
+    told = [e["event"] for e in events if e["event"] not in ("waiting", "acquired", "started")]
+    again = told.index("held") + 1
+    assert sorted(told[:again]) == ["doubt", "held", "term"], told
+    assert sorted(told[again:again + 3]) == ["doubt", "kill", "term"], told
+    for event in events:
+        if event["event"] in ("doubt", "term", "kill"):
+            assert "answer" in event["reason"], "a deadline that is still to come is no reason"
+
+
+def test_a_recovery_takes_back_what_a_second_term_would_mean(redis):
+    """The first TERM was ours; the user's first one is passed on, and his second one kills."""
+    proc = trouble_and_recovery(redis)
+    proc.kill(signal.SIGTERM)
+    proc.expect("TERM 2")
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 76, "it was sent a TERM for the lock's sake: its work is not whole"
+    rest = proc.popen.stdout.read().decode() + proc.buffer.decode()
+    assert "TERM 3" not in rest
+
+
+def test_a_run_that_recovered_says_that_it_was_stopped(redis):
+    proc = trouble_and_recovery(redis)
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 76
+    assert not redis.show("k")["held"]
+    assert proc.errors().count("SIGTERM to the command") == 1
+
+
+@pytest.mark.parametrize("what", ["end", "signal", "yield", "break"])
+def test_no_news_waits_for_a_renewal(world, what):
+    """With this ttl the next look at the clock is hours away: a late wake-up cannot hide."""
+    proc = world.start("run", "-t", "24h", "-g", "0.1", "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    if what == "signal":
+        proc.kill(signal.SIGTERM)
+        proc.expect("TERM 1")
+    if what == "yield":
+        world.start("run", "k", "true")
+        proc.expect("fd yield")
+    if what == "break":
+        assert world.run("break", "k", "--fence", world.show("k")["fence"]).code == 0
+        proc.expect("fd lost")
+        wait_dead(pid)
+    proc.say(b"exit 3\n")
+    assert proc.wait() == (76 if what == "break" else 3)
+
+
 def test_a_store_that_dies_and_returns_empty(redis):
     """The lock is gone from the store; the holder finds out and nobody is resurrected."""
     proc = redis.start("run", "-t", "1500ms", "-g", "300ms", "k", *reporter("TERM"),
@@ -225,46 +293,6 @@ def test_hold_says_when_it_is_lost(world):
     assert "lost" in proc.errors()
 
 
-# A process in a session of its own that ignores TERM: argument "daemon" makes it one, by forking
-# twice, "child" leaves it below the command; "fork" gives it a child of its own.
-LONER = """
-import os, signal, sys
-words = sys.argv[1:]
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-ready, done = os.pipe()
-if os.fork() == 0:
-    os.setsid()
-    parent = os.getpid()
-    if "daemon" in words and os.fork() != 0:
-        os._exit(0)
-    while "daemon" in words and os.getppid() == parent:   # until it has lost its parent
-        pass
-    for i in range(1 + ("fork" in words)):
-        if i == 0 or os.fork() == 0:
-            os.write(1, f"pid {os.getpid()}\\n".encode())
-    os.close(done)
-    while True:
-        signal.pause()
-os.close(done)
-os.read(ready, 1)
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
-os.write(1, b"ready\\n")
-while True:
-    signal.pause()
-"""
-
-
-def start_loners(world, run_flags, *words, prefix=(), **options):
-    """pawl, and the processes that left the command's session."""
-    proc = world.start("run", *run_flags, "k", *prefix, sys.executable, "-c", LONER, *words, **options)
-    pids = []
-    while not (line := proc.expect(("pid", "ready"))).startswith("ready"):
-        pids.append(int(line.split()[1]))
-    if "fork" in words and len(pids) < 2:
-        pids.append(int(proc.expect("pid").split()[1]))
-    return proc, pids
-
-
 @pytest.mark.parametrize("action", ["term", "kill"])
 def test_a_session_of_its_own_is_no_escape(redis, action):
     """As of setsid or su -c: only who had lost its parent before is a daemon."""
@@ -355,159 +383,3 @@ def test_the_clock_is_looked_at_last_of_all_before_exec(world):
         proc.kill(signal.SIGCONT)
     assert proc.wait() == 76
     assert proc.line() == ""
-
-
-# ---- pawl itself is killed ----------------------------------------------------------------
-
-@pytest.mark.parametrize("action", ["term", "kill"])
-def test_killed_pawl_leaves_nothing_behind(world, action):
-    """SIGKILL of pawl and its whole group: all that the command started is dead when the next
-    holder has the lock, whatever session it has, and though it ignores TERM."""
-    proc, pids = start_loners(world, ["-t", "2s", "-g", "300ms", "--on-lost", action],
-                              "child", "fork")
-    taker = world.start("hold", "k", stdin=subprocess.PIPE)
-    world.until_waiting("k")
-    os.killpg(proc.pid, signal.SIGKILL)
-    taker.expect("held")
-    assert [is_alive(pid) for pid in pids] == [False, False]
-
-
-def events_of(pipe):
-    return [json.loads(line) for line in pipe]
-
-
-@pytest.mark.parametrize("name", ["k", b"\xff\xfe raw"], ids=["plain", "raw"])
-@pytest.mark.parametrize("action, said", [("term", ["term", "kill"]), ("kill", ["kill"])])
-def test_the_guardian_goes_on_with_the_events(world, name, action, said):
-    """Who reads --json-events learns what became of the command, not only that pawl is gone."""
-    read, write = os.pipe()
-    proc = Proc([PAWL, "run", "-t", "2s", "-g", "300ms", "--on-lost", action, "--json-events",
-                 str(write), name, *reporter("TERM")],
-                world.env(), stdin=subprocess.PIPE, pass_fds=[write])
-    world.procs.append(proc)
-    os.close(write)
-    pid = int(proc.expect("ready").split()[1])
-    proc.kill(signal.SIGKILL)
-    wait_dead(pid)
-    with os.fdopen(read) as pipe:
-        events = events_of(pipe)
-    by_guardian = [e for e in events if e.get("by") == "guardian"]
-    assert [e["event"] for e in by_guardian] == said and by_guardian == events[-len(said):]
-    for event in by_guardian:
-        assert event["reason"] == "pawl was killed"
-        assert {k: v for k, v in event.items() if k.startswith("key")} == \
-            {k: v for k, v in events[0].items() if k.startswith("key")}
-        assert event["time_ms"] >= events[0]["time_ms"]
-    if action == "term":
-        assert 0 < by_guardian[0]["remaining_ms"] <= 2000
-    assert "remaining_ms" not in by_guardian[-1]
-
-
-def test_the_guardian_says_that_pawl_stands_still(world):
-    read, write = os.pipe()
-    proc = world.start("run", "-t", "600ms", "--json-events", write, "k", *reporter("TERM"),
-                       stdin=subprocess.PIPE, pass_fds=[write])
-    os.close(write)
-    pid = int(proc.expect("ready").split()[1])
-    proc.kill(signal.SIGSTOP)
-    wait_dead(pid)
-    with os.fdopen(read) as pipe:
-        while (event := json.loads(pipe.readline()))["event"] != "kill":
-            pass
-    assert event["by"] == "guardian" and event["reason"] == "pawl stands still"
-
-
-@pytest.mark.skipif(b"__asan_init" in Path(PAWL).read_bytes() or
-                    b"__tsan_init" in Path(PAWL).read_bytes(),
-                    reason="a sanitizer has its own malloc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_guardian_allocates_nothing(world, number):
-    """It may have been forked while another thread was inside malloc, which then never ends."""
-    read, write = os.pipe()
-    proc = world.start("run", "-t", "800ms", "--json-events", write, "k", *reporter("TERM"),
-                       env={"LD_PRELOAD": str(BUILD / "proof/tests/cli/pawl-test-no-malloc.so")},
-                       stdin=subprocess.PIPE, pass_fds=[write])
-    os.close(write)
-    pid = int(proc.expect("ready").split()[1])
-    proc.kill(number)
-    wait_dead(pid)
-    proc.kill(signal.SIGKILL)
-    with os.fdopen(read) as pipe:
-        assert events_of(pipe)[-1]["event"] == "kill"
-    said = proc.errors()
-    assert "SIGKILL to the command" in said and "allocates" not in said, said
-
-
-def test_killed_pawl_spares_daemons(sqlite):
-    proc, pids = start_loners(sqlite, ["-t", "2s", "-g", "100ms"], "daemon")
-    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
-    sqlite.until_waiting("k")
-    proc.kill(signal.SIGKILL)
-    taker.expect("held")
-    assert is_alive(pids[0])
-    os.kill(pids[0], signal.SIGKILL)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
-def test_killed_pawl_reaches_other_users(world):
-    """The kernel forgets PR_SET_PDEATHSIG when the user changes."""
-    prefix = ["setpriv", "--reuid=65534", "--clear-groups"]
-    proc, pids = start_loners(world, ["-t", "2s", "-g", "300ms"], "child", prefix=prefix)
-    taker = world.start("hold", "k", stdin=subprocess.PIPE)
-    world.until_waiting("k")
-    proc.kill(signal.SIGKILL)
-    taker.expect("held")
-    assert not is_alive(pids[0])
-
-
-def test_killed_pawl_keeps_the_lock_of_a_command_that_outlives_a_loss(sqlite):
-    """--on-lost notify: the command runs on; nobody takes the lock back before its time."""
-    proc = sqlite.start("run", "-t", "2500ms", "--on-lost", "notify", "k", *reporter("TERM"),
-                        stdin=subprocess.PIPE)
-    proc.expect("ready")
-    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
-    sqlite.until_waiting("k")
-    killed = time.monotonic()
-    proc.kill(signal.SIGKILL)
-    assert proc.expect(("TERM", "fd end")) == "fd end"
-    assert sqlite.run("run", "-n", "k", "true").code == 75
-    taker.expect("held")
-    assert time.monotonic() - killed > 1.0, "not before the lease ran out"
-    proc.say(b"exit 0\n")
-
-
-def test_the_lock_is_free_as_soon_as_the_command_of_a_killed_pawl_is_gone(sqlite):
-    proc = sqlite.start("run", "-t", "60s", "k", "sh", "-c", "echo ready; exec sleep 1000")
-    proc.expect("ready")
-    taker = sqlite.start("hold", "k", stdin=subprocess.PIPE)
-    sqlite.until_waiting("k")
-    killed = time.monotonic()
-    proc.kill(signal.SIGKILL)
-    taker.expect("held")
-    assert time.monotonic() - killed < 20, "long before its ttl"
-
-
-def test_a_killed_guardian_ends_the_command(world):
-    proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)
-    pid = int(proc.expect("ready").split()[1])
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        guardian = int(stat.read().rpartition(")")[2].split()[1])
-    assert guardian != proc.pid
-    os.kill(guardian, signal.SIGKILL)
-    wait_dead(pid)
-    assert proc.wait() == 128 + signal.SIGTERM
-    assert "guardian" in proc.errors()
-    assert not world.show("k")["held"]
-
-
-def test_strangers_among_our_children_are_left_alone(sqlite):
-    """A shell that becomes pawl by exec leaves it children that are none of its business."""
-    script = f"sleep 1000 & echo stranger $!; exec {PAWL} run -t 600ms --hold-descendants k " \
-             "sh -c 'echo go; exec sleep 1000'"
-    proc = sqlite.start("-c", script, program="/bin/sh")
-    stranger = int(proc.expect("stranger").split()[1])
-    proc.expect("go")
-    assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
-    assert proc.wait() == 76
-    assert is_alive(stranger)
-    os.kill(stranger, signal.SIGKILL)

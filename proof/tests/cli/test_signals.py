@@ -304,6 +304,47 @@ def test_a_hold_in_the_background_leaves_the_terminal_alone(sqlite, terminal):
     sqlite.until_free("k")
 
 
+def shell_on_a_terminal(terminal, flags):
+    """A shell whose job pawl is; the command notes each TERM, and dies of KILL only."""
+    stubborn = "trap 'echo term' TERM; echo command $$ $PPID; while :; do read x; done"
+    script = f'{PAWL} run -t 2s {flags} k sh -c "$1" & echo pawl $!; wait $!; echo code $?; read end'
+    t = terminal("/bin/sh", "-c", script, "sh", stubborn)
+    pids = {}
+    for line in t.expect("command").splitlines():
+        words = line.split()
+        if words and words[0] in ("pawl", "command"):
+            pids[words[0]] = int(words[1])
+    return t, pids
+
+
+def test_the_guardian_stops_a_command_on_a_terminal(sqlite, terminal):
+    """It has no group of its own there, and gets both TERM and KILL all the same."""
+    t, pids = shell_on_a_terminal(terminal, "-g 300ms")
+    os.kill(pids["pawl"], signal.SIGKILL)
+    text = t.expect("SIGKILL to the command")
+    assert "term" in text.splitlines()
+    wait_dead(pids["command"])
+    sqlite.until_free("k")
+
+
+def test_the_commands_own_kill_comes_in_time_on_a_terminal(sqlite, terminal):
+    """The lock is broken; the command ignores TERM and has nothing below it."""
+    t, pids = shell_on_a_terminal(terminal, "-g 300ms")
+    assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
+    text = t.expect("code 76")
+    assert "term" in text.splitlines() and "SIGKILL to the command" in text
+    wait_dead(pids["command"])
+
+
+def test_a_second_term_kills_on_a_terminal(sqlite, terminal):
+    t, pids = shell_on_a_terminal(terminal, "-g 300ms")
+    os.kill(pids["pawl"], signal.SIGTERM)
+    t.expect("term")
+    os.kill(pids["pawl"], signal.SIGTERM)
+    t.expect("code 137")
+    wait_dead(pids["command"])
+
+
 def test_loss_on_a_terminal_reaches_all_and_spares_the_neighbours(sqlite, terminal):
     """The command shares our group there: what else is in it must survive."""
     stubborn = ("trap 'echo term' TERM; sleep 1000 & echo command $$; echo inner $!; "
