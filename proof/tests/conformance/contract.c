@@ -23,7 +23,7 @@ static story_set set_new(void)
     return set;
 }
 
-static bool same_party(const party *a, const party *b)
+static bool same_owner(const contract_owner *a, const contract_owner *b)
 {
     return a->token == b->token && a->client == b->client && a->detached == b->detached &&
            a->ttl_ms == b->ttl_ms && a->gone == b->gone && a->moved == b->moved;
@@ -47,10 +47,10 @@ static bool same_story(const story *a, const story *b)
     if (a->last != b->last || a->drew_for_nobody != b->drew_for_nobody) return false;
     if (memcmp(a->unseen, b->unseen, sizeof(a->unseen)) != 0) return false;
     if (a->yield_to != b->yield_to || a->yield_token != b->yield_token) return false;
-    if (a->held && !(same_party(&a->holder, &b->holder) && touch(a->holder.until, b->holder.until)))
+    if (a->held && !(same_owner(&a->holder, &b->holder) && touch(a->holder.until, b->holder.until)))
         return false;
     for (int i = 0; i < a->waiting; i++)
-        if (!same_party(&a->queue[i], &b->queue[i]) ||
+        if (!same_owner(&a->queue[i], &b->queue[i]) ||
             !touch(a->queue[i].until, b->queue[i].until) ||
             !touch(a->queue[i].since, b->queue[i].since))
             return false;
@@ -203,7 +203,7 @@ bool contract_heard(contract *c, int client, int token, const pawl_push *push, i
     return true;
 }
 
-static void party_gone(const contract *c, party *p, range when, bool holds)
+static void owner_gone(const contract *c, contract_owner *p, range when, bool holds)
 {
     p->gone = true;
     p->gone_at = when;
@@ -215,10 +215,10 @@ void contract_closed(contract *c, int client, range when)
     for (int i = 0; i < c->count; i++) {
         story *s = &c->stories[i];
         if (s->held && s->holder.client == client && !s->holder.gone)
-            party_gone(c, &s->holder, when, true);
+            owner_gone(c, &s->holder, when, true);
         for (int k = 0; k < s->waiting; k++)
             if (s->queue[k].client == client && !s->queue[k].gone)
-                party_gone(c, &s->queue[k], when, false);
+                owner_gone(c, &s->queue[k], when, false);
     }
 }
 
@@ -238,7 +238,7 @@ int64_t contract_boundary(const contract *c, int64_t after)
 
 bool contract_owes_grant(const contract *c, int *ret_client, int *ret_token)
 {
-    const party *first = &c->stories[0].holder;
+    const contract_owner *first = &c->stories[0].holder;
     for (int i = 0; i < c->count; i++) {
         const story *s = &c->stories[i];
         if (!s->held || s->fence || s->holder.gone) return false;
@@ -278,7 +278,7 @@ bool contract_at_rest(const contract *c)
     return true;
 }
 
-static void print_party(FILE *out, const party *p, int64_t zero)
+static void print_owner(FILE *out, const contract_owner *p, int64_t zero)
 {
     fprintf(out, "%s of c%d%s%s, ttl %d ms, until %.3f..%.3f", contract_label(p->token), p->client,
             p->detached ? ", detached" : "", p->gone ? ", gone" : "", (int)p->ttl_ms,
@@ -292,10 +292,10 @@ void contract_print(const contract *c, FILE *out, int64_t zero)
         fprintf(out, "    largest fence %llu; ", (unsigned long long)s->last);
         if (!s->held) fputs("free", out);
         if (s->held) fprintf(out, "fence %llu, held by ", (unsigned long long)s->fence);
-        if (s->held) print_party(out, &s->holder, zero);
+        if (s->held) print_owner(out, &s->holder, zero);
         for (int k = 0; k < s->waiting; k++) {
             fputs("\n        waits ", out);
-            print_party(out, &s->queue[k], zero);
+            print_owner(out, &s->queue[k], zero);
         }
         fputc('\n', out);
     }

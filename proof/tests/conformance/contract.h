@@ -28,7 +28,7 @@ typedef struct range {
 } range;
 
 /* Who holds or waits. */
-typedef struct party {
+typedef struct contract_owner {
     int token;
     int client; /* who asked last: who is told */
     bool moved; /* another client had asked before: a hint may go to that one */
@@ -38,17 +38,17 @@ typedef struct party {
     range since; /* in the queue */
     bool gone;   /* its client was closed, at */
     range gone_at;
-} party;
+} contract_owner;
 
 typedef struct story {
     bool held;
-    party holder;     /* its lease may have run out, with nobody come across that yet */
-    uint64_t fence;   /* of the holder; 0: handed on, and not seen so far */
-    range granted;    /* when */
-    int behind_least; /* who waited when it was handed on: surely, */
-    int behind_most;  /* and at most */
-    int waiting;      /* those whose place has run out stay until somebody comes across them */
-    party queue[CONTRACT_TOKENS];
+    contract_owner holder; /* its lease may have run out, with nobody come across that yet */
+    uint64_t fence;        /* of the holder; 0: handed on, and not seen so far */
+    range granted;         /* when */
+    int behind_least;      /* who waited when it was handed on: surely, */
+    int behind_most;       /* and at most */
+    int waiting;           /* those whose place has run out stay until somebody comes across them */
+    contract_owner queue[CONTRACT_TOKENS];
     uint64_t last;        /* the largest fence seen */
     bool drew_for_nobody; /* after a BREAK, or for a waiter that was gone, a larger one may be */
     int unseen[CONTRACT_TOKENS]; /* grants of each of which it was not told */

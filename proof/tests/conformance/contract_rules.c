@@ -122,7 +122,7 @@ static void drop_holder(attempt *a)
 }
 
 /* `moment`: of the grant; it lasts until `to->until`. */
-static void grant(attempt *a, const party *to, range moment)
+static void grant(attempt *a, const contract_owner *to, range moment)
 {
     story *s = &a->s;
     s->held = true;
@@ -136,7 +136,7 @@ static void grant(attempt *a, const party *to, range moment)
 }
 
 /* Its client is gone, and the store may have noticed: it is passed over, and keeps its place. */
-static bool is_passed_over(attempt *a, const party *waiter, int asker)
+static bool is_passed_over(attempt *a, const contract_owner *waiter, int asker)
 {
     return waiter->gone && waiter->token != asker && !a->of->instant_release && choose(a);
 }
@@ -150,7 +150,7 @@ static range hand_on(attempt *a, range moment, int asker)
     story *s = &a->s;
     drop_holder(a);
     for (int at = 0; at < s->waiting;) {
-        party next = s->queue[at];
+        contract_owner next = s->queue[at];
         bool over = has_come(a, &next.until, &moment);
         if (over && !(next.token == asker && choose(a))) {
             remove_place(s, at);
@@ -231,7 +231,7 @@ static void answer_is_busy(attempt *a, const contract_ask *ask)
 
 /* ---- Verbs ---------------------------------------------------------------------------- */
 
-static void queue_up(attempt *a, const party *me)
+static void queue_up(attempt *a, const contract_owner *me)
 {
     story *s = &a->s;
     if (!s->waiting && !s->holder.gone && !s->holder.moved) {
@@ -246,12 +246,12 @@ static void acquire(attempt *a, const contract_ask *ask)
 {
     story *s = &a->s;
     let_time_pass(a, true, ask->token);
-    party me = {.token = ask->token,
-                .client = ask->client,
-                .detached = ask->flags & PAWL_ASK_DETACHED,
-                .ttl_ms = ask->ttl_ms,
-                .until = later(a->t, pawl_place_span(ask->ttl_ms * MS)),
-                .since = a->t};
+    contract_owner me = {.token = ask->token,
+                         .client = ask->client,
+                         .detached = ask->flags & PAWL_ASK_DETACHED,
+                         .ttl_ms = ask->ttl_ms,
+                         .until = later(a->t, pawl_place_span(ask->ttl_ms * MS)),
+                         .since = a->t};
     if (s->held && s->holder.token == ask->token) { /* rule 3: the same fence, a full ttl */
         me.moved = s->holder.moved || s->holder.gone || s->holder.client != ask->client;
         s->holder = me;
@@ -373,7 +373,7 @@ static void waiters_are(attempt *a, const pawl_info *row)
     story *s = &a->s;
     size_t n = 0;
     for (int i = 0; i < s->waiting; i++) {
-        party *waiter = &s->queue[i];
+        contract_owner *waiter = &s->queue[i];
         if (has_come(a, &waiter->until, &a->t)) continue;
         expect_so(a, row && n < row->waiters_shown);
         if (a->impossible) return;

@@ -7,8 +7,8 @@
 
 static void cut(oracle *o, int index)
 {
-    memmove(&o->parties[index], &o->parties[index + 1],
-            (size_t)(o->count - index - 1) * sizeof(o->parties[0]));
+    memmove(&o->owners[index], &o->owners[index + 1],
+            (size_t)(o->count - index - 1) * sizeof(o->owners[0]));
     o->count--;
     if (index == 0) o->held = false;
 }
@@ -25,7 +25,7 @@ static void promote(oracle *o, uint64_t wall_us, oracle_answer *answer)
     if (o->held || o->count == 0) return;
     o->held = true;
     draw_fence(o, wall_us);
-    answer->granted_token = o->parties[0].token;
+    answer->granted_token = o->owners[0].token;
 }
 
 static oracle_answer begin(oracle *o, int64_t now, uint64_t wall_us)
@@ -33,7 +33,7 @@ static oracle_answer begin(oracle *o, int64_t now, uint64_t wall_us)
     oracle_answer answer = {.outcome = PAWL_NOT_OWNER, .granted_token = -1};
     for (int i = o->count - 1; i >= 0; i--) {
         bool was_held = o->held;
-        if (o->parties[i].until > now) continue;
+        if (o->owners[i].until > now) continue;
         cut(o, i);
         if (i > 0) o->held = was_held;
     }
@@ -44,7 +44,7 @@ static oracle_answer begin(oracle *o, int64_t now, uint64_t wall_us)
 static int find(const oracle *o, int token)
 {
     for (int i = 0; i < o->count; i++)
-        if (o->parties[i].token == token) return i;
+        if (o->owners[i].token == token) return i;
     return -1;
 }
 
@@ -57,8 +57,8 @@ static void held(const oracle *o, pawl_outcome outcome, oracle_answer *answer)
 
 static void queued(oracle *o, int64_t now, int index, int64_t ttl_ms, oracle_answer *answer)
 {
-    o->parties[index].ttl_ms = ttl_ms;
-    o->parties[index].until = now + pawl_place_span(ttl_ms * MS);
+    o->owners[index].ttl_ms = ttl_ms;
+    o->owners[index].until = now + pawl_place_span(ttl_ms * MS);
     answer->outcome = PAWL_QUEUED;
     answer->position = index - 1;
 }
@@ -72,14 +72,14 @@ oracle_answer oracle_acquire(oracle *o, int64_t now, uint64_t wall_us, int token
         if (o->count == 0) draw_fence(o, wall_us);
         o->count = o->count ? o->count : 1;
         o->held = true;
-        o->parties[0] =
-            (oracle_party){.token = token, .ttl_ms = ttl_ms, .until = now + ttl_ms * MS};
+        o->owners[0] =
+            (oracle_owner){.token = token, .ttl_ms = ttl_ms, .until = now + ttl_ms * MS};
         held(o, PAWL_GRANTED, &answer);
     } else if (!queue) {
         if (at > 0) cut(o, at);
         answer.outcome = PAWL_BUSY;
     } else {
-        if (at < 0) o->parties[at = o->count++] = (oracle_party){.token = token};
+        if (at < 0) o->owners[at = o->count++] = (oracle_owner){.token = token};
         queued(o, now, at, ttl_ms, &answer);
     }
     return answer;
@@ -89,8 +89,8 @@ oracle_answer oracle_renew(oracle *o, int64_t now, uint64_t wall_us, int token, 
 {
     oracle_answer answer = begin(o, now, wall_us);
     if (find(o, token) != 0) return answer;
-    o->parties[0].ttl_ms = ttl_ms;
-    o->parties[0].until = now + ttl_ms * MS;
+    o->owners[0].ttl_ms = ttl_ms;
+    o->owners[0].until = now + ttl_ms * MS;
     held(o, PAWL_CONFIRMED, &answer);
     return answer;
 }

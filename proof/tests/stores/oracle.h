@@ -11,15 +11,15 @@
 
 #define ORACLE_ROOM 64
 
-typedef struct oracle_party {
+typedef struct oracle_owner {
     int token;
     int64_t ttl_ms;
     int64_t until; /* ns */
-} oracle_party;
+} oracle_owner;
 
 typedef struct oracle {
     bool held;
-    oracle_party parties[ORACLE_ROOM];
+    oracle_owner owners[ORACLE_ROOM];
     int count;
     uint64_t fence; /* of the latest grant */
 } oracle;

@@ -49,7 +49,7 @@ static pawl__record *record_new(pawl__memory *m, const char *name, size_t name_l
     return r;
 }
 
-static void waiter_remove(pawl__record *r, pawl__party *waiter)
+static void waiter_remove(pawl__record *r, pawl__owner *waiter)
 {
     pawl__list_remove(&waiter->in_queue);
     r->waiter_count--;
@@ -58,7 +58,7 @@ static void waiter_remove(pawl__record *r, pawl__party *waiter)
 
 static void record_free(pawl__memory *m, pawl__record *r)
 {
-    while (r->waiter_count) waiter_remove(r, pawl__party_of(pawl__list_first(&r->waiters)));
+    while (r->waiter_count) waiter_remove(r, pawl__owner_of(pawl__list_first(&r->waiters)));
     free(r->holder);
     if (r->fence > m->fence_floor) m->fence_floor = r->fence;
     pawl__table_remove(&m->table, &r->entry);
@@ -97,50 +97,50 @@ size_t pawl__memory_count(const pawl__memory *m)
 
 /* ---- Parties -------------------------------------------------------------------- */
 
-static bool party_is(const pawl__party *party, const char *token)
+static bool has_token(const pawl__owner *owner, const char *token)
 {
-    return party && token && strcmp(party->token, token) == 0; /* law 5: the whole token */
+    return owner && token && strcmp(owner->token, token) == 0; /* law 5: the whole token */
 }
 
-static void party_fill(pawl__party *party, void *client, const pawl_request *request)
+static void owner_fill(pawl__owner *owner, void *client, const pawl_request *request)
 {
-    party->client = client;
-    party->ttl_ms = request->ttl_ms;
-    party->detached = request->flags & PAWL_ASK_DETACHED;
-    const char *owner = request->owner ? request->owner : "";
-    size_t len = strlen(owner);
+    owner->client = client;
+    owner->ttl_ms = request->ttl_ms;
+    owner->detached = request->flags & PAWL_ASK_DETACHED;
+    const char *label = request->owner ? request->owner : "";
+    size_t len = strlen(label);
     if (len > PAWL_OWNER_MAX) len = PAWL_OWNER_MAX;
-    memcpy(party->owner, owner, len);
-    party->owner[len] = '\0';
+    memcpy(owner->label, label, len);
+    owner->label[len] = '\0';
 }
 
-static pawl__party *party_new(const pawl__call *call, void *client, const pawl_request *request)
+static pawl__owner *owner_new(const pawl__call *call, void *client, const pawl_request *request)
 {
-    pawl__party *party = calloc(1, sizeof(*party));
-    if (!party) return NULL;
-    memcpy(party->token, request->token, PAWL_TOKEN_LEN);
-    party->since = call->now;
-    party_fill(party, client, request);
-    return party;
+    pawl__owner *owner = calloc(1, sizeof(*owner));
+    if (!owner) return NULL;
+    memcpy(owner->token, request->token, PAWL_TOKEN_LEN);
+    owner->since = call->now;
+    owner_fill(owner, client, request);
+    return owner;
 }
 
-static void lease_extend(const pawl__call *call, pawl__party *holder)
+static void lease_extend(const pawl__call *call, pawl__owner *holder)
 {
     holder->until = pawl__instant_add(call->now, pawl__ms_to_ns(holder->ttl_ms));
 }
 
-static void place_extend(const pawl__call *call, pawl__party *waiter)
+static void place_extend(const pawl__call *call, pawl__owner *waiter)
 {
     waiter->until = pawl__instant_add(call->now, pawl_place_span(pawl__ms_to_ns(waiter->ttl_ms)));
 }
 
-static pawl__party *waiter_find(pawl__record *r, const char *token, int64_t *ret_position)
+static pawl__owner *waiter_find(pawl__record *r, const char *token, int64_t *ret_position)
 {
     int64_t position = 0;
     for (pawl__link *l = r->waiters.next; l != &r->waiters; l = l->next, position++)
-        if (party_is(pawl__party_of(l), token)) {
+        if (has_token(pawl__owner_of(l), token)) {
             *ret_position = position;
-            return pawl__party_of(l);
+            return pawl__owner_of(l);
         }
     return NULL;
 }
@@ -155,9 +155,9 @@ static void tell(const pawl__call *call, const pawl__record *r, void *client, co
     if (client) call->out->push(call->out->ctx, client, &whole);
 }
 
-static void make_holder(const pawl__call *call, pawl__record *r, pawl__party *party)
+static void make_holder(const pawl__call *call, pawl__record *r, pawl__owner *owner)
 {
-    r->holder = party;
+    r->holder = owner;
     r->fence = r->fence + 1 > call->wall_us ? r->fence + 1 : call->wall_us; /* law 3 */
 }
 
@@ -169,7 +169,7 @@ static void hand_off(const pawl__call *call, pawl__record *r)
 {
     pawl__link *first = pawl__list_first(&r->waiters);
     if (r->holder || !first) return;
-    pawl__party *next = pawl__party_of(first);
+    pawl__owner *next = pawl__owner_of(first);
     pawl__list_remove(first);
     r->waiter_count--;
     make_holder(call, r, next);
@@ -191,7 +191,7 @@ static void settle(const pawl__call *call, pawl__record *r)
     if (r->holder && r->holder->until <= call->now) drop_holder(r);
     for (pawl__link *l = r->waiters.next, *next; l != &r->waiters; l = next) {
         next = l->next;
-        if (pawl__party_of(l)->until <= call->now) waiter_remove(r, pawl__party_of(l));
+        if (pawl__owner_of(l)->until <= call->now) waiter_remove(r, pawl__owner_of(l));
     }
     hand_off(call, r);
 }
@@ -246,7 +246,7 @@ static void say_busy(const pawl__call *call, const pawl__record *r, pawl_reply *
 {
     reply->outcome = PAWL_BUSY;
     reply->holder_ms = holder_ms(call, r);
-    reply->message = r->holder ? r->holder->owner : NULL;
+    reply->message = r->holder ? r->holder->label : NULL;
 }
 
 /* ---- Verbs ---------------------------------------------------------------------------- */
@@ -254,13 +254,13 @@ static void say_busy(const pawl__call *call, const pawl__record *r, pawl_reply *
 static void grant_new(const pawl__call *call, pawl__record *r, void *client,
                       const pawl_request *request, pawl_reply *reply)
 {
-    pawl__party *party = party_new(call, client, request);
-    if (!party) {
+    pawl__owner *owner = owner_new(call, client, request);
+    if (!owner) {
         fail(reply, PAWL_ERR_NO_MEMORY);
         return;
     }
-    make_holder(call, r, party);
-    lease_extend(call, party);
+    make_holder(call, r, owner);
+    lease_extend(call, owner);
     say_held(r, PAWL_GRANTED, reply);
 }
 
@@ -271,13 +271,13 @@ static void queue_new(const pawl__call *call, pawl__record *r, void *client,
         fail(reply, PAWL_ERR_STORE_FULL);
         return;
     }
-    pawl__party *party = party_new(call, client, request);
-    if (!party) {
+    pawl__owner *owner = owner_new(call, client, request);
+    if (!owner) {
         fail(reply, PAWL_ERR_NO_MEMORY);
         return;
     }
-    place_extend(call, party);
-    pawl__list_append(&r->waiters, &party->in_queue);
+    place_extend(call, owner);
+    pawl__list_append(&r->waiters, &owner->in_queue);
     say_queued(call, r, (int64_t)r->waiter_count++, reply);
     if (r->waiter_count == 1) /* the holder learns of later ones with its next renewal */
         tell(call, r, r->holder->client,
@@ -285,7 +285,7 @@ static void queue_new(const pawl__call *call, pawl__record *r, void *client,
 }
 
 /* The token waits already: it keeps its place, or gives it up. The lock is held by another. */
-static void ask_again(const pawl__call *call, pawl__record *r, pawl__party *waiter,
+static void ask_again(const pawl__call *call, pawl__record *r, pawl__owner *waiter,
                       int64_t position, void *client, const pawl_request *request,
                       pawl_reply *reply)
 {
@@ -294,7 +294,7 @@ static void ask_again(const pawl__call *call, pawl__record *r, pawl__party *wait
         say_busy(call, r, reply);
         return;
     }
-    party_fill(waiter, client, request);
+    owner_fill(waiter, client, request);
     place_extend(call, waiter);
     say_queued(call, r, position, reply);
 }
@@ -304,13 +304,13 @@ static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
 {
     int64_t position;
     settle(call, r);
-    if (party_is(r->holder, request->token)) { /* rule 3: the same grant, a full ttl */
-        party_fill(r->holder, client, request);
+    if (has_token(r->holder, request->token)) { /* rule 3: the same grant, a full ttl */
+        owner_fill(r->holder, client, request);
         lease_extend(call, r->holder);
         say_held(r, PAWL_GRANTED, reply);
         return;
     }
-    pawl__party *waiter = waiter_find(r, request->token, &position);
+    pawl__owner *waiter = waiter_find(r, request->token, &position);
     if (waiter) {
         ask_again(call, r, waiter, position, client, request, reply);
         return;
@@ -348,7 +348,7 @@ static void acquire(const pawl__call *call, void *client, const pawl_request *re
 static void renew(const pawl__call *call, pawl__record *r, const pawl_request *request,
                   pawl_reply *reply)
 {
-    if (!party_is(r->holder, request->token)) return; /* law 5: nothing comes back */
+    if (!has_token(r->holder, request->token)) return; /* law 5: nothing comes back */
     r->holder->ttl_ms = request->ttl_ms;
     lease_extend(call, r->holder);
     say_held(r, PAWL_CONFIRMED, reply);
@@ -358,8 +358,8 @@ static void release(const pawl__call *call, pawl__record *r, const pawl_request 
                     pawl_reply *reply)
 {
     int64_t position;
-    pawl__party *waiter;
-    if (party_is(r->holder, request->token)) {
+    pawl__owner *waiter;
+    if (has_token(r->holder, request->token)) {
         drop_holder(r);
         hand_off(call, r);
         reply->outcome = PAWL_RELEASED;
@@ -445,7 +445,7 @@ void pawl__memory_leave(pawl__memory *m, const pawl__memory_time *time, void *cl
         pawl__record *r = pawl__container(l, pawl__record, in_all);
         for (pawl__link *w = r->waiters.next, *after; w != &r->waiters; w = after) {
             after = w->next;
-            if (pawl__party_of(w)->client == client) waiter_remove(r, pawl__party_of(w));
+            if (pawl__owner_of(w)->client == client) waiter_remove(r, pawl__owner_of(w));
         }
         if (r->holder && r->holder->client == client) {
             r->holder->client = NULL;

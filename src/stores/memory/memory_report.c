@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_live(const pawl__call *call, const pawl__party *party)
+static bool is_live(const pawl__call *call, const pawl__owner *owner)
 {
-    return party && party->until > call->now;
+    return owner && owner->until > call->now;
 }
 
 static size_t live_waiters(const pawl__call *call, const pawl__record *r)
 {
     size_t count = 0;
     for (pawl__link *l = r->waiters.next; l != &r->waiters; l = l->next)
-        if (is_live(call, pawl__party_of(l))) count++;
+        if (is_live(call, pawl__owner_of(l))) count++;
     return count;
 }
 
@@ -23,15 +23,15 @@ static void show_waiters(const pawl__call *call, const pawl__record *r, pawl_wai
 {
     size_t n = 0;
     for (pawl__link *l = r->waiters.next; l != &r->waiters && n < room; l = l->next) {
-        const pawl__party *waiter = pawl__party_of(l);
+        const pawl__owner *waiter = pawl__owner_of(l);
         if (!is_live(call, waiter)) continue;
-        shown[n++] = (pawl_waiter_info){.owner = waiter->owner,
+        shown[n++] = (pawl_waiter_info){.owner = waiter->label,
                                         .age_ms = pawl__ms_until(waiter->since, call->now),
                                         .place_ms = pawl__ms_until(call->now, waiter->until)};
     }
 }
 
-static bool is_mine(const pawl__party *holder, const char *token)
+static bool is_mine(const pawl__owner *holder, const char *token)
 {
     return token && strcmp(holder->token, token) == 0;
 }
@@ -50,7 +50,7 @@ static bool report(const pawl__call *call, const pawl__record *r, const char *to
     if (is_live(call, r->holder)) {
         info.held = true;
         info.mine = is_mine(r->holder, token);
-        info.owner = r->holder->owner;
+        info.owner = r->holder->label;
         info.remaining_ms = pawl__ms_until(call->now, r->holder->until);
     }
     pawl_waiter_info *shown = NULL;

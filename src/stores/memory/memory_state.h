@@ -8,17 +8,17 @@
 #include "../../base/table.h"
 #include "memory_model.h"
 
-/* One token that holds or waits. */
-typedef struct pawl__party {
+/* Whoever holds or waits: one token. */
+typedef struct pawl__owner {
     pawl__link in_queue; /* waiters, in order of arrival */
     char token[PAWL_TOKEN_LEN + 1];
-    char owner[PAWL_OWNER_MAX + 1];
+    char label[PAWL_OWNER_MAX + 1];
     void *client; /* where pushes go; NULL: nobody is there */
     int64_t ttl_ms;
     int64_t since; /* instant of arrival */
     int64_t until; /* the lease's, or the place's, end */
     bool detached;
-} pawl__party;
+} pawl__owner;
 
 /*
  * One name. Between operations:
@@ -28,7 +28,7 @@ typedef struct pawl__party {
 typedef struct pawl__record {
     pawl__entry entry;
     pawl__link in_all;
-    pawl__party *holder;
+    pawl__owner *holder;
     pawl__link waiters;
     size_t waiter_count;
     uint64_t fence;
@@ -51,9 +51,9 @@ typedef struct pawl__call {
     const pawl__memory_out *out;
 } pawl__call;
 
-static inline pawl__party *pawl__party_of(pawl__link *link)
+static inline pawl__owner *pawl__owner_of(pawl__link *link)
 {
-    return pawl__container(link, pawl__party, in_queue);
+    return pawl__container(link, pawl__owner, in_queue);
 }
 
 /* Every live lock and queue as rows, for INSPECT (one name) and LIST (a prefix). Changes nothing.

@@ -43,12 +43,12 @@ typedef struct turn {
 bool pawl__lock_is_live(pawl__sqlite_db *db, const pawl__lock_row *lock, int64_t now)
 {
     return lock->held && now < lock->expires_at &&
-           !pawl__sqlite_live_is_dead(&db->live, lock->seat.live);
+           !pawl__sqlite_live_is_dead(&db->live, lock->owner.live);
 }
 
 bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64_t now)
 {
-    return now < waiter->until_at && !pawl__sqlite_live_is_dead(&db->live, waiter->seat.live);
+    return now < waiter->until_at && !pawl__sqlite_live_is_dead(&db->live, waiter->owner.live);
 }
 
 static bool same_token(const char *a, const char *b)
@@ -69,16 +69,16 @@ static void send_letter(const turn *t, const char *to, pawl_push_kind kind, cons
 }
 
 /* Ourselves, as we stand in rows. */
-static void fill_own_seat(const turn *t, pawl__seat *ret_seat)
+static void fill_requester(const turn *t, pawl__owner *ret_owner)
 {
-    memset(ret_seat, 0, sizeof(*ret_seat));
-    snprintf(ret_seat->token, sizeof(ret_seat->token), "%s", t->request->token);
-    snprintf(ret_seat->client, sizeof(ret_seat->client), "%s", t->client_id);
-    snprintf(ret_seat->owner, sizeof(ret_seat->owner), "%s",
+    memset(ret_owner, 0, sizeof(*ret_owner));
+    snprintf(ret_owner->token, sizeof(ret_owner->token), "%s", t->request->token);
+    snprintf(ret_owner->client, sizeof(ret_owner->client), "%s", t->client_id);
+    snprintf(ret_owner->label, sizeof(ret_owner->label), "%s",
              t->request->owner ? t->request->owner : "");
-    ret_seat->live = t->db->live.offset;
-    ret_seat->pid = t->db->pid;
-    ret_seat->pid_ns = t->db->pid_ns;
+    ret_owner->live = t->db->live.offset;
+    ret_owner->pid = t->db->pid;
+    ret_owner->pid_ns = t->db->pid_ns;
 }
 
 static int64_t own_live(const turn *t)
@@ -107,11 +107,11 @@ static int next_waiter(const turn *t, int64_t after, pawl__wait_row *ret_waiter)
         if (rc != SQLITE_OK || !ret_waiter->found) return rc;
         if (pawl__wait_is_live(t->db, ret_waiter, t->now)) {
             if (dropped_living) {
-                send_letter(t, ret_waiter->seat.client, PAWL_PUSH_RECHECK, NULL, 0, false);
+                send_letter(t, ret_waiter->owner.client, PAWL_PUSH_RECHECK, NULL, 0, false);
             }
             return SQLITE_OK;
         }
-        if (!pawl__sqlite_live_is_dead(&t->db->live, ret_waiter->seat.live)) dropped_living = true;
+        if (!pawl__sqlite_live_is_dead(&t->db->live, ret_waiter->owner.live)) dropped_living = true;
         rc = pawl__wait_drop(t->db, t->name, ret_waiter->seq);
         if (rc != SQLITE_OK) return rc;
     }
@@ -134,15 +134,15 @@ static int leave_queue(const turn *t, const pawl__wait_row *waiter)
     int rc = pawl__wait_drop(t->db, t->name, waiter->seq);
     if (rc == SQLITE_OK) rc = pawl__wait_first(t->db, t->name, waiter->seq, &successor);
     if (rc == SQLITE_OK && successor.found) {
-        send_letter(t, successor.seat.client, PAWL_PUSH_RECHECK, NULL, 0, false);
+        send_letter(t, successor.owner.client, PAWL_PUSH_RECHECK, NULL, 0, false);
     }
     return rc;
 }
 
 /* ---- Granting ------------------------------------------------------------------ */
 
-/* Makes `seat` the holder until then, with a new fence, in this very transaction (law 3). */
-static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, int64_t live,
+/* Makes `owner` the holder until then, with a new fence, in this very transaction (law 3). */
+static int grant(const turn *t, pawl__lock_row *lock, const pawl__owner *owner, int64_t live,
                  int64_t until)
 {
     const pawl__sqlite_host_row *host = &t->db->host;
@@ -155,8 +155,8 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, in
     }
 
     lock->held = true;
-    lock->seat = *seat;
-    lock->seat.live = live;
+    lock->owner = *owner;
+    lock->owner.live = live;
     lock->fence = fence;
     lock->expires_at = until;
     pawl__sqlite_host_lease(t->db, live, lock->expires_at);
@@ -170,12 +170,13 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__seat *seat, in
 static int promote(const turn *t, pawl__lock_row *lock, const pawl__wait_row *waiter)
 {
     bool waiting;
-    int64_t live = waiter->detached ? PAWL__LIVE_DETACHED : waiter->seat.live;
-    int rc = grant(t, lock, &waiter->seat, live, waiter->until_at);
+    int64_t live = waiter->detached ? PAWL__LIVE_DETACHED : waiter->owner.live;
+    int rc = grant(t, lock, &waiter->owner, live, waiter->until_at);
     if (rc == SQLITE_OK) rc = pawl__wait_drop(t->db, t->name, waiter->seq);
     if (rc == SQLITE_OK) rc = anybody_waits(t, &waiting);
     if (rc != SQLITE_OK) return rc;
-    send_letter(t, waiter->seat.client, PAWL_PUSH_GRANT, waiter->seat.token, lock->fence, waiting);
+    send_letter(t, waiter->owner.client, PAWL_PUSH_GRANT, waiter->owner.token, lock->fence,
+                waiting);
     return SQLITE_OK;
 }
 
@@ -260,10 +261,10 @@ static int answer_granted(const turn *t, const pawl__lock_row *lock, pawl__answe
 /* Rule 3: the token holds already. The same fence, a full ttl. */
 static int grant_again(const turn *t, pawl__lock_row *lock, pawl__answer *ret_answer)
 {
-    fill_own_seat(t, &lock->seat);
-    lock->seat.live = own_live(t);
+    fill_requester(t, &lock->owner);
+    lock->owner.live = own_live(t);
     lock->expires_at = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
-    pawl__sqlite_host_lease(t->db, lock->seat.live, lock->expires_at);
+    pawl__sqlite_host_lease(t->db, lock->owner.live, lock->expires_at);
     int rc = pawl__lock_put(t->db, t->name, lock);
     return rc == SQLITE_OK ? answer_granted(t, lock, ret_answer) : rc;
 }
@@ -271,9 +272,9 @@ static int grant_again(const turn *t, pawl__lock_row *lock, pawl__answer *ret_an
 static int grant_new(const turn *t, pawl__lock_row *lock, const pawl__wait_row *my_place,
                      pawl__answer *ret_answer)
 {
-    pawl__seat me;
+    pawl__owner me;
     bool adds_row = lock->fence == 0;
-    fill_own_seat(t, &me);
+    fill_requester(t, &me);
     int64_t until = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
     int rc = grant(t, lock, &me, own_live(t), until);
     if (rc == SQLITE_OK && adds_row) rc = sweep_old_rows(t);
@@ -293,10 +294,10 @@ static int find_predecessor(const turn *t, const pawl__lock_row *lock, int64_t s
         rc = pawl__wait_drop(t->db, t->name, before.seq);
         if (rc != SQLITE_OK) return rc;
     }
-    const pawl__seat *seat = before.found ? &before.seat : &lock->seat;
-    ret_answer->watch_live = seat->live;
-    ret_answer->watch_pid = seat->pid;
-    ret_answer->watch_pid_ns = seat->pid_ns;
+    const pawl__owner *owner = before.found ? &before.owner : &lock->owner;
+    ret_answer->watch_live = owner->live;
+    ret_answer->watch_pid = owner->pid;
+    ret_answer->watch_pid_ns = owner->pid_ns;
     *ret_first = !before.found;
     return SQLITE_OK;
 }
@@ -317,7 +318,7 @@ static int enqueue(const turn *t, const pawl__lock_row *lock, pawl__answer *ret_
     if (rc != SQLITE_OK) return rc;
 
     bool is_new = !place.found;
-    fill_own_seat(t, &place.seat);
+    fill_requester(t, &place.owner);
     place.ttl_ns = pawl__ms_to_ns(t->request->ttl_ms);
     place.until_at = expiry(t, pawl_place_span(place.ttl_ns));
     place.detached = (t->request->flags & PAWL_ASK_DETACHED) != 0;
@@ -330,7 +331,7 @@ static int enqueue(const turn *t, const pawl__lock_row *lock, pawl__answer *ret_
 
     if (is_new && ret_answer->position >= QUEUE_MAX) return turn_away(t, &place, ret_answer);
     if (is_new && is_first) {
-        send_letter(t, lock->seat.client, PAWL_PUSH_YIELD, lock->seat.token, lock->fence, true);
+        send_letter(t, lock->owner.client, PAWL_PUSH_YIELD, lock->owner.token, lock->fence, true);
     }
     ret_answer->outcome = PAWL_QUEUED;
     ret_answer->fence = lock->fence;
@@ -346,7 +347,7 @@ static int refuse(const turn *t, const pawl__lock_row *lock, pawl__answer *ret_a
     if (rc == SQLITE_OK && place.found) rc = leave_queue(t, &place);
     ret_answer->outcome = PAWL_BUSY;
     ret_answer->holder_ms = pawl__ms_until(t->now, lock->expires_at);
-    snprintf(ret_answer->fault.message, sizeof(ret_answer->fault.message), "%s", lock->seat.owner);
+    snprintf(ret_answer->fault.message, sizeof(ret_answer->fault.message), "%s", lock->owner.label);
     return rc;
 }
 
@@ -358,14 +359,14 @@ static int acquire(const turn *t, pawl__answer *ret_answer)
     if (rc != SQLITE_OK) return rc;
 
     bool held = pawl__lock_is_live(t->db, &lock, t->now);
-    if (held && same_token(lock.seat.token, t->request->token)) {
+    if (held && same_token(lock.owner.token, t->request->token)) {
         return grant_again(t, &lock, ret_answer);
     }
     if (!held) {
         rc = next_waiter(t, 0, &first);
         if (rc != SQLITE_OK) return rc;
         /* No barging past a waiter that lives (law 7). */
-        if (!first.found || same_token(first.seat.token, t->request->token)) {
+        if (!first.found || same_token(first.owner.token, t->request->token)) {
             return grant_new(t, &lock, &first, ret_answer);
         }
         rc = promote(t, &lock, &first);
@@ -386,13 +387,13 @@ static int renew(const turn *t, pawl__answer *ret_answer)
         ret_answer->outcome = PAWL_NOT_OWNER; /* never re-created (law 5) */
         return hand_on(t, &lock);
     }
-    if (!same_token(lock.seat.token, t->request->token)) {
+    if (!same_token(lock.owner.token, t->request->token)) {
         ret_answer->outcome = PAWL_NOT_OWNER;
         return SQLITE_OK;
     }
     /* Our own lease that lost its tie (sqlite_live.h) is tied again; nobody else's is. */
-    int64_t live = lock.seat.live;
-    if (live == PAWL__LIVE_UNKNOWN && strcmp(lock.seat.client, t->client_id) == 0) {
+    int64_t live = lock.owner.live;
+    if (live == PAWL__LIVE_UNKNOWN && strcmp(lock.owner.client, t->client_id) == 0) {
         live = t->db->live.offset;
     }
     int64_t until = expiry(t, pawl__ms_to_ns(t->request->ttl_ms));
@@ -412,7 +413,7 @@ static int release(const turn *t, pawl__answer *ret_answer)
     if (rc != SQLITE_OK) return rc;
 
     bool live = pawl__lock_is_live(t->db, &lock, t->now);
-    if (lock.held && same_token(lock.seat.token, t->request->token)) {
+    if (lock.held && same_token(lock.owner.token, t->request->token)) {
         ret_answer->outcome = live ? PAWL_RELEASED : PAWL_NOT_OWNER;
         return hand_off(t, &lock);
     }
@@ -433,7 +434,7 @@ static int break_lock(const turn *t, pawl__answer *ret_answer)
     if (lock.fence != t->request->fence) return SQLITE_OK;
     ret_answer->outcome = PAWL_RELEASED;
     /* The holder asks, and learns it before its next renewal. */
-    send_letter(t, lock.seat.client, PAWL_PUSH_RECHECK, NULL, 0, false);
+    send_letter(t, lock.owner.client, PAWL_PUSH_RECHECK, NULL, 0, false);
     return hand_off(t, &lock);
 }
 

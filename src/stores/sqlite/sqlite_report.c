@@ -51,7 +51,7 @@ static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, size_
         info->waiter_count++;
         if (info->waiters_shown == room) continue;
         row->waiters[info->waiters_shown++] = (pawl_waiter_info){
-            .owner = put_text(row, waiter.seat.owner, strlen(waiter.seat.owner)),
+            .owner = put_text(row, waiter.owner.label, strlen(waiter.owner.label)),
             .age_ms = pawl__ms_until(waiter.since_at, now),
             .place_ms = pawl__ms_until(now, waiter.until_at),
         };
@@ -81,8 +81,8 @@ static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool i
         .name = put_text(&row, name.text, name.len),
         .name_len = name.len,
         .held = held,
-        .mine = held && task->request.token && strcmp(task->request.token, lock.seat.token) == 0,
-        .owner = held ? put_text(&row, lock.seat.owner, strlen(lock.seat.owner)) : "",
+        .mine = held && task->request.token && strcmp(task->request.token, lock.owner.token) == 0,
+        .owner = held ? put_text(&row, lock.owner.label, strlen(lock.owner.label)) : "",
         .remaining_ms = held ? pawl__ms_until(now, lock.expires_at) : 0,
         .fence = lock.fence,
         .waiters = row.waiters,

@@ -57,14 +57,14 @@ int pawl__lock_get(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *ret_row
     int rc = step_row(db, st);
     if (rc != SQLITE_ROW) return rc;
     ret_row->held = sqlite3_column_type(st, 0) != SQLITE_NULL;
-    pawl__column_text(st, 0, ret_row->seat.token, sizeof(ret_row->seat.token));
-    pawl__column_text(st, 1, ret_row->seat.client, sizeof(ret_row->seat.client));
-    pawl__column_text(st, 2, ret_row->seat.owner, sizeof(ret_row->seat.owner));
+    pawl__column_text(st, 0, ret_row->owner.token, sizeof(ret_row->owner.token));
+    pawl__column_text(st, 1, ret_row->owner.client, sizeof(ret_row->owner.client));
+    pawl__column_text(st, 2, ret_row->owner.label, sizeof(ret_row->owner.label));
     ret_row->fence = (uint64_t)sqlite3_column_int64(st, 3);
     ret_row->expires_at = sqlite3_column_int64(st, 4);
-    ret_row->seat.live = sqlite3_column_int64(st, 5);
-    ret_row->seat.pid = sqlite3_column_int64(st, 6);
-    ret_row->seat.pid_ns = sqlite3_column_int64(st, 7);
+    ret_row->owner.live = sqlite3_column_int64(st, 5);
+    ret_row->owner.pid = sqlite3_column_int64(st, 6);
+    ret_row->owner.pid_ns = sqlite3_column_int64(st, 7);
     rc = sqlite3_reset(st);
     /* Not ours: a fence drawn from it would not grow (law 3). */
     bool possible = ret_row->fence <= PAWL__SQLITE_FENCE_MAX && (ret_row->fence || !ret_row->held);
@@ -75,14 +75,14 @@ int pawl__lock_put(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *r
 {
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_PUT, name);
     if (!st) return pawl__sqlite_error_of(db);
-    bind_text(st, 2, row->held ? row->seat.token : NULL);
-    bind_text(st, 3, row->seat.client);
-    bind_text(st, 4, row->seat.owner);
+    bind_text(st, 2, row->held ? row->owner.token : NULL);
+    bind_text(st, 3, row->owner.client);
+    bind_text(st, 4, row->owner.label);
     sqlite3_bind_int64(st, 5, (int64_t)row->fence);
     sqlite3_bind_int64(st, 6, row->expires_at);
-    sqlite3_bind_int64(st, 7, row->seat.live);
-    sqlite3_bind_int64(st, 8, row->seat.pid);
-    sqlite3_bind_int64(st, 9, row->seat.pid_ns);
+    sqlite3_bind_int64(st, 7, row->owner.live);
+    sqlite3_bind_int64(st, 8, row->owner.pid);
+    sqlite3_bind_int64(st, 9, row->owner.pid_ns);
     return run(db, st);
 }
 
@@ -111,16 +111,16 @@ static int read_wait(pawl__sqlite_db *db, sqlite3_stmt *st, pawl__wait_row *ret_
     if (rc != SQLITE_ROW) return rc;
     ret_row->found = true;
     ret_row->seq = sqlite3_column_int64(st, 0);
-    pawl__column_text(st, 1, ret_row->seat.token, sizeof(ret_row->seat.token));
-    pawl__column_text(st, 2, ret_row->seat.client, sizeof(ret_row->seat.client));
-    pawl__column_text(st, 3, ret_row->seat.owner, sizeof(ret_row->seat.owner));
+    pawl__column_text(st, 1, ret_row->owner.token, sizeof(ret_row->owner.token));
+    pawl__column_text(st, 2, ret_row->owner.client, sizeof(ret_row->owner.client));
+    pawl__column_text(st, 3, ret_row->owner.label, sizeof(ret_row->owner.label));
     ret_row->since_at = sqlite3_column_int64(st, 4);
     ret_row->until_at = sqlite3_column_int64(st, 5);
     ret_row->ttl_ns = sqlite3_column_int64(st, 6);
     ret_row->detached = sqlite3_column_int(st, 7) != 0;
-    ret_row->seat.live = sqlite3_column_int64(st, 8);
-    ret_row->seat.pid = sqlite3_column_int64(st, 9);
-    ret_row->seat.pid_ns = sqlite3_column_int64(st, 10);
+    ret_row->owner.live = sqlite3_column_int64(st, 8);
+    ret_row->owner.pid = sqlite3_column_int64(st, 9);
+    ret_row->owner.pid_ns = sqlite3_column_int64(st, 10);
     return sqlite3_reset(st);
 }
 
@@ -153,16 +153,16 @@ int pawl__wait_add(pawl__sqlite_db *db, pawl__name name, pawl__wait_row *row)
 {
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_WAIT_ADD, name);
     if (!st) return pawl__sqlite_error_of(db);
-    bind_text(st, 2, row->seat.token);
-    bind_text(st, 3, row->seat.client);
-    bind_text(st, 4, row->seat.owner);
+    bind_text(st, 2, row->owner.token);
+    bind_text(st, 3, row->owner.client);
+    bind_text(st, 4, row->owner.label);
     sqlite3_bind_int64(st, 5, row->since_at);
     sqlite3_bind_int64(st, 6, row->until_at);
     sqlite3_bind_int64(st, 7, row->ttl_ns);
     sqlite3_bind_int(st, 8, row->detached);
-    sqlite3_bind_int64(st, 9, row->seat.live);
-    sqlite3_bind_int64(st, 10, row->seat.pid);
-    sqlite3_bind_int64(st, 11, row->seat.pid_ns);
+    sqlite3_bind_int64(st, 9, row->owner.live);
+    sqlite3_bind_int64(st, 10, row->owner.pid);
+    sqlite3_bind_int64(st, 11, row->owner.pid_ns);
     int rc = step_row(db, st);
     if (rc != SQLITE_ROW) return rc == SQLITE_OK ? SQLITE_CORRUPT : rc;
     row->seq = sqlite3_column_int64(st, 0);
@@ -178,10 +178,10 @@ int pawl__wait_refresh(pawl__sqlite_db *db, pawl__name name, const pawl__wait_ro
     sqlite3_bind_int64(st, 3, row->until_at);
     sqlite3_bind_int64(st, 4, row->ttl_ns);
     sqlite3_bind_int(st, 5, row->detached);
-    bind_text(st, 6, row->seat.client);
-    sqlite3_bind_int64(st, 7, row->seat.live);
-    sqlite3_bind_int64(st, 8, row->seat.pid);
-    sqlite3_bind_int64(st, 9, row->seat.pid_ns);
+    bind_text(st, 6, row->owner.client);
+    sqlite3_bind_int64(st, 7, row->owner.live);
+    sqlite3_bind_int64(st, 8, row->owner.pid);
+    sqlite3_bind_int64(st, 9, row->owner.pid_ns);
     return run(db, st);
 }
 

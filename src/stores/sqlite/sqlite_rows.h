@@ -10,17 +10,17 @@ typedef struct pawl__name {
     size_t len;
 } pawl__name;
 
-/* Somebody with a token: who, where to reach, how to see that he is dead. */
-typedef struct pawl__seat {
+/* Whoever holds or waits: the token, where pushes go, how to see that the process is dead. */
+typedef struct pawl__owner {
     char token[PAWL_TOKEN_LEN + 1];
     char client[PAWL__CLIENT_ID_LEN + 1];
-    char owner[PAWL_OWNER_MAX + 1];
+    char label[PAWL_OWNER_MAX + 1];
     int64_t live, pid, pid_ns;
-} pawl__seat;
+} pawl__owner;
 
 typedef struct pawl__lock_row {
     bool held; /* as it stands in the row: it may have expired, its holder may be dead */
-    pawl__seat seat;
+    pawl__owner owner;
     uint64_t fence; /* the last one drawn, 0: none known */
     int64_t expires_at;
 } pawl__lock_row;
@@ -28,7 +28,7 @@ typedef struct pawl__lock_row {
 typedef struct pawl__wait_row {
     bool found;
     int64_t seq;
-    pawl__seat seat;
+    pawl__owner owner;
     int64_t since_at, until_at, ttl_ns;
     bool detached; /* the lease will not be tied to the process */
 } pawl__wait_row;
