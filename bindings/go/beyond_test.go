@@ -168,6 +168,9 @@ func TestEventsComeInOrderAndMayCallBack(t *testing.T) {
 			}
 			close(doubted)
 		case EventHeld:
+			if e.Err != nil {
+				t.Errorf("held, because of %v", e.Err)
+			}
 			if err := lock.Unlock(); err != nil { // a callback may wait for the store
 				t.Error(err)
 			}
