@@ -27,7 +27,6 @@ typedef enum question {
     ASK_TIME = 0,
     ASK_INFO,
     ASK_FSYNC,
-    ASK_IDLE,
     ASK_PROBE,
     ASK_WRITE,
     ASK_ERASE,
@@ -38,15 +37,14 @@ static const struct {
     const char *command, *rule;
 } questions[QUESTIONS] = {
     [ASK_TIME] = {"TIME", "+time"},          [ASK_INFO] = {"INFO", "+info"},
-    [ASK_FSYNC] = {"CONFIG", "+config|get"}, [ASK_IDLE] = {"CONFIG", "+config|get"},
-    [ASK_PROBE] = {"EVALSHA", "+evalsha"},   [ASK_WRITE] = {"SET", "+set"},
-    [ASK_ERASE] = {"DEL", "+del"},
+    [ASK_FSYNC] = {"CONFIG", "+config|get"}, [ASK_PROBE] = {"EVALSHA", "+evalsha"},
+    [ASK_WRITE] = {"SET", "+set"},           [ASK_ERASE] = {"DEL", "+del"},
 };
 
 typedef struct examination {
     pawl__redis_operation operation;
-    char *info;               /* INFO's text; NULL if denied */
-    char fsync[16], idle[16]; /* appendfsync, timeout; "" if denied */
+    char *info;     /* INFO's text; NULL if denied */
+    char fsync[16]; /* appendfsync; "" if denied */
     char *denied[QUESTIONS];
     int64_t asked_at, answer_ns; /* of TIME */
     int64_t client_us, server_us;
@@ -183,13 +181,6 @@ static void check_replication(examination *exam)
         find(exam, PAWL_SEVERITY_OK, "replication", "", "A primary without replicas");
 }
 
-static void check_idle_timeout(examination *exam)
-{
-    if (exam->idle[0] && strcmp(exam->idle, "0") != 0)
-        find(exam, PAWL_SEVERITY_NOTE, "timeout", "Set timeout 0 if reconnects disturb.",
-             "The server closes connections that are idle for %s s; pawl reconnects", exam->idle);
-}
-
 static void check_clock(examination *exam)
 {
     int64_t off_ms = (exam->server_us - exam->client_us) / 1000;
@@ -214,7 +205,7 @@ static void check_denied(examination *exam)
 {
     for (int i = 0; i < QUESTIONS; i++) {
         char advice[64];
-        if (!exam->denied[i] || (i == ASK_IDLE && exam->denied[ASK_FSYNC])) continue;
+        if (!exam->denied[i]) continue;
         if (i == ASK_WRITE || i == ASK_ERASE) continue;
         if (i == ASK_PROBE) { /* locks need this one: its text names the rule */
             find(exam, PAWL_SEVERITY_ERROR, "permission", "Add the rule to the user.", "%.400s",
@@ -269,7 +260,6 @@ static void conclude(examination *exam)
         check_persistence(exam);
         check_replication(exam);
     }
-    check_idle_timeout(exam);
     if (exam->server_us) check_clock(exam);
     check_write(exam);
     check_denied(exam);
@@ -331,9 +321,6 @@ static void take_answer(examination *exam, question which, const pawl__redis_val
         return;
     case ASK_FSYNC:
         take_setting(value, exam->fsync, sizeof exam->fsync);
-        return;
-    case ASK_IDLE:
-        take_setting(value, exam->idle, sizeof exam->idle);
         return;
     case ASK_PROBE:
         take_probe(exam, value);
@@ -423,7 +410,6 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
     const pawl__redis_bytes time_words[] = {text("TIME")};
     const pawl__redis_bytes info_words[] = {text("INFO")};
     const pawl__redis_bytes fsync_words[] = {text("CONFIG"), text("GET"), text("appendfsync")};
-    const pawl__redis_bytes idle_words[] = {text("CONFIG"), text("GET"), text("timeout")};
     /* The link came up through this script: the server knows it. */
     pawl__redis_probe_encode(&store->space, pawl__redis_scripts[PAWL__REDIS_PROBE].sha1, true, "h",
                              &probe);
@@ -436,7 +422,7 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
     }
     pawl__redis_operation_begin(&exam->operation, store, request, release);
     if (!ask(exam, ASK_INFO, info_words, 1) || !ask(exam, ASK_FSYNC, fsync_words, 3) ||
-        !ask(exam, ASK_IDLE, idle_words, 3) || !ask(exam, ASK_PROBE, probe.argv, probe.argc) ||
+        !ask(exam, ASK_PROBE, probe.argv, probe.argc) ||
         !try_to_write(exam, probe.argv[3 + PAWL__REDIS_KEY_RECORD]))
         exam->incomplete = true;
     return true;
