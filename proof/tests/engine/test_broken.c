@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Law 10: when an invariant breaks nobody holds anything any more, and everyone is told. */
 #include "../../../src/engine/lease.h"
-#include "world.h"
+#include "trial.h"
 
 #include <stdio.h>
 
@@ -16,95 +16,95 @@ static void note_broken(const char *what)
     broken_count++;
 }
 
-static void open_to_break(world *w)
+static void open_to_break(trial *t)
 {
-    world_open(w);
+    trial_open(t);
     broken_count = 0;
-    pawl__engine_on_broken = note_broken; /* world_open's fails the test */
+    pawl__engine_on_broken = note_broken; /* trial_open's fails the test */
 }
 
-static const pawl__action *told(world *w, const pawl__want *want)
+static const pawl__action *told(trial *t, const pawl__want *want)
 {
     const pawl__action *found = NULL;
-    for (size_t i = 0; i < w->count; i++) {
-        if (w->actions[i].want != want) continue;
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->actions[i].want != want) continue;
         assert_null(found); /* law 6 */
-        found = &w->actions[i];
+        found = &t->actions[i];
     }
     assert_non_null(found);
     return found;
 }
 
-static void expect_told(world *w, const pawl__want *want, pawl__action_kind kind, pawl_err err)
+static void expect_told(trial *t, const pawl__want *want, pawl__action_kind kind, pawl_err err)
 {
-    const pawl__action *action = told(w, want);
+    const pawl__action *action = told(t, want);
     assert_int_equal(action->kind, kind);
     assert_int_equal(action->err, err);
     if (err == PAWL_ERR_INTERNAL) assert_string_equal(action->message, broken_what);
 }
 
 /* What a store of another pawl might say: each is no answer to that verb. */
-static void breaks(world *w, pawl_verb verb, pawl_outcome outcome)
+static void breaks(trial *t, pawl_verb verb, pawl_outcome outcome)
 {
-    uint64_t id = world_sent(w, verb).id;
-    world_answer(w, id, outcome);
+    uint64_t id = trial_sent(t, verb).id;
+    trial_answer(t, id, outcome);
     assert_int_equal(broken_count, 1);
 }
 
 static void everyone_is_told_and_nothing_is_kept(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want holder = world_claim("a", PAWL__NEVER), waiter = world_claim("a", PAWL__NEVER);
-    pawl__want returned = world_claim("b", PAWL__NEVER), asker = world_claim("c", PAWL__NEVER);
-    world_want(&w, &holder);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
-    world_want(&w, &waiter);
-    world_want(&w, &returned);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 2);
-    world_release_await(&w, &returned);
-    world_want(&w, &asker);
-    breaks(&w, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
-    assert_int_equal(w.count, 4);
-    expect_told(&w, &holder, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-    expect_told(&w, &waiter, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    expect_told(&w, &returned, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
-    expect_told(&w, &asker, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    assert_false(pawl__engine_busy(w.engine));
-    assert_int_equal(pawl__engine_deadline(w.engine), PAWL__NEVER);
+    trial t;
+    open_to_break(&t);
+    pawl__want holder = trial_claim("a", PAWL__NEVER), waiter = trial_claim("a", PAWL__NEVER);
+    pawl__want returned = trial_claim("b", PAWL__NEVER), asker = trial_claim("c", PAWL__NEVER);
+    trial_want(&t, &holder);
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+    trial_want(&t, &waiter);
+    trial_want(&t, &returned);
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 2);
+    trial_release_await(&t, &returned);
+    trial_want(&t, &asker);
+    breaks(&t, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
+    assert_int_equal(t.count, 4);
+    expect_told(&t, &holder, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    expect_told(&t, &waiter, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    expect_told(&t, &returned, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+    expect_told(&t, &asker, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    assert_false(pawl__engine_busy(t.engine));
+    assert_int_equal(pawl__engine_deadline(t.engine), PAWL__NEVER);
 
-    world_release(&w, &holder);
-    expect_told(&w, &holder, PAWL__ACT_RELEASED, PAWL_ERR_LOST);
-    world_close(&w);
+    trial_release(&t, &holder);
+    expect_told(&t, &holder, PAWL__ACT_RELEASED, PAWL_ERR_LOST);
+    trial_close(&t);
 }
 
 /* Found by the fuzzer: news about what had been taken away was looked up in it. */
 static void later_news_does_nothing(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
+    trial t;
+    open_to_break(&t);
+    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    trial_want(&t, &a);
     char token[PAWL_TOKEN_LEN + 1];
-    strcpy(token, world_sent(&w, PAWL_VERB_ACQUIRE).token);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
-    world_pass(&w, TTL / 3 * MS);
-    uint64_t renewal = world_sent(&w, PAWL_VERB_RENEW).id;
-    world_want(&w, &b);
-    breaks(&w, PAWL_VERB_ACQUIRE, PAWL_RELEASED);
+    strcpy(token, trial_sent(&t, PAWL_VERB_ACQUIRE).token);
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+    trial_pass(&t, TTL / 3 * MS);
+    uint64_t renewal = trial_sent(&t, PAWL_VERB_RENEW).id;
+    trial_want(&t, &b);
+    breaks(&t, PAWL_VERB_ACQUIRE, PAWL_RELEASED);
 
-    world_fail(&w, renewal, PAWL_FAILED, PAWL_ERR_UNAVAILABLE);
-    world_push(&w, PAWL_PUSH_YIELD, "a", token, 0);
-    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
-    world_link(&w, true, PAWL_OK);
-    world_pass(&w, 10 * TTL * MS);
-    assert_int_equal(w.count, 0);
+    trial_fail(&t, renewal, PAWL_FAILED, PAWL_ERR_UNAVAILABLE);
+    trial_push(&t, PAWL_PUSH_YIELD, "a", token, 0);
+    trial_link(&t, false, PAWL_ERR_UNAVAILABLE);
+    trial_link(&t, true, PAWL_OK);
+    trial_pass(&t, 10 * TTL * MS);
+    assert_int_equal(t.count, 0);
     assert_int_equal(broken_count, 1);
-    world_want(&w, &b);
-    expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    world_close(&w);
+    trial_want(&t, &b);
+    expect_told(&t, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    trial_close(&t);
 }
 
 /*
@@ -114,19 +114,19 @@ static void later_news_does_nothing(void **state)
 static void a_step_checks_the_leases_that_it_touches(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER);
-    world_hold(&w, &a, 1);
+    trial t;
+    open_to_break(&t);
+    pawl__want a = trial_claim("a", PAWL__NEVER);
+    trial_hold(&t, &a, 1);
     a.lease->fence = 0; /* L4: a held lease has one */
-    pawl__engine_step(w.engine, w.now, &(pawl__event){.kind = PAWL__EV_TIME});
+    pawl__engine_step(t.engine, t.now, &(pawl__event){.kind = PAWL__EV_TIME});
     assert_int_equal(broken_count, 0); /* that step had nothing to do with it */
-    world_pass(&w, TTL / 3 * MS);      /* the renewal is due */
+    trial_pass(&t, TTL / 3 * MS);      /* the renewal is due */
     assert_int_equal(broken_count, 1);
     assert_string_equal(broken_what, "L4: a held lease has no fence");
-    expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-    assert_false(pawl__engine_busy(w.engine));
-    world_close(&w);
+    expect_told(&t, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    assert_false(pawl__engine_busy(t.engine));
+    trial_close(&t);
 }
 
 /* A step that touches many stays short: it checks the first ones. */
@@ -136,68 +136,68 @@ static void a_step_checks_so_many_at_most(void **state)
     enum { LEASES = PAWL__TOUCHED_MAX + 2 };
     static char names[LEASES][8];
     static pawl__want wants[LEASES];
-    world w;
-    open_to_break(&w);
-    world_link(&w, false, PAWL_ERR_UNAVAILABLE);
+    trial t;
+    open_to_break(&t);
+    trial_link(&t, false, PAWL_ERR_UNAVAILABLE);
     for (int i = 0; i < LEASES; i++) {
         snprintf(names[i], sizeof names[i], "n%d", i);
-        wants[i] = world_claim(names[i], PAWL__NEVER);
-        world_want(&w, &wants[i]);
+        wants[i] = trial_claim(names[i], PAWL__NEVER);
+        trial_want(&t, &wants[i]);
     }
-    world_link(&w, true, PAWL_OK); /* all of them ask in one step */
-    assert_int_equal(w.count, LEASES);
+    trial_link(&t, true, PAWL_OK); /* all of them ask in one step */
+    assert_int_equal(t.count, LEASES);
     assert_int_equal(broken_count, 0);
-    world_close(&w);
+    trial_close(&t);
 }
 
 /* It became due, and then its caller left it to itself, in one step. */
 static void a_touched_lease_may_be_gone(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER);
-    world_hold(&w, &a, 1);
-    w.now += TTL / 3 * MS;
-    world_step(&w, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
-    assert_false(pawl__engine_busy(w.engine));
+    trial t;
+    open_to_break(&t);
+    pawl__want a = trial_claim("a", PAWL__NEVER);
+    trial_hold(&t, &a, 1);
+    t.now += TTL / 3 * MS;
+    trial_step(&t, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
+    assert_false(pawl__engine_busy(t.engine));
     assert_int_equal(broken_count, 0);
-    world_close(&w);
+    trial_close(&t);
 }
 
 /* Nobody has heard of it yet: then he never had it. */
 static void a_grant_that_was_not_fetched_is_taken_back(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
+    trial t;
+    open_to_break(&t);
+    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    trial_want(&t, &a);
     pawl_reply granted = {
-        .id = world_sent(&w, PAWL_VERB_ACQUIRE).id, .outcome = PAWL_GRANTED, .fence = 1};
-    uint64_t asked = world_ask(&w, &b).id;
-    pawl__engine_step(w.engine, w.now, &(pawl__event){.kind = PAWL__EV_REPLY, .reply = &granted});
-    world_answer(&w, asked, PAWL_NOT_OWNER);
-    expect_told(&w, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    world_close(&w);
+        .id = trial_sent(&t, PAWL_VERB_ACQUIRE).id, .outcome = PAWL_GRANTED, .fence = 1};
+    uint64_t asked = trial_ask(&t, &b).id;
+    pawl__engine_step(t.engine, t.now, &(pawl__event){.kind = PAWL__EV_REPLY, .reply = &granted});
+    trial_answer(&t, asked, PAWL_NOT_OWNER);
+    expect_told(&t, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    expect_told(&t, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    trial_close(&t);
 }
 
 /* What holds or awaits is the caller's state, also where the lease's is nonsense. */
 static void a_holder_of_a_lease_gone_astray_is_told_that_he_lost(void **state)
 {
     (void)state;
-    world w;
-    open_to_break(&w);
-    pawl__want a = world_claim("a", PAWL__NEVER), b = world_claim("b", PAWL__NEVER);
-    world_want(&w, &a);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
-    world_want(&w, &b);
+    trial t;
+    open_to_break(&t);
+    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    trial_want(&t, &a);
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+    trial_want(&t, &b);
     a.lease->state = PAWL__LEASE_QUEUED;
-    breaks(&w, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
-    expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-    expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    world_close(&w);
+    breaks(&t, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
+    expect_told(&t, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    expect_told(&t, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    trial_close(&t);
 }
 
 static void an_answer_that_does_not_fit_a_renewal(void **state)
@@ -206,15 +206,15 @@ static void an_answer_that_does_not_fit_a_renewal(void **state)
     static const pawl_outcome alien[] = {PAWL_GRANTED, PAWL_QUEUED,   PAWL_BUSY, PAWL_RELEASED,
                                          PAWL_LEFT,    PAWL_REPORTED, NO_OUTCOME};
     for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        world w;
-        open_to_break(&w);
-        pawl__want a = world_claim("a", PAWL__NEVER);
-        world_want(&w, &a);
-        world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
-        world_pass(&w, TTL / 3 * MS);
-        breaks(&w, PAWL_VERB_RENEW, alien[i]);
-        expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-        world_close(&w);
+        trial t;
+        open_to_break(&t);
+        pawl__want a = trial_claim("a", PAWL__NEVER);
+        trial_want(&t, &a);
+        trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+        trial_pass(&t, TTL / 3 * MS);
+        breaks(&t, PAWL_VERB_RENEW, alien[i]);
+        expect_told(&t, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+        trial_close(&t);
     }
 }
 
@@ -224,15 +224,15 @@ static void an_answer_that_does_not_fit_a_release(void **state)
     static const pawl_outcome alien[] = {PAWL_GRANTED,   PAWL_QUEUED,   PAWL_BUSY,
                                          PAWL_CONFIRMED, PAWL_REPORTED, NO_OUTCOME};
     for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        world w;
-        open_to_break(&w);
-        pawl__want a = world_claim("a", PAWL__NEVER);
-        world_want(&w, &a);
-        world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 1);
-        world_release_await(&w, &a);
-        breaks(&w, PAWL_VERB_RELEASE, alien[i]);
-        expect_told(&w, &a, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
-        world_close(&w);
+        trial t;
+        open_to_break(&t);
+        pawl__want a = trial_claim("a", PAWL__NEVER);
+        trial_want(&t, &a);
+        trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+        trial_release_await(&t, &a);
+        breaks(&t, PAWL_VERB_RELEASE, alien[i]);
+        expect_told(&t, &a, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        trial_close(&t);
     }
 }
 
@@ -242,13 +242,13 @@ static void an_answer_that_does_not_fit_an_acquisition(void **state)
     static const pawl_outcome alien[] = {PAWL_CONFIRMED, PAWL_RELEASED, PAWL_LEFT,
                                          PAWL_NOT_OWNER, PAWL_REPORTED, NO_OUTCOME};
     for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        world w;
-        open_to_break(&w);
-        pawl__want a = world_claim("a", PAWL__NEVER);
-        world_want(&w, &a);
-        breaks(&w, PAWL_VERB_ACQUIRE, alien[i]);
-        expect_told(&w, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-        world_close(&w);
+        trial t;
+        open_to_break(&t);
+        pawl__want a = trial_claim("a", PAWL__NEVER);
+        trial_want(&t, &a);
+        breaks(&t, PAWL_VERB_ACQUIRE, alien[i]);
+        expect_told(&t, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+        trial_close(&t);
     }
 }
 
@@ -258,35 +258,35 @@ static const uint8_t astray[] = {PAWL__LEASE_ABSENT, PAWL__LEASE_LOST, PAWL__LEA
 #define ASTRAY_COUNT (sizeof astray / sizeof astray[0])
 
 /* `a` holds, and its lease is in a state that it cannot be in; `b` waits behind it. */
-static void go_astray(world *w, pawl__want *a, pawl__want *b, uint8_t lease_state)
+static void go_astray(trial *t, pawl__want *a, pawl__want *b, uint8_t lease_state)
 {
-    open_to_break(w);
-    *a = world_claim("a", PAWL__NEVER);
-    *b = world_claim("a", PAWL__NEVER);
-    world_hold(w, a, 1);
-    world_want(w, b);
+    open_to_break(t);
+    *a = trial_claim("a", PAWL__NEVER);
+    *b = trial_claim("a", PAWL__NEVER);
+    trial_hold(t, a, 1);
+    trial_want(t, b);
     a->lease->state = lease_state;
 }
 
-static void expect_broken_and_told(world *w, const pawl__want *a, const pawl__want *b)
+static void expect_broken_and_told(trial *t, const pawl__want *a, const pawl__want *b)
 {
     assert_int_equal(broken_count, 1);
-    expect_told(w, a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-    expect_told(w, b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    assert_false(pawl__engine_busy(w->engine));
-    world_close(w);
+    expect_told(t, a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    expect_told(t, b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    assert_false(pawl__engine_busy(t->engine));
+    trial_close(t);
 }
 
 static void a_lease_gone_astray_is_due(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ASTRAY_COUNT; i++) {
-        world w;
+        trial t;
         pawl__want a, b;
-        go_astray(&w, &a, &b, astray[i]);
-        world_pass(&w, TTL / 3 * MS);
+        go_astray(&t, &a, &b, astray[i]);
+        trial_pass(&t, TTL / 3 * MS);
         assert_string_equal(broken_what, PAWL__ASTRAY);
-        expect_broken_and_told(&w, &a, &b);
+        expect_broken_and_told(&t, &a, &b);
     }
 }
 
@@ -294,12 +294,12 @@ static void a_lease_gone_astray_is_to_catch_up(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ASTRAY_COUNT; i++) {
-        world w;
+        trial t;
         pawl__want a, b;
-        go_astray(&w, &a, &b, astray[i]);
-        world_link(&w, true, PAWL_OK);
+        go_astray(&t, &a, &b, astray[i]);
+        trial_link(&t, true, PAWL_OK);
         assert_string_equal(broken_what, PAWL__ASTRAY);
-        expect_broken_and_told(&w, &a, &b);
+        expect_broken_and_told(&t, &a, &b);
     }
 }
 
@@ -308,14 +308,14 @@ static void a_lease_gone_astray_hears_a_push(void **state)
     static const pawl_push_kind kinds[] = {PAWL_PUSH_YIELD, PAWL_PUSH_RECHECK};
     (void)state;
     for (size_t i = 0; i < 2 * ASTRAY_COUNT; i++) {
-        world w;
+        trial t;
         pawl__want a, b;
-        go_astray(&w, &a, &b, astray[i / 2]);
+        go_astray(&t, &a, &b, astray[i / 2]);
         char token[PAWL_TOKEN_LEN + 1];
-        strcpy(token, pawl__lease_token(w.engine, a.lease));
-        world_push(&w, kinds[i % 2], "a", i % 2 ? NULL : token, 0);
+        strcpy(token, pawl__lease_token(t.engine, a.lease));
+        trial_push(&t, kinds[i % 2], "a", i % 2 ? NULL : token, 0);
         assert_string_equal(broken_what, PAWL__ASTRAY);
-        expect_broken_and_told(&w, &a, &b);
+        expect_broken_and_told(&t, &a, &b);
     }
 }
 
@@ -325,15 +325,15 @@ static void a_move_that_the_table_does_not_allow(void **state)
     (void)state;
     for (size_t i = 0; i < ASTRAY_COUNT; i++) {
         if (astray[i] == PAWL__LEASE_LOST) continue; /* is on its way out */
-        world w;
+        trial t;
         pawl__want a, b;
-        go_astray(&w, &a, &b, PAWL__LEASE_HELD);
-        world_pass(&w, TTL / 3 * MS);
-        uint64_t id = world_sent(&w, PAWL_VERB_RENEW).id;
+        go_astray(&t, &a, &b, PAWL__LEASE_HELD);
+        trial_pass(&t, TTL / 3 * MS);
+        uint64_t id = trial_sent(&t, PAWL_VERB_RENEW).id;
         a.lease->state = astray[i];
-        world_answer(&w, id, PAWL_NOT_OWNER);
+        trial_answer(&t, id, PAWL_NOT_OWNER);
         assert_string_equal(broken_what, "a lease made a move that its table does not allow");
-        expect_broken_and_told(&w, &a, &b);
+        expect_broken_and_told(&t, &a, &b);
     }
 }
 
@@ -343,42 +343,42 @@ static void an_answer_to_what_no_lease_asks(void **state)
     static const uint8_t verbs[] = {PAWL_VERB_INSPECT, PAWL_VERB_LIST, PAWL_VERB_BREAK,
                                     PAWL_VERB_DOCTOR, 99};
     for (size_t i = 0; i < sizeof verbs; i++) {
-        world w;
+        trial t;
         pawl__want a, b;
-        go_astray(&w, &a, &b, PAWL__LEASE_HELD);
-        world_pass(&w, TTL / 3 * MS);
-        uint64_t id = world_sent(&w, PAWL_VERB_RENEW).id;
+        go_astray(&t, &a, &b, PAWL__LEASE_HELD);
+        trial_pass(&t, TTL / 3 * MS);
+        uint64_t id = trial_sent(&t, PAWL_VERB_RENEW).id;
         a.lease->verb = verbs[i];
-        world_answer(&w, id, PAWL_CONFIRMED);
+        trial_answer(&t, id, PAWL_CONFIRMED);
         assert_string_equal(broken_what, "a lease awaits an answer to what no lease asks");
-        expect_broken_and_told(&w, &a, &b);
+        expect_broken_and_told(&t, &a, &b);
     }
 }
 
 static void an_event_of_no_kind(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     pawl__want a, b;
-    go_astray(&w, &a, &b, PAWL__LEASE_HELD);
-    world_step(&w, (pawl__event){.kind = (pawl__event_kind)99});
+    go_astray(&t, &a, &b, PAWL__LEASE_HELD);
+    trial_step(&t, (pawl__event){.kind = (pawl__event_kind)99});
     assert_string_equal(broken_what, "an event is of no kind");
-    expect_broken_and_told(&w, &a, &b);
+    expect_broken_and_told(&t, &a, &b);
 }
 
 /* As in a release build. */
 static void nobody_needs_to_be_called(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     pawl__want a, b;
-    go_astray(&w, &a, &b, PAWL__LEASE_STATES);
+    go_astray(&t, &a, &b, PAWL__LEASE_STATES);
     pawl__engine_on_broken = NULL;
-    world_link(&w, true, PAWL_OK);
+    trial_link(&t, true, PAWL_OK);
     broken_what = PAWL__ASTRAY;
-    expect_told(&w, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-    expect_told(&w, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-    world_close(&w);
+    expect_told(&t, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
+    expect_told(&t, &b, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
+    trial_close(&t);
 }
 
 int main(void)

@@ -3,7 +3,7 @@
  * A hand-off does not extend: until it is confirmed, the lease ends where the place would have
  * (rule 8 of pawl/store.h), and so does its holder's belief.
  */
-#include "world.h"
+#include "trial.h"
 
 #define PLACE_NS   (pawl__plan_place_ns(TTL))
 #define CONFIRM_NS (pawl__plan_confirm_ns(TTL))
@@ -14,24 +14,24 @@ typedef struct waiter {
     char token[PAWL_TOKEN_LEN + 1];
 } waiter;
 
-static void queue_up(world *w, waiter *a, unsigned flags)
+static void queue_up(trial *t, waiter *a, unsigned flags)
 {
-    world_open_patient(w);
-    a->want = world_claim("a", PAWL__NEVER);
+    trial_open_patient(t);
+    a->want = trial_claim("a", PAWL__NEVER);
     a->want.flags = (uint8_t)flags;
-    a->sent_at = w->now;
-    pawl_request ask = world_ask(w, &a->want);
+    a->sent_at = t->now;
+    pawl_request ask = trial_ask(t, &a->want);
     strcpy(a->token, ask.token);
-    world_queue_behind(w, ask.id, 5);
+    trial_queue_behind(t, ask.id, 5);
 }
 
 /* After `pause_ns` it is handed the lock. */
-static void be_handed(world *w, waiter *a, int64_t pause_ns)
+static void be_handed(trial *t, waiter *a, int64_t pause_ns)
 {
-    queue_up(w, a, 0);
-    w->now += pause_ns;
-    world_push(w, PAWL_PUSH_GRANT, "a", a->token, 7);
-    assert_int_equal(world_only(w, PAWL__ACT_GRANTED)->deadline, a->sent_at + PLACE_NS);
+    queue_up(t, a, 0);
+    t->now += pause_ns;
+    trial_push(t, PAWL_PUSH_GRANT, "a", a->token, 7);
+    assert_int_equal(trial_only(t, PAWL__ACT_GRANTED)->deadline, a->sent_at + PLACE_NS);
 }
 
 static void the_span_of_a_place_has_its_own_margin(void **state)
@@ -47,93 +47,93 @@ static void the_span_of_a_place_has_its_own_margin(void **state)
 static void without_a_confirmation_it_is_lost_with_the_place(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    be_handed(&w, &a, 5000 * MS);
-    world_pass(&w, CONFIRM_NS);
-    world_sent(&w, PAWL_VERB_RENEW); /* and no answer comes */
-    world_pass(&w, a.sent_at + PLACE_NS - w.now - 1);
+    be_handed(&t, &a, 5000 * MS);
+    trial_pass(&t, CONFIRM_NS);
+    trial_sent(&t, PAWL_VERB_RENEW); /* and no answer comes */
+    trial_pass(&t, a.sent_at + PLACE_NS - t.now - 1);
     assert_int_equal(a.want.state, PAWL__WANT_HOLDING);
-    world_pass(&w, 1);
-    assert_int_equal(world_only(&w, PAWL__ACT_LOST)->err, PAWL_ERR_LOST);
-    world_sent(&w, PAWL_VERB_RELEASE);
-    world_close(&w);
+    trial_pass(&t, 1);
+    assert_int_equal(trial_only(&t, PAWL__ACT_LOST)->err, PAWL_ERR_LOST);
+    trial_sent(&t, PAWL_VERB_RELEASE);
+    trial_close(&t);
 }
 
 static void a_confirmation_makes_it_a_whole_ttl(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    be_handed(&w, &a, 5000 * MS);
-    world_pass(&w, CONFIRM_NS);
-    int64_t renewed_at = w.now;
-    world_confirm(&w, world_sent(&w, PAWL_VERB_RENEW).id, 7, false);
+    be_handed(&t, &a, 5000 * MS);
+    trial_pass(&t, CONFIRM_NS);
+    int64_t renewed_at = t.now;
+    trial_confirm(&t, trial_sent(&t, PAWL_VERB_RENEW).id, 7, false);
     int64_t deadline = renewed_at + pawl__plan_span_ns(TTL);
-    assert_int_equal(world_only(&w, PAWL__ACT_EXTENDED)->deadline, deadline);
-    world_push(&w, PAWL_PUSH_GRANT, "a", a.token, 7); /* the push comes twice */
-    assert_int_equal(w.count, 0);
-    world_pass(&w, TTL / 3 * MS); /* from here on renewals come at their usual time */
-    world_sent(&w, PAWL_VERB_RENEW);
-    world_close(&w);
+    assert_int_equal(trial_only(&t, PAWL__ACT_EXTENDED)->deadline, deadline);
+    trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7); /* the push comes twice */
+    assert_int_equal(t.count, 0);
+    trial_pass(&t, TTL / 3 * MS); /* from here on renewals come at their usual time */
+    trial_sent(&t, PAWL_VERB_RENEW);
+    trial_close(&t);
 }
 
 static void a_confirmation_that_comes_too_late_is_none(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    be_handed(&w, &a, 0);
-    world_pass(&w, CONFIRM_NS);
-    pawl_request renew = world_sent(&w, PAWL_VERB_RENEW);
-    w.now = a.sent_at + PLACE_NS; /* stopped; the first thing read is the confirmation */
-    world_confirm(&w, renew.id, 7, false);
-    world_only(&w, PAWL__ACT_LOST);
-    assert_int_equal(world_count(&w, PAWL__ACT_EXTENDED), 0);
-    world_close(&w);
+    be_handed(&t, &a, 0);
+    trial_pass(&t, CONFIRM_NS);
+    pawl_request renew = trial_sent(&t, PAWL_VERB_RENEW);
+    t.now = a.sent_at + PLACE_NS; /* stopped; the first thing read is the confirmation */
+    trial_confirm(&t, renew.id, 7, false);
+    trial_only(&t, PAWL__ACT_LOST);
+    assert_int_equal(trial_count(&t, PAWL__ACT_EXTENDED), 0);
+    trial_close(&t);
 }
 
 static void the_refresh_that_is_due_confirms_it(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    be_handed(&w, &a, TTL / 3 * MS - CONFIRM_NS / 2);
-    world_pass(&w, CONFIRM_NS / 2);
-    world_sent(&w, PAWL_VERB_RENEW);
-    world_close(&w);
+    be_handed(&t, &a, TTL / 3 * MS - CONFIRM_NS / 2);
+    trial_pass(&t, CONFIRM_NS / 2);
+    trial_sent(&t, PAWL_VERB_RENEW);
+    trial_close(&t);
 }
 
 /* It says that the place stood before the hand-off, and nothing of the lease. */
 static void a_place_that_was_confirmed_before_confirms_nothing(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    queue_up(&w, &a, 0);
-    world_pass(&w, TTL / 3 * MS);
-    uint64_t refresh = world_sent(&w, PAWL_VERB_ACQUIRE).id;
-    world_push(&w, PAWL_PUSH_GRANT, "a", a.token, 7);
-    world_queue_behind(&w, refresh, 5);
-    assert_int_equal(world_count(&w, PAWL__ACT_EXTENDED), 0);
-    world_sent(&w, PAWL_VERB_RENEW); /* which asks about the lease */
-    world_pass(&w, a.sent_at + PLACE_NS - w.now);
-    world_only(&w, PAWL__ACT_LOST);
-    world_close(&w);
+    queue_up(&t, &a, 0);
+    trial_pass(&t, TTL / 3 * MS);
+    uint64_t refresh = trial_sent(&t, PAWL_VERB_ACQUIRE).id;
+    trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7);
+    trial_queue_behind(&t, refresh, 5);
+    assert_int_equal(trial_count(&t, PAWL__ACT_EXTENDED), 0);
+    trial_sent(&t, PAWL_VERB_RENEW); /* which asks about the lease */
+    trial_pass(&t, a.sent_at + PLACE_NS - t.now);
+    trial_only(&t, PAWL__ACT_LOST);
+    trial_close(&t);
 }
 
 static void who_gets_it_locally_has_no_more_of_it(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    be_handed(&w, &a, 0);
-    pawl__want b = world_claim("a", PAWL__NEVER);
-    world_want(&w, &b);
-    world_release(&w, &a.want);
-    assert_int_equal(world_only(&w, PAWL__ACT_GRANTED)->deadline, a.sent_at + PLACE_NS);
-    assert_ptr_equal(world_only(&w, PAWL__ACT_GRANTED)->want, &b);
-    world_close(&w);
+    be_handed(&t, &a, 0);
+    pawl__want b = trial_claim("a", PAWL__NEVER);
+    trial_want(&t, &b);
+    trial_release(&t, &a.want);
+    assert_int_equal(trial_only(&t, PAWL__ACT_GRANTED)->deadline, a.sent_at + PLACE_NS);
+    assert_ptr_equal(trial_only(&t, PAWL__ACT_GRANTED)->want, &b);
+    trial_close(&t);
 }
 
 /* What is left could not be confirmed in time: the store is asked, and gives a whole ttl. */
@@ -142,49 +142,49 @@ static void handed_near_its_end_it_asks_first(void **state)
     (void)state;
     for (int more = 0; more <= 1; more++) {
         int64_t left = pawl__plan_enough_ns(TTL) + more;
-        world w;
+        trial t;
         waiter a;
-        queue_up(&w, &a, 0);
-        world_pass(&w, TTL / 3 * MS);
-        (void)world_sent(&w, PAWL_VERB_ACQUIRE); /* its answer is lost; it is asked again */
-        w.now = a.sent_at + PLACE_NS - left;
-        world_step(&w, (pawl__event){.kind = PAWL__EV_TIME});
-        world_push(&w, PAWL_PUSH_GRANT, "a", a.token, 7);
+        queue_up(&t, &a, 0);
+        trial_pass(&t, TTL / 3 * MS);
+        (void)trial_sent(&t, PAWL_VERB_ACQUIRE); /* its answer is lost; it is asked again */
+        t.now = a.sent_at + PLACE_NS - left;
+        trial_step(&t, (pawl__event){.kind = PAWL__EV_TIME});
+        trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7);
         assert_int_equal(a.want.state, more ? PAWL__WANT_HOLDING : PAWL__WANT_WAITING);
-        world_close(&w);
+        trial_close(&t);
     }
 }
 
 static void between_two_asks_a_handed_lease_may_have_run_out(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    queue_up(&w, &a, 0);
-    w.now = a.sent_at + PLACE_NS; /* stopped */
-    world_step(&w, (pawl__event){.kind = PAWL__EV_TIME});
-    world_queue(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 0, TTL);
-    world_push(&w, PAWL_PUSH_GRANT, "a", a.token, 7); /* is it that grant, or a new one? */
+    queue_up(&t, &a, 0);
+    t.now = a.sent_at + PLACE_NS; /* stopped */
+    trial_step(&t, (pawl__event){.kind = PAWL__EV_TIME});
+    trial_queue(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 0, TTL);
+    trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7); /* is it that grant, or a new one? */
     assert_int_equal(a.want.state, PAWL__WANT_WAITING);
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 9);
-    assert_int_equal(world_only(&w, PAWL__ACT_GRANTED)->fence, 9);
-    world_close(&w);
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 9);
+    assert_int_equal(trial_only(&t, PAWL__ACT_GRANTED)->fence, 9);
+    trial_close(&t);
 }
 
 /* Its token is passed on, and nobody renews for a while. */
 static void who_detaches_has_a_whole_ttl(void **state)
 {
     (void)state;
-    world w;
+    trial t;
     waiter a;
-    queue_up(&w, &a, PAWL_ASK_DETACHED);
-    world_push(&w, PAWL_PUSH_GRANT, "a", a.token, 7);
+    queue_up(&t, &a, PAWL_ASK_DETACHED);
+    trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7);
     assert_int_equal(a.want.state, PAWL__WANT_WAITING);
-    int64_t asked_at = w.now;
-    world_grant(&w, world_sent(&w, PAWL_VERB_ACQUIRE).id, 7);
-    assert_int_equal(world_only(&w, PAWL__ACT_GRANTED)->deadline,
+    int64_t asked_at = t.now;
+    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 7);
+    assert_int_equal(trial_only(&t, PAWL__ACT_GRANTED)->deadline,
                      asked_at + pawl__plan_span_ns(TTL));
-    world_close(&w);
+    trial_close(&t);
 }
 
 int main(void)

@@ -4,47 +4,47 @@
  * tests rely on it. Each case breaks one by hand, looks, and mends it again.
  */
 #include "../../../src/engine/lease.h"
-#include "world.h"
+#include "trial.h"
 
-#define FINDS(world, broken)                                                                       \
+#define FINDS(trial, broken)                                                                       \
     do {                                                                                           \
-        const char *said = pawl__engine_check((world)->engine);                                    \
+        const char *said = pawl__engine_check((trial)->engine);                                    \
         assert_non_null(said);                                                                     \
         assert_string_equal(said, broken);                                                         \
     } while (0)
 
 /* Sets a member for one look. */
-#define FINDS_IF(world, member, value, broken)                                                     \
+#define FINDS_IF(trial, member, value, broken)                                                     \
     do {                                                                                           \
         __typeof__(member) was = member;                                                           \
         member = value;                                                                            \
-        FINDS(world, broken);                                                                      \
+        FINDS(trial, broken);                                                                      \
         member = was;                                                                              \
-        assert_null(pawl__engine_check((world)->engine));                                          \
+        assert_null(pawl__engine_check((trial)->engine));                                          \
     } while (0)
 
 /* One of each: `a` is held, `b` is queued, `c` is leaving. */
 typedef struct scene {
-    world w;
+    trial t;
     pawl__want a, b, c;
     pawl__lease *held, *waits, *leaves;
 } scene;
 
 static void scene_open(scene *s)
 {
-    world_open(&s->w);
-    s->a = world_claim("a", PAWL__NEVER);
-    s->b = world_claim("b", PAWL__NEVER);
-    s->c = world_claim("c", PAWL__NEVER);
-    world_hold(&s->w, &s->a, 1);
-    world_want(&s->w, &s->b);
-    uint64_t id = world_sent(&s->w, PAWL_VERB_ACQUIRE).id;
-    s->waits = pawl__lease_of_request(s->w.engine, id);
-    world_queue(&s->w, id, 9, TTL);
-    world_hold(&s->w, &s->c, 1);
+    trial_open(&s->t);
+    s->a = trial_claim("a", PAWL__NEVER);
+    s->b = trial_claim("b", PAWL__NEVER);
+    s->c = trial_claim("c", PAWL__NEVER);
+    trial_hold(&s->t, &s->a, 1);
+    trial_want(&s->t, &s->b);
+    uint64_t id = trial_sent(&s->t, PAWL_VERB_ACQUIRE).id;
+    s->waits = pawl__lease_of_request(s->t.engine, id);
+    trial_queue(&s->t, id, 9, TTL);
+    trial_hold(&s->t, &s->c, 1);
     s->held = s->a.lease;
     s->leaves = s->c.lease;
-    world_release(&s->w, &s->c);
+    trial_release(&s->t, &s->c);
 }
 
 static void l1_a_holder_and_its_lease_know_each_other(void **state)
@@ -52,12 +52,12 @@ static void l1_a_holder_and_its_lease_know_each_other(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.w, s.held->want, NULL, "L1: a held lease has no holder");
-    FINDS_IF(&s.w, s.a.lease, s.waits, "L1: the holder points at another lease");
-    FINDS_IF(&s.w, s.waits->want, &s.a, "L1: a lease that is not held has a holder");
+    FINDS_IF(&s.t, s.held->want, NULL, "L1: a held lease has no holder");
+    FINDS_IF(&s.t, s.a.lease, s.waits, "L1: the holder points at another lease");
+    FINDS_IF(&s.t, s.waits->want, &s.a, "L1: a lease that is not held has a holder");
     s.a.state = PAWL__WANT_LOST;
-    FINDS(&s.w, "L1: the holder does not hold");
-    world_close(&s.w);
+    FINDS(&s.t, "L1: the holder does not hold");
+    trial_close(&s.t);
 }
 
 static void l2_a_lease_that_waits_waits_for_somebody(void **state)
@@ -66,8 +66,8 @@ static void l2_a_lease_that_waits_waits_for_somebody(void **state)
     scene s;
     scene_open(&s);
     pawl__link *wants = &s.waits->slot->wants;
-    FINDS_IF(&s.w, wants->next, wants, "L2: a lease waits for nobody");
-    world_close(&s.w);
+    FINDS_IF(&s.t, wants->next, wants, "L2: a lease waits for nobody");
+    trial_close(&s.t);
 }
 
 static void l3_a_slot_has_the_living_lease(void **state)
@@ -75,10 +75,10 @@ static void l3_a_slot_has_the_living_lease(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.w, s.held->slot->lease, NULL, "L3: a held lease is not its slot's");
-    FINDS_IF(&s.w, s.waits->slot->lease, NULL, "L3: a waiting lease is not its slot's");
-    FINDS_IF(&s.w, s.leaves->slot->lease, s.leaves, "L3: a leaving lease is its slot's");
-    world_close(&s.w);
+    FINDS_IF(&s.t, s.held->slot->lease, NULL, "L3: a held lease is not its slot's");
+    FINDS_IF(&s.t, s.waits->slot->lease, NULL, "L3: a waiting lease is not its slot's");
+    FINDS_IF(&s.t, s.leaves->slot->lease, s.leaves, "L3: a leaving lease is its slot's");
+    trial_close(&s.t);
 }
 
 static void l4_what_is_held_was_granted_and_is_not_over(void **state)
@@ -86,11 +86,11 @@ static void l4_what_is_held_was_granted_and_is_not_over(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.w, s.held->fence, 0, "L4: a held lease has no fence");
-    FINDS_IF(&s.w, s.waits->fence, 1, "L4: a lease that waits has a fence");
-    FINDS_IF(&s.w, s.held->base_at, s.w.now - pawl__plan_span_ns(TTL),
+    FINDS_IF(&s.t, s.held->fence, 0, "L4: a held lease has no fence");
+    FINDS_IF(&s.t, s.waits->fence, 1, "L4: a lease that waits has a fence");
+    FINDS_IF(&s.t, s.held->base_at, s.t.now - pawl__plan_span_ns(TTL),
              "L4: a lease is held beyond its deadline");
-    world_close(&s.w);
+    trial_close(&s.t);
 }
 
 static void l5_one_request_at_a_time(void **state)
@@ -99,10 +99,10 @@ static void l5_one_request_at_a_time(void **state)
     scene s;
     scene_open(&s);
     const char *broken = "L5: a lease plans to ask before it is answered";
-    FINDS_IF(&s.w, s.held->request, 99, broken); /* it plans its renewal */
-    FINDS_IF(&s.w, s.waits->send, PAWL__SEND_ASK, broken);
-    FINDS_IF(&s.w, s.leaves->next_at, s.w.now + MS, broken);
-    world_close(&s.w);
+    FINDS_IF(&s.t, s.held->request, 99, broken); /* it plans its renewal */
+    FINDS_IF(&s.t, s.waits->send, PAWL__SEND_ASK, broken);
+    FINDS_IF(&s.t, s.leaves->next_at, s.t.now + MS, broken);
+    trial_close(&s.t);
 }
 
 static void l6_who_waits_waits_for_a_lease(void **state)
@@ -110,8 +110,8 @@ static void l6_who_waits_waits_for_a_lease(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.w, s.w.engine->want_count, 2, "L6: somebody waits for no lease");
-    world_close(&s.w);
+    FINDS_IF(&s.t, s.t.engine->want_count, 2, "L6: somebody waits for no lease");
+    trial_close(&s.t);
 }
 
 /* Law 4. */
@@ -121,12 +121,12 @@ static void l7_an_ask_that_went_unanswered_is_not_forgotten(void **state)
     scene s;
     scene_open(&s);
     s.waits->state = PAWL__LEASE_REQUESTING;
-    assert_null(pawl__engine_check(s.w.engine));
+    assert_null(pawl__engine_check(s.t.engine));
     s.waits->ghost = true;
-    FINDS(&s.w, "L7: a lease has forgotten that an ask went unanswered");
+    FINDS(&s.t, "L7: a lease has forgotten that an ask went unanswered");
     s.waits->state = PAWL__LEASE_UNKNOWN;
-    assert_null(pawl__engine_check(s.w.engine));
-    world_close(&s.w);
+    assert_null(pawl__engine_check(s.t.engine));
+    trial_close(&s.t);
 }
 
 static void every_lease_is_in_a_state_and_counted(void **state)
@@ -134,13 +134,13 @@ static void every_lease_is_in_a_state_and_counted(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.w, s.waits->state, PAWL__LEASE_ABSENT, PAWL__ASTRAY);
-    FINDS_IF(&s.w, s.waits->state, PAWL__LEASE_STATES, PAWL__ASTRAY);
-    FINDS_IF(&s.w, s.waits->state, 200, PAWL__ASTRAY);
-    FINDS_IF(&s.w, s.w.engine->lease_count, 4, "the number of leases is wrong");
-    FINDS_IF(&s.w, s.w.engine->settled_count, 4, "the number of leases is wrong");
-    FINDS_IF(&s.w, s.w.engine->tended_count, 4, "the number of leases is wrong");
-    world_close(&s.w);
+    FINDS_IF(&s.t, s.waits->state, PAWL__LEASE_ABSENT, PAWL__ASTRAY);
+    FINDS_IF(&s.t, s.waits->state, PAWL__LEASE_STATES, PAWL__ASTRAY);
+    FINDS_IF(&s.t, s.waits->state, 200, PAWL__ASTRAY);
+    FINDS_IF(&s.t, s.t.engine->lease_count, 4, "the number of leases is wrong");
+    FINDS_IF(&s.t, s.t.engine->settled_count, 4, "the number of leases is wrong");
+    FINDS_IF(&s.t, s.t.engine->tended_count, 4, "the number of leases is wrong");
+    trial_close(&s.t);
 }
 
 int main(void)

@@ -6,7 +6,7 @@
  * (--wrap, see meson.build).
  */
 #include "../../../src/engine/lease.h"
-#include "world.h"
+#include "trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,90 +53,90 @@ static void arm(unsigned n, bool and_all_that_follow)
 enum { NAMES = 20 }; /* more than there is room for at first: of leases, timers and names */
 
 /* Everybody's last word of the latest step. */
-static void expect_granted_or_no_memory(world *w)
+static void expect_granted_or_no_memory(trial *t)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        if (w->actions[i].kind != PAWL__ACT_REFUSED) continue;
-        assert_int_equal(w->actions[i].err, PAWL_ERR_NO_MEMORY);
-        assert_string_equal(w->actions[i].message, pawl_err_text(PAWL_ERR_NO_MEMORY));
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->actions[i].kind != PAWL__ACT_REFUSED) continue;
+        assert_int_equal(t->actions[i].err, PAWL_ERR_NO_MEMORY);
+        assert_string_equal(t->actions[i].message, pawl_err_text(PAWL_ERR_NO_MEMORY));
     }
 }
 
 /* What the store would do: it grants all that is asked, and releases all. */
-static void serve(world *w)
+static void serve(trial *t)
 {
     static uint64_t fence;
-    while (world_count(w, PAWL__ACT_SEND)) {
+    while (trial_count(t, PAWL__ACT_SEND)) {
         pawl_request request = {0};
         for (size_t i = 0; !request.id; i++)
-            if (w->actions[i].kind == PAWL__ACT_SEND) request = w->actions[i].request;
-        assert_int_equal(world_count(w, PAWL__ACT_SEND), 1);
+            if (t->actions[i].kind == PAWL__ACT_SEND) request = t->actions[i].request;
+        assert_int_equal(trial_count(t, PAWL__ACT_SEND), 1);
         if (request.verb == PAWL_VERB_ACQUIRE)
-            world_grant(w, request.id, ++fence);
+            trial_grant(t, request.id, ++fence);
         else
-            world_answer(w, request.id, PAWL_RELEASED);
-        expect_granted_or_no_memory(w);
+            trial_answer(t, request.id, PAWL_RELEASED);
+        expect_granted_or_no_memory(t);
     }
 }
 
-static void want(world *w, pawl__want *want)
+static void want(trial *t, pawl__want *want)
 {
-    world_want(w, want);
-    expect_granted_or_no_memory(w);
-    serve(w);
+    trial_want(t, want);
+    expect_granted_or_no_memory(t);
+    serve(t);
     assert_true(want->state == PAWL__WANT_HOLDING || want->state == PAWL__WANT_NONE);
 }
 
 /* Many names, each held; then one of them by another, whose label makes it need its own lease. */
-static void story(world *w)
+static void story(trial *t)
 {
     static char names[NAMES][8];
     pawl__want wants[NAMES], next;
     for (int i = 0; i < NAMES; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        wants[i] = world_claim(names[i], PAWL__NEVER);
+        wants[i] = trial_claim(names[i], PAWL__NEVER);
         wants[i].owner = i % 2 ? "odd" : NULL;
-        want(w, &wants[i]);
+        want(t, &wants[i]);
     }
-    next = world_claim(names[0], PAWL__NEVER);
+    next = trial_claim(names[0], PAWL__NEVER);
     next.owner = "another";
-    world_want(w, &next);
-    expect_granted_or_no_memory(w);
-    serve(w);
-    world_release(w, &wants[0]); /* its lease is leaving while the next one asks */
-    expect_granted_or_no_memory(w);
-    for (size_t i = 0; i < w->count; i++)
-        if (w->actions[i].kind == PAWL__ACT_SEND &&
-            w->actions[i].request.verb == PAWL_VERB_ACQUIRE) {
-            world_grant(w, w->actions[i].request.id, 1000000);
+    trial_want(t, &next);
+    expect_granted_or_no_memory(t);
+    serve(t);
+    trial_release(t, &wants[0]); /* its lease is leaving while the next one asks */
+    expect_granted_or_no_memory(t);
+    for (size_t i = 0; i < t->count; i++)
+        if (t->actions[i].kind == PAWL__ACT_SEND &&
+            t->actions[i].request.verb == PAWL_VERB_ACQUIRE) {
+            trial_grant(t, t->actions[i].request.id, 1000000);
             break;
         }
-    world_release(w, &next);
-    for (int i = 1; i < NAMES; i++) world_release(w, &wants[i]);
-    world_pass(w, 2 * TTL * MS); /* what was not answered runs out */
-    assert_int_equal(pawl__engine_lease_count(w->engine), 0);
-    assert_false(pawl__engine_busy(w->engine));
+    trial_release(t, &next);
+    for (int i = 1; i < NAMES; i++) trial_release(t, &wants[i]);
+    trial_pass(t, 2 * TTL * MS); /* what was not answered runs out */
+    assert_int_equal(pawl__engine_lease_count(t->engine), 0);
+    assert_false(pawl__engine_busy(t->engine));
 }
 
 static void told_and_nothing_stays_behind(void **state)
 {
     (void)state;
-    world w;
-    world_open(&w);
+    trial t;
+    trial_open(&t);
     arm(0, false);
-    story(&w);
+    story(&t);
     unsigned all = counted;
-    world_close(&w);
+    trial_close(&t);
     assert_true(all > NAMES);
     for (unsigned n = 1; n <= all; n++)
         for (int rest = 0; rest <= 1; rest++) {
-            world_open(&w);
+            trial_open(&t);
             arm(n, rest != 0);
-            story(&w);
+            story(&t);
             assert_true(counted >= n);
             arm(0, false);
-            story(&w); /* and with memory it goes on */
-            world_close(&w);
+            story(&t); /* and with memory it goes on */
+            trial_close(&t);
         }
 }
 
