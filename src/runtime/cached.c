@@ -80,7 +80,7 @@ bool pawl__cached_release(pawl_lock *lock)
 static bool may_lend(const pawl_lock *lock)
 {
     const pawl_client *c = lock->client;
-    bool lends = pawl__cached_is_on(lock) && !c->closing && !c->exiting && !c->broken;
+    bool lends = pawl__cached_is_on(lock) && !c->gate.closing && !c->gate.exiting && !c->broken;
     if (!lends || lock->state != PAWL__LOCK_HELD) return false;
     const pawl__claim *claim = lock->claim;
     return !claim->wanted && !(claim->calls & PAWL__CALL_ACQUIRED);
@@ -170,9 +170,9 @@ void pawl__cached_arm(pawl_client *c, pawl__claim *claim)
         pawl__heap_set(&c->cache_timers, &cache->timer, retention_end(lock));
         return;
     }
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     pawl__cached_refuse(claim); /* nobody would end its retention */
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 void pawl__cached_disarm(pawl__claim *claim)
@@ -201,10 +201,10 @@ static void look_after(pawl_client *c, pawl__extras *cache, int64_t now)
 
 void pawl__cached_time(pawl_client *c, int64_t now)
 {
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     for (pawl__timer *first; (first = pawl__heap_first(&c->cache_timers)) && first->at <= now;)
         look_after(c, pawl__container(first, pawl__extras, timer), now);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 int64_t pawl__cached_deadline(const pawl_client *c)

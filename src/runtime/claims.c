@@ -61,7 +61,7 @@ static void claim_deallocate(pawl_lock *lock, pawl__claim *claim)
         free(pawl__container(claim, pawl__spare_claim, claim));
 }
 
-/* Some are left only in the child of a fork (law 9). There a sleeper's stack may be gone. */
+/* Some are left only in the child of a fork (law 9). There a waiter's stack may be gone. */
 static void free_awaits(pawl__claim *claim)
 {
     if (claim->slept_on) return;
@@ -107,7 +107,7 @@ void pawl__claim_await(pawl__claim *claim, pawl__await *await, uint8_t call)
     await->call = call;
     await->next = claim->awaits;
     claim->awaits = await;
-    claim->slept_on = await->sleeper;
+    claim->slept_on = await->waiter;
 }
 
 void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await)
@@ -115,7 +115,7 @@ void pawl__claim_unawait(pawl__claim *claim, const pawl__await *await)
     pawl__await **at = &claim->awaits;
     while (*at && *at != await) at = &(*at)->next;
     if (*at) *at = await->next;
-    if (await->sleeper) claim->slept_on = false;
+    if (await->waiter) claim->slept_on = false;
 }
 
 static pawl__await *find_await(const pawl__claim *claim, uint8_t call, bool over)
@@ -172,14 +172,14 @@ static void end_call(pawl_client *c, pawl__claim *claim, uint8_t call, int err)
 {
     pawl__await *await = find_await(claim, call, false);
     if (!await) return;
-    if (await->sleeper) {
+    if (await->waiter) {
         pawl__claim_unawait(claim, await);
-        pawl__sleeper_complete(c, await->sleeper, err);
+        pawl__gate_complete(&c->gate, await->waiter, err);
         return;
     }
     await->over = true;
     await->err = (int16_t)err;
-    c->async_pending--;
+    c->gate.async_pending--;
     pawl__claim_call(claim, call);
 }
 
@@ -331,8 +331,8 @@ static void on_released(pawl_client *c, pawl__claim *claim, const pawl__action *
 void pawl__claim_act(pawl_client *c, const pawl__action *action)
 {
     pawl__claim *claim = pawl__container(action->want, pawl__claim, want);
-    pthread_mutex_lock(&c->mutex);
-    c->acting = true;
+    pthread_mutex_lock(&c->gate.mutex);
+    c->gate.serving = true;
     switch (action->kind) {
     case PAWL__ACT_SEND:
         break;
@@ -359,8 +359,8 @@ void pawl__claim_act(pawl_client *c, const pawl__action *action)
         on_released(c, claim, action);
         break;
     }
-    c->acting = false;
-    pthread_mutex_unlock(&c->mutex);
+    c->gate.serving = false;
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 /* ---- When nobody comes back -------------------------------------------------------------------

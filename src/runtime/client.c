@@ -5,6 +5,7 @@
 #include "modules.h"
 #include "owner.h"
 #include "runtime.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 const char *pawl_version(void)
@@ -111,13 +111,12 @@ static bool has_room_for_base(int fd)
 
 static int open_loop(pawl_client *c)
 {
-    c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (c->wake_fd < 0 || pawl__alarm_open(&c->alarm) < 0) return PAWL_ERR_SYSTEM;
+    if (pawl__gate_open(&c->gate) || pawl__alarm_open(&c->alarm) < 0) return PAWL_ERR_SYSTEM;
     if (c->opts.callbacks == PAWL_CALLBACKS_DISPATCH && pawl__calls_open(&c->calls))
         return PAWL_ERR_SYSTEM;
-    if (has_room_for_base(c->wake_fd)) c->base = new_base();
+    if (has_room_for_base(c->gate.wake_fd)) c->base = new_base();
     if (!c->base) return PAWL_ERR_SYSTEM;
-    c->wake_event = event_new(c->base, c->wake_fd, EV_READ | EV_PERSIST, on_wake, c);
+    c->wake_event = event_new(c->base, c->gate.wake_fd, EV_READ | EV_PERSIST, on_wake, c);
     c->alarm_event = event_new(c->base, c->alarm.fd, EV_READ | EV_PERSIST, on_alarm, c);
     if (!c->wake_event || !c->alarm_event) return PAWL_ERR_NO_MEMORY;
     if (event_add(c->wake_event, NULL) || event_add(c->alarm_event, NULL)) return PAWL_ERR_SYSTEM;
@@ -166,7 +165,7 @@ static bool run_call(pawl_client *c, pawl__link *entry)
 
 static void announce_call(pawl_client *c)
 {
-    if (c->waiter) c->waiter->complete = true;
+    if (c->in_wait) c->in_wait->complete = true;
 }
 
 static const pawl__calls_ops calls_ops = {.run = run_call, .announce = announce_call};
@@ -177,16 +176,12 @@ static pawl_client *new_client(const pawl_open_opts *opts)
     if (!c) return NULL;
     c->opts = *opts;
     c->refs = 1;
-    c->process = pawl__process_mark();
-    pawl__spin_init(&c->spin);
-    c->wake_fd = c->alarm.fd = -1;
-    pthread_mutex_init(&c->mutex, NULL);
+    c->alarm.fd = -1;
+    pawl__gate_init(&c->gate, &pawl__turn_ops, c);
     sem_init(&c->visitors_left, 0, 0);
-    pthread_cond_init(&c->role_cond, NULL);
-    pthread_cond_init(&c->thread_cond, NULL);
-    pawl__calls_init(&c->calls, &calls_ops, c, &c->mutex, &c->opts);
-    pawl__link *lists[] = {&c->sleepers, &c->woken,   &c->asked,  &c->queries,
-                           &c->claims,   &c->waiting, &c->asking, &c->in_watched};
+    pawl__calls_init(&c->calls, &calls_ops, c, &c->gate.mutex, &c->opts);
+    pawl__link *lists[] = {&c->asked,   &c->queries, &c->claims,
+                           &c->waiting, &c->asking,  &c->in_watched};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) pawl__list_init(lists[i]);
     return c;
 }
@@ -206,7 +201,7 @@ static void free_parts(pawl_client *c)
     if (c->base) event_base_free(c->base);
     c->wake_event = c->alarm_event = NULL;
     c->base = NULL;
-    close_fd(&c->wake_fd);
+    pawl__gate_close(&c->gate);
     close_fd(&c->alarm.fd);
     pawl__calls_free_parts(&c->calls);
     pawl__heap_done(&c->cache_timers);
@@ -221,18 +216,16 @@ static void free_memory(pawl_client *c)
 
 static void free_client(pawl_client *c)
 {
-    pthread_cond_destroy(&c->role_cond);
-    pthread_cond_destroy(&c->thread_cond);
     pawl__calls_destroy(&c->calls);
     sem_destroy(&c->visitors_left);
-    pthread_mutex_destroy(&c->mutex);
+    pawl__gate_destroy(&c->gate);
     free_memory(c);
 }
 
 void pawl__client_put_unlock(pawl_client *c)
 {
     bool last = --c->refs == 0;
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     if (last) free_client(c);
 }
 
@@ -250,10 +243,10 @@ static void say_broken(const char *what)
 {
     pawl_client *c = stepping;
     if (!c) return;
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     pawl__client_say(c, "an invariant of pawl is broken, all locks are lost: %s", what);
     pawl__calls_log(&c->calls, PAWL_SEVERITY_ERROR, c->message);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 void pawl__client_step(pawl_client *c, const pawl__event *event)
@@ -308,11 +301,8 @@ static int start_threads(pawl_client *c, char *message)
 {
     if (c->opts.callbacks == PAWL_CALLBACKS_WAIT) return PAWL_OK;
     int err = c->opts.log ? pawl__calls_need(&c->calls) : PAWL_OK;
-    c->thread_started = !err; /* it reads this */
-    if (!err) err = pawl__thread_start(&c->thread, "pawl", pawl__drive_thread, c);
-    if (!err) return PAWL_OK;
-    c->thread_started = false;
-    return fail(message, err, "threads");
+    if (!err) err = pawl__gate_start_thread(&c->gate);
+    return err ? fail(message, err, "threads") : PAWL_OK;
 }
 
 static int open_client(pawl_client *c, char *message)
@@ -337,11 +327,11 @@ static int open_client(pawl_client *c, char *message)
 static void warn_of_memory(pawl_client *c)
 {
     if (strcmp(c->ops->name, "memory") != 0) return;
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING,
                     "the store is the memory of this process alone, nobody else sees its locks: "
                     "use sqlite: for one machine, redis://host for several");
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 static int open_url(const char *url, const pawl_open_opts *opts, pawl_client **ret_client,
@@ -409,10 +399,10 @@ static void close_engine(pawl_client *c)
     static const pawl__event closing = {.kind = PAWL__EV_CLOSE};
     pawl__turn_work(c); /* what was asked before comes before */
     let_go_all(c);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     pawl__turn_feed(c, &closing);
-    pthread_mutex_lock(&c->mutex);
-    pawl__drive_to_rest(c, until);
+    pthread_mutex_lock(&c->gate.mutex);
+    pawl__gate_run_to_rest(&c->gate, until);
     c->engine = pawl__engine_free(c->engine);
     pawl__claims_end(c, PAWL_ERR_CLOSED);
     pawl__queries_end(c, PAWL_ERR_CLOSED);
@@ -420,9 +410,9 @@ static void close_engine(pawl_client *c)
 
 static bool in_own_callback(pawl_client *c)
 {
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     bool own = pawl__calls_is_inside(&c->calls);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     return own;
 }
 
@@ -433,8 +423,8 @@ static bool in_own_callback(pawl_client *c)
  */
 static void forget_in_child(pawl_client *c)
 {
-    if (!atomic_load(&c->quiet_at_fork) || c->closing) return;
-    c->closing = true;
+    if (!atomic_load(&c->gate.quiet_at_fork) || c->gate.closing) return;
+    c->gate.closing = true;
     c->visitors = 0; /* their threads are not here */
     if (c->base && event_reinit(c->base) != 0) return;
     c->ops->forget(c->store);
@@ -454,7 +444,7 @@ static void forget_in_child(pawl_client *c)
 pawl_client *pawl_client_close(pawl_client *c)
 {
     if (!c) return NULL;
-    if (pawl__client_forked(c)) {
+    if (pawl__gate_is_forked(&c->gate)) {
         forget_in_child(c);
         return NULL;
     }
@@ -462,24 +452,41 @@ pawl_client *pawl_client_close(pawl_client *c)
         return NULL; /* forbidden: it would wait for itself */
     int cancel_state = pawl__cancel_off();
     pawl__fork_unwatch(c);
-    pthread_mutex_lock(&c->mutex);
-    c->closing = c->calls.closed = true;
+    pthread_mutex_lock(&c->gate.mutex);
+    c->gate.closing = c->calls.closed = true;
     pawl__cached_end_all(c); /* from now on every call comes by the mutex, and finds it closing */
-    pawl__role_take(c, PAWL__NEVER); /* and never gives it back */
+    pawl__gate_take(&c->gate, PAWL__NEVER); /* and never gives it back */
     close_engine(c);
-    c->stop = true;
-    pthread_cond_broadcast(&c->thread_cond);
-    pthread_cond_broadcast(&c->role_cond);
-    pthread_mutex_unlock(&c->mutex);
-    if (c->thread_started) pthread_join(c->thread, NULL);
+    pawl__gate_stop(&c->gate);
+    pthread_mutex_unlock(&c->gate.mutex);
+    pawl__gate_join_thread(&c->gate);
     pawl__calls_finish(&c->calls);
     pawl__visitors_await(c);
     c->ops->close(c->store);
     free_parts(c);
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     pawl__client_put_unlock(c);
     pawl__cancel_restore(cancel_state);
     return NULL;
+}
+
+/* ---- The end of the process -------------------------------------------------------------------
+ */
+
+void pawl__client_at_exit(pawl_client *c, int64_t until)
+{
+    static const pawl__event keep_nothing = {.kind = PAWL__EV_KEEP_NOTHING};
+    if (pawl__gate_is_forked(&c->gate) || !pawl__gate_lock_in_time(&c->gate, until)) return;
+    if (!c->gate.closing && pawl__gate_take(&c->gate, until)) {
+        c->gate.exiting = true;
+        pawl__cached_end_all(c);
+        pthread_mutex_unlock(&c->gate.mutex);
+        pawl__turn_feed(c, &keep_nothing);
+        pthread_mutex_lock(&c->gate.mutex);
+        pawl__gate_drain(&c->gate, until);
+        pawl__gate_give(&c->gate);
+    }
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 /* ---- Callbacks that the user's thread runs ----------------------------------------------------
@@ -496,14 +503,14 @@ int pawl_client_dispatch(pawl_client *c)
     int err = pawl__enter(c, &visit);
     if (err) return err;
     int result = c->opts.callbacks == PAWL_CALLBACKS_DISPATCH ? PAWL_OK : PAWL_ERR_STATE;
-    if (!result && c->closing) result = PAWL_ERR_CLOSED; /* the close runs what waits */
+    if (!result && c->gate.closing) result = PAWL_ERR_CLOSED; /* the close runs what waits */
     /* None run if some run already: another thread dispatches, or this is a callback. */
     if (!result) result = pawl__calls_run(&c->calls, PAWL_DISPATCH_MAX);
     if (result == PAWL_ERR_FORKED) { /* a callback forked, and this is the child */
         pawl__cancel_restore(visit.cancel_state);
         return result;
     }
-    if (result >= 0 && !c->closing) pawl__calls_unannounce(&c->calls);
+    if (result >= 0 && !c->gate.closing) pawl__calls_unannounce(&c->calls);
     pawl__leave(&visit);
     return result;
 }

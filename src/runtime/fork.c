@@ -4,7 +4,7 @@
  *
  * The child has one thread, the one that called fork; whatever the others were
  * doing stays half done for ever in its copy of the memory. So the parent's
- * fork() first takes every client's drive role and mutex, for an instant: then
+ * fork() first takes every client's loop and mutex, for an instant: then
  * nobody is in the middle of anything, and the child may free its copies. If a
  * client does not become quiet in time (the forking thread itself drives it, from
  * a signal handler say), its copy in the child is left alone for ever: a leak is
@@ -15,6 +15,7 @@
 #include "fork.h"
 
 #include "runtime.h"
+#include "thread.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,7 +46,7 @@ static void before_fork(void)
     pthread_mutex_lock(&watched_mutex);
     cancel_state = state;
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
-        pawl__role_freeze(pawl__container(l, pawl_client, in_watched), until);
+        pawl__gate_freeze(&pawl__container(l, pawl_client, in_watched)->gate, until);
     forking = true;
 }
 
@@ -60,7 +61,7 @@ static void end_fork(void)
 static void after_in_parent(void)
 {
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
-        pawl__role_thaw(pawl__container(l, pawl_client, in_watched));
+        pawl__gate_thaw(&pawl__container(l, pawl_client, in_watched)->gate);
     end_fork();
 }
 
@@ -83,7 +84,7 @@ static void at_exit(void)
     int64_t until = pawl__instant_add(pawl__now(), EXIT_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
-        pawl__drive_at_exit(pawl__container(l, pawl_client, in_watched), until);
+        pawl__client_at_exit(pawl__container(l, pawl_client, in_watched), until);
     pthread_mutex_unlock(&watched_mutex);
     pawl__cancel_restore(state);
 }
@@ -104,7 +105,7 @@ void pawl__fork_start(void)
 void pawl__fork_watch(pawl_client *client)
 {
     pthread_mutex_lock(&watched_mutex);
-    atomic_store(&watching, client->process);
+    atomic_store(&watching, client->gate.process);
     pawl__list_append(&watched, &client->in_watched);
     pthread_mutex_unlock(&watched_mutex);
 }

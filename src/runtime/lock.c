@@ -27,12 +27,12 @@ static int64_t time_left(const pawl_lock *lock)
 
 bool pawl_lock_is_held(const pawl_lock *lock)
 {
-    return lock && !pawl__client_forked(lock->client) && time_left(lock) > 0;
+    return lock && !pawl__gate_is_forked(&lock->client->gate) && time_left(lock) > 0;
 }
 
 int64_t pawl_lock_remaining_ms(const pawl_lock *lock)
 {
-    if (!lock || pawl__client_forked(lock->client)) return 0;
+    if (!lock || pawl__gate_is_forked(&lock->client->gate)) return 0;
     return time_left(lock) / PAWL__NS_PER_MS;
 }
 
@@ -45,8 +45,9 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
 {
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
-    if (!lock || !pawl_lock_fence(lock)) return;   /* no acquisition, no token */
-    if (pawl__client_forked(lock->client)) return; /* perhaps half written there, for ever */
+    if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition, no token */
+    if (pawl__gate_is_forked(&lock->client->gate))
+        return; /* perhaps half written there, for ever */
     uint32_t words[PAWL__TOKEN_WORDS], before, after;
     uint8_t bytes[sizeof words];
     do {
@@ -74,14 +75,14 @@ static bool name_ok(const char *name, size_t name_len)
 /* Registers the handle with its client; mutex held. */
 static int join_client(pawl_client *c, pawl_lock *lock)
 {
-    if (c->closing) return PAWL_ERR_CLOSED;
+    if (c->gate.closing) return PAWL_ERR_CLOSED;
     int err = lock->extras && lock->extras->on_event ? pawl__calls_need(&c->calls) : PAWL_OK;
     if (err) return err;
     lock->client = c;
     lock->refs = 1;
     c->refs++;
     if (pawl__cached_is_on(lock)) c->has_caches = true;
-    if (lock->extras) c->hears_at_once = true;
+    if (lock->extras) c->gate.hears_at_once = true;
     return PAWL_OK;
 }
 
@@ -123,7 +124,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
                   pawl_lock **ret_lock)
 {
     if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED; /* before anything is looked at */
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED; /* before anything is looked at */
     if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
@@ -157,7 +158,7 @@ static int64_t wait_until(int64_t wait_ms)
 static int may_acquire(const pawl_lock *lock)
 {
     const pawl_client *c = lock->client;
-    if (c->closing) return PAWL_ERR_CLOSED;
+    if (c->gate.closing) return PAWL_ERR_CLOSED;
     switch ((pawl__lock_state)lock->state) {
     case PAWL__LOCK_IDLE:
         return c->broken ? c->break_err : PAWL_OK;
@@ -174,7 +175,7 @@ static int may_acquire(const pawl_lock *lock)
 static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__await *await)
 {
     pawl_client *c = lock->client;
-    if (!c->closing && lock->state == PAWL__LOCK_HELD)
+    if (!c->gate.closing && lock->state == PAWL__LOCK_HELD)
         pawl__cached_end(lock); /* the new claim takes the lease over, if it is still there */
     int err = may_acquire(lock);
     if (err) return err;
@@ -183,7 +184,7 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__await *await)
     claim->want.waiting = &await->waiting;
     await->waiting.wait_until = wait_until(wait_ms);
     pawl__claim_await(claim, await, PAWL__CALL_ACQUIRED);
-    pawl__drive_noted(c);
+    pawl__gate_note_acquire(&c->gate);
     claim->known = true;
     lock->claim = claim;
     lock->state = PAWL__LOCK_ACQUIRING;
@@ -196,9 +197,9 @@ static int why_gone(const pawl_lock *lock)
 {
     pawl_client *c = lock->client;
     if (time_left(lock) > 0) return PAWL_OK;
-    pthread_mutex_lock(&c->mutex);
-    bool closing = c->closing;
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
+    bool closing = c->gate.closing;
+    pthread_mutex_unlock(&c->gate.mutex);
     if (closing) return PAWL_ERR_CLOSED;
     /* Anything else: given back, by another thread. */
     return atomic_load(&lock->held_until) == PAWL__EXPIRED ? PAWL_ERR_LOST : PAWL_OK;
@@ -209,16 +210,16 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
     pawl__visit visit;
     int err = pawl__enter(lock->client, &visit);
     if (err) return err;
-    pawl__sleeper sleeper;
-    pawl__sleeper_init(&sleeper);
-    pawl__await await = {.sleeper = &sleeper};
+    pawl__waiter waiter;
+    pawl__waiter_init(&waiter);
+    pawl__await await = {.waiter = &waiter};
     err = begin_acquire(lock, wait_ms, &await);
     if (err) {
         pawl__leave(&visit);
         return err;
     }
-    pawl__sleep_unlock(lock->client, &sleeper, PAWL__NEVER); /* the engine ends it in time */
-    err = sleeper.err ? sleeper.err : why_gone(lock);
+    pawl__gate_wait(&lock->client->gate, &waiter, PAWL__NEVER); /* the engine ends it in time */
+    err = waiter.err ? waiter.err : why_gone(lock);
     pawl__leave_unlocked(&visit);
     return err;
 }
@@ -226,7 +227,7 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
 int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
 {
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(lock->client)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&lock->client->gate)) return PAWL_ERR_FORKED;
     return pawl__cached_acquire(lock) ? PAWL_OK : acquire(lock, wait_ms);
 }
 
@@ -249,8 +250,8 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_acquire(lock, wait_ms, await);
     if (!err) {
-        c->async_pending++;
-        pawl__drive_soon(c);
+        c->gate.async_pending++;
+        pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
     if (err) free(await);
@@ -264,13 +265,13 @@ int pawl_lock_cancel(pawl_lock *lock)
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    if (c->closing) {
+    if (c->gate.closing) {
         err = PAWL_ERR_CLOSED;
     } else if (lock->state != PAWL__LOCK_ACQUIRING) {
         err = PAWL_ERR_STATE;
     } else {
         pawl__claim_ask(lock->claim, PAWL__ASK_CANCEL);
-        pawl__drive_soon(c);
+        pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
     return err;
@@ -286,7 +287,7 @@ int pawl_lock_cancel(pawl_lock *lock)
 static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
 {
     *ret_claim = NULL;
-    if (lock->client->closing) return PAWL_ERR_CLOSED;
+    if (lock->client->gate.closing) return PAWL_ERR_CLOSED;
     if (lock->state == PAWL__LOCK_IDLE || lock->state == PAWL__LOCK_ACQUIRING)
         return PAWL_ERR_NOT_HELD;
     if (!pawl__cached_pin(lock)) return PAWL_ERR_NOT_HELD; /* in the cache */
@@ -319,9 +320,9 @@ static int release(pawl_lock *lock)
     err = lent ? PAWL_OK : take_back(lock, &claim);
     if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
     if (claim && !err && !claim->wanted && !claim->waited)
-        pawl__drive_later(c);
+        pawl__gate_flush_later(&c->gate);
     else if (lent || claim)
-        pawl__drive_now(c);
+        pawl__gate_flush_release(&c->gate);
     pawl__leave(&visit);
     return err;
 }
@@ -329,7 +330,7 @@ static int release(pawl_lock *lock)
 int pawl_lock_release(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(lock->client)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&lock->client->gate)) return PAWL_ERR_FORKED;
     return pawl__cached_release(lock) ? PAWL_OK : release(lock);
 }
 
@@ -352,17 +353,18 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__sleeper sleeper;
-    pawl__sleeper_init(&sleeper);
-    pawl__await await = {.sleeper = &sleeper};
+    pawl__waiter waiter;
+    pawl__waiter_init(&waiter);
+    pawl__await await = {.waiter = &waiter};
     pawl__claim *claim;
     err = take_back(lock, &claim);
     if (ask_release_waiting(claim, &await, err)) {
-        pawl__sleep(c, &sleeper, until);
-        err = sleeper.complete ? sleeper.err : PAWL_ERR_UNKNOWN;
-        if (!sleeper.complete) pawl__claim_unawait(claim, &await); /* pawl goes on without us */
+        pawl__gate_wait(&c->gate, &waiter, until);
+        pthread_mutex_lock(&c->gate.mutex);
+        err = waiter.complete ? waiter.err : PAWL_ERR_UNKNOWN;
+        if (!waiter.complete) pawl__claim_unawait(claim, &await); /* pawl goes on without us */
     }
-    if (claim && err) pawl__drive_soon(c); /* it leaves at least */
+    if (claim && err) pawl__gate_flush_now(&c->gate); /* it leaves at least */
     pawl__leave(&visit);
     return err;
 }
@@ -379,8 +381,8 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = take_back(lock, &claim);
     bool awaited = ask_release_waiting(claim, await, err);
-    if (awaited) c->async_pending++;
-    if (claim) pawl__drive_soon(c);
+    if (awaited) c->gate.async_pending++;
+    if (claim) pawl__gate_flush_now(&c->gate);
     pawl__leave(&visit);
     if (!awaited) free(await);
     return err;
@@ -397,7 +399,7 @@ int pawl_lock_detach(pawl_lock *lock)
     err = take_back(lock, &claim);
     if (claim) {
         pawl__claim_ask(claim, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
-        pawl__drive_soon(c);
+        pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
     return err;
@@ -409,7 +411,7 @@ int pawl_lock_detach(pawl_lock *lock)
 static void free_in_child(pawl_lock *lock)
 {
     pawl_client *c = lock->client;
-    if (!atomic_load(&c->quiet_at_fork) || lock->freed) return;
+    if (!atomic_load(&c->gate.quiet_at_fork) || lock->freed) return;
     lock->freed = true;
     c->refs++;
     pawl__lock_put(lock);
@@ -447,7 +449,7 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
 {
     if (!lock) return NULL;
     pawl_client *c = lock->client;
-    if (pawl__client_forked(c)) {
+    if (pawl__gate_is_forked(&c->gate)) {
         free_in_child(lock);
         return NULL;
     }
@@ -455,7 +457,7 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
     if (pawl__enter(c, &visit)) return NULL; /* in a handler of fork: it stays */
     c->refs++;                               /* the handle's may be the last */
     abandon(lock);
-    if (!pawl__list_empty(&c->asked)) pawl__drive_soon(c);
+    if (!pawl__list_empty(&c->asked)) pawl__gate_flush_now(&c->gate);
     pawl__calls_wait_for(&c->calls, lock);
     pawl__lock_put(lock);
     pawl__leave_and_put(&visit);

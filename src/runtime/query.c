@@ -108,14 +108,14 @@ static void complete_held(pawl_client *c, pawl__query *query, int err, const cha
 {
     pawl__list_remove(&query->in_queries);
     snprintf(query->message, sizeof query->message, "%s", or_empty(message));
-    pawl__sleeper_complete(c, &query->sleeper, err);
+    pawl__gate_complete(&c->gate, &query->waiter, err);
 }
 
 static void complete(pawl_client *c, pawl__query *query, int err, const char *message)
 {
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     complete_held(c, query, err, message);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 static uint64_t next_id(pawl_client *c)
@@ -133,9 +133,9 @@ static void submit(pawl_client *c, pawl__query *query)
 {
     pawl__list_remove(&query->in_queries);
     if (query->wants_caps) {
-        pthread_mutex_lock(&c->mutex);
+        pthread_mutex_lock(&c->gate.mutex);
         if (c->has_caps) *query->ret_caps = c->caps;
-        pthread_mutex_unlock(&c->mutex);
+        pthread_mutex_unlock(&c->gate.mutex);
         complete(c, query, PAWL_OK, NULL);
         return;
     }
@@ -261,7 +261,7 @@ static void give_up_asking(pawl_client *c, int64_t now)
     for (pawl__link *l = c->asking.next, *next; l != &c->asking; l = next) {
         next = l->next;
         if (given_up_at(query_of(l)) > now) continue;
-        pawl__turn_answered(c); /* it will not be */
+        pawl__gate_answered(&c->gate); /* it will not be */
         complete(c, query_of(l), PAWL_ERR_UNKNOWN, pawl_err_text(PAWL_ERR_UNKNOWN));
     }
 }
@@ -302,7 +302,7 @@ static bool name_ok(const char *name, size_t name_len)
 
 static int may_ask(const pawl_client *c)
 {
-    if (c->closing) return PAWL_ERR_CLOSED;
+    if (c->gate.closing) return PAWL_ERR_CLOSED;
     return c->broken ? c->break_err : PAWL_OK;
 }
 
@@ -315,7 +315,7 @@ static void prepare(pawl_client *c, pawl__query *query, int64_t wait_ms)
     if (!query->wants_caps && patience >= 0)
         query->link_until = pawl__instant_min(query->until, pawl__instant_add(now, patience));
     pawl__list_init(&query->rows);
-    pawl__sleeper_init(&query->sleeper);
+    pawl__waiter_init(&query->waiter);
     query->request.owner = c->owner;
 }
 
@@ -325,8 +325,9 @@ static int ask_and_sleep(pawl_client *c, pawl__query *query)
     int err = may_ask(c);
     if (err) return err;
     pawl__list_append(&c->queries, &query->in_queries);
-    pawl__sleep(c, &query->sleeper, PAWL__NEVER); /* the driver ends it in time */
-    err = query->sleeper.err;
+    pawl__gate_wait(&c->gate, &query->waiter, PAWL__NEVER); /* the loop owner ends it in time */
+    pthread_mutex_lock(&c->gate.mutex);
+    err = query->waiter.err;
     if (err && err != PAWL_ERR_CLOSED) {
         pawl__client_say(c, "%s", query->message);
         pawl__client_blame(c, err, query->message);
@@ -358,7 +359,7 @@ static int begin(const pawl_client *c, pawl__query *query, pawl_verb verb, const
                  size_t name_len, char room[PAWL_NAME_MAX + 1])
 {
     if (!c) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
     if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
     memcpy(room, name, name_len);
     room[name_len] = '\0';
@@ -479,7 +480,7 @@ int pawl_list(pawl_client *c, const char *prefix, size_t prefix_len, int64_t wai
               pawl_info_fn fn, void *userdata)
 {
     if (!c || !fn || (!prefix && prefix_len)) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
     if (prefix_len && !name_ok(prefix, prefix_len)) return PAWL_ERR_NAME;
     char room[PAWL_NAME_MAX + 1];
     if (prefix_len) memcpy(room, prefix, prefix_len);
@@ -505,7 +506,7 @@ int pawl_break(pawl_client *c, const char *name, size_t name_len, uint64_t fence
 int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userdata)
 {
     if (!c || !fn) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
     pawl__query query = {.request = {.verb = PAWL_VERB_DOCTOR, .name = ""}};
     int err = ask(c, &query, wait_ms);
     if (err) return err;
@@ -519,7 +520,7 @@ int pawl_client_caps_sized(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps,
 {
     if (!c || !ret_caps || size < CAPS_FIRST_SIZE || size > CAPS_SIZE_SANE)
         return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
     pawl_caps caps = {0};
     pawl__query query = {.wants_caps = true, .ret_caps = &caps};
     int err = ask(c, &query, wait_ms);

@@ -1,19 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The insides of a client, shared by the files of this directory.
- *
- * Who may touch what:
- *
- *   [m]     guarded by the client's mutex
- *   [role]  belongs to the thread that has the drive role (drive.c); the engine,
- *           the store and the event loop know no threads: exactly one thread at a
- *           time has the role
- *   [once]  set before the client is published, constant afterwards
- *   atomic  readable by anybody
- *
- * The mutex is held for short stretches only, never across the store, the
- * engine, a callback or a system call that may block.
- */
+/* The insides of a client, shared by the upper floors. The marks of its members: see gate.h. */
 #ifndef PAWL_RUNTIME_RUNTIME_H
 #define PAWL_RUNTIME_RUNTIME_H
 
@@ -23,14 +9,12 @@
 #include "calls.h"
 #include "clock.h"
 #include "fork.h"
+#include "gate.h"
 #include "options.h"
 #include "pawl/pawl.h"
-#include "process.h"
-#include "thread.h"
 #include "token.h"
 #include "url.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -39,18 +23,6 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "pawl needs 64-bit atomics without l
 
 struct event;
 struct event_base;
-
-/* ---- A thread that waits in a public call --------------------------------------------------- */
-
-typedef struct pawl__sleeper {
-    sem_t posts;
-    _Atomic bool posted;
-    pawl__link in_sleepers; /* [m] while it sleeps; [role] in client->woken */
-    bool called;            /* [m] since it began to sleep: a post comes, or has come */
-    bool to_drive;          /* [m] that is what it was called for */
-    bool complete;          /* [m] */
-    int err;                /* [m] the result */
-} pawl__sleeper;
 
 /* ---- A claim: one acquisition, from the first wish to the last callback --------------------- */
 
@@ -80,18 +52,18 @@ enum {
  */
 typedef struct pawl__await {
     struct pawl__await *next; /* of the same claim: a release may begin before a callback has run */
-    pawl__sleeper *sleeper;   /* NULL: the callback */
+    pawl__waiter *waiter;     /* NULL: the callback */
     pawl_done_fn done;
     void *userdata;
     int16_t err;           /* once it is over */
     uint8_t call;          /* PAWL__CALL_ACQUIRED or _RELEASED: of what */
     bool over;             /* the callback waits to run */
-    pawl__waiting waiting; /* [role] ACQUIRED */
+    pawl__waiting waiting; /* [loop] ACQUIRED */
 } pawl__await;
 
 /* As small as it can be while the lock is held: 100 000 of them lie in one client. */
 typedef struct pawl__claim {
-    pawl__want want; /* [role] */
+    pawl__want want; /* [loop] */
     /* All below: [m]. */
     pawl__link in_claims; /* of the client, while in use */
     pawl__link in_asked;
@@ -139,8 +111,8 @@ typedef struct pawl__extras {
     const pawl__claim *message_of; /* [m] */
     bool retains;                  /* [once] the rest is of a handle with retain_ms; see cached.c */
     _Atomic int64_t put_back_at;   /* when it was released last */
-    pawl__claim *lent;             /* [role] the claim whose timer runs */
-    pawl__timer timer;             /* [role] in client->cache_timers */
+    pawl__claim *lent;             /* [loop] the claim whose timer runs */
+    pawl__timer timer;             /* [loop] in client->cache_timers */
 } pawl__extras;
 
 #define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8) /* of four bytes, each of two digits */
@@ -193,87 +165,47 @@ typedef struct pawl__query pawl__query;
 typedef int pawl__judge(const pawl__query *query, const char **ret_text);
 
 struct pawl__query {
-    pawl__link in_queries; /* [m] in client->queries; then [role] in waiting or asking */
+    pawl__link in_queries; /* [m] in client->queries; then [loop] in waiting or asking */
     pawl_request request;  /* id and answer_by are set when it is submitted */
     int64_t until;         /* the caller's patience */
     int64_t link_until;    /* how long it waits for the link */
     bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
-    pawl_caps *ret_caps;   /* [role] */
-    pawl__link rows;       /* [role], then the caller's */
-    bool no_memory;        /* [role] a row could not be kept */
+    pawl_caps *ret_caps;   /* [loop] */
+    pawl__link rows;       /* [loop], then the caller's */
+    bool no_memory;        /* [loop] a row could not be kept */
     pawl__judge *judge;    /* NULL: an answer is a success */
     pawl_outcome outcome;
     uint64_t fence;
     char message[PAWL_MESSAGE_MAX];
-    pawl__sleeper sleeper;
+    pawl__waiter waiter;
 };
-
-/* ---- Looking again instead of sleeping, see spin.c ------------------------------------------ */
-
-typedef enum pawl__awaited { PAWL__AWAITS_ANSWER = 0, PAWL__AWAITS_PUSH } pawl__awaited;
-
-typedef struct pawl__spin {
-    bool allowed;        /* there is more than one processor */
-    size_t under_way;    /* requests without an answer */
-    int64_t since;       /* when this wait began, if it is spun for */
-    pawl__awaited kind;  /* of this wait */
-    int8_t hope[2];      /* by kind */
-    uint8_t hopeless[2]; /* waits since hope was lost */
-} pawl__spin;
 
 /* ---- A client ------------------------------------------------------------------------------- */
 
 struct pawl_client {
     pawl_host host; /* [once]; first, so that a host is its client */
-    pthread_mutex_t mutex;
-    uint64_t process;           /* [once] the mark of the process that opened it (law 9) */
-    _Atomic bool quiet_at_fork; /* written in before_fork, read in the child */
-    pawl__link in_watched;      /* fork.c's */
-    uint32_t refs;              /* [m] the client itself and its handles: its memory */
-    _Atomic uint32_t visitors;  /* threads in public calls: its parts; see visit.c */
+    pawl__gate gate;
+    pawl__link in_watched;     /* fork.c's */
+    uint32_t refs;             /* [m] the client itself and its handles: its memory */
+    _Atomic uint32_t visitors; /* threads in public calls: its parts; see visit.c */
     sem_t visitors_left;
 
-    /* The drive role, see drive.c. All [m]. */
-    bool driven;                /* somebody has it */
-    bool asleep;                /* the driver is, or is about to be, asleep in the event loop */
-    bool handed_over;           /* a caller has left the loop to the client's thread */
-    bool served;                /* the client's thread has completed a caller's wait */
-    bool cycling;               /* the latest acquisition came right after a release */
-    bool hears_at_once;         /* some handle has wanted to hear of pushes at once */
-    int64_t released_at;        /* the latest release that nobody waited for; 0: another came */
-    int64_t thread_looks_at;    /* when the client's thread looks by itself; 0: it is awake */
-    uint32_t role_wanted;       /* close and fork want the role before all others */
-    uint64_t drives;            /* how often callers have taken it */
-    pthread_cond_t role_cond;   /* for those of role_wanted */
-    pthread_cond_t thread_cond; /* for the client's thread */
-    pawl__link sleepers;        /* callers that wait; any may be woken to drive */
-    pawl__link woken;           /* [role] those whose wait is over, to be woken as the turn ends */
-    bool acting;                /* the engine serves somebody: see woken */
-    int64_t looked_at;          /* when callers that drive for a moment have looked for pushes */
-    pawl__sleeper *waiter;      /* who is in pawl_client_wait */
-    uint32_t async_pending;     /* asynchronous operations that are not complete */
+    pawl__waiter *in_wait; /* [m] of the thread in pawl_client_wait */
+    pawl__link asked;      /* [m] claims with news for the driver */
+    pawl__link queries;    /* [m] queries that the driver has not seen */
+    pawl__link claims;     /* [m] all in use */
+    bool has_caches;       /* [m] some handle has had a retain_ms */
+    bool broken;           /* [m] shut down by a failure (law 10) */
+    int break_err;         /* [m] */
 
-    pawl__link asked;   /* [m] claims with news for the driver */
-    pawl__link queries; /* [m] queries that the driver has not seen */
-    pawl__link claims;  /* [m] all in use */
-    bool closing;       /* [m] */
-    bool exiting;       /* [m] the process ends: what is asked leaves at once, nothing is kept */
-    bool has_caches;    /* [m] some handle has had a retain_ms */
-    bool stop;          /* [m] the threads shall end */
-    bool broken;        /* [m] shut down by a failure (law 10) */
-    int break_err;      /* [m] */
-
-    /* [role] */
+    /* [loop] */
     pawl__engine *engine;
     const pawl_store_ops *ops; /* [once] */
     pawl_store *store;
     struct event_base *base;
     struct event *wake_event, *alarm_event;
     pawl__alarm alarm;
-    pawl__spin spin;
-    int wake_fd;    /* [once] */
     bool unflushed; /* the store has requests that it has not been told to send */
-    bool makes_way; /* nor shall be: a release that others wait for is under way, see drive.c */
     bool time_due;  /* a deadline has come */
     bool failed;    /* something failed that cannot fail: shut down at the next moment */
     bool link_up;
@@ -288,8 +220,6 @@ struct pawl_client {
 
     pawl__calls calls;
 
-    bool thread_started;            /* [once] */
-    pthread_t thread;               /* [once] */
     bool has_caps;                  /* [m] */
     pawl_caps caps;                 /* [m] */
     char message[PAWL_MESSAGE_MAX]; /* [m] the latest trouble */
@@ -300,11 +230,6 @@ struct pawl_client {
     char owner[PAWL_OWNER_MAX + 1]; /* [once] */
     char id[33];                    /* [once] */
 };
-
-static inline bool pawl__client_forked(const pawl_client *client)
-{
-    return !pawl__process_is(client->process);
-}
 
 /* How long one request may take, where an outage may last for ever, too. */
 static inline int64_t pawl__client_answer_ms(const pawl_client *client)
@@ -324,7 +249,9 @@ void pawl__client_say(pawl_client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Keeps the store's words about an error, for pawl_client_reason; with the mutex held. */
 void pawl__client_blame(pawl_client *client, int err, const char *reason);
-/* One step of the engine, now; role held, not the mutex. */
+/* The process ends: what was asked leaves, and what is asked from now on. Mutex not held. */
+void pawl__client_at_exit(pawl_client *client, int64_t until);
+/* One step of the engine, now; loop owned, mutex not held. */
 void pawl__client_step(pawl_client *client, const pawl__event *event);
 
 /* ---- visit.c: the one pair that public functions pass through -------------------------------- */
@@ -348,70 +275,15 @@ void pawl__leave_and_put(pawl__visit *visit);
 /* Close: waits until all who entered before `closing` was set have left. Mutex not held. */
 void pawl__visitors_await(pawl_client *client);
 
-/* ---- drive.c -------------------------------------------------------------------------------- */
-
-/* The client's thread. */
-void *pawl__drive_thread(void *client);
-/* Waits, mutex held, until the sleeper is complete or `until` has come; drives if need be. */
-void pawl__sleep(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
-/* The same; the mutex has been let go when it returns. */
-void pawl__sleep_unlock(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
-/* Something was asked: makes sure that it leaves now; mutex held, may be let go meanwhile. */
-void pawl__drive_soon(pawl_client *client);
-/* The same, but it may wait a moment for the next request to leave with; mutex held. */
-void pawl__drive_later(pawl_client *client);
-/* The same for the release of a lock that is or was waited for; mutex held. */
-void pawl__drive_now(pawl_client *client);
-/* An acquisition begins; mutex held. */
-void pawl__drive_noted(pawl_client *client);
-/* The process ends: what was asked leaves, and what is asked from now on. */
-void pawl__drive_at_exit(pawl_client *client, int64_t until);
-/* Takes the role before all others, at the latest at `until`; mutex held. */
-bool pawl__role_take(pawl_client *client, int64_t until);
-void pawl__role_give(pawl_client *client);
-/* Takes the role to drive for all; false: the client closes. Mutex held. */
-bool pawl__role_take_unless_closed(pawl_client *client);
-/*
- * Drives until the sleeper is complete, `until` has come, or somebody else wants the role;
- * looks at the event loop at least once. Role and mutex held.
- */
-void pawl__drive_for(pawl_client *client, const pawl__sleeper *sleeper, int64_t until);
-/* Drives until the engine has nothing more to say or hear, or `until`; role and mutex held. */
-void pawl__drive_to_rest(pawl_client *client, int64_t until);
-/* For fork.c: catch the client at a quiet moment, and let it go on. */
-void pawl__role_freeze(pawl_client *client, int64_t until);
-void pawl__role_thaw(pawl_client *client);
-
-/* ---- sleeper.c ------------------------------------------------------------------------------ */
-
-void pawl__sleeper_init(pawl__sleeper *sleeper);
-/* Completes and wakes it; if the engine does so (acting), as the turn ends. Mutex held. */
-void pawl__sleeper_complete(pawl_client *client, pawl__sleeper *sleeper, int err);
-/* Wakes those that are left in woken; role held, mutex or not. */
-void pawl__sleepers_rouse(pawl_client *client);
-/* Wakes the first of the sleepers, to drive. Mutex held. */
-void pawl__sleeper_call(pawl_client *client);
-/* Sleeps, mutex held before. true: it is complete, and the mutex is not held any more. */
-bool pawl__sleeper_wait(pawl_client *client, pawl__sleeper *sleeper, int64_t until);
-
 /* ---- turn.c: what a driver does ------------------------------------------------------------- */
 
-/* Tells the engine and the store all that was asked; role and mutex held. */
+extern const pawl__gate_ops pawl__turn_ops; /* ctx: the client */
+
+/* Tells the engine and the store all that was asked; loop owned, mutex held. */
 void pawl__turn_work(pawl_client *client);
-/*
- * Sleeps in the event loop until something happens, at the latest at `until`; spin: only
- * looks what has happened, and lets others have the processor. Role and mutex held.
- */
-void pawl__turn_sleep(pawl_client *client, int64_t until, bool spin);
-/* Looks what has happened. Role and mutex held. */
-void pawl__turn_look(pawl_client *client);
-/* A request for the store, which leaves at the end of the turn; role held, not the mutex. */
+/* A request for the store, which leaves at the end of the turn; loop owned, mutex not held. */
 void pawl__turn_submit(pawl_client *client, const pawl_request *request);
-/* A request has been answered, or never will be. */
-void pawl__turn_answered(pawl_client *client);
-/* When engine, queries or caches want to hear that time has passed; nobody else drives. */
-int64_t pawl__turn_due(const pawl_client *client);
-/* An event for the engine, and all that follows from it; role held, not the mutex. */
+/* An event for the engine, and all that follows from it; loop owned, mutex not held. */
 void pawl__turn_feed(pawl_client *client, const pawl__event *event);
 /* What the store calls. */
 void pawl__host_init(pawl_client *client);
@@ -430,13 +302,13 @@ void pawl__claim_unsay(pawl__claim *claim);
 pawl__await *pawl__claim_take_over(pawl__claim *claim, uint8_t call);
 /* Puts it into the driver's list. Mutex held. */
 void pawl__claim_ask(pawl__claim *claim, uint8_t what);
-/* The engine's actions about wants; role held, not the mutex. */
+/* The engine's actions about wants; loop owned, mutex not held. */
 void pawl__claim_act(pawl_client *client, const pawl__action *action);
 /* Frees it if nobody needs it any more. Mutex held; the lock may be gone afterwards. */
 void pawl__claim_settle(pawl__claim *claim);
 /* Tells the losses that the clock shows, without the engine: its driver is stuck. Mutex held. */
 void pawl__claims_tell_overdue(pawl_client *client);
-/* Ends all claims with err (close, law 10); role and mutex held, the engine is gone. */
+/* Ends all claims with err (close, law 10); loop owned, mutex held, the engine is gone. */
 void pawl__claims_end(pawl_client *client, int err);
 /* Nobody holds the lock any more; tells whether it was held until now, by the clock. */
 bool pawl__lock_let_go(pawl_lock *lock);
@@ -469,23 +341,13 @@ void pawl__cached_end_all(pawl_client *client);
 bool pawl__cached_pin(pawl_lock *lock);
 /* Ends it because somebody else waits or the lease is in doubt: the claim is not lent again. */
 void pawl__cached_refuse(pawl__claim *claim);
-/* The driver's side; role held, not the mutex. */
+/* The driver's side; loop owned, mutex not held. */
 void pawl__cached_arm(pawl_client *client, pawl__claim *claim);
 void pawl__cached_disarm(pawl__claim *claim);
 void pawl__cached_time(pawl_client *client, int64_t now);
 int64_t pawl__cached_deadline(const pawl_client *client);
 /* What is left of its retention for a claim that is given back. */
 int64_t pawl__cached_retain_ms(const pawl__claim *claim);
-
-/* ---- spin.c --------------------------------------------------------------------------------- */
-
-void pawl__spin_init(pawl__spin *spin);
-/* Somebody new has the drive role. */
-void pawl__spin_begin(pawl__spin *spin);
-/* Nothing is left to do: whether to look again, or to sleep. */
-bool pawl__spin_again(pawl__spin *spin);
-/* The store has said something. */
-void pawl__spin_heard(pawl__spin *spin);
 
 /* ---- deliver.c ------------------------------------------------------------------------------ */
 
@@ -496,7 +358,7 @@ bool pawl__claim_run_call(pawl__calls *calls, pawl__claim *claim);
 
 /* ---- query.c -------------------------------------------------------------------------------- */
 
-/* The driver's side; role held, not the mutex. */
+/* The driver's side; loop owned, mutex not held. */
 void pawl__queries_take(pawl_client *client, pawl__link *list);
 /* The link came up or went down. */
 void pawl__queries_link(pawl_client *client);
@@ -507,7 +369,7 @@ void pawl__queries_finding(pawl_client *client, uint64_t id, const pawl_finding 
 /* Those that waited too long, for the link or for an answer. */
 void pawl__queries_time(pawl_client *client, int64_t now);
 int64_t pawl__queries_deadline(const pawl_client *client);
-/* Completes all with err; role and mutex held. */
+/* Completes all with err; loop owned, mutex held. */
 void pawl__queries_end(pawl_client *client, int err);
 
 #endif

@@ -21,14 +21,8 @@
 void pawl__turn_submit(pawl_client *c, const pawl_request *request)
 {
     c->ops->submit(c->store, request);
-    c->spin.under_way++;
+    pawl__gate_sent(&c->gate);
     c->unflushed = true;
-}
-
-void pawl__turn_answered(pawl_client *c)
-{
-    if (c->spin.under_way > 0) c->spin.under_way--; /* an answer may come after it was given up */
-    c->makes_way = false;
 }
 
 /* ---- Feeding the engine --------------------------------------------------------------------- */
@@ -108,9 +102,9 @@ static void tell_claim(pawl_client *c, pawl__claim *claim)
     claim->asked = 0;
     claim->telling = true;
     for (; asked && claim->known; asked &= asked - 1) { /* else it was decided meanwhile */
-        pthread_mutex_unlock(&c->mutex);
+        pthread_mutex_unlock(&c->gate.mutex);
         tell(c, claim, asked & -asked, await_store);
-        pthread_mutex_lock(&c->mutex);
+        pthread_mutex_lock(&c->gate.mutex);
     }
     claim->telling = false;
     pawl__claim_settle(claim);
@@ -122,9 +116,9 @@ static void take_queries(pawl_client *c)
     list.next->prev = &list;
     list.prev->next = &list;
     pawl__list_init(&c->queries);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     pawl__queries_take(c, &list);
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
 }
 
 /* What cannot fail has failed: everybody is told that nothing is held, nothing more is sent. */
@@ -132,6 +126,7 @@ static void shut_down(pawl_client *c)
 {
     c->engine = pawl__engine_free(c->engine);
     c->broken = true;
+    c->gate.spin.allowed = false; /* nothing will come */
     c->break_err = PAWL_ERR_SYSTEM;
     pawl__claims_end(c, PAWL_ERR_SYSTEM);
     pawl__queries_end(c, PAWL_ERR_SYSTEM);
@@ -157,29 +152,35 @@ static void account_time(pawl_client *c)
     if (is_due(pawl__cached_deadline(c), now)) pawl__cached_time(c, now);
 }
 
+static bool awaits_turn(const pawl_client *c)
+{
+    return !pawl__list_empty(&c->asked) || !pawl__list_empty(&c->queries);
+}
+
 void pawl__turn_work(pawl_client *c)
 {
     for (;;) {
         while (!pawl__list_empty(&c->asked))
             tell_claim(c, pawl__container(c->asked.next, pawl__claim, in_asked));
         if (!pawl__list_empty(&c->queries)) take_queries(c);
-        pthread_mutex_unlock(&c->mutex);
+        pthread_mutex_unlock(&c->gate.mutex);
         account_time(c);
-        if (c->unflushed && !c->makes_way) {
+        if (c->unflushed && !c->gate.release_alone) {
             c->unflushed = false;
             c->ops->flush(c->store);
         }
-        pawl__sleepers_rouse(c);
-        pthread_mutex_lock(&c->mutex);
+        pawl__gate_rouse(&c->gate);
+        pthread_mutex_lock(&c->gate.mutex);
         if (c->failed && !c->broken) shut_down(c);
-        if (pawl__list_empty(&c->asked) && pawl__list_empty(&c->queries)) return;
+        if (!awaits_turn(c)) return;
     }
 }
 
 /* ---- Sleep ---------------------------------------------------------------------------------- */
 
-int64_t pawl__turn_due(const pawl_client *c)
+static int64_t due(const void *ctx)
 {
+    const pawl_client *c = ctx;
     int64_t at = pawl__instant_min(pawl__queries_deadline(c), pawl__cached_deadline(c));
     return c->engine ? pawl__instant_min(at, pawl__engine_deadline(c->engine)) : at;
 }
@@ -187,48 +188,83 @@ int64_t pawl__turn_due(const pawl_client *c)
 /* After a shut-down the loop may be what has failed. Only a wake-up matters any more. */
 static void wait_broken(const pawl_client *c)
 {
-    struct pollfd wake = {.fd = c->wake_fd, .events = POLLIN};
+    struct pollfd wake = {.fd = c->gate.wake_fd, .events = POLLIN};
     uint64_t count;
-    if (poll(&wake, 1, BROKEN_POLL_MS) > 0 && read(c->wake_fd, &count, sizeof count) < 0) return;
+    if (poll(&wake, 1, BROKEN_POLL_MS) > 0 && read(c->gate.wake_fd, &count, sizeof count) < 0)
+        return;
 }
 
-void pawl__turn_sleep(pawl_client *c, int64_t until, bool spin)
+/* What is due is seen before the sleep. The flags for the loop. */
+static int set_alarm(pawl_client *c, int64_t until, int flags)
 {
-    c->asleep = !spin; /* under the mutex, and nothing is asked: whoever asks now wakes us */
-    pthread_mutex_unlock(&c->mutex);
-    int flags = spin ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
-    int64_t at = pawl__instant_min(until, pawl__turn_due(c));
-    if (at != PAWL__NEVER && at < c->alarm.at) {
-        int64_t now = pawl__now();
-        c->time_due = at <= now;
-        if (c->time_due)
-            flags = EVLOOP_NONBLOCK;
-        else
-            pawl__alarm_set(&c->alarm, now, at);
-    }
-    if (c->broken)
+    int64_t at = pawl__instant_min(until, due(c));
+    if (at == PAWL__NEVER || at >= c->alarm.at) return flags;
+    int64_t now = pawl__now();
+    c->time_due = at <= now;
+    if (c->time_due) return EVLOOP_NONBLOCK;
+    pawl__alarm_set(&c->alarm, now, at);
+    return flags;
+}
+
+static void run_loop(pawl_client *c, int flags)
+{
+    if (event_base_loop(c->base, flags) < 0) c->failed = true;
+}
+
+static void rest(void *ctx, int64_t until, pawl__rest how)
+{
+    pawl_client *c = ctx;
+    pthread_mutex_unlock(&c->gate.mutex);
+    int flags = how == PAWL__REST_SLEEP ? EVLOOP_ONCE : EVLOOP_NONBLOCK;
+    if (how != PAWL__REST_LOOK) flags = set_alarm(c, until, flags);
+    if (!c->broken)
+        run_loop(c, flags);
+    else if (how != PAWL__REST_LOOK)
         wait_broken(c);
-    else if (event_base_loop(c->base, flags) < 0)
-        c->failed = true;
-    if (spin) sched_yield(); /* what we wait for may need this very processor */
-    pthread_mutex_lock(&c->mutex);
-    c->asleep = false;
+    if (how == PAWL__REST_SPIN) sched_yield(); /* what we wait for may need this very processor */
+    pthread_mutex_lock(&c->gate.mutex);
 }
 
-void pawl__turn_look(pawl_client *c)
+/* ---- What is awaited ------------------------------------------------------------------------ */
+
+static bool awaits_store(const pawl_client *c)
 {
-    pthread_mutex_unlock(&c->mutex);
-    if (!c->broken && event_base_loop(c->base, EVLOOP_NONBLOCK) < 0) c->failed = true;
-    pthread_mutex_lock(&c->mutex);
+    if (!c->engine) return true; /* only callers look after what is left */
+    return c->gate.spin.under_way > 0 || !pawl__list_empty(&c->waiting) ||
+           pawl__engine_awaits_store(c->engine);
 }
+
+static bool awaited(const void *ctx, unsigned kinds)
+{
+    const pawl_client *c = ctx;
+    if (kinds & PAWL__AWAITS_TURN && awaits_turn(c)) return true;
+    if (kinds & PAWL__AWAITS_STORE && awaits_store(c)) return true;
+    if (!c->engine) return false;
+    if (kinds & PAWL__AWAITS_RENEWAL && pawl__engine_tends(c->engine)) return true;
+    if (kinds & PAWL__AWAITS_RELEASE && c->link_up && pawl__engine_releases(c->engine)) return true;
+    return kinds & PAWL__AWAITS_REST && pawl__engine_busy(c->engine);
+}
+
+static void work(void *ctx)
+{
+    pawl__turn_work(ctx);
+}
+
+static void overdue(void *ctx)
+{
+    pawl__claims_tell_overdue(ctx);
+}
+
+const pawl__gate_ops pawl__turn_ops = {
+    .work = work, .rest = rest, .due = due, .awaited = awaited, .overdue = overdue};
 
 /* ---- What the store calls ------------------------------------------------------------------- */
 
 static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     pawl_client *c = (pawl_client *)host;
-    pawl__turn_answered(c);
-    pawl__spin_heard(&c->spin);
+    pawl__gate_answered(&c->gate);
+    pawl__spin_heard(&c->gate.spin);
     if (pawl__queries_reply(c, reply)) return;
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
     pawl__turn_feed(c, &event);
@@ -237,7 +273,7 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
 static void on_push(pawl_host *host, const pawl_push *push)
 {
     pawl_client *c = (pawl_client *)host;
-    pawl__spin_heard(&c->spin);
+    pawl__spin_heard(&c->gate.spin);
     pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
     pawl__turn_feed(c, &event);
 }
@@ -272,7 +308,7 @@ static void link_changed(pawl_host *host, bool up, bool final, pawl_err err, con
     c->link_final = final;
     snprintf(c->link_message, sizeof c->link_message, "%s",
              up ? "" : (message ? message : pawl_err_text(err)));
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     if (up) keep_caps(c);
     if (!up) {
         pawl__client_say(c, "%s", c->link_message);
@@ -280,7 +316,7 @@ static void link_changed(pawl_host *host, bool up, bool final, pawl_err err, con
     }
     if (news && up) pawl__calls_log(&c->calls, PAWL_SEVERITY_NOTE, "connected to the store");
     if (news && !up) pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING, c->link_message);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     pawl__event event = {
         .kind = PAWL__EV_LINK, .up = up, .final = final, .err = err, .message = message};
     pawl__turn_feed(c, &event);
@@ -300,10 +336,10 @@ static void on_link_final(pawl_host *host, pawl_err err, const char *message)
 static void on_warn(pawl_host *host, const char *message)
 {
     pawl_client *c = (pawl_client *)host;
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     pawl__client_say(c, "%s", message);
     pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING, message);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 void pawl__host_init(pawl_client *c)

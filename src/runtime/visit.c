@@ -11,16 +11,17 @@
  * The last touch of a visitor is the post, or the subtraction before it if others are inside.
  */
 #include "runtime.h"
+#include "thread.h"
 
 #define CLOSING 0x80000000u /* beside the number of visitors */
 
 int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
 {
     if (!c) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_forked(c)) return PAWL_ERR_FORKED;
+    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
     if (pawl__forking()) return PAWL_ERR_STATE; /* this very thread holds the mutex */
     *ret_visit = (pawl__visit){.client = c, .cancel_state = pawl__cancel_off()};
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
     atomic_fetch_add(&c->visitors, 1);
     return PAWL_OK;
 }
@@ -35,7 +36,7 @@ void pawl__leave(pawl__visit *visit)
 {
     pawl_client *c = visit->client;
     go(c);
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->gate.mutex);
     pawl__cancel_restore(visit->cancel_state);
 }
 

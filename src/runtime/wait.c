@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A client without a thread of its own (PAWL_CALLBACKS_WAIT): whoever is in
- * pawl_client_wait has the drive role, works for all callers, and runs the
+ * pawl_client_wait owns the loop, works for all callers, and runs the
  * callbacks between two turns. So news from the store does not cross threads.
  */
 #include "runtime.h"
+#include "thread.h"
 
 #include <event2/event.h>
 #include <sys/stat.h>
@@ -15,9 +16,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     pawl_client *c = arg;
     (void)fd;
     (void)what;
-    pthread_mutex_lock(&c->mutex);
-    c->waiter->complete = true;
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_lock(&c->gate.mutex);
+    c->in_wait->complete = true;
+    pthread_mutex_unlock(&c->gate.mutex);
 }
 
 /* The event loop would complain on stderr. */
@@ -37,7 +38,7 @@ static int drive_and_watch(pawl_client *c, int fd, int64_t until)
         if (!event) return PAWL_ERR_NO_MEMORY;
         if (event_add(event, NULL)) err = PAWL_ERR_SYSTEM;
     }
-    if (!err) pawl__drive_for(c, c->waiter, until);
+    if (!err) pawl__gate_run_for(&c->gate, c->in_wait, until);
     if (event) event_free(event);
     return err;
 }
@@ -45,23 +46,23 @@ static int drive_and_watch(pawl_client *c, int fd, int64_t until)
 /* Mutex held. */
 static int wait_for_calls(pawl_client *c, int fd, int64_t until)
 {
-    pawl__sleeper sleeper;
-    pawl__sleeper_init(&sleeper);
+    pawl__waiter waiter;
+    pawl__waiter_init(&waiter);
     /* cppcheck-suppress autoVariables ; taken back below */
-    c->waiter = &sleeper;
+    c->in_wait = &waiter;
     bool first = true;
     int err = PAWL_OK;
-    while (!err && !sleeper.complete && (first || until == PAWL__NEVER || pawl__now() < until)) {
-        if (!pawl__role_take_unless_closed(c)) {
+    while (!err && !waiter.complete && (first || until == PAWL__NEVER || pawl__now() < until)) {
+        if (!pawl__gate_take_unless_closing(&c->gate)) {
             err = PAWL_ERR_CLOSED;
             break;
         }
         err = drive_and_watch(c, fd, pawl__calls_none(&c->calls) ? until : 0);
-        pawl__role_give(c);
+        pawl__gate_give(&c->gate);
         first = false;
         if (!pawl__calls_none(&c->calls)) break;
     }
-    c->waiter = NULL;
+    c->in_wait = NULL;
     return err;
 }
 
@@ -73,10 +74,10 @@ int pawl_client_wait(pawl_client *c, int fd, int64_t wait_ms)
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    bool may_wait = c->opts.callbacks == PAWL_CALLBACKS_WAIT && !c->waiter && !c->calls.running;
+    bool may_wait = c->opts.callbacks == PAWL_CALLBACKS_WAIT && !c->in_wait && !c->calls.running;
     int result = may_wait ? PAWL_OK : PAWL_ERR_STATE;
     if (!result) result = wait_for_calls(c, fd, until);
-    if (!result && c->closing) result = PAWL_ERR_CLOSED;
+    if (!result && c->gate.closing) result = PAWL_ERR_CLOSED;
     if (!result) result = pawl__calls_run(&c->calls, PAWL_DISPATCH_MAX);
     if (result == PAWL_ERR_FORKED) /* a callback forked, and this is the child */
         pawl__cancel_restore(visit.cancel_state);

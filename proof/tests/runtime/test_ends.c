@@ -219,7 +219,7 @@ static void test_close_waits_for_its_visitors(void **state)
     pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD);
     pawl__visit visit;
     CHECK_ERR(pawl__enter(client, &visit), PAWL_OK);
-    pthread_mutex_unlock(&client->mutex);
+    pthread_mutex_unlock(&client->gate.mutex);
     pthread_t closer;
     CHECK(pthread_create(&closer, NULL, run_close, client) == 0);
     stage_pass(100);
@@ -283,8 +283,8 @@ static void test_a_canceled_dispatch_keeps_no_mutex(void **state)
     void *result;
     CHECK(pthread_create(&thread, NULL, dispatch_canceled, client) == 0);
     CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
-    assert_int_equal(pthread_mutex_trylock(&client->mutex), 0);
-    pthread_mutex_unlock(&client->mutex);
+    assert_int_equal(pthread_mutex_trylock(&client->gate.mutex), 0);
+    pthread_mutex_unlock(&client->gate.mutex);
     pawl_client_close(client);
 }
 
@@ -555,10 +555,10 @@ static void test_a_release_beside_a_fork_leaves_at_once(void **state)
     pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT);
     pawl_lock *lock = lock_new(client, "a", 60000);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
-    client->role_wanted++; /* it is free, and the fork has not come round yet */
+    client->gate.owner_wanted++; /* it is free, and the fork has not come round yet */
     CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
     assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 0);
-    client->role_wanted--;
+    client->gate.owner_wanted--;
     pid_t child = fork();
     if (child == 0) _exit(0);
     int status;

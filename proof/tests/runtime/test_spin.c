@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* When a driver looks again and when it sleeps: hope is kept by what came in time. */
+/* When a driver looks again and when it sleeps: score is kept by what came in time. */
 #include "base/instant.h"
-#include "runtime/runtime.h"
+#include "runtime/clock.h"
+#include "runtime/spin.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +64,7 @@ static void a_wait_in_vain_goes_to_sleep_and_stays_there(void **state)
     for (int i = 0; i < WAITS; i++) assert_false(pawl__spin_again(&spin));
 }
 
-static void hope_is_lost_but_tried_now_and_then(void **state)
+static void score_is_lost_but_tried_now_and_then(void **state)
 {
     (void)state;
     pawl__spin spin = fresh();
@@ -71,7 +72,7 @@ static void hope_is_lost_but_tried_now_and_then(void **state)
     assert_in_range(spun, 1 + WAITS / 50, WAITS / 20);
 }
 
-static void what_comes_in_time_brings_hope_back(void **state)
+static void what_comes_in_time_brings_score_back(void **state)
 {
     (void)state;
     pawl__spin spin = fresh();
@@ -84,7 +85,7 @@ static void what_comes_in_time_brings_hope_back(void **state)
     assert_true(wait_shortly(&spin));
 }
 
-static void what_comes_late_brings_no_hope(void **state)
+static void what_comes_late_brings_no_score(void **state)
 {
     (void)state;
     pawl__spin spin = fresh();
@@ -111,9 +112,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_processor_is_needed_by_the_other_side),
         cmocka_unit_test(a_wait_in_vain_goes_to_sleep_and_stays_there),
-        cmocka_unit_test(hope_is_lost_but_tried_now_and_then),
-        cmocka_unit_test(what_comes_in_time_brings_hope_back),
-        cmocka_unit_test(what_comes_late_brings_no_hope),
+        cmocka_unit_test(score_is_lost_but_tried_now_and_then),
+        cmocka_unit_test(what_comes_in_time_brings_score_back),
+        cmocka_unit_test(what_comes_late_brings_no_score),
         cmocka_unit_test(a_store_that_is_slow_to_push_may_be_fast_to_answer),
     };
     return cmocka_run_group_tests_name("spin", tests, NULL, NULL);

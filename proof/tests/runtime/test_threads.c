@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: exclusion, growing fences and no lost wake-up when many threads and
- * clients want few names, while the drive role goes from thread to thread.
+ * clients want few names, while the loop goes from thread to thread.
  * Method: plain variables that only a holder may touch (TSan watches them), and
  * every thread must finish its rounds.
  */

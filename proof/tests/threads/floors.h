@@ -9,7 +9,18 @@
     X(calls_run_beside_a_run)                                                                      \
     X(calls_run_beside_a_finish)                                                                   \
     X(calls_wait_for_one)                                                                          \
-    X(calls_on_their_thread)
+    X(calls_on_their_thread)                                                                       \
+    X(gate_two_callers)                                                                            \
+    X(gate_two_callers_with_leases)                                                                \
+    X(gate_a_caller_that_spins)                                                                    \
+    X(gate_taken_beside_a_caller)                                                                  \
+    X(gate_taken_beside_the_thread)                                                                \
+    X(gate_taken_in_time)                                                                          \
+    X(gate_frozen_beside_a_caller)                                                                 \
+    X(gate_a_release_wakes_a_caller)                                                               \
+    X(gate_a_wait_that_ends_in_time)                                                               \
+    X(gate_flushes_beside_a_caller)                                                                \
+    X(gate_flushes_beside_the_thread)
 
 #define FLOOR_DECLARE(name) void floor_##name(void);
 FLOOR_LIST(FLOOR_DECLARE)
