@@ -14,7 +14,8 @@
 #define _GNU_SOURCE
 #include "fork.h"
 
-#include "runtime.h"
+#include "../base/instant.h"
+#include "client.h"
 #include "thread.h"
 
 #include <pthread.h>
@@ -72,6 +73,23 @@ static void after_in_child(void)
     end_fork();
 }
 
+/* What was asked leaves, and what is asked from now on; nothing is retained. */
+static void leave(pawl_client *c, int64_t until)
+{
+    static const pawl__event keep_nothing = {.kind = PAWL__EV_KEEP_NOTHING};
+    if (pawl__client_is_forked(c) || !pawl__gate_lock_in_time(&c->gate, until)) return;
+    if (!c->gate.closing && pawl__gate_take(&c->gate, until)) {
+        c->gate.exiting = true;
+        pawl__retention_recall_all(&c->acquisitions);
+        pthread_mutex_unlock(&c->gate.mutex);
+        pawl__pump_feed(&c->pump, &keep_nothing);
+        pthread_mutex_lock(&c->gate.mutex);
+        pawl__gate_drain(&c->gate, until);
+        pawl__gate_give(&c->gate);
+    }
+    pthread_mutex_unlock(&c->gate.mutex);
+}
+
 /*
  * exit() and the return from main: what has been released leaves before the process ends. A
  * child of _Fork() that exits has the parent's clients in its list, and perhaps its mutex
@@ -84,7 +102,7 @@ static void at_exit(void)
     int64_t until = pawl__instant_add(pawl__now(), EXIT_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
-        pawl__client_at_exit(pawl__container(l, pawl_client, in_watched), until);
+        leave(pawl__container(l, pawl_client, in_watched), until);
     pthread_mutex_unlock(&watched_mutex);
     pawl__cancel_restore(state);
 }

@@ -1,39 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Lock handles: what callers do with them. The rest is in claims.c. */
+/* Lock handles: what callers do with them. */
 #include "../base/hex.h"
-#include "runtime.h"
+#include "../base/instant.h"
+#include "client.h"
+#include "options.h"
+#include "visit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- Held or not: no I/O, no lock, async-signal-safe ---------------------------------------- */
 
-/*
- * The time left, 0 if not held. Who sees the deadline pass makes it final for
- * everybody: a renewal that is confirmed afterwards must not bring the lock back,
- * because this caller has been told that it is lost (laws 2 and 5).
- */
-static int64_t time_left(const pawl_lock *lock)
-{
-    _Atomic int64_t *held_until = (_Atomic int64_t *)&lock->held_until;
-    for (;;) {
-        int64_t until = atomic_load(held_until);
-        if (until <= PAWL__NOT_HELD) return 0;
-        int64_t now = pawl__now();
-        if (now < until) return until - now;
-        if (atomic_compare_exchange_strong(held_until, &until, PAWL__EXPIRED)) return 0;
-    }
-}
-
 bool pawl_lock_is_held(const pawl_lock *lock)
 {
-    return lock && !pawl__gate_is_forked(&lock->client->gate) && time_left(lock) > 0;
+    return lock && !pawl__lock_is_forked(lock) && pawl__held_left(&lock->held) > 0;
 }
 
 int64_t pawl_lock_remaining_ms(const pawl_lock *lock)
 {
-    if (!lock || pawl__gate_is_forked(&lock->client->gate)) return 0;
-    return time_left(lock) / PAWL__NS_PER_MS;
+    if (!lock || pawl__lock_is_forked(lock)) return 0;
+    return pawl__held_left(&lock->held) / PAWL__NS_PER_MS;
 }
 
 uint64_t pawl_lock_fence(const pawl_lock *lock)
@@ -46,8 +32,7 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
     if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition, no token */
-    if (pawl__gate_is_forked(&lock->client->gate))
-        return; /* perhaps half written there, for ever */
+    if (pawl__lock_is_forked(lock)) return;      /* perhaps half written there, for ever */
     uint32_t words[PAWL__TOKEN_WORDS], before, after;
     uint8_t bytes[sizeof words];
     do {
@@ -78,10 +63,10 @@ static int join_client(pawl_client *c, pawl_lock *lock)
     if (c->gate.closing) return PAWL_ERR_CLOSED;
     int err = lock->extras && lock->extras->on_event ? pawl__calls_need(&c->calls) : PAWL_OK;
     if (err) return err;
-    lock->client = c;
+    lock->home = &c->acquisitions;
     lock->refs = 1;
-    c->refs++;
-    if (pawl__cached_is_on(lock)) c->has_caches = true;
+    c->acquisitions.refs++;
+    if (pawl__lock_retains(lock)) c->acquisitions.has_retained = true;
     if (lock->extras) c->gate.hears_at_once = true;
     return PAWL_OK;
 }
@@ -124,7 +109,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
                   pawl_lock **ret_lock)
 {
     if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED; /* before anything is looked at */
+    if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED; /* before anything is looked at */
     if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
@@ -157,68 +142,68 @@ static int64_t wait_until(int64_t wait_ms)
 
 static int may_acquire(const pawl_lock *lock)
 {
-    const pawl_client *c = lock->client;
+    const pawl_client *c = pawl__lock_client(lock);
     if (c->gate.closing) return PAWL_ERR_CLOSED;
     switch ((pawl__lock_state)lock->state) {
     case PAWL__LOCK_IDLE:
-        return c->broken ? c->break_err : PAWL_OK;
+        return c->pump.broken ? c->pump.break_err : PAWL_OK;
     case PAWL__LOCK_ACQUIRING:
         return PAWL_ERR_STATE;
     case PAWL__LOCK_HELD:
-        return time_left(lock) > 0 ? PAWL_ERR_STATE : PAWL_ERR_LOST;
+        return pawl__held_left(&lock->held) > 0 ? PAWL_ERR_STATE : PAWL_ERR_LOST;
     case PAWL__LOCK_LOST:
         return PAWL_ERR_LOST;
     }
     return PAWL_ERR_STATE;
 }
 
-static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__await *await)
+static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__completion *completion)
 {
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     if (!c->gate.closing && lock->state == PAWL__LOCK_HELD)
-        pawl__cached_end(lock); /* the new claim takes the lease over, if it is still there */
+        pawl__retention_recall(lock); /* the new one takes the lease over, if it is still there */
     int err = may_acquire(lock);
     if (err) return err;
-    pawl__claim *claim = pawl__claim_new(lock);
-    if (!claim) return PAWL_ERR_NO_MEMORY;
-    claim->want.waiting = &await->waiting;
-    await->waiting.wait_until = wait_until(wait_ms);
-    pawl__claim_await(claim, await, PAWL__CALL_ACQUIRED);
+    pawl__acquisition *a = pawl__acquisition_new(lock);
+    if (!a) return PAWL_ERR_NO_MEMORY;
+    a->want.waiting = &completion->waiting;
+    completion->waiting.wait_until = wait_until(wait_ms);
+    pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
     pawl__gate_note_acquire(&c->gate);
-    claim->known = true;
-    lock->claim = claim;
+    a->known = true;
+    lock->acquisition = a;
     lock->state = PAWL__LOCK_ACQUIRING;
-    pawl__claim_ask(claim, PAWL__ASK_WANT);
+    pawl__acquisition_ask(a, PAWL__ASK_WANT);
     return PAWL_OK;
 }
 
 /* Between the grant and our waking much may have happened: never report a dead grant. */
 static int why_gone(const pawl_lock *lock)
 {
-    pawl_client *c = lock->client;
-    if (time_left(lock) > 0) return PAWL_OK;
+    pawl_client *c = pawl__lock_client(lock);
+    if (pawl__held_left(&lock->held) > 0) return PAWL_OK;
     pthread_mutex_lock(&c->gate.mutex);
     bool closing = c->gate.closing;
     pthread_mutex_unlock(&c->gate.mutex);
     if (closing) return PAWL_ERR_CLOSED;
     /* Anything else: given back, by another thread. */
-    return atomic_load(&lock->held_until) == PAWL__EXPIRED ? PAWL_ERR_LOST : PAWL_OK;
+    return pawl__held_is_expired(&lock->held) ? PAWL_ERR_LOST : PAWL_OK;
 }
 
 static int acquire(pawl_lock *lock, int64_t wait_ms)
 {
     pawl__visit visit;
-    int err = pawl__enter(lock->client, &visit);
+    int err = pawl__enter(pawl__lock_client(lock), &visit);
     if (err) return err;
     pawl__waiter waiter;
     pawl__waiter_init(&waiter);
-    pawl__await await = {.waiter = &waiter};
-    err = begin_acquire(lock, wait_ms, &await);
+    pawl__completion completion = {.waiter = &waiter};
+    err = begin_acquire(lock, wait_ms, &completion);
     if (err) {
         pawl__leave(&visit);
         return err;
     }
-    pawl__gate_wait(&lock->client->gate, &waiter, PAWL__NEVER); /* the engine ends it in time */
+    pawl__gate_wait(lock->home->gate, &waiter, PAWL__NEVER); /* the engine ends it in time */
     err = waiter.err ? waiter.err : why_gone(lock);
     pawl__leave_unlocked(&visit);
     return err;
@@ -227,41 +212,41 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
 int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
 {
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
-    if (pawl__gate_is_forked(&lock->client->gate)) return PAWL_ERR_FORKED;
-    return pawl__cached_acquire(lock) ? PAWL_OK : acquire(lock, wait_ms);
+    if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
+    return pawl__held_take(&lock->held) ? PAWL_OK : acquire(lock, wait_ms);
 }
 
-static pawl__await *await_callback(pawl_done_fn done, void *userdata)
+static pawl__completion *complete_by_callback(pawl_done_fn done, void *userdata)
 {
-    pawl__await *await = calloc(1, sizeof *await);
-    if (await) await->done = done;
-    if (await) await->userdata = userdata;
-    return await;
+    pawl__completion *completion = calloc(1, sizeof *completion);
+    if (completion) completion->done = done;
+    if (completion) completion->userdata = userdata;
+    return completion;
 }
 
 int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done, void *userdata)
 {
     if (!lock || !done || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__await *await = await_callback(done, userdata);
-    err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
-    if (!err) err = begin_acquire(lock, wait_ms, await);
+    pawl__completion *completion = complete_by_callback(done, userdata);
+    err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
+    if (!err) err = begin_acquire(lock, wait_ms, completion);
     if (!err) {
         c->gate.async_pending++;
         pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
-    if (err) free(await);
+    if (err) free(completion);
     return err;
 }
 
 int pawl_lock_cancel(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
@@ -270,7 +255,7 @@ int pawl_lock_cancel(pawl_lock *lock)
     } else if (lock->state != PAWL__LOCK_ACQUIRING) {
         err = PAWL_ERR_STATE;
     } else {
-        pawl__claim_ask(lock->claim, PAWL__ASK_CANCEL);
+        pawl__acquisition_ask(lock->acquisition, PAWL__ASK_CANCEL);
         pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
@@ -280,48 +265,48 @@ int pawl_lock_cancel(pawl_lock *lock)
 /* ---- Release, mutex held -------------------------------------------------------------------- */
 
 /*
- * Takes the claim from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
+ * Takes the acquisition from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
  * why there is nothing to give back. After the first two the handle is free for
- * a new acquisition. *ret_claim: for the engine to be told, NULL if it knows.
+ * a new acquisition. *ret_a: for the engine to be told, NULL if it knows.
  */
-static int take_back(pawl_lock *lock, pawl__claim **ret_claim)
+static int take_back(pawl_lock *lock, pawl__acquisition **ret_a)
 {
-    *ret_claim = NULL;
-    if (lock->client->gate.closing) return PAWL_ERR_CLOSED;
+    *ret_a = NULL;
+    if (lock->home->gate->closing) return PAWL_ERR_CLOSED;
     if (lock->state == PAWL__LOCK_IDLE || lock->state == PAWL__LOCK_ACQUIRING)
         return PAWL_ERR_NOT_HELD;
-    if (!pawl__cached_pin(lock)) return PAWL_ERR_NOT_HELD; /* in the cache */
-    pawl__claim *claim = lock->claim;
+    if (!pawl__held_pin(&lock->held)) return PAWL_ERR_NOT_HELD; /* it is retained */
+    pawl__acquisition *a = lock->acquisition;
     bool told_lost = lock->state == PAWL__LOCK_LOST;
-    bool held = pawl__lock_let_go(lock) && !told_lost;
-    lock->claim = NULL;
+    bool held = pawl__held_end(&lock->held) && !told_lost;
+    lock->acquisition = NULL;
     lock->state = PAWL__LOCK_IDLE;
-    claim->let_go = true;
-    claim->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
+    a->let_go = true;
+    a->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
     if (told_lost) {
-        pawl__claim_settle(claim);
+        pawl__acquisition_free_unused(a);
         return PAWL_ERR_LOST;
     }
-    *ret_claim = claim;
+    *ret_a = a;
     if (held) return PAWL_OK;
-    claim->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
-    pawl__claim_call(claim, PAWL__CALL_LOST);
+    a->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
+    pawl__acquisition_call(a, PAWL__CALL_LOST);
     return PAWL_ERR_LOST;
 }
 
 static int release(pawl_lock *lock)
 {
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__claim *claim = NULL;
-    bool lent = pawl__cached_lend(lock);
-    err = lent ? PAWL_OK : take_back(lock, &claim);
-    if (claim) pawl__claim_ask(claim, PAWL__ASK_RELEASE);
-    if (claim && !err && !claim->wanted && !claim->waited)
+    pawl__acquisition *a = NULL;
+    bool lent = pawl__retention_lend(lock);
+    err = lent ? PAWL_OK : take_back(lock, &a);
+    if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+    if (a && !err && !a->wanted && !a->waited)
         pawl__gate_flush_later(&c->gate);
-    else if (lent || claim)
+    else if (lent || a)
         pawl__gate_flush_release(&c->gate);
     pawl__leave(&visit);
     return err;
@@ -330,24 +315,26 @@ static int release(pawl_lock *lock)
 int pawl_lock_release(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__gate_is_forked(&lock->client->gate)) return PAWL_ERR_FORKED;
-    return pawl__cached_release(lock) ? PAWL_OK : release(lock);
+    if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
+    if (lock->extras && pawl__held_put_back(&lock->held, &lock->extras->put_back_at))
+        return PAWL_OK;
+    return release(lock);
 }
 
-/* A claim whose end is waited for. Lost ones are released without waiting: false. */
-static bool ask_release_waiting(pawl__claim *claim, pawl__await *await, int err)
+/* One whose end is waited for. Lost ones are released without waiting: false. */
+static bool ask_release_waiting(pawl__acquisition *a, pawl__completion *completion, int err)
 {
-    if (!claim) return false;
-    claim->await_store = !err;
-    if (!err) pawl__claim_await(claim, await, PAWL__CALL_RELEASED);
-    pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+    if (!a) return false;
+    a->await_store = !err;
+    if (!err) pawl__acquisition_add_completion(a, completion, PAWL__CALL_RELEASED);
+    pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
     return !err;
 }
 
 int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
 {
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     int64_t until =
         wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
     pawl__visit visit;
@@ -355,16 +342,17 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
     if (err) return err;
     pawl__waiter waiter;
     pawl__waiter_init(&waiter);
-    pawl__await await = {.waiter = &waiter};
-    pawl__claim *claim;
-    err = take_back(lock, &claim);
-    if (ask_release_waiting(claim, &await, err)) {
+    pawl__completion completion = {.waiter = &waiter};
+    pawl__acquisition *a;
+    err = take_back(lock, &a);
+    if (ask_release_waiting(a, &completion, err)) {
         pawl__gate_wait(&c->gate, &waiter, until);
         pthread_mutex_lock(&c->gate.mutex);
         err = waiter.complete ? waiter.err : PAWL_ERR_UNKNOWN;
-        if (!waiter.complete) pawl__claim_unawait(claim, &await); /* pawl goes on without us */
+        if (!waiter.complete)
+            pawl__acquisition_remove_completion(a, &completion); /* pawl goes on without us */
     }
-    if (claim && err) pawl__gate_flush_now(&c->gate); /* it leaves at least */
+    if (a && err) pawl__gate_flush_now(&c->gate); /* it leaves at least */
     pawl__leave(&visit);
     return err;
 }
@@ -372,33 +360,33 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
 int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
 {
     if (!lock || !done) return PAWL_ERR_ARGUMENT;
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__claim *claim = NULL;
-    pawl__await *await = await_callback(done, userdata);
-    err = await ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
-    if (!err) err = take_back(lock, &claim);
-    bool awaited = ask_release_waiting(claim, await, err);
+    pawl__acquisition *a = NULL;
+    pawl__completion *completion = complete_by_callback(done, userdata);
+    err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
+    if (!err) err = take_back(lock, &a);
+    bool awaited = ask_release_waiting(a, completion, err);
     if (awaited) c->gate.async_pending++;
-    if (claim) pawl__gate_flush_now(&c->gate);
+    if (a) pawl__gate_flush_now(&c->gate);
     pawl__leave(&visit);
-    if (!awaited) free(await);
+    if (!awaited) free(completion);
     return err;
 }
 
 int pawl_lock_detach(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__claim *claim;
-    err = take_back(lock, &claim);
-    if (claim) {
-        pawl__claim_ask(claim, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
+    pawl__acquisition *a;
+    err = take_back(lock, &a);
+    if (a) {
+        pawl__acquisition_ask(a, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
         pawl__gate_flush_now(&c->gate);
     }
     pawl__leave(&visit);
@@ -410,10 +398,10 @@ int pawl_lock_detach(pawl_lock *lock)
 /* In the child of a fork: memory only, and only what was caught at a quiet moment (law 9). */
 static void free_in_child(pawl_lock *lock)
 {
-    pawl_client *c = lock->client;
+    pawl_client *c = pawl__lock_client(lock);
     if (!atomic_load(&c->gate.quiet_at_fork) || lock->freed) return;
     lock->freed = true;
-    c->refs++;
+    c->acquisitions.refs++;
     pawl__lock_put(lock);
     pawl__client_put_in_child(c);
 }
@@ -421,43 +409,43 @@ static void free_in_child(pawl_lock *lock)
 /* Mutex held: gives up whatever the handle has. */
 static void abandon(pawl_lock *lock)
 {
-    pawl__cached_end(lock);
-    pawl__claim *claim = lock->claim;
-    atomic_store(&lock->held_until, PAWL__NOT_HELD);
+    pawl__retention_recall(lock);
+    pawl__acquisition *a = lock->acquisition;
+    pawl__held_clear(&lock->held);
     lock->freed = true;
-    lock->claim = NULL;
-    if (!claim) return;
+    lock->acquisition = NULL;
+    if (!a) return;
     switch ((pawl__lock_state)lock->state) {
     case PAWL__LOCK_IDLE:
     case PAWL__LOCK_LOST:
         break;
     case PAWL__LOCK_ACQUIRING:
-        claim->abandoned = true;
-        pawl__claim_ask(claim, PAWL__ASK_CANCEL);
+        a->abandoned = true;
+        pawl__acquisition_ask(a, PAWL__ASK_CANCEL);
         break;
     case PAWL__LOCK_HELD:
-        pawl__claim_unsay(claim);
-        pawl__claim_ask(claim, PAWL__ASK_RELEASE);
+        pawl__acquisition_cancel_grant(a);
+        pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
         break;
     }
     lock->state = PAWL__LOCK_IDLE;
-    claim->let_go = true;
-    pawl__claim_settle(claim);
+    a->let_go = true;
+    pawl__acquisition_free_unused(a);
 }
 
 pawl_lock *pawl_lock_free(pawl_lock *lock)
 {
     if (!lock) return NULL;
-    pawl_client *c = lock->client;
-    if (pawl__gate_is_forked(&c->gate)) {
+    pawl_client *c = pawl__lock_client(lock);
+    if (pawl__client_is_forked(c)) {
         free_in_child(lock);
         return NULL;
     }
     pawl__visit visit;
     if (pawl__enter(c, &visit)) return NULL; /* in a handler of fork: it stays */
-    c->refs++;                               /* the handle's may be the last */
+    c->acquisitions.refs++;                  /* the handle's may be the last */
     abandon(lock);
-    if (!pawl__list_empty(&c->asked)) pawl__gate_flush_now(&c->gate);
+    if (!pawl__list_empty(&c->acquisitions.asked)) pawl__gate_flush_now(&c->gate);
     pawl__calls_wait_for(&c->calls, lock);
     pawl__lock_put(lock);
     pawl__leave_and_put(&visit);

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The door of the library: each public function that needs the client's mutex enters and
- * leaves here. (What is answered by atomics alone does not: pawl_lock_is_held and what a
- * cached lease serves.)
- *
- * A thread inside is a *visitor*. It is not canceled, and what the client is made of stays
- * until it has left: pawl_client_close waits for all visitors that came before it. Who enters
- * later finds `closing`, and touches nothing else. So no call can meet parts that are gone.
- *
- * The last touch of a visitor is the post, or the subtraction before it if others are inside.
- */
-#include "runtime.h"
+#include "visit.h"
+
+#include "fork.h"
 #include "thread.h"
 
 #define CLOSING 0x80000000u /* beside the number of visitors */
@@ -18,7 +9,7 @@
 int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
 {
     if (!c) return PAWL_ERR_ARGUMENT;
-    if (pawl__gate_is_forked(&c->gate)) return PAWL_ERR_FORKED;
+    if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED;
     if (pawl__forking()) return PAWL_ERR_STATE; /* this very thread holds the mutex */
     *ret_visit = (pawl__visit){.client = c, .cancel_state = pawl__cancel_off()};
     pthread_mutex_lock(&c->gate.mutex);
@@ -50,6 +41,11 @@ void pawl__leave_and_put(pawl__visit *visit)
 {
     go(visit->client);
     pawl__client_put_unlock(visit->client);
+    pawl__cancel_restore(visit->cancel_state);
+}
+
+void pawl__leave_in_child(pawl__visit *visit)
+{
     pawl__cancel_restore(visit->cancel_state);
 }
 

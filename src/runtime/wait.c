@@ -4,13 +4,13 @@
  * pawl_client_wait owns the loop, works for all callers, and runs the
  * callbacks between two turns. So news from the store does not cross threads.
  */
-#include "runtime.h"
-#include "thread.h"
+#include "../base/instant.h"
+#include "visit.h"
 
 #include <event2/event.h>
 #include <sys/stat.h>
 
-/* In the event loop: the role is held, not the mutex. */
+/* In the event loop: the loop is owned, the mutex not held. */
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     pawl_client *c = arg;
@@ -28,13 +28,13 @@ static bool can_be_watched(int fd)
     return fd < 0 || (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
 }
 
-/* Role and mutex held. */
-static int drive_and_watch(pawl_client *c, int fd, int64_t until)
+/* Loop owned, mutex held. */
+static int own_and_watch(pawl_client *c, int fd, int64_t until)
 {
     struct event *event = NULL;
     int err = PAWL_OK;
     if (fd >= 0) {
-        event = event_new(c->base, fd, EV_READ, on_readable, c);
+        event = event_new(c->pump.base, fd, EV_READ, on_readable, c);
         if (!event) return PAWL_ERR_NO_MEMORY;
         if (event_add(event, NULL)) err = PAWL_ERR_SYSTEM;
     }
@@ -57,7 +57,7 @@ static int wait_for_calls(pawl_client *c, int fd, int64_t until)
             err = PAWL_ERR_CLOSED;
             break;
         }
-        err = drive_and_watch(c, fd, pawl__calls_none(&c->calls) ? until : 0);
+        err = own_and_watch(c, fd, pawl__calls_none(&c->calls) ? until : 0);
         pawl__gate_give(&c->gate);
         first = false;
         if (!pawl__calls_none(&c->calls)) break;
@@ -79,8 +79,8 @@ int pawl_client_wait(pawl_client *c, int fd, int64_t wait_ms)
     if (!result) result = wait_for_calls(c, fd, until);
     if (!result && c->gate.closing) result = PAWL_ERR_CLOSED;
     if (!result) result = pawl__calls_run(&c->calls, PAWL_DISPATCH_MAX);
-    if (result == PAWL_ERR_FORKED) /* a callback forked, and this is the child */
-        pawl__cancel_restore(visit.cancel_state);
+    if (result == PAWL_ERR_FORKED)
+        pawl__leave_in_child(&visit);
     else
         pawl__leave(&visit);
     return result;

@@ -30,8 +30,6 @@ KNOWN = {
     "src/stores/redis": [{"redis_link", "redis_request"}],
     "src/stores/sqlite": [{"sqlite_host", "sqlite_db", "sqlite_open"},
                           {"sqlite_report", "sqlite_worker", "sqlite_inline", "sqlite_loop"}],
-    "src/runtime": [{"query", "turn", "lock", "fork", "visit", "deliver", "cached", "claims",
-                     "client"}],
     "proof/sim": [{"plain", "fairness", "clean", "progress", "fence", "link", "network",
                    "server", "exclusion", "seen", "nemesis", "world", "client", "callers"}],
 }

@@ -34,11 +34,13 @@ DOORS = {
 
 # The floors of src/runtime, the lowest first. A file knows its own floor and those below it.
 FLOORS = [
-    ["clock", "modules", "options", "owner", "process", "redact", "thread", "token", "url"],
+    ["clock", "held", "messages", "modules", "options", "owner", "process", "redact", "thread", "token", "url"],
     ["gate", "gate_flush", "gate_inside", "gate_thread", "spin", "waiter"],
     ["calls"],
-    ["cached", "claims", "client", "deliver", "fork", "lock", "query", "runtime", "turn", "visit",
-     "wait", "with_lock"],
+    ["pump", "pump_host", "pump_open"],
+    ["query"],
+    ["acquisition", "actions", "ask", "deliver", "retention"],
+    ["client", "client_memory", "floors", "fork", "lock", "query_api", "visit", "wait", "with_lock"],
 ]
 
 # Neither the engine nor base may know a clock, a thread or the system.

@@ -5,7 +5,7 @@
  * a store that does what the test says at the moment that it chooses; argv[1] is its directory.
  */
 #define _GNU_SOURCE
-#include "runtime/runtime.h"
+#include "runtime/visit.h"
 #include "stage.h"
 #include "store_fake.h"
 
@@ -223,7 +223,7 @@ static void test_close_waits_for_its_visitors(void **state)
     pthread_t closer;
     CHECK(pthread_create(&closer, NULL, run_close, client) == 0);
     stage_pass(100);
-    assert_non_null(client->base);
+    assert_non_null(client->pump.base);
     CHECK(pthread_tryjoin_np(closer, NULL) == EBUSY);
     pawl__leave_unlocked(&visit);
     CHECK(pthread_join(closer, NULL) == 0);
@@ -408,11 +408,11 @@ static void test_numbers_of_requests_come_round(void **state)
     static const uint32_t ends[] = {UINT32_MAX / 2, UINT32_MAX};
     pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT); /* nobody else drives */
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        client->engine->next_request = ends[i] - 5;
-        client->last_query = ends[i] - 5;
+        client->pump.engine->next_request = ends[i] - 5;
+        client->queries.last_id = ends[i] - 5;
         cycle(client, 10);
     }
-    assert_true(client->engine->next_request < 100 && client->last_query < 100);
+    assert_true(client->pump.engine->next_request < 100 && client->queries.last_id < 100);
     pawl_client_close(client);
 }
 
@@ -420,9 +420,9 @@ static void test_a_token_number_comes_round(void **state)
 {
     (void)state;
     pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT);
-    client->pool.counter = UINT32_MAX - 2;
+    client->pump.pool.counter = UINT32_MAX - 2;
     cycle(client, 6);
-    assert_true(client->pool.counter < 10);
+    assert_true(client->pump.pool.counter < 10);
     pawl_client_close(client);
 }
 

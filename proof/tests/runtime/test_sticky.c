@@ -5,7 +5,7 @@
  * the deadline in a handle is set into the past, as if the reader's clock had been
  * read just after it and the engine's just before.
  */
-#include "runtime/runtime.h"
+#include "runtime/client.h"
 #include "stage.h"
 
 #include <setjmp.h>
@@ -27,7 +27,7 @@ static void test_seen_loss_is_final(void **state)
     record_init(&r);
     pawl_lock *lock = lock_with_events(client, name, 300, record_event, &r);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
-    atomic_store(&lock->held_until, LONG_AGO);
+    atomic_store(&lock->held.word, LONG_AGO);
     assert_false(pawl_lock_is_held(lock));
     assert_int_equal(pawl_lock_remaining_ms(lock), 0);
     CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_ERR_LOST);
@@ -51,7 +51,7 @@ static void test_release_after_a_seen_loss(void **state)
     record_init(&r);
     pawl_lock *lock = lock_with_events(client, name, 60000, record_event, &r);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
-    atomic_store(&lock->held_until, LONG_AGO);
+    atomic_store(&lock->held.word, LONG_AGO);
     CHECK_ERR(pawl_lock_release(lock), PAWL_ERR_LOST); /* 0 would say: held until now */
     record_await_event(&r, PAWL_EVENT_LOST, 1);        /* whoever notices it first */
     stage_await_free(client, name);

@@ -6,23 +6,24 @@ A change is (file, text, instead of it); the text occurs once. Where code moves,
 a text that is not found fails the script.
 """
 
-GATE, TURN, CLAIMS = "src/runtime/gate.c", "src/runtime/turn.c", "src/runtime/claims.c"
+GATE, ASK, ACTIONS = "src/runtime/gate.c", "src/runtime/ask.c", "src/runtime/actions.c"
 CALLS, CLIENT, LOCK = "src/runtime/calls.c", "src/runtime/client.c", "src/runtime/lock.c"
 QUERY, FORK, WAITER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/waiter.c"
-CACHED, THREAD = "src/runtime/cached.c", "src/runtime/thread.c"
+HELD, THREAD = "src/runtime/held.c", "src/runtime/thread.c"
 FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
+ACQUISITION = "src/runtime/acquisition.c"
 
 PLANTED = [
     # ---- What a review found, planted again ----
     ("exit_without_loop", "exit() sends nothing if another thread has the loop",
-     [(CLIENT, "if (!c->gate.closing && pawl__gate_take(&c->gate, until)) {",
+     [(FORK, "if (!c->gate.closing && pawl__gate_take(&c->gate, until)) {",
        "if (!c->gate.closing && !c->gate.owned && pawl__gate_take(&c->gate, until)) {")]),
     ("exit_of_bare_child", "a child of _Fork() that exits takes its parent's clients for its own",
      [(FORK, "    if (!pawl__process_is(atomic_load(&watching))) return;\n", ""),
-      (CLIENT, "if (pawl__gate_is_forked(&c->gate) || !pawl__gate_lock_in_time(",
+      (FORK, "if (pawl__client_is_forked(c) || !pawl__gate_lock_in_time(",
        "if (!pawl__gate_lock_in_time(")]),
-    ("tell_after_end", "a claim that ended at the first wish is told the second",
-     [(TURN, "    claim->telling = true;\n", "")]),
+    ("tell_after_end", "an acquisition that ended at the first wish is told the second",
+     [(ASK, "    a->telling = true;\n", "")]),
     ("thread_after_close", "a client that closes starts a thread for callbacks",
      [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")]),
     ("dispatch_beside_close", "close runs callbacks while another thread runs one",
@@ -41,14 +42,14 @@ PLANTED = [
        "pawl__instant_add(pawl__now(), FORK_WAIT_MS")]),
     ("fork_handler_hangs", "a program's own handler of fork that asks pawl waits for itself",
      [(FORK, "    forking = true;\n", "")]),
-    ("cache_survives_exit", "a cached lease survives the exit",
-     [(CLIENT, "        pawl__cached_end_all(c);\n        pthread_mutex_unlock(&c->gate.mutex);\n"
-       "        pawl__turn_feed(c, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")]),
+    ("cache_survives_exit", "a retained lease survives the exit",
+     [(FORK, "        pawl__retention_recall_all(&c->acquisitions);\n        pthread_mutex_unlock(&c->gate.mutex);\n"
+       "        pawl__pump_feed(&c->pump, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")]),
     ("query_for_ever", "a query that the store never answers hangs its caller",
-     [(QUERY, "    give_up_asking(c, now);\n", "")]),
+     [(QUERY, "    give_up_asking(queries, now);\n", "")]),
     # ---- What the scheduler itself found first ----
     ("close_releases_first", "a close gives leases back while their handles say held",
-     [(CLIENT, "    let_go_all(c);\n", "")]),
+     [(CLIENT, "    pawl__acquisitions_let_go(&c->acquisitions);\n", "")]),
     ("waiter_retakes_loop", "pawl_client_wait takes the loop back before fork or exit can have it",
      [(GATE, "(gate->owned || gate->owner_wanted > 1) && !gate->closing", "gate->owned && !gate->closing")]),
     ("started_unguarded", "the client's thread reads whether it was started while that is written",
@@ -75,23 +76,23 @@ PLANTED = [
     ("close_without_loop", "close does not take the loop",
      [(CLIENT, "    pawl__gate_take(&c->gate, PAWL__NEVER); /* and never gives it back */\n", "")]),
     ("unlocked_completion", "a query is completed without the mutex",
-     [(QUERY, "    pthread_mutex_lock(&c->gate.mutex);\n    complete_held(c, query, err, message);\n"
-       "    pthread_mutex_unlock(&c->gate.mutex);", "    complete_held(c, query, err, message);")]),
+     [(QUERY, "    pthread_mutex_lock(&queries->pump->gate->mutex);\n    complete_held(queries, query, err, message);\n"
+       "    pthread_mutex_unlock(&queries->pump->gate->mutex);", "    complete_held(queries, query, err, message);")]),
     ("flag_unlocked", "who finds its lock gone reads without the mutex whether the client closes",
      [(LOCK, "    pthread_mutex_lock(&c->gate.mutex);\n    bool closing = c->gate.closing;\n    "
        "pthread_mutex_unlock(&c->gate.mutex);", "    bool closing = c->gate.closing;")]),
-    ("reference_early", "a claim has no reference of its own",
-     [(CLAIMS, "    lock->refs++;\n", "")]),
+    ("reference_early", "an acquisition has no reference of its own",
+     [(ACQUISITION, "    lock->refs++;\n", "")]),
     ("callbacks_not_joined", "close does not end the thread of the callbacks",
      [(CALLS, "    if (calls->thread_started) pthread_join(calls->thread, NULL);\n", "")]),
     ("end_not_told", "a release that is under way at a close is told to nobody",
-     [(CLAIMS, "    end_release(c, claim, PAWL_ERR_UNKNOWN);\n", "")]),
+     [(ACTIONS, "    end_release(home, a, PAWL_ERR_UNKNOWN);\n", "")]),
     ("held_after_release", "a release leaves the deadline where it is",
-     [(LOCK, "    bool held = pawl__lock_let_go(lock) && !told_lost;",
+     [(LOCK, "    bool held = pawl__held_end(&lock->held) && !told_lost;",
        "    bool held = pawl_lock_is_held(lock) && !told_lost;")]),
     ("weak_post", "what a post orders is not ordered for who sees the flag",
      [(WAITER, "    sem_post(&waiter->posts);\n}", "    sem_post(&waiter->posts);\n    sem_post(&waiter->posts);\n}")]),
-    ("loan_not_recalled", "a cached lease is not recalled when another handle wants it",
-     [(CACHED, "        if (pawl__cached_pin(lock)) return NULL;\n        word",
-       "        if (pawl__cached_pin(lock) || lock) return NULL;\n        word")]),
+    ("loan_not_recalled", "a retained lease is not recalled when another handle wants it",
+     [(HELD, "        if (pawl__held_pin(held)) return false;\n",
+       "        if (pawl__held_pin(held) || held) return false;\n")]),
 ]

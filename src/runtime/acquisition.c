@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an acquisition, and who waits for its ends. */
+#include "acquisition.h"
+
+#include <stdlib.h>
+
+void pawl__acquisitions_init(pawl__acquisitions *home, pawl__gate *gate, pawl__calls *calls,
+                             pawl__pump *pump, pawl__messages *messages)
+{
+    *home = (pawl__acquisitions){
+        .gate = gate, .calls = calls, .pump = pump, .messages = messages, .refs = 1};
+    pawl__list_init(&home->all);
+    pawl__list_init(&home->asked);
+}
+
+static pawl__acquisition *allocate(pawl_lock *lock)
+{
+    if (!lock->first_in_use) {
+        lock->first_in_use = true;
+        return &lock->first;
+    }
+    pawl__spare_acquisition *spare = malloc(sizeof *spare);
+    if (!spare) return NULL;
+    spare->lock = lock;
+    return &spare->acquisition;
+}
+
+pawl__acquisition *pawl__acquisition_new(pawl_lock *lock)
+{
+    const pawl__want *terms = &lock->first.want;
+    pawl__acquisition *a = allocate(lock);
+    if (!a) return NULL;
+    *a = (pawl__acquisition){.is_spare = a != &lock->first,
+                             .want = {.name = terms->name,
+                                      .name_len = terms->name_len,
+                                      .owner = terms->owner,
+                                      .ttl_ms = terms->ttl_ms,
+                                      .retain_ms = lock->retain_ms,
+                                      .mode = terms->mode,
+                                      .flags = terms->flags}};
+    lock->refs++;
+    pawl__list_append(&lock->home->all, &a->in_all);
+    return a;
+}
+
+static void deallocate(pawl_lock *lock, pawl__acquisition *a)
+{
+    if (a == &lock->first)
+        lock->first_in_use = false;
+    else
+        free(pawl__container(a, pawl__spare_acquisition, acquisition));
+}
+
+/* Some are left only in the child of a fork (law 9). There a waiter's stack may be gone. */
+static void free_completions(pawl__acquisition *a)
+{
+    if (a->on_stack) return;
+    for (pawl__completion *completion = a->completions, *next; completion; completion = next) {
+        next = completion->next;
+        free(completion);
+    }
+}
+
+void pawl__acquisition_free_unused(pawl__acquisition *a)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    if (a->known || a->calls || lock->acquisition == a) return;
+    if (a->running || a->telling) return; /* it is looked at again afterwards */
+    pawl__list_remove(&a->in_all);
+    pawl__list_remove(&a->in_asked);
+    pawl__list_remove(&a->in_calls); /* news that was taken back leaves it there */
+    free_completions(a);
+    deallocate(lock, a);
+    pawl__lock_put(lock);
+}
+
+void pawl__lock_put(pawl_lock *lock)
+{
+    if (--lock->refs > 0) return;
+    lock->home->refs--; /* whoever holds the mutex has a reference of its own */
+    if (lock->extras) free(lock->extras->event_message);
+    free(lock->extras);
+    free(lock);
+}
+
+void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what)
+{
+    a->asked |= what;
+    if (!pawl__link_linked(&a->in_asked))
+        pawl__list_append(&pawl__acquisition_lock(a)->home->asked, &a->in_asked);
+}
+
+/* ---- Who waits for an end -------------------------------------------------------- */
+
+void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *completion,
+                                      uint8_t call)
+{
+    completion->call = call;
+    completion->next = a->completions;
+    a->completions = completion;
+    a->on_stack = completion->waiter;
+}
+
+void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion)
+{
+    pawl__completion **at = &a->completions;
+    while (*at && *at != completion) at = &(*at)->next;
+    if (*at) *at = completion->next;
+    if (completion->waiter) a->on_stack = false;
+}
+
+static pawl__completion *find(const pawl__acquisition *a, uint8_t call, bool over)
+{
+    pawl__completion *completion = a->completions;
+    while (completion && (completion->call != call || completion->over != over))
+        completion = completion->next;
+    return completion;
+}
+
+pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call)
+{
+    pawl__completion *completion = find(a, call, true);
+    if (completion) pawl__acquisition_remove_completion(a, completion);
+    return completion;
+}
+
+pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call)
+{
+    return find(a, call, false);
+}
+
+void pawl__acquisition_cancel_grant(pawl__acquisition *a)
+{
+    pawl__completion *untold = find(a, PAWL__CALL_ACQUIRED, true);
+    if (untold && !untold->err) untold->err = PAWL_ERR_CANCELED;
+}

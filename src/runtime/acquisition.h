@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Acquisitions: where a caller's view of a lock and the engine's meet.
+ *
+ * An acquisition lasts from the first wish to the last callback. A handle has one at a time
+ * (lock->acquisition) from the call of acquire until the lock is given back; older ones may live
+ * on beside it until the engine has forgotten them and their callbacks have run. So a handle can
+ * be acquired again at once after a release, and a freed handle's callbacks still find their
+ * memory.
+ *
+ * Exactly once (law 6): each end is told to its completion, and a second time there is none; a
+ * loss is told when the acquisition is not let go yet, and lets it go.
+ *
+ * Locking: by the marks of gate.h. What is said about a function: "mutex held" is before and
+ * after; [loop] functions are called by the loop owner.
+ */
+#ifndef PAWL_RUNTIME_ACQUISITION_H
+#define PAWL_RUNTIME_ACQUISITION_H
+
+#include "held.h"
+#include "pump.h"
+
+/* What a caller asks of the engine, in the order in which it is told. */
+enum {
+    PAWL__ASK_WANT = 0x1,
+    PAWL__ASK_CANCEL = 0x2,
+    PAWL__ASK_LEND = 0x4,
+    PAWL__ASK_RELEASE = 0x8,
+    PAWL__ASK_DETACH = 0x10
+};
+
+/* Callbacks that wait to run, in the order in which they run. */
+enum {
+    PAWL__CALL_ACQUIRED = 0x1,
+    PAWL__CALL_DOUBT = 0x2,
+    PAWL__CALL_HELD = 0x4,
+    PAWL__CALL_YIELD = 0x8,
+    PAWL__CALL_LOST = 0x10,
+    PAWL__CALL_RELEASED = 0x20,
+    PAWL__CALL_EVENTS = 0x1e
+};
+
+/*
+ * Who is to hear of the end of an acquisition or a release, and what is needed until then: a
+ * thread that waits, with this on its stack; or a callback, and then it is malloc'ed. [m]
+ */
+typedef struct pawl__completion {
+    struct pawl__completion *next; /* a release may begin before a callback has run */
+    pawl__waiter *waiter;          /* NULL: the callback */
+    pawl_done_fn done;
+    void *userdata;
+    int16_t err;           /* once it is over */
+    uint8_t call;          /* PAWL__CALL_ACQUIRED or _RELEASED: of what */
+    bool over;             /* the callback waits to run */
+    pawl__waiting waiting; /* [loop] ACQUIRED */
+} pawl__completion;
+
+/* As small as it can be while the lock is held: 100 000 of them lie in one client. */
+typedef struct pawl__acquisition {
+    pawl__want want; /* [loop] */
+    /* All below: [m]. */
+    pawl__link in_all; /* of the client, while in use */
+    pawl__link in_asked;
+    pawl__link in_calls;
+    pawl__completion *completions;
+    int16_t event_err; /* for the callback */
+    uint8_t asked;     /* PAWL__ASK_... that the loop owner has not seen */
+    uint8_t calls;     /* PAWL__CALL_... */
+    /* No bits: they are read without the mutex, when nobody writes them. */
+    bool is_spare;        /* [once] it is in a pawl__spare_acquisition */
+    bool was_retained;    /* let go while nobody held it: the time since then counts */
+    bool known : 1;       /* to the engine, or about to be: want must stay where it is */
+    bool let_go : 1;      /* released, detached, lost or freed: nobody holds it */
+    bool abandoned : 1;   /* the handle was freed while it waited */
+    bool await_store : 1; /* the release wants the store's word */
+    bool wanted : 1;      /* somebody else waits, or it is in doubt: it is not lent any more */
+    bool waited : 1;      /* it stood in the store's queue before it was granted */
+    bool running : 1;     /* a callback of it runs now */
+    bool telling : 1;     /* the loop owner tells the engine what was asked */
+    bool on_stack : 1;    /* the first of completions lies on the stack of the thread that waits */
+} pawl__acquisition;
+
+typedef enum pawl__lock_state {
+    PAWL__LOCK_IDLE = 0,
+    PAWL__LOCK_ACQUIRING,
+    PAWL__LOCK_HELD,
+    PAWL__LOCK_LOST
+} pawl__lock_state;
+
+/* What few handles have: events and retention. */
+typedef struct pawl__extras {
+    pawl_event_fn on_event; /* [once] */
+    void *event_userdata;   /* [once] */
+    char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
+    const pawl__acquisition *message_of; /* [m] */
+    bool retains; /* [once] the rest is of a handle with retain_ms; see retention.c */
+    _Atomic int64_t put_back_at; /* when it was released last */
+    pawl__acquisition *lent;     /* [loop] the one whose timer runs */
+    pawl__timer timer;           /* [loop] in acquisitions->timers */
+} pawl__extras;
+
+#define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8) /* of four bytes, each of two digits */
+
+/* Of one client. */
+typedef struct pawl__acquisitions {
+    /* [once] */
+    pawl__gate *gate;
+    pawl__calls *calls;
+    pawl__pump *pump;
+    pawl__messages *messages;
+    /* [m] */
+    pawl__link all;    /* in use */
+    pawl__link asked;  /* with news for the loop owner */
+    uint32_t refs;     /* the client itself and its handles: the client's memory */
+    bool has_retained; /* some handle has had a retain_ms */
+    /* [loop] */
+    pawl__heap timers; /* ends of retention */
+} pawl__acquisitions;
+
+struct pawl_lock {
+    pawl__acquisitions *home;       /* [once] the client's, counted */
+    pawl__held held;                /* atomic */
+    pawl__extras *extras;           /* [once] NULL: neither */
+    pawl__acquisition *acquisition; /* [m] ACQUIRING, HELD, LOST: the one in question */
+    _Atomic uint64_t fence;         /* of the present or latest acquisition */
+    _Atomic uint32_t token_version; /* odd while the token is being written */
+    _Atomic uint32_t token[PAWL__TOKEN_WORDS];
+    uint32_t refs;     /* [m] the handle itself and its acquisitions in use */
+    int32_t retain_ms; /* [once] */
+    uint8_t state;     /* [m] pawl__lock_state */
+    bool freed;        /* [m] by the user */
+    bool first_in_use; /* [m] */
+    /* The one that needs no allocation. What its want says of name, label, ttl and flags is
+       the handle's, in use or not [once]. */
+    pawl__acquisition first;
+    char name[]; /* [once] and the label */
+};
+
+/* One of a handle whose first one has not ended yet. */
+typedef struct pawl__spare_acquisition {
+    pawl__acquisition acquisition;
+    pawl_lock *lock;
+} pawl__spare_acquisition;
+
+/* Counted in lock->refs while the acquisition is in use. */
+static inline pawl_lock *pawl__acquisition_lock(const pawl__acquisition *a)
+{
+    if (a->is_spare) return pawl__container(a, pawl__spare_acquisition, acquisition)->lock;
+    return pawl__container(a, pawl_lock, first);
+}
+
+static inline pawl__acquisition *pawl__acquisition_of(pawl__link *in_all)
+{
+    return pawl__container(in_all, pawl__acquisition, in_all);
+}
+
+/* ---- acquisition.c: life and completions; mutex held ------------------------------------------
+ */
+
+void pawl__acquisitions_init(pawl__acquisitions *home, pawl__gate *gate, pawl__calls *calls,
+                             pawl__pump *pump, pawl__messages *messages);
+/* A new one; NULL: out of memory. */
+pawl__acquisition *pawl__acquisition_new(pawl_lock *lock);
+/* Frees it if nobody needs it any more: not the engine, the calls or the handle. The lock may be
+   gone afterwards. */
+void pawl__acquisition_free_unused(pawl__acquisition *a);
+/* Drops a reference; whoever calls has a reference to the client beside the lock's. */
+void pawl__lock_put(pawl_lock *lock);
+/* From now on the completion hears of the end. */
+void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *completion,
+                                      uint8_t call);
+/* It does not want to hear any more. */
+void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion);
+/* Of the call that is over, taken from the acquisition, to be run and freed. */
+pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call);
+/* Exactly once: whoever waits for the call is told, or there is nobody (law 6). */
+pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call);
+/* Cancels a grant whose callback has not run yet: the handle is freed. */
+void pawl__acquisition_cancel_grant(pawl__acquisition *a);
+/* Puts it into the list of what the loop owner is to be told. */
+void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what);
+
+/* ---- deliver.c: its callbacks; mutex held -----------------------------------------------------
+ */
+
+/* Queues a callback; an event only for a handle that wants to hear of it. */
+void pawl__acquisition_call(pawl__acquisition *a, uint8_t call);
+/* For pawl__calls_ops: runs the earliest callback. */
+bool pawl__acquisition_run_call(pawl__calls *calls, pawl__acquisition *a);
+
+/* ---- retention.c ------------------------------------------------------------------------------
+ */
+
+static inline bool pawl__lock_retains(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->retains;
+}
+/* Whether the release was turned into a loan. Mutex held. */
+bool pawl__retention_lend(pawl_lock *lock);
+/* Ends the loan; if nobody held it the acquisition is to be released. Mutex held. */
+void pawl__retention_recall(pawl_lock *lock);
+/* Of all handles: every call comes by the mutex from now on. Mutex held. */
+void pawl__retention_recall_all(pawl__acquisitions *home);
+/* Ends it because somebody else waits or the lease is in doubt: it is not lent again. Mutex held.
+ */
+void pawl__retention_refuse(pawl__acquisition *a);
+/* The timer. [loop], mutex not held, but for _disarm. */
+void pawl__retention_arm(pawl__acquisition *a);
+void pawl__retention_disarm(pawl__acquisition *a);
+void pawl__retention_time(pawl__acquisitions *home, int64_t now);
+int64_t pawl__retention_deadline(const pawl__acquisitions *home);
+/* What is left of its retention for one that is given back. */
+int64_t pawl__retention_left_ms(const pawl__acquisition *a);
+
+/* ---- ask.c: what was asked goes to the engine; [loop], mutex held -----------------------------
+ */
+
+/* The mutex is let go meanwhile. */
+void pawl__acquisitions_tell(pawl__acquisitions *home);
+
+/* ---- actions.c: what the engine says; [loop] --------------------------------------------------
+ */
+
+/* Mutex not held. */
+void pawl__acquisitions_act(pawl__acquisitions *home, const pawl__action *action);
+/* Tells the losses that the clock shows, without the engine: its owner does not come back.
+   Anybody, mutex held. */
+void pawl__acquisitions_tell_overdue(pawl__acquisitions *home);
+/* The client closes: nobody holds anything. Mutex held. */
+void pawl__acquisitions_let_go(pawl__acquisitions *home);
+/* Ends all with err (close, law 10); the engine is gone. Mutex held. */
+void pawl__acquisitions_end(pawl__acquisitions *home, int err);
+/* In the child of a fork: frees all, without a word. */
+void pawl__acquisitions_forget(pawl__acquisitions *home);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* What the engine says about an acquisition reaches its handle, its callers and its callbacks. */
+#define _GNU_SOURCE
+#include "acquisition.h"
+
+#include "../base/hex.h"
+#include "../base/line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * A reader that sees any of the new words also sees the odd version (each word is
+ * released after it and acquired before it is looked at again), and reads anew.
+ */
+static void publish_token(pawl_lock *lock, const char *token)
+{
+    uint32_t words[PAWL__TOKEN_WORDS];
+    uint8_t bytes[sizeof words];
+    pawl__hex_pack(token, bytes, sizeof bytes);
+    memcpy(words, bytes, sizeof words);
+    uint32_t version = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
+    atomic_store_explicit(&lock->token_version, version + 1, memory_order_relaxed);
+    for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
+        atomic_store_explicit(&lock->token[i], words[i], memory_order_release);
+    atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);
+}
+
+/* ---- Ends, mutex held ----------------------------------------------------------------------- */
+
+static void forget_by_engine(pawl__acquisition *a)
+{
+    pawl__retention_disarm(a);
+    a->known = false;
+    pawl__list_remove(&a->in_asked);
+    a->asked = 0;
+}
+
+/* Exactly once: whoever waits for it is told, or there is nobody (law 6). */
+static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t call, int err)
+{
+    pawl__completion *completion = pawl__acquisition_find_open(a, call);
+    if (!completion) return;
+    if (completion->waiter) {
+        pawl__acquisition_remove_completion(a, completion);
+        pawl__gate_complete(home->gate, completion->waiter, err);
+        return;
+    }
+    completion->over = true;
+    completion->err = (int16_t)err;
+    home->gate->async_pending--;
+    pawl__acquisition_call(a, call);
+}
+
+static void end_acquire(pawl__acquisitions *home, pawl__acquisition *a, int err)
+{
+    end_call(home, a, PAWL__CALL_ACQUIRED, a->abandoned ? PAWL_ERR_CANCELED : err);
+}
+
+static void end_release(pawl__acquisitions *home, pawl__acquisition *a, int err)
+{
+    end_call(home, a, PAWL__CALL_RELEASED, err);
+}
+
+static void keep_event(pawl__acquisition *a, pawl_err err, const char *message)
+{
+    pawl__extras *extras = pawl__acquisition_lock(a)->extras;
+    a->event_err = (int16_t)err;
+    if (!extras || !extras->on_event) return;
+    free(extras->event_message);
+    extras->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+    if (extras->event_message) pawl__line_mend(extras->event_message);
+    extras->message_of = a;
+}
+
+/* A store that has said nothing at all has given no reason either. */
+static const char *reason(const pawl__acquisitions *home, pawl_err err, const char *message,
+                          char *ret_room)
+{
+    if (message && *message) return message;
+    if (err != PAWL_ERR_UNAVAILABLE) return pawl_err_text(err);
+    pawl__say_silence(home->messages, ret_room);
+    return ret_room;
+}
+
+/* Lines for people hold names, which may hold anything. */
+static void say_about(pawl__acquisitions *home, const pawl_lock *lock, pawl_severity severity,
+                      const char *what, pawl_err err, const char *message)
+{
+    char name[81];
+    snprintf(name, sizeof name, "%s", lock->name);
+    for (char *p = name; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    char room[PAWL_MESSAGE_MAX];
+    const char *why = reason(home, err, message, room);
+    pawl__set_message(home->messages, "lock \"%s\": %s: %s", name, what, why);
+    pawl__set_reason(home->messages, err, why);
+    if (severity != PAWL_SEVERITY_OK)
+        pawl__calls_log(home->calls, severity, home->messages->latest);
+}
+
+/* It is its lock's. */
+static void tell_loss(pawl__acquisitions *home, pawl__acquisition *a, pawl_err err,
+                      const char *message)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    a->let_go = true;
+    pawl__held_expire(&lock->held);
+    lock->state = PAWL__LOCK_LOST;
+    say_about(home, lock, PAWL_SEVERITY_WARNING, "lost", err, message);
+    keep_event(a, err, message);
+    a->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older events say nothing any more */
+    pawl__acquisition_call(a, PAWL__CALL_LOST);
+}
+
+/* ---- The engine's actions, mutex held ------------------------------------------------------- */
+
+static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    if (a->abandoned) {
+        a->let_go = true;
+        pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+        end_acquire(home, a, PAWL_ERR_CANCELED);
+        return;
+    }
+    publish_token(lock, action->token);
+    atomic_store(&lock->fence, action->fence);
+    a->wanted = pawl__want_is_wanted(&a->want);
+    a->waited = pawl__want_had_queued(&a->want);
+    pawl__held_begin(&lock->held, action->deadline);
+    lock->state = PAWL__LOCK_HELD;
+    end_acquire(home, a, PAWL_OK);
+}
+
+static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    forget_by_engine(a);
+    a->let_go = true;
+    if (lock->acquisition == a) {
+        lock->acquisition = NULL;
+        lock->state = PAWL__LOCK_IDLE;
+    }
+    bool by_label = action->err == PAWL_ERR_BUSY; /* then the message is the holder's label */
+    const char *what = by_label && *action->message ? "held by" : "not acquired";
+    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED)
+        say_about(home, lock, PAWL_SEVERITY_OK, what, action->err, action->message);
+    end_acquire(home, a, action->err);
+    pawl__acquisition_free_unused(a);
+}
+
+static void on_extended(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    if (a->let_go) return;
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    if (!pawl__held_extend(&lock->held, action->deadline)) { /* law 2: the reader was right */
+        tell_loss(home, a, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
+        pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+        return;
+    }
+    if (!action->after_doubt) return;
+    bool untold = a->calls & PAWL__CALL_DOUBT;
+    a->calls &= (uint8_t)~PAWL__CALL_DOUBT;
+    if (!untold) pawl__acquisition_call(a, PAWL__CALL_HELD);
+}
+
+static void on_doubt(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    pawl__retention_refuse(a);
+    if (a->let_go) return;
+    say_about(home, pawl__acquisition_lock(a), PAWL_SEVERITY_WARNING, "renewal overdue",
+              action->err, action->message);
+    keep_event(a, action->err, action->message);
+    a->calls &= (uint8_t)~PAWL__CALL_HELD;
+    pawl__acquisition_call(a, PAWL__CALL_DOUBT);
+}
+
+static void on_lost(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    pawl__retention_refuse(a);
+    if (!a->let_go) tell_loss(home, a, action->err, action->message);
+    if (!(a->asked & PAWL__ASK_RELEASE)) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+}
+
+static void on_released(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    forget_by_engine(a);
+    if (!a->let_go) { /* the engine was closed under it */
+        a->let_go = true;
+        pawl__held_clear(&pawl__acquisition_lock(a)->held);
+    }
+    end_release(home, a, action->err);
+    pawl__acquisition_free_unused(a);
+}
+
+void pawl__acquisitions_act(pawl__acquisitions *home, const pawl__action *action)
+{
+    pawl__acquisition *a = pawl__container(action->want, pawl__acquisition, want);
+    pthread_mutex_lock(&home->gate->mutex);
+    home->gate->serving = true;
+    switch (action->kind) {
+    case PAWL__ACT_SEND:
+        break;
+    case PAWL__ACT_GRANTED:
+        on_granted(home, a, action);
+        break;
+    case PAWL__ACT_REFUSED:
+        on_refused(home, a, action);
+        break;
+    case PAWL__ACT_EXTENDED:
+        on_extended(home, a, action);
+        break;
+    case PAWL__ACT_DOUBT:
+        on_doubt(home, a, action);
+        break;
+    case PAWL__ACT_YIELD:
+        pawl__retention_refuse(a);
+        if (!a->let_go) pawl__acquisition_call(a, PAWL__CALL_YIELD);
+        break;
+    case PAWL__ACT_LOST:
+        on_lost(home, a, action);
+        break;
+    case PAWL__ACT_RELEASED:
+        on_released(home, a, action);
+        break;
+    }
+    home->gate->serving = false;
+    pthread_mutex_unlock(&home->gate->mutex);
+}
+
+/* ---- When nobody comes back ------------------------------------------------------------------ */
+
+void pawl__acquisitions_tell_overdue(pawl__acquisitions *home)
+{
+    int64_t now = pawl__now();
+    for (pawl__link *l = home->all.next; l != &home->all; l = l->next) {
+        pawl__acquisition *a = pawl__acquisition_of(l);
+        pawl_lock *lock = pawl__acquisition_lock(a);
+        bool held = lock->acquisition == a && lock->state == PAWL__LOCK_HELD && !a->let_go;
+        if (!held || !pawl__held_is_over(&lock->held, now)) continue;
+        tell_loss(home, a, PAWL_ERR_LOST, "the deadline passed while a thread kept the event loop");
+        pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+    }
+}
+
+/* ---- The end of all ------------------------------------------------------------------------- */
+
+static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    pawl__retention_refuse(a);
+    bool was_held = lock->acquisition == a && lock->state == PAWL__LOCK_HELD && !a->let_go;
+    if (a->known) forget_by_engine(a);
+    end_acquire(home, a, err);
+    end_release(home, a, PAWL_ERR_UNKNOWN);
+    if (was_held && err != PAWL_ERR_CLOSED) {
+        tell_loss(home, a, (pawl_err)err, NULL);
+        return; /* the handle stays LOST until its owner has seen it */
+    }
+    a->let_go = true;
+    if (lock->acquisition != a) return;
+    pawl__held_clear(&lock->held);
+    lock->acquisition = NULL;
+    lock->state = PAWL__LOCK_IDLE;
+}
+
+void pawl__acquisitions_end(pawl__acquisitions *home, int err)
+{
+    for (pawl__link *l = home->all.next, *next; l != &home->all; l = next) {
+        next = l->next;
+        pawl__acquisition *a = pawl__acquisition_of(l);
+        end_one(home, a, err);
+        pawl__acquisition_free_unused(a);
+    }
+}
+
+void pawl__acquisitions_let_go(pawl__acquisitions *home)
+{
+    for (pawl__link *l = home->all.next; l != &home->all; l = l->next) {
+        pawl__acquisition *a = pawl__acquisition_of(l);
+        pawl_lock *lock = pawl__acquisition_lock(a);
+        if (lock->acquisition != a || lock->state != PAWL__LOCK_HELD) continue;
+        a->let_go = true;
+        pawl__held_clear(&lock->held);
+    }
+}
+
+void pawl__acquisitions_forget(pawl__acquisitions *home)
+{
+    for (pawl__link *l; (l = pawl__list_first(&home->all));) {
+        pawl__acquisition *a = pawl__acquisition_of(l);
+        pawl__list_remove(&a->in_calls);
+        a->known = a->running = false;
+        a->calls = 0;
+        pawl_lock *lock = pawl__acquisition_lock(a);
+        if (lock->acquisition == a) lock->acquisition = NULL;
+        pawl__acquisition_free_unused(a);
+    }
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What callers asked goes to the engine, which ignores what comes too late. */
+#include "acquisition.h"
+
+static void feed(pawl__acquisition *a, pawl__event_kind kind, bool await_store)
+{
+    pawl__event event = {.kind = kind, .want = &a->want, .await_store = await_store};
+    pawl__pump_feed(pawl__acquisition_lock(a)->home->pump, &event);
+}
+
+/* One wish of an acquisition that the engine knows. Mutex not held. */
+static void tell(pawl__acquisition *a, unsigned wish, bool await_store)
+{
+    switch (wish) {
+    case PAWL__ASK_WANT:
+        feed(a, PAWL__EV_WANT, false);
+        return;
+    case PAWL__ASK_CANCEL:
+        feed(a, PAWL__EV_CANCEL, false);
+        return;
+    case PAWL__ASK_LEND:
+        pawl__retention_arm(a);
+        return;
+    }
+    pawl__retention_disarm(a);
+    if (a->was_retained) a->want.retain_ms = (int32_t)pawl__retention_left_ms(a);
+    feed(a, wish == PAWL__ASK_RELEASE ? PAWL__EV_RELEASE : PAWL__EV_DETACH, await_store);
+}
+
+/*
+ * The mutex is let go while the engine works. Each wish may end the acquisition, and others may
+ * free its handle meanwhile: `telling` keeps it until all is told.
+ */
+static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
+{
+    pawl__list_remove(&a->in_asked);
+    unsigned asked = a->asked;
+    bool await_store = a->await_store;
+    a->asked = 0;
+    a->telling = true;
+    for (; asked && a->known; asked &= asked - 1) { /* else it was decided meanwhile */
+        pthread_mutex_unlock(&home->gate->mutex);
+        tell(a, asked & -asked, await_store);
+        pthread_mutex_lock(&home->gate->mutex);
+    }
+    a->telling = false;
+    pawl__acquisition_free_unused(a);
+}
+
+/*
+ * A retained lease that another handle of this client wants goes back to the engine first: so
+ * even one who would not wait can have it.
+ */
+static void recall_for(pawl__acquisitions *home, const pawl__acquisition *a)
+{
+    const pawl__engine *engine = home->pump->engine;
+    if (!home->has_retained || !engine) return;
+    pawl__want *want = pawl__engine_holder(engine, a->want.name, a->want.name_len);
+    if (!want) return;
+    pawl__acquisition *holder = pawl__container(want, pawl__acquisition, want);
+    pawl__retention_refuse(holder);
+    if (holder->was_retained && holder->asked) tell_all_of(home, holder);
+}
+
+void pawl__acquisitions_tell(pawl__acquisitions *home)
+{
+    for (pawl__link *first; (first = pawl__list_first(&home->asked));) {
+        pawl__acquisition *a = pawl__container(first, pawl__acquisition, in_asked);
+        if (a->asked & PAWL__ASK_WANT) recall_for(home, a);
+        tell_all_of(home, a);
+    }
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pump: one engine, one store and one event loop, and one turn of them.
+ *
+ * In a turn everything that was asked goes to the engine, what the engine wants goes to the store
+ * in one write, then the owner rests in the loop. The pump knows nobody who asks: it talks upward
+ * through a table.
+ *
+ * Each event is put to the engine with an instant of its own, read just before: an instant that is
+ * older than the event could only make leases shorter, but one that is newer than a request's
+ * departure would make them longer (law 2).
+ *
+ * Locking: the pump belongs to the loop owner [loop], but for what is marked otherwise. The marks
+ * are those of gate.h.
+ */
+#ifndef PAWL_RUNTIME_PUMP_H
+#define PAWL_RUNTIME_PUMP_H
+
+#include "../engine/engine.h"
+#include "calls.h"
+#include "clock.h"
+#include "gate.h"
+#include "messages.h"
+#include "pawl/pawl.h"
+#include "token.h"
+
+struct event;
+struct event_base;
+
+/* What the floors above do. The loop is owned in all of them but `overdue`. */
+typedef struct pawl__pump_ops {
+    /* Whether something was asked; and passes it on to the pump. Mutex held. */
+    bool (*is_asked)(const pawl_client *client);
+    void (*take_asked)(pawl_client *client);
+    /* The engine says something about a want. Mutex not held, as in all that follow. */
+    void (*action)(pawl_client *client, const pawl__action *action);
+    /* The store answers a request that is not the engine's; false: nor one of theirs. */
+    bool (*reply)(pawl_client *client, const pawl_reply *reply);
+    void (*row)(pawl_client *client, uint64_t id, const pawl_info *info);
+    void (*finding)(pawl_client *client, uint64_t id, const pawl_finding *finding);
+    /* The link came up or went down. */
+    void (*link)(pawl_client *client);
+    /* Whether somebody waits for the link; when they want to hear of time; time has passed. */
+    bool (*awaits_link)(const pawl_client *client);
+    int64_t (*due)(const pawl_client *client);
+    void (*time)(pawl_client *client, int64_t now);
+    /* All that is under way ends with err: the engine is gone. Mutex held. */
+    void (*end)(pawl_client *client, int err);
+    /* See pawl__gate_ops. Mutex held. */
+    void (*overdue)(pawl_client *client);
+} pawl__pump_ops;
+
+typedef struct pawl__pump {
+    /* [once] */
+    pawl_host host; /* what the store calls */
+    const pawl__pump_ops *ops;
+    pawl_client *client; /* for ops */
+    pawl__gate *gate;
+    pawl__calls *calls;
+    pawl__messages *messages;
+    const pawl_store_ops *store_ops;
+    int64_t answer_ms; /* how long one request may take, where an outage may last for ever, too */
+    /* [loop] */
+    pawl__engine *engine;
+    pawl_store *store;
+    struct event_base *base;
+    struct event *wake_event, *alarm_event;
+    pawl__alarm alarm;
+    pawl__pool pool; /* of random bytes */
+    bool unflushed;  /* the store has requests that it has not been told to send */
+    bool time_due;   /* a deadline has come */
+    bool failed;     /* something failed that cannot fail: shut down at the next moment */
+    bool link_up;
+    pawl_err link_err; /* why it is down */
+    bool link_final;   /* and waiting does not heal that */
+    char link_message[PAWL_MESSAGE_MAX];
+    /* [m] */
+    bool broken; /* shut down by a failure (law 10) */
+    int break_err;
+    bool has_caps;
+    pawl_caps caps;
+} pawl__pump;
+
+extern const pawl__gate_ops pawl__pump_gate_ops; /* ctx: the pump */
+
+/* ---- Made and freed (pump_open.c): mutex not held, nobody else knows it -----------------------
+ */
+
+/* What is not NULL is borrowed for the pump's life. */
+void pawl__pump_init(pawl__pump *pump, const pawl__pump_ops *ops, pawl_client *client,
+                     const pawl_store_ops *store_ops);
+/*
+ * Makes loop, engine and store, and opens the descriptor of the gate. owner, id: the client's. On
+ * an error: one line in message; what was made is freed by pawl__pump_free.
+ */
+int pawl__pump_open(pawl__pump *pump, const pawl_url *url, const char *owner, const char *id,
+                    const pawl_open_opts *opts, char *message);
+/* Frees all but the store, which is closed before. Takes half-made pumps. */
+void pawl__pump_free(pawl__pump *pump);
+/* In the child of a fork: the store and the loop say nothing on what they share with the parent;
+   false: they cannot, and the pump must stay as it is. */
+bool pawl__pump_forget(pawl__pump *pump);
+
+/* ---- Turns: loop owned ----------------------------------------------------------------------- */
+
+/* Tells the engine and the store all that was asked. Mutex held. */
+void pawl__pump_work(pawl__pump *pump);
+/* An event for the engine, and all that follows from it. Mutex not held. */
+void pawl__pump_feed(pawl__pump *pump, const pawl__event *event);
+/* Tells the client whose engine is in a step that an invariant broke (law 10). */
+void pawl__pump_say_broken(const char *what);
+/* A request for the store, which leaves at the end of the turn. Mutex not held. */
+void pawl__pump_submit(pawl__pump *pump, const pawl_request *request);
+
+/* ---- What the store calls (pump_host.c) -------------------------------------------------------
+ */
+
+void pawl__pump_init_host(pawl__pump *pump, const char *owner, const char *id, bool work_inline);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* What the store calls, in the event loop: the loop is owned, the mutex is not held. */
+#include "pump.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static pawl__pump *pump_of(pawl_host *host)
+{
+    return pawl__container(host, pawl__pump, host);
+}
+
+static void on_reply(pawl_host *host, const pawl_reply *reply)
+{
+    pawl__pump *pump = pump_of(host);
+    pawl__gate_answered(pump->gate);
+    pawl__spin_heard(&pump->gate->spin);
+    if (pump->ops->reply(pump->client, reply)) return;
+    pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
+    pawl__pump_feed(pump, &event);
+}
+
+static void on_push(pawl_host *host, const pawl_push *push)
+{
+    pawl__pump *pump = pump_of(host);
+    pawl__spin_heard(&pump->gate->spin);
+    pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
+    pawl__pump_feed(pump, &event);
+}
+
+static void on_row(pawl_host *host, uint64_t id, const pawl_info *info)
+{
+    pawl__pump *pump = pump_of(host);
+    pump->ops->row(pump->client, id, info);
+}
+
+static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding)
+{
+    pawl__pump *pump = pump_of(host);
+    pump->ops->finding(pump->client, id, finding);
+}
+
+static void keep_caps(pawl__pump *pump)
+{
+    const pawl_caps *caps = pump->store_ops->caps(pump->store);
+    if (!caps) return;
+    pawl_caps ours = {.size = sizeof ours};
+    memcpy(&ours, caps, caps->size < sizeof ours ? caps->size : sizeof ours);
+    ours.size = sizeof ours;
+    pump->caps = ours;
+    pump->has_caps = true;
+}
+
+/* Mutex held. */
+static void tell_link(pawl__pump *pump, bool is_news)
+{
+    if (pump->link_up) {
+        keep_caps(pump);
+        if (is_news) pawl__calls_log(pump->calls, PAWL_SEVERITY_NOTE, "connected to the store");
+        return;
+    }
+    pawl__set_message(pump->messages, "%s", pump->link_message);
+    pawl__set_reason(pump->messages, pump->link_err, pump->link_message);
+    if (is_news) pawl__calls_log(pump->calls, PAWL_SEVERITY_WARNING, pump->link_message);
+}
+
+static void link_changed(pawl__pump *pump, bool up, bool final, pawl_err err, const char *message)
+{
+    bool is_news = up != pump->link_up || (!up && err != pump->link_err);
+    pump->link_up = up;
+    pump->link_err = up ? PAWL_OK : err;
+    pump->link_final = final;
+    snprintf(pump->link_message, sizeof pump->link_message, "%s",
+             up ? "" : (message ? message : pawl_err_text(err)));
+    pthread_mutex_lock(&pump->gate->mutex);
+    tell_link(pump, is_news);
+    pthread_mutex_unlock(&pump->gate->mutex);
+    pawl__event event = {
+        .kind = PAWL__EV_LINK, .up = up, .final = final, .err = err, .message = message};
+    pawl__pump_feed(pump, &event);
+    pump->ops->link(pump->client);
+}
+
+static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
+{
+    link_changed(pump_of(host), up, false, err, message);
+}
+
+static void on_link_final(pawl_host *host, pawl_err err, const char *message)
+{
+    link_changed(pump_of(host), false, true, err, message);
+}
+
+static void on_warn(pawl_host *host, const char *message)
+{
+    pawl__pump *pump = pump_of(host);
+    pthread_mutex_lock(&pump->gate->mutex);
+    pawl__set_message(pump->messages, "%s", message);
+    pawl__calls_log(pump->calls, PAWL_SEVERITY_WARNING, message);
+    pthread_mutex_unlock(&pump->gate->mutex);
+}
+
+void pawl__pump_init_host(pawl__pump *pump, const char *owner, const char *id, bool work_inline)
+{
+    pump->host = (pawl_host){.size = sizeof pump->host,
+                             .base = pump->base,
+                             .client_id = id,
+                             .owner = owner,
+                             .connect_timeout_ms = pump->answer_ms,
+                             .now = pawl__now,
+                             .reply = on_reply,
+                             .row = on_row,
+                             .finding = on_finding,
+                             .push = on_push,
+                             .link = on_link,
+                             .link_final = on_link_final,
+                             .warn = on_warn,
+                             .work_inline = work_inline};
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Questions that go to the store past the engine, and wait for the link if it is down. Their
+ * ids are a space of their own beside the engine's.
+ *
+ * Locking: `asked` is [m]; all else belongs to the loop owner [loop]. A query lies on the stack of
+ * the caller that sleeps for it: what came is the caller's once its waiter is complete.
+ */
+#ifndef PAWL_RUNTIME_QUERY_H
+#define PAWL_RUNTIME_QUERY_H
+
+#include "pump.h"
+
+typedef struct pawl__row {
+    pawl__link in_rows;
+    union {
+        pawl_info info;
+        pawl_finding finding;
+    };
+} pawl__row;
+
+typedef struct pawl__query pawl__query;
+
+/* What an answer means: 0, or the error with a line for people. */
+typedef int pawl__judge(const pawl__query *query, const char **ret_text);
+
+struct pawl__query {
+    pawl__link in_queries; /* [m] in asked; then [loop] in waiting or asking */
+    pawl_request request;  /* id and answer_by are set when it is submitted */
+    int64_t until;         /* the caller's patience */
+    int64_t link_until;    /* how long it waits for the link */
+    bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
+    pawl_caps *ret_caps;   /* [loop] */
+    pawl__link rows;       /* [loop], then the caller's */
+    bool no_memory;        /* [loop] a row could not be kept */
+    pawl__judge *judge;    /* NULL: an answer is a success */
+    pawl_outcome outcome;
+    uint64_t fence;
+    char message[PAWL_MESSAGE_MAX];
+    pawl__waiter waiter;
+};
+
+typedef struct pawl__queries {
+    pawl__pump *pump;   /* [once] */
+    pawl__link asked;   /* [m] those that the loop owner has not seen */
+    pawl__link waiting; /* for the link */
+    pawl__link asking;  /* those that the store has */
+    uint32_t last_id;   /* see query.c; 0 is none */
+} pawl__queries;
+
+void pawl__queries_init(pawl__queries *queries, pawl__pump *pump);
+void pawl__query_free_rows(pawl__query *query);
+/* Asks; the waiter is completed when the answer is there or its time is over. Mutex held. */
+void pawl__query_ask(pawl__queries *queries, pawl__query *query);
+
+/* ---- For the loop owner, mutex held ---------------------------------------------------------- */
+
+/* Takes what was asked; the mutex is let go meanwhile. */
+void pawl__queries_take(pawl__queries *queries);
+/* Completes all with err. */
+void pawl__queries_end(pawl__queries *queries, int err);
+
+/* ---- For the loop owner, mutex not held ------------------------------------------------------ */
+
+/* The link came up or went down. */
+void pawl__queries_link(pawl__queries *queries);
+/* false: the reply is not to a query. */
+bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply);
+void pawl__queries_row(pawl__queries *queries, uint64_t id, const pawl_info *info);
+void pawl__queries_finding(pawl__queries *queries, uint64_t id, const pawl_finding *finding);
+/* Those that waited too long, for the link or for an answer. */
+void pawl__queries_time(pawl__queries *queries, int64_t now);
+int64_t pawl__queries_deadline(const pawl__queries *queries);
+
+#endif
