@@ -189,7 +189,10 @@ static inline int64_t pawl__lease_place_end(const pawl__lease *lease)
 /* Makes a move if the table allows it; otherwise the engine breaks (law 10). */
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
 /* This step has changed the lease: it is checked at the step's end. */
-void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease);
+static inline void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease)
+{
+    if (e->touched_count < PAWL__TOUCHED_MAX) e->touched[e->touched_count++] = lease->index;
+}
 /* The engine breaks if a lease that this step has touched breaks an invariant (law 10). */
 void pawl__leases_check_touched(pawl__engine *e);
 /* NULL, or the broken invariant. */

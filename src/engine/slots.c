@@ -73,19 +73,6 @@ static uint32_t free_index(pawl__engine *e)
     return e->free_hint;
 }
 
-const char *pawl__lease_token(pawl__engine *e, const pawl__lease *lease)
-{
-    pawl__hex_unpack(lease->token, PAWL__TOKEN_BYTES, e->token);
-    return e->token;
-}
-
-void pawl__lease_draw_token(pawl__engine *e, pawl__lease *lease)
-{
-    char text[PAWL_TOKEN_LEN + 1];
-    e->opts.draw_token(e->opts.draw_ctx, text); /* law 5: never a token twice */
-    pawl__hex_pack(text, lease->token, PAWL__TOKEN_BYTES);
-}
-
 /* Room for one more, and for its timer. */
 static bool reserve_lease(pawl__engine *e)
 {

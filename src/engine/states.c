@@ -84,11 +84,6 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     return PAWL__ASTRAY;
 }
 
-void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease)
-{
-    if (e->touched_count < PAWL__TOUCHED_MAX) e->touched[e->touched_count++] = lease->index;
-}
-
 void pawl__leases_check_touched(pawl__engine *e)
 {
     for (uint32_t i = 0; i < e->touched_count; i++) {
