@@ -285,6 +285,17 @@ def test_a_pawl_that_was_stopped_first_of_all_notices(world, action):
     assert "lost" in after_start and "held" not in after_start, events
 
 
+def test_a_verbose_hold_says_why_it_is_not_renewed(redis):
+    proc = redis.start("hold", "-v", "-t", "4s", "k", stdin=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    proc.expect("held ")
+    redis.server.stop()
+    assert "answer" in proc.expect("pawl: k: renewal overdue: ")
+    redis.server.cont()
+    proc.popen.stdin.close()
+    assert proc.wait() == 0
+
+
 def test_hold_says_when_it_is_lost(world):
     proc = world.start("hold", "-t", "600ms", "k", stdin=subprocess.PIPE)
     fence = proc.expect("held").split()[1]

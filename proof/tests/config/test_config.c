@@ -140,6 +140,10 @@ static void choices_that_are_refused(void **state)
         {"conn = h:1 # here", PAWL_ERR_OPTION,
          "conf/app.conf:1: conn: a # behind the value is part of it"},
         {"conn = [::1", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = x::1]", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = [::1x", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
+        {"conn = [0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]",
+         PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
         {"conn = h:1\"", PAWL_ERR_OPTION, "conf/app.conf:1: conn: expected host:port"},
         {"conn = h:1\n\ndbnum = zero", PAWL_ERR_OPTION,
          "conf/app.conf:3: dbnum: expected the number of a database such as 0, is \"zero\""},
@@ -231,6 +235,11 @@ static void what_beego_passes_to_newcache(void **state)
          "redis://h:1?prefix="},
         {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":true}", 0,
          "redis://h:1?prefix="},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":\"1\"}", 0,
+         "redis://h:1?prefix="},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":\"0\"}", 0, "redis://h:1"},
+        {"redis", "{\"conn\":\"h:1\",\"key\":\"\",\"skipEmptyPrefix\":\"false\"}", 0,
+         "redis://h:1"},
         {"memory", "{\"interval\":60}", 0, "memory:"},
         {"memory", NULL, 0, "memory:"},
         {"memory", "", 0, "memory:"},
@@ -241,6 +250,8 @@ static void what_beego_passes_to_newcache(void **state)
         {"redis", "{}", PAWL_ERR_OPTION, "adapter redis: expected conn"},
         {"redis", "", PAWL_ERR_OPTION, "adapter redis: expected conn"},
         {"redis", "{\"conn\":\"h:1\",\"dbNum\":\"x\"}", PAWL_ERR_OPTION, "dbnum: expected"},
+        {"redis", "{\"conn\":\"h:1\",\"dbNum\":\"\\u001b[2J\"}", PAWL_ERR_OPTION,
+         "dbnum: expected"}, /* quoted, and obeyed by no terminal */
         {"redis", "{\"conn\":\"h:1\",\"dbNum\":1.5}", PAWL_ERR_OPTION,
          "dbNum: expected a number or a string of digits"},
         {"redis", "{\"conn\":\"h:1\",\"dbNum\":null}", PAWL_ERR_OPTION, "dbNum: expected"},
@@ -269,6 +280,7 @@ static void what_beego_passes_to_newcache(void **state)
         if (err != cases[i].err || strncmp(got, cases[i].result, len) != 0)
             fail_msg("%s %s gave %d \"%s\"", cases[i].adapter, cases[i].json, err, got);
         assert_null(strstr(message, "hunter2"));
+        for (const char *c = message; *c; c++) assert_true((unsigned char)*c >= ' ');
         free(url);
     }
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -285,6 +286,12 @@ static void files_that_are_no_configuration(void **state)
     for (int i = 0; i <= PAWL__INI_SIZE_MAX; i++) fputc('#', large);
     fclose(large);
     expect_failure(f, "large.conf", PAWL_ERR_SYSTEM, "larger than 1 MiB");
+
+    pawl__ini *ini = NULL;
+    char message[PAWL_MESSAGE_MAX] = "";
+    assert_int_equal(truncate(path_of(f, "large.conf"), PAWL__INI_SIZE_MAX), 0);
+    assert_int_equal(pawl__ini_load(path_of(f, "large.conf"), &ini, message), PAWL_OK);
+    pawl__ini_free(ini);
 }
 
 /* Any bytes at all: an error or a list, no crash, no endless loop (run under ASan, too). */
