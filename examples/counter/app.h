@@ -117,6 +117,12 @@ void app_reply(app *a, struct evhttp_request *request, int status, const char *t
  */
 void app_say(app *a, app_place place, const char *reason);
 
+/*
+ * trouble.c: one line on stderr. Others chose some of its words, and a terminal obeys control
+ * characters, also those of eight bits: what is not printable ASCII is shown as \xNN.
+ */
+void app_complain(const char *text);
+
 #define NO_LOCK_STORE "the store of the lock cannot be asked"
 #define NO_COUNTER    "the counter cannot be reached"
 #define GOING_AWAY    "this instance is going away"

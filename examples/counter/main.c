@@ -41,7 +41,7 @@ int64_t app_now_us(void)
 
 static int complain(const char *message)
 {
-    fprintf(stderr, "pawl-counter: %s\n", message);
+    app_complain(message);
     return 1;
 }
 

@@ -111,7 +111,8 @@ static void state(app *a, struct evhttp_request *request)
                              (json_int_t)((app_now_us() - a->started_us) / 1000));
     add_fields(root, counter_json(s));
     add_fields(root, s->lock_known ? lock_json(s) : unknown_lock_json());
-    char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    /* ASCII: labels hold what others wrote, and who reads this with curl reads it on a terminal. */
+    char *text = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     app_reply(a, request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
     free(text);
     json_decref(root);

@@ -6,11 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A server chose some of these words: no control character of its own reaches a terminal. */
-static void make_harmless(char *line)
+#define ESCAPED_MAX 4 /* bytes of \xNN */
+
+void app_complain(const char *text)
 {
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    char line[ESCAPED_MAX * PAWL_MESSAGE_MAX + 1];
+    size_t used = 0;
+    line[0] = '\0';
+    for (const char *c = text; *c && used + ESCAPED_MAX < sizeof line; c++) {
+        bool printable = *c >= ' ' && *c <= '~';
+        used += (size_t)snprintf(line + used, sizeof line - used, printable ? "%c" : "\\x%02x",
+                                 (unsigned char)*c);
+    }
+    fprintf(stderr, "pawl-counter: %s\n", line);
 }
 
 /* A visitor who asks again and again must not fill the disk. */
@@ -28,8 +36,7 @@ void app_say(app *a, app_place place, const char *reason)
 {
     static const char *const places[PLACES] = {"lock", "counter", "/add", "/counter"};
     char line[PAWL_MESSAGE_MAX];
-    snprintf(line, sizeof line, "%s", reason);
-    make_harmless(line);
-    if (is_news(&a->logs[place], line))
-        fprintf(stderr, "pawl-counter: %s: %s\n", places[place], line);
+    if (!is_news(&a->logs[place], reason)) return;
+    snprintf(line, sizeof line, "%s: %s", places[place], reason);
+    app_complain(line);
 }

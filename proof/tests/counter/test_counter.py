@@ -8,6 +8,7 @@ import resource
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -423,6 +424,61 @@ def test_a_visitor_learns_neither_address_nor_user(on_redis, away):
         assert json.loads(instance.get("/state"))["trouble"] == (
             "the counter cannot be reached" if away == "counter" else "the store of the lock cannot be asked")
     assert "WRONGPASS" in instance.words() and "hunter2" not in instance.words()
+
+
+# What a client may choose: markup, ESC [ of eight bits, letters that turn the direction of writing.
+HOSTILE = "<script>alert('\\\"&')</script>\u009b2J\u202e"
+
+
+def test_a_hostile_label_is_harmless_text(fleet):
+    instance = fleet.start()
+    fleet.hold(HOSTILE)
+    fleet.hold(b"\xff\x9b2J", ready=False)
+    until(lambda: instance.metric("counter_lock_waiters") == 1, "both are there")
+    status, text, headers = instance.ask("/state")
+    state = json.loads(text)
+    assert (state["owner"], state["queue"][0]["owner"]) == (HOSTILE, "(not UTF-8)")
+    assert text.isascii() and text.isprintable()
+    assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
+    for path in ("/counter", "/health", "/metrics"):
+        assert "script" not in instance.get(path) and "2J" not in instance.get(path)
+
+
+def test_what_somebody_wrote_into_the_store_is_harmless_text(on_redis):
+    """No client of pawl may have such a label; whoever writes to the server may."""
+    planted = b"\x1b[2J\r\nHTTP/1.1 200 OK\r\n\r\n\"}\xc2\x9b"
+    instance = on_redis.start()
+    on_redis.hold("LABEL")
+    command = ["redis-cli", "-s", on_redis.redis.socket]
+    key = "{pawl:counter}:f"
+    record = subprocess.run([*command, "GET", key], stdout=subprocess.PIPE, check=True).stdout
+    assert record.rstrip().endswith(b" LABEL")
+    subprocess.run([*command, "-x", "SET", key], input=record.rstrip().replace(b"LABEL", planted),
+                   stdout=subprocess.DEVNULL, check=True)
+    until(lambda: json.loads(instance.get("/state"))["owner"] == planted.decode(), "it is shown")
+    text = instance.get("/state")
+    assert text.isascii() and text.isprintable()
+
+
+def test_no_terminal_obeys_what_the_log_quotes(on_sqlite):
+    """SQLite names a table that it cannot read, and somebody else chose the name."""
+    instance = on_sqlite.start()
+    until(instance.healthy, "it is healthy")
+    with sqlite3.connect(on_sqlite.directory / "counter.db") as db:
+        version = db.execute("PRAGMA schema_version").fetchone()[0]
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("INSERT INTO sqlite_master VALUES('table', ?1, ?1, 0, 'rubbish')",
+                   ("x\u009b2J\u202e\x1b[2J\nforged: line",))
+        db.execute(f"PRAGMA schema_version = {version + 1}")
+    db.close()
+    until(lambda: "malformed" in instance.words(), "it says why")
+    late = subprocess.run([PROGRAM, "--port", "0", *on_sqlite.options], timeout=PATIENCE,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    assert late.returncode == 1
+    for words in (instance.words(), late.stderr):
+        assert r"(x\xc2\x9b2J\xe2\x80\xae\x1b[2J\x0aforged: line)" in words
+        lines = words.splitlines()
+        assert all(line.isprintable() and line.startswith("pawl-counter: ") for line in lines)
 
 
 def test_the_log_does_not_repeat_itself(on_redis):

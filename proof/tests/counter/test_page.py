@@ -56,6 +56,27 @@ def test_a_label_is_text(on_sqlite, browser):
     assert "img src=x" in browser.run(of("holder"))
 
 
+def test_a_label_turns_only_itself(on_sqlite, browser):
+    """What follows a label that turns the direction of writing stands behind it all the same."""
+    instance = on_sqlite.start()
+    on_sqlite.hold("the holder")
+    on_sqlite.hold("\u202eowner", ready=False)
+    browser.open(instance.url)
+    browser.until("document.querySelectorAll('#queue li').length === 1", "the queue is shown")
+    owner, end = browser.run("""(() => {
+        const texts = document.createTreeWalker(document.querySelector('#queue li'), 4), lefts = [];
+        for (let text; (text = texts.nextNode());)
+            for (let i = 0; i < text.length; i++) {
+                const range = document.createRange();
+                range.setStart(text, i);
+                range.setEnd(text, i + 1);
+                lefts.push(range.getBoundingClientRect().left);
+            }
+        return [lefts[1], lefts[lefts.length - 1]];
+    })()""")
+    assert owner < end
+
+
 def test_an_instance_that_is_gone_is_noticed(on_sqlite, browser):
     instance = on_sqlite.start()
     browser.open(instance.url)
