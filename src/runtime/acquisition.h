@@ -173,7 +173,7 @@ void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *co
 void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion);
 /* Of the call that is over, taken from the acquisition, to be run and freed. */
 pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call);
-/* Exactly once: whoever waits for the call is told, or there is nobody (law 6). */
+/* Who is to hear of the end of the call and has not been told; NULL: nobody, or no more. */
 pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call);
 /* Cancels a grant whose callback has not run yet: the handle is freed. */
 void pawl__acquisition_cancel_grant(pawl__acquisition *a);

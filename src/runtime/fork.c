@@ -6,7 +6,7 @@
  * doing stays half done for ever in its copy of the memory. So the parent's
  * fork() first takes every client's loop and mutex, for an instant: then
  * nobody is in the middle of anything, and the child may free its copies. If a
- * client does not become quiet in time (the forking thread itself drives it, from
+ * client does not become quiet in time (the forking thread itself owns its loop, from
  * a signal handler say), its copy in the child is left alone for ever: a leak is
  * better than a crash. fork() by raw clone() or _Fork() runs no handlers and
  * counts as such a case.
@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 #define FORK_WAIT_MS 20   /* for all clients together; a turn of the loop takes microseconds */
-#define EXIT_WAIT_MS 1000 /* for all together; until then whoever drives has let go of the loop */
+#define EXIT_WAIT_MS 1000 /* for all together; until then its owner has let go of the loop */
 
 static _Atomic uint64_t watching; /* the process whose clients are in the list */
 static pthread_mutex_t watched_mutex = PTHREAD_MUTEX_INITIALIZER;
