@@ -62,13 +62,21 @@ static int16_t shortest_ttl(const program *p)
     return ttl;
 }
 
+/*
+ * An answer is late by less than the first try of a renewal has time for. That begins after a
+ * third of the ttl, and a lease that was handed on ends after two thirds, less the margin.
+ */
+static bool answers_in_time(const program *p)
+{
+    return store_says_all(p) && (!p->habits.late || p->habits.late_max_ms < shortest_ttl(p) / 5);
+}
+
 /* What may be asked of the run. */
 static void set_expectations(const program *p)
 {
     W->exclusive = !has_op(p, OP_BREAK) && !has_op(p, OP_TOKEN_RELEASE) && !p->habits.wrong_id &&
                    !p->habits.twice;
-    /* An answer is late by less than the first try of a renewal has time for. */
-    W->steady = W->exclusive && store_says_all(p) && !has_op(p, OP_TOKEN_RENEW) &&
+    W->steady = W->exclusive && answers_in_time(p) && !has_op(p, OP_TOKEN_RENEW) &&
                 S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
                 shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE) &&
                 !has_op(p, OP_CLOSE_LAST);
