@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Instants at their boundaries, timers in order, the name table against a naive list, errors. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,6 +63,48 @@ static void timers_fire_by_instant_then_by_order_of_setting(void **state)
     }
     assert_int_equal(fired, COUNT - (COUNT + 2) / 3);
     pawl__heap_done(&heap);
+}
+
+/* From 75 to 125 % of it, both ends included and nothing beyond. */
+static void jitter_keeps_its_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t span, least, most;
+    } cases[] = {{1, 1, 1}, {2, 2, 3}, {4, 3, 5}, {8, 6, 10}, {10, 8, 13}};
+    uint64_t random = 1;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t least = INT64_MAX, most = INT64_MIN;
+        for (int n = 0; n < 1000; n++) {
+            int64_t drawn = pawl__random_jitter(&random, cases[i].span);
+            if (drawn < least) least = drawn;
+            if (drawn > most) most = drawn;
+        }
+        assert_int_equal(least, cases[i].least);
+        assert_int_equal(most, cases[i].most);
+    }
+}
+
+static void fill_and_free(void)
+{
+    static pawl__entry entries[1000];
+    static char keys[1000][8];
+    pawl__table table = {.seed = 42};
+    for (int i = 0; i < 1000; i++) {
+        int len = snprintf(keys[i], sizeof keys[i], "%d", i);
+        assert_true(pawl__table_add(&table, &entries[i], keys[i], (size_t)len));
+    }
+    pawl__table_done(&table);
+}
+
+/* A sanitizer's malloc counts nothing here; it finds what leaks by itself. */
+static void table_leaves_no_memory_behind(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) fill_and_free(); /* what malloc keeps at hand counts as used */
+    size_t before = mallinfo2().uordblks;
+    fill_and_free();
+    assert_int_equal(mallinfo2().uordblks, before);
 }
 
 static void table_finds_what_was_added(void **state)
@@ -156,6 +199,8 @@ int main(void)
         cmocka_unit_test(sums_clamp),
         cmocka_unit_test(remaining_is_rounded_down),
         cmocka_unit_test(timers_fire_by_instant_then_by_order_of_setting),
+        cmocka_unit_test(jitter_keeps_its_bounds),
+        cmocka_unit_test(table_leaves_no_memory_behind),
         cmocka_unit_test(table_finds_what_was_added),
         cmocka_unit_test(lists_keep_order_and_forget),
         cmocka_unit_test(a_line_holds_nothing_that_a_terminal_obeys),

@@ -407,6 +407,27 @@ def test_without_it_a_daemon_is_left_alone(sqlite):
 
 # ---- Others ---------------------------------------------------------------------------------------------
 
+def test_pawl_alone_has_the_other_end_of_the_events(sqlite):
+    """Once: else the command would never see the end that says that pawl is gone."""
+    proc = sqlite.start("run", "k", sys.executable, "-c",
+                        "import os; print(os.getpid(), os.readlink('/proc/self/fd/' + "
+                        "os.environ['PAWL_FD']), flush=True); os.read(0, 1)",
+                        stdin=subprocess.PIPE)
+    pid, pipe = proc.line().split()
+    guardian, = children_of(proc.pid)
+
+    def ends(of):
+        return [os.readlink(f"/proc/{of}/fd/{fd}") for fd in os.listdir(f"/proc/{of}/fd")].count(pipe)
+
+    # the guardian closes its copy after the command has begun
+    until = time.monotonic() + PATIENCE
+    while ends(guardian) and time.monotonic() < until:
+        pass
+    assert ends(proc.pid) == 1 and ends(guardian) == 0
+    proc.popen.stdin.close()
+    assert proc.wait() == 0
+
+
 def test_yield_sends_a_signal_when_somebody_waits(world):
     proc = world.start("run", "--yield", "USR1", "k", *reporter("USR1"), stdin=subprocess.PIPE)
     proc.expect("ready")
