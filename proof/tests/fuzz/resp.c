@@ -98,15 +98,17 @@ static void put_reply(meaning *m, const redisReply *reply)
 static bool is_stricter(const char *trouble)
 {
     static const char *const words[] = {"larger than any", "does not end where", "push inside",
-                                        "that is none",    "too short",          "no number"};
+                                        "that is none",    "too short",          "no number",
+                                        "arrays in arrays"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strstr(trouble, words[i])) return true;
     return false;
 }
 
-/* hiredis broke at a type of RESP3. */
+/* hiredis broke at a type of RESP3, or at the first byte of an array that is too deep. */
 static bool knows_less(const char *trouble)
 {
+    if (strstr(trouble, "depth")) return true;
     for (const char *type = "_#,(!=%~>|"; *type; type++) {
         char words[16];
         snprintf(words, sizeof words, "got \"%c\"", *type);
