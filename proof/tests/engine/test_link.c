@@ -299,9 +299,24 @@ static void an_outage_is_waited_out_if_asked(void **state)
     trial_close(&t);
 }
 
+/* A lease on its way out has nobody to refuse, and goes on leaving. */
+static void a_failed_try_leaves_a_release_alone(void **state)
+{
+    trial *t = *state;
+    pawl__want held = trial_claim("a", PAWL__NEVER), hasty = trial_claim("b", 0);
+    trial_hold(t, &held, 1);
+    trial_link(t, false, PAWL_ERR_UNAVAILABLE);
+    trial_release(t, &held);
+    trial_want(t, &hasty);
+    trial_link(t, false, PAWL_ERR_UNAVAILABLE);
+    assert_ptr_equal(trial_only(t, PAWL__ACT_REFUSED)->want, &hasty);
+    assert_true(pawl__engine_releases(t->engine));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TRIAL(a_failed_try_leaves_a_release_alone),
         TRIAL(what_is_under_way_is_not_sent_twice),
         TRIAL(every_lease_catches_up_when_the_link_is_back),
         cmocka_unit_test(a_final_refusal_ends_those_who_have_no_answer),
