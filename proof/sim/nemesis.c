@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define KEY_MAX 64
+
 void sim_nemesis_plan(sim *s)
 {
     for (int i = 0; i < s->config.fault_count; i++) {
@@ -34,39 +36,79 @@ static void hold(sim_conn *conn, bool up, bool down, int64_t until)
     if (down && conn->hold_down < until) conn->hold_down = until;
 }
 
-static void on_network(sim *s, const sim_fault *f, int64_t until)
+/* ---- The network of one client: connections are numbered like clients -------------------- */
+
+static void slow(sim *s, const sim_fault *f, int64_t until)
+{
+    s->conns[f->target].slow_until = until;
+    s->conns[f->target].slow_by = f->value % (s->config.ttl_ms * 1000) * SIM_US;
+}
+
+static void cut(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_conn_reset(s, f->target);
+}
+
+static void fall_silent(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    s->conns[f->target].dead = true;
+}
+
+static void lose_pushes(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    s->conns[f->target].lossy = true;
+}
+
+static void keep_pushes(sim *s, const sim_fault *f)
+{
+    s->conns[f->target].lossy = false;
+}
+
+static void stuff(sim *s, const sim_fault *f, int64_t until)
 {
     sim_conn *conn = &s->conns[f->target];
-    touch(s, f->target, until + 2 * SIM_MS * s->config.ttl_ms); /* slow ones arrive later still */
-    switch ((int)f->kind) {
-    case SIM_FAULT_SLOW:
-        conn->slow_until = until;
-        conn->slow_by = f->value % (s->config.ttl_ms * 1000) * SIM_US;
-        break;
-    case SIM_FAULT_CUT:
-        sim_conn_reset(s, f->target);
-        break;
-    case SIM_FAULT_DEAD:
-        conn->dead = true;
-        break;
-    case SIM_FAULT_PUSHES_LOST:
-        conn->lossy = true;
-        break;
-    case SIM_FAULT_STUFFED:
-        conn->stuffed_until = until;
-        conn->stuffed_room = (int)(f->value / 2 % 3);
-        conn->stuffed_half = f->value & 1;
-        break;
-    case SIM_FAULT_HOLD_REPLIES:
-        hold(conn, false, true, until);
-        break;
-    case SIM_FAULT_HOLD_REQUESTS:
-        hold(conn, true, false, until);
-        break;
-    case SIM_FAULT_PARTITION:
-        hold(conn, true, true, until);
-        break;
-    }
+    conn->stuffed_until = until;
+    conn->stuffed_room = (int)(f->value / 2 % 3);
+    conn->stuffed_half = f->value & 1;
+}
+
+static void unstuff(sim *s, const sim_fault *f)
+{
+    s->conns[f->target].stuffed_until = 0;
+    if (s->clients[f->target].alive) sim_link_flush(s, &s->clients[f->target]);
+}
+
+static void hold_replies(sim *s, const sim_fault *f, int64_t until)
+{
+    hold(&s->conns[f->target], false, true, until);
+}
+
+static void hold_requests(sim *s, const sim_fault *f, int64_t until)
+{
+    hold(&s->conns[f->target], true, false, until);
+}
+
+static void partition(sim *s, const sim_fault *f, int64_t until)
+{
+    hold(&s->conns[f->target], true, true, until);
+}
+
+/* ---- A client ------------------------------------------------------------------------------ */
+
+static void crash_client(sim *s, const sim_fault *f, int64_t until)
+{
+    if (f->value & 1) s->conns[f->target].dead = true; /* such a machine says no goodbye */
+    sim_client_crash(s, &s->clients[f->target], until);
+}
+
+static void close_client(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_client_close(s, &s->clients[f->target]);
+    sim_client_settle(s, &s->clients[f->target]);
 }
 
 static void pause_client(sim *s, const sim_fault *f, int64_t until)
@@ -80,8 +122,13 @@ static void pause_client(sim *s, const sim_fault *f, int64_t until)
     s->conns[f->target].resume_skew = (f->value & 1) * 50 * SIM_US;
 }
 
-static void evict(sim *s, const sim_fault *f, sim_rng *rng)
+/* ---- Other hands at the store -----------------------------------------------------------------
+ */
+
+static void evict(sim *s, const sim_fault *f, int64_t until)
 {
+    (void)until;
+    sim_rng *rng = &s->fault_rng[f - s->config.faults];
     if (!s->server.model.count) return;
     int number = (int)sim_below(rng, (int64_t)s->server.model.count);
     model_lock *lock = &s->server.model.locks[number];
@@ -98,72 +145,63 @@ static void evict(sim *s, const sim_fault *f, sim_rng *rng)
     SIM_REACHED(s, state_lost);
 }
 
-static void by_hand(sim *s, const sim_fault *f)
+/* The name's key, and what the checkers have to know before another hand is on it. */
+static int prepare_by_hand(sim *s, const sim_fault *f, char ret_key[KEY_MAX])
 {
-    char key[64], value[24];
-    sim_message *m = sim_message_new(s, SIM_WORD_COMMAND);
-    int len = snprintf(key, sizeof key, "%s%s", PAWL__REDIS_PREFIX_DEFAULT,
-                       sim_names[f->value % s->config.names]);
+    int name = (int)(f->value % s->config.names);
     s->server.model.now_us = sim_server_now_us(s);
-    const model_lock *lock = model_redis_find(&s->server.model, key, (size_t)len);
-    seen_tampered(s, (int)(f->value % s->config.names));
+    seen_tampered(s, name);
     s->seen.asker = s->seen.unheard = SEEN_NOBODY;
-    if (f->kind == SIM_FAULT_FOREIGN) {
-        snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
-        pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len},     {"foreign", 7},
-                                    {"PX", 2},  {value, strlen(value)}, {"NX", 2}};
-        model_redis_command(&s->server.model, sim_server_now_us(s), argv, 6, &m->reply);
-        if (m->reply.value.type == PAWL__REDIS_STATUS) SIM_REACHED(s, foreign_holder);
-        /* It has barged in before whoever waited: so be it, it is not pawl. */
-    } else if (lock && lock->recorded && sim_token_number(s, lock->token) >= 0) {
-        pawl__redis_space space = s->clients[0].space;
-        pawl_request request = {.verb = PAWL_VERB_BREAK,
-                                .fence = lock->fence,
-                                .name = sim_names[f->value % s->config.names]};
-        request.name_len = strlen(request.name);
-        pawl__redis_call call;
-        (void)pawl__redis_encode(&space, &request, &call);
-        pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX], sha = {NULL, 40};
-        sha.data = sim_break_sha1();
-        size_t argc = pawl__redis_call_argv(&call, sha, true, argv);
-        seen_broken(s, (int)(f->value % s->config.names));
-        s->server.model.scripts_known |= 1u << PAWL__REDIS_BREAK;
-        s->t++; /* what the break grants comes after it */
-        model_redis_command(&s->server.model, sim_server_now_us(s), argv, argc, &m->reply);
-        SIM_REACHED(s, broken_by_hand);
-    }
+    return snprintf(ret_key, KEY_MAX, "%s%s", PAWL__REDIS_PREFIX_DEFAULT, sim_names[name]);
+}
+
+static void take_as_foreigner(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    char key[KEY_MAX], value[24];
+    int len = prepare_by_hand(s, f, key);
+    sim_message *m = sim_message_new(s, SIM_WORD_COMMAND);
+    snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
+    pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len},     {"foreign", 7},
+                                {"PX", 2},  {value, strlen(value)}, {"NX", 2}};
+    model_redis_command(&s->server.model, sim_server_now_us(s), argv, 6, &m->reply);
+    if (m->reply.value.type == PAWL__REDIS_STATUS) SIM_REACHED(s, foreign_holder);
+    /* It has barged in before whoever waited: so be it, it is not pawl. */
     sim_message_free(s, m);
 }
 
-static void on_clock(sim *s, const sim_fault *f)
+static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
 {
-    int64_t step = f->value % (s->config.ttl_ms * 3000) * SIM_US;
-    sim_clock *wall = &s->server.wall;
-    touch_all(s, s->t);
-    switch ((int)f->kind) {
-    case SIM_FAULT_CLIENT_RATE:
-        sim_clock_set_rate(&s->clients[f->target].clock, s->t, f->value % 18001 - 9000);
-        if (PAWL_MUTANT(clock_of_the_wall))
-            sim_clock_step(&s->clients[f->target].clock, s->t, -f->for_us * SIM_US);
-        break;
-    case SIM_FAULT_SERVER_RATE: /* NTP slews by up to 8.3 % */
-        sim_clock_set_rate(wall, s->t, f->value % 90001 - 9000);
-        break;
-    case SIM_FAULT_DRIFT:
-        sim_clock_set_rate(&s->clients[f->target].clock, s->t, -(f->value % 500000));
-        s->seen.drifted = true;
-        break;
-    case SIM_FAULT_CLOCK_FORWARD:
-        seen_broken(s, -1);
-        sim_clock_step(wall, s->t, step);
-        break;
-    case SIM_FAULT_CLOCK_BACK:
-        seen_places_over(s);
-        s->seen.went_back = true;
-        sim_clock_step(wall, s->t, -step);
-        break;
-    }
-    for (int i = 0; i < s->config.clients; i++) { /* timers follow their clock */
+    (void)until;
+    char key[KEY_MAX];
+    int len = prepare_by_hand(s, f, key);
+    const model_lock *lock = model_redis_find(&s->server.model, key, (size_t)len);
+    if (!(lock && lock->recorded && sim_token_number(s, lock->token) >= 0)) return;
+    sim_message *m = sim_message_new(s, SIM_WORD_COMMAND);
+    pawl__redis_space space = s->clients[0].space;
+    pawl_request request = {.verb = PAWL_VERB_BREAK,
+                            .fence = lock->fence,
+                            .name = sim_names[f->value % s->config.names]};
+    request.name_len = strlen(request.name);
+    pawl__redis_call call;
+    (void)pawl__redis_encode(&space, &request, &call);
+    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX], sha = {NULL, 40};
+    sha.data = sim_break_sha1();
+    size_t argc = pawl__redis_call_argv(&call, sha, true, argv);
+    seen_broken(s, (int)(f->value % s->config.names));
+    s->server.model.scripts_known |= 1u << PAWL__REDIS_BREAK;
+    s->t++; /* what the break grants comes after it */
+    model_redis_command(&s->server.model, sim_server_now_us(s), argv, argc, &m->reply);
+    SIM_REACHED(s, broken_by_hand);
+    sim_message_free(s, m);
+}
+
+/* ---- Clocks -------------------------------------------------------------------------------- */
+
+/* Timers follow their clock. */
+static void arm_anew(sim *s)
+{
+    for (int i = 0; i < s->config.clients; i++) {
         sim_client *client = &s->clients[i];
         client->link.armed_at = PAWL__NEVER;
         client->timer_at = -1;
@@ -172,43 +210,191 @@ static void on_clock(sim *s, const sim_fault *f)
     }
 }
 
-static void on_server(sim *s, const sim_fault *f, int64_t until)
+static int64_t step_of(const sim *s, const sim_fault *f)
 {
-    sim_server *server = &s->server;
-    touch_all(s, until);
-    switch ((int)f->kind) {
-    case SIM_FAULT_SERVER_PAUSE:
-        server->paused_until = until;
-        break;
-    case SIM_FAULT_SERVER_SLOW:
-        server->slow_by = f->value % (s->config.ttl_ms * 20) * SIM_US;
-        break;
-    case SIM_FAULT_SCRIPT_FLUSH:
-        server->model.scripts_known = 0;
-        break;
-    case SIM_FAULT_SWITCHOVER: /* the other algorithms never leave a replica */
-        if (s->config.algorithm == SIM_PAWL) sim_server_switch_over(s);
-        break;
-    case SIM_FAULT_FULL:
-        server->model.refusal = MODEL_FULL;
-        break;
-    case SIM_FAULT_MISCONF:
-        server->model.refusal = f->value & 1 ? MODEL_MISCONF : MODEL_READONLY;
-        break;
-    case SIM_FAULT_LOADING:
-        server->model.refusal = MODEL_LOADING;
-        break;
-    case SIM_FAULT_FAILOVER: { /* the replica's clock is its own */
-        sim_server_crash(s, f->kind, s->t + f->for_us % (s->config.ttl_ms * 100) * SIM_US);
-        seen_places_over(s);
-        s->seen.went_back = true;
-        int64_t skew = f->value % (s->config.ttl_ms * 1000) - s->config.ttl_ms * 500;
-        sim_clock_step(&server->wall, s->t, skew * SIM_US);
-        break;
-    }
-    default:
-        sim_server_crash(s, f->kind, until);
-    }
+    return f->value % (s->config.ttl_ms * 3000) * SIM_US;
+}
+
+static void set_client_rate(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_clock_set_rate(&s->clients[f->target].clock, s->t, f->value % 18001 - 9000);
+    if (PAWL_MUTANT(clock_of_the_wall))
+        sim_clock_step(&s->clients[f->target].clock, s->t, -f->for_us * SIM_US);
+    arm_anew(s);
+}
+
+/* NTP slews by up to 8.3 %. */
+static void set_server_rate(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_clock_set_rate(&s->server.wall, s->t, f->value % 90001 - 9000);
+    arm_anew(s);
+}
+
+static void drift(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_clock_set_rate(&s->clients[f->target].clock, s->t, -(f->value % 500000));
+    s->seen.drifted = true;
+    arm_anew(s);
+}
+
+static void step_forward(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    seen_broken(s, -1);
+    sim_clock_step(&s->server.wall, s->t, step_of(s, f));
+    arm_anew(s);
+}
+
+static void step_back(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    seen_places_over(s);
+    s->seen.went_back = true;
+    sim_clock_step(&s->server.wall, s->t, -step_of(s, f));
+    arm_anew(s);
+}
+
+/* ---- The server ---------------------------------------------------------------------------- */
+
+static void pause_server(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)f;
+    s->server.paused_until = until;
+}
+
+static void slow_server(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    s->server.slow_by = f->value % (s->config.ttl_ms * 20) * SIM_US;
+}
+
+static void hurry_server(sim *s, const sim_fault *f)
+{
+    (void)f;
+    s->server.slow_by = 0;
+}
+
+static void flush_scripts(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)f;
+    (void)until;
+    s->server.model.scripts_known = 0;
+}
+
+/* Once more, on the same connections. */
+static void flush_scripts_again(sim *s, const sim_fault *f)
+{
+    flush_scripts(s, f, s->t);
+}
+
+/* The other algorithms never leave a replica. */
+static void switch_over(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)f;
+    (void)until;
+    if (s->config.algorithm == SIM_PAWL) sim_server_switch_over(s);
+}
+
+static void fill(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)f;
+    (void)until;
+    s->server.model.refusal = MODEL_FULL;
+}
+
+static void refuse_writes(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    s->server.model.refusal = f->value & 1 ? MODEL_MISCONF : MODEL_READONLY;
+}
+
+static void load(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)f;
+    (void)until;
+    s->server.model.refusal = MODEL_LOADING;
+}
+
+static void serve_again(sim *s, const sim_fault *f)
+{
+    (void)f;
+    s->server.model.refusal = MODEL_WELL;
+}
+
+static void crash_server(sim *s, const sim_fault *f, int64_t until)
+{
+    sim_server_crash(s, f->kind, until);
+}
+
+/* The replica's clock is its own. */
+static void fail_over(sim *s, const sim_fault *f, int64_t until)
+{
+    (void)until;
+    sim_server_crash(s, f->kind, s->t + f->for_us % (s->config.ttl_ms * 100) * SIM_US);
+    seen_places_over(s);
+    s->seen.went_back = true;
+    int64_t skew = f->value % (s->config.ttl_ms * 1000) - s->config.ttl_ms * 500;
+    sim_clock_step(&s->server.wall, s->t, skew * SIM_US);
+}
+
+/* ---- The table: one entry for each fault of config.h ---------------------------------------- */
+
+/* Who is excused from what is promised to live clients, and until when. */
+typedef enum excuse {
+    NOBODY = 0, /* or the fault itself says so */
+    ONE_NOW,    /* its client, from now on anew */
+    ONE_LATER,  /* its client, until what was slow has arrived as well */
+    ALL_NOW,
+    ALL_UNTIL /* everybody, until the fault is over */
+} excuse;
+
+static const struct strike {
+    void (*begin)(sim *s, const sim_fault *f, int64_t until);
+    excuse excused;
+    void (*end)(sim *s, const sim_fault *f); /* NULL: it ends by itself */
+    bool end_excuses_all;                    /* otherwise its client only */
+} strikes[SIM_FAULT_KINDS] = {
+    [SIM_FAULT_SLOW] = {slow, ONE_LATER, NULL, false},
+    [SIM_FAULT_CUT] = {cut, ONE_LATER, NULL, false},
+    [SIM_FAULT_DEAD] = {fall_silent, ONE_LATER, NULL, false},
+    [SIM_FAULT_PUSHES_LOST] = {lose_pushes, ONE_LATER, keep_pushes, false},
+    [SIM_FAULT_STUFFED] = {stuff, ONE_LATER, unstuff, false},
+    [SIM_FAULT_HOLD_REPLIES] = {hold_replies, ONE_LATER, NULL, false},
+    [SIM_FAULT_HOLD_REQUESTS] = {hold_requests, ONE_LATER, NULL, false},
+    [SIM_FAULT_PARTITION] = {partition, ONE_LATER, NULL, false},
+    [SIM_FAULT_CRASH] = {crash_client, ONE_NOW, NULL, false},
+    [SIM_FAULT_PAUSE] = {pause_client, NOBODY, NULL, false},
+    [SIM_FAULT_CLOSE] = {close_client, ONE_NOW, NULL, false},
+    [SIM_FAULT_CLIENT_RATE] = {set_client_rate, ALL_NOW, NULL, false},
+    [SIM_FAULT_SERVER_RATE] = {set_server_rate, ALL_NOW, NULL, false},
+    [SIM_FAULT_DRIFT] = {drift, ALL_NOW, NULL, false},
+    [SIM_FAULT_CLOCK_FORWARD] = {step_forward, ALL_NOW, NULL, false},
+    [SIM_FAULT_CLOCK_BACK] = {step_back, ALL_NOW, NULL, false},
+    [SIM_FAULT_SERVER_PAUSE] = {pause_server, ALL_UNTIL, NULL, true},
+    [SIM_FAULT_SERVER_SLOW] = {slow_server, ALL_UNTIL, hurry_server, true},
+    [SIM_FAULT_RESTART] = {crash_server, ALL_UNTIL, NULL, false},
+    [SIM_FAULT_SCRIPT_FLUSH] = {flush_scripts, ALL_UNTIL, flush_scripts_again, true},
+    [SIM_FAULT_SWITCHOVER] = {switch_over, ALL_UNTIL, NULL, false},
+    [SIM_FAULT_FULL] = {fill, ALL_UNTIL, serve_again, true},
+    [SIM_FAULT_MISCONF] = {refuse_writes, ALL_UNTIL, serve_again, true},
+    [SIM_FAULT_LOADING] = {load, ALL_UNTIL, serve_again, true},
+    [SIM_FAULT_LOSE_TAIL] = {crash_server, ALL_UNTIL, NULL, false},
+    [SIM_FAULT_LOSE_ALL] = {crash_server, ALL_UNTIL, NULL, false},
+    [SIM_FAULT_FAILOVER] = {fail_over, ALL_UNTIL, NULL, false},
+    [SIM_FAULT_FOREIGN] = {take_as_foreigner, NOBODY, NULL, false},
+    [SIM_FAULT_BREAK] = {break_by_hand, NOBODY, NULL, false},
+    [SIM_FAULT_EVICT] = {evict, NOBODY, NULL, false},
+};
+
+static void excuse_them(sim *s, const sim_fault *f, excuse excused, int64_t until)
+{
+    if (excused == ONE_NOW) touch(s, f->target, s->t);
+    if (excused == ONE_LATER) touch(s, f->target, until + 2 * SIM_MS * s->config.ttl_ms);
+    if (excused == ALL_NOW) touch_all(s, s->t);
+    if (excused == ALL_UNTIL) touch_all(s, until);
 }
 
 void sim_fault_begin(sim *s, int number)
@@ -219,96 +405,17 @@ void sim_fault_begin(sim *s, int number)
     if (until > heal_at) until = heal_at;
     SIM_NOTE(s, -2, "%s, client %d, for %.3f ms, value %" PRId64, sim_fault_words[f->kind],
              f->target, (double)(until - s->t) / 1e6, f->value);
-    switch (f->kind) {
-    case SIM_FAULT_SLOW:
-    case SIM_FAULT_CUT:
-    case SIM_FAULT_DEAD:
-    case SIM_FAULT_HOLD_REPLIES:
-    case SIM_FAULT_HOLD_REQUESTS:
-    case SIM_FAULT_PARTITION:
-    case SIM_FAULT_PUSHES_LOST:
-    case SIM_FAULT_STUFFED:
-        on_network(s, f, until);
-        break;
-    case SIM_FAULT_CRASH:
-        touch(s, f->target, s->t);
-        if (f->value & 1) s->conns[f->target].dead = true; /* such a machine says no goodbye */
-        sim_client_crash(s, &s->clients[f->target], until);
-        break;
-    case SIM_FAULT_PAUSE:
-        pause_client(s, f, until);
-        break;
-    case SIM_FAULT_CLOSE:
-        touch(s, f->target, s->t);
-        sim_client_close(s, &s->clients[f->target]);
-        sim_client_settle(s, &s->clients[f->target]);
-        break;
-    case SIM_FAULT_CLIENT_RATE:
-    case SIM_FAULT_SERVER_RATE:
-    case SIM_FAULT_DRIFT:
-    case SIM_FAULT_CLOCK_FORWARD:
-    case SIM_FAULT_CLOCK_BACK:
-        on_clock(s, f);
-        break;
-    case SIM_FAULT_SERVER_PAUSE:
-    case SIM_FAULT_SERVER_SLOW:
-    case SIM_FAULT_RESTART:
-    case SIM_FAULT_SCRIPT_FLUSH:
-    case SIM_FAULT_SWITCHOVER:
-    case SIM_FAULT_FULL:
-    case SIM_FAULT_MISCONF:
-    case SIM_FAULT_LOADING:
-    case SIM_FAULT_LOSE_TAIL:
-    case SIM_FAULT_LOSE_ALL:
-    case SIM_FAULT_FAILOVER:
-        on_server(s, f, until);
-        break;
-    case SIM_FAULT_FOREIGN:
-    case SIM_FAULT_BREAK:
-        by_hand(s, f);
-        break;
-    case SIM_FAULT_EVICT:
-        evict(s, f, &s->fault_rng[number]);
-        break;
-    case SIM_FAULT_KINDS:
-        break;
-    }
+    excuse_them(s, f, strikes[f->kind].excused, until);
+    strikes[f->kind].begin(s, f, until);
     sim_at(s, until, SIM_EV_FAULT_END, number, 0);
 }
 
 void sim_fault_end(sim *s, int number)
 {
     const sim_fault *f = &s->config.faults[number];
-    switch ((int)f->kind) {
-    case SIM_FAULT_FULL:
-    case SIM_FAULT_MISCONF:
-    case SIM_FAULT_LOADING:
-        s->server.model.refusal = MODEL_WELL;
-        touch_all(s, s->t);
-        break;
-    case SIM_FAULT_SCRIPT_FLUSH: /* once more, on the same connections */
-        s->server.model.scripts_known = 0;
-        touch_all(s, s->t);
-        break;
-    case SIM_FAULT_SERVER_SLOW:
-        s->server.slow_by = 0;
-        touch_all(s, s->t);
-        break;
-    case SIM_FAULT_SERVER_PAUSE:
-        touch_all(s, s->t);
-        break;
-    case SIM_FAULT_STUFFED:
-        s->conns[f->target].stuffed_until = 0;
-        if (s->clients[f->target].alive) sim_link_flush(s, &s->clients[f->target]);
-        touch(s, f->target, s->t);
-        break;
-    case SIM_FAULT_PUSHES_LOST:
-        s->conns[f->target].lossy = false;
-        touch(s, f->target, s->t);
-        break;
-    default:
-        touch(s, f->target, s->t);
-    }
+    const struct strike *strike = &strikes[f->kind];
+    if (strike->end) strike->end(s, f);
+    excuse_them(s, f, strike->end_excuses_all ? ALL_NOW : ONE_NOW, s->t);
 }
 
 void sim_heal(sim *s)
