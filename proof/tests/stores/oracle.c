@@ -72,8 +72,7 @@ oracle_answer oracle_acquire(oracle *o, int64_t now, uint64_t wall_us, int token
         if (o->count == 0) draw_fence(o, wall_us);
         o->count = o->count ? o->count : 1;
         o->held = true;
-        o->owners[0] =
-            (oracle_owner){.token = token, .ttl_ms = ttl_ms, .until = now + ttl_ms * MS};
+        o->owners[0] = (oracle_owner){.token = token, .ttl_ms = ttl_ms, .until = now + ttl_ms * MS};
         held(o, PAWL_GRANTED, &answer);
     } else if (!queue) {
         if (at > 0) cut(o, at);

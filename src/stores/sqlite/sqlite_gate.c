@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define FORK_WAIT_NS (250 * PAWL__NS_PER_MS) /* a transaction lasts 0.1 ms, a wait for a disk 50   \
-                                              */
+#define FORK_WAIT_NS                                                                               \
+    (250 * PAWL__NS_PER_MS) /* a transaction lasts 0.1 ms, a wait for a disk 50                    \
+                             */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* by the monotonic clock */
