@@ -16,6 +16,16 @@ loader.exec_module(mutate)
     ("boundary", "    if (at <= now) return;", ["    if (at < now) return;"]),
     ("equality", "    if a ~= b then", ["    if a == b then"]),
     ("logic", "    return a && b || c;", ["    return a || b || c;", "    return a && b && c;"]),
+    ("logic", "    if a and b then", ["    if a or b then"]),
+    ("logic", '    say("a token or a fence, here && there");', []),
+    ("logic", "    return `a and b`, c && d", ["    return `a and b`, c || d"]),
+    ("logic", "    f('a or b', /* c and d */ e or f)", ["    f('a or b', /* c and d */ e and f)"]),
+    ("logic", r"""    f("\" and ", '"', a && b, "'");""", [r"""    f("\" and ", '"', a || b, "'");"""]),
+    ("boundary", '    say("a < b");', []),
+    ("equality", '    say("a == b");', []),
+    ("flag", '    say("true", true);', ['    say("true", false);']),
+    ("negation", '    say("no (!x)");', []),
+    ("arithmetic", '    say("a + b");', []),
     ("condition", "    if (is_over(c)) return;", ["    if (!(is_over(c))) return;"]),
     ("condition", "    } else if (x) {", ["    } else if (!(x)) {"]),
     ("condition", "\tif err != nil {", ["\tif !(err != nil) {"]),
@@ -43,6 +53,19 @@ def test_comments_and_directives_are_no_code(tmp_path):
     source = tmp_path / "x.c"
     source.write_text("#define X 3\n/* if (a) b(); */\n/*\n * f(1);\n */\n    f(1); /* 2 */\n")
     assert list(mutate.code_lines(source)) == [(6, "    f(1);")]
+
+
+@pytest.mark.parametrize("name, line, code", [
+    ("x.c", '    f("redis://", 8); // why', '    f("redis://", 8);'),
+    ("x.c", '    f("/* 1 */");', '    f("/* 1 */");'),
+    ("x.c", "    f(/* 1 */ 2); /* 3 */", "    f(/* 1 */ 2);"),
+    ("x.c", "    i--;", "    i--;"),
+    ("x.go", "\tf('\"') // a or b", "\tf('\"')"),
+    ("x.lua", "    f('--', 1) -- a or b", "    f('--', 1)"),
+])
+def test_a_comment_behind_code_is_no_code(tmp_path, name, line, code):
+    (tmp_path / name).write_text(line + "\n")
+    assert list(mutate.code_lines(tmp_path / name)) == [(1, code)]
 
 
 def test_each_area_has_mistakes():
