@@ -13,7 +13,8 @@ import (
 	"unsafe"
 )
 
-// Info is a lock as its store sees it.
+// Info is a lock as its store sees it. Names and labels are bytes that others have chosen: print
+// them with %q, and let html/template or encoding/json write them into a page.
 type Info struct {
 	Name      string
 	Held      bool
@@ -25,7 +26,7 @@ type Info struct {
 	Queue     []Waiter      // in order of arrival; at most 1000 of them
 }
 
-// Waiter is one that waits for a lock.
+// Waiter is one that waits for a lock. See Info about its label.
 type Waiter struct {
 	Owner  string        // its label
 	Waited time.Duration // how long it has waited

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,14 @@ const (
 // start runs a program that dies with the test.
 func start(t *testing.T, env []string, path string, args ...string) *exec.Cmd {
 	t.Helper()
+	return startInto(t, nil, env, path, args...)
+}
+
+// startInto is start, with what the program says in a file.
+func startInto(t *testing.T, said io.Writer, env []string, path string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(path, args...)
+	cmd.Stdout = said
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -326,6 +334,69 @@ func TestAStoreThatIsAwayIsNoAnswerOfItsOwn(t *testing.T) {
 		}()
 	}
 	all.Wait()
+}
+
+// startRefuser starts a server that refuses whatever it is asked, in these words.
+func startRefuser(t *testing.T, words string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go refuse(client, "-"+words+"\r\n")
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// refuse answers each command; one begins with "*".
+func refuse(client net.Conn, answer string) {
+	defer client.Close()
+	for lines := bufio.NewScanner(client); lines.Scan(); {
+		if !strings.HasPrefix(lines.Text(), "*") {
+			continue
+		}
+		if _, err := io.WriteString(client, answer); err != nil {
+			return
+		}
+	}
+}
+
+// A server chooses some of the log's words, and a visitor the lock's name: no terminal obeys them.
+func TestTheLogIsHarmlessWhateverAServerSays(t *testing.T) {
+	redis := startRefuser(t, "ERR hostile \x1b[2J \u009b2J \u202e \xff <script>")
+	said, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	must(t, err)
+	defer said.Close()
+	address := freeAddress(t)
+	startInto(t, said, []string{"COUNTER_PORT=" + portOf(address), "COUNTER_REDIS=" + redis}, buildOnce(t))
+	awaitListener(t, address)
+	for _, path := range []string{"/add", "/counter", "/original/add", "/original/counter",
+		"/order/%1b%5b2J%0aforged"} {
+		response, err := http.Get("http://" + address + path)
+		must(t, err)
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusServiceUnavailable ||
+			strings.Contains(string(body), "hostile") {
+			t.Errorf("%s: %s %q %v", path, response.Status, body, err)
+		}
+	}
+	text, err := os.ReadFile(said.Name())
+	must(t, err)
+	if lines := strings.Count(string(text), "[E]"); lines != 5 {
+		t.Errorf("%d of 5 refusals are logged: %q", lines, text)
+	}
+	for _, harm := range []string{"\x1b[2J", "\u009b", "\u202e", "\xff", "\nforged"} {
+		if strings.Contains(string(text), harm) {
+			t.Errorf("%q is logged as it is: %q", harm, text)
+		}
+	}
 }
 
 // A lock that cannot be given back changes nothing about what has been counted.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/beego/beego/v2/core/logs"
 	"github.com/beego/beego/v2/server/web"
@@ -202,6 +204,38 @@ func TestAWrongNameIsTheVisitorsFault(t *testing.T) {
 	if response.StatusCode != http.StatusBadRequest || body != "Bad Request\n" ||
 		response.Header.Get("Retry-After") != "" || log.text() != "" {
 		t.Fatalf("%v %q %q", response, body, log.text())
+	}
+}
+
+// A visitor chooses the name, and the holder its label: neither gets into a page, nor raw into a log.
+func TestHostileNamesAndLabelsAreHarmless(t *testing.T) {
+	const path = "/order/%3Cscript%3E%22%27%26%0d%0aforged%1b%5b2J%c2%9b%ff"
+	const name = "order:<script>\"'&\r\nforged\x1b[2J\u009b\xff"
+	log := takeLog(t)
+	holder, err := pawl.Open("memory:"+t.Name(), &pawl.Options{Owner: "<script>label\u009b2J\u202e\xff"})
+	must(t, err)
+	defer holder.Close()
+	must(t, holder.NewLock(name, nil).Lock(gocontext.Background()))
+	away, err := pawl.Open("redis+unix:///nonexistent/s", &pawl.Options{StoreTimeout: 50 * time.Millisecond})
+	must(t, err)
+	defer away.Close()
+	for _, client := range []*pawl.Client{openTest(t, "memory:"+t.Name()), away} {
+		server := serve(t, Filter(client, NameFromParam("order:", ":id"), Wait(0)),
+			func(*context.Context) { t.Error("ran without the lock") })
+		response, body := get(t, server+path)
+		if want := http.StatusText(response.StatusCode) + "\n"; response.StatusCode < 423 || body != want {
+			t.Fatalf("%v %q", response, body)
+		}
+		for key, values := range response.Header {
+			if strings.Contains(strings.Join(values, ""), "script") {
+				t.Errorf("%s: %q", key, values)
+			}
+		}
+	}
+	line := log.await(t, "/nonexistent/s")
+	if strings.IndexFunc(line, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) >= 0 ||
+		!strings.Contains(line, `\x1b[2J`) || strings.Contains(log.text(), "label") {
+		t.Fatalf("%q", log.text())
 	}
 }
 

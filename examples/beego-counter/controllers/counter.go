@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/beego/beego/v2/core/logs"
 	"github.com/beego/beego/v2/server/web"
@@ -47,13 +49,24 @@ func reply(c *web.Controller, value int64, err error) {
 		return // nobody is there to be answered
 	}
 	status, text := verdict(err)
-	logs.Error("%s %q: %v", c.Ctx.Request.Method, c.Ctx.Request.URL.Path, err)
+	logs.Error("%s %q: %s", c.Ctx.Request.Method, c.Ctx.Request.URL.Path, oneLine(err))
 	c.Ctx.Output.Header("Content-Type", "text/plain; charset=utf-8")
 	if status != http.StatusGatewayTimeout {
 		c.Ctx.Output.Header("Retry-After", "1")
 	}
 	c.Ctx.Output.SetStatus(status)
 	_ = c.Ctx.Output.Body([]byte(text + "\n")) // WriteString would answer 200
+}
+
+// oneLine is for the log, which is read on a terminal: a server chose some of the words, and a
+// terminal obeys control characters. What is not printable becomes a question mark.
+func oneLine(err error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, err.Error())
 }
 
 func verdict(err error) (status int, text string) {
@@ -92,7 +105,7 @@ func (c *CounterController) addLocked(lock *pawl.RedisLock) (int64, error) {
 	defer func() { // also after a panic: the lease is renewed for as long as nobody gives it back
 		if err := lock.Unlock(); err != nil {
 			// The counter judges by the fence: had a newer holder come, it would have refused.
-			logs.Warn("%v", err)
+			logs.Warn("%s", oneLine(err))
 			c.Ctx.Output.Header("X-Lock-Lost", "1")
 		}
 	}()
@@ -133,7 +146,7 @@ func (c *OriginalController) Add() {
 	}
 	value, err := c.addLocked()
 	if err := lock.Unlock(); err != nil {
-		logs.Warn("original lock: %v", err) // it has been counted all the same
+		logs.Warn("original lock: %s", oneLine(err)) // it has been counted all the same
 	}
 	reply(&c.Controller, value, err)
 }
