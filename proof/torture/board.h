@@ -21,6 +21,7 @@ typedef struct torture_board {
 
     /* Written before the first worker starts. */
     bool tutorial;
+    bool two_users; /* every other worker is somebody else */
     int locks;
     int64_t ttl_ms;
     uint64_t seed;

@@ -45,6 +45,11 @@
     X(ADDED, "added") /* it was accepted; value */                                                 \
     X(REFUSED, "refused") /* a larger fence was there; value, or 0 of a read */                    \
     X(FAILED, "failed")   /* the resource failed: may or may not have been done; value */          \
+    X(PARTED, "parted")   /* AT before a detach: the lease lives on; ms until its deadline */      \
+    X(BREAK, "break")     /* before the hold with that fence is broken, whoever has it; 0 */       \
+    X(BROKE, "broke")     /* after it; error or 0 */                                               \
+    X(CHILD, "child")     /* a child of fork has asked; 0: all was refused, else what was not */   \
+    X(RIVAL, "rival")     /* after a try by another client of this process; error or 0 */          \
     X(DOWN, "down")       /* all closed, about to exit; 0 */
 
 typedef enum torture_note {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void on_signal(int number)
@@ -85,22 +86,51 @@ static bool is_wanted(const torture_options *o, const torture_setup *setup)
            torture_list_has(o->stores, setup->store);
 }
 
+#define ROOT_ONLY (TORTURE_USERS | TORTURE_SPACES)
+
+/* The hostile store is of the build tree only, beside this program. */
+static bool has_hostile_store(void)
+{
+    char path[TORTURE_FILE_MAX];
+    const char *self = torture_self(), *slash = strrchr(self, '/');
+    snprintf(path, sizeof path, "%.*s/pawl-store-hostile.so", slash ? (int)(slash - self) : 0,
+             self);
+    return access(path, R_OK) == 0;
+}
+
+/* What the machine lacks for this setup; NULL: nothing. */
+static const char *lacking(const torture_options *o, const torture_setup *setup)
+{
+    if (!(setup->has & TORTURE_REDIS) && o->tutorial) return "the tutorial's lock needs redis";
+    if ((setup->has & TORTURE_REDIS) && !torture_redis_version()[0])
+        return "redis-server is not installed";
+    if ((setup->has & ROOT_ONLY) && geteuid() != 0) return "only root can do that";
+    if ((setup->has & TORTURE_SPACES) && !torture_can_start_apart())
+        return "no pid namespace can be made here";
+    if ((setup->has & TORTURE_HOSTILE) && !has_hostile_store())
+        return "the hostile store is not beside this program";
+    return NULL;
+}
+
 /* 0: run it. -1: it is left out, which is said. Otherwise an exit code. */
 static int can_run(const torture_options *o, const torture_setup *setup)
 {
-    const char *why = NULL;
-    if (!(setup->has & TORTURE_REDIS)) {
-        if (o->tutorial) why = "the tutorial's lock needs redis";
-    } else if (!torture_redis_version()[0]) {
-        why = "redis-server is not installed";
-    }
+    const char *why = lacking(o, setup);
     if (!why) return 0;
-    if (o->stores) {
+    bool special = setup->has & (ROOT_ONLY | TORTURE_HOSTILE); /* "sqlite" does not insist on it */
+    if (o->stores && (!special || torture_list_has(o->stores, setup->name))) {
         torture_say("%s: %s", setup->name, why);
         return TORTURE_UNAVAILABLE;
     }
     printf("SKIPPED: %s: %s\n", setup->name, why);
     return -1;
+}
+
+/* The other user has to come as far as the store's files. */
+static bool open_for_others(const places *p, const torture_rig *rig)
+{
+    if (!(rig->setup->has & TORTURE_USERS)) return true;
+    return chmod(p->dir, 0711) == 0 && chmod(p->disk, 0711) == 0 && chmod(rig->disk, 0777) == 0;
 }
 
 static int run_setup(const torture_options *o, const places *p, const torture_setup *setup)
@@ -117,7 +147,7 @@ static int run_setup(const torture_options *o, const places *p, const torture_se
     torture_path(rig->board_path, rig->dir, "board");
     int code = TORTURE_SYSTEM;
     if (torture_dir_make(rig->dir) && torture_dir_make(rig->disk) &&
-        torture_dir_make(rig->history)) {
+        torture_dir_make(rig->history) && open_for_others(p, rig)) {
         printf("%s: %s\n", setup->name, setup->what);
         fflush(stdout);
         code = torture_campaign(rig);

@@ -8,6 +8,7 @@ MS = 1_000_000
 CALM = 1000  # ms; the worlds below are over by then
 
 ERR_BUSY, ERR_LOST, ERR_TIMEOUT, ERR_STATE, ERR_NO_MEMORY = -1, -3, -2, -24, -29
+ERR_NOT_HELD, ERR_UNKNOWN = -4, -5
 
 
 def torture(*args, timeout=300):

@@ -245,7 +245,8 @@ void torture_check_errors(const torture_history *h, const torture_hold *holds, s
         for (size_t k = 0; k < life->count; k++) {
             const torture_record *r = &life->records[k];
             bool tells = r->note == TORTURE_NOT || r->note == TORTURE_FREED ||
-                         r->note == TORTURE_TOLD || r->note == TORTURE_GONE;
+                         r->note == TORTURE_TOLD || r->note == TORTURE_GONE ||
+                         r->note == TORTURE_BROKE || r->note == TORTURE_RIVAL;
             if (!tells || !r->number || r->number == TORTURE_NO_WORD) continue;
             pawl_err_class class = pawl_err_class_of((int)r->number);
             bool wrong = class == PAWL_CLASS_USAGE || class == PAWL_CLASS_INTERNAL;

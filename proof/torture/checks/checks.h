@@ -14,6 +14,8 @@
     X(resource, "no increment is lost where fences are compared")                                  \
     X(truth, "released means: it was ours until now")                                              \
     X(told, "a loss is told once")                                                                 \
+    X(broken, "who was broken does not believe for longer than a lease lasts")                     \
+    X(forks, "a child of fork holds nothing and is refused")                                       \
     X(calls, "a call ends within its time limit, and not before it")                               \
     X(errors, "no error says that the program or pawl is wrong")                                   \
     X(ends, "no process ends by itself, or not at all")                                            \

@@ -49,6 +49,25 @@ static void judge_pair(const torture_history *h, const torture_hold *a, const to
                    b->life->who.life, b->fence, (double)(until - b->start) / 1e6, b->start);
 }
 
+/* Another client of a process that holds a lock is a stranger to it. */
+static void judge_rivals(const torture_history *h, const torture_hold *hold, torture_report *report)
+{
+    for (size_t i = 0; i < hold->life->count; i++) {
+        const torture_record *r = &hold->life->records[i];
+        if (r->note != TORTURE_RIVAL || r->lock != hold->lock || r->number != 0) continue;
+        if (r->at < hold->start || r->at >= hold->end) continue;
+        torture_hold rival = {.life = hold->life, .lock = r->lock, .asked = r->at, .start = r->at};
+        if (is_announced(h, hold, &rival)) {
+            report->exempt++;
+            continue;
+        }
+        torture_guilty(report,
+                       "lock %d: %d.%d held it (fence %" PRIu64
+                       ") and got it by another client of its own",
+                       hold->lock, hold->life->who.slot, hold->life->who.life, hold->fence);
+    }
+}
+
 void torture_check_exclusion(const torture_history *h, const torture_hold *holds, size_t count,
                              torture_report *report)
 {
@@ -59,6 +78,7 @@ void torture_check_exclusion(const torture_history *h, const torture_hold *holds
         for (size_t i = 0; i < count; i++) {
             const torture_hold *hold = &holds[i];
             if (hold->lock != lock) continue;
+            judge_rivals(h, hold, report);
             size_t kept = 0;
             for (size_t j = 0; j < opened; j++) {
                 if (open[j]->end <= hold->start) continue;

@@ -81,14 +81,22 @@ typedef struct torture_hold {
     int lock;
     int64_t asked, start, end; /* end: as long as it was promised to be ours */
     uint64_t fence;
+    bool parted; /* detached: the lease is its token's, and lives on without the holder */
 } torture_hold;
 
 /*
  * Every hold, in order of its start. The end is the latest deadline that the holder was told of,
- * or the instant before it let go, or before it was killed, whichever comes first: up to there
- * it was entitled to believe.
+ * or the instant before it let go, or before it was killed, or broken, whichever comes first: up to
+ * there it was entitled to believe. A detached lease belongs to whoever has its token: it ends
+ * with its deadline or its release.
  */
 torture_hold *torture_holds(const torture_history *history, size_t *ret_count);
+
+/*
+ * Whether somebody asked, before this instant, to break the hold with that fence, and was not told
+ * that there was no such hold.
+ */
+bool torture_is_broken(const torture_history *history, int lock, uint64_t fence, int64_t at);
 
 /* How much of the span [from, to] the process could not run because it was stopped by us. */
 int64_t torture_stopped_ns(const torture_history *history, torture_who who, int64_t from,

@@ -54,16 +54,24 @@ static void gather(gathering *g, const torture_life *life, int lock)
         if (r->lock != lock) continue;
         switch (r->note) {
         case TORTURE_ASK:
+            if (open.life && open.parted) {
+                add(g, open);
+                open.life = NULL;
+            }
             asked = r->at;
             break;
         case TORTURE_GOT:
-            open = (torture_hold){life, lock, asked, r->at, r->at, r->fence};
+            open = (torture_hold){life, lock, asked, r->at, r->at, r->fence, false};
             promise(&open, r);
             confirmed = r->at;
             break;
         case TORTURE_HELD:
             if (open.life) promise(&open, r);
             confirmed = r->at;
+            break;
+        case TORTURE_PARTED:
+            if (open.life) promise(&open, r);
+            open.parted = true;
             break;
         case TORTURE_TOLD:
             if (open.life) cut_at_loss(&open, r, confirmed);
@@ -79,8 +87,42 @@ static void gather(gathering *g, const torture_life *life, int lock)
         }
     }
     if (!open.life) return;
-    if (life->killed_at) cut(&open, life->killed_at);
+    if (life->killed_at && !open.parted) cut(&open, life->killed_at);
     add(g, open);
+}
+
+/* ---- Broken ---------------------------------------------------------------------------- */
+
+/* What became of a break: false if the store said that there was no such hold. */
+static bool may_have_broken(const torture_life *life, size_t i)
+{
+    const torture_record *begin = &life->records[i];
+    for (i++; i < life->count; i++) {
+        const torture_record *r = &life->records[i];
+        if (r->note == TORTURE_BROKE && r->lock == begin->lock)
+            return r->number != PAWL_ERR_NOT_HELD;
+    }
+    return true; /* nobody knows */
+}
+
+/* The earliest break of that hold; INT64_MAX if there was none. */
+static int64_t broken_at(const torture_history *h, int lock, uint64_t fence)
+{
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < h->life_count; i++) {
+        const torture_life *life = &h->lives[i];
+        for (size_t k = 0; k < life->count; k++) {
+            const torture_record *r = &life->records[k];
+            if (r->note != TORTURE_BREAK || r->lock != lock || r->fence != fence) continue;
+            if (r->at < at && may_have_broken(life, k)) at = r->at;
+        }
+    }
+    return at;
+}
+
+bool torture_is_broken(const torture_history *history, int lock, uint64_t fence, int64_t at)
+{
+    return broken_at(history, lock, fence) <= at;
 }
 
 static int by_start(const void *a, const void *b)
@@ -95,6 +137,8 @@ torture_hold *torture_holds(const torture_history *history, size_t *ret_count)
     for (size_t i = 0; i < history->life_count; i++) {
         for (int lock = 0; lock < history->locks; lock++) gather(&g, &history->lives[i], lock);
     }
+    for (size_t i = 0; i < g.count; i++)
+        cut(&g.holds[i], broken_at(history, g.holds[i].lock, g.holds[i].fence));
     if (g.count) qsort(g.holds, g.count, sizeof *g.holds, by_start);
     *ret_count = g.count;
     return g.holds;

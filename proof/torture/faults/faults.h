@@ -48,6 +48,7 @@ typedef struct torture_fault {
     X(promote)                                                                                     \
     X(clock_step)                                                                                  \
     X(disk_full)                                                                                   \
+    X(hostile_store)                                                                               \
     X(kill_in_write)                                                                               \
     X(stop_in_write)                                                                               \
     X(file_busy)

@@ -156,6 +156,7 @@ static bool open_board(torture_rig *rig)
     rig->board = board;
     if (!board) return false;
     board->tutorial = rig->options->tutorial;
+    board->two_users = rig->setup->has & TORTURE_USERS;
     board->locks = (int)rig->options->locks;
     board->ttl_ms = rig->options->ttl_ms;
     board->seed = (uint64_t)rig->options->seed;
@@ -167,7 +168,14 @@ static bool open_board(torture_rig *rig)
 static bool open_store(torture_rig *rig)
 {
     if (rig->setup->has & TORTURE_SQLITE) {
-        snprintf(rig->url, sizeof rig->url, "sqlite:%.*s/pawl.db", TORTURE_PATH_MAX, rig->disk);
+        bool hostile = rig->setup->has & TORTURE_HOSTILE, users = rig->setup->has & TORTURE_USERS;
+        torture_path(rig->hostile_file, rig->dir, "hostile");
+        snprintf(rig->url, sizeof rig->url, "%ssqlite:%.*s/pawl.db%s%.*s",
+                 hostile ? "hostile+" : "", TORTURE_PATH_MAX / 2, rig->disk,
+                 hostile ? "?while="
+                 : users ? "?mode=666"
+                         : "",
+                 TORTURE_PATH_MAX / 4, hostile ? rig->hostile_file : "");
     } else {
         if (!torture_servers_open(rig) || !torture_proxy_open(rig)) return false;
         snprintf(rig->url, sizeof rig->url, "redis://:%s@127.0.0.1:%d", rig->password,

@@ -40,6 +40,7 @@ typedef struct torture_rig {
     torture_board *board;
     int faults_fd; /* the history's file of that name */
 
+    char hostile_file[TORTURE_FILE_MAX]; /* while it is there, the hostile store is hostile */
     char url[TORTURE_FILE_MAX];
     char password[40];
     torture_server servers[2];
@@ -59,6 +60,11 @@ typedef struct torture_rig {
  * we die. 0 after one line if it could not be started.
  */
 pid_t torture_child_start(const char *const *argv, const char *log, int pass_fd);
+
+/* The same in a pid and a mount namespace of its own, as a container has them. */
+pid_t torture_child_start_apart(const char *const *argv, const char *log);
+/* Whether that can be done here. */
+bool torture_can_start_apart(void);
 
 /* Sends the signal and waits for the end, SIGKILL after two seconds. */
 void torture_child_end(pid_t pid, int number);

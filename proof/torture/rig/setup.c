@@ -56,5 +56,26 @@ const torture_setup torture_setups[] = {
         .has = TORTURE_SQLITE | TORTURE_FILES,
         .remembers = true,
     },
+    {
+        .name = "sqlite-users",
+        .store = "sqlite",
+        .what = "a file that root and another user share",
+        .has = TORTURE_SQLITE | TORTURE_FILES | TORTURE_USERS,
+        .remembers = true,
+    },
+    {
+        .name = "sqlite-spaces",
+        .store = "sqlite",
+        .what = "a file that processes in several pid and mount namespaces share",
+        .has = TORTURE_SQLITE | TORTURE_FILES | TORTURE_SPACES,
+        .remembers = true,
+    },
+    {
+        .name = "sqlite-hostile",
+        .store = "sqlite",
+        .what = "a file, and a store in front of it that answers late, twice, never, to nobody",
+        .has = TORTURE_SQLITE | TORTURE_FILES | TORTURE_HOSTILE,
+        .remembers = true,
+    },
 };
 const size_t torture_setup_count = sizeof torture_setups / sizeof torture_setups[0];

@@ -10,9 +10,12 @@
 enum {
     TORTURE_REDIS = 1,
     TORTURE_SQLITE = 2,
-    TORTURE_REPLICA = 4, /* a second server that follows the first */
-    TORTURE_FILES = 8,   /* it writes to a disk, which can be full */
-    TORTURE_CLOCK = 16   /* the server's wall clock is in our hands */
+    TORTURE_REPLICA = 4,  /* a second server that follows the first */
+    TORTURE_FILES = 8,    /* it writes to a disk, which can be full */
+    TORTURE_CLOCK = 16,   /* the server's wall clock is in our hands */
+    TORTURE_USERS = 32,   /* every other worker is another user: root only */
+    TORTURE_SPACES = 64,  /* every other worker has namespaces of its own: root only */
+    TORTURE_HOSTILE = 128 /* the hostile store stands in front */
 };
 
 typedef struct torture_setup {

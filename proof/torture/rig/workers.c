@@ -17,7 +17,9 @@ static void start(torture_rig *rig, torture_worker *worker)
     snprintf(slot, sizeof slot, "%d", worker->slot);
     snprintf(life, sizeof life, "%d", worker->life);
     const char *argv[] = {torture_self(), "worker", rig->board_path, slot, life, NULL};
-    worker->pid = torture_child_start(argv, torture_path(log, rig->history, "workers.log"), -1);
+    torture_path(log, rig->history, "workers.log");
+    bool apart = (rig->setup->has & TORTURE_SPACES) && worker->slot % 2;
+    worker->pid = apart ? torture_child_start_apart(argv, log) : torture_child_start(argv, log, -1);
     if (!worker->pid) rig->broken = true;
 }
 

@@ -21,6 +21,19 @@ typedef struct torture_algorithm {
     int (*release)(int lock, int64_t word_ms);
     /* Lets go of everything. */
     void (*close)(void);
+
+    /* NULL, like all that follow: it cannot. Whether the lock's lease may be detached. */
+    bool (*may_part)(int lock);
+    /* Detaches it, and keeps its token; releases by that token. */
+    int (*part)(int lock);
+    int (*release_parted)(int lock, int64_t word_ms);
+    /* The fence of whoever holds it; 0: nobody, or not known. Breaks the hold with that fence. */
+    uint64_t (*see)(int lock);
+    int (*break_it)(int lock, uint64_t fence);
+    /* Tries by another client of this process, and gives it back if it got it. */
+    int (*rival)(int lock);
+    /* In a child of fork: 0 if the handle holds nothing and is refused, else what was not. */
+    int (*child)(int lock);
 } torture_algorithm;
 
 extern const torture_algorithm torture_pawl, torture_tutorial;

@@ -13,8 +13,14 @@
 #define CLOSE_TIMEOUT_MS   1000
 #define PAUSE_NS           (20 * TORTURE_MS)
 
-static pawl_client *client;
+#define CLIENTS  2    /* of one process; they are strangers to each other */
+#define QUERY_MS 1000 /* of calls that only look, or break */
+
+static pawl_client *clients[CLIENTS];
 static pawl_lock *locks[TORTURE_LOCKS_MAX];
+static int client_of[TORTURE_LOCKS_MAX];      /* of the lock's handle */
+static bool is_detachable[TORTURE_LOCKS_MAX]; /* its lease outlives this process */
+static pawl_token parted[TORTURE_LOCKS_MAX];
 static torture_told tell;
 
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
@@ -36,32 +42,43 @@ static bool passes(int err)
            err == PAWL_ERR_SYSTEM;
 }
 
+#define NAME_ROOM 32
+
+static size_t name_lock(int i, char ret_name[NAME_ROOM])
+{
+    return (size_t)snprintf(ret_name, NAME_ROOM, "torture-%d", i);
+}
+
 /* Short and long leases meet on one name; some processes keep what they have released. */
 static void open_lock(const torture_board *board, torture_rng *rng, int i)
 {
-    char name[32];
+    char name[NAME_ROOM];
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
+    client_of[i] = (int)torture_between(rng, 0, CLIENTS - 1);
+    is_detachable[i] = torture_chance(rng, 25);
+    opts.flags = is_detachable[i] ? PAWL_LOCK_DETACHED : 0;
     opts.ttl_ms = board->ttl_ms << torture_between(rng, 0, 2) >> 1;
     opts.retain_ms = torture_chance(rng, 25) ? torture_between(rng, 10, board->ttl_ms) : 0;
     opts.on_event = on_event;
     opts.event_userdata = &locks[i];
-    snprintf(name, sizeof name, "torture-%d", i);
-    for (int err; (err = pawl_lock_new(client, name, strlen(name), &opts, &locks[i]));) {
+    size_t len = name_lock(i, name);
+    pawl_client *client = clients[client_of[i]];
+    for (int err; (err = pawl_lock_new(client, name, len, &opts, &locks[i]));) {
         if (!passes(err)) give_up_process(name, err);
         torture_sleep_ns(PAUSE_NS);
     }
 }
 
 /* A store that is full or busy at the moment may refuse a new client; it is asked again. */
-static void open_client(void)
+static void open_client(pawl_client **ret_client)
 {
     char message[PAWL_MESSAGE_MAX];
     pawl_open_opts opts;
     pawl_open_opts_init(&opts);
     opts.store_timeout_ms = CONNECT_TIMEOUT_MS;
     opts.close_timeout_ms = CLOSE_TIMEOUT_MS;
-    for (int err; (err = pawl_client_open(NULL, &opts, &client, message));) {
+    for (int err; (err = pawl_client_open(NULL, &opts, ret_client, message));) {
         if (!passes(err)) give_up_process(message, err);
         torture_sleep_ns(PAUSE_NS);
     }
@@ -70,7 +87,7 @@ static void open_client(void)
 static void open_all(const torture_board *board, torture_rng *rng, torture_told told)
 {
     tell = told;
-    open_client();
+    for (int i = 0; i < CLIENTS; i++) open_client(&clients[i]);
     for (int i = 0; i < board->locks; i++) open_lock(board, rng, i);
 }
 
@@ -160,7 +177,69 @@ static int release(int lock, int64_t word_ms)
 static void close_all(void)
 {
     for (int i = 0; i < TORTURE_LOCKS_MAX; i++) locks[i] = pawl_lock_free(locks[i]);
-    client = pawl_client_close(client);
+    for (int i = 0; i < CLIENTS; i++) clients[i] = pawl_client_close(clients[i]);
+}
+
+/* ---- What goes on without the handle, and beside it ------------------------------------------ */
+
+static bool may_part(int lock)
+{
+    return is_detachable[lock];
+}
+
+static int part(int lock)
+{
+    pawl_lock_token(locks[lock], &parted[lock]);
+    return pawl_lock_detach(locks[lock]);
+}
+
+static int release_parted(int lock, int64_t word_ms)
+{
+    char name[NAME_ROOM];
+    size_t len = name_lock(lock, name);
+    return pawl_token_release(clients[0], name, len, parted[lock].text, word_ms);
+}
+
+static bool on_info(const pawl_info *info, void *userdata)
+{
+    *(uint64_t *)userdata = info->held ? info->fence : 0;
+    return true;
+}
+
+static uint64_t see(int lock)
+{
+    char name[NAME_ROOM];
+    uint64_t held = 0;
+    size_t len = name_lock(lock, name);
+    return pawl_inspect(clients[0], name, len, QUERY_MS, on_info, &held) == PAWL_OK ? held : 0;
+}
+
+static int break_it(int lock, uint64_t held)
+{
+    char name[NAME_ROOM];
+    size_t len = name_lock(lock, name);
+    return pawl_break(clients[0], name, len, held, QUERY_MS);
+}
+
+static int rival(int lock)
+{
+    char name[NAME_ROOM];
+    pawl_lock *other = NULL;
+    size_t len = name_lock(lock, name);
+    pawl_client *stranger = clients[(client_of[lock] + 1) % CLIENTS];
+    int err = pawl_lock_new(stranger, name, len, NULL, &other);
+    if (!err) err = pawl_lock_acquire(other, 0);
+    pawl_lock_free(other);
+    return err;
+}
+
+static int child(int lock)
+{
+    if (pawl_lock_is_held(locks[lock])) return 1;
+    if (pawl_lock_remaining_ms(locks[lock])) return 2;
+    if (pawl_lock_acquire(locks[lock], 0) != PAWL_ERR_FORKED) return 3;
+    if (pawl_lock_release(locks[lock]) != PAWL_ERR_FORKED) return 4;
+    return 0;
 }
 
 const torture_algorithm torture_pawl = {
@@ -171,4 +250,11 @@ const torture_algorithm torture_pawl = {
     .fence = fence,
     .release = release,
     .close = close_all,
+    .may_part = may_part,
+    .part = part,
+    .release_parted = release_parted,
+    .see = see,
+    .break_it = break_it,
+    .rival = rival,
+    .child = child,
 };

@@ -7,11 +7,17 @@
 #include "resource.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define PARTED_WORD_MS   1000 /* of a release by token */
+#define CHILD_PATIENCE_S 20
+#define OTHER_USER       65534 /* nobody's */
 
 typedef struct worker {
     torture_board *board;
@@ -156,6 +162,65 @@ static void let_go(worker *w, const plan *p, uint64_t fence)
     note(TORTURE_FREED, p->lock, fence, err);
 }
 
+/* ---- What is done beside ---------------------------------------------------------------- */
+
+/* Leaves the lease to its token: that releases it a moment later, or nobody does. */
+static void part(worker *w, const plan *p, uint64_t fence)
+{
+    int64_t before = torture_now();
+    note_at(before, TORTURE_PARTED, p->lock, fence, w->algorithm->remaining_ms(p->lock));
+    if (w->algorithm->part(p->lock) != 0) { /* lost */
+        let_go(w, p, fence);
+        return;
+    }
+    if (torture_chance(&w->rng, 50)) return;
+    torture_sleep_ns(torture_between(&w->rng, 0, 20) * TORTURE_MS);
+    note(TORTURE_LETGO, p->lock, fence, PARTED_WORD_MS);
+    note(TORTURE_FREED, p->lock, fence, w->algorithm->release_parted(p->lock, PARTED_WORD_MS));
+}
+
+/* Takes a lock from whoever has it. */
+static void break_something(worker *w)
+{
+    int lock = (int)torture_between(&w->rng, 0, w->board->locks - 1);
+    uint64_t fence = w->algorithm->see(lock);
+    if (!fence) return;
+    note(TORTURE_BREAK, lock, fence, 0);
+    note(TORTURE_BROKE, lock, fence, w->algorithm->break_it(lock, fence));
+}
+
+static void fork_child(worker *w, int lock, uint64_t fence)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(CHILD_PATIENCE_S);
+        _exit(w->algorithm->child(lock));
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) return; /* a limit of ours */
+    note(TORTURE_CHILD, lock, fence, status);
+}
+
+/* With the lock in its hands. */
+static void do_beside(worker *w, int lock, uint64_t fence)
+{
+    if (!w->algorithm->child) return;
+    if (torture_chance(&w->rng, 3)) fork_child(w, lock, fence);
+    if (torture_chance(&w->rng, 5)) note(TORTURE_RIVAL, lock, fence, w->algorithm->rival(lock));
+}
+
+/* Not yet the calm, in which the last detached lease runs out. */
+static bool is_hurt(const worker *w)
+{
+    return atomic_load(&w->board->phase) == TORTURE_HURT;
+}
+
+static bool may_part(const worker *w, int lock)
+{
+    return w->algorithm->may_part && w->algorithm->may_part(lock);
+}
+
 static void play(worker *w, const plan *p, bool calm)
 {
     note(TORTURE_ASK, p->lock, 0, p->wait_ms);
@@ -169,8 +234,12 @@ static void play(worker *w, const plan *p, bool calm)
     uint64_t fence = w->algorithm->fence(p->lock);
     note_at(at, TORTURE_GOT, p->lock, fence, w->algorithm->remaining_ms(p->lock));
     if (calm) atomic_store(&w->board->had[w->slot][p->lock], true);
+    if (!calm) do_beside(w, p->lock, fence);
     use(w, p, fence);
-    let_go(w, p, fence);
+    if (is_hurt(w) && may_part(w, p->lock) && torture_chance(&w->rng, 20))
+        part(w, p, fence);
+    else
+        let_go(w, p, fence);
 }
 
 /* ---- A life -------------------------------------------------------------------------------- */
@@ -205,8 +274,20 @@ static void live(worker *w)
         if (phase == TORTURE_HURT && torture_chance(&w->rng, 1)) {
             open_again(w, torture_chance(&w->rng, 50));
         }
+        if (is_hurt(w) && w->algorithm->see && torture_chance(&w->rng, 1)) {
+            break_something(w);
+        }
         torture_sleep_ns(torture_between(&w->rng, 0, 8) * TORTURE_MS);
     }
+}
+
+/* What root alone may open is open by now. */
+static bool become_other_user(worker *w)
+{
+    int64_t value;
+    torture_resource_read_plain(w->resource, 0, &value); /* SQLite has all its files, too */
+    if (setgroups(0, NULL) != 0 || setgid(OTHER_USER) != 0 || setuid(OTHER_USER) != 0) return false;
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0; /* setuid has cleared it */
 }
 
 int torture_worker_main(const char *board_path, const char *slot, const char *life)
@@ -223,6 +304,7 @@ int torture_worker_main(const char *board_path, const char *slot, const char *li
     open_history(w.board->history, who);
     w.resource = torture_resource_open(w.board->resource, who);
     if (!w.resource) return TORTURE_SYSTEM;
+    if (w.board->two_users && w.slot % 2 && !become_other_user(&w)) return TORTURE_SYSTEM;
     w.algorithm->open(w.board, &w.rng, on_told);
     note(TORTURE_UP, 0, 0, getpid());
     atomic_store(&w.board->up[w.slot], true);
