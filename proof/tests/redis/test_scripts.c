@@ -166,6 +166,25 @@ static void waiters_stand_in_order_and_keep_their_places(void **state)
     assert_int_equal(rig_int(r, "ZCARD " QUEUE), 5);
 }
 
+/* Lua's numbers are exact up to 2^53: what comes then is an error, never the same fence again. */
+static void fences_end_at_2_53(void **state)
+{
+    rig *r = begin(state);
+    const char *token = fresh_token();
+    rig_must(r, "SET " RECORD " %s", "1 9007199254740990 - - ");
+    uint64_t fence = rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    assert_true(fence == (UINT64_C(1) << 53) - 1);
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    token = fresh_token();
+    fence = rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    assert_true(fence == UINT64_C(1) << 53);
+    rig_must(r, "DEL pawl:x"); /* its lease has run out */
+    assert_int_equal(
+        rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED)->reply.err,
+        PAWL_ERR_CORRUPT);
+    rig_must(r, "FLUSHALL");
+}
+
 static void queueing_tells_the_latest_fence(void **state)
 {
     rig *r = begin(state);
@@ -603,6 +622,7 @@ int main(void)
         cmocka_unit_test(renewing_never_recreates),
         cmocka_unit_test(renewing_gives_a_persisted_key_its_ttl_back),
         cmocka_unit_test(waiters_stand_in_order_and_keep_their_places),
+        cmocka_unit_test(fences_end_at_2_53),
         cmocka_unit_test(queueing_tells_the_latest_fence),
         cmocka_unit_test(a_place_lives_for_two_thirds_of_the_ttl),
         cmocka_unit_test(a_short_waiter_does_not_shorten_the_queue),

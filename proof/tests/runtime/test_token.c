@@ -35,6 +35,21 @@ static void test_no_two_are_equal(void **state)
     for (int i = 1; i < COUNT; i++) assert_int_not_equal(memcmp(tokens[i - 1], tokens[i], 32), 0);
 }
 
+/* After 2^32 tokens the counter begins anew; the random part alone makes them differ then. */
+static void test_the_counter_comes_round(void **state)
+{
+    (void)state;
+    static pawl__pool pool;
+    static const char *const tails[] = {"fffffffe", "ffffffff", "00000000", "00000001"};
+    char token[PAWL_TOKEN_LEN + 1];
+    pawl__process_start();
+    pool.counter = UINT32_MAX - 1;
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        assert_true(pawl__token_draw(&pool, token) && pawl__token_ok(token));
+        assert_string_equal(token + 32, tails[i]);
+    }
+}
+
 static void test_a_spent_secret_is_wiped(void **state)
 {
     (void)state;
@@ -114,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_two_are_equal),
+        cmocka_unit_test(test_the_counter_comes_round),
         cmocka_unit_test(test_a_spent_secret_is_wiped),
         cmocka_unit_test(test_child_draws_other_tokens),
         cmocka_unit_test(test_marks_of_processes),

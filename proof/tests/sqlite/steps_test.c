@@ -54,6 +54,22 @@ static void test_ceiling_is_written_through(void **state)
     host_close(&a);
 }
 
+/* Beyond 2^53 doubles and JSON are not exact: that is an error, not a grant. */
+static void test_fences_end_at_2_53(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    sql("UPDATE host SET fence_floor = 9007199254740991, fence_ceiling = 9007199999999999");
+    assert_true(acquire(&a, "n", 1).fence == UINT64_C(1) << 53);
+    seen_reply r = acquire(&a, "m", 2);
+    assert_true(r.outcome == PAWL_GRANTED); /* of another name: it grows from the floor, too */
+    assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
+    r = acquire(&a, "n", 3);
+    assert_int_equal(r.outcome, PAWL_FAILED);
+    assert_int_equal(r.err, PAWL_ERR_CORRUPT);
+    host_close(&a);
+}
+
 /* ---- A worker that does not come back in time ------------------------------------- */
 
 static atomic_bool stuck;
@@ -299,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ceiling_is_written_through),
+        TEST(test_fences_end_at_2_53),
         TEST(test_a_grant_follows_an_unknown_answer),
         TEST(test_close_waits_for_what_is_under_way),
         TEST(test_waiters_outlive_the_live_file),

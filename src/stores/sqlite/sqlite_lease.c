@@ -149,6 +149,7 @@ static int grant(const turn *t, pawl__lock_row *lock, const pawl__owner *owner, 
     uint64_t last = lock->fence > host->fence_floor ? lock->fence : host->fence_floor;
     uint64_t wall_us = (uint64_t)pawl__sqlite_clock_wall_us();
     uint64_t fence = last + 1 > wall_us ? last + 1 : wall_us;
+    if (fence > PAWL__SQLITE_FENCE_MAX) return SQLITE_CORRUPT; /* no clock shows it before 2255 */
     if (fence >= host->fence_ceiling) {
         t->db->fence_wanted = fence;
         return PAWL__SQLITE_NEEDS_CEILING;
