@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -209,6 +210,10 @@ static void test_a_fork_does_not_wait_for_a_stranger(void **state)
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+    puts("SKIP: TSan allows no threads in a child of fork");
+    return 77;
+#endif
     const struct CMUnitTest tests[] = {
         TEST(test_a_child_takes_locks_of_its_own),
         TEST(test_a_fork_waits_for_a_transaction),

@@ -371,6 +371,17 @@ def test_a_detached_lease_outlives_its_process(world):
     guilty(world, exclusion=1)
 
 
+def test_a_lease_that_was_lost_is_not_detached(world):
+    world.hold("0.1", 1, 100, None, remaining=10)
+    world.note("0.1", 140, "gone", 1)
+    world.note("0.1", 141, "parted", 1, 0)
+    world.note("0.1", 141, "told", 1, ERR_LOST)
+    world.note("0.1", 142, "letgo", 1, -1)
+    world.note("0.1", 143, "freed", 1, ERR_LOST)
+    world.hold("1.1", 2, 120, 130)
+    held(world)
+
+
 def break_it(world, who, fence, at, err=0):
     world.note(who, at, "break", fence)
     if err is not None:

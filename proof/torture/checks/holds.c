@@ -70,7 +70,8 @@ static void gather(gathering *g, const torture_life *life, int lock)
             confirmed = r->at;
             break;
         case TORTURE_PARTED:
-            if (open.life) promise(&open, r);
+            if (!open.life || r->number <= 0) break; /* lost before */
+            promise(&open, r);
             open.parted = true;
             break;
         case TORTURE_TOLD:

@@ -60,6 +60,7 @@ static void open_lock(const torture_board *board, torture_rng *rng, int i)
     opts.flags = is_detachable[i] ? PAWL_LOCK_DETACHED : 0;
     opts.ttl_ms = board->ttl_ms << torture_between(rng, 0, 2) >> 1;
     opts.retain_ms = torture_chance(rng, 25) ? torture_between(rng, 10, board->ttl_ms) : 0;
+    if (is_detachable[i]) opts.retain_ms = 0;
     opts.on_event = on_event;
     opts.event_userdata = &locks[i];
     size_t len = name_lock(i, name);
