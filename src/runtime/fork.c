@@ -59,9 +59,10 @@ static void end_fork(void)
     pawl__cancel_restore(state);
 }
 
+/* In the reverse order: a client that goes on takes its mutex again, behind those still frozen. */
 static void after_in_parent(void)
 {
-    for (pawl__link *l = watched.next; l != &watched; l = l->next)
+    for (pawl__link *l = watched.prev; l != &watched; l = l->prev)
         pawl__gate_thaw(&pawl__container(l, pawl_client, in_watched)->gate);
     end_fork();
 }
