@@ -321,8 +321,8 @@ def test_sqlite_where_there_is_no_directory(sqlite):
 
 @pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"),
                     reason="root may write anywhere, and there is no setpriv")
-def test_sqlite_read_only(sqlite):
-    assert sqlite.run("run", "k", "true").code == 0
+def test_whoever_may_only_read_sqlite_looks(sqlite):
+    assert sqlite.run("acquire", "-t", "60s", "k").code == 0
     sqlite.tmp.chmod(0o555)
     for path in sqlite.tmp.iterdir():
         path.chmod(0o444)
@@ -333,11 +333,22 @@ def test_sqlite_read_only(sqlite):
         reach = reach.parent
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] \
         if os.geteuid() == 0 else []
-    done = subprocess.run([*prefix, PAWL, "run", "--store-timeout", "300ms", "k", "echo", "ran"], env=sqlite.env(),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    def pawl(*words):
+        return subprocess.run([*prefix, PAWL, *words], env=sqlite.env(), text=True, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    began = time.monotonic()
+    done = pawl("run", "-w", "60s", "--store-timeout", "60s", "k", "echo", "ran")
+    broken = pawl("break", "--fence", "1", "k")
+    assert time.monotonic() - began < 50, "refused at once, not after the time to wait"
+    listed, shown, examined = pawl("ls"), pawl("show", "k"), pawl("doctor")
     sqlite.tmp.chmod(0o755)
-    assert done.returncode in (73, 77) and done.stdout == b"", done
-    assert b"locks.db" in done.stderr and done.stderr.count(b"\n") == 1
+    assert done.returncode == 77 and done.stdout == "", done
+    assert "locks.db" in done.stderr and "only ls, show and doctor" in done.stderr, done
+    assert done.stderr.count("\n") == 1, done
+    assert broken.returncode == 77, broken
+    assert listed.returncode == 0 and "k" in listed.stdout, listed
+    assert shown.returncode == 0 and "held" in shown.stdout, shown
+    assert examined.returncode == 78 and "only ls, show and doctor" in examined.stdout, examined
 
 
 def test_every_error_names_itself(sqlite):

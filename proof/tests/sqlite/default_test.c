@@ -60,7 +60,10 @@ static bool become(unsigned uid)
     return uid == 0 || (setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0);
 }
 
-/* What the user finds, in a child of its own. "" and a path; or an error and its message. */
+/*
+ * What the user finds, in a child of its own: a path; or why he may not lock there, and the
+ * message, perhaps with the path of a file that he may read.
+ */
 typedef struct found {
     int rc;
     char path[PATH_MAX], message[PAWL_MESSAGE_MAX];
@@ -82,7 +85,8 @@ static found find_default(unsigned uid, bool (*circumstance)(void))
         pawl__sqlite_db_init(&db, &stop);
         if (!pawl__sqlite_db_open(&db, "", 0, &fault)) it.rc = fault.err;
         if (fault.err == PAWL_OK) {
-            it.rc = 0;
+            if (db.looks_only) fault = db.lacks;
+            it.rc = fault.err;
             memcpy(it.path, db.path, sizeof(it.path));
             pawl__sqlite_db_close(&db);
             pawl__sqlite_live_close(&db.live);
@@ -187,7 +191,7 @@ static const char *check_root(void)
     it = find_default(0, private_tmp);
     if (it.rc != 0 || strcmp(it.path, file) != 0) return say("PrivateTmp", &it);
     it = find_default(0, strict);
-    const char *problem = expect_error("strict", &it, "/lock/pawl", PAWL_ERR_READONLY);
+    const char *problem = expect_error("strict", &it, "/lock/pawl", PAWL_ERR_PERMISSION);
     if (problem) return problem;
     it = find_default(0, no_lock_dir);
     return expect_error("no lock directory", &it, "/var/lock/pawl", PAWL_ERR_READONLY);
@@ -210,7 +214,7 @@ static const char *check_user(void)
     it = find_default(USER, no_lock_dir);
     if (it.rc != 0 || strcmp(it.path, file) != 0) return say("no lock directory", &it);
     it = find_default(USER, strict);
-    const char *problem = expect_error("strict", &it, file, PAWL_ERR_READONLY);
+    const char *problem = expect_error("strict", &it, file, PAWL_ERR_PERMISSION);
     if (problem) return problem;
     it = find_default(USER, no_home); /* as ProtectHome= makes it */
     problem = expect_error("no home", &it, home, PAWL_ERR_UNAVAILABLE);

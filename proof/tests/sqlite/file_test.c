@@ -388,11 +388,6 @@ static void open_to_all(void)
     assert_int_equal(system(command), 0);
 }
 
-static const char *check_readonly(void)
-{
-    return refusal_problem(path, PAWL_ERR_READONLY, path);
-}
-
 static const char *check_permission(void)
 {
     return refusal_problem(path, PAWL_ERR_PERMISSION, path);
@@ -403,12 +398,10 @@ static const char *check_dir_permission(void)
     return refusal_problem(path, PAWL_ERR_PERMISSION, dir);
 }
 
-static void test_read_only_and_forbidden(void **state)
+static void test_forbidden(void **state)
 {
     (void)state;
     open_to_all();
-    assert_int_equal(chmod(path, 0444), 0);
-    as_nobody(check_readonly);
     assert_int_equal(chmod(path, 0640), 0);
     as_nobody(check_permission);
     assert_int_equal(chmod(path, 0666), 0);
@@ -422,35 +415,13 @@ static void test_read_only_and_forbidden(void **state)
     assert_int_equal(chmod(dir, 0755), 0);
 }
 
-/* ---- A full or read-only filesystem -------------------------------------------- */
+/* ---- A full filesystem --------------------------------------------------------- */
 
 static bool mount_small(const char *size)
 {
     if (mount("tmpfs", dir, "tmpfs", 0, size) == 0) return true;
     print_message("SKIP: mounting a small filesystem needs root\n");
     return false;
-}
-
-static void test_read_only_filesystem(void **state)
-{
-    (void)state;
-    if (!mount_small("size=4m")) skip();
-    host_open(&a, path);
-    host_close(&a);
-    assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
-    host_start(&a, path);
-    while (!went_down(&a)) host_run_ms(&a, 5);
-    seen_reply looked = host_call(&a, PAWL_VERB_DOCTOR, "", NULL, 0, 0);
-    pawl_err err = a.down_err;
-    bool final = a.down_final;
-    /* It recovers by itself. */
-    assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT, NULL), 0);
-    host_run_until(&a, &a.up);
-    host_close(&a);
-    assert_int_equal(umount(dir), 0);
-    assert_int_equal(err, PAWL_ERR_READONLY);
-    assert_true(final);
-    assert_int_equal(looked.err, PAWL_ERR_READONLY);
 }
 
 static void test_full_disk(void **state)
@@ -683,8 +654,7 @@ int main(void)
         TEST(test_database_of_another_program),
         TEST(test_no_such_directory),
         TEST(test_network_filesystem),
-        TEST(test_read_only_and_forbidden),
-        TEST(test_read_only_filesystem),
+        TEST(test_forbidden),
         TEST(test_full_disk),
         TEST(test_held_on_a_full_disk),
         TEST(test_doctor_finds_a_full_disk),

@@ -110,6 +110,7 @@ int pawl__sqlite_begin_read(pawl__sqlite_db *db)
     int rc = pawl__sqlite_run_simple(db, PAWL__ST_BEGIN_READ);
     if (rc != SQLITE_OK) return rc;
     rc = pawl__sqlite_host_read(db);
+    if (rc == SQLITE_OK && db->looks_only) rc = pawl__sqlite_host_look(db);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
 }

@@ -113,6 +113,9 @@ typedef struct pawl__sqlite_db {
     int64_t tied_until, detached_until; /* of what the present transaction grants; 0: nothing */
     int64_t refused_until;      /* REPLACED: when the leases of the other one have run out */
     int wal_pages;              /* in the log after the latest commit */
+    bool looks_only;            /* this user may read the files, and not write all of them */
+    pawl__sqlite_fault lacks;   /* what every request to write is answered with then */
+    bool all_ended;             /* the rows that a looker reads are of an earlier boot */
     pawl__sqlite_fault refusal; /* why, when a result of ours is no SQLite result */
 } pawl__sqlite_db;
 
@@ -120,7 +123,8 @@ void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop);
 
 /*
  * Opens `wanted` (see sqlite_path.h), creates the schema if the file is empty,
- * and gets the live byte ready, as far as the filesystem lets it.
+ * and gets the live byte ready, as far as the filesystem lets it. Where a user may only read it is
+ * open for INSPECT, LIST and DOCTOR, and db->looks_only is set: nothing is written then.
  * false: *ret_fault says why, and nothing is open.
  */
 bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
@@ -154,6 +158,8 @@ void pawl__sqlite_rollback(pawl__sqlite_db *db);
 /* The row `host` (sqlite_host.c): reads it; reads it and brings boot and live file up to date. */
 int pawl__sqlite_host_read(pawl__sqlite_db *db);
 int pawl__sqlite_host_follow(pawl__sqlite_db *db);
+/* After the row was read by one who may only look: what boot and live file mean for the rows. */
+int pawl__sqlite_host_look(pawl__sqlite_db *db);
 /* Says that this transaction grants or extends a lease until then. */
 void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at);
 /*

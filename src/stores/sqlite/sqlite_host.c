@@ -89,11 +89,13 @@ static void live_path(const pawl__sqlite_db *db, char *ret_path, size_t room)
     snprintf(ret_path, room, "%s-live", db->path);
 }
 
-static int meet_other_boot(pawl__sqlite_db *db)
+/* Refuses while somebody lives under the other id. *ret_ended: it is certain that nobody does. */
+static int judge_other_boot(pawl__sqlite_db *db, bool *ret_ended)
 {
     char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
     pawl__live_look look;
-    if (db->host.boot[0] == '\0') return drop_earlier_boot(db); /* it is new */
+    *ret_ended = true;
+    if (db->host.boot[0] == '\0') return SQLITE_OK; /* it is new */
     live_path(db, path, sizeof(path));
     pawl__sqlite_live_look(path, &look);
     if (look.unknown) {
@@ -102,9 +104,17 @@ static int meet_other_boot(pawl__sqlite_db *db)
     if (look.anybody && look.file_id != 0 && look.file_id == db->host.live_file) {
         return refuse_boot(db, "processes that live use it");
     }
-    bool both_kernels = pawl__sqlite_boot_is_kernels(db->host.boot) &&
-                        pawl__sqlite_boot_is_kernels(db->clock.boot_id);
-    return both_kernels ? drop_earlier_boot(db) : take_over_boot(db);
+    *ret_ended = pawl__sqlite_boot_is_kernels(db->host.boot) &&
+                 pawl__sqlite_boot_is_kernels(db->clock.boot_id);
+    return SQLITE_OK;
+}
+
+static int meet_other_boot(pawl__sqlite_db *db)
+{
+    bool ended;
+    int rc = judge_other_boot(db, &ended);
+    if (rc != SQLITE_OK) return rc;
+    return ended ? drop_earlier_boot(db) : take_over_boot(db);
 }
 
 /* ---- The live file ------------------------------------------------------------- */
@@ -245,4 +255,17 @@ int pawl__sqlite_host_follow(pawl__sqlite_db *db)
         pawl__sqlite_live_settle(&db->live);
     }
     return rc == SQLITE_OK ? follow_live_and_term(db) : rc;
+}
+
+int pawl__sqlite_host_look(pawl__sqlite_db *db)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    db->all_ended = false;
+    if (strcmp(db->host.boot, db->clock.boot_id) != 0) {
+        int rc = judge_other_boot(db, &db->all_ended);
+        if (rc != SQLITE_OK) return rc;
+    }
+    live_path(db, path, sizeof(path));
+    pawl__sqlite_live_open_to_look(&db->live, path, db->host.live_file);
+    return SQLITE_OK;
 }

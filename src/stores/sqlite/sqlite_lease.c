@@ -42,13 +42,14 @@ typedef struct turn {
 
 bool pawl__lock_is_live(pawl__sqlite_db *db, const pawl__lock_row *lock, int64_t now)
 {
-    return lock->held && now < lock->expires_at &&
+    return lock->held && !db->all_ended && now < lock->expires_at &&
            !pawl__sqlite_live_is_dead(&db->live, lock->owner.live);
 }
 
 bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64_t now)
 {
-    return now < waiter->until_at && !pawl__sqlite_live_is_dead(&db->live, waiter->owner.live);
+    return !db->all_ended && now < waiter->until_at &&
+           !pawl__sqlite_live_is_dead(&db->live, waiter->owner.live);
 }
 
 static bool same_token(const char *a, const char *b)

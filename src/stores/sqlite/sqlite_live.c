@@ -220,6 +220,34 @@ fail:;
     return -1;
 }
 
+static void replace_looked_at(pawl__sqlite_live *live, const char *path, int64_t file_id)
+{
+    struct stat st;
+    if (live->fd >= 0) close(live->fd);
+    live->fd = -1;
+    live->file_id = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || read_file_id(fd, st.st_ino) != file_id) {
+        close(fd);
+        return;
+    }
+    live->fd = fd;
+    live->file_id = file_id;
+    if (!pawl__link_linked(&live->in_registry)) pawl__list_append(&registry, &live->in_registry);
+}
+
+void pawl__sqlite_live_open_to_look(pawl__sqlite_live *live, const char *path, int64_t file_id)
+{
+    if (live->offset > 0 || file_id <= 0) return;
+    if (live->fd >= 0 && live->file_id == file_id) return;
+    pthread_mutex_lock(&live->mutex);
+    pthread_mutex_lock(&registry_mutex);
+    replace_looked_at(live, path, file_id);
+    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&live->mutex);
+}
+
 void pawl__sqlite_live_settle(pawl__sqlite_live *live)
 {
     if (live->old_fd < 0) return; /* only the worker changes it */

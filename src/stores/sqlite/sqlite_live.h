@@ -53,6 +53,12 @@ struct stat;
  */
 int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const struct stat *db_stat,
                            int64_t file_id, int64_t *ret_file_id);
+/*
+ * For one who may only read the file: opens `path` without a byte of our own, if it carries
+ * `file_id`. If not, or if it cannot be read, nobody is found dead. A byte that we have from
+ * before stays ours, and with it the file.
+ */
+void pawl__sqlite_live_open_to_look(pawl__sqlite_live *live, const char *path, int64_t file_id);
 /* The database is known to name our file: the one before it may go. */
 void pawl__sqlite_live_settle(pawl__sqlite_live *live);
 void pawl__sqlite_live_close(pawl__sqlite_live *live);

@@ -212,15 +212,87 @@ static int open_file(pawl__sqlite_db *db)
                              NULL);
     if (db->handle) pawl__sqlite_gate_add(&db->visitor);
     if (rc != SQLITE_OK) return rc;
-    /* Not to be mistaken for our file: NOMUTEX is right since only the worker comes here. */
-    return sqlite3_db_readonly(db->handle, "main") == 1 ? SQLITE_READONLY : configure(db);
+    /* NOMUTEX is right since only the worker comes here. */
+    db->looks_only = sqlite3_db_readonly(db->handle, "main") == 1;
+    return configure(db);
 }
 
-static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
+/* ---- Where one may only read --------------------------------------------------- */
+
+#define MAY_LOOK_ONLY                                                                              \
+    "only ls, show and doctor work here. To lock, this user must be able to write the file, "      \
+    "those "                                                                                       \
+    "beside it and their directory"
+
+/* What every request to write will be answered with. The path may be long: the advice stays. */
+static void say_what_is_missing(pawl__sqlite_db *db, const char *wanted)
+{
+    char why[PAWL_MESSAGE_MAX];
+    pawl__sqlite_fault *lacks = &db->lacks;
+    *lacks = (pawl__sqlite_fault){.err = PAWL_ERR_PERMISSION};
+    if (pawl__sqlite_path_check_writable(db->path, why) == 0)
+        pawl__sqlite_say(why, "cannot write %s", db->path);
+    pawl__sqlite_say(lacks->message, "%.300s: " MAY_LOOK_ONLY, why);
+    pawl__sqlite_path_advise(wanted, lacks->message);
+}
+
+/*
+ * SQLite reads a database in WAL mode by way of its log. The file alone (immutable=1) will not do:
+ * what was committed last stands in the log only.
+ */
+static void explain_blindness(const pawl__sqlite_db *db, int rc, pawl__sqlite_fault *ret_fault)
+{
+    char why[PAWL_MESSAGE_MAX];
+    pawl__sqlite_fault_of(db, rc, ret_fault);
+    bool is_files = (rc & 0xFF) == SQLITE_CANTOPEN || (rc & 0xFF) == SQLITE_READONLY ||
+                    (rc & 0xFF) == SQLITE_IOERR;
+    if (!is_files) return;
+    if (pawl__sqlite_path_check_readable(db->path, why) == 0)
+        pawl__sqlite_say(why, "%s: its log is not in order", db->path);
+    ret_fault->err = PAWL_ERR_PERMISSION;
+    pawl__sqlite_say(ret_fault->message,
+                     "%.300s: this user cannot even look; let one who may write the files run "
+                     "pawl doctor on them, then look again",
+                     why);
+}
+
+/* Reads once what looking reads: who comes up can look. */
+static bool open_to_look(pawl__sqlite_db *db, const char *wanted, const header *found,
+                         pawl__sqlite_fault *ret_fault)
+{
+    db->looks_only = true;
+    if (found->objects == 0 && found->application_id == 0) {
+        ret_fault->err = PAWL_ERR_PERMISSION;
+        pawl__sqlite_say(ret_fault->message,
+                         "%s is empty, and this user may not write it: there is nothing to look "
+                         "at before somebody has locked there",
+                         db->path);
+        return false;
+    }
+    if (!header_fits(db, found, ret_fault)) return false;
+    int rc = pawl__sqlite_use(db, PAWL__ST_ROLLBACK) ? pawl__sqlite_begin_read(db)
+                                                     : sqlite3_extended_errcode(db->handle);
+    if (rc != SQLITE_OK) {
+        explain_blindness(db, rc, ret_fault);
+        return false;
+    }
+    pawl__sqlite_rollback(db);
+    say_what_is_missing(db, wanted);
+    return true;
+}
+
+/* ---- Where one may write ------------------------------------------------------- */
+
+static bool open_database(pawl__sqlite_db *db, const char *wanted, pawl__sqlite_fault *ret_fault)
 {
     header found = {0};
     int rc = open_file(db);
     if (rc == SQLITE_OK) rc = look_at_header(db, &found);
+    if (db->looks_only && rc == SQLITE_OK) return open_to_look(db, wanted, &found, ret_fault);
+    if (db->looks_only) {
+        explain_blindness(db, rc, ret_fault);
+        return false;
+    }
     if (rc == SQLITE_OK && found.objects == 0 && found.application_id == 0) {
         rc = enter_wal(db);
         if (rc == SQLITE_OK) rc = create_schema(db);
@@ -236,6 +308,9 @@ static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
     if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
     if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);
     if (rc == SQLITE_OK) return true;
+    /* The file may be written, and its log may not. */
+    if ((rc & 0xFF) == SQLITE_READONLY && found.objects > 0)
+        return open_to_look(db, wanted, &found, ret_fault);
     pawl__sqlite_fault_of(db, rc, ret_fault);
     return false;
 }
@@ -244,6 +319,7 @@ static bool open_database(pawl__sqlite_db *db, pawl__sqlite_fault *ret_fault)
 static void explain(const pawl__sqlite_db *db, pawl__sqlite_fault *fault)
 {
     char message[PAWL_MESSAGE_MAX];
+    if (db->looks_only) return; /* it has been explained */
     switch (fault->err) {
     case PAWL_ERR_READONLY:
     case PAWL_ERR_PERMISSION:
@@ -280,6 +356,7 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
 {
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
     db->term_begun = false;
+    db->looks_only = db->all_ended = false;
     db->refused_until = 0;
     db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;
     if (rc == 0 && !sqlite3_threadsafe()) {
@@ -298,7 +375,7 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
     }
     db->pid = getpid();
     db->pid_ns = pid_namespace();
-    if (!open_database(db, ret_fault)) {
+    if (!open_database(db, wanted, ret_fault)) {
         explain(db, ret_fault);
         ret_fault->final = ret_fault->err == PAWL_ERR_READONLY;
         pawl__sqlite_path_advise(wanted, ret_fault->message);
@@ -342,6 +419,7 @@ void pawl__sqlite_db_close(pawl__sqlite_db *db)
     }
     db->handle = NULL;
     pawl__sqlite_inbox_close(&db->inbox);
+    if (db->looks_only && db->live.offset <= 0) pawl__sqlite_live_close(&db->live);
 }
 
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)

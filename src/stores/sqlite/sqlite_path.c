@@ -431,21 +431,37 @@ int pawl__sqlite_path_probe(const char *path, char *reterr_message)
     return rc < 0 ? fail_errno("cannot write a file beside", path, reterr_message) : 0;
 }
 
+/* The files of SQLite; the last two are its log and the log's index. */
+static const char *const sqlite_files[] = {"", "-wal", "-shm"};
+
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message)
 {
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], file[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
     struct stat st;
     if (stat(path, &st) == 0 && (st.st_mode & 0222) == 0) {
         pawl__sqlite_say(reterr_message, "%s is read-only (mode %03o)", path,
                          (unsigned)(st.st_mode & 0777));
         return PAWL_ERR_READONLY;
     }
-    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0) {
-        return fail_errno("cannot write", path, reterr_message);
+    for (size_t i = 0; i < sizeof(sqlite_files) / sizeof(sqlite_files[0]); i++) {
+        snprintf(file, sizeof(file), "%s%s", path, sqlite_files[i]);
+        if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) == 0) continue;
+        if (i == 0 || errno != ENOENT) return fail_errno("cannot write", file, reterr_message);
     }
     dir_of(path, dir);
     if (faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
         return fail_errno("cannot write in the directory", dir, reterr_message);
+    }
+    return 0;
+}
+
+int pawl__sqlite_path_check_readable(const char *path, char *reterr_message)
+{
+    char file[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    for (size_t i = 0; i < sizeof(sqlite_files) / sizeof(sqlite_files[0]); i++) {
+        snprintf(file, sizeof(file), "%s%s", path, sqlite_files[i]);
+        if (faccessat(AT_FDCWD, file, R_OK, AT_EACCESS) == 0) continue;
+        return fail_errno("cannot read", file, reterr_message);
     }
     return 0;
 }

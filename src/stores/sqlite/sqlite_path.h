@@ -32,8 +32,11 @@ int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
 /* Adds to the message, if the default file was wanted, whose it is and what to do. */
 void pawl__sqlite_path_advise(const char *wanted, char *message);
 
-/* Why the file or its directory cannot be written; 0 if both can. */
+/* Why the file, those of SQLite beside it or the directory cannot be written; 0 if all can. */
 int pawl__sqlite_path_check_writable(const char *path, char *reterr_message);
+
+/* Why the file or those of SQLite beside it cannot be read: also if one is absent. 0 if all can. */
+int pawl__sqlite_path_check_readable(const char *path, char *reterr_message);
 
 /*
  * Tries whether a file of 64 KB can be made beside `path`, and removes it. 0, or an error and

@@ -227,6 +227,17 @@ static int find_damage(pawl_store *store, pawl__task *task)
     return sqlite3_finalize(st);
 }
 
+/* For one who may only read: how well he sees. He needs no inbox. */
+static void find_sight(pawl_store *store, pawl__task *task)
+{
+    bool works = store->worker.db.live.fd >= 0;
+    find(store, task, works ? PAWL_SEVERITY_OK : PAWL_SEVERITY_WARNING, "liveness",
+         works ? "The death of a holder's process is seen at once."
+               : "The -live file beside the database cannot be read: a dead holder's lock is shown "
+                 "as held until its ttl has run out.",
+         works ? "" : "Make the -live file readable for this user.");
+}
+
 static void find_liveness(pawl_store *store, pawl__task *task)
 {
     const pawl__sqlite_db *db = &store->worker.db;
@@ -267,6 +278,11 @@ static void find_write(pawl_store *store, pawl__task *task)
 {
     pawl__sqlite_db *db = &store->worker.db;
     pawl__sqlite_fault fault = {.err = PAWL_OK};
+    if (db->looks_only) {
+        find(store, task, PAWL_SEVERITY_ERROR, "write", db->lacks.message,
+             advice_for(db->lacks.err));
+        return;
+    }
     int rc = pawl__sqlite_touch(db);
     if (rc != SQLITE_OK)
         pawl__sqlite_fault_of(db, rc, &fault);
@@ -317,7 +333,10 @@ static int doctor(pawl_store *store, pawl__task *task)
     find_file(store, task);
     int rc = find_damage(store, task);
     find_write(store, task);
-    find_liveness(store, task);
+    if (store->worker.db.looks_only)
+        find_sight(store, task);
+    else
+        find_liveness(store, task);
     if (rc == SQLITE_OK) rc = find_rows(store, task);
     if (clock->shift_ns != 0) {
         snprintf(text, sizeof(text), "This process is in a time namespace, %lld s off.",

@@ -401,13 +401,19 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
+/* Nobody writes to one who may only look: he holds nothing, and waits for nothing. */
+static void expect_letters(pawl_store *store)
+{
+    store->worker.inbox_unbound = !store->worker.db.looks_only;
+    store->worker.unbound_until = PAWL__NEVER;
+}
+
 /* false: without memory to say so it is not up. */
 static bool link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
     if (!note) return false;
-    store->worker.inbox_unbound = true;
-    store->worker.unbound_until = PAWL__NEVER;
+    expect_letters(store);
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
     store->worker.told.err = PAWL_OK;
@@ -543,10 +549,35 @@ static int report(pawl_store *store, pawl__link *batch)
     return rc;
 }
 
+/*
+ * Writes where we may only look: refused, unless this user has got the rights meanwhile. Then the
+ * database is opened anew, and *ret_go_on is set. false: it could not be.
+ */
+static bool refuse_or_reopen(pawl_store *store, pawl__link *batch, bool *ret_go_on)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    pawl__sqlite_fault fault = {.err = PAWL_OK};
+    char message[PAWL_MESSAGE_MAX];
+    *ret_go_on = false;
+    if (pawl__sqlite_path_check_writable(db->path, message) == 0) {
+        pawl__sqlite_db_close(db);
+        if (!pawl__sqlite_db_open(db, store->path, store->mode, &fault)) {
+            answer_with_fault(store, batch, PAWL_FAILED, &fault);
+            link_down(store, &fault);
+            return false;
+        }
+        expect_letters(store);
+        *ret_go_on = !db->looks_only;
+    }
+    if (!*ret_go_on) answer_with_fault(store, batch, PAWL_FAILED, &db->lacks);
+    return true;
+}
+
 static bool serve(pawl_store *store, pawl__link *batch)
 {
     pawl__sqlite_db *db = &store->worker.db;
     pawl__sqlite_fault fault = {.err = PAWL_ERR_UNAVAILABLE};
+    bool go_on;
     int rc;
     send_late_mail(&store->worker);
     if (pawl__list_empty(batch)) {
@@ -560,8 +591,12 @@ static bool serve(pawl_store *store, pawl__link *batch)
         link_down(store, &fault);
         return false;
     }
-    check_inbox(store);
     pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
+    if (db->looks_only && pawl__sqlite_is_write(first)) {
+        bool up = refuse_or_reopen(store, batch, &go_on);
+        if (!go_on) return up;
+    }
+    check_inbox(store);
     if (first->request.verb == PAWL_VERB_DOCTOR || is_unbound_too_long(store))
         bind_inbox_at_last(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
