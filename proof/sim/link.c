@@ -56,7 +56,7 @@ static void host_reply(pawl_host *host, const pawl_reply *reply)
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) note_unknown(world, asked);
-    seen_answered(world, asked->token, reply);
+    seen_answered(world, asked->token, asked->verb, reply);
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
     sim_client_step(world, client, &event);
 }
@@ -64,6 +64,7 @@ static void host_reply(pawl_host *host, const pawl_reply *reply)
 static void host_push(pawl_host *host, const pawl_push *push)
 {
     pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
+    seen_pushed(world, client_of_host(host)->number);
     sim_client_step(world, client_of_host(host), &event);
 }
 

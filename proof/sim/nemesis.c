@@ -191,7 +191,10 @@ static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
     seen_broken(s, (int)(f->value % s->config.names));
     s->server.model.scripts_known |= 1u << PAWL__REDIS_BREAK;
     s->t++; /* what the break grants comes after it */
+    bool is_told = lock->recorded && strcmp(lock->rec_token, lock->token) == 0;
+    int token = is_told ? sim_token_number(s, lock->token) : SEEN_NOBODY;
     model_redis_command(&s->server.model, sim_server_now_us(s), argv, argc, &m->reply);
+    if (model_reply_says(&m->reply) == PAWL__REDIS_SAYS_RELEASED) seen_cut_off(s, token);
     SIM_REACHED(s, broken_by_hand);
     sim_message_free(s, m);
 }

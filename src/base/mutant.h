@@ -17,6 +17,7 @@
     X(no_deadline, "held until released, whatever the time")                                       \
     X(narrow_arithmetic, "32 bits for nanoseconds")                                                \
     X(seconds_for_ms, "the ttl is sent in the wrong unit")                                         \
+    X(renew_at_two_thirds, "renewed after two thirds of the ttl")                                  \
     X(renew_at_ttl, "renewed after a whole ttl")                                                   \
     X(news_before_time, "a confirmation is read before the deadline is looked at")                 \
     X(ttl_changes_hands, "a lease that is passed on locally takes the next one's ttl")             \
@@ -24,7 +25,6 @@
     X(clock_stops_in_suspend, "the deadline is on a clock that stands still in suspend")           \
     X(clock_of_the_wall, "the deadline is on a clock that is set back")                            \
     X(handed_for_a_ttl, "a lease that was handed on is believed for its whole ttl at once")        \
-    X(queued_confirms, "a place that was confirmed before the hand-off counts as the lease")       \
     /* Only the owner (law 5) */                                                                   \
     X(release_without_compare, "release deletes whatever is there")                                \
     X(renew_without_compare, "renew extends whatever is there")                                    \
@@ -50,6 +50,7 @@
     X(bodies_never_arrive, "a script body that was sent once counts as under way for ever")        \
     X(replica_is_kept, "the connection to a server that has become a replica is used on")          \
     X(refusal_is_released, "a server that refuses a release has done it")                          \
+    X(retry_after_5ms, "what failed is tried again after 5 ms, whatever the ttl")                  \
     X(retry_without_pause, "what failed is tried again at once")                                   \
     /* Fences (law 3) */                                                                           \
     X(fence_without_clock, "the fence is a counter that can be lost")                              \
@@ -61,6 +62,8 @@
     X(loss_told_twice, "a loss is told twice")                                                     \
     X(hasty_waits_on, "who does not wait waits for a store that is gone")                          \
     X(word_after_close, "waiters hear of something after close")                                   \
+    X(break_not_told, "who is told that its lock was broken does not look")                        \
+    X(detached_not_left, "close releases what was taken to be passed on")                          \
     X(loss_called_released, "what was lost is called released")                                    \
     X(unsure_called_lost, "a release that may have been done is called lost")                      \
     /* Nobody is forgotten (law 7), sharing */                                                     \

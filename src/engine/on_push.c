@@ -71,6 +71,7 @@ static void on_recheck(pawl__engine *e, pawl__lease *lease)
     case PAWL__LEASE_HELD: /* perhaps it was broken: the renewal compares, and so decides */
     case PAWL__LEASE_DOUBT:
     case PAWL__LEASE_IDLE:
+        if (PAWL_MUTANT(break_not_told)) return;
         if (lease->request)
             lease->recheck = true;
         else

@@ -56,7 +56,8 @@ void pawl__on_close(pawl__engine *e)
         if (!PAWL_MUTANT(word_after_close))
             pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
         if (pawl__lease_is_held(lease)) let_go(e, lease);
-        if (lease->fence && lease->flags & PAWL_ASK_DETACHED)
+        bool is_left = lease->fence && lease->flags & PAWL_ASK_DETACHED;
+        if (is_left && !PAWL_MUTANT(detached_not_left))
             pawl__lease_drop(e, lease);
         else
             pawl__lease_leave(e, lease);

@@ -127,10 +127,6 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         not_ours_any_more(e, lease); /* queued again: the push was of a grant that is over */
         return;
     }
-    if (reply->outcome == PAWL_QUEUED && PAWL_MUTANT(queued_confirms)) {
-        pawl__lease_extended(e, lease, lease->sent_at);
-        return;
-    }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
     pawl__lease_renew(e, lease); /* which compares, and so decides */
 }

@@ -37,6 +37,7 @@ int64_t pawl__plan_place_ns(int64_t ttl_ms)
 int64_t pawl__plan_renew_ns(int64_t ttl_ms)
 {
     if (PAWL_MUTANT(renew_at_ttl)) return pawl__ms_to_ns(ttl_ms);
+    if (PAWL_MUTANT(renew_at_two_thirds)) return pawl__ms_to_ns(ttl_ms) * 2 / 3;
     /* For the shortest ttls a third lies behind the deadline: half of the span then. */
     return pawl__instant_min(pawl__ms_to_ns(ttl_ms) / 3, pawl__plan_span_ns(ttl_ms) / 2);
 }

@@ -78,6 +78,10 @@ void pawl__lease_retry(pawl__engine *e, pawl__lease *lease)
         pawl__lease_plan(e, lease, e->now);
         return;
     }
+    if (PAWL_MUTANT(retry_after_5ms)) {
+        pawl__lease_plan(e, lease, pawl__instant_add(e->now, 5 * PAWL__NS_PER_MS));
+        return;
+    }
     int64_t pause = pawl__random_jitter(&e->random, pawl__plan_retry_ns(lease->ttl_ms));
     pawl__lease_plan(e, lease, pawl__instant_add(e->now, pause));
 }

@@ -40,7 +40,11 @@ void seen_queue_lost(sim *s, int name);
 
 void seen_sent(sim *s, const sim_client *client, const pawl_request *request);
 /* A reply that its client reads. */
-void seen_answered(sim *s, int token, const pawl_reply *reply);
+void seen_answered(sim *s, int token, pawl_verb verb, const pawl_reply *reply);
+/* The store spoke unasked, and the client reads it. */
+void seen_pushed(sim *s, int client);
+/* `pawl break` took the lock from this token, and said so to its inbox. */
+void seen_cut_off(sim *s, int token);
 
 /* ---- Callers ---------------------------------------------------------------- */
 

@@ -46,6 +46,18 @@ static bool is_waiting(const pawl__lease *lease)
            lease->state == PAWL__LEASE_UNKNOWN;
 }
 
+/* A place and a lease are confirmed at each third of the ttl, so that one answer may be lost. */
+static void check_interval(sim *s, const sim_client *client, const pawl__lease *lease)
+{
+    bool tended = is_waiting(lease) || pawl__lease_is_tended(lease);
+    if (!tended || lease->err || lease->state == PAWL__LEASE_UNKNOWN) return;
+    int64_t due = pawl__instant_add(lease->base_at, pawl__ms_to_ns(lease->ttl_ms) / 3);
+    int64_t soon = pawl__instant_add(client->engine->now, 5 * SIM_MS);
+    if (lease->next_at > due && lease->next_at > soon)
+        sim_fail(s, "forgotten", "client %d: a place or a lease that is not confirmed each third",
+                 client->number);
+}
+
 void check_forgotten(sim *s, const sim_client *client)
 {
     const pawl__engine *e = client->engine;
@@ -55,6 +67,7 @@ void check_forgotten(sim *s, const sim_client *client)
         if (lease && lease->dead_grants) SIM_REACHED(s, dead_grant);
         if (!lease || lease->request || lease->send) continue;
         int64_t latest = pawl__instant_add(e->now, pawl__ms_to_ns(lease->ttl_ms));
+        check_interval(s, client, lease);
         if (is_waiting(lease) && lease->next_at > latest)
             sim_fail(s, "forgotten", "client %d: a waiter without a timer behind its push",
                      client->number);

@@ -169,6 +169,7 @@ void seen_held(sim *s, const model_lock *lock, bool is_new)
     if (is_new || lock->fence != s->seen.names[name].last_fence)
         check_fence_drawn(s, lock, name, is_new);
     if (is_new) holder->granted = lock->fence;
+    if (is_new) holder->cut_off_at = 0; /* it queued again, and that is another grant */
     holder->fence = lock->fence;
     holder->excuses = s->seen.names[name].excuses;
     holder->confirms++;
@@ -217,11 +218,14 @@ void seen_executed(sim *s, const sim_message *m)
     int says = model_reply_says(&m->reply);
     if (m->token < 0 || m->argc < 4 || says < 0) return;
     int name = name_of_key(s, key->data);
-    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW)
+    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW) {
         s->seen.tokens[m->token].by_ghost = s->conns[m->conn].epoch != m->epoch;
+        s->seen.tokens[m->token].said_at = s->t;
+    }
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_RELEASE) {
         s->seen.tokens[m->token].left_epoch = m->epoch;
+        s->seen.tokens[m->token].left_at = s->t;
         if (says == PAWL__REDIS_SAYS_RELEASED) s->seen.tokens[m->token].released = true;
     }
     const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
@@ -262,16 +266,49 @@ static void check_pace(sim *s, const sim_client *client, const pawl_request *req
                  client->number, token->asks);
 }
 
+/* What failed is tried again after a twelfth of the ttl, unless there is news. */
+static void check_pause(sim *s, const sim_client *client, const pawl_request *request, int number)
+{
+    const seen_token *token = &s->seen.tokens[number];
+    if (!token->failed_at || token->failed_verb != (int)request->verb) return;
+    if (client->up_at >= token->failed_at) return;
+    if (s->seen.pushed_at[client->number] >= token->failed_at) return;
+    int64_t pause = request->ttl_ms * SIM_MS / 12, most = 2000 * SIM_MS;
+    if (s->t - token->failed_at < (pause < most ? pause : most) / 2)
+        sim_fail(s, "storm", "client %d tries again %.3f ms after a failure", client->number,
+                 (double)(s->t - token->failed_at) / 1e6);
+}
+
 void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
 {
     int number = sim_token_number(s, request->token);
     if (number < 0) return;
-    if (request->verb == PAWL_VERB_RELEASE) s->seen.tokens[number].release_sent = true;
+    bool releases = request->verb == PAWL_VERB_RELEASE;
+    if (releases && client->closing && s->seen.tokens[number].detached &&
+        !s->seen.tokens[number].release_at)
+        sim_fail(s, "truth", "client %d releases at its close what it was to leave behind",
+                 client->number);
+    if (releases && !s->seen.tokens[number].release_at) s->seen.tokens[number].release_at = s->t;
+    check_pause(s, client, request, number);
     check_pace(s, client, request, number);
 }
 
-void seen_answered(sim *s, int number, const pawl_reply *reply)
+void seen_pushed(sim *s, int client)
 {
+    s->seen.pushed_at[client] = s->t;
+}
+
+void seen_cut_off(sim *s, int number)
+{
+    if (number >= 0) s->seen.tokens[number].cut_off_at = s->t;
+}
+
+void seen_answered(sim *s, int number, pawl_verb verb, const pawl_reply *reply)
+{
+    if (number >= 0 && (reply->outcome == PAWL_FAILED || reply->outcome == PAWL_UNKNOWN)) {
+        s->seen.tokens[number].failed_at = s->t;
+        s->seen.tokens[number].failed_verb = verb;
+    }
     if (number >= 0 && reply->outcome == PAWL_QUEUED) s->seen.tokens[number].floor = reply->fence;
 }
 
@@ -423,6 +460,18 @@ static void check_in_time(sim *s, const sim_caller *caller)
         sim_fail(s, "completion", "caller %d: still waits after its time-out", caller->number);
 }
 
+/* A break is told at once, not with the next renewal, if nothing is in the way. */
+static void check_told_of_break(sim *s, const sim_caller *caller)
+{
+    if (caller->state != SIM_CALLER_HOLDING || caller->token < 0) return;
+    int64_t since = s->seen.tokens[caller->token].cut_off_at;
+    int64_t bound = 12 * s->config.delay_max_us * SIM_US + 2 * SIM_MS;
+    if (!since || s->t <= since + bound || !seen_is_calm(s, caller->client, since)) return;
+    if (s->config.tail_per_thousand || s->server.slow_by || !s->server.up) return;
+    sim_fail(s, "broken", "caller %d was not told that its lock was broken %.3f ms ago",
+             caller->number, (double)(s->t - since) / 1e6);
+}
+
 static void check_engine(sim *s, const sim_client *client)
 {
     const char *broken = pawl__engine_check(client->engine);
@@ -446,6 +495,7 @@ void seen_step(sim *s, sim_client *client)
         const sim_caller *caller = &s->callers[i];
         if (engine) check_in_time(s, caller);
         if (engine) check_told_of_loss(s, caller);
+        if (engine) check_told_of_break(s, caller);
         if (!seen_is_live(s, caller)) continue;
         check_overlap(s, caller);
         if (engine) check_truth(s, caller->name);

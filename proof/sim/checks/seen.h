@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define SEEN_WAITING_MAX 64
+#define SEEN_CLIENTS_MAX 8
 #define SEEN_LONG_AGO    INT64_MIN
 #define SEEN_NOBODY      (-1)
 #define SEEN_ANYBODY     (-2) /* the store was tampered with */
@@ -30,12 +31,17 @@ typedef struct seen_token {
     int confirms;         /* times that the store made or confirmed it the holder */
     int extensions;       /* times that its client took an extension */
     int unknown_scripts;  /* NOSCRIPT in a row */
+    int64_t failed_at;    /* when its client was told that a request failed; 0: never */
+    int failed_verb;      /* the verb of that */
+    int64_t cut_off_at;   /* when a hand broke its lock at the store; 0: never */
     int asks;             /* requests since window_at */
     int64_t window_at;
+    int64_t left_at;     /* when the store was told of its release; 0: never */
     uint32_t left_epoch; /* of the connection on which the store was told of its release */
     bool passed_over;    /* others that came later had their turn, and its place stood */
     bool by_ghost;       /* its latest ask or renewal came from a connection that is gone */
-    bool release_sent;   /* its client has sent a release */
+    int64_t release_at;  /* when its client first sent a release; 0: never */
+    int64_t said_at;     /* when the store executed its latest ask or renewal */
     bool detached;
     int passes;    /* to local wants since the yield */
     int grants;    /* to wants */
@@ -76,6 +82,7 @@ typedef struct seen {
     int asker;      /* token of the command that the server executes */
     int unheard;    /* token of the latest grant that nobody heard of */
     int64_t wants;  /* all that were asked for */
+    int64_t pushed_at[SEEN_CLIENTS_MAX]; /* when the store last spoke unasked to each client */
 } seen;
 
 #endif
