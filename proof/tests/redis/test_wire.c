@@ -302,10 +302,34 @@ static void a_server_without_resp3_is_told_in_a_sentence(void **state)
         attempt(&s);
         hear(&s, error(words[i]));
         says(&s, PAWL_ERR_UNSUPPORTED, "Redis 6.0 or newer");
-        says(&s, PAWL_ERR_UNSUPPORTED, words[i]);
+        says(&s, PAWL_ERR_UNSUPPORTED, i == 0 ? "unknown command `HELLO`\")" : words[i]);
         assert_false(s.open);
     }
     come_up(&s); /* behind the address there is another one now */
+    end(&s);
+}
+
+/* HELLO carries it, and servers and proxies quote what they do not understand. */
+static void a_refused_greeting_does_not_show_the_password(void **state)
+{
+    static const char *const words[] = {
+        "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, "
+        "`hunter2`, ",
+        "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' 'hunter2' ",
+        "ERR what is HELLO 3 AUTH default hunter2", "hunter2"};
+    char password[] = "hunter2";
+    stage s;
+    (void)state;
+    begin(&s);
+    s.store.config.password = password;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        attempt(&s);
+        hear(&s, error(words[i]));
+        assert_true(s.down_err != PAWL_OK && s.down[0] != '\0');
+        assert_null(strstr(s.down, "hunter2"));
+        assert_null(strstr(s.down, "hun"));
+    }
+    s.store.config.password = NULL;
     end(&s);
 }
 
@@ -395,6 +419,7 @@ int main(void)
         cmocka_unit_test(an_error_that_is_not_known_is_no_proof_that_nothing_was_done),
         cmocka_unit_test(the_greeting_is_one_write),
         cmocka_unit_test(a_server_without_resp3_is_told_in_a_sentence),
+        cmocka_unit_test(a_refused_greeting_does_not_show_the_password),
         cmocka_unit_test(a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer),
         cmocka_unit_test(pushes_of_other_kinds_are_no_answers),
         cmocka_unit_test(a_cut_tells_what_had_left_from_what_had_not),

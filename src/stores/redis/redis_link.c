@@ -162,12 +162,33 @@ void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
     pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
 }
 
+/* HELLO carries the password, and a server quotes the arguments of what it does not know. */
+static pawl__redis_bytes without_secrets(const pawl_store *store, pawl__redis_bytes said,
+                                         char room[PAWL_MESSAGE_MAX])
+{
+    const char *password = store->config.password;
+    const char *arguments = strstr(said.data, ", with args");
+    const char *secret = password && *password ? strstr(said.data, password) : NULL;
+    size_t len = strlen(said.data);
+    if (arguments) len = (size_t)(arguments - said.data);
+    if (secret && (size_t)(secret - said.data) < len) len = (size_t)(secret - said.data);
+    if (len > PAWL_MESSAGE_MAX - 1) len = PAWL_MESSAGE_MAX - 1;
+    memcpy(room, said.data, len);
+    room[len] = '\0';
+    return (pawl__redis_bytes){room, len};
+}
+
 static void refused(pawl_store *store, const char *command, pawl__redis_bytes error)
 {
-    char message[PAWL_MESSAGE_MAX];
+    char message[PAWL_MESSAGE_MAX], room[PAWL_MESSAGE_MAX];
+    bool is_hello = strcmp(command, "HELLO") == 0;
     pawl__redis_trouble trouble =
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
-    if (trouble.err == PAWL_ERR_UNSUPPORTED && strcmp(command, "HELLO") == 0)
+    if (is_hello) { /* the words decide what it is, and are shown without the secret */
+        error = without_secrets(store, error, room);
+        (void)pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
+    }
+    if (trouble.err == PAWL_ERR_UNSUPPORTED && is_hello)
         refuse_hello(store, error.data);
     else if (trouble.err == PAWL_ERR_PERMISSION && strcmp(command, "SUBSCRIBE") == 0)
         only_look(store, message);
