@@ -119,7 +119,7 @@ static void who_does_not_wait_is_told_of_the_first_try_that_failed(void **state)
     trial t;
     trial_open_down(&t);
     pawl__want hasty = trial_claim("a", 0), patient = trial_claim("a", PAWL__NEVER);
-    pawl__want later = trial_claim("b", 0);
+    pawl__want later = trial_claim("b", 0), beside = trial_claim("a", 0);
     trial_want(&t, &patient);
     trial_want(&t, &hasty);
     assert_int_equal(hasty.state, PAWL__WANT_WAITING);
@@ -128,6 +128,8 @@ static void who_does_not_wait_is_told_of_the_first_try_that_failed(void **state)
     assert_int_equal(trial_only(&t, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
     trial_want(&t, &later);
     assert_int_equal(trial_only(&t, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    trial_want(&t, &beside);
+    assert_ptr_equal(trial_only(&t, PAWL__ACT_REFUSED)->want, &beside);
     trial_link(&t, true, PAWL_OK);
     assert_int_equal(trial_sent_count(&t, PAWL_VERB_ACQUIRE), 1); /* for the patient one */
     trial_close(&t);
