@@ -233,6 +233,7 @@ import os, select, signal, sys
 counts = {}
 wake_r, wake_w = os.pipe()
 os.set_blocking(wake_w, False)
+signal.set_wakeup_fd(wake_w)   # one that comes just before select() ends it, too
 def say(text):
     os.write(1, (text + "\n").encode())
 def heard(number, frame):
@@ -241,11 +242,14 @@ def heard(number, frame):
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, "SIG" + name), heard)
 events = int(os.environ.get("PAWL_FD", "-1"))
-watched = [0] + ([events] if events >= 0 else [])
+watched = [0, wake_r] + ([events] if events >= 0 else [])
 say(f"ready {os.getpid()}")
 while True:
     for fd in select.select(watched, [], [])[0]:
-        data = os.read(fd, 4096).decode()
+        data = os.read(fd, 4096)
+        if fd == wake_r:
+            continue
+        data = data.decode()
         for line in data.splitlines():
             if fd == events:
                 say("fd " + line)
