@@ -216,11 +216,16 @@ void pawl__calls_join(pawl__calls *calls)
     if (calls->thread_started) pthread_join(calls->thread, NULL);
 }
 
-void pawl__calls_finish(pawl__calls *calls)
+bool pawl__calls_finish(pawl__calls *calls)
 {
     pawl__calls_join(calls);
     pthread_mutex_lock(calls->mutex);
     while (calls->running) pthread_cond_wait(&calls->ended, calls->mutex); /* on another thread */
-    while (!calls->has_runner && pawl__calls_run(calls, PAWL_DISPATCH_MAX) > 0) continue;
+    int ran = 0;
+    do {
+        if (!calls->has_runner) ran = pawl__calls_run(calls, PAWL_DISPATCH_MAX);
+    } while (ran > 0);
+    if (ran == PAWL_ERR_FORKED) return false;
     pthread_mutex_unlock(calls->mutex);
+    return true;
 }

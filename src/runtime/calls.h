@@ -98,7 +98,10 @@ void pawl__calls_unannounce(pawl__calls *calls);
 
 /* Ends our thread and waits for it; mutex not held. */
 void pawl__calls_join(pawl__calls *calls);
-/* The same; then runs what is left: every operation is told its end (law 6). Mutex not held. */
-void pawl__calls_finish(pawl__calls *calls);
+/*
+ * The same; then runs what is left: every operation is told its end (law 6). Mutex not held. false:
+ * a callback has forked, and this is the child, which may touch nothing more (law 9).
+ */
+bool pawl__calls_finish(pawl__calls *calls);
 
 #endif

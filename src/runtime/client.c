@@ -221,7 +221,10 @@ pawl_client *pawl_client_close(pawl_client *c)
     pawl__gate_stop(&c->gate);
     pthread_mutex_unlock(&c->gate.mutex);
     pawl__gate_join_thread(&c->gate);
-    pawl__calls_finish(&c->calls);
+    if (!pawl__calls_finish(&c->calls)) { /* all that is left belongs to the parent (law 9) */
+        pawl__cancel_restore(cancel_state);
+        return NULL;
+    }
     pawl__visitors_await(c);
     c->pump.store_ops->close(c->pump.store);
     free_client(c);

@@ -156,7 +156,7 @@ static void test_what_waits_runs_at_the_finish(void **state)
     make(&calls);
     add(&calls, &first, NULL);
     add(&calls, &second, NULL);
-    pawl__calls_finish(&calls);
+    assert_true(pawl__calls_finish(&calls));
     assert_int_equal(atomic_load(&first.ran) + atomic_load(&second.ran), 2);
     unmake(&calls);
 }

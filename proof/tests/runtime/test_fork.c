@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -349,6 +350,35 @@ static void test_fork_inside_a_dispatched_callback(void **state)
     pawl_client_close(client);
 }
 
+static void fork_at_the_end(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock, (void)err;
+    *(pid_t *)userdata = fork();
+}
+
+/* The close runs what nobody has dispatched; the child of such a callback leaves all to its parent.
+ */
+static void test_fork_inside_a_callback_that_the_close_runs(void **state)
+{
+    (void)state;
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.callbacks = PAWL_CALLBACKS_DISPATCH;
+    pawl_client *client = stage_client(&opts);
+    pawl_lock *lock = lock_new(client, stage_name(), 60000);
+    pid_t child = -1;
+    CHECK_ERR(pawl_lock_acquire_start(lock, PATIENCE_MS, fork_at_the_end, &child), PAWL_OK);
+    struct pollfd p = {.fd = pawl_client_fd(client), .events = POLLIN};
+    CHECK(poll(&p, 1, PATIENCE_MS) == 1);
+    pawl_client_close(client);
+    if (child == 0) {
+        CHECK(fcntl(p.fd, F_GETFD) >= 0); /* nothing was closed, freed or sent */
+        _exit(0);
+    }
+    await_child(child);
+    pawl_lock_free(lock);
+}
+
 /* ---- The program's own handlers -------------------------------------------------------------- */
 
 static pawl_client *asked_client;
@@ -405,6 +435,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_child_has_clients_of_its_own),
         cmocka_unit_test(test_fork_amid_work),
         cmocka_unit_test(test_fork_inside_a_dispatched_callback),
+        cmocka_unit_test(test_fork_inside_a_callback_that_the_close_runs),
         cmocka_unit_test(test_handlers_of_the_program_may_ask),
     };
     CHECK(pthread_atfork(ask_in_a_handler, ask_in_a_handler, ask_in_the_child) == 0);

@@ -48,7 +48,7 @@ static void begin(pawl_callbacks mode)
 
 static void end(void)
 {
-    pawl__calls_finish(&calls);
+    floor_expect(pawl__calls_finish(&calls), "nobody has forked");
     floor_expect(ran == ENTRIES, "a callback did not run, or ran twice");
     pawl__calls_free_parts(&calls);
     pawl__calls_destroy(&calls);
@@ -78,7 +78,7 @@ void floor_calls_run_beside_a_finish(void)
     pthread_t thread;
     begin(PAWL_CALLBACKS_WAIT);
     pthread_create(&thread, NULL, run_all, NULL);
-    pawl__calls_finish(&calls);
+    floor_expect(pawl__calls_finish(&calls), "nobody has forked");
     floor_expect(atomic_load(&inside) == 0 && ran == ENTRIES, "the finish left a callback");
     pthread_join(thread, NULL);
     end();
