@@ -208,6 +208,51 @@ static void test_a_fork_does_not_wait_for_a_stranger(void **state)
     host_close(&b);
 }
 
+/* A daemon closes what it has inherited; its own files have the old numbers then. */
+static void test_a_child_that_closed_all_keeps_its_own_files(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    pid_t child = fork();
+    if (child == 0) {
+        for (int fd = 3; fd < 256; fd++) close(fd);
+        for (int fd = 3; fd < 64; fd++)
+            if (open("/dev/null", O_RDONLY | O_CLOEXEC) != fd) _exit(OTHER_ERROR);
+        int status = open_and_acquire(&b, "m");
+        for (int fd = 3; fd < 64; fd++)
+            if (fcntl(fd, F_GETFD) < 0) _exit(NOT_GRANTED);
+        _exit(status);
+    }
+    assert_int_equal(status_of(child), REFUSED);
+    host_close(&a);
+}
+
+static void *fork_while_canceled(void *ret_child)
+{
+    pthread_cancel(pthread_self());
+    pid_t child = fork();
+    if (child == 0) _exit(FINE);
+    *(pid_t *)ret_child = child;
+    pthread_testcancel();
+    return NULL;
+}
+
+/* The wait in the handler of fork is no place to be canceled: the gate would stay shut. */
+static void test_a_thread_is_not_canceled_in_its_fork(void **state)
+{
+    pthread_t thread;
+    pid_t child = 0;
+    void *result = NULL;
+    (void)state;
+    uint64_t id = get_stuck();
+    assert_int_equal(pthread_create(&thread, NULL, fork_while_canceled, &child), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_true(result == PTHREAD_CANCELED && child > 0);
+    assert_int_equal(status_of(child), FINE);
+    get_loose(id);
+}
+
 int main(void)
 {
 #ifdef __SANITIZE_THREAD__
@@ -219,6 +264,8 @@ int main(void)
         TEST(test_a_fork_waits_for_a_transaction),
         TEST(test_a_child_that_would_hang_is_refused),
         TEST(test_a_fork_does_not_wait_for_a_stranger),
+        TEST(test_a_child_that_closed_all_keeps_its_own_files),
+        TEST(test_a_thread_is_not_canceled_in_its_fork),
     };
     return cmocka_run_group_tests_name("sqlite fork", tests, NULL, NULL);
 }

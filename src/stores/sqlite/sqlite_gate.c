@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FORK_WAIT_NS                                                                               \
@@ -27,6 +29,9 @@ static atomic_bool closed; /* a fork is under way */
 static pawl__link visitors = {&visitors, &visitors};
 static pawl__link copies = {&copies, &copies}; /* of the parent's visitors */
 static pid_t process;                          /* that used this; another one is a child */
+static int cancel_state;                       /* of the thread that forks */
+static int sentinel = -1;                      /* a file of ours alone; see descriptors_are_ours */
+static struct stat sentinel_stat;
 static bool unclean; /* the parent was inside when we were made: SQLite is of no use any more */
 
 static void init_changed(void)
@@ -40,19 +45,31 @@ static void init_changed(void)
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
+/* The wait is where a thread could be canceled, with the gate shut for ever. */
 static void before_fork(void)
 {
     struct timespec until = pawl__sqlite_clock_after(FORK_WAIT_NS);
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     pthread_mutex_lock(&mutex);
     atomic_store(&closed, true);
-    while (inside > 0 && pthread_cond_timedwait(&changed, &mutex, &until) == 0) continue;
+    while (inside > 0 && pthread_cond_timedwait(&changed, &mutex, &until) == 0)
+        atomic_store(&closed, true); /* another thread's fork may have opened it */
+    cancel_state = state;
+}
+
+static void end_fork(void)
+{
+    int state = cancel_state;
+    atomic_store(&closed, false);
+    pthread_mutex_unlock(&mutex);
+    pthread_setcancelstate(state, NULL);
 }
 
 static void after_in_parent(void)
 {
-    atomic_store(&closed, false);
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&mutex);
+    pthread_cond_broadcast(&changed); /* they go on once the mutex is free */
+    end_fork();
 }
 
 static void after_in_child(void)
@@ -65,8 +82,19 @@ static void after_in_child(void)
     }
     process = getpid();
     init_changed(); /* those who waited for it were the parent's threads */
-    atomic_store(&closed, false);
-    pthread_mutex_unlock(&mutex);
+    end_fork();
+}
+
+/*
+ * A child that has closed what it inherited (a daemon does) may have other files of its own under
+ * the same numbers by now: closing the copies would close those. The sentinel is one of the
+ * numbers.
+ */
+static bool descriptors_are_ours(void)
+{
+    struct stat st;
+    return sentinel >= 0 && fstat(sentinel, &st) == 0 && st.st_dev == sentinel_stat.st_dev &&
+           st.st_ino == sentinel_stat.st_ino;
 }
 
 /* Handlers run in reverse: the live files' are asked when nobody is inside any more. */
@@ -75,6 +103,8 @@ static void start(void)
     pawl__sqlite_live_start();
     init_changed();
     process = getpid();
+    sentinel = memfd_create("pawl", MFD_CLOEXEC);
+    if (sentinel >= 0 && fstat(sentinel, &sentinel_stat) < 0) sentinel = -1;
     pthread_atfork(before_fork, after_in_parent, after_in_child);
 }
 
@@ -124,6 +154,13 @@ int pawl__sqlite_gate_open(pawl__sqlite_abandon abandon, char *reterr_message)
         return PAWL_ERR_FORKED;
     }
     pthread_mutex_lock(&mutex);
+    if (!pawl__list_empty(&copies) && !descriptors_are_ours()) {
+        pthread_mutex_unlock(&mutex);
+        snprintf(reterr_message, PAWL_MESSAGE_MAX,
+                 "this process is a fork of one that was using SQLite, and has closed the "
+                 "descriptors that it inherited: SQLite cannot be used in it before exec");
+        return PAWL_ERR_FORKED;
+    }
     for (pawl__link *at; (at = pawl__list_first(&copies));) {
         pawl__list_remove(at);
         abandon(pawl__container(at, pawl__sqlite_visitor, in_gate));
