@@ -32,6 +32,10 @@ const (
 	ErrTTL         = Code(C.PAWL_ERR_TTL)         // a ttl lies between 10 ms and 24 h
 	ErrArgument    = Code(C.PAWL_ERR_ARGUMENT)    // an argument is wrong, such as a malformed token
 	ErrOwner       = Code(C.PAWL_ERR_OWNER)       // a label has at most 255 bytes, no control characters
+	ErrKind        = Code(C.PAWL_ERR_KIND)        // the name is in use as another kind of lock
+	ErrCapacity    = Code(C.PAWL_ERR_CAPACITY)    // the semaphore is in use with another capacity
+	ErrUnits       = Code(C.PAWL_ERR_UNITS)       // 1 to 1024 permits, a request takes 1 to all
+	ErrMode        = Code(C.PAWL_ERR_MODE)        // held in a mode that cannot change to that one
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
 	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed

@@ -34,6 +34,24 @@
  *     A hand-off does not extend: the lease that a place is handed ends when the place would
  *     have. The first RENEW or ACQUIRE with its token gives it a full ttl. So a client that
  *     froze in the queue holds up nobody for longer than its place.
+ *  9. Modes. The table of pawl_mode says who may hold beside whom. One queue per name, in strict
+ *     order of arrival: from its head the store grants as long as the head fits beside the
+ *     holders, and stops at the first that does not. Who comes anew is granted at once only if
+ *     nobody waits and it fits. So a waiting writer stops later readers, one release may grant
+ *     many, and who asks for many permits is not starved by those who ask for one. Each holder has
+ *     a lease, a fence and an expiry of its own. A name is of one kind (lock, or semaphore of one
+ *     capacity) while anything of it lives; a request of another kind or capacity fails with
+ *     PAWL_ERR_KIND or _CAPACITY and changes nothing.
+ * 10. CHANGE gives a holder another mode. UPDATE to EXCLUSIVE is an upgrade: it is granted, with a
+ *     new fence, when nobody else holds, and waits ahead of all who queue; meanwhile the holder
+ *     keeps UPDATE. EXCLUSIVE to UPDATE or SHARED, and UPDATE to SHARED, are downgrades: done at
+ *     once, the fence stays, and whoever fits now is granted. A CHANGE to the mode that the holder
+ *     has takes back an upgrade that waits. All others fail with PAWL_ERR_MODE. Every answer but
+ *     NOT_OWNER and UNKNOWN has extended the lease as RENEW does. `change` counts a lease's
+ *     changes: a number smaller than the store has seen came late and changes nothing
+ *     (PAWL_NOT_OWNER); the same number again is the same change.
+ * 11. A permit is one of the slots 0 .. capacity-1. A grant takes the lowest that are free and
+ *     says which. The fences of one slot grow like those of a lock.
  *
  * Threads: the host calls a store from one thread at a time (the one that
  * drives the client's loop), and a store calls the host only from callbacks of
@@ -50,7 +68,7 @@ extern "C" {
 
 struct event_base; /* libevent's */
 
-#define PAWL_STORE_ABI 1u
+#define PAWL_STORE_ABI 2u
 
 /* The symbol by which a module pawl-store-NAME.so offers its pawl_store_ops. */
 #define PAWL_STORE_ENTRY pawl_store_entry
@@ -64,10 +82,14 @@ typedef enum pawl_verb {
     PAWL_VERB_INSPECT, /* one host->row() for the name, then PAWL_REPORTED; with a token: mine? */
     PAWL_VERB_LIST,    /* host->row() for each name held or waited for that begins with name */
     PAWL_VERB_BREAK,   /* forced release if the present fence equals `fence` */
-    PAWL_VERB_DOCTOR   /* host->finding() for each finding, then PAWL_REPORTED */
+    PAWL_VERB_DOCTOR,  /* host->finding() for each finding, then PAWL_REPORTED */
+    PAWL_VERB_CHANGE   /* my lease gets another mode; an upgrade may queue (rule 10) */
 } pawl_verb;
 
-/* ACQUIRE: join the queue if the lock is busy. Without it a busy lock leaves nothing at the store.
+#define PAWL_VERB_COUNT (PAWL_VERB_CHANGE + 1)
+
+/* ACQUIRE, CHANGE: join the queue if the lock is busy. Without it a busy lock leaves nothing at the
+ * store.
  */
 #define PAWL_ASK_QUEUE    0x1u
 /* ACQUIRE: the lease outlives this process: the store does not tie it to the process's life. */
@@ -94,32 +116,37 @@ typedef struct pawl_request {
         *token; /* PAWL_TOKEN_LEN characters, NUL-terminated; NULL where the verb needs none */
     const char *owner; /* the requester's label, NUL-terminated */
     int64_t ttl_ms;
+    uint32_t units;    /* PERMIT: how many, 1..capacity; else 0 */
+    uint32_t capacity; /* PERMIT: of the semaphore, 1..PAWL_CAPACITY_MAX; else 0 */
+    uint32_t change;   /* CHANGE: its number in the life of the lease, from 1 */
     uint64_t fence;    /* BREAK: the fence that the caller saw */
     int64_t answer_by; /* instant of host->now(): answer by then, PAWL_UNKNOWN if need be */
 } pawl_request;
 
 typedef enum pawl_outcome {
-    PAWL_GRANTED = 0, /* ACQUIRE: yours; fence, waiting */
-    PAWL_QUEUED,      /* ACQUIRE: you wait; position, holder_ms */
-    PAWL_BUSY,        /* ACQUIRE without PAWL_ASK_QUEUE: held or waited for; holder_ms, holder */
-    PAWL_CONFIRMED,   /* RENEW: still yours, extended; fence, waiting */
-    PAWL_RELEASED,    /* RELEASE: it was yours until now. BREAK: broken */
-    PAWL_LEFT,        /* RELEASE: you only waited, and wait no more */
-    PAWL_NOT_OWNER,   /* RENEW, RELEASE: the token neither holds nor waits. BREAK: other fence */
-    PAWL_REPORTED,    /* INSPECT, LIST, DOCTOR: all rows were given */
-    PAWL_FAILED,      /* definitely not done: err, message */
-    PAWL_UNKNOWN      /* may have been done: err says why the reply is missing, message */
+    PAWL_GRANTED = 0, /* ACQUIRE, CHANGE: yours; fence, slots, waiting */
+    PAWL_QUEUED,      /* ACQUIRE, CHANGE: you wait; position, holder_ms */
+    PAWL_BUSY, /* ACQUIRE, CHANGE without PAWL_ASK_QUEUE: held or waited for; holder_ms, holder */
+    PAWL_CONFIRMED, /* RENEW: still yours, extended; fence, waiting */
+    PAWL_RELEASED,  /* RELEASE: it was yours until now. BREAK: broken */
+    PAWL_LEFT,      /* RELEASE: you only waited, and wait no more */
+    PAWL_NOT_OWNER, /* RENEW, RELEASE: the token neither holds nor waits. BREAK: other fence */
+    PAWL_REPORTED,  /* INSPECT, LIST, DOCTOR: all rows were given */
+    PAWL_FAILED,    /* definitely not done: err, message */
+    PAWL_UNKNOWN    /* may have been done: err says why the reply is missing, message */
 } pawl_outcome;
 
 /* Borrowed for the call. */
 typedef struct pawl_reply {
     uint64_t id;
     pawl_outcome outcome;
-    uint64_t fence;      /* GRANTED, CONFIRMED. QUEUED: the latest one drawn for the name, 0 if
-                            unknown: a later grant has a larger one, so an older push is known */
-    int64_t position;    /* QUEUED: waiters before me; -1 unknown */
-    int64_t holder_ms;   /* QUEUED, BUSY: the holder's remaining ttl; -1 unknown or never expires */
-    bool waiting;        /* GRANTED, CONFIRMED: somebody waits for it */
+    uint64_t fence;    /* GRANTED, CONFIRMED. QUEUED: the latest one drawn for the name, 0 if
+                          unknown: a later grant has a larger one, so an older push is known */
+    int64_t position;  /* QUEUED: waiters before me; -1 unknown */
+    int64_t holder_ms; /* QUEUED, BUSY: the holder's remaining ttl; -1 unknown or never expires */
+    bool waiting;      /* GRANTED, CONFIRMED: somebody waits for it */
+    const uint16_t *slots; /* GRANTED, PERMIT: as many as there are units, the lowest first */
+    size_t slot_count;
     pawl_err err;        /* FAILED, UNKNOWN */
     const char *message; /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
                             BUSY: the holder's label or NULL */
@@ -128,9 +155,10 @@ typedef struct pawl_reply {
 /* ---- Pushes: what the store says unasked -------------------------------- */
 
 typedef enum pawl_push_kind {
-    PAWL_PUSH_GRANT = 0, /* the lock was handed to `token`; fence, waiting */
-    PAWL_PUSH_YIELD,     /* you hold `token` and somebody waits for the name */
-    PAWL_PUSH_RECHECK    /* whatever you know about the name, ask again now; no token */
+    PAWL_PUSH_GRANT =
+        0,            /* the lock, or its upgrade, was handed to `token`; fence, slots, waiting */
+    PAWL_PUSH_YIELD,  /* you hold `token`, and the first who waits does not fit beside you */
+    PAWL_PUSH_RECHECK /* whatever you know about the name, ask again now; no token */
 } pawl_push_kind;
 
 /* Borrowed for the call. */
@@ -140,7 +168,9 @@ typedef struct pawl_push {
     size_t name_len;
     const char *token; /* PAWL_TOKEN_LEN characters; NULL for RECHECK */
     uint64_t fence;
-    bool waiting; /* GRANT: others wait behind you */
+    bool waiting;          /* GRANT: others wait behind you */
+    const uint16_t *slots; /* GRANT of permits: as in a reply */
+    size_t slot_count;
 } pawl_push;
 
 /* ---- The store's address ---------------------------------------------------- */

@@ -34,6 +34,8 @@ extern "C" {
 #define PAWL_TTL_DEFAULT_MS 30000    /* usual among libraries that renew by themselves */
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
+#define PAWL_CAPACITY_MAX 1024 /* permits of one semaphore */
+
 /* A wait_ms without limit. */
 #define PAWL_WAIT_FOREVER (-1)
 
@@ -98,7 +100,11 @@ typedef enum pawl_err_class {
     X(INTERNAL, -32, INTERNAL, "an invariant of pawl is broken")                                   \
     X(OWNER, -33, USAGE, "an owner label has at most 255 bytes and no control characters")         \
     X(TLS, -34, DENIED,                                                                            \
-      "no encrypted connection: a certificate was refused, or one side has no TLS")
+      "no encrypted connection: a certificate was refused, or one side has no TLS")                \
+    X(KIND, -35, USAGE, "the name is in use as another kind of lock")                              \
+    X(CAPACITY, -36, USAGE, "the semaphore is in use with another capacity")                       \
+    X(UNITS, -37, USAGE, "a semaphore has 1 to 1024 permits; a request takes 1 to all of them")    \
+    X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")
 
 typedef enum pawl_err {
     PAWL_OK = 0,
@@ -130,8 +136,23 @@ typedef struct pawl_token {
 
 /* ---- Modes ---------------------------------------------------------------- */
 
+/*
+ * What may be held beside what, on one name:
+ *
+ *   asked        beside shared   update   exclusive   permits
+ *   shared             yes        yes       no           -
+ *   update             yes        no        no           -
+ *   exclusive          no         no        no           -
+ *   permit             -          -         -         while units fit the capacity
+ *
+ * "-": a name is a lock or a semaphore as long as anybody holds it or waits for it; the other
+ * kind is refused with PAWL_ERR_KIND.
+ */
 typedef enum pawl_mode {
-    PAWL_MODE_EXCLUSIVE = 0, /* one holder; shared and counting modes come later */
+    PAWL_MODE_EXCLUSIVE = 0, /* alone: who writes */
+    PAWL_MODE_SHARED,        /* beside others: who reads */
+    PAWL_MODE_UPDATE,        /* one beside readers: who reads now and may write later */
+    PAWL_MODE_PERMIT,        /* some of the permits of a semaphore */
     PAWL_MODE_FORCE_INT = 0x7fffffff
 } pawl_mode;
 
@@ -159,7 +180,19 @@ typedef struct pawl_waiter_info {
     const char *owner; /* readable label */
     int64_t age_ms;    /* how long it has waited */
     int64_t place_ms;  /* its place expires after this unless refreshed */
+    pawl_mode mode;    /* what it waits for */
+    uint32_t units;    /* permits that it waits for; 0 unless mode is PERMIT */
 } pawl_waiter_info;
+
+/* One holder of a name. Several of them have it together in the modes that allow it. */
+typedef struct pawl_holder_info {
+    const char *owner;    /* readable label; "" if unknown */
+    int64_t remaining_ms; /* until its lease expires; -1: never */
+    uint64_t fence;       /* 0: none known */
+    pawl_mode mode;
+    uint32_t units; /* permits that it has; 0 unless mode is PERMIT */
+    bool mine;      /* held by the token that the request carried */
+} pawl_holder_info;
 
 /*
  * One lock as the store sees it. All pointers live as long as the callback. Names and labels
@@ -178,9 +211,20 @@ typedef struct pawl_info {
     size_t waiter_count;  /* all that wait */
     const pawl_waiter_info *waiters; /* in order of arrival; as many as waiters_shown */
     size_t waiters_shown;            /* at most PAWL_WAITERS_SHOWN_MAX */
+    /*
+     * Everybody who holds it. The members above tell of the holder whose fence is the largest;
+     * remaining_ms is the longest of all: the name may be held until then.
+     */
+    pawl_mode mode;                  /* of that holder; meaningless while free */
+    uint32_t capacity;               /* of the semaphore; 0: it is none */
+    size_t holder_count;             /* all that hold it */
+    const pawl_holder_info *holders; /* in order of their fences; as many as holders_shown */
+    size_t holders_shown;            /* at most PAWL_HOLDERS_SHOWN_MAX */
 } pawl_info;
 
-#define PAWL_WAITERS_SHOWN_MAX 1000 /* a report stays readable and bounded */
+/* A report stays readable and bounded. */
+#define PAWL_WAITERS_SHOWN_MAX 1000
+#define PAWL_HOLDERS_SHOWN_MAX 1000
 
 /* How bad something is: a doctor's finding, a line of the log. */
 typedef enum pawl_severity {

@@ -41,11 +41,15 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_SCHEME:
     case PAWL_ERR_OPTION:
     case PAWL_ERR_UNSUPPORTED:
+    case PAWL_ERR_KIND:
+    case PAWL_ERR_CAPACITY:
         return CLI_EXIT_CONFIG;
     case PAWL_ERR_NAME:
     case PAWL_ERR_TTL:
     case PAWL_ERR_OWNER:
     case PAWL_ERR_ARGUMENT:
+    case PAWL_ERR_UNITS:
+    case PAWL_ERR_MODE:
         return CLI_EXIT_USAGE;
     case PAWL_ERR_NO_MEMORY:
     case PAWL_ERR_SYSTEM:

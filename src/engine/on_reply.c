@@ -279,6 +279,7 @@ void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
     case PAWL_VERB_LIST:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_CHANGE:
         break;
     }
     pawl__engine_break(e, "a lease awaits an answer to what no lease asks");

@@ -427,6 +427,7 @@ void attempt_request(attempt *a, const void *request)
         report(a, ask);
         break;
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive */
         break;
     }
     a->s.now = larger(a->s.now, a->t.lo);

@@ -206,7 +206,7 @@ static void step(scene *s, fuzz_input *in)
         fuzz_input piece = fuzz_cut(in, fuzz_byte(in));
         say(s, piece.data, piece.left);
     } else if (what < 250) {
-        ask(s, (pawl_verb)(what % (PAWL_VERB_DOCTOR + 1)));
+        ask(s, (pawl_verb)(what % PAWL_VERB_COUNT));
     } else {
         hang_up(s);
     }

@@ -52,6 +52,7 @@ static pawl_outcome outcome_of(const pawl_store *s, pawl_verb verb)
 {
     switch (verb) {
     case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_CHANGE:
         return PAWL_GRANTED;
     case PAWL_VERB_RENEW:
         return is(s, "insane") ? PAWL_QUEUED : PAWL_CONFIRMED;

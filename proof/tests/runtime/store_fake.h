@@ -17,7 +17,7 @@ typedef struct fake_script {
     bool (*_Atomic answers)(pawl_host *host, const pawl_request *request, pawl_reply *reply);
     /* Each millisecond. */
     void (*_Atomic ticks)(pawl_host *host);
-    atomic_int submitted[PAWL_VERB_DOCTOR + 1]; /* by verb, and flushed */
+    atomic_int submitted[PAWL_VERB_COUNT]; /* by verb, and flushed */
 } fake_script;
 
 #define FAKE_SCRIPT_NAME "pawl_fake_script"

@@ -49,7 +49,7 @@ static pawl_client *open_scripted(pawl_callbacks callbacks)
     pawl_client *client = NULL;
     script->answers = NULL;
     script->ticks = NULL;
-    for (int i = 0; i <= PAWL_VERB_DOCTOR; i++) script->submitted[i] = 0;
+    for (int i = 0; i < PAWL_VERB_COUNT; i++) script->submitted[i] = 0;
     if (pawl_client_open("fake:scripted", &opts, &client, message)) FAIL_TEST("%s", message);
     return client;
 }

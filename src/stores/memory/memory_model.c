@@ -430,6 +430,7 @@ void pawl__memory_apply(pawl__memory *m, const pawl__memory_time *time, void *cl
     case PAWL_VERB_LIST:
         pawl__memory_list(&call, request, ret_reply);
         return;
+    case PAWL_VERB_CHANGE:
     case PAWL_VERB_DOCTOR: /* the state is never ill; the store speaks for itself */
         break;
     }

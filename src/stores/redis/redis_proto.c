@@ -85,6 +85,7 @@ bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *requ
         break;
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_CHANGE:
         return false;
     }
     ret_call->key_count = PAWL__REDIS_KEYS;

@@ -11,6 +11,10 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
         pawl__redis_refuse(store, request->id, store->link.err);
         return;
     }
+    if (request->mode != PAWL_MODE_EXCLUSIVE) {
+        pawl__redis_refuse(store, request->id, PAWL_ERR_UNSUPPORTED);
+        return;
+    }
     switch (request->verb) {
     case PAWL_VERB_ACQUIRE:
     case PAWL_VERB_RENEW:
@@ -32,6 +36,9 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_DOCTOR:
         if (!pawl__redis_doctor(store, request))
             pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+        return;
+    case PAWL_VERB_CHANGE: /* a lease of the one mode that there is */
+        pawl__redis_refuse(store, request->id, PAWL_ERR_UNSUPPORTED);
         return;
     }
 }

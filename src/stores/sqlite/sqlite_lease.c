@@ -467,6 +467,7 @@ int pawl__lease_carry_out(pawl__sqlite_db *db, const pawl_request *request, cons
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_CHANGE:
         break;
     }
     return SQLITE_MISUSE;

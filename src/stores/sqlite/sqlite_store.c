@@ -190,7 +190,8 @@ static const char *refusal(const pawl_store *store, const pawl_request *request,
     *ret_err = PAWL_ERR_STORE_BUSY;
     if (store->outstanding_count >= PAWL__TASKS_MAX) return "too many requests are outstanding";
     *ret_err = PAWL_ERR_UNSUPPORTED;
-    if (request->mode != PAWL_MODE_EXCLUSIVE) return "sqlite grants exclusive locks only";
+    if (request->mode != PAWL_MODE_EXCLUSIVE || request->verb == PAWL_VERB_CHANGE)
+        return "sqlite grants exclusive locks only";
     return NULL;
 }
 

@@ -483,6 +483,7 @@ bool pawl__sqlite_is_write(const pawl__task *task)
     case PAWL_VERB_RENEW:
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
+    case PAWL_VERB_CHANGE:
         return true;
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
