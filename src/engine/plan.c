@@ -49,7 +49,9 @@ int64_t pawl__plan_retry_ns(int64_t ttl_ms)
 
 int64_t pawl__plan_enough_ns(int64_t ttl_ms)
 {
-    return pawl__ms_to_ns(ttl_ms) / 4;
+    int64_t quarter = pawl__ms_to_ns(ttl_ms) / 4;
+    int64_t slow_answer = pawl__plan_confirm_ns(ttl_ms) + pawl__plan_answer_ns(ttl_ms);
+    return quarter > slow_answer ? quarter : slow_answer;
 }
 
 int64_t pawl__plan_confirm_ns(int64_t ttl_ms)

@@ -14,7 +14,10 @@ int64_t pawl__plan_span_ns(int64_t ttl_ms);
  */
 int64_t pawl__plan_place_ns(int64_t ttl_ms);
 
-/* With less than this left of a place a hand-off is asked about before it is believed: ttl/4. */
+/*
+ * With less than this left of a place a hand-off is asked about before it is believed: ttl/4, and
+ * no less than a confirmation takes whose answer is slow.
+ */
 int64_t pawl__plan_enough_ns(int64_t ttl_ms);
 
 /* From a hand-off to its confirmation, if the lease is held for that long: ttl/12, at most 250 ms.

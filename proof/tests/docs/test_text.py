@@ -120,6 +120,8 @@ NUMBERS = [
     ("docs/architecture.md", "after ttl/12, at most 250 ms", "src/engine/plan.c",
      r"/ 12, 250 \* PAWL__NS_PER_MS"),
     ("docs/architecture.md", "less than ttl/4 is left", "src/engine/plan.c", r"\(ttl_ms\) / 4;"),
+    ("docs/architecture.md", "less than that confirmation and the patience for its answer take", "src/engine/plan.c",
+     r"plan_confirm_ns\(ttl_ms\) \+ pawl__plan_answer_ns\(ttl_ms\);"),
     ("docs/protocol.md", "renews the lease that it was handed 250 ms later", "src/engine/plan.c",
      r"/ 12, 250 \* PAWL__NS_PER_MS"),
     ("docs/architecture.md", "ttl/6, 100 ms to 5 s", "src/engine/plan.c",

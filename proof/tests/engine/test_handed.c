@@ -14,15 +14,21 @@ typedef struct waiter {
     char token[PAWL_TOKEN_LEN + 1];
 } waiter;
 
-static void queue_up(trial *t, waiter *a, unsigned flags)
+static void queue_up_for(trial *t, waiter *a, unsigned flags, int ttl_ms)
 {
     trial_open_patient(t);
     a->want = trial_claim("a", PAWL__NEVER);
     a->want.flags = (uint8_t)flags;
+    a->want.ttl_ms = ttl_ms;
     a->sent_at = t->now;
     pawl_request ask = trial_ask(t, &a->want);
     strcpy(a->token, ask.token);
     trial_queue_behind(t, ask.id, 5);
+}
+
+static void queue_up(trial *t, waiter *a, unsigned flags)
+{
+    queue_up_for(t, a, flags, TTL);
 }
 
 /* After `pause_ns` it is handed the lock. */
@@ -155,6 +161,35 @@ static void handed_near_its_end_it_asks_first(void **state)
     }
 }
 
+/*
+ * Whoever believes a hand-off has time for the confirmation, though its answer takes as long as an
+ * answer may. With the shortest ttls nobody has: those ask.
+ */
+static void a_slow_answer_costs_no_lease(void **state)
+{
+    (void)state;
+    static const int ttls[] = {20, 60, 150, 200, 250, 300, 400, 600, 1200, 3000, TTL, 60000};
+    for (size_t i = 0; i < sizeof ttls / sizeof ttls[0]; i++) {
+        for (int sixth = 0; sixth < 2; sixth++) {
+            trial t;
+            waiter a;
+            queue_up_for(&t, &a, 0, ttls[i]);
+            t.now += sixth * pawl__plan_renew_ns(ttls[i]) / 2;
+            trial_push(&t, PAWL_PUSH_GRANT, "a", a.token, 7);
+            if (a.want.state == PAWL__WANT_HOLDING) {
+                trial_pass(&t, pawl__plan_confirm_ns(ttls[i]));
+                trial_sent(&t, PAWL_VERB_RENEW);
+                trial_pass(&t, pawl__plan_answer_ns(ttls[i]) - 1);
+            } else {
+                assert_true(ttls[i] < 300); /* of a longer one, so fresh, enough is left */
+                trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 7);
+            }
+            assert_int_equal(a.want.state, PAWL__WANT_HOLDING);
+            trial_close(&t);
+        }
+    }
+}
+
 static void between_two_asks_a_handed_lease_may_have_run_out(void **state)
 {
     (void)state;
@@ -198,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_place_that_was_confirmed_before_confirms_nothing),
         cmocka_unit_test(who_gets_it_locally_has_no_more_of_it),
         cmocka_unit_test(handed_near_its_end_it_asks_first),
+        cmocka_unit_test(a_slow_answer_costs_no_lease),
         cmocka_unit_test(between_two_asks_a_handed_lease_may_have_run_out),
         cmocka_unit_test(who_detaches_has_a_whole_ttl),
     };
