@@ -195,6 +195,28 @@ static void a_successor_starts_above_the_floor(void **state)
     assert_true(acquire(t, "x", 2, 1000, 0).fence > fence);
 }
 
+/* As in the other stores: what comes after the last fence is an error, and no grant. */
+static void fences_end_at_2_53(void **state)
+{
+    table *t = *state;
+    const uint64_t last = UINT64_C(1) << 53;
+    pawl__memory_free(t->memory);
+    t->memory = pawl__memory_new(7, last - 1);
+    assert_true(acquire(t, "x", 1, 1000, 0).fence == last);
+    assert_int_equal(acquire(t, "x", 2, 1000, PAWL_ASK_QUEUE).outcome, PAWL_QUEUED);
+    assert_int_equal(release(t, "x", 1).outcome, PAWL_RELEASED);
+    assert_int_equal(t->granted_token, -1);    /* nothing is handed on */
+    for (int token = 2; token <= 3; token++) { /* who waits, and who comes */
+        pawl_reply reply = acquire(t, "x", token, 1000, PAWL_ASK_QUEUE);
+        assert_int_equal(reply.outcome, PAWL_FAILED);
+        assert_int_equal(reply.err, PAWL_ERR_CORRUPT);
+    }
+    assert_int_equal(acquire(t, "x", 2, 1000, 0).outcome, PAWL_BUSY); /* it leaves the queue */
+    assert_int_equal(acquire(t, "y", 4, 1000, 0).err, PAWL_ERR_CORRUPT);
+    assert_int_equal(pawl__memory_count(t->memory), 0);
+    assert_true(pawl__memory_last_fence(t->memory) == last);
+}
+
 static void an_older_now_is_taken_as_the_latest(void **state)
 {
     table *t = *state;
@@ -234,6 +256,7 @@ int main(void)
         CASE(the_model_agrees_with_the_oracle),
         CASE(fences_grow_when_the_wall_clock_goes_back),
         CASE(a_successor_starts_above_the_floor),
+        CASE(fences_end_at_2_53),
         CASE(an_older_now_is_taken_as_the_latest),
         CASE(what_nobody_asks_for_again_is_collected),
         CASE(other_modes_are_refused),

@@ -155,10 +155,13 @@ static void tell(const pawl__call *call, const pawl__record *r, void *client, co
     if (client) call->out->push(call->out->ctx, client, &whole);
 }
 
-static void make_holder(const pawl__call *call, pawl__record *r, pawl__owner *owner)
+/* The next fence (law 3); false: there is none that is larger. */
+static bool draw_fence(const pawl__call *call, pawl__record *r)
 {
-    r->holder = owner;
-    r->fence = r->fence + 1 > call->wall_us ? r->fence + 1 : call->wall_us; /* law 3 */
+    uint64_t fence = r->fence + 1 > call->wall_us ? r->fence + 1 : call->wall_us;
+    if (fence > PAWL__MEMORY_FENCE_MAX) return false;
+    r->fence = fence;
+    return true;
 }
 
 /*
@@ -168,11 +171,11 @@ static void make_holder(const pawl__call *call, pawl__record *r, pawl__owner *ow
 static void hand_off(const pawl__call *call, pawl__record *r)
 {
     pawl__link *first = pawl__list_first(&r->waiters);
-    if (r->holder || !first) return;
+    if (r->holder || !first || !draw_fence(call, r)) return;
     pawl__owner *next = pawl__owner_of(first);
     pawl__list_remove(first);
     r->waiter_count--;
-    make_holder(call, r, next);
+    r->holder = next;
     tell(call, r, next->client,
          &(pawl_push){.kind = PAWL_PUSH_GRANT,
                       .token = next->token,
@@ -255,11 +258,12 @@ static void grant_new(const pawl__call *call, pawl__record *r, void *client,
                       const pawl_request *request, pawl_reply *reply)
 {
     pawl__owner *owner = owner_new(call, client, request);
-    if (!owner) {
-        fail(reply, PAWL_ERR_NO_MEMORY);
+    if (!owner || !draw_fence(call, r)) {
+        fail(reply, owner ? PAWL_ERR_CORRUPT : PAWL_ERR_NO_MEMORY);
+        free(owner);
         return;
     }
-    make_holder(call, r, owner);
+    r->holder = owner;
     lease_extend(call, owner);
     say_held(r, PAWL_GRANTED, reply);
 }
@@ -284,7 +288,8 @@ static void queue_new(const pawl__call *call, pawl__record *r, void *client,
              &(pawl_push){.kind = PAWL_PUSH_YIELD, .token = r->holder->token, .fence = r->fence});
 }
 
-/* The token waits already: it keeps its place, or gives it up. The lock is held by another. */
+/* The token waits already: it keeps its place, or gives it up. Another holds the lock, or no fence
+   is left that it could get. */
 static void ask_again(const pawl__call *call, pawl__record *r, pawl__owner *waiter,
                       int64_t position, void *client, const pawl_request *request,
                       pawl_reply *reply)
@@ -292,6 +297,10 @@ static void ask_again(const pawl__call *call, pawl__record *r, pawl__owner *wait
     if (!(request->flags & PAWL_ASK_QUEUE)) {
         waiter_remove(r, waiter);
         say_busy(call, r, reply);
+        return;
+    }
+    if (!r->holder) {
+        fail(reply, PAWL_ERR_CORRUPT);
         return;
     }
     owner_fill(waiter, client, request);

@@ -15,6 +15,9 @@
 
 #define PAWL__MEMORY_LOCKS_MAX   1000000u /* names known at once; law 8 */
 #define PAWL__MEMORY_WAITERS_MAX 100000u  /* in one queue; law 8 */
+/* As for the other stores: beyond it doubles and JSON are not exact. No clock shows it before 2255.
+ */
+#define PAWL__MEMORY_FENCE_MAX   (UINT64_C(1) << 53)
 
 typedef struct pawl__memory pawl__memory;
 
