@@ -80,6 +80,16 @@ const pawl_info *inspect(client *c, const char *name, const char *token);
 /* Cases come in groups, one file each. */
 extern const struct CMUnitTest acquire_cases[], queue_cases[], report_cases[], trouble_cases[];
 extern const size_t acquire_case_count, queue_case_count, report_case_count, trouble_case_count;
+/* Modes beside exclusive: for stores whose caps have them. */
+extern const struct CMUnitTest mode_cases[], change_cases[], permit_cases[];
+extern const size_t mode_case_count, change_case_count, permit_case_count;
+
+/* In whatever mode, required to be granted; returns a fresh token. */
+const char *hold_mode(client *c, const char *name, pawl_mode mode);
+/* The same, required to be queued. */
+const char *wait_mode(client *c, const char *name, pawl_mode mode);
+/* Skips the case, and says so, if the store has no such mode. */
+void need_mode(client *c, pawl_mode mode);
 /* For kinds that have kill, and freeze. */
 extern const struct CMUnitTest link_cases[], mute_cases[];
 extern const size_t link_case_count, mute_case_count;

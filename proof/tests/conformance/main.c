@@ -21,6 +21,9 @@ int main(int argc, char **argv)
     count = put(all, count, queue_cases, queue_case_count);
     count = put(all, count, report_cases, report_case_count);
     count = put(all, count, trouble_cases, trouble_case_count);
+    count = put(all, count, mode_cases, mode_case_count);
+    count = put(all, count, change_cases, change_case_count);
+    count = put(all, count, permit_cases, permit_case_count);
     if (the_stage.kind->kill) count = put(all, count, link_cases, link_case_count);
     if (the_stage.kind->freeze) count = put(all, count, mute_cases, mute_case_count);
     return _cmocka_run_group_tests(argv[1], all, count, stage_begin, stage_end);

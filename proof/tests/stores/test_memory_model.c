@@ -239,10 +239,10 @@ static void what_nobody_asks_for_again_is_collected(void **state)
     assert_true(pawl__memory_count(t->memory) < 100);
 }
 
-static void other_modes_are_refused(void **state)
+static void a_mode_that_does_not_exist_is_refused(void **state)
 {
     table *t = *state;
-    pawl_request request = {.verb = PAWL_VERB_ACQUIRE, .mode = (pawl_mode)1, .ttl_ms = 1000};
+    pawl_request request = {.verb = PAWL_VERB_ACQUIRE, .mode = (pawl_mode)(PAWL_MODE_PERMIT + 1), .ttl_ms = 1000};
     pawl_reply reply = apply(t, request, "x", 1);
     assert_int_equal(reply.outcome, PAWL_FAILED);
     assert_int_equal(reply.err, PAWL_ERR_UNSUPPORTED);
@@ -259,7 +259,7 @@ int main(void)
         CASE(fences_end_at_2_53),
         CASE(an_older_now_is_taken_as_the_latest),
         CASE(what_nobody_asks_for_again_is_collected),
-        CASE(other_modes_are_refused),
+        CASE(a_mode_that_does_not_exist_is_refused),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -40,6 +40,33 @@ pawl_request ask_queue(const char *name, const char *token, int64_t ttl_ms)
     return r;
 }
 
+pawl_request ask_mode(const char *name, const char *token, pawl_mode mode, int64_t ttl_ms,
+                      unsigned flags)
+{
+    pawl_request r = ask_acquire(name, token, ttl_ms);
+    r.mode = mode;
+    r.flags = flags;
+    return r;
+}
+
+pawl_request ask_permits(const char *name, const char *token, uint32_t units, uint32_t capacity,
+                         int64_t ttl_ms, unsigned flags)
+{
+    pawl_request r = ask_mode(name, token, PAWL_MODE_PERMIT, ttl_ms, flags);
+    r.units = units;
+    r.capacity = capacity;
+    return r;
+}
+
+pawl_request ask_change(const char *name, const char *token, pawl_mode mode, uint32_t change,
+                        int64_t ttl_ms, unsigned flags)
+{
+    pawl_request r = ask_mode(name, token, mode, ttl_ms, flags);
+    r.verb = PAWL_VERB_CHANGE;
+    r.change = change;
+    return r;
+}
+
 pawl_request ask_renew(const char *name, const char *token, int64_t ttl_ms)
 {
     pawl_request r = request(PAWL_VERB_RENEW, name);

@@ -44,7 +44,8 @@ void seen_copy_info(pawl_info *to, const pawl_info *from)
     *to = *from;
     char *name = calloc(1, from->name_len + 1);
     pawl_waiter_info *waiters = calloc(from->waiters_shown + 1, sizeof(*waiters));
-    CHECK(name && waiters);
+    pawl_holder_info *holders = calloc(from->holders_shown + 1, sizeof(*holders));
+    CHECK(name && waiters && holders);
     memcpy(name, from->name, from->name_len);
     to->name = name;
     to->owner = strdup(from->owner);
@@ -52,7 +53,12 @@ void seen_copy_info(pawl_info *to, const pawl_info *from)
         waiters[i] = from->waiters[i];
         waiters[i].owner = strdup(from->waiters[i].owner);
     }
+    for (size_t i = 0; i < from->holders_shown; i++) {
+        holders[i] = from->holders[i];
+        holders[i].owner = strdup(from->holders[i].owner);
+    }
     to->waiters = waiters;
+    to->holders = holders;
     failing_spare(-1);
 }
 
@@ -60,7 +66,9 @@ void seen_free_row(void *row)
 {
     pawl_info *info = &((seen_row *)row)->info;
     for (size_t i = 0; i < info->waiters_shown; i++) free((char *)info->waiters[i].owner);
+    for (size_t i = 0; i < info->holders_shown; i++) free((char *)info->holders[i].owner);
     free((pawl_waiter_info *)info->waiters);
+    free((pawl_holder_info *)info->holders);
     free((char *)info->name);
     free((char *)info->owner);
 }

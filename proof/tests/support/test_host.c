@@ -120,6 +120,15 @@ static seen_reply *request_of(const client *c, uint64_t id)
     return seen_at(&c->replies, id - 1);
 }
 
+/* Rule 11: the lowest first, none twice. */
+static const uint16_t *copy_slots(uint16_t *to, const uint16_t *slots, size_t count)
+{
+    if (!count) return NULL;
+    CHECK(slots && count <= SEEN_SLOTS_MAX);
+    for (size_t i = 0; i < count; i++) CHECK(i == 0 || slots[i] > slots[i - 1]);
+    return memcpy(to, slots, count * sizeof(*slots));
+}
+
 static void check_reply(const pawl_reply *reply)
 {
     switch (reply->outcome) {
@@ -151,6 +160,7 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
     CHECK(!seen->answered_at); /* rule 2: once */
     check_reply(reply);
     seen->reply = *reply;
+    seen->reply.slots = copy_slots(seen->slots, reply->slots, reply->slot_count);
     seen->answered_at = world_now();
     CHECK(seen->answered_at < seen->answer_by + LATE_NS); /* rule 2: in time */
     if (!reply->message) return;
@@ -165,6 +175,7 @@ static void on_push(pawl_host *host, const pawl_push *push)
     seen_push *seen = seen_add(&c->pushes, sizeof(*seen));
     CHECK(push->name_len >= 1 && push->name_len <= PAWL_NAME_MAX);
     seen->push = *push;
+    seen->push.slots = copy_slots(seen->slots, push->slots, push->slot_count);
     seen->at = world_now();
     memcpy(seen->name, push->name, push->name_len);
     seen->push.name = seen->name;
@@ -186,6 +197,8 @@ static void on_row(pawl_host *host, uint64_t id, const pawl_info *info)
     CHECK(info->size == sizeof(*info) && info->name && info->owner);
     CHECK(info->waiters_shown <= PAWL_WAITERS_SHOWN_MAX);
     CHECK(info->waiters_shown <= info->waiter_count);
+    CHECK(info->holders_shown <= PAWL_HOLDERS_SHOWN_MAX);
+    CHECK(info->holders_shown <= info->holder_count);
     seen_row *row = seen_add(&c->rows, sizeof(*row));
     row->id = id;
     seen_copy_info(&row->info, info);

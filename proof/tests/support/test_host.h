@@ -38,16 +38,20 @@ int64_t world_now(void);
 
 /* ---- What a store said --------------------------------------------------------------- */
 
+#define SEEN_SLOTS_MAX 64 /* that a test asks for in one request */
+
 typedef struct seen_reply {
-    pawl_reply reply; /* its message points into text, or is NULL */
+    pawl_reply reply; /* its message points into text, its slots into slots, or they are NULL */
     char text[PAWL_MESSAGE_MAX];
+    uint16_t slots[SEEN_SLOTS_MAX];
     int64_t sent_at, answered_at; /* answered_at 0: not yet */
     int64_t answer_by;
     size_t rows_before; /* rows and findings that came for it before the answer */
 } seen_reply;
 
 typedef struct seen_push {
-    pawl_push push; /* pointers into the two below */
+    pawl_push push; /* pointers into what is below */
+    uint16_t slots[SEEN_SLOTS_MAX];
     char name[PAWL_NAME_MAX + 1];
     char token[PAWL_TOKEN_LEN + 1];
     int64_t at;
@@ -141,6 +145,13 @@ const char *fresh_token(void);
 pawl_request ask_acquire(const char *name, const char *token, int64_t ttl_ms);
 pawl_request ask_queue(const char *name, const char *token, int64_t ttl_ms);
 pawl_request ask_renew(const char *name, const char *token, int64_t ttl_ms);
+/* In another mode than exclusive; the flags are 0 or PAWL_ASK_QUEUE. */
+pawl_request ask_mode(const char *name, const char *token, pawl_mode mode, int64_t ttl_ms,
+                      unsigned flags);
+pawl_request ask_permits(const char *name, const char *token, uint32_t units, uint32_t capacity,
+                         int64_t ttl_ms, unsigned flags);
+pawl_request ask_change(const char *name, const char *token, pawl_mode mode, uint32_t change,
+                        int64_t ttl_ms, unsigned flags);
 pawl_request ask_release(const char *name, const char *token);
 pawl_request ask_inspect(const char *name, const char *token);
 pawl_request ask_list(const char *prefix);

@@ -25,7 +25,7 @@ typedef struct pawl__letter {
         pawl_finding finding; /* of static strings */
     } u;
     char token[PAWL_TOKEN_LEN + 1]; /* PUSH */
-    char text[];                    /* what the pointers above point into */
+    _Alignas(uint64_t) char text[]; /* what the pointers above point into */
 } pawl__letter;
 
 /* Copies with everything that they point to. NULL when out of memory. */
@@ -35,9 +35,10 @@ pawl__letter *pawl__letter_plain(pawl__letter_kind kind);
 
 /*
  * Replies must arrive (rule 2), so their letters are got before the request
- * takes effect and filled afterwards.
+ * takes effect and filled afterwards. PAWL__LETTER_SLOTS slots fit into the ordinary one.
  */
-pawl__letter *pawl__letter_for_reply(void);
+#define PAWL__LETTER_SLOTS 32u
+pawl__letter *pawl__letter_for_reply(uint32_t slots);
 void pawl__letter_fill_reply(pawl__letter *letter, const pawl_reply *reply);
 
 void pawl__letter_deliver(const pawl__letter *letter, pawl_host *host);

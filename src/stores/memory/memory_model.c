@@ -2,10 +2,10 @@
 /*
  * The rules of store.h, in the order in which every operation applies them:
  *
- *  1. settle: an expired lease ends, expired places end, a lock that is free and
- *     waited for goes to the first waiter (no barging: a newcomer comes after).
+ *  1. settle: expired leases and places end, and from the head of the queue all come in who
+ *     fit beside those that hold (no barging: a newcomer comes after).
  *  2. the operation itself, comparing whole tokens (law 5).
- *  3. a record with neither holder nor waiters is dropped; its fence stays in
+ *  3. a record with neither holders nor waiters is dropped; its fence stays in
  *     fence_floor, so that the next grant of the name is still larger (law 3).
  */
 #include "memory_model.h"
@@ -13,7 +13,6 @@
 #include "memory_state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 pawl__memory *pawl__memory_new(uint64_t hash_seed, uint64_t fence_floor)
 {
@@ -25,57 +24,11 @@ pawl__memory *pawl__memory_new(uint64_t hash_seed, uint64_t fence_floor)
     return m;
 }
 
-/* ---- Records ------------------------------------------------------------------ */
-
-static pawl__record *record_find(const pawl__memory *m, const char *name, size_t name_len)
-{
-    pawl__entry *entry = pawl__table_find(&m->table, name, name_len);
-    return entry ? pawl__container(entry, pawl__record, entry) : NULL;
-}
-
-static pawl__record *record_new(pawl__memory *m, const char *name, size_t name_len)
-{
-    pawl__record *r = calloc(1, sizeof(*r) + name_len + 1);
-    if (!r) return NULL;
-    memcpy(r->name, name, name_len);
-    r->name_len = name_len;
-    r->fence = m->fence_floor;
-    pawl__list_init(&r->waiters);
-    if (!pawl__table_add(&m->table, &r->entry, r->name, name_len)) {
-        free(r);
-        return NULL;
-    }
-    pawl__list_append(&m->all, &r->in_all);
-    return r;
-}
-
-static void waiter_remove(pawl__record *r, pawl__owner *waiter)
-{
-    pawl__list_remove(&waiter->in_queue);
-    r->waiter_count--;
-    free(waiter);
-}
-
-static void record_free(pawl__memory *m, pawl__record *r)
-{
-    while (r->waiter_count) waiter_remove(r, pawl__owner_of(pawl__list_first(&r->waiters)));
-    free(r->holder);
-    if (r->fence > m->fence_floor) m->fence_floor = r->fence;
-    pawl__table_remove(&m->table, &r->entry);
-    pawl__list_remove(&r->in_all);
-    free(r);
-}
-
-static void record_put(pawl__memory *m, pawl__record *r)
-{
-    if (!r->holder && !r->waiter_count) record_free(m, r);
-}
-
 void pawl__memory_free(pawl__memory *m)
 {
     if (!m) return;
     for (pawl__link *first; (first = pawl__list_first(&m->all));)
-        record_free(m, pawl__container(first, pawl__record, in_all));
+        pawl__record_free(m, pawl__container(first, pawl__record, in_all));
     pawl__table_done(&m->table);
     free(m);
 }
@@ -95,110 +48,6 @@ size_t pawl__memory_count(const pawl__memory *m)
     return m->table.count;
 }
 
-/* ---- Parties -------------------------------------------------------------------- */
-
-static bool has_token(const pawl__owner *owner, const char *token)
-{
-    return owner && token && strcmp(owner->token, token) == 0; /* law 5: the whole token */
-}
-
-static void owner_fill(pawl__owner *owner, void *client, const pawl_request *request)
-{
-    owner->client = client;
-    owner->ttl_ms = request->ttl_ms;
-    owner->detached = request->flags & PAWL_ASK_DETACHED;
-    const char *label = request->owner ? request->owner : "";
-    size_t len = strlen(label);
-    if (len > PAWL_OWNER_MAX) len = PAWL_OWNER_MAX;
-    memcpy(owner->label, label, len);
-    owner->label[len] = '\0';
-}
-
-static pawl__owner *owner_new(const pawl__call *call, void *client, const pawl_request *request)
-{
-    pawl__owner *owner = calloc(1, sizeof(*owner));
-    if (!owner) return NULL;
-    memcpy(owner->token, request->token, PAWL_TOKEN_LEN);
-    owner->since = call->now;
-    owner_fill(owner, client, request);
-    return owner;
-}
-
-static void lease_extend(const pawl__call *call, pawl__owner *holder)
-{
-    holder->until = pawl__instant_add(call->now, pawl__ms_to_ns(holder->ttl_ms));
-}
-
-static void place_extend(const pawl__call *call, pawl__owner *waiter)
-{
-    waiter->until = pawl__instant_add(call->now, pawl_place_span(pawl__ms_to_ns(waiter->ttl_ms)));
-}
-
-static pawl__owner *waiter_find(pawl__record *r, const char *token, int64_t *ret_position)
-{
-    int64_t position = 0;
-    for (pawl__link *l = r->waiters.next; l != &r->waiters; l = l->next, position++)
-        if (has_token(pawl__owner_of(l), token)) {
-            *ret_position = position;
-            return pawl__owner_of(l);
-        }
-    return NULL;
-}
-
-/* ---- Granting --------------------------------------------------------------------- */
-
-static void tell(const pawl__call *call, const pawl__record *r, void *client, const pawl_push *push)
-{
-    pawl_push whole = *push;
-    whole.name = r->name;
-    whole.name_len = r->name_len;
-    if (client) call->out->push(call->out->ctx, client, &whole);
-}
-
-/* The next fence (law 3); false: there is none that is larger. */
-static bool draw_fence(const pawl__call *call, pawl__record *r)
-{
-    uint64_t fence = r->fence + 1 > call->wall_us ? r->fence + 1 : call->wall_us;
-    if (fence > PAWL__MEMORY_FENCE_MAX) return false;
-    r->fence = fence;
-    return true;
-}
-
-/*
- * The lock goes to the first waiter, if there is one: only it is told. That does not extend:
- * the lease ends when the place would have (rule 8).
- */
-static void hand_off(const pawl__call *call, pawl__record *r)
-{
-    pawl__link *first = pawl__list_first(&r->waiters);
-    if (r->holder || !first || !draw_fence(call, r)) return;
-    pawl__owner *next = pawl__owner_of(first);
-    pawl__list_remove(first);
-    r->waiter_count--;
-    r->holder = next;
-    tell(call, r, next->client,
-         &(pawl_push){.kind = PAWL_PUSH_GRANT,
-                      .token = next->token,
-                      .fence = r->fence,
-                      .waiting = r->waiter_count > 0});
-}
-
-static void drop_holder(pawl__record *r)
-{
-    free(r->holder);
-    r->holder = NULL;
-}
-
-static void settle(const pawl__call *call, pawl__record *r)
-{
-    if (r->holder && r->holder->until <= call->now) drop_holder(r);
-    for (pawl__link *l = r->waiters.next, *next; l != &r->waiters; l = next) {
-        next = l->next;
-        if (pawl__owner_of(l)->until <= call->now) waiter_remove(r, pawl__owner_of(l));
-    }
-    hand_off(call, r);
-}
-
 /* Looks at the two records that were looked at longest ago: nothing dead stays for ever. */
 static void collect_some(const pawl__call *call)
 {
@@ -209,47 +58,9 @@ static void collect_some(const pawl__call *call)
         pawl__list_remove(first);
         pawl__list_append(&m->all, first);
         pawl__record *r = pawl__container(first, pawl__record, in_all);
-        settle(call, r);
-        record_put(m, r);
+        pawl__record_settle(call, r);
+        pawl__record_put(m, r);
     }
-}
-
-/* ---- Replies ----------------------------------------------------------------------- */
-
-static void fail(pawl_reply *reply, pawl_err err)
-{
-    reply->outcome = PAWL_FAILED;
-    reply->err = err;
-}
-
-static void say_held(const pawl__record *r, pawl_outcome outcome, pawl_reply *reply)
-{
-    reply->outcome = outcome;
-    reply->fence = r->fence;
-    reply->waiting = r->waiter_count > 0;
-}
-
-/* Rounded up: who sleeps for so long finds the lease expired. */
-static int64_t holder_ms(const pawl__call *call, const pawl__record *r)
-{
-    if (!r->holder) return 0;
-    return pawl__ms_until(call->now, pawl__instant_add(r->holder->until, PAWL__NS_PER_MS - 1));
-}
-
-static void say_queued(const pawl__call *call, const pawl__record *r, int64_t position,
-                       pawl_reply *reply)
-{
-    reply->outcome = PAWL_QUEUED;
-    reply->position = position;
-    reply->holder_ms = holder_ms(call, r);
-    reply->fence = r->fence;
-}
-
-static void say_busy(const pawl__call *call, const pawl__record *r, pawl_reply *reply)
-{
-    reply->outcome = PAWL_BUSY;
-    reply->holder_ms = holder_ms(call, r);
-    reply->message = r->holder ? r->holder->label : NULL;
 }
 
 /* ---- Verbs ---------------------------------------------------------------------------- */
@@ -257,74 +68,103 @@ static void say_busy(const pawl__call *call, const pawl__record *r, pawl_reply *
 static void grant_new(const pawl__call *call, pawl__record *r, void *client,
                       const pawl_request *request, pawl_reply *reply)
 {
-    pawl__owner *owner = owner_new(call, client, request);
-    if (!owner || !draw_fence(call, r)) {
-        fail(reply, owner ? PAWL_ERR_CORRUPT : PAWL_ERR_NO_MEMORY);
+    pawl__owner *owner = pawl__owner_new(call, client, request);
+    if (!owner || !pawl__record_has_fence(call, r)) {
+        pawl__say_failed(owner ? PAWL_ERR_CORRUPT : PAWL_ERR_NO_MEMORY, reply);
         free(owner);
         return;
     }
-    r->holder = owner;
-    lease_extend(call, owner);
-    say_held(r, PAWL_GRANTED, reply);
+    pawl__record_grant(call, r, owner);
+    pawl__say_held(r, owner, PAWL_GRANTED, reply);
 }
 
 static void queue_new(const pawl__call *call, pawl__record *r, void *client,
                       const pawl_request *request, pawl_reply *reply)
 {
     if (r->waiter_count >= PAWL__MEMORY_WAITERS_MAX) {
-        fail(reply, PAWL_ERR_STORE_FULL);
+        pawl__say_failed(PAWL_ERR_STORE_FULL, reply);
         return;
     }
-    pawl__owner *owner = owner_new(call, client, request);
+    pawl__owner *owner = pawl__owner_new(call, client, request);
     if (!owner) {
-        fail(reply, PAWL_ERR_NO_MEMORY);
+        pawl__say_failed(PAWL_ERR_NO_MEMORY, reply);
         return;
     }
-    place_extend(call, owner);
-    pawl__list_append(&r->waiters, &owner->in_queue);
-    say_queued(call, r, (int64_t)r->waiter_count++, reply);
-    if (r->waiter_count == 1) /* the holder learns of later ones with its next renewal */
-        tell(call, r, r->holder->client,
-             &(pawl_push){.kind = PAWL_PUSH_YIELD, .token = r->holder->token, .fence = r->fence});
+    bool is_first = !pawl__record_is_awaited(r, NULL);
+    pawl__place_extend(call, owner);
+    pawl__say_queued(call, r, (int64_t)r->waiter_count, reply);
+    pawl__waiter_add(r, owner);
+    if (is_first) /* the holders learn of later ones with their next renewal */
+        pawl__record_ask_to_yield(call, r, owner);
 }
 
-/* The token waits already: it keeps its place, or gives it up. Another holds the lock, or no fence
-   is left that it could get. */
+/* Nobody holds it, and nobody can be granted it any more. */
+static bool nothing_is_left(const pawl__call *call, const pawl__record *r)
+{
+    return !r->holder_count && !pawl__record_has_fence(call, r);
+}
+
+/*
+ * The token waits already, for what does not fit, or no fence is left that it could get: it keeps
+ * its place, or gives it up.
+ */
 static void ask_again(const pawl__call *call, pawl__record *r, pawl__owner *waiter,
                       int64_t position, void *client, const pawl_request *request,
                       pawl_reply *reply)
 {
     if (!(request->flags & PAWL_ASK_QUEUE)) {
-        waiter_remove(r, waiter);
-        say_busy(call, r, reply);
+        pawl__say_busy(call, r, reply);
+        pawl__waiter_remove(r, waiter);
+        pawl__record_grant_leading(call, r); /* those behind it may fit */
         return;
     }
-    if (!r->holder) {
-        fail(reply, PAWL_ERR_CORRUPT);
+    if (nothing_is_left(call, r)) {
+        pawl__say_failed(PAWL_ERR_CORRUPT, reply);
         return;
     }
-    owner_fill(waiter, client, request);
-    place_extend(call, waiter);
-    say_queued(call, r, position, reply);
+    pawl__owner_fill(waiter, client, request);
+    pawl__place_extend(call, waiter);
+    pawl__say_queued(call, r, position, reply);
+}
+
+/* A name is of one kind while anything of it lives (rule 9). */
+static pawl_err misfit(const pawl__record *r, const pawl_request *request)
+{
+    bool asks_permit = request->mode == PAWL_MODE_PERMIT;
+    if (asks_permit && (request->capacity < 1 || request->capacity > PAWL_CAPACITY_MAX ||
+                        request->units < 1 || request->units > request->capacity))
+        return PAWL_ERR_UNITS;
+    if (!r->holder_count && !r->waiter_count) return PAWL_OK;
+    if (asks_permit != (r->capacity != 0)) return PAWL_ERR_KIND;
+    return asks_permit && request->capacity != r->capacity ? PAWL_ERR_CAPACITY : PAWL_OK;
 }
 
 static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
                          const pawl_request *request, pawl_reply *reply)
 {
     int64_t position;
-    settle(call, r);
-    if (has_token(r->holder, request->token)) { /* rule 3: the same grant, a full ttl */
-        owner_fill(r->holder, client, request);
-        lease_extend(call, r->holder);
-        say_held(r, PAWL_GRANTED, reply);
+    pawl__record_settle(call, r);
+    pawl_err err = misfit(r, request);
+    if (err) {
+        pawl__say_failed(err, reply);
         return;
     }
-    pawl__owner *waiter = waiter_find(r, request->token, &position);
+    r->capacity = request->mode == PAWL_MODE_PERMIT ? request->capacity : 0;
+    pawl__owner *holder = pawl__holder_find(r, request->token);
+    if (holder) { /* rule 3: the same grant, a full ttl */
+        pawl__owner_fill(holder, client, request);
+        pawl__lease_extend(call, holder);
+        pawl__say_held(r, holder, PAWL_GRANTED, reply);
+        return;
+    }
+    pawl__owner *waiter = pawl__waiter_find(r, request->token, &position);
     if (waiter) {
         ask_again(call, r, waiter, position, client, request, reply);
         return;
     }
-    if (!r->holder) {
+    bool fits =
+        !pawl__record_is_awaited(r, NULL) && pawl__record_fits(r, request->mode, request->units);
+    if (fits || nothing_is_left(call, r)) {
         grant_new(call, r, client, request, reply);
         return;
     }
@@ -332,7 +172,7 @@ static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
         queue_new(call, r, client, request, reply);
         return;
     }
-    say_busy(call, r, reply);
+    pawl__say_busy(call, r, reply);
 }
 
 static void acquire(const pawl__call *call, void *client, const pawl_request *request,
@@ -340,67 +180,76 @@ static void acquire(const pawl__call *call, void *client, const pawl_request *re
 {
     pawl__memory *m = call->memory;
     collect_some(call);
-    pawl__record *r = record_find(m, request->name, request->name_len);
+    pawl__record *r = pawl__record_find(m, request->name, request->name_len);
     if (!r && m->table.count >= PAWL__MEMORY_LOCKS_MAX) {
-        fail(reply, PAWL_ERR_STORE_FULL);
+        pawl__say_failed(PAWL_ERR_STORE_FULL, reply);
         return;
     }
-    if (!r) r = record_new(m, request->name, request->name_len);
+    if (!r) r = pawl__record_new(m, request->name, request->name_len);
     if (!r) {
-        fail(reply, PAWL_ERR_NO_MEMORY);
+        pawl__say_failed(PAWL_ERR_NO_MEMORY, reply);
         return;
     }
     acquire_from(call, r, client, request, reply);
-    record_put(m, r);
+    pawl__record_put(m, r);
 }
 
 static void renew(const pawl__call *call, pawl__record *r, const pawl_request *request,
                   pawl_reply *reply)
 {
-    if (!has_token(r->holder, request->token)) return; /* law 5: nothing comes back */
-    r->holder->ttl_ms = request->ttl_ms;
-    lease_extend(call, r->holder);
-    say_held(r, PAWL_CONFIRMED, reply);
+    pawl__owner *holder = pawl__holder_find(r, request->token);
+    if (!holder) return; /* law 5: nothing comes back */
+    holder->ttl_ms = request->ttl_ms;
+    pawl__lease_extend(call, holder);
+    pawl__say_held(r, holder, PAWL_CONFIRMED, reply);
 }
 
 static void release(const pawl__call *call, pawl__record *r, const pawl_request *request,
                     pawl_reply *reply)
 {
     int64_t position;
-    pawl__owner *waiter;
-    if (has_token(r->holder, request->token)) {
-        drop_holder(r);
-        hand_off(call, r);
+    pawl__owner *owner;
+    if ((owner = pawl__holder_find(r, request->token))) {
+        pawl__holder_remove(r, owner);
         reply->outcome = PAWL_RELEASED;
-    } else if ((waiter = waiter_find(r, request->token, &position))) {
-        waiter_remove(r, waiter);
+    } else if ((owner = pawl__waiter_find(r, request->token, &position))) {
+        pawl__waiter_remove(r, owner);
         reply->outcome = PAWL_LEFT;
     }
+    pawl__record_grant_leading(call, r); /* after a waiter has left those behind it may fit */
+}
+
+static pawl__owner *holder_of_fence(const pawl__record *r, uint64_t fence)
+{
+    for (const pawl__link *l = r->holders.next; l != &r->holders; l = l->next)
+        if (pawl__owner_of(l)->fence == fence) return pawl__owner_of(l);
+    return NULL;
 }
 
 /* The broken holder is told to look again; it will find that it is not the owner. */
 static void break_lock(const pawl__call *call, pawl__record *r, const pawl_request *request,
                        pawl_reply *reply)
 {
-    if (!r->holder || r->fence != request->fence) return;
-    tell(call, r, r->holder->client, &(pawl_push){.kind = PAWL_PUSH_RECHECK});
-    drop_holder(r);
-    hand_off(call, r);
+    pawl__owner *holder = holder_of_fence(r, request->fence);
+    if (!holder) return;
+    pawl__record_tell(call, r, holder->client, &(pawl_push){.kind = PAWL_PUSH_RECHECK});
+    pawl__holder_remove(r, holder);
+    pawl__record_grant_leading(call, r);
     reply->outcome = PAWL_RELEASED;
 }
 
 typedef void (*change_fn)(const pawl__call *, pawl__record *, const pawl_request *, pawl_reply *);
 
-/* RENEW, RELEASE, BREAK: they change what exists and create nothing. */
+/* RENEW, RELEASE, BREAK, CHANGE: they change what exists and create nothing. */
 static void change(const pawl__call *call, change_fn fn, const pawl_request *request,
                    pawl_reply *reply)
 {
     reply->outcome = PAWL_NOT_OWNER;
-    pawl__record *r = record_find(call->memory, request->name, request->name_len);
+    pawl__record *r = pawl__record_find(call->memory, request->name, request->name_len);
     if (!r) return;
-    settle(call, r);
+    pawl__record_settle(call, r);
     fn(call, r, request, reply);
-    record_put(call->memory, r);
+    pawl__record_put(call->memory, r);
 }
 
 static pawl__call call_begin(pawl__memory *m, const pawl__memory_time *time,
@@ -416,8 +265,8 @@ void pawl__memory_apply(pawl__memory *m, const pawl__memory_time *time, void *cl
 {
     pawl__call call = call_begin(m, time, out);
     *ret_reply = (pawl_reply){.id = request->id, .position = -1, .holder_ms = -1};
-    if (request->mode != PAWL_MODE_EXCLUSIVE) {
-        fail(ret_reply, PAWL_ERR_UNSUPPORTED);
+    if ((unsigned)request->mode > PAWL_MODE_PERMIT) {
+        pawl__say_failed(PAWL_ERR_UNSUPPORTED, ret_reply);
         return;
     }
     switch (request->verb) {
@@ -440,10 +289,28 @@ void pawl__memory_apply(pawl__memory *m, const pawl__memory_time *time, void *cl
         pawl__memory_list(&call, request, ret_reply);
         return;
     case PAWL_VERB_CHANGE:
+        change(&call, pawl__memory_change, request, ret_reply);
+        return;
     case PAWL_VERB_DOCTOR: /* the state is never ill; the store speaks for itself */
         break;
     }
-    fail(ret_reply, PAWL_ERR_UNSUPPORTED);
+    pawl__say_failed(PAWL_ERR_UNSUPPORTED, ret_reply);
+}
+
+/* Its places go, and its leases that are not detached. */
+static void leave_record(pawl__record *r, const void *client)
+{
+    for (pawl__link *l = r->waiters.next, *next; l != &r->waiters; l = next) {
+        next = l->next;
+        if (pawl__owner_of(l)->client == client) pawl__waiter_remove(r, pawl__owner_of(l));
+    }
+    for (pawl__link *l = r->holders.next, *next; l != &r->holders; l = next) {
+        next = l->next;
+        pawl__owner *holder = pawl__owner_of(l);
+        if (holder->client != client) continue;
+        holder->client = NULL;
+        if (!holder->detached) pawl__holder_remove(r, holder);
+    }
 }
 
 void pawl__memory_leave(pawl__memory *m, const pawl__memory_time *time, void *client,
@@ -453,15 +320,8 @@ void pawl__memory_leave(pawl__memory *m, const pawl__memory_time *time, void *cl
     for (pawl__link *l = m->all.next, *next; l != &m->all; l = next) {
         next = l->next;
         pawl__record *r = pawl__container(l, pawl__record, in_all);
-        for (pawl__link *w = r->waiters.next, *after; w != &r->waiters; w = after) {
-            after = w->next;
-            if (pawl__owner_of(w)->client == client) waiter_remove(r, pawl__owner_of(w));
-        }
-        if (r->holder && r->holder->client == client) {
-            r->holder->client = NULL;
-            if (!r->holder->detached) drop_holder(r);
-        }
-        settle(&call, r);
-        record_put(m, r);
+        leave_record(r, client);
+        pawl__record_settle(&call, r);
+        pawl__record_put(m, r);
     }
 }

@@ -7,33 +7,64 @@
 
 static bool is_live(const pawl__call *call, const pawl__owner *owner)
 {
-    return owner && owner->until > call->now;
+    return owner->until > call->now;
 }
 
-static size_t live_waiters(const pawl__call *call, const pawl__record *r)
+static size_t live_count(const pawl__call *call, const pawl__link *list)
 {
     size_t count = 0;
-    for (pawl__link *l = r->waiters.next; l != &r->waiters; l = l->next)
+    for (const pawl__link *l = list->next; l != list; l = l->next)
         if (is_live(call, pawl__owner_of(l))) count++;
     return count;
+}
+
+static size_t at_most(size_t count, size_t most)
+{
+    return count < most ? count : most;
 }
 
 static void show_waiters(const pawl__call *call, const pawl__record *r, pawl_waiter_info *shown,
                          size_t room)
 {
     size_t n = 0;
-    for (pawl__link *l = r->waiters.next; l != &r->waiters && n < room; l = l->next) {
+    for (const pawl__link *l = r->waiters.next; l != &r->waiters && n < room; l = l->next) {
         const pawl__owner *waiter = pawl__owner_of(l);
         if (!is_live(call, waiter)) continue;
         shown[n++] = (pawl_waiter_info){.owner = waiter->label,
                                         .age_ms = pawl__ms_until(waiter->since, call->now),
-                                        .place_ms = pawl__ms_until(call->now, waiter->until)};
+                                        .place_ms = pawl__ms_until(call->now, waiter->until),
+                                        .mode = (pawl_mode)waiter->mode,
+                                        .units = waiter->units};
     }
 }
 
-static bool is_mine(const pawl__owner *holder, const char *token)
+static pawl_holder_info holder_info(const pawl__call *call, const pawl__owner *holder,
+                                    const char *token)
 {
-    return token && strcmp(holder->token, token) == 0;
+    return (pawl_holder_info){.owner = holder->label,
+                              .remaining_ms = pawl__ms_until(call->now, holder->until),
+                              .fence = holder->fence,
+                              .mode = (pawl_mode)holder->mode,
+                              .units = holder->units,
+                              .mine = pawl__owner_has(holder, token)};
+}
+
+/* Shows as many as there is room for, and says in `info` what is said of all together. */
+static void show_holders(const pawl__call *call, const pawl__record *r, const char *token,
+                         pawl_holder_info *shown, pawl_info *info)
+{
+    size_t n = 0;
+    for (const pawl__link *l = r->holders.next; l != &r->holders; l = l->next) {
+        const pawl__owner *holder = pawl__owner_of(l);
+        if (!is_live(call, holder)) continue;
+        pawl_holder_info one = holder_info(call, holder, token);
+        if (n < info->holders_shown) shown[n++] = one;
+        if (one.remaining_ms > info->remaining_ms) info->remaining_ms = one.remaining_ms;
+        info->held = true;
+        info->mine |= one.mine;
+        info->owner = holder->label; /* the last one's fence is the largest */
+        info->mode = one.mode;
+    }
 }
 
 /* False when out of memory. */
@@ -44,25 +75,24 @@ static bool report(const pawl__call *call, const pawl__record *r, const char *to
                       .name_len = r->name_len,
                       .owner = "",
                       .fence = r->fence,
-                      .waiter_count = live_waiters(call, r)};
-    info.waiters_shown =
-        info.waiter_count < PAWL_WAITERS_SHOWN_MAX ? info.waiter_count : PAWL_WAITERS_SHOWN_MAX;
-    if (is_live(call, r->holder)) {
-        info.held = true;
-        info.mine = is_mine(r->holder, token);
-        info.owner = r->holder->label;
-        info.remaining_ms = pawl__ms_until(call->now, r->holder->until);
+                      .capacity = r->capacity,
+                      .holder_count = live_count(call, &r->holders),
+                      .waiter_count = live_count(call, &r->waiters)};
+    info.waiters_shown = at_most(info.waiter_count, PAWL_WAITERS_SHOWN_MAX);
+    info.holders_shown = at_most(info.holder_count, PAWL_HOLDERS_SHOWN_MAX);
+    pawl_waiter_info *waiters = calloc(info.waiters_shown + 1, sizeof(*waiters));
+    pawl_holder_info *holders = calloc(info.holders_shown + 1, sizeof(*holders));
+    if (waiters && holders) {
+        show_waiters(call, r, waiters, info.waiters_shown);
+        show_holders(call, r, token, holders, &info);
+        info.waiters = waiters;
+        info.holders = holders;
+        call->out->row(call->out->ctx, &info);
     }
-    pawl_waiter_info *shown = NULL;
-    if (info.waiters_shown) {
-        shown = calloc(info.waiters_shown, sizeof(*shown));
-        if (!shown) return false;
-        show_waiters(call, r, shown, info.waiters_shown);
-    }
-    info.waiters = shown;
-    call->out->row(call->out->ctx, &info);
-    free(shown);
-    return true;
+    bool told = waiters && holders;
+    free(waiters);
+    free(holders);
+    return told;
 }
 
 static void done(bool all, pawl_reply *reply)
@@ -95,7 +125,7 @@ void pawl__memory_list(const pawl__call *call, const pawl_request *request, pawl
         const pawl__record *r = pawl__container(l, pawl__record, in_all);
         if (r->name_len < request->name_len) continue;
         if (memcmp(r->name, request->name, request->name_len) != 0) continue;
-        if (!is_live(call, r->holder) && !live_waiters(call, r)) continue;
+        if (!live_count(call, &r->holders) && !live_count(call, &r->waiters)) continue;
         all = report(call, r, NULL);
     }
     done(all, ret_reply);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the model consists of; for memory_model.c and memory_report.c only. */
+/* What the model consists of: for the files memory_{records,grant,model,report}.c only. */
 #ifndef PAWL_STORES_MEMORY_STATE_H
 #define PAWL_STORES_MEMORY_STATE_H
 
@@ -8,30 +8,42 @@
 #include "../../base/table.h"
 #include "memory_model.h"
 
+#include <string.h>
+
 /* Whoever holds or waits: one token. */
 typedef struct pawl__owner {
-    pawl__link in_queue; /* waiters, in order of arrival */
+    pawl__link in_list; /* holders, in order of their fences; or waiters, in order of arrival */
     char token[PAWL_TOKEN_LEN + 1];
     char label[PAWL_OWNER_MAX + 1];
     void *client; /* where pushes go; NULL: nobody is there */
     int64_t ttl_ms;
-    int64_t since; /* instant of arrival */
-    int64_t until; /* the lease's, or the place's, end */
+    int64_t since;         /* instant of arrival */
+    int64_t until;         /* the lease's, or the place's, end */
+    int64_t upgrade_until; /* the same of the place in which it waits to be upgraded */
+    uint64_t fence;        /* of a holder */
+    uint32_t units;        /* PERMIT; else 0 */
+    uint32_t change;       /* the latest that was carried out (rule 10) */
+    uint8_t mode;          /* pawl_mode */
     bool detached;
+    uint16_t slots[]; /* of a holder: `units` of them */
 } pawl__owner;
 
 /*
  * One name. Between operations:
- *  - holder or waiters exist, or the record does not;
- *  - fence is the holder's, or the last holder's since the record exists.
+ *  - holders or waiters exist, or the record does not;
+ *  - fence is the latest drawn since the record exists, or what it began with.
  */
 typedef struct pawl__record {
     pawl__entry entry;
     pawl__link in_all;
-    pawl__owner *holder;
+    pawl__link holders;
     pawl__link waiters;
+    size_t holder_count;
     size_t waiter_count;
+    pawl__owner *upgrader; /* the holder that waits, ahead of the waiters, to be upgraded */
     uint64_t fence;
+    uint32_t capacity; /* of a semaphore; 0: the name is a lock */
+    uint32_t units;    /* of all holders together */
     size_t name_len;
     char name[];
 } pawl__record;
@@ -51,10 +63,79 @@ typedef struct pawl__call {
     const pawl__memory_out *out;
 } pawl__call;
 
-static inline pawl__owner *pawl__owner_of(pawl__link *link)
+static inline pawl__owner *pawl__owner_of(const pawl__link *link)
 {
-    return pawl__container(link, pawl__owner, in_queue);
+    return pawl__container(link, pawl__owner, in_list);
 }
+
+/* Law 5: the whole token. */
+static inline bool pawl__owner_has(const pawl__owner *owner, const char *token)
+{
+    return token && strcmp(owner->token, token) == 0;
+}
+
+/* ---- memory_records.c: records and those in them ------------------------------- */
+
+/* NULL if there is none. */
+pawl__record *pawl__record_find(const pawl__memory *m, const char *name, size_t name_len);
+/* NULL when out of memory. */
+pawl__record *pawl__record_new(pawl__memory *m, const char *name, size_t name_len);
+void pawl__record_free(pawl__memory *m, pawl__record *record);
+/* Frees a record that nobody holds and nobody waits for. */
+void pawl__record_put(pawl__memory *m, pawl__record *record);
+
+/* In no list yet; NULL when out of memory. */
+pawl__owner *pawl__owner_new(const pawl__call *call, void *client, const pawl_request *request);
+/* What a repeated request may change: who is told, the label, the ttl. */
+void pawl__owner_fill(pawl__owner *owner, void *client, const pawl_request *request);
+pawl__owner *pawl__holder_find(const pawl__record *record, const char *token);
+pawl__owner *pawl__waiter_find(const pawl__record *record, const char *token,
+                               int64_t *ret_position);
+void pawl__holder_add(pawl__record *record, pawl__owner *owner);
+void pawl__holder_remove(pawl__record *record, pawl__owner *holder);
+void pawl__waiter_add(pawl__record *record, pawl__owner *owner);
+void pawl__waiter_remove(pawl__record *record, pawl__owner *waiter);
+/* A lease, or a place in the queue, counts from now. */
+void pawl__lease_extend(const pawl__call *call, pawl__owner *holder);
+void pawl__place_extend(const pawl__call *call, pawl__owner *waiter);
+
+/* ---- memory_grant.c: who may hold beside whom ------------------------------------ */
+
+/* Whether somebody may come in beside those who hold: the table of pawl_mode. */
+bool pawl__record_fits(const pawl__record *record, pawl_mode mode, uint32_t units);
+/* Whether anybody waits, for the lock or to be upgraded, but the one named (may be NULL). */
+bool pawl__record_is_awaited(const pawl__record *record, const pawl__owner *but);
+/* Whether a fence is left that is larger than the latest: nothing is granted without one. */
+bool pawl__record_has_fence(const pawl__call *call, const pawl__record *record);
+/* The owner, in no list, becomes a holder with a new fence; a lease from now. */
+void pawl__record_grant(const pawl__call *call, pawl__record *record, pawl__owner *owner);
+/* Strict order of arrival: grants from the head of the queue as long as it fits (rule 9). */
+void pawl__record_grant_leading(const pawl__call *call, pawl__record *record);
+/* What has expired ends; then whoever may come in comes in. */
+void pawl__record_settle(const pawl__call *call, pawl__record *record);
+/* The queue was empty: those beside whom `waiting` does not fit hear of it. */
+void pawl__record_ask_to_yield(const pawl__call *call, pawl__record *record,
+                               const pawl__owner *waiting);
+/* The mode of the only holder becomes EXCLUSIVE. */
+void pawl__record_upgrade(const pawl__call *call, pawl__record *record, pawl__owner *holder);
+/* Says something to whoever is behind a client; the name is filled in. */
+void pawl__record_tell(const pawl__call *call, const pawl__record *record, void *client,
+                       const pawl_push *push);
+
+/* ---- memory_change.c ---------------------------------------------------------------- */
+
+/* CHANGE (rule 10). */
+void pawl__memory_change(const pawl__call *call, pawl__record *record, const pawl_request *request,
+                         pawl_reply *reply);
+/* What a request that was not granted, or was, is answered. */
+void pawl__say_held(const pawl__record *record, const pawl__owner *holder, pawl_outcome outcome,
+                    pawl_reply *reply);
+void pawl__say_queued(const pawl__call *call, const pawl__record *record, int64_t position,
+                      pawl_reply *reply);
+void pawl__say_busy(const pawl__call *call, const pawl__record *record, pawl_reply *reply);
+void pawl__say_failed(pawl_err err, pawl_reply *reply);
+
+/* ---- memory_report.c ------------------------------------------------------------------ */
 
 /* Every live lock and queue as rows, for INSPECT (one name) and LIST (a prefix). Changes nothing.
  */

@@ -44,7 +44,8 @@ static const pawl_caps caps_all = {.size = sizeof(pawl_caps),
                                    .push = true,
                                    .list = true,
                                    .instant_release = true,
-                                   .modes = 1u << PAWL_MODE_EXCLUSIVE};
+                                   .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
+                                            1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
 
 /* ---- Letters ---------------------------------------------------------------------- */
 
@@ -67,9 +68,9 @@ static void put_spare(pawl_store *store, pawl__letter *letter)
     free(letter);
 }
 
-static pawl__letter *take_reply_letter(pawl_store *store)
+static pawl__letter *take_reply_letter(pawl_store *store, uint32_t slots)
 {
-    if (!store->spare_count) return pawl__letter_for_reply();
+    if (!store->spare_count || slots > PAWL__LETTER_SLOTS) return pawl__letter_for_reply(slots);
     pawl__letter *letter = pawl__container(pawl__list_first(&store->spares), pawl__letter, in_box);
     pawl__list_remove(&letter->in_box);
     store->spare_count--;
@@ -198,7 +199,7 @@ static void apply(pawl_store *store, const pawl_request *request, pawl_reply *re
 static void memory_submit(pawl_store *store, const pawl_request *request)
 {
     pawl_reply reply;
-    pawl__letter *letter = take_reply_letter(store);
+    pawl__letter *letter = take_reply_letter(store, request->units);
     if (!letter) return; /* no memory and no spare: leases end at their deadlines (law 10) */
     pthread_mutex_lock(&store->space->mutex);
     apply(store, request, &reply);
@@ -272,7 +273,7 @@ static int check_url(const pawl_url *url, char *reterr_message)
 static bool fill_spares(pawl_store *store)
 {
     while (store->spare_count < SPARE_LETTERS) {
-        pawl__letter *letter = pawl__letter_for_reply();
+        pawl__letter *letter = pawl__letter_for_reply(0);
         if (!letter) return false;
         put_spare(store, letter);
     }
