@@ -61,6 +61,12 @@ typedef enum pawl_callbacks {
 typedef void (*pawl_log_fn)(pawl_client *client, pawl_severity severity, const char *line,
                             void *userdata);
 
+/* Receives what a client notices as typed events: pawl/trace.h. */
+struct pawl_trace;
+typedef void (*pawl_trace_fn)(pawl_client *client, const struct pawl_trace *event, void *userdata);
+
+struct pawl_metrics; /* pawl/metrics.h */
+
 typedef struct pawl_open_opts {
     size_t size;              /* set by pawl_open_opts_init */
     const char *owner;        /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
@@ -75,6 +81,11 @@ typedef struct pawl_open_opts {
     pawl_callbacks callbacks; /* where callbacks run. Default PAWL_CALLBACKS_THREAD */
     pawl_log_fn log;          /* default NULL: silence */
     void *log_userdata;
+    pawl_trace_fn trace; /* default NULL: nobody listens */
+    void *trace_userdata;
+    uint64_t
+        trace_kinds; /* PAWL_TRACE_BIT(kind) of those that it wants to hear; 0: all. Default 0 */
+    struct pawl_metrics *metrics; /* what the client does is counted there. Default NULL */
 } pawl_open_opts;
 
 /*

@@ -26,6 +26,7 @@ pawl__engine *pawl__engine_new(const pawl__engine_opts *opts)
 pawl__engine *pawl__engine_free(pawl__engine *e)
 {
     if (!e) return NULL;
+    e->opts.moved = NULL; /* without a word */
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;

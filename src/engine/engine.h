@@ -22,7 +22,7 @@
 #include "../base/heap.h"
 #include "../base/instant.h"
 #include "../base/list.h"
-#include "pawl/store.h"
+#include "pawl/trace.h"
 
 typedef struct pawl__engine pawl__engine;
 typedef struct pawl__lease pawl__lease;
@@ -136,8 +136,11 @@ typedef struct pawl__engine_opts {
     /* Writes a fresh token of PAWL_TOKEN_LEN characters and a NUL (law 5: one per lease). */
     void (*draw_token)(void *ctx, char *ret_text);
     void *draw_ctx;
-    int64_t unreachable_ms;   /* a want that waits ends when the store has been silent for this
-                                 long; PAWL_WAIT_FOREVER: only its own time ends it */
+    int64_t unreachable_ms; /* a want that waits ends when the store has been silent for this
+                               long; PAWL_WAIT_FOREVER: only its own time ends it */
+    /* A lease moves from one state to another; runs inside the step. NULL: nobody wants to hear. */
+    void (*moved)(void *ctx, const char *name, pawl_lease_state from, pawl_lease_state to);
+    void *moved_ctx;
     uint32_t share_count_max; /* local passes of a lease once somebody else waits */
     int64_t share_ms_max;     /* the same by time */
 } pawl__engine_opts;

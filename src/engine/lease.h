@@ -188,6 +188,14 @@ static inline int64_t pawl__lease_place_end(const pawl__lease *lease)
 
 /* Makes a move if the table allows it; otherwise the engine breaks (law 10). */
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
+/* Whoever follows the leases hears of a move. */
+static inline void pawl__lease_tell_move(const pawl__engine *e, const pawl__lease *lease,
+                                         pawl__lease_state from, pawl__lease_state to)
+{
+    if (!e->opts.moved) return;
+    e->opts.moved(e->opts.moved_ctx, lease->slot->name, (pawl_lease_state)from,
+                  (pawl_lease_state)to);
+}
 /* This step has changed the lease: it is checked at the step's end. */
 static inline void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease)
 {

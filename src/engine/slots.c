@@ -126,6 +126,7 @@ pawl__lease *pawl__lease_new(pawl__engine *e, pawl__slot *slot, const pawl__want
 void pawl__lease_free(pawl__engine *e, pawl__lease *lease)
 {
     pawl__slot *slot = lease->slot;
+    pawl__lease_tell_move(e, lease, lease->state, PAWL__LEASE_ABSENT);
     if (slot->lease == lease) slot->lease = NULL;
     pawl__heap_clear(&e->timers, &lease->timer);
     pawl__lease_unmark(e, lease);

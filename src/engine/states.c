@@ -21,6 +21,17 @@ static const unsigned moves[PAWL__LEASE_STATES] = {
     [PAWL__LEASE_RELEASING] = 0,
 };
 
+#define SAME(state) _Static_assert((int)PAWL__LEASE_##state == (int)PAWL_LEASE_##state, #state);
+SAME(ABSENT)
+SAME(REQUESTING)
+SAME(QUEUED)
+SAME(UNKNOWN)
+SAME(HELD)
+SAME(IDLE)
+SAME(DOUBT)
+SAME(LOST)
+SAME(RELEASING)
+
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
 {
     pawl__lease_touch(e, lease);
@@ -32,9 +43,11 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
     }
     e->settled_count -= pawl__lease_is_settled(lease);
     e->tended_count -= pawl__lease_is_tended(lease);
+    pawl__lease_state from = lease->state;
     lease->state = (uint8_t)to;
     e->settled_count += pawl__lease_is_settled(lease);
     e->tended_count += pawl__lease_is_tended(lease);
+    pawl__lease_tell_move(e, lease, from, to);
 }
 
 static const char *check_holder(const pawl__lease *lease)

@@ -5,10 +5,14 @@
 #include <stdlib.h>
 
 void pawl__acquisitions_init(pawl__acquisitions *home, pawl__gate *gate, pawl__calls *calls,
-                             pawl__pump *pump, pawl__messages *messages)
+                             pawl__trace *trace, pawl__pump *pump, pawl__messages *messages)
 {
-    *home = (pawl__acquisitions){
-        .gate = gate, .calls = calls, .pump = pump, .messages = messages, .refs = 1};
+    *home = (pawl__acquisitions){.gate = gate,
+                                 .calls = calls,
+                                 .trace = trace,
+                                 .pump = pump,
+                                 .messages = messages,
+                                 .refs = 1};
     pawl__list_init(&home->all);
     pawl__list_init(&home->asked);
 }
@@ -74,12 +78,19 @@ void pawl__acquisition_free_unused(pawl__acquisition *a)
     pawl__lock_put(lock);
 }
 
+void pawl__extras_free(pawl__extras *extras)
+{
+    if (!extras) return;
+    pawl_metrics_free(extras->metrics);
+    free(extras->event_message);
+    free(extras);
+}
+
 void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
     lock->home->refs--; /* whoever holds the mutex has a reference of its own */
-    if (lock->extras) free(lock->extras->event_message);
-    free(lock->extras);
+    pawl__extras_free(lock->extras);
     free(lock);
 }
 

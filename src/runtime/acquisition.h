@@ -52,6 +52,7 @@ typedef struct pawl__completion {
     int16_t err;           /* once it is over */
     uint8_t call;          /* PAWL__CALL_ACQUIRED or _RELEASED: of what */
     bool over;             /* the callback waits to run */
+    int64_t begun_at;      /* ACQUIRED, for the trace; 0: nobody reads it */
     pawl__waiting waiting; /* [loop] ACQUIRED */
 } pawl__completion;
 
@@ -87,12 +88,19 @@ typedef enum pawl__lock_state {
     PAWL__LOCK_LOST
 } pawl__lock_state;
 
-/* What few handles have: events and retention. */
+/* What few handles have: events, retention, a client that is traced. */
 typedef struct pawl__extras {
     pawl_event_fn on_event; /* [once] */
     void *event_userdata;   /* [once] */
     char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
     const pawl__acquisition *message_of; /* [m] */
+    /* Of a client whose holds are traced; see holds.c. */
+    bool traced;                 /* [once] */
+    bool loan_told;              /* [m] RETAINED was told, and not RECALLED */
+    _Atomic int64_t held_since;  /* the instant at which the hold began */
+    _Atomic uint64_t uses;       /* of the loan: how often the handle took it */
+    pawl_metrics *metrics;       /* [once] a reference of its own: it outlives the client's */
+    pawl__class_metrics *counts; /* [once] in metrics; NULL: nobody counts */
     bool retains; /* [once] the rest is of a handle with retain_ms; see retention.c */
     _Atomic int64_t put_back_at; /* when it was released last */
     pawl__acquisition *lent;     /* [loop] the one whose timer runs */
@@ -106,6 +114,7 @@ typedef struct pawl__acquisitions {
     /* [once] */
     pawl__gate *gate;
     pawl__calls *calls;
+    pawl__trace *trace;
     pawl__pump *pump;
     pawl__messages *messages;
     /* [m] */
@@ -158,12 +167,14 @@ static inline pawl__acquisition *pawl__acquisition_of(pawl__link *in_all)
  */
 
 void pawl__acquisitions_init(pawl__acquisitions *home, pawl__gate *gate, pawl__calls *calls,
-                             pawl__pump *pump, pawl__messages *messages);
+                             pawl__trace *trace, pawl__pump *pump, pawl__messages *messages);
 /* A new one; NULL: out of memory. */
 pawl__acquisition *pawl__acquisition_new(pawl_lock *lock);
 /* Frees it if nobody needs it any more: not the engine, the calls or the handle. The lock may be
    gone afterwards. */
 void pawl__acquisition_free_unused(pawl__acquisition *a);
+/* NULL is allowed. */
+void pawl__extras_free(pawl__extras *extras);
 /* Drops a reference; whoever calls has a reference to the client beside the lock's. */
 void pawl__lock_put(pawl_lock *lock);
 /* From now on the completion hears of the end. */
@@ -187,6 +198,45 @@ void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what);
 void pawl__acquisition_call(pawl__acquisition *a, uint8_t call);
 /* For pawl__calls_ops: runs the earliest callback. */
 bool pawl__acquisition_run_call(pawl__calls *calls, pawl__acquisition *a);
+
+/* ---- holds.c: from when to when a handle has its lock, for the trace --------------------------
+ */
+
+/* Whether anybody reads how long locks are held: then handles have extras. */
+static inline bool pawl__holds_are_traced(const pawl__trace *trace)
+{
+    return trace->metrics || trace->hook_hears & PAWL__TRACE_HOLDS;
+}
+static inline bool pawl__lock_is_traced(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->traced;
+}
+/* A hold begins, or ends by an event of the kind; err, message: of a loss. Mutex held. */
+void pawl__hold_begins(pawl_lock *lock);
+void pawl__hold_tell_end(pawl_lock *lock, pawl_trace_kind kind, pawl_err err, const char *message)
+    __attribute__((cold));
+static inline void pawl__hold_ends(pawl_lock *lock, pawl_trace_kind kind, pawl_err err,
+                                   const char *message)
+{
+    if (pawl__lock_is_traced(lock) || pawl__trace_hears(lock->home->trace, kind))
+        pawl__hold_tell_end(lock, kind, err, message);
+}
+/* The handle has it no more: it is given back, or it was lost. Mutex held. */
+void pawl__hold_given_up(pawl_lock *lock);
+/* The loan begins with the release of a hold that began at `since`; and it ends, held: the handle
+   has it. Mutex held. */
+void pawl__hold_is_lent(pawl_lock *lock, int64_t since);
+void pawl__hold_is_recalled(pawl_lock *lock, bool held);
+/* When the hold began, as far as it is traced. Any thread. */
+static inline int64_t pawl__hold_since(const pawl_lock *lock)
+{
+    return pawl__lock_is_traced(lock)
+               ? atomic_load_explicit(&lock->extras->held_since, memory_order_relaxed)
+               : 0;
+}
+/* The retained lease was taken, or put back by a hold that began at `since`. Any thread. */
+void pawl__hold_taken(pawl_lock *lock);
+void pawl__hold_put_back(pawl_lock *lock, int64_t since);
 
 /* ---- retention.c ------------------------------------------------------------------------------
  */

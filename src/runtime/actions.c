@@ -37,11 +37,31 @@ static void forget_by_engine(pawl__acquisition *a)
     a->asked = 0;
 }
 
+/* The end of a wait, for the trace. */
+static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int64_t begun_at,
+                             int err, const char *message) __attribute__((cold));
+
+static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int64_t begun_at,
+                             int err, const char *message)
+{
+    const pawl_lock *lock = pawl__acquisition_lock(a);
+    pawl_trace event = {.kind = err ? PAWL_TRACE_REFUSED : PAWL_TRACE_ACQUIRED,
+                        .name = lock->name,
+                        .err = (pawl_err)err,
+                        .message = message,
+                        .fence = err ? 0 : atomic_load(&lock->fence),
+                        .ttl_ms = a->want.ttl_ms,
+                        .span_ns = pawl__now() - begun_at};
+    pawl__trace_tell(home->trace, &event);
+}
+
 /* Exactly once: whoever waits for it is told, or there is nobody (law 6). */
-static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t call, int err)
+static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t call, int err,
+                     const char *message)
 {
     pawl__completion *completion = pawl__acquisition_find_open(a, call);
     if (!completion) return;
+    if (completion->begun_at) tell_end_of_wait(home, a, completion->begun_at, err, message);
     if (completion->waiter) {
         pawl__acquisition_remove_completion(a, completion);
         pawl__gate_complete(home->gate, completion->waiter, err);
@@ -53,14 +73,15 @@ static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t cal
     pawl__acquisition_call(a, call);
 }
 
-static void end_acquire(pawl__acquisitions *home, pawl__acquisition *a, int err)
+static void end_acquire(pawl__acquisitions *home, pawl__acquisition *a, int err,
+                        const char *message)
 {
-    end_call(home, a, PAWL__CALL_ACQUIRED, a->abandoned ? PAWL_ERR_CANCELED : err);
+    end_call(home, a, PAWL__CALL_ACQUIRED, a->abandoned ? PAWL_ERR_CANCELED : err, message);
 }
 
 static void end_release(pawl__acquisitions *home, pawl__acquisition *a, int err)
 {
-    end_call(home, a, PAWL__CALL_RELEASED, err);
+    end_call(home, a, PAWL__CALL_RELEASED, err, NULL);
 }
 
 static void keep_event(pawl__acquisition *a, pawl_err err, const char *message)
@@ -84,20 +105,13 @@ static const char *reason(const pawl__acquisitions *home, pawl_err err, const ch
     return ret_room;
 }
 
-/* Lines for people hold names, which may hold anything. */
-static void say_about(pawl__acquisitions *home, const pawl_lock *lock, pawl_severity severity,
-                      const char *what, pawl_err err, const char *message)
+/* The latest trouble is the line of the event. */
+static void keep_trouble(pawl__acquisitions *home, const pawl_trace *event)
 {
-    char name[81];
-    snprintf(name, sizeof name, "%s", lock->name);
-    for (char *p = name; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
-    char room[PAWL_MESSAGE_MAX];
-    const char *why = reason(home, err, message, room);
-    pawl__set_message(home->messages, "lock \"%s\": %s: %s", name, what, why);
-    pawl__set_reason(home->messages, err, why);
-    if (severity != PAWL_SEVERITY_OK)
-        pawl__calls_log(home->calls, severity, home->messages->latest);
+    char line[PAWL_MESSAGE_MAX];
+    pawl_trace_text(event, line);
+    pawl__set_message(home->messages, "%s", line);
+    pawl__set_reason(home->messages, event->err, event->message);
 }
 
 /* It is its lock's. */
@@ -108,7 +122,13 @@ static void tell_loss(pawl__acquisitions *home, pawl__acquisition *a, pawl_err e
     a->let_go = true;
     pawl__held_expire(&lock->held);
     lock->state = PAWL__LOCK_LOST;
-    say_about(home, lock, PAWL_SEVERITY_WARNING, "lost", err, message);
+    char room[PAWL_MESSAGE_MAX];
+    pawl_trace event = {.kind = PAWL_TRACE_LOST,
+                        .name = lock->name,
+                        .err = err,
+                        .message = reason(home, err, message, room)};
+    keep_trouble(home, &event);
+    pawl__hold_ends(lock, PAWL_TRACE_LOST, err, event.message);
     keep_event(a, err, message);
     a->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older events say nothing any more */
     pawl__acquisition_call(a, PAWL__CALL_LOST);
@@ -122,7 +142,7 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     if (a->abandoned) {
         a->let_go = true;
         pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
-        end_acquire(home, a, PAWL_ERR_CANCELED);
+        end_acquire(home, a, PAWL_ERR_CANCELED, NULL);
         return;
     }
     publish_token(lock, action->token);
@@ -131,7 +151,8 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     a->waited = pawl__want_had_queued(&a->want);
     pawl__held_begin(&lock->held, action->deadline);
     lock->state = PAWL__LOCK_HELD;
-    end_acquire(home, a, PAWL_OK);
+    pawl__hold_begins(lock);
+    end_acquire(home, a, PAWL_OK, NULL);
 }
 
 static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
@@ -143,23 +164,41 @@ static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const paw
         lock->acquisition = NULL;
         lock->state = PAWL__LOCK_IDLE;
     }
-    bool by_label = action->err == PAWL_ERR_BUSY; /* then the message is the holder's label */
-    const char *what = by_label && *action->message ? "held by" : "not acquired";
-    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED)
-        say_about(home, lock, PAWL_SEVERITY_OK, what, action->err, action->message);
-    end_acquire(home, a, action->err);
+    char room[PAWL_MESSAGE_MAX];
+    pawl_trace event = {.kind = PAWL_TRACE_REFUSED,
+                        .name = lock->name,
+                        .err = action->err,
+                        .message = action->message};
+    if (action->err != PAWL_ERR_BUSY) /* else it is the holder's label, or nothing */
+        event.message = reason(home, action->err, action->message, room);
+    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED) keep_trouble(home, &event);
+    end_acquire(home, a, action->err, event.message);
     pawl__acquisition_free_unused(a);
+}
+
+static void tell_renewal(pawl__acquisitions *home, const pawl__acquisition *a, int64_t old_deadline,
+                         bool after_doubt)
+{
+    pawl_trace event = {.kind = PAWL_TRACE_RENEWED,
+                        .name = pawl__acquisition_lock(a)->name,
+                        .ttl_ms = a->want.ttl_ms,
+                        .after_doubt = after_doubt,
+                        .span_ns = old_deadline - pawl__now()};
+    pawl__trace_tell(home->trace, &event);
 }
 
 static void on_extended(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
 {
     if (a->let_go) return;
     pawl_lock *lock = pawl__acquisition_lock(a);
+    int64_t old_deadline = pawl__held_deadline(&lock->held);
     if (!pawl__held_extend(&lock->held, action->deadline)) { /* law 2: the reader was right */
         tell_loss(home, a, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
         pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
         return;
     }
+    if (pawl__trace_hears(home->trace, PAWL_TRACE_RENEWED))
+        tell_renewal(home, a, old_deadline, action->after_doubt);
     if (!action->after_doubt) return;
     bool untold = a->calls & PAWL__CALL_DOUBT;
     a->calls &= (uint8_t)~PAWL__CALL_DOUBT;
@@ -170,11 +209,27 @@ static void on_doubt(pawl__acquisitions *home, pawl__acquisition *a, const pawl_
 {
     pawl__retention_refuse(a);
     if (a->let_go) return;
-    say_about(home, pawl__acquisition_lock(a), PAWL_SEVERITY_WARNING, "renewal overdue",
-              action->err, action->message);
+    const pawl_lock *lock = pawl__acquisition_lock(a);
+    char room[PAWL_MESSAGE_MAX];
+    pawl_trace event = {.kind = PAWL_TRACE_DOUBT,
+                        .name = lock->name,
+                        .err = action->err,
+                        .message = reason(home, action->err, action->message, room),
+                        .span_ns = pawl__held_deadline(&lock->held) - pawl__now()};
+    keep_trouble(home, &event);
+    pawl__trace_tell(home->trace, &event);
     keep_event(a, action->err, action->message);
     a->calls &= (uint8_t)~PAWL__CALL_HELD;
     pawl__acquisition_call(a, PAWL__CALL_DOUBT);
+}
+
+static void on_wanted(pawl__acquisitions *home, pawl__acquisition *a)
+{
+    pawl__retention_refuse(a);
+    if (a->let_go) return;
+    pawl_trace event = {.kind = PAWL_TRACE_WANTED, .name = pawl__acquisition_lock(a)->name};
+    pawl__trace_tell(home->trace, &event);
+    pawl__acquisition_call(a, PAWL__CALL_YIELD);
 }
 
 static void on_lost(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
@@ -189,7 +244,7 @@ static void on_released(pawl__acquisitions *home, pawl__acquisition *a, const pa
     forget_by_engine(a);
     if (!a->let_go) { /* the engine was closed under it */
         a->let_go = true;
-        pawl__held_clear(&pawl__acquisition_lock(a)->held);
+        pawl__hold_given_up(pawl__acquisition_lock(a));
     }
     end_release(home, a, action->err);
     pawl__acquisition_free_unused(a);
@@ -216,8 +271,7 @@ void pawl__acquisitions_act(pawl__acquisitions *home, const pawl__action *action
         on_doubt(home, a, action);
         break;
     case PAWL__ACT_YIELD:
-        pawl__retention_refuse(a);
-        if (!a->let_go) pawl__acquisition_call(a, PAWL__CALL_YIELD);
+        on_wanted(home, a);
         break;
     case PAWL__ACT_LOST:
         on_lost(home, a, action);
@@ -253,7 +307,7 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
     pawl__retention_refuse(a);
     bool was_held = lock->acquisition == a && lock->state == PAWL__LOCK_HELD && !a->let_go;
     if (a->known) forget_by_engine(a);
-    end_acquire(home, a, err);
+    end_acquire(home, a, err, NULL);
     end_release(home, a, PAWL_ERR_UNKNOWN);
     if (was_held && err != PAWL_ERR_CLOSED) {
         tell_loss(home, a, (pawl_err)err, NULL);
@@ -261,6 +315,7 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
     }
     a->let_go = true;
     if (lock->acquisition != a) return;
+    if (was_held) pawl__hold_given_up(lock);
     pawl__held_clear(&lock->held);
     lock->acquisition = NULL;
     lock->state = PAWL__LOCK_IDLE;
@@ -283,7 +338,7 @@ void pawl__acquisitions_let_go(pawl__acquisitions *home)
         pawl_lock *lock = pawl__acquisition_lock(a);
         if (lock->acquisition != a || lock->state != PAWL__LOCK_HELD) continue;
         a->let_go = true;
-        pawl__held_clear(&lock->held);
+        pawl__hold_given_up(lock);
     }
 }
 

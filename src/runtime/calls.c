@@ -2,22 +2,12 @@
 #define _GNU_SOURCE
 #include "calls.h"
 
-#include "../base/line.h"
 #include "process.h"
 #include "thread.h"
 
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-typedef struct line {
-    pawl__link in_lines;
-    pawl_severity severity;
-    char text[];
-} line;
 
 /* ---- Made and freed ------------------------------------------------------------------------- */
 
@@ -29,13 +19,11 @@ void pawl__calls_init(pawl__calls *calls, const pawl__calls_ops *ops, pawl_clien
                            .mutex = mutex,
                            .process = pawl__process_mark(),
                            .has_runner = opts->callbacks == PAWL_CALLBACKS_THREAD,
-                           .dispatch_fd = -1,
-                           .log = opts->log,
-                           .log_userdata = opts->log_userdata};
+                           .dispatch_fd = -1};
     pthread_cond_init(&calls->added, NULL);
     pthread_cond_init(&calls->ended, NULL);
     pawl__list_init(&calls->entries);
-    pawl__list_init(&calls->lines);
+    pawl__list_init(&calls->notes);
 }
 
 int pawl__calls_open(pawl__calls *calls)
@@ -48,10 +36,6 @@ void pawl__calls_free_parts(pawl__calls *calls)
 {
     if (calls->dispatch_fd >= 0) close(calls->dispatch_fd);
     calls->dispatch_fd = -1;
-    for (pawl__link *l; (l = pawl__list_first(&calls->lines));) {
-        pawl__list_remove(l);
-        free(pawl__container(l, line, in_lines));
-    }
 }
 
 void pawl__calls_destroy(pawl__calls *calls)
@@ -64,7 +48,7 @@ void pawl__calls_destroy(pawl__calls *calls)
 
 bool pawl__calls_none(const pawl__calls *calls)
 {
-    return pawl__list_empty(&calls->entries) && pawl__list_empty(&calls->lines);
+    return pawl__list_empty(&calls->entries) && pawl__list_empty(&calls->notes);
 }
 
 static void announce(pawl__calls *calls)
@@ -94,20 +78,9 @@ void pawl__calls_add(pawl__calls *calls, pawl__link *entry)
     append(calls, &calls->entries, entry);
 }
 
-void pawl__calls_log(pawl__calls *calls, pawl_severity severity, const char *text)
+void pawl__calls_add_note(pawl__calls *calls, pawl__link *note)
 {
-    if (!calls->log) return;
-    size_t len = strlen(text);
-    line *fresh = calls->line_count < PAWL__LINES_MAX ? malloc(sizeof *fresh + len + 1) : NULL;
-    if (!fresh) {
-        calls->lines_dropped++;
-        return;
-    }
-    *fresh = (line){.severity = severity};
-    memcpy(fresh->text, text, len + 1);
-    pawl__line_mend(fresh->text);
-    append(calls, &calls->lines, &fresh->in_lines);
-    calls->line_count++;
+    append(calls, &calls->notes, note);
 }
 
 /* ---- Running -------------------------------------------------------------------------------- */
@@ -130,32 +103,13 @@ bool pawl__calls_end(pawl__calls *calls)
     return true;
 }
 
-static bool run_line(pawl__calls *calls)
-{
-    line *first = pawl__container(calls->lines.next, line, in_lines);
-    pawl__list_remove(&first->in_lines);
-    calls->line_count--;
-    size_t dropped = calls->lines_dropped;
-    calls->lines_dropped = 0;
-    pawl__calls_begin(calls, NULL);
-    calls->log(calls->client, first->severity, first->text, calls->log_userdata);
-    if (dropped) {
-        char text[80];
-        snprintf(text, sizeof text, "%zu lines were dropped: the log was not read in time",
-                 dropped);
-        calls->log(calls->client, PAWL_SEVERITY_WARNING, text, calls->log_userdata);
-    }
-    free(first);
-    return pawl__calls_end(calls);
-}
-
 int pawl__calls_run(pawl__calls *calls, int max)
 {
     int count = 0;
     while (count < max && !calls->running && !pawl__calls_none(calls)) {
-        bool alive = pawl__list_empty(&calls->lines)
+        bool alive = pawl__list_empty(&calls->notes)
                          ? calls->ops->run(calls->client, calls->entries.next)
-                         : run_line(calls);
+                         : calls->ops->run_note(calls->client, calls->notes.next);
         if (!alive) return PAWL_ERR_FORKED;
         count++;
     }

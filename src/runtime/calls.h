@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callbacks of a client: a queue of entries that have something to say, and of lines for the
- * log hook. They run one at a time and without the mutex, so they may call anything. They never
- * run on the thread that owns the loop: a callback that takes long, or waits for another lock,
- * must not stop renewals.
+ * The callbacks of a client: a queue of entries that have something to say, and of notes for the
+ * hooks (trace.h), which come first. They run one at a time and without the mutex, so they may call
+ * anything. They never run on the thread that owns the loop: a callback that takes long, or waits
+ * for another lock, must not stop renewals.
  *
  * With PAWL_CALLBACKS_THREAD a thread of their own runs them, made when the first callback can
  * come up; with PAWL_CALLBACKS_DISPATCH and _WAIT the user's thread.
@@ -22,8 +22,6 @@
 
 #include <pthread.h>
 
-#define PAWL__LINES_MAX 256 /* more than a reader of logs will miss (law 8) */
-
 /* What the floors above do. */
 typedef struct pawl__calls_ops {
     /*
@@ -32,6 +30,8 @@ typedef struct pawl__calls_ops {
      * callback forked, and this is the child. Mutex held before; after, unless false.
      */
     bool (*run)(pawl_client *client, pawl__link *entry);
+    /* The same for the first note. */
+    bool (*run_note)(pawl_client *client, pawl__link *note);
     /* Something waits, nobody here runs it and there is no descriptor to say so. Mutex held. */
     void (*announce)(pawl_client *client);
 } pawl__calls_ops;
@@ -39,17 +39,14 @@ typedef struct pawl__calls_ops {
 typedef struct pawl__calls {
     /* [once] */
     const pawl__calls_ops *ops;
-    pawl_client *client; /* for ops and the log hook */
+    pawl_client *client; /* for ops */
     pthread_mutex_t *mutex;
     uint64_t process; /* the mark of the process that opened the client (law 9) */
     bool has_runner;  /* a thread of ours runs them */
     int dispatch_fd;  /* -1 unless PAWL_CALLBACKS_DISPATCH */
-    pawl_log_fn log;
-    void *log_userdata;
     /* [m] */
     pawl__link entries;
-    pawl__link lines;
-    size_t line_count, lines_dropped;
+    pawl__link notes;
     pthread_cond_t added;   /* for our thread */
     pthread_cond_t ended;   /* for those who wait for the end of a callback */
     const void *running_of; /* whose callback runs */
@@ -66,7 +63,7 @@ void pawl__calls_init(pawl__calls *calls, const pawl__calls_ops *ops, pawl_clien
                       pthread_mutex_t *mutex, const pawl_open_opts *opts);
 /* Makes the descriptor, if there is to be one: 0 or PAWL_ERR_SYSTEM. Mutex not held. */
 int pawl__calls_open(pawl__calls *calls);
-/* Frees what has not run, and closes the descriptor; nobody runs anything. Mutex not held. */
+/* Closes the descriptor; nobody runs anything. Mutex not held. */
 void pawl__calls_free_parts(pawl__calls *calls);
 void pawl__calls_destroy(pawl__calls *calls);
 
@@ -74,8 +71,8 @@ void pawl__calls_destroy(pawl__calls *calls);
 int pawl__calls_need(pawl__calls *calls);
 /* Queues an entry that is in no list. */
 void pawl__calls_add(pawl__calls *calls, pawl__link *entry);
-/* Queues a line, if somebody reads them; drops it when too many wait. */
-void pawl__calls_log(pawl__calls *calls, pawl_severity severity, const char *text);
+/* The same for a note. Whoever adds notes bounds them, and frees those that have not run. */
+void pawl__calls_add_note(pawl__calls *calls, pawl__link *note);
 bool pawl__calls_none(const pawl__calls *calls);
 
 /*

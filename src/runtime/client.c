@@ -82,7 +82,7 @@ static int open_parts(pawl_client *c, char *message)
 static int start_threads(pawl_client *c, char *message)
 {
     if (c->opts.callbacks == PAWL_CALLBACKS_WAIT) return PAWL_OK;
-    int err = c->opts.log ? pawl__calls_need(&c->calls) : PAWL_OK;
+    int err = pawl__trace_calls(&c->trace) ? pawl__calls_need(&c->calls) : PAWL_OK;
     if (!err) err = pawl__gate_start_thread(&c->gate);
     return err ? pawl__say_error(message, err, "threads") : PAWL_OK;
 }
@@ -113,11 +113,12 @@ static void free_client(pawl_client *c)
 static void warn_of_memory(pawl_client *c)
 {
     if (strcmp(c->pump.store_ops->name, "memory") != 0) return;
-    pthread_mutex_lock(&c->gate.mutex);
-    pawl__calls_log(&c->calls, PAWL_SEVERITY_WARNING,
-                    "the store is the memory of this process alone, nobody else sees its locks: "
-                    "use sqlite: for one machine, redis://host for several");
-    pthread_mutex_unlock(&c->gate.mutex);
+    static const pawl_trace warning = {
+        .kind = PAWL_TRACE_NOTE,
+        .severity = PAWL_SEVERITY_WARNING,
+        .message = "the store is the memory of this process alone, nobody else sees its locks: "
+                   "use sqlite: for one machine, redis://host for several"};
+    pawl__trace_tell_outside(&c->trace, &warning);
 }
 
 static int open_url(const char *url, const pawl_open_opts *opts, pawl_client **ret_client,

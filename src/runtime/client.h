@@ -3,9 +3,10 @@
  * A client: the floors of the runtime, one upon the other, and how public functions enter it.
  *
  *   client lock query_api wait with_lock visit fork   public calls
- *   acquisition actions ask deliver retention         what a handle has asked and holds
+ *   acquisition actions ask deliver retention holds   what a handle has asked and holds
  *   query                                             questions past the engine
  *   pump                                              engine, store and loop: one turn
+ *   trace metrics                                     events, and who reads them
  *   calls                                             callbacks
  *   gate waiter spin                                  mutex, loop owner, threads that wait
  *   held clock token process thread messages ...      what knows nobody
@@ -25,6 +26,7 @@
 struct pawl_client {
     pawl__gate gate;
     pawl__calls calls;
+    pawl__trace trace;
     pawl__pump pump;
     pawl__queries queries;
     pawl__acquisitions acquisitions;

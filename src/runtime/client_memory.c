@@ -22,6 +22,7 @@ void pawl__client_free_parts(pawl_client *c)
 {
     pawl__pump_free(&c->pump);
     pawl__gate_close(&c->gate);
+    pawl__trace_free_parts(&c->trace);
     pawl__calls_free_parts(&c->calls);
     pawl__heap_done(&c->acquisitions.timers);
 }

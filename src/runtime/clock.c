@@ -53,10 +53,11 @@ static int64_t load(const _Atomic int64_t *offset)
 }
 
 /* Raises an offset from what it was seen to be; another thread may have been faster. */
-static void raise_offset(_Atomic int64_t *offset, int64_t seen, int64_t by)
+static void raise_offset(pawl__clock *clock, _Atomic int64_t *offset, int64_t seen, int64_t by)
 {
-    atomic_compare_exchange_strong_explicit(offset, &seen, seen + by, memory_order_relaxed,
-                                            memory_order_relaxed);
+    bool raised = atomic_compare_exchange_strong_explicit(
+        offset, &seen, seen + by, memory_order_relaxed, memory_order_relaxed);
+    if (raised) atomic_fetch_add_explicit(&clock->drift, by, memory_order_relaxed);
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -101,8 +102,9 @@ static int64_t mend(pawl__clock *clock)
         int64_t after = clock->read_boot(clock->ctx) + boot_offset;
         if (after - before > WINDOW_NS) continue;
         int64_t raw_lags = before - raw, boot_lags = raw - after;
-        if (raw_lags > CLOSE_FROM_NS) raise_offset(&clock->raw_offset, raw_offset, raw_lags);
-        if (boot_lags > CLOSE_FROM_NS) raise_offset(&clock->boot_offset, boot_offset, boot_lags);
+        if (raw_lags > CLOSE_FROM_NS) raise_offset(clock, &clock->raw_offset, raw_offset, raw_lags);
+        if (boot_lags > CLOSE_FROM_NS)
+            raise_offset(clock, &clock->boot_offset, boot_offset, boot_lags);
         int64_t gap_max = GAP_MAX_NS - WINDOW_NS; /* `after` is a window later than `before` */
         if (raw_lags <= gap_max && boot_lags <= gap_max) return larger(after, raw);
     }
@@ -178,6 +180,11 @@ void pawl__now_start(void)
 int64_t pawl__now(void)
 {
     return pawl__clock_read(&process_clock);
+}
+
+int64_t pawl__now_drift(void)
+{
+    return load(&process_clock.drift);
 }
 
 bool pawl__now_is_before(int64_t until, int64_t *ret_about)

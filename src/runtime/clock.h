@@ -21,7 +21,8 @@ typedef struct pawl__clock {
     void *ctx;
     _Atomic int64_t boot_offset; /* both only grow */
     _Atomic int64_t raw_offset;
-    _Atomic int64_t seen; /* a reading not long ago */
+    _Atomic int64_t seen;  /* a reading not long ago */
+    _Atomic int64_t drift; /* by how much they have run apart: the sum of all that was raised */
 } pawl__clock;
 
 /* Lets both clocks agree on the reading of the first. */
@@ -38,6 +39,8 @@ bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about
 /* The process's clock. Start it before the first reading; starting again does nothing. */
 void pawl__now_start(void);
 int64_t pawl__now(void);
+/* By how much the two clocks have run apart since the process began, ns. Any thread. */
+int64_t pawl__now_drift(void);
 bool pawl__now_is_before(int64_t until, int64_t *ret_about);
 
 /* When, by CLOCK_MONOTONIC, span_ns will have passed: for pthread_cond_clockwait. */

@@ -95,21 +95,29 @@ static bool run_call(pawl_client *c, pawl__link *entry)
                                       pawl__container(entry, pawl__acquisition, in_calls));
 }
 
+static bool run_note(pawl_client *c, pawl__link *note)
+{
+    return pawl__trace_run(&c->trace, note);
+}
+
 static void announce_call(pawl_client *c)
 {
     if (c->in_wait) c->in_wait->complete = true;
 }
 
-static const pawl__calls_ops calls_ops = {.run = run_call, .announce = announce_call};
+static const pawl__calls_ops calls_ops = {
+    .run = run_call, .run_note = run_note, .announce = announce_call};
 
 void pawl__floors_init(pawl_client *c, const pawl_store_ops *store_ops)
 {
     pawl__gate_init(&c->gate, &pawl__pump_gate_ops, &c->pump);
     pawl__calls_init(&c->calls, &calls_ops, c, &c->gate.mutex, &c->opts);
+    pawl__trace_init(&c->trace, &c->calls, &c->opts);
     pawl__pump_init(&c->pump, &pump_ops, c, store_ops);
     c->pump.gate = &c->gate;
-    c->pump.calls = &c->calls;
+    c->pump.trace = &c->trace;
     c->pump.messages = &c->messages;
     pawl__queries_init(&c->queries, &c->pump);
-    pawl__acquisitions_init(&c->acquisitions, &c->gate, &c->calls, &c->pump, &c->messages);
+    pawl__acquisitions_init(&c->acquisitions, &c->gate, &c->calls, &c->trace, &c->pump,
+                            &c->messages);
 }

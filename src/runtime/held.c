@@ -49,6 +49,13 @@ bool pawl__held_is_over(const pawl__held *held, int64_t now)
     return until == PAWL__HELD_EXPIRED || (until > PAWL__HELD_BY_NOBODY && until <= now);
 }
 
+int64_t pawl__held_deadline(const pawl__held *held)
+{
+    int64_t word = atomic_load(&held->word);
+    if (word == PAWL__HELD_BY_NOBODY || word == PAWL__HELD_EXPIRED) return 0;
+    return word < 0 ? -word : word;
+}
+
 bool pawl__held_is_retained(const pawl__held *held)
 {
     return pawl__word_is_retained(atomic_load(&held->word));

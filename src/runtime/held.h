@@ -106,6 +106,8 @@ void pawl__held_clear(pawl__held *held);
 bool pawl__held_end(pawl__held *held);
 /* The deadline has passed, by the clock or by somebody who saw it. */
 bool pawl__held_is_over(const pawl__held *held, int64_t now);
+/* Until when somebody has it, or it is retained; 0: neither. */
+int64_t pawl__held_deadline(const pawl__held *held);
 bool pawl__held_is_retained(const pawl__held *held);
 /* Retains what was held, and lends it; false: it is not held any more. */
 bool pawl__held_lend(pawl__held *held, _Atomic int64_t *ret_at);

@@ -57,6 +57,12 @@ static bool name_ok(const char *name, size_t name_len)
     return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
 }
 
+static void count_in(pawl_lock *lock, pawl_metrics *metrics)
+{
+    lock->extras->metrics = pawl__metrics_hold(metrics);
+    lock->extras->counts = pawl__metrics_class(metrics, lock->name);
+}
+
 /* Registers the handle with its client; mutex held. */
 static int join_client(pawl_client *c, pawl_lock *lock)
 {
@@ -67,24 +73,27 @@ static int join_client(pawl_client *c, pawl_lock *lock)
     lock->refs = 1;
     c->acquisitions.refs++;
     if (pawl__lock_retains(lock)) c->acquisitions.has_retained = true;
-    if (lock->extras) c->gate.hears_at_once = true;
+    if (lock->extras && (lock->extras->on_event || lock->extras->retains))
+        c->gate.hears_at_once = true;
+    if (pawl__lock_is_traced(lock) && c->trace.metrics) count_in(lock, c->trace.metrics);
     return PAWL_OK;
 }
 
 /* false: out of memory. */
-static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts)
+static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced)
 {
-    if (!opts->on_event && opts->retain_ms == 0) return true;
+    if (!opts->on_event && opts->retain_ms == 0 && !traced) return true;
     lock->extras = calloc(1, sizeof *lock->extras);
     if (!lock->extras) return false;
     lock->extras->on_event = opts->on_event;
     lock->extras->event_userdata = opts->event_userdata;
     lock->extras->retains = opts->retain_ms > 0;
+    lock->extras->traced = traced;
     return true;
 }
 
 /* NULL: out of memory. */
-static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *opts)
+static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *opts, bool traced)
 {
     size_t owner_size = opts->owner ? strlen(opts->owner) + 1 : 0;
     pawl_lock *lock = calloc(1, sizeof *lock + name_len + 1 + owner_size);
@@ -100,7 +109,7 @@ static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *
                      .ttl_ms = (int32_t)opts->ttl_ms,
                      .mode = PAWL_MODE_EXCLUSIVE,
                      .flags = opts->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0};
-    if (add_extras(lock, opts)) return lock;
+    if (add_extras(lock, opts, traced)) return lock;
     free(lock);
     return NULL;
 }
@@ -114,7 +123,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
     if (err) return err;
-    pawl_lock *lock = make(name, name_len, &opts);
+    pawl_lock *lock = make(name, name_len, &opts, pawl__holds_are_traced(&c->trace));
     if (!lock) return PAWL_ERR_NO_MEMORY;
     pawl__visit visit;
     err = pawl__enter(c, &visit);
@@ -123,7 +132,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
         pawl__leave(&visit);
     }
     if (err) {
-        free(lock->extras);
+        pawl__extras_free(lock->extras);
         free(lock);
         return err;
     }
@@ -157,6 +166,17 @@ static int may_acquire(const pawl_lock *lock)
     return PAWL_ERR_STATE;
 }
 
+/* Tells when the wait began. */
+static int64_t tell_acquiring(const pawl_lock *lock) __attribute__((cold));
+
+static int64_t tell_acquiring(const pawl_lock *lock)
+{
+    pawl_trace event = {
+        .kind = PAWL_TRACE_ACQUIRING, .name = lock->name, .ttl_ms = lock->first.want.ttl_ms};
+    pawl__trace_tell(lock->home->trace, &event);
+    return pawl__now();
+}
+
 static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__completion *completion)
 {
     pawl_client *c = pawl__lock_client(lock);
@@ -168,6 +188,7 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     if (!a) return PAWL_ERR_NO_MEMORY;
     a->want.waiting = &completion->waiting;
     completion->waiting.wait_until = wait_until(wait_ms);
+    if (c->trace.hears & PAWL__TRACE_WAITS) completion->begun_at = tell_acquiring(lock);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
     pawl__gate_note_acquire(&c->gate);
     a->known = true;
@@ -213,7 +234,9 @@ int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
 {
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
-    return pawl__held_take(&lock->held) ? PAWL_OK : acquire(lock, wait_ms);
+    if (!pawl__held_take(&lock->held)) return acquire(lock, wait_ms);
+    if (lock->extras->traced) pawl__hold_taken(lock);
+    return PAWL_OK;
 }
 
 static pawl__completion *complete_by_callback(pawl_done_fn done, void *userdata)
@@ -267,9 +290,9 @@ int pawl_lock_cancel(pawl_lock *lock)
 /*
  * Takes the acquisition from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
  * why there is nothing to give back. After the first two the handle is free for
- * a new acquisition. *ret_a: for the engine to be told, NULL if it knows.
+ * a new acquisition. *ret_a: for the engine to be told, NULL if it knows. how: for the trace.
  */
-static int take_back(pawl_lock *lock, pawl__acquisition **ret_a)
+static int take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acquisition **ret_a)
 {
     *ret_a = NULL;
     if (lock->home->gate->closing) return PAWL_ERR_CLOSED;
@@ -288,6 +311,7 @@ static int take_back(pawl_lock *lock, pawl__acquisition **ret_a)
         return PAWL_ERR_LOST;
     }
     *ret_a = a;
+    pawl__hold_ends(lock, held ? how : PAWL_TRACE_LOST, held ? PAWL_OK : PAWL_ERR_LOST, NULL);
     if (held) return PAWL_OK;
     a->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
     pawl__acquisition_call(a, PAWL__CALL_LOST);
@@ -302,7 +326,7 @@ static int release(pawl_lock *lock)
     if (err) return err;
     pawl__acquisition *a = NULL;
     bool lent = pawl__retention_lend(lock);
-    err = lent ? PAWL_OK : take_back(lock, &a);
+    err = lent ? PAWL_OK : take_back(lock, PAWL_TRACE_RELEASED, &a);
     if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
     if (a && !err && !a->wanted && !a->waited)
         pawl__gate_flush_later(&c->gate);
@@ -316,9 +340,11 @@ int pawl_lock_release(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
     if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
-    if (lock->extras && pawl__held_put_back(&lock->held, &lock->extras->put_back_at))
-        return PAWL_OK;
-    return release(lock);
+    if (!lock->extras) return release(lock);
+    int64_t since = pawl__hold_since(lock);
+    if (!pawl__held_put_back(&lock->held, &lock->extras->put_back_at)) return release(lock);
+    if (lock->extras->traced) pawl__hold_put_back(lock, since);
+    return PAWL_OK;
 }
 
 /* One whose end is waited for. Lost ones are released without waiting: false. */
@@ -344,7 +370,7 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
     pawl__waiter_init(&waiter);
     pawl__completion completion = {.waiter = &waiter};
     pawl__acquisition *a;
-    err = take_back(lock, &a);
+    err = take_back(lock, PAWL_TRACE_RELEASED, &a);
     if (ask_release_waiting(a, &completion, err)) {
         pawl__gate_wait(&c->gate, &waiter, until);
         pthread_mutex_lock(&c->gate.mutex);
@@ -367,7 +393,7 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     pawl__acquisition *a = NULL;
     pawl__completion *completion = complete_by_callback(done, userdata);
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
-    if (!err) err = take_back(lock, &a);
+    if (!err) err = take_back(lock, PAWL_TRACE_RELEASED, &a);
     bool awaited = ask_release_waiting(a, completion, err);
     if (awaited) c->gate.async_pending++;
     if (a) pawl__gate_flush_now(&c->gate);
@@ -384,7 +410,7 @@ int pawl_lock_detach(pawl_lock *lock)
     int err = pawl__enter(c, &visit);
     if (err) return err;
     pawl__acquisition *a;
-    err = take_back(lock, &a);
+    err = take_back(lock, PAWL_TRACE_DETACHED, &a);
     if (a) {
         pawl__acquisition_ask(a, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
         pawl__gate_flush_now(&c->gate);
@@ -411,6 +437,7 @@ static void abandon(pawl_lock *lock)
 {
     pawl__retention_recall(lock);
     pawl__acquisition *a = lock->acquisition;
+    if (a && lock->state == PAWL__LOCK_HELD) pawl__hold_given_up(lock);
     pawl__held_clear(&lock->held);
     lock->freed = true;
     lock->acquisition = NULL;

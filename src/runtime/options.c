@@ -7,11 +7,11 @@
 #define NO_TAIL(type, last)                                                                        \
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
                    "no padding at the end of " #type)
-NO_TAIL(pawl_open_opts, log_userdata);
+NO_TAIL(pawl_open_opts, metrics);
 NO_TAIL(pawl_lock_opts, event_userdata);
 
 /* What the first release had: no caller can know less. */
-#define OPEN_OPTS_FIRST_SIZE (offsetof(pawl_open_opts, log_userdata) + sizeof(void *))
+#define OPEN_OPTS_FIRST_SIZE (offsetof(pawl_open_opts, metrics) + sizeof(void *))
 #define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, event_userdata) + sizeof(void *))
 
 #define SIZE_MAX_SANE         4096 /* a struct this large was not initialised */
@@ -33,7 +33,7 @@ void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, si
     if (caller_size > common) memset((char *)ret_struct + common, 0, caller_size - common);
 }
 
-static void init(void *opts, size_t size, const void *defaults, size_t our_size)
+void pawl__opts_init(void *opts, size_t size, const void *defaults, size_t our_size)
 {
     if (!opts || size < sizeof(size_t)) return;
     pawl__give_sized(opts, size, defaults, our_size);
@@ -42,12 +42,12 @@ static void init(void *opts, size_t size, const void *defaults, size_t our_size)
 
 void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size)
 {
-    init(opts, size, &open_defaults, sizeof open_defaults);
+    pawl__opts_init(opts, size, &open_defaults, sizeof open_defaults);
 }
 
 void pawl_lock_opts_init_sized(pawl_lock_opts *opts, size_t size)
 {
-    init(opts, size, &lock_defaults, sizeof lock_defaults);
+    pawl__opts_init(opts, size, &lock_defaults, sizeof lock_defaults);
 }
 
 static bool all_zero(const unsigned char *bytes, size_t count)
@@ -57,8 +57,7 @@ static bool all_zero(const unsigned char *bytes, size_t count)
     return true;
 }
 
-/* ret_opts holds the defaults. */
-static int take(const void *given, size_t first_size, void *ret_opts, size_t our_size)
+int pawl__opts_take(const void *given, size_t first_size, void *ret_opts, size_t our_size)
 {
     size_t size;
     memcpy(&size, given, sizeof size);
@@ -87,7 +86,7 @@ int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
 {
     pawl_open_opts opts = open_defaults;
     if (given) {
-        int err = take(given, OPEN_OPTS_FIRST_SIZE, &opts, sizeof opts);
+        int err = pawl__opts_take(given, OPEN_OPTS_FIRST_SIZE, &opts, sizeof opts);
         if (err) return err;
     }
     if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
@@ -103,7 +102,7 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
 {
     pawl_lock_opts opts = lock_defaults;
     if (given) {
-        int err = take(given, LOCK_OPTS_FIRST_SIZE, &opts, sizeof opts);
+        int err = pawl__opts_take(given, LOCK_OPTS_FIRST_SIZE, &opts, sizeof opts);
         if (err) return err;
     }
     if (opts.ttl_ms < PAWL_TTL_MIN_MS || opts.ttl_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_TTL;

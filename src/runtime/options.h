@@ -16,6 +16,13 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts);
 /* Long enough for a slow network, short for a person. */
 #define PAWL__STORE_TIMEOUT_MS 5000
 
+/*
+ * The two above for any such struct, and its init: `given` is copied over `ret_opts`, which holds
+ * the defaults. first_size: of the first release. The struct's first member is its size.
+ */
+int pawl__opts_take(const void *given, size_t first_size, void *ret_opts, size_t our_size);
+void pawl__opts_init(void *opts, size_t size, const void *defaults, size_t our_size);
+
 /* Copies to a caller's struct of its own size: no more than it knows; what we do not know is 0. */
 void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size);
 

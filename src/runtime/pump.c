@@ -18,9 +18,17 @@ void pawl__pump_submit(pawl__pump *pump, const pawl_request *request)
     pump->store_ops->submit(pump->store, request);
     pawl__gate_sent(pump->gate);
     pump->unflushed = true;
+    if (pump->trace->hears & PAWL__TRACE_REQUESTS) pawl__trace_request(pump->trace, request);
 }
 
-/* Runs inside a step of the engine: law 10, and somebody must hear of it. */
+/* Law 10: somebody must hear of it. Mutex held. */
+static void tell_broken(pawl__pump *pump)
+{
+    pawl_trace event = {.kind = PAWL_TRACE_BROKEN, .message = pump->messages->latest};
+    pawl__trace_tell(pump->trace, &event);
+}
+
+/* Runs inside a step of the engine. */
 static _Thread_local pawl__pump *stepping;
 
 void pawl__pump_say_broken(const char *what)
@@ -30,7 +38,7 @@ void pawl__pump_say_broken(const char *what)
     pthread_mutex_lock(&pump->gate->mutex);
     pawl__set_message(pump->messages, "an invariant of pawl is broken, all locks are lost: %s",
                       what);
-    pawl__calls_log(pump->calls, PAWL_SEVERITY_ERROR, pump->messages->latest);
+    tell_broken(pump);
     pthread_mutex_unlock(&pump->gate->mutex);
 }
 
@@ -49,6 +57,14 @@ static void act(pawl__pump *pump, const pawl__action *action)
     }
     if (pump->failed) return; /* law 10: without a good token nothing leaves */
     pawl__pump_submit(pump, &action->request);
+}
+
+/* Runs inside a step of the engine. Loop owned, mutex not held. */
+void pawl__pump_lease_moved(void *ctx, const char *name, pawl_lease_state from, pawl_lease_state to)
+{
+    const pawl__pump *pump = ctx;
+    pawl_trace event = {.kind = PAWL_TRACE_LEASE, .name = name, .from = from, .to = to};
+    pawl__trace_tell_outside(pump->trace, &event);
 }
 
 void pawl__pump_feed(pawl__pump *pump, const pawl__event *event)
@@ -71,7 +87,7 @@ static void shut_down(pawl__pump *pump)
     pump->ops->end(pump->client, PAWL_ERR_SYSTEM);
     pawl__set_message(pump->messages,
                       "the system has no random numbers or no events for us: all locks are lost");
-    pawl__calls_log(pump->calls, PAWL_SEVERITY_ERROR, pump->messages->latest);
+    tell_broken(pump);
 }
 
 static bool is_due(int64_t at, int64_t now)
@@ -85,6 +101,8 @@ static void account_time(pawl__pump *pump)
     static const pawl__event time_passed = {.kind = PAWL__EV_TIME};
     if (!pump->time_due) return;
     pump->time_due = false;
+    if (pawl__trace_hears(pump->trace, PAWL_TRACE_DRIFT))
+        pawl__trace_drift(pump->trace, pawl__now_drift());
     int64_t now = pawl__now();
     if (pump->engine && is_due(pawl__engine_deadline(pump->engine), now))
         pawl__pump_feed(pump, &time_passed);

@@ -17,12 +17,12 @@
 #define PAWL_RUNTIME_PUMP_H
 
 #include "../engine/engine.h"
-#include "calls.h"
 #include "clock.h"
 #include "gate.h"
 #include "messages.h"
 #include "pawl/pawl.h"
 #include "token.h"
+#include "trace.h"
 
 struct event;
 struct event_base;
@@ -56,7 +56,7 @@ typedef struct pawl__pump {
     const pawl__pump_ops *ops;
     pawl_client *client; /* for ops */
     pawl__gate *gate;
-    pawl__calls *calls;
+    pawl__trace *trace;
     pawl__messages *messages;
     const pawl_store_ops *store_ops;
     int64_t answer_ms; /* how long one request may take, where an outage may last for ever, too */
@@ -71,6 +71,7 @@ typedef struct pawl__pump {
     bool time_due;   /* a deadline has come */
     bool failed;     /* something failed that cannot fail: shut down at the next moment */
     bool link_up;
+    bool was_up;       /* some time before */
     pawl_err link_err; /* why it is down */
     bool link_final;   /* and waiting does not heal that */
     char link_message[PAWL_MESSAGE_MAX];
@@ -109,6 +110,9 @@ void pawl__pump_work(pawl__pump *pump);
 void pawl__pump_feed(pawl__pump *pump, const pawl__event *event);
 /* Tells the client whose engine is in a step that an invariant broke (law 10). */
 void pawl__pump_say_broken(const char *what);
+/* For the engine's options: tells of a lease that moved, see pawl/trace.h. ctx: the pump. */
+void pawl__pump_lease_moved(void *ctx, const char *name, pawl_lease_state from,
+                            pawl_lease_state to);
 /* A request for the store, which leaves at the end of the turn. Mutex not held. */
 void pawl__pump_submit(pawl__pump *pump, const pawl_request *request);
 

@@ -15,6 +15,7 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
     pawl__pump *pump = pump_of(host);
     pawl__gate_answered(pump->gate);
     pawl__spin_heard(&pump->gate->spin);
+    if (pawl__trace_hears(pump->trace, PAWL_TRACE_REPLY)) pawl__trace_reply(pump->trace, reply);
     if (pump->ops->reply(pump->client, reply)) return;
     pawl__event event = {.kind = PAWL__EV_REPLY, .reply = reply};
     pawl__pump_feed(pump, &event);
@@ -24,6 +25,7 @@ static void on_push(pawl_host *host, const pawl_push *push)
 {
     pawl__pump *pump = pump_of(host);
     pawl__spin_heard(&pump->gate->spin);
+    if (pawl__trace_hears(pump->trace, PAWL_TRACE_PUSH)) pawl__trace_push(pump->trace, push);
     pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
     pawl__pump_feed(pump, &event);
 }
@@ -54,14 +56,21 @@ static void keep_caps(pawl__pump *pump)
 /* Mutex held. */
 static void tell_link(pawl__pump *pump, bool is_news)
 {
+    if (is_news) {
+        pawl_trace event = {.kind = PAWL_TRACE_LINK,
+                            .up = pump->link_up,
+                            .again = pump->was_up,
+                            .err = pump->link_err,
+                            .message = pump->link_message};
+        pawl__trace_tell(pump->trace, &event);
+        pump->was_up |= pump->link_up;
+    }
     if (pump->link_up) {
         keep_caps(pump);
-        if (is_news) pawl__calls_log(pump->calls, PAWL_SEVERITY_NOTE, "connected to the store");
         return;
     }
     pawl__set_message(pump->messages, "%s", pump->link_message);
     pawl__set_reason(pump->messages, pump->link_err, pump->link_message);
-    if (is_news) pawl__calls_log(pump->calls, PAWL_SEVERITY_WARNING, pump->link_message);
 }
 
 static void link_changed(pawl__pump *pump, bool up, bool final, pawl_err err, const char *message)
@@ -96,7 +105,9 @@ static void on_warn(pawl_host *host, const char *message)
     pawl__pump *pump = pump_of(host);
     pthread_mutex_lock(&pump->gate->mutex);
     pawl__set_message(pump->messages, "%s", message);
-    pawl__calls_log(pump->calls, PAWL_SEVERITY_WARNING, message);
+    pawl_trace event = {
+        .kind = PAWL_TRACE_NOTE, .severity = PAWL_SEVERITY_WARNING, .message = message};
+    pawl__trace_tell(pump->trace, &event);
     pthread_mutex_unlock(&pump->gate->mutex);
 }
 

@@ -93,6 +93,10 @@ static int open_engine(pawl__pump *pump, const char *owner, int64_t unreachable_
     opts.draw_token = draw_token;
     opts.draw_ctx = pump;
     opts.unreachable_ms = unreachable_ms;
+    if (pawl__trace_hears(pump->trace, PAWL_TRACE_LEASE)) {
+        opts.moved = pawl__pump_lease_moved;
+        opts.moved_ctx = pump;
+    }
     pump->engine = pawl__engine_new(&opts);
     return pump->engine ? PAWL_OK : PAWL_ERR_NO_MEMORY;
 }

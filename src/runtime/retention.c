@@ -35,7 +35,9 @@ static bool may_lend(const pawl_lock *lock)
 
 bool pawl__retention_lend(pawl_lock *lock)
 {
+    int64_t since = pawl__hold_since(lock); /* before anybody may take it again */
     if (!may_lend(lock) || !pawl__held_lend(&lock->held, &lock->extras->put_back_at)) return false;
+    pawl__hold_is_lent(lock, since);
     lock->acquisition->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
     pawl__acquisition_ask(lock->acquisition, PAWL__ASK_LEND);
     return true;
@@ -43,7 +45,10 @@ bool pawl__retention_lend(pawl_lock *lock)
 
 void pawl__retention_recall(pawl_lock *lock)
 {
-    if (!pawl__lock_retains(lock) || !pawl__held_recall(&lock->held)) return;
+    if (!pawl__lock_retains(lock)) return;
+    bool is_held = !pawl__held_recall(&lock->held);
+    pawl__hold_is_recalled(lock, is_held);
+    if (is_held) return;
     pawl__acquisition *a = lock->acquisition;
     a->let_go = a->was_retained = true;
     lock->acquisition = NULL;

@@ -8,14 +8,14 @@ import tree
 # layer: (its own includes may come from these layers, these public headers)
 RULES = {
     "base": (["base"], ["types.h"]),
-    "engine": (["engine", "base"], ["types.h", "store.h"]),
+    "engine": (["engine", "base"], ["types.h", "store.h", "trace.h"]),
     "stores/memory": (["stores/memory", "base"], ["types.h", "store.h"]),
     "stores/redis": (["stores/redis", "base"], ["types.h", "store.h"]),
     "stores/sqlite": (["stores/sqlite", "base"], ["types.h", "store.h"]),
-    "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h"]),
-    "cli": (["cli"], ["types.h", "pawl.h", "config.h"]),
+    "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h", "trace.h", "metrics.h"]),
+    "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h"]),
     "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
-    "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h"]),
+    "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h", "trace.h"]),
     "proof/bench/own": (["proof/bench/own", "cli"], ["types.h", "pawl.h"]),
     "proof/torture/checks": (["proof/torture/checks", "proof/torture"], ["types.h"]),  # they judge, they know nobody
     "proof/torture/hostile": (["proof/torture/hostile"], ["types.h", "store.h"]),  # a store, for tests
@@ -37,9 +37,10 @@ FLOORS = [
     ["clock", "held", "messages", "modules", "options", "owner", "process", "redact", "thread", "token", "url"],
     ["gate", "gate_flush", "gate_inside", "gate_thread", "spin", "waiter"],
     ["calls"],
+    ["metrics", "metrics_text", "trace", "trace_text"],
     ["pump", "pump_host", "pump_open"],
     ["query"],
-    ["acquisition", "actions", "ask", "deliver", "retention"],
+    ["acquisition", "actions", "ask", "deliver", "holds", "retention"],
     ["client", "client_memory", "floors", "fork", "lock", "query_api", "visit", "wait", "with_lock"],
 ]
 

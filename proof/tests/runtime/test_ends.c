@@ -6,8 +6,8 @@
  */
 #define _GNU_SOURCE
 #include "runtime/visit.h"
+#include "scripted.h"
 #include "stage.h"
-#include "store_fake.h"
 
 #include "../../../src/engine/lease.h"
 
@@ -19,39 +19,17 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static fake_script *script;
-
-static void load_script(const char *dir)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/pawl-store-fake.so", dir);
-    void *module = dlopen(path, RTLD_NOW | RTLD_NODELETE);
-    if (!module) FAIL_TEST("%s", dlerror());
-    script = dlsym(module, FAKE_SCRIPT_NAME);
-    CHECK(script && setenv("PAWL_MODULES", dir, 1) == 0);
-}
-
-/* A client of the store that does what the script says. */
 static pawl_client *open_scripted(pawl_callbacks callbacks)
 {
     pawl_open_opts opts;
-    pawl_open_opts_init(&opts);
-    opts.store_timeout_ms = 1000;
-    opts.close_timeout_ms = 100;
+    scripted_opts(&opts);
     opts.callbacks = callbacks;
-    char message[PAWL_MESSAGE_MAX] = "";
-    pawl_client *client = NULL;
-    script->answers = NULL;
-    script->ticks = NULL;
-    for (int i = 0; i < PAWL_VERB_COUNT; i++) script->submitted[i] = 0;
-    if (pawl_client_open("fake:scripted", &opts, &client, message)) FAIL_TEST("%s", message);
-    return client;
+    return scripted_client(&opts);
 }
 
 static void *run_close(void *client)
@@ -590,6 +568,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_release_beside_a_fork_leaves_at_once),
     };
     CHECK(argc == 2);
-    load_script(argv[1]);
+    scripted_load(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
