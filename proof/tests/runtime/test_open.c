@@ -4,6 +4,7 @@
  * Method: argv[1] is a directory with modules made of store_fake.c.
  */
 #define _GNU_SOURCE
+#include "pawl/store.h"
 #include "stage.h"
 #include "temp_dir.h"
 
@@ -79,7 +80,9 @@ static void test_schemes(void **state)
 static void test_modules_that_do_not_fit(void **state)
 {
     (void)state;
-    expect_refusal("old:", PAWL_ERR_VERSION, "is for another pawl (ABI 0, needed 1)");
+    char needed[64];
+    snprintf(needed, sizeof needed, "is for another pawl (ABI 0, needed %u)", PAWL_STORE_ABI);
+    expect_refusal("old:", PAWL_ERR_VERSION, needed);
     expect_refusal("incomplete:", PAWL_ERR_VERSION, "lacks a function");
     expect_refusal("noentry:", PAWL_ERR_VERSION, "is no store of pawl");
     expect_refusal("text:", PAWL_ERR_SYSTEM, "pawl-store-text.so");
