@@ -85,17 +85,19 @@ void pawl__calls_add_note(pawl__calls *calls, pawl__link *note)
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
-void pawl__calls_begin(pawl__calls *calls, const void *of)
+uint64_t pawl__calls_begin(pawl__calls *calls, const void *of)
 {
+    uint64_t process = calls->process;
     calls->running = true;
     calls->running_of = of;
     calls->runner = pthread_self();
     pthread_mutex_unlock(calls->mutex);
+    return process;
 }
 
-bool pawl__calls_end(pawl__calls *calls)
+bool pawl__calls_end(pawl__calls *calls, uint64_t process)
 {
-    if (!pawl__process_is(calls->process)) return false;
+    if (!pawl__process_is(process)) return false; /* the child may have freed what we look at */
     pthread_mutex_lock(calls->mutex);
     calls->running = false;
     calls->running_of = NULL;

@@ -81,10 +81,16 @@ bool pawl__calls_none(const pawl__calls *calls);
  * held.
  */
 int pawl__calls_run(pawl__calls *calls, int max);
-/* The two that enclose a callback: the mutex is let go in between. of: for pawl__calls_wait_for. */
-void pawl__calls_begin(pawl__calls *calls, const void *of);
-/* false: the callback forked and this is the child, where nothing may be touched (law 9). */
-bool pawl__calls_end(pawl__calls *calls);
+/*
+ * The two that enclose a callback: the mutex is let go in between. of: for pawl__calls_wait_for.
+ * The second one takes what the first one tells: the process in which the callback began.
+ */
+uint64_t pawl__calls_begin(pawl__calls *calls, const void *of);
+/*
+ * false: the callback forked and this is the child, where nothing may be touched (law 9): the
+ * callback may have closed the client there.
+ */
+bool pawl__calls_end(pawl__calls *calls, uint64_t process);
 
 /* Waits until no callback of `of` runs, unless it is this thread's own. */
 void pawl__calls_wait_for(pawl__calls *calls, const void *of);

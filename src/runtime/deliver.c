@@ -46,20 +46,20 @@ static bool run_event(pawl__calls *calls, pawl__acquisition *a, uint8_t call)
                         .message = message ? message : (err ? pawl_err_text(err) : "")};
     if (call != PAWL__CALL_LOST)
         event.remaining_ms = pawl__held_left(&lock->held) / PAWL__NS_PER_MS;
-    pawl__calls_begin(calls, lock);
+    uint64_t process = pawl__calls_begin(calls, lock);
     extras->on_event(lock, &event, extras->event_userdata);
     free(message);
-    return pawl__calls_end(calls);
+    return pawl__calls_end(calls, process);
 }
 
 static bool run_done(pawl__calls *calls, pawl__acquisition *a, uint8_t call)
 {
     pawl_lock *lock = pawl__acquisition_lock(a);
     pawl__completion *completion = pawl__acquisition_take_over(a, call);
-    pawl__calls_begin(calls, lock);
+    uint64_t process = pawl__calls_begin(calls, lock);
     completion->done(lock, completion->err, completion->userdata);
     free(completion);
-    return pawl__calls_end(calls);
+    return pawl__calls_end(calls, process);
 }
 
 static bool run_call(pawl__calls *calls, pawl__acquisition *a, uint8_t call)

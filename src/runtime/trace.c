@@ -140,12 +140,14 @@ void pawl__trace_tell_outside(pawl__trace *trace, const pawl_trace *event)
 
 /* ---- Hooks ---------------------------------------------------------------------------------- */
 
-static void log_line(const pawl__trace *trace, const pawl_trace *event, size_t dropped)
+/* process: where it began. A hook may fork, and its child close the client (law 9). */
+static void log_line(const pawl__trace *trace, const pawl_trace *event, size_t dropped,
+                     uint64_t process)
 {
     char line[PAWL_MESSAGE_MAX];
     pawl_trace_text(event, line);
     trace->log(trace->client, pawl__trace_severity(event), line, trace->log_userdata);
-    if (!dropped) return;
+    if (!dropped || !pawl__process_is(process)) return;
     snprintf(line, sizeof line, "%zu lines were dropped: the log was not read in time", dropped);
     trace->log(trace->client, PAWL_SEVERITY_WARNING, line, trace->log_userdata);
 }
@@ -159,13 +161,13 @@ bool pawl__trace_run(pawl__trace *trace, pawl__link *link)
     bool hooked = trace->hook_hears & PAWL_TRACE_BIT(n->event.kind);
     size_t lines_dropped = trace->lines_dropped;
     if (logged) trace->lines_dropped = 0;
-    pawl__calls_begin(trace->calls, NULL);
-    if (logged) log_line(trace, &n->event, lines_dropped);
-    if (hooked &&
-        pawl__process_is(trace->calls->process)) /* the log hook may have forked (law 9) */
+    pawl__calls *calls = trace->calls;
+    uint64_t process = pawl__calls_begin(calls, NULL);
+    if (logged) log_line(trace, &n->event, lines_dropped, process);
+    if (hooked && pawl__process_is(process))
         trace->hook(trace->client, &n->event, trace->hook_userdata);
     free(n);
-    return pawl__calls_end(trace->calls);
+    return pawl__calls_end(calls, process);
 }
 
 /* ---- The store ------------------------------------------------------------------------------ */

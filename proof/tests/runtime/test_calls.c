@@ -3,7 +3,10 @@
  * The queue of callbacks alone: one callback at a time for a client, whoever asks for more.
  * Method: entries whose callback is a function of the test, and threads that meet inside it.
  */
+#define _GNU_SOURCE
 #include "runtime/calls.h"
+#include "runtime/process.h"
+#include "runtime/trace.h"
 
 #include <semaphore.h>
 #include <setjmp.h>
@@ -13,6 +16,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 typedef struct entry entry;
 
@@ -26,16 +32,25 @@ struct entry {
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pid_t forked; /* -1: not yet */
+static int lines;    /* that the log hook was told */
+static int heard;    /* that the hook of events was told */
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static bool run(pawl_client *client, pawl__link *link)
 {
     (void)client;
     entry *e = pawl__container(link, entry, in_calls);
+    pawl__calls *calls = e->calls;
     pawl__list_remove(link);
-    pawl__calls_begin(e->calls, e);
+    uint64_t process = pawl__calls_begin(calls, e);
     atomic_fetch_add(&e->ran, 1);
     if (e->say) e->say(e);
-    return pawl__calls_end(e->calls);
+    return pawl__calls_end(calls, process);
 }
 
 static void announce(pawl_client *client)
@@ -43,7 +58,15 @@ static void announce(pawl_client *client)
     (void)client;
 }
 
-static const pawl__calls_ops ops = {.run = run, .announce = announce};
+static pawl__trace *trace; /* whose notes they are */
+
+static bool run_note(pawl_client *client, pawl__link *note)
+{
+    (void)client;
+    return pawl__trace_run(trace, note);
+}
+
+static const pawl__calls_ops ops = {.run = run, .run_note = run_note, .announce = announce};
 
 static void make(pawl__calls *calls)
 {
@@ -161,6 +184,76 @@ static void test_what_waits_runs_at_the_finish(void **state)
     unmake(&calls);
 }
 
+/* ---- A callback that forks ------------------------------------------------------------------ */
+
+/* Stands for a child that closes the client: what the queue is made of can be touched no more. */
+static void fork_and_take_away(pawl__calls *calls)
+{
+    forked = fork();
+    if (forked == 0 && mprotect(calls, page_size(), PROT_NONE)) _exit(9);
+}
+
+static void fork_in_entry(entry *e)
+{
+    fork_and_take_away(e->calls);
+}
+
+static void log_and_fork(pawl_client *client, pawl_severity severity, const char *text, void *arg)
+{
+    (void)client, (void)severity, (void)text;
+    if (forked < 0) fork_and_take_away(arg);
+    lines++;
+}
+
+static void hear(pawl_client *client, const pawl_trace *event, void *arg)
+{
+    (void)client, (void)event, (void)arg;
+    heard++;
+}
+
+static void run_in_both_processes(pawl__calls *calls)
+{
+    pthread_mutex_lock(&mutex);
+    int ran = pawl__calls_run(calls, 10);
+    if (forked == 0) _exit(ran == PAWL_ERR_FORKED ? 0 : 1);
+    pthread_mutex_unlock(&mutex);
+    int status;
+    assert_true(forked > 0);
+    assert_int_equal(waitpid(forked, &status, 0), forked);
+    assert_int_equal(status, 0);
+}
+
+static void test_a_child_may_free_all_inside_the_callback(void **state)
+{
+    (void)state;
+    pawl__process_start();
+    struct {
+        pawl__calls calls;
+        pawl__trace trace;
+    } *all = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(all != MAP_FAILED && sizeof *all <= page_size());
+    pawl__calls *calls = &all->calls;
+    entry first;
+    make(calls);
+    add(calls, &first, fork_in_entry);
+    forked = -1;
+    run_in_both_processes(calls);
+    trace = &all->trace;
+    pawl__trace_init(trace, calls,
+                     &(pawl_open_opts){.log = log_and_fork, .log_userdata = calls, .trace = hear});
+    trace->lines_dropped = 1; /* which a line of its own tells */
+    pthread_mutex_lock(&mutex);
+    pawl__trace_tell(trace, &(pawl_trace){.kind = PAWL_TRACE_LOST, .message = "a line"});
+    pthread_mutex_unlock(&mutex);
+    forked = -1;
+    run_in_both_processes(calls);
+    assert_int_equal(lines, 2);
+    assert_int_equal(heard, 1);
+    pawl__trace_free_parts(trace);
+    unmake(calls);
+    munmap(all, page_size());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_none_runs_beside_another),
         cmocka_unit_test(test_a_run_ends_at_its_bound),
         cmocka_unit_test(test_what_waits_runs_at_the_finish),
+        cmocka_unit_test(test_a_child_may_free_all_inside_the_callback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,11 +17,11 @@ static bool run(pawl_client *client, pawl__link *entry)
 {
     (void)client;
     pawl__list_remove(entry);
-    pawl__calls_begin(&calls, entry);
+    uint64_t process = pawl__calls_begin(&calls, entry);
     floor_expect(atomic_fetch_add(&inside, 1) == 0, "two callbacks run at a time");
     atomic_fetch_add(&ran, 1);
     atomic_fetch_sub(&inside, 1);
-    return pawl__calls_end(&calls);
+    return pawl__calls_end(&calls, process);
 }
 
 static void announce(pawl_client *client)
