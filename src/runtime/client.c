@@ -193,7 +193,7 @@ static bool in_own_callback(pawl_client *c)
 /* In the child of a fork (law 9). */
 static void forget_in_child(pawl_client *c)
 {
-    if (!atomic_load(&c->gate.quiet_at_fork) || c->gate.closing) return;
+    if (!pawl__gate_is_quiet(&c->gate) || c->gate.closing) return;
     c->gate.closing = true;
     c->visitors = 0; /* their threads are not here */
     if (!pawl__pump_forget(&c->pump)) return;

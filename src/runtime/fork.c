@@ -7,9 +7,9 @@
  * fork() first takes every client's loop and mutex, for an instant: then
  * nobody is in the middle of anything, and the child may free its copies. If a
  * client does not become quiet in time (the forking thread itself owns its loop, from
- * a signal handler say), its copy in the child is left alone for ever: a leak is
- * better than a crash. fork() by raw clone() or _Fork() runs no handlers and
- * counts as such a case.
+ * a signal handler say; it uses up its own share of the time only), its copy in the child is left
+ * alone for ever: a leak is better than a crash. fork() by raw clone() or _Fork() runs no handlers
+ * and counts as such a case.
  */
 #define _GNU_SOURCE
 #include "fork.h"
@@ -39,6 +39,23 @@ bool pawl__forking(void)
     return forking;
 }
 
+static pawl__gate *gate_of(pawl__link *link)
+{
+    return &pawl__container(link, pawl_client, in_watched)->gate;
+}
+
+/* In the order of the list; each has an equal share of the time that those before it have left. */
+static void freeze_all(int64_t until)
+{
+    int64_t clients = 0;
+    for (const pawl__link *l = watched.next; l != &watched; l = l->next) clients++;
+    for (pawl__link *l = watched.next; l != &watched; l = l->next, clients--) {
+        int64_t now = pawl__now();
+        int64_t share = until > now ? (until - now) / clients : 0;
+        pawl__gate_freeze(gate_of(l), now + share);
+    }
+}
+
 /* The waits in here are where a thread could be canceled, with everything locked. */
 static void before_fork(void)
 {
@@ -46,8 +63,7 @@ static void before_fork(void)
     int64_t until = pawl__instant_add(pawl__now(), FORK_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
     cancel_state = state;
-    for (pawl__link *l = watched.next; l != &watched; l = l->next)
-        pawl__gate_freeze(&pawl__container(l, pawl_client, in_watched)->gate, until);
+    freeze_all(until);
     forking = true;
 }
 
@@ -62,8 +78,7 @@ static void end_fork(void)
 /* In the reverse order: a client that goes on takes its mutex again, behind those still frozen. */
 static void after_in_parent(void)
 {
-    for (pawl__link *l = watched.prev; l != &watched; l = l->prev)
-        pawl__gate_thaw(&pawl__container(l, pawl_client, in_watched)->gate);
+    for (pawl__link *l = watched.prev; l != &watched; l = l->prev) pawl__gate_thaw(gate_of(l));
     end_fork();
 }
 

@@ -399,7 +399,7 @@ void pawl__gate_freeze(pawl__gate *gate, int64_t until)
 
 void pawl__gate_thaw(pawl__gate *gate)
 {
-    if (!atomic_load(&gate->quiet_at_fork)) return;
+    if (!pawl__gate_is_quiet(gate)) return;
     atomic_store(&gate->quiet_at_fork, false);
     pawl__gate_give(gate);
     pthread_mutex_unlock(&gate->mutex);

@@ -185,6 +185,11 @@ void pawl__gate_answered(pawl__gate *gate);
 
 /* Catches the client at a quiet moment: then the loop is owned and the mutex held. */
 void pawl__gate_freeze(pawl__gate *gate, int64_t until);
+/* Whether it was caught, until the thaw; and in the child ever after. */
+static inline bool pawl__gate_is_quiet(const pawl__gate *gate)
+{
+    return atomic_load(&gate->quiet_at_fork);
+}
 void pawl__gate_thaw(pawl__gate *gate);
 
 #endif

@@ -425,7 +425,7 @@ int pawl_lock_detach(pawl_lock *lock)
 static void free_in_child(pawl_lock *lock)
 {
     pawl_client *c = pawl__lock_client(lock);
-    if (!atomic_load(&c->gate.quiet_at_fork) || lock->freed) return;
+    if (!pawl__gate_is_quiet(&c->gate) || lock->freed) return;
     lock->freed = true;
     c->acquisitions.refs++;
     pawl__lock_put(lock);

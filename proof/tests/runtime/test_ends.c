@@ -318,6 +318,31 @@ static void test_a_canceled_fork_keeps_no_mutex(void **state)
     pawl_client_close(client);
 }
 
+/* A client whose loop does not become free has its share of the time of a fork, and no more. */
+static void test_a_stuck_client_leaves_a_fork_time_for_the_others(void **state)
+{
+    (void)state;
+    pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD); /* the first that a fork meets */
+    pawl_client *other = open_scripted(PAWL_CALLBACKS_THREAD);
+    gate_init();
+    script->answers = stops_at_the_gate;
+    pthread_t looker;
+    CHECK(pthread_create(&looker, NULL, look, client) == 0);
+    await(&entered);
+    int status = 1;
+    for (int tries = 0; status != 0 && tries < 100; tries++) { /* the machine may be busy */
+        pid_t child = fork();
+        if (child == 0)
+            _exit(!pawl__gate_is_quiet(&other->gate) || pawl__gate_is_quiet(&client->gate));
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    }
+    assert_int_equal(status, 0);
+    sem_post(&may_go);
+    CHECK(pthread_join(looker, NULL) == 0);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 /* ---- A driver that does not come back ----------------------------------------------------------
  */
 
@@ -558,6 +583,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_beside_calls_by_token),
         cmocka_unit_test(test_a_canceled_dispatch_keeps_no_mutex),
         cmocka_unit_test(test_a_canceled_fork_keeps_no_mutex),
+        cmocka_unit_test(test_a_stuck_client_leaves_a_fork_time_for_the_others),
         cmocka_unit_test(test_a_stuck_driver_holds_up_no_loss),
         cmocka_unit_test(test_numbers_of_requests_come_round),
         cmocka_unit_test(test_a_token_number_comes_round),
