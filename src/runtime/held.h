@@ -5,11 +5,11 @@
  *
  * One word says all. With d the deadline, made odd by at most 1 ns less:
  *
- *   0          nobody has it
- *   -1         nobody has it: somebody saw the deadline pass, and no extension undoes that (laws 2,
- * 5) even > 0   held until then; only a release with the mutex ends it d          held until then,
- * and lent: a swap to -d puts it back, by any thread -d         retained until then, and lent: a
- * swap to d takes it again, by any thread
+ *   - 0: nobody has it.
+ *   - -1: nobody has it: somebody saw the deadline pass, and no extension undoes that (laws 2, 5).
+ *   - Even and > 0: held until then; only a release with the mutex ends it.
+ *   - d: held until then, and lent: a swap to -d puts it back, by any thread.
+ *   - -d: retained until then, and lent: a swap to d takes it again, by any thread.
  *
  * A loan begins with a release (lend) and ends with a recall, both with the mutex held. A recall
  * swaps -d for 0: nobody held it, and the engine is to be told of a release. Or it swaps d for an

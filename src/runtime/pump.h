@@ -91,8 +91,8 @@ extern const pawl__gate_ops pawl__pump_gate_ops; /* ctx: the pump */
 void pawl__pump_init(pawl__pump *pump, const pawl__pump_ops *ops, pawl_client *client,
                      const pawl_store_ops *store_ops);
 /*
- * Makes loop, engine and store, and opens the descriptor of the gate. owner, id: the client's. On
- * an error: one line in message; what was made is freed by pawl__pump_free.
+ * Makes loop, engine and store; the descriptor of the gate is open. owner, id: the client's. On an
+ * error: one line in message; what was made is freed by pawl__pump_free.
  */
 int pawl__pump_open(pawl__pump *pump, const pawl_url *url, const char *owner, const char *id,
                     const pawl_open_opts *opts, char *message);
