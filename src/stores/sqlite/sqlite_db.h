@@ -160,6 +160,11 @@ int pawl__sqlite_host_read(pawl__sqlite_db *db);
 int pawl__sqlite_host_follow(pawl__sqlite_db *db);
 /* After the row was read by one who may only look: what boot and live file mean for the rows. */
 int pawl__sqlite_host_look(pawl__sqlite_db *db);
+/*
+ * Whether the owner of the byte, as it stands in a row, is known to be dead. Who only reads does
+ * not follow the database to a new live file: then nobody is, and leases end by the clock.
+ */
+bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live);
 /* Says that this transaction grants or extends a lease until then. */
 void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at);
 /*

@@ -126,7 +126,7 @@ static int follow_live_file(pawl__sqlite_db *db)
     int64_t file_id;
     live_path(db, path, sizeof(path));
     if (pawl__sqlite_live_open(&db->live, path, &db->identity, db->host.live_file, &file_id) < 0) {
-        db->live.file_id = db->host.live_file; /* tried; the doctor tells */
+        pawl__sqlite_live_lose(&db->live); /* the next transaction tries again; the doctor tells */
         return SQLITE_OK;
     }
     if (file_id == db->host.live_file) return SQLITE_OK;
@@ -136,6 +136,11 @@ static int follow_live_file(pawl__sqlite_db *db)
     if (rc == SQLITE_OK) db->host.live_file = file_id;
     /* If this is rolled back the ids differ, and the next transaction tries again. */
     return rc;
+}
+
+bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live)
+{
+    return db->live.file_id == db->host.live_file && pawl__sqlite_live_is_dead(&db->live, live);
 }
 
 /* ---- Another database in its place ----------------------------------------------- */

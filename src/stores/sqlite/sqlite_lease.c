@@ -43,13 +43,13 @@ typedef struct turn {
 bool pawl__lock_is_live(pawl__sqlite_db *db, const pawl__lock_row *lock, int64_t now)
 {
     return lock->held && !db->all_ended && now < lock->expires_at &&
-           !pawl__sqlite_live_is_dead(&db->live, lock->owner.live);
+           !pawl__sqlite_db_is_dead(db, lock->owner.live);
 }
 
 bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64_t now)
 {
     return !db->all_ended && now < waiter->until_at &&
-           !pawl__sqlite_live_is_dead(&db->live, waiter->owner.live);
+           !pawl__sqlite_db_is_dead(db, waiter->owner.live);
 }
 
 static bool same_token(const char *a, const char *b)
@@ -112,7 +112,7 @@ static int next_waiter(const turn *t, int64_t after, pawl__wait_row *ret_waiter)
             }
             return SQLITE_OK;
         }
-        if (!pawl__sqlite_live_is_dead(&t->db->live, ret_waiter->owner.live)) dropped_living = true;
+        if (!pawl__sqlite_db_is_dead(t->db, ret_waiter->owner.live)) dropped_living = true;
         rc = pawl__wait_drop(t->db, t->name, ret_waiter->seq);
         if (rc != SQLITE_OK) return rc;
     }

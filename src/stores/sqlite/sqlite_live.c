@@ -248,6 +248,17 @@ void pawl__sqlite_live_open_to_look(pawl__sqlite_live *live, const char *path, i
     pthread_mutex_unlock(&live->mutex);
 }
 
+void pawl__sqlite_live_lose(pawl__sqlite_live *live)
+{
+    pthread_mutex_lock(&live->mutex);
+    pthread_mutex_lock(&registry_mutex);
+    publish(live, -1);
+    live->offset = PAWL__LIVE_UNKNOWN;
+    live->file_id = -1;
+    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&live->mutex);
+}
+
 void pawl__sqlite_live_settle(pawl__sqlite_live *live)
 {
     if (live->old_fd < 0) return; /* only the worker changes it */

@@ -59,6 +59,11 @@ int pawl__sqlite_live_open(pawl__sqlite_live *live, const char *path, const stru
  * before stays ours, and with it the file.
  */
 void pawl__sqlite_live_open_to_look(pawl__sqlite_live *live, const char *path, int64_t file_id);
+/*
+ * The database names a file that cannot be opened. Ours proves nothing about anybody then, and our
+ * byte in it must not stand in new rows; rows of before may, so it stays locked.
+ */
+void pawl__sqlite_live_lose(pawl__sqlite_live *live);
 /* The database is known to name our file: the one before it may go. */
 void pawl__sqlite_live_settle(pawl__sqlite_live *live);
 void pawl__sqlite_live_close(pawl__sqlite_live *live);

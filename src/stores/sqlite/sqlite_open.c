@@ -419,7 +419,8 @@ void pawl__sqlite_db_close(pawl__sqlite_db *db)
     }
     db->handle = NULL;
     pawl__sqlite_inbox_close(&db->inbox);
-    if (db->looks_only && db->live.offset <= 0) pawl__sqlite_live_close(&db->live);
+    bool has_byte = db->live.offset > 0 || db->live.old_fd >= 0;
+    if (db->looks_only && !has_byte) pawl__sqlite_live_close(&db->live);
 }
 
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
