@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,6 +210,29 @@ static void test_a_fork_does_not_wait_for_a_stranger(void **state)
 }
 
 /* A daemon closes what it has inherited; its own files have the old numbers then. */
+static int take_all_numbers(void)
+{
+    for (int fd = 3; fd < 256; fd++) close(fd);
+    for (int fd = 3; fd < 64; fd++)
+        if (open("/dev/null", O_RDONLY | O_CLOEXEC) != fd) return OTHER_ERROR;
+    return FINE;
+}
+
+static int count_numbers(void)
+{
+    for (int fd = 3; fd < 64; fd++)
+        if (fcntl(fd, F_GETFD) < 0) return NOT_GRANTED;
+    return FINE;
+}
+
+static int count_sockets(void)
+{
+    struct stat st;
+    int count = 0;
+    for (int fd = 3; fd < 256; fd++) count += fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    return count;
+}
+
 static void test_a_child_that_closed_all_keeps_its_own_files(void **state)
 {
     (void)state;
@@ -216,15 +240,49 @@ static void test_a_child_that_closed_all_keeps_its_own_files(void **state)
     acquire(&a, "n", 1);
     pid_t child = fork();
     if (child == 0) {
-        for (int fd = 3; fd < 256; fd++) close(fd);
-        for (int fd = 3; fd < 64; fd++)
-            if (open("/dev/null", O_RDONLY | O_CLOEXEC) != fd) _exit(OTHER_ERROR);
+        if (take_all_numbers() != FINE) _exit(OTHER_ERROR);
         int status = open_and_acquire(&b, "m");
-        for (int fd = 3; fd < 64; fd++)
-            if (fcntl(fd, F_GETFD) < 0) _exit(NOT_GRANTED);
-        _exit(status);
+        _exit(count_numbers() == FINE ? status : NOT_GRANTED);
     }
     assert_int_equal(status_of(child), REFUSED);
+    host_close(&a);
+}
+
+/* Also when it has nothing more to do with its parent's store than to forget it. */
+static void test_what_is_forgotten_closes_no_other_files(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED); /* it has a pidfd, too */
+    pid_t child = fork();
+    if (child == 0) {
+        int status = take_all_numbers();
+        pawl_store_entry.forget(a.store);
+        pawl_store_entry.forget(b.store);
+        _exit(status == FINE ? count_numbers() : status);
+    }
+    assert_int_equal(status_of(child), FINE);
+    host_close(&a);
+    host_close(&b);
+}
+
+/* Who has closed nothing is rid of what it inherited. */
+static void test_what_is_forgotten_is_closed(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    host_await_inbox(&a, path);
+    host_run_ms(&a, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        int before = count_sockets();
+        pawl_store_entry.forget(a.store);
+        _exit(count_sockets() == before - 1 ? FINE : OTHER_ERROR);
+    }
+    assert_int_equal(status_of(child), FINE);
     host_close(&a);
 }
 
@@ -265,6 +323,8 @@ int main(void)
         TEST(test_a_child_that_would_hang_is_refused),
         TEST(test_a_fork_does_not_wait_for_a_stranger),
         TEST(test_a_child_that_closed_all_keeps_its_own_files),
+        TEST(test_what_is_forgotten_closes_no_other_files),
+        TEST(test_what_is_forgotten_is_closed),
         TEST(test_a_thread_is_not_canceled_in_its_fork),
     };
     return cmocka_run_group_tests_name("sqlite fork", tests, NULL, NULL);

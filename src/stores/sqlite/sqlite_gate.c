@@ -30,7 +30,7 @@ static pawl__link visitors = {&visitors, &visitors};
 static pawl__link copies = {&copies, &copies}; /* of the parent's visitors */
 static pid_t process;                          /* that used this; another one is a child */
 static int cancel_state;                       /* of the thread that forks */
-static int sentinel = -1;                      /* a file of ours alone; see descriptors_are_ours */
+static int sentinel = -1; /* a file of ours alone; see pawl__sqlite_gate_has_inherited */
 static struct stat sentinel_stat;
 static bool unclean; /* the parent was inside when we were made: SQLite is of no use any more */
 
@@ -85,18 +85,6 @@ static void after_in_child(void)
     end_fork();
 }
 
-/*
- * A child that has closed what it inherited (a daemon does) may have other files of its own under
- * the same numbers by now: closing the copies would close those. The sentinel is one of the
- * numbers.
- */
-static bool descriptors_are_ours(void)
-{
-    struct stat st;
-    return sentinel >= 0 && fstat(sentinel, &st) == 0 && st.st_dev == sentinel_stat.st_dev &&
-           st.st_ino == sentinel_stat.st_ino;
-}
-
 /* Handlers run in reverse: the live files' are asked when nobody is inside any more. */
 static void start(void)
 {
@@ -106,6 +94,14 @@ static void start(void)
     sentinel = memfd_create("pawl", MFD_CLOEXEC);
     if (sentinel >= 0 && fstat(sentinel, &sentinel_stat) < 0) sentinel = -1;
     pthread_atfork(before_fork, after_in_parent, after_in_child);
+}
+
+/* The sentinel is one of the numbers. */
+bool pawl__sqlite_gate_has_inherited(void)
+{
+    struct stat st;
+    return sentinel >= 0 && fstat(sentinel, &st) == 0 && st.st_dev == sentinel_stat.st_dev &&
+           st.st_ino == sentinel_stat.st_ino;
 }
 
 /* ---- In and out ------------------------------------------------------------------------------ */
@@ -154,7 +150,7 @@ int pawl__sqlite_gate_open(pawl__sqlite_abandon abandon, char *reterr_message)
         return PAWL_ERR_FORKED;
     }
     pthread_mutex_lock(&mutex);
-    if (!pawl__list_empty(&copies) && !descriptors_are_ours()) {
+    if (!pawl__list_empty(&copies) && !pawl__sqlite_gate_has_inherited()) {
         pthread_mutex_unlock(&mutex);
         snprintf(reterr_message, PAWL_MESSAGE_MAX,
                  "this process is a fork of one that was using SQLite, and has closed the "

@@ -37,6 +37,13 @@ typedef void (*pawl__sqlite_abandon)(pawl__sqlite_visitor *copy);
  */
 int pawl__sqlite_gate_open(pawl__sqlite_abandon abandon, char *reterr_message);
 
+/*
+ * In a child: whether the numbers of descriptors that it knows from its parent still are the
+ * inherited ones. A daemon closes all of them, and then files of its own may have the same numbers:
+ * what its parent's store has is not closed then.
+ */
+bool pawl__sqlite_gate_has_inherited(void);
+
 /* Around all that calls SQLite. Waits while a fork is under way. */
 void pawl__sqlite_gate_enter(void);
 void pawl__sqlite_gate_leave(void);

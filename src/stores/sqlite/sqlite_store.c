@@ -302,10 +302,13 @@ static pawl_store *forgotten;
 
 static void sqlite_forget(pawl_store *store)
 {
-    pawl__watches_forget(&store->watches);
+    bool has_inherited = pawl__sqlite_gate_has_inherited();
+    pawl__watches_forget(&store->watches, has_inherited);
     free_tasks(&store->pending);
-    if (store->inbox_fd >= 0) close(store->inbox_fd);
-    if (store->notes_fd >= 0) close(store->notes_fd);
+    if (has_inherited) {
+        if (store->inbox_fd >= 0) close(store->inbox_fd);
+        if (store->notes_fd >= 0) close(store->notes_fd);
+    }
     store->next_forgotten = forgotten; /* reachable, so that nothing counts as leaked */
     forgotten = store;
 }

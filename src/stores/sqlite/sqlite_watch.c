@@ -193,15 +193,16 @@ void pawl__watches_clear(pawl__watches *watches, const char *token)
     free(w);
 }
 
-static void free_all(pawl__watches *watches, bool in_child)
+typedef void (*end_fn)(watch *w);
+
+static void free_all(pawl__watches *watches, end_fn end)
 {
     for (size_t i = 0; i < watches->table.bucket_count; i++) {
         pawl__entry *next;
         for (pawl__entry *at = watches->table.buckets[i]; at; at = next) {
             watch *w = pawl__container(at, watch, entry);
             next = at->next;
-            if (w->pidfd >= 0 && in_child) close(w->pidfd);
-            if (!in_child) stop_pidfd(w);
+            end(w);
             free(w);
         }
     }
@@ -210,12 +211,22 @@ static void free_all(pawl__watches *watches, bool in_child)
 
 void pawl__watches_done(pawl__watches *watches)
 {
-    free_all(watches, false);
+    free_all(watches, stop_pidfd);
     if (watches->timer) event_free(watches->timer);
     watches->timer = NULL;
 }
 
-void pawl__watches_forget(pawl__watches *watches)
+static void close_pidfd(watch *w)
 {
-    free_all(watches, true);
+    if (w->pidfd >= 0) close(w->pidfd);
+}
+
+static void leave_pidfd(watch *w)
+{
+    (void)w;
+}
+
+void pawl__watches_forget(pawl__watches *watches, bool has_inherited)
+{
+    free_all(watches, has_inherited ? close_pidfd : leave_pidfd);
 }

@@ -52,7 +52,10 @@ void pawl__watches_set(pawl__watches *watches, const char *token, const char *na
 /* The token waits no more. */
 void pawl__watches_clear(pawl__watches *watches, const char *token);
 void pawl__watches_done(pawl__watches *watches);
-/* In a forked child: the same, and base, whose epoll the parent shares, is left alone (law 9). */
-void pawl__watches_forget(pawl__watches *watches);
+/*
+ * In a forked child: the same, and base, whose epoll the parent shares, is left alone (law 9).
+ * Descriptors are closed only if they still are what was inherited.
+ */
+void pawl__watches_forget(pawl__watches *watches, bool has_inherited);
 
 #endif
