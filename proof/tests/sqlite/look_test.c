@@ -158,13 +158,13 @@ static const char *check_log_is_named(void)
     return problem;
 }
 
-static const char *check_refusal(const char *word)
+static const char *check_refusal(pawl_err err, const char *word)
 {
     static char problem[PAWL_MESSAGE_MAX + 64];
     host_start(&b, path);
     while (b.downs == 0 && !b.up) host_run_ms(&b, 5);
-    bool right = !b.up && b.down_err == PAWL_ERR_PERMISSION && strstr(b.down_message, path) &&
-                 strstr(b.down_message, word);
+    bool right =
+        !b.up && b.down_err == err && strstr(b.down_message, path) && strstr(b.down_message, word);
     snprintf(problem, sizeof(problem), "up %d, error %d, %s", b.up, (int)b.down_err,
              b.down_message);
     host_close(&b);
@@ -173,12 +173,17 @@ static const char *check_refusal(const char *word)
 
 static const char *check_log_absent(void)
 {
-    return check_refusal("cannot even look");
+    return check_refusal(PAWL_ERR_PERMISSION, "cannot even look");
 }
 
 static const char *check_empty(void)
 {
-    return check_refusal("is empty");
+    return check_refusal(PAWL_ERR_PERMISSION, "is empty");
+}
+
+static const char *check_foreign(void)
+{
+    return check_refusal(PAWL_ERR_WRONG_TYPE, "another program");
 }
 
 /* The files are nobody's own. */
@@ -254,6 +259,27 @@ static void test_looking_that_is_impossible_is_said(void **state)
     as_nobody(check_empty);
 }
 
+/* Files that a looker made would belong to him, and keep out those who may lock. */
+static void test_looker_makes_no_files(void **state)
+{
+    (void)state;
+    need_root();
+    end_holder(start_holder());
+    shell(READABLE "chmod 777 $D && rm $D/locks.db-wal $D/locks.db-shm");
+    as_nobody(check_log_absent);
+    shell("test ! -e $D/locks.db-wal && test ! -e $D/locks.db-shm");
+}
+
+/* It has no log, and needs none. */
+static void test_looker_knows_a_foreign_database(void **state)
+{
+    (void)state;
+    need_root();
+    sql("CREATE TABLE accounts(x)");
+    shell(READABLE "chmod 777 $D");
+    as_nobody(check_foreign);
+}
+
 static void test_rights_may_be_given_later(void **state)
 {
     (void)state;
@@ -295,6 +321,8 @@ int main(void)
         TEST(test_looker_knows_an_earlier_boot),
         TEST(test_log_that_may_only_be_read),
         TEST(test_looking_that_is_impossible_is_said),
+        TEST(test_looker_makes_no_files),
+        TEST(test_looker_knows_a_foreign_database),
         TEST(test_rights_may_be_given_later),
         TEST(test_read_only_filesystem),
     };

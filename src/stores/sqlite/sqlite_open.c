@@ -204,6 +204,32 @@ static int configure(pawl__sqlite_db *db)
                         NULL, NULL);
 }
 
+/* In SQLite's file format. */
+#define WRITE_VERSION_AT  18
+#define WRITE_VERSION_WAL 2
+
+/* The file says so itself. It is read through SQLite's descriptor: to close another drops locks. */
+static bool is_in_wal_mode(const pawl__sqlite_db *db)
+{
+    sqlite3_file *file = NULL;
+    unsigned char write_version = 0;
+    int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc != SQLITE_OK || !file || !file->pMethods) return false;
+    rc = file->pMethods->xRead(file, &write_version, 1, WRITE_VERSION_AT);
+    return rc == SQLITE_OK && write_version == WRITE_VERSION_WAL;
+}
+
+/*
+ * Before anything is read. Where SQLite finds no log it makes one, if the directory lets it; the
+ * files would be this user's own, and keep out those who may lock.
+ */
+static int check_look_makes_no_files(const pawl__sqlite_db *db)
+{
+    char unused[PAWL_MESSAGE_MAX];
+    bool is_there = pawl__sqlite_path_check_readable(db->path, unused) == 0;
+    return is_there || !is_in_wal_mode(db) ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
 static int open_file(pawl__sqlite_db *db)
 {
     int rc = sqlite3_open_v2(db->path, &db->handle,
@@ -214,7 +240,8 @@ static int open_file(pawl__sqlite_db *db)
     if (rc != SQLITE_OK) return rc;
     /* NOMUTEX is right since only the worker comes here. */
     db->looks_only = sqlite3_db_readonly(db->handle, "main") == 1;
-    return configure(db);
+    rc = db->looks_only ? check_look_makes_no_files(db) : SQLITE_OK;
+    return rc == SQLITE_OK ? configure(db) : rc;
 }
 
 /* ---- Where one may only read --------------------------------------------------- */
