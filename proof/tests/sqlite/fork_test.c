@@ -209,6 +209,30 @@ static void test_a_fork_does_not_wait_for_a_stranger(void **state)
     host_close(&b);
 }
 
+/* So does one that opens the database: what it was about to do is no failure of the file. */
+static void test_a_fork_does_not_fail_an_opening(void **state)
+{
+    sqlite3 *stranger;
+    (void)state;
+    host_open(&b, path);
+    assert_int_equal(sqlite3_open(path, &stranger), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(stranger, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    host_start(&a, path);
+    host_run_ms(&a, 20); /* the worker waits for the stranger */
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+        if (child == 0) _exit(FINE);
+        assert_int_equal(status_of(child), FINE);
+        host_run_ms(&a, 5);
+    }
+    assert_int_equal(sqlite3_exec(stranger, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    host_run_until(&a, &a.up);
+    assert_int_equal(a.downs, 0);
+    sqlite3_close(stranger);
+    host_close(&a);
+    host_close(&b);
+}
+
 /* A daemon closes what it has inherited; its own files have the old numbers then. */
 static int take_all_numbers(void)
 {
@@ -322,6 +346,7 @@ int main(void)
         TEST(test_a_fork_waits_for_a_transaction),
         TEST(test_a_child_that_would_hang_is_refused),
         TEST(test_a_fork_does_not_wait_for_a_stranger),
+        TEST(test_a_fork_does_not_fail_an_opening),
         TEST(test_a_child_that_closed_all_keeps_its_own_files),
         TEST(test_what_is_forgotten_closes_no_other_files),
         TEST(test_what_is_forgotten_is_closed),

@@ -83,7 +83,10 @@ int pawl__sqlite_on_busy(void *ctx, int tries)
     pawl__sqlite_db *db = ctx;
     int64_t left = db->busy_until - pawl__sqlite_clock_local();
     if (db->impatient || left <= 0 || atomic_load(db->stop)) return 0;
-    if (pawl__sqlite_gate_is_wanted()) return 0; /* the caller asks again when it was outside */
+    if (pawl__sqlite_gate_is_wanted()) {
+        db->gave_way = true; /* the caller asks again when it was outside */
+        return 0;
+    }
     int64_t sleep_ns = BUSY_SLEEP_MIN_NS << (tries < 7 ? tries : 7);
     if (sleep_ns > BUSY_SLEEP_MAX_NS) sleep_ns = BUSY_SLEEP_MAX_NS;
     if (tries > BUSY_HURRY_TRIES) sleep_ns = BUSY_SLEEP_LONG_NS;

@@ -105,6 +105,7 @@ typedef struct pawl__sqlite_db {
     int64_t pid, pid_ns;   /* ours, for those who watch for our death */
     int64_t busy_until;    /* local instant at which a busy database is given up */
     bool impatient;        /* a busy database is given up at once */
+    bool gave_way;         /* since the opening began: it was given up because a fork waits */
     uint64_t random;       /* of the busy handler's jitter */
     atomic_bool *stop;     /* set: give up waiting now */
     uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */

@@ -382,7 +382,7 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault)
 {
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
-    db->term_begun = false;
+    db->term_begun = db->gave_way = false;
     db->looks_only = db->all_ended = false;
     db->refused_until = 0;
     db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;

@@ -550,6 +550,17 @@ static int report(pawl_store *store, pawl__link *batch)
     return rc;
 }
 
+/* A fork that comes while the database is busy is no reason to call it that. */
+static bool open_file(pawl_store *store, pawl__sqlite_fault *ret_fault)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    while (!pawl__sqlite_db_open(db, store->path, store->mode, ret_fault)) {
+        if (!db->gave_way || atomic_load(&store->stop)) return false;
+        pause_for_fork();
+    }
+    return true;
+}
+
 /*
  * Writes where we may only look: refused, unless this user has got the rights meanwhile. Then the
  * database is opened anew, and *ret_go_on is set. false: it could not be.
@@ -562,7 +573,7 @@ static bool refuse_or_reopen(pawl_store *store, pawl__link *batch, bool *ret_go_
     *ret_go_on = false;
     if (pawl__sqlite_path_check_writable(db->path, message) == 0) {
         pawl__sqlite_db_close(db);
-        if (!pawl__sqlite_db_open(db, store->path, store->mode, &fault)) {
+        if (!open_file(store, &fault)) {
             answer_with_fault(store, batch, PAWL_FAILED, &fault);
             link_down(store, &fault);
             return false;
@@ -624,7 +635,7 @@ static bool open_database(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     pawl__sqlite_fault fault = {.err = PAWL_OK};
-    worker->open = pawl__sqlite_db_open(&worker->db, store->path, store->mode, &fault);
+    worker->open = open_file(store, &fault);
     if (!worker->open) {
         /* Without a thread it is only the first try. */
         if (!pawl__sqlite_is_inline(store)) link_down(store, &fault);
