@@ -16,6 +16,7 @@
 
 #include "../../base/instant.h"
 #include "../../base/list.h"
+#include "../../base/table.h"
 #include "sqlite_lease.h"
 #include "sqlite_watch.h"
 
@@ -93,10 +94,10 @@ typedef struct pawl__worker {
     pawl__outbox outbox;
     pawl__link late; /* pawl__late_mail */
     size_t late_count;
-    bool inbox_unbound;      /* it is open, and has no inbox yet: nobody has anything to tell us */
+    bool inbox_unbound;      /* it is open, and has no inbox yet */
+    pawl__table unheard;     /* the leases that were granted or confirmed without one, by token */
     int64_t unbound_until;   /* at the longest; NEVER: nothing has been asked yet */
     int64_t checked_at;      /* when the inbox was last seen to be in place */
-    bool ending;             /* the store closes: no more time for who has no inbox */
     pawl__sqlite_fault told; /* the failed try of the last DOWN; err 0: none since it was up */
     int64_t retry_ns;        /* pause before the next try to open */
 } pawl__worker;
@@ -164,6 +165,33 @@ void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch);
 void pawl__sqlite_worker_done(pawl_store *store);
 /* Starts its thread. 0 or -1. */
 int pawl__sqlite_worker_start(pawl_store *store);
+
+/* ---- Letters and the inbox (sqlite_letters.c) ------------------------------------- */
+
+#define PAWL__UNBOUND_NS (20 * PAWL__NS_PER_MS) /* short-lived programs do without an inbox */
+
+/*
+ * Sends what the committed transaction wrote. Whether a grant found nobody: then
+ * *ret_gone is its letter (of several the first; the others' successors watch and ask).
+ */
+bool pawl__sqlite_send_outbox(pawl_store *store, pawl__letter *ret_gone);
+/* Hands on what that letter granted, until somebody is there. */
+void pawl__sqlite_reap(pawl_store *store, pawl__letter *gone);
+/* Tries again to send to those who did not keep up. */
+void pawl__sqlite_send_late_mail(pawl__worker *worker);
+/* Whatever waits to be sent, or to be looked at. */
+void pawl__sqlite_drop_letters(pawl__worker *worker);
+
+/* From now on somebody may write to us; not to one who may only look: he holds nothing. */
+void pawl__sqlite_expect_letters(pawl_store *store);
+/* After the commit: we may have news of its lease before we have an inbox. */
+void pawl__sqlite_note_lease(pawl_store *store, const pawl__task *task);
+/* Makes the inbox, unless it was made, and looks for the news of before. */
+void pawl__sqlite_need_inbox(pawl_store *store);
+/* Whether it must be made, although there was no quiet moment. */
+bool pawl__sqlite_is_inbox_due(pawl_store *store);
+/* Makes it anew if somebody has removed it. */
+void pawl__sqlite_check_inbox(pawl_store *store);
 
 /* ---- Without a thread (sqlite_inline.c) ------------------------------------------ */
 

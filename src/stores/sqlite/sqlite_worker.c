@@ -20,14 +20,9 @@
 #include <unistd.h>
 
 #define RETRY_MAX_NS  (5000 * PAWL__NS_PER_MS)
-#define LATE_NS       (2 * PAWL__NS_PER_MS)    /* between tries to deliver a letter */
-#define LATE_TRIES    500                      /* a second; then the receiver is stuck */
-#define CHECK_NS      (1000 * PAWL__NS_PER_MS) /* is our inbox still there? */
-#define UNBOUND_NS    (20 * PAWL__NS_PER_MS)   /* short-lived programs do without an inbox */
-#define UNBOUND_TRIES 25                       /* letters to one who is about to have one */
+#define LATE_NS       (2 * PAWL__NS_PER_MS) /* between tries to deliver a letter */
 #define NOTE_RETRY_NS (10 * PAWL__NS_PER_MS)
 #define CEILING_TRIES 3
-#define REAP_MAX      8 /* hand-overs to clients that are gone, one after the other */
 
 /* ---- Notes --------------------------------------------------------------------- */
 
@@ -87,161 +82,6 @@ void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task)
     pawl__sqlite_post(store, &task->reply_note);
 }
 
-static void warn(pawl_store *store, const char *what, const char *path)
-{
-    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_WARN, 0);
-    if (!note) return;
-    pawl__sqlite_say(note->u.fault.message, "%s: %s: %s", path, what, strerror(errno));
-    pawl__sqlite_post(store, note);
-}
-
-/* ---- Letters ------------------------------------------------------------------- */
-
-static void keep_for_later(pawl__worker *worker, const pawl__mail *mail, int tries)
-{
-    pawl__late_mail *late = worker->late_count < PAWL__LATE_MAX ? malloc(sizeof(*late)) : NULL;
-    if (!late) return; /* a hint may be lost (law 7) */
-    late->mail = *mail;
-    late->tries_left = tries;
-    pawl__list_append(&worker->late, &late->link);
-    worker->late_count++;
-}
-
-static void drop_late(pawl__worker *worker, pawl__late_mail *late)
-{
-    pawl__list_remove(&late->link);
-    free(late);
-    worker->late_count--;
-}
-
-static void drop_all_late(pawl__worker *worker)
-{
-    pawl__link *at;
-    while ((at = pawl__list_first(&worker->late))) {
-        drop_late(worker, pawl__container(at, pawl__late_mail, link));
-    }
-}
-
-/* Whether the receiver is gone. */
-static bool deliver(pawl_store *store, const pawl__mail *mail)
-{
-    if (strcmp(mail->to, store->client_id) == 0) {
-        pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_PUSH, 0);
-        if (!note) return false;
-        note->u.letter = mail->letter;
-        pawl__sqlite_post(store, note);
-        return false;
-    }
-    pawl__worker *worker = &store->worker;
-    if (!pawl__sqlite_db_need_inbox(&worker->db)) return false;
-    pawl__post_result result = pawl__sqlite_inbox_post(&worker->db.inbox, mail->to, &mail->letter);
-    if (result == PAWL__POST_FULL) keep_for_later(worker, mail, LATE_TRIES);
-    if (result != PAWL__POST_GONE) return false;
-    if (mail->letter.kind == PAWL_PUSH_GRANT) return true; /* who queued had an inbox */
-    keep_for_later(worker, mail, UNBOUND_TRIES);
-    return false;
-}
-
-/* The one who was handed the lock is gone: see whether it is dead, and hand on. */
-static void reap(pawl_store *store, const pawl__letter *letter)
-{
-    pawl__worker *worker = &store->worker;
-    pawl__name name = {letter->name, letter->name_len};
-    worker->db.busy_until = pawl__sqlite_clock_local() + PAWL__RETRY_FIRST_NS;
-    if (pawl__sqlite_begin_write(&worker->db) != SQLITE_OK) return;
-    if (pawl__lease_reap(&worker->db, name, &worker->outbox) == SQLITE_OK &&
-        pawl__sqlite_commit(&worker->db) == SQLITE_OK) {
-        return;
-    }
-    pawl__sqlite_rollback(&worker->db);
-    worker->outbox.count = 0;
-}
-
-/*
- * Sends what the committed transaction wrote. Whether a grant found nobody: then
- * *ret_gone is its letter (of several the first; the others' successors watch and ask).
- */
-static bool send_outbox(pawl_store *store, pawl__letter *ret_gone)
-{
-    pawl__outbox *outbox = &store->worker.outbox;
-    bool found = false;
-    for (size_t i = 0; i < outbox->count; i++) {
-        if (!deliver(store, &outbox->mails[i]) || found) continue;
-        *ret_gone = outbox->mails[i].letter;
-        found = true;
-    }
-    outbox->count = 0;
-    return found;
-}
-
-static void reap_until_delivered(pawl_store *store, pawl__letter *gone)
-{
-    for (int i = 0; i < REAP_MAX; i++) {
-        reap(store, gone);
-        if (!send_outbox(store, gone)) return;
-    }
-}
-
-static void send_late_mail(pawl__worker *worker)
-{
-    pawl__link *next;
-    for (pawl__link *at = worker->late.next; at != &worker->late; at = next) {
-        next = at->next;
-        pawl__late_mail *late = pawl__container(at, pawl__late_mail, link);
-        pawl__post_result result =
-            pawl__sqlite_inbox_post(&worker->db.inbox, late->mail.to, &late->mail.letter);
-        bool later = result == PAWL__POST_FULL || (result == PAWL__POST_GONE && !worker->ending);
-        if (!later || --late->tries_left == 0) drop_late(worker, late);
-    }
-}
-
-/* ---- The inbox ------------------------------------------------------------------ */
-
-static void bind_inbox(pawl_store *store)
-{
-    pawl__worker *worker = &store->worker;
-    pawl__sqlite_db *db = &worker->db;
-    pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_INBOX, 0);
-    if (!note) return; /* another time */
-    if (pawl__sqlite_db_need_inbox(db)) {
-        note->inbox_fd = pawl__sqlite_inbox_bind(&db->inbox, store->client_id, &db->identity);
-    }
-    if (note->inbox_fd < 0) warn(store, "no inbox can be made, waiters will poll", db->path);
-    worker->checked_at = pawl__sqlite_clock_local();
-    pawl__sqlite_post(store, note);
-}
-
-/*
- * Making a socket in a directory costs as much as a grant, so it waits until somebody
- * could write to us: before we stand in a queue, or a moment after our first request,
- * when we may hold something. Who wants a yield from us before that tries again.
- */
-static void bind_inbox_at_last(pawl_store *store)
-{
-    if (!store->worker.inbox_unbound) return;
-    store->worker.inbox_unbound = false;
-    bind_inbox(store);
-    if (store->worker.db.inbox.dir_fd >= 0) pawl__sqlite_inbox_sweep(&store->worker.db.inbox);
-}
-
-/* One who is asked all the time is never at rest. */
-static bool is_unbound_too_long(pawl_store *store)
-{
-    pawl__worker *worker = &store->worker;
-    int64_t now = pawl__sqlite_clock_local();
-    if (worker->unbound_until == PAWL__NEVER) worker->unbound_until = now + UNBOUND_NS;
-    return worker->inbox_unbound && now >= worker->unbound_until;
-}
-
-static void check_inbox(pawl_store *store)
-{
-    pawl__worker *worker = &store->worker;
-    if (worker->inbox_unbound || worker->db.inbox.dir_fd < 0) return;
-    if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
-    worker->checked_at = pawl__sqlite_clock_local();
-    if (!pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) bind_inbox(store);
-}
-
 /* ---- Writing ------------------------------------------------------------------- */
 
 static void answer_with_fault(pawl_store *store, pawl__link *batch, pawl_outcome outcome,
@@ -261,6 +101,13 @@ static void fail_batch(pawl_store *store, pawl__link *batch, pawl_outcome outcom
     pawl__sqlite_fault fault;
     pawl__sqlite_fault_of(&store->worker.db, rc, &fault);
     answer_with_fault(store, batch, outcome, &fault);
+}
+
+static void note_leases(pawl_store *store, const pawl__link *batch)
+{
+    for (const pawl__link *at = batch->next; at != batch; at = at->next) {
+        pawl__sqlite_note_lease(store, pawl__container(at, const pawl__task, in_queue));
+    }
 }
 
 static void reply_batch(pawl_store *store, pawl__link *batch)
@@ -309,7 +156,7 @@ static int carry_out_all(pawl_store *store, const pawl__link *batch)
         queued |= task->answer.outcome == PAWL_QUEUED;
     }
     if (rc == SQLITE_OK && queued)
-        bind_inbox_at_last(store); /* the grant may come with the commit */
+        pawl__sqlite_need_inbox(store); /* the grant may come with the commit */
     return rc;
 }
 
@@ -366,9 +213,10 @@ static int write_batch(pawl_store *store, pawl__link *batch)
     while (drop_overdue(store, batch)) {
         switch (try_batch(store, batch, &rc)) {
         case DONE:
-            gone_found = send_outbox(store, &gone); /* first those who wait for the lock */
+            gone_found = pawl__sqlite_send_outbox(store, &gone); /* first who waits for the lock */
+            note_leases(store, batch);
             reply_batch(store, batch);
-            if (gone_found) reap_until_delivered(store, &gone);
+            if (gone_found) pawl__sqlite_reap(store, &gone);
             return SQLITE_OK;
         case UNCERTAIN:
             fail_batch(store, batch, PAWL_UNKNOWN, rc);
@@ -401,19 +249,12 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
-/* Nobody writes to one who may only look: he holds nothing, and waits for nothing. */
-static void expect_letters(pawl_store *store)
-{
-    store->worker.inbox_unbound = !store->worker.db.looks_only;
-    store->worker.unbound_until = PAWL__NEVER;
-}
-
 /* false: without memory to say so it is not up. */
 static bool link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
     if (!note) return false;
-    expect_letters(store);
+    pawl__sqlite_expect_letters(store);
     note->instant_release = store->worker.db.live.fd >= 0;
     note->pid_ns = store->worker.db.pid_ns;
     store->worker.told.err = PAWL_OK;
@@ -427,7 +268,7 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
     pawl__sqlite_db *db = &store->worker.db;
     pawl__sqlite_inbox_unbind(&db->inbox, store->client_id);
     pawl__sqlite_db_close(db); /* but not our byte: we may hold leases, and we live (law 1) */
-    drop_all_late(&store->worker);
+    pawl__sqlite_drop_letters(&store->worker);
     pawl__sqlite_fault *told = &store->worker.told;
     if (told->err == fault->err && strcmp(told->message, fault->message) == 0) return;
     pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
@@ -518,7 +359,7 @@ static void wait_for_work(pawl_store *store)
         }
         if (store->closing) return;
         if (store->worker.inbox_unbound) {
-            struct timespec until = pawl__sqlite_clock_after(UNBOUND_NS);
+            struct timespec until = pawl__sqlite_clock_after(PAWL__UNBOUND_NS);
             if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT) return;
             continue;
         }
@@ -530,7 +371,6 @@ static void wait_for_work(pawl_store *store)
 static bool wait_for_batch(pawl_store *store, pawl__link *batch)
 {
     pthread_mutex_lock(&store->mutex);
-    store->worker.ending = store->closing;
     store->working = store->worker.late_count > 0;
     if (store->closing) pthread_cond_broadcast(&store->wake);
     wait_for_work(store);
@@ -578,7 +418,7 @@ static bool refuse_or_reopen(pawl_store *store, pawl__link *batch, bool *ret_go_
             link_down(store, &fault);
             return false;
         }
-        expect_letters(store);
+        pawl__sqlite_expect_letters(store);
         *ret_go_on = !db->looks_only;
     }
     if (!*ret_go_on) answer_with_fault(store, batch, PAWL_FAILED, &db->lacks);
@@ -591,9 +431,9 @@ static bool serve(pawl_store *store, pawl__link *batch)
     pawl__sqlite_fault fault = {.err = PAWL_ERR_UNAVAILABLE};
     bool go_on;
     int rc;
-    send_late_mail(&store->worker);
+    pawl__sqlite_send_late_mail(&store->worker);
     if (pawl__list_empty(batch)) {
-        bind_inbox_at_last(store);
+        pawl__sqlite_need_inbox(store);
         return true;
     }
 
@@ -608,9 +448,9 @@ static bool serve(pawl_store *store, pawl__link *batch)
         bool up = refuse_or_reopen(store, batch, &go_on);
         if (!go_on) return up;
     }
-    check_inbox(store);
-    if (first->request.verb == PAWL_VERB_DOCTOR || is_unbound_too_long(store))
-        bind_inbox_at_last(store);
+    pawl__sqlite_check_inbox(store);
+    if (first->request.verb == PAWL_VERB_DOCTOR || pawl__sqlite_is_inbox_due(store))
+        pawl__sqlite_need_inbox(store);
     rc = pawl__sqlite_is_write(first) ? write_batch(store, batch) : report(store, batch);
     /* A transaction that is still open could not be rolled back: closing the file does it. */
     if (breaks_link(rc) || !sqlite3_get_autocommit(db->handle)) {
@@ -658,7 +498,7 @@ void pawl__sqlite_worker_done(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     pawl__sqlite_gate_enter();
-    drop_all_late(worker);
+    pawl__sqlite_drop_letters(worker);
     if (worker->open && !worker->inbox_unbound) {
         pawl__sqlite_inbox_unbind(&worker->db.inbox, store->client_id);
     }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What is written to a client that has no inbox yet: it finds out by itself, when it has one. */
+#define _GNU_SOURCE
+#include "place.h"
+
+static void test_a_break_without_an_inbox_is_heard(void **state)
+{
+    (void)state;
+    host_open(&b, path);
+    host_open(&a, path);
+    uint64_t fence = acquire(&a, "n", 1).fence;
+    uint64_t id = host_send(&b, PAWL_VERB_BREAK, "n", NULL, 0, 0, fence);
+    assert_int_equal(host_wait(&b, id).outcome, PAWL_RELEASED);
+    host_close(&b); /* it will not try again */
+    seen_push push = host_push(&a);
+    assert_int_equal(push.kind, PAWL_PUSH_RECHECK);
+    assert_string_equal(push.name, "n");
+    host_close(&a);
+}
+
+static void test_a_waiter_without_an_inbox_is_heard(void **state)
+{
+    (void)state;
+    host_open(&b, path);
+    host_open(&a, path);
+    acquire(&a, "m", 1);
+    uint64_t fence = acquire(&a, "n", 2).fence;
+    assert_int_equal(acquire(&b, "n", 3).outcome, PAWL_QUEUED);
+    seen_push push = host_push(&a);
+    assert_int_equal(push.kind, PAWL_PUSH_YIELD);
+    assert_string_equal(push.name, "n");
+    assert_string_equal(push.token, host_token(2));
+    assert_true(push.waiting && push.fence == fence);
+    assert_int_equal(a.push_count, 1);
+    host_close(&a);
+    host_close(&b);
+}
+
+/* What was given back, or nobody waits for any more, is no news. */
+static void test_no_news_are_made_up(void **state)
+{
+    (void)state;
+    host_open(&b, path);
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_GRANTED);
+    acquire(&a, "m", 3);
+    host_close(&b);
+    host_await_inbox(&a, path);
+    assert_true(inspect(&a, "m", NULL).held); /* the news would be here before this */
+    assert_int_equal(a.push_count, 0);
+    host_close(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_break_without_an_inbox_is_heard),
+        TEST(test_a_waiter_without_an_inbox_is_heard),
+        TEST(test_no_news_are_made_up),
+    };
+    return cmocka_run_group_tests_name("sqlite letters", tests, NULL, NULL);
+}
