@@ -18,14 +18,6 @@
 
 /* ---- Answers ------------------------------------------------------------------- */
 
-void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
-                            const char *message)
-{
-    task->answer.outcome = outcome;
-    task->answer.fault.err = err;
-    snprintf(task->answer.fault.message, sizeof(task->answer.fault.message), "%s", message);
-}
-
 static void push(pawl_store *store, const pawl__letter *letter)
 {
     char token[PAWL_TOKEN_LEN + 1];

@@ -141,20 +141,25 @@ struct pawl_store {
     pawl_store *next_forgotten; /* in a forked child */
 };
 
-/* ---- The worker (sqlite_worker.c) ---------------------------------------------- */
-
-void *pawl__sqlite_worker_main(void *store);
+/* ---- Tasks and notes (sqlite_notes.c) -------------------------------------------- */
 
 /* Whether the request changes anything. */
 bool pawl__sqlite_is_write(const pawl__task *task);
+void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
+                            const char *message);
 
+/* A zeroed note; NULL when out of memory. */
+pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra);
+/* Posts a note to the loop; takes it over. */
+void pawl__sqlite_post(pawl_store *store, pawl__note *note);
+/* Answers through the notes, with what stands in task->answer. */
+void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task);
 /* Waits until the loop has taken the notes: a long report must not pile up in memory. */
 void pawl__sqlite_wait_until_taken(pawl_store *store);
 
-/* Posts a note to the loop; takes it over. */
-void pawl__sqlite_post(pawl_store *store, pawl__note *note);
-/* A zeroed note; NULL when out of memory. */
-pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra);
+/* ---- The worker (sqlite_worker.c) ---------------------------------------------- */
+
+void *pawl__sqlite_worker_main(void *store);
 
 /* The worker's steps, for whoever is the worker now. false: it is not open (any more). */
 bool pawl__sqlite_worker_open(pawl_store *store);
@@ -229,9 +234,5 @@ void pawl__sqlite_refuse(pawl_store *store, uint64_t id);
 bool pawl__sqlite_rest_deadline(pawl_store *store);
 /* Remembers that the task must be answered by its instant. */
 void pawl__sqlite_arm_deadline(pawl_store *store, const pawl__task *task);
-/* Answers through the notes, with what stands in task->answer. */
-void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task);
-void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
-                            const char *message);
 
 #endif

@@ -12,75 +12,15 @@
 #include "../../base/instant.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RETRY_MAX_NS  (5000 * PAWL__NS_PER_MS)
 #define LATE_NS       (2 * PAWL__NS_PER_MS) /* between tries to deliver a letter */
 #define NOTE_RETRY_NS (10 * PAWL__NS_PER_MS)
 #define CEILING_TRIES 3
-
-/* ---- Notes --------------------------------------------------------------------- */
-
-pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra)
-{
-    pawl__note *note = calloc(1, sizeof(*note) + extra);
-    if (!note) return NULL;
-    note->kind = kind;
-    note->inbox_fd = -1;
-    return note;
-}
-
-void pawl__sqlite_post(pawl_store *store, pawl__note *note)
-{
-    const uint64_t one = 1;
-    pthread_mutex_lock(&store->mutex);
-    bool first = pawl__list_empty(&store->notes);
-    pawl__list_append(&store->notes, &note->link);
-    pthread_mutex_unlock(&store->mutex);
-    if (!first) return;
-    if (pawl__sqlite_is_inline(store)) {
-        event_active(store->notes_event, EV_READ, 0);
-        return;
-    }
-    (void)!write(store->notes_fd, &one, sizeof(one));
-}
-
-void pawl__sqlite_wait_until_taken(pawl_store *store)
-{
-    pthread_mutex_lock(&store->mutex);
-    store->worker_waits = true;
-    pawl__sqlite_gate_leave(); /* the loop may be about to fork */
-    while (!pawl__list_empty(&store->notes) && !store->closing) {
-        pthread_cond_wait(&store->wake, &store->mutex);
-    }
-    store->worker_waits = false;
-    pthread_mutex_unlock(&store->mutex);
-    pawl__sqlite_gate_enter();
-}
-
-/* For notes that must not be missed: waits for memory, but never in the loop's own thread. */
-static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
-{
-    pawl__note *note;
-    while (!(note = pawl__sqlite_note_new(kind, 0)) && !atomic_load(&store->stop)) {
-        if (pawl__sqlite_is_inline(store)) return NULL;
-        struct timespec t = {.tv_nsec = NOTE_RETRY_NS};
-        nanosleep(&t, NULL);
-    }
-    return note;
-}
-
-void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task)
-{
-    task->reply_note.kind = PAWL__NOTE_REPLY;
-    task->reply_note.task = task;
-    pawl__sqlite_post(store, &task->reply_note);
-}
 
 /* ---- Writing ------------------------------------------------------------------- */
 
@@ -249,6 +189,18 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
+/* For notes that must not be missed: waits for memory, but never in the loop's own thread. */
+static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
+{
+    pawl__note *note;
+    while (!(note = pawl__sqlite_note_new(kind, 0)) && !atomic_load(&store->stop)) {
+        if (pawl__sqlite_is_inline(store)) return NULL;
+        struct timespec t = {.tv_nsec = NOTE_RETRY_NS};
+        nanosleep(&t, NULL);
+    }
+    return note;
+}
+
 /* false: without memory to say so it is not up. */
 static bool link_up(pawl_store *store)
 {
@@ -316,23 +268,6 @@ static bool breaks_link(int rc)
 }
 
 /* ---- The queue ----------------------------------------------------------------- */
-
-bool pawl__sqlite_is_write(const pawl__task *task)
-{
-    switch (task->request.verb) {
-    case PAWL_VERB_ACQUIRE:
-    case PAWL_VERB_RENEW:
-    case PAWL_VERB_RELEASE:
-    case PAWL_VERB_BREAK:
-    case PAWL_VERB_CHANGE:
-        return true;
-    case PAWL_VERB_INSPECT:
-    case PAWL_VERB_LIST:
-    case PAWL_VERB_DOCTOR:
-        return false;
-    }
-    return false;
-}
 
 /* The writes at the head of the queue, or the one read there. */
 void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch)

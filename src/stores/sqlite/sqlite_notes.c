@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* What passes between the two threads: tasks and notes. */
+#define _GNU_SOURCE
+#include "sqlite_store.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- Tasks --------------------------------------------------------------------- */
+
+bool pawl__sqlite_is_write(const pawl__task *task)
+{
+    switch (task->request.verb) {
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_BREAK:
+    case PAWL_VERB_CHANGE:
+        return true;
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        return false;
+    }
+    return false;
+}
+
+void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
+                            const char *message)
+{
+    task->answer.outcome = outcome;
+    task->answer.fault.err = err;
+    snprintf(task->answer.fault.message, sizeof(task->answer.fault.message), "%s", message);
+}
+
+/* ---- Notes --------------------------------------------------------------------- */
+
+pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra)
+{
+    pawl__note *note = calloc(1, sizeof(*note) + extra);
+    if (!note) return NULL;
+    note->kind = kind;
+    note->inbox_fd = -1;
+    return note;
+}
+
+void pawl__sqlite_post(pawl_store *store, pawl__note *note)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&store->mutex);
+    bool first = pawl__list_empty(&store->notes);
+    pawl__list_append(&store->notes, &note->link);
+    pthread_mutex_unlock(&store->mutex);
+    if (!first) return;
+    if (pawl__sqlite_is_inline(store)) {
+        event_active(store->notes_event, EV_READ, 0);
+        return;
+    }
+    (void)!write(store->notes_fd, &one, sizeof(one));
+}
+
+void pawl__sqlite_wait_until_taken(pawl_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->worker_waits = true;
+    pawl__sqlite_gate_leave(); /* the loop may be about to fork */
+    while (!pawl__list_empty(&store->notes) && !store->closing) {
+        pthread_cond_wait(&store->wake, &store->mutex);
+    }
+    store->worker_waits = false;
+    pthread_mutex_unlock(&store->mutex);
+    pawl__sqlite_gate_enter();
+}
+
+void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task)
+{
+    task->reply_note.kind = PAWL__NOTE_REPLY;
+    task->reply_note.task = task;
+    pawl__sqlite_post(store, &task->reply_note);
+}
