@@ -475,11 +475,24 @@ static void inspect(call *c)
     says(c->reply, PAWL__REDIS_SAYS_REPORT);
     add_int(c->reply, lock->held);
     add_int(c->reply, foreign);
-    add_int(c->reply, lock->held && strcmp(lock->token, c->arg[0]) == 0);
-    add_int(c->reply, lock->held ? remaining(c, lock->held_until) : 0);
-    add_int(c->reply, (int64_t)last_fence(lock));
-    add_text(c->reply, lock->held && !foreign ? lock->rec_owner : "");
+    int64_t remaining_ms = lock->held ? remaining(c, lock->held_until) : 0;
+    const char *owner = lock->held && !foreign ? lock->rec_owner : "";
+    int64_t fence = (int64_t)last_fence(lock);
+    add_int(c->reply, remaining_ms);
+    add_int(c->reply, fence);
+    add_text(c->reply, owner);
     add_int(c->reply, 0);
+    add_int(c->reply, lock->held);
+    add_int(c->reply, 0);
+    add_int(c->reply, lock->held);
+    if (lock->held) {
+        add_text(c->reply, owner);
+        add_int(c->reply, remaining_ms);
+        add_int(c->reply, fence);
+        add_text(c->reply, "x");
+        add_int(c->reply, 0);
+        add_int(c->reply, strcmp(lock->token, c->arg[0]) == 0);
+    }
     int64_t waiting = (int64_t)lock->place_count;
     for (size_t i = 0; i < lock->place_count; i++) {
         const model_waiter *waiter = model_waiter_find(lock, lock->places[i].token);
@@ -490,8 +503,10 @@ static void inspect(call *c)
         add_text(c->reply, waiter->owner);
         add_int(c->reply, c->now_ms > waiter->since_ms ? c->now_ms - waiter->since_ms : 0);
         add_int(c->reply, waiter->till_ms - c->now_ms);
+        add_text(c->reply, "x");
+        add_int(c->reply, 0);
     }
-    c->reply->items[7].integer = waiting;
+    c->reply->items[8].integer = waiting;
 }
 
 /* ---- Commands --------------------------------------------------------------- */
@@ -526,6 +541,8 @@ static void run(call *c, pawl__redis_script script)
     case PAWL__REDIS_BREAK:
         break_it(c);
         return;
+    case PAWL__REDIS_ACQUIRE_MANY: /* of one holder at a time only */
+    case PAWL__REDIS_CHANGE:
     case PAWL__REDIS_PROBE:
     case PAWL__REDIS_SCRIPTS:
         reply_error(c->reply, "ERR no such script in the model");

@@ -76,7 +76,7 @@ struct model_redis {
 };
 
 /* A reply with room for itself. */
-#define MODEL_ITEMS_MAX (8 + 3 * 16)
+#define MODEL_ITEMS_MAX (10 + 6 + 5 * 16)
 typedef struct model_reply {
     pawl__redis_value value;
     pawl__redis_value items[MODEL_ITEMS_MAX];

@@ -37,11 +37,12 @@ static void hear_from_redis(fuzz_input in)
 {
     pawl__redis_space space;
     pawl_token token;
+    uint16_t slots[PAWL_CAPACITY_MAX];
     pawl_push push;
     CHECK(pawl__redis_space_init(&space, PREFIX, "00000000000000000000000000000001", "redis://h"));
     char *payload = fuzz_text(in);
     pawl__redis_bytes bytes = {.data = payload, .len = in.left};
-    if (pawl__redis_decode_push(&space, bytes, &token, &push)) {
+    if (pawl__redis_decode_push(&space, bytes, &token, slots, &push)) {
         check_push(&push);
         check_places(&push, payload, in.left);
         if (push.kind == PAWL_PUSH_GRANT) CHECK(push.fence > 0 && push.fence <= FENCE_MAX);

@@ -53,9 +53,9 @@ static void check_allowed(const pawl_request *request, const pawl_reply *reply)
 
 static void check_row(const pawl_request *request, const pawl__redis_value *value)
 {
-    static pawl_waiter_info waiters[PAWL_WAITERS_SHOWN_MAX];
+    static pawl__redis_rows rows;
     pawl_info info;
-    if (!pawl__redis_decode_info(request, value, waiters, &info)) return;
+    if (!pawl__redis_decode_info(request, value, &rows, &info)) return;
     CHECK(info.size == sizeof info && info.name_len == request->name_len && info.owner);
     CHECK(info.waiters_shown <= info.waiter_count);
     CHECK(info.waiters_shown <= PAWL_WAITERS_SHOWN_MAX);
@@ -70,8 +70,9 @@ static void check_answer(const pawl__redis_space *space, const pawl_request *req
 {
     pawl_reply reply;
     char message[PAWL_MESSAGE_MAX];
+    uint16_t slots[PAWL_CAPACITY_MAX];
     pawl__redis_verdict verdict =
-        pawl__redis_decode(space, request, script, value, &reply, message);
+        pawl__redis_decode(space, request, script, value, &reply, message, slots);
     check_allowed(request, &reply);
     if (verdict == PAWL__REDIS_DOUBT) CHECK(reply.outcome == PAWL_UNKNOWN);
     if (verdict == PAWL__REDIS_UNKNOWN_SCRIPT || verdict == PAWL__REDIS_RECONNECT)

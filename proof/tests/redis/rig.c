@@ -178,9 +178,9 @@ const answer *rig_ask(rig *r, const pawl_request *request)
     a.raw = keep(call_script(r, &call));
     pawl__redis_value value = value_of(a.raw, values, &used, VALUES_MAX);
     a.verdict = pawl__redis_decode(&r->space, &full, pawl__redis_scripts[call.script].body, &value,
-                                   &a.reply, a.message);
+                                   &a.reply, a.message, a.slots);
     if (a.verdict == PAWL__REDIS_DECODED && a.reply.outcome == PAWL_REPORTED)
-        assert_true(pawl__redis_decode_info(&full, &value, a.waiters, &a.info));
+        assert_true(pawl__redis_decode_info(&full, &value, &a.rows, &a.info));
     return &a;
 }
 
@@ -199,6 +199,7 @@ const pawl_push *rig_hear(rig *r)
 {
     static redisReply *message;
     static pawl_token token;
+    static uint16_t slots[PAWL_CAPACITY_MAX];
     static pawl_push push;
     if (message) freeReplyObject(message);
     message = NULL;
@@ -207,7 +208,7 @@ const pawl_push *rig_hear(rig *r)
     assert_int_equal(message->elements, 3); /* message, channel, payload */
     const redisReply *payload = message->element[2];
     if (!pawl__redis_decode_push(&r->space, (pawl__redis_bytes){payload->str, payload->len}, &token,
-                                 &push))
+                                 slots, &push))
         fail_msg("not a push: %s", payload->str);
     return &push;
 }

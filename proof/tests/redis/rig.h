@@ -32,7 +32,8 @@ typedef struct answer {
     pawl_reply reply;
     char message[PAWL_MESSAGE_MAX];
     pawl_info info; /* INSPECT */
-    pawl_waiter_info waiters[PAWL_WAITERS_SHOWN_MAX];
+    pawl__redis_rows rows;
+    uint16_t slots[PAWL_CAPACITY_MAX];
     redisReply *raw; /* what info points to; freed by the next ask */
 } answer;
 

@@ -186,13 +186,15 @@ static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *
                                   char *ret_message)
 {
     pawl__redis_space s = space("pawl:");
+    static uint16_t slots[PAWL_CAPACITY_MAX];
     pawl__redis_reader *reader = pawl__redis_reader_new();
     const pawl__redis_value *value;
     pawl_request r = request(verb);
     assert_true(pawl__redis_reader_feed(reader, wire, strlen(wire)));
     assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
-    pawl__redis_verdict verdict = pawl__redis_decode(
-        &s, &r, pawl__redis_scripts[PAWL__REDIS_ACQUIRE].body, value, ret_reply, ret_message);
+    pawl__redis_verdict verdict =
+        pawl__redis_decode(&s, &r, pawl__redis_scripts[PAWL__REDIS_ACQUIRE].body, value, ret_reply,
+                           ret_message, slots);
     pawl__redis_reader_free(reader);
     return verdict;
 }
@@ -425,9 +427,10 @@ static void long_and_dirty_errors_stay_one_line(void **state)
 static bool push_of(const char *payload, size_t len, pawl_push *ret_push)
 {
     static pawl_token token;
+    static uint16_t slots[PAWL_CAPACITY_MAX];
     static pawl__redis_space s;
     s = space("pawl:");
-    return pawl__redis_decode_push(&s, (pawl__redis_bytes){payload, len}, &token, ret_push);
+    return pawl__redis_decode_push(&s, (pawl__redis_bytes){payload, len}, &token, slots, ret_push);
 }
 
 static void pushes_are_understood(void **state)

@@ -214,6 +214,33 @@ static void explain_wrong_type(const pawl__redis_space *space, const pawl__redis
     compose(space, what, "choose another name or prefix, or remove the key", error, ret_message);
 }
 
+/* What lib_enter.lua and change.lua refuse. */
+static bool explain_kind(const pawl__redis_space *space, const char *error,
+                         pawl__redis_trouble *trouble, char *ret_message)
+{
+    static const meaning refusals[] = {
+        {"PAWLKIND 0", PAWL_ERR_KIND, "the name is in use as a lock, not as a semaphore",
+         "wait until nobody holds it or waits for it, or choose another name"},
+        {"PAWLKIND", PAWL_ERR_KIND, "the name is in use as a semaphore, not as a lock",
+         "wait until nobody holds it or waits for it, or choose another name"},
+        {"PAWLCAPACITY", PAWL_ERR_CAPACITY, "the semaphore is in use with another capacity",
+         "give the capacity that the others give, or choose another name"},
+        {"PAWLMODE s", PAWL_ERR_MODE, "a lock held in mode shared cannot change to another mode",
+         "acquire it in mode update if it may have to become exclusive"},
+        {"PAWLMODE p", PAWL_ERR_MODE, "permits have no other mode to change to",
+         "release them and acquire what is needed"},
+        {"PAWLMODE", PAWL_ERR_MODE, "a lock cannot change to permits",
+         "release it and acquire the semaphore under another name"},
+    };
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        if (strncmp(error, refusals[i].code, strlen(refusals[i].code)) != 0) continue;
+        trouble->err = refusals[i].err;
+        compose(space, refusals[i].what, refusals[i].advice, error, ret_message);
+        return true;
+    }
+    return false;
+}
+
 pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const char *doing,
                                         const pawl__redis_bytes *keys, const char *script,
                                         pawl__redis_bytes raw, char *ret_message)
@@ -245,6 +272,7 @@ pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const ch
                 ret_message);
         return trouble;
     }
+    if (explain_kind(space, error, &trouble, ret_message)) return trouble;
     if (is_permission(error)) {
         trouble.err = PAWL_ERR_PERMISSION;
         explain_permission(space, doing, error, &where, ret_message);

@@ -99,11 +99,11 @@ struct pawl_store {
     int64_t answer_at;                              /* the answers' timer goes off by then */
     pawl__redis_refusal *refusals;
     size_t refusal_count, refusal_room;
-    bool unanswerable;         /* a refusal found no room */
-    pawl_waiter_info *waiters; /* PAWL_WAITERS_SHOWN_MAX, to decode reports into */
-    pawl__link operations;     /* LIST and DOCTOR that are not over: redis_store.h */
-    bool forgotten;            /* in a forked child: the events are the parent's */
-    pawl_store *kept;          /* the next of those */
+    bool unanswerable;      /* a refusal found no room */
+    pawl__redis_rows *rows; /* to decode reports into */
+    pawl__link operations;  /* LIST and DOCTOR that are not over: redis_store.h */
+    bool forgotten;         /* in a forked child: the events are the parent's */
+    pawl_store *kept;       /* the next of those */
 };
 
 /* ---- Told by the wire ------------------------------------------------------------- */

@@ -211,7 +211,7 @@ static void take_row(listing *list, const seen *row, const pawl__redis_value *va
     pawl_store *store = list->operation.store;
     pawl_request request = question(list, row);
     pawl_info info;
-    if (!pawl__redis_decode_info(&request, value, store->waiters, &info)) return;
+    if (!pawl__redis_decode_info(&request, value, store->rows, &info)) return;
     if (!info.held && info.waiter_count == 0) return; /* freed since SCAN saw it */
     store->host->row(store->host, list->operation.id, &info);
 }

@@ -29,8 +29,9 @@ static void add(pawl__redis_call *call, pawl__redis_bytes arg)
 
 static void add_number(pawl__redis_call *call, uint64_t number)
 {
-    int len = snprintf(call->number_room, sizeof call->number_room, "%" PRIu64, number);
-    add(call, bytes(call->number_room, (size_t)len));
+    char *room = call->number_room[call->number_count++];
+    int len = snprintf(room, sizeof call->number_room[0], "%" PRIu64, number);
+    add(call, bytes(room, (size_t)len));
 }
 
 static void add_token(pawl__redis_call *call, const char *token)
@@ -52,23 +53,60 @@ static void add_who(const pawl__redis_space *space, pawl__redis_call *call, cons
     add(call, bytes(call->who_room, (size_t)(p - call->who_room)));
 }
 
+/* As records at the server name the modes. */
+static const char mode_letters[][2] = {[PAWL_MODE_EXCLUSIVE] = "x",
+                                       [PAWL_MODE_SHARED] = "s",
+                                       [PAWL_MODE_UPDATE] = "u",
+                                       [PAWL_MODE_PERMIT] = "p"};
+#define MODES (sizeof mode_letters / sizeof mode_letters[0])
+
+/* Who asks, for how long, and where to tell it. */
+static void add_asker(const pawl__redis_space *space, pawl__redis_call *call,
+                      const pawl_request *request, int64_t ttl_ms)
+{
+    add_token(call, request->token);
+    add_number(call, (uint64_t)ttl_ms);
+    add_who(space, call, request->owner);
+}
+
+static void add_acquire(pawl__redis_call *call, const pawl_request *request)
+{
+    call->script = PAWL__REDIS_ACQUIRE;
+    if (request->mode != PAWL_MODE_EXCLUSIVE) {
+        call->script = PAWL__REDIS_ACQUIRE_MANY;
+        add(call, text(mode_letters[request->mode]));
+        add_number(call, request->units);
+        add_number(call, request->capacity);
+    }
+    if (!(request->flags & PAWL_ASK_QUEUE)) add(call, text("0"));
+}
+
+static void add_change(pawl__redis_call *call, const pawl_request *request)
+{
+    call->script = PAWL__REDIS_CHANGE;
+    add(call, text(mode_letters[request->mode]));
+    add_number(call, request->change);
+    if (!(request->flags & PAWL_ASK_QUEUE)) add(call, text("0"));
+}
+
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
                         pawl__redis_call *ret_call)
 {
-    ret_call->arg_count = 0;
+    ret_call->arg_count = ret_call->number_count = 0;
+    if ((unsigned)request->mode >= MODES) return false;
     switch (request->verb) {
     case PAWL_VERB_ACQUIRE:
-        ret_call->script = PAWL__REDIS_ACQUIRE;
-        add_token(ret_call, request->token);
-        add_number(ret_call, (uint64_t)request->ttl_ms);
-        add_who(space, ret_call, request->owner);
-        if (!(request->flags & PAWL_ASK_QUEUE)) add(ret_call, text("0"));
+        add_asker(space, ret_call, request, request->ttl_ms);
+        add_acquire(ret_call, request);
         break;
     case PAWL_VERB_RENEW:
         ret_call->script = PAWL__REDIS_RENEW;
-        add_token(ret_call, request->token);
-        add_number(ret_call, (uint64_t)request->ttl_ms / (PAWL_MUTANT(seconds_for_ms) ? 1000 : 1));
-        add_who(space, ret_call, request->owner);
+        add_asker(space, ret_call, request,
+                  request->ttl_ms / (PAWL_MUTANT(seconds_for_ms) ? 1000 : 1));
+        break;
+    case PAWL_VERB_CHANGE:
+        add_asker(space, ret_call, request, request->ttl_ms);
+        add_change(ret_call, request);
         break;
     case PAWL_VERB_RELEASE:
         ret_call->script = PAWL__REDIS_RELEASE;
@@ -85,7 +123,6 @@ bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *requ
         break;
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
-    case PAWL_VERB_CHANGE:
         return false;
     }
     ret_call->key_count = PAWL__REDIS_KEYS;
@@ -171,15 +208,46 @@ static bool cut_number(pawl__redis_bytes *rest, int64_t *ret_number)
     return true;
 }
 
+/* SLOT,SLOT,... the lowest first; 0 if it is no such list. */
+static size_t take_slots(pawl__redis_bytes list, uint16_t *ret_slots)
+{
+    size_t count = 0, slot = 0, digits = 0;
+    for (size_t i = 0; i <= list.len; i++) {
+        char c = i < list.len ? list.data[i] : ',';
+        if (c >= '0' && c <= '9' && digits < 4) {
+            slot = slot * 10 + (size_t)(c - '0');
+            digits++;
+            continue;
+        }
+        bool grows = count == 0 || slot > ret_slots[count - 1];
+        if (c != ',' || digits == 0 || slot >= PAWL_CAPACITY_MAX || !grows) return 0;
+        ret_slots[count++] = (uint16_t)slot;
+        slot = digits = 0;
+    }
+    return count;
+}
+
 /* FENCE WAITING */
-static bool take_grant(pawl__redis_bytes rest, pawl_reply *reply)
+static bool take_confirmation(pawl__redis_bytes *rest, pawl_reply *reply)
 {
     int64_t fence, waiting;
-    if (!cut_number(&rest, &fence) || fence <= 0 || fence > FENCE_MAX) return false;
-    if (!cut_number(&rest, &waiting) || rest.len > 0) return false;
+    if (!cut_number(rest, &fence) || fence <= 0 || fence > FENCE_MAX) return false;
+    if (!cut_number(rest, &waiting)) return false;
     reply->fence = (uint64_t)fence;
     reply->waiting = waiting != 0;
     return true;
+}
+
+/* The same, and the slots of permits. */
+static bool take_grant(const pawl_request *request, pawl__redis_bytes rest, pawl_reply *reply,
+                       uint16_t *ret_slots)
+{
+    if (request->verb != PAWL_VERB_ACQUIRE && request->verb != PAWL_VERB_CHANGE) return false;
+    if (!take_confirmation(&rest, reply)) return false;
+    if (request->mode != PAWL_MODE_PERMIT) return rest.len == 0;
+    reply->slots = ret_slots;
+    reply->slot_count = take_slots(rest, ret_slots);
+    return reply->slot_count > 0;
 }
 
 /* A server has no remaining ttl but -1, never, or one that some client may have asked for. */
@@ -237,9 +305,11 @@ static bool take_says(const pawl__redis_value *value, int64_t *ret_says,
 }
 
 /* Fills *reply from a script's reply; false if no such script could have said it. */
-static bool take_answer(pawl_verb verb, const pawl__redis_value *value, pawl_reply *reply,
-                        char *ret_message)
+static bool take_answer(const pawl_request *request, const pawl__redis_value *value,
+                        pawl_reply *reply, char *ret_message, uint16_t *ret_slots)
 {
+    pawl_verb verb = request->verb;
+    bool may_wait = verb == PAWL_VERB_ACQUIRE || verb == PAWL_VERB_CHANGE;
     int64_t says;
     pawl__redis_bytes rest;
     if (!take_says(value, &says, &rest)) return false;
@@ -247,16 +317,16 @@ static bool take_answer(pawl_verb verb, const pawl__redis_value *value, pawl_rep
     switch ((pawl__redis_says)says) {
     case PAWL__REDIS_SAYS_GRANTED:
         reply->outcome = PAWL_GRANTED;
-        return verb == PAWL_VERB_ACQUIRE && take_grant(rest, reply);
+        return take_grant(request, rest, reply, ret_slots);
     case PAWL__REDIS_SAYS_QUEUED:
         reply->outcome = PAWL_QUEUED;
-        return verb == PAWL_VERB_ACQUIRE && take_queued(rest, reply);
+        return may_wait && take_queued(rest, reply);
     case PAWL__REDIS_SAYS_BUSY:
         reply->outcome = PAWL_BUSY;
-        return verb == PAWL_VERB_ACQUIRE && take_busy(rest, reply, ret_message);
+        return may_wait && take_busy(rest, reply, ret_message);
     case PAWL__REDIS_SAYS_CONFIRMED:
         reply->outcome = PAWL_CONFIRMED;
-        return verb == PAWL_VERB_RENEW && take_grant(rest, reply);
+        return verb == PAWL_VERB_RENEW && take_confirmation(&rest, reply) && rest.len == 0;
     case PAWL__REDIS_SAYS_RELEASED:
         reply->outcome = PAWL_RELEASED;
         return verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK;
@@ -265,7 +335,8 @@ static bool take_answer(pawl_verb verb, const pawl__redis_value *value, pawl_rep
         return verb == PAWL_VERB_RELEASE;
     case PAWL__REDIS_SAYS_NOT_OWNER:
         reply->outcome = PAWL_NOT_OWNER;
-        return verb == PAWL_VERB_RENEW || verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK;
+        return verb == PAWL_VERB_RENEW || verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK ||
+               verb == PAWL_VERB_CHANGE;
     case PAWL__REDIS_SAYS_REPORT:
     case PAWL__REDIS_SAYS_NO_LOCK:
         reply->outcome = PAWL_REPORTED;
@@ -296,13 +367,14 @@ static pawl__redis_verdict take_error(const pawl__redis_space *space, const pawl
 
 pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const pawl_request *request,
                                        const char *script, const pawl__redis_value *value,
-                                       pawl_reply *ret_reply, char *ret_message)
+                                       pawl_reply *ret_reply, char *ret_message,
+                                       uint16_t *ret_slots)
 {
     *ret_reply = (pawl_reply){.id = request->id, .position = -1, .holder_ms = -1};
     ret_message[0] = '\0';
     if (value->type == PAWL__REDIS_ERROR)
         return take_error(space, request, script, value, ret_reply, ret_message);
-    if (take_answer(request->verb, value, ret_reply, ret_message)) return PAWL__REDIS_DECODED;
+    if (take_answer(request, value, ret_reply, ret_message, ret_slots)) return PAWL__REDIS_DECODED;
 
     *ret_reply = (pawl_reply){.id = request->id,
                               .position = -1,
@@ -319,48 +391,105 @@ pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const paw
 
 /* ---- INSPECT ------------------------------------------------------------------------ */
 
-#define INFO_FIXED   8 /* items before the first waiter */
-#define INFO_PER_ROW 3
+/* Items in scripts/inspect.lua's report: before the rows, of a holder, of a waiter. */
+#define INFO_FIXED      10
+#define INFO_PER_HOLDER 6
+#define INFO_PER_WAITER 5
 
+static bool mode_at(const pawl__redis_value *value, size_t i, pawl_mode *ret_mode)
+{
+    pawl__redis_bytes letter;
+    if (!text_at(value, i, &letter) || letter.len != 1) return false;
+    for (size_t mode = 0; mode < MODES; mode++) {
+        if (mode_letters[mode][0] != letter.data[0]) continue;
+        *ret_mode = (pawl_mode)mode;
+        return true;
+    }
+    return false;
+}
+
+static bool units_at(const pawl__redis_value *value, size_t i, uint32_t *ret_units)
+{
+    int64_t units;
+    if (!int_at(value, i, &units) || units < 0 || units > PAWL_CAPACITY_MAX) return false;
+    *ret_units = (uint32_t)units;
+    return true;
+}
+
+/* owner, remaining ms, fence, mode, units, mine */
+static bool take_holder(const pawl_request *request, const pawl__redis_value *value, size_t i,
+                        pawl_holder_info *ret_holder)
+{
+    pawl__redis_bytes owner;
+    int64_t fence, mine;
+    if (!text_at(value, i, &owner) || !int_at(value, i + 1, &ret_holder->remaining_ms) ||
+        !int_at(value, i + 2, &fence) || !mode_at(value, i + 3, &ret_holder->mode) ||
+        !units_at(value, i + 4, &ret_holder->units) || !int_at(value, i + 5, &mine))
+        return false;
+    ret_holder->owner = owner.data;
+    if (ret_holder->remaining_ms == -2) ret_holder->remaining_ms = 0; /* gone in this instant */
+    ret_holder->fence = fence > 0 ? (uint64_t)fence : 0;
+    ret_holder->mine = request->token && mine != 0;
+    return true;
+}
+
+/* owner, age ms, place ms, mode, units */
 static bool take_waiter(const pawl__redis_value *value, size_t i, pawl_waiter_info *ret_waiter)
 {
     pawl__redis_bytes owner;
-    if (!text_at(value, i, &owner)) return false;
+    if (!text_at(value, i, &owner) || !int_at(value, i + 1, &ret_waiter->age_ms) ||
+        !int_at(value, i + 2, &ret_waiter->place_ms) || !mode_at(value, i + 3, &ret_waiter->mode) ||
+        !units_at(value, i + 4, &ret_waiter->units))
+        return false;
     ret_waiter->owner = owner.data;
-    return int_at(value, i + 1, &ret_waiter->age_ms) && int_at(value, i + 2, &ret_waiter->place_ms);
+    return true;
+}
+
+/* What stands before the rows; how many holders follow. */
+static bool take_head(const pawl__redis_value *value, pawl_info *info, int64_t *ret_shown)
+{
+    int64_t says, held, foreign, fence, holding, waiting;
+    pawl__redis_bytes owner;
+    if (!int_at(value, 0, &says) || says != PAWL__REDIS_SAYS_REPORT) return false;
+    if (!int_at(value, 1, &held) || !int_at(value, 2, &foreign) ||
+        !int_at(value, 3, &info->remaining_ms) || !int_at(value, 4, &fence) ||
+        !text_at(value, 5, &owner) || !units_at(value, 6, &info->capacity) ||
+        !int_at(value, 7, &holding) || !int_at(value, 8, &waiting) || !int_at(value, 9, ret_shown))
+        return false;
+    if (*ret_shown < 0 || *ret_shown > PAWL_HOLDERS_SHOWN_MAX) return false;
+    if (info->remaining_ms == -2) info->remaining_ms = 0;
+    info->held = held != 0;
+    info->foreign = foreign != 0;
+    info->fence = fence > 0 ? (uint64_t)fence : 0;
+    info->owner = owner.data;
+    info->holder_count = holding > *ret_shown ? (size_t)holding : (size_t)*ret_shown;
+    info->waiter_count = waiting > 0 ? (size_t)waiting : 0;
+    return true;
 }
 
 bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_value *value,
-                             pawl_waiter_info *ret_waiters, pawl_info *ret_info)
+                             pawl__redis_rows *ret_rows, pawl_info *ret_info)
 {
-    int64_t says, held, foreign, mine, remaining, fence, waiting;
-    pawl__redis_bytes owner;
-    if (!int_at(value, 0, &says) || says != PAWL__REDIS_SAYS_REPORT) return false;
-    if (!int_at(value, 1, &held) || !int_at(value, 2, &foreign) || !int_at(value, 3, &mine) ||
-        !int_at(value, 4, &remaining) || !int_at(value, 5, &fence) || !text_at(value, 6, &owner) ||
-        !int_at(value, 7, &waiting))
-        return false;
-
-    size_t shown = 0;
-    for (size_t i = INFO_FIXED; i + INFO_PER_ROW <= value->count; i += INFO_PER_ROW) {
-        if (shown == PAWL_WAITERS_SHOWN_MAX) break;
-        if (!take_waiter(value, i, &ret_waiters[shown])) return false;
-        shown++;
+    int64_t shown;
+    pawl_info info = {.size = sizeof info,
+                      .name = request->name,
+                      .name_len = request->name_len,
+                      .holders = ret_rows->holders,
+                      .waiters = ret_rows->waiters};
+    if (!take_head(value, &info, &shown)) return false;
+    size_t at = INFO_FIXED;
+    for (; shown > 0; shown--, at += INFO_PER_HOLDER) {
+        pawl_holder_info *holder = &ret_rows->holders[info.holders_shown++];
+        if (!take_holder(request, value, at, holder)) return false;
+        info.mine |= holder->mine;
+        info.mode = holder->mode; /* the last one has the largest fence */
     }
-    *ret_info = (pawl_info){
-        .size = sizeof *ret_info,
-        .name = request->name,
-        .name_len = request->name_len,
-        .held = held != 0,
-        .foreign = foreign != 0,
-        .mine = request->token && mine != 0,
-        .owner = owner.data,
-        .remaining_ms = remaining == -2 ? 0 : remaining,
-        .fence = fence > 0 ? (uint64_t)fence : 0,
-        .waiter_count = waiting > (int64_t)shown ? (size_t)waiting : shown,
-        .waiters = ret_waiters,
-        .waiters_shown = shown,
-    };
+    for (; at + INFO_PER_WAITER <= value->count; at += INFO_PER_WAITER) {
+        if (info.waiters_shown == PAWL_WAITERS_SHOWN_MAX) break;
+        if (!take_waiter(value, at, &ret_rows->waiters[info.waiters_shown++])) return false;
+    }
+    if (info.waiter_count < info.waiters_shown) info.waiter_count = info.waiters_shown;
+    *ret_info = info;
     return true;
 }
 
@@ -398,19 +527,32 @@ static bool cut_name(const pawl__redis_space *space, pawl__redis_bytes key, pawl
     return true;
 }
 
+/* FENCE WAITING */
+static bool cut_grant(pawl__redis_bytes *rest, pawl_push *push)
+{
+    pawl__redis_bytes word;
+    push->kind = PAWL_PUSH_GRANT;
+    if (!cut_word(rest, &word) || !to_fence(word, &push->fence)) return false;
+    if (!cut_word(rest, &word) || word.len != 1) return false;
+    push->waiting = word.data[0] == '1';
+    return true;
+}
+
 bool pawl__redis_decode_push(const pawl__redis_space *space, pawl__redis_bytes payload,
-                             pawl_token *ret_room, pawl_push *ret_push)
+                             pawl_token *ret_room, uint16_t *ret_slots, pawl_push *ret_push)
 {
     pawl__redis_bytes kind, word;
     pawl_push push = {0};
     if (!cut_word(&payload, &kind) || kind.len != 1) return false;
     switch (kind.data[0]) {
     case 'g':
-        push.kind = PAWL_PUSH_GRANT;
-        if (!cut_word(&payload, &word) || !to_fence(word, &push.fence)) return false;
-        if (!cut_word(&payload, &word) || word.len != 1) return false;
-        push.waiting = word.data[0] == '1';
-        if (!cut_token(&payload, ret_room, &push)) return false;
+        if (!cut_grant(&payload, &push) || !cut_token(&payload, ret_room, &push)) return false;
+        break;
+    case 'p':
+        if (!cut_grant(&payload, &push) || !cut_word(&payload, &word)) return false;
+        push.slots = ret_slots;
+        push.slot_count = take_slots(word, ret_slots);
+        if (push.slot_count == 0 || !cut_token(&payload, ret_room, &push)) return false;
         break;
     case 'y':
         push.kind = PAWL_PUSH_YIELD;

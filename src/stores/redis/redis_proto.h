@@ -17,7 +17,10 @@
  *   waiters  token -> place_until_ms, ttl_ms, since_ms, inbox, owner; expiry
  *                                                 (KEYS[4], hash)
  *
- * and per inbox who is subscribed. A grant's fence is max(fence of the record
+ * and while several hold it together, or wait in other modes than exclusive, what
+ * scripts/lib_many.lua says of the same four keys;
+ *
+ * per inbox who is subscribed. A grant's fence is max(fence of the record
  * + 1, the server's clock in us). PAWL__REDIS_... below name the constants
  * that occur in the scripts.
  */
@@ -83,6 +86,8 @@ typedef enum pawl__redis_script {
     PAWL__REDIS_RELEASE,
     PAWL__REDIS_INSPECT,
     PAWL__REDIS_BREAK,
+    PAWL__REDIS_ACQUIRE_MANY, /* in other modes than exclusive */
+    PAWL__REDIS_CHANGE,
     PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_link.c */
     PAWL__REDIS_SCRIPTS
 } pawl__redis_script;
@@ -95,7 +100,7 @@ enum {
     PAWL__REDIS_KEY_WAITERS,  /* and w */
     PAWL__REDIS_KEYS
 };
-#define PAWL__REDIS_ARGS_MAX 4
+#define PAWL__REDIS_ARGS_MAX 7
 #define PAWL__REDIS_WHO_MAX  (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
 #define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 6) /* "\0abcdf" */
 
@@ -103,6 +108,11 @@ enum {
 #define PAWL__REDIS_FENCE_KEEP_MS 600000 /* a record outlives its lease by this */
 #define PAWL__REDIS_SKIP_MAX      256    /* dead waiters skipped in one hand-off */
 #define PAWL__REDIS_QUEUE_MAX     100000 /* waiters on one name */
+#define PAWL__REDIS_HOLDERS_MAX   10000  /* at a time, of one name */
+#define PAWL__REDIS_GRANTS_MAX    1000   /* waiters that one script lets in */
+#define PAWL__REDIS_TOLD_MAX      100    /* holders that one script asks to yield */
+/* What the lock key begins with while several hold the name: longer than a token. */
+#define PAWL__REDIS_MANY          "several clients of pawl hold this; pawl show tells: "
 
 /* One script call. Points into itself and into the request: used before either goes. */
 typedef struct pawl__redis_call {
@@ -112,12 +122,13 @@ typedef struct pawl__redis_call {
     size_t arg_count;
     pawl__redis_bytes args[PAWL__REDIS_ARGS_MAX];
     char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
-    char number_room[24];
+    char number_room[3][24]; /* ttl or fence or most rows; units or change; capacity */
+    size_t number_count;
     char who_room[PAWL__REDIS_WHO_MAX + 1];
 } pawl__redis_call;
 
 /*
- * ACQUIRE, RENEW, RELEASE, INSPECT and BREAK are one call each. LIST is SCAN and
+ * ACQUIRE, RENEW, RELEASE, INSPECT, BREAK and CHANGE are one call each. LIST is SCAN and
  * an INSPECT per key found, DOCTOR asks other things: false for them.
  */
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
@@ -168,7 +179,7 @@ void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script
  * (The server needs longer to look through a Lua table than to take the lock.)
  */
 typedef enum pawl__redis_says {
-    PAWL__REDIS_SAYS_GRANTED = 0, /* fence, somebody waits */
+    PAWL__REDIS_SAYS_GRANTED = 0, /* fence, somebody waits; slots of permits */
     PAWL__REDIS_SAYS_QUEUED,      /* position, holder's ms, the latest fence or 0 */
     PAWL__REDIS_SAYS_BUSY,        /* holder's ms, holder's owner */
     PAWL__REDIS_SAYS_CONFIRMED,   /* fence, somebody waits */
@@ -188,20 +199,25 @@ typedef enum pawl__redis_verdict {
 
 /*
  * What `value` answers to `request`. ret_reply->message points to ret_message
- * (PAWL_MESSAGE_MAX bytes). `script` is the body that was called: an error's
- * line number names the key or the command in it; NULL: not known. An INSPECT's
- * rows are decoded by pawl__redis_decode_info.
+ * (PAWL_MESSAGE_MAX bytes), ret_reply->slots to ret_slots (PAWL_CAPACITY_MAX). `script` is the body
+ * that was called: an error's line number names the key or the command in it; NULL: not known. An
+ * INSPECT's rows are decoded by pawl__redis_decode_info.
  */
 pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const pawl_request *request,
                                        const char *script, const pawl__redis_value *value,
-                                       pawl_reply *ret_reply, char *ret_message);
+                                       pawl_reply *ret_reply, char *ret_message,
+                                       uint16_t *ret_slots);
 
 /*
- * The row of an INSPECT. ret_waiters has room for PAWL_WAITERS_SHOWN_MAX;
- * *ret_info points into value and ret_waiters. False: no lock, or no such reply.
+ * The row of an INSPECT. *ret_info points into value and ret_rows. False: no lock, or no such
+ * reply.
  */
+typedef struct pawl__redis_rows {
+    pawl_holder_info holders[PAWL_HOLDERS_SHOWN_MAX];
+    pawl_waiter_info waiters[PAWL_WAITERS_SHOWN_MAX];
+} pawl__redis_rows;
 bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_value *value,
-                             pawl_waiter_info *ret_waiters, pawl_info *ret_info);
+                             pawl__redis_rows *ret_rows, pawl_info *ret_info);
 
 /* ---- Pushes ------------------------------------------------------------------------- */
 
@@ -209,14 +225,15 @@ bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_valu
  * A message on the inbox, lock key last because it may hold any byte:
  *
  *   g FENCE WAITING TOKEN LOCKKEY   the lock was handed to TOKEN
+ *   p FENCE WAITING SLOT,... TOKEN LOCKKEY   permits were
  *   y TOKEN LOCKKEY                 TOKEN holds and somebody waits
  *   r LOCKKEY                       ask again
  *
- * False: not a message of ours, to be ignored. The push points into ret_room
- * and into payload.
+ * False: not a message of ours, to be ignored. The push points into ret_room, ret_slots
+ * (PAWL_CAPACITY_MAX) and payload.
  */
 bool pawl__redis_decode_push(const pawl__redis_space *space, pawl__redis_bytes payload,
-                             pawl_token *ret_room, pawl_push *ret_push);
+                             pawl_token *ret_room, uint16_t *ret_slots, pawl_push *ret_push);
 
 /* ---- Errors --------------------------------------------------------------------------- */
 

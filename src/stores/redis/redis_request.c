@@ -148,7 +148,7 @@ static void say_again(pawl_store *store, asked *a)
 static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value *value)
 {
     pawl_info info;
-    if (!pawl__redis_decode_info(&a->request, value, store->waiters, &info)) return false;
+    if (!pawl__redis_decode_info(&a->request, value, store->rows, &info)) return false;
     store->host->row(store->host, a->request.id, &info);
     return true;
 }
@@ -161,9 +161,11 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
     pawl_reply reply;
     if (a->with_body && !PAWL_MUTANT(bodies_never_arrive)) store->bodies_under_way[a->script]--;
     char message[PAWL_MESSAGE_MAX];
+    uint16_t slots[PAWL_CAPACITY_MAX];
     (void)pawl__redis_encode(&store->space, &a->request, &call);
-    pawl__redis_verdict verdict = pawl__redis_decode(
-        &store->space, &a->request, pawl__redis_scripts[call.script].body, value, &reply, message);
+    pawl__redis_verdict verdict =
+        pawl__redis_decode(&store->space, &a->request, pawl__redis_scripts[call.script].body, value,
+                           &reply, message, slots);
     switch (verdict) {
     case PAWL__REDIS_UNKNOWN_SCRIPT:
         if (a->with_body) break; /* reply is FAILED: odd, but nothing was done */
@@ -260,8 +262,9 @@ void pawl__redis_abandon(pawl_store *store, uint64_t written)
 void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload)
 {
     pawl_token token;
+    uint16_t slots[PAWL_CAPACITY_MAX];
     pawl_push push;
-    if (pawl__redis_decode_push(&store->space, payload, &token, &push))
+    if (pawl__redis_decode_push(&store->space, payload, &token, slots, &push))
         store->host->push(store->host, &push);
 }
 
@@ -361,11 +364,11 @@ void pawl__redis_ask(pawl_store *store, const pawl_request *request)
 bool pawl__redis_requests_init(pawl_store *store)
 {
     store->refusals = calloc(PAWL__REDIS_REFUSALS_FIRST, sizeof *store->refusals);
-    store->waiters = calloc(PAWL_WAITERS_SHOWN_MAX, sizeof *store->waiters);
+    store->rows = calloc(1, sizeof *store->rows);
     store->refusal_room = PAWL__REDIS_REFUSALS_FIRST;
     store->answer_at = PAWL__NEVER;
     pawl__list_init(&store->under_way);
-    return store->refusals && store->waiters;
+    return store->refusals && store->rows;
 }
 
 void pawl__redis_requests_done(pawl_store *store)
@@ -373,8 +376,8 @@ void pawl__redis_requests_done(pawl_store *store)
     pawl__redis_pending *pending;
     while ((pending = first_under_way(store)) != NULL) pending->drop(pending);
     free(store->refusals);
-    free(store->waiters);
+    free(store->rows);
     store->refusals = NULL;
-    store->waiters = NULL;
+    store->rows = NULL;
     store->refusal_count = store->refusal_room = 0;
 }

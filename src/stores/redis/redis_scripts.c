@@ -7,6 +7,8 @@ SCRIPT(renew);
 SCRIPT(release);
 SCRIPT(inspect);
 SCRIPT(break);
+SCRIPT(acquire_many);
+SCRIPT(change);
 SCRIPT(probe);
 #undef SCRIPT
 
@@ -17,5 +19,6 @@ SCRIPT(probe);
 const pawl__redis_script_text pawl__redis_scripts[PAWL__REDIS_SCRIPTS] = {
     [PAWL__REDIS_ACQUIRE] = TEXT(acquire), [PAWL__REDIS_RENEW] = TEXT(renew),
     [PAWL__REDIS_RELEASE] = TEXT(release), [PAWL__REDIS_INSPECT] = TEXT(inspect),
-    [PAWL__REDIS_BREAK] = TEXT(break),     [PAWL__REDIS_PROBE] = TEXT(probe),
+    [PAWL__REDIS_BREAK] = TEXT(break),     [PAWL__REDIS_ACQUIRE_MANY] = TEXT(acquire_many),
+    [PAWL__REDIS_CHANGE] = TEXT(change),   [PAWL__REDIS_PROBE] = TEXT(probe),
 };

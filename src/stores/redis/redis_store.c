@@ -5,14 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What no server needs to be asked about. */
+static pawl_err misfit(const pawl_request *request)
+{
+    if ((unsigned)request->mode > PAWL_MODE_PERMIT) return PAWL_ERR_UNSUPPORTED;
+    if (request->verb != PAWL_VERB_ACQUIRE || request->mode != PAWL_MODE_PERMIT) return PAWL_OK;
+    bool fits = request->capacity <= PAWL_CAPACITY_MAX && request->units >= 1 &&
+                request->units <= request->capacity;
+    return fits ? PAWL_OK : PAWL_ERR_UNITS;
+}
+
 static void redis_submit(pawl_store *store, const pawl_request *request)
 {
     if (store->link.state != PAWL__REDIS_LINK_UP || store->link.broken) {
         pawl__redis_refuse(store, request->id, store->link.err);
         return;
     }
-    if (request->mode != PAWL_MODE_EXCLUSIVE) {
-        pawl__redis_refuse(store, request->id, PAWL_ERR_UNSUPPORTED);
+    pawl_err err = misfit(request);
+    if (err) {
+        pawl__redis_refuse(store, request->id, err);
         return;
     }
     switch (request->verb) {
@@ -20,6 +31,7 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_RENEW:
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
+    case PAWL_VERB_CHANGE:
         if (store->link.looks_only) {
             pawl__redis_refuse_locking(store, request->id);
             return;
@@ -36,9 +48,6 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_DOCTOR:
         if (!pawl__redis_doctor(store, request))
             pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
-        return;
-    case PAWL_VERB_CHANGE: /* a lease of the one mode that there is */
-        pawl__redis_refuse(store, request->id, PAWL_ERR_UNSUPPORTED);
         return;
     }
 }
@@ -115,7 +124,8 @@ static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_sto
                               .fair = true,
                               .push = true,
                               .list = true,
-                              .modes = 1u << PAWL_MODE_EXCLUSIVE};
+                              .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
+                                       1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
     err = pawl__redis_io_open(store, reterr_message);
     if (err) goto no_parts;
     pawl__redis_link_init(store, seed_of(store));

@@ -1,45 +1,98 @@
 -- SPDX-License-Identifier: MIT
 -- Report one lock. Changes nothing.
--- ARGV: token or '', most waiters to show, and from LIST 1 if by its name the key may
--- be a fence record
--- -> {7, held, foreign, mine, remaining ms, fence, owner, all waiters,
---     owner, age ms, place ms, ... of each waiter shown}
+-- ARGV: token or '', most holders and most waiters to show, and from LIST 1 if by its name
+-- the key may be a fence record
+-- -> {7, held, foreign, remaining ms, fence, owner, capacity, all holders, all waiters,
+--     holders shown,
+--     owner, remaining ms, fence, mode, units, mine ... of each holder shown, by their fences,
+--     owner, age ms, place ms, mode, units ... of each waiter shown}
 --    {8} if it is one: with an empty prefix they lie among the lock keys, and LIST skips
 --        them. Never without the 1: whoever asks about a name is told about a lock
 local held = redis.call('GET', KEYS[1])
 if held and ARGV[3] and string.match(held, '^1 %d+ %S+ %S+ ') then return {8} end
 local record = redis.call('GET', KEYS[2])
-local fence, holder, owner
-if record then
-    fence, holder, owner = string.match(record, '^1 (%d+) (%S+) %S+ (.*)$')
-end
-local foreign = held and holder ~= held
-local remaining = held and redis.call('PTTL', KEYS[1]) or 0
-
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local waiting = redis.call('ZCARD', KEYS[3])
-local tokens = redis.call('ZRANGE', KEYS[3], 0, tonumber(ARGV[2]) - 1)
+local most = tonumber(ARGV[2])
+
+local fence, newest, owner
+if record then
+    fence, newest, owner = string.match(record, '^1 (%d+) (%S+) %S+ (.*)$')
+end
+local MANY = 'several clients of pawl hold this; pawl show tells: '
+local holding, capacity
+if held and string.sub(held, 1, #MANY) == MANY then
+    holding, capacity = string.match(held, '^(%d+) (%d+) ', #MANY + 1)
+    capacity = tonumber(capacity)
+end
+holding = tonumber(holding or 0)
+local remaining = held and redis.call('PTTL', KEYS[1]) or 0
+local skip = holding -- in the queue's key, before the waiters
+
+local holders = {}
+local function add(label, rest, its, mode, units, mine)
+    holders[#holders + 1] = {label, rest, tonumber(its), mode, tonumber(units), mine and 1 or 0}
+end
+if holding > 0 then
+    local ends = redis.call('ZRANGE', KEYS[3], '0', math.min(holding, most) - 1, 'WITHSCORES')
+    local fields = {}
+    for i = 1, #ends, 2 do fields[#fields + 1] = ':' .. ends[i] end
+    local records = ends[1] and redis.call('HMGET', KEYS[4], unpack(fields)) or {}
+    for i, holder in ipairs(records) do
+        local mode, its, units, text
+        if holder then
+            mode, its, units, text = string.match(holder, '^3 (%a) (%d+) %d+ (%d+) %S+ %S+ (.*)$')
+        end
+        local rest = -ends[2 * i] - now_ms
+        -- One whose lease ran out holds no more, though nobody has swept it away yet.
+        if mode and rest > 0 then
+            add(text, rest, its, mode, units, ends[2 * i - 1] == ARGV[1])
+        else
+            holding = holding - 1
+        end
+    end
+    table.sort(holders, function(a, b) return a[3] < b[3] end)
+end
+local foreign = held and not capacity and newest ~= held
+if held and not capacity then
+    holding = 1
+    -- Also a foreign one is broken by the fence that the record shows.
+    add(foreign and '' or owner, remaining, fence or 0, 'x', 0, held == ARGV[1])
+end
+
+local waiting = redis.call('ZCARD', KEYS[3]) - skip
+local tokens = redis.call('ZRANGE', KEYS[3], skip, skip + most - 1)
 local waiters = {}
 if tokens[1] then
     waiters = redis.call('HMGET', KEYS[4], unpack(tokens))
 end
 
-local report = {7, held and 1 or 0, foreign and 1 or 0, held == ARGV[1] and 1 or 0, remaining,
-    tonumber(fence or 0), held and not foreign and owner or '', 0}
+local shown = holders[#holders] or {'', 0, tonumber(fence or 0)}
+local report = {7, held and 1 or 0, foreign and 1 or 0, remaining, shown[3], shown[1],
+    capacity or 0, holding, 0, #holders}
+for _, holder in ipairs(holders) do
+    for _, item in ipairs(holder) do report[#report + 1] = item end
+end
 for _, waiter in ipairs(waiters) do
+    local mode, units = 'x', '0'
     local till, since, who
     if waiter then
         till, since, who = string.match(waiter, '^2 (%d+) %d+ (%d+) %S+ (.*)$')
+        if not till then
+            till, since, mode, units, who =
+                string.match(waiter, '^3 (%d+) %d+ (%d+) (%a) (%d+) %d+ %S+ (.*)$')
+        end
     end
     -- One whose place ran out waits no more, though nobody has swept it away yet.
     if till and tonumber(till) > now_ms then
         report[#report + 1] = who
         report[#report + 1] = math.max(0, now_ms - since)
         report[#report + 1] = till - now_ms
+        report[#report + 1] = mode
+        report[#report + 1] = tonumber(units)
     else
         waiting = waiting - 1
     end
 end
-report[8] = waiting
+report[9] = waiting
 return report

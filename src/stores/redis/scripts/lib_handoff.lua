@@ -2,34 +2,24 @@
 -- The hand-off (docs/protocol.md, "Hand-off"). Included after lib_fence by the scripts
 -- that may find a lock without a holder.
 
--- A script that meets more waiters than this which cannot take the lock leaves the rest to
--- the next one: it must not hold up the server.
-local SKIP_MAX = 256
-
--- Whether nobody is subscribed to this inbox by its name: then the waiter's connection is
--- gone. What PUBLISH counts is no proof, for it includes whoever listens to a pattern. An
--- error (no permission) says nothing about the waiter: its timer finds out.
-local function is_away(inbox)
-    return redis.pcall('PUBSUB', 'NUMSUB', inbox)[2] == 0
-end
-
-local function take_out(token)
-    redis.call('ZREM', KEYS[3], token)
-    redis.call('HDEL', KEYS[4], token)
-end
+--@include lib_queue
 
 -- Gives the lock to the first waiter that is there. `waiting` stand in the queue, one at
 -- least; `last` is the latest fence. The asker, if it is its turn, is taken out of the
 -- queue and left to the caller; everybody else is granted and told. Who is away is passed
 -- over and keeps its place; whose place ran out loses it.
 -- Returns the next holder's token, or nil and whether the rest of the queue was left
--- unseen. Without a next holder the lock key is as it was before.
+-- unseen, and whether lib_many has to go on, because the next one does not wait for the
+-- exclusive lock. Without a next holder the lock key is as it was before.
 local function promote(waiting, last, asker)
     local fence, away, at = draw(last), 0, '0'
     for _ = 1, SKIP_MAX do
         local token = redis.call('ZRANGE', KEYS[3], at, at)[1]
         local waiter = redis.call('HGET', KEYS[4], token) or ''
         local till, ttl, who, inbox = string.match(waiter, '^2 (%d+) (%d+) %d+ ()(%S+) ')
+        if not till and (waiter == '' or string.sub(waiter, 1, 2) == '3 ') then
+            return nil, true, true
+        end
         local stands = till and till * 1000 - clock() > 0
         if stands and token ~= asker and is_away(inbox) then
             away = away + 1

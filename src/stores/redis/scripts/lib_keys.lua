@@ -4,7 +4,8 @@
 --   KEYS[2]  the fence record of the latest grant: "1 FENCE TOKEN INBOX OWNER"
 --   KEYS[3]  the queue: a sorted set of tokens, scored by order of arrival
 --   KEYS[4]  the waiters: a hash, token -> "2 PLACE_UNTIL_MS TTL_MS SINCE_MS INBOX OWNER"
--- The leading number is the version of the format. OWNER is last: it may hold any byte.
+-- The leading digit is the version of the format. OWNER is last: it may hold any byte. What
+-- they hold while several have the name together is said in lib_many.
 --
 -- Whatever calls the server names its command and its KEYS[n] on one line: from
 -- the line number in the server's error the client tells which key has the

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Give up the lease, or the place in the queue, and hand off.
+-- Give up the lease, in whatever mode, or the place in the queue, and hand off.
 -- ARGV: token
 -- -> 4  released: it was mine until now
 --    5  left: I only waited
@@ -15,12 +15,19 @@ end
 
 --@include lib_fence
 --@include lib_handoff
-if waiting then
 --@include lib_last
-    local chosen = promote(waiting, last, token)
+if waiting then
+    local chosen, _, several = promote(waiting, last, token)
     -- A token that held and (by a hand's doing) waited too gives up both.
     if not chosen or chosen == token then
         redis.call('DEL', KEYS[1])
+    end
+    if several then
+        held = nil
+--@include lib_many
+        part_expired()
+        serve(nil)
+        finish()
     end
     return 4
 end
@@ -30,4 +37,14 @@ if left == 1 then
     redis.call('ZREM', KEYS[3], token)
 end
 --@include lib_free
+if several then
+--@include lib_many
+    part_expired()
+    local holder = holder_of(token)
+    if holder then part({token}) end
+    if capacity and many == 0 and not lost then dissolve() end
+    serve(nil)
+    finish()
+    if holder then return 4 end
+end
 return left == 1 and 5 or 6

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Extend my lease; never re-create it (law 5).
+-- Extend my lease, in whatever mode; never re-create it (law 5).
 -- ARGV: token, ttl in ms, "INBOX OWNER"
 -- -> 3 FENCE WAITING  confirmed; does somebody wait
 --    6                not the owner
@@ -7,13 +7,22 @@
 --@include lib_fence
 local token, ttl = ARGV[1], ARGV[2]
 local held = redis.call('GET', KEYS[1])
+--@include lib_last
 if held ~= token then
 --@include lib_handoff
 --@include lib_free
+    if several then
+--@include lib_many
+        part_expired()
+        serve(nil)
+        local holder = holder_of(token)
+        if holder then extend(token, holder, ttl, ARGV[3]) end
+        finish()
+        if holder then return '3 ' .. holder.fence .. (is_awaited(token) and ' 1' or ' 0') end
+    end
     return 6
 end
 
---@include lib_last
 -- First, because it needs no memory: what follows is then not refused for OOM.
 redis.call('PEXPIRE', KEYS[1], ttl)
 local fence, from = last, #last + 4

@@ -1,0 +1,365 @@
+-- SPDX-License-Identifier: MIT
+-- Names that several hold together, and queues in which not all wait for the exclusive lock
+-- (docs/protocol.md, "Several holders"). Included after lib_queue, where `held`, `record` and
+-- `last` are known. The paths of a lock that one client holds at a time never come here.
+
+-- What the lock key holds while several have the name, and behind it what they are together:
+--   COUNT     how many they are
+--   CAPACITY  of the semaphore; 0 for a lock
+--   UPDATER   the token of the one that holds in mode update, or -
+--   UPGRADE   until when that one waits, ahead of all, to be upgraded; 0: it does not wait
+--   SLOTS     of the semaphore, 0 for each that is free and 1 for each that is taken; or -
+-- It is longer than a token, so it is nobody's. It expires with the last of the leases; where
+-- it is gone or is something else, they are gone too (law 5).
+local MANY = 'several clients of pawl hold this; pawl show tells: '
+
+local GRANTS_MAX = 1000 -- so many does one script let in
+local TOLD_MAX = 100 -- so many holders does one script ask to yield; renewals tell the others
+local HOLDERS_MAX = 10000
+
+local now_ms = math.floor(clock() / 1000)
+local many, capacity, updater, upgrade, slots -- of the group; capacity is nil if there is none
+if held and string.sub(held, 1, #MANY) == MANY then
+    many, capacity, updater, upgrade, slots =
+        string.match(held, '^(%d+) (%d+) (%S+) (%d+) (%S+)$', #MANY + 1)
+    capacity, upgrade = tonumber(capacity), tonumber(upgrade)
+end
+many = tonumber(many or 0)
+local waiting = redis.call('ZCARD', KEYS[3]) - many
+-- The keys beside the lock key are damaged, so nobody knows who they are: all wait for the end
+-- of the last lease.
+local lost = false
+local blocked = false -- nobody may come in any more
+local changed = false -- the group is not any more what the lock key says
+local latest -- "TOKEN INBOX OWNER" of the latest grant, if the record does not say so yet
+local asker_fence, asker_slots -- what the asker was granted
+local news = {} -- pushes: inbox, text before and behind the flag whether others wait, has a flag
+
+local function holder_of(token)
+    if not capacity or lost then return nil end
+    local text = redis.call('HGET', KEYS[4], ':' .. token) or ''
+    local mode, fence, change, units, list, who =
+        string.match(text, '^3 (%a) (%d+) (%d+) (%d+) (%S+) (.*)$')
+    if not mode then return nil end
+    return {mode = mode, fence = fence, change = tonumber(change), units = units, list = list,
+        who = who}
+end
+
+local function write_holder(token, holder, till)
+    redis.call('ZADD', KEYS[3], -till, token)
+    local text = '3 ' .. holder.mode .. ' ' .. holder.fence .. ' ' .. holder.change .. ' '
+        .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
+    redis.call('HSET', KEYS[4], ':' .. token, text)
+    changed = true
+end
+
+local function inbox_of(who)
+    return string.match(who, '^%S+')
+end
+
+local function free_slots(list)
+    local mine = {}
+    for slot in string.gmatch(list, '%d+') do mine[slot + 1] = true end
+    slots = string.gsub(slots, '()1', function(at) return mine[at] and '0' or nil end)
+end
+
+-- The lowest that are free (rule 11), as many as units.
+local function take_slots(units)
+    local taken = {}
+    slots = string.gsub(slots, '()0', function(at)
+        taken[#taken + 1] = at - 1
+        return '1'
+    end, units)
+    return table.concat(taken, ',')
+end
+
+-- These hold no more. At most 1000 tokens.
+local function part(tokens)
+    if #tokens == 0 then return end
+    local fields = {}
+    for i, token in ipairs(tokens) do
+        fields[i] = ':' .. token
+        if token == updater then updater, upgrade = '-', 0 end
+    end
+    if capacity and capacity > 0 then
+        for _, holder in ipairs(redis.call('HMGET', KEYS[4], unpack(fields))) do
+            free_slots(holder and string.match(holder, '^3 %a %d+ %d+ %d+ (%S+) ') or '')
+        end
+    end
+    redis.call('HDEL', KEYS[4], unpack(fields))
+    redis.call('ZREM', KEYS[3], unpack(tokens))
+    many = many - #tokens
+    changed = true
+end
+
+-- Nobody of the group is left.
+local function dissolve()
+    redis.call('DEL', KEYS[1])
+    held, capacity, changed = nil, nil, false
+end
+
+-- The last of the queue's key up to this rank whose scores are from `least` on and below 0.
+local function some_holders(last_rank, least)
+    local first_rank = math.max(0, last_rank - 999)
+    local line = redis.call('ZRANGE', KEYS[3], first_rank, last_rank, 'WITHSCORES')
+    local tokens = {}
+    for i = 1, #line, 2 do
+        local score = tonumber(line[i + 1])
+        if score >= least and score < 0 then tokens[#tokens + 1] = line[i] end
+    end
+    return tokens
+end
+
+-- Those whose leases ran out hold no more. The first of them to run out stands last.
+local function part_expired()
+    if not capacity then
+        -- What is left of a group that is gone stands before all who wait.
+        while waiting > 0 do
+            local first = redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')
+            if tonumber(first[2]) >= 0 then return end
+            local tokens = some_holders(999, -math.huge)
+            part(tokens)
+            many, waiting, changed = 0, waiting - #tokens, false
+        end
+        return
+    end
+    while many > 0 do
+        local first = redis.call('ZRANGE', KEYS[3], many - 1, many - 1, 'WITHSCORES')
+        local score = tonumber(first[2])
+        lost = not score or score >= 0
+        if lost or -score > now_ms then return end
+        part(some_holders(many - 1, -now_ms))
+    end
+    dissolve()
+end
+
+local function found(wanted)
+    capacity, updater, upgrade = wanted, '-', 0
+    slots = wanted > 0 and string.rep('0', wanted) or '-'
+end
+
+-- Whether one who wants this may come in beside those who hold: the table of pawl_mode.
+local function fits(mode, units)
+    if lost or held and not capacity then return false end
+    if mode == 'x' or many == 0 then return many == 0 end
+    if mode == 's' then return capacity == 0 end
+    if mode == 'u' then return capacity == 0 and updater == '-' end
+    local _, free = string.gsub(slots, '0', '')
+    return capacity > 0 and free >= tonumber(units)
+end
+
+-- Whether there is no room for one more, or no fence (lib_last).
+local function is_full()
+    return many >= HOLDERS_MAX or tonumber(last) >= 9007199254740992
+end
+
+local function next_fence()
+    last = draw(last)
+    return last
+end
+
+-- A holder of the exclusive lock; `change` is the number of its latest change. It stands
+-- behind a NUL after the label, which ends there for whoever does not need it.
+local function write_exclusive(token, ttl, fence, who, change)
+    write_grant(token, ttl, fence, change > 0 and who .. '\0' .. change or who)
+    record = '1 ' .. fence .. ' ' .. token .. ' ' .. who
+    held, blocked, latest = token, true, nil
+end
+
+-- One holder more; the slots that it got.
+local function let_in(token, mode, units, wanted, till, who)
+    if not capacity then found(wanted) end
+    local list = mode == 'p' and take_slots(tonumber(units)) or '-'
+    if mode == 'u' then updater = token end
+    local holder = {mode = mode, fence = next_fence(), change = 0, units = units, list = list,
+        who = who}
+    write_holder(token, holder, till)
+    many = many + 1
+    latest = token .. ' ' .. who
+    return list
+end
+
+local function tell(inbox, before, behind, has_flag)
+    news[#news + 1] = {inbox, before, behind, has_flag}
+end
+
+local function tell_grant(token, inbox, list)
+    local letter, places = 'g ', ' '
+    if list and list ~= '-' then letter, places = 'p ', ' ' .. list .. ' ' end
+    tell(inbox, letter .. last .. ' ', places .. token .. ' ' .. KEYS[1], true)
+end
+
+-- The one in mode update is alone: now it is exclusive. `till`: when its lease ends.
+local function finish_upgrade(till, is_asker)
+    local token, holder = updater, holder_of(updater)
+    part({token})
+    if not holder then
+        dissolve()
+        return
+    end
+    capacity, changed = nil, false
+    write_exclusive(token, till - now_ms, next_fence(), holder.who, holder.change)
+    if not is_asker then tell_grant(token, inbox_of(holder.who)) end
+end
+
+local function read_waiter(text)
+    local till, ttl, who = string.match(text, '^2 (%d+) (%d+) %d+ ()%S+ ')
+    local mode, units, wanted = 'x', '0', '0'
+    if not till then
+        till, ttl, mode, units, wanted, who =
+            string.match(text, '^3 (%d+) (%d+) %d+ (%a) (%d+) (%d+) ()%S+ ')
+        if not till then return nil end
+    end
+    return {till = tonumber(till), ttl = ttl, mode = mode, units = units,
+        wanted = tonumber(wanted), who = string.sub(text, who)}
+end
+
+-- The waiter comes in. A hand-off does not extend: its lease ends with its place. The asker
+-- gets a whole ttl, and no push.
+local function admit(token, waiter, asker)
+    take_out(token)
+    waiting = waiting - 1
+    local till = waiter.till
+    if asker then till = now_ms + asker.ttl end
+    local who = asker and asker.who or waiter.who
+    local list
+    if waiter.mode == 'x' then
+        write_exclusive(token, till - now_ms, next_fence(), who, 0)
+    else
+        list = let_in(token, waiter.mode, waiter.units, waiter.wanted, till, who)
+    end
+    if asker then
+        asker_fence, asker_slots = last, list
+    else
+        tell_grant(token, inbox_of(waiter.who), list)
+    end
+end
+
+-- Strict order of arrival (rule 9): from the head of the queue as long as it fits. Who is
+-- away is passed over and keeps its place; whose place ran out loses it. `asker` may be
+-- nil, or {token, ttl, who}.
+local function serve(asker)
+    if capacity and upgrade > 0 and upgrade <= now_ms then upgrade, changed = 0, true end
+    if capacity and upgrade > 0 then
+        blocked = true
+        if many > 1 then return end
+        finish_upgrade(-redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2])
+        return
+    end
+    blocked = lost or held and not capacity
+    local away, skipped, granted = 0, 0, 0
+    while waiting > away and not blocked do
+        local token = redis.call('ZRANGE', KEYS[3], many + away, many + away)[1]
+        local waiter = read_waiter(redis.call('HGET', KEYS[4], token) or '')
+        if not waiter or waiter.till <= now_ms then
+            take_out(token)
+            waiting, skipped = waiting - 1, skipped + 1
+        elseif not fits(waiter.mode, waiter.units) then
+            blocked = true
+        elseif asker and token == asker.token then
+            admit(token, waiter, asker)
+        elseif is_away(inbox_of(waiter.who)) then
+            away, skipped = away + 1, skipped + 1
+        else
+            admit(token, waiter, nil)
+            granted = granted + 1
+        end
+        if skipped >= SKIP_MAX or granted >= GRANTS_MAX or is_full() then blocked = true end
+    end
+    if away < SKIP_MAX then return end
+    -- They would hide all others from each script that comes: they lose their places after all.
+    for _ = 1, away do
+        take_out(redis.call('ZRANGE', KEYS[3], many, many)[1])
+    end
+    waiting = waiting - away
+end
+
+-- Whether somebody waits for what this token holds.
+local function is_awaited(token)
+    return waiting > 0 or capacity and upgrade > 0 and updater ~= token
+end
+
+-- The queue was empty, and now one waits for this: those beside whom it does not fit hear
+-- of it. A hint: their renewals say it again.
+local function ask_to_yield(mode)
+    if held and not capacity then
+        local from = #last + 4
+        if not record or string.sub(record, from, from + #held) ~= held .. ' ' then return end
+        tell(string.match(record, '^%S+', from + #held + 1), 'y ', held .. ' ' .. KEYS[1])
+        return
+    end
+    if many == 0 then return end
+    local tokens = {updater}
+    if mode ~= 'u' then
+        tokens = redis.call('ZRANGE', KEYS[3], '0', math.min(many, TOLD_MAX) - 1)
+    end
+    for _, token in ipairs(tokens) do
+        local holder = holder_of(token)
+        if holder and not (mode == 'upgrade' and token == updater) then
+            tell(inbox_of(holder.who), 'y ', token .. ' ' .. KEYS[1])
+        end
+    end
+end
+
+-- In how many ms the first of the holders ends; -1: never, 0: nobody holds.
+local function holder_ms()
+    if many > 0 then
+        local first = redis.call('ZRANGE', KEYS[3], many - 1, many - 1, 'WITHSCORES')
+        return -first[2] - now_ms
+    end
+    return held and math.min(redis.call('PTTL', KEYS[1]), 99999999999999) or 0
+end
+
+-- A lease of the group gets its whole ttl, from now. PEXPIRE comes first because it needs no
+-- memory: what follows is then not refused for OOM.
+local function extend(token, holder, ttl, who)
+    redis.call('PEXPIRE', KEYS[1], ttl)
+    holder.who = who
+    write_holder(token, holder, now_ms + ttl)
+    if record then return end
+    if last - holder.fence < 0 then last = holder.fence end
+    latest = token .. ' ' .. who
+end
+
+-- The keys live as long as anybody in them, and a third longer, so as to be touched rarely.
+local function keep_keys(ttl)
+    if redis.call('PTTL', KEYS[4]) >= ttl then return end
+    local life = math.ceil(ttl * 4 / 3)
+    redis.call('PEXPIRE', KEYS[3], life)
+    redis.call('PEXPIRE', KEYS[4], life)
+end
+
+-- The token with this fence, and its inbox.
+local function holder_of_fence(fence)
+    for at = 0, many - 1, 1000 do
+        local tokens = redis.call('ZRANGE', KEYS[3], at, math.min(at + 1000, many) - 1)
+        for _, token in ipairs(tokens) do
+            local holder = holder_of(token)
+            if holder and tonumber(holder.fence) == tonumber(fence) then
+                return token, inbox_of(holder.who)
+            end
+        end
+    end
+end
+
+-- The last step of every script that changed something: what the lock key and the record
+-- say, and who hears of it.
+local function finish()
+    if capacity and changed and not lost then
+        local till = -redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2]
+        local ttl = till - now_ms
+        held = MANY .. many .. ' ' .. capacity .. ' ' .. updater .. ' ' .. string.format('%.0f', upgrade)
+            .. ' ' .. slots
+        redis.call('SET', KEYS[1], held, 'PX', ttl)
+        keep_keys(ttl)
+        if latest then
+            redis.call('SET', KEYS[2], '1 ' .. last .. ' ' .. latest, 'PX', record_ttl(ttl, last))
+        else
+            redis.call('PEXPIRE', KEYS[2], record_ttl(ttl, last))
+        end
+    end
+    local flag = waiting > 0 and '1' or '0'
+    for _, push in ipairs(news) do
+        redis.pcall('PUBLISH', push[1], push[2] .. (push[4] and flag or '') .. push[3])
+    end
+end
