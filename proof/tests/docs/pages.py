@@ -8,6 +8,7 @@ How a block says what becomes of it:
 
   run     runs in an empty directory, on a new SQLite store, and must succeed
   redis   the same on a new Redis server; redis-cli talks to it
+  installed   the first, in Python, where its binding is installed: proof/tests/python
   shown   is only shown
 
 C is compiled, linked and run; further words are libraries to link. A block of
@@ -29,7 +30,7 @@ MARKDOWN = [SOURCE / name for name in (
      "from-consul-lock.md")]
 
 CODE_LANGUAGES = ("sh", "bash", "c", "sql", "python", "lua", "console")
-WHAT = ("run", "redis", "shown")
+WHAT = ("run", "redis", "installed", "shown")
 
 
 class Example:

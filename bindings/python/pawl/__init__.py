@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""pawl: a distributed lock over the store that you already run: Redis, or an embedded SQLite file.
+
+    import pawl
+
+    client = pawl.Client("redis://127.0.0.1")
+    with client.lock("nightly", ttl=30, timeout=5) as held:
+        backup(fence=held.fence)
+
+A lock can be lost while your code runs: the process was stopped for longer than the ttl, the store
+was away. ``held.check()`` tells, and the end of the block raises Lost; nothing can stop your code
+but itself. So a lock alone protects efficiency. For correctness give the fence to the resource, and
+let the resource refuse a smaller one than it has seen.
+
+pawl.aio is the same for asyncio; pawl.once makes a function that runs in one place at a time.
+"""
+from ._ask import Finding, Info, Waiter
+from ._client import Client
+from ._errors import (Busy, Canceled, Closed, Denied, Error, Forked, Internal, Lost, NotHeld, Timeout,
+                      Unavailable, Unknown, Usage, text as _text)
+from ._events import Event, EventKind
+from ._lock import Lock
+from ._native import lib as _lib
+from ._once import once
+
+#: Of libpawl in use.
+__version__: str = _text(_lib.pawl_version())
+
+__all__ = ["Busy", "Canceled", "Client", "Closed", "Denied", "Error", "Event", "EventKind", "Finding",
+           "Forked", "Info", "Internal", "Lock", "Lost", "NotHeld", "Timeout", "Unavailable",
+           "Unknown", "Usage", "Waiter", "once"]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Questions to the store, and leases by their token."""
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Tuple
+
+from . import _core
+from ._core import Core, decode
+from ._errors import make_error, text
+from ._native import ffi, lib
+
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """One that waits for a lock. Its label is text that others have chosen."""
+
+    owner: str
+    waited: float  # seconds
+    place: float  # seconds after which its place expires unless it is refreshed
+
+
+@dataclass(frozen=True)
+class Info:
+    """A lock as its store sees it. Names and labels are text that others have chosen: escape them
+    before you show them on a terminal or a page."""
+
+    name: str
+    held: bool
+    foreign: bool  # held by a client that is not pawl
+    owner: str  # the holder's label
+    remaining: Optional[float]  # seconds until the lease expires; None: never
+    fence: int  # of the present or the last holder
+    waiters: int  # all that wait
+    queue: Tuple[Waiter, ...]  # in order of arrival; at most 1000 of them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that doctor() found."""
+
+    level: int  # of logging's levels: DEBUG is in order, ERROR must be changed
+    topic: str  # one word
+    text: str  # what was found
+    advice: str  # what to do; "" if nothing
+
+
+@ffi.def_extern()
+def pawlpy_info(info: Any, userdata: Any) -> bool:
+    shown = range(info.waiters_shown)
+    queue = tuple(Waiter(text(w.owner), w.age_ms / 1000, w.place_ms / 1000)
+                  for w in (info.waiters[i] for i in shown))
+    ffi.from_handle(userdata).append(Info(
+        decode(ffi.unpack(info.name, info.name_len)), bool(info.held), bool(info.foreign),
+        text(info.owner), None if info.remaining_ms < 0 else info.remaining_ms / 1000,
+        info.fence, info.waiter_count, queue))
+    return True
+
+
+@ffi.def_extern()
+def pawlpy_finding(finding: Any, userdata: Any) -> None:
+    level = _LEVELS[min(max(finding.severity, 0), len(_LEVELS) - 1)]
+    ffi.from_handle(userdata).append(
+        Finding(level, text(finding.topic), text(finding.text), text(finding.advice)))
+
+
+def _ask(core: Core, op: str, name: bytes, call: Callable[[], Any]) -> None:
+    """A call that may wait for the store. On the main thread a signal would wait with it, so it has
+    a thread of its own there; who is interrupted leaves it behind."""
+    if threading.get_ident() != _core.main_thread:
+        code = call()
+    else:
+        answers: List[int] = []
+        thread = threading.Thread(target=lambda: answers.append(call()), daemon=True,
+                                  name="pawl question")
+        thread.start()
+        thread.join()
+        code = answers[0]
+    if code:
+        raise core.error(code, op, decode(name))
+
+
+def inspect(core: Core, name: bytes, wait: int) -> Info:
+    infos: List[Info] = []
+    handle = ffi.new_handle(infos)
+    _ask(core, "inspect", name, lambda: lib.pawl_inspect(
+        core.ptr, name, len(name), wait, lib.pawlpy_info, handle))
+    if len(infos) != 1:
+        raise make_error(lib.PAWL_ERR_UNKNOWN, "inspect", decode(name))
+    return infos[0]
+
+
+def list_all(core: Core, prefix: bytes, wait: int) -> List[Info]:
+    infos: List[Info] = []
+    handle = ffi.new_handle(infos)
+    _ask(core, "list", prefix, lambda: lib.pawl_list(
+        core.ptr, prefix, len(prefix), wait, lib.pawlpy_info, handle))
+    return infos
+
+
+def doctor(core: Core, wait: int) -> List[Finding]:
+    findings: List[Finding] = []
+    handle = ffi.new_handle(findings)
+    _ask(core, "doctor", b"", lambda: lib.pawl_doctor(core.ptr, wait, lib.pawlpy_finding, handle))
+    return findings
+
+
+def break_lock(core: Core, name: bytes, fence: int, wait: int) -> None:
+    _ask(core, "break", name, lambda: lib.pawl_break(core.ptr, name, len(name), fence, wait))
+
+
+def _token(token: str, op: str, name: bytes) -> bytes:
+    raw = token.encode("utf-8", "surrogateescape")
+    if b"\0" in raw:
+        raise make_error(lib.PAWL_ERR_ARGUMENT, op, decode(name))
+    return raw
+
+
+def renew_token(core: Core, name: bytes, token: str, ttl: int, wait: int) -> int:
+    fence, raw = ffi.new("uint64_t *"), _token(token, "renew", name)
+    _ask(core, "renew", name, lambda: lib.pawl_token_renew(
+        core.ptr, name, len(name), raw, ttl, wait, fence))
+    return int(fence[0])
+
+
+def release_token(core: Core, name: bytes, token: str, wait: int) -> None:
+    raw = _token(token, "release", name)
+    _ask(core, "release", name, lambda: lib.pawl_token_release(
+        core.ptr, name, len(name), raw, wait))
+
+
+def check_token(core: Core, name: bytes, token: str, wait: int) -> float:
+    remaining, raw = ffi.new("int64_t *"), _token(token, "check", name)
+    _ask(core, "check", name, lambda: lib.pawl_token_check(
+        core.ptr, name, len(name), raw, wait, remaining))
+    return float(remaining[0]) / 1000

@@ -1,0 +1,550 @@
+# SPDX-License-Identifier: MIT
+"""pawl for asyncio.
+
+    async with pawl.aio.Client("redis://127.0.0.1") as client:
+        async with client.lock("nightly", ttl=30, timeout=5) as held:
+            await backup(fence=held.fence)  # cancelled when the lock is lost
+
+A thousand tasks that wait need no thread: the loop looks at one descriptor of the client's.
+"""
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import logging
+import time
+from collections import deque
+from types import TracebackType
+from typing import (Any, Callable, Deque, Dict, List, Optional, Set, Type, TypeVar, Union, cast)
+
+from . import _ask, _core
+from ._ask import Finding, Info
+from ._core import Core, Seconds, decode, encode, lock_opts, milliseconds, wait_ms
+from ._errors import Busy, Error, Lost, make_error
+from ._events import Event, EventKind, LogFunction, Reader, event_of, guarded, log_function
+from ._native import ffi, lib
+from ._once import Name, name_of
+
+_log = logging.getLogger("pawl")
+_DISPATCH_MAX = 256
+
+
+class _Acquisition:
+    """The time from one wish to its end."""
+
+    __slots__ = ("ident", "lock", "handle", "teller", "decided", "task", "tasks_cancels", "lost",
+                 "on_event", "is_releasing")
+
+    def __init__(self, ident: int, lock: "Lock", core: Core, loop: asyncio.AbstractEventLoop) -> None:
+        self.ident = ident
+        self.lock = lock.name
+        self.on_event = lock._on_event
+        self.teller = core.new_teller(ident)
+        self.handle = core.new_lock(lock._raw, lock._opts, self.teller)
+        #: Of the wish, then of a release that is waited for.
+        self.decided: "asyncio.Future[int]" = loop.create_future()
+        self.task: "Optional[asyncio.Task[Any]]" = None  # that is cancelled on loss
+        self.tasks_cancels = 0  # that it had before ours
+        self.lost: Optional[Event] = None
+        self.is_releasing = False  # libpawl has yet to tell the outcome: the teller is in use
+
+    def lose(self, event: Event) -> None:
+        if self.lost is None:
+            self.lost = event
+            if self.task is not None:
+                self.task.cancel()
+            self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        if self.on_event:
+            guarded(self.on_event, event)
+
+
+class Lock:
+    """A claim on one name, for tasks. As an asyncio.Lock it may be shared by tasks, which then exclude
+    each other, and it cannot be acquired twice; but it reaches as far as the store does.
+
+    ``async with`` acquires and releases, and raises when it could not: Busy, Timeout, Unavailable. If
+    the lock is lost in the block, the task is cancelled there, and the block ends with Lost.
+    """
+
+    def __init__(self, client: "Client", name: Union[str, bytes], *, ttl: Seconds,
+                 timeout: Optional[Seconds], blocking: bool, owner: Optional[str], retain: Seconds,
+                 detached: bool, on_event: Optional[Callable[[Event], None]]) -> None:
+        self._client = client
+        self._raw = encode(name)
+        self.name = decode(name)
+        self._opts, self._keep = lock_opts(ttl, owner, retain, detached)
+        self._default_wait = wait_ms(timeout) if blocking else 0
+        self._on_event = on_event
+        self._generation = _core.generation
+        self._taken = False
+        self._line: "Deque[asyncio.Future[None]]" = deque()
+        self._held: Optional[_Acquisition] = None
+        self._latest_fence = 0
+
+    # ---- Acquire -----------------------------------------------------------------------------------
+
+    async def acquire(self, blocking: bool = True, timeout: Optional[Seconds] = None, *,
+                      blocking_timeout: Optional[Seconds] = None) -> bool:
+        """Acquires, and tells whether: False if it is busy, or stayed so for `timeout` seconds.
+        Without arguments it waits as long as the Lock was made for. blocking_timeout is redis-py's
+        word for timeout. No task is cancelled when such a lock is lost: ask check(), or give on_event.
+        A task that is cancelled while it waits leaves the queue."""
+        if blocking_timeout is not None:
+            timeout = blocking_timeout
+        wait = 0 if not blocking else self._default_wait if timeout is None else wait_ms(timeout)
+        code = await self._acquire(wait)
+        if code in (lib.PAWL_ERR_BUSY, lib.PAWL_ERR_TIMEOUT):
+            return False
+        if code:
+            raise self._client._fail(code, "lock", self.name)
+        return True
+
+    async def __aenter__(self) -> "Lock":
+        code = await self._acquire(self._default_wait)
+        if code:
+            raise self._client._fail(code, "lock", self.name)
+        held, task = self._held, asyncio.current_task()
+        assert held is not None
+        held.task = task
+        held.tasks_cancels = task.cancelling() if hasattr(task, "cancelling") else 0  # type: ignore
+        return self
+
+    async def _acquire(self, wait: int) -> int:
+        core = self._client._present()
+        if self._generation != _core.generation:
+            self._generation, self._taken, self._held = _core.generation, False, None
+            self._line.clear()
+        code, wait = await self._take_turn(core, wait)
+        if code:
+            return code
+        try:
+            acquisition, code = await self._client._acquire(core, self, wait)
+        except BaseException:
+            self._give_turn()
+            raise
+        if code:
+            self._give_turn()
+        else:
+            self._held = acquisition
+            self._latest_fence = int(lib.pawl_lock_fence(acquisition.handle))
+        return code
+
+    async def _take_turn(self, core: Core, wait: int) -> "tuple[int, int]":
+        """Tasks that share this Lock come one after the other. (0 or why not, the rest of the wait)."""
+        if not self._taken:
+            self._taken = True
+            return 0, wait
+        if wait == 0:
+            return lib.PAWL_ERR_BUSY, 0
+        begun = time.monotonic()
+        me = asyncio.get_running_loop().create_future()
+        self._line.append(me)
+        self._client._lines.add(self)
+        try:
+            await asyncio.wait({me}, timeout=None if wait < 0 else wait / 1000)
+        except BaseException:
+            if me.done() and not core.closed:
+                self._give_turn()
+            me.cancel()
+            raise
+        if core.closed:
+            return lib.PAWL_ERR_CLOSED, 0
+        if not me.done():
+            me.cancel()
+            return lib.PAWL_ERR_TIMEOUT, 0
+        return 0, wait if wait < 0 else max(1, wait - int((time.monotonic() - begun) * 1000))
+
+    def _give_turn(self) -> None:
+        while self._line:
+            first = self._line.popleft()
+            if not first.done():
+                first.set_result(None)
+                return
+        self._taken = False
+
+    def _call_off(self) -> None:
+        """The client is closed: who waits for its turn finds it so."""
+        while self._line:
+            first = self._line.popleft()
+            if not first.done():
+                first.set_result(None)
+
+    # ---- Release ------------------------------------------------------------------------------------
+
+    async def release(self, wait: Optional[Seconds] = None) -> None:
+        """Releases. The release is on its way when this returns; with `wait` the store has done it,
+        or Unknown is raised after so many seconds. Lost: it was not held until now; NotHeld: it was
+        never acquired."""
+        held = self._take("release")
+        try:
+            if wait is None:
+                code = lib.pawl_lock_release(held.handle)
+            else:
+                code = await self._client._release(held, wait_ms(wait))
+        finally:
+            self._end(held)
+        if code:
+            raise self._client._fail(code, "release", self.name)
+
+    def _take(self, op: str) -> _Acquisition:
+        held = self._held
+        if self._generation != _core.generation:
+            raise make_error(lib.PAWL_ERR_FORKED, op, self.name)
+        if held is None:
+            raise self._client._fail(lib.PAWL_ERR_NOT_HELD, op, self.name)
+        self._held = None
+        held.task = None
+        return held
+
+    def _end(self, held: _Acquisition) -> None:
+        if not held.is_releasing:
+            self._client._all.pop(held.ident, None)
+        self._give_turn()
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                        trace: Optional[TracebackType]) -> None:
+        held, task = self._held, asyncio.current_task()
+        lost = held.lost if held is not None and held.task is task else None
+        failure: Optional[Error] = None
+        try:
+            await self.release()
+        except Error as why:
+            failure = why
+        is_ours = True  # to say how the block ended
+        if held is not None and lost is not None:
+            failure = lost.error or failure
+            others = _take_back(task) > held.tasks_cancels  # they have cancelled it, too
+            is_ours = isinstance(error, asyncio.CancelledError) and not others
+        if failure is not None and (error is None or isinstance(error, Exception) or
+                                    lost is not None and is_ours):
+            raise failure from error
+
+    def detach(self) -> str:
+        """Stops renewing and forgets the lock without releasing it; returns the token that carries
+        the lease on, also in another process (Client.renew_token). For locks that are detached."""
+        held = self._take("detach")
+        token = _token(held.handle)
+        try:
+            code = lib.pawl_lock_detach(held.handle)
+        finally:
+            self._end(held)
+        if code:
+            raise self._client._fail(code, "detach", self.name)
+        return token
+
+    # ---- What it is like now ----------------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held now, by the clock: no I/O, and right even if the loop did not run."""
+        return self._held is not None and bool(lib.pawl_lock_is_held(self._held.handle))
+
+    def owned(self) -> bool:
+        """redis-py's word for held."""
+        return self.held
+
+    async def locked(self) -> bool:
+        """Asks the store whether anybody holds it."""
+        return (await self._client.inspect(self._raw)).held
+
+    def check(self) -> float:
+        """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
+        step that cannot be undone."""
+        if self._generation != _core.generation:
+            raise make_error(lib.PAWL_ERR_FORKED, "check", self.name)
+        if self._held is None:
+            raise self._client._fail(lib.PAWL_ERR_NOT_HELD, "check", self.name)
+        remaining: int = lib.pawl_lock_remaining_ms(self._held.handle)
+        if remaining <= 0:
+            raise self._client._fail(lib.PAWL_ERR_LOST, "check", self.name)
+        return remaining / 1000
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: larger than that of every earlier grant of the name. Of the latest
+        acquisition; 0 before the first."""
+        return self._latest_fence
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; 0 if it is not held."""
+        return float(lib.pawl_lock_remaining_ms(self._held.handle)) / 1000 if self._held else 0.0
+
+    @property
+    def deadline(self) -> float:
+        """Until when it is held if no renewal succeeds, on the clock of time.monotonic(). Each
+        renewal moves it: ask anew. In the past if the lock is not held."""
+        left = self.remaining
+        return time.monotonic() + left if left else float("-inf")
+
+    @property
+    def token(self) -> str:
+        """The owner's proof at the store, a secret: who knows it can release. "" if not held."""
+        return _token(self._held.handle) if self._held else ""
+
+    def __repr__(self) -> str:
+        state = "held" if self.held else "lost" if self._held else "not held"
+        return f"<pawl.aio.Lock {self.name!r} {state}>"
+
+
+def _token(handle: Any) -> str:
+    token = ffi.new("pawl_token *")
+    lib.pawl_lock_token(handle, token)
+    return ffi.string(token.text).decode()
+
+
+def _take_back(task: "Optional[asyncio.Task[Any]]") -> int:
+    """Our cancellation has served its purpose. How many others' there are."""
+    return int(task.uncancel()) if hasattr(task, "uncancel") else 0  # type: ignore
+
+
+class Client:
+    """One store, one connection, any number of locks, for the tasks of one loop. The arguments are
+    those of pawl.Client. Opened when it is first used; in a child of fork anew."""
+
+    def __init__(self, url: Optional[str] = None, *, owner: Optional[str] = None,
+                 store_timeout: Optional[Seconds] = 5.0, close_timeout: Seconds = 1.0,
+                 log: Union[LogFunction, logging.Logger, None] = None) -> None:
+        self._args = (url, owner, wait_ms(store_timeout), milliseconds(close_timeout))
+        self._log = log_function(log)
+        self._closed = False
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._core: Optional[Core] = None
+        self._reader: Optional[Reader] = None
+        self._fd = -1
+        self._idents = itertools.count(1)
+        self._all: Dict[int, _Acquisition] = {}
+        self._lines: Set[Lock] = set()  # in which tasks wait for their turn
+
+    # ---- Opened and closed -----------------------------------------------------------------------------
+
+    def _present(self) -> Core:
+        loop, core = asyncio.get_running_loop(), self._core
+        if core is not None and core.generation == _core.generation:
+            if loop is not self._loop:
+                raise RuntimeError("pawl.aio: this client belongs to another loop: one for each loop")
+            return core
+        if self._closed:
+            raise make_error(lib.PAWL_ERR_CLOSED, "open")
+        return self._open(loop)
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> Core:
+        url, owner, store_timeout, close_timeout = self._args
+        with _core.opening:
+            core = Core(url, owner, store_timeout, close_timeout, dispatch=True,
+                        logs=self._log is not None)
+        self._core, self._loop, self._all, self._lines = core, loop, {}, set()
+        self._reader = Reader(core, self._log)
+        self._fd = lib.pawl_client_fd(core.ptr)
+        loop.add_reader(self._fd, self._readable)
+        return core
+
+    def _readable(self) -> None:
+        core = self._core
+        assert core is not None
+        if core.generation != _core.generation:
+            return
+        while lib.pawl_client_dispatch(core.ptr) == _DISPATCH_MAX:
+            pass
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        assert self._reader is not None
+        for news in self._reader.fetch():
+            acquisition = self._all.get(news.id)
+            if acquisition is None:
+                continue
+            if news.kind == lib.PAWLPY_DONE:
+                self._decided(acquisition, news.err)
+            elif news.kind == lib.PAWL_EVENT_LOST:
+                acquisition.lose(event_of(news, acquisition.lock))
+            else:
+                acquisition.tell(event_of(news, acquisition.lock))
+
+    def _decided(self, acquisition: _Acquisition, code: int) -> None:
+        if not acquisition.decided.done():
+            acquisition.decided.set_result(code)
+            return
+        if code == 0:  # granted to a task that has gone; or the release that it did not wait for
+            lib.pawl_lock_release(acquisition.handle)
+        self._all.pop(acquisition.ident, None)
+
+    async def close(self) -> None:
+        """Releases every lock, ends every wait with Closed, and cancels the tasks that are in a block of
+        a lock. Closing twice is allowed."""
+        self._closed = True
+        core = self._core
+        if core is None or core.closed or core.generation != _core.generation:
+            return
+        assert self._loop is not None
+        self._loop.remove_reader(self._fd)
+        me = asyncio.current_task()
+        why = make_error(lib.PAWL_ERR_CLOSED, "hold")
+        for acquisition in list(self._all.values()):  # before anybody else can have it
+            if acquisition.task is not None and acquisition.task is not me:
+                lost = make_error(lib.PAWL_ERR_LOST, "hold", acquisition.lock,
+                                  "the client was closed")
+                lost.__cause__ = why
+                acquisition.lose(Event(EventKind.LOST, lost, 0.0))
+        await asyncio.shield(self._loop.run_in_executor(None, self._close_core, core))
+        self._hand_out()
+        for lock in list(self._lines):
+            lock._call_off()
+
+    @staticmethod
+    def _close_core(core: Core) -> None:
+        core.close()
+
+    async def __aenter__(self) -> "Client":
+        self._present()
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                        trace: Optional[TracebackType]) -> None:
+        await self.close()
+
+    # ---- Locks --------------------------------------------------------------------------------------------
+
+    def lock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
+             timeout: Optional[Seconds] = None, blocking: bool = True, owner: Optional[str] = None,
+             retain: Seconds = 0.0, detached: bool = False,
+             on_event: Optional[Callable[[Event], None]] = None) -> Lock:
+        """A lock on a name. The arguments are those of pawl.Client.lock; on_event is called by the
+        loop."""
+        return Lock(self, name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
+                    retain=retain, detached=detached, on_event=on_event)
+
+    async def _acquire(self, core: Core, lock: Lock, wait: int) -> "tuple[_Acquisition, int]":
+        assert self._loop is not None
+        acquisition = _Acquisition(next(self._idents), lock, core, self._loop)
+        code: int = lib.pawlpy_tell_acquire(acquisition.handle, wait, acquisition.teller)
+        if code:
+            return acquisition, code
+        self._all[acquisition.ident] = acquisition
+        try:
+            code = await acquisition.decided
+        except BaseException:
+            self._give_up(acquisition)
+            raise
+        if code:
+            self._all.pop(acquisition.ident, None)
+        return acquisition, code
+
+    def _give_up(self, acquisition: _Acquisition) -> None:
+        """The task that waited was cancelled. Its place is given up now; its outcome comes later, and
+        until then libpawl may use the teller."""
+        decided = acquisition.decided
+        if decided.done() and not decided.cancelled():
+            self._all.pop(acquisition.ident, None)
+            lib.pawl_lock_release(acquisition.handle)
+            return
+        decided.cancel()
+        lib.pawl_lock_cancel(acquisition.handle)
+
+    async def _release(self, held: _Acquisition, wait: int) -> int:
+        assert self._loop is not None
+        held.decided = self._loop.create_future()
+        code: int = lib.pawlpy_tell_release(held.handle, held.teller)
+        if code:
+            return code
+        held.is_releasing = True
+        try:
+            await asyncio.wait({held.decided}, timeout=None if wait < 0 else wait / 1000)
+        finally:
+            held.is_releasing = not held.decided.done()
+            held.decided.cancel()  # unless it is done
+        return int(lib.PAWL_ERR_UNKNOWN) if held.is_releasing else held.decided.result()
+
+    def _fail(self, code: int, op: str, lock: str) -> Error:
+        core = self._core
+        return core.error(code, op, lock) if core else make_error(code, op, lock)
+
+    # ---- Looking, and breaking --------------------------------------------------------------------------
+
+    async def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        core = self._present()
+        return await asyncio.get_running_loop().run_in_executor(None, call, core, *arguments)
+
+    async def inspect(self, name: Union[str, bytes], *, timeout: Seconds = 60.0) -> Info:
+        """One lock as its store sees it, also a free one."""
+        return cast(Info, await self._ask(_ask.inspect, encode(name), wait_ms(timeout)))
+
+    async def list(self, prefix: Union[str, bytes] = "", *, timeout: Seconds = 60.0) -> "List[Info]":
+        """Every lock that is held or waited for and whose name begins with prefix. No snapshot."""
+        return cast("List[Info]", await self._ask(_ask.list_all, encode(prefix), wait_ms(timeout)))
+
+    async def doctor(self, *, timeout: Seconds = 60.0) -> "List[Finding]":
+        """What of the store endangers locks."""
+        return cast("List[Finding]", await self._ask(_ask.doctor, wait_ms(timeout)))
+
+    async def break_lock(self, name: Union[str, bytes], fence: int, *,
+                         timeout: Seconds = 60.0) -> None:
+        """As pawl.Client.break_lock."""
+        await self._ask(_ask.break_lock, encode(name), fence, wait_ms(timeout))
+
+    async def renew_token(self, name: Union[str, bytes], token: str, ttl: Seconds, *,
+                          timeout: Seconds = 60.0) -> int:
+        """As pawl.Client.renew_token."""
+        return int(await self._ask(_ask.renew_token, encode(name), token, milliseconds(ttl),
+                                   wait_ms(timeout)))
+
+    async def release_token(self, name: Union[str, bytes], token: str, *,
+                            timeout: Seconds = 60.0) -> None:
+        """As pawl.Client.release_token."""
+        await self._ask(_ask.release_token, encode(name), token, wait_ms(timeout))
+
+    async def check_token(self, name: Union[str, bytes], token: str, *,
+                          timeout: Seconds = 60.0) -> float:
+        """As pawl.Client.check_token."""
+        return float(await self._ask(_ask.check_token, encode(name), token, wait_ms(timeout)))
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def url(self) -> str:
+        """The store's URL without its password; "" before the first use."""
+        return self._core.url if self._core else ""
+
+    @property
+    def owner(self) -> str:
+        """The client's label as others see it; "" before the first use."""
+        return self._core.owner if self._core else ""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def once(client: Union[Client, Callable[[], Client]], name: Name, *, ttl: Seconds = 30.0,
+         timeout: Seconds = 0.0, busy: Any = None,
+         held_as: Optional[str] = None) -> Callable[[Function], Function]:
+    """Makes a coroutine function that runs in one place only; see pawl.once."""
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            where = client if isinstance(client, Client) else client()
+            lock = where.lock(name_of(name, args, kwargs), ttl=ttl, timeout=timeout)
+            try:
+                await lock.__aenter__()
+            except Busy:
+                return busy
+            if held_as is not None:
+                kwargs[held_as] = lock
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                await lock.__aexit__(type(error), error, error.__traceback__)
+                raise
+            await lock.__aexit__(None, None, None)
+            return result
+
+        return cast(Function, wrapper)
+
+    return decorate
+
+
+__all__ = ["Client", "Lock", "Lost", "once"]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Builds pawl._native, the part in C, against the libpawl that pkg-config finds."""
+import os
+import shlex
+import subprocess
+
+import cffi
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+DECLARATIONS = """
+#define PAWL_MESSAGE_MAX ...
+#define PAWL_WAIT_FOREVER ...
+#define PAWL_LOCK_DETACHED ...
+#define PAWL_WAITERS_SHOWN_MAX ...
+#define PAWLPY_NOT_YET ...
+#define PAWLPY_DEFAULT ...
+#define PAWLPY_DONE ...
+#define PAWLPY_LOG ...
+
+enum { PAWL_ERR_BUSY, PAWL_ERR_TIMEOUT, PAWL_ERR_LOST, PAWL_ERR_NOT_HELD, PAWL_ERR_UNKNOWN,
+       PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_CLOSED, PAWL_ERR_CANCELED, PAWL_ERR_OWNER,
+       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, ... };
+enum { PAWL_CLASS_BUSY, PAWL_CLASS_RETRY, PAWL_CLASS_LOST, PAWL_CLASS_UNKNOWN, PAWL_CLASS_USAGE,
+       PAWL_CLASS_DENIED, PAWL_CLASS_CANCELED, PAWL_CLASS_INTERNAL, ... };
+enum { PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_LOST, PAWL_EVENT_YIELD, ... };
+
+typedef struct pawl_client pawl_client;
+typedef struct pawl_lock pawl_lock;
+typedef struct pawlpy_wait pawlpy_wait;
+typedef struct pawlpy_inbox pawlpy_inbox;
+typedef struct pawlpy_teller pawlpy_teller;
+typedef struct { char text[...]; ...; } pawl_token;
+typedef struct { const char *owner; int64_t age_ms, place_ms; ...; } pawl_waiter_info;
+typedef struct { const char *name; size_t name_len; bool held, foreign; const char *owner;
+                 int64_t remaining_ms; uint64_t fence; size_t waiter_count;
+                 const pawl_waiter_info *waiters; size_t waiters_shown; ...; } pawl_info;
+typedef struct { int severity; const char *topic, *text, *advice; ...; } pawl_finding;
+typedef struct { const char *owner; int64_t store_timeout_ms, close_timeout_ms;
+                 int dispatch, logs; } pawlpy_open_opts;
+typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached; } pawlpy_lock_opts;
+typedef struct { uint64_t id; int kind, err; int64_t remaining_ms; char message[...]; } pawlpy_news;
+
+const char *pawl_version(void);
+const char *pawl_err_text(int err);
+const char *pawl_err_name(int err);
+int pawl_err_class_of(int err);
+pawl_client *pawl_client_close(pawl_client *client);
+int pawl_client_fd(const pawl_client *client);
+int pawl_client_dispatch(pawl_client *client);
+void pawl_client_reason(const pawl_client *client, int err, char *ret_message);
+const char *pawl_client_owner(const pawl_client *client);
+const char *pawl_client_url(const pawl_client *client);
+pawl_lock *pawl_lock_free(pawl_lock *lock);
+int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms);
+int pawl_lock_cancel(pawl_lock *lock);
+int pawl_lock_release(pawl_lock *lock);
+int pawl_lock_detach(pawl_lock *lock);
+bool pawl_lock_is_held(const pawl_lock *lock);
+int64_t pawl_lock_remaining_ms(const pawl_lock *lock);
+uint64_t pawl_lock_fence(const pawl_lock *lock);
+void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
+int pawl_token_renew(pawl_client *client, const char *name, size_t name_len, const char *token,
+                     int64_t ttl_ms, int64_t wait_ms, uint64_t *ret_fence);
+int pawl_token_release(pawl_client *client, const char *name, size_t name_len, const char *token,
+                       int64_t wait_ms);
+int pawl_token_check(pawl_client *client, const char *name, size_t name_len, const char *token,
+                     int64_t wait_ms, int64_t *ret_remaining_ms);
+int pawl_inspect(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
+                 bool (*fn)(const pawl_info *, void *), void *userdata);
+int pawl_list(pawl_client *client, const char *prefix, size_t prefix_len, int64_t wait_ms,
+              bool (*fn)(const pawl_info *, void *), void *userdata);
+int pawl_break(pawl_client *client, const char *name, size_t name_len, uint64_t fence,
+               int64_t wait_ms);
+int pawl_doctor(pawl_client *client, int64_t wait_ms,
+                void (*fn)(const pawl_finding *, void *), void *userdata);
+
+int pawlpy_try(pawl_lock *lock);
+int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
+int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
+void pawlpy_wait_free(pawlpy_wait *wait);
+void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
+pawlpy_inbox *pawlpy_inbox_new(void);
+void pawlpy_inbox_free(pawlpy_inbox *inbox);
+int pawlpy_inbox_take(pawlpy_inbox *inbox, pawlpy_news *ret_news, int max);
+int pawlpy_inbox_wait(pawlpy_inbox *inbox);
+void pawlpy_inbox_end(pawlpy_inbox *inbox);
+pawlpy_teller *pawlpy_teller_new(pawlpy_inbox *inbox, uint64_t id);
+void pawlpy_teller_free(pawlpy_teller *teller);
+int pawlpy_open(const char *url, const pawlpy_open_opts *given, pawlpy_inbox *inbox,
+                pawl_client **ret_client, char *reterr_message);
+int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
+                    const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
+int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller);
+
+extern "Python" bool pawlpy_info(const pawl_info *info, void *userdata);
+extern "Python" void pawlpy_finding(const pawl_finding *finding, void *userdata);
+"""
+
+
+def pkg_config(*arguments):
+    command = [os.environ.get("PKG_CONFIG", "pkg-config"), *arguments, "pawl"]
+    try:
+        return shlex.split(subprocess.run(command, check=True, text=True,
+                                          stdout=subprocess.PIPE).stdout)
+    except (OSError, subprocess.CalledProcessError) as why:
+        raise SystemExit(f"{shlex.join(command)}: {why}\nInstall libpawl first (make && sudo make "
+                         "install in a checkout of pawl); below a prefix of your own set "
+                         "PKG_CONFIG_PATH=PREFIX/lib/.../pkgconfig") from None
+
+
+ffi = cffi.FFI()
+ffi.cdef(DECLARATIONS)
+ffi.set_source(
+    "pawl._native",
+    '#include "native.h"',
+    sources=[f"native/{name}.c" for name in ("guard", "inbox", "wait")],
+    include_dirs=[os.path.join(HERE, "native")],
+    extra_compile_args=["-std=c11", *pkg_config("--cflags")],
+    extra_link_args=[*pkg_config("--libs"), "-pthread"],
+)
+
+if __name__ == "__main__":
+    ffi.compile(verbose=True)
