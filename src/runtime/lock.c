@@ -437,7 +437,7 @@ static void abandon(pawl_lock *lock)
 {
     pawl__retention_recall(lock);
     pawl__acquisition *a = lock->acquisition;
-    if (a && lock->state == PAWL__LOCK_HELD) pawl__hold_given_up(lock);
+    if (a && lock->state == PAWL__LOCK_HELD && !a->let_go) pawl__hold_given_up(lock);
     pawl__held_clear(&lock->held);
     lock->freed = true;
     lock->acquisition = NULL;

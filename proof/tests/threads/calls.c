@@ -136,6 +136,53 @@ void world_log(pawl_client *client, pawl_severity severity, const char *text, vo
     callback_ends(at);
 }
 
+/* Each wait and each hold that begins, ends once. */
+static void account(int client, const pawl_trace *event)
+{
+    client_state *c = &W->clients[client];
+    switch (event->kind) {
+    case PAWL_TRACE_ACQUIRING:
+        c->waits++;
+        break;
+    case PAWL_TRACE_ACQUIRED:
+        c->waits--;
+        c->holds++;
+        break;
+    case PAWL_TRACE_REFUSED:
+        c->waits--;
+        break;
+    case PAWL_TRACE_RECALLED:
+        c->holds += event->held;
+        break;
+    case PAWL_TRACE_RELEASED:
+    case PAWL_TRACE_DETACHED:
+    case PAWL_TRACE_RETAINED:
+    case PAWL_TRACE_LOST:
+        c->holds--;
+        break;
+    default:
+        break;
+    }
+    c->told++;
+    if (event->dropped && c->told < PAWL_TRACE_WAITING_MAX)
+        fail("trace", "client %d has dropped events, and few wait", client);
+    if (c->told < PAWL_TRACE_WAITING_MAX && (c->waits < 0 || c->holds < 0))
+        fail("trace", "what client %d tells to end has not begun: %s", client,
+             pawl_trace_kind_name(event->kind));
+}
+
+void world_trace(pawl_client *client, const pawl_trace *event, void *userdata)
+{
+    int at = (int)((client_state *)userdata - W->clients);
+    char text[PAWL_MESSAGE_MAX];
+    callback_begins(at);
+    pawl_trace_text(event, text);
+    trace(true, "trace(client %d): %.60s", at, text);
+    account(at, event);
+    pawl_client_message(client, text); /* it may call what it likes */
+    callback_ends(at);
+}
+
 /* A handler may call two functions, and take its time. */
 static bool over(const void *arg)
 {
@@ -375,6 +422,7 @@ static int close_client(int at)
     pawl_client_close(c->client);
     if (c->callbacks > 0) fail("callback after close", "a callback of client %d still runs", at);
     c->closed = true;
+    check_traced(at);
     return PAWL_OK;
 }
 

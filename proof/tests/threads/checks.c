@@ -182,6 +182,18 @@ void check_idle(int64_t until)
                  (long long)((S->now - W->owed[i].since) / US));
 }
 
+/* ---- The trace ----------------------------------------------------------------------------- */
+
+void check_traced(int client)
+{
+    const client_state *c = &W->clients[client];
+    if (S->in_child || !W->program->client[client].traced) return;
+    if (c->told >= PAWL_TRACE_WAITING_MAX) return; /* perhaps the end was dropped */
+    if (c->waits || c->holds)
+        fail("trace", "client %d is closed, and %d waits and %d holds have no end", client,
+             c->waits, c->holds);
+}
+
 /* ---- The end ------------------------------------------------------------------------------ */
 
 static void check_records(void)

@@ -217,6 +217,7 @@ void program_generate(uint64_t seed, program *p)
     p->one_cpu = one_in(&s, 3);
     p->close_timeout_ms = one_in(&s, 3) ? 0 : 200;
     if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
+    for (int i = 0; i < p->clients; i++) p->client[i].traced = one_in(&s, 4);
 }
 
 /* ---- For people
@@ -236,8 +237,9 @@ static void print_clients(const program *p)
 {
     static const char *const modes[] = {"thread", "dispatch", "wait"};
     for (int i = 0; i < p->clients; i++)
-        printf("  client %d: callbacks %s, %s%s\n", i, modes[p->client[i].callbacks],
-               p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "");
+        printf("  client %d: callbacks %s, %s%s%s\n", i, modes[p->client[i].callbacks],
+               p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "",
+               p->client[i].traced ? ", traced" : "");
     for (int i = 0; i < p->handles; i++)
         printf("  handle %d: client %d, name %c, ttl %d ms, retain %d ms%s%s%s\n", i,
                p->handle[i].client, 'a' + p->handle[i].name, p->handle[i].ttl_ms,

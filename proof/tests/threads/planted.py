@@ -11,7 +11,7 @@ CALLS, CLIENT, LOCK = "src/runtime/calls.c", "src/runtime/client.c", "src/runtim
 QUERY, FORK, WAITER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/waiter.c"
 HELD, THREAD = "src/runtime/held.c", "src/runtime/thread.c"
 FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
-ACQUISITION = "src/runtime/acquisition.c"
+ACQUISITION, TRACE = "src/runtime/acquisition.c", "src/runtime/trace.c"
 
 PLANTED = [
     # ---- What a review found, planted again ----
@@ -92,6 +92,14 @@ PLANTED = [
        "    bool held = pawl_lock_is_held(lock) && !told_lost;")]),
     ("weak_post", "what a post orders is not ordered for who sees the flag",
      [(WAITER, "    sem_post(&waiter->posts);\n}", "    sem_post(&waiter->posts);\n    sem_post(&waiter->posts);\n}")]),
+    ("trace_unlocked", "an event is queued without the mutex",
+     [(TRACE, "    pthread_mutex_lock(trace->calls->mutex);\n    pawl__trace_tell(trace, event);\n"
+       "    pthread_mutex_unlock(trace->calls->mutex);", "    pawl__trace_tell(trace, event);")]),
+    ("hold_without_end", "a hold that ends with the close is not told to end",
+     [(ACTIONS, "        a->let_go = true;\n        pawl__hold_given_up(lock);",
+       "        a->let_go = true;\n        pawl__held_clear(&lock->held);")]),
+    ("loan_without_end", "a loan that is recalled is not told to end",
+     [("src/runtime/retention.c", "    pawl__hold_is_recalled(lock, is_held);\n", "")]),
     ("loan_not_recalled", "a retained lease is not recalled when another handle wants it",
      [(HELD, "        if (pawl__held_pin(held)) return false;\n",
        "        if (pawl__held_pin(held) || held) return false;\n")]),

@@ -114,8 +114,15 @@ static bool no_log(program *p, int n)
     return true;
 }
 
-static change *const changes[] = {calm_store,   no_habit, no_callback,
-                                  plain_handle, no_stall, no_log};
+static bool no_trace(program *p, int n)
+{
+    if (n >= p->clients) return false;
+    p->client[n].traced = false;
+    return true;
+}
+
+static change *const changes[] = {calm_store, no_habit, no_callback, plain_handle,
+                                  no_stall,   no_log,   no_trace};
 
 static bool simplify(shrinker *sh)
 {

@@ -94,7 +94,9 @@ static void open_clients(const program *p)
         opts.close_timeout_ms = p->close_timeout_ms;
         opts.callbacks = p->client[i].callbacks;
         if (p->client[i].log) opts.log = world_log;
-        opts.log_userdata = &W->clients[i];
+        opts.log_userdata = opts.trace_userdata = &W->clients[i];
+        if (p->client[i].traced) opts.trace = world_trace;
+        if (p->client[i].traced) opts.metrics = W->metrics;
         char message[PAWL_MESSAGE_MAX];
         const char *url = p->client[i].spied ? "hostile:x" : "memory:x";
         int err = pawl_client_open(url, &opts, &W->clients[i].client, message);
@@ -189,6 +191,7 @@ void world_run(void *arg)
     files_set_processors(p->one_cpu ? 1 : 2);
     set_expectations(p);
     if (has_op(p, OP_FORK)) pthread_atfork(NULL, after_fork, NULL);
+    if (pawl_metrics_new(NULL, &W->metrics)) fail("open", "no metrics");
     open_clients(p);
     make_handles(p);
     for (int u = 0; u < p->users; u++) {
@@ -198,5 +201,6 @@ void world_run(void *arg)
     }
     wait_for_users(p);
     close_all(p);
+    pawl_metrics_free(W->metrics);
     check_settled();
 }

@@ -4,7 +4,9 @@
 #define PAWL_TESTS_THREADS_WORLD_H
 
 #include "harness.h"
+#include "pawl/metrics.h"
 #include "pawl/pawl.h"
+#include "pawl/trace.h"
 
 #define CLIENTS_MAX 2
 #define HANDLES_MAX 4
@@ -52,6 +54,7 @@ typedef struct program {
         pawl_callbacks callbacks;
         bool spied; /* through the store of ours; else memory: */
         bool log;
+        bool traced; /* and counted */
     } client[CLIENTS_MAX];
     struct {
         uint8_t client, name;
@@ -99,6 +102,8 @@ typedef struct client_state {
     pawl_client *client;
     bool closing, closed;
     int callbacks;            /* that run */
+    int told;                 /* events of its trace */
+    int waits, holds;         /* that the trace has told to begin, and not to end */
     bool gone;                /* closed without a handle left: nobody may enter */
     bool inside[THREADS_MAX]; /* the thread is in a call on it */
 } client_state;
@@ -128,6 +133,7 @@ typedef struct world {
     bool exclusive;
     bool exiting;
     int64_t stalled;
+    pawl_metrics *metrics; /* of the clients that are traced */
     uint64_t calls, grants;
     uint64_t fences[2]; /* by name: the latest that was seen at a grant */
 } world;
@@ -152,6 +158,7 @@ void world_then(unsigned kind, int handle);
 void world_done(pawl_lock *lock, int err, void *userdata);
 void world_event(pawl_lock *lock, const pawl_event *event, void *userdata);
 void world_log(pawl_client *client, pawl_severity severity, const char *text, void *userdata);
+void world_trace(pawl_client *client, const pawl_trace *event, void *userdata);
 void world_signal(void);
 
 /* checks.c */
@@ -161,6 +168,8 @@ void check_exclusion_beside(const pawl_lock *lock, int name);
 void check_step(void);
 void check_idle(int64_t until);
 void check_settled(void);
+/* The client was closed: what its trace told to begin was told to end. */
+void check_traced(int client);
 void check_owed_none(const char *when);
 void owe_release(int handle, const pawl_token *token);
 void world_saw_release(const char *token);
