@@ -6,6 +6,7 @@
 #include "command.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "metrics_file.h"
 #include "run.h"
 #include "run_require.h"
 
@@ -41,6 +42,10 @@ static const cli_option run_options[] = {
      .help = "on a terminal, too, give the command its own process group"},
     {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
      .help = "write the fence to PATH before the command starts"},
+    {CLI_VALUE_TEXT, 0, "metrics", "PATH", AT(metrics_file),
+     .help = "write metrics for Prometheus to PATH while it is held and at the end"},
+    {CLI_VALUE_TEXT, 0, "metrics-class", "PATTERN", AT(metrics_class),
+     .help = "the label class of these metrics, if KEY fits (default other)"},
     {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
      .help = "write one JSON line for each event to this open descriptor"},
     {CLI_VALUE_NUMBER, 0, "lost-exit-code", "N", AT(lost_code), .max = 255,
@@ -142,7 +147,10 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
     if (!run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why)) {
         return cli_usage_error(self, "%s", why);
     }
-    return run_execute(&opts, &plan, rest.items[0], command);
+    if (opts.metrics_file) code = cli_metrics_open(opts.metrics_class, &opts.common.metrics);
+    if (!code) code = run_execute(&opts, &plan, rest.items[0], command);
+    pawl_metrics_free(opts.common.metrics);
+    return code;
 }
 
 const cli_command cli_cmd_run = {

@@ -48,6 +48,7 @@ typedef struct cli_common {
     bool quiet;
     bool verbose;
     bool help;
+    struct pawl_metrics *metrics; /* no option: what the client counts into, or NULL */
 } cli_common;
 
 #define CLI_STORE_TIMEOUT_DEFAULT_MS 5000

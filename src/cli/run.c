@@ -11,6 +11,7 @@
 #include "exit_codes.h"
 #include "fence_file.h"
 #include "message.h"
+#include "metrics_file.h"
 #include "run_env.h"
 #include "run_require.h"
 
@@ -183,11 +184,18 @@ static int run_command(run *r, char *const *argv)
     return end_of_command(r);
 }
 
+static void write_metrics(const run *r)
+{
+    const run_opts *opts = r->opts;
+    if (opts->metrics_file) cli_metrics_write(opts->common.metrics, opts->metrics_file);
+}
+
 /* Runs the command under the lock. Returns its exit code or ours. */
 static int run_held(run *r, char *const *argv)
 {
     int64_t held_since = cli_now_ms();
     report_acquired(r);
+    write_metrics(r);
     int code = run_child_prepare(&r->child);
     if (!code && r->opts->fence_file) {
         code = cli_fence_file_write(r->opts->fence_file, pawl_lock_fence(r->session.lock));
@@ -267,6 +275,7 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
     int code = cli_session_open(&r.session, &opts->common, watched_signals, key, &lock_opts);
     if (!code) code = run_with_session(&r, argv);
     cli_session_close(&r.session);
+    write_metrics(&r); /* with its end, and none open any more */
     run_report_close(&r.report);
     return code;
 }

@@ -32,6 +32,8 @@ typedef struct run_opts {
     int64_t yield_signal; /* 0: none */
     int64_t json_fd;      /* -1: none */
     const char *fence_file;
+    const char *metrics_file;
+    const char *metrics_class;
     const char *shell_command;
     const char *require;
     bool close_fds;

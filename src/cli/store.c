@@ -192,6 +192,7 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     opts.close_timeout_ms = CLOSE_TIMEOUT_MS;
     opts.callbacks = callbacks;
     opts.log = log_line;
+    opts.metrics = common->metrics;
 
     int err = pawl_client_open(store->url, &opts, ret_client, message);
     if (!err) return 0;

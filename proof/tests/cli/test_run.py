@@ -234,7 +234,7 @@ def test_a_fence_file_that_cannot_be_put_in_place_leaves_no_draft(sqlite):
     path.mkdir()
     done = sqlite.run("run", "--fence-file", path, "k", "echo", "ran")
     assert done.code == 73 and done.out == "" and str(path) in done.err
-    assert not [p for p in os.listdir(sqlite.tmp) if "pawl-fence" in p]
+    assert not [p for p in os.listdir(sqlite.tmp) if "pawl-draft" in p]
 
 
 def test_the_events_pipe_tells_held_first_and_ends_with_pawl(sqlite):
