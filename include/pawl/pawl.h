@@ -235,6 +235,11 @@ typedef struct pawl_lock_opts {
     unsigned flags;         /* PAWL_LOCK_... */
     pawl_event_fn on_event; /* may be NULL */
     void *event_userdata;
+    pawl_mode mode;    /* what is acquired: see pawl_mode. Default PAWL_MODE_EXCLUSIVE */
+    uint32_t capacity; /* PERMIT: permits of the semaphore, 1..PAWL_CAPACITY_MAX; all its users
+                          name the same. Else 0. Default 0 */
+    uint32_t units;    /* PERMIT: how many of them one acquisition takes, 1..capacity. Default 1 */
+    uint32_t unused;   /* 0 */
 } pawl_lock_opts;
 
 /* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
@@ -244,7 +249,7 @@ PAWL_API void pawl_lock_opts_init_sized(pawl_lock_opts *opts, size_t size);
 /*
  * Makes a handle on a name; no I/O. name has name_len bytes, 1..PAWL_NAME_MAX,
  * no NUL among them; it is copied. opts NULL: defaults. Errors: PAWL_ERR_NAME,
- * _TTL, _OWNER, _ARGUMENT, _UNSUPPORTED, _NO_MEMORY, _CLOSED, _FORKED. Since 0.1.
+ * _TTL, _OWNER, _UNITS, _ARGUMENT, _UNSUPPORTED, _NO_MEMORY, _CLOSED, _FORKED. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, size_t name_len,
                                          const pawl_lock_opts *opts, pawl_lock **ret_lock);
@@ -273,7 +278,8 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),
  * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost
  * before: call pawl_lock_release first), _FORKED, _ARGUMENT, _UNAVAILABLE and
- * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...); the
+ * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...; _UNSUPPORTED: it does not
+ * grant that mode; _KIND, _CAPACITY: the name is in use as something else); the
  * words are in pawl_client_reason. After any error nothing is held: if the outcome is unknown,
  * pawl releases in the background what may have been granted. Since 0.1.
  * Algorithm: docs/protocol.md; the deadline counts from before the request left.
@@ -289,7 +295,7 @@ PAWL_API PAWL_MUST_USE int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait
                                                    pawl_done_fn done, void *userdata);
 
 /*
- * Ends a waiting acquisition of this handle with PAWL_ERR_CANCELED, unless it
+ * Ends a waiting acquisition or upgrade of this handle with PAWL_ERR_CANCELED, unless it
  * has been decided already. Nothing stays behind at the store. Errors:
  * PAWL_ERR_STATE (nothing waits), _FORKED, _CLOSED. Since 0.1.
  */
@@ -362,6 +368,45 @@ PAWL_API void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
 
 /* The name, NUL-terminated. Borrowed. Since 0.1. */
 PAWL_API const char *pawl_lock_name(const pawl_lock *lock);
+
+/* ---- Modes ------------------------------------------------------------------- */
+
+/*
+ * The mode in which the handle holds, or held last; before the first acquisition the one it
+ * asks for. No I/O. Since 0.1.
+ */
+PAWL_API pawl_mode pawl_lock_mode(const pawl_lock *lock);
+
+/*
+ * The permits of the present or latest acquisition: writes at most `room` slot numbers, the
+ * lowest first, and returns how many there are; 0 before the first acquisition, and unless the
+ * mode is PERMIT. A slot is one of 0 .. capacity-1, and nobody else has it; its fences grow. No
+ * I/O; not while another thread acquires the handle. Since 0.1.
+ */
+PAWL_API size_t pawl_lock_slots(const pawl_lock *lock, uint16_t *ret_slots, size_t room);
+
+/*
+ * From UPDATE to EXCLUSIVE: waits, ahead of all who queue, until the readers beside us have gone,
+ * at most wait_ms as in pawl_lock_acquire. 0: it is exclusive, with a new, larger fence; also if
+ * it was before. After any error but _LOST the lock is held in UPDATE mode as before: _BUSY
+ * (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel, or it was given back), _MODE (it is held
+ * SHARED or as permits: take UPDATE to write later), _STATE (an upgrade waits already),
+ * _NOT_HELD, _LOST, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_upgrade(pawl_lock *lock, int64_t wait_ms);
+
+/* The same without waiting for the outcome: done is called once, unless an error is returned.
+   Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_lock_upgrade_start(pawl_lock *lock, int64_t wait_ms,
+                                                   pawl_done_fn done, void *userdata);
+
+/*
+ * From EXCLUSIVE to UPDATE or SHARED, and from UPDATE to SHARED: at once for this handle; the
+ * store is told in the background and lets in whoever fits. The fence stays. An upgrade that
+ * waits is canceled. Errors: PAWL_ERR_MODE (any other pair), _NOT_HELD, _LOST, _CLOSED, _FORKED,
+ * _ARGUMENT. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_downgrade(pawl_lock *lock, pawl_mode mode);
 
 /* ---- All in one call --------------------------------------------------------- */
 

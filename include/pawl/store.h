@@ -46,8 +46,8 @@
  *     new fence, when nobody else holds, and waits ahead of all who queue; meanwhile the holder
  *     keeps UPDATE. EXCLUSIVE to UPDATE or SHARED, and UPDATE to SHARED, are downgrades: done at
  *     once, the fence stays, and whoever fits now is granted. A CHANGE to the mode that the holder
- *     has takes back an upgrade that waits. All others fail with PAWL_ERR_MODE. Every answer but
- *     NOT_OWNER and UNKNOWN has extended the lease as RENEW does. `change` counts a lease's
+ *     has takes back an upgrade that waits. All others fail with PAWL_ERR_MODE. GRANTED, QUEUED
+ *     and BUSY have extended the lease as RENEW does. `change` counts a lease's
  *     changes: a number smaller than the store has seen came late and changes nothing
  *     (PAWL_NOT_OWNER); the same number again is the same change.
  * 11. A permit is one of the slots 0 .. capacity-1. A grant takes the lowest that are free and

@@ -209,6 +209,8 @@ static void act(sim *s, sim_client *client, const pawl__event *event, const pawl
     case PAWL__ACT_RELEASED:
         sim_caller_released(s, caller_of(a->want), a->err);
         return;
+    case PAWL__ACT_CHANGED: /* nobody asks for another mode */
+        abort();
     }
 }
 

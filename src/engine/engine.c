@@ -30,7 +30,7 @@ pawl__engine *pawl__engine_free(pawl__engine *e)
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
-        pawl__list_init(&lease->slot->wants);
+        pawl__list_init(&lease->group->wants);
         lease->timer.position = 0; /* the heap goes whole: in it are timers of wants */
         pawl__lease_free(e, lease);
     }
@@ -57,6 +57,9 @@ static void take(pawl__engine *e, const pawl__event *event)
         return;
     case PAWL__EV_DETACH:
         pawl__on_detach(e, event->want);
+        return;
+    case PAWL__EV_CHANGE:
+        pawl__on_change(e, event);
         return;
     case PAWL__EV_REPLY:
         pawl__on_reply(e, event->reply);
@@ -100,14 +103,15 @@ int64_t pawl__engine_deadline(const pawl__engine *e)
 
 pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t name_len)
 {
-    const pawl__slot *slot = pawl__slot_find(e, name, name_len);
-    return slot && slot->lease ? pawl__lease_holder(slot->lease) : NULL;
+    const pawl__name_state *state = pawl__name_find(e, name, name_len);
+    const pawl__group *group = state ? pawl__group_of(state, PAWL_MODE_EXCLUSIVE) : NULL;
+    return group && group->lease ? pawl__lease_holder(group->lease) : NULL;
 }
 
 bool pawl__want_is_wanted(const pawl__want *want)
 {
     const pawl__lease *lease = want->lease;
-    return !lease || lease->yield || !pawl__list_empty(&lease->slot->wants);
+    return !lease || lease->yield || !pawl__list_empty(&lease->group->wants);
 }
 
 bool pawl__want_had_queued(const pawl__want *want)
@@ -144,10 +148,11 @@ size_t pawl__engine_lease_count(const pawl__engine *e)
 
 static size_t waiting_for(const pawl__lease *lease)
 {
-    const pawl__slot *slot = lease->slot;
+    const pawl__group *group = lease->group;
     size_t count = 0;
-    if (slot->lease != lease) return 0;
-    for (const pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) count++;
+    if (pawl__lease_is_held(lease) && lease->want && lease->want->waiting) count++; /* upgrade */
+    if (group->lease != lease) return count;
+    for (const pawl__link *l = group->wants.next; l != &group->wants; l = l->next) count++;
     return count;
 }
 

@@ -13,8 +13,9 @@
  *
  * Words: a *want* is one local caller's claim on a name, embedded in the
  * caller's own handle. A *lease* is one token's life at the store. Wants of one
- * name share one lease: they queue here, only the client queues in
- * the store.
+ * name and mode are a *group* and share one lease, readers at the same time, others one after the
+ * other: they queue here, only the client queues in the store. Each want for permits has a lease
+ * of its own.
  */
 #ifndef PAWL_ENGINE_ENGINE_H
 #define PAWL_ENGINE_ENGINE_H
@@ -26,6 +27,7 @@
 
 typedef struct pawl__engine pawl__engine;
 typedef struct pawl__lease pawl__lease;
+typedef struct pawl__group pawl__group;
 
 /* ---- A local claim ---------------------------------------------------------- */
 
@@ -45,8 +47,11 @@ typedef struct pawl__want pawl__want;
  */
 typedef struct pawl__waiting {
     int64_t wait_until; /* by the caller: an instant; 0: do not wait; PAWL__NEVER: without limit */
+    uint16_t units;     /* PERMIT: how many, 1..capacity */
+    uint16_t capacity;  /* PERMIT: of the semaphore */
     /* The engine's. */
     pawl__want *want;
+    pawl__group *group;     /* in which it waits; NULL: it holds, and waits to be upgraded */
     int64_t unreachable_at; /* a store that is still silent by then is out of reach */
     pawl__link in_queue;    /* among the waiting wants of its name, in order */
     pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
@@ -56,7 +61,7 @@ typedef struct pawl__waiting {
 struct pawl__want {
     const char *name;       /* NUL-terminated; outlives the want */
     const char *owner;      /* label; NULL: the engine's; outlives the want */
-    pawl__waiting *waiting; /* NULL once the engine has decided */
+    pawl__waiting *waiting; /* NULL once the engine has decided; for an upgrade: see CHANGE */
     int32_t ttl_ms;
     int32_t retain_ms;
     uint16_t name_len;
@@ -66,8 +71,9 @@ struct pawl__want {
     uint8_t state : 6;    /* pawl__want_state */
     bool listed : 1;      /* among those with actions to fetch */
     bool after_doubt : 1; /* the extension to be told ends a doubt */
-    uint8_t out;          /* actions that wait to be fetched (bit 1 << pawl__action_kind) */
-    int16_t err;          /* result that a waiting action will carry (pawl_err) */
+    uint8_t out;          /* actions that wait to be fetched: a bit for each kind but SEND */
+    int8_t err;           /* result that a waiting action will carry (pawl_err) */
+    int8_t change_err;    /* the same of CHANGED */
     pawl__want *next_out;
     pawl__lease *lease; /* HOLDING */
 };
@@ -79,9 +85,11 @@ _Static_assert(PAWL_TTL_MAX_MS <= INT32_MAX, "a ttl fits 32 bits");
 typedef enum pawl__event_kind {
     PAWL__EV_TIME = 0,     /* nothing but the time has passed */
     PAWL__EV_WANT,         /* want: state NONE */
-    PAWL__EV_CANCEL,       /* want: give up waiting; ignored unless WAITING */
+    PAWL__EV_CANCEL,       /* want: give up waiting, also for an upgrade; else ignored */
     PAWL__EV_RELEASE,      /* want: state HOLDING or LOST */
     PAWL__EV_DETACH,       /* want: HOLDING; forget the lease without releasing it */
+    PAWL__EV_CHANGE,       /* want: HOLDING; it is to get `mode`; upgrades wait, with `waiting`. A
+                              downgrade ends one that waits */
     PAWL__EV_REPLY,        /* the store answered a request */
     PAWL__EV_PUSH,         /* the store spoke unasked */
     PAWL__EV_LINK,         /* the store's link came up or went down */
@@ -94,6 +102,8 @@ typedef struct pawl__event {
     pawl__event_kind kind;
     pawl__want *want;        /* WANT, CANCEL, RELEASE, DETACH */
     bool await_store;        /* RELEASE: RELEASED comes with the store's word, not at once */
+    pawl_mode mode;          /* CHANGE */
+    pawl__waiting *waiting;  /* CHANGE: the caller's until CHANGED has been fetched */
     const pawl_reply *reply; /* REPLY */
     const pawl_push *push;   /* PUSH */
     bool up;                 /* LINK */
@@ -112,7 +122,8 @@ typedef enum pawl__action_kind {
     PAWL__ACT_DOUBT,    /* the holding want's renewal is overdue; err */
     PAWL__ACT_YIELD,    /* the holding want is wanted by others */
     PAWL__ACT_LOST,     /* the holding want was lost; err says why */
-    PAWL__ACT_RELEASED  /* the releasing want ends with err (0, LOST, UNKNOWN); forgotten */
+    PAWL__ACT_RELEASED, /* the releasing want ends with err (0, LOST, UNKNOWN); forgotten */
+    PAWL__ACT_CHANGED   /* CHANGE ends with err; 0: the want has the mode, with `fence` */
 } pawl__action_kind;
 
 /* Valid until the next step or the next call of pawl__engine_next. */
@@ -121,11 +132,13 @@ typedef struct pawl__action {
     pawl_request request; /* SEND */
     pawl__want *want;     /* all others */
     pawl_err err;
-    const char *message; /* one line, "" if there is none */
-    int64_t deadline;    /* GRANTED, EXTENDED: local deadline (law 2), an instant */
-    uint64_t fence;      /* GRANTED */
-    const char *token;   /* GRANTED, EXTENDED */
-    bool after_doubt;    /* EXTENDED */
+    const char *message;   /* one line, "" if there is none */
+    int64_t deadline;      /* GRANTED, EXTENDED: local deadline (law 2), an instant */
+    uint64_t fence;        /* GRANTED, CHANGED */
+    const uint16_t *slots; /* GRANTED, PERMIT: as many as were asked for, the lowest first */
+    size_t slot_count;
+    const char *token; /* GRANTED, EXTENDED */
+    bool after_doubt;  /* EXTENDED */
 } pawl__action;
 
 /* ---- The engine ------------------------------------------------------------------- */
@@ -171,7 +184,7 @@ bool pawl__engine_next(pawl__engine *engine, pawl__action *ret_action);
 /* When a PAWL__EV_TIME is wanted at the latest; PAWL__NEVER: not at all. */
 int64_t pawl__engine_deadline(const pawl__engine *engine);
 
-/* The want that holds the lease of a name, or NULL. */
+/* The want that holds the lease of a name's exclusive group, or NULL. */
 pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len);
 
 /* Whether somebody here or elsewhere waits for what a holding want has, as far as is known. */

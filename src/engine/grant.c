@@ -2,6 +2,7 @@
 /* Having a lease: granted, given to a local want, extended, doubted, wanted, lost, left. */
 #include "lease.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Grants in a row that may come after their deadline before we call the store too slow. */
@@ -24,10 +25,51 @@ static void plan_renewal(pawl__engine *e, pawl__lease *lease)
     pawl__lease_plan(e, lease, due > e->now ? due : e->now);
 }
 
+bool pawl__lease_reserve_readers(pawl__lease *lease, uint32_t count)
+{
+    pawl__readers *readers = lease->readers;
+    if (readers ? readers->room >= count : count == 0) return true;
+    uint32_t room = count < 8 ? 8 : count * 2;
+    readers = realloc(readers, sizeof *readers + room * sizeof readers->wants[0]);
+    if (!readers) return false;
+    if (!lease->readers) readers->count = 0;
+    readers->room = room;
+    lease->readers = readers;
+    return true;
+}
+
+static void add_holder(pawl__lease *lease, pawl__want *want)
+{
+    if (!lease->want)
+        lease->want = want;
+    else
+        lease->readers->wants[lease->readers->count++] = want;
+}
+
+static uint32_t more_readers(const pawl__lease *lease)
+{
+    bool shared = lease->group->mode == PAWL_MODE_SHARED;
+    return shared && lease->readers ? lease->readers->count : 0;
+}
+
+/* The last of the readers takes its place. */
+void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want)
+{
+    uint32_t more = more_readers(lease);
+    pawl__want *last = more ? lease->readers->wants[more - 1] : NULL;
+    if (more) lease->readers->count--;
+    if (lease->want == want) {
+        lease->want = last;
+        return;
+    }
+    for (uint32_t i = 0; i < more; i++)
+        if (lease->readers->wants[i] == want) lease->readers->wants[i] = last;
+}
+
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
 {
     pawl__want_decided(e, want);
-    lease->want = want;
+    add_holder(lease, want);
     if (PAWL_MUTANT(ttl_changes_hands)) lease->ttl_ms = want->ttl_ms;
     want->lease = lease;
     want->state = PAWL__WANT_HOLDING;
@@ -46,15 +88,47 @@ static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
         return;
     }
     pawl__engine_say(e, "the store answers more slowly than the ttl allows: use a longer ttl");
-    pawl__slot_refuse(e, lease->slot, PAWL_ERR_UNAVAILABLE, false);
+    pawl__group_refuse(e, lease->group, PAWL_ERR_UNAVAILABLE, false);
     pawl__lease_leave(e, lease);
 }
 
-void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bool waiting)
+/* Readers who wait here come in together; the others wait for the next lease. */
+static void give_to_those_who_wait(pawl__engine *e, pawl__lease *lease)
 {
-    if (fence <= lease->slot->last_fence) { /* law 3, and fail closed */
+    pawl__group *group = lease->group;
+    pawl__lease_give(e, lease, pawl__group_first_want(group));
+    if (group->mode != PAWL_MODE_SHARED) return;
+    for (pawl__link *l = group->wants.next, *next; l != &group->wants; l = next) {
+        next = l->next;
+        pawl__want *want = pawl__container(l, pawl__waiting, in_queue)->want;
+        if (!pawl__lease_suits(e, lease, want)) continue;
+        if (!pawl__lease_reserve_readers(lease, more_readers(lease) + 1)) return; /* later */
+        pawl__lease_give(e, lease, want);
+    }
+}
+
+/* False: the store granted something else than was asked for. */
+static bool take_slots(pawl__lease *lease, const pawl__grant *grant)
+{
+    if (lease->group->mode != PAWL_MODE_PERMIT) return true;
+    pawl__permits *permits = lease->permits;
+    if (grant->slot_count != permits->units) return false;
+    memcpy(permits->slots, grant->slots, permits->units * sizeof permits->slots[0]);
+    return true;
+}
+
+void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, const pawl__grant *grant)
+{
+    uint64_t fence = grant->fence;
+    if (!take_slots(lease, grant)) {
+        pawl__engine_say(e, "the store granted another number of permits than was asked for");
+        pawl__group_refuse(e, lease->group, PAWL_ERR_PROTOCOL, false);
+        pawl__lease_leave(e, lease);
+        return;
+    }
+    if (fence <= lease->group->last_fence) { /* law 3, and fail closed */
         pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
-        pawl__slot_refuse(e, lease->slot, PAWL_ERR_FENCE, false);
+        pawl__group_refuse(e, lease->group, PAWL_ERR_FENCE, false);
         pawl__lease_leave(e, lease);
         return;
     }
@@ -66,10 +140,10 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bo
     }
     lease->dead_grants = 0;
     lease->fence = fence;
-    lease->slot->last_fence = fence;
-    pawl__lease_give(e, lease, pawl__slot_first_want(lease->slot));
-    pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
-    if (waiting || lease->wanted_early) pawl__lease_wanted(e, lease);
+    lease->group->last_fence = fence;
+    give_to_those_who_wait(e, lease);
+    pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
+    if (grant->waiting || lease->wanted_early) pawl__lease_wanted(e, lease);
     plan_renewal(e, lease);
 }
 
@@ -80,11 +154,22 @@ void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
     lease->handed = false; /* from now on it has its whole ttl */
     pawl__lease_heard(e, lease);
     plan_renewal(e, lease);
-    pawl__want *holder = pawl__lease_holder(lease);
-    if (!holder) return;
-    holder->after_doubt |= lease->state == PAWL__LEASE_DOUBT;
+    if (!pawl__lease_is_held(lease)) return;
+    bool after_doubt = lease->state == PAWL__LEASE_DOUBT;
     pawl__lease_move(e, lease, PAWL__LEASE_HELD);
-    pawl__want_tell(e, holder, PAWL__ACT_EXTENDED, PAWL_OK);
+    pawl__want *want;
+    for (uint32_t i = 0; (want = pawl__lease_holder_at(lease, i)); i++) {
+        want->after_doubt |= after_doubt;
+        pawl__want_tell(e, want, PAWL__ACT_EXTENDED, PAWL_OK);
+    }
+}
+
+static void tell_holders(pawl__engine *e, const pawl__lease *lease, pawl__action_kind kind,
+                         pawl_err err)
+{
+    pawl__want *want;
+    for (uint32_t i = 0; (want = pawl__lease_holder_at(lease, i)); i++)
+        pawl__want_tell(e, want, kind, err);
 }
 
 void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err)
@@ -92,7 +177,7 @@ void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err)
     lease->err = (int16_t)err;
     if (lease->state != PAWL__LEASE_HELD) return;
     pawl__lease_move(e, lease, PAWL__LEASE_DOUBT);
-    pawl__want_tell(e, lease->want, PAWL__ACT_DOUBT, err);
+    tell_holders(e, lease, PAWL__ACT_DOUBT, err);
 }
 
 void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
@@ -106,7 +191,7 @@ void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
     lease->yield = true;
     lease->share_count = 0;
     lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(e->opts.share_ms_max));
-    pawl__want_tell(e, lease->want, PAWL__ACT_YIELD, PAWL_OK);
+    tell_holders(e, lease, PAWL__ACT_YIELD, PAWL_OK);
 }
 
 /* Others are shown one label for the whole of a lease. */
@@ -122,24 +207,38 @@ bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pa
            (want->ttl_ms == lease->ttl_ms || PAWL_MUTANT(ttl_changes_hands));
 }
 
+/* The lease is what the group asks for: its mode has not been changed. */
+static bool is_whole(const pawl__lease *lease)
+{
+    return lease->mode == lease->group->mode && !lease->changing;
+}
+
 /* Local passing is free while nobody else waits, and bounded once somebody does. */
 static bool may_pass(pawl__engine *e, pawl__lease *lease, const pawl__want *next)
 {
-    if (!next || lease->state != PAWL__LEASE_HELD || !pawl__lease_suits(e, lease, next))
-        return false;
+    if (!next || lease->state != PAWL__LEASE_HELD || !is_whole(lease)) return false;
+    if (!pawl__lease_suits(e, lease, next)) return false;
     if (!lease->yield || PAWL_MUTANT(sharing_without_budget)) return true;
     return lease->share_count++ < e->opts.share_count_max && e->now < lease->until;
 }
 
+bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__want *want)
+{
+    bool nobody_waits = pawl__list_empty(&lease->group->wants);
+    if (lease->mode != PAWL_MODE_SHARED || !nobody_waits) return false;
+    if (!pawl__lease_reserve_readers(lease, more_readers(lease) + 1)) return false;
+    return may_pass(e, lease, want);
+}
+
 void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by)
 {
-    lease->want = NULL;
-    pawl__want *next = pawl__slot_first_want(lease->slot);
+    if (lease->want) return; /* others still hold it */
+    pawl__want *next = pawl__group_first_want(lease->group);
     if (may_pass(e, lease, next)) {
         pawl__lease_give(e, lease, next);
         return;
     }
-    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield;
+    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield && is_whole(lease);
     if (!next && keeps && lease->state == PAWL__LEASE_HELD) {
         lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
         pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
@@ -151,10 +250,12 @@ void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want 
 
 void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
-    pawl__want *holder = pawl__lease_holder(lease);
+    bool held = pawl__lease_is_held(lease);
     pawl__lease_move(e, lease, PAWL__LEASE_LOST);
-    if (holder) {
-        lease->want = NULL;
+    while (held && lease->want) {
+        pawl__want *holder = lease->want;
+        pawl__lease_remove_holder(lease, holder);
+        pawl__upgrade_ends(e, holder, err);
         holder->lease = NULL;
         holder->state = PAWL__WANT_LOST;
         if (!PAWL_MUTANT(loss_never_told)) pawl__want_tell(e, holder, PAWL__ACT_LOST, err);
@@ -162,18 +263,24 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
     pawl__lease_leave(e, lease); /* the store compares: it frees early, or does nothing */
 }
 
-void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
+void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__want *first = pawl__slot_first_want(slot);
-    if (!first || slot->lease) return;
+    pawl__engine_say(e, "the store says that the lease is not ours any more");
+    pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
+}
+
+void pawl__group_start(pawl__engine *e, pawl__group *group)
+{
+    pawl__want *first = pawl__group_first_want(group);
+    if (!first || group->lease) return;
     if (e->broken) {
-        pawl__slot_refuse(e, slot, PAWL_ERR_INTERNAL, false);
+        pawl__group_refuse(e, group, PAWL_ERR_INTERNAL, false);
         return;
     }
-    pawl__lease *lease = pawl__lease_new(e, slot, first);
+    pawl__lease *lease = pawl__lease_new(e, group, first);
     if (!lease) {
         pawl__engine_say(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
-        pawl__slot_refuse(e, slot, PAWL_ERR_NO_MEMORY, false);
+        pawl__group_refuse(e, group, PAWL_ERR_NO_MEMORY, false);
         return;
     }
     pawl__lease_move(e, lease, PAWL__LEASE_REQUESTING);
@@ -182,12 +289,12 @@ void pawl__slot_start(pawl__engine *e, pawl__slot *slot)
 
 void pawl__lease_drop(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__slot *slot = lease->slot;
-    slot->refs++; /* the slot outlives the lease */
+    pawl__group *group = lease->group;
+    group->refs++; /* the group outlives the lease */
     pawl__lease_free(e, lease);
-    pawl__slot_start(e, slot);
-    slot->refs--;
-    pawl__slot_put(e, slot);
+    pawl__group_start(e, group);
+    group->refs--;
+    pawl__group_put(e, group);
 }
 
 void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
@@ -200,18 +307,18 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
         pawl__lease_drop(e, lease);
         return;
     }
-    lease->slot->lease = NULL;
+    lease->group->lease = NULL;
     pawl__lease_move(e, lease, PAWL__LEASE_RELEASING);
     /* Whatever was sent so far, confirmed or not, has run out one ttl from now. */
     int64_t life = pawl__ms_to_ns(lease->ttl_ms);
     if (PAWL_MUTANT(release_gives_up_early)) life /= 2;
     lease->until = pawl__instant_add(e->now, life);
     pawl__lease_send_release(e, lease);
-    pawl__slot_start(e, lease->slot);
+    pawl__group_start(e, lease->group);
 }
 
 void pawl__lease_settle(pawl__engine *e, pawl__lease *lease)
 {
-    if (pawl__lease_waits(lease) && pawl__list_empty(&lease->slot->wants))
+    if (pawl__lease_waits(lease) && pawl__list_empty(&lease->group->wants))
         pawl__lease_leave(e, lease);
 }

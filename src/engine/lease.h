@@ -12,9 +12,10 @@
  *
  * Invariants. At the end of each step the engine checks the leases that the step has touched,
  * the first PAWL__TOUCHED_MAX of them; pawl__engine_check checks all:
- *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none.
+ *  L1 HELD and DOUBT have a holder in state HOLDING that points back; others have none. Only a
+ *     shared lease has several.
  *  L2 REQUESTING, QUEUED and UNKNOWN have a waiting want.
- *  L3 a slot's lease is in none of LOST and RELEASING.
+ *  L3 a group's lease is in none of LOST and RELEASING.
  *  L4 a held lease has a fence, and its deadline (base + span, or what is left of its place)
  *     lies ahead; one that waits has none yet.
  *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
@@ -48,16 +49,34 @@ typedef enum pawl__lease_state {
 #define PAWL__SEND_ASK     0x1u
 #define PAWL__SEND_RENEW   0x2u
 #define PAWL__SEND_RELEASE 0x4u
+#define PAWL__SEND_CHANGE  0x8u
 
 #define PAWL__TOKEN_BYTES (PAWL_TOKEN_LEN / 2)
 #define PAWL__TOUCHED_MAX 64u /* leases that one step checks: a step stays short (law 8) */
 
-typedef struct pawl__slot pawl__slot;
+typedef struct pawl__name_state pawl__name_state;
+
+/* Those who read by one lease, beside its first holder. */
+typedef struct pawl__readers {
+    uint32_t count, room;
+    pawl__want *wants[];
+} pawl__readers;
+
+/* `units` of the semaphore's permits; which ones is known once they were granted. */
+typedef struct pawl__permits {
+    uint16_t units, capacity;
+    uint16_t slots[];
+} pawl__permits;
 
 /* 100 000 of them lie in one client: what can be computed is not kept, some members share. */
 struct pawl__lease {
-    pawl__slot *slot;
-    pawl__want *want; /* HELD, DOUBT: the holder. RELEASING: who awaits the store's word, or NULL */
+    pawl__group *group;
+    pawl__want *want; /* HELD, DOUBT: the holder, of several the first one. RELEASING: who awaits
+                         the store's word, or NULL */
+    union {
+        pawl__readers *readers; /* SHARED: the other holders; NULL: there never were any */
+        pawl__permits *permits; /* PERMIT: what was asked for, and what was granted */
+    };
     pawl__timer timer;
     uint64_t fence;    /* 0 until granted */
     int64_t base_at;   /* just before the last confirmed request left (law 2) */
@@ -73,13 +92,18 @@ struct pawl__lease {
     uint32_t out_prev;
     uint32_t request;        /* sequence of the request in flight; 0: none */
     uint32_t share_count;    /* local passes since the yield request */
+    uint32_t change;         /* the number of the latest CHANGE (rule 10 of pawl/store.h) */
     int32_t ttl_ms;          /* of every request: one token, one ttl */
     int16_t err;             /* of the latest failed request */
     uint8_t state;           /* pawl__lease_state */
     uint8_t verb;            /* pawl_verb of the request in flight */
-    uint8_t flags;           /* of the want that it was asked for */
-    uint8_t dead_grants;     /* grants in a row that came after their deadline */
     uint8_t send;            /* PAWL__SEND_... bits not yet fetched */
+    bool changing : 1;       /* that one has not been answered for good */
+    bool change_sent : 1;    /* the request in flight is that one, not an older */
+    uint8_t flags : 2;       /* of the want that it was asked for */
+    uint8_t dead_grants : 2; /* grants in a row that came after their deadline */
+    uint8_t mode : 2;        /* that its holder may believe in */
+    uint8_t change_to : 2;   /* the mode of the latest CHANGE */
     bool asked : 1;          /* some ask has left: the store may know the token */
     bool answered : 1;       /* the store has answered an ask with a decision */
     bool silent : 1;         /* the store has decided nothing since it was asked or went away */
@@ -94,18 +118,40 @@ struct pawl__lease {
     uint8_t token[PAWL__TOKEN_BYTES];
 };
 
-/* All that the engine knows of one name. Lives while anything refers to it. */
-struct pawl__slot {
-    pawl__entry entry;
+/*
+ * The wants of one name that can share a lease: those of one mode; each want for permits is a
+ * group of its own. Lives while anything refers to it.
+ */
+struct pawl__group {
+    pawl__group *next;   /* of the same name */
     pawl__link wants;    /* pawl__waiting: those who wait, in order */
     pawl__lease *lease;  /* the living one, or NULL */
-    uint64_t last_fence; /* of this name, as far as this slot has heard: the next one is larger */
+    uint64_t last_fence; /* as far as this group has heard: the next one is larger */
     uint32_t refs;       /* leases that name it */
     uint8_t mode;
+    bool in_use;
+    bool is_first; /* of its name, in the name itself; else in a pawl__more_group */
     bool first_in_use;
     pawl__lease first; /* the lease that needs no allocation */
+};
+
+/* All that the engine knows of one name. Lives while it has groups. */
+struct pawl__name_state {
+    pawl__entry entry;
+    pawl__group first; /* the group that needs no allocation, and the head of the others */
     char name[];       /* NUL-terminated */
 };
+
+typedef struct pawl__more_group {
+    pawl__group group;
+    pawl__name_state *of;
+} pawl__more_group;
+
+static inline pawl__name_state *pawl__group_name(const pawl__group *group)
+{
+    if (group->is_first) return pawl__container(group, pawl__name_state, first);
+    return pawl__container(group, const pawl__more_group, group)->of;
+}
 
 struct pawl__engine {
     pawl__engine_opts opts;
@@ -170,6 +216,14 @@ static inline pawl__want *pawl__lease_holder(const pawl__lease *lease)
     return pawl__lease_is_held(lease) ? lease->want : NULL;
 }
 
+/* All holders: i from 0 while it is not NULL. */
+static inline pawl__want *pawl__lease_holder_at(const pawl__lease *lease, uint32_t i)
+{
+    if (i == 0) return lease->want;
+    bool has_more = lease->group->mode == PAWL_MODE_SHARED && lease->readers;
+    return has_more && i <= lease->readers->count ? lease->readers->wants[i - 1] : NULL;
+}
+
 /* The local deadline (law 2), of a lease that is held or idle. */
 static inline int64_t pawl__lease_deadline(const pawl__lease *lease)
 {
@@ -193,7 +247,7 @@ static inline void pawl__lease_tell_move(const pawl__engine *e, const pawl__leas
                                          pawl__lease_state from, pawl__lease_state to)
 {
     if (!e->opts.moved) return;
-    e->opts.moved(e->opts.moved_ctx, lease->slot->name, (pawl_lease_state)from,
+    e->opts.moved(e->opts.moved_ctx, pawl__group_name(lease->group)->name, (pawl_lease_state)from,
                   (pawl_lease_state)to);
 }
 /* This step has changed the lease: it is checked at the step's end. */
@@ -210,20 +264,22 @@ void pawl__engine_break(pawl__engine *e, const char *what);
 /* Every holder is told that it lost, every waiter that pawl is broken; nothing is kept. */
 void pawl__engine_fail_closed(pawl__engine *e);
 
-/* ---- slots.c: making and freeing --------------------------------------- */
+/* ---- groups.c: making and freeing --------------------------------------- */
 
-pawl__slot *pawl__slot_find(const pawl__engine *e, const char *name, size_t name_len);
-/* Finds or makes; NULL when out of memory. */
-pawl__slot *pawl__slot_get(pawl__engine *e, const pawl__want *want);
-/* Frees the slot if nothing refers to it. */
-void pawl__slot_put(pawl__engine *e, pawl__slot *slot);
-/* A lease with a fresh token, in the slot, ABSENT; NULL when out of memory. */
-pawl__lease *pawl__lease_new(pawl__engine *e, pawl__slot *slot, const pawl__want *first);
+pawl__name_state *pawl__name_find(const pawl__engine *e, const char *name, size_t name_len);
+/* Of the mode; NULL: there is none. Permits have no group that others could find. */
+pawl__group *pawl__group_of(const pawl__name_state *name, pawl_mode mode);
+/* The group that the want belongs to, found or made; NULL when out of memory. */
+pawl__group *pawl__group_get(pawl__engine *e, const pawl__want *want);
+/* Frees the group if nothing refers to it, and its name with the last one. */
+void pawl__group_put(pawl__engine *e, pawl__group *group);
+/* A lease with a fresh token, in the group, ABSENT; NULL when out of memory. */
+pawl__lease *pawl__lease_new(pawl__engine *e, pawl__group *group, const pawl__want *first);
 /* Forgets a lease altogether. */
 void pawl__lease_free(pawl__engine *e, pawl__lease *lease);
 pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id);
-/* The first waiting want of a slot or NULL. */
-pawl__want *pawl__slot_first_want(const pawl__slot *slot);
+/* The first waiting want of a group or NULL. */
+pawl__want *pawl__group_first_want(const pawl__group *group);
 /* The token as text; e->token, until the next one. */
 const char *pawl__lease_token(pawl__engine *e, const pawl__lease *lease);
 void pawl__lease_draw_token(pawl__engine *e, pawl__lease *lease);
@@ -254,6 +310,8 @@ bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
 void pawl__want_decided(pawl__engine *e, pawl__want *want);
 /* Ends a waiting want with err. */
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
+/* Whoever waits to be upgraded, if anybody, hears how it ended. */
+void pawl__upgrade_ends(pawl__engine *e, pawl__want *want, pawl_err err);
 /* The store owes an answer, or is away: those who wait give it up after unreachable_ms. */
 void pawl__lease_silent(pawl__engine *e, pawl__lease *lease);
 /* The store has decided something about the lease: only the callers' own time counts again. */
@@ -263,13 +321,21 @@ int64_t pawl__silence_end(const pawl__engine *e);
 /* Sets the one timer of a want that waits. */
 void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting);
 /* Ends those that would not wait, or all that wait. */
-void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool only_impatient);
+void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool only_impatient);
 void pawl__engine_say(pawl__engine *e, const char *message);
 
 /* ---- grant.c: having, passing, losing ------------------------------------------ */
 
-/* The store granted; base_at is set. Gives it to the first waiting want, or asks again. */
-void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, uint64_t fence, bool waiting);
+/* What a grant says, whether it comes as a reply or as a push. */
+typedef struct pawl__grant {
+    uint64_t fence;
+    bool waiting;
+    const uint16_t *slots;
+    size_t slot_count;
+} pawl__grant;
+
+/* The store granted; base_at is set. Gives it to those who wait, or asks again. */
+void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, const pawl__grant *grant);
 /* A request sent at sent_at was confirmed: the deadline moves. */
 void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at);
 void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err);
@@ -284,15 +350,38 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err);
 bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want);
 /* The holder has given it back: pass on, keep, or release. */
 void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by);
+/* There is room for it among the readers, if somebody holds it already. */
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want);
-/* Takes it out of its slot and tells the store, if the store may know it. */
+/* Makes room for so many holders; false: out of memory. */
+bool pawl__lease_reserve_readers(pawl__lease *lease, uint32_t count);
+/* The want is none of its holders any more. */
+void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want);
+/* Somebody holds it in a mode that allows others, and the want may hold it as well. */
+bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__want *want);
+/* A grant is over, or the store says that it was: the holders are told. */
+void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease);
+/* Takes it out of its group and tells the store, if the store may know it. */
 void pawl__lease_leave(pawl__engine *e, pawl__lease *lease);
 /* Forgets it without a word to the store; those who still wait begin anew. */
 void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
 /* Those who wait and have no lease get a new one, with a new token (law 5). */
-void pawl__slot_start(pawl__engine *e, pawl__slot *slot);
+void pawl__group_start(pawl__engine *e, pawl__group *group);
 /* Lets a lease leave that waits for nobody any more. */
 void pawl__lease_settle(pawl__engine *e, pawl__lease *lease);
+
+/* ---- change.c: another mode for a holder (rule 10 of pawl/store.h) ---------------- */
+
+/* It waits to be upgraded. */
+static inline bool pawl__lease_upgrades(const pawl__lease *lease)
+{
+    return lease->changing && lease->mode == PAWL_MODE_UPDATE &&
+           lease->change_to == PAWL_MODE_EXCLUSIVE;
+}
+void pawl__on_change(pawl__engine *e, const pawl__event *event);
+/* The caller's time is over, or it has canceled. */
+void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err);
+void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want);
+void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply);
 
 /* ---- One file per event kind ----------------------------------------------------- */
 

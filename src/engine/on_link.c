@@ -48,8 +48,8 @@ static void refuse_unanswered(pawl__engine *e, pawl_err err)
 {
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
-        if (!lease || lease->answered || lease->slot->lease != lease) continue;
-        pawl__slot_refuse(e, lease->slot, err, false);
+        if (!lease || lease->answered || lease->group->lease != lease) continue;
+        pawl__group_refuse(e, lease->group, err, false);
         pawl__lease_settle(e, lease);
     }
 }
@@ -59,8 +59,8 @@ static void refuse_hasty(pawl__engine *e, pawl_err err)
 {
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
-        if (!lease || lease->slot->lease != lease) continue;
-        pawl__slot_refuse(e, lease->slot, err, true);
+        if (!lease || lease->group->lease != lease) continue;
+        pawl__group_refuse(e, lease->group, err, true);
         pawl__lease_settle(e, lease);
     }
 }

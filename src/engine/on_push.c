@@ -21,10 +21,26 @@ static bool asks_first(const pawl__engine *e, const pawl__lease *lease)
            pawl__lease_place_end(lease) <= enough;
 }
 
+/*
+ * An upgrade was granted, perhaps: a push may be of one that was taken back (law 7). It is asked
+ * about before it is believed.
+ */
+static void on_upgraded(pawl__engine *e, pawl__lease *lease)
+{
+    if (lease->request)
+        lease->recheck = true;
+    else
+        pawl__lease_renew(e, lease);
+}
+
 static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
 {
-    if (!pawl__lease_waits(lease)) return;              /* told before */
-    if (push->fence <= lease->slot->last_fence) return; /* over when we last asked */
+    if (pawl__lease_is_held(lease) && pawl__lease_upgrades(lease)) {
+        on_upgraded(e, lease);
+        return;
+    }
+    if (!pawl__lease_waits(lease)) return;               /* told before */
+    if (push->fence <= lease->group->last_fence) return; /* over when we last asked */
     if (asks_first(e, lease)) {
         pawl__lease_ask(e, lease);
         return;
@@ -34,7 +50,8 @@ static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push
      * lease ends with it (law 2).
      */
     lease->handed = true;
-    pawl__lease_granted(e, lease, push->fence, push->waiting);
+    pawl__grant grant = {push->fence, push->waiting, push->slots, push->slot_count};
+    pawl__lease_granted(e, lease, &grant);
 }
 
 static void on_wanted(pawl__engine *e, pawl__lease *lease)
@@ -79,26 +96,34 @@ static void on_recheck(pawl__engine *e, pawl__lease *lease)
         return;
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_LOST:
-    case PAWL__LEASE_RELEASING: /* no lease of a slot (L3) */
+    case PAWL__LEASE_RELEASING: /* no lease of a group (L3) */
     case PAWL__LEASE_STATES:
         break;
     }
     pawl__engine_break(e, PAWL__ASTRAY);
 }
 
-void pawl__on_push(pawl__engine *e, const pawl_push *push)
+static void on_group(pawl__engine *e, const pawl__group *group, const pawl_push *push)
 {
-    pawl__slot *slot = pawl__slot_find(e, push->name, push->name_len);
-    if (!slot || !slot->lease) return;
     switch (push->kind) {
     case PAWL_PUSH_GRANT:
-        if (is_ours(e, slot->lease, push)) on_handed(e, slot->lease, push);
+        if (is_ours(e, group->lease, push)) on_handed(e, group->lease, push);
         return;
     case PAWL_PUSH_YIELD:
-        if (is_ours(e, slot->lease, push)) on_wanted(e, slot->lease);
+        if (is_ours(e, group->lease, push)) on_wanted(e, group->lease);
         return;
     case PAWL_PUSH_RECHECK:
-        on_recheck(e, slot->lease);
+        on_recheck(e, group->lease);
         return;
+    }
+}
+
+void pawl__on_push(pawl__engine *e, const pawl_push *push)
+{
+    pawl__name_state *name = pawl__name_find(e, push->name, push->name_len);
+    if (!name) return;
+    for (pawl__group *group = &name->first, *next; group; group = next) {
+        next = group->next; /* the name goes with its last group */
+        if (group->in_use && group->lease) on_group(e, group, push);
     }
 }

@@ -2,6 +2,15 @@
 /* A caller gives back, forgets, or everything is closed. */
 #include "lease.h"
 
+/* It holds no more, and is about to be told so. */
+static void take_out(pawl__engine *e, pawl__lease *lease, pawl__want *want)
+{
+    pawl__lease_remove_holder(lease, want);
+    pawl__upgrade_ends(e, want, PAWL_ERR_CANCELED);
+    want->lease = NULL;
+    want->state = PAWL__WANT_RELEASING;
+}
+
 void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
 {
     if (want->state == PAWL__WANT_LOST) {
@@ -12,8 +21,7 @@ void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
     }
     if (want->state != PAWL__WANT_HOLDING) return;
     pawl__lease *lease = want->lease;
-    want->lease = NULL;
-    want->state = PAWL__WANT_RELEASING;
+    take_out(e, lease, want);
     pawl__lease_returned(e, lease, want);
     if (await_store && lease->state == PAWL__LEASE_RELEASING) {
         lease->want = want;
@@ -22,12 +30,9 @@ void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
     pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
 }
 
-static void let_go(pawl__engine *e, pawl__lease *lease)
+static void let_go(pawl__engine *e, pawl__lease *lease, pawl__want *want)
 {
-    pawl__want *want = lease->want;
-    lease->want = NULL;
-    want->lease = NULL;
-    want->state = PAWL__WANT_RELEASING;
+    take_out(e, lease, want);
     pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_OK);
 }
 
@@ -35,8 +40,8 @@ void pawl__on_detach(pawl__engine *e, pawl__want *want)
 {
     if (want->state != PAWL__WANT_HOLDING) return;
     pawl__lease *lease = want->lease;
-    let_go(e, lease);
-    pawl__lease_drop(e, lease);
+    let_go(e, lease, want);
+    if (!lease->want) pawl__lease_drop(e, lease); /* else it is others', too */
 }
 
 void pawl__on_keep_nothing(pawl__engine *e)
@@ -54,8 +59,8 @@ void pawl__on_close(pawl__engine *e)
         pawl__lease *lease = e->leases[i];
         if (!lease || lease->state == PAWL__LEASE_RELEASING) continue;
         if (!PAWL_MUTANT(word_after_close))
-            pawl__slot_refuse(e, lease->slot, PAWL_ERR_CLOSED, false);
-        if (pawl__lease_is_held(lease)) let_go(e, lease);
+            pawl__group_refuse(e, lease->group, PAWL_ERR_CLOSED, false);
+        while (pawl__lease_is_held(lease) && lease->want) let_go(e, lease, lease->want);
         bool is_left = lease->fence && lease->flags & PAWL_ASK_DETACHED;
         if (is_left && !PAWL_MUTANT(detached_not_left))
             pawl__lease_drop(e, lease);

@@ -44,13 +44,14 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
     lease->answered = lease->queued = true;
     pawl__lease_heard(e, lease);
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
-    if (reply->fence > lease->slot->last_fence && !PAWL_MUTANT(old_push_believed))
-        lease->slot->last_fence = reply->fence; /* drawn before: a grant of ours has a larger one */
-    lease->base_at = lease->sent_at;            /* a later hand-off counts from here (law 2) */
+    if (reply->fence > lease->group->last_fence && !PAWL_MUTANT(old_push_believed))
+        lease->group->last_fence =
+            reply->fence;            /* drawn before: a grant of ours has a larger one */
+    lease->base_at = lease->sent_at; /* a later hand-off counts from here (law 2) */
     pawl__lease_move(e, lease, PAWL__LEASE_QUEUED);
     pawl__engine_say(e, "");
-    pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
-    if (pawl__list_empty(&lease->slot->wants)) {
+    pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
+    if (pawl__list_empty(&lease->group->wants)) {
         pawl__lease_leave(e, lease);
         return;
     }
@@ -69,8 +70,8 @@ static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply
     lease->answered = true;
     pawl__lease_heard(e, lease);
     pawl__engine_say(e, reply->message);
-    pawl__slot_refuse(e, lease->slot, PAWL_ERR_BUSY, true);
-    if (!pawl__list_empty(&lease->slot->wants)) {
+    pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
+    if (!pawl__list_empty(&lease->group->wants)) {
         pawl__lease_ask(e, lease);
         return;
     }
@@ -88,8 +89,8 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
         pawl__lease_retry(e, lease);
         return;
     }
-    pawl__slot_refuse(e, lease->slot, reply->err, is_transient(reply->err));
-    if (!pawl__list_empty(&lease->slot->wants)) {
+    pawl__group_refuse(e, lease->group, reply->err, is_transient(reply->err));
+    if (!pawl__list_empty(&lease->group->wants)) {
         pawl__lease_retry(e, lease);
         return;
     }
@@ -109,12 +110,6 @@ static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply
     pawl__lease_retry(e, lease);
 }
 
-static void not_ours_any_more(pawl__engine *e, pawl__lease *lease)
-{
-    pawl__engine_say(e, "the store says that the lease is not ours any more");
-    pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
-}
-
 /* A refresh overtaken by a hand-off's push: only what came after the grant says anything new. */
 static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
@@ -124,11 +119,17 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         return;
     }
     if (reply->outcome == PAWL_QUEUED && reply->fence >= lease->fence) {
-        not_ours_any_more(e, lease); /* queued again: the push was of a grant that is over */
+        pawl__lease_not_ours(e, lease); /* queued again: the push was of a grant that is over */
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
     pawl__lease_renew(e, lease); /* which compares, and so decides */
+}
+
+static void granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    pawl__grant grant = {reply->fence, reply->waiting, reply->slots, reply->slot_count};
+    pawl__lease_granted(e, lease, &grant);
 }
 
 static void on_ask(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
@@ -141,7 +142,7 @@ static void on_ask(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
     case PAWL_GRANTED:
         lease->base_at = lease->sent_at;
         if (PAWL_MUTANT(grant_from_reply)) lease->base_at = e->now;
-        pawl__lease_granted(e, lease, reply->fence, reply->waiting);
+        granted(e, lease, reply);
         return;
     case PAWL_QUEUED:
         on_queued(e, lease, reply);
@@ -172,7 +173,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     switch (reply->outcome) {
     case PAWL_CONFIRMED:
         if (reply->fence && reply->fence != lease->fence) { /* not the grant we know */
-            not_ours_any_more(e, lease);
+            pawl__lease_not_ours(e, lease);
             return;
         }
         pawl__lease_extended(e, lease, lease->sent_at);
@@ -183,7 +184,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
             pawl__lease_extended(e, lease, lease->sent_at);
             return;
         }
-        not_ours_any_more(e, lease);
+        pawl__lease_not_ours(e, lease);
         return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN: /* a renewal that cannot be confirmed is none */
@@ -275,11 +276,13 @@ void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
     case PAWL_VERB_RELEASE:
         on_release_answer(e, lease, reply);
         return;
+    case PAWL_VERB_CHANGE:
+        pawl__on_change_answer(e, lease, reply);
+        return;
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_DOCTOR:
-    case PAWL_VERB_CHANGE:
         break;
     }
     pawl__engine_break(e, "a lease awaits an answer to what no lease asks");

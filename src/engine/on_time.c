@@ -13,8 +13,11 @@ static pawl_err why_silent(const pawl__engine *e, const pawl__lease *lease)
 static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
 {
     pawl__want *want = waiting->want;
-    pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
-    pawl__lease *lease = slot->lease;
+    if (!waiting->group) {
+        pawl__upgrade_is_due(e, want);
+        return;
+    }
+    pawl__lease *lease = waiting->group->lease;
     bool hasty = waiting->wait_until == 0;
     bool over = !hasty && waiting->wait_until <= e->now;
     if (!over && e->now < waiting->unreachable_at) { /* the store has answered meanwhile */

@@ -11,9 +11,11 @@ static void register_want(pawl__engine *e, pawl__want *want)
     want->out = 0;
     want->err = 0;
     want->lease = NULL;
+    want->change_err = 0;
     want->listed = false;
     want->after_doubt = false;
     waiting->want = want;
+    waiting->group = NULL;
     waiting->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
     waiting->unreachable_at = pawl__silence_end(e);
     pawl__list_init(&waiting->in_queue);
@@ -37,10 +39,16 @@ static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease 
     pawl__waiting_arm(e, waiting);
 }
 
-/* A cached lease serves at once; one of another kind makes room first. */
-static bool serve_from_cache(pawl__engine *e, pawl__slot *slot, pawl__want *want)
+/*
+ * A cached lease serves at once; one of another kind makes room first. A reader joins readers.
+ */
+static bool serve_at_once(pawl__engine *e, pawl__group *group, pawl__want *want)
 {
-    pawl__lease *lease = slot->lease;
+    pawl__lease *lease = group->lease;
+    if (lease && pawl__lease_may_be_joined(e, lease, want)) {
+        pawl__lease_give(e, lease, want);
+        return true;
+    }
     if (!lease || lease->state != PAWL__LEASE_IDLE) return false;
     if (!pawl__lease_suits(e, lease, want)) {
         pawl__lease_leave(e, lease);
@@ -57,59 +65,64 @@ static bool known_to_be_busy(const pawl__lease *lease)
 }
 
 /* Refused for good when the link went down; what the store has answered may still recover. */
-static bool store_refuses_us(const pawl__engine *e, const pawl__slot *slot)
+static bool store_refuses_us(const pawl__engine *e, const pawl__group *group)
 {
     if (e->link_up || !pawl__link_is_final(e)) return false;
-    return !slot->lease || !slot->lease->answered;
+    return !group->lease || !group->lease->answered;
 }
 
 /* Who does not wait is not kept for the next try to connect; a holder of ours is known without. */
-static bool store_is_away(const pawl__engine *e, const pawl__slot *slot, const pawl__want *want)
+static bool store_is_away(const pawl__engine *e, const pawl__group *group, const pawl__want *want)
 {
     bool hasty = want->waiting->wait_until == 0 && !PAWL_MUTANT(hasty_waits_on);
-    return hasty && e->link_tried && !(slot->lease && known_to_be_busy(slot->lease));
+    return hasty && e->link_tried && !(group->lease && known_to_be_busy(group->lease));
 }
 
-static void join(pawl__engine *e, pawl__slot *slot, pawl__want *want)
+static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
 {
-    if (store_refuses_us(e, slot) || store_is_away(e, slot, want)) {
+    if (store_refuses_us(e, group) || store_is_away(e, group, want)) {
         pawl__engine_say(e, e->link_message);
         pawl__want_refuse(e, want, (pawl_err)e->link_err);
         return;
     }
-    pawl__list_append(&slot->wants, &want->waiting->in_queue);
-    pawl__slot_start(e, slot);
+    pawl__list_append(&group->wants, &want->waiting->in_queue);
+    pawl__group_start(e, group);
     if (!want->waiting) return; /* no memory: refused */
-    if (want->waiting->wait_until == 0 && known_to_be_busy(slot->lease)) {
+    if (want->waiting->wait_until == 0 && known_to_be_busy(group->lease)) {
         pawl__engine_say(e, "");
         pawl__want_refuse(e, want, PAWL_ERR_BUSY);
         return;
     }
-    arm_want(e, want->waiting, slot->lease);
+    arm_want(e, want->waiting, group->lease);
 }
 
 void pawl__on_want(pawl__engine *e, pawl__want *want)
 {
     register_want(e, want);
     pawl_err err = refusal_of_all(e);
-    pawl__slot *slot = err ? NULL : pawl__slot_get(e, want);
-    if (!slot) {
+    pawl__group *group = err ? NULL : pawl__group_get(e, want);
+    if (!group) {
         if (!err) err = PAWL_ERR_NO_MEMORY;
         pawl__engine_say(e, e->broken ? e->broken : pawl_err_text(err));
         pawl__want_refuse(e, want, err);
         return;
     }
-    slot->refs++;
-    if (!serve_from_cache(e, slot, want)) join(e, slot, want);
-    slot->refs--;
-    pawl__slot_put(e, slot);
+    want->waiting->group = group;
+    group->refs++;
+    if (!serve_at_once(e, group, want)) join(e, group, want);
+    group->refs--;
+    pawl__group_put(e, group);
 }
 
 void pawl__on_cancel(pawl__engine *e, pawl__want *want)
 {
-    if (want->state != PAWL__WANT_WAITING || !want->waiting) return;
-    pawl__slot *slot = pawl__slot_find(e, want->name, want->name_len);
+    if (!want->waiting) return;
+    pawl__group *group = want->waiting->group;
+    if (!group) {
+        pawl__upgrade_given_up(e, want, PAWL_ERR_CANCELED);
+        return;
+    }
     pawl__want_refuse(e, want, PAWL_ERR_CANCELED);
     /* A release by token follows: nothing stays behind (law 4). */
-    pawl__lease_settle(e, slot->lease);
+    pawl__lease_settle(e, group->lease);
 }

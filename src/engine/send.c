@@ -60,10 +60,11 @@ void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
     mark(e, lease, PAWL__SEND_ASK);
 }
 
+/* A change that is not answered for good goes with it: it renews as well. */
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
 {
     pawl__lease_silent(e, lease);
-    mark(e, lease, PAWL__SEND_RENEW);
+    mark(e, lease, lease->changing ? PAWL__SEND_CHANGE : PAWL__SEND_RENEW);
 }
 
 void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease)
@@ -93,9 +94,9 @@ void pawl__lease_plan(pawl__engine *e, pawl__lease *lease, int64_t at)
 }
 
 /* Whether any waiting want has time to wait in the store's queue. */
-static bool somebody_has_patience(const pawl__slot *slot)
+static bool somebody_has_patience(const pawl__group *group)
 {
-    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next)
+    for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next)
         if (pawl__container(l, pawl__waiting, in_queue)->wait_until != 0) return true;
     return false;
 }
@@ -109,13 +110,40 @@ static uint32_t next_sequence(pawl__engine *e)
 static pawl_verb verb_of(uint8_t send)
 {
     if (send & PAWL__SEND_RELEASE) return PAWL_VERB_RELEASE;
+    if (send & PAWL__SEND_CHANGE) return PAWL_VERB_CHANGE;
     return send & PAWL__SEND_RENEW ? PAWL_VERB_RENEW : PAWL_VERB_ACQUIRE;
 }
 
 static unsigned ask_flags(const pawl__lease *lease)
 {
-    unsigned flags = somebody_has_patience(lease->slot) ? PAWL_ASK_QUEUE : 0;
+    unsigned flags = somebody_has_patience(lease->group) ? PAWL_ASK_QUEUE : 0;
     return flags | (lease->flags & PAWL_ASK_DETACHED);
+}
+
+/* An upgrade queues if its caller has time. */
+static unsigned change_flags(const pawl__lease *lease)
+{
+    const pawl__waiting *waiting = lease->want ? lease->want->waiting : NULL;
+    return waiting && waiting->wait_until != 0 ? PAWL_ASK_QUEUE : 0;
+}
+
+/* What the verb says beside what every request says. */
+static void fill_request(const pawl__lease *lease, pawl_request *request)
+{
+    request->mode = (pawl_mode)lease->mode;
+    if (request->verb == PAWL_VERB_ACQUIRE) {
+        request->flags = ask_flags(lease);
+        request->mode = (pawl_mode)lease->group->mode;
+    }
+    if (request->mode == PAWL_MODE_PERMIT) {
+        request->units = lease->permits->units;
+        request->capacity = lease->permits->capacity;
+    }
+    if (request->verb == PAWL_VERB_CHANGE) {
+        request->flags = change_flags(lease);
+        request->mode = (pawl_mode)lease->change_to;
+        request->change = lease->change;
+    }
 }
 
 bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
@@ -134,15 +162,15 @@ bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
                        .message = "",
                        .request = {.id = (uint64_t)lease->request << 32 | (lease->index + 1u),
                                    .verb = (pawl_verb)lease->verb,
-                                   .mode = (pawl_mode)lease->slot->mode,
-                                   .flags = lease->verb == PAWL_VERB_ACQUIRE ? ask_flags(lease) : 0,
-                                   .name = lease->slot->name,
-                                   .name_len = lease->slot->entry.key_len,
+                                   .name = pawl__group_name(lease->group)->name,
+                                   .name_len = pawl__group_name(lease->group)->entry.key_len,
                                    .token = pawl__lease_token(e, lease),
                                    .owner = lease->owner,
                                    .ttl_ms = lease->ttl_ms,
                                    .answer_by = pawl__instant_add(
                                        lease->sent_at, pawl__plan_answer_ns(lease->ttl_ms))}};
+    fill_request(lease, &ret_action->request);
+    lease->change_sent = true;
     return true;
 }
 

@@ -57,8 +57,10 @@ static const char *check_holder(const pawl__lease *lease)
     if (!pawl__lease_is_held(lease))
         return want ? "L1: a lease that is not held has a holder" : NULL;
     if (!want) return "L1: a held lease has no holder";
-    if (want->lease != lease) return "L1: the holder points at another lease";
-    if (want->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
+    for (uint32_t i = 0; (want = pawl__lease_holder_at(lease, i)); i++) {
+        if (want->lease != lease) return "L1: the holder points at another lease";
+        if (want->state != PAWL__WANT_HOLDING) return "L1: the holder does not hold";
+    }
     return NULL;
 }
 
@@ -68,13 +70,13 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     if (broken) return broken;
     if ((lease->request || lease->send) && lease->next_at != PAWL__NEVER)
         return "L5: a lease plans to ask before it is answered";
-    bool in_slot = lease->slot->lease == lease;
+    bool in_group = lease->group->lease == lease;
     switch ((pawl__lease_state)lease->state) {
     case PAWL__LEASE_REQUESTING:
     case PAWL__LEASE_QUEUED:
     case PAWL__LEASE_UNKNOWN:
-        if (!in_slot) return "L3: a waiting lease is not its slot's";
-        if (pawl__list_empty(&lease->slot->wants)) return "L2: a lease waits for nobody";
+        if (!in_group) return "L3: a waiting lease is not its group's";
+        if (pawl__list_empty(&lease->group->wants)) return "L2: a lease waits for nobody";
         if (lease->fence) return "L4: a lease that waits has a fence";
         if (lease->ghost && lease->state == PAWL__LEASE_REQUESTING)
             return "L7: a lease has forgotten that an ask went unanswered";
@@ -82,13 +84,13 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
     case PAWL__LEASE_HELD:
     case PAWL__LEASE_DOUBT:
     case PAWL__LEASE_IDLE:
-        if (!in_slot) return "L3: a held lease is not its slot's";
+        if (!in_group) return "L3: a held lease is not its group's";
         if (!lease->fence) return "L4: a held lease has no fence";
         if (pawl__lease_deadline(lease) <= e->now) return "L4: a lease is held beyond its deadline";
         return NULL;
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_RELEASING:
-        if (in_slot) return "L3: a leaving lease is its slot's";
+        if (in_group) return "L3: a leaving lease is its group's";
         return NULL;
     case PAWL__LEASE_ABSENT:
     case PAWL__LEASE_STATES:
@@ -117,9 +119,10 @@ void pawl__engine_break(pawl__engine *e, const char *what)
 /* Who holds is told that it lost, or, if it has not yet heard of its grant, that it got nothing. */
 static void take_away(pawl__engine *e, pawl__want *holder)
 {
+    pawl__upgrade_ends(e, holder, PAWL_ERR_INTERNAL);
     holder->lease = NULL;
     holder->state = PAWL__WANT_LOST;
-    if (holder->out & 1u << PAWL__ACT_GRANTED) {
+    if (holder->out & 1u << (PAWL__ACT_GRANTED - 1)) {
         holder->out = 0;
         pawl__want_tell(e, holder, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
         return;
@@ -133,12 +136,15 @@ void pawl__engine_fail_closed(pawl__engine *e)
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
-        pawl__slot_refuse(e, lease->slot, PAWL_ERR_INTERNAL, false);
-        pawl__want *want = lease->want; /* whatever has become of the lease, it knows its state */
-        if (want && want->state == PAWL__WANT_HOLDING)
-            take_away(e, want);
-        else if (want)
-            pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        pawl__group_refuse(e, lease->group, PAWL_ERR_INTERNAL, false);
+        /* Whatever has become of the lease, wants know their state. */
+        pawl__want *want;
+        for (uint32_t n = 0; (want = pawl__lease_holder_at(lease, n)); n++) {
+            if (want->state == PAWL__WANT_HOLDING)
+                take_away(e, want);
+            else
+                pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
+        }
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
     e->settled_count = e->tended_count = 0; /* states that went astray were not counted */

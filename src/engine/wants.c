@@ -12,10 +12,20 @@ void pawl__engine_say(pawl__engine *e, const char *message)
     e->message[len] = '\0';
 }
 
+_Static_assert(PAWL__ACT_CHANGED == 8, "a bit for each kind but SEND fits into want->out");
+
+static uint8_t bit_of(pawl__action_kind kind)
+{
+    return (uint8_t)(1u << (kind - 1));
+}
+
 void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, pawl_err err)
 {
-    want->out |= (uint8_t)(1u << kind);
-    if (err) want->err = (int16_t)err;
+    want->out |= bit_of(kind);
+    if (kind == PAWL__ACT_CHANGED)
+        want->change_err = (int8_t)err;
+    else if (err)
+        want->err = (int8_t)err;
     if (want->listed) return;
     want->listed = true;
     want->next_out = NULL;
@@ -31,15 +41,24 @@ void pawl__want_decided(pawl__engine *e, pawl__want *want)
     e->want_count--;
 }
 
+void pawl__upgrade_ends(pawl__engine *e, pawl__want *want, pawl_err err)
+{
+    if (!want->waiting) return;
+    pawl__heap_clear(&e->timers, &want->waiting->timer);
+    want->waiting = NULL;
+    e->want_count--;
+    pawl__want_tell(e, want, PAWL__ACT_CHANGED, err);
+}
+
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err)
 {
     pawl__want_decided(e, want);
     pawl__want_tell(e, want, PAWL__ACT_REFUSED, err);
 }
 
-void pawl__slot_refuse(pawl__engine *e, pawl__slot *slot, pawl_err err, bool only_impatient)
+void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool only_impatient)
 {
-    for (pawl__link *l = slot->wants.next, *next; l != &slot->wants; l = next) {
+    for (pawl__link *l = group->wants.next, *next; l != &group->wants; l = next) {
         next = l->next;
         const pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
         if (only_impatient && waiting->wait_until != 0) continue;
@@ -65,10 +84,10 @@ void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting)
 
 void pawl__lease_silent(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__slot *slot = lease->slot;
-    if (lease->silent || slot->lease != lease) return;
+    pawl__group *group = lease->group;
+    if (lease->silent || group->lease != lease) return;
     lease->silent = true;
-    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) {
+    for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next) {
         pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
         if (waiting->unreachable_at == PAWL__NEVER) waiting->unreachable_at = pawl__silence_end(e);
         pawl__waiting_arm(e, waiting);
@@ -80,8 +99,8 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease)
     lease->err = 0;
     if (!lease->silent) return;
     lease->silent = false;
-    pawl__slot *slot = lease->slot;
-    for (pawl__link *l = slot->wants.next; l != &slot->wants; l = l->next) {
+    pawl__group *group = lease->group;
+    for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next) {
         pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
         if (waiting->wait_until == 0) continue; /* what others were answered does not help him */
         waiting->unreachable_at = PAWL__NEVER;
@@ -89,14 +108,14 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease)
     }
 }
 
-/* Grants come before extensions, notices before losses, endings last. */
+/* Grants come before changes and extensions, notices before losses, endings last. */
 static pawl__action_kind first_to_tell(const pawl__want *want)
 {
-    static const pawl__action_kind before_released[] = {PAWL__ACT_GRANTED, PAWL__ACT_EXTENDED,
-                                                        PAWL__ACT_DOUBT,   PAWL__ACT_YIELD,
-                                                        PAWL__ACT_LOST,    PAWL__ACT_REFUSED};
+    static const pawl__action_kind before_released[] = {
+        PAWL__ACT_GRANTED, PAWL__ACT_CHANGED, PAWL__ACT_EXTENDED, PAWL__ACT_DOUBT,
+        PAWL__ACT_YIELD,   PAWL__ACT_LOST,    PAWL__ACT_REFUSED};
     for (size_t i = 0; i < sizeof before_released / sizeof before_released[0]; i++)
-        if (want->out & 1u << before_released[i]) return before_released[i];
+        if (want->out & bit_of(before_released[i])) return before_released[i];
     return PAWL__ACT_RELEASED;
 }
 
@@ -116,15 +135,20 @@ bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action)
     if (!want) return false;
     const pawl__lease *lease = want->lease;
     pawl__action_kind kind = first_to_tell(want);
-    want->out &= (uint8_t) ~(1u << kind);
+    want->out &= (uint8_t)~bit_of(kind);
+    int8_t err = kind == PAWL__ACT_CHANGED ? want->change_err : want->err;
     *ret_action = (pawl__action){.kind = kind,
                                  .want = want,
-                                 .err = (pawl_err)want->err,
-                                 .message = want->err ? e->message : "",
+                                 .err = (pawl_err)err,
+                                 .message = err ? e->message : "",
                                  .deadline = lease ? pawl__lease_deadline(lease) : 0,
                                  .fence = lease ? lease->fence : 0,
                                  .token = lease ? pawl__lease_token(e, lease) : "",
                                  .after_doubt = want->after_doubt};
+    if (lease && lease->mode == PAWL_MODE_PERMIT) {
+        ret_action->slots = lease->permits->slots;
+        ret_action->slot_count = lease->permits->units;
+    }
     if (kind == PAWL__ACT_EXTENDED) want->after_doubt = false;
     if (!want->out) unlist_first(e);
     if (kind == PAWL__ACT_REFUSED || kind == PAWL__ACT_RELEASED) {

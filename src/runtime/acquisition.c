@@ -83,6 +83,7 @@ void pawl__extras_free(pawl__extras *extras)
     if (!extras) return;
     pawl_metrics_free(extras->metrics);
     free(extras->event_message);
+    free((void *)extras->slots);
     free(extras);
 }
 
@@ -99,6 +100,21 @@ void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what)
     a->asked |= what;
     if (!pawl__link_linked(&a->in_asked))
         pawl__list_append(&pawl__acquisition_lock(a)->home->asked, &a->in_asked);
+}
+
+int64_t pawl__wait_until(int64_t wait_ms)
+{
+    if (wait_ms == PAWL_WAIT_FOREVER) return PAWL__NEVER;
+    if (wait_ms == 0) return 0;
+    return pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+}
+
+pawl__completion *pawl__complete_by_callback(pawl_done_fn done, void *userdata)
+{
+    pawl__completion *completion = calloc(1, sizeof *completion);
+    if (completion) completion->done = done;
+    if (completion) completion->userdata = userdata;
+    return completion;
 }
 
 /* ---- Who waits for an end -------------------------------------------------------- */

@@ -23,26 +23,28 @@
 /* What a caller asks of the engine, in the order in which it is told. */
 enum {
     PAWL__ASK_WANT = 0x1,
-    PAWL__ASK_CANCEL = 0x2,
-    PAWL__ASK_LEND = 0x4,
-    PAWL__ASK_RELEASE = 0x8,
-    PAWL__ASK_DETACH = 0x10
+    PAWL__ASK_CHANGE = 0x2,
+    PAWL__ASK_CANCEL = 0x4,
+    PAWL__ASK_LEND = 0x8,
+    PAWL__ASK_RELEASE = 0x10,
+    PAWL__ASK_DETACH = 0x20
 };
 
 /* Callbacks that wait to run, in the order in which they run. */
 enum {
     PAWL__CALL_ACQUIRED = 0x1,
-    PAWL__CALL_DOUBT = 0x2,
-    PAWL__CALL_HELD = 0x4,
-    PAWL__CALL_YIELD = 0x8,
-    PAWL__CALL_LOST = 0x10,
-    PAWL__CALL_RELEASED = 0x20,
-    PAWL__CALL_EVENTS = 0x1e
+    PAWL__CALL_CHANGED = 0x2,
+    PAWL__CALL_DOUBT = 0x4,
+    PAWL__CALL_HELD = 0x8,
+    PAWL__CALL_YIELD = 0x10,
+    PAWL__CALL_LOST = 0x20,
+    PAWL__CALL_RELEASED = 0x40,
+    PAWL__CALL_EVENTS = 0x3c
 };
 
 /*
- * Who is to hear of the end of an acquisition or a release, and what is needed until then: a
- * thread that waits, with this on its stack; or a callback, and then it is malloc'ed. [m]
+ * Who is to hear of the end of an acquisition, an upgrade or a release, and what is needed until
+ * then: a thread that waits, with this on its stack; or a callback, and then it is malloc'ed. [m]
  */
 typedef struct pawl__completion {
     struct pawl__completion *next; /* a release may begin before a callback has run */
@@ -50,10 +52,10 @@ typedef struct pawl__completion {
     pawl_done_fn done;
     void *userdata;
     int16_t err;           /* once it is over */
-    uint8_t call;          /* PAWL__CALL_ACQUIRED or _RELEASED: of what */
+    uint8_t call;          /* PAWL__CALL_ACQUIRED, _CHANGED or _RELEASED: of what */
     bool over;             /* the callback waits to run */
     int64_t begun_at;      /* ACQUIRED, for the trace; 0: nobody reads it */
-    pawl__waiting waiting; /* [loop] ACQUIRED */
+    pawl__waiting waiting; /* [loop] ACQUIRED, CHANGED */
 } pawl__completion;
 
 /* As small as it can be while the lock is held: 100 000 of them lie in one client. */
@@ -68,17 +70,19 @@ typedef struct pawl__acquisition {
     uint8_t asked;     /* PAWL__ASK_... that the loop owner has not seen */
     uint8_t calls;     /* PAWL__CALL_... */
     /* No bits: they are read without the mutex, when nobody writes them. */
-    bool is_spare;        /* [once] it is in a pawl__spare_acquisition */
-    bool was_retained;    /* let go while nobody held it: the time since then counts */
-    bool known : 1;       /* to the engine, or about to be: want must stay where it is */
-    bool let_go : 1;      /* released, detached, lost or freed: nobody holds it */
-    bool abandoned : 1;   /* the handle was freed while it waited */
-    bool await_store : 1; /* the release wants the store's word */
-    bool wanted : 1;      /* somebody else waits, or it is in doubt: it is not lent any more */
-    bool waited : 1;      /* it stood in the store's queue before it was granted */
-    bool running : 1;     /* a callback of it runs now */
-    bool telling : 1;     /* the loop owner tells the engine what was asked */
-    bool on_stack : 1;    /* the first of completions lies on the stack of the thread that waits */
+    bool is_spare;         /* [once] it is in a pawl__spare_acquisition */
+    bool was_retained;     /* let go while nobody held it: the time since then counts */
+    bool known : 1;        /* to the engine, or about to be: want must stay where it is */
+    bool let_go : 1;       /* released, detached, lost or freed: nobody holds it */
+    bool abandoned : 1;    /* the handle was freed while it waited */
+    bool await_store : 1;  /* the release wants the store's word */
+    uint8_t change_to : 2; /* the mode that was asked for last */
+    bool upgrades : 1;     /* an upgrade waits */
+    bool wanted : 1;       /* somebody else waits, or it is in doubt: it is not lent any more */
+    bool waited : 1;       /* it stood in the store's queue before it was granted */
+    bool running : 1;      /* a callback of it runs now */
+    bool telling : 1;      /* the loop owner tells the engine what was asked */
+    bool on_stack : 1;     /* the first of completions lies on the stack of the thread that waits */
 } pawl__acquisition;
 
 typedef enum pawl__lock_state {
@@ -88,12 +92,14 @@ typedef enum pawl__lock_state {
     PAWL__LOCK_LOST
 } pawl__lock_state;
 
-/* What few handles have: events, retention, a client that is traced. */
+/* What few handles have: events, retention, permits, a client that is traced. */
 typedef struct pawl__extras {
     pawl_event_fn on_event; /* [once] */
     void *event_userdata;   /* [once] */
     char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
     const pawl__acquisition *message_of; /* [m] */
+    uint16_t units, capacity;            /* [once] of permits; else 0 */
+    _Atomic uint16_t *slots;             /* `units` of them, of the latest acquisition */
     /* Of a client whose holds are traced; see holds.c. */
     bool traced;                 /* [once] */
     bool loan_told;              /* [m] RETAINED was told, and not RECALLED */
@@ -134,11 +140,12 @@ struct pawl_lock {
     _Atomic uint64_t fence;         /* of the present or latest acquisition */
     _Atomic uint32_t token_version; /* odd while the token is being written */
     _Atomic uint32_t token[PAWL__TOKEN_WORDS];
-    uint32_t refs;     /* [m] the handle itself and its acquisitions in use */
-    int32_t retain_ms; /* [once] */
-    uint8_t state;     /* [m] pawl__lock_state */
-    bool freed;        /* [m] by the user */
-    bool first_in_use; /* [m] */
+    uint32_t refs;        /* [m] the handle itself and its acquisitions in use */
+    int32_t retain_ms;    /* [once] */
+    uint8_t state;        /* [m] pawl__lock_state */
+    bool freed;           /* [m] by the user */
+    bool first_in_use;    /* [m] */
+    _Atomic uint8_t mode; /* of the present or latest acquisition: pawl_mode */
     /* The one that needs no allocation. What its want says of name, label, ttl and flags is
        the handle's, in use or not [once]. */
     pawl__acquisition first;
@@ -177,6 +184,10 @@ void pawl__acquisition_free_unused(pawl__acquisition *a);
 void pawl__extras_free(pawl__extras *extras);
 /* Drops a reference; whoever calls has a reference to the client beside the lock's. */
 void pawl__lock_put(pawl_lock *lock);
+/* What a wait_ms of the API means to the engine: 0, an instant, or never. */
+int64_t pawl__wait_until(int64_t wait_ms);
+/* One whose callback is to be called; NULL: out of memory. */
+pawl__completion *pawl__complete_by_callback(pawl_done_fn done, void *userdata);
 /* From now on the completion hears of the end. */
 void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *completion,
                                       uint8_t call);

@@ -84,6 +84,12 @@ static void end_release(pawl__acquisitions *home, pawl__acquisition *a, int err)
     end_call(home, a, PAWL__CALL_RELEASED, err, NULL);
 }
 
+static void end_change(pawl__acquisitions *home, pawl__acquisition *a, int err)
+{
+    a->upgrades = false;
+    end_call(home, a, PAWL__CALL_CHANGED, err, NULL);
+}
+
 static void keep_event(pawl__acquisition *a, pawl_err err, const char *message)
 {
     pawl__extras *extras = pawl__acquisition_lock(a)->extras;
@@ -146,13 +152,35 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
         return;
     }
     publish_token(lock, action->token);
+    for (size_t i = 0; i < action->slot_count; i++)
+        atomic_store(&lock->extras->slots[i], action->slots[i]);
     atomic_store(&lock->fence, action->fence);
+    atomic_store(&lock->mode, a->want.mode);
     a->wanted = pawl__want_is_wanted(&a->want);
     a->waited = pawl__want_had_queued(&a->want);
     pawl__held_begin(&lock->held, action->deadline);
     lock->state = PAWL__LOCK_HELD;
     pawl__hold_begins(lock);
     end_acquire(home, a, PAWL_OK, NULL);
+}
+
+/* The end of an upgrade; a downgrade was over when it was asked for. */
+static void on_changed(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
+{
+    if (!a->upgrades) return;
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    int err = action->err;
+    bool undone = a->let_go || a->change_to != PAWL_MODE_EXCLUSIVE;
+    if (!err && undone) err = PAWL_ERR_CANCELED; /* given back, or downgraded, meanwhile */
+    if (err == PAWL_ERR_CANCELED && lock->state == PAWL__LOCK_LOST && lock->acquisition == a)
+        err = PAWL_ERR_LOST;
+    if (!err) {
+        atomic_store(&lock->fence, action->fence);
+        atomic_store(&lock->mode, PAWL_MODE_EXCLUSIVE);
+    }
+    if (err && pawl_err_class_of(err) != PAWL_CLASS_CANCELED)
+        pawl__set_reason(home->messages, (pawl_err)err, action->message);
+    end_change(home, a, err);
 }
 
 static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
@@ -279,6 +307,9 @@ void pawl__acquisitions_act(pawl__acquisitions *home, const pawl__action *action
     case PAWL__ACT_RELEASED:
         on_released(home, a, action);
         break;
+    case PAWL__ACT_CHANGED:
+        on_changed(home, a, action);
+        break;
     }
     home->gate->serving = false;
     pthread_mutex_unlock(&home->gate->mutex);
@@ -308,6 +339,7 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
     bool was_held = lock->acquisition == a && lock->state == PAWL__LOCK_HELD && !a->let_go;
     if (a->known) forget_by_engine(a);
     end_acquire(home, a, err, NULL);
+    end_change(home, a, err);
     end_release(home, a, PAWL_ERR_UNKNOWN);
     if (was_held && err != PAWL_ERR_CLOSED) {
         tell_loss(home, a, (pawl_err)err, NULL);

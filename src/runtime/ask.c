@@ -2,18 +2,42 @@
 /* What callers asked goes to the engine, which ignores what comes too late. */
 #include "acquisition.h"
 
+/* Read with the mutex, told without. */
+typedef struct change {
+    pawl_mode mode;
+    pawl__waiting *waiting; /* NULL: a downgrade */
+} change;
+
+static change change_of(const pawl__acquisition *a)
+{
+    pawl__completion *completion = pawl__acquisition_find_open(a, PAWL__CALL_CHANGED);
+    return (change){(pawl_mode)a->change_to, completion ? &completion->waiting : NULL};
+}
+
 static void feed(pawl__acquisition *a, pawl__event_kind kind, bool await_store)
 {
     pawl__event event = {.kind = kind, .want = &a->want, .await_store = await_store};
     pawl__pump_feed(pawl__acquisition_lock(a)->home->pump, &event);
 }
 
+static void feed_change(pawl__acquisition *a, const change *wanted)
+{
+    pawl__event event = {.kind = PAWL__EV_CHANGE,
+                         .want = &a->want,
+                         .mode = wanted->mode,
+                         .waiting = wanted->waiting};
+    pawl__pump_feed(pawl__acquisition_lock(a)->home->pump, &event);
+}
+
 /* One wish of an acquisition that the engine knows. Mutex not held. */
-static void tell(pawl__acquisition *a, unsigned wish, bool await_store)
+static void tell(pawl__acquisition *a, unsigned wish, bool await_store, const change *wanted)
 {
     switch (wish) {
     case PAWL__ASK_WANT:
         feed(a, PAWL__EV_WANT, false);
+        return;
+    case PAWL__ASK_CHANGE:
+        feed_change(a, wanted);
         return;
     case PAWL__ASK_CANCEL:
         feed(a, PAWL__EV_CANCEL, false);
@@ -36,11 +60,12 @@ static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
     pawl__list_remove(&a->in_asked);
     unsigned asked = a->asked;
     bool await_store = a->await_store;
+    change wanted = change_of(a);
     a->asked = 0;
     a->telling = true;
     for (; asked && a->known; asked &= asked - 1) { /* else it was decided meanwhile */
         pthread_mutex_unlock(&home->gate->mutex);
-        tell(a, asked & -asked, await_store);
+        tell(a, asked & -asked, await_store, &wanted);
         pthread_mutex_lock(&home->gate->mutex);
     }
     a->telling = false;

@@ -80,14 +80,25 @@ static int join_client(pawl_client *c, pawl_lock *lock)
 }
 
 /* false: out of memory. */
+static bool add_permits(pawl__extras *extras, const pawl_lock_opts *opts)
+{
+    extras->units = (uint16_t)opts->units;
+    extras->capacity = (uint16_t)opts->capacity;
+    extras->slots = calloc(opts->units, sizeof extras->slots[0]);
+    return extras->slots;
+}
+
+/* false: out of memory. */
 static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced)
 {
-    if (!opts->on_event && opts->retain_ms == 0 && !traced) return true;
+    bool permits = opts->mode == PAWL_MODE_PERMIT;
+    if (!opts->on_event && opts->retain_ms == 0 && !permits && !traced) return true;
     lock->extras = calloc(1, sizeof *lock->extras);
     if (!lock->extras) return false;
+    if (permits && !add_permits(lock->extras, opts)) return false;
     lock->extras->on_event = opts->on_event;
     lock->extras->event_userdata = opts->event_userdata;
-    lock->extras->retains = opts->retain_ms > 0;
+    lock->extras->retains = opts->retain_ms > 0 && opts->mode == PAWL_MODE_EXCLUSIVE;
     lock->extras->traced = traced;
     return true;
 }
@@ -107,9 +118,11 @@ static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *
                      .name_len = (uint16_t)name_len,
                      .owner = opts->owner ? owner : NULL,
                      .ttl_ms = (int32_t)opts->ttl_ms,
-                     .mode = PAWL_MODE_EXCLUSIVE,
+                     .mode = (uint8_t)opts->mode,
                      .flags = opts->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0};
+    atomic_store(&lock->mode, (uint8_t)opts->mode);
     if (add_extras(lock, opts, traced)) return lock;
+    pawl__extras_free(lock->extras);
     free(lock);
     return NULL;
 }
@@ -141,13 +154,6 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
 }
 
 /* ---- Acquire, mutex held -------------------------------------------------------------------- */
-
-static int64_t wait_until(int64_t wait_ms)
-{
-    if (wait_ms == PAWL_WAIT_FOREVER) return PAWL__NEVER;
-    if (wait_ms == 0) return 0;
-    return pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
-}
 
 static int may_acquire(const pawl_lock *lock)
 {
@@ -187,7 +193,11 @@ static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     pawl__acquisition *a = pawl__acquisition_new(lock);
     if (!a) return PAWL_ERR_NO_MEMORY;
     a->want.waiting = &completion->waiting;
-    completion->waiting.wait_until = wait_until(wait_ms);
+    completion->waiting.wait_until = pawl__wait_until(wait_ms);
+    if (lock->extras) {
+        completion->waiting.units = lock->extras->units;
+        completion->waiting.capacity = lock->extras->capacity;
+    }
     if (c->trace.hears & PAWL__TRACE_WAITS) completion->begun_at = tell_acquiring(lock);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
     pawl__gate_note_acquire(&c->gate);
@@ -239,14 +249,6 @@ int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
     return PAWL_OK;
 }
 
-static pawl__completion *complete_by_callback(pawl_done_fn done, void *userdata)
-{
-    pawl__completion *completion = calloc(1, sizeof *completion);
-    if (completion) completion->done = done;
-    if (completion) completion->userdata = userdata;
-    return completion;
-}
-
 int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done, void *userdata)
 {
     if (!lock || !done || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
@@ -254,7 +256,7 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__completion *completion = complete_by_callback(done, userdata);
+    pawl__completion *completion = pawl__complete_by_callback(done, userdata);
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_acquire(lock, wait_ms, completion);
     if (!err) {
@@ -275,7 +277,8 @@ int pawl_lock_cancel(pawl_lock *lock)
     if (err) return err;
     if (c->gate.closing) {
         err = PAWL_ERR_CLOSED;
-    } else if (lock->state != PAWL__LOCK_ACQUIRING) {
+    } else if (lock->state != PAWL__LOCK_ACQUIRING &&
+               !(lock->acquisition && lock->acquisition->upgrades)) {
         err = PAWL_ERR_STATE;
     } else {
         pawl__acquisition_ask(lock->acquisition, PAWL__ASK_CANCEL);
@@ -391,7 +394,7 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     int err = pawl__enter(c, &visit);
     if (err) return err;
     pawl__acquisition *a = NULL;
-    pawl__completion *completion = complete_by_callback(done, userdata);
+    pawl__completion *completion = pawl__complete_by_callback(done, userdata);
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = take_back(lock, PAWL_TRACE_RELEASED, &a);
     bool awaited = ask_release_waiting(a, completion, err);

@@ -8,11 +8,11 @@
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
                    "no padding at the end of " #type)
 NO_TAIL(pawl_open_opts, metrics);
-NO_TAIL(pawl_lock_opts, event_userdata);
+NO_TAIL(pawl_lock_opts, unused);
 
 /* What the first release had: no caller can know less. */
 #define OPEN_OPTS_FIRST_SIZE (offsetof(pawl_open_opts, metrics) + sizeof(void *))
-#define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, event_userdata) + sizeof(void *))
+#define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, unused) + sizeof(uint32_t))
 
 #define SIZE_MAX_SANE         4096 /* a struct this large was not initialised */
 #define CLOSE_TIMEOUT_MS      1000
@@ -23,8 +23,8 @@ static const pawl_open_opts open_defaults = {.size = sizeof(pawl_open_opts),
                                              .close_timeout_ms = CLOSE_TIMEOUT_MS,
                                              .callbacks = PAWL_CALLBACKS_THREAD};
 
-static const pawl_lock_opts lock_defaults = {.size = sizeof(pawl_lock_opts),
-                                             .ttl_ms = PAWL_TTL_DEFAULT_MS};
+static const pawl_lock_opts lock_defaults = {
+    .size = sizeof(pawl_lock_opts), .ttl_ms = PAWL_TTL_DEFAULT_MS, .units = 1};
 
 void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size)
 {
@@ -98,6 +98,16 @@ int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts)
     return PAWL_OK;
 }
 
+static int check_mode(const pawl_lock_opts *opts)
+{
+    if (opts->unused || (unsigned)opts->mode > PAWL_MODE_PERMIT) return PAWL_ERR_UNSUPPORTED;
+    if (opts->mode != PAWL_MODE_PERMIT)
+        return opts->capacity || opts->units > 1 ? PAWL_ERR_UNITS : PAWL_OK;
+    bool fits =
+        opts->capacity <= PAWL_CAPACITY_MAX && opts->units >= 1 && opts->units <= opts->capacity;
+    return fits ? PAWL_OK : PAWL_ERR_UNITS;
+}
+
 int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
 {
     pawl_lock_opts opts = lock_defaults;
@@ -109,6 +119,8 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
     if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
     if (opts.retain_ms < 0 || opts.retain_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_ARGUMENT;
     if (opts.flags & ~PAWL_LOCK_DETACHED) return PAWL_ERR_UNSUPPORTED;
+    int err = check_mode(&opts);
+    if (err) return err;
     *ret_opts = opts;
     return PAWL_OK;
 }

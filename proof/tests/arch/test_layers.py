@@ -41,7 +41,7 @@ FLOORS = [
     ["pump", "pump_host", "pump_open"],
     ["query"],
     ["acquisition", "actions", "ask", "deliver", "holds", "retention"],
-    ["client", "client_memory", "floors", "fork", "lock", "query_api", "visit", "wait", "with_lock"],
+    ["client", "client_memory", "floors", "fork", "lock", "mode", "query_api", "visit", "wait", "with_lock"],
 ]
 
 # Neither the engine nor base may know a clock, a thread or the system.

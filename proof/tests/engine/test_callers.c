@@ -179,7 +179,7 @@ static void who_awaits_the_store_does_not_wait_for_what_stays_here(void **state)
     assert_int_equal(b.state, PAWL__WANT_HOLDING);
 }
 
-/* The one that the slot has room for, and those that come while it is leaving. */
+/* The one that the group has room for, and those that come while it is leaving. */
 static void many_names_and_many_leases_of_one(void **state)
 {
     (void)state;

@@ -65,19 +65,19 @@ static void l2_a_lease_that_waits_waits_for_somebody(void **state)
     (void)state;
     scene s;
     scene_open(&s);
-    pawl__link *wants = &s.waits->slot->wants;
+    pawl__link *wants = &s.waits->group->wants;
     FINDS_IF(&s.t, wants->next, wants, "L2: a lease waits for nobody");
     trial_close(&s.t);
 }
 
-static void l3_a_slot_has_the_living_lease(void **state)
+static void l3_a_group_has_the_living_lease(void **state)
 {
     (void)state;
     scene s;
     scene_open(&s);
-    FINDS_IF(&s.t, s.held->slot->lease, NULL, "L3: a held lease is not its slot's");
-    FINDS_IF(&s.t, s.waits->slot->lease, NULL, "L3: a waiting lease is not its slot's");
-    FINDS_IF(&s.t, s.leaves->slot->lease, s.leaves, "L3: a leaving lease is its slot's");
+    FINDS_IF(&s.t, s.held->group->lease, NULL, "L3: a held lease is not its group's");
+    FINDS_IF(&s.t, s.waits->group->lease, NULL, "L3: a waiting lease is not its group's");
+    FINDS_IF(&s.t, s.leaves->group->lease, s.leaves, "L3: a leaving lease is its group's");
     trial_close(&s.t);
 }
 
@@ -148,7 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(l1_a_holder_and_its_lease_know_each_other),
         cmocka_unit_test(l2_a_lease_that_waits_waits_for_somebody),
-        cmocka_unit_test(l3_a_slot_has_the_living_lease),
+        cmocka_unit_test(l3_a_group_has_the_living_lease),
         cmocka_unit_test(l4_what_is_held_was_granted_and_is_not_over),
         cmocka_unit_test(l5_one_request_at_a_time),
         cmocka_unit_test(l6_who_waits_waits_for_a_lease),

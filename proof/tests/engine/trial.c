@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "trial.h"
 
+#include "../../../src/engine/lease.h"
+
 #include <stdio.h>
 
 static void draw(void *ctx, char *ret_text)
@@ -80,6 +82,15 @@ pawl__want trial_claim(const char *name, int64_t wait_until)
                         .name_len = (uint16_t)strlen(name),
                         .ttl_ms = TTL,
                         .waiting = waiting_new(wait_until)};
+}
+
+const char *trial_token_of(trial *t, const pawl__want *want)
+{
+    static char tokens[16][PAWL_TOKEN_LEN + 1];
+    static size_t next;
+    char *token = tokens[next++ % 16];
+    strcpy(token, pawl__lease_token(t->engine, want->lease));
+    return token;
 }
 
 void trial_step_unfetched(trial *t, pawl__event event)

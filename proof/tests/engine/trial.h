@@ -60,6 +60,8 @@ void trial_link(trial *t, bool up, pawl_err err);
 /* The latest step's action of a kind: exactly one, or the test fails. */
 pawl__action *trial_only(trial *t, pawl__action_kind kind);
 size_t trial_count(const trial *t, pawl__action_kind kind);
+/* The token of a holder's lease; static storage for a few. */
+const char *trial_token_of(trial *t, const pawl__want *want);
 /* The latest step's request of a verb: exactly one. */
 pawl_request trial_sent(trial *t, pawl_verb verb);
 size_t trial_sent_count(const trial *t, pawl_verb verb);

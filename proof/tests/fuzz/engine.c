@@ -184,6 +184,8 @@ static void on_told(world *w, const pawl__action *action)
         c->phase = NOBODY;
         c->gave_back = false;
         return;
+    case PAWL__ACT_CHANGED:
+        FAIL_TEST("event %u: nobody asked for another mode", w->events);
     }
 }
 

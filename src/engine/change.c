@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another mode for a holder (rule 10 of pawl/store.h).
+ *
+ * A downgrade counts at once: who believes in less harms nobody. An upgrade counts when the store
+ * has granted it as the answer to its own request. Until a change has been answered for good, it
+ * takes the place of the renewal. Each one has a larger number than the one before, so that
+ * one which arrives late does nothing.
+ */
+#include "lease.h"
+
+/* A reader that dies is noticed when its lease is over; it must not make us ask without pause. */
+#define RECHECK_PAUSE_MS 5
+
+static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err)
+{
+    if (!err) pawl__engine_say(e, "");
+    pawl__want_tell(e, want, PAWL__ACT_CHANGED, err);
+}
+
+/* From now on the store is to be told. */
+static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
+{
+    lease->change++;
+    lease->change_to = (uint8_t)to & 3u;
+    lease->changing = true;
+    lease->change_sent = false;
+    pawl__lease_touch(e, lease);
+    if (lease->request)
+        lease->recheck = true; /* L5: one at a time */
+    else
+        pawl__lease_renew(e, lease);
+}
+
+/* ---- What the caller wants --------------------------------------------------------- */
+
+static void upgrade(pawl__engine *e, pawl__want *want, pawl__waiting *waiting)
+{
+    if (!e->link_up && waiting->wait_until == 0) {
+        pawl__engine_say(e, e->link_message);
+        pawl__want_tell(e, want, PAWL__ACT_CHANGED,
+                        e->link_err ? (pawl_err)e->link_err : PAWL_ERR_UNAVAILABLE);
+        return;
+    }
+    if (!pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1)) {
+        pawl__engine_say(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
+        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_NO_MEMORY);
+        return;
+    }
+    want->waiting = waiting;
+    waiting->want = want;
+    waiting->group = NULL;
+    waiting->timer = (pawl__timer){.kind = PAWL__TIMER_WANT};
+    waiting->unreachable_at = pawl__silence_end(e);
+    e->want_count++;
+    pawl__waiting_arm(e, waiting);
+    begin(e, want->lease, PAWL_MODE_EXCLUSIVE);
+}
+
+static bool is_downgrade(pawl_mode from, pawl_mode to)
+{
+    if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
+    return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
+}
+
+void pawl__on_change(pawl__engine *e, const pawl__event *event)
+{
+    pawl__want *want = event->want;
+    if (want->waiting && event->mode == PAWL_MODE_EXCLUSIVE) return; /* it will be told */
+    pawl__upgrade_ends(e, want, PAWL_ERR_CANCELED);
+    if (want->state != PAWL__WANT_HOLDING) {
+        pawl__engine_say(e, "");
+        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_LOST);
+        return;
+    }
+    pawl__lease *lease = want->lease;
+    pawl_mode from = (pawl_mode)lease->mode;
+    if (from == event->mode) {
+        tell_change(e, want, PAWL_OK);
+    } else if (is_downgrade(from, event->mode)) {
+        lease->mode = (uint8_t)event->mode & 3u;
+        begin(e, lease, event->mode);
+        tell_change(e, want, PAWL_OK);
+    } else if (from == PAWL_MODE_UPDATE && event->mode == PAWL_MODE_EXCLUSIVE) {
+        upgrade(e, want, event->waiting);
+    } else {
+        pawl__engine_say(e, pawl_err_text(PAWL_ERR_MODE));
+        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_MODE);
+    }
+}
+
+void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err)
+{
+    pawl__lease *lease = want->lease;
+    pawl__upgrade_ends(e, want, err);
+    begin(e, lease, PAWL_MODE_UPDATE); /* it may have been granted meanwhile: it is taken back */
+}
+
+void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
+{
+    const pawl__waiting *waiting = want->waiting;
+    if (waiting->wait_until != 0 && waiting->wait_until <= e->now) {
+        pawl__engine_say(e, "");
+        pawl__upgrade_given_up(e, want, PAWL_ERR_TIMEOUT);
+    } else if (waiting->unreachable_at <= e->now) {
+        pawl__engine_say(e, e->link_up ? "" : e->link_message);
+        pawl__upgrade_given_up(e, want, PAWL_ERR_UNAVAILABLE);
+    } else {
+        pawl__waiting_arm(e, want->waiting);
+    }
+}
+
+/* ---- What the store answers ---------------------------------------------------------- */
+
+/* The caller that waits for the store hears from it, or does not (`silent`). */
+static void heard(pawl__engine *e, const pawl__lease *lease, bool silent)
+{
+    pawl__waiting *waiting = lease->want ? lease->want->waiting : NULL;
+    if (!waiting) return;
+    if (!silent)
+        waiting->unreachable_at = PAWL__NEVER;
+    else if (waiting->unreachable_at == PAWL__NEVER)
+        waiting->unreachable_at = pawl__silence_end(e);
+    pawl__waiting_arm(e, waiting);
+}
+
+static void upgraded(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    pawl__want *want = lease->want;
+    lease->mode = PAWL_MODE_EXCLUSIVE;
+    lease->fence = lease->group->last_fence = reply->fence;
+    if (!want || !want->waiting) return;
+    pawl__engine_say(e, "");
+    pawl__upgrade_ends(e, want, PAWL_OK);
+}
+
+static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    bool present = lease->change_sent; /* else a newer one follows it */
+    bool upgrades = present && pawl__lease_upgrades(lease);
+    if (reply->fence < lease->fence || (upgrades && reply->fence == lease->fence)) {
+        pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
+        pawl__lease_lost(e, lease, PAWL_ERR_FENCE); /* law 3, and fail closed */
+        return;
+    }
+    if (upgrades) upgraded(e, lease, reply);
+    lease->fence = reply->fence; /* an upgrade that was taken back has drawn one */
+    if (present)
+        lease->changing = false;
+    else
+        lease->recheck = true;
+    pawl__lease_extended(e, lease, lease->sent_at);
+    if (reply->waiting) pawl__lease_wanted(e, lease);
+}
+
+/* It waits ahead of the queue; and it was renewed. */
+static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    pawl__lease_extended(e, lease, lease->sent_at);
+    if (lease->request || lease->send || reply->holder_ms < 0) return;
+    int64_t pause_ms = reply->holder_ms + 1;
+    if (pause_ms < RECHECK_PAUSE_MS) pause_ms = RECHECK_PAUSE_MS;
+    int64_t at = pawl__instant_add(e->now, pawl__ms_to_ns(pause_ms));
+    pawl__lease_plan(e, lease, pawl__instant_min(at, lease->next_at));
+}
+
+static bool is_transient(pawl_err err)
+{
+    pawl_err_class cls = pawl_err_class_of(err);
+    return cls == PAWL_CLASS_RETRY || cls == PAWL_CLASS_UNKNOWN;
+}
+
+/* The store will not do it: the holder keeps what it has, and goes on renewing. */
+static void on_refused(pawl__engine *e, pawl__lease *lease, pawl_err err)
+{
+    pawl__want *want = lease->want;
+    if (lease->change_sent) {
+        lease->changing = false;
+        if (want && want->waiting) pawl__upgrade_ends(e, want, err);
+    }
+    pawl__lease_renew(e, lease);
+}
+
+static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+    if (reply->outcome == PAWL_FAILED && !is_transient(reply->err)) {
+        on_refused(e, lease, reply->err);
+        return;
+    }
+    bool hasty = lease->want && lease->want->waiting && lease->want->waiting->wait_until == 0;
+    heard(e, lease, true);
+    pawl__lease_doubted(e, lease, reply->err);
+    if (hasty)
+        pawl__upgrade_given_up(e, lease->want, reply->err);
+    else
+        pawl__lease_retry(e, lease);
+}
+
+void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
+{
+    if (!pawl__lease_is_tended(lease)) return;
+    switch (reply->outcome) {
+    case PAWL_GRANTED:
+        heard(e, lease, false);
+        on_granted(e, lease, reply);
+        return;
+    case PAWL_QUEUED:
+        heard(e, lease, false);
+        if (!lease->change_sent) lease->recheck = true;
+        on_queued(e, lease, reply);
+        return;
+    case PAWL_BUSY:
+        if (lease->change_sent) {
+            pawl__engine_say(e, reply->message);
+            lease->changing = false;
+            if (lease->want) pawl__upgrade_ends(e, lease->want, PAWL_ERR_BUSY);
+        } else {
+            lease->recheck = true;
+        }
+        pawl__lease_extended(e, lease, lease->sent_at);
+        return;
+    case PAWL_NOT_OWNER:
+        pawl__lease_not_ours(e, lease);
+        return;
+    case PAWL_FAILED:
+    case PAWL_UNKNOWN:
+        on_not_done(e, lease, reply);
+        return;
+    case PAWL_CONFIRMED:
+    case PAWL_RELEASED:
+    case PAWL_LEFT:
+    case PAWL_REPORTED:
+        break;
+    }
+    pawl__engine_break(e, "a store answered CHANGE with another verb's outcome");
+}
