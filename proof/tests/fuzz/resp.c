@@ -128,6 +128,7 @@ static void read_on(pawl__redis_reader *reader, meaning *m)
         case PAWL__REDIS_READ_VALUE:
             put_value(m->out, value);
             break;
+        case PAWL__REDIS_READ_NO_MEMORY: /* the next try is a new reader's */
         case PAWL__REDIS_READ_BROKEN:
             snprintf(m->trouble, sizeof m->trouble, "%s", pawl__redis_reader_trouble(reader));
             m->alone = is_stricter(pawl__redis_reader_trouble(reader));

@@ -183,6 +183,26 @@ static void of_two_addresses_the_primary_is_taken(void **state)
     end(&s);
 }
 
+/* Another server listens at the first one, with another password. */
+static void of_two_addresses_the_one_that_lets_us_in_is_taken(void **state)
+{
+    stage s = begin();
+    store_address address = {.ops = &pawl_store_entry,
+                             .scheme = "redis",
+                             .path = "",
+                             .host = TWO_ADDRESSES,
+                             .port = atoi(s.port)};
+    (void)state;
+    rig_must(s.one, "ACL SETUSER default resetpass >another");
+    client *c = client_up(s.world, &address, "a");
+    const char *token = fresh_token();
+    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    assert_int_equal(rig_int(s.two, "EXISTS pawl:x"), 1);
+    expect(c, ask_release("x", token), PAWL_RELEASED);
+    client_close(c);
+    end(&s);
+}
+
 /* What it accepts is gone when it next follows its primary. */
 static void a_replica_that_accepts_writes_is_no_primary(void **state)
 {
@@ -207,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_planned_failover_behind_one_address_keeps_the_lock),
         cmocka_unit_test(masterdown_is_left_as_well),
         cmocka_unit_test(of_two_addresses_the_primary_is_taken),
+        cmocka_unit_test(of_two_addresses_the_one_that_lets_us_in_is_taken),
         cmocka_unit_test(a_replica_that_accepts_writes_is_no_primary),
     };
     const char *only = getenv("PAWL_ONLY");

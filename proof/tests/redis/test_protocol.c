@@ -624,10 +624,27 @@ static void a_text_without_end_is_not_awaited(void **state)
     pawl__redis_reader_free(reader);
 }
 
+/* Before there is room for any part. */
+static void the_first_array_may_be_empty(void **state)
+{
+    static const char *const streams[] = {"*0\r\n", "%0\r\n", ">0\r\n", "|0\r\n*0\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        pawl__redis_reader *reader = pawl__redis_reader_new();
+        const pawl__redis_value *value;
+        assert_true(pawl__redis_reader_feed(reader, streams[i], strlen(streams[i])));
+        assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
+        assert_int_equal(value->count, 0);
+        assert_null(value->items);
+        pawl__redis_reader_free(reader);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(companions_share_the_hash_tag),
+        cmocka_unit_test(the_first_array_may_be_empty),
         cmocka_unit_test(the_longest_name_fits),
         cmocka_unit_test(globs_match_names_only_as_they_are),
         cmocka_unit_test(a_queues_key_leads_to_its_lock),

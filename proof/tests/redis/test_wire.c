@@ -20,9 +20,10 @@ typedef struct stage {
     pawl_host host;
     int64_t timers[PAWL__REDIS_TIMERS]; /* delay in us, as it was last set */
     bool turn_due, resolving, open;
-    uint64_t sent, left; /* commands */
-    bool stuffed;        /* no more leaves */
-    pawl_reply reply;    /* the latest */
+    uint64_t sent, left;     /* commands */
+    size_t addresses, tried; /* of the server's name; the latest connection's */
+    bool stuffed;            /* no more leaves */
+    pawl_reply reply;        /* the latest */
     pawl_outcome first_outcome;
     int replies, ups;
     char down[PAWL_MESSAGE_MAX]; /* why the link is down */
@@ -49,7 +50,7 @@ static int resolve(pawl_store *store)
 
 static int open_connection(pawl_store *store, size_t address)
 {
-    (void)address;
+    stage_of(store)->tried = address;
     stage_of(store)->open = true;
     stage_of(store)->sent = stage_of(store)->left = 0;
     return 0;
@@ -118,6 +119,7 @@ static void begin(stage *s)
                           .now = read_clock,
                           .link = host_link,
                           .reply = host_reply}};
+    s->addresses = 1;
     s->store.wire = &wire;
     s->store.io = s;
     s->store.host = &s->host;
@@ -137,7 +139,7 @@ static void turn(stage *s)
     while (s->turn_due || s->resolving) {
         if (s->resolving) {
             s->resolving = false;
-            pawl__redis_found(&s->store, 1, NULL);
+            pawl__redis_found(&s->store, s->addresses, NULL);
         }
         s->turn_due = false;
         pawl__redis_turn(&s->store);
@@ -412,6 +414,105 @@ static void a_cut_tells_what_had_left_from_what_had_not(void **state)
     end(&s);
 }
 
+/* Something else listens at the first address of the name, or at the second. */
+static void what_one_address_refuses_another_may_grant(void **state)
+{
+    static const struct {
+        pawl_err first, second, told;
+        const char *words;
+    } tries[] = {{PAWL_ERR_TLS, PAWL_ERR_UNAVAILABLE, PAWL_ERR_TLS, "says one"},
+                 {PAWL_ERR_UNAVAILABLE, PAWL_ERR_PROTOCOL, PAWL_ERR_PROTOCOL, "says two"},
+                 {PAWL_ERR_AUTH, PAWL_ERR_TLS, PAWL_ERR_AUTH, "says one"},
+                 {PAWL_ERR_UNAVAILABLE, PAWL_ERR_LOADING, PAWL_ERR_LOADING, "says two"}};
+    stage s;
+    (void)state;
+    begin(&s);
+    s.addresses = 2;
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        attempt(&s);
+        assert_int_equal(s.tried, 0);
+        pawl__redis_link_break(&s.store, tries[i].first, "says one");
+        turn(&s);
+        assert_true(s.open); /* at the other one, at once */
+        assert_int_equal(s.tried, 1);
+        pawl__redis_link_break(&s.store, tries[i].second, "says two");
+        turn(&s);
+        assert_false(s.open);
+        says(&s, tries[i].told, tries[i].words);
+    }
+    attempt(&s);
+    pawl__redis_link_break(&s.store, PAWL_ERR_TLS, "says one");
+    turn(&s);
+    answer_hello(&s);
+    push(&s, "subscribe", "1");
+    answer_probe(&s);
+    push(&s, "message", s.store.link.word);
+    assert_int_equal(s.ups, 1);
+    end(&s);
+}
+
+/* The look-up and the time-out come in the same turn of the loop. */
+static void addresses_that_come_too_late_are_not_tried(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    pawl__redis_timer_due(&s.store, PAWL__REDIS_TIMER_LINK);
+    pawl__redis_timer_due(&s.store, PAWL__REDIS_TIMER_LINK);
+    pawl__redis_found(&s.store, 1, NULL);
+    assert_false(s.open);
+    s.resolving = false;
+    turn(&s);
+    says(&s, PAWL_ERR_UNAVAILABLE, "the name service did not answer in time");
+    come_up(&s);
+    end(&s);
+}
+
+/* It passes, so nobody who waits is refused for it. */
+static void want_of_memory_breaks_the_link_and_is_not_final(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    come_up(&s);
+    pawl__redis_link_break(&s.store, PAWL_ERR_NO_MEMORY, "out of memory");
+    turn(&s);
+    says(&s, PAWL_ERR_UNAVAILABLE, "out of memory");
+    end(&s);
+}
+
+/* Who may only look is connected anew when he asks for a lock, but no look is cut for it. */
+static void a_lock_that_is_refused_cuts_no_look(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    attempt(&s);
+    answer_hello(&s);
+    hear(&s, error("NOPERM this user has no permissions to access one of the channels"));
+    answer_probe(&s);
+    assert_int_equal(s.ups, 1);
+    now += PAWL__REDIS_BACKOFF_MAX_MS * MS;
+    pawl_request look = {.id = 1,
+                         .verb = PAWL_VERB_INSPECT,
+                         .name = "x",
+                         .name_len = 1,
+                         .answer_by = now + 1000 * MS};
+    pawl__redis_ask(&s.store, &look);
+    pawl__redis_refuse_locking(&s.store, 2);
+    turn(&s);
+    assert_int_equal(s.replies, 1); /* the refusal, and the look is still under way */
+    assert_int_equal(s.reply.id, 2);
+    assert_true(s.open);
+    hear(&s, error("BUSY Redis is busy running a script."));
+    assert_int_equal(s.reply.id, 1);
+    pawl__redis_refuse_locking(&s.store, 3);
+    turn(&s);
+    assert_false(s.open);
+    says(&s, PAWL_ERR_PERMISSION, "&pawl:inbox:*");
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -423,6 +524,10 @@ int main(void)
         cmocka_unit_test(a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer),
         cmocka_unit_test(pushes_of_other_kinds_are_no_answers),
         cmocka_unit_test(a_cut_tells_what_had_left_from_what_had_not),
+        cmocka_unit_test(what_one_address_refuses_another_may_grant),
+        cmocka_unit_test(addresses_that_come_too_late_are_not_tried),
+        cmocka_unit_test(want_of_memory_breaks_the_link_and_is_not_final),
+        cmocka_unit_test(a_lock_that_is_refused_cuts_no_look),
     };
     return cmocka_run_group_tests_name("the link on a scripted wire", cases, NULL, NULL);
 }

@@ -82,6 +82,9 @@ static bool deliver(pawl__redis_conn *conn)
                      conn->where, pawl__redis_reader_trouble(conn->reader));
             fail(conn, PAWL_ERR_PROTOCOL, message);
             return false;
+        case PAWL__REDIS_READ_NO_MEMORY:
+            fail_for(conn, PAWL_ERR_UNAVAILABLE, "out of memory");
+            return false;
         }
     }
     return false;
@@ -105,7 +108,7 @@ static bool take(pawl__redis_conn *conn, const char *bytes, size_t len)
         return false;
     }
     if (pawl__redis_reader_feed(conn->reader, bytes, len)) return deliver(conn);
-    fail(conn, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+    fail_for(conn, PAWL_ERR_UNAVAILABLE, "out of memory");
     return false;
 }
 
@@ -246,6 +249,8 @@ static void go_on_connecting(pawl__redis_conn *conn)
         if (conn->carrier->want & EV_WRITE) watch(conn, &conn->writable);
         return;
     case PAWL__REDIS_CARRY_END:
+        fail_for(conn, PAWL_ERR_UNAVAILABLE, "the server closed the connection");
+        return;
     case PAWL__REDIS_CARRY_FAILED:
         fail_carried(conn);
         return;

@@ -46,7 +46,8 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     pawl__redis_linkage *link = &store->link;
     if (link->broken) return;
     link->broken = true;
-    link->err = err;
+    /* It is ours, and it passes: nothing that waits may be given up for it. */
+    link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
     snprintf(link->message, sizeof link->message, "%s", message);
     pawl__line_mend(link->message); /* it may quote the server */
     store->wire->turn_soon(store);
@@ -84,6 +85,27 @@ static void wait_for_next_attempt(pawl_store *store)
 
 static void try_address(pawl_store *store);
 
+static void note_refusal(pawl__redis_linkage *link)
+{
+    if (link->refused_err || !is_refusal(link->err)) return;
+    link->refused_err = link->err;
+    memcpy(link->refused_message, link->message, sizeof link->refused_message);
+}
+
+/* What one of several addresses refused counts more than another one that nobody listens at. */
+static void recall_refusal(pawl__redis_linkage *link)
+{
+    if (!link->refused_err) return;
+    link->err = link->refused_err;
+    memcpy(link->message, link->refused_message, sizeof link->message);
+}
+
+/* Another address of the same name may lead to the right server. */
+static bool has_more_addresses(const pawl__redis_linkage *link)
+{
+    return link->address_at + 1 < link->address_count;
+}
+
 static void tear_down(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
@@ -98,10 +120,14 @@ static void tear_down(pawl_store *store)
         int64_t span = store->host->now() - link->up_since;
         if (span >= PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS)
             link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
-    } else if (link->address_at + 1 < link->address_count && !is_refusal(link->err)) {
-        link->address_at++;
-        try_address(store);
-        return;
+    } else {
+        note_refusal(link);
+        if (has_more_addresses(link)) {
+            link->address_at++;
+            try_address(store);
+            return;
+        }
+        recall_refusal(link);
     }
     wait_for_next_attempt(store);
     tell_down(store, was_up);
@@ -159,6 +185,7 @@ void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
     int64_t span = store->host->now() - link->up_since;
     pawl__redis_refuse(store, id, PAWL_ERR_PERMISSION);
     if (span < PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS) return;
+    if (store->under_way_count > 0) return; /* a look must not be cut for it: next time */
     pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
 }
 
@@ -529,6 +556,7 @@ static void try_address(pawl_store *store)
 
 void pawl__redis_found(pawl_store *store, size_t count, const char *trouble)
 {
+    if (store->link.broken) return; /* it was late, and the turn tears this attempt down */
     if (trouble) {
         char message[PAWL_MESSAGE_MAX];
         snprintf(message, sizeof message, "%.300s: cannot find the host: %s", store->space.where,
@@ -545,6 +573,7 @@ static void attempt(pawl_store *store)
     pawl__redis_linkage *link = &store->link;
     link->address_at = 0;
     link->address_count = 0;
+    link->refused_err = PAWL_OK;
     link->state = PAWL__REDIS_LINK_RESOLVING;
     arm(store, store->config.connect_timeout_ms);
     int error = store->wire->resolve(store);

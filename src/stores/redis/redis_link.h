@@ -78,6 +78,9 @@ typedef struct pawl__redis_linkage {
     bool broken;
     pawl_err err;
     char message[PAWL_MESSAGE_MAX];
+    /* What the first address that refused us said in this attempt; PAWL_OK: none did. */
+    pawl_err refused_err;
+    char refused_message[PAWL_MESSAGE_MAX];
     /* The failed try that the host was told last: the same again is no news. */
     bool told;
     pawl_err told_err;

@@ -230,6 +230,7 @@ static void build(pawl__redis_reader *reader, char **at, pawl__redis_value *ret_
 static void build_items(pawl__redis_reader *reader, char **at, size_t count,
                         pawl__redis_value *ret_value)
 {
+    if (count == 0) return; /* there may be no room yet at all */
     pawl__redis_value *items = reader->items + reader->item_used;
     reader->item_used += count;
     ret_value->items = items;
@@ -388,7 +389,7 @@ pawl__redis_read pawl__redis_reader_next(pawl__redis_reader *reader,
         pawl__redis_read status = scan_on(reader);
         if (status != PAWL__REDIS_READ_VALUE) return status;
     }
-    if (!make_items(reader)) return broken(reader, "out of memory");
+    if (!make_items(reader)) return PAWL__REDIS_READ_NO_MEMORY;
     char *at = reader->bytes + reader->begin;
     build(reader, &at, &reader->root);
     reader->delivered = true;

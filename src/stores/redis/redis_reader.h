@@ -25,7 +25,9 @@ typedef struct pawl__redis_reader pawl__redis_reader;
 typedef enum pawl__redis_read {
     PAWL__REDIS_READ_MORE = 0, /* no whole reply yet */
     PAWL__REDIS_READ_VALUE,
-    PAWL__REDIS_READ_BROKEN /* not RESP, or beyond a bound; nothing more can be read */
+    PAWL__REDIS_READ_BROKEN,   /* not RESP, or beyond a bound; nothing more can be read */
+    PAWL__REDIS_READ_NO_MEMORY /* nothing is wrong with what came, and nothing of it is handed out
+                                */
 } pawl__redis_read;
 
 pawl__redis_reader *pawl__redis_reader_new(void); /* NULL when out of memory */

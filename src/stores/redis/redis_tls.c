@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,14 +71,18 @@ static long socket_control(BIO *bio, int command, long number, void *pointer)
     return command == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *new_socket_method(void)
+static BIO_METHOD *socket_method; /* NULL: no memory for it */
+static pthread_once_t socket_method_once = PTHREAD_ONCE_INIT;
+
+/* One for the process: OpenSSL has 127 numbers of methods, and never takes one back. */
+static void make_socket_method(void)
 {
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pawl's socket");
-    if (!method) return NULL;
+    if (!method) return;
     (void)BIO_meth_set_write(method, socket_write);
     (void)BIO_meth_set_read(method, socket_read);
     (void)BIO_meth_set_ctrl(method, socket_control);
-    return method;
+    socket_method = method;
 }
 
 /* ---- Settings ------------------------------------------------------------------------------ */
@@ -155,7 +160,6 @@ static void close_settings(void *settings)
     if (!s) return;
     SSL_SESSION_free(s->session);
     SSL_CTX_free(s->context);
-    BIO_meth_free(s->socket);
     free(s->name);
     free(s);
 }
@@ -164,6 +168,7 @@ static bool fill_context(SSL_CTX *context, const pawl__redis_tls_wish *wish, cha
                          size_t room)
 {
     (void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                         SSL_MODE_RELEASE_BUFFERS);
@@ -194,11 +199,13 @@ static void *open_settings(const pawl__redis_tls_wish *wish, char *reterr_messag
     s->name_is_address = is_address(wish->name);
     s->unverified = wish->unverified;
     s->has_cert = wish->cert != NULL;
-    s->socket = new_socket_method();
+    (void)pthread_once(&socket_method_once, make_socket_method);
     s->context = SSL_CTX_new(TLS_client_method());
-    if (s->name && s->socket && s->context && fill_context(s->context, wish, reterr_message, room))
+    if (s->name && socket_method && s->context &&
+        fill_context(s->context, wish, reterr_message, room))
         return s;
     close_settings(s);
+    ERR_clear_error();
     return NULL;
 }
 
@@ -222,7 +229,7 @@ static bool prepare(pawl__redis_tls *tls)
 {
     pawl__redis_tls_settings *settings = tls->settings;
     tls->ssl = SSL_new(settings->context);
-    BIO *bio = tls->ssl ? BIO_new(settings->socket) : NULL;
+    BIO *bio = tls->ssl ? BIO_new(socket_method) : NULL;
     if (!bio) return false;
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
@@ -241,6 +248,7 @@ static pawl__redis_carrier *tls_open(int fd, void *settings)
     tls->carrier = (pawl__redis_carrier){.transport = &transport, .fd = fd};
     tls->settings = settings;
     if (prepare(tls)) return &tls->carrier;
+    ERR_clear_error();
     SSL_free(tls->ssl);
     free(tls);
     return NULL;
@@ -252,9 +260,10 @@ static bool reach(pawl__redis_carrier *carrier)
     socklen_t len = sizeof error;
     if (getsockopt(carrier->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) error = errno;
     carrier->reached = error == 0;
+    if (carrier->reached) return true;
     carrier->err = PAWL_ERR_UNAVAILABLE;
     snprintf(carrier->trouble, sizeof carrier->trouble, "cannot connect: %s", strerror(error));
-    return carrier->reached;
+    return false;
 }
 
 /* After a call that did not do it. */
@@ -264,7 +273,7 @@ static pawl__redis_carried wait_or_explain(pawl__redis_tls *tls, int result)
     tls->carrier.want = error == SSL_ERROR_WANT_WRITE ? EV_WRITE : EV_READ;
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
         return PAWL__REDIS_CARRY_WAIT;
-    if (error == SSL_ERROR_ZERO_RETURN) return PAWL__REDIS_CARRY_END;
+    if (error == SSL_ERROR_ZERO_RETURN && tls->ready) return PAWL__REDIS_CARRY_END;
     return pawl__redis_tls_explain(tls);
 }
 

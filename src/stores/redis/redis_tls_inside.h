@@ -12,7 +12,6 @@
 /* Of one client: its connections follow each other, and a session goes on in the next one. */
 typedef struct pawl__redis_tls_settings {
     SSL_CTX *context;
-    BIO_METHOD *socket;
     SSL_SESSION *session; /* NULL: none yet */
     char *name;
     bool name_is_address, unverified, has_cert;

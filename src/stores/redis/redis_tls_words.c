@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "redis_tls_inside.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
@@ -33,6 +34,21 @@ static void show_time(const ASN1_TIME *time, char *ret_text, size_t room)
         snprintf(ret_text, room, "a time that cannot be read");
 }
 
+/* A host's name or an address; "": it is neither, and its value no text. */
+static void show_name(const GENERAL_NAME *entry, char *ret_text, size_t room)
+{
+    if (entry->type == GEN_DNS) {
+        const ASN1_STRING *name = entry->d.dNSName;
+        snprintf(ret_text, room, "%.*s", ASN1_STRING_length(name),
+                 (const char *)ASN1_STRING_get0_data(name));
+    } else if (entry->type == GEN_IPADD) {
+        const ASN1_STRING *address = entry->d.iPAddress;
+        int family = ASN1_STRING_length(address) == 16 ? AF_INET6 : AF_INET;
+        if (family == AF_INET6 || ASN1_STRING_length(address) == 4)
+            (void)inet_ntop(family, ASN1_STRING_get0_data(address), ret_text, (socklen_t)room);
+    }
+}
+
 /* The names of hosts and addresses that it is for: "a, b". */
 static void show_names(X509 *cert, char *ret_text, size_t room)
 {
@@ -40,16 +56,9 @@ static void show_names(X509 *cert, char *ret_text, size_t room)
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     ret_text[0] = '\0';
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && n < room; i++) {
-        int type = 0;
-        const ASN1_STRING *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
-        const unsigned char *data = value ? ASN1_STRING_get0_data(value) : NULL;
-        int len = value ? ASN1_STRING_length(value) : 0;
-        const char *comma = n ? ", " : "";
-        if (type == GEN_DNS)
-            n += (size_t)snprintf(ret_text + n, room - n, "%s%.*s", comma, len, data);
-        else if (type == GEN_IPADD && len == 4)
-            n += (size_t)snprintf(ret_text + n, room - n, "%s%d.%d.%d.%d", comma, data[0], data[1],
-                                  data[2], data[3]);
+        char name[NAMES_MAX] = "";
+        show_name(sk_GENERAL_NAME_value(names, i), name, sizeof name);
+        if (name[0]) n += (size_t)snprintf(ret_text + n, room - n, "%s%s", n ? ", " : "", name);
     }
     GENERAL_NAMES_free(names);
     if (!ret_text[0]) snprintf(ret_text, room, "something else");
@@ -82,6 +91,8 @@ static pawl__redis_carried explain_cert(pawl__redis_tls *tls, long verdict)
             "the server's certificate is not yet valid (from %s on); is this machine's clock "
             "right?",
             when);
+    case X509_V_ERR_OUT_OF_MEM:
+        return say(tls, PAWL_ERR_UNAVAILABLE, "out of memory");
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         if (cert) return explain_name(tls, cert);
@@ -135,6 +146,11 @@ static pawl__redis_carried explain_refusal(pawl__redis_tls *tls, int reason, con
     case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
         return say(tls, PAWL_ERR_TLS, "the server refused our client certificate (tls_cert=): %s",
                    words);
+    case SSL_R_TLSV1_ALERT_INTERNAL_ERROR:
+    case SSL_R_TLSV1_ALERT_USER_CANCELLED:
+        return say(tls, PAWL_ERR_UNAVAILABLE, "the server gave up the TLS handshake: %s", words);
+    case ERR_R_MALLOC_FAILURE:
+        return say(tls, PAWL_ERR_UNAVAILABLE, "out of memory");
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
     case SSL_R_UNSUPPORTED_PROTOCOL:
         return say(tls, PAWL_ERR_TLS,
@@ -154,8 +170,14 @@ static pawl__redis_carried explain_end(pawl__redis_tls *tls)
                "the server closed the connection during the TLS handshake; is this its TLS port?");
 }
 
+/* By the word by which TLS ends, which is no error to OpenSSL. */
+static bool has_ended(const pawl__redis_tls *tls)
+{
+    return SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN;
+}
+
 /* What the server said counts more than how the connection ended behind it. */
-pawl__redis_carried pawl__redis_tls_explain(pawl__redis_tls *tls)
+static pawl__redis_carried explain(pawl__redis_tls *tls)
 {
     unsigned long code = ERR_peek_error();
     int reason = ERR_GET_REASON(code);
@@ -163,12 +185,20 @@ pawl__redis_carried pawl__redis_tls_explain(pawl__redis_tls *tls)
     long verdict = SSL_get_verify_result(tls->ssl);
     bool said = code != 0 && ERR_GET_LIB(code) == ERR_LIB_SSL &&
                 reason != SSL_R_UNEXPECTED_EOF_WHILE_READING;
+    if (code != 0 && reason == ERR_R_MALLOC_FAILURE) return explain_refusal(tls, reason, "");
     if (!tls->ready && !tls->settings->unverified && verdict != X509_V_OK)
         return explain_cert(tls, verdict);
     if (said) return explain_refusal(tls, reason, words ? words : "unknown trouble");
     if (tls->socket_error)
         return say(tls, PAWL_ERR_UNAVAILABLE, "the connection broke: %s",
                    strerror(tls->socket_error));
-    if (tls->ended) return explain_end(tls);
+    if (tls->ended || has_ended(tls)) return explain_end(tls);
     return explain_refusal(tls, reason, words ? words : "unknown trouble");
+}
+
+pawl__redis_carried pawl__redis_tls_explain(pawl__redis_tls *tls)
+{
+    pawl__redis_carried failed = explain(tls);
+    ERR_clear_error(); /* the queue is the thread's, and may be looked at by the program */
+    return failed;
 }

@@ -75,10 +75,11 @@ static int take_tls_option(pawl__redis_config *config, const pawl_url *url,
         return refuse(reterr_message, PAWL_ERR_OPTION, "%s: %s is for rediss:// alone",
                       url->redacted, option->key);
     if (text) {
-        if (!option->value[0] || strlen(option->value) > PAWL__REDIS_PATH_MAX || *text)
+        size_t most = text == &config->tls_name ? PAWL__REDIS_HOST_MAX : PAWL__REDIS_PATH_MAX;
+        if (!option->value[0] || strlen(option->value) > most || *text)
             return refuse(reterr_message, PAWL_ERR_OPTION,
-                          "%s: %s is given once, and has 1 to %d bytes", url->redacted, option->key,
-                          PAWL__REDIS_PATH_MAX);
+                          "%s: %s is given once, and has 1 to %zu bytes", url->redacted,
+                          option->key, most);
         *text = strdup(option->value);
         return *text ? PAWL_OK : PAWL_ERR_NO_MEMORY;
     }
@@ -147,7 +148,7 @@ static int take_host(pawl__redis_config *config, const pawl_url *url, bool *db_g
                      char *reterr_message)
 {
     const char *host = url->host && *url->host ? url->host : "127.0.0.1";
-    if (strlen(host) > PAWL__REDIS_TEXT_MAX)
+    if (strlen(host) > PAWL__REDIS_HOST_MAX)
         return refuse(reterr_message, PAWL_ERR_URL, "%s: the host is too long", url->redacted);
     if (strchr(host, ','))
         return refuse(

@@ -8,7 +8,7 @@
 #define PAWL__REDIS_PORT     6379
 #define PAWL__REDIS_DB_MAX   1000000 /* far above what any server is configured for */
 #define PAWL__REDIS_PATH_MAX 4096
-#define PAWL__REDIS_TEXT_MAX 512 /* user, password, host, path: longer is a mistake */
+#define PAWL__REDIS_HOST_MAX 255 /* a name that TLS can ask for */
 
 /* Owns its strings. */
 typedef struct pawl__redis_config {
