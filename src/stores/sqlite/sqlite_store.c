@@ -233,9 +233,11 @@ static void sqlite_flush(pawl_store *store)
         pawl__list_remove(at);
         pawl__list_append(&store->queue, at);
     }
-    pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
-    if (pawl__sqlite_is_inline(store)) pawl__sqlite_inline_flush(store);
+    if (pawl__sqlite_is_inline(store))
+        pawl__sqlite_inline_flush(store);
+    else /* after the mutex is free: the worker would run into it */
+        pthread_cond_signal(&store->wake);
 }
 
 static const pawl_caps *sqlite_caps(pawl_store *store)
