@@ -180,12 +180,40 @@ static void test_foreign_live_file(void **state)
     assert_int_equal(st.st_size, 0);
 }
 
+/* What a path leads through in /tmp and the like is not for others to decide. */
+static void test_links_of_others_are_not_followed(void **state)
+{
+    char place[160], link_path[160], through[200], message[PAWL_MESSAGE_MAX];
+    char found[PATH_MAX];
+    struct stat st;
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("SKIP: only root can make a link for another user\n");
+        skip();
+    }
+    snprintf(place, sizeof(place), "%s/place", dir);
+    snprintf(link_path, sizeof(link_path), "%s/link", dir);
+    snprintf(through, sizeof(through), "%s/link/locks.db", dir);
+    assert_true(mkdir(place, 0755) == 0 && symlink(place, link_path) == 0);
+    assert_int_equal(chmod(dir, 01777), 0);
+    assert_int_equal(pawl__sqlite_path_prepare(through, 0666, found, &st, message), 0);
+    assert_int_equal(lchown(link_path, 65534, 65534), 0);
+    assert_int_equal(pawl__sqlite_path_prepare(through, 0666, found, &st, message),
+                     PAWL_ERR_PERMISSION);
+    assert_non_null(strstr(message, link_path));
+    assert_non_null(strstr(message, "symbolic link of another user"));
+    assert_int_equal(chmod(dir, 0777), 0); /* here anybody may do anything */
+    assert_int_equal(pawl__sqlite_path_prepare(through, 0666, found, &st, message), 0);
+    assert_true(chmod(dir, 01777) == 0 && lchown(dir, 65534, 65534) == 0); /* it is his */
+    assert_int_equal(pawl__sqlite_path_prepare(through, 0666, found, &st, message), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_link_in_place_of_the_socket), TEST(test_socket_has_the_mode_of_the_database),
         TEST(test_shared_inbox_is_sticky),      TEST(test_link_to_another_socket),
-        TEST(test_foreign_live_file),
+        TEST(test_foreign_live_file),           TEST(test_links_of_others_are_not_followed),
     };
     return cmocka_run_group_tests_name("sqlite beside others", tests, NULL, NULL);
 }

@@ -279,11 +279,47 @@ static void dir_of(const char *path, char *ret_dir)
     snprintf(ret_dir, PATH_MAX, "%.*s", len > 0 ? len : 1, path);
 }
 
+/* Where all may write, and only the owner of a link may change it, it belongs to somebody else. */
+static bool is_strangers_link(const char *path)
+{
+    char dir[PATH_MAX];
+    struct stat link_stat, dir_stat;
+    if (lstat(path, &link_stat) < 0 || !S_ISLNK(link_stat.st_mode)) return false;
+    dir_of(path, dir);
+    if (stat(dir, &dir_stat) < 0) return false;
+    const mode_t shared = S_ISVTX | S_IWOTH;
+    return (dir_stat.st_mode & shared) == shared && link_stat.st_uid != geteuid() &&
+           link_stat.st_uid != dir_stat.st_uid;
+}
+
+/*
+ * In /tmp and the like anybody may put a link in our way: it decides which file we make and with
+ * whom we meet there, today this and tomorrow another. Kernels refuse such links
+ * (protected_symlinks) where that is switched on, and not to one who reads them himself, as
+ * realpath does.
+ */
+static int check_links(const char *wanted, char *reterr_message)
+{
+    char part[PATH_MAX];
+    for (const char *end = wanted; *end;) {
+        end = strchrnul(end + 1, '/');
+        snprintf(part, sizeof(part), "%.*s", (int)(end - wanted), wanted);
+        if (!is_strangers_link(part)) continue;
+        pawl__sqlite_say(reterr_message,
+                         "%s is a symbolic link of another user in a directory that all may write: "
+                         "name the file that is meant",
+                         part);
+        return PAWL_ERR_PERMISSION;
+    }
+    return 0;
+}
+
 /* The directory without symbolic links, the file's name behind it. */
 static int resolve(const char *wanted, char *ret_path, char *reterr_message)
 {
     char parent[PATH_MAX], dir[PATH_MAX];
-    int len;
+    int len, rc = check_links(wanted, reterr_message);
+    if (rc != 0) return rc;
     if (realpath(wanted, ret_path)) {
         len = (int)strlen(ret_path);
     } else {
