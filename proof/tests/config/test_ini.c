@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Beego's INI dialect: what a text means, and where a malformed line is wrong. */
 #define _GNU_SOURCE /* setenv */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,9 @@
 
 #include <cmocka.h>
 
+#include "beego/config/cache_json.h"
 #include "beego/config/ini.h"
+#include "beego/config/text.h"
 #include "pawl/types.h"
 #include "temp_dir.h"
 
@@ -321,6 +324,69 @@ static void noise_is_survived(void **state)
     }
 }
 
+/* ---- Text ------------------------------------------------------------------------------- */
+
+static pawl__span span_of(const char *text)
+{
+    return (pawl__span){text, strlen(text)};
+}
+
+/* The first and the last of each length, and on both sides of the surrogates. */
+static void what_is_utf8(void **state)
+{
+    static const char *const texts[] = {"~",
+                                        "\xC2\xA1",
+                                        "\xDF\xBF",
+                                        "\xE0\xA0\x80",
+                                        "\xED\x9F\xBF",
+                                        "\xEE\x80\x80",
+                                        "\xF0\x90\x80\x80",
+                                        "\xF4\x8F\xBF\xBF"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) assert_true(pawl__span_is_utf8(span_of(texts[i])));
+}
+
+/* Too long for what it means, a surrogate, too large, cut off, no beginning, no continuation. */
+static void what_is_no_utf8(void **state)
+{
+    static const char *const texts[] = {"\xC0\xA0",         "\xC1\xBF",     "\xE0\x9F\xBF",
+                                        "\xF0\x8F\xBF\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",
+                                        "\xF4\x90\x80\x80", "\xC2",         "\xE3\x80",
+                                        "\xF0\x90\x80",     "\x80",         "\xE3\x80\x7F"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char message[PAWL_MESSAGE_MAX];
+        assert_false(pawl__span_is_utf8(span_of(texts[i])));
+        snprintf(message, sizeof message, "%s", texts[i]);
+        pawl__text_mend(message);
+        assert_true(message[0] == '?');
+        char *lower = pawl__span_lower(span_of(texts[i]));
+        assert_string_equal(lower, texts[i]);
+        free(lower);
+    }
+}
+
+static void read_broken_json(void)
+{
+    static const char *const texts[] = {"{\"conn\":\"a\"", "{\"conn\":\"a\",\"none\":1}", "[]"};
+    char message[PAWL_MESSAGE_MAX];
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        pawl__cache_json *json = NULL;
+        assert_int_equal(pawl__cache_json_read("redis", "", texts[i], &json, message),
+                         PAWL_ERR_OPTION);
+    }
+}
+
+/* A sanitizer's malloc counts nothing here; it finds what leaks by itself. */
+static void broken_json_leaves_no_memory_behind(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) read_broken_json(); /* what malloc keeps at hand counts as used */
+    size_t before = mallinfo2().uordblks;
+    read_broken_json();
+    assert_int_equal(mallinfo2().uordblks, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +402,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(files_that_are_no_configuration, set_up, tear_down),
         cmocka_unit_test(noise_is_survived),
+        cmocka_unit_test(what_is_utf8),
+        cmocka_unit_test(what_is_no_utf8),
+        cmocka_unit_test(broken_json_leaves_no_memory_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
