@@ -321,6 +321,20 @@ static void a_report_names_each_holder_and_what_waiters_want(void **state)
     client_close(b);
 }
 
+/* What a report says of one holder is what a BREAK of it needs. */
+static void a_report_tells_the_fence_of_the_last_who_still_holds(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    need_mode(a, S);
+    const char *name = lock_name(s, "x"), *first = fresh_token();
+    uint64_t fence = expect(a, ask_mode(name, first, S, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
+    expect(a, ask_release(name, hold_mode(a, name, S)), PAWL_RELEASED);
+    assert_int_equal(inspect(a, name, NULL)->fence, fence);
+    expect(a, ask_break(name, fence), PAWL_RELEASED);
+    client_close(a);
+}
+
 static void a_list_shows_a_name_once_however_many_hold_it(void **state)
 {
     stage *s = *state;
@@ -368,6 +382,7 @@ const struct CMUnitTest mode_cases[] = {
     CASE(two_who_would_update_come_one_after_the_other),
     CASE(holders_who_stand_in_the_way_are_told),
     CASE(a_report_names_each_holder_and_what_waiters_want),
+    CASE(a_report_tells_the_fence_of_the_last_who_still_holds),
     CASE(a_list_shows_a_name_once_however_many_hold_it),
     CASE(a_break_hits_the_holder_of_that_fence),
 };

@@ -63,6 +63,7 @@ static void show_holders(const pawl__call *call, const pawl__record *r, const ch
         info->held = true;
         info->mine |= one.mine;
         info->owner = holder->label; /* the last one's fence is the largest */
+        info->fence = one.fence;
         info->mode = one.mode;
     }
 }
