@@ -18,6 +18,11 @@ static void check_push(const pawl_push *push)
 {
     CHECK(push->name_len >= 1 && push->name_len <= PAWL_NAME_MAX);
     CHECK((push->token == NULL) == (push->kind == PAWL_PUSH_RECHECK));
+    CHECK(push->slot_count <= PAWL_CAPACITY_MAX);
+    CHECK(push->slot_count == 0 || push->kind == PAWL_PUSH_GRANT);
+    for (size_t i = 0; i < push->slot_count; i++)
+        CHECK(push->slots[i] < PAWL_CAPACITY_MAX &&
+              (i == 0 || push->slots[i] > push->slots[i - 1]));
     if (push->token) CHECK(strnlen(push->token, PAWL_TOKEN_LEN + 1) <= PAWL_TOKEN_LEN);
 }
 

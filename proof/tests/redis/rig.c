@@ -193,6 +193,30 @@ const answer *rig_expect(rig *r, pawl_request request, pawl_outcome outcome)
     return a;
 }
 
+/* Everything in the database as one text, but ttls: to see that nothing has changed. */
+static char *snapshot(rig *r)
+{
+    static const char script[] =
+        "local all = redis.call('KEYS', '*') table.sort(all) local text = '' "
+        "for _, key in ipairs(all) do text = text .. key .. redis.call('DUMP', key) end "
+        "return redis.sha1hex(text)";
+    return strdup(rig_text(r, "EVAL %s 0", script));
+}
+
+void rig_refused(rig *r, pawl_request request, pawl_err err, const char *word)
+{
+    char *before = snapshot(r);
+    const answer *a = rig_ask(r, &request);
+    if (a->reply.outcome != PAWL_FAILED || a->reply.err != err || !strstr(a->message, word))
+        fail_msg("verb %d: outcome %d, %s: %s; expected %s and \"%s\"", (int)request.verb,
+                 (int)a->reply.outcome, pawl_err_name(a->reply.err), a->message, pawl_err_name(err),
+                 word);
+    char *after = snapshot(r);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
 /* ---- Inboxes --------------------------------------------------------------------------------- */
 
 const pawl_push *rig_hear(rig *r)

@@ -67,6 +67,9 @@ const answer *rig_ask(rig *r, const pawl_request *request);
 /* The same, and requires the outcome. */
 const answer *rig_expect(rig *r, pawl_request request, pawl_outcome outcome);
 
+/* Requires that it fails with this error, says this word, and changes nothing. */
+void rig_refused(rig *r, pawl_request request, pawl_err err, const char *word);
+
 /* The next message in any inbox; fails the test if none comes. Lives until the next. */
 const pawl_push *rig_hear(rig *r);
 /* No message has come: a marker sent now is the next one. */

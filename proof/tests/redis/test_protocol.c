@@ -173,6 +173,21 @@ static void requests_become_calls(void **state)
     r = request(PAWL_VERB_BREAK);
     assert_true(pawl__redis_encode(&s, &r, &call));
     has_args(&call, 1, "99");
+    r = request(PAWL_VERB_ACQUIRE);
+    r.mode = PAWL_MODE_PERMIT;
+    r.units = 2;
+    r.capacity = 1024;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    assert_int_equal(call.script, PAWL__REDIS_ACQUIRE_MANY);
+    has_args(&call, 7, TOKEN, "1500", "pawl:inbox:c0ffee me", "p", "2", "1024", "0");
+    r = request(PAWL_VERB_CHANGE);
+    r.mode = PAWL_MODE_UPDATE;
+    r.change = 4294967295u;
+    r.flags = PAWL_ASK_QUEUE;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 5, TOKEN, "1500", "pawl:inbox:c0ffee me", "u", "4294967295");
+    r.mode = (pawl_mode)(PAWL_MODE_PERMIT + 1);
+    assert_false(pawl__redis_encode(&s, &r, &call));
     r = request(PAWL_VERB_LIST);
     assert_false(pawl__redis_encode(&s, &r, &call));
     r = request(PAWL_VERB_DOCTOR);
@@ -182,14 +197,15 @@ static void requests_become_calls(void **state)
 /* ---- Replies ---------------------------------------------------------------------- */
 
 /* A reply written as it comes over the wire. */
-static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *ret_reply,
-                                  char *ret_message)
+static pawl__redis_verdict decode_in(pawl_mode mode, pawl_verb verb, const char *wire,
+                                     pawl_reply *ret_reply, char *ret_message)
 {
     pawl__redis_space s = space("pawl:");
     static uint16_t slots[PAWL_CAPACITY_MAX];
     pawl__redis_reader *reader = pawl__redis_reader_new();
     const pawl__redis_value *value;
     pawl_request r = request(verb);
+    r.mode = mode;
     assert_true(pawl__redis_reader_feed(reader, wire, strlen(wire)));
     assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
     pawl__redis_verdict verdict =
@@ -197,6 +213,51 @@ static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *
                            ret_message, slots);
     pawl__redis_reader_free(reader);
     return verdict;
+}
+
+static pawl__redis_verdict decode(pawl_verb verb, const char *wire, pawl_reply *ret_reply,
+                                  char *ret_message)
+{
+    return decode_in(PAWL_MODE_EXCLUSIVE, verb, wire, ret_reply, ret_message);
+}
+
+static void permits_come_with_their_slots(void **state)
+{
+    static const char *const lies[] = {"0 5 0",          "0 5 0 ",    "0 5 0 x",     "0 5 0 1,",
+                                       "0 5 0 ,1",       "0 5 0 1,1", "0 5 0 2,1",   "0 5 0 1024",
+                                       "0 5 0 -1",       "0 5 0 1 2", "0 5 0 99999", "0 5 0 1,,2",
+                                       "0 5 0 000000001"};
+    pawl_reply reply;
+    char message[PAWL_MESSAGE_MAX], wire[64];
+    (void)state;
+    (void)decode_in(PAWL_MODE_PERMIT, PAWL_VERB_ACQUIRE, "$14\r\n0 5 1 0,7,1023\r\n", &reply,
+                    message);
+    assert_true(reply.outcome == PAWL_GRANTED && reply.waiting);
+    assert_int_equal(reply.slot_count, 3);
+    assert_true(reply.slots[0] == 0 && reply.slots[1] == 7 && reply.slots[2] == 1023);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        snprintf(wire, sizeof(wire), "$%zu\r\n%s\r\n", strlen(lies[i]), lies[i]);
+        if (decode_in(PAWL_MODE_PERMIT, PAWL_VERB_ACQUIRE, wire, &reply, message) !=
+            PAWL__REDIS_DOUBT)
+            fail_msg("believed: %s", lies[i]);
+        assert_true(reply.slot_count == 0 && reply.fence == 0);
+    }
+}
+
+static void changes_are_answered_like_acquisitions(void **state)
+{
+    pawl_reply reply;
+    char message[PAWL_MESSAGE_MAX];
+    (void)state;
+    (void)decode(PAWL_VERB_CHANGE, "$5\r\n0 5 0\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_GRANTED);
+    (void)decode(PAWL_VERB_CHANGE, "$9\r\n1 0 500 7\r\n", &reply, message);
+    assert_true(reply.outcome == PAWL_QUEUED && reply.position == 0 && reply.fence == 7);
+    (void)decode(PAWL_VERB_CHANGE, "$6\r\n2 500 \r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_BUSY);
+    (void)decode(PAWL_VERB_CHANGE, ":6\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
+    assert_int_equal(decode(PAWL_VERB_CHANGE, ":4\r\n", &reply, message), PAWL__REDIS_DOUBT);
 }
 
 static void answers_are_understood(void **state)
@@ -342,6 +403,12 @@ static void errors_say_what_and_what_to_do(void **state)
          "cluster"},
         {"DENIED Redis is running in protected mode because", PAWL_ERR_PERMISSION, true, false,
          "protected mode"},
+        {"PAWLKIND 0", PAWL_ERR_KIND, true, false, "in use as a lock"},
+        {"PAWLKIND 4", PAWL_ERR_KIND, true, false, "in use as a semaphore"},
+        {"PAWLCAPACITY 4", PAWL_ERR_CAPACITY, true, false, "another capacity"},
+        {"PAWLMODE sx", PAWL_ERR_MODE, true, false, "mode update"},
+        {"PAWLMODE ps", PAWL_ERR_MODE, true, false, "permits"},
+        {"PAWLMODE xp", PAWL_ERR_MODE, true, false, "cannot change to permits"},
         {"ERR max number of clients reached", PAWL_ERR_UNAVAILABLE, true, false, "maxclients"},
         {"ERR DB index is out of range", PAWL_ERR_OPTION, true, false, "database"},
         {"NOPERM User joe has no permissions to run the 'evalsha' command", PAWL_ERR_PERMISSION,
@@ -446,6 +513,9 @@ static void pushes_are_understood(void **state)
     assert_memory_equal(push.name, "a b\nc", 5);
     assert_true(push_of("y " TOKEN " pawl:x", 2 + 40 + 7, &push));
     assert_int_equal(push.kind, PAWL_PUSH_YIELD);
+    static const char permits[] = "p 5 0 1,3 " TOKEN " pawl:x";
+    assert_true(push_of(permits, sizeof(permits) - 1, &push));
+    assert_true(push.kind == PAWL_PUSH_GRANT && push.slot_count == 2 && push.slots[1] == 3);
     assert_true(push_of("r pawl:x", 8, &push));
     assert_int_equal(push.kind, PAWL_PUSH_RECHECK);
     assert_null(push.token);
@@ -471,6 +541,10 @@ static void what_is_no_push_is_ignored(void **state)
         "g 5 1 " TOKEN " ",
         "g 5 1 " TOKEN " pawl:",
         "g 5 1 " TOKEN " other:x",
+        "p 5 1 " TOKEN " pawl:x",
+        "p 5 1 3,1 " TOKEN " pawl:x",
+        "p 5 1 1024 " TOKEN " pawl:x",
+        "p 5 1  " TOKEN " pawl:x",
         "y pawl:x",
         "r other:x",
         "r pawl:",
@@ -650,6 +724,8 @@ int main(void)
         cmocka_unit_test(a_queues_key_leads_to_its_lock),
         cmocka_unit_test(requests_become_calls),
         cmocka_unit_test(answers_are_understood),
+        cmocka_unit_test(permits_come_with_their_slots),
+        cmocka_unit_test(changes_are_answered_like_acquisitions),
         cmocka_unit_test(a_refusal_is_never_a_grant),
         cmocka_unit_test(what_no_script_says_is_doubted),
         cmocka_unit_test(errors_say_what_and_what_to_do),

@@ -32,30 +32,6 @@ static rig *begin(void **state)
     return r;
 }
 
-/* Everything in the database as one text, but ttls: to see that nothing has changed. */
-static char *snapshot(rig *r)
-{
-    static const char script[] =
-        "local all = redis.call('KEYS', '*') table.sort(all) local text = '' "
-        "for _, key in ipairs(all) do text = text .. key .. redis.call('DUMP', key) end "
-        "return redis.sha1hex(text)";
-    return strdup(rig_text(r, "EVAL %s 0", script));
-}
-
-static void refused(rig *r, pawl_request request, pawl_err err, const char *word)
-{
-    char *before = snapshot(r);
-    const answer *a = rig_ask(r, &request);
-    if (a->reply.outcome != PAWL_FAILED || a->reply.err != err || !strstr(a->message, word))
-        fail_msg("verb %d: outcome %d, %s: %s; expected %s and \"%s\"", (int)request.verb,
-                 (int)a->reply.outcome, pawl_err_name(a->reply.err), a->message, pawl_err_name(err),
-                 word);
-    char *after = snapshot(r);
-    assert_string_equal(before, after);
-    free(before);
-    free(after);
-}
-
 /* ---- Keys of another type ------------------------------------------------------------------ */
 
 static void the_lock_key_of_another_type(void **state)
@@ -63,12 +39,12 @@ static void the_lock_key_of_another_type(void **state)
     rig *r = begin(state);
     rig_must(r, "HSET pawl:x field value");
     const char *token = fresh_token();
-    refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
-    refused(r, ask_queue("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
-    refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
-    refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
-    refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
-    refused(r, ask_break("x", 1), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_queue("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
+    rig_refused(r, ask_break("x", 1), PAWL_ERR_WRONG_TYPE, "key pawl:x ");
 }
 
 static void the_fence_record_of_another_type(void **state)
@@ -76,11 +52,11 @@ static void the_fence_record_of_another_type(void **state)
     rig *r = begin(state);
     const char *token = fresh_token();
     rig_must(r, "RPUSH " RECORD " a");
-    refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " RECORD);
+    rig_refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " RECORD);
     rig_must(r, "SET pawl:x %s PX 60000", token);
-    refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " RECORD);
-    refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " RECORD);
-    refused(r, ask_break("x", 1), PAWL_ERR_WRONG_TYPE, "key " RECORD);
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " RECORD);
+    rig_refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " RECORD);
+    rig_refused(r, ask_break("x", 1), PAWL_ERR_WRONG_TYPE, "key " RECORD);
     rig_expect(r, ask_release("x", token), PAWL_RELEASED); /* needs no record: nobody waits */
 }
 
@@ -94,11 +70,11 @@ static void a_fence_record_that_is_none(void **state)
                                         "1 5", "1 5 ", "1 -5 a b c"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         rig_must(r, "SET " RECORD " %s", wrong[i]);
-        refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
-        refused(r, ask_queue("x", waiter, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
-        refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
-        refused(r, ask_release("x", token), PAWL_ERR_CORRUPT, RECORD);
-        refused(r, ask_break("x", 5), PAWL_ERR_CORRUPT, RECORD);
+        rig_refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
+        rig_refused(r, ask_queue("x", waiter, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
+        rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_CORRUPT, RECORD);
+        rig_refused(r, ask_release("x", token), PAWL_ERR_CORRUPT, RECORD);
+        rig_refused(r, ask_break("x", 5), PAWL_ERR_CORRUPT, RECORD);
     }
 }
 
@@ -108,12 +84,12 @@ static void the_queue_of_another_type(void **state)
     const char *token = fresh_token();
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_must(r, "SET " QUEUE " a");
-    refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
-    refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
-    refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
+    rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
+    rig_refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
+    rig_refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
     rig_must(r, "DEL pawl:x");
-    refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
-    refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
+    rig_refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " QUEUE);
 }
 
 static void the_waiters_of_another_type(void **state)
@@ -123,13 +99,13 @@ static void the_waiters_of_another_type(void **state)
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_expect(r, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
     rig_must(r, "SET " WAITERS " a");
-    refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
-    refused(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
-    refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
-    refused(r, ask_release("x", waiter), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
-    refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_release("x", token), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_release("x", waiter), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_inspect("x", token), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
     rig_must(r, "DEL pawl:x");
-    refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
+    rig_refused(r, ask_acquire("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " WAITERS);
 }
 
 static void a_queue_without_its_waiters_holds_nobody_up(void **state)
@@ -243,8 +219,8 @@ static void a_full_server_grants_nothing_and_lets_go(void **state)
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_expect(r, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
     rig_must(r, "CONFIG SET maxmemory 1");
-    refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
-    refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
+    rig_refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
+    rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
     /* What is held goes on, and gets free; who waits keeps its place, and gets its turn. */
     rig_expect(r, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
@@ -273,11 +249,11 @@ static void a_replica_refuses_and_has_done_nothing(void **state)
     rig_expect(r, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
     assert_int_equal(rig_hear(r)->kind, PAWL_PUSH_YIELD);
     rig_must(r, "REPLICAOF 127.0.0.1 1");
-    refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_READONLY, "replica");
-    refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_READONLY, "replica");
-    refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_READONLY, "replica");
-    refused(r, ask_release("x", token), PAWL_ERR_READONLY, "replica");
-    refused(r, ask_release("x", waiter), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_release("x", token), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_release("x", waiter), PAWL_ERR_READONLY, "replica");
     rig_hear_nothing(r); /* above all: no grant was announced */
     rig_must(r, "CONFIG SET replica-serve-stale-data no");
     const answer *a = rig_ask(r, &(pawl_request){.verb = PAWL_VERB_RENEW,
@@ -304,9 +280,9 @@ static void a_full_disk_refuses_and_has_done_nothing(void **state)
     rig_must(r, "CONFIG SET save %s", "3600 1");
     rig_must(r, "BGSAVE");
     while (!strstr(rig_text(r, "INFO persistence"), "rdb_last_bgsave_status:err")) continue;
-    refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "disk");
-    refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_STORE_FULL, "disk");
-    refused(r, ask_release("x", token), PAWL_ERR_STORE_FULL, "disk");
+    rig_refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "disk");
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_STORE_FULL, "disk");
+    rig_refused(r, ask_release("x", token), PAWL_ERR_STORE_FULL, "disk");
     rig_must(r, "CONFIG SET save %s", "");
     assert_int_equal(rmdir(obstacle), 0);
     rig_expect(r, ask_release("x", token), PAWL_RELEASED);
@@ -318,7 +294,7 @@ static void a_full_queue_is_an_error(void **state)
     rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
     rig_must(r, "EVAL %s 1 " QUEUE,
              "for i = 1, 100000 do redis.call('ZADD', KEYS[1], i, 'w' .. i) end return 1");
-    refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "too many");
+    rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "too many");
 }
 
 /* ---- Fences (law 3) --------------------------------------------------------------- */

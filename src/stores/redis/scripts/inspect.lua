@@ -19,19 +19,15 @@ local fence, newest, owner
 if record then
     fence, newest, owner = string.match(record, '^1 (%d+) (%S+) %S+ (.*)$')
 end
-local MANY = 'several clients of pawl hold this; pawl show tells: '
-local holding, capacity
-if held and string.sub(held, 1, #MANY) == MANY then
-    holding, capacity = string.match(held, '^(%d+) (%d+) ', #MANY + 1)
-    capacity = tonumber(capacity)
-end
-holding = tonumber(holding or 0)
+--@include lib_group
+local holding = many
 local remaining = held and redis.call('PTTL', KEYS[1]) or 0
 local skip = holding -- in the queue's key, before the waiters
 
 local holders = {}
 local function add(label, rest, its, mode, units, mine)
-    holders[#holders + 1] = {label, rest, tonumber(its), mode, tonumber(units), mine and 1 or 0}
+    units = math.min(tonumber(units), 1024) -- of a record that is damaged
+    holders[#holders + 1] = {label, rest, tonumber(its), mode, units, mine and 1 or 0}
 end
 if holding > 0 then
     local ends = redis.call('ZRANGE', KEYS[3], '0', math.min(holding, most) - 1, 'WITHSCORES')
@@ -41,7 +37,7 @@ if holding > 0 then
     for i, holder in ipairs(records) do
         local mode, its, units, text
         if holder then
-            mode, its, units, text = string.match(holder, '^3 (%a) (%d+) %d+ (%d+) %S+ %S+ (.*)$')
+            mode, its, units, text = string.match(holder, '^3 ([sup]) (%d+) %d+ (%d+) %S+ %S+ (.*)$')
         end
         local rest = -ends[2 * i] - now_ms
         -- One whose lease ran out holds no more, though nobody has swept it away yet.
@@ -80,7 +76,7 @@ for _, waiter in ipairs(waiters) do
         till, since, who = string.match(waiter, '^2 (%d+) %d+ (%d+) %S+ (.*)$')
         if not till then
             till, since, mode, units, who =
-                string.match(waiter, '^3 (%d+) %d+ (%d+) (%a) (%d+) %d+ %S+ (.*)$')
+                string.match(waiter, '^3 (%d+) %d+ (%d+) ([sup]) (%d+) %d+ %S+ (.*)$')
         end
     end
     -- One whose place ran out waits no more, though nobody has swept it away yet.
@@ -89,7 +85,7 @@ for _, waiter in ipairs(waiters) do
         report[#report + 1] = math.max(0, now_ms - since)
         report[#report + 1] = till - now_ms
         report[#report + 1] = mode
-        report[#report + 1] = tonumber(units)
+        report[#report + 1] = math.min(tonumber(units), 1024)
     else
         waiting = waiting - 1
     end

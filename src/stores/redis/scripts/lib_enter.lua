@@ -5,7 +5,7 @@
 -- says that it will not queue.
 
 part_expired()
-serve({token = token, ttl = ttl, who = who})
+serve({token = token, ttl = ttl, who = who, mode = mode, units = units, wanted = wanted})
 
 local function granted(fence, list)
     finish()

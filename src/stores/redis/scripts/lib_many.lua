@@ -3,28 +3,13 @@
 -- (docs/protocol.md, "Several holders"). Included after lib_queue, where `held`, `record` and
 -- `last` are known. The paths of a lock that one client holds at a time never come here.
 
--- What the lock key holds while several have the name, and behind it what they are together:
---   COUNT     how many they are
---   CAPACITY  of the semaphore; 0 for a lock
---   UPDATER   the token of the one that holds in mode update, or -
---   UPGRADE   until when that one waits, ahead of all, to be upgraded; 0: it does not wait
---   SLOTS     of the semaphore, 0 for each that is free and 1 for each that is taken; or -
--- It is longer than a token, so it is nobody's. It expires with the last of the leases; where
--- it is gone or is something else, they are gone too (law 5).
-local MANY = 'several clients of pawl hold this; pawl show tells: '
+--@include lib_group
 
 local GRANTS_MAX = 1000 -- so many does one script let in
 local TOLD_MAX = 100 -- so many holders does one script ask to yield; renewals tell the others
 local HOLDERS_MAX = 10000
 
 local now_ms = math.floor(clock() / 1000)
-local many, capacity, updater, upgrade, slots -- of the group; capacity is nil if there is none
-if held and string.sub(held, 1, #MANY) == MANY then
-    many, capacity, updater, upgrade, slots =
-        string.match(held, '^(%d+) (%d+) (%S+) (%d+) (%S+)$', #MANY + 1)
-    capacity, upgrade = tonumber(capacity), tonumber(upgrade)
-end
-many = tonumber(many or 0)
 local waiting = redis.call('ZCARD', KEYS[3]) - many
 -- The keys beside the lock key are damaged, so nobody knows who they are: all wait for the end
 -- of the last lease.
@@ -35,14 +20,29 @@ local latest -- "TOKEN INBOX OWNER" of the latest grant, if the record does not 
 local asker_fence, asker_slots -- what the asker was granted
 local news = {} -- pushes: inbox, text before and behind the flag whether others wait, has a flag
 
-local function holder_of(token)
-    if not capacity or lost then return nil end
-    local text = redis.call('HGET', KEYS[4], ':' .. token) or ''
+-- Whether these are so many slots of the semaphore, the lowest first.
+local function are_slots(list, units)
+    local before, count = -1, 0
+    for slot in string.gmatch(list, '[^,]+') do
+        local number = tonumber(slot)
+        if not number or number <= before or number >= capacity then return false end
+        before, count = number, count + 1
+    end
+    return count == tonumber(units)
+end
+
+-- Nil if it is no holder's record.
+local function read_holder(text)
     local mode, fence, change, units, list, who =
-        string.match(text, '^3 (%a) (%d+) (%d+) (%d+) (%S+) (.*)$')
-    if not mode then return nil end
+        string.match(text or '', '^3 ([sup]) (%d+) (%d+) (%d+) ([%d,-]+) (%S+ .*)$')
+    if not mode or mode == 'p' and not are_slots(list, units) then return nil end
     return {mode = mode, fence = fence, change = tonumber(change), units = units, list = list,
         who = who}
+end
+
+local function holder_of(token)
+    if not capacity or lost then return nil end
+    return read_holder(redis.call('HGET', KEYS[4], ':' .. token))
 end
 
 local function write_holder(token, holder, till)
@@ -82,8 +82,9 @@ local function part(tokens)
         if token == updater then updater, upgrade = '-', 0 end
     end
     if capacity and capacity > 0 then
-        for _, holder in ipairs(redis.call('HMGET', KEYS[4], unpack(fields))) do
-            free_slots(holder and string.match(holder, '^3 %a %d+ %d+ %d+ (%S+) ') or '')
+        for _, text in ipairs(redis.call('HMGET', KEYS[4], unpack(fields))) do
+            local holder = read_holder(text)
+            if holder then free_slots(holder.list) end
         end
     end
     redis.call('HDEL', KEYS[4], unpack(fields))
@@ -126,8 +127,11 @@ local function part_expired()
     while many > 0 do
         local first = redis.call('ZRANGE', KEYS[3], many - 1, many - 1, 'WITHSCORES')
         local score = tonumber(first[2])
-        lost = not score or score >= 0
-        if lost or -score > now_ms then return end
+        if not score or score >= 0 then
+            lost, many, waiting = true, 0, waiting + many
+            return
+        end
+        if -score > now_ms then return end
         part(some_holders(many - 1, -now_ms))
     end
     dissolve()
@@ -207,8 +211,9 @@ local function read_waiter(text)
     local mode, units, wanted = 'x', '0', '0'
     if not till then
         till, ttl, mode, units, wanted, who =
-            string.match(text, '^3 (%d+) (%d+) %d+ (%a) (%d+) (%d+) ()%S+ ')
-        if not till then return nil end
+            string.match(text, '^3 (%d+) (%d+) %d+ ([sup]) (%d+) (%d+) ()%S+ ')
+        if not till or tonumber(units) > tonumber(wanted) then return nil end
+        if (mode == 'p') ~= (tonumber(units) > 0) then return nil end
     end
     return {till = tonumber(till), ttl = ttl, mode = mode, units = units,
         wanted = tonumber(wanted), who = string.sub(text, who)}
@@ -237,7 +242,7 @@ end
 
 -- Strict order of arrival (rule 9): from the head of the queue as long as it fits. Who is
 -- away is passed over and keeps its place; whose place ran out loses it. `asker` may be
--- nil, or {token, ttl, who}.
+-- nil, or {token, ttl, who, mode, units, wanted}.
 local function serve(asker)
     if capacity and upgrade > 0 and upgrade <= now_ms then upgrade, changed = 0, true end
     if capacity and upgrade > 0 then
@@ -251,13 +256,18 @@ local function serve(asker)
     while waiting > away and not blocked do
         local token = redis.call('ZRANGE', KEYS[3], many + away, many + away)[1]
         local waiter = read_waiter(redis.call('HGET', KEYS[4], token) or '')
-        if not waiter or waiter.till <= now_ms then
+        local asks = asker and token == asker.token and asker
+        if asks and waiter then -- the request says it, whatever the record says
+            waiter.mode, waiter.units, waiter.wanted = asks.mode, asks.units, asks.wanted
+        end
+        local is_one = waiter and waiter.till > now_ms
+        if not is_one or capacity and waiter.wanted ~= capacity then
             take_out(token)
             waiting, skipped = waiting - 1, skipped + 1
         elseif not fits(waiter.mode, waiter.units) then
             blocked = true
-        elseif asker and token == asker.token then
-            admit(token, waiter, asker)
+        elseif asks then
+            admit(token, waiter, asks)
         elseif is_away(inbox_of(waiter.who)) then
             away, skipped = away + 1, skipped + 1
         else

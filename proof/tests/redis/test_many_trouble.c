@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several holders of a name, in trouble: what is refused, keys that are damaged, a server that
+ * refuses writes. What is refused has done nothing; what is damaged lets nobody in.
+ */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include "base/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_MS 60000
+#define QUEUE   "{pawl:x}:q"
+#define PEOPLE  "{pawl:x}:w"
+#define RECORD  "{pawl:x}:f"
+#define X       PAWL_MODE_EXCLUSIVE
+#define S       PAWL_MODE_SHARED
+#define U       PAWL_MODE_UPDATE
+#define P       PAWL_MODE_PERMIT
+
+static rig *begin(void **state)
+{
+    rig *r = *state;
+    rig_must(r, "CONFIG SET maxmemory 0");
+    rig_must(r, "REPLICAOF NO ONE");
+    rig_must(r, "FLUSHALL");
+    rig_unsubscribe(r);
+    rig_listen(r);
+    return r;
+}
+
+static pawl_request in_mode(const char *token, pawl_mode mode, unsigned flags)
+{
+    return ask_mode("x", token, mode, LONG_MS, flags);
+}
+
+static pawl_request permits(const char *token, uint32_t units, uint32_t capacity, unsigned flags)
+{
+    return ask_permits("x", token, units, capacity, LONG_MS, flags);
+}
+
+static pawl_request to_mode(const char *token, pawl_mode mode, uint32_t number)
+{
+    return ask_change("x", token, mode, number, LONG_MS, PAWL_ASK_QUEUE);
+}
+
+static const char *hold(rig *r, pawl_mode mode)
+{
+    const char *token = fresh_token();
+    rig_expect(r, in_mode(token, mode, 0), PAWL_GRANTED);
+    return token;
+}
+
+/* ---- What is refused ------------------------------------------------------------------------ */
+
+static void a_lock_is_no_semaphore(void **state)
+{
+    rig *r = begin(state);
+    static const pawl_mode modes[] = {X, S, U};
+    for (int i = 0; i < 3; i++) {
+        const char *token = hold(r, modes[i]);
+        for (unsigned flags = 0; flags <= PAWL_ASK_QUEUE; flags++)
+            rig_refused(r, permits(fresh_token(), 1, 4, flags), PAWL_ERR_KIND,
+                        "in use as a lock, not as a semaphore");
+        rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    }
+    /* And nobody holds it, but somebody waits who is away. */
+    const char *holder = hold(r, X), *waiter = fresh_token();
+    rig_expect(r, in_mode(waiter, S, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_unsubscribe(r);
+    rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+    rig_refused(r, permits(fresh_token(), 1, 4, 0), PAWL_ERR_KIND, "not as a semaphore");
+    rig_expect(r, ask_release("x", waiter), PAWL_LEFT);
+    rig_expect(r, permits(fresh_token(), 1, 4, 0), PAWL_GRANTED);
+}
+
+static void a_semaphore_is_no_lock_and_has_one_capacity(void **state)
+{
+    rig *r = begin(state);
+    static const pawl_mode modes[] = {X, S, U};
+    const char *token = fresh_token();
+    rig_expect(r, permits(token, 1, 4, 0), PAWL_GRANTED);
+    for (unsigned flags = 0; flags <= PAWL_ASK_QUEUE; flags++) {
+        for (int i = 0; i < 3; i++)
+            rig_refused(r, in_mode(fresh_token(), modes[i], flags), PAWL_ERR_KIND,
+                        "in use as a semaphore, not as a lock");
+        rig_refused(r, permits(fresh_token(), 1, 5, flags), PAWL_ERR_CAPACITY, "another capacity");
+    }
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    rig_expect(r, permits(fresh_token(), 5, 5, 0), PAWL_GRANTED);
+}
+
+static void changes_that_no_table_has(void **state)
+{
+    rig *r = begin(state);
+    const char *reader = hold(r, S), *token = fresh_token();
+    static const pawl_mode to[] = {U, X, P};
+    for (int i = 0; i < 3; i++) {
+        const answer *a = rig_expect(r, to_mode(reader, to[i], 1), PAWL_FAILED);
+        assert_int_equal(a->reply.err, PAWL_ERR_MODE);
+        assert_non_null(strstr(a->message, "acquire it in mode update"));
+    }
+    rig_expect(r, ask_renew("x", reader, 10), PAWL_CONFIRMED);
+    rig_expect(r, to_mode(reader, X, 1), PAWL_FAILED);
+    assert_true(rig_int(r, "PTTL pawl:x") > 10); /* every such answer extends */
+    rig_expect(r, ask_release("x", reader), PAWL_RELEASED);
+    rig_expect(r, permits(token, 2, 4, 0), PAWL_GRANTED);
+    rig_expect(r, to_mode(token, S, 1), PAWL_FAILED);
+    const answer *a = rig_expect(r, to_mode(token, P, 1), PAWL_GRANTED);
+    assert_int_equal(a->reply.slot_count, 2);
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    const char *writer = hold(r, X);
+    assert_int_equal(rig_expect(r, to_mode(writer, P, 1), PAWL_FAILED)->reply.err, PAWL_ERR_MODE);
+    rig_expect(r, ask_renew("x", writer, LONG_MS), PAWL_CONFIRMED);
+}
+
+/* ---- Keys of another type ------------------------------------------------------------------ */
+
+static void keys_of_another_type(void **state)
+{
+    rig *r = begin(state);
+    const char *token = fresh_token();
+    static const struct {
+        const char *spoil, *key;
+    } keys[] = {{"HSET pawl:x a b", "key pawl:x "},
+                {"RPUSH " RECORD " a", "key " RECORD},
+                {"SET " QUEUE " a", "key " QUEUE},
+                {"SET " PEOPLE " a", "key " PEOPLE}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        rig_must(r, "FLUSHALL");
+        rig_must(r, keys[i].spoil);
+        rig_refused(r, in_mode(token, S, 0), PAWL_ERR_WRONG_TYPE, keys[i].key);
+        rig_refused(r, in_mode(token, U, PAWL_ASK_QUEUE), PAWL_ERR_WRONG_TYPE, keys[i].key);
+        rig_refused(r, permits(token, 1, 4, 0), PAWL_ERR_WRONG_TYPE, keys[i].key);
+    }
+    rig_must(r, "FLUSHALL");
+    const char *reader = hold(r, S), *updater = hold(r, U), *waiter = fresh_token();
+    rig_expect(r, in_mode(waiter, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_must(r, "RENAME " PEOPLE " kept");
+    rig_must(r, "SET " PEOPLE " a");
+    rig_refused(r, in_mode(waiter, X, PAWL_ASK_QUEUE), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, ask_renew("x", reader, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, ask_release("x", reader), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, to_mode(updater, X, 1), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, ask_inspect("x", reader), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, ask_break("x", 1), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+}
+
+/* ---- Damage ---------------------------------------------------------------------------------- */
+
+/* As long as the lock key says that several hold it. */
+static void nobody_comes_in(rig *r)
+{
+    rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
+    pawl_request request = in_mode(fresh_token(), U, 0);
+    const answer *a = rig_ask(r, &request);
+    assert_true(a->reply.outcome == PAWL_BUSY || a->reply.outcome == PAWL_FAILED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 1);
+}
+
+static void keys_that_were_lost_let_nobody_in_before_the_last_lease_ends(void **state)
+{
+    rig *r = begin(state);
+    static const char *const lost[] = {QUEUE, PEOPLE, QUEUE " " PEOPLE};
+    for (int i = 0; i < 3; i++) {
+        rig_must(r, "FLUSHALL");
+        const char *reader = hold(r, S), *updater = hold(r, U);
+        char command[64];
+        snprintf(command, sizeof(command), "DEL %s", lost[i]);
+        rig_must(r, command);
+        nobody_comes_in(r);
+        rig_expect(r, ask_renew("x", reader, LONG_MS), PAWL_NOT_OWNER);
+        rig_expect(r, to_mode(updater, X, 1), PAWL_NOT_OWNER);
+        rig_expect(r, ask_release("x", reader), PAWL_NOT_OWNER);
+        rig_expect(r, ask_break("x", 1), PAWL_NOT_OWNER);
+        assert_true(rig_expect(r, ask_inspect("x", reader), PAWL_REPORTED)->info.held);
+        nobody_comes_in(r);
+        const char *waiter = fresh_token();
+        rig_expect(r, in_mode(waiter, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+        rig_must(r, "DEL pawl:x"); /* the last lease has ended */
+        rig_expect(r, in_mode(waiter, X, PAWL_ASK_QUEUE), PAWL_GRANTED);
+        rig_expect(r, ask_release("x", waiter), PAWL_RELEASED);
+        assert_int_equal(rig_int(r, "EXISTS " QUEUE), 0);
+    }
+}
+
+static void a_lock_key_that_says_nonsense_is_a_foreign_holder(void **state)
+{
+    rig *r = begin(state);
+    static const char *const ends[] = {"",           "1",         "1 0",           "1 0 -",
+                                       "1 0 - 0",    "x 0 - 0 -", "1 0 - 0 - -",   "1 0  0 -",
+                                       "-1 0 - 0 -", "1 0 - x -", "99999 0 - 0 -", "1 4 - 0 -"};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        rig_must(r, "FLUSHALL");
+        const char *reader = hold(r, S);
+        rig_must(r, "SET pawl:x %s PX 60000", "");
+        rig_must(r, "EVAL %s 1 pawl:x %s%s",
+                 "return redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)", PAWL__REDIS_MANY,
+                 ends[i]);
+        rig_expect(r, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
+        pawl_request request = in_mode(reader, S, PAWL_ASK_QUEUE);
+        for (int verb = PAWL_VERB_ACQUIRE; verb <= PAWL_VERB_CHANGE; verb++) {
+            if (verb == PAWL_VERB_LIST || verb == PAWL_VERB_DOCTOR) continue;
+            request.verb = (pawl_verb)verb;
+            request.change = 1;
+            assert_int_equal(rig_ask(r, &request)->verdict, PAWL__REDIS_DECODED);
+        }
+    }
+}
+
+/* Whatever lies in the two keys: each script answers, and no writer comes in beside a reader. */
+static void records_that_are_none(void **state)
+{
+    static const char *const texts[] = {"",
+                                        "3",
+                                        "3 ",
+                                        "3 s",
+                                        "3 s 5 0 0 -",
+                                        "2 s 5 0 0 - pawl:inbox:me x",
+                                        "3 z 5 0 0 - i x",
+                                        "3 s x 0 0 - i x",
+                                        "3 s 5 0 0 -  ",
+                                        "3 p 5 0 2 9,9 i x",
+                                        "3 p 5 0 2 , i x",
+                                        "3 9 9 9 s 0 0 i x",
+                                        "3 99999999999999 9 9 s 0 0 pawl:inbox:me x",
+                                        "3 99999999999999 9 9 z 0 0 pawl:inbox:me x",
+                                        "3 99999999999999 9 9 p 9 9 pawl:inbox:me x",
+                                        "2 99999999999999 9 9 pawl:inbox:me x",
+                                        "2 99999999999999",
+                                        "3 u 5 0 0 - i"};
+    enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
+    rig *r = begin(state);
+    uint64_t random = 1;
+    for (int round = 0; round < 400; round++) {
+        rig_must(r, "FLUSHALL");
+        bool semaphore = round % 2;
+        const char *one = fresh_token(), *two = fresh_token(), *waits = fresh_token();
+        rig_expect(r, semaphore ? permits(one, 1, 2, 0) : in_mode(one, S, 0), PAWL_GRANTED);
+        rig_expect(r, semaphore ? permits(two, 1, 2, 0) : in_mode(two, U, 0), PAWL_GRANTED);
+        rig_expect(
+            r, semaphore ? permits(waits, 2, 2, PAWL_ASK_QUEUE) : in_mode(waits, X, PAWL_ASK_QUEUE),
+            PAWL_QUEUED);
+        rig_must(r, "HSET " PEOPLE " :%s %s", two, texts[pawl__random_next(&random) % TEXTS]);
+        if (round % 3)
+            rig_must(r, "HSET " PEOPLE " %s %s", waits, texts[pawl__random_next(&random) % TEXTS]);
+        if (round % 5 == 0) rig_must(r, "ZADD " QUEUE " -99999999999999 nobody");
+        const char *tokens[] = {one, two, waits, fresh_token()};
+        for (int step = 0; step < 8; step++) {
+            pawl_request request = semaphore
+                                       ? permits(tokens[pawl__random_next(&random) % 4], 1, 2, 0)
+                                       : in_mode(tokens[pawl__random_next(&random) % 4], X, 0);
+            static const pawl_verb verbs[] = {PAWL_VERB_ACQUIRE, PAWL_VERB_RENEW, PAWL_VERB_INSPECT,
+                                              PAWL_VERB_CHANGE, PAWL_VERB_BREAK};
+            request.verb = verbs[pawl__random_next(&random) % 5];
+            request.change = 1;
+            request.fence = 5;
+            request.flags = pawl__random_next(&random) % 2 ? PAWL_ASK_QUEUE : 0;
+            const answer *a = rig_ask(r, &request);
+            assert_int_equal(a->verdict, PAWL__REDIS_DECODED);
+            if (a->reply.outcome == PAWL_UNKNOWN)
+                fail_msg("round %d, verb %d: %s", round, (int)request.verb, a->message);
+            /* The first reader holds, whatever became of the others: no writer comes new. */
+            if (!semaphore && request.token == tokens[3] && request.verb == PAWL_VERB_ACQUIRE &&
+                rig_int(r, "HEXISTS " PEOPLE " :%s", one))
+                assert_int_not_equal(a->reply.outcome, PAWL_GRANTED);
+        }
+        pawl_request last = ask_release("x", waits);
+        assert_int_equal(rig_ask(r, &last)->verdict, PAWL__REDIS_DECODED);
+    }
+}
+
+/* ---- Refused writes ---------------------------------------------------------------------------
+ */
+
+static void a_full_server_lets_nobody_in_and_everybody_out(void **state)
+{
+    rig *r = begin(state);
+    const char *one = hold(r, S), *updater = hold(r, U), *waits = fresh_token(),
+               *next = fresh_token();
+    rig_expect(r, in_mode(waits, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_expect(r, in_mode(next, S, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_must(r, "CONFIG SET maxmemory 1");
+    rig_refused(r, ask_mode("y", fresh_token(), S, LONG_MS, 0), PAWL_ERR_STORE_FULL,
+                "memory is full");
+    rig_refused(r, in_mode(fresh_token(), S, PAWL_ASK_QUEUE), PAWL_ERR_STORE_FULL,
+                "memory is full");
+    rig_expect(r, ask_renew("x", one, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(r, in_mode(one, S, 0), PAWL_GRANTED);
+    rig_expect(r, in_mode(waits, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_expect(r, to_mode(updater, X, 1), PAWL_QUEUED);
+    rig_expect(r, ask_release("x", one), PAWL_RELEASED);
+    assert_string_equal(rig_text(r, "GET pawl:x"), updater); /* upgraded */
+    rig_expect(r, to_mode(updater, X, 1), PAWL_GRANTED);
+    rig_expect(r, to_mode(updater, S, 2), PAWL_GRANTED);
+    rig_expect(r, ask_release("x", updater), PAWL_RELEASED);
+    assert_string_equal(rig_text(r, "GET pawl:x"), waits);
+    rig_expect(r, ask_release("x", waits), PAWL_RELEASED);
+    rig_expect(r, ask_renew("x", next, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(r, ask_break("x", rig_expect(r, ask_inspect("x", NULL), PAWL_REPORTED)->info.fence),
+               PAWL_RELEASED);
+}
+
+static void a_replica_refuses_all_modes_and_has_done_nothing(void **state)
+{
+    rig *r = begin(state);
+    const char *one = hold(r, S), *updater = hold(r, U), *waits = fresh_token();
+    rig_expect(r, in_mode(waits, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_must(r, "REPLICAOF 127.0.0.1 1");
+    rig_refused(r, ask_mode("y", fresh_token(), S, LONG_MS, 0), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, in_mode(fresh_token(), S, PAWL_ASK_QUEUE), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_renew("x", one, LONG_MS), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_release("x", one), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, ask_release("x", waits), PAWL_ERR_READONLY, "replica");
+    rig_refused(r, to_mode(updater, S, 1), PAWL_ERR_READONLY, "replica");
+    rig_expect(r, ask_inspect("x", one), PAWL_REPORTED);
+    rig_must(r, "REPLICAOF NO ONE");
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_lock_is_no_semaphore),
+        cmocka_unit_test(a_semaphore_is_no_lock_and_has_one_capacity),
+        cmocka_unit_test(changes_that_no_table_has),
+        cmocka_unit_test(keys_of_another_type),
+        cmocka_unit_test(keys_that_were_lost_let_nobody_in_before_the_last_lease_ends),
+        cmocka_unit_test(a_lock_key_that_says_nonsense_is_a_foreign_holder),
+        cmocka_unit_test(records_that_are_none),
+        cmocka_unit_test(a_full_server_lets_nobody_in_and_everybody_out),
+        cmocka_unit_test(a_replica_refuses_all_modes_and_has_done_nothing),
+    };
+    if (!redis_server_exists()) {
+        puts("SKIP: there is no redis-server on this machine");
+        return 77;
+    }
+    return cmocka_run_group_tests_name("several holders on redis, in trouble", cases,
+                                       rig_group_begin, rig_group_end);
+}
