@@ -347,7 +347,7 @@ for _ in range(20):
         pawl.Client("nowhere://")
     except pawl.Error:
         pass
-print(int(grown), [a - b for a, b in zip(descriptors(), before)], flush=True)
+print(int(grown), [max(0, a - b) for a, b in zip(descriptors(), before)], flush=True)
 """
 
 
