@@ -132,6 +132,8 @@ pawl_url host_url(const char *path)
     return (pawl_url){.scheme = "sqlite", .port = -1, .path = path, .redacted = "sqlite:..."};
 }
 
+bool host_works_inline;
+
 void host_start(host *h, const char *path)
 {
     unsigned char id[16];
@@ -153,6 +155,7 @@ void host_start(host *h, const char *path)
                           .push = on_push,
                           .link = on_link,
                           .warn = on_warn,
+                          .work_inline = host_works_inline,
                           .link_final = on_link_final};
     pawl_url url = host_url(path);
     if (pawl_store_entry.open(&h->host, &url, &h->store, message) != 0) die(message);

@@ -68,6 +68,9 @@ extern const pawl_store_ops pawl_store_entry;
 /* A parsed sqlite URL for the path. */
 pawl_url host_url(const char *path);
 
+/* Whether the hosts that are started from now on ask for work_inline. */
+extern bool host_works_inline;
+
 /* Starts a store; does not wait for the link. */
 void host_start(host *h, const char *path);
 /* Starts a store and waits until it is up. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is written to a client that has no inbox yet: it finds out by itself, when it has one. */
 #define _GNU_SOURCE
+#include "stores/sqlite/sqlite_store.h"
+/* its names come before the hosts a and b */
 #include "place.h"
 
 static void test_a_break_without_an_inbox_is_heard(void **state)
@@ -53,12 +55,48 @@ static void test_no_news_are_made_up(void **state)
     host_close(&a);
 }
 
+/* Who has been handed the lock has nobody before it any more. */
+static void test_a_grant_ends_the_watch(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+    assert_int_equal(b.store->watches.table.count, 1);
+    assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
+    (void)host_push_of(&b, PAWL_PUSH_GRANT);
+    assert_int_equal(b.store->watches.table.count, 0);
+    host_close(&a);
+    host_close(&b);
+}
+
+/* Nor has who was refused, or has left. */
+static void test_an_answer_ends_the_watch(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+        assert_int_equal(b.store->watches.table.count, 1);
+        if (i == 0) assert_int_equal(release(&b, "n", 2).outcome, PAWL_LEFT);
+        if (i == 1) host_call(&b, PAWL_VERB_ACQUIRE, "n", host_token(2), TTL, 0);
+        assert_int_equal(b.store->watches.table.count, 0);
+    }
+    host_close(&a);
+    host_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_break_without_an_inbox_is_heard),
         TEST(test_a_waiter_without_an_inbox_is_heard),
         TEST(test_no_news_are_made_up),
+        TEST(test_a_grant_ends_the_watch),
+        TEST(test_an_answer_ends_the_watch),
     };
     return cmocka_run_group_tests_name("sqlite letters", tests, NULL, NULL);
 }

@@ -180,6 +180,23 @@ static void test_foreign_live_file(void **state)
     assert_int_equal(st.st_size, 0);
 }
 
+/* A program that was started without a standard input has 0 for other files. */
+static void test_descriptor_0_is_as_good_as_any(void **state)
+{
+    char message[PAWL_MESSAGE_MAX] = "", found[PATH_MAX];
+    struct stat st;
+    (void)state;
+    int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    close(STDIN_FILENO);
+    int made = pawl__sqlite_path_prepare(path, 0, found, &st, message);
+    int there = pawl__sqlite_path_prepare(path, 0, found, &st, message);
+    if (kept >= 0) {
+        dup2(kept, STDIN_FILENO);
+        close(kept);
+    }
+    if (made != 0 || there != 0) fail_msg("%s", message);
+}
+
 /* What a path leads through in /tmp and the like is not for others to decide. */
 static void test_links_of_others_are_not_followed(void **state)
 {
@@ -211,9 +228,13 @@ static void test_links_of_others_are_not_followed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_link_in_place_of_the_socket), TEST(test_socket_has_the_mode_of_the_database),
-        TEST(test_shared_inbox_is_sticky),      TEST(test_link_to_another_socket),
-        TEST(test_foreign_live_file),           TEST(test_links_of_others_are_not_followed),
+        TEST(test_link_in_place_of_the_socket),
+        TEST(test_socket_has_the_mode_of_the_database),
+        TEST(test_shared_inbox_is_sticky),
+        TEST(test_link_to_another_socket),
+        TEST(test_foreign_live_file),
+        TEST(test_descriptor_0_is_as_good_as_any),
+        TEST(test_links_of_others_are_not_followed),
     };
     return cmocka_run_group_tests_name("sqlite beside others", tests, NULL, NULL);
 }

@@ -54,6 +54,17 @@ static void test_ceiling_is_written_through(void **state)
     host_close(&a);
 }
 
+/* Programs come and go: who is the last one out does not wait for the disk each time. */
+static void test_a_short_log_is_left_at_close(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    int before = atomic_load(&syncs);
+    host_close(&a);
+    assert_int_equal(atomic_load(&syncs), before);
+}
+
 /* Beyond 2^53 doubles and JSON are not exact: that is an error, not a grant. */
 static void test_fences_end_at_2_53(void **state)
 {
@@ -315,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ceiling_is_written_through),
+        TEST(test_a_short_log_is_left_at_close),
         TEST(test_fences_end_at_2_53),
         TEST(test_a_grant_follows_an_unknown_answer),
         TEST(test_close_waits_for_what_is_under_way),
