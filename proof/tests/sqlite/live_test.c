@@ -87,13 +87,48 @@ static void test_looking_believes_no_old_file(void **state)
     close_both();
 }
 
+/* A lease that no process is tied to is not tied by its renewal. */
+static void test_renewal_ties_no_detached_lease(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    host_call(&a, PAWL_VERB_ACQUIRE, "n", host_token(1), TTL, PAWL_ASK_DETACHED);
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_CONFIRMED);
+    host_close(&a);
+    assert_int_equal(host_call(&b, PAWL_VERB_ACQUIRE, "n", host_token(2), TTL, 0).outcome,
+                     PAWL_BUSY);
+    host_close(&b);
+}
+
+/* One that has lost its tie is tied again by its own client, and by nobody else. */
+static void test_renewal_ties_its_own_lease_again(void **state)
+{
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    acquire(&a, "m", 2);
+    sql("UPDATE lock SET live = -1");
+    assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                     PAWL_CONFIRMED);
+    assert_int_equal(host_call(&b, PAWL_VERB_RENEW, "m", host_token(2), TTL, 0).outcome,
+                     PAWL_CONFIRMED);
+    assert_int_equal(
+        sql_int("SELECT count(*) FROM lock WHERE name = CAST('n' AS BLOB) AND live > 0"), 1);
+    assert_int_equal(
+        sql_int("SELECT count(*) FROM lock WHERE name = CAST('m' AS BLOB) AND live < 0"), 1);
+    host_close(&a);
+    host_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_old_file_proves_no_death),
-        TEST(test_byte_of_old_file_ties_no_lease),
-        TEST(test_file_that_is_back_is_used),
-        TEST(test_looking_believes_no_old_file),
+        TEST(test_old_file_proves_no_death),       TEST(test_byte_of_old_file_ties_no_lease),
+        TEST(test_file_that_is_back_is_used),      TEST(test_looking_believes_no_old_file),
+        TEST(test_renewal_ties_no_detached_lease), TEST(test_renewal_ties_its_own_lease_again),
     };
     return cmocka_run_group_tests_name("sqlite live file", tests, NULL, NULL);
 }
