@@ -3,9 +3,7 @@
 #ifndef PAWL_TESTS_REDIS_LINK_STAGE_H
 #define PAWL_TESTS_REDIS_LINK_STAGE_H
 
-#include "rig.h"
-
-#define LONG_MS 60000
+#include "link_words.h"
 
 /* What pawl needs, and nothing else: docs say the same. */
 #define MINIMAL_ACL                                                                                \
@@ -27,14 +25,5 @@ void end(stage *s);
 
 /* What is opened from now on logs in as joe. */
 void as_joe(stage *s);
-
-/* Asks, and requires the outcome. */
-const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome);
-void lock_and_unlock(client *c);
-
-/* Waits until the link is down for this error; what was said then. */
-const char *await_down(client *c, pawl_err err);
-/* Requires the word in the text. */
-void says(const char *text, const char *word);
 
 #endif

@@ -4,8 +4,8 @@
  * behind one name with two addresses. A client finds the primary, and never locks in a replica.
  */
 #define _GNU_SOURCE
+#include "link_words.h"
 #include "peer.h"
-#include "rig.h"
 
 #include "../support/check.h"
 
@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define LONG_MS 60000
 
 extern const pawl_store_ops pawl_store_entry;
 
@@ -82,20 +80,6 @@ static void follow(rig *replica, const char *host, const char *port)
 {
     rig_must(replica, "REPLICAOF %s %s", host, port);
     while (!strstr(rig_text(replica, "INFO replication"), "master_link_status:up")) continue;
-}
-
-static void says(const char *text, const char *word)
-{
-    if (!strstr(text, word)) fail_msg("\"%s\" does not say \"%s\"", text, word);
-}
-
-static const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome)
-{
-    const seen_reply *a = client_ask(c, &request);
-    if (a->reply.outcome != outcome)
-        fail_msg("verb %d: outcome %d (%s), expected %d", (int)request.verb, (int)a->reply.outcome,
-                 a->text, (int)outcome);
-    return a;
 }
 
 static bool was_told(void *arg)

@@ -64,16 +64,11 @@ static void a_user_that_is_disabled_while_a_lock_is_held(void **state)
 
 /* ---- Databases, prefixes, hosts --------------------------------------------------- */
 
-static void add_option(stage *s, const char *key, const char *value)
-{
-    s->address.options[s->address.option_count++] = (pawl_url_option){.key = key, .value = value};
-}
-
 static void databases_and_prefixes_are_used(void **state)
 {
     stage s = begin(state);
-    add_option(&s, "db", "3");
-    add_option(&s, "prefix", "team/locks-");
+    add_option(&s.address, "db", "3");
+    add_option(&s.address, "prefix", "team/locks-");
     client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token();
     expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
@@ -92,7 +87,7 @@ static void databases_and_prefixes_are_used(void **state)
 static void a_database_that_is_not_there(void **state)
 {
     stage s = begin(state);
-    add_option(&s, "db", "99");
+    add_option(&s.address, "db", "99");
     client *c = client_open(s.world, &s.address, "a");
     says(await_down(c, PAWL_ERR_OPTION), "database");
     client_close(c);
@@ -102,7 +97,7 @@ static void a_database_that_is_not_there(void **state)
 static void an_empty_prefix_meets_other_libraries_and_lists_no_records(void **state)
 {
     stage s = begin(state);
-    add_option(&s, "prefix", "");
+    add_option(&s.address, "prefix", "");
     client *c = client_up(s.world, &s.address, "a");
     const char *token = fresh_token();
     rig_must(s.rig, "SET other-lock theirs PX 60000");

@@ -5,16 +5,14 @@
  * not said, and all is well again when they behave.
  */
 #define _GNU_SOURCE
+#include "link_words.h"
 #include "peer.h"
-#include "rig.h"
 
 #include "../support/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LONG_MS 60000
 
 extern const pawl_store_ops pawl_store_entry;
 
@@ -53,52 +51,12 @@ static void end(stage *s)
     world_free(s->world);
 }
 
-static void add_option(stage *s, const char *key, const char *value)
-{
-    s->address.options[s->address.option_count++] = (pawl_url_option){.key = key, .value = value};
-}
-
-typedef struct link_wish {
-    client *client;
-    pawl_err err;
-} link_wish;
-
-static bool is_down_for(void *arg)
-{
-    link_wish *w = arg;
-    size_t n = client_link_count(w->client);
-    return n > 0 && !client_link(w->client, n - 1)->up &&
-           client_link(w->client, n - 1)->err == w->err;
-}
-
-/* Waits until the link is down for this reason; the words about it. */
-static const char *await_down(client *c, pawl_err err)
-{
-    link_wish wish = {.client = c, .err = err};
-    world_until(client_world(c), is_down_for, &wish, pawl_err_name(err));
-    return client_link(c, client_link_count(c) - 1)->text;
-}
-
-static void expect(client *c, pawl_request request, pawl_outcome outcome)
-{
-    const seen_reply *a = client_ask(c, &request);
-    if (a->reply.outcome != outcome)
-        fail_msg("outcome %d (%s), expected %d", (int)a->reply.outcome, a->text, (int)outcome);
-}
-
-static void lock_and_unlock(client *c)
-{
-    const char *token = fresh_token();
-    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
-    expect(c, ask_release("x", token), PAWL_RELEASED);
-}
-
 /* ---- Peers that are no server ------------------------------------------------------------ */
 
 static void a_mute_server_is_given_up_and_tried_again(void **state)
 {
     stage s = begin(state);
-    add_option(&s, "connect_timeout_ms", "100");
+    add_option(&s.address, "connect_timeout_ms", "100");
     peer_behave(s.peer, PEER_MUTE);
     client *c = client_open(s.world, &s.address, "a");
     assert_non_null(strstr(await_down(c, PAWL_ERR_UNAVAILABLE), "did not answer in time"));

@@ -6,7 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "certs.h"
-#include "rig.h"
+#include "link_words.h"
 
 #include "../support/check.h"
 #include "../support/temp_dir.h"
@@ -18,8 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LONG_MS 60000
-#define ALL     "DNS:localhost,IP:127.0.0.1"
+#define ALL "DNS:localhost,IP:127.0.0.1"
 
 extern const pawl_store_ops pawl_store_entry;
 
@@ -43,14 +42,9 @@ static const char *path_of(const scenery *here, const char *name, char ret_path[
     return ret_path;
 }
 
-static void add_option(stage *s, const char *key, const char *value)
-{
-    s->address.options[s->address.option_count++] = (pawl_url_option){.key = key, .value = value};
-}
-
 static void add_file(stage *s, const char *key, const char *name)
 {
-    add_option(s, key, path_of(s->scenery, name, s->paths[s->address.option_count]));
+    add_option(&s->address, key, path_of(s->scenery, name, s->paths[s->address.option_count]));
 }
 
 /* The server shows this certificate from the next connection on. */
@@ -82,27 +76,6 @@ static stage begin(void **state)
 static void end(stage *s)
 {
     world_free(s->world);
-}
-
-static const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome)
-{
-    const seen_reply *a = client_ask(c, &request);
-    if (a->reply.outcome != outcome)
-        fail_msg("verb %d: outcome %d (%s), expected %d", (int)request.verb, (int)a->reply.outcome,
-                 a->text, (int)outcome);
-    return a;
-}
-
-static void lock_and_unlock(client *c)
-{
-    const char *token = fresh_token();
-    expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
-    expect(c, ask_release("x", token), PAWL_RELEASED);
-}
-
-static void says(const char *text, const char *word)
-{
-    if (!strstr(text, word)) fail_msg("\"%s\" does not say \"%s\"", text, word);
 }
 
 typedef struct wish {
@@ -171,7 +144,7 @@ static void each_bad_certificate_has_its_sentence(void **state)
     s.address.host = "127.0.0.1"; /* an address is compared as well as a name */
     show(&s, "other");
     expect_refusal(&s, PAWL_ERR_TLS, "not for 127.0.0.1");
-    add_option(&s, "tls_name", "elsewhere.example");
+    add_option(&s.address, "tls_name", "elsewhere.example");
     client *c = client_up(s.world, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
@@ -201,7 +174,7 @@ static void none_works_warns_and_shows_in_doctor(void **state)
     size_t warnings;
     stage s = begin(state);
     show(&s, "stranger");
-    add_option(&s, "tls_verify", "none");
+    add_option(&s.address, "tls_verify", "none");
     client *c = client_up(s.world, &s.address, "a");
     lock_and_unlock(c);
     says(client_warning(c, &warnings), "the server's certificate is not verified");
@@ -259,7 +232,7 @@ static void a_server_without_tls_is_told_from_one_with_it(void **state)
 {
     stage s = begin(state);
     add_file(&s, "tls_ca", "ca.pem");
-    add_option(&s, "connect_timeout_ms", "300");
+    add_option(&s.address, "connect_timeout_ms", "300");
     s.address.port = s.scenery->plain_port; /* it waits for the end of a line, and so do we */
     expect_refusal(&s, PAWL_ERR_UNAVAILABLE, "the TLS handshake did not end in time");
     rig_must(s.rig, "CONFIG SET maxclients 1"); /* now it speaks at once, in plain text */
@@ -276,7 +249,7 @@ static void a_handshake_that_hangs_holds_up_nothing(void **state)
 {
     stage s = begin(state);
     add_file(&s, "tls_ca", "ca.pem");
-    add_option(&s, "connect_timeout_ms", "100");
+    add_option(&s.address, "connect_timeout_ms", "100");
     redis_server_pause(s.rig->server);
     client *c = client_open(s.world, &s.address, "a");
     expect_down(c, 0, PAWL_ERR_UNAVAILABLE, "the TLS handshake did not end in time");

@@ -28,19 +28,6 @@ static int64_t read_clock(clockid_t id)
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-/* Reads a small file into text; its length, or -1 with errno. */
-static ssize_t read_small(const char *path, char *text, size_t room)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t n = read(fd, text, room - 1);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    if (n >= 0) text[n] = '\0';
-    return n;
-}
-
 int pawl__sqlite_parse_timens(const char *text, int64_t *ret_shift_ns)
 {
     const char *line = strstr(text, "boottime");
@@ -63,7 +50,7 @@ static int read_shift(int64_t *ret_shift_ns, char *reterr_message)
     *ret_shift_ns = 0;
     bool known = stat("/proc/self/ns/time", &own) == 0;
     if (known && own.st_ino == TIME_NS_FIRST) return 0;
-    ssize_t n = read_small("/proc/self/timens_offsets", text, sizeof(text));
+    ssize_t n = pawl__sqlite_read_file("/proc/self/timens_offsets", text, sizeof(text));
     if (n < 0) return 0; /* a kernel without time namespaces (before 5.6) */
 
     known = known && stat("/proc/self/ns/time_for_children", &children) == 0;
@@ -99,7 +86,7 @@ int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message)
 {
     static const char path[] = BOOT_ID_PATH;
     char text[64];
-    ssize_t n = read_small(path, text, sizeof(text));
+    ssize_t n = pawl__sqlite_read_file(path, text, sizeof(text));
     if (n < PAWL__BOOT_ID_LEN) {
         pawl__sqlite_say(reterr_message, "cannot read %s: %s (is /proc mounted?)", path,
                          n < 0 ? strerror(errno) : "too short");

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static ssize_t read_all(const char *path, char *text, size_t room)
+ssize_t pawl__sqlite_read_file(const char *path, char *text, size_t room)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -1;
@@ -27,7 +27,7 @@ static int64_t mount_of_descriptor(int fd)
     char path[64], text[512];
     long long number;
     snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    if (read_all(path, text, sizeof(text)) < 0) return -1;
+    if (pawl__sqlite_read_file(path, text, sizeof(text)) < 0) return -1;
     const char *line = strstr(text, field);
     if (line && sscanf(line + sizeof(field) - 1, "%lld", &number) == 1) return number;
     errno = ENOSYS;

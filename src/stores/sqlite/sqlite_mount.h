@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Which mount a name lies on. */
+/* Which mount a name lies on, and small files of the kernel. */
 #ifndef PAWL_SQLITE_MOUNT_H
 #define PAWL_SQLITE_MOUNT_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * The number of the mount on which the last part of `path` lies; a link there is not followed.
  * -1 with errno if it cannot be told. Takes and drops no lock of the file.
  */
 int64_t pawl__sqlite_mount_of(const char *path);
+
+/* Reads a small file into text, with a NUL; its length, or -1 with errno. */
+ssize_t pawl__sqlite_read_file(const char *path, char *text, size_t room);
 
 #endif
