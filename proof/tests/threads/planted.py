@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Mistakes that scripts/mutants-threads plants in src/: (name, what is wrong, changes), and
-how to look for it if not by seeds: as small programs, whose number then stands for the seed.
+how to look for it if not by all seeds: arguments of pawl-threads. With --explore the number of the
+small program stands for the seed.
 
 A change is (file, text, instead of it); the text occurs once. Where code moves, move these along:
 a text that is not found fails the script.
@@ -62,7 +63,8 @@ PLANTED = [
     ("driver_not_woken", "who asks does not wake the driver that sleeps",
      [(GATE, "    if (!gate->asleep) return;\n", "    if (gate->asleep || !gate->asleep) return;\n")]),
     ("thread_not_woken", "the client's thread is not woken when it is needed",
-     [(GATE, "    pthread_cond_signal(&gate->thread_cond);\n", "")]),
+     [(GATE, "    pthread_cond_signal(&gate->thread_cond);\n", "")],
+     "--flavour", "plain", "--seconds", "60"),
     ("role_to_nobody", "who gives up the loop passes it to no caller",
      [(GATE, "        call_to_own(gate);\n    else if (needs_thread(gate))\n",
        "        (void)call_to_own;\n    else if (needs_thread(gate))\n")]),
