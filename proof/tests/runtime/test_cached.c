@@ -221,8 +221,8 @@ static void test_close_takes_cached_and_held_ones(void **state)
     (void)state;
     pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
     char cached_name[32], held_name[32];
-    strcpy(cached_name, stage_name());
-    strcpy(held_name, stage_name());
+    snprintf(cached_name, sizeof cached_name, "%s", stage_name());
+    snprintf(held_name, sizeof held_name, "%s", stage_name());
     pawl_lock *cached = keeping(client, cached_name, LONG_MS, NULL);
     pawl_lock *held = keeping(client, held_name, LONG_MS, NULL);
     use(cached, 3);

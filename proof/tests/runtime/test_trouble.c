@@ -224,10 +224,9 @@ static void test_questions_wait_for_the_link(void **state)
     redis_server_kill(stage_redis());
     redis_server_restart(stage_redis());
     /* the first after the break may meet the end of the old connection */
-    view v = {0};
     int err = pawl_break(client, name, strlen(name), 1, PATIENCE_MS);
     CHECK(err == PAWL_ERR_NOT_HELD || err == PAWL_ERR_UNKNOWN); /* it waits: not UNAVAILABLE */
-    v = stage_view(client, name);
+    view v = stage_view(client, name);
     assert_false(v.held);
     pawl_client_close(client);
 }

@@ -76,7 +76,7 @@ static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
     uint32_t all = 0;
     for (size_t i = 0; i < f->count; i++) all += f->weights[i].times;
-    uint32_t at = draw(s, all);
+    uint32_t at = draw(s, all); /* NOLINT: no flavour is empty */
     for (size_t i = 0; i < f->count; i++) {
         if (at < f->weights[i].times) return f->weights[i].kind;
         at -= f->weights[i].times;
