@@ -80,6 +80,14 @@ static void draw_token(void *ctx, char *ret_text)
     if (PAWL_MUTANT(token_of_everybody)) snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%040x", 0u);
 }
 
+/* For the timeline. */
+static void show_move(void *ctx, const char *name, pawl_lease_state from, pawl_lease_state to)
+{
+    const drawer *d = ctx;
+    SIM_NOTE(d->s, d->client, "%s: the lease was %s, is %s", name, pawl_lease_state_name(from),
+             pawl_lease_state_name(to));
+}
+
 /* ---- Birth and death -------------------------------------------------------- */
 
 static pawl__engine *make_engine(sim *s, sim_client *client)
@@ -94,6 +102,8 @@ static pawl__engine *make_engine(sim *s, sim_client *client)
     drawers[client->number] = (drawer){.s = s, .client = client->number};
     opts.draw_token = draw_token;
     opts.draw_ctx = &drawers[client->number];
+    if (s->trace) opts.moved = show_move;
+    opts.moved_ctx = &drawers[client->number];
     if (sim_chance(&rng, 500)) {
         opts.share_count_max = (uint32_t)sim_below(&rng, 4);
         opts.share_ms_max = sim_below(&rng, 5);

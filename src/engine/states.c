@@ -32,6 +32,18 @@ SAME(DOUBT)
 SAME(LOST)
 SAME(RELEASING)
 
+const char *pawl_lease_state_name(pawl_lease_state state)
+{
+    static const char *const names[PAWL__LEASE_STATES] = {
+        [PAWL__LEASE_ABSENT] = "absent",       [PAWL__LEASE_REQUESTING] = "requesting",
+        [PAWL__LEASE_QUEUED] = "queued",       [PAWL__LEASE_UNKNOWN] = "unknown",
+        [PAWL__LEASE_HELD] = "held",           [PAWL__LEASE_IDLE] = "idle",
+        [PAWL__LEASE_DOUBT] = "doubt",         [PAWL__LEASE_LOST] = "lost",
+        [PAWL__LEASE_RELEASING] = "releasing",
+    };
+    return (unsigned)state < PAWL__LEASE_STATES ? names[state] : "?";
+}
+
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
 {
     pawl__lease_touch(e, lease);

@@ -21,14 +21,6 @@ static const char *const kinds[] = {
     [PAWL_TRACE_BROKEN] = "broken",
 };
 
-static const char *const states[] = {
-    [PAWL_LEASE_ABSENT] = "absent",       [PAWL_LEASE_REQUESTING] = "requesting",
-    [PAWL_LEASE_QUEUED] = "queued",       [PAWL_LEASE_UNKNOWN] = "unknown",
-    [PAWL_LEASE_HELD] = "held",           [PAWL_LEASE_IDLE] = "idle",
-    [PAWL_LEASE_DOUBT] = "doubt",         [PAWL_LEASE_LOST] = "lost",
-    [PAWL_LEASE_RELEASING] = "releasing",
-};
-
 static const char *const verbs[] = {
     [PAWL_VERB_ACQUIRE] = "acquire", [PAWL_VERB_RENEW] = "renew",   [PAWL_VERB_RELEASE] = "release",
     [PAWL_VERB_INSPECT] = "inspect", [PAWL_VERB_LIST] = "list",     [PAWL_VERB_BREAK] = "break",
@@ -58,11 +50,6 @@ static const char *word(const char *const *table, size_t count, size_t index)
 const char *pawl_trace_kind_name(pawl_trace_kind kind)
 {
     return WORD(kinds, kind);
-}
-
-const char *pawl_lease_state_name(pawl_lease_state state)
-{
-    return WORD(states, state);
 }
 
 const char *pawl__verb_name(pawl_verb verb)
@@ -178,7 +165,7 @@ static void write_about_lock(const pawl_trace *event, const char *name, char *re
         return;
     case PAWL_TRACE_LEASE:
         write_line(ret_line, "lock \"%s\": the lease was %s, is %s", name,
-                   WORD(states, event->from), WORD(states, event->to));
+                   pawl_lease_state_name(event->from), pawl_lease_state_name(event->to));
         return;
     default: /* acquiring, wanted */
         write_line(ret_line, "lock \"%s\": %s", name, kind);

@@ -77,6 +77,15 @@ def test_same_seed_same_run_byte_for_byte(algorithm):
     assert failed or len(hashes) == 40
 
 
+def test_the_timeline_shows_the_leases_and_changes_no_run():
+    seeds = ["--seed", "77", "--seeds", "5", "--hash"]
+    shown, quiet = run(*seeds, "--trace"), run(*seeds)
+    for move in ("absent, is requesting", "requesting, is held", "releasing, is absent"):
+        assert re.search(rf"client \d .*: the lease was {move}$", shown.stdout, re.M), move
+    hashes = re.compile(r"^\d+ [0-9a-f]{16}$", re.M)
+    assert hashes.findall(shown.stdout) == hashes.findall(quiet.stdout) != []
+
+
 def test_many_seeds_give_the_same_runs_again():
     for first in range(1000, SEEDS + 1, SEEDS // 10):
         seeds = ["--seed", str(first), "--seeds", "20", "--hash"]
