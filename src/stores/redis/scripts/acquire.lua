@@ -113,11 +113,14 @@ if waiting > 0 and not several then
     chosen, unseen, several = promote(waiting, last, token)
     waiting = redis.call('ZCARD', KEYS[3])
 end
-if several then
+-- In a function of its own, so that the room for its variables is not made for each
+-- acquisition of a lock that is free.
+local function enter_among_several()
     local mode, units, wanted, asks_only = 'x', '0', 0, ARGV[4]
 --@include lib_many
 --@include lib_enter
 end
+if several then return enter_among_several() end
 if chosen == token or not (chosen or unseen) then
     local fence = draw(last)
     write_grant(token, ttl, fence, who)

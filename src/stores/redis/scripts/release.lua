@@ -16,6 +16,19 @@ end
 --@include lib_fence
 --@include lib_handoff
 --@include lib_last
+-- Whether the token was one of several holders. In a function of its own, so that the room for
+-- its variables is not made for each release of a lock that nobody waits for.
+local function part_and_serve()
+--@include lib_many
+    part_expired()
+    local holder = holder_of(token)
+    if holder then part({token}) end
+    if capacity and many == 0 and not lost then dissolve() end
+    serve(nil)
+    finish()
+    return holder
+end
+
 if waiting then
     local chosen, _, several = promote(waiting, last, token)
     -- A token that held and (by a hand's doing) waited too gives up both.
@@ -24,10 +37,7 @@ if waiting then
     end
     if several then
         held = nil
---@include lib_many
-        part_expired()
-        serve(nil)
-        finish()
+        part_and_serve()
     end
     return 4
 end
@@ -37,14 +47,5 @@ if left == 1 then
     redis.call('ZREM', KEYS[3], token)
 end
 --@include lib_free
-if several then
---@include lib_many
-    part_expired()
-    local holder = holder_of(token)
-    if holder then part({token}) end
-    if capacity and many == 0 and not lost then dissolve() end
-    serve(nil)
-    finish()
-    if holder then return 4 end
-end
+if several and part_and_serve() then return 4 end
 return left == 1 and 5 or 6

@@ -11,16 +11,16 @@ local held = redis.call('GET', KEYS[1])
 if held ~= token then
 --@include lib_handoff
 --@include lib_free
-    if several then
+    local function renew_among_several()
 --@include lib_many
         part_expired()
         serve(nil)
         local holder = holder_of(token)
         if holder then extend(token, holder, ttl, ARGV[3]) end
         finish()
-        if holder then return '3 ' .. holder.fence .. (is_awaited(token) and ' 1' or ' 0') end
+        return holder and '3 ' .. holder.fence .. (is_awaited(token) and ' 1' or ' 0')
     end
-    return 6
+    return several and renew_among_several() or 6
 end
 
 -- First, because it needs no memory: what follows is then not refused for OOM.
