@@ -12,9 +12,9 @@
 /* A reader that dies is noticed when its lease is over; it must not make us ask without pause. */
 #define RECHECK_PAUSE_MS 5
 
-static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err)
+static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err, const char *message)
 {
-    if (!err) pawl__engine_say(e, "");
+    pawl__engine_say(e, message);
     pawl__want_tell(e, want, PAWL__ACT_CHANGED, err);
 }
 
@@ -37,14 +37,11 @@ static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
 static void upgrade(pawl__engine *e, pawl__want *want, pawl__waiting *waiting)
 {
     if (!e->link_up && waiting->wait_until == 0) {
-        pawl__engine_say(e, e->link_message);
-        pawl__want_tell(e, want, PAWL__ACT_CHANGED,
-                        e->link_err ? (pawl_err)e->link_err : PAWL_ERR_UNAVAILABLE);
+        tell_change(e, want, (pawl_err)e->link_err, e->link_message);
         return;
     }
     if (!pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1)) {
-        pawl__engine_say(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
-        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_NO_MEMORY);
+        tell_change(e, want, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
         return;
     }
     want->waiting = waiting;
@@ -69,23 +66,21 @@ void pawl__on_change(pawl__engine *e, const pawl__event *event)
     if (want->waiting && event->mode == PAWL_MODE_EXCLUSIVE) return; /* it will be told */
     pawl__upgrade_ends(e, want, PAWL_ERR_CANCELED);
     if (want->state != PAWL__WANT_HOLDING) {
-        pawl__engine_say(e, "");
-        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_LOST);
+        tell_change(e, want, PAWL_ERR_LOST, "");
         return;
     }
     pawl__lease *lease = want->lease;
     pawl_mode from = (pawl_mode)lease->mode;
     if (from == event->mode) {
-        tell_change(e, want, PAWL_OK);
+        tell_change(e, want, PAWL_OK, "");
     } else if (is_downgrade(from, event->mode)) {
         lease->mode = (uint8_t)event->mode & 3u;
         begin(e, lease, event->mode);
-        tell_change(e, want, PAWL_OK);
+        tell_change(e, want, PAWL_OK, "");
     } else if (from == PAWL_MODE_UPDATE && event->mode == PAWL_MODE_EXCLUSIVE) {
         upgrade(e, want, event->waiting);
     } else {
-        pawl__engine_say(e, pawl_err_text(PAWL_ERR_MODE));
-        pawl__want_tell(e, want, PAWL__ACT_CHANGED, PAWL_ERR_MODE);
+        tell_change(e, want, PAWL_ERR_MODE, pawl_err_text(PAWL_ERR_MODE));
     }
 }
 
@@ -99,15 +94,9 @@ void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err)
 void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
 {
     const pawl__waiting *waiting = want->waiting;
-    if (waiting->wait_until != 0 && waiting->wait_until <= e->now) {
-        pawl__engine_say(e, "");
-        pawl__upgrade_given_up(e, want, PAWL_ERR_TIMEOUT);
-    } else if (waiting->unreachable_at <= e->now) {
-        pawl__engine_say(e, e->link_up ? "" : e->link_message);
-        pawl__upgrade_given_up(e, want, PAWL_ERR_UNAVAILABLE);
-    } else {
-        pawl__waiting_arm(e, want->waiting);
-    }
+    bool out_of_reach = waiting->unreachable_at <= e->now;
+    pawl__engine_say(e, out_of_reach && !e->link_up ? e->link_message : "");
+    pawl__upgrade_given_up(e, want, out_of_reach ? PAWL_ERR_UNAVAILABLE : PAWL_ERR_TIMEOUT);
 }
 
 /* ---- What the store answers ---------------------------------------------------------- */
@@ -115,7 +104,7 @@ void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
 /* The caller that waits for the store hears from it, or does not (`silent`). */
 static void heard(pawl__engine *e, const pawl__lease *lease, bool silent)
 {
-    pawl__waiting *waiting = lease->want ? lease->want->waiting : NULL;
+    pawl__waiting *waiting = lease->want->waiting;
     if (!waiting) return;
     if (!silent)
         waiting->unreachable_at = PAWL__NEVER;
@@ -126,12 +115,10 @@ static void heard(pawl__engine *e, const pawl__lease *lease, bool silent)
 
 static void upgraded(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    pawl__want *want = lease->want;
     lease->mode = PAWL_MODE_EXCLUSIVE;
     lease->fence = lease->group->last_fence = reply->fence;
-    if (!want || !want->waiting) return;
     pawl__engine_say(e, "");
-    pawl__upgrade_ends(e, want, PAWL_OK);
+    pawl__upgrade_ends(e, lease->want, PAWL_OK);
 }
 
 static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
@@ -157,26 +144,19 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     pawl__lease_extended(e, lease, lease->sent_at);
-    if (lease->request || lease->send || reply->holder_ms < 0) return;
+    if (lease->send || reply->holder_ms < 0) return;
     int64_t pause_ms = reply->holder_ms + 1;
     if (pause_ms < RECHECK_PAUSE_MS) pause_ms = RECHECK_PAUSE_MS;
     int64_t at = pawl__instant_add(e->now, pawl__ms_to_ns(pause_ms));
     pawl__lease_plan(e, lease, pawl__instant_min(at, lease->next_at));
 }
 
-static bool is_transient(pawl_err err)
-{
-    pawl_err_class cls = pawl_err_class_of(err);
-    return cls == PAWL_CLASS_RETRY || cls == PAWL_CLASS_UNKNOWN;
-}
-
 /* The store will not do it: the holder keeps what it has, and goes on renewing. */
 static void on_refused(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
-    pawl__want *want = lease->want;
     if (lease->change_sent) {
         lease->changing = false;
-        if (want && want->waiting) pawl__upgrade_ends(e, want, err);
+        pawl__upgrade_ends(e, lease->want, err);
     }
     pawl__lease_renew(e, lease);
 }
@@ -184,11 +164,11 @@ static void on_refused(pawl__engine *e, pawl__lease *lease, pawl_err err)
 static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
-    if (reply->outcome == PAWL_FAILED && !is_transient(reply->err)) {
+    if (reply->outcome == PAWL_FAILED && pawl_err_class_of(reply->err) != PAWL_CLASS_RETRY) {
         on_refused(e, lease, reply->err);
         return;
     }
-    bool hasty = lease->want && lease->want->waiting && lease->want->waiting->wait_until == 0;
+    bool hasty = lease->want->waiting && lease->want->waiting->wait_until == 0;
     heard(e, lease, true);
     pawl__lease_doubted(e, lease, reply->err);
     if (hasty)
@@ -197,9 +177,9 @@ static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *r
         pawl__lease_retry(e, lease);
 }
 
+/* L1: somebody holds it. A lease that is left awaits no answer but that of its release. */
 void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    if (!pawl__lease_is_tended(lease)) return;
     switch (reply->outcome) {
     case PAWL_GRANTED:
         heard(e, lease, false);
@@ -214,7 +194,7 @@ void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_repl
         if (lease->change_sent) {
             pawl__engine_say(e, reply->message);
             lease->changing = false;
-            if (lease->want) pawl__upgrade_ends(e, lease->want, PAWL_ERR_BUSY);
+            pawl__upgrade_ends(e, lease->want, PAWL_ERR_BUSY);
         } else {
             lease->recheck = true;
         }

@@ -150,7 +150,7 @@ static size_t waiting_for(const pawl__lease *lease)
 {
     const pawl__group *group = lease->group;
     size_t count = 0;
-    if (pawl__lease_is_held(lease) && lease->want && lease->want->waiting) count++; /* upgrade */
+    if (pawl__lease_is_held(lease) && lease->want->waiting) count++; /* upgrade */
     if (group->lease != lease) return count;
     for (const pawl__link *l = group->wants.next; l != &group->wants; l = l->next) count++;
     return count;

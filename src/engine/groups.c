@@ -25,7 +25,7 @@ static pawl__name_state *name_new(pawl__engine *e, const pawl__want *want)
 
 static void name_put(pawl__engine *e, pawl__name_state *name)
 {
-    if (name->first.in_use || name->first.next) return;
+    if (name->first.in_use || name->first.next) return; /* it has groups */
     pawl__table_remove(&e->names, &name->entry);
     free(name);
 }

@@ -123,7 +123,7 @@ static unsigned ask_flags(const pawl__lease *lease)
 /* An upgrade queues if its caller has time. */
 static unsigned change_flags(const pawl__lease *lease)
 {
-    const pawl__waiting *waiting = lease->want ? lease->want->waiting : NULL;
+    const pawl__waiting *waiting = lease->want->waiting;
     return waiting && waiting->wait_until != 0 ? PAWL_ASK_QUEUE : 0;
 }
 

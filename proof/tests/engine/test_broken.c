@@ -337,6 +337,23 @@ static void a_move_that_the_table_does_not_allow(void **state)
     }
 }
 
+static void an_answer_that_does_not_fit_a_change(void **state)
+{
+    (void)state;
+    static const pawl_outcome wrong[] = {PAWL_CONFIRMED, PAWL_RELEASED, PAWL_LEFT, PAWL_REPORTED,
+                                         (pawl_outcome)99};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        trial t;
+        pawl__want a, b;
+        go_astray(&t, &a, &b, PAWL__LEASE_HELD);
+        trial_step(&t,
+                   (pawl__event){.kind = PAWL__EV_CHANGE, .want = &a, .mode = PAWL_MODE_SHARED});
+        trial_answer(&t, trial_sent(&t, PAWL_VERB_CHANGE).id, wrong[i]);
+        assert_string_equal(broken_what, "a store answered CHANGE with another verb's outcome");
+        expect_broken_and_told(&t, &a, &b);
+    }
+}
+
 static void an_answer_to_what_no_lease_asks(void **state)
 {
     (void)state;
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_does_not_fit_a_renewal),
         cmocka_unit_test(an_answer_that_does_not_fit_a_release),
         cmocka_unit_test(an_answer_that_does_not_fit_an_acquisition),
+        cmocka_unit_test(an_answer_that_does_not_fit_a_change),
         cmocka_unit_test(a_lease_gone_astray_is_due),
         cmocka_unit_test(a_lease_gone_astray_is_to_catch_up),
         cmocka_unit_test(a_lease_gone_astray_hears_a_push),

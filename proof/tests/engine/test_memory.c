@@ -118,26 +118,153 @@ static void story(trial *t)
     assert_false(pawl__engine_busy(t->engine));
 }
 
-static void told_and_nothing_stays_behind(void **state)
+/* Requests that the store has not answered. */
+static pawl_request asked[8];
+static size_t asked_count;
+
+static void note_requests(trial *t)
 {
-    (void)state;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->actions[i].kind == PAWL__ACT_SEND) asked[asked_count++] = t->actions[i].request;
+}
+
+static void grant_whatever_is_asked(trial *t)
+{
+    static const uint16_t slots[] = {0, 1};
+    static uint64_t fence = 1000000000;
+    while (asked_count) {
+        pawl_request request = asked[0];
+        memmove(asked, asked + 1, --asked_count * sizeof asked[0]);
+        pawl_reply reply = {.id = request.id, .outcome = PAWL_RELEASED};
+        if (request.verb != PAWL_VERB_RELEASE) reply.outcome = PAWL_GRANTED;
+        reply.fence = ++fence;
+        reply.slots = slots;
+        reply.slot_count = request.units;
+        trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
+        note_requests(t);
+    }
+}
+
+static void want_in_mode(trial *t, pawl__want *want, pawl_mode mode)
+{
+    *want = trial_claim("modes", PAWL__NEVER);
+    want->mode = (uint8_t)mode;
+    want->waiting->units = 2;
+    want->waiting->capacity = 4;
+    trial_want(t, want);
+    expect_granted_or_no_memory(t);
+    note_requests(t);
+}
+
+static void upgrade_if_held(trial *t, pawl__want *want)
+{
+    if (want->state != PAWL__WANT_HOLDING) return;
+    pawl__waiting *waiting = trial_claim("modes", PAWL__NEVER).waiting;
+    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
+                                .want = want,
+                                .mode = PAWL_MODE_EXCLUSIVE,
+                                .waiting = waiting});
+    if (trial_count(t, PAWL__ACT_CHANGED))
+        assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_NO_MEMORY);
+    note_requests(t);
+}
+
+static void release_if_held(trial *t, pawl__want *want)
+{
+    if (want->state == PAWL__WANT_WAITING)
+        trial_cancel(t, want);
+    else if (want->state == PAWL__WANT_HOLDING)
+        trial_release(t, want);
+    else
+        return;
+    note_requests(t);
+    grant_whatever_is_asked(t);
+}
+
+/* All modes of one name, and more readers than there is room for at first. */
+static void story_of_modes(trial *t)
+{
+    enum { READERS = 20 };
+    pawl__want readers[READERS], updater, writer, permits;
+    asked_count = 0;
+    for (int i = 0; i < READERS; i++) {
+        want_in_mode(t, &readers[i], PAWL_MODE_SHARED);
+        if (i >= READERS / 2) grant_whatever_is_asked(t); /* the first wait together */
+    }
+    want_in_mode(t, &permits, PAWL_MODE_PERMIT);
+    want_in_mode(t, &updater, PAWL_MODE_UPDATE);
+    grant_whatever_is_asked(t);
+    upgrade_if_held(t, &updater);
+    grant_whatever_is_asked(t);
+    want_in_mode(t, &writer, PAWL_MODE_EXCLUSIVE);
+    grant_whatever_is_asked(t);
+    release_if_held(t, &writer);
+    release_if_held(t, &updater);
+    release_if_held(t, &permits);
+    for (int i = 0; i < READERS; i++) release_if_held(t, &readers[i]);
+    trial_pass(t, 2 * TTL * MS);
+    assert_int_equal(pawl__engine_lease_count(t->engine), 0);
+}
+
+/* Each upgrade that waits needs a timer more. */
+static void story_of_upgrades(trial *t)
+{
+    enum { UPDATERS = 20 };
+    static char names[UPDATERS][8];
+    pawl__want updaters[UPDATERS];
+    asked_count = 0;
+    for (int i = 0; i < UPDATERS; i++) {
+        snprintf(names[i], sizeof names[i], "u%d", i);
+        updaters[i] = trial_claim(names[i], PAWL__NEVER);
+        updaters[i].mode = PAWL_MODE_UPDATE;
+        trial_want(t, &updaters[i]);
+        expect_granted_or_no_memory(t);
+        note_requests(t);
+        grant_whatever_is_asked(t);
+    }
+    for (int i = 0; i < UPDATERS; i++) {
+        upgrade_if_held(t, &updaters[i]);
+        asked_count = 0; /* the store is silent */
+    }
+    for (int i = 0; i < UPDATERS; i++) release_if_held(t, &updaters[i]);
+    trial_pass(t, 2 * TTL * MS);
+    assert_int_equal(pawl__engine_lease_count(t->engine), 0);
+}
+
+typedef void (*story_fn)(trial *t);
+
+static void play(story_fn tell)
+{
     trial t;
     trial_open(&t);
     arm(0, false);
-    story(&t);
+    tell(&t);
     unsigned all = counted;
     trial_close(&t);
-    assert_true(all > NAMES);
+    assert_true(all > 5);
     for (unsigned n = 1; n <= all; n++)
         for (int rest = 0; rest <= 1; rest++) {
             trial_open(&t);
             arm(n, rest != 0);
-            story(&t);
+            tell(&t);
             assert_true(counted >= n);
             arm(0, false);
-            story(&t); /* and with memory it goes on */
+            tell(&t); /* and with memory it goes on */
             trial_close(&t);
         }
+}
+
+static void told_and_nothing_stays_behind(void **state)
+{
+    (void)state;
+    play(story);
+}
+
+static void the_same_in_all_modes(void **state)
+{
+    (void)state;
+    play(story_of_modes);
+    play(story_of_upgrades);
 }
 
 static void no_engine_without_memory(void **state)
@@ -154,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(told_and_nothing_stays_behind),
+        cmocka_unit_test(the_same_in_all_modes),
         cmocka_unit_test(no_engine_without_memory),
     };
     return cmocka_run_group_tests_name("engine: memory", tests, NULL, NULL);
