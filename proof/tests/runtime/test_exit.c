@@ -112,7 +112,7 @@ static void test_a_release_in_a_handler_of_exit_arrives(void **state)
     check_free_after(release_in_a_handler);
 }
 
-static pawl_lock *cached_lock(pawl_client *client, const char *name)
+static pawl_lock *retained_lock(pawl_client *client, const char *name)
 {
     pawl_lock_opts opts;
     pawl_lock *lock;
@@ -126,7 +126,7 @@ static pawl_lock *cached_lock(pawl_client *client, const char *name)
 
 static void leave_in_the_cache(const char *name)
 {
-    pawl_lock *lock = late = cached_lock(stage_client(NULL), name);
+    pawl_lock *lock = late = retained_lock(stage_client(NULL), name);
     for (int i = 0; i < 3; i++) {
         CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
         CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_OK);
@@ -136,7 +136,7 @@ static void leave_in_the_cache(const char *name)
 
 static void leave_in_the_engine(const char *name)
 {
-    pawl_lock *lock = late = cached_lock(stage_client(NULL), name);
+    pawl_lock *lock = late = retained_lock(stage_client(NULL), name);
     CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
     pawl_lock_free(lock); /* the lease stays for other handles of the client */
     stage_pass(5);
@@ -145,10 +145,10 @@ static void leave_in_the_engine(const char *name)
 static void put_back_in_a_handler(const char *name)
 {
     CHECK(atexit(release_late) == 0);
-    late = cached_lock(stage_client(NULL), name);
+    late = retained_lock(stage_client(NULL), name);
 }
 
-static void test_cached_leases_end_with_the_process(void **state)
+static void test_retained_leases_end_with_the_process(void **state)
 {
     (void)state;
     check_free_after(leave_in_the_cache);
@@ -209,7 +209,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_release_before_exit_arrives),
         cmocka_unit_test(test_a_lock_freed_before_exit_is_free),
         cmocka_unit_test(test_a_release_in_a_handler_of_exit_arrives),
-        cmocka_unit_test(test_cached_leases_end_with_the_process),
+        cmocka_unit_test(test_retained_leases_end_with_the_process),
         cmocka_unit_test(test_exit_of_a_raw_child_says_nothing),
     };
     stage_begin(argc, argv);

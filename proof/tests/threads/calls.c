@@ -240,7 +240,7 @@ static int acquire(int handle, int ms)
 {
     handle_state *h = &W->handles[handle];
     h->begun++;
-    h->cached[0] = '\0';
+    h->retained[0] = '\0';
     int err = pawl_lock_acquire(h->lock, ms);
     judge_acquired(handle, err);
     return err;
@@ -252,7 +252,7 @@ static int start(int handle, int ms, unsigned then)
     record *r = new_record(handle, then, false);
     if (!r) return PAWL_OK;
     h->begun++;
-    h->cached[0] = '\0';
+    h->retained[0] = '\0';
     r->wait_ms = ms;
     r->started = true; /* it may be over before the call returns */
     int err = pawl_lock_acquire_start(h->lock, ms, world_done, r);
@@ -277,7 +277,7 @@ static int release(int handle)
     judge_released(err);
     bool alone = !err && held && h->users == 1;
     if (alone && W->program->handle[handle].retain_ms)
-        memcpy(h->cached, token.text, sizeof h->cached);
+        memcpy(h->retained, token.text, sizeof h->retained);
     else if (alone)
         owe_release(handle, &token);
     return err;

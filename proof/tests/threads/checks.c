@@ -120,8 +120,8 @@ void check_caches(void)
 {
     for (int i = 0; i < W->program->handles; i++) {
         const handle_state *h = &W->handles[i];
-        if (!h->lock || h->freed || h->users > 0 || !h->cached[0]) continue;
-        if (goes_to_store(i) && !was_seen(h->cached))
+        if (!h->lock || h->freed || h->users > 0 || !h->retained[0]) continue;
+        if (goes_to_store(i) && !was_seen(h->retained))
             fail("release lost", "what handle %d had in its cache outlives the process", i);
     }
 }

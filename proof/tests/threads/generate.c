@@ -15,7 +15,7 @@ static uint32_t draw(source *s, uint32_t below)
     uint64_t x = s->state;
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((x ^ (x >> 31)) % below);
+    return (uint32_t)((x ^ (x >> 31)) % below); /* NOLINT: nobody asks for below 0 */
 }
 
 static bool one_in(source *s, uint32_t n)
@@ -76,7 +76,7 @@ static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
     uint32_t all = 0;
     for (size_t i = 0; i < f->count; i++) all += f->weights[i].times;
-    uint32_t at = draw(s, all); /* NOLINT: no flavour is empty */
+    uint32_t at = draw(s, all);
     for (size_t i = 0; i < f->count; i++) {
         if (at < f->weights[i].times) return f->weights[i].kind;
         at -= f->weights[i].times;
@@ -162,13 +162,13 @@ static void draw_handles(source *s, program *p, bool forks)
 {
     static const int16_t ttls[] = {60, 300, 300, 3000};
     p->handles = p->clients + (int)draw(s, 2) + (p->clients == 1);
-    bool cached = one_in(s, 3);
+    bool retains = one_in(s, 3);
     int16_t ttl = ttls[draw(s, 4)];
     for (int i = 0; i < p->handles; i++) {
         p->handle[i].client = (uint8_t)(i % p->clients);
         p->handle[i].name = (uint8_t)one_in(s, 4);
         p->handle[i].ttl_ms = ttl;
-        p->handle[i].retain_ms = cached && one_in(s, 2) ? (int16_t)(1 + draw(s, 200)) : 0;
+        p->handle[i].retain_ms = retains && one_in(s, 2) ? (int16_t)(1 + draw(s, 200)) : 0;
         p->handle[i].events = one_in(s, 2);
         p->handle[i].on_event = one_in(s, 2) ? draw_then(s, forks) : OP_NOTHING;
     }

@@ -89,13 +89,13 @@ typedef struct handle_state {
     pawl_lock *lock;
     int users; /* calls that are under way */
     bool freed;
-    int begun, lost;                 /* acquisitions; losses that were told */
-    int changes;                     /* calls that may change whether it is held */
-    int sure;                        /* of changes: after that one it is held for certain */
-    int lost_before;                 /* of lost: those of before */
-    int64_t gone_since;              /* not held any more, and nobody was told; 0: no */
-    int event_on;                    /* the thread that runs its on_event, + 1 */
-    char cached[PAWL_TOKEN_LEN + 1]; /* released with a cache, and not acquired again */
+    int begun, lost;                   /* acquisitions; losses that were told */
+    int changes;                       /* calls that may change whether it is held */
+    int sure;                          /* of changes: after that one it is held for certain */
+    int lost_before;                   /* of lost: those of before */
+    int64_t gone_since;                /* not held any more, and nobody was told; 0: no */
+    int event_on;                      /* the thread that runs its on_event, + 1 */
+    char retained[PAWL_TOKEN_LEN + 1]; /* released and retained, and not acquired again */
 } handle_state;
 
 typedef struct client_state {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a cached lease is one to everybody else: another client, another handle,
+ * Goal: a retained lease is one to everybody else: another client, another handle,
  * the retention and the close get it at once, a loss is told once, and only if it
- * was held (laws 1, 2, 6). What it costs is in test_cached_cost.c.
+ * was held (laws 1, 2, 6). What it costs is in test_retained_cost.c.
  */
 #include "stage.h"
 
@@ -216,33 +216,33 @@ static void test_renewals_go_on_while_it_is_lent(void **state)
     pawl_client_close(client);
 }
 
-static void test_close_takes_cached_and_held_ones(void **state)
+static void test_close_takes_retained_and_held_ones(void **state)
 {
     (void)state;
     pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
-    char cached_name[32], held_name[32];
-    snprintf(cached_name, sizeof cached_name, "%s", stage_name());
+    char retained_name[32], held_name[32];
+    snprintf(retained_name, sizeof retained_name, "%s", stage_name());
     snprintf(held_name, sizeof held_name, "%s", stage_name());
-    pawl_lock *cached = keeping(client, cached_name, LONG_MS, NULL);
+    pawl_lock *retained = keeping(client, retained_name, LONG_MS, NULL);
     pawl_lock *held = keeping(client, held_name, LONG_MS, NULL);
-    use(cached, 3);
+    use(retained, 3);
     use(held, 3);
     CHECK_ERR(pawl_lock_acquire(held, 0), PAWL_OK);
     pid_t child = fork();
     if (child == 0) {
         bool nothing = !pawl_lock_is_held(held) && pawl_lock_release(held) == PAWL_ERR_FORKED &&
-                       pawl_lock_acquire(cached, 0) == PAWL_ERR_FORKED;
+                       pawl_lock_acquire(retained, 0) == PAWL_ERR_FORKED;
         _exit(nothing ? 0 : 1);
     }
     int status;
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
     pawl_client_close(client);
-    stage_await_free(other, cached_name);
+    stage_await_free(other, retained_name);
     stage_await_free(other, held_name);
     assert_false(pawl_lock_is_held(held));
     CHECK_ERR(pawl_lock_release(held), PAWL_ERR_CLOSED);
-    CHECK_ERR(pawl_lock_acquire(cached, 0), PAWL_ERR_CLOSED);
-    pawl_lock_free(cached);
+    CHECK_ERR(pawl_lock_acquire(retained, 0), PAWL_ERR_CLOSED);
+    pawl_lock_free(retained);
     pawl_lock_free(held);
     pawl_client_close(other);
 }
@@ -378,7 +378,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_another_client_gets_it_at_once),
         cmocka_unit_test(test_a_loss_is_told_once_and_only_if_held),
         cmocka_unit_test(test_renewals_go_on_while_it_is_lent),
-        cmocka_unit_test(test_close_takes_cached_and_held_ones),
+        cmocka_unit_test(test_close_takes_retained_and_held_ones),
         cmocka_unit_test(test_races_of_handles_and_clients),
         cmocka_unit_test(test_races_on_one_handle),
         cmocka_unit_test(test_races_with_close),

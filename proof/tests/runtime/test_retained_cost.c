@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: to take a cached lease again and to put it back makes no system call and
+ * Goal: to take a retained lease again and to put it back makes no system call and
  * no allocation. Method: after the first release the thread forbids itself all
  * system calls but the end of the process, under penalty of death, and malloc
  * counts.
@@ -69,7 +69,7 @@ static int work(bool by_syscall)
     opts.retain_ms = 3600000;
     pawl_lock *lock;
     if (pawl_client_open("memory:", NULL, &client, NULL)) return 1;
-    if (pawl_lock_new(client, "cached", 6, &opts, &lock)) return 1;
+    if (pawl_lock_new(client, "retained", 6, &opts, &lock)) return 1;
     for (int i = 0; i < 2; i++)
         if (pawl_lock_acquire(lock, 1000) || pawl_lock_release(lock)) return 1;
     if (!forbid_system_calls()) return 77;
@@ -98,8 +98,8 @@ int main(void)
         return 77;
     }
     printf("1..2\n");
-    if (!WIFEXITED(status)) return fail("a cached pair made a system call");
-    if (WEXITSTATUS(status)) return fail("a cached pair failed or allocated");
+    if (!WIFEXITED(status)) return fail("a retained pair made a system call");
+    if (WEXITSTATUS(status)) return fail("a retained pair failed or allocated");
     printf("ok 1 - no system call, no allocation\n");
     if (!WIFSIGNALED(run(true))) return fail("system calls were not forbidden");
     printf("ok 2 - a system call would have been seen\n");
