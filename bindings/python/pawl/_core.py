@@ -221,6 +221,7 @@ def _c_string(value: Optional[str], code: int) -> Any:
     return ffi.new("char[]", raw)
 
 
+@functools.lru_cache(maxsize=256)  # C only reads them
 def lock_opts(ttl: Seconds, owner: Optional[str], retain: Seconds, detached: bool) -> Any:
     """(the options of C, what must live as long)."""
     c_owner = _c_string(owner, lib.PAWL_ERR_OWNER)

@@ -98,6 +98,13 @@ def test_everything_public_is_documented():
     assert all(getattr(pawl, name).__doc__ for name in pawl.__all__)
 
 
+def test_the_measurement_runs():
+    """Its numbers are no matter here."""
+    done = run(sys.executable, BINDING / "bench/pair.py", "memory:", "--seconds", "0.01", "--rounds", "1")
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"^(pawl.*?) +[\d.]+ us$", done.stdout, re.M) == ["pawl, one Lock", "pawl, with client.lock()"]
+
+
 # ---- Examples ----------------------------------------------------------------------------------------
 
 PAGES = [BINDING / "README.md", SOURCE / "README.md", SOURCE / "README.zh-CN.md"]
