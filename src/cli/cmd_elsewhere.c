@@ -77,7 +77,7 @@ static int bench_main(const cli_command *self, const cli_common *globals, int ar
     char timeout[32];
     const char *words[GLOBALS_MAX];
     int count = words_of(globals, timeout, sizeof timeout, words);
-    const char **all = calloc((size_t)(count + argc + 1), sizeof *all);
+    const char **all = calloc((size_t)count + (size_t)argc + 1, sizeof *all);
     if (!all) {
         cli_error("out of memory");
         return CLI_EXIT_SYSTEM;
