@@ -5,6 +5,8 @@
 /* its names come before the hosts a and b */
 #include "place.h"
 
+#include <stdlib.h>
+
 static void test_a_break_without_an_inbox_is_heard(void **state)
 {
     (void)state;
@@ -89,12 +91,50 @@ static void test_an_answer_ends_the_watch(void **state)
     host_close(&b);
 }
 
+/* By a hand of its own, as after a grant that found nobody: what the letters would be. */
+static void reap(pawl__outbox *ret_outbox)
+{
+    pawl__sqlite_db db;
+    pawl__sqlite_fault fault;
+    atomic_bool stop = false;
+    pawl__sqlite_db_init(&db, &stop);
+    assert_true(pawl__sqlite_db_open(&db, path, 0, &fault));
+    assert_int_equal(pawl__sqlite_begin_write(&db), SQLITE_OK);
+    assert_int_equal(pawl__lease_reap(&db, (pawl__name){"n", 1}, ret_outbox), SQLITE_OK);
+    assert_int_equal(pawl__sqlite_commit(&db), SQLITE_OK);
+    pawl__sqlite_db_close(&db);
+    pawl__sqlite_live_close(&db.live);
+}
+
+/* A lock is handed on over one that has died with it, and over nobody else. */
+static void test_a_grant_that_found_nobody_is_handed_on(void **state)
+{
+    pawl__outbox outbox = {.count = 0};
+    (void)state;
+    host_open(&a, path);
+    host_open(&b, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(acquire(&b, "n", 2).outcome, PAWL_QUEUED);
+    reap(&outbox);
+    assert_int_equal(outbox.count, 0);
+    sql("UPDATE lock SET live = 4097"); /* nobody has this byte */
+    reap(&outbox);
+    assert_int_equal(outbox.count, 1);
+    assert_string_equal(outbox.mails[0].to, b.client_id);
+    assert_int_equal(outbox.mails[0].letter.kind, PAWL_PUSH_GRANT);
+    assert_true(inspect(&b, "n", host_token(2)).mine);
+    free(outbox.mails);
+    host_close(&a);
+    host_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_break_without_an_inbox_is_heard),
         TEST(test_a_waiter_without_an_inbox_is_heard),
         TEST(test_no_news_are_made_up),
+        TEST(test_a_grant_that_found_nobody_is_handed_on),
         TEST(test_a_grant_ends_the_watch),
         TEST(test_an_answer_ends_the_watch),
     };
