@@ -19,9 +19,17 @@ static const cli_option run_options[] = {
      .help = "wait at most so long; 0 is -n"},
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
      .help = "exit code when the lock stays busy (default 75)"},
-    {CLI_VALUE_FLAG, 'x', "exclusive", NULL, AT(exclusive),
+    {CLI_VALUE_FIXED, 'x', "exclusive", NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE,
      .help = "one holder at a time (the default); also -e"},
-    {CLI_VALUE_FLAG, 'e', NULL, NULL, AT(exclusive), .help = NULL},
+    {CLI_VALUE_FIXED, 'e', NULL, NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE, .help = NULL},
+    {CLI_VALUE_FIXED, 's', "shared", NULL, AT(mode), .min = PAWL_MODE_SHARED,
+     .help = "beside other shared holders: for commands that read"},
+    {CLI_VALUE_FIXED, 'U', "update", NULL, AT(mode), .min = PAWL_MODE_UPDATE,
+     .help = "beside shared holders, but only one such"},
+    {CLI_VALUE_NUMBER, 'N', "slots", "N", AT(slots), .min = 1, .max = PAWL_CAPACITY_MAX,
+     .help = "a semaphore: N may hold KEY at once; PAWL_SLOT says which of them we are"},
+    {CLI_VALUE_NUMBER, 0, "units", "U", AT(units), .min = 1, .max = PAWL_CAPACITY_MAX,
+     .help = "with -N: take U of its slots (default 1)"},
     {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
      .help = "run STR by $SHELL -c (also after KEY)"},
     {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
@@ -56,9 +64,6 @@ static const cli_option run_options[] = {
      .help = "inside a run of the same KEY: run under its lock, token and fence"},
     {CLI_VALUE_TEXT, 0, "require", "LIST", AT(require),
      .help = "refuse a store that does not promise all of LIST"},
-    {CLI_VALUE_REFUSED, 's', "shared", NULL, 0,
-     .help = "shared locks are not there yet; without it the lock is exclusive"},
-    {CLI_VALUE_REFUSED, 'N', "slots", "N", 0, .help = "counting locks are not there yet"},
     {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
      .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
     {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
@@ -77,8 +82,9 @@ static const char run_page[] =
     "cannot do: stop what belongs to another user (sudo), if pawl is not root. So let what\n"
     "you protect refuse a smaller PAWL_FENCE than it has seen.\n\n"
     "Environment of the command: PAWL_KEY, PAWL_FENCE, PAWL_TOKEN (a secret; --no-token),\n"
-    "PAWL_MODE, PAWL_TTL_MS, PAWL_OWNER, PAWL_STORE (without a password: put a URL with one\n"
-    "into a file and give -S @FILE), PAWL_HELD (locks held around it), and PAWL_FD, a pipe\n"
+    "PAWL_MODE, PAWL_SLOT and PAWL_SLOTS (with -N), PAWL_TTL_MS, PAWL_OWNER, PAWL_STORE\n"
+    "(without a password: put a URL with one into a file and give -S @FILE), PAWL_HELD\n"
+    "(locks held around it), and PAWL_FD, a pipe\n"
     "with the lines \"held MS\", \"doubt\", \"lost\", \"yield\"; its end means that pawl is "
     "gone.\n\n"
     "LIST of --require: " RUN_REQUIRE_WORDS "\n\n"
@@ -121,6 +127,21 @@ static int take_command(const cli_command *self, run_opts *opts, const cli_args 
     return 0;
 }
 
+/* -N makes a semaphore of KEY; it has no modes of its own. */
+static int take_mode(const cli_command *self, run_opts *opts)
+{
+    if (opts->units && !opts->slots) return cli_usage_error(self, "--units needs -N");
+    if (!opts->slots) return 0;
+    if (opts->mode != PAWL_MODE_EXCLUSIVE)
+        return cli_usage_error(self, "-N and -s or -U exclude each other");
+    if (!opts->units) opts->units = 1;
+    if (opts->units > opts->slots)
+        return cli_usage_error(self, "--units %d: there are only %d slots (-N)", (int)opts->units,
+                               (int)opts->slots);
+    opts->mode = PAWL_MODE_PERMIT;
+    return 0;
+}
+
 static int run_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     run_opts opts = run_opts_default;
@@ -133,6 +154,7 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
     char *shell_argv[4];
     char *const *command = NULL;
     code = take_command(self, &opts, &rest, shell_argv, &command);
+    if (!code) code = take_mode(self, &opts);
     if (!code) code = cli_key_check(self->verb, rest.items[0]);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;

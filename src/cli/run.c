@@ -269,6 +269,11 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
     lock_opts.ttl_ms = plan->ttl_ms;
     lock_opts.on_event = run_on_event;
     lock_opts.event_userdata = &r;
+    lock_opts.mode = (pawl_mode)opts->mode;
+    if (opts->slots) {
+        lock_opts.capacity = (uint32_t)opts->slots;
+        lock_opts.units = (uint32_t)opts->units;
+    }
 
     /* The label of a holder should name the command: "ann@db1 4711 backup.sh". */
     program_invocation_short_name = basename(argv[0]);

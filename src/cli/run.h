@@ -31,6 +31,9 @@ typedef struct run_opts {
     int64_t on_lost;
     int64_t yield_signal; /* 0: none */
     int64_t json_fd;      /* -1: none */
+    int64_t mode;         /* pawl_mode */
+    int64_t slots;        /* -N: permits of the semaphore; 0: it is a lock */
+    int64_t units;        /* --units: how many of them; 0: not given */
     const char *fence_file;
     const char *metrics_file;
     const char *metrics_class;
@@ -41,7 +44,7 @@ typedef struct run_opts {
     bool reentrant;
     bool hold_descendants;
     bool foreground;
-    bool exclusive; /* the only mode there is */
+    bool exclusive; /* pawl-flock: the only mode there is */
     bool say_busy;
 } run_opts;
 

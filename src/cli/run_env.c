@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static const char *const own_names[] = {
-    "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS",
-    "PAWL_STORE", "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",
+    "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS", "PAWL_STORE",
+    "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",  "PAWL_SLOT", "PAWL_SLOTS",
 };
 #define OWN_COUNT (sizeof own_names / sizeof own_names[0])
 
@@ -108,6 +108,20 @@ static bool put_held(char **env, size_t *count, const cli_session *session)
     return fine;
 }
 
+static const char *const mode_words[] = {"exclusive", "shared", "update", "permit"};
+
+/* PAWL_SLOT is the lowest, PAWL_SLOTS are all, with spaces between. */
+static bool put_slots(char **env, size_t *count, const pawl_lock *lock)
+{
+    uint16_t slots[PAWL_CAPACITY_MAX];
+    size_t n = pawl_lock_slots(lock, slots, PAWL_CAPACITY_MAX), len = 0;
+    if (n == 0) return true;
+    char list[PAWL_CAPACITY_MAX * sizeof "1024"];
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, i ? " %u" : "%u", slots[i]);
+    return put_number(env, count, "PAWL_SLOT", slots[0]) && put(env, count, "PAWL_SLOTS", list);
+}
+
 static bool put_all(char **env, size_t *count, const cli_session *session, const run_env_opts *opts)
 {
     pawl_token token;
@@ -115,7 +129,8 @@ static bool put_all(char **env, size_t *count, const cli_session *session, const
     return put(env, count, "PAWL_KEY", session->key) &&
            put_number(env, count, "PAWL_FENCE", pawl_lock_fence(session->lock)) &&
            (opts->no_token || put(env, count, "PAWL_TOKEN", token.text)) &&
-           put(env, count, "PAWL_MODE", "exclusive") &&
+           put(env, count, "PAWL_MODE", mode_words[pawl_lock_mode(session->lock)]) &&
+           put_slots(env, count, session->lock) &&
            put_number(env, count, "PAWL_TTL_MS", (uint64_t)opts->ttl_ms) &&
            put(env, count, "PAWL_STORE",
                cli_store_for_children(&session->store, session->client)) &&
