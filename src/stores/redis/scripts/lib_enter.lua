@@ -51,7 +51,9 @@ elseif not position and not blocked and not is_full() and fits(mode, units) then
     if mode == 'x' then
         write_exclusive(token, ttl, next_fence(), who, 0)
     else
-        list = let_in(token, mode, units, wanted, now_ms + ttl, who)
+        local newcomer = let_in(token, mode, units, wanted, who)
+        write_holder(token, newcomer, now_ms + ttl)
+        list = newcomer.list
     end
     return granted(last, list)
 end

@@ -45,11 +45,14 @@ local function holder_of(token)
     return read_holder(redis.call('HGET', KEYS[4], ':' .. token))
 end
 
+local function text_of(holder)
+    return '3 ' .. holder.mode .. ' ' .. holder.fence .. ' ' .. holder.change .. ' '
+        .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
+end
+
 local function write_holder(token, holder, till)
     redis.call('ZADD', KEYS[3], -till, token)
-    local text = '3 ' .. holder.mode .. ' ' .. holder.fence .. ' ' .. holder.change .. ' '
-        .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
-    redis.call('HSET', KEYS[4], ':' .. token, text)
+    redis.call('HSET', KEYS[4], ':' .. token, text_of(holder))
     changed = true
 end
 
@@ -170,17 +173,14 @@ local function write_exclusive(token, ttl, fence, who, change)
     held, blocked, latest = token, true, nil
 end
 
--- One holder more; the slots that it got.
-local function let_in(token, mode, units, wanted, till, who)
+-- One holder more, still to be written.
+local function let_in(token, mode, units, wanted, who)
     if not capacity then found(wanted) end
     local list = mode == 'p' and take_slots(tonumber(units)) or '-'
     if mode == 'u' then updater = token end
-    local holder = {mode = mode, fence = next_fence(), change = 0, units = units, list = list,
-        who = who}
-    write_holder(token, holder, till)
     many = many + 1
     latest = token .. ' ' .. who
-    return list
+    return {mode = mode, fence = next_fence(), change = 0, units = units, list = list, who = who}
 end
 
 local function tell(inbox, before, behind, has_flag)
@@ -219,25 +219,63 @@ local function read_waiter(text)
         wanted = tonumber(wanted), who = string.sub(text, who)}
 end
 
+-- Those who came in from the queue, written in one go: what they were, where they stand now,
+-- what they are. HDEL comes first because it needs no memory.
+local left, moved, written = {}, {}, {}
+local function write_admitted()
+    if #left == 0 then return end
+    redis.call('HDEL', KEYS[4], unpack(left))
+    redis.call('ZADD', KEYS[3], unpack(moved))
+    redis.call('HSET', KEYS[4], unpack(written))
+    left, moved, written, changed = {}, {}, {}, true
+end
+
 -- The waiter comes in. A hand-off does not extend: its lease ends with its place. The asker
 -- gets a whole ttl, and no push.
 local function admit(token, waiter, asker)
-    take_out(token)
     waiting = waiting - 1
-    local till = waiter.till
-    if asker then till = now_ms + asker.ttl end
+    local till = asker and now_ms + asker.ttl or waiter.till
     local who = asker and asker.who or waiter.who
     local list
     if waiter.mode == 'x' then
+        take_out(token)
         write_exclusive(token, till - now_ms, next_fence(), who, 0)
     else
-        list = let_in(token, waiter.mode, waiter.units, waiter.wanted, till, who)
+        local holder = let_in(token, waiter.mode, waiter.units, waiter.wanted, who)
+        list = holder.list
+        left[#left + 1] = token
+        moved[#moved + 1] = -till
+        moved[#moved + 1] = token
+        written[#written + 1] = ':' .. token
+        written[#written + 1] = text_of(holder)
     end
     if asker then
         asker_fence, asker_slots = last, list
     else
         tell_grant(token, inbox_of(waiter.who), list)
     end
+end
+
+-- The next in the queue, and its record, of which some are read at once: one at first,
+-- because it seldom fits. `at` is its rank: holders and those passed over stand before it,
+-- and those who have come in and are not written yet.
+local ahead_tokens, ahead_records, ahead_next, ahead_size = {}, {}, 1, 1
+local function next_waiter(at)
+    if ahead_next > #ahead_tokens then
+        ahead_tokens = redis.call('ZRANGE', KEYS[3], at, at + ahead_size - 1)
+        if not ahead_tokens[1] then return nil end
+        ahead_records = redis.call('HMGET', KEYS[4], unpack(ahead_tokens))
+        ahead_next, ahead_size = 1, 100
+    end
+    local i = ahead_next
+    ahead_next = i + 1
+    return ahead_tokens[i], ahead_records[i] or ''
+end
+
+local inboxes = {} -- whether nobody hears them
+local function is_deaf(inbox)
+    if inboxes[inbox] == nil then inboxes[inbox] = is_away(inbox) end
+    return inboxes[inbox]
 end
 
 -- Strict order of arrival (rule 9): from the head of the queue as long as it fits. Who is
@@ -253,9 +291,11 @@ local function serve(asker)
     end
     blocked = lost or held and not capacity
     local away, skipped, granted = 0, 0, 0
+    ahead_tokens, ahead_next, ahead_size = {}, 1, 1
     while waiting > away and not blocked do
-        local token = redis.call('ZRANGE', KEYS[3], many + away, many + away)[1]
-        local waiter = read_waiter(redis.call('HGET', KEYS[4], token) or '')
+        local token, text = next_waiter(many + away)
+        if not token then break end
+        local waiter = read_waiter(text)
         local asks = asker and token == asker.token and asker
         if asks and waiter then -- the request says it, whatever the record says
             waiter.mode, waiter.units, waiter.wanted = asks.mode, asks.units, asks.wanted
@@ -268,7 +308,7 @@ local function serve(asker)
             blocked = true
         elseif asks then
             admit(token, waiter, asks)
-        elseif is_away(inbox_of(waiter.who)) then
+        elseif is_deaf(inbox_of(waiter.who)) then
             away, skipped = away + 1, skipped + 1
         else
             admit(token, waiter, nil)
@@ -276,6 +316,7 @@ local function serve(asker)
         end
         if skipped >= SKIP_MAX or granted >= GRANTS_MAX or is_full() then blocked = true end
     end
+    write_admitted()
     if away < SKIP_MAX then return end
     -- They would hide all others from each script that comes: they lose their places after all.
     for _ = 1, away do
