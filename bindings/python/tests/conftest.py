@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -103,8 +104,19 @@ class Program:
             [sys.executable, "-X", "dev", "-W", "error", *options, "-c", text, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def line(self):
-        return self.process.stdout.readline().strip()
+    def line(self, within=PATIENCE):
+        """Nothing if none comes: then the program is killed."""
+        watch = threading.Timer(within, self.process.kill)
+        watch.start()
+        try:
+            return self.process.stdout.readline().strip()
+        finally:
+            watch.cancel()
+
+    def sleeps(self):
+        """Whether its main thread does."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "S"
 
     def go_on(self):
         self.process.stdin.write("\n")
