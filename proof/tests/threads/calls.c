@@ -79,6 +79,19 @@ static void callback_ends(int client)
     W->clients[client].callbacks--;
 }
 
+static void handle_callback_begins(handle_state *h)
+{
+    h->callback_on = S->current + 1;
+    h->callback_count++;
+    sched_point("is in a callback", h, true);
+}
+
+static void handle_callback_ends(handle_state *h)
+{
+    sched_point("leaves a callback", h, true);
+    h->callback_on = 0;
+}
+
 static void judge_time(const record *r)
 {
     bool own = W->program->client[client_of(r->handle)].callbacks == PAWL_CALLBACKS_THREAD;
@@ -101,7 +114,9 @@ void world_done(pawl_lock *lock, int err, void *userdata)
     bool closing = W->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
     if (W->steady && !closing && r->is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
         fail("lost", "a release was answered %d, and nothing had happened", err);
+    handle_callback_begins(&W->handles[r->handle]);
     world_then(r->then, r->handle);
+    handle_callback_ends(&W->handles[r->handle]);
     callback_ends(client_of(r->handle));
 }
 
@@ -118,10 +133,9 @@ void world_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     if (event->kind == PAWL_EVENT_LOST && W->steady)
         fail("lost", "handle %d was lost, and nothing had happened: %.100s", handle,
              event->message);
-    h->event_on = S->current + 1;
-    sched_point("is in on_event", h, true);
+    handle_callback_begins(h);
     world_then(W->program->handle[handle].on_event, handle);
-    h->event_on = 0;
+    handle_callback_ends(h);
     callback_ends(client_of(handle));
 }
 
@@ -199,8 +213,9 @@ void world_signal(void)
         (void)pawl_lock_remaining_ms(h->lock);
         leave(h);
     }
-    /* In the middle of a turn nobody could go on for it: only where it waits. */
-    if (!W->program->stall_ms || !self()->interruptible) return;
+    /* With a mutex nobody could go on for it. In the middle of a turn nobody renews for it. */
+    bool may = self()->interruptible || (W->program->stalls_anywhere && self()->locks == 0);
+    if (!W->program->stall_ms || !may) return;
     W->stalled += W->program->stall_ms;
     sched_wait("stands still in a handler", W, over, NULL, S->now + W->program->stall_ms * MS);
 }
@@ -242,6 +257,7 @@ static int acquire(int handle, int ms)
     h->begun++;
     h->retained[0] = '\0';
     int err = pawl_lock_acquire(h->lock, ms);
+    h->life = LIFE_UNKNOWN;
     judge_acquired(handle, err);
     return err;
 }
@@ -256,6 +272,7 @@ static int start(int handle, int ms, unsigned then)
     r->wait_ms = ms;
     r->started = true; /* it may be over before the call returns */
     int err = pawl_lock_acquire_start(h->lock, ms, world_done, r);
+    h->life = LIFE_UNKNOWN;
     r->started = err == PAWL_OK;
     if (err && r->times) fail("told twice", "a call failed, and its callback ran");
     return err;
@@ -309,9 +326,11 @@ static int free_handle(int handle)
     if (handle < W->program->clients || h->users > 1) return PAWL_OK;
     h->freed = true;
     order_acquire(h);
+    bool runs = h->callback_on && h->callback_on != S->current + 1;
+    int count = h->callback_count;
     pawl_lock_free(h->lock);
-    if (h->event_on && h->event_on != S->current + 1)
-        fail("event after free", "an event of handle %d runs on after it was freed", handle);
+    if (runs && h->callback_on && h->callback_count == count)
+        fail("event after free", "a callback of handle %d runs on after it was freed", handle);
     return PAWL_OK;
 }
 

@@ -18,13 +18,29 @@ static bool is_held(int handle)
     return held;
 }
 
+/*
+ * What was seen to end is held again by a new acquisition only, and none has begun: nobody is in a
+ * call, and none has returned since. (A loan goes on by itself.)
+ */
+static void check_not_revived(int handle, bool held)
+{
+    handle_state *h = &W->handles[handle];
+    if (W->program->handle[handle].retain_ms || h->users > 0 || h->callback_on) return;
+    if (held && h->life == LIFE_ENDED)
+        fail("revived", "handle %d is held again after it was seen to end", handle);
+    if (held) h->life = LIFE_HELD;
+    if (!held && h->life == LIFE_HELD) h->life = LIFE_ENDED;
+}
+
 /* Never two handles of one name. All clients are on one space of the memory store. */
 void check_exclusion(void)
 {
     if (!W->exclusive || S->in_child) return;
     int holder[2] = {-1, -1};
     for (int i = 0; i < W->program->handles; i++) {
-        if (!is_held(i)) continue;
+        bool held = is_held(i);
+        check_not_revived(i, held);
+        if (!held) continue;
         int name = W->program->handle[i].name;
         if (holder[name] >= 0)
             fail("exclusion", "handles %d and %d hold the same name", holder[name], i);

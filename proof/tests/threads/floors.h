@@ -10,6 +10,10 @@
     X(calls_run_beside_a_finish)                                                                   \
     X(calls_wait_for_one)                                                                          \
     X(calls_on_their_thread)                                                                       \
+    X(held_seen_to_end_beside_an_extension)                                                        \
+    X(held_taken_beside_a_recall)                                                                  \
+    X(held_put_back_beside_a_recall)                                                               \
+    X(held_taken_by_two)                                                                           \
     X(gate_two_callers)                                                                            \
     X(gate_two_callers_with_leases)                                                                \
     X(gate_a_caller_that_spins)                                                                    \

@@ -60,6 +60,10 @@ static const weight all_in_one[] = {{OP_WITH_LOCK, 6}, {OP_ACQUIRE, 4}, {OP_RELE
                                     {OP_FORK, 1},      {OP_EXIT, 1}};
 static const weight stalled[] = {{OP_ACQUIRE, 6}, {OP_HOLD, 4}, {OP_SIGNAL, 4}, {OP_INSPECT, 1}};
 
+/* A child of _Fork() finds everything in the middle of what it was. */
+static const weight bare[] = {
+    {OP_ACQUIRE, 6}, {OP_RELEASE, 6}, {OP_BARE_FORK, 5}, {OP_START, 1}, {OP_TOKEN, 1}};
+
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
 #list, list, sizeof(list) / sizeof(list)[0]                                                \
@@ -70,7 +74,7 @@ static const struct flavour {
     size_t count;
 } flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),     FLAVOUR(closing),
                 FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted), FLAVOUR(stalled),
-                FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one)};
+                FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
@@ -178,13 +182,24 @@ static void draw_handles(source *s, program *p, bool forks)
  */
 static void draw_slow_store(source *s, program *p)
 {
-    p->habits = (store_habits){.late = 300 + (int)draw(s, 700), .late_max_ms = 80};
+    p->habits = (store_habits){.late = 300 + (int)draw(s, 700), .late_max_ms = 55};
     for (int i = 0; i < p->handles; i++) {
         p->handle[i].ttl_ms = 300;
         p->handle[i].events = true;
     }
     for (int i = 0; i < p->clients; i++) p->client[i].spied = true;
     p->stall_ms = 450;
+}
+
+/* A thread stands still wherever it is, the loop included, until long after the end of a lease. */
+static void draw_long_stalls(program *p)
+{
+    for (int i = 0; i < p->handles; i++) {
+        p->handle[i].ttl_ms = 300;
+        p->handle[i].events = true;
+    }
+    p->stall_ms = 1500;
+    p->stalls_anywhere = true;
 }
 
 static const struct flavour *draw_flavour(source *s, uint64_t seed)
@@ -217,6 +232,7 @@ void program_generate(uint64_t seed, program *p)
     p->one_cpu = one_in(&s, 3);
     p->close_timeout_ms = one_in(&s, 3) ? 0 : 200;
     if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
+    if (f->weights == stalled && one_in(&s, 3)) draw_long_stalls(p);
     for (int i = 0; i < p->clients; i++) p->client[i].traced = one_in(&s, 4);
 }
 
@@ -258,7 +274,9 @@ void program_print(const program *p)
                "never %d twice %d wrong id %d (of 1024)\n",
                h->late, h->late_max_ms, h->lost, h->push_lost, h->push_late, h->link_down, h->yield,
                h->never, h->twice, h->wrong_id);
-    if (p->stall_ms) printf("  a signal's handler stands still for %d ms\n", p->stall_ms);
+    if (p->stall_ms)
+        printf("  a signal's handler stands still for %d ms%s\n", p->stall_ms,
+               p->stalls_anywhere ? ", anywhere" : "");
     for (int u = 0; u < p->users; u++) {
         printf("  user %d:", u);
         for (int i = 0; i < p->user[u].count; i++) {

@@ -123,6 +123,7 @@ static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
     l->reply = *reply;
     keep_text(reply->message, l->message, sizeof l->message);
     if (reply->message) l->reply.message = l->message;
+    set_timer(s);
 }
 
 static outstanding *find_asked(pawl_store *s, uint64_t id)
@@ -204,6 +205,7 @@ static void post_push(pawl_store *s, const pawl_push *push, int64_t at)
     keep_text(push->token, l->token, sizeof l->token);
     l->push.name = l->name;
     if (push->token) l->push.token = l->token;
+    set_timer(s);
 }
 
 static void on_push(pawl_host *inner, const pawl_push *push)

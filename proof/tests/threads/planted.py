@@ -13,6 +13,13 @@ QUERY, FORK, WAITER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/
 HELD, THREAD = "src/runtime/held.c", "src/runtime/thread.c"
 FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
 ACQUISITION, TRACE = "src/runtime/acquisition.c", "src/runtime/trace.c"
+RETENTION = "src/runtime/retention.c"
+VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtime/pump.c"
+HELD_H = "src/runtime/held.h"
+# What only an order of memory shows: looked for by the strategy that has such orders.
+WEAK = ("--strategy", "weak", "--flavour", "reading")
+# What a program on one floor of the runtime shows.
+FLOOR = ("--floors", "20")
 
 PLANTED = [
     # ---- What a review found, planted again ----
@@ -105,4 +112,51 @@ PLANTED = [
     ("loan_not_recalled", "a retained lease is not recalled when another handle wants it",
      [(HELD, "        if (pawl__held_pin(held)) return false;\n",
        "        if (pawl__held_pin(held) || held) return false;\n")]),
+    ("caller_keeps_loop", "a caller sleeps in the loop while the client holds leases",
+     [(GATE, "gate->handed_over = mine && !spins && must_be_reliable(gate);", "gate->handed_over = false;")]),
+    ("overdue_untold", "nobody tells a loss while a thread stands still in the loop",
+     [(GATE_THREAD, "        if (gate->owned && !busy) gate->ops->overdue(gate->ctx);\n", "")], "--flavour", "stalled"),
+    ("rows_doubled", "a list that is asked again keeps the rows of the first try",
+     [(QUERY, "        pawl__query_free_rows(query); /* and is told all anew */\n", "")], "--flavour", "looking"),
+    ("token_in_child", "a child waits for a token that its parent was writing",
+     [(LOCK, "    if (pawl__lock_is_forked(lock)) return;      /* perhaps half written there, for ever */\n", "")], "--flavour", "bare"),
+    ("weak_token_write", "the words of a token may be seen before the version says that they change",
+     [(ACTIONS, "atomic_store_explicit(&lock->token[i], words[i], memory_order_release);",
+       "atomic_store_explicit(&lock->token[i], words[i], memory_order_relaxed);")], *WEAK),
+    ("weak_token_read", "the version may be looked at before the words of the token",
+     [(LOCK, "words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);",
+       "words[i] = atomic_load_explicit(&lock->token[i], memory_order_relaxed);")], *WEAK),
+    ("weak_token_version", "the version says whole before the words are there",
+     [(ACTIONS, "atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);",
+       "atomic_store_explicit(&lock->token_version, version + 2, memory_order_relaxed);")], *WEAK),
+    ("extended_blindly", "an extension revives a lock whose deadline somebody has seen pass",
+     [(HELD, "        if (word == PAWL__HELD_BY_NOBODY || word == PAWL__HELD_EXPIRED) return false;\n", "")], *FLOOR),
+    ("closer_not_told", "the last visitor does not tell close that it has left",
+     [(VISIT, "if (atomic_fetch_sub(&c->visitors, 1) == (CLOSING | 1u)) sem_post(&c->visitors_left);",
+       "atomic_fetch_sub(&c->visitors, 1);")]),
+    ("calls_not_announced", "the thread of the callbacks is not woken",
+     [(CALLS, "        pthread_cond_signal(&calls->added);\n        return;", "        return;")]),
+    ("waits_for_itself", "a callback that frees its handle waits for its own end",
+     [(CALLS, "calls->running_of == of && !pawl__calls_is_inside(calls))", "calls->running_of == of)")]),
+    ("put_back_blindly", "a lent lease is put back without comparing",
+     [(HELD_H, "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n"
+       "    return atomic_compare_exchange_strong(&held->word, &word, -word);",
+       "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n    atomic_store(&held->word, -word);\n"
+       "    return true;")], *FLOOR),
+    ("taken_blindly", "a retained lease is taken although it was recalled",
+     [(HELD_H, "        return false; /* law 2 */\n    return atomic_compare_exchange_strong(&held->word, &word, -word);",
+       "        return false; /* law 2 */\n    atomic_store(&held->word, -word);\n    return true;")], *FLOOR),
+    ("queries_forgotten", "a query that comes while the owner works is not taken",
+     [(FLOORS, "    return !pawl__list_empty(&c->acquisitions.asked) || !pawl__list_empty(&c->queries.asked);",
+       "    return !pawl__list_empty(&c->acquisitions.asked);")]),
+    ("asked_forgotten", "what is asked while the owner works is not told",
+     [(PUMP, "    } while (pump->ops->is_asked(pump->client));", "    } while (false);")]),
+    ("asleep_unguarded", "an owner says that it sleeps after it has let go of the mutex",
+     [(GATE, "    gate->asleep = how == PAWL__REST_SLEEP;\n    gate->ops->rest(gate->ctx, until, how);",
+       "    pthread_mutex_unlock(&gate->mutex);\n    gate->asleep = how == PAWL__REST_SLEEP;\n"
+       "    pthread_mutex_lock(&gate->mutex);\n    gate->ops->rest(gate->ctx, until, how);")]),
+    ("time_not_counted", "a deadline that comes while the owner works is slept over",
+     [(PUMP, "    if (pump->time_due) return EVLOOP_NONBLOCK;\n", "    if (at <= now) return flags;\n")]),
+    ("stop_not_told", "close does not wake the thread that it joins",
+     [(GATE, "    pthread_cond_broadcast(&gate->thread_cond);\n", "")]),
 ]

@@ -76,12 +76,12 @@ static void set_expectations(const program *p)
 {
     W->exclusive = !has_op(p, OP_BREAK) && !has_op(p, OP_TOKEN_RELEASE) && !p->habits.wrong_id &&
                    !p->habits.twice;
-    W->steady = W->exclusive && answers_in_time(p) && !has_op(p, OP_TOKEN_RENEW) &&
-                S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
-                shortest_ttl(p) >= 300 && !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE) &&
-                !has_op(p, OP_CLOSE_LAST);
-    W->timely = store_is_good(p) && S->plan.time_chance == 0 && !has_mode(p, PAWL_CALLBACKS_WAIT) &&
-                !has_op(p, OP_FORK);
+    W->steady = W->exclusive && !p->stalls_anywhere && answers_in_time(p) &&
+                !has_op(p, OP_TOKEN_RENEW) && S->plan.time_chance == 0 &&
+                !has_mode(p, PAWL_CALLBACKS_WAIT) && shortest_ttl(p) >= 300 &&
+                !has_op(p, OP_FORK) && !has_op(p, OP_CLOSE) && !has_op(p, OP_CLOSE_LAST);
+    W->timely = store_is_good(p) && !p->stalls_anywhere && S->plan.time_chance == 0 &&
+                !has_mode(p, PAWL_CALLBACKS_WAIT) && !has_op(p, OP_FORK);
 }
 
 static void open_clients(const program *p)

@@ -67,8 +67,9 @@ typedef struct program {
         op ops[OPS_MAX];
     } user[USERS_MAX];
     store_habits habits;
-    int stall_ms; /* how long a signal's handler stands still */
-    bool watched; /* exclusion is looked at all the time */
+    int stall_ms;         /* how long a signal's handler stands still */
+    bool stalls_anywhere; /* also in the middle of a turn */
+    bool watched;         /* exclusion is looked at all the time */
     bool one_cpu;
     int close_timeout_ms;
 } program;
@@ -89,12 +90,14 @@ typedef struct handle_state {
     pawl_lock *lock;
     int users; /* calls that are under way */
     bool freed;
-    int begun, lost;                   /* acquisitions; losses that were told */
-    int changes;                       /* calls that may change whether it is held */
-    int sure;                          /* of changes: after that one it is held for certain */
-    int lost_before;                   /* of lost: those of before */
-    int64_t gone_since;                /* not held any more, and nobody was told; 0: no */
-    int event_on;                      /* the thread that runs its on_event, + 1 */
+    int begun, lost;    /* acquisitions; losses that were told */
+    int changes;        /* calls that may change whether it is held */
+    int sure;           /* of changes: after that one it is held for certain */
+    int lost_before;    /* of lost: those of before */
+    int64_t gone_since; /* not held any more, and nobody was told; 0: no */
+    int callback_on;    /* the thread that runs a callback of it, + 1 */
+    int callback_count; /* of those that have begun */
+    enum { LIFE_UNKNOWN = 0, LIFE_HELD, LIFE_ENDED } life; /* as seen between calls */
     char retained[PAWL_TOKEN_LEN + 1]; /* released and retained, and not acquired again */
 } handle_state;
 
