@@ -40,7 +40,7 @@ PLANTED = [
       (CALLS, "    while (calls->running) pthread_cond_wait(&calls->ended, calls->mutex); /* on another "
        "thread */\n", "")]),
     ("close_without_visitors", "close frees what a call of another thread still looks at",
-     [(CLIENT, "    pawl__visitors_await(c);\n", "")]),
+     [(CLIENT, "    pawl__visitors_await(c);\n", "")], "--flavour", "closing"),
     ("canceled_inside", "a thread can be canceled inside a call",
      [(THREAD, "    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);\n    return state;",
        "    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);\n    return state;")]),
