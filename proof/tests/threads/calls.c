@@ -79,19 +79,6 @@ static void callback_ends(int client)
     W->clients[client].callbacks--;
 }
 
-static void handle_callback_begins(handle_state *h)
-{
-    h->callback_on = S->current + 1;
-    h->callback_count++;
-    sched_point("is in a callback", h, true);
-}
-
-static void handle_callback_ends(handle_state *h)
-{
-    sched_point("leaves a callback", h, true);
-    h->callback_on = 0;
-}
-
 static void judge_time(const record *r)
 {
     bool own = W->program->client[client_of(r->handle)].callbacks == PAWL_CALLBACKS_THREAD;

@@ -210,6 +210,19 @@ void check_traced(int client)
              c->waits, c->holds);
 }
 
+void handle_callback_begins(handle_state *h)
+{
+    h->callback_on = S->current + 1;
+    h->callback_count++;
+    sched_point("is in a callback", h, true);
+}
+
+void handle_callback_ends(handle_state *h)
+{
+    sched_point("leaves a callback", h, true);
+    h->callback_on = 0;
+}
+
 /* ---- The end ------------------------------------------------------------------------------ */
 
 static void check_records(void)

@@ -169,6 +169,9 @@ void check_exclusion(void);
 /* A lock that is no handle of the program. */
 void check_exclusion_beside(const pawl_lock *lock, int name);
 void check_step(void);
+/* A callback of the handle runs on this thread. */
+void handle_callback_begins(handle_state *h);
+void handle_callback_ends(handle_state *h);
 void check_idle(int64_t until);
 void check_settled(void);
 /* The client was closed: what its trace told to begin was told to end. */
