@@ -125,7 +125,14 @@ void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *co
     completion->call = call;
     completion->next = a->completions;
     a->completions = completion;
-    a->on_stack = completion->waiter;
+    if (completion->waiter) a->on_stack = true;
+}
+
+static bool any_on_stack(const pawl__acquisition *a)
+{
+    const pawl__completion *completion = a->completions;
+    while (completion && !completion->waiter) completion = completion->next;
+    return completion;
 }
 
 void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion)
@@ -133,7 +140,7 @@ void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__compl
     pawl__completion **at = &a->completions;
     while (*at && *at != completion) at = &(*at)->next;
     if (*at) *at = completion->next;
-    if (completion->waiter) a->on_stack = false;
+    if (completion->waiter) a->on_stack = any_on_stack(a);
 }
 
 static pawl__completion *find(const pawl__acquisition *a, uint8_t call, bool over)

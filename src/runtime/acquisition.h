@@ -82,7 +82,7 @@ typedef struct pawl__acquisition {
     bool waited : 1;       /* it stood in the store's queue before it was granted */
     bool running : 1;      /* a callback of it runs now */
     bool telling : 1;      /* the loop owner tells the engine what was asked */
-    bool on_stack : 1;     /* the first of completions lies on the stack of the thread that waits */
+    bool on_stack : 1;     /* one of completions lies on the stack of the thread that waits */
 } pawl__acquisition;
 
 typedef enum pawl__lock_state {

@@ -72,6 +72,9 @@ static void check_everything_is_refused(pawl_client *client, pawl_lock *lock)
     CHECK_ERR(pawl_lock_release_wait(lock, 0), PAWL_ERR_FORKED);
     CHECK_ERR(pawl_lock_release_start(lock, record_done, &r), PAWL_ERR_FORKED);
     CHECK_ERR(pawl_lock_detach(lock), PAWL_ERR_FORKED);
+    CHECK_ERR(pawl_lock_upgrade(lock, 0), PAWL_ERR_FORKED);
+    CHECK_ERR(pawl_lock_upgrade_start(lock, 0, record_done, &r), PAWL_ERR_FORKED);
+    CHECK_ERR(pawl_lock_downgrade(lock, PAWL_MODE_SHARED), PAWL_ERR_FORKED);
     CHECK_ERR(pawl_lock_new(client, "a", 1, NULL, &other), PAWL_ERR_FORKED);
     CHECK_ERR(pawl_client_dispatch(client), PAWL_ERR_FORKED);
     CHECK_ERR(pawl_client_caps(client, 0, &caps), PAWL_ERR_FORKED);

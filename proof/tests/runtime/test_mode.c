@@ -145,6 +145,9 @@ static void an_upgrade_waits_for_readers_and_draws_a_fence(void **state)
     assert_true(pawl_lock_fence(updater) > before);
     CHECK_ERR(pawl_lock_acquire(reader, 0), PAWL_ERR_BUSY);
     CHECK_ERR(pawl_lock_upgrade(updater, 0), PAWL_OK); /* it is exclusive */
+    CHECK_ERR(pawl_lock_upgrade_start(updater, 0, record_done, &upgrade), PAWL_OK);
+    record_await_done(&upgrade, 3);
+    CHECK_ERR(upgrade.done_err, PAWL_OK);
     CHECK_ERR(pawl_lock_downgrade(updater, PAWL_MODE_UPDATE), PAWL_OK);
     acquired(reader);
     CHECK_ERR(pawl_lock_downgrade(updater, PAWL_MODE_SHARED), PAWL_OK);
