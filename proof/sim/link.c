@@ -286,6 +286,7 @@ void sim_link_start(sim *s, sim_client *client)
     link->store.io = client;
     link->store.host = &link->host;
     link->store.config.connect_timeout_ms = CONNECT_MS;
+    link->store.config.guard = PAWL__REDIS_GUARD_OFF;
     link->store.space = client->space;
     if (!pawl__redis_requests_init(&link->store)) abort();
     enter(s, client);

@@ -544,6 +544,13 @@ static void run(call *c, pawl__redis_script script)
     case PAWL__REDIS_ACQUIRE_MANY: /* of one holder at a time only */
     case PAWL__REDIS_CHANGE:
     case PAWL__REDIS_PROBE:
+    case PAWL__REDIS_GUARD:
+    case PAWL__REDIS_ACQUIRE_GUARDED:
+    case PAWL__REDIS_RENEW_GUARDED:
+    case PAWL__REDIS_RELEASE_GUARDED:
+    case PAWL__REDIS_BREAK_GUARDED:
+    case PAWL__REDIS_ACQUIRE_MANY_GUARDED:
+    case PAWL__REDIS_CHANGE_GUARDED:
     case PAWL__REDIS_SCRIPTS:
         reply_error(c->reply, "ERR no such script in the model");
         return;

@@ -52,11 +52,11 @@ static void print_help(void)
     fputs(help, stdout);
     puts("\nSetups:\n");
     for (size_t i = 0; i < torture_setup_count; i++) {
-        printf("  %-16s%s\n", torture_setups[i].name, torture_setups[i].what);
+        printf("  %-22s%s\n", torture_setups[i].name, torture_setups[i].what);
     }
     puts("\nFaults:\n");
     for (size_t i = 0; i < TORTURE_FAULT_COUNT; i++) {
-        printf("  %-16s%s\n", torture_faults[i]->name, torture_faults[i]->what);
+        printf("  %-22s%s\n", torture_faults[i]->name, torture_faults[i]->what);
     }
     fputs(exits, stdout);
 }

@@ -75,6 +75,9 @@ static void redis_start(stage *s)
     s->server = redis_server_start(NULL);
     s->address.scheme = "redis+unix";
     s->address.path = redis_server_socket(s->server);
+    /* The contract is about a store that keeps what it acknowledged: nothing to guard against. */
+    s->address.options[0] = (pawl_url_option){.key = "guard", .value = "off"};
+    s->address.option_count = 1;
 }
 
 static void redis_stop(stage *s)

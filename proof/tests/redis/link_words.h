@@ -5,7 +5,7 @@
 
 #include "rig.h"
 
-#define LONG_MS 60000
+#define LONG_MS 30000 /* as long as the guard reckons with: nothing is announced */
 
 /* Asks, and requires the outcome. */
 const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome);

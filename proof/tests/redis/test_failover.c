@@ -126,6 +126,7 @@ static void masterdown_is_left_as_well(void **state)
     peer *p = peer_new(redis_server_socket(s.one->server));
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(p)};
+    add_option(&address, "guard", "off"); /* this is about the way to the primary */
     client *c = client_up(s.world, &address, "a");
     (void)state;
     rig_must(s.one, "CONFIG SET replica-serve-stale-data no");
@@ -151,6 +152,7 @@ static void of_two_addresses_the_primary_is_taken(void **state)
                              .host = TWO_ADDRESSES,
                              .port = atoi(s.port)};
     (void)state;
+    add_option(&address, "guard", "off"); /* this is about the way to the primary */
     for (int i = 0; i < 2; i++) {
         rig *primary = i ? s.two : s.one, *replica = i ? s.one : s.two;
         rig_must(primary, "REPLICAOF NO ONE");

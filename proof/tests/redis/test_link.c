@@ -406,6 +406,7 @@ static void a_loading_server_is_awaited(void **state)
     rig_must(s.rig, "EVAL %s 0",
              "for i = 1, 3000 do redis.call('SET', 'filler' .. i, string.rep('x', 2000)) end");
     rig_must(s.rig, "SAVE");
+    add_option(&s.address, "guard", "off");
     client *c = client_up(s.world, &s.address, "a");
     redis_server_restart_to(s.rig->server, "Loading RDB");
     says(await_down(c, PAWL_ERR_LOADING), "loading");

@@ -124,6 +124,7 @@ static void begin(stage *s)
     s->store.io = s;
     s->store.host = &s->host;
     s->store.config.connect_timeout_ms = 1000;
+    s->store.config.guard_ms = PAWL__REDIS_GUARD_MS_DEFAULT;
     assert_true(pawl__redis_space_init(&s->store.space, "pawl:", s->host.client_id, "here"));
     assert_true(pawl__redis_requests_init(&s->store));
     pawl__redis_link_init(&s->store, 7);
@@ -192,6 +193,11 @@ static void answer_probe(stage *s)
     answer(s, &one, 1);
 }
 
+static void answer_guard(stage *s, const char *words)
+{
+    hear(s, string(words));
+}
+
 /* The next attempt, which succeeds. */
 static void come_up(stage *s)
 {
@@ -201,6 +207,7 @@ static void come_up(stage *s)
     push(s, "subscribe", "1");
     answer_probe(s);
     push(s, "message", s->store.link.word);
+    answer_guard(s, "0 run1");
     assert_int_equal(s->ups, ups + 1);
 }
 
@@ -282,13 +289,14 @@ static void the_greeting_is_one_write(void **state)
     (void)state;
     begin(&s);
     attempt(&s);
-    assert_int_equal(s.left, 3); /* HELLO, SUBSCRIBE, the probe */
+    assert_int_equal(s.left, 4); /* HELLO, SUBSCRIBE, the probe, the guard's question */
     answer_hello(&s);
     push(&s, "subscribe", "1");
     push(&s, "message", s.store.link.word); /* before or behind the script's own answer */
     answer_probe(&s);
+    answer_guard(&s, "0 run1");
     assert_int_equal(s.ups, 1);
-    assert_int_equal(s.left, 3);
+    assert_int_equal(s.left, 4);
     end(&s);
 }
 
@@ -345,6 +353,7 @@ static void a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer(void 
     answer_hello(&s);
     hear(&s, error("NOPERM this user has no permissions to access one of the channels"));
     answer_probe(&s); /* its own answer: one may look, and not lock */
+    answer_guard(&s, "0 run1");
     assert_int_equal(s.ups, 1);
     assert_non_null(strstr(s.store.link.lacks, "&pawl:inbox:*"));
     pawl__redis_link_break(&s.store, PAWL_ERR_PERMISSION, s.store.link.lacks);
@@ -447,6 +456,7 @@ static void what_one_address_refuses_another_may_grant(void **state)
     push(&s, "subscribe", "1");
     answer_probe(&s);
     push(&s, "message", s.store.link.word);
+    answer_guard(&s, "0 run1");
     assert_int_equal(s.ups, 1);
     end(&s);
 }
@@ -491,6 +501,7 @@ static void a_lock_that_is_refused_cuts_no_look(void **state)
     answer_hello(&s);
     hear(&s, error("NOPERM this user has no permissions to access one of the channels"));
     answer_probe(&s);
+    answer_guard(&s, "0 run1");
     assert_int_equal(s.ups, 1);
     now += PAWL__REDIS_BACKOFF_MAX_MS * MS;
     pawl_request look = {.id = 1,

@@ -93,6 +93,14 @@ static void test_short_stop_is_only_doubt(void **state)
     pawl_client_close(client);
 }
 
+/* Who waits for a store that restarts, and not for those whom it has forgotten. */
+static const char *unguarded(void)
+{
+    static char text[PAWL_MESSAGE_MAX];
+    snprintf(text, sizeof text, "%s?guard=off", stage_url());
+    return text;
+}
+
 static void *acquire(void *arg)
 {
     int err = pawl_lock_acquire(arg, PATIENCE_MS);
@@ -104,8 +112,8 @@ static void test_waiter_survives_a_restart(void **state)
     (void)state;
     record log;
     record_init(&log);
-    pawl_client *holder = client_of(stage_url(), PATIENCE_MS, NULL);
-    pawl_client *client = client_of(stage_url(), PATIENCE_MS, &log);
+    pawl_client *holder = client_of(unguarded(), PATIENCE_MS, NULL);
+    pawl_client *client = client_of(unguarded(), PATIENCE_MS, &log);
     const char *name = stage_name();
     pawl_lock *theirs = lock_new(holder, name, 60000), *lock = lock_new(client, name, 60000);
     CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
@@ -129,8 +137,8 @@ static void test_waiter_survives_a_restart(void **state)
 /* How an acquisition ends whose store goes away while it stands in the queue. */
 static int end_in_outage(int64_t store_timeout_ms, int64_t wait_ms, bool comes_back)
 {
-    pawl_client *holder = client_of(stage_url(), 5000, NULL);
-    pawl_client *client = client_of(stage_url(), store_timeout_ms, NULL);
+    pawl_client *holder = client_of(unguarded(), 5000, NULL);
+    pawl_client *client = client_of(unguarded(), store_timeout_ms, NULL);
     const char *name = stage_name();
     pawl_lock *theirs = lock_new(holder, name, 60000), *lock = lock_new(client, name, 60000);
     record r;
@@ -218,7 +226,7 @@ static void test_the_reason_is_the_stores(void **state)
 static void test_questions_wait_for_the_link(void **state)
 {
     (void)state;
-    pawl_client *client = client_of(stage_url(), PATIENCE_MS, NULL);
+    pawl_client *client = client_of(unguarded(), PATIENCE_MS, NULL);
     const char *name = stage_name();
     (void)stage_view(client, name);
     redis_server_kill(stage_redis());

@@ -13,8 +13,8 @@ from history import TORTURE, torture
 
 BUILD = os.environ["PAWL_BUILD"]
 HELD, GUILTY, THIN = 0, 1, 2
-SETUPS = ["redis-none", "redis-rdb", "redis-everysec", "redis-always", "redis-replica",
-          "redis-clock"]
+SETUPS = ["redis-none", "redis-none-guard", "redis-rdb", "redis-everysec", "redis-everysec-guard",
+          "redis-always", "redis-replica", "redis-clock"]
 SQLITE_SETUPS = ["sqlite", "sqlite-hostile", "sqlite-spaces", "sqlite-users"]
 
 

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-#define HEAD "%-15s%8s%7s%8s%8s%8s%8s%9s%8s%7s%9s%14s%12s\n"
+#define HEAD "%-21s%8s%7s%8s%8s%8s%8s%9s%8s%7s%9s%14s%12s\n"
 
 static const char *verdict(const torture_report *r)
 {
@@ -14,7 +14,7 @@ static const char *verdict(const torture_report *r)
 
 static void print_row(const torture_report *r)
 {
-    printf("%-15s%8" PRId64 "%7" PRId64 "%8" PRId64 "%8.1f%8.0f%8.0f%9" PRId64 "%8" PRId64
+    printf("%-21s%8" PRId64 "%7" PRId64 "%8" PRId64 "%8.1f%8.0f%8.0f%9" PRId64 "%8" PRId64
            "%7" PRId64 "%9" PRId64 "%7" PRId64 "/%-6" PRId64 "%5" PRId64 "/%-6" PRId64 " %s\n",
            r->setup, r->grants, r->faults, r->losses, (double)r->wait_p50_us / 1e3,
            (double)r->wait_p99_us / 1e3, (double)r->wait_max_us / 1e3, r->recovered_ms,

@@ -21,7 +21,8 @@ static bool begin_restart(torture_rig *rig, torture_active *active)
     torture_lasts(rig, active, 0, rig->options->ttl_ms);
     torture_note_begin(rig, torture_fault_restart_server.name, NULL, TORTURE_HURTS_ALL);
     torture_server_end(server, torture_chance(&rig->rng, 75) ? SIGKILL : SIGTERM);
-    if (!rig->setup->remembers) torture_note_forgets(rig, torture_fault_restart_server.name);
+    if (!rig->setup->remembers && !rig->setup->guard)
+        torture_note_forgets(rig, torture_fault_restart_server.name);
     return true;
 }
 

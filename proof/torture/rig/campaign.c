@@ -178,8 +178,9 @@ static bool open_store(torture_rig *rig)
                  TORTURE_PATH_MAX / 4, hostile ? rig->hostile_file : "");
     } else {
         if (!torture_servers_open(rig) || !torture_proxy_open(rig)) return false;
-        snprintf(rig->url, sizeof rig->url, "redis://:%s@127.0.0.1:%d", rig->password,
-                 rig->proxy_port);
+        const char *guard = rig->setup->guard ? rig->setup->guard : "off";
+        snprintf(rig->url, sizeof rig->url, "redis://:%s@127.0.0.1:%d?guard=%s&guard_ms=%" PRId64,
+                 rig->password, rig->proxy_port, guard, ttl_max_ms(rig));
     }
     return setenv("PAWL_STORE", rig->url, 1) == 0; /* in the environment: others read arguments */
 }

@@ -13,6 +13,14 @@ const torture_setup torture_setups[] = {
         .config = "save \"\"\nappendonly no\n",
     },
     {
+        .name = "redis-none-guard",
+        .store = "redis",
+        .what = "the same with guard=on: whom it forgot, nobody replaces before the time",
+        .has = TORTURE_REDIS,
+        .config = "save \"\"\nappendonly no\n",
+        .guard = "on",
+    },
+    {
         .name = "redis-rdb",
         .store = "redis",
         .what = "a Redis that writes a snapshot each second",
@@ -25,6 +33,14 @@ const torture_setup torture_setups[] = {
         .what = "a Redis with appendfsync everysec",
         .has = TORTURE_REDIS | TORTURE_FILES,
         .config = "save \"\"\nappendonly yes\nappendfsync everysec\n" REWRITE,
+    },
+    {
+        .name = "redis-everysec-guard",
+        .store = "redis",
+        .what = "the same with guard=auto: the server keeps the record of its run",
+        .has = TORTURE_REDIS | TORTURE_FILES,
+        .config = "save \"\"\nappendonly yes\nappendfsync everysec\n" REWRITE,
+        .guard = "auto",
     },
     {
         .name = "redis-always",

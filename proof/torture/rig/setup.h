@@ -25,6 +25,7 @@ typedef struct torture_setup {
     unsigned has;
     bool remembers;     /* what was acknowledged survives kill -9 of the server */
     const char *config; /* lines of redis.conf */
+    const char *guard;  /* the restart guard; NULL: off. Then a restart excuses nobody */
 } torture_setup;
 
 extern const torture_setup torture_setups[];

@@ -49,6 +49,8 @@ static size_t name_lock(int i, char ret_name[NAME_ROOM])
     return (size_t)snprintf(ret_name, NAME_ROOM, "torture-%d", i);
 }
 
+static int64_t rival_ttl_ms;
+
 /* Short and long leases meet on one name; some processes keep what they have released. */
 static void open_lock(const torture_board *board, torture_rng *rng, int i)
 {
@@ -58,6 +60,7 @@ static void open_lock(const torture_board *board, torture_rng *rng, int i)
     client_of[i] = (int)torture_between(rng, 0, CLIENTS - 1);
     is_detachable[i] = torture_chance(rng, 25);
     opts.flags = is_detachable[i] ? PAWL_LOCK_DETACHED : 0;
+    rival_ttl_ms = board->ttl_ms;
     opts.ttl_ms = board->ttl_ms << torture_between(rng, 0, 2) >> 1;
     opts.retain_ms = torture_chance(rng, 25) ? torture_between(rng, 10, board->ttl_ms) : 0;
     if (is_detachable[i]) opts.retain_ms = 0;
@@ -228,7 +231,10 @@ static int rival(int lock)
     pawl_lock *other = NULL;
     size_t len = name_lock(lock, name);
     pawl_client *stranger = clients[(client_of[lock] + 1) % CLIENTS];
-    int err = pawl_lock_new(stranger, name, len, NULL, &other);
+    pawl_lock_opts opts;
+    pawl_lock_opts_init(&opts);
+    opts.ttl_ms = rival_ttl_ms; /* a longer one would be none that a guard reckons with */
+    int err = pawl_lock_new(stranger, name, len, &opts, &other);
     if (!err) err = pawl_lock_acquire(other, 0);
     pawl_lock_free(other);
     return err;

@@ -5,6 +5,10 @@
 Writes the scripts as C strings with their SHA1, by which EVALSHA calls them.
 Comments and indentation are left out: the body travels when a server does not
 know the script yet. A line `--@include NAME` is replaced by NAME.lua beside it.
+
+A script with lines `--@guarded CODE` is written twice: NAME without that code, and
+NAME_guarded with it, which grants nothing that was not granted before ("Restart guard"
+in docs/protocol.md). So the guard costs nothing while it is not active.
 """
 import hashlib
 import os
@@ -12,19 +16,33 @@ import re
 import sys
 
 
-def lines_of(path):
+def lines_of(path, guarded):
     with open(path, encoding="ascii") as source:
         for line in source:
             line = line.strip()
             include = re.fullmatch(r"--@include (\w+)", line)
+            guard = re.fullmatch(r"--@guarded (.+)", line)
             if include:
-                yield from lines_of(os.path.join(os.path.dirname(path), include[1] + ".lua"))
+                beside = os.path.join(os.path.dirname(path), include[1] + ".lua")
+                yield from lines_of(beside, guarded)
+            elif guard and guarded:
+                yield guard[1]
             elif line and not line.startswith("--"):
                 yield line
 
 
 def c_string(line):
     return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '\\n"'
+
+
+def write(out, name, lines):
+    body = "".join(line + "\n" for line in lines)
+    sha1 = hashlib.sha1(body.encode("ascii")).hexdigest()
+    out.write(f"\nextern const char pawl__redis_body_{name}[{len(body) + 1}];\n")
+    out.write(f"const char pawl__redis_body_{name}[{len(body) + 1}] =\n")
+    out.write("\n".join("    " + c_string(line) for line in lines) + ";\n")
+    out.write(f"extern const char pawl__redis_sha1_{name}[41];\n")
+    out.write(f'const char pawl__redis_sha1_{name}[41] = "{sha1}";\n')
 
 
 def main(output, paths):
@@ -34,14 +52,10 @@ def main(output, paths):
         out.write('#pragma GCC diagnostic ignored "-Woverlength-strings"\n')
         for path in paths:
             name = os.path.splitext(os.path.basename(path))[0]
-            lines = list(lines_of(path))
-            body = "".join(line + "\n" for line in lines)
-            sha1 = hashlib.sha1(body.encode("ascii")).hexdigest()
-            out.write(f"\nextern const char pawl__redis_body_{name}[{len(body) + 1}];\n")
-            out.write(f"const char pawl__redis_body_{name}[{len(body) + 1}] =\n")
-            out.write("\n".join("    " + c_string(line) for line in lines) + ";\n")
-            out.write(f"extern const char pawl__redis_sha1_{name}[41];\n")
-            out.write(f'const char pawl__redis_sha1_{name}[41] = "{sha1}";\n')
+            plain, guarded = list(lines_of(path, False)), list(lines_of(path, True))
+            write(out, name, plain)
+            if guarded != plain:
+                write(out, name + "_guarded", guarded)
 
 
 main(sys.argv[1], sys.argv[2:])

@@ -251,9 +251,36 @@ static void check_encryption(examination *exam)
         find(exam, PAWL_SEVERITY_OK, "tls", "", "Encrypted (%s); the certificate is verified", how);
 }
 
+static void check_guard(examination *exam)
+{
+    const pawl_store *store = exam->operation.store;
+    int64_t left_ms = pawl__redis_guard_left_ms(store);
+    if (store->config.guard == PAWL__REDIS_GUARD_OFF)
+        find(exam, PAWL_SEVERITY_WARNING, "guard", "Leave guard=off out of the URL.",
+             "The restart guard is off: a lock that a restart forgets may have two holders");
+    else if (store->guard.blind)
+        find(exam, PAWL_SEVERITY_WARNING, "guard", "Let the user run INFO: ACL rule +info.",
+             "No restart guard, because a restart cannot be seen: %.350s", store->guard.why);
+    else if (left_ms > 0)
+        find(exam, PAWL_SEVERITY_WARNING, "guard", "Wait; leases that are held are renewed.",
+             "The restart guard is active: nothing is granted for %" PRId64 ".%" PRId64
+             " s, until holders that the server may have forgotten have run out",
+             left_ms / 1000, left_ms % 1000 / 100);
+    else if (store->config.guard == PAWL__REDIS_GUARD_ON)
+        find(exam, PAWL_SEVERITY_OK, "guard", "",
+             "After a restart nothing is granted for %" PRId64 " ms (guard=on)",
+             store->config.guard_ms);
+    else
+        find(exam, PAWL_SEVERITY_OK, "guard", "",
+             "After a restart nothing is granted for %" PRId64
+             " ms, where somebody knows of the run before (guard=auto)",
+             store->config.guard_ms);
+}
+
 static void conclude(examination *exam)
 {
     check_encryption(exam);
+    check_guard(exam);
     if (exam->info) {
         check_version(exam);
         check_eviction(exam);

@@ -126,6 +126,14 @@ void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t n
         ret_keys[i] = companion(ret_keys[PAWL__REDIS_KEY_LOCK], how, suffix[i], key_room[i]);
 }
 
+pawl__redis_bytes pawl__redis_guard_key(const pawl__redis_space *space,
+                                        char room[PAWL__REDIS_GUARD_KEY_MAX + 1])
+{
+    memcpy(room, space->prefix, space->prefix_len);
+    memcpy(room + space->prefix_len, "\0g", 3);
+    return bytes(room, space->prefix_len + 2);
+}
+
 static char *escape_glob(char *p, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {

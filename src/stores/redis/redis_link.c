@@ -2,7 +2,7 @@
 /*
  * The link: one connection, for commands and for the inbox.
  *
- *   HELLO 3 [AUTH] SETNAME  [SELECT]  SUBSCRIBE  probe.lua
+ *   HELLO 3 [AUTH] SETNAME  [SELECT]  SUBSCRIBE  probe.lua  guard.lua
  *
  * All of that leaves at once. In RESP3 answers and pushes come in one order, and a push is known
  * for one. A subscription that succeeds is confirmed by a push, one that fails is answered in
@@ -347,6 +347,8 @@ static void begin_greeting(pawl_store *store)
     if (store->config.db != 0) greet(store, select, 2, greeted);
     greet(store, subscribe, 2, greeted);
     probe(store, true);
+    if (!pawl__redis_guard_is_off(store)) pawl__redis_ask_guard(store, true, 0);
+    store->wire->flush(store);
 }
 
 /* ---- The probe ------------------------------------------------------------------------------- */
@@ -367,13 +369,19 @@ static void warn_of_no_verification(pawl_store *store)
 static void maybe_up(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
-    if (link->broken || !link->permitted || !link->heard) return;
+    if (link->broken || !link->permitted || !link->heard || !store->guard.known) return;
     link->state = PAWL__REDIS_LINK_UP;
     link->up_since = store->host->now();
     link->told = false;
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
     warn_of_no_verification(store);
+    pawl__redis_guard_up(store);
     store->host->link(store->host, true, PAWL_OK, "");
+}
+
+void pawl__redis_greeted_more(pawl_store *store)
+{
+    if (store->link.state == PAWL__REDIS_LINK_GREETING) maybe_up(store);
 }
 
 /* What inspect.lua runs. */
@@ -474,7 +482,6 @@ static void probe(pawl_store *store, bool by_hash)
     pawl__redis_probe_encode(&store->space, by_hash ? script->sha1 : script->body, by_hash,
                              store->link.word, &words);
     greet(store, words.argv, words.argc, probed);
-    store->wire->flush(store);
 }
 
 /* ---- Pushes ------------------------------------------------------------------------------- */
@@ -540,6 +547,7 @@ static void try_address(pawl_store *store)
     pawl__redis_linkage *link = &store->link;
     link->state = PAWL__REDIS_LINK_GREETING;
     link->permitted = link->heard = link->looks_only = false;
+    pawl__redis_guard_begin(store);
     snprintf(link->word, sizeof link->word, "h %016" PRIx64, pawl__random_next(&link->random));
 
     int64_t time_ms = store->config.connect_timeout_ms / (int64_t)link->address_count;
@@ -614,6 +622,9 @@ static void on_timer(pawl_store *store)
         why = why_late(store->wire->stage(store));
         break;
     case PAWL__REDIS_LINK_UP:
+        if (!store->guard.active) return;
+        pawl__redis_ask_guard(store, false, 0);
+        store->wire->flush(store);
         return;
     }
     snprintf(message, sizeof message, "%.300s: %s", store->space.where, why);

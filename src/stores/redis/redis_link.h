@@ -5,6 +5,7 @@
  * nothing here knows a socket, a loop or a clock of its own.
  *
  *   redis_link.c     connecting, greeting, loss, back-off
+ *   redis_guard.c    what a restart of the server may have made it forget
  *   redis_request.c  requests under way, answers, scripts that were forgotten, time-outs
  *
  * The host is called back from what the wire tells only. What is noticed elsewhere (a write
@@ -14,6 +15,7 @@
 #define PAWL_REDIS_LINK_H
 
 #include "../../base/list.h"
+#include "redis_guard.h"
 #include "redis_proto.h"
 #include "redis_url.h"
 #include "redis_wire.h"
@@ -95,6 +97,7 @@ struct pawl_store {
     pawl__redis_space space;
     pawl_caps caps;
     pawl__redis_linkage link;
+    pawl__redis_guarding guard;
     pawl__link under_way; /* pawl__redis_pending, in order of sending */
     size_t under_way_count;
     unsigned bodies_under_way[PAWL__REDIS_SCRIPTS]; /* requests that were sent by EVAL */
@@ -160,6 +163,12 @@ void pawl__redis_strike_next(pawl_store *store);
 /* The link is gone: tells everything that is under way. */
 void pawl__redis_abandon(pawl_store *store, uint64_t written);
 
+/*
+ * Asks guard.lua: once for each greeting, when the guard's time is over, and before a lease of
+ * longer_ms that is longer than the span (0: none). A link on which that fails breaks.
+ */
+void pawl__redis_ask_guard(pawl_store *store, bool is_greeting, int64_t longer_ms);
+
 /* A message of the inbox. */
 void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload);
 
@@ -174,6 +183,9 @@ void pawl__redis_give_refusals(pawl_store *store);
  * PAWL__REDIS_BACKOFF_MAX_MS: he may have got the rules meanwhile.
  */
 void pawl__redis_refuse_locking(pawl_store *store, uint64_t id);
+
+/* A part of the greeting has been answered that is not redis_link.c's: the link may be up now. */
+void pawl__redis_greeted_more(pawl_store *store);
 
 /* The first attempt begins with the loop. The seed is for the pauses between attempts. */
 void pawl__redis_link_init(pawl_store *store, uint64_t seed);

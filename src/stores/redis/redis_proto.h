@@ -89,6 +89,14 @@ typedef enum pawl__redis_script {
     PAWL__REDIS_ACQUIRE_MANY, /* in other modes than exclusive */
     PAWL__REDIS_CHANGE,
     PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_link.c */
+    PAWL__REDIS_GUARD, /* at connect: may the server have forgotten locks? see redis_guard.h */
+    /* The same as above, but what was not granted before is not granted. */
+    PAWL__REDIS_ACQUIRE_GUARDED,
+    PAWL__REDIS_RENEW_GUARDED,
+    PAWL__REDIS_RELEASE_GUARDED,
+    PAWL__REDIS_BREAK_GUARDED,
+    PAWL__REDIS_ACQUIRE_MANY_GUARDED,
+    PAWL__REDIS_CHANGE_GUARDED,
     PAWL__REDIS_SCRIPTS
 } pawl__redis_script;
 
@@ -143,6 +151,11 @@ size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes scr
 void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
                       pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS]);
+
+/* The key of the guard's record: beside the locks, and no name's, for no name contains a NUL. */
+#define PAWL__REDIS_GUARD_KEY_MAX (PAWL__REDIS_PREFIX_MAX + 2)
+pawl__redis_bytes pawl__redis_guard_key(const pawl__redis_space *space,
+                                        char room[PAWL__REDIS_GUARD_KEY_MAX + 1]);
 
 /* The globs for SCAN that match the lock keys of names with this prefix, and their queues. */
 #define PAWL__REDIS_GLOB_MAX (2 * (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX) + 3)

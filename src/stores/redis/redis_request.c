@@ -81,11 +81,11 @@ static void send_asked(pawl_store *store, asked *a, bool with_body)
     pawl__redis_call call;
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
     (void)pawl__redis_encode(&store->space, &a->request, &call); /* LIST and DOCTOR come not here */
-    const pawl__redis_script_text *script = &pawl__redis_scripts[call.script];
+    a->script = pawl__redis_guard_variant(store, call.script);
+    const pawl__redis_script_text *script = &pawl__redis_scripts[a->script];
     const char *text = with_body ? script->body : script->sha1;
     pawl__redis_bytes name = {.data = text, .len = strlen(text)};
     size_t argc = pawl__redis_call_argv(&call, name, !with_body, argv);
-    a->script = call.script;
     a->with_body = with_body;
     if (!pawl__redis_send(store, argv, argc, &a->pending)) {
         pawl__redis_refuse(store, a->request.id, pawl__redis_send_trouble(store));
@@ -157,14 +157,12 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
                            const pawl__redis_value *value)
 {
     asked *a = pawl__container(pending, asked, pending);
-    pawl__redis_call call;
     pawl_reply reply;
     if (a->with_body && !PAWL_MUTANT(bodies_never_arrive)) store->bodies_under_way[a->script]--;
     char message[PAWL_MESSAGE_MAX];
     uint16_t slots[PAWL_CAPACITY_MAX];
-    (void)pawl__redis_encode(&store->space, &a->request, &call);
     pawl__redis_verdict verdict =
-        pawl__redis_decode(&store->space, &a->request, pawl__redis_scripts[call.script].body, value,
+        pawl__redis_decode(&store->space, &a->request, pawl__redis_scripts[a->script].body, value,
                            &reply, message, slots);
     switch (verdict) {
     case PAWL__REDIS_UNKNOWN_SCRIPT:
@@ -183,6 +181,7 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
         }
         break;
     }
+    pawl__redis_guard_explain(store, a->script, &reply, message);
     free(a);
     store->host->reply(store->host, &reply);
 }
@@ -274,6 +273,8 @@ void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload)
 void pawl__redis_give_refusals(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
+    char ttl_refusal[PAWL_MESSAGE_MAX];
+    pawl__redis_guard_say_refusal(store, ttl_refusal);
     size_t count = store->refusal_count; /* what is submitted meanwhile waits for the next turn */
     for (size_t i = 0; i < count; i++) {
         pawl__redis_refusal refusal = store->refusals[i];
@@ -281,6 +282,7 @@ void pawl__redis_give_refusals(pawl_store *store)
             (link->broken || link->state != PAWL__REDIS_LINK_UP) && link->err == refusal.err;
         bool by_rights = link->looks_only && refusal.err == PAWL_ERR_PERMISSION;
         const char *why = by_link ? link->message : by_rights ? link->lacks : NULL;
+        if (refusal.err == PAWL_ERR_TTL) why = ttl_refusal;
         pawl_reply reply = {.id = refusal.id,
                             .outcome = PAWL_FAILED,
                             .position = -1,
@@ -321,6 +323,78 @@ void pawl__redis_answers_due(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_UNAVAILABLE, message);
 }
 
+/* ---- The guard's question ------------------------------------------------------------------ */
+
+#define GUARD_ANSWER_MS 5000 /* where it is not part of a greeting */
+
+typedef struct guard_question {
+    pawl__redis_pending pending;
+    bool by_hash, is_greeting;
+    int64_t longer_ms;
+} guard_question;
+
+static bool send_question(pawl_store *store, guard_question *q)
+{
+    pawl__redis_guard_words words;
+    pawl__redis_guard_encode(store, q->by_hash, q->longer_ms, &words);
+    if (pawl__redis_send(store, words.argv, sizeof words.argv / sizeof words.argv[0], &q->pending))
+        return true;
+    pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+    free(q);
+    return false;
+}
+
+static void question_answered(pawl_store *store, pawl__redis_pending *pending,
+                              const pawl__redis_value *value)
+{
+    guard_question *q = pawl__container(pending, guard_question, pending);
+    char message[PAWL_MESSAGE_MAX];
+    bool is_greeting = q->is_greeting;
+    if (q->by_hash && value->type == PAWL__REDIS_ERROR &&
+        strncmp(value->text.data, "NOSCRIPT", 8) == 0) {
+        q->by_hash = false;
+        if (send_question(store, q)) store->wire->flush(store);
+        return;
+    }
+    free(q);
+    pawl_err err = pawl__redis_guard_answered(store, value, message);
+    if (err)
+        pawl__redis_link_break(store, err, message);
+    else if (is_greeting)
+        pawl__redis_greeted_more(store);
+}
+
+/* The next connection asks anew. */
+static void question_lost(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
+                          pawl_err err, const char *message)
+{
+    (void)store, (void)maybe_done, (void)err, (void)message;
+    free(pawl__container(pending, guard_question, pending));
+}
+
+static void question_drop(pawl__redis_pending *pending)
+{
+    free(pawl__container(pending, guard_question, pending));
+}
+
+void pawl__redis_ask_guard(pawl_store *store, bool is_greeting, int64_t longer_ms)
+{
+    guard_question *q = malloc(sizeof *q);
+    if (!q) {
+        pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+        return;
+    }
+    int64_t by = pawl__instant_add(store->host->now(), pawl__ms_to_ns(GUARD_ANSWER_MS));
+    *q = (guard_question){.pending = {.answer_by = is_greeting ? PAWL__NEVER : by,
+                                      .answered = question_answered,
+                                      .unanswered = question_lost,
+                                      .drop = question_drop},
+                          .by_hash = true,
+                          .is_greeting = is_greeting,
+                          .longer_ms = longer_ms};
+    (void)send_question(store, q);
+}
+
 /* ---- The beginning and the end -------------------------------------------------------------- */
 
 static char *copy(char **room, const char *text, size_t len)
@@ -354,6 +428,12 @@ static asked *new_asked(const pawl_request *request)
 
 void pawl__redis_ask(pawl_store *store, const pawl_request *request)
 {
+    if (pawl__redis_guard_refuses(store, request)) {
+        pawl__redis_refuse(store, request->id, PAWL_ERR_TTL);
+        return;
+    }
+    if (pawl__redis_guard_must_announce(store, request))
+        pawl__redis_ask_guard(store, false, request->ttl_ms);
     asked *a = new_asked(request);
     if (a)
         send_asked(store, a, false);

@@ -10,6 +10,13 @@ SCRIPT(break);
 SCRIPT(acquire_many);
 SCRIPT(change);
 SCRIPT(probe);
+SCRIPT(guard);
+SCRIPT(acquire_guarded);
+SCRIPT(renew_guarded);
+SCRIPT(release_guarded);
+SCRIPT(break_guarded);
+SCRIPT(acquire_many_guarded);
+SCRIPT(change_guarded);
 #undef SCRIPT
 
 #define TEXT(name)                                                                                 \
@@ -17,8 +24,19 @@ SCRIPT(probe);
         pawl__redis_body_##name, pawl__redis_sha1_##name                                           \
     }
 const pawl__redis_script_text pawl__redis_scripts[PAWL__REDIS_SCRIPTS] = {
-    [PAWL__REDIS_ACQUIRE] = TEXT(acquire), [PAWL__REDIS_RENEW] = TEXT(renew),
-    [PAWL__REDIS_RELEASE] = TEXT(release), [PAWL__REDIS_INSPECT] = TEXT(inspect),
-    [PAWL__REDIS_BREAK] = TEXT(break),     [PAWL__REDIS_ACQUIRE_MANY] = TEXT(acquire_many),
-    [PAWL__REDIS_CHANGE] = TEXT(change),   [PAWL__REDIS_PROBE] = TEXT(probe),
+    [PAWL__REDIS_ACQUIRE] = TEXT(acquire),
+    [PAWL__REDIS_RENEW] = TEXT(renew),
+    [PAWL__REDIS_RELEASE] = TEXT(release),
+    [PAWL__REDIS_INSPECT] = TEXT(inspect),
+    [PAWL__REDIS_BREAK] = TEXT(break),
+    [PAWL__REDIS_ACQUIRE_MANY] = TEXT(acquire_many),
+    [PAWL__REDIS_CHANGE] = TEXT(change),
+    [PAWL__REDIS_PROBE] = TEXT(probe),
+    [PAWL__REDIS_GUARD] = TEXT(guard),
+    [PAWL__REDIS_ACQUIRE_GUARDED] = TEXT(acquire_guarded),
+    [PAWL__REDIS_RENEW_GUARDED] = TEXT(renew_guarded),
+    [PAWL__REDIS_RELEASE_GUARDED] = TEXT(release_guarded),
+    [PAWL__REDIS_BREAK_GUARDED] = TEXT(break_guarded),
+    [PAWL__REDIS_ACQUIRE_MANY_GUARDED] = TEXT(acquire_many_guarded),
+    [PAWL__REDIS_CHANGE_GUARDED] = TEXT(change_guarded),
 };

@@ -4,6 +4,7 @@
  *
  *   redis_store.c    the contract's operations
  *   redis_link.h     the link and the requests under way on it, without I/O
+ *   redis_guard.h    what a restart of the server may have made it forget
  *   redis_io.c       its I/O: connections, look-up of names, timers of the loop
  *   redis_conn.c     one connection; redis_transport.h: what carries its bytes
  *   redis_operation.c, redis_list.c, redis_doctor.c: operations of several commands

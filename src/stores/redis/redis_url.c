@@ -14,9 +14,9 @@
 #define CONNECT_TIMEOUT_MAX_MS 600000
 
 const char *const pawl__redis_schemes[] = {"redis", "rediss", "redis+unix", NULL};
-const char *const pawl__redis_options[] = {"prefix",   "db",         "connect_timeout_ms",
-                                           "tls_ca",   "tls_cert",   "tls_key",
-                                           "tls_name", "tls_verify", NULL};
+const char *const pawl__redis_options[] = {
+    "prefix",     "db",    "connect_timeout_ms", "tls_ca", "tls_cert", "tls_key", "tls_name",
+    "tls_verify", "guard", "guard_ms",           NULL};
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, int err,
                                                         const char *format, ...)
@@ -96,6 +96,27 @@ static bool is_tls_option(const char *key)
            (strcmp(key, "tls_verify") == 0 || tls_text(&(pawl__redis_config){0}, key));
 }
 
+static int take_guard(pawl__redis_config *config, const pawl_url *url,
+                      const pawl_url_option *option, char *reterr_message)
+{
+    static const char *const modes[] = {[PAWL__REDIS_GUARD_AUTO] = "auto",
+                                        [PAWL__REDIS_GUARD_OFF] = "off",
+                                        [PAWL__REDIS_GUARD_ON] = "on"};
+    if (strcmp(option->key, "guard_ms") == 0) {
+        if (to_number(option->value, PAWL__REDIS_GUARD_MS_MIN, PAWL__REDIS_GUARD_MS_MAX,
+                      &config->guard_ms))
+            return PAWL_OK;
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: guard_ms lies between %d and %d",
+                      url->redacted, PAWL__REDIS_GUARD_MS_MIN, PAWL__REDIS_GUARD_MS_MAX);
+    }
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (strcmp(option->value, modes[i]) != 0) continue;
+        config->guard = (pawl__redis_guard_mode)i;
+        return PAWL_OK;
+    }
+    return refuse(reterr_message, PAWL_ERR_OPTION, "%s: guard is on, off or auto", url->redacted);
+}
+
 static int take_option(pawl__redis_config *config, const pawl_url *url,
                        const pawl_url_option *option, bool *db_given, char *reterr_message)
 {
@@ -118,11 +139,14 @@ static int take_option(pawl__redis_config *config, const pawl_url *url,
                           CONNECT_TIMEOUT_MIN_MS, CONNECT_TIMEOUT_MAX_MS);
         return PAWL_OK;
     }
+    if (strcmp(option->key, "guard") == 0 || strcmp(option->key, "guard_ms") == 0)
+        return take_guard(config, url, option, reterr_message);
     if (is_tls_option(option->key)) return take_tls_option(config, url, option, reterr_message);
-    return refuse(reterr_message, PAWL_ERR_OPTION,
-                  "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, and for "
-                  "rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
-                  url->redacted, option->key);
+    return refuse(
+        reterr_message, PAWL_ERR_OPTION,
+        "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, guard, guard_ms, "
+        "and for rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
+        url->redacted, option->key);
 }
 
 static int take_unix_path(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
@@ -212,7 +236,8 @@ int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
                             int64_t connect_timeout_ms, char *reterr_message)
 {
     pawl__redis_config config = {.prefix = PAWL__REDIS_PREFIX_DEFAULT,
-                                 .connect_timeout_ms = connect_timeout_ms};
+                                 .connect_timeout_ms = connect_timeout_ms,
+                                 .guard_ms = PAWL__REDIS_GUARD_MS_DEFAULT};
     reterr_message[0] = '\0';
     int err = take_url(&config, url, reterr_message);
     if (err) {

@@ -3,6 +3,7 @@
 #ifndef PAWL_REDIS_URL_H
 #define PAWL_REDIS_URL_H
 
+#include "redis_guard.h"
 #include "redis_proto.h"
 
 #define PAWL__REDIS_PORT     6379
@@ -23,6 +24,8 @@ typedef struct pawl__redis_config {
     int db;
     char prefix[PAWL__REDIS_PREFIX_MAX + 1];
     int64_t connect_timeout_ms;
+    pawl__redis_guard_mode guard;
+    int64_t guard_ms;
 } pawl__redis_config;
 
 extern const char *const pawl__redis_schemes[];

@@ -9,6 +9,7 @@ local token, ttl, who = ARGV[1], ARGV[2], ARGV[3]
 local held = redis.call('GET', KEYS[1])
 --@include lib_last
 local waiting = redis.call('ZCARD', KEYS[3])
+--@guarded if waiting == 0 then held = held or 'nobody' end
 
 -- Free and nobody waits.
 if not held and waiting == 0 then

@@ -63,7 +63,9 @@ if not is_allowed then
 end
 
 if is_upgrade then
-    if many == 1 then
+    local is_alone = many == 1
+    --@guarded is_alone = false
+    if is_alone then
         finish_upgrade(till, true)
         holder.fence = last
         return done()

@@ -12,6 +12,7 @@
 -- unseen, and whether lib_many has to go on, because the next one does not wait for the
 -- exclusive lock. Without a next holder the lock key is as it was before.
 local function promote(waiting, last, asker)
+    --@guarded do return nil, true, true end
     local fence, away, at = draw(last), 0, '0'
     for _ = 1, SKIP_MAX do
         local token = redis.call('ZRANGE', KEYS[3], at, at)[1]

@@ -147,6 +147,7 @@ end
 
 -- Whether one who wants this may come in beside those who hold: the table of pawl_mode.
 local function fits(mode, units)
+    --@guarded do return false end
     if lost or held and not capacity then return false end
     if mode == 'x' or many == 0 then return many == 0 end
     if mode == 's' then return capacity == 0 end
@@ -282,6 +283,8 @@ end
 -- away is passed over and keeps its place; whose place ran out loses it. `asker` may be
 -- nil, or {token, ttl, who, mode, units, wanted}.
 local function serve(asker)
+    --@guarded blocked = true
+    --@guarded do return end
     if capacity and upgrade > 0 and upgrade <= now_ms then upgrade, changed = 0, true end
     if capacity and upgrade > 0 then
         blocked = true
