@@ -245,7 +245,8 @@ static void a_name_is_forgotten_when_its_last_group_is(void **state)
             pawl__want *want = &wants[(last + n) % 3];
             trial_release(t, want);
             trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
-            trial_push(t, PAWL_PUSH_YIELD, "a", "no token of ours", 0); /* and nothing happens */
+            trial_push(t, PAWL_PUSH_YIELD, "a", "0123456789abcdef0123456789abcdef01234567",
+                       0); /* and nothing happens */
             assert_int_equal(t->count, 0);
         }
         assert_int_equal(pawl__engine_lease_count(t->engine), 0);
@@ -273,6 +274,14 @@ static void on_moved(void *ctx, const char *name, pawl_lease_state from, pawl_le
     assert_string_equal(name, "a");
     assert_true(from != to);
     ++*(int *)ctx;
+}
+
+static void each_state_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i <= PAWL_LEASE_RELEASING; i++)
+        assert_string_not_equal(pawl_lease_state_name((pawl_lease_state)i), "?");
+    assert_string_equal(pawl_lease_state_name((pawl_lease_state)(PAWL_LEASE_RELEASING + 1)), "?");
 }
 
 static void moves_are_told_in_all_groups(void **state)
@@ -306,6 +315,7 @@ int main(void)
         TRIAL(each_who_asks_for_permits_has_a_lease),
         TRIAL(another_number_of_permits_is_no_grant),
         TRIAL(a_push_finds_its_lease_among_permits),
+        cmocka_unit_test(each_state_has_a_name),
         cmocka_unit_test(moves_are_told_in_all_groups),
         TRIAL(who_holds_is_known_by_name),
         TRIAL(a_detached_reader_leaves_the_lease_to_the_others),
