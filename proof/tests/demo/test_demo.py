@@ -126,7 +126,8 @@ def test_on_redis(tmp_path, redis, form):
     assert calls["cmdstat_evalsha"] >= 60
     client.select(3 if form == "tcp" else 0)
     for key in client.scan_iter():
-        assert client.ttl(key) >= 0, f"{key} would stay for ever"
+        if key != b"mine:\0g":  # the record of the restart guard: one for all names
+            assert client.ttl(key) >= 0, f"{key} would stay for ever"
         assert b"mine:" in key
 
 
