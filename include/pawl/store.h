@@ -95,6 +95,13 @@ typedef enum pawl_verb {
 /* ACQUIRE: the lease outlives this process: the store does not tie it to the process's life. */
 #define PAWL_ASK_DETACHED 0x2u
 
+/* Rule 10: whether a holder may have `to` at once, because it allows others more than `from`. */
+static inline bool pawl_mode_is_downgrade(pawl_mode from, pawl_mode to)
+{
+    if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
+    return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
+}
+
 /*
  * Rule 8: how long a place in the queue lives, in the unit of `ttl`. All places of pawl's own
  * stores follow it; a script that cannot include this header is compared by a test.

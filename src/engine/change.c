@@ -54,12 +54,6 @@ static void upgrade(pawl__engine *e, pawl__want *want, pawl__waiting *waiting)
     begin(e, want->lease, PAWL_MODE_EXCLUSIVE);
 }
 
-static bool is_downgrade(pawl_mode from, pawl_mode to)
-{
-    if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
-    return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
-}
-
 void pawl__on_change(pawl__engine *e, const pawl__event *event)
 {
     pawl__want *want = event->want;
@@ -73,7 +67,7 @@ void pawl__on_change(pawl__engine *e, const pawl__event *event)
     pawl_mode from = (pawl_mode)lease->mode;
     if (from == event->mode) {
         tell_change(e, want, PAWL_OK, "");
-    } else if (is_downgrade(from, event->mode)) {
+    } else if (pawl_mode_is_downgrade(from, event->mode)) {
         lease->mode = (uint8_t)event->mode & 3u;
         begin(e, lease, event->mode);
         tell_change(e, want, PAWL_OK, "");

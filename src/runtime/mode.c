@@ -58,19 +58,13 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     return PAWL_OK;
 }
 
-static bool is_downgrade(pawl_mode from, pawl_mode to)
-{
-    if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
-    return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
-}
-
 static int downgrade(pawl_lock *lock, pawl_mode to)
 {
     int err = keep(lock);
     if (err) return err;
     pawl_mode from = pawl_lock_mode(lock);
     if (from == to && to != PAWL_MODE_PERMIT) return PAWL_OK;
-    if (!is_downgrade(from, to)) return PAWL_ERR_MODE;
+    if (!pawl_mode_is_downgrade(from, to)) return PAWL_ERR_MODE;
     atomic_store(&lock->mode, (uint8_t)to);
     ask_change(lock, to);
     return PAWL_OK;

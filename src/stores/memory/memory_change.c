@@ -48,12 +48,6 @@ void pawl__say_busy(const pawl__call *call, const pawl__record *r, pawl_reply *r
 
 /* ---- CHANGE -------------------------------------------------------------------------- */
 
-static bool is_downgrade(pawl_mode from, pawl_mode to)
-{
-    if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
-    return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
-}
-
 static void set_mode(const pawl__call *call, pawl__record *r, pawl__owner *holder, pawl_mode mode,
                      pawl_reply *reply)
 {
@@ -97,7 +91,7 @@ void pawl__memory_change(const pawl__call *call, pawl__record *r, const pawl_req
     holder->ttl_ms = request->ttl_ms;
     pawl__lease_extend(call, holder);
     pawl_mode from = (pawl_mode)holder->mode;
-    if (request->mode == from || is_downgrade(from, request->mode)) {
+    if (request->mode == from || pawl_mode_is_downgrade(from, request->mode)) {
         holder->change = request->change;
         set_mode(call, r, holder, request->mode, reply);
     } else if (from == PAWL_MODE_UPDATE && request->mode == PAWL_MODE_EXCLUSIVE) {
