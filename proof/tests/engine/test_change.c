@@ -3,28 +3,6 @@
  * pawl/store.h). */
 #include "trial.h"
 
-static pawl__want claim(pawl_mode mode)
-{
-    pawl__want want = trial_claim("a", PAWL__NEVER);
-    want.mode = (uint8_t)mode;
-    return want;
-}
-
-static pawl__want claim_permits(uint16_t units)
-{
-    pawl__want want = claim(PAWL_MODE_PERMIT);
-    want.waiting->units = units;
-    want.waiting->capacity = 8;
-    return want;
-}
-
-static void reply_slots(trial *t, uint64_t id, uint64_t fence, const uint16_t *slots, size_t count)
-{
-    pawl_reply reply = {
-        .id = id, .outcome = PAWL_GRANTED, .fence = fence, .slots = slots, .slot_count = count};
-    trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
-}
-
 /* ---- Changes -------------------------------------------------------------------------------- */
 
 static pawl__waiting *change(trial *t, pawl__want *want, pawl_mode mode, int64_t wait_until)
@@ -37,7 +15,7 @@ static pawl__waiting *change(trial *t, pawl__want *want, pawl_mode mode, int64_t
 
 static void hold_update(trial *t, pawl__want *want)
 {
-    *want = claim(PAWL_MODE_UPDATE);
+    *want = trial_claim_mode(PAWL_MODE_UPDATE);
     trial_hold(t, want, 1);
 }
 
@@ -207,7 +185,7 @@ static void an_upgrade_is_canceled(void **state)
 static void a_downgrade_counts_at_once_and_is_repeated_until_the_store_knows(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
     pawl__action *changed = trial_only(t, PAWL__ACT_CHANGED);
@@ -227,7 +205,7 @@ static void a_downgrade_counts_at_once_and_is_repeated_until_the_store_knows(voi
 static void a_lease_that_was_downgraded_is_not_passed_on(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_EXCLUSIVE), b = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE), b = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     a.retain_ms = 60000;
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
@@ -256,7 +234,7 @@ static void a_change_waits_for_the_request_in_flight(void **state)
 static void an_answer_to_an_older_change_is_not_taken_for_the_newer(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_UPDATE, 0);
     pawl_request down = trial_sent(t, PAWL_VERB_CHANGE);
@@ -273,7 +251,7 @@ static void an_answer_to_an_older_change_is_not_taken_for_the_newer(void **state
 static void what_cannot_be_changed_is_refused_here(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
@@ -316,7 +294,7 @@ static void a_change_to_what_it_is_needs_no_request(void **state)
     static const pawl_mode modes[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE};
     for (int i = 0; i < 3; i++) {
         trial *t = *state;
-        pawl__want a = claim(modes[i]);
+        pawl__want a = trial_claim_mode(modes[i]);
         trial_hold(t, &a, (uint64_t)i + 1);
         change(t, &a, modes[i], 0);
         assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
@@ -351,7 +329,7 @@ static void an_older_upgrade_that_is_busy_or_refused_does_not_end_the_newer(void
 {
     for (int refused = 0; refused < 2; refused++) {
         trial *t = *state;
-        pawl__want a = claim(PAWL_MODE_UPDATE);
+        pawl__want a = trial_claim_mode(PAWL_MODE_UPDATE);
         trial_hold(t, &a, 10 + (uint64_t)refused);
         change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
         pawl_request older = trial_sent(t, PAWL_VERB_CHANGE);
@@ -430,7 +408,7 @@ static void an_upgrade_that_was_granted_but_is_wanted_by_others_says_so(void **s
 static void a_fence_that_goes_back_in_a_change_is_a_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 4);
@@ -468,7 +446,7 @@ static void the_word_of_an_upgrade_comes_while_its_request_is_under_way(void **s
 static void an_upgrade_that_waits_is_not_passed_on(void **state)
 {
     trial *t = *state;
-    pawl__want a, b = claim(PAWL_MODE_UPDATE);
+    pawl__want a, b = trial_claim_mode(PAWL_MODE_UPDATE);
     hold_update(t, &a);
     trial_want(t, &b);
     change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
@@ -516,8 +494,8 @@ static void permits_do_not_change(void **state)
 {
     static const uint16_t slots[] = {0};
     trial *t = *state;
-    pawl__want a = claim_permits(1);
-    reply_slots(t, trial_ask(t, &a).id, 1, slots, 1);
+    pawl__want a = trial_claim_permits(1);
+    trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
     for (int mode = 0; mode < PAWL_MODE_PERMIT; mode++) {
         change(t, &a, (pawl_mode)mode, 0);
         assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);

@@ -2,28 +2,6 @@
 /* Modes: readers that share a lease, permits with a lease each; groups of one name. */
 #include "trial.h"
 
-static pawl__want claim(pawl_mode mode)
-{
-    pawl__want want = trial_claim("a", PAWL__NEVER);
-    want.mode = (uint8_t)mode;
-    return want;
-}
-
-static pawl__want claim_permits(uint16_t units)
-{
-    pawl__want want = claim(PAWL_MODE_PERMIT);
-    want.waiting->units = units;
-    want.waiting->capacity = 8;
-    return want;
-}
-
-static void reply_slots(trial *t, uint64_t id, uint64_t fence, const uint16_t *slots, size_t count)
-{
-    pawl_reply reply = {
-        .id = id, .outcome = PAWL_GRANTED, .fence = fence, .slots = slots, .slot_count = count};
-    trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
-}
-
 static void draw_zeros(void *ctx, char *ret_text)
 {
     (void)ctx;
@@ -36,7 +14,7 @@ static void draw_zeros(void *ctx, char *ret_text)
 static void readers_who_wait_together_come_in_together(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), b = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
     pawl_request request = trial_ask(t, &a);
     assert_int_equal(request.mode, PAWL_MODE_SHARED);
     trial_want(t, &b);
@@ -49,7 +27,7 @@ static void readers_who_wait_together_come_in_together(void **state)
 static void a_reader_joins_readers_without_a_request(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), b = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     assert_int_equal(trial_only(t, PAWL__ACT_GRANTED)->fence, 1);
@@ -64,7 +42,7 @@ static void a_reader_joins_readers_without_a_request(void **state)
 static void all_readers_hear_of_doubt_extension_and_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), b = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_pass(t, TTL / 3 * MS);
@@ -87,13 +65,14 @@ static void all_readers_hear_of_doubt_extension_and_loss(void **state)
 static void who_joins_is_bounded_once_a_writer_waits(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), late = claim(PAWL_MODE_SHARED), more[70];
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), late = trial_claim_mode(PAWL_MODE_SHARED),
+               more[70];
     trial_hold(t, &a, 1);
     trial_push(t, PAWL_PUSH_YIELD, "a", trial_token_of(t, &a), 1);
     trial_only(t, PAWL__ACT_YIELD);
     int joined = 0;
     for (int i = 0; i < 70; i++) {
-        more[i] = claim(PAWL_MODE_SHARED);
+        more[i] = trial_claim_mode(PAWL_MODE_SHARED);
         trial_want(t, &more[i]);
         joined += more[i].state == PAWL__WANT_HOLDING;
     }
@@ -109,8 +88,8 @@ static void who_joins_is_bounded_once_a_writer_waits(void **state)
 static void nobody_passes_a_reader_that_waits_here(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), other = claim(PAWL_MODE_SHARED),
-               b = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), other = trial_claim_mode(PAWL_MODE_SHARED),
+               b = trial_claim_mode(PAWL_MODE_SHARED);
     other.ttl_ms = TTL / 2; /* another lease: it waits for its turn */
     trial_hold(t, &a, 1);
     trial_want(t, &other);
@@ -122,7 +101,8 @@ static void nobody_passes_a_reader_that_waits_here(void **state)
 static void a_writer_has_a_lease_beside_the_readers_of_its_client(void **state)
 {
     trial *t = *state;
-    pawl__want reader = claim(PAWL_MODE_SHARED), writer = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want reader = trial_claim_mode(PAWL_MODE_SHARED),
+               writer = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &reader, 1);
     pawl_request request = trial_ask(t, &writer); /* the store knows who fits beside whom */
     assert_int_equal(request.mode, PAWL_MODE_EXCLUSIVE);
@@ -140,7 +120,7 @@ static void a_writer_has_a_lease_beside_the_readers_of_its_client(void **state)
 static void a_cached_lease_of_readers_goes_when_a_writer_waits(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED);
     a.retain_ms = 60000;
     trial_hold(t, &a, 1);
     const char *token = trial_token_of(t, &a);
@@ -156,17 +136,17 @@ static void each_who_asks_for_permits_has_a_lease(void **state)
 {
     static const uint16_t first[] = {0, 1}, second[] = {2};
     trial *t = *state;
-    pawl__want a = claim_permits(2), b = claim_permits(1);
+    pawl__want a = trial_claim_permits(2), b = trial_claim_permits(1);
     pawl_request one = trial_ask(t, &a), two = trial_ask(t, &b);
     assert_int_equal(one.units, 2);
     assert_int_equal(one.capacity, 8);
     assert_int_equal(two.units, 1);
-    reply_slots(t, one.id, 1, first, 2);
+    trial_grant_slots(t, one.id, 1, first, 2);
     pawl__action *granted = trial_only(t, PAWL__ACT_GRANTED);
     assert_ptr_equal(granted->want, &a);
     assert_int_equal(granted->slot_count, 2);
     assert_int_equal(granted->slots[1], 1);
-    reply_slots(t, two.id, 2, second, 1);
+    trial_grant_slots(t, two.id, 2, second, 1);
     assert_int_equal(trial_only(t, PAWL__ACT_GRANTED)->slots[0], 2);
     assert_true(a.lease != b.lease);
     trial_release(t, &a);
@@ -177,9 +157,9 @@ static void another_number_of_permits_is_no_grant(void **state)
 {
     static const uint16_t slots[] = {0};
     trial *t = *state;
-    pawl__want a = claim_permits(2);
+    pawl__want a = trial_claim_permits(2);
     pawl_request request = trial_ask(t, &a);
-    reply_slots(t, request.id, 1, slots, 1);
+    trial_grant_slots(t, request.id, 1, slots, 1);
     assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_PROTOCOL);
     trial_sent(t, PAWL_VERB_RELEASE);
 }
@@ -188,7 +168,7 @@ static void a_push_finds_its_lease_among_permits(void **state)
 {
     static const uint16_t slots[] = {5};
     trial *t = *state;
-    pawl__want a = claim_permits(1), b = claim_permits(1);
+    pawl__want a = trial_claim_permits(1), b = trial_claim_permits(1);
     trial_queue(t, trial_ask(t, &a).id, 0, TTL);
     pawl_request second = trial_ask(t, &b);
     trial_queue(t, second.id, 1, TTL);
@@ -209,7 +189,7 @@ static void a_push_finds_its_lease_among_permits(void **state)
 static void a_detached_reader_leaves_the_lease_to_the_others(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), b = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_step(t, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
@@ -222,7 +202,7 @@ static void a_detached_reader_leaves_the_lease_to_the_others(void **state)
 static void a_reader_whose_lease_would_be_another_waits_beside_those_that_come_in(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_SHARED), other = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), other = trial_claim_mode(PAWL_MODE_SHARED);
     pawl_request request = trial_ask(t, &a);
     other.ttl_ms = TTL / 2;
     trial_want(t, &other);
@@ -238,7 +218,7 @@ static void a_name_is_forgotten_when_its_last_group_is(void **state)
     for (int last = 0; last < 3; last++) {
         pawl__want wants[3];
         for (int i = 0; i < 3; i++) {
-            wants[i] = claim(modes[i]);
+            wants[i] = trial_claim_mode(modes[i]);
             trial_hold(t, &wants[i], (uint64_t)(last * 10 + i + 1)); /* a store that allows it */
         }
         for (int n = 1; n <= 3; n++) {
@@ -256,7 +236,8 @@ static void a_name_is_forgotten_when_its_last_group_is(void **state)
 static void who_holds_is_known_by_name(void **state)
 {
     trial *t = *state;
-    pawl__want a = claim(PAWL_MODE_EXCLUSIVE), reader = claim(PAWL_MODE_SHARED);
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE),
+               reader = trial_claim_mode(PAWL_MODE_SHARED);
     assert_null(pawl__engine_holder(t->engine, "a", 1));
     pawl_request request = trial_ask(t, &a);
     assert_null(pawl__engine_holder(t->engine, "a", 1)); /* it waits */
@@ -294,7 +275,7 @@ static void moves_are_told_in_all_groups(void **state)
     opts.moved = on_moved;
     opts.moved_ctx = &moves;
     pawl__engine *engine = pawl__engine_new(&opts);
-    pawl__want a = claim(PAWL_MODE_SHARED), b = claim(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
     pawl__engine_step(engine, 1, &(pawl__event){.kind = PAWL__EV_WANT, .want = &a});
     pawl__engine_step(engine, 1, &(pawl__event){.kind = PAWL__EV_WANT, .want = &b});
     assert_int_equal(moves, 2);

@@ -84,6 +84,28 @@ pawl__want trial_claim(const char *name, int64_t wait_until)
                         .waiting = waiting_new(wait_until)};
 }
 
+pawl__want trial_claim_mode(pawl_mode mode)
+{
+    pawl__want want = trial_claim("a", PAWL__NEVER);
+    want.mode = (uint8_t)mode;
+    return want;
+}
+
+pawl__want trial_claim_permits(uint16_t units)
+{
+    pawl__want want = trial_claim_mode(PAWL_MODE_PERMIT);
+    want.waiting->units = units;
+    want.waiting->capacity = 8;
+    return want;
+}
+
+void trial_grant_slots(trial *t, uint64_t id, uint64_t fence, const uint16_t *slots, size_t count)
+{
+    pawl_reply reply = {
+        .id = id, .outcome = PAWL_GRANTED, .fence = fence, .slots = slots, .slot_count = count};
+    trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
+}
+
 const char *trial_token_of(trial *t, const pawl__want *want)
 {
     static char tokens[16][PAWL_TOKEN_LEN + 1];

@@ -43,6 +43,10 @@ int trial_end(void **state);
 /* A want on `name`, ready for trial_want; if it is used again it waits without limit. */
 pawl__want trial_claim(const char *name, int64_t wait_until);
 
+/* The same on "a", in another mode; and for so many of 8 permits. */
+pawl__want trial_claim_mode(pawl_mode mode);
+pawl__want trial_claim_permits(uint16_t units);
+
 void trial_step(trial *t, pawl__event event);
 /* Takes an event; its actions wait until the next trial_step. */
 void trial_step_unfetched(trial *t, pawl__event event);
@@ -67,6 +71,7 @@ pawl_request trial_sent(trial *t, pawl_verb verb);
 size_t trial_sent_count(const trial *t, pawl_verb verb);
 
 void trial_grant(trial *t, uint64_t id, uint64_t fence);
+void trial_grant_slots(trial *t, uint64_t id, uint64_t fence, const uint16_t *slots, size_t count);
 /* QUEUED; the second one says which fence was drawn last. */
 void trial_queue(trial *t, uint64_t id, int64_t position, int64_t holder_ms);
 void trial_queue_behind(trial *t, uint64_t id, uint64_t fence);

@@ -39,3 +39,20 @@ pawl_client *scripted_client(const pawl_open_opts *given)
     if (pawl_client_open("fake:scripted", &opts, &client, message)) FAIL_TEST("%s", message);
     return client;
 }
+
+bool scripted_not_the_owner(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    if (request->verb == PAWL_VERB_RENEW) reply->outcome = PAWL_NOT_OWNER;
+    return true;
+}
+
+bool scripted_renewal_fails_once(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    if (request->verb != PAWL_VERB_RENEW || script->submitted[PAWL_VERB_RENEW] > 1) return true;
+    reply->outcome = PAWL_FAILED;
+    reply->err = PAWL_ERR_STORE_BUSY;
+    reply->message = "come\nback later";
+    return true;
+}

@@ -15,4 +15,9 @@ pawl_client *scripted_client(const pawl_open_opts *opts);
 /* The options that it has then. */
 void scripted_opts(pawl_open_opts *opts);
 
+/* For script->answers: the store says of each renewal that the lease is not ours. */
+bool scripted_not_the_owner(pawl_host *host, const pawl_request *request, pawl_reply *reply);
+/* The first renewal fails, the next ones do not; with a message of two lines. */
+bool scripted_renewal_fails_once(pawl_host *host, const pawl_request *request, pawl_reply *reply);
+
 #endif

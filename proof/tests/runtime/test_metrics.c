@@ -238,21 +238,12 @@ static void test_the_margin_of_renewals(void **state)
     end(&s);
 }
 
-static bool renewal_fails_once(pawl_host *host, const pawl_request *request, pawl_reply *reply)
-{
-    (void)host;
-    if (request->verb != PAWL_VERB_RENEW || script->submitted[PAWL_VERB_RENEW] > 1) return true;
-    reply->outcome = PAWL_FAILED;
-    reply->err = PAWL_ERR_STORE_BUSY;
-    return true;
-}
-
 static void test_doubts(void **state)
 {
     (void)state;
     scene s;
     begin(&s);
-    script->answers = renewal_fails_once;
+    script->answers = scripted_renewal_fails_once;
     pawl_lock *lock = lock_new(s.client, "x", 2000);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     EXPECT(&s, "pawl_doubts_total{class=\"other\"}", 0);
@@ -264,19 +255,12 @@ static void test_doubts(void **state)
     end(&s);
 }
 
-static bool not_the_owner(pawl_host *host, const pawl_request *request, pawl_reply *reply)
-{
-    (void)host;
-    if (request->verb == PAWL_VERB_RENEW) reply->outcome = PAWL_NOT_OWNER;
-    return true;
-}
-
 static void test_losses_by_reason(void **state)
 {
     (void)state;
     scene s;
     begin(&s);
-    script->answers = not_the_owner;
+    script->answers = scripted_not_the_owner;
     pawl_lock *lock = lock_new(s.client, "x", 600);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     EXPECT(&s, "pawl_losses_total{class=\"other\",reason=\"lost\"}", 0);

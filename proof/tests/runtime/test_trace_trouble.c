@@ -95,22 +95,12 @@ static void test_a_renewal_says_what_was_left(void **state)
     end(&s);
 }
 
-static bool renewal_fails_once(pawl_host *host, const pawl_request *request, pawl_reply *reply)
-{
-    (void)host;
-    if (request->verb != PAWL_VERB_RENEW || script->submitted[PAWL_VERB_RENEW] > 1) return true;
-    reply->outcome = PAWL_FAILED;
-    reply->err = PAWL_ERR_STORE_BUSY;
-    reply->message = "come\nback later";
-    return true;
-}
-
 static void test_doubt_and_its_end(void **state)
 {
     (void)state;
     scene s;
     begin(&s);
-    script->answers = renewal_fails_once;
+    script->answers = scripted_renewal_fails_once;
     pawl_lock *lock = held(&s, 2000);
     const pawl_trace *doubt = told_await(&s.t, PAWL_TRACE_DOUBT, "name", 1);
     assert_int_equal(doubt->err, PAWL_ERR_STORE_BUSY);
@@ -123,19 +113,12 @@ static void test_doubt_and_its_end(void **state)
     end(&s);
 }
 
-static bool not_the_owner(pawl_host *host, const pawl_request *request, pawl_reply *reply)
-{
-    (void)host;
-    if (request->verb == PAWL_VERB_RENEW) reply->outcome = PAWL_NOT_OWNER;
-    return true;
-}
-
 static void test_a_loss_ends_the_hold(void **state)
 {
     (void)state;
     scene s;
     begin(&s);
-    script->answers = not_the_owner;
+    script->answers = scripted_not_the_owner;
     pawl_lock *lock = held(&s, 600);
     const pawl_trace *lost = told_await(&s.t, PAWL_TRACE_LOST, "name", 1);
     assert_int_equal(lost->err, PAWL_ERR_LOST);
