@@ -10,7 +10,7 @@
 
 /*
  * The ids of our requests are a number of 32 bits above 32 zeros, where the engine's have the
- * index of a lease, which begins at 1 (slots.c). Both numbers come round after 2^32 requests and
+ * index of a lease, which begins at 1 (groups.c). Both numbers come round after 2^32 requests and
  * leave out 0; by then nobody waits any more for an answer to the request that had the number.
  */
 #define QUERY_SHIFT 32
@@ -34,33 +34,63 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-static size_t waiters_size(const pawl_info *info)
+/* A store of one mode need not list its one holder: it is whom the report tells of. */
+static pawl_holder_info the_holder(const pawl_info *info)
 {
-    size_t size = info->waiters_shown * sizeof(pawl_waiter_info);
+    return (pawl_holder_info){.owner = info->owner,
+                              .remaining_ms = info->remaining_ms,
+                              .fence = info->fence,
+                              .mode = info->mode,
+                              .mine = info->mine};
+}
+
+static size_t row_size(const pawl_info *info)
+{
+    size_t size = sizeof(pawl__row) + info->name_len + 1 + strlen(or_empty(info->owner)) + 1;
+    size += info->waiters_shown * sizeof(pawl_waiter_info);
+    size += info->holders_shown * sizeof(pawl_holder_info);
     for (size_t i = 0; i < info->waiters_shown; i++)
         size += strlen(or_empty(info->waiters[i].owner)) + 1;
+    for (size_t i = 0; i < info->holders_shown; i++)
+        size += strlen(or_empty(info->holders[i].owner)) + 1;
     return size;
 }
 
-/* One block holds the row and all that it points to. */
-static pawl__row *copy_info(const pawl_info *info)
+/* One block holds the row and all that it points to: the arrays first, so they are aligned. */
+static pawl__row *copy_row(const pawl_info *info)
 {
-    size_t owner_len = strlen(or_empty(info->owner));
-    pawl__row *row = malloc(sizeof *row + waiters_size(info) + info->name_len + owner_len + 2);
+    pawl__row *row = malloc(row_size(info));
     if (!row) return NULL;
     *row = (pawl__row){.info = *info};
     row->info.size = sizeof row->info;
     pawl_waiter_info *waiters = (pawl_waiter_info *)(row + 1);
-    char *room = (char *)(waiters + info->waiters_shown);
+    pawl_holder_info *holders = (pawl_holder_info *)(waiters + info->waiters_shown);
+    char *room = (char *)(holders + info->holders_shown);
     for (size_t i = 0; i < info->waiters_shown; i++) {
         const char *owner = or_empty(info->waiters[i].owner);
         waiters[i] = info->waiters[i];
         waiters[i].owner = put_text(&room, owner, strlen(owner));
     }
+    for (size_t i = 0; i < info->holders_shown; i++) {
+        const char *owner = or_empty(info->holders[i].owner);
+        holders[i] = info->holders[i];
+        holders[i].owner = put_text(&room, owner, strlen(owner));
+    }
     row->info.waiters = waiters;
+    row->info.holders = holders;
     row->info.name = put_text(&room, info->name, info->name_len);
-    row->info.owner = put_text(&room, or_empty(info->owner), owner_len);
+    row->info.owner = put_text(&room, or_empty(info->owner), strlen(or_empty(info->owner)));
     return row;
+}
+
+static pawl__row *copy_info(const pawl_info *info)
+{
+    if (!info->held || info->holder_count) return copy_row(info);
+    pawl_holder_info one = the_holder(info);
+    pawl_info whole = *info;
+    whole.holders = &one;
+    whole.holder_count = whole.holders_shown = 1;
+    return copy_row(&whole);
 }
 
 static pawl__row *copy_finding(const pawl_finding *finding)

@@ -225,6 +225,65 @@ static void permits_have_slots(void **state)
     pawl_client_close(b);
 }
 
+/* Who looks gets copies of all that a report points to: the store's own are gone by then. */
+static bool two_readers_hold(const pawl_info *info, void *userdata)
+{
+    const char *const *owners = userdata;
+    assert_int_equal(info->holder_count, 2);
+    assert_int_equal(info->holders_shown, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(info->holders[i].owner, owners[i]);
+        assert_int_equal(info->holders[i].mode, PAWL_MODE_SHARED);
+        assert_true(info->holders[i].remaining_ms > 0);
+    }
+    assert_true(info->holders[0].fence < info->holders[1].fence);
+    return true;
+}
+
+static void a_report_lists_the_holders(void **state)
+{
+    (void)state;
+    pawl_client *a = client_with_modes();
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.owner = "another reader";
+    pawl_client *b = stage_client(&opts);
+    const char *name = stage_name();
+    pawl_lock *one = lock_in(a, name, PAWL_MODE_SHARED), *two = lock_in(b, name, PAWL_MODE_SHARED);
+    acquired(one);
+    acquired(two);
+    const char *owners[] = {pawl_client_owner(a), "another reader"};
+    CHECK_ERR(pawl_inspect(a, name, strlen(name), PATIENCE_MS, two_readers_hold, owners), PAWL_OK);
+    pawl_lock_free(one);
+    pawl_lock_free(two);
+    pawl_client_close(a);
+    pawl_client_close(b);
+}
+
+/* Also where a store has one mode and does not list its one holder. */
+static bool one_holds(const pawl_info *info, void *userdata)
+{
+    assert_int_equal(info->holder_count, 1);
+    assert_int_equal(info->holders_shown, 1);
+    assert_string_equal(info->holders[0].owner, info->owner);
+    assert_true(info->holders[0].fence == *(uint64_t *)userdata);
+    assert_int_equal(info->holders[0].mode, PAWL_MODE_EXCLUSIVE);
+    return true;
+}
+
+static void a_report_lists_an_exclusive_holder(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL);
+    const char *name = stage_name();
+    pawl_lock *lock = lock_in(client, name, PAWL_MODE_EXCLUSIVE);
+    acquired(lock);
+    uint64_t fence = pawl_lock_fence(lock);
+    CHECK_ERR(pawl_inspect(client, name, strlen(name), PATIENCE_MS, one_holds, &fence), PAWL_OK);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 static void what_does_not_fit_together_is_refused(void **state)
 {
     (void)state;
@@ -264,6 +323,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_upgrade_waits_for_readers_and_draws_a_fence),
         cmocka_unit_test(a_release_or_a_downgrade_ends_an_upgrade),
         cmocka_unit_test(permits_have_slots),
+        cmocka_unit_test(a_report_lists_the_holders),
+        cmocka_unit_test(a_report_lists_an_exclusive_holder),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
     };
     stage_begin(argc, argv);
