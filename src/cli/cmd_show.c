@@ -55,6 +55,26 @@ static void print_holder(const pawl_info *info)
     if (cli_holder_since(info, since)) cli_print("%-10s%s\n", "since", since);
 }
 
+/* Who holds it beside the one whom the lines above tell of, and in which mode. */
+static void print_holders(const pawl_info *info)
+{
+    char left[CLI_DURATION_TEXT];
+    if (info->mode != PAWL_MODE_EXCLUSIVE || info->holder_count > 1)
+        cli_print("%-10s%s\n", "mode", cli_mode_word(info->mode));
+    if (info->capacity) cli_print("%-10s%" PRIu32 "\n", "slots", info->capacity);
+    if (info->holder_count <= 1) return;
+    cli_print("%-10s%zu\n", "holders", info->holder_count);
+    for (size_t i = 0; i < info->holders_shown; i++) {
+        const pawl_holder_info *h = &info->holders[i];
+        char *owner = cli_escape(h->owner, strlen(h->owner));
+        cli_print("      %s, %s, %s left, fence %" PRIu64 "\n", owner, cli_mode_word(h->mode),
+                  cli_duration_text(h->remaining_ms, left), h->fence);
+        free(owner);
+    }
+    if (info->holder_count > info->holders_shown)
+        cli_print("      and %zu more\n", info->holder_count - info->holders_shown);
+}
+
 static bool print_text(const pawl_info *info, void *userdata)
 {
     char left[CLI_DURATION_TEXT];
@@ -69,6 +89,7 @@ static bool print_text(const pawl_info *info, void *userdata)
         print_escaped("holder", label, strlen(label));
         print_holder(info);
         cli_print("%-10s%s\n", "left", cli_duration_text(info->remaining_ms, left));
+        print_holders(info);
     }
     cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
     cli_print("%-10s%zu\n", "waiting", info->waiter_count);

@@ -41,3 +41,9 @@ bool cli_holder_since(const pawl_info *info, char ret_text[CLI_SINCE_TEXT])
     if (!gmtime_r(&since, &parts)) return false;
     return strftime(ret_text, CLI_SINCE_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
 }
+
+const char *cli_mode_word(pawl_mode mode)
+{
+    static const char *const words[] = {"exclusive", "shared", "update", "permit"};
+    return (unsigned)mode < sizeof words / sizeof words[0] ? words[mode] : "unknown";
+}

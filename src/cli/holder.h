@@ -18,6 +18,9 @@ typedef struct cli_holder {
 /* Takes a label apart. False: it is one of the user's own (--owner), which says what it likes. */
 bool cli_holder_parse(const char *label, cli_holder *ret_holder);
 
+/* "exclusive", "shared", "update", "permit". Static. */
+const char *cli_mode_word(pawl_mode mode);
+
 /*
  * Since when the present holder has it, "2026-11-28T23:22:01Z". A fence is the store's clock in
  * microseconds at the grant, unless that clock went back: false if it cannot be such an instant,

@@ -45,6 +45,32 @@ static void set_holder(json_t *object, const pawl_info *info)
     cli_json_set_bytes(object, "program", holder.program, holder.program_len);
 }
 
+static json_t *json_of_span(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_integer(ms);
+}
+
+static void set_mode(json_t *object, pawl_mode mode, uint32_t units)
+{
+    json_object_set_new(object, "mode", json_string(cli_mode_word(mode)));
+    if (units) json_object_set_new(object, "units", json_integer((json_int_t)units));
+}
+
+static json_t *json_of_holders(const pawl_info *info)
+{
+    json_t *holders = json_array();
+    for (size_t i = 0; i < info->holders_shown; i++) {
+        json_t *holder = json_object();
+        const pawl_holder_info *h = &info->holders[i];
+        cli_json_set_bytes(holder, "owner", h->owner, strlen(h->owner));
+        json_object_set_new(holder, "remaining_ms", json_of_span(h->remaining_ms));
+        json_object_set_new(holder, "fence", json_integer((json_int_t)h->fence));
+        set_mode(holder, h->mode, h->units);
+        json_array_append_new(holders, holder);
+    }
+    return holders;
+}
+
 json_t *cli_json_of_info(const pawl_info *info)
 {
     json_t *object = json_object();
@@ -54,9 +80,12 @@ json_t *cli_json_of_info(const pawl_info *info)
         cli_json_set_bytes(object, "owner", info->owner, strlen(info->owner));
         set_holder(object, info);
         json_object_set_new(object, "foreign", json_boolean(info->foreign));
-        json_object_set_new(object, "remaining_ms",
-                            info->remaining_ms < 0 ? json_null()
-                                                   : json_integer(info->remaining_ms));
+        json_object_set_new(object, "remaining_ms", json_of_span(info->remaining_ms));
+        set_mode(object, info->mode, 0);
+        if (info->capacity)
+            json_object_set_new(object, "slots", json_integer((json_int_t)info->capacity));
+        json_object_set_new(object, "holder_count", json_integer((json_int_t)info->holder_count));
+        json_object_set_new(object, "holders", json_of_holders(info));
     }
     json_object_set_new(object, "fence", json_integer((json_int_t)info->fence));
     json_object_set_new(object, "waiting", json_integer((json_int_t)info->waiter_count));
@@ -67,6 +96,7 @@ json_t *cli_json_of_info(const pawl_info *info)
         cli_json_set_bytes(waiter, "owner", w->owner, strlen(w->owner));
         json_object_set_new(waiter, "age_ms", json_integer(w->age_ms));
         json_object_set_new(waiter, "place_ms", json_integer(w->place_ms));
+        set_mode(waiter, w->mode, w->units);
         json_array_append_new(waiters, waiter);
     }
     json_object_set_new(object, "waiters", waiters);

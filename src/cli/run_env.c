@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "holder.h"
+
 static const char *const own_names[] = {
     "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS", "PAWL_STORE",
     "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",  "PAWL_SLOT", "PAWL_SLOTS",
@@ -108,8 +110,6 @@ static bool put_held(char **env, size_t *count, const cli_session *session)
     return fine;
 }
 
-static const char *const mode_words[] = {"exclusive", "shared", "update", "permit"};
-
 /* PAWL_SLOT is the lowest, PAWL_SLOTS are all, with spaces between. */
 static bool put_slots(char **env, size_t *count, const pawl_lock *lock)
 {
@@ -129,7 +129,7 @@ static bool put_all(char **env, size_t *count, const cli_session *session, const
     return put(env, count, "PAWL_KEY", session->key) &&
            put_number(env, count, "PAWL_FENCE", pawl_lock_fence(session->lock)) &&
            (opts->no_token || put(env, count, "PAWL_TOKEN", token.text)) &&
-           put(env, count, "PAWL_MODE", mode_words[pawl_lock_mode(session->lock)]) &&
+           put(env, count, "PAWL_MODE", cli_mode_word(pawl_lock_mode(session->lock))) &&
            put_slots(env, count, session->lock) &&
            put_number(env, count, "PAWL_TTL_MS", (uint64_t)opts->ttl_ms) &&
            put(env, count, "PAWL_STORE",

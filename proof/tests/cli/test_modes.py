@@ -54,6 +54,26 @@ def test_a_semaphore_tells_its_slots(redis):
     ends(second)
 
 
+def test_show_tells_the_mode_and_all_holders(redis):
+    first, _ = holds(redis, "-s")
+    assert "shared" in redis.run("show", "k").out
+    second, _ = holds(redis, "-s")
+    writer = redis.start("run", "k", "true")
+    seen = redis.until_waiting("k")
+    assert seen["mode"] == "shared" and seen["holder_count"] == 2
+    assert [h["mode"] for h in seen["holders"]] == ["shared", "shared"]
+    assert seen["waiters"][0]["mode"] == "exclusive"
+    shown = redis.run("show", "k").out
+    assert "holders   2" in shown and str(seen["holders"][0]["fence"]) in shown
+    ends(first)
+    ends(second)
+    assert writer.wait() == 0
+    holder, _ = holds(redis, "-N", "3", "--units", "2")
+    seen = redis.show("k")
+    assert seen["slots"] == 3 and seen["holders"][0]["units"] == 2
+    ends(holder)
+
+
 def test_one_name_is_of_one_kind(redis):
     holder, _ = holds(redis, "-N", "3")
     done = redis.run("run", "-N", "4", "k", "true")
