@@ -16,14 +16,21 @@ import (
 
 // acquisition is the time from one wish to its release.
 type acquisition struct {
-	name    string
-	id      uintptr
-	ptr     *C.pawl_lock
-	fence   uint64
-	token   string
-	decided chan Code     // receives the outcome of the wish, once; then that of the release, once
-	wanted  chan struct{} // somebody waits for it
-	lost    chan struct{} // closed on loss
+	name  string
+	id    uintptr
+	ptr   *C.pawl_lock
+	token string
+	slots []int
+
+	// Both by the Lock's mu, once it has the acquisition.
+	fence     uint64
+	upgrading bool
+
+	decided  chan Code     // receives the outcome of the wish, once; then that of the release, once
+	upgraded chan Code     // receives the outcome of an upgrade; there is one at a time
+	gone     chan struct{} // closed when nobody uses the handle any more
+	wanted   chan struct{} // somebody waits for it
+	lost     chan struct{} // closed on loss
 
 	onEvent func(Event) // or nil
 	events  serial
@@ -37,36 +44,48 @@ type acquisition struct {
 
 // acquire asks for a lock and waits for the store's word. With a deadline libpawl bounds the wait:
 // it knows whether the lock stayed busy, or the store silent.
-func (c *Client) acquire(ctx context.Context, name string, opts *LockOptions, try bool) (
-	*acquisition, *Error) {
+func (c *Client) acquire(ctx context.Context, l *Lock, try bool) (*acquisition, *Error) {
 	if err := ctx.Err(); err != nil {
-		return nil, c.fail("lock", name, err)
+		return nil, c.fail("lock", l.name, err)
 	}
-	a := &acquisition{
-		name:    name,
-		decided: make(chan Code, 1),
-		wanted:  make(chan struct{}, 1),
-		lost:    make(chan struct{}),
-		onEvent: opts.OnEvent,
+	a := newAcquisition(l)
+	if err := c.start(a, l, waitOf(ctx, try)); err != nil {
+		return nil, c.fail("lock", l.name, err)
 	}
-	if err := c.start(a, opts, waitOf(ctx, try)); err != nil {
-		return nil, c.fail("lock", name, err)
-	}
-	code := a.outcome(ctx)
+	cancel := func() { C.pawl_lock_cancel(a.ptr) } // too late is no harm: then it has been decided
+	code := outcome(ctx, a.decided, a.gone, cancel)
 	if code != 0 {
 		a.end(c)
-		return nil, c.whyNotLocked(ctx, name, code)
+		return nil, c.whyNot("lock", ctx, l.name, code)
 	}
 	if err := c.whyGone(ctx); err != nil {
 		_ = a.release(c.patience) // it was granted to somebody who has gone
 		a.end(c)
-		return nil, c.fail("lock", name, err)
+		return nil, c.fail("lock", l.name, err)
 	}
+	a.look(l.units)
+	return a, nil
+}
+
+func newAcquisition(l *Lock) *acquisition {
+	return &acquisition{
+		name:     l.name,
+		decided:  make(chan Code, 1),
+		upgraded: make(chan Code, 1),
+		gone:     make(chan struct{}),
+		wanted:   make(chan struct{}, 1),
+		lost:     make(chan struct{}),
+		onEvent:  l.opts.OnEvent,
+	}
+}
+
+// look reads what was granted.
+func (a *acquisition) look(units int) {
 	a.fence = uint64(C.pawl_lock_fence(a.ptr))
 	var token C.pawl_token
 	C.pawl_lock_token(a.ptr, &token)
 	a.token = C.GoString(&token.text[0])
-	return a, nil
+	a.slots = slotsOf(a, units)
 }
 
 func waitOf(ctx context.Context, try bool) int64 {
@@ -87,22 +106,32 @@ func waitOf(ctx context.Context, try bool) int64 {
 // it observes itself, to a millisecond.
 const deadlineGrace = time.Second
 
-// outcome waits for the wish's end, which a context that is done brings about.
-func (a *acquisition) outcome(ctx context.Context) Code {
+// outcome waits for the end of a wish, which a context that is done brings about by cancel. Nobody
+// tells it once the handle is gone.
+func outcome(ctx context.Context, decided <-chan Code, gone <-chan struct{}, cancel func()) Code {
 	select {
-	case code := <-a.decided:
+	case code := <-decided:
 		return code
+	case <-gone:
+		return errCanceled
 	case <-ctx.Done():
 	}
 	if ctx.Err() == context.DeadlineExceeded {
 		select {
-		case code := <-a.decided:
+		case code := <-decided:
 			return code
+		case <-gone:
+			return errCanceled
 		case <-time.After(deadlineGrace):
 		}
 	}
-	C.pawl_lock_cancel(a.ptr) // too late is no harm: then it has been decided
-	return <-a.decided
+	cancel()
+	select {
+	case code := <-decided:
+		return code
+	case <-gone:
+		return errCanceled
+	}
 }
 
 // timerSlack is what libpawl's clock may be ahead of the context's: both round to a millisecond.
@@ -121,15 +150,15 @@ func endOf(ctx context.Context) error {
 // errCanceled is libpawl's word for a wish that was cancelled; callers see their context's.
 const errCanceled = Code(C.PAWL_ERR_CANCELED)
 
-// whyNotLocked tells a lock that stayed busy from a store that stayed silent, and both from a
+// whyNot tells a lock that stayed busy from a store that stayed silent, and both from a
 // caller who has gone.
-func (c *Client) whyNotLocked(ctx context.Context, name string, code Code) *Error {
+func (c *Client) whyNot(op string, ctx context.Context, name string, code Code) *Error {
 	ended := endOf(ctx)
 	switch {
 	case code == errCanceled && ended != nil, ended == context.Canceled && code != ErrClosed:
-		return c.fail("lock", name, ended)
+		return c.fail(op, name, ended)
 	}
-	e := c.fail("lock", name, code)
+	e := c.fail(op, name, code)
 	e.Cause = ended
 	return e
 }
@@ -145,7 +174,11 @@ func (c *Client) whyGone(ctx context.Context) error {
 }
 
 // start asks for the lock; the answer comes through a.decided.
-func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
+func (c *Client) start(a *acquisition, l *Lock, wait int64) error {
+	opts := &l.opts
+	if !fits(l.capacity) || !fits(l.units) {
+		return ErrUnits
+	}
 	done, err := c.use()
 	if err != nil {
 		return err
@@ -161,6 +194,9 @@ func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
 		ttl_ms:    C.int64_t(milliseconds(opts.TTL)),
 		retain_ms: C.int64_t(milliseconds(opts.Retain)),
 		owner:     cOwner,
+		mode:      C.int(opts.Mode),
+		capacity:  C.uint32_t(l.capacity),
+		units:     C.uint32_t(l.units),
 	}
 	if opts.Detached {
 		cOpts.detached = 1
@@ -178,6 +214,9 @@ func (c *Client) start(a *acquisition, opts *LockOptions, wait int64) error {
 	}
 	return nil
 }
+
+// fits tells whether a number of permits is one of C's numbers; which of those are right, libpawl says.
+func fits(permits int) bool { return permits >= 0 && permits <= C.PAWL_CAPACITY_MAX }
 
 // release gives the lock back and waits for the store's word: what has only been handed to another
 // thread is lost when the program ends. An answer that does not come in time is ErrUnknown; pawl
@@ -202,6 +241,7 @@ func (a *acquisition) end(c *Client) {
 	c.held.Delete(a)
 	a.close()
 	unregister(a.id)
+	close(a.gone)
 	C.pawl_lock_free(a.ptr)
 }
 

@@ -24,6 +24,22 @@ type Info struct {
 	Fence     uint64        // of the present or the last holder
 	Waiters   int           // all that wait
 	Queue     []Waiter      // in order of arrival; at most 1000 of them
+
+	// Several may hold a name together. What stands above is of the one whose fence is the largest,
+	// but Remaining is the longest of all.
+	Mode     Mode     // of that holder; ModeExclusive if there is none
+	Capacity int      // of the semaphore; 0: it is none
+	Holders  int      // all that hold it
+	HeldBy   []Holder // in order of their fences; at most 1000 of them
+}
+
+// Holder is one that holds a lock. See Info about its label.
+type Holder struct {
+	Owner     string        // its label
+	Remaining time.Duration // until its lease expires; negative: never
+	Fence     uint64
+	Mode      Mode
+	Units     int // the permits that it has
 }
 
 // Waiter is one that waits for a lock. See Info about its label.
@@ -31,7 +47,32 @@ type Waiter struct {
 	Owner  string        // its label
 	Waited time.Duration // how long it has waited
 	Place  time.Duration // its place expires after this unless it is refreshed
+	Mode   Mode          // what it waits for
+	Units  int           // the permits that it waits for
 }
+
+// FenceKind is what a store promises of its fences.
+type FenceKind int
+
+// From the least to the most.
+const (
+	FenceNone       = FenceKind(C.PAWL_FENCE_NONE)
+	FenceBestEffort = FenceKind(C.PAWL_FENCE_BEST_EFFORT) // grows unless the store loses memory and its clock goes back
+	FenceDurable    = FenceKind(C.PAWL_FENCE_DURABLE)     // grows, whatever crashes
+)
+
+// Caps is what a store can promise.
+type Caps struct {
+	Fence          FenceKind
+	Fair           bool // waiters are served in order of arrival
+	Push           bool // the store tells a waiter of its turn; it need not poll
+	List           bool // List works
+	InstantRelease bool // the death of a holder's process frees its locks at once
+	modes          uint
+}
+
+// Grants tells whether the store grants a mode.
+func (c Caps) Grants(mode Mode) bool { return mode >= 0 && c.modes&(1<<uint(mode)) != 0 }
 
 // Severity of a log line, or of a doctor's finding.
 type Severity int
@@ -103,6 +144,25 @@ func (c *Client) List(ctx context.Context, prefix string) ([]Info, error) {
 		return nil, err
 	}
 	return infos, nil
+}
+
+// Caps waits until the store answers, and says what it promises.
+func (c *Client) Caps(ctx context.Context) (Caps, error) {
+	var caps C.pawl_caps
+	err := c.ask(ctx, "caps", "", func(wait C.int64_t) C.int {
+		return C.pawlgo_caps(c.ptr, wait, &caps)
+	})
+	if err != nil {
+		return Caps{}, err
+	}
+	return Caps{
+		Fence:          FenceKind(caps.fence),
+		Fair:           bool(caps.fair),
+		Push:           bool(caps.push),
+		List:           bool(caps.list),
+		InstantRelease: bool(caps.instant_release),
+		modes:          uint(caps.modes),
+	}, nil
 }
 
 // Doctor examines the store for what endangers locks.

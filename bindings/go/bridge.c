@@ -11,6 +11,12 @@ static void on_done(pawl_lock *lock, int err, void *userdata)
     pawlgoDone((uintptr_t)userdata, err);
 }
 
+static void on_upgraded(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    pawlgoUpgraded((uintptr_t)userdata, err);
+}
+
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     (void)lock;
@@ -77,6 +83,11 @@ int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
     opts.retain_ms = given->retain_ms;
     opts.owner = given->owner;
     if (given->detached) opts.flags |= PAWL_LOCK_DETACHED;
+    opts.mode = (pawl_mode)given->mode;
+    if (opts.mode == PAWL_MODE_PERMIT) {
+        opts.capacity = given->capacity;
+        opts.units = given->units;
+    }
     opts.on_event = on_event;
     opts.event_userdata = (void *)id;
     return pawl_lock_new(client, name, name_len, &opts, ret_lock);
@@ -97,8 +108,18 @@ int pawlgo_release_start(pawl_lock *lock, uintptr_t id)
     return pawl_lock_release_start(lock, on_done, (void *)id);
 }
 
+int pawlgo_upgrade_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_lock_upgrade_start(lock, wait_ms, on_upgraded, (void *)id);
+}
+
 /* ---- Questions --------------------------------------------------------------------------------
  */
+
+int pawlgo_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps)
+{
+    return pawl_client_caps(client, wait_ms, ret_caps);
+}
 
 int pawlgo_inspect(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
                    uintptr_t id)

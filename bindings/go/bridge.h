@@ -23,6 +23,9 @@ typedef struct pawlgo_lock_opts {
     int64_t retain_ms;
     const char *owner; /* NULL: the client's */
     int detached;
+    int mode;          /* a pawl_mode */
+    uint32_t capacity; /* of a semaphore, as the next one: else 0 */
+    uint32_t units;
 } pawlgo_lock_opts;
 
 int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *opts,
@@ -33,6 +36,8 @@ int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
 int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock);
 int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
 int pawlgo_release_start(pawl_lock *lock, uintptr_t id);
+int pawlgo_upgrade_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
+int pawlgo_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps);
 int pawlgo_inspect(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
                    uintptr_t id);
 int pawlgo_list(pawl_client *client, const char *prefix, size_t prefix_len, int64_t wait_ms,

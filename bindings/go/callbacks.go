@@ -50,6 +50,13 @@ func pawlgoDone(id C.uintptr_t, err C.int) {
 	}
 }
 
+//export pawlgoUpgraded
+func pawlgoUpgraded(id C.uintptr_t, err C.int) {
+	if a, ok := registered(uintptr(id)).(*acquisition); ok {
+		a.upgraded <- Code(err) // has room: whoever began it takes it out before another begins
+	}
+}
+
 //export pawlgoEvent
 func pawlgoEvent(id C.uintptr_t, kind, err C.int, remaining C.int64_t, message *C.char) {
 	if a, ok := registered(uintptr(id)).(*acquisition); ok {
@@ -92,7 +99,29 @@ func pawlgoInfo(id C.uintptr_t, from *C.pawl_info) {
 		Fence:     uint64(from.fence),
 		Waiters:   int(from.waiter_count),
 		Queue:     queueOf(from),
+		Mode:      Mode(from.mode),
+		Capacity:  int(from.capacity),
+		Holders:   int(from.holder_count),
+		HeldBy:    holdersOf(from),
 	})
+}
+
+func holdersOf(from *C.pawl_info) []Holder {
+	if from.holders_shown == 0 {
+		return nil
+	}
+	shown := (*[C.PAWL_HOLDERS_SHOWN_MAX]C.pawl_holder_info)(unsafe.Pointer(from.holders))
+	holders := make([]Holder, from.holders_shown)
+	for i := range holders {
+		holders[i] = Holder{
+			Owner:     C.GoString(shown[i].owner),
+			Remaining: time.Duration(shown[i].remaining_ms) * time.Millisecond,
+			Fence:     uint64(shown[i].fence),
+			Mode:      Mode(shown[i].mode),
+			Units:     int(shown[i].units),
+		}
+	}
+	return holders
 }
 
 func queueOf(from *C.pawl_info) []Waiter {
@@ -106,6 +135,8 @@ func queueOf(from *C.pawl_info) []Waiter {
 			Owner:  C.GoString(shown[i].owner),
 			Waited: time.Duration(shown[i].age_ms) * time.Millisecond,
 			Place:  time.Duration(shown[i].place_ms) * time.Millisecond,
+			Mode:   Mode(shown[i].mode),
+			Units:  int(shown[i].units),
 		}
 	}
 	return queue

@@ -19,6 +19,9 @@
 // Fence to the resource, and let the resource refuse a smaller one than it has
 // seen. Do and Unlock return ErrLost when the lock had been lost: their error matters.
 //
+// A Lock is exclusive unless its Mode says otherwise. NewRWLock is for many readers and one writer, with
+// upgrade and downgrade; NewSemaphore for a number of permits, each with a slot of its own.
+//
 // libpawl is installed first (make && sudo make install in a checkout of pawl), so that
 // pkg-config finds it; a C compiler is needed as well. Then
 //

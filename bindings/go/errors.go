@@ -34,6 +34,7 @@ const (
 	ErrOwner       = Code(C.PAWL_ERR_OWNER)       // a label has at most 255 bytes, no control characters
 	ErrKind        = Code(C.PAWL_ERR_KIND)        // the name is in use as another kind of lock
 	ErrCapacity    = Code(C.PAWL_ERR_CAPACITY)    // the semaphore is in use with another capacity
+	ErrState       = Code(C.PAWL_ERR_STATE)       // it is not in a state that allows this call
 	ErrUnits       = Code(C.PAWL_ERR_UNITS)       // 1 to 1024 permits, a request takes 1 to all
 	ErrMode        = Code(C.PAWL_ERR_MODE)        // held in a mode that cannot change to that one
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that

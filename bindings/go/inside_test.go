@@ -156,7 +156,7 @@ func TestWhyNothingWasLocked(t *testing.T) {
 		{canceled(), errCanceled, []error{context.Canceled}, nil},
 		{expired, errCanceled, []error{context.DeadlineExceeded}, []error{ErrTimeout}},
 	} {
-		err := client.whyNotLocked(one.ctx, "n", one.code)
+		err := client.whyNot("lock", one.ctx, "n", one.code)
 		for _, target := range one.is {
 			if !errors.Is(err, target) {
 				t.Errorf("%v, %v: %v is not %v", one.ctx, one.code, err, target)

@@ -25,6 +25,8 @@ type LockOptions struct {
 	// Detached leaves the lease at the store when the client is closed: to whoever has its
 	// Token. See Detach.
 	Detached bool
+	// Mode is what is acquired. Default ModeExclusive. For permits see NewSemaphore.
+	Mode Mode
 	// OnEvent is told of doubt, of loss, and of others who wait: in order, on a goroutine of the
 	// lock's own, until Unlock. It may call anything.
 	OnEvent func(Event)
@@ -65,13 +67,15 @@ type Event struct {
 }
 
 // Lock is a claim on one name. Like a sync.Mutex it may be shared by goroutines,
-// which then exclude each other; unlike one it reaches as far as the store does.
-// Two Locks of one name exclude each other, too. Nothing need be freed.
+// which then exclude each other, whatever its mode; unlike one it reaches as far as the store does.
+// Two Locks of one name exclude each other, too, unless their modes allow both. Nothing need be freed.
 type Lock struct {
 	client *Client
 	name   string
 	opts   LockOptions
-	turn   chan struct{} // one place: who has it may acquire, and holds it until Unlock
+	// Of a semaphore, else 0.
+	capacity, units int
+	turn            chan struct{} // one place: who has it may acquire, and holds it until Unlock
 
 	mu   sync.Mutex
 	held *acquisition
@@ -127,7 +131,7 @@ func (l *Lock) TryLock(ctx context.Context) error {
 
 // acquire is called by the goroutine that has the turn, and gives it back on failure.
 func (l *Lock) acquire(ctx context.Context, try bool) error {
-	a, err := l.client.acquire(ctx, l.name, &l.opts, try)
+	a, err := l.client.acquire(ctx, l, try)
 	if err != nil {
 		<-l.turn
 		return err
@@ -230,10 +234,12 @@ func (l *Lock) Remaining() time.Duration {
 // of the name by the store. Acquisitions of one client that pass a lease on among themselves
 // share its fence; so a resource refuses what is smaller than it has seen. 0 if it is not held.
 func (l *Lock) Fence() uint64 {
-	if a := l.current(); a != nil {
-		return a.fence
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return 0
 	}
-	return 0
+	return l.held.fence
 }
 
 // Token is the owner's proof at the store, a secret: who knows it can release the lock. "" if it

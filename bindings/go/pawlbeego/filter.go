@@ -44,6 +44,7 @@ type settings struct {
 	lock    pawl.LockOptions
 	wait    time.Duration
 	minHold time.Duration
+	shared  bool
 }
 
 // Option changes a default of Filter or Once.
@@ -51,6 +52,11 @@ type Option func(*settings)
 
 // TTL is the length of the lease; it is renewed as long as needed.
 func TTL(ttl time.Duration) Option { return func(s *settings) { s.lock.TTL = ttl } }
+
+// SharedReads lets GET and HEAD requests of a name run beside each other, and every other one alone:
+// who reads has the lock in pawl.ModeShared. For handlers of GET that change nothing. The store has to
+// grant that mode (pawl.Client.Caps); where it does not, reads are answered 503.
+func SharedReads() Option { return func(s *settings) { s.shared = true } }
 
 // Wait is how long a request, or a task, waits for its lock. 0: not at all.
 func Wait(wait time.Duration) Option { return func(s *settings) { s.wait = wait } }
@@ -65,6 +71,15 @@ func collect(wait time.Duration, options []Option) *settings {
 		option(s)
 	}
 	return s
+}
+
+// lockFor is the lock that a request needs.
+func (s *settings) lockFor(client *pawl.Client, name, method string) *pawl.Lock {
+	opts := s.lock
+	if s.shared && (method == http.MethodGet || method == http.MethodHead) {
+		opts.Mode = pawl.ModeShared
+	}
+	return client.NewLock(name, &opts)
 }
 
 // acquire waits as long as the settings say, within ctx.
@@ -103,7 +118,7 @@ func Filter(client *pawl.Client, name Namer, options ...Option) web.FilterChain 
 				next(ctx)
 				return
 			}
-			lock := client.NewLock(which, &s.lock)
+			lock := s.lockFor(client, which, ctx.Request.Method)
 			if err := s.acquire(ctx.Request.Context(), lock); err != nil {
 				refuse(ctx, client, lock, err)
 				return

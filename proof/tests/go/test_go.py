@@ -194,7 +194,7 @@ def test_one_name_everywhere(module):
 
 # ---- The pages ----------------------------------------------------------------------------------
 
-PAGES = ["README.md", "README.zh-CN.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
+PAGES = ["README.md", "README.zh-CN.md", "docs/modes.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
 
 AROUND = """package pages
 
@@ -212,11 +212,12 @@ import (
 var (
 	ctx    = context.Background()
 	client *pawl.Client
-	_      = []interface{}{ctx, client, backup, report, time.Minute, web.Run, task.AddTask, pawlbeego.Open}
+	_      = []interface{}{ctx, client, backup, report, train, time.Minute, web.Run, task.AddTask, pawlbeego.Open}
 )
 
 func backup(context.Context) error { return nil }
 func report(context.Context) error { return nil }
+func train(context.Context, int) error { return nil }
 """
 
 
