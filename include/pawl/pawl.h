@@ -102,6 +102,7 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *                                   the log is told that it locks nobody else out
  *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
  *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
+ *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD: pawl(1)
  *   rediss://...                    the same over TLS; ?tls_ca=, tls_cert=, tls_key=, tls_name=,
  *                                   tls_verify=none: pawl(1)
  *   redis+unix:///path/sock[?db=N]

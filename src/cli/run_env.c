@@ -72,9 +72,13 @@ bool run_env_is_held_by_ancestor(const char *key, const char *store_url)
 
 /* ---- The environment --------------------------------------------------------------- */
 
+/* It is the library's, and the command's only if it asks for it by a way of its own. */
+#define PASSWORD_NAME "PAWL_REDIS_PASSWORD"
+
 static bool is_own(const char *assignment)
 {
     size_t len = strcspn(assignment, "=");
+    if (strlen(PASSWORD_NAME) == len && memcmp(PASSWORD_NAME, assignment, len) == 0) return true;
     for (size_t i = 0; i < OWN_COUNT; i++) {
         if (strlen(own_names[i]) == len && memcmp(own_names[i], assignment, len) == 0) return true;
     }

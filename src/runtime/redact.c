@@ -2,10 +2,12 @@
 /*
  * What could be a password:
  *
- *   - all between the scheme and the last @, but for a user's name before the first colon;
- *     everything to the end if a ? stands before that @, for then nobody knows what is what
+ *   - all between the scheme and the last @, but for a user's name before the first colon, or
+ *     of a URL whose password has a file; everything to the end if a ? stands before that @, for
+ *     then nobody knows what is what
  *   - what stands after a colon where a port should, and is none: an @host was forgotten
- *   - the value of an option whose name sounds like it; an option without a name or a value
+ *   - the value of an option whose name sounds like it, but for the path of a password's file;
+ *     an option without a name or a value
  */
 #define _GNU_SOURCE /* strcasestr */
 #include "redact.h"
@@ -85,17 +87,6 @@ static const char *put_host(copy *out, const char *at)
     return colon + strlen(colon);
 }
 
-/* All up to the last @. `bare`: without a colon nothing is hidden. */
-static const char *put_login(copy *out, const char *start, bool bare)
-{
-    const char *at = strrchr(start, '@');
-    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
-    if (!at || (bare && !colon)) return start;
-    if (colon) put(out, start, colon + 1);
-    put_stars(out);
-    return memchr(start, '?', (size_t)(at - start)) ? at + strlen(at) : at;
-}
-
 /* ---- Options ---------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
@@ -117,11 +108,20 @@ static void decode_key(const char *from, const char *to, char *ret_key, size_t r
     ret_key[used] = '\0';
 }
 
+/* Not a bare word: somebody may have written the password itself. */
+static bool is_path_of_secret(const char *key, const char *value)
+{
+    return strcmp(key, "password_file") == 0 &&
+           (*value == '/' || strncasecmp(value, "%2F", 3) == 0);
+}
+
+/* `to` is the option's equals sign. */
 static bool is_secret(const char *from, const char *to)
 {
     static const char *const words[] = {"pass", "pwd", "secret", "token", "auth", "cred"};
     char key[100];
     decode_key(from, to, key, sizeof key);
+    if (is_path_of_secret(key, to + 1)) return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasestr(key, words[i])) return true;
     return false;
@@ -147,6 +147,37 @@ static void put_options(copy *out, const char *query)
         query = end;
         if (*query) put(out, query, query + 1);
     }
+}
+
+/* ---- The login -------------------------------------------------------------------------- */
+
+/* Where the password has a file, only a user's name can stand before the @. */
+static bool has_password_file(const char *at)
+{
+    for (const char *c = strchr(at, '?'); c; c = strchr(c + 1, '&')) {
+        const char *equals = strchr(c, '=');
+        char key[100];
+        if (!equals) return false;
+        decode_key(c + 1, equals, key, sizeof key);
+        if (is_path_of_secret(key, equals + 1)) return true;
+    }
+    return false;
+}
+
+/* All up to the last @. `bare`: without a colon nothing is hidden. */
+static const char *put_login(copy *out, const char *start, bool bare)
+{
+    const char *at = strrchr(start, '@');
+    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    if (!at || (bare && !colon)) return start;
+    bool doubtful = memchr(start, '?', (size_t)(at - start)) != NULL;
+    if (!doubtful && (colon ? colon + 1 == at : has_password_file(at))) {
+        put(out, start, at); /* there is no password to hide */
+        return at;
+    }
+    if (colon) put(out, start, colon + 1);
+    put_stars(out);
+    return doubtful ? at + strlen(at) : at;
 }
 
 /* ---- The whole ---------------------------------------------------------------------------- */

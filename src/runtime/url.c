@@ -31,7 +31,10 @@ const pawl_url *pawl__address_url(const pawl__address *address)
 void pawl__address_free(pawl__address *address)
 {
     if (!address) return;
-    for (size_t i = 0; i < address->owned_count; i++) free(address->owned[i]);
+    for (size_t i = 0; i < address->owned_count; i++) {
+        explicit_bzero(address->owned[i], strlen(address->owned[i])); /* one is the password */
+        free(address->owned[i]);
+    }
     free(address);
 }
 

@@ -109,6 +109,24 @@ def test_a_password_never_reaches_the_commands_environment(server, redis):
     assert done.code == 0 and "s3cret" not in done.out
 
 
+def test_a_password_from_a_file_or_the_environment_is_not_passed_on(server, redis):
+    server.cli("CONFIG", "SET", "requirepass", "s3cret")
+    file = redis.tmp / "password"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
+    given = {"PAWL_REDIS_PASSWORD": "s3cret"}
+    done = redis.run("-v", "run", "k", "env", env=given)
+    assert done.code == 0, done.err
+    assert "PAWL_REDIS_PASSWORD" not in done.out and "s3cret" not in done.out + done.err
+    for words in (["ls"], ["show", "k"], ["doctor"], ["doctor", "--json"]):
+        done = redis.run("-v", *words, env=given)
+        assert "s3cret" not in done.out + done.err
+    # the way for commands that need the store: the file, which the URL names
+    url = f"redis+unix://{server.socket}?password_file={file}"
+    done = redis.run("-v", "-S", url, "run", "k", "sh", "-c", f"env; {PAWL} check")
+    assert done.code == 0 and "s3cret" not in done.out + done.err, done.err
+
+
 def test_what_the_library_hides_is_hidden_from_the_command(server, redis):
     """One rule of what could be a password: here the path of the socket looks like one."""
     (redis.tmp / "of:hunter2@h").symlink_to(server.socket)

@@ -197,8 +197,8 @@ def test_exit_codes():
 
 
 def test_environment():
-    sources = "".join(p.read_text("utf-8") for top in ("src/cli", "src/runtime")
-                      for p in sorted((SOURCE / top).glob("*.c")))
+    sources = "".join(p.read_text("utf-8") for top in ("src/cli", "src/runtime", "src/stores")
+                      for p in sorted((SOURCE / top).rglob("*.c")))
     read = set(re.findall(r'getenv\("(PAWL_\w+)"\)', sources))
     given = set(re.findall(r'"(PAWL_\w+)"', re.search(r"own_names\[\] = \{(.*?)\}", sources,
                                                        re.S).group(1)))

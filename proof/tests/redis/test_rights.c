@@ -269,6 +269,18 @@ static void the_doctor_finds_that_writes_are_refused(void **state)
     end(&s);
 }
 
+/* Whoever is nobody here gets in as nobody, also where the server lets everybody in. */
+static void a_refused_login_is_not_replaced_by_another_one(void **state)
+{
+    stage s = begin(state);
+    s.address.user = "jim";
+    s.address.password = "secret";
+    client *c = client_open(s.world, &s.address, "a");
+    says(await_down(c, PAWL_ERR_AUTH), "refused the user or password");
+    client_close(c);
+    end(&s);
+}
+
 /* ---- A Sentinel ------------------------------------------------------------------- */
 
 static void a_sentinel_is_said_to_be_one(void **state)
@@ -288,6 +300,14 @@ static void a_sentinel_is_said_to_be_one(void **state)
     c = client_open(s.world, &address, "a");
     says(await_down(c, PAWL_ERR_UNSUPPORTED), "is a Sentinel");
     client_close(c);
+    address.user = "joe"; /* a Sentinel has users of its own, and refuses those of the Redis */
+    address.password = "secret";
+    for (int i = 0; i < 2; i++) {
+        if (i == 1) add_option(&address, "guard", "on");
+        c = client_open(s.world, &address, "a");
+        says(await_down(c, PAWL_ERR_UNSUPPORTED), "is a Sentinel");
+        client_close(c);
+    }
     redis_server_stop(sentinel);
     end(&s);
 }
@@ -306,6 +326,7 @@ int main(void)
         cmocka_unit_test(the_doctor_examines_and_says_what_was_denied),
         cmocka_unit_test(the_doctor_writes_and_leaves_nothing),
         cmocka_unit_test(the_doctor_finds_that_writes_are_refused),
+        cmocka_unit_test(a_refused_login_is_not_replaced_by_another_one),
         cmocka_unit_test(a_sentinel_is_said_to_be_one),
     };
     const char *only = getenv("PAWL_ONLY");

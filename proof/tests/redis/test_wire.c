@@ -93,8 +93,8 @@ static void turn_soon(pawl_store *store)
     stage_of(store)->turn_due = true;
 }
 
-static const pawl__redis_wire wire = {resolve, open_connection, get_stage, append,   flush,
-                                      written, close_all,       set_timer, turn_soon};
+static const pawl__redis_wire wire = {resolve, open_connection, get_stage, append,    flush,
+                                      written, close_all,       set_timer, turn_soon, NULL};
 
 static void host_link(pawl_host *host, bool up, pawl_err err, const char *message)
 {
@@ -343,6 +343,49 @@ static void a_refused_greeting_does_not_show_the_password(void **state)
     end(&s);
 }
 
+/* The login is refused, and nothing else is known of the server. */
+static void be_refused(stage *s)
+{
+    attempt(s);
+    hear(s, error("WRONGPASS invalid username-password pair or user is disabled."));
+    assert_true(s->open); /* it is asked what it is */
+    answer(s, NULL, 0);   /* SUBSCRIBE, without RESP3 */
+    hear(s, error("ERR Can't execute 'evalsha': only (P)SUBSCRIBE are allowed"));
+    hear(s, error("ERR Can't execute 'evalsha': only (P)SUBSCRIBE are allowed"));
+    answer(s, NULL, 0); /* UNSUBSCRIBE */
+    answer_hello(s);
+    assert_false(s->open);
+}
+
+/* Server and file are changed one after the other; for a minute nobody is given up for that. */
+static void a_password_that_is_being_changed_is_waited_for(void **state)
+{
+    char password[] = "hunter2", file[] = "/run/password";
+    stage s;
+    (void)state;
+    begin(&s);
+    s.store.config.password = password;
+    be_refused(&s);
+    says(&s, PAWL_ERR_AUTH, "WRONGPASS"); /* there is no file */
+    s.store.config.password_file = file;
+    be_refused(&s);
+    says(&s, PAWL_ERR_AUTH, "WRONGPASS"); /* it has never been right */
+    for (int i = 0; i < 2; i++) {
+        come_up(&s);
+        (void)pause_after_a_cut(&s);
+        be_refused(&s);
+        says(&s, PAWL_ERR_UNAVAILABLE, "WRONGPASS");
+        now += (PAWL__REDIS_ROTATION_MS - 1) * MS;
+        be_refused(&s);
+        says(&s, PAWL_ERR_UNAVAILABLE, "WRONGPASS");
+    }
+    now += 1 * MS;
+    be_refused(&s);
+    says(&s, PAWL_ERR_AUTH, "WRONGPASS");
+    s.store.config.password = s.store.config.password_file = NULL;
+    end(&s);
+}
+
 /* It succeeds by a push and fails in order: neither is taken for another command's answer. */
 static void a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer(void **state)
 {
@@ -532,6 +575,7 @@ int main(void)
         cmocka_unit_test(the_greeting_is_one_write),
         cmocka_unit_test(a_server_without_resp3_is_told_in_a_sentence),
         cmocka_unit_test(a_refused_greeting_does_not_show_the_password),
+        cmocka_unit_test(a_password_that_is_being_changed_is_waited_for),
         cmocka_unit_test(a_subscription_is_confirmed_by_a_push_and_refused_by_an_answer),
         cmocka_unit_test(pushes_of_other_kinds_are_no_answers),
         cmocka_unit_test(a_cut_tells_what_had_left_from_what_had_not),

@@ -243,6 +243,36 @@ static void test_secret_options_are_redacted(void **state)
     pawl__address *a = good("redis://h?password=one&x=2&pass=three");
     expect("redacted", pawl__address_url(a)->redacted, "redis://h?password=***&x=2&pass=***");
     pawl__address_free(a);
+    static const char *const files[][2] = {
+        {"/run/p", "/run/p"}, {"%2fp", "%2fp"}, {"hunter2", "***"}};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char url[64], shown[64];
+        snprintf(url, sizeof(url), "redis://h?password_file=%s", files[i][0]);
+        snprintf(shown, sizeof(shown), "redis://h?password_file=%s", files[i][1]);
+        a = good(url);
+        expect("redacted", pawl__address_url(a)->redacted, shown);
+        pawl__address_free(a);
+    }
+}
+
+/* So that it may be passed on. */
+static void test_a_users_name_is_shown_where_it_can_be_nothing_else(void **state)
+{
+    static const char *const urls[][2] = {
+        {"redis://joe@h?password_file=/p", "redis://joe@h?password_file=/p"},
+        {"redis://joe@h?db=1&password_file=%2fp", "redis://joe@h?db=1&password_file=%2fp"},
+        {"redis://joe:@h", "redis://joe:@h"},
+        {"redis://joe:x@h?password_file=/p", "redis://joe:***@h?password_file=/p"},
+        {"redis://joe@h?password_file=p", "redis://***@h?password_file=***"},
+        {"redis://joe@h?xpassword_file=/p", "redis://***@h?xpassword_file=***"},
+        {"redis://joe@h", "redis://***@h"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        pawl__address *a = good(urls[i][0]);
+        expect("redacted", pawl__address_url(a)->redacted, urls[i][1]);
+        pawl__address_free(a);
+    }
 }
 
 static void test_bounds(void **state)
@@ -293,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_no_message_shows_a_password),
         cmocka_unit_test(test_what_is_no_password_is_shown),
         cmocka_unit_test(test_secret_options_are_redacted),
+        cmocka_unit_test(test_a_users_name_is_shown_where_it_can_be_nothing_else),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_unknown_option_names_the_known),
     };

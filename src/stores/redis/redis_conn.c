@@ -161,6 +161,25 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Writing ------------------------------------------------------------------------- */
 
+/* It held passwords and tokens. */
+static void wipe_and_free(char *bytes, size_t room)
+{
+    if (bytes) explicit_bzero(bytes, room);
+    free(bytes);
+}
+
+/* realloc would leave a copy behind that nobody wipes. */
+static bool grow(pawl__redis_conn *conn, size_t room)
+{
+    char *out = malloc(room);
+    if (!out) return false;
+    if (conn->out_end > 0) memcpy(out, conn->out, conn->out_end);
+    wipe_and_free(conn->out, conn->out_room);
+    conn->out = out;
+    conn->out_room = room;
+    return true;
+}
+
 static bool make_room(pawl__redis_conn *conn, size_t len)
 {
     if (conn->out_start > 0 && conn->out_room - conn->out_end < len) {
@@ -171,12 +190,7 @@ static bool make_room(pawl__redis_conn *conn, size_t len)
     if (conn->out_room - conn->out_end >= len) return true;
     size_t room = conn->out_room ? conn->out_room : OUT_ROOM_FIRST;
     while (room - conn->out_end < len) room *= 2;
-    if (room > PAWL__REDIS_OUT_MAX) return false;
-    char *out = realloc(conn->out, room);
-    if (!out) return false;
-    conn->out = out;
-    conn->out_room = room;
-    return true;
+    return room <= PAWL__REDIS_OUT_MAX && grow(conn, room);
 }
 
 bool pawl__redis_conn_append(pawl__redis_conn *conn, const pawl__redis_bytes *argv, size_t argc)
@@ -192,7 +206,7 @@ static void all_is_written(pawl__redis_conn *conn)
 {
     conn->out_start = conn->out_end = 0;
     if (conn->out_room <= OUT_ROOM_KEPT) return;
-    free(conn->out);
+    wipe_and_free(conn->out, conn->out_room);
     conn->out = NULL;
     conn->out_room = 0;
 }
@@ -342,8 +356,7 @@ static void free_buffers(pawl__redis_conn *conn)
 {
     pawl__redis_reader_free(conn->reader);
     conn->reader = NULL;
-    if (conn->out) explicit_bzero(conn->out, conn->out_room); /* held passwords and tokens */
-    free(conn->out);
+    wipe_and_free(conn->out, conn->out_room);
     conn->out = NULL;
     conn->out_start = conn->out_end = conn->out_room = 0;
 }

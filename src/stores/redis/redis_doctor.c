@@ -277,10 +277,25 @@ static void check_guard(examination *exam)
              store->config.guard_ms);
 }
 
+static void check_password(examination *exam)
+{
+    const pawl__redis_config *config = &exam->operation.store->config;
+    if (config->password_exposed)
+        find(exam, PAWL_SEVERITY_WARNING, "password",
+             "Take the right to read from others: chmod o-r.",
+             "Everybody on this machine may read the password's file %.300s",
+             config->password_file);
+    if (exam->operation.store->link.login.stale)
+        find(exam, PAWL_SEVERITY_WARNING, "password",
+             "Put the password there before it is changed at the server.",
+             "The password's file cannot be read; the one read before is used");
+}
+
 static void conclude(examination *exam)
 {
     check_encryption(exam);
     check_guard(exam);
+    check_password(exam);
     if (exam->info) {
         check_version(exam);
         check_eviction(exam);

@@ -27,9 +27,10 @@ typedef struct meaning {
 
 /* All of these are said before anything was done. */
 static const meaning codes[] = {
-    {"NOAUTH", PAWL_ERR_AUTH, "the server wants a password", "put user and password into the URL"},
+    {"NOAUTH", PAWL_ERR_AUTH, "the server wants a password",
+     "write user:password@ or password_file= into the URL"},
     {"WRONGPASS", PAWL_ERR_AUTH, "the server refused the user or password",
-     "check the ones in the URL"},
+     "check the URL, or the file that it names"},
     {"READONLY", PAWL_ERR_READONLY, "the server is a read-only replica", "connect to the primary"},
     {"LOADING", PAWL_ERR_LOADING, "the server is loading its data", "wait until it has started"},
     {"BUSY", PAWL_ERR_STORE_BUSY, "the server is busy with somebody's script",

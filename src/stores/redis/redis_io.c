@@ -9,6 +9,7 @@
  */
 #include "redis_conn.h"
 #include "redis_resolve.h"
+#include "redis_secret.h"
 #include "redis_store.h"
 #include "redis_tls.h"
 
@@ -182,6 +183,20 @@ static void close_all(pawl_store *store)
     i->conn = NULL;
 }
 
+/* ---- The password ------------------------------------------------------------------- */
+
+static bool renew_password(pawl_store *store, char *reterr_message)
+{
+    pawl__redis_config *config = &store->config;
+    if (!config->password_file) return true;
+    char *password = pawl__redis_secret_read(config->password_file, &config->password_exposed,
+                                             reterr_message, PAWL_MESSAGE_MAX);
+    if (!password) return false;
+    pawl__redis_secret_free(config->password);
+    config->password = password;
+    return true;
+}
+
 static const pawl__redis_wire wire = {.resolve = resolve,
                                       .connect = open_connection,
                                       .stage = stage,
@@ -190,7 +205,8 @@ static const pawl__redis_wire wire = {.resolve = resolve,
                                       .written = written,
                                       .close = close_all,
                                       .set_timer = set_timer,
-                                      .turn_soon = turn_soon};
+                                      .turn_soon = turn_soon,
+                                      .renew_password = renew_password};
 
 /* ---- Life ------------------------------------------------------------------------- */
 

@@ -27,8 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_NAME_MAX 80 /* bytes: what fits into a line of CLIENT LIST */
-
 static pawl__redis_bytes text(const char *string)
 {
     return (pawl__redis_bytes){.data = string, .len = strlen(string)};
@@ -46,6 +44,10 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     pawl__redis_linkage *link = &store->link;
     if (link->broken) return;
     link->broken = true;
+    if (link->login.refused) { /* what followed from that is no news */
+        err = link->login.refused;
+        message = link->login.message;
+    }
     /* It is ours, and it passes: nothing that waits may be given up for it. */
     link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
     snprintf(link->message, sizeof link->message, "%s", message);
@@ -115,6 +117,7 @@ static void tear_down(pawl_store *store)
     store->wire->close(store);
     pawl__redis_abandon(store, written);
     link->broken = false;
+    link->login.refused = PAWL_OK;
 
     if (was_up) {
         int64_t span = store->host->now() - link->up_since;
@@ -189,21 +192,7 @@ void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
     pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
 }
 
-/* HELLO carries the password, and a server quotes the arguments of what it does not know. */
-static pawl__redis_bytes without_secrets(const pawl_store *store, pawl__redis_bytes said,
-                                         char room[PAWL_MESSAGE_MAX])
-{
-    const char *password = store->config.password;
-    const char *arguments = strstr(said.data, ", with args");
-    const char *secret = password && *password ? strstr(said.data, password) : NULL;
-    size_t len = strlen(said.data);
-    if (arguments) len = (size_t)(arguments - said.data);
-    if (secret && (size_t)(secret - said.data) < len) len = (size_t)(secret - said.data);
-    if (len > PAWL_MESSAGE_MAX - 1) len = PAWL_MESSAGE_MAX - 1;
-    memcpy(room, said.data, len);
-    room[len] = '\0';
-    return (pawl__redis_bytes){room, len};
-}
+static void ask_who_it_is(pawl_store *store, const char *message);
 
 static void refused(pawl_store *store, const char *command, pawl__redis_bytes error)
 {
@@ -212,11 +201,13 @@ static void refused(pawl_store *store, const char *command, pawl__redis_bytes er
     pawl__redis_trouble trouble =
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
     if (is_hello) { /* the words decide what it is, and are shown without the secret */
-        error = without_secrets(store, error, room);
+        error = pawl__redis_login_censor(store, error, room);
         (void)pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
     }
     if (trouble.err == PAWL_ERR_UNSUPPORTED && is_hello)
         refuse_hello(store, error.data);
+    else if (trouble.err == PAWL_ERR_AUTH && is_hello)
+        ask_who_it_is(store, message);
     else if (trouble.err == PAWL_ERR_PERMISSION && strcmp(command, "SUBSCRIBE") == 0)
         only_look(store, message);
     else
@@ -233,50 +224,16 @@ static void not_resp3(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
 }
 
-static void no_memory(pawl_store *store)
-{
-    pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
-}
-
-/* What a key of HELLO's answer, a map, says; "" if there is no such text. */
-static const char *told_by_hello(const pawl__redis_value *answer, const char *key)
-{
-    if (answer->type != PAWL__REDIS_ARRAY) return "";
-    for (size_t i = 0; i + 1 < answer->count; i += 2) {
-        const pawl__redis_value *name = &answer->items[i], *value = &answer->items[i + 1];
-        if (name->type != PAWL__REDIS_STRING || value->type != PAWL__REDIS_STRING) continue;
-        if (strcmp(name->text.data, key) == 0) return value->text.data;
-    }
-    return "";
-}
-
-/* It keeps no locks. */
-static void refuse_sentinel(pawl_store *store)
-{
-    char message[PAWL_MESSAGE_MAX];
-    snprintf(message, sizeof message,
-             "%.200s: this is a Sentinel, which keeps no locks; ask it for the primary with "
-             "SENTINEL get-master-addr-by-name NAME, and write that address: redis://HOST:PORT",
-             store->space.where);
-    pawl__redis_link_break(store, PAWL_ERR_UNSUPPORTED, message);
-}
-
-/*
- * What a replica takes is gone when it next hears from its primary, also where it accepts
- * writes. After a failover behind one address the old primary answers as a replica.
- */
 static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
 {
     char message[PAWL_MESSAGE_MAX];
-    const char *role = told_by_hello(hello, "role");
-    if (strcmp(told_by_hello(hello, "mode"), "sentinel") == 0) {
-        refuse_sentinel(store);
-        return;
-    }
-    if (strcmp(role, "replica") != 0 && strcmp(role, "slave") != 0) return;
-    snprintf(message, sizeof message, "%.300s: the server is a replica; connect to the primary",
-             store->space.where);
-    pawl__redis_link_break(store, PAWL_ERR_READONLY, message);
+    pawl_err err = pawl__redis_login_look(store, hello, message);
+    if (err) pawl__redis_link_break(store, err, message);
+}
+
+static void no_memory(pawl_store *store)
+{
+    pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
 }
 
 /* The answer that a command of the greeting has in order. */
@@ -285,6 +242,7 @@ static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl_
     greeting *g = pawl__container(pending, greeting, pending);
     const char *command = g->command;
     free(g);
+    if (store->link.login.refused) return;
     if (value->type == PAWL__REDIS_ERROR)
         refused(store, command, value->text);
     else if (strcmp(command, "HELLO") == 0)
@@ -309,29 +267,28 @@ static void greet(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
     no_memory(store);
 }
 
-/* "pawl:" and the owner's label, in the characters that a client's name may have. */
-static void client_name(const pawl_store *store, char ret_name[CLIENT_NAME_MAX + 1])
+/* HELLO without login has its answer. */
+static void told_who_it_is(pawl_store *store, pawl__redis_pending *pending,
+                           const pawl__redis_value *value)
 {
-    snprintf(ret_name, CLIENT_NAME_MAX + 1, "pawl:%s", store->host->owner);
-    for (char *c = ret_name; *c; c++)
-        if (*c <= ' ' || *c > '~') *c = '-';
+    char message[PAWL_MESSAGE_MAX] = "";
+    free(pawl__container(pending, greeting, pending));
+    pawl_err err = pawl__redis_login_look(store, value, message);
+    if (err == PAWL_ERR_UNSUPPORTED) store->link.login.refused = PAWL_OK; /* this counts more */
+    pawl__redis_link_break(store, err, message);
 }
 
-static void say_hello(pawl_store *store)
+/* Without RESP3 a connection that has subscribed takes no other command. */
+static void ask_who_it_is(pawl_store *store, const char *message)
 {
-    const pawl__redis_config *config = &store->config;
-    char name[CLIENT_NAME_MAX + 1];
-    pawl__redis_bytes argv[7] = {text("HELLO"), text("3")};
-    size_t argc = 2;
-    client_name(store, name);
-    if (config->password) {
-        argv[argc++] = text("AUTH");
-        argv[argc++] = text(config->user ? config->user : "default");
-        argv[argc++] = text(config->password);
+    const pawl__redis_bytes unsubscribe[] = {text("UNSUBSCRIBE")};
+    const pawl__redis_bytes hello[] = {text("HELLO"), text("3")};
+    if (pawl__redis_login_refused(store, PAWL_ERR_AUTH, message)) {
+        greet(store, unsubscribe, 1, greeted);
+        greet(store, hello, 2, told_who_it_is);
+    } else {
+        pawl__redis_link_break(store, PAWL_ERR_AUTH, message);
     }
-    argv[argc++] = text("SETNAME");
-    argv[argc++] = text(name);
-    greet(store, argv, argc, greeted);
 }
 
 static void probe(pawl_store *store, bool by_hash);
@@ -343,7 +300,10 @@ static void begin_greeting(pawl_store *store)
     pawl__redis_bytes select[] = {text("SELECT"), text(db)};
     pawl__redis_bytes subscribe[] = {text("SUBSCRIBE"),
                                      {store->space.inbox, store->space.inbox_len}};
-    say_hello(store);
+    pawl__redis_hello hello;
+    pawl__redis_login_begin(store);
+    pawl__redis_login_encode(store, &hello);
+    greet(store, hello.argv, hello.argc, greeted);
     if (store->config.db != 0) greet(store, select, 2, greeted);
     greet(store, subscribe, 2, greeted);
     probe(store, true);
@@ -375,6 +335,7 @@ static void maybe_up(pawl_store *store)
     link->told = false;
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
     warn_of_no_verification(store);
+    pawl__redis_login_up(store);
     pawl__redis_guard_up(store);
     store->host->link(store->host, true, PAWL_OK, "");
 }
@@ -447,6 +408,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
     char message[PAWL_MESSAGE_MAX];
     const char *script = pawl__redis_scripts[PAWL__REDIS_PROBE].body;
     free(pawl__container(pending, greeting, pending));
+    if (store->link.login.refused) return;
     if (value->type == PAWL__REDIS_ERROR) {
         pawl__redis_trouble trouble =
             pawl__redis_explain(&store->space, "EVAL", NULL, script, value->text, message);

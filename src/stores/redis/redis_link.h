@@ -5,6 +5,7 @@
  * nothing here knows a socket, a loop or a clock of its own.
  *
  *   redis_link.c     connecting, greeting, loss, back-off
+ *   redis_login.c    who logs in, and at what
  *   redis_guard.c    what a restart of the server may have made it forget
  *   redis_request.c  requests under way, answers, scripts that were forgotten, time-outs
  *
@@ -16,6 +17,7 @@
 
 #include "../../base/list.h"
 #include "redis_guard.h"
+#include "redis_login.h"
 #include "redis_proto.h"
 #include "redis_url.h"
 #include "redis_wire.h"
@@ -73,6 +75,7 @@ typedef struct pawl__redis_linkage {
     bool looks_only; /* the user may not lock, but look */
     char lacks[PAWL_MESSAGE_MAX];
     bool warned; /* that the server's certificate is not verified */
+    pawl__redis_logging_in login;
     int64_t backoff_ms;
     int64_t up_since;
     uint64_t random;

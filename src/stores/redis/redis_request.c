@@ -350,6 +350,10 @@ static void question_answered(pawl_store *store, pawl__redis_pending *pending,
     guard_question *q = pawl__container(pending, guard_question, pending);
     char message[PAWL_MESSAGE_MAX];
     bool is_greeting = q->is_greeting;
+    if (store->link.login.refused) {
+        free(q);
+        return;
+    }
     if (q->by_hash && value->type == PAWL__REDIS_ERROR &&
         strncmp(value->text.data, "NOSCRIPT", 8) == 0) {
         q->by_hash = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "redis_url.h"
+#include "redis_secret.h"
 
 #include "../../base/line.h"
 
@@ -15,8 +16,8 @@
 
 const char *const pawl__redis_schemes[] = {"redis", "rediss", "redis+unix", NULL};
 const char *const pawl__redis_options[] = {
-    "prefix",     "db",    "connect_timeout_ms", "tls_ca", "tls_cert", "tls_key", "tls_name",
-    "tls_verify", "guard", "guard_ms",           NULL};
+    "prefix",  "db",       "connect_timeout_ms", "password_file", "tls_ca",   "tls_cert",
+    "tls_key", "tls_name", "tls_verify",         "guard",         "guard_ms", NULL};
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, int err,
                                                         const char *format, ...)
@@ -117,6 +118,25 @@ static int take_guard(pawl__redis_config *config, const pawl_url *url,
     return refuse(reterr_message, PAWL_ERR_OPTION, "%s: guard is on, off or auto", url->redacted);
 }
 
+/* It is read at open as well, so that a wrong path is told at once. */
+static int take_password_file(pawl__redis_config *config, const pawl_url *url, const char *file,
+                              char *reterr_message)
+{
+    char why[PAWL_MESSAGE_MAX / 2];
+    if (config->password || config->password_file)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%s: the password is given twice",
+                      url->redacted);
+    if (!*file || strlen(file) > PAWL__REDIS_PATH_MAX || (file[0] != '/' && strchr(file, '/')))
+        return refuse(reterr_message, PAWL_ERR_OPTION,
+                      "%s: password_file is a path that begins with /, or the name of a credential",
+                      url->redacted);
+    config->password = pawl__redis_secret_read(file, &config->password_exposed, why, sizeof why);
+    if (!config->password)
+        return refuse(reterr_message, PAWL_ERR_OPTION, "%.250s: %s", url->redacted, why);
+    config->password_file = strdup(file);
+    return config->password_file ? PAWL_OK : PAWL_ERR_NO_MEMORY;
+}
+
 static int take_option(pawl__redis_config *config, const pawl_url *url,
                        const pawl_url_option *option, bool *db_given, char *reterr_message)
 {
@@ -139,13 +159,15 @@ static int take_option(pawl__redis_config *config, const pawl_url *url,
                           CONNECT_TIMEOUT_MIN_MS, CONNECT_TIMEOUT_MAX_MS);
         return PAWL_OK;
     }
+    if (strcmp(option->key, "password_file") == 0)
+        return take_password_file(config, url, option->value, reterr_message);
     if (strcmp(option->key, "guard") == 0 || strcmp(option->key, "guard_ms") == 0)
         return take_guard(config, url, option, reterr_message);
     if (is_tls_option(option->key)) return take_tls_option(config, url, option, reterr_message);
     return refuse(
         reterr_message, PAWL_ERR_OPTION,
-        "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, guard, guard_ms, "
-        "and for rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
+        "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, password_file, "
+        "guard, guard_ms, and for rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
         url->redacted, option->key);
 }
 
@@ -192,14 +214,24 @@ static int take_host(pawl__redis_config *config, const pawl_url *url, bool *db_g
     return config->host ? PAWL_OK : PAWL_ERR_NO_MEMORY;
 }
 
-static int take_login(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
+static int take_login(pawl__redis_config *config, const pawl_url *url)
 {
     bool user = url->user && *url->user, password = url->password && *url->password;
-    if (user && !password)
-        return refuse(reterr_message, PAWL_ERR_URL, "%s: a user needs a password: user:password@",
-                      url->redacted);
     if (user && !(config->user = strdup(url->user))) return PAWL_ERR_NO_MEMORY;
     if (password && !(config->password = strdup(url->password))) return PAWL_ERR_NO_MEMORY;
+    return PAWL_OK;
+}
+
+/* What the URL does not say may be in the environment. */
+static int complete_login(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
+{
+    if (!config->password && !pawl__redis_secret_of_environment(&config->password))
+        return PAWL_ERR_NO_MEMORY;
+    if (config->user && !config->password)
+        return refuse(reterr_message, PAWL_ERR_URL,
+                      "%s: a user needs a password: user:password@, password_file=, "
+                      "or $PAWL_REDIS_PASSWORD",
+                      url->redacted);
     return PAWL_OK;
 }
 
@@ -207,7 +239,7 @@ static int take_url(pawl__redis_config *config, const pawl_url *url, char *reter
 {
     bool db_given = false;
     config->tls = strcmp(url->scheme, "rediss") == 0;
-    int err = take_login(config, url, reterr_message);
+    int err = take_login(config, url);
     if (err) return err;
     if (strcmp(url->scheme, "redis+unix") == 0)
         err = take_unix_path(config, url, reterr_message);
@@ -218,6 +250,8 @@ static int take_url(pawl__redis_config *config, const pawl_url *url, char *reter
         err = take_option(config, url, &url->options[i], &db_given, reterr_message);
         if (err) return err;
     }
+    err = complete_login(config, url, reterr_message);
+    if (err) return err;
     if (config->tls_key && !config->tls_cert)
         return refuse(reterr_message, PAWL_ERR_OPTION, "%s: tls_key needs tls_cert", url->redacted);
     /* Short, without login and options: it leads every message. */
@@ -251,9 +285,9 @@ int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
 
 void pawl__redis_config_done(pawl__redis_config *config)
 {
-    if (config->password) explicit_bzero(config->password, strlen(config->password));
     free(config->user);
-    free(config->password);
+    pawl__redis_secret_free(config->password);
+    free(config->password_file);
     free(config->host);
     free(config->unix_path);
     free(config->where);

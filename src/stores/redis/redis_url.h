@@ -14,6 +14,8 @@
 /* Owns its strings. */
 typedef struct pawl__redis_config {
     char *user, *password; /* NULL if absent */
+    char *password_file;   /* read anew for each connection; NULL if absent */
+    bool password_exposed; /* everybody on this machine may read that file */
     char *host;            /* NULL: unix_path */
     char *unix_path;
     char *where;                                  /* the server as messages name it */

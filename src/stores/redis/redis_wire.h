@@ -56,6 +56,11 @@ typedef struct pawl__redis_wire {
     void (*set_timer)(pawl_store *store, pawl__redis_timer timer, int64_t delay_us);
     /* pawl__redis_turn() follows, once. */
     void (*turn_soon)(pawl_store *store);
+    /*
+     * Renews the password before a greeting, if it comes from where it may have changed. False,
+     * with a line: that could not be read, and the one read before stays. NULL: it never changes.
+     */
+    bool (*renew_password)(pawl_store *store, char *reterr_message);
 } pawl__redis_wire;
 
 #endif
