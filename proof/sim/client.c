@@ -255,7 +255,7 @@ static void arm(sim *s, sim_client *client)
                client->timer_generation);
 }
 
-void sim_client_settle(sim *s, sim_client *client)
+void sim_client_after_event(sim *s, sim_client *client)
 {
     if (!client->alive || s->failed) return;
     sim_link_turn(s, client);

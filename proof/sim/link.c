@@ -346,5 +346,5 @@ void sim_link_heard(sim *s, sim_client *client, sim_message *m)
     pawl_store *store = &client->link.store;
     enter(s, client);
     if (store->link.broken) return;
-    if (pawl__redis_heard(store, &m->reply.value)) pawl__redis_settled(store);
+    if (pawl__redis_heard(store, &m->reply.value)) pawl__redis_batch_ended(store);
 }

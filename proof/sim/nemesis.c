@@ -108,7 +108,7 @@ static void close_client(sim *s, const sim_fault *f, int64_t until)
 {
     (void)until;
     sim_client_close(s, &s->clients[f->target]);
-    sim_client_settle(s, &s->clients[f->target]);
+    sim_client_after_event(s, &s->clients[f->target]);
 }
 
 static void pause_client(sim *s, const sim_fault *f, int64_t until)
@@ -209,7 +209,7 @@ static void arm_anew(sim *s)
         client->link.armed_at = PAWL__NEVER;
         client->timer_at = -1;
         sim_link_arm(s, client);
-        sim_client_settle(s, client);
+        sim_client_after_event(s, client);
     }
 }
 

@@ -148,7 +148,7 @@ static void note_executed(sim *s, const sim_message *m)
         else
             SIM_REACHED(s, refused);
     }
-    if (s->conns[m->conn].epoch != m->epoch) SIM_REACHED(s, ghost_executed);
+    if (s->conns[m->conn].epoch != m->epoch) SIM_REACHED(s, late_request_executed);
     if (s->trace) note_reply(s, m);
 }
 

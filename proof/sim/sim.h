@@ -212,7 +212,7 @@ typedef struct sim_failure {
 #define SIM_SOMETIMES_LIST(X)                                                                      \
     X(granted) X(handed_off) X(promoted_by_refresh) X(passed_over) X(passed_locally)             \
     X(from_cache) X(yielded) X(renewed) X(doubted) X(recovered) X(lost_at_deadline)                \
-    X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(ghost_executed)             \
+    X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(late_request_executed)             \
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
     X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)          \
@@ -296,7 +296,7 @@ void sim_client_close(sim *s, sim_client *client);
 /* A step of its engine, its actions, and the checks. */
 void sim_client_step(sim *s, sim_client *client, const pawl__event *event);
 /* After whatever let its program run: closing, timers. */
-void sim_client_settle(sim *s, sim_client *client);
+void sim_client_after_event(sim *s, sim_client *client);
 int64_t sim_client_now(sim *s, sim_client *client);
 /* Fills `ret_text` with a token that was never used; returns its number. */
 int sim_token_draw(sim *s, int client, char *ret_text);

@@ -88,7 +88,7 @@ static void to_client(sim *s, sim_event *event)
     if (conn->epoch == m->epoch && conn->state == SIM_OPEN && s->clients[number].alive)
         sim_link_heard(s, &s->clients[number], m);
     sim_message_free(s, m);
-    sim_client_settle(s, &s->clients[number]);
+    sim_client_after_event(s, &s->clients[number]);
 }
 
 static void engine_timer(sim *s, sim_event *event)
@@ -100,7 +100,7 @@ static void engine_timer(sim *s, sim_event *event)
     pawl__event time = {.kind = PAWL__EV_TIME};
     sim_client_step(s, client, &time);
     seen_time_told(s, client);
-    sim_client_settle(s, client);
+    sim_client_after_event(s, client);
 }
 
 static void caller_event(sim *s, sim_event *event)
@@ -109,7 +109,7 @@ static void caller_event(sim *s, sim_event *event)
     if (event->generation != caller->generation) return;
     if (put_off(s, event, caller->client, 0)) return;
     sim_caller_tick(s, caller);
-    sim_client_settle(s, &s->clients[caller->client]);
+    sim_client_after_event(s, &s->clients[caller->client]);
 }
 
 static void connection_event(sim *s, sim_event *event)
@@ -120,7 +120,7 @@ static void connection_event(sim *s, sim_event *event)
         sim_connected(s, event->a, event->generation);
     else if (s->conns[event->a].epoch == event->generation)
         sim_link_closed(s, &s->clients[client]);
-    sim_client_settle(s, &s->clients[client]);
+    sim_client_after_event(s, &s->clients[client]);
 }
 
 static void link_timer(sim *s, sim_event *event)
@@ -129,7 +129,7 @@ static void link_timer(sim *s, sim_event *event)
     if (!client->alive || event->generation != client->link.generation) return;
     if (put_off(s, event, event->a, 0)) return;
     sim_link_timer(s, client);
-    sim_client_settle(s, client);
+    sim_client_after_event(s, client);
 }
 
 static void begin_drain(sim *s)

@@ -44,7 +44,7 @@ static void sift_down(pawl__heap *heap, size_t i, pawl__timer *timer)
     place(heap, i, timer);
 }
 
-static void settle(pawl__heap *heap, size_t i, pawl__timer *timer)
+static void sift(pawl__heap *heap, size_t i, pawl__timer *timer)
 {
     if (i > 0 && earlier(timer, heap->slots[(i - 1) / 2])) {
         sift_up(heap, i, timer);
@@ -81,7 +81,7 @@ void pawl__heap_set(pawl__heap *heap, pawl__timer *timer, int64_t at)
         sift_up(heap, last, timer);
         return;
     }
-    settle(heap, timer->position - 1, timer);
+    sift(heap, timer->position - 1, timer);
 }
 
 void pawl__heap_clear(pawl__heap *heap, pawl__timer *timer)
@@ -90,7 +90,7 @@ void pawl__heap_clear(pawl__heap *heap, pawl__timer *timer)
     size_t i = timer->position - 1;
     timer->position = 0;
     pawl__timer *last = heap->slots[--heap->count];
-    if (last != timer) settle(heap, i, last);
+    if (last != timer) sift(heap, i, last);
 }
 
 pawl__timer *pawl__heap_first(const pawl__heap *heap)

@@ -14,7 +14,7 @@
 
 static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err, const char *message)
 {
-    pawl__engine_say(e, message);
+    pawl__engine_set_message(e, message);
     pawl__want_tell(e, want, PAWL__ACT_CHANGED, err);
 }
 
@@ -89,7 +89,7 @@ void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
 {
     const pawl__waiting *waiting = want->waiting;
     bool out_of_reach = waiting->unreachable_at <= e->now;
-    pawl__engine_say(e, out_of_reach && !e->link_up ? e->link_message : "");
+    pawl__engine_set_message(e, out_of_reach && !e->link_up ? e->link_message : "");
     pawl__upgrade_given_up(e, want, out_of_reach ? PAWL_ERR_UNAVAILABLE : PAWL_ERR_TIMEOUT);
 }
 
@@ -111,7 +111,7 @@ static void upgraded(pawl__engine *e, pawl__lease *lease, const pawl_reply *repl
 {
     lease->mode = PAWL_MODE_EXCLUSIVE;
     lease->fence = lease->group->last_fence = reply->fence;
-    pawl__engine_say(e, "");
+    pawl__engine_set_message(e, "");
     pawl__upgrade_ends(e, lease->want, PAWL_OK);
 }
 
@@ -120,7 +120,8 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     bool present = lease->change_sent; /* else a newer one follows it */
     bool upgrades = present && pawl__lease_upgrades(lease);
     if (reply->fence < lease->fence || (upgrades && reply->fence == lease->fence)) {
-        pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
+        pawl__engine_set_message(
+            e, "the store's fence did not grow: its memory and its clock went back");
         pawl__lease_lost(e, lease, PAWL_ERR_FENCE); /* law 3, and fail closed */
         return;
     }
@@ -157,7 +158,7 @@ static void on_refused(pawl__engine *e, pawl__lease *lease, pawl_err err)
 
 static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+    pawl__engine_set_message(e, reply->message ? reply->message : pawl_err_text(reply->err));
     if (reply->outcome == PAWL_FAILED && pawl_err_class_of(reply->err) != PAWL_CLASS_RETRY) {
         on_refused(e, lease, reply->err);
         return;
@@ -186,7 +187,7 @@ void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_repl
         return;
     case PAWL_BUSY:
         if (lease->change_sent) {
-            pawl__engine_say(e, reply->message);
+            pawl__engine_set_message(e, reply->message);
             lease->changing = false;
             pawl__upgrade_ends(e, lease->want, PAWL_ERR_BUSY);
         } else {

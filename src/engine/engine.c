@@ -126,7 +126,7 @@ bool pawl__engine_busy(const pawl__engine *e)
 
 bool pawl__engine_awaits_store(const pawl__engine *e)
 {
-    return e->lease_count != e->settled_count;
+    return e->lease_count != e->confirmed_count;
 }
 
 bool pawl__engine_tends(const pawl__engine *e)
@@ -158,18 +158,18 @@ static size_t waiting_for(const pawl__lease *lease)
 
 const char *pawl__engine_check(const pawl__engine *e)
 {
-    size_t leases = 0, settled = 0, tended = 0, wants = 0;
+    size_t leases = 0, confirmed = 0, tended = 0, wants = 0;
     for (size_t i = 0; i < e->lease_room; i++) {
         const pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         const char *broken = pawl__lease_check(e, lease);
         if (broken) return broken;
         leases++;
-        settled += pawl__lease_is_settled(lease);
+        confirmed += pawl__lease_is_confirmed(lease);
         tended += pawl__lease_is_tended(lease);
         wants += waiting_for(lease);
     }
-    if (leases != e->lease_count || settled != e->settled_count || tended != e->tended_count)
+    if (leases != e->lease_count || confirmed != e->confirmed_count || tended != e->tended_count)
         return "the number of leases is wrong";
     return wants == e->want_count ? NULL : "L6: somebody waits for no lease";
 }

@@ -87,7 +87,8 @@ static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
         pawl__lease_ask(e, lease);
         return;
     }
-    pawl__engine_say(e, "the store answers more slowly than the ttl allows: use a longer ttl");
+    pawl__engine_set_message(e,
+                             "the store answers more slowly than the ttl allows: use a longer ttl");
     pawl__group_refuse(e, lease->group, PAWL_ERR_UNAVAILABLE, false);
     pawl__lease_leave(e, lease);
 }
@@ -121,13 +122,15 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, const pawl__grant 
 {
     uint64_t fence = grant->fence;
     if (!take_slots(lease, grant)) {
-        pawl__engine_say(e, "the store granted another number of permits than was asked for");
+        pawl__engine_set_message(e,
+                                 "the store granted another number of permits than was asked for");
         pawl__group_refuse(e, lease->group, PAWL_ERR_PROTOCOL, false);
         pawl__lease_leave(e, lease);
         return;
     }
     if (fence <= lease->group->last_fence) { /* law 3, and fail closed */
-        pawl__engine_say(e, "the store's fence did not grow: its memory and its clock went back");
+        pawl__engine_set_message(
+            e, "the store's fence did not grow: its memory and its clock went back");
         pawl__group_refuse(e, lease->group, PAWL_ERR_FENCE, false);
         pawl__lease_leave(e, lease);
         return;
@@ -265,7 +268,7 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
 
 void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease)
 {
-    pawl__engine_say(e, "the store says that the lease is not ours any more");
+    pawl__engine_set_message(e, "the store says that the lease is not ours any more");
     pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
 }
 
@@ -279,7 +282,7 @@ void pawl__group_start(pawl__engine *e, pawl__group *group)
     }
     pawl__lease *lease = pawl__lease_new(e, group, first);
     if (!lease) {
-        pawl__engine_say(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
+        pawl__engine_set_message(e, pawl_err_text(PAWL_ERR_NO_MEMORY));
         pawl__group_refuse(e, group, PAWL_ERR_NO_MEMORY, false);
         return;
     }
@@ -317,7 +320,7 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     pawl__group_start(e, lease->group);
 }
 
-void pawl__lease_settle(pawl__engine *e, pawl__lease *lease)
+void pawl__lease_leave_if_unneeded(pawl__engine *e, pawl__lease *lease)
 {
     if (pawl__lease_waits(lease) && pawl__list_empty(&lease->group->wants))
         pawl__lease_leave(e, lease);

@@ -216,7 +216,7 @@ void pawl__lease_free(pawl__engine *e, pawl__lease *lease)
     e->leases[lease->index] = NULL;
     e->free_hint = lease->index;
     e->lease_count--;
-    e->settled_count -= pawl__lease_is_settled(lease);
+    e->confirmed_count -= pawl__lease_is_confirmed(lease);
     e->tended_count -= pawl__lease_is_tended(lease);
     deallocate(e, lease);
     group->refs--;

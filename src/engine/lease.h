@@ -110,7 +110,7 @@ struct pawl__lease {
     bool queued : 1;         /* it has stood in the store's queue */
     bool yield : 1;          /* somebody else waits for it */
     bool wanted_early : 1;   /* the same, heard before the grant itself */
-    bool ghost : 1;          /* an ask went unanswered and may still arrive late */
+    bool late_request : 1;   /* an ask went unanswered and may still arrive late */
     bool release_unsure : 1; /* a release went unanswered and may have been done */
     bool out_of_touch : 1;   /* a grant may have come and gone unheard: a push may be of that one */
     bool recheck : 1;        /* ask again as soon as the present ask is answered */
@@ -160,9 +160,9 @@ struct pawl__engine {
     pawl__table names;
     pawl__lease **leases; /* by index; NULL where free */
     size_t lease_room, lease_count;
-    size_t settled_count; /* of the leases: see pawl__lease_is_settled */
-    size_t tended_count;  /* of the leases: see pawl__lease_is_tended */
-    size_t want_count;    /* wants that wait, and so may have a timer */
+    size_t confirmed_count; /* of the leases: see pawl__lease_is_confirmed */
+    size_t tended_count;    /* of the leases: see pawl__lease_is_tended */
+    size_t want_count;      /* wants that wait, and so may have a timer */
     uint32_t next_request;
     uint32_t free_hint;           /* where to look for a free index */
     uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
@@ -199,7 +199,7 @@ static inline bool pawl__lease_is_held(const pawl__lease *lease)
 }
 
 /* Nobody here waits for what the store will say of it. */
-static inline bool pawl__lease_is_settled(const pawl__lease *lease)
+static inline bool pawl__lease_is_confirmed(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_IDLE;
 }
@@ -322,7 +322,7 @@ int64_t pawl__silence_end(const pawl__engine *e);
 void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting);
 /* Ends those that would not wait, or all that wait. */
 void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool only_impatient);
-void pawl__engine_say(pawl__engine *e, const char *message);
+void pawl__engine_set_message(pawl__engine *e, const char *message);
 
 /* ---- grant.c: having, passing, losing ------------------------------------------ */
 
@@ -367,7 +367,7 @@ void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
 /* Those who wait and have no lease get a new one, with a new token (law 5). */
 void pawl__group_start(pawl__engine *e, pawl__group *group);
 /* Lets a lease leave that waits for nobody any more. */
-void pawl__lease_settle(pawl__engine *e, pawl__lease *lease);
+void pawl__lease_leave_if_unneeded(pawl__engine *e, pawl__lease *lease);
 
 /* ---- change.c: another mode for a holder (rule 10 of pawl/store.h) ---------------- */
 

@@ -50,7 +50,7 @@ static void refuse_unanswered(pawl__engine *e, pawl_err err)
         pawl__lease *lease = e->leases[i];
         if (!lease || lease->answered || lease->group->lease != lease) continue;
         pawl__group_refuse(e, lease->group, err, false);
-        pawl__lease_settle(e, lease);
+        pawl__lease_leave_if_unneeded(e, lease);
     }
 }
 
@@ -61,7 +61,7 @@ static void refuse_hasty(pawl__engine *e, pawl_err err)
         pawl__lease *lease = e->leases[i];
         if (!lease || lease->group->lease != lease) continue;
         pawl__group_refuse(e, lease->group, err, true);
-        pawl__lease_settle(e, lease);
+        pawl__lease_leave_if_unneeded(e, lease);
     }
 }
 
@@ -72,7 +72,7 @@ void pawl__on_link(pawl__engine *e, const pawl__event *event)
     e->link_tried = !event->up && !was_up;
     if (!event->up) {
         e->link_err = (int16_t)event->err;
-        pawl__engine_say(e, event->message ? event->message : pawl_err_text(event->err));
+        pawl__engine_set_message(e, event->message ? event->message : pawl_err_text(event->err));
         memcpy(e->link_message, e->message, sizeof e->link_message);
         e->link_final = event->final;
         if (pawl__link_is_final(e)) refuse_unanswered(e, event->err);

@@ -3,12 +3,12 @@
 #include "lease.h"
 
 /* The waiters that arm a timer at the holder's end; the others rely on their refresh. */
-#define FIRST_WAITERS    4
-#define FIRST_STAGGER_MS 25
+#define FIRST_WAITERS         4
+#define FIRST_STAGGER_MS      25
 /* A holder near its end that renews each time must not make us ask without pause. */
-#define RECHECK_PAUSE_MS 5
+#define RECHECK_PAUSE_MS      5
 /* A late ask may arrive behind its release; the release is repeated once after this. */
-#define GHOST_PAUSE_MS   1000
+#define LATE_REQUEST_PAUSE_MS 1000
 
 static bool is_transient(pawl_err err)
 {
@@ -16,9 +16,9 @@ static bool is_transient(pawl_err err)
     return cls == PAWL_CLASS_RETRY || cls == PAWL_CLASS_UNKNOWN;
 }
 
-static void say_why(pawl__engine *e, const pawl_reply *reply)
+static void set_reason(pawl__engine *e, const pawl_reply *reply)
 {
-    pawl__engine_say(e, reply->message ? reply->message : pawl_err_text(reply->err));
+    pawl__engine_set_message(e, reply->message ? reply->message : pawl_err_text(reply->err));
 }
 
 /* ---- ACQUIRE -------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
             reply->fence;            /* drawn before: a grant of ours has a larger one */
     lease->base_at = lease->sent_at; /* a later hand-off counts from here (law 2) */
     pawl__lease_move(e, lease, PAWL__LEASE_QUEUED);
-    pawl__engine_say(e, "");
+    pawl__engine_set_message(e, "");
     pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
     if (pawl__list_empty(&lease->group->wants)) {
         pawl__lease_leave(e, lease);
@@ -69,13 +69,13 @@ static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply
 {
     lease->answered = true;
     pawl__lease_heard(e, lease);
-    pawl__engine_say(e, reply->message);
+    pawl__engine_set_message(e, reply->message);
     pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
     if (!pawl__list_empty(&lease->group->wants)) {
         pawl__lease_ask(e, lease);
         return;
     }
-    if (lease->ghost)
+    if (lease->late_request)
         pawl__lease_leave(e, lease);
     else
         pawl__lease_drop(e, lease);
@@ -84,7 +84,7 @@ static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply
 static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->err = (int16_t)reply->err;
-    say_why(e, reply);
+    set_reason(e, reply);
     if (reply->err == PAWL_ERR_UNAVAILABLE) { /* the link or the want's own timer decides */
         pawl__lease_retry(e, lease);
         return;
@@ -102,9 +102,9 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
 
 static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    lease->ghost = true;
+    lease->late_request = true;
     lease->err = (int16_t)reply->err;
-    say_why(e, reply);
+    set_reason(e, reply);
     if (PAWL_MUTANT(retry_with_new_token)) pawl__lease_draw_token(e, lease);
     pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN); /* law 4: ask again with the same token */
     pawl__lease_retry(e, lease);
@@ -122,7 +122,7 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         pawl__lease_not_ours(e, lease); /* queued again: the push was of a grant that is over */
         return;
     }
-    if (reply->outcome == PAWL_UNKNOWN) lease->ghost = true;
+    if (reply->outcome == PAWL_UNKNOWN) lease->late_request = true;
     pawl__lease_renew(e, lease); /* which compares, and so decides */
 }
 
@@ -188,7 +188,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
         return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN: /* a renewal that cannot be confirmed is none */
-        say_why(e, reply);
+        set_reason(e, reply);
         if (PAWL_MUTANT(silence_is_consent)) pawl__lease_extended(e, lease, lease->sent_at);
         pawl__lease_doubted(e, lease, reply->err);
         if (!PAWL_MUTANT(renewal_not_retried)) pawl__lease_retry(e, lease);
@@ -216,13 +216,13 @@ static void tell_releaser(pawl__engine *e, pawl__lease *lease, pawl_err err)
 static void release_done(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
     tell_releaser(e, lease, err);
-    if (!lease->ghost) {
+    if (!lease->late_request) {
         pawl__lease_drop(e, lease);
         return;
     }
-    lease->ghost = false;
+    lease->late_request = false;
     int64_t third = pawl__ms_to_ns(lease->ttl_ms) / 3;
-    int64_t pause = pawl__instant_min(third, GHOST_PAUSE_MS * PAWL__NS_PER_MS);
+    int64_t pause = pawl__instant_min(third, LATE_REQUEST_PAUSE_MS * PAWL__NS_PER_MS);
     pawl__lease_plan(e, lease, pawl__instant_add(e->now, pause));
 }
 
@@ -234,7 +234,7 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
         return;
     case PAWL_LEFT:      /* a releaser believed that it held */
     case PAWL_NOT_OWNER: /* never called a success (law 4) */
-        pawl__engine_say(e, "the store says that the lease was not ours any more");
+        pawl__engine_set_message(e, "the store says that the lease was not ours any more");
         /* Law 4: our own release, whose answer was lost, may have been what ended it. */
         if (PAWL_MUTANT(loss_called_released)) {
             release_done(e, lease, PAWL_OK);
@@ -243,12 +243,12 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
         release_done(e, lease, lease->release_unsure ? PAWL_ERR_UNKNOWN : PAWL_ERR_LOST);
         return;
     case PAWL_UNKNOWN:
-        lease->ghost = true;
+        lease->late_request = true;
         lease->release_unsure = !PAWL_MUTANT(unsure_called_lost);
         pawl__lease_retry(e, lease);
         return;
     case PAWL_FAILED:
-        say_why(e, reply);
+        set_reason(e, reply);
         pawl__lease_retry(e, lease);
         return;
     case PAWL_GRANTED:

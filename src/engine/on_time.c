@@ -28,17 +28,18 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
     bool fine_so_far = e->link_up && !lease->err && e->now < waiting->unreachable_at;
     bool is_patience = over && (!lease->silent || fine_so_far);
     if (is_patience)
-        pawl__engine_say(e, "");
+        pawl__engine_set_message(e, "");
     else if (!e->link_up)
-        pawl__engine_say(e, e->link_message);
+        pawl__engine_set_message(e, e->link_message);
     pawl__want_refuse(e, want, is_patience ? PAWL_ERR_TIMEOUT : why_silent(e, lease));
-    pawl__lease_settle(e, lease);
+    pawl__lease_leave_if_unneeded(e, lease);
 }
 
 static void held_is_due(pawl__engine *e, pawl__lease *lease)
 {
     if (pawl__lease_deadline(lease) <= e->now) {
-        if (!lease->err) pawl__engine_say(e, "the deadline passed before a renewal was confirmed");
+        if (!lease->err)
+            pawl__engine_set_message(e, "the deadline passed before a renewal was confirmed");
         pawl__lease_lost(e, lease, lease->err ? (pawl_err)lease->err : PAWL_ERR_LOST);
         return;
     }

@@ -81,7 +81,7 @@ static bool store_is_away(const pawl__engine *e, const pawl__group *group, const
 static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
 {
     if (store_refuses_us(e, group) || store_is_away(e, group, want)) {
-        pawl__engine_say(e, e->link_message);
+        pawl__engine_set_message(e, e->link_message);
         pawl__want_refuse(e, want, (pawl_err)e->link_err);
         return;
     }
@@ -89,7 +89,7 @@ static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
     pawl__group_start(e, group);
     if (!want->waiting) return; /* no memory: refused */
     if (want->waiting->wait_until == 0 && known_to_be_busy(group->lease)) {
-        pawl__engine_say(e, "");
+        pawl__engine_set_message(e, "");
         pawl__want_refuse(e, want, PAWL_ERR_BUSY);
         return;
     }
@@ -103,7 +103,7 @@ void pawl__on_want(pawl__engine *e, pawl__want *want)
     pawl__group *group = err ? NULL : pawl__group_get(e, want);
     if (!group) {
         if (!err) err = PAWL_ERR_NO_MEMORY;
-        pawl__engine_say(e, e->broken ? e->broken : pawl_err_text(err));
+        pawl__engine_set_message(e, e->broken ? e->broken : pawl_err_text(err));
         pawl__want_refuse(e, want, err);
         return;
     }
@@ -124,5 +124,5 @@ void pawl__on_cancel(pawl__engine *e, pawl__want *want)
     }
     pawl__want_refuse(e, want, PAWL_ERR_CANCELED);
     /* A release by token follows: nothing stays behind (law 4). */
-    pawl__lease_settle(e, group->lease);
+    pawl__lease_leave_if_unneeded(e, group->lease);
 }

@@ -53,11 +53,11 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
         pawl__engine_break(e, "a lease made a move that its table does not allow");
         return;
     }
-    e->settled_count -= pawl__lease_is_settled(lease);
+    e->confirmed_count -= pawl__lease_is_confirmed(lease);
     e->tended_count -= pawl__lease_is_tended(lease);
     pawl__lease_state from = lease->state;
     lease->state = (uint8_t)to;
-    e->settled_count += pawl__lease_is_settled(lease);
+    e->confirmed_count += pawl__lease_is_confirmed(lease);
     e->tended_count += pawl__lease_is_tended(lease);
     pawl__lease_tell_move(e, lease, from, to);
 }
@@ -90,7 +90,7 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
         if (!in_group) return "L3: a waiting lease is not its group's";
         if (pawl__list_empty(&lease->group->wants)) return "L2: a lease waits for nobody";
         if (lease->fence) return "L4: a lease that waits has a fence";
-        if (lease->ghost && lease->state == PAWL__LEASE_REQUESTING)
+        if (lease->late_request && lease->state == PAWL__LEASE_REQUESTING)
             return "L7: a lease has forgotten that an ask went unanswered";
         return NULL;
     case PAWL__LEASE_HELD:
@@ -144,7 +144,7 @@ static void take_away(pawl__engine *e, pawl__want *holder)
 
 void pawl__engine_fail_closed(pawl__engine *e)
 {
-    pawl__engine_say(e, e->broken); /* and nothing else that was said in this step */
+    pawl__engine_set_message(e, e->broken); /* and nothing else that was said in this step */
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
@@ -159,5 +159,5 @@ void pawl__engine_fail_closed(pawl__engine *e)
         }
         pawl__lease_free(e, lease); /* at the store it runs out by itself */
     }
-    e->settled_count = e->tended_count = 0; /* states that went astray were not counted */
+    e->confirmed_count = e->tended_count = 0; /* states that went astray were not counted */
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-void pawl__engine_say(pawl__engine *e, const char *message)
+void pawl__engine_set_message(pawl__engine *e, const char *message)
 {
     size_t len = message ? strlen(message) : 0;
     if (len >= sizeof e->message) len = sizeof e->message - 1;

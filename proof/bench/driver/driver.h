@@ -47,7 +47,8 @@ typedef struct bench_driver {
     void *(*lock)(void *connection, const char *name); /* a client: one claim on one name */
     void (*acquire)(void *lock);
     void (*release)(void *lock);
-    void (*settle)(void *lock); /* releases, waits for the store's word; NULL: release does */
+    void (*release_and_wait)(
+        void *lock); /* releases, waits for the store's word; NULL: release does */
     /* Workloads that only this driver has; prints its own JSON. May be NULL. */
     bool (*other)(const bench_args *args);
 } bench_driver;

@@ -114,7 +114,7 @@ static void acquire_alone(const plan *run, void *lock, int me)
         int64_t before = bench_now_ns();
         driver->acquire(lock);
         bench_histogram_add(&s->times, bench_now_ns() - before);
-        (driver->settle ? driver->settle : driver->release)(lock);
+        (driver->release_and_wait ? driver->release_and_wait : driver->release)(lock);
         s->counts[me].acquired++;
     }
     s->counts[me].total = s->counts[me].acquired;
@@ -133,7 +133,7 @@ static void *client_main(void *argument)
     void *warm = driver->lock(connection, name);
     for (int i = 0; i < 2; i++) {
         driver->acquire(warm);
-        (driver->settle ? driver->settle : driver->release)(warm);
+        (driver->release_and_wait ? driver->release_and_wait : driver->release)(warm);
     }
     snprintf(name, sizeof name, "bench-%d", run->mode == THREADS ? c->number : 0);
     void *lock = driver->lock(connection, name);

@@ -9,7 +9,7 @@
 static void one_pair(const bench_driver *driver, void *lock)
 {
     driver->acquire(lock);
-    (driver->settle ? driver->settle : driver->release)(lock);
+    (driver->release_and_wait ? driver->release_and_wait : driver->release)(lock);
 }
 
 _Noreturn void bench_wire(const bench_driver *driver, const bench_args *args)

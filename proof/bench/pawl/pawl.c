@@ -57,7 +57,7 @@ static void pawl_release(void *lock)
     must(pawl_lock_release(c->lock), c->client, "release");
 }
 
-static void pawl_settle(void *lock)
+static void pawl_release_and_wait(void *lock)
 {
     claim *c = lock;
     must(pawl_lock_release_wait(c->lock, PAWL_WAIT_FOREVER), c->client, "release");
@@ -87,7 +87,7 @@ static const bench_driver driver = {
     .lock = pawl_claim,
     .acquire = pawl_acquire,
     .release = pawl_release,
-    .settle = pawl_settle,
+    .release_and_wait = pawl_release_and_wait,
     .other = other,
 };
 

@@ -30,7 +30,7 @@ static void check_orphan(sim *s, const sim_client *client, int number)
     if (number < 0) return;
     const seen_token *token = &s->seen.tokens[number];
     if (token->client != client->number || token->incarnation != client->incarnation) return;
-    if (token->by_ghost || token->detached) return;
+    if (token->by_late_request || token->detached) return;
     /* A store that went back to an older state may have again what was released. */
     if (token->left_at && s->seen.names[token->name].broken_at > token->left_at) return;
     /* What was executed after its client had left may outlive the ttl for which that tries. */

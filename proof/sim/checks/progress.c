@@ -30,8 +30,8 @@ void check_starved(sim *s)
 void check_steady(sim *s, const sim_caller *caller, pawl_err err)
 {
     bool quiet = s->config.fault_count == 0 && s->config.tail_per_thousand == 0;
-    int64_t settled = s->config.heal_ms * SIM_MS + 3 * SIM_MS * s->config.ttl_ms;
-    if (!quiet && (s->phase == SIM_FAULTS || caller->granted_at < settled)) return;
+    int64_t steady_from = s->config.heal_ms * SIM_MS + 3 * SIM_MS * s->config.ttl_ms;
+    if (!quiet && (s->phase == SIM_FAULTS || caller->granted_at < steady_from)) return;
     if (s->clients[caller->client].closing || s->config.algorithm != SIM_PAWL) return;
     if (s->seen.drifted) return;
     sim_fail(s, "steady", "caller %d lost its lock (%s) though nothing was wrong", caller->number,

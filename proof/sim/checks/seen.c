@@ -219,7 +219,7 @@ void seen_executed(sim *s, const sim_message *m)
     if (m->token < 0 || m->argc < 4 || says < 0) return;
     int name = name_of_key(s, key->data);
     if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW) {
-        s->seen.tokens[m->token].by_ghost = s->conns[m->conn].epoch != m->epoch;
+        s->seen.tokens[m->token].by_late_request = s->conns[m->conn].epoch != m->epoch;
         s->seen.tokens[m->token].said_at = s->t;
     }
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);

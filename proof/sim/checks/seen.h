@@ -36,12 +36,12 @@ typedef struct seen_token {
     int64_t cut_off_at;   /* when a hand broke its lock at the store; 0: never */
     int asks;             /* requests since window_at */
     int64_t window_at;
-    int64_t left_at;     /* when the store was told of its release; 0: never */
-    uint32_t left_epoch; /* of the connection on which the store was told of its release */
-    bool passed_over;    /* others that came later had their turn, and its place stood */
-    bool by_ghost;       /* its latest ask or renewal came from a connection that is gone */
-    int64_t release_at;  /* when its client first sent a release; 0: never */
-    int64_t said_at;     /* when the store executed its latest ask or renewal */
+    int64_t left_at;      /* when the store was told of its release; 0: never */
+    uint32_t left_epoch;  /* of the connection on which the store was told of its release */
+    bool passed_over;     /* others that came later had their turn, and its place stood */
+    bool by_late_request; /* its latest ask or renewal came from a connection that is gone */
+    int64_t release_at;   /* when its client first sent a release; 0: never */
+    int64_t said_at;      /* when the store executed its latest ask or renewal */
     bool detached;
     int passes;    /* to local wants since the yield */
     int grants;    /* to wants */

@@ -69,11 +69,11 @@ typedef struct client {
     uint8_t reply_fence;
     uint8_t push; /* fence of a push under way; 0: none */
     uint8_t push_token;
-    uint8_t release; /* token of a release under way */
-    uint8_t ghost;   /* token of an ask of a connection that is no more */
-    uint8_t told;    /* the largest fence reported before it began to want */
-    uint8_t cut;     /* its connection is gone, it will be back */
-    uint8_t owed;    /* its place stands: only its own end may take it */
+    uint8_t release;    /* token of a release under way */
+    uint8_t late_token; /* token of an ask of a connection that is no more */
+    uint8_t told;       /* the largest fence reported before it began to want */
+    uint8_t cut;        /* its connection is gone, it will be back */
+    uint8_t owed;       /* its place stands: only its own end may take it */
 } client;
 
 typedef struct place {
@@ -258,7 +258,7 @@ static void leave(const state *s, client *c)
     c->phase = c->token == s->bound.tokens ? DONE : IDLE;
     c->release = c->token;
     c->hold_fence = c->base = c->floor = 0;
-    if (c->ask && !c->renews) c->ghost = c->token;
+    if (c->ask && !c->renews) c->late_token = c->token;
     c->ask = c->renews = c->reply = c->reply_base = c->reply_fence = 0;
     c->whole = c->owed = 0;
 }
@@ -342,9 +342,9 @@ static void arrive(explorer *x, const state *from, int number, int variant)
         lost.c[number].ask = lost.c[number].renews = 0;
         explorer_reach(x, &lost);
         lost = s; /* the connection is given up; it may arrive later */
-        lost.c[number].ghost = c->token;
+        lost.c[number].late_token = c->token;
         lost.c[number].ask = 0;
-        if (!c->ghost && !renews) explorer_reach(x, &lost);
+        if (!c->late_token && !renews) explorer_reach(x, &lost);
         if (renews)
             says = execute_renewal(&s, number, variant);
         else
@@ -360,10 +360,10 @@ static void arrive(explorer *x, const state *from, int number, int variant)
         explorer_reach(x, &s);
     }
     s = *from;
-    if (c->ghost) {
+    if (c->late_token) {
         uint8_t says, fence;
-        execute_ask(&s, number, c->ghost, variant, &says, &fence);
-        c->ghost = 0;
+        execute_ask(&s, number, c->late_token, variant, &says, &fence);
+        c->late_token = 0;
         explorer_reach(x, &s);
     }
     s = *from;
@@ -389,8 +389,8 @@ static void cut(explorer *x, const state *from, int number)
         explorer_reach(x, &s);
         return;
     }
-    if (c->phase != WAITING || (c->ask && c->ghost)) return;
-    if (c->ask) c->ghost = c->token;
+    if (c->phase != WAITING || (c->ask && c->late_token)) return;
+    if (c->ask) c->late_token = c->token;
     c->cut = 1;
     c->ask = c->reply = c->reply_base = c->reply_fence = c->push = c->push_token = 0;
     explorer_reach(x, &s);

@@ -254,7 +254,7 @@ static int64_t wall_minus_ours(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - world_now();
 }
 
-static void settle(walk *w, int name)
+static void note_rest(walk *w, int name)
 {
     contract *c = &w->names[name].contract;
     if (c->count > 1) total.unclear++;
@@ -341,7 +341,7 @@ static void ask_together(walk *w, walk_ask *asks, int count)
     hear_all(w);
     if (owes_yield) await_yield(w, name, &yields[from][token], from, token);
     await_grant(w, name);
-    if (!w->failed) settle(w, name);
+    if (!w->failed) note_rest(w, name);
 }
 
 /* Every name, in one LIST. */

@@ -122,7 +122,7 @@ static void l7_an_ask_that_went_unanswered_is_not_forgotten(void **state)
     scene_open(&s);
     s.waits->state = PAWL__LEASE_REQUESTING;
     assert_null(pawl__engine_check(s.t.engine));
-    s.waits->ghost = true;
+    s.waits->late_request = true;
     FINDS(&s.t, "L7: a lease has forgotten that an ask went unanswered");
     s.waits->state = PAWL__LEASE_UNKNOWN;
     assert_null(pawl__engine_check(s.t.engine));
@@ -138,7 +138,7 @@ static void every_lease_is_in_a_state_and_counted(void **state)
     FINDS_IF(&s.t, s.waits->state, PAWL__LEASE_STATES, PAWL__ASTRAY);
     FINDS_IF(&s.t, s.waits->state, 200, PAWL__ASTRAY);
     FINDS_IF(&s.t, s.t.engine->lease_count, 4, "the number of leases is wrong");
-    FINDS_IF(&s.t, s.t.engine->settled_count, 4, "the number of leases is wrong");
+    FINDS_IF(&s.t, s.t.engine->confirmed_count, 4, "the number of leases is wrong");
     FINDS_IF(&s.t, s.t.engine->tended_count, 4, "the number of leases is wrong");
     trial_close(&s.t);
 }

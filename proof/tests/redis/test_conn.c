@@ -134,7 +134,7 @@ static bool on_value(const pawl__redis_value *value, void *ctx)
     return true;
 }
 
-static void on_settled(void *ctx)
+static void on_batch_ended(void *ctx)
 {
     (void)ctx;
 }
@@ -153,7 +153,7 @@ static void turn(stage *s)
 
 static void begin(stage *s, const pawl__redis_transport *transport)
 {
-    static const pawl__redis_conn_ops ops = {on_value, on_settled, on_failed};
+    static const pawl__redis_conn_ops ops = {on_value, on_batch_ended, on_failed};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     *s = (stage){.base = event_base_new(), .dir = temp_dir_new("pawl-conn")};
     chosen = transport;

@@ -149,7 +149,7 @@ static void turn(stage *s)
 
 static void hear(stage *s, pawl__redis_value value)
 {
-    if (pawl__redis_heard(&s->store, &value)) pawl__redis_settled(&s->store);
+    if (pawl__redis_heard(&s->store, &value)) pawl__redis_batch_ended(&s->store);
     turn(s);
 }
 

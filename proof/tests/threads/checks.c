@@ -246,7 +246,7 @@ static void check_threads(void)
     }
 }
 
-void check_settled(void)
+void check_nothing_left(void)
 {
     check_records();
     check_threads();

@@ -202,5 +202,5 @@ void world_run(void *arg)
     wait_for_users(p);
     close_all(p);
     pawl_metrics_free(W->metrics);
-    check_settled();
+    check_nothing_left();
 }

@@ -173,7 +173,7 @@ void check_step(void);
 void handle_callback_begins(handle_state *h);
 void handle_callback_ends(handle_state *h);
 void check_idle(int64_t until);
-void check_settled(void);
+void check_nothing_left(void);
 /* The client was closed: what its trace told to begin was told to end. */
 void check_traced(int client);
 void check_owed_none(const char *when);

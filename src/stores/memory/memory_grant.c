@@ -124,7 +124,7 @@ void pawl__record_grant_leading(const pawl__call *call, pawl__record *r)
 
 /* ---- What time ends ---------------------------------------------------------------------- */
 
-void pawl__record_settle(const pawl__call *call, pawl__record *r)
+void pawl__record_advance(const pawl__call *call, pawl__record *r)
 {
     for (pawl__link *l = r->holders.next, *next; l != &r->holders; l = next) {
         next = l->next;

@@ -2,7 +2,7 @@
 /*
  * The rules of store.h, in the order in which every operation applies them:
  *
- *  1. settle: expired leases and places end, and from the head of the queue all come in who
+ *  1. advance: expired leases and places end, and from the head of the queue all come in who
  *     fit beside those that hold (no barging: a newcomer comes after).
  *  2. the operation itself, comparing whole tokens (law 5).
  *  3. a record with neither holders nor waiters is dropped; its fence stays in
@@ -58,7 +58,7 @@ static void collect_some(const pawl__call *call)
         pawl__list_remove(first);
         pawl__list_append(&m->all, first);
         pawl__record *r = pawl__container(first, pawl__record, in_all);
-        pawl__record_settle(call, r);
+        pawl__record_advance(call, r);
         pawl__record_put(m, r);
     }
 }
@@ -143,7 +143,7 @@ static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
                          const pawl_request *request, pawl_reply *reply)
 {
     int64_t position;
-    pawl__record_settle(call, r);
+    pawl__record_advance(call, r);
     pawl_err err = misfit(r, request);
     if (err) {
         pawl__say_failed(err, reply);
@@ -247,7 +247,7 @@ static void change(const pawl__call *call, change_fn fn, const pawl_request *req
     reply->outcome = PAWL_NOT_OWNER;
     pawl__record *r = pawl__record_find(call->memory, request->name, request->name_len);
     if (!r) return;
-    pawl__record_settle(call, r);
+    pawl__record_advance(call, r);
     fn(call, r, request, reply);
     pawl__record_put(call->memory, r);
 }
@@ -321,7 +321,7 @@ void pawl__memory_leave(pawl__memory *m, const pawl__memory_time *time, void *cl
         next = l->next;
         pawl__record *r = pawl__container(l, pawl__record, in_all);
         leave_record(r, client);
-        pawl__record_settle(&call, r);
+        pawl__record_advance(&call, r);
         pawl__record_put(m, r);
     }
 }

@@ -112,7 +112,7 @@ void pawl__record_grant(const pawl__call *call, pawl__record *record, pawl__owne
 /* Strict order of arrival: grants from the head of the queue as long as it fits (rule 9). */
 void pawl__record_grant_leading(const pawl__call *call, pawl__record *record);
 /* What has expired ends; then whoever may come in comes in. */
-void pawl__record_settle(const pawl__call *call, pawl__record *record);
+void pawl__record_advance(const pawl__call *call, pawl__record *record);
 /* The queue was empty: those beside whom `waiting` does not fit hear of it. */
 void pawl__record_ask_to_yield(const pawl__call *call, pawl__record *record,
                                const pawl__owner *waiting);

@@ -146,7 +146,7 @@ static void read_all(pawl__redis_conn *conn)
     if (conn->write_failed)
         fail_carried(conn);
     else
-        conn->ops->settled(conn->ctx);
+        conn->ops->batch_ended(conn->ctx);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)

@@ -22,7 +22,7 @@ typedef struct pawl__redis_conn_ops {
     /* A reply or a push came. False: read no further. */
     bool (*value)(const pawl__redis_value *value, void *ctx);
     /* The end of a batch of replies: what they caused may be flushed. */
-    void (*settled)(void *ctx);
+    void (*batch_ended)(void *ctx);
     /*
      * It is dead, once; err and one line. Called from the connection's events and
      * from append and flush: only to note it, and to close it later.

@@ -392,7 +392,7 @@ static void answered(pawl_store *store, pawl__redis_pending *pending,
     if (!exam->operation.over) take_answer(exam, which, value);
     exam->operation.due--;
     if (exam->operation.due == 0 && !exam->operation.over) conclude(exam);
-    pawl__redis_operation_settle(&exam->operation);
+    pawl__redis_operation_free_if_over(&exam->operation);
 }
 
 static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
@@ -403,7 +403,7 @@ static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool may
     drop(pending);
     exam->operation.due--;
     pawl__redis_operation_end(&exam->operation, PAWL_FAILED, err, message);
-    pawl__redis_operation_settle(&exam->operation);
+    pawl__redis_operation_free_if_over(&exam->operation);
 }
 
 static void release(pawl__redis_operation *operation)

@@ -125,9 +125,9 @@ static bool heard(const pawl__redis_value *value, void *ctx)
     return pawl__redis_heard(ctx, value);
 }
 
-static void settled(void *ctx)
+static void batch_ended(void *ctx)
 {
-    pawl__redis_settled(ctx);
+    pawl__redis_batch_ended(ctx);
 }
 
 static void failed(pawl_err err, const char *message, void *ctx)
@@ -137,7 +137,7 @@ static void failed(pawl_err err, const char *message, void *ctx)
 
 static int open_connection(pawl_store *store, size_t address)
 {
-    static const pawl__redis_conn_ops ops = {heard, settled, failed};
+    static const pawl__redis_conn_ops ops = {heard, batch_ended, failed};
     io *i = io_of(store);
     const pawl__redis_address *to = &i->addresses.list[address];
     i->conn =

@@ -484,7 +484,7 @@ bool pawl__redis_heard(pawl_store *store, const pawl__redis_value *value)
 }
 
 /* A retry with the script's body, the next step of a list. */
-void pawl__redis_settled(pawl_store *store)
+void pawl__redis_batch_ended(pawl_store *store)
 {
     if (!store->link.broken) store->wire->flush(store);
 }

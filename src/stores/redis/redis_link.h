@@ -122,7 +122,7 @@ void pawl__redis_found(pawl_store *store, size_t count, const char *trouble);
 /* A reply or a push came. False: read no further. */
 PAWL_MUST_USE bool pawl__redis_heard(pawl_store *store, const pawl__redis_value *value);
 /* The end of a batch of them: what they caused leaves now. */
-void pawl__redis_settled(pawl_store *store);
+void pawl__redis_batch_ended(pawl_store *store);
 /*
  * The connection is dead. Only notes that the link is broken, and may be called from anywhere;
  * the turn tears it down. First cause wins.

@@ -88,7 +88,7 @@ static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool may
     drop(pending);
     list->operation.due--;
     end(list, PAWL_FAILED, err, message);
-    pawl__redis_operation_settle(&list->operation);
+    pawl__redis_operation_free_if_over(&list->operation);
 }
 
 static bool send_step(listing *list, seen *row, const pawl__redis_bytes *argv, size_t argc)
@@ -282,7 +282,7 @@ static void answered(pawl_store *store, pawl__redis_pending *pending,
     }
     list->operation.due--;
     go_on(list);
-    pawl__redis_operation_settle(&list->operation);
+    pawl__redis_operation_free_if_over(&list->operation);
 }
 
 bool pawl__redis_list(pawl_store *store, const pawl_request *request)

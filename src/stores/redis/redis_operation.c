@@ -34,13 +34,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (operation->no_timer) {
         pawl__redis_operation_end(operation, PAWL_FAILED, PAWL_ERR_NO_MEMORY, NULL);
-        pawl__redis_operation_settle(operation);
+        pawl__redis_operation_free_if_over(operation);
         return;
     }
     snprintf(message, sizeof message, "%.300s: the server did not answer all questions in time",
              operation->store->space.where);
     pawl__redis_operation_end(operation, PAWL_FAILED, PAWL_ERR_UNAVAILABLE, message);
-    pawl__redis_operation_settle(operation);
+    pawl__redis_operation_free_if_over(operation);
 }
 
 void pawl__redis_operation_begin(pawl__redis_operation *operation, pawl_store *store,
@@ -58,7 +58,7 @@ void pawl__redis_operation_begin(pawl__redis_operation *operation, pawl_store *s
     pawl__list_append(&store->operations, &operation->in_list);
 }
 
-void pawl__redis_operation_settle(pawl__redis_operation *operation)
+void pawl__redis_operation_free_if_over(pawl__redis_operation *operation)
 {
     if (!operation->over || operation->due > 0) return;
     pawl__list_remove(&operation->in_list);

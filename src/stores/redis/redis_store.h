@@ -60,7 +60,7 @@ void pawl__redis_operation_begin(pawl__redis_operation *operation, pawl_store *s
 void pawl__redis_operation_end(pawl__redis_operation *operation, pawl_outcome outcome, pawl_err err,
                                const char *message);
 /* One of its commands has its reply, or never will: frees it if it was the last of one over. */
-void pawl__redis_operation_settle(pawl__redis_operation *operation);
+void pawl__redis_operation_free_if_over(pawl__redis_operation *operation);
 /* At close: without a word. */
 void pawl__redis_operations_drop(pawl_store *store);
 

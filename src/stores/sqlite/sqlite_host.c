@@ -257,7 +257,7 @@ int pawl__sqlite_host_follow(pawl__sqlite_db *db)
         if (rc == SQLITE_OK) rc = pawl__sqlite_host_read(db);
     }
     if (rc == SQLITE_OK && db->host.live_file == db->live.file_id) {
-        pawl__sqlite_live_settle(&db->live);
+        pawl__sqlite_live_drop_previous(&db->live);
     }
     return rc == SQLITE_OK ? follow_live_and_term(db) : rc;
 }

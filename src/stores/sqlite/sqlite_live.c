@@ -259,7 +259,7 @@ void pawl__sqlite_live_lose(pawl__sqlite_live *live)
     pthread_mutex_unlock(&live->mutex);
 }
 
-void pawl__sqlite_live_settle(pawl__sqlite_live *live)
+void pawl__sqlite_live_drop_previous(pawl__sqlite_live *live)
 {
     if (live->old_fd < 0) return; /* only the worker changes it */
     pthread_mutex_lock(&registry_mutex);

@@ -65,7 +65,7 @@ void pawl__sqlite_live_open_to_look(pawl__sqlite_live *live, const char *path, i
  */
 void pawl__sqlite_live_lose(pawl__sqlite_live *live);
 /* The database is known to name our file: the one before it may go. */
-void pawl__sqlite_live_settle(pawl__sqlite_live *live);
+void pawl__sqlite_live_drop_previous(pawl__sqlite_live *live);
 void pawl__sqlite_live_close(pawl__sqlite_live *live);
 
 /* What the file at `path` says, whoever it belongs to. */
