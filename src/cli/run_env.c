@@ -74,15 +74,19 @@ bool run_env_is_held_by_ancestor(const char *key, const char *store_url)
 
 /* It is the library's, and the command's only if it asks for it by a way of its own. */
 #define PASSWORD_NAME "PAWL_REDIS_PASSWORD"
+#define CONFIG_NAME   "PAWL_CONFIG"
+
+static bool is_named(const char *assignment, const char *name)
+{
+    size_t len = strcspn(assignment, "=");
+    return strlen(name) == len && memcmp(name, assignment, len) == 0;
+}
 
 static bool is_own(const char *assignment)
 {
-    size_t len = strcspn(assignment, "=");
-    if (strlen(PASSWORD_NAME) == len && memcmp(PASSWORD_NAME, assignment, len) == 0) return true;
-    for (size_t i = 0; i < OWN_COUNT; i++) {
-        if (strlen(own_names[i]) == len && memcmp(own_names[i], assignment, len) == 0) return true;
-    }
-    return false;
+    for (size_t i = 0; i < OWN_COUNT; i++)
+        if (is_named(assignment, own_names[i])) return true;
+    return is_named(assignment, PASSWORD_NAME);
 }
 
 static bool put(char **env, size_t *count, const char *name, const char *value)
@@ -126,6 +130,15 @@ static bool put_slots(char **env, size_t *count, const pawl_lock *lock)
     return put_number(env, count, "PAWL_SLOT", slots[0]) && put(env, count, "PAWL_SLOTS", list);
 }
 
+/* Where the configuration has a password, the command finds it as we did. */
+static bool put_store(char **env, size_t *count, const cli_session *session)
+{
+    const char *url = cli_store_for_children(&session->store, session->client);
+    const char *config = cli_store_config_for_children(&session->store, session->client);
+    return (!url || put(env, count, "PAWL_STORE", url)) &&
+           (!config || put(env, count, CONFIG_NAME, config));
+}
+
 static bool put_all(char **env, size_t *count, const cli_session *session, const run_env_opts *opts)
 {
     pawl_token token;
@@ -136,8 +149,7 @@ static bool put_all(char **env, size_t *count, const cli_session *session, const
            put(env, count, "PAWL_MODE", cli_mode_word(pawl_lock_mode(session->lock))) &&
            put_slots(env, count, session->lock) &&
            put_number(env, count, "PAWL_TTL_MS", (uint64_t)opts->ttl_ms) &&
-           put(env, count, "PAWL_STORE",
-               cli_store_for_children(&session->store, session->client)) &&
+           put_store(env, count, session) &&
            put(env, count, "PAWL_OWNER", pawl_client_owner(session->client)) &&
            (opts->events_fd < 0 || put_number(env, count, "PAWL_FD", (uint64_t)opts->events_fd)) &&
            put_held(env, count, session);
@@ -147,11 +159,12 @@ char **run_env_make(const cli_session *session, const run_env_opts *opts)
 {
     size_t inherited = 0, count = 0;
     while (environ[inherited]) inherited++;
-    char **env = calloc(inherited + OWN_COUNT + 1, sizeof *env);
+    char **env = calloc(inherited + OWN_COUNT + 2, sizeof *env);
     if (!env) return NULL;
+    bool own_config = cli_store_config_for_children(&session->store, session->client);
 
     for (size_t i = 0; i < inherited; i++) {
-        if (is_own(environ[i])) continue;
+        if (is_own(environ[i]) || (own_config && is_named(environ[i], CONFIG_NAME))) continue;
         if (!(env[count] = strdup(environ[i]))) goto failed;
         count++;
     }

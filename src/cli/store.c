@@ -12,6 +12,7 @@
 #include "message.h"
 #include "pawl/config.h"
 #include "store_absolute.h"
+#include "store_descriptor.h"
 
 static int make_absolute(cli_store *store, const char *base)
 {
@@ -50,6 +51,7 @@ static int read_url(const char *path, cli_store *ret_store)
         return CLI_EXIT_CONFIG;
     }
     url[len] = '\0';
+    cli_store_descriptor_refill(path, url);
     snprintf(ret_store->where, sizeof ret_store->where, "store @%s: ", path);
     return make_absolute(ret_store, path);
 }
@@ -77,6 +79,8 @@ static int read_config(const char *path, cli_store *ret_store)
         snprintf(ret_store->where, sizeof ret_store->where, "%s: ", where ? where : path);
         ret_store->given = ret_store->url;
         ret_store->config = path;
+        if (!cli_path_absolute(path, ret_store->absolute, CLI_URL_MAX))
+            snprintf(ret_store->absolute, CLI_URL_MAX, "%s", path);
     }
     free(url);
     pawl_config_free(config);
@@ -103,7 +107,7 @@ static int take_given(const char *given, cli_store *ret_store)
     if (strstr(given, STARS)) {
         cli_error("the store's URL has " STARS " where a password was: passwords are not passed on "
                   "in the environment; put the URL into a file of your own and use -S @FILE, "
-                  "which is passed on [%s]",
+                  "or the password into one and write password_file=: both are passed on [%s]",
                   pawl_err_name(PAWL_ERR_URL));
         return CLI_EXIT_CONFIG;
     }
@@ -137,11 +141,21 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
     return take_given(given ? given : "sqlite:", ret_store);
 }
 
+/* Whether the library shows the URL as it is. */
+static bool is_open(const cli_store *store, const pawl_client *client)
+{
+    return strcmp(pawl_client_url(client), store->url) == 0;
+}
+
 const char *cli_store_for_children(const cli_store *store, const pawl_client *client)
 {
-    const char *shown = pawl_client_url(client); /* differs where the library hides something */
-    if (store->given[0] == '@' || strcmp(shown, store->url) == 0) return store->given;
-    return shown;
+    if (store->given[0] == '@' || is_open(store, client)) return store->given;
+    return store->config ? NULL : pawl_client_url(client);
+}
+
+const char *cli_store_config_for_children(const cli_store *store, const pawl_client *client)
+{
+    return store->config && !is_open(store, client) ? store->absolute : NULL;
 }
 
 static void log_line(pawl_client *client, pawl_severity severity, const char *line, void *userdata)

@@ -14,7 +14,7 @@
 /* A store as the user named it. */
 typedef struct cli_store {
     const char *given;              /* a URL or "@FILE": -S, $PAWL_STORE, "sqlite:"; or url */
-    char absolute[CLI_URL_MAX];     /* what was given, with an absolute path */
+    char absolute[CLI_URL_MAX];     /* what was given, or config, with an absolute path */
     char url[CLI_URL_MAX];          /* the URL itself, with its password if it has one */
     const char *config;             /* the configuration file, if one was read; else NULL */
     char where[CLI_WHERE_MAX];      /* "FILE:LINE: " of the URL if a file gives it; else "" */
@@ -36,9 +36,11 @@ bool cli_store_is_named(const cli_common *common);
  * URL in which the library hides nothing are passed on as they were given; of any other URL
  * only what the library shows, because the environment of a process is no place for
  * secrets: whoever wants its commands to reach such a store puts the URL into a
- * file and gives "@FILE".
+ * file and gives "@FILE". NULL: it gets PAWL_CONFIG instead.
  */
 const char *cli_store_for_children(const cli_store *store, const pawl_client *client);
+/* The configuration that says what is hidden, for PAWL_CONFIG; NULL: PAWL_STORE suffices. */
+const char *cli_store_config_for_children(const cli_store *store, const pawl_client *client);
 
 /*
  * Refuses memory: for commands that lock or ask about locks: it is the memory of this very

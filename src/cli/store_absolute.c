@@ -52,6 +52,13 @@ static bool find_directory(const char *base, char *directory)
     return true;
 }
 
+bool cli_path_absolute(const char *path, char *buf, size_t size)
+{
+    char directory[PATH_MAX];
+    if (path[0] == '/') return join(buf, size, "", "", path + 1);
+    return find_directory(NULL, directory) && join(buf, size, "", directory, path);
+}
+
 bool cli_store_absolute(const char *given, const char *base, char *buf, size_t size)
 {
     char directory[PATH_MAX], encoded[3 * PATH_MAX];

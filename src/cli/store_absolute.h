@@ -14,4 +14,7 @@
  */
 bool cli_store_absolute(const char *given, const char *base, char *buf, size_t size);
 
+/* The same for the path of a file, from the working directory. false: it cannot be said. */
+bool cli_path_absolute(const char *path, char *buf, size_t size);
+
 #endif

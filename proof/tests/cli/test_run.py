@@ -127,6 +127,43 @@ def test_a_password_from_a_file_or_the_environment_is_not_passed_on(server, redi
     assert done.code == 0 and "s3cret" not in done.out + done.err, done.err
 
 
+def ways_to_a_password(redis):
+    """What names a store with a password so that a command finds it: flags, descriptors."""
+    url = f"redis+unix://:s3cret@{redis.server.socket}"
+    for name, text in (("url", url + "\n"), ("app.conf", f"pawlstore = {url}\n"), ("pw", "s3cret")):
+        (redis.tmp / name).write_text(text)
+        (redis.tmp / name).chmod(0o600)
+    read, write = os.pipe()
+    os.write(write, (url + "\n").encode())
+    os.close(write)
+    file = os.open(redis.tmp / "url", os.O_RDONLY)
+    yield ["-S", "@url"], ()
+    yield ["-S", f"@/dev/fd/{file}"], (file,)
+    yield ["-S", f"@/dev/fd/{read}"], (read,)
+    yield ["--config", "app.conf"], ()
+    yield ["-S", f"redis+unix://default@{redis.server.socket}?password_file={redis.tmp}/pw"], ()
+    os.close(read)
+    os.close(file)
+
+
+def test_a_command_finds_a_store_with_a_password(server, redis):
+    """Also one that has changed its directory, and inside another one; the secret is nowhere."""
+    server.cli("CONFIG", "SET", "requirepass", "s3cret")
+    inner = f"cd / && {PAWL} check && env"
+    outer = f"cd /dev && {PAWL} run inner sh -c '{inner}' && {PAWL} check && echo found"
+    for words, descriptors in ways_to_a_password(redis):
+        env = {"PAWL_STORE": "", "PAWL_CONFIG": "none.conf"}
+        done = redis.run(*words, "run", "outer", "sh", "-c", outer, env=env, cwd=redis.tmp,
+                         pass_fds=descriptors)
+        assert done.code == 0 and done.out.endswith("found\n"), (words, done.err)
+        assert "s3cret" not in done.out + done.err
+
+
+def test_a_url_from_stdin_is_no_input_of_the_command(redis):
+    done = redis.run("-S", "@/dev/stdin", "run", "k", "cat", input=f"{redis.url}\n".encode())
+    assert done.code == 0 and done.out == "", done.err
+
+
 def test_what_the_library_hides_is_hidden_from_the_command(server, redis):
     """One rule of what could be a password: here the path of the socket looks like one."""
     (redis.tmp / "of:hunter2@h").symlink_to(server.socket)

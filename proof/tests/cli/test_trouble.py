@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PATIENCE, PAWL, PAWL_FLOCK, World, reporter
+from harness import PATIENCE, PAWL, PAWL_FLOCK, RedisServer, World, reporter
 
 
 def refused(world, code, said, *flags, url=None):
@@ -213,6 +213,29 @@ def test_a_loss_says_why(redis):
         for event in events:
             if event["event"] in ("doubt", "term", "kill", "lost"):
                 assert event["reason"], event
+
+
+def test_a_loss_at_a_server_that_cannot_save_says_so(redis, request):
+    """MISCONF: the server refuses writes, renewals too, as long as its snapshots fail."""
+    folder = redis.tmp / "data"
+    folder.mkdir()
+    redis.server.end()
+    redis.server = RedisServer(redis.tmp, "--dir", str(folder), "--save", "3600 1")
+    request.addfinalizer(redis.server.end)
+    proc = redis.start("run", "-t", "1s", "k", "sh", "-c", "echo held; exec sleep 1000")
+    proc.expect("held")
+    folder.rmdir()
+    redis.server.cli("BGSAVE")
+    until = time.monotonic() + PATIENCE
+    while "rdb_last_bgsave_status:err" not in redis.server.cli("INFO", "persistence"):
+        assert time.monotonic() < until
+    assert proc.wait() == 76
+    lines = [line for line in proc.errors().splitlines() if "lost" in line]
+    assert lines and all("cannot save to its disk" in line for line in lines), lines
+    done = redis.run("doctor")
+    assert done.code != 0 and "MISCONF" in done.out, done.out
+    redis.server.cli("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+    assert redis.run("run", "-w", "10s", "k", "true").code == 0
 
 
 def test_busy_is_an_event_with_its_reason(world):
