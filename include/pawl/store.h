@@ -25,7 +25,7 @@
  *  5. Expiry is computed by the store's clock only. The ttl in a grant counts
  *     from a moment not before the request was submitted.
  *     A lock that ran out goes to its first waiter with the next request for the
- *     name but INSPECT, whoever asks (law 7), or earlier.
+ *     name but INSPECT, PUBLISH and READ, whoever asks (law 7), or earlier.
  *  6. fence = max(last + 1, store's clock in µs), drawn in the very operation
  *     that grants (law 3). The clock keeps it growing when the store forgot.
  *  7. Pushes are hints (law 7): they may be lost, late or doubled.
@@ -52,6 +52,13 @@
  *     (PAWL_NOT_OWNER); the same number again is the same change.
  * 11. A permit is one of the slots 0 .. capacity-1. A grant takes the lowest that are free and
  *     says which. The fences of one slot grow like those of a lock.
+ * 12. A value beside a name, for stores with pawl_caps.values. PUBLISH by the token of a holder, in
+ *     whatever mode, leaves `value` there, with that holder's fence and label and the store's wall
+ *     clock, instead of the one before; by any other token it changes nothing (PAWL_NOT_OWNER). The
+ *     value outlives the lease: it stays for keep_ms. READ tells it to anybody, with the store's
+ *     clock. With PAWL_ASK_WATCH the store pushes PAWL_PUSH_NEWS to the client that asked, at each
+ *     PUBLISH in the next ttl_ms; to ask again extends that. At most PAWL_WATCHERS_MAX clients
+ *     watch one name. Neither verb grants, extends or hands on anything.
  *
  * Threads: the host calls a store from one thread at a time (the one that
  * drives the client's loop), and a store calls the host only from callbacks of
@@ -83,10 +90,12 @@ typedef enum pawl_verb {
     PAWL_VERB_LIST,    /* host->row() for each name held or waited for that begins with name */
     PAWL_VERB_BREAK,   /* forced release if the present fence equals `fence` */
     PAWL_VERB_DOCTOR,  /* host->finding() for each finding, then PAWL_REPORTED */
-    PAWL_VERB_CHANGE   /* my lease gets another mode; an upgrade may queue (rule 10) */
+    PAWL_VERB_CHANGE,  /* my lease gets another mode; an upgrade may queue (rule 10) */
+    PAWL_VERB_PUBLISH, /* by a holder: the value beside the name is this one now (rule 12) */
+    PAWL_VERB_READ     /* what the value is; with PAWL_ASK_WATCH: tell me of the next ones */
 } pawl_verb;
 
-#define PAWL_VERB_COUNT (PAWL_VERB_CHANGE + 1)
+#define PAWL_VERB_COUNT (PAWL_VERB_READ + 1)
 
 /* ACQUIRE, CHANGE: join the queue if the lock is busy. Without it a busy lock leaves nothing at the
  * store.
@@ -94,6 +103,13 @@ typedef enum pawl_verb {
 #define PAWL_ASK_QUEUE    0x1u
 /* ACQUIRE: the lease outlives this process: the store does not tie it to the process's life. */
 #define PAWL_ASK_DETACHED 0x2u
+/* READ: this client wants to hear of what is published in the next ttl_ms. */
+#define PAWL_ASK_WATCH    0x4u
+
+/* Bounds of rule 12. What stands in a value is its writer's business. */
+#define PAWL_STORED_MAX   4224 /* bytes of one value: a user's 4096, and what pawl says of them */
+#define PAWL_KEEP_MAX_MS  INT64_C(34560000000) /* 400 days */
+#define PAWL_WATCHERS_MAX 1000                 /* clients that watch one name */
 
 /* Rule 10: whether a holder may have `to` at once, because it allows others more than `from`. */
 static inline bool pawl_mode_is_downgrade(pawl_mode from, pawl_mode to)
@@ -128,20 +144,34 @@ typedef struct pawl_request {
     uint32_t change;   /* CHANGE: its number in the life of the lease, from 1 */
     uint64_t fence;    /* BREAK: the fence that the caller saw */
     int64_t answer_by; /* instant of host->now(): answer by then, PAWL_UNKNOWN if need be */
+    const char *value; /* PUBLISH: value_len bytes, 0..PAWL_STORED_MAX */
+    size_t value_len;
+    int64_t keep_ms; /* PUBLISH: how long it stays, 1..PAWL_KEEP_MAX_MS */
 } pawl_request;
 
 typedef enum pawl_outcome {
     PAWL_GRANTED = 0, /* ACQUIRE, CHANGE: yours; fence, slots, waiting */
     PAWL_QUEUED,      /* ACQUIRE, CHANGE: you wait; position, holder_ms */
     PAWL_BUSY, /* ACQUIRE, CHANGE without PAWL_ASK_QUEUE: held or waited for; holder_ms, holder */
-    PAWL_CONFIRMED, /* RENEW: still yours, extended; fence, waiting */
+    PAWL_CONFIRMED, /* RENEW: still yours, extended; fence, waiting. PUBLISH: it is there; fence */
     PAWL_RELEASED,  /* RELEASE: it was yours until now. BREAK: broken */
     PAWL_LEFT,      /* RELEASE: you only waited, and wait no more */
-    PAWL_NOT_OWNER, /* RENEW, RELEASE: the token neither holds nor waits. BREAK: other fence */
-    PAWL_REPORTED,  /* INSPECT, LIST, DOCTOR: all rows were given */
+    PAWL_NOT_OWNER, /* RENEW, RELEASE: the token neither holds nor waits. PUBLISH: it does not
+                       hold. BREAK: other fence */
+    PAWL_REPORTED,  /* INSPECT, LIST, DOCTOR: all rows were given. READ: value */
     PAWL_FAILED,    /* definitely not done: err, message */
     PAWL_UNKNOWN    /* may have been done: err says why the reply is missing, message */
 } pawl_outcome;
+
+/* What READ tells. fence 0: nothing was published, or it was not to be kept for so long. */
+typedef struct pawl_value {
+    const char *bytes;
+    size_t len;
+    uint64_t fence;    /* of the lease under which it was published */
+    int64_t at_us;     /* when, by the store's wall clock: µs since 1970 */
+    int64_t now_us;    /* that clock now, also without a value */
+    const char *owner; /* the label of who published it, NUL-terminated */
+} pawl_value;
 
 /* Borrowed for the call. */
 typedef struct pawl_reply {
@@ -154,18 +184,20 @@ typedef struct pawl_reply {
     bool waiting;      /* GRANTED, CONFIRMED: somebody waits for it */
     const uint16_t *slots; /* GRANTED, PERMIT: as many as there are units, the lowest first */
     size_t slot_count;
-    pawl_err err;        /* FAILED, UNKNOWN */
-    const char *message; /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
-                            BUSY: the holder's label or NULL */
+    pawl_err err;            /* FAILED, UNKNOWN */
+    const char *message;     /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
+                                BUSY: the holder's label or NULL */
+    const pawl_value *value; /* REPORTED to a READ */
 } pawl_reply;
 
 /* ---- Pushes: what the store says unasked -------------------------------- */
 
 typedef enum pawl_push_kind {
     PAWL_PUSH_GRANT =
-        0,            /* the lock, or its upgrade, was handed to `token`; fence, slots, waiting */
-    PAWL_PUSH_YIELD,  /* you hold `token`, and the first who waits does not fit beside you */
-    PAWL_PUSH_RECHECK /* whatever you know about the name, ask again now; no token */
+        0,             /* the lock, or its upgrade, was handed to `token`; fence, slots, waiting */
+    PAWL_PUSH_YIELD,   /* you hold `token`, and the first who waits does not fit beside you */
+    PAWL_PUSH_RECHECK, /* whatever you know about the name, ask again now; no token */
+    PAWL_PUSH_NEWS     /* you watch the name, and something was published: READ it; no token */
 } pawl_push_kind;
 
 /* Borrowed for the call. */
@@ -173,7 +205,7 @@ typedef struct pawl_push {
     pawl_push_kind kind;
     const char *name;
     size_t name_len;
-    const char *token; /* PAWL_TOKEN_LEN characters; NULL for RECHECK */
+    const char *token; /* PAWL_TOKEN_LEN characters; NULL for RECHECK and NEWS */
     uint64_t fence;
     bool waiting;          /* GRANT: others wait behind you */
     const uint16_t *slots; /* GRANT of permits: as in a reply */

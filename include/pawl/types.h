@@ -172,6 +172,7 @@ typedef struct pawl_caps {
     bool list;            /* pawl_list works */
     bool instant_release; /* the death of a holder's process frees its locks at once */
     unsigned modes;       /* bit (1 << pawl_mode) for each mode that it grants */
+    bool values;          /* it keeps a value beside a name: once, election, latch and barrier */
 } pawl_caps;
 
 /* ---- Reports ---------------------------------------------------------------- */

@@ -119,7 +119,8 @@ static void label(sim *s, sim_message *m)
         [PAWL__REDIS_ACQUIRE] = PAWL_VERB_ACQUIRE, [PAWL__REDIS_RENEW] = PAWL_VERB_RENEW,
         [PAWL__REDIS_RELEASE] = PAWL_VERB_RELEASE, [PAWL__REDIS_INSPECT] = PAWL_VERB_INSPECT,
         [PAWL__REDIS_BREAK] = PAWL_VERB_BREAK,     [PAWL__REDIS_ACQUIRE_MANY] = PAWL_VERB_ACQUIRE,
-        [PAWL__REDIS_CHANGE] = PAWL_VERB_CHANGE,   [PAWL__REDIS_PROBE] = PAWL_VERB_DOCTOR};
+        [PAWL__REDIS_CHANGE] = PAWL_VERB_CHANGE,   [PAWL__REDIS_PROBE] = PAWL_VERB_DOCTOR,
+        [PAWL__REDIS_PUBLISH] = PAWL_VERB_PUBLISH, [PAWL__REDIS_READ] = PAWL_VERB_READ};
     for (int i = 0; i < PAWL__REDIS_SCRIPTS; i++) {
         const pawl__redis_script_text *script = &pawl__redis_scripts[i];
         if (m->argv[1].data == script->sha1 || m->argv[1].data == script->body) m->verb = verbs[i];

@@ -545,6 +545,8 @@ static void run(call *c, pawl__redis_script script)
     case PAWL__REDIS_CHANGE:
     case PAWL__REDIS_PROBE:
     case PAWL__REDIS_GUARD:
+    case PAWL__REDIS_PUBLISH: /* the engine says nothing of values */
+    case PAWL__REDIS_READ:
     case PAWL__REDIS_ACQUIRE_GUARDED:
     case PAWL__REDIS_RENEW_GUARDED:
     case PAWL__REDIS_RELEASE_GUARDED:

@@ -115,6 +115,8 @@ static void on_group(pawl__engine *e, const pawl__group *group, const pawl_push 
     case PAWL_PUSH_RECHECK:
         on_recheck(e, group->lease);
         return;
+    case PAWL_PUSH_NEWS: /* of values beside names leases know nothing */
+        return;
     }
 }
 

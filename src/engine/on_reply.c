@@ -283,6 +283,8 @@ void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
     case PAWL_VERB_LIST:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
         break;
     }
     pawl__engine_break(e, "a lease awaits an answer to what no lease asks");

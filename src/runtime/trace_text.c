@@ -24,7 +24,8 @@ static const char *const kinds[] = {
 static const char *const verbs[] = {
     [PAWL_VERB_ACQUIRE] = "acquire", [PAWL_VERB_RENEW] = "renew",   [PAWL_VERB_RELEASE] = "release",
     [PAWL_VERB_INSPECT] = "inspect", [PAWL_VERB_LIST] = "list",     [PAWL_VERB_BREAK] = "break",
-    [PAWL_VERB_DOCTOR] = "doctor",   [PAWL_VERB_CHANGE] = "change",
+    [PAWL_VERB_DOCTOR] = "doctor",   [PAWL_VERB_CHANGE] = "change", [PAWL_VERB_PUBLISH] = "publish",
+    [PAWL_VERB_READ] = "read",
 };
 
 static const char *const outcomes[] = {
@@ -38,6 +39,7 @@ static const char *const pushes[] = {
     [PAWL_PUSH_GRANT] = "handed to us",
     [PAWL_PUSH_YIELD] = "wanted",
     [PAWL_PUSH_RECHECK] = "ask again",
+    [PAWL_PUSH_NEWS] = "something was published",
 };
 
 #define WORD(table, index) word((table), sizeof(table) / sizeof((table)[0]), (size_t)(index))

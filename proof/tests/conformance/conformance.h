@@ -83,6 +83,9 @@ extern const size_t acquire_case_count, queue_case_count, report_case_count, tro
 /* Modes beside exclusive: for stores whose caps have them. */
 extern const struct CMUnitTest mode_cases[], change_cases[], permit_cases[];
 extern const size_t mode_case_count, change_case_count, permit_case_count;
+/* Values beside names: for stores whose caps have them. */
+extern const struct CMUnitTest value_cases[];
+extern const size_t value_case_count;
 
 /* In whatever mode, required to be granted; returns a fresh token. */
 const char *hold_mode(client *c, const char *name, pawl_mode mode);

@@ -427,7 +427,9 @@ void attempt_request(attempt *a, const void *request)
         report(a, ask);
         break;
     case PAWL_VERB_DOCTOR:
-    case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive */
+    case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive, and for no values */
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
         break;
     }
     a->s.now = larger(a->s.now, a->t.lo);

@@ -13,7 +13,7 @@ static size_t put(struct CMUnitTest *all, size_t at, const struct CMUnitTest *so
 
 int main(int argc, char **argv)
 {
-    struct CMUnitTest all[128];
+    struct CMUnitTest all[192];
     if (argc < 2) return 64;
     stage_choose(&the_stage, argv[1], argc > 2 ? argv[2] : NULL);
     if (argc > 3) cmocka_set_test_filter(argv[3]);
@@ -24,6 +24,7 @@ int main(int argc, char **argv)
     count = put(all, count, mode_cases, mode_case_count);
     count = put(all, count, change_cases, change_case_count);
     count = put(all, count, permit_cases, permit_case_count);
+    count = put(all, count, value_cases, value_case_count);
     if (the_stage.kind->kill) count = put(all, count, link_cases, link_case_count);
     if (the_stage.kind->freeze) count = put(all, count, mute_cases, mute_case_count);
     return _cmocka_run_group_tests(argv[1], all, count, stage_begin, stage_end);

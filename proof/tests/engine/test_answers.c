@@ -101,6 +101,15 @@ static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
     trial_sent(t, PAWL_VERB_RENEW); /* the grant, too, may be from before that */
 }
 
+static void news_of_a_value_are_nothing_to_a_lease(void **state)
+{
+    trial *t = *state;
+    pawl__want a = trial_claim("a", PAWL__NEVER);
+    trial_hold(t, &a, 1);
+    trial_push(t, PAWL_PUSH_NEWS, "a", NULL, 0);
+    assert_int_equal(t->count, 0);
+}
+
 static void a_holder_whose_lock_was_broken_is_told_at_once(void **state)
 {
     (void)state;
@@ -400,6 +409,7 @@ int main(void)
         cmocka_unit_test(when_a_place_is_refreshed),
         cmocka_unit_test(the_times_of_short_and_long_ttls),
         TRIAL(a_waiter_that_is_to_ask_again_asks_once_at_a_time),
+        TRIAL(news_of_a_value_are_nothing_to_a_lease),
         cmocka_unit_test(a_holder_whose_lock_was_broken_is_told_at_once),
         TRIAL(who_came_while_busy_was_under_way_queues),
         TRIAL(busy_after_unknown_is_followed_by_a_release),

@@ -17,7 +17,8 @@
 static void check_push(const pawl_push *push)
 {
     CHECK(push->name_len >= 1 && push->name_len <= PAWL_NAME_MAX);
-    CHECK((push->token == NULL) == (push->kind == PAWL_PUSH_RECHECK));
+    bool of_nobody = push->kind == PAWL_PUSH_RECHECK || push->kind == PAWL_PUSH_NEWS;
+    CHECK((push->token == NULL) == of_nobody);
     CHECK(push->slot_count <= PAWL_CAPACITY_MAX);
     CHECK(push->slot_count == 0 || push->kind == PAWL_PUSH_GRANT);
     for (size_t i = 0; i < push->slot_count; i++)

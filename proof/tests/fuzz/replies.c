@@ -32,7 +32,9 @@ static void check_allowed(const pawl_request *request, const pawl_reply *reply)
     switch (reply->outcome) {
     case PAWL_GRANTED:
     case PAWL_CONFIRMED:
-        CHECK(reply->outcome == PAWL_GRANTED ? may_wait : verb == PAWL_VERB_RENEW);
+        CHECK(reply->outcome == PAWL_GRANTED
+                  ? may_wait
+                  : verb == PAWL_VERB_RENEW || verb == PAWL_VERB_PUBLISH);
         check_slots(request, reply);
         CHECK(reply->fence > 0 && reply->fence <= FENCE_MAX);
         return;
@@ -46,14 +48,14 @@ static void check_allowed(const pawl_request *request, const pawl_reply *reply)
     case PAWL_RELEASED:
     case PAWL_NOT_OWNER:
         CHECK(verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK ||
-              ((verb == PAWL_VERB_RENEW || verb == PAWL_VERB_CHANGE) &&
+              ((verb == PAWL_VERB_RENEW || verb == PAWL_VERB_CHANGE || verb == PAWL_VERB_PUBLISH) &&
                reply->outcome == PAWL_NOT_OWNER));
         return;
     case PAWL_LEFT:
         CHECK(verb == PAWL_VERB_RELEASE);
         return;
     case PAWL_REPORTED:
-        CHECK(verb == PAWL_VERB_INSPECT || verb == PAWL_VERB_LIST);
+        CHECK(verb == PAWL_VERB_INSPECT || verb == PAWL_VERB_LIST || verb == PAWL_VERB_READ);
         return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN:
@@ -86,6 +88,16 @@ static void check_row(const pawl_request *request, const pawl__redis_value *valu
     CHECK(letters <= PAWL__REDIS_REPLY_BYTES_MAX);
 }
 
+static void check_value(const pawl__redis_value *value)
+{
+    pawl_value told;
+    if (!pawl__redis_decode_value(value, &told)) return;
+    CHECK(told.len <= PAWL_STORED_MAX && told.fence <= FENCE_MAX && told.owner);
+    size_t letters = strlen(told.owner);
+    for (size_t i = 0; i < told.len; i++) letters += told.bytes[i] != 0;
+    CHECK(letters <= PAWL__REDIS_REPLY_BYTES_MAX);
+}
+
 static void check_answer(const pawl__redis_space *space, const pawl_request *request,
                          const pawl__redis_value *value)
 {
@@ -99,6 +111,7 @@ static void check_answer(const pawl__redis_space *space, const pawl_request *req
     if (verdict == PAWL__REDIS_UNKNOWN_SCRIPT || verdict == PAWL__REDIS_RECONNECT)
         CHECK(reply.outcome == PAWL_FAILED && value->type == PAWL__REDIS_ERROR);
     check_row(request, value);
+    check_value(value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

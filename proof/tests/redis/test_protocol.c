@@ -188,6 +188,23 @@ static void requests_become_calls(void **state)
     has_args(&call, 5, TOKEN, "1500", "pawl:inbox:c0ffee me", "u", "4294967295");
     r.mode = (pawl_mode)(PAWL_MODE_PERMIT + 1);
     assert_false(pawl__redis_encode(&s, &r, &call));
+    r = request(PAWL_VERB_PUBLISH);
+    r.value = "v\0w";
+    r.value_len = 3;
+    r.keep_ms = PAWL_KEEP_MAX_MS;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    is_key(call.args[2], "v\0w", 3);
+    call.arg_count = 2;
+    has_args(&call, 2, TOKEN, "34560000000");
+    assert_int_equal(pawl__redis_call_argv(&call, (pawl__redis_bytes){"abc", 3}, true, argv), 10);
+    is_key(argv[2], "5", 1);
+    is_key(argv[7], "{pawl:job}:v", 12);
+    r = request(PAWL_VERB_READ);
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 2, "", "1500");
+    r.flags = PAWL_ASK_WATCH;
+    assert_true(pawl__redis_encode(&s, &r, &call));
+    has_args(&call, 2, "pawl:inbox:c0ffee", "1500");
     r = request(PAWL_VERB_LIST);
     assert_false(pawl__redis_encode(&s, &r, &call));
     r = request(PAWL_VERB_DOCTOR);
@@ -349,6 +366,11 @@ static void what_no_script_says_is_doubted(void **state)
         {PAWL_VERB_RELEASE, ":-1\r\n"},
         {PAWL_VERB_RELEASE, "*1\r\n:4\r\n"},
         {PAWL_VERB_BREAK, ":5\r\n"},
+        {PAWL_VERB_PUBLISH, "$5\r\n0 5 0\r\n"},
+        {PAWL_VERB_PUBLISH, ":4\r\n"},
+        {PAWL_VERB_READ, ":9\r\n"},
+        {PAWL_VERB_READ, "*1\r\n:7\r\n"},
+        {PAWL_VERB_INSPECT, "*1\r\n:9\r\n"},
         {PAWL_VERB_INSPECT, ":7\r\n"},
         {PAWL_VERB_INSPECT, "*1\r\n:4\r\n"},
     };
@@ -519,6 +541,39 @@ static void pushes_are_understood(void **state)
     assert_true(push_of("r pawl:x", 8, &push));
     assert_int_equal(push.kind, PAWL_PUSH_RECHECK);
     assert_null(push.token);
+    assert_true(push_of("n pawl:x", 8, &push));
+    assert_int_equal(push.kind, PAWL_PUSH_NEWS);
+    assert_null(push.token);
+}
+
+static bool value_of(const char *wire, pawl_value *ret_value)
+{
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value;
+    assert_true(pawl__redis_reader_feed(reader, wire, strlen(wire)));
+    assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
+    bool taken = pawl__redis_decode_value(value, ret_value);
+    pawl__redis_reader_free(reader); /* what it points to is gone: only numbers are looked at */
+    return taken;
+}
+
+static void a_value_is_understood_or_refused(void **state)
+{
+    static const char *const lies[] = {
+        ":9\r\n",
+        "*1\r\n:9\r\n",
+        "*6\r\n:7\r\n:8\r\n:5\r\n:6\r\n$1\r\na\r\n$1\r\nv\r\n",
+        "*6\r\n:9\r\n:8\r\n:-5\r\n:6\r\n$1\r\na\r\n$1\r\nv\r\n",
+        "*6\r\n:9\r\n:8\r\n:9007199254740993\r\n:6\r\n$1\r\na\r\n$1\r\nv\r\n",
+        "*6\r\n:9\r\n:8\r\n:5\r\n:6\r\n:1\r\n$1\r\nv\r\n",
+        "*5\r\n:9\r\n:8\r\n:5\r\n:6\r\n$1\r\na\r\n",
+    };
+    pawl_value value;
+    (void)state;
+    assert_true(value_of("*6\r\n:9\r\n:8\r\n:5\r\n:6\r\n$1\r\na\r\n$1\r\nv\r\n", &value));
+    assert_true(value.now_us == 8 && value.fence == 5 && value.at_us == 6 && value.len == 1);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        if (value_of(lies[i], &value)) fail_msg("believed: %s", lies[i]);
 }
 
 static void what_is_no_push_is_ignored(void **state)
@@ -575,6 +630,7 @@ int main(void)
         cmocka_unit_test(errors_say_what_and_what_to_do),
         cmocka_unit_test(long_and_dirty_errors_stay_one_line),
         cmocka_unit_test(pushes_are_understood),
+        cmocka_unit_test(a_value_is_understood_or_refused),
         cmocka_unit_test(what_is_no_push_is_ignored),
     };
     return cmocka_run_group_tests_name("redis protocol", cases, NULL, NULL);

@@ -56,12 +56,15 @@ static pawl_outcome outcome_of(const pawl_store *s, pawl_verb verb)
         return PAWL_GRANTED;
     case PAWL_VERB_RENEW:
         return is(s, "insane") ? PAWL_QUEUED : PAWL_CONFIRMED;
+    case PAWL_VERB_PUBLISH:
+        return PAWL_CONFIRMED;
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
         return PAWL_RELEASED;
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_READ:
         return PAWL_REPORTED;
     }
     return PAWL_FAILED;

@@ -90,6 +90,24 @@ pawl_request ask_inspect(const char *name, const char *token)
     return r;
 }
 
+pawl_request ask_publish(const char *name, const char *token, const char *value)
+{
+    pawl_request r = request(PAWL_VERB_PUBLISH, name);
+    r.token = token;
+    r.value = value;
+    r.value_len = strlen(value);
+    r.keep_ms = 60000;
+    return r;
+}
+
+pawl_request ask_read(const char *name, int64_t watch_ms)
+{
+    pawl_request r = request(PAWL_VERB_READ, name);
+    r.flags = watch_ms ? PAWL_ASK_WATCH : 0;
+    r.ttl_ms = watch_ms;
+    return r;
+}
+
 pawl_request ask_list(const char *prefix)
 {
     return request(PAWL_VERB_LIST, prefix);

@@ -153,6 +153,20 @@ static void check_reply(const pawl_reply *reply)
     FAIL_TEST("outcome %d", (int)reply->outcome);
 }
 
+/* Rule 12: the clock is always told; the rest only with a fence. */
+static void copy_value(seen_reply *seen, const pawl_value *value)
+{
+    if (!value) return;
+    CHECK(value->now_us > 0 && value->len <= PAWL_STORED_MAX);
+    CHECK(value->fence > 0 || (value->len == 0 && value->owner[0] == 0));
+    seen->value = *value;
+    memcpy(seen->value_bytes, value->bytes, value->len);
+    snprintf(seen->value_owner, sizeof(seen->value_owner), "%s", value->owner);
+    seen->value.bytes = seen->value_bytes;
+    seen->value.owner = seen->value_owner;
+    seen->reply.value = &seen->value;
+}
+
 static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     client *c = called(host);
@@ -161,6 +175,7 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
     check_reply(reply);
     seen->reply = *reply;
     seen->reply.slots = copy_slots(seen->slots, reply->slots, reply->slot_count);
+    copy_value(seen, reply->value);
     seen->answered_at = world_now();
     CHECK(seen->answered_at < seen->answer_by + LATE_NS); /* rule 2: in time */
     if (!reply->message) return;
@@ -179,7 +194,7 @@ static void on_push(pawl_host *host, const pawl_push *push)
     seen->at = world_now();
     memcpy(seen->name, push->name, push->name_len);
     seen->push.name = seen->name;
-    if (push->kind == PAWL_PUSH_RECHECK) {
+    if (push->kind == PAWL_PUSH_RECHECK || push->kind == PAWL_PUSH_NEWS) {
         CHECK(!push->token);
         return;
     }

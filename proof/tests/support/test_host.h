@@ -44,6 +44,8 @@ typedef struct seen_reply {
     pawl_reply reply; /* its message points into text, its slots into slots, or they are NULL */
     char text[PAWL_MESSAGE_MAX];
     uint16_t slots[SEEN_SLOTS_MAX];
+    pawl_value value; /* of a READ: its texts are the two below */
+    char value_bytes[PAWL_STORED_MAX + 1], value_owner[PAWL_OWNER_MAX + 1];
     int64_t sent_at, answered_at; /* answered_at 0: not yet */
     int64_t answer_by;
     size_t rows_before; /* rows and findings that came for it before the answer */
@@ -113,7 +115,7 @@ const seen_reply *client_answer(client *c, uint64_t id);
 bool client_all_answered(client *c);
 void client_await_all(client *c);
 
-/* The newest push of that kind about the token (RECHECK: NULL); NULL if there is none. */
+/* The newest push of that kind about the token (RECHECK, NEWS: NULL); NULL if there is none. */
 const seen_push *client_pushed(client *c, pawl_push_kind kind, const char *token);
 const seen_push *client_await_push(client *c, pawl_push_kind kind, const char *token);
 size_t client_push_count(const client *c, pawl_push_kind kind);
@@ -157,5 +159,8 @@ pawl_request ask_inspect(const char *name, const char *token);
 pawl_request ask_list(const char *prefix);
 pawl_request ask_break(const char *name, uint64_t fence);
 pawl_request ask_doctor(void);
+/* A value that is a text; kept for a minute. And: what is it? watch_ms 0: once. */
+pawl_request ask_publish(const char *name, const char *token, const char *value);
+pawl_request ask_read(const char *name, int64_t watch_ms);
 
 #endif

@@ -23,6 +23,11 @@ pawl__letter *pawl__letter_for_reply(uint32_t slots)
     return letter_new(PAWL__LETTER_REPLY, slots * sizeof(uint16_t) + PAWL_OWNER_MAX + 1);
 }
 
+pawl__letter *pawl__letter_for_value(void)
+{
+    return letter_new(PAWL__LETTER_REPLY, PAWL_STORED_MAX + PAWL_OWNER_MAX + 2);
+}
+
 /* Copies text to *at and moves it on. */
 static const char *put_text(char **at, const char *text, size_t len)
 {
@@ -48,6 +53,12 @@ void pawl__letter_fill_reply(pawl__letter *letter, const pawl_reply *reply)
     char *at = letter->text;
     letter->u.reply = *reply;
     letter->u.reply.slots = put_bytes(&at, reply->slots, reply->slot_count * sizeof(uint16_t));
+    if (reply->value) {
+        letter->value = *reply->value;
+        letter->value.bytes = put_text(&at, reply->value->bytes, reply->value->len);
+        letter->value.owner = put_text(&at, reply->value->owner, strlen(reply->value->owner));
+        letter->u.reply.value = &letter->value;
+    }
     if (!reply->message) return;
     size_t len = strlen(reply->message);
     letter->u.reply.message =

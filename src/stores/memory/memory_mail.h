@@ -24,6 +24,7 @@ typedef struct pawl__letter {
         pawl_info info;
         pawl_finding finding; /* of static strings */
     } u;
+    pawl_value value;               /* REPLY to a READ */
     char token[PAWL_TOKEN_LEN + 1]; /* PUSH */
     _Alignas(uint64_t) char text[]; /* what the pointers above point into */
 } pawl__letter;
@@ -39,6 +40,7 @@ pawl__letter *pawl__letter_plain(pawl__letter_kind kind);
  */
 #define PAWL__LETTER_SLOTS 32u
 pawl__letter *pawl__letter_for_reply(uint32_t slots);
+pawl__letter *pawl__letter_for_value(void);
 void pawl__letter_fill_reply(pawl__letter *letter, const pawl_reply *reply);
 
 void pawl__letter_deliver(const pawl__letter *letter, pawl_host *host);

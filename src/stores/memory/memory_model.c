@@ -20,7 +20,9 @@ pawl__memory *pawl__memory_new(uint64_t hash_seed, uint64_t fence_floor)
     if (!m) return NULL;
     m->table.seed = hash_seed;
     m->fence_floor = fence_floor;
+    m->values.seed = hash_seed;
     pawl__list_init(&m->all);
+    pawl__list_init(&m->all_values);
     return m;
 }
 
@@ -30,6 +32,7 @@ void pawl__memory_free(pawl__memory *m)
     for (pawl__link *first; (first = pawl__list_first(&m->all));)
         pawl__record_free(m, pawl__container(first, pawl__record, in_all));
     pawl__table_done(&m->table);
+    pawl__values_free(m);
     free(m);
 }
 
@@ -291,6 +294,12 @@ void pawl__memory_apply(pawl__memory *m, const pawl__memory_time *time, void *cl
     case PAWL_VERB_CHANGE:
         change(&call, pawl__memory_change, request, ret_reply);
         return;
+    case PAWL_VERB_PUBLISH:
+        pawl__memory_publish(&call, request, ret_reply);
+        return;
+    case PAWL_VERB_READ:
+        pawl__memory_read(&call, client, request, &m->told, ret_reply);
+        return;
     case PAWL_VERB_DOCTOR: /* the state is never ill; the store speaks for itself */
         break;
     }
@@ -317,6 +326,7 @@ void pawl__memory_leave(pawl__memory *m, const pawl__memory_time *time, void *cl
                         const pawl__memory_out *out)
 {
     pawl__call call = call_begin(m, time, out);
+    pawl__values_leave(&call, client);
     for (pawl__link *l = m->all.next, *next; l != &m->all; l = next) {
         next = l->next;
         pawl__record *r = pawl__container(l, pawl__record, in_all);

@@ -39,8 +39,8 @@ void pawl__memory_free(pawl__memory *memory);
 
 /*
  * Does what the request asks (any verb but DOCTOR) for `client`, the address to
- * which pushes about its token will go, and fills the reply. The reply's message
- * is borrowed until the next operation.
+ * which pushes about its token will go, and fills the reply. The reply's message and value
+ * are borrowed until the next operation.
  */
 void pawl__memory_apply(pawl__memory *memory, const pawl__memory_time *time, void *client,
                         const pawl_request *request, const pawl__memory_out *out,

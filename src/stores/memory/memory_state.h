@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the model consists of: for the files memory_{records,grant,model,report}.c only. */
+/* What the model consists of: for the files memory_{records,grant,model,report,value}.c only. */
 #ifndef PAWL_STORES_MEMORY_STATE_H
 #define PAWL_STORES_MEMORY_STATE_H
 
@@ -53,7 +53,12 @@ struct pawl__memory {
     pawl__link all;       /* every record; the next to be looked at for garbage first */
     uint64_t fence_floor; /* of every record that is gone */
     int64_t now;          /* never goes back */
+    pawl__table values;   /* see memory_value.c */
+    pawl__link all_values;
+    pawl_value told; /* what the latest READ found */
 };
+
+typedef struct pawl__memory_value pawl__memory_value;
 
 /* One operation in progress. */
 typedef struct pawl__call {
@@ -142,5 +147,16 @@ void pawl__say_failed(pawl_err err, pawl_reply *reply);
 void pawl__memory_inspect(const pawl__call *call, const pawl_request *request,
                           pawl_reply *ret_reply);
 void pawl__memory_list(const pawl__call *call, const pawl_request *request, pawl_reply *ret_reply);
+
+/* ---- memory_value.c ------------------------------------------------------------------- */
+
+/* PUBLISH and READ (rule 12). What READ tells points into room and into the memory. */
+void pawl__memory_publish(const pawl__call *call, const pawl_request *request,
+                          pawl_reply *ret_reply);
+void pawl__memory_read(const pawl__call *call, void *client, const pawl_request *request,
+                       pawl_value *room, pawl_reply *ret_reply);
+/* The client watches nothing any more. */
+void pawl__values_leave(const pawl__call *call, const void *client);
+void pawl__values_free(pawl__memory *m);
 
 #endif

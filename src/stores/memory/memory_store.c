@@ -45,7 +45,8 @@ static const pawl_caps caps_all = {.size = sizeof(pawl_caps),
                                    .list = true,
                                    .instant_release = true,
                                    .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
-                                            1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
+                                            1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT,
+                                   .values = true};
 
 /* ---- Letters ---------------------------------------------------------------------- */
 
@@ -199,10 +200,16 @@ static void apply(pawl_store *store, const pawl_request *request, pawl_reply *re
 static void memory_submit(pawl_store *store, const pawl_request *request)
 {
     pawl_reply reply;
-    pawl__letter *letter = take_reply_letter(store, request->units);
+    bool reads = request->verb == PAWL_VERB_READ;
+    pawl__letter *letter = reads ? pawl__letter_for_value() : NULL;
+    bool poor = reads && !letter; /* its answer would not fit */
+    if (!letter) letter = take_reply_letter(store, request->units);
     if (!letter) return; /* no memory and no spare: leases end at their deadlines (law 10) */
     pthread_mutex_lock(&store->space->mutex);
-    apply(store, request, &reply);
+    if (poor)
+        reply = (pawl_reply){.id = request->id, .outcome = PAWL_FAILED, .err = PAWL_ERR_NO_MEMORY};
+    else
+        apply(store, request, &reply);
     pawl__letter_fill_reply(letter, &reply);
     pawl__list_append(&store->box, &letter->in_box);
     pthread_mutex_unlock(&store->space->mutex);

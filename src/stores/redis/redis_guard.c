@@ -149,6 +149,8 @@ static bool is_longer(const pawl_store *store, const pawl_request *request)
     case PAWL_VERB_LIST:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
         return false;
     }
     return false;

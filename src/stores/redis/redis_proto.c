@@ -89,6 +89,34 @@ static void add_change(pawl__redis_call *call, const pawl_request *request)
     if (!(request->flags & PAWL_ASK_QUEUE)) add(call, text("0"));
 }
 
+static void add_publish(pawl__redis_call *call, const pawl_request *request)
+{
+    call->script = PAWL__REDIS_PUBLISH;
+    add_token(call, request->token);
+    add_number(call, (uint64_t)request->keep_ms);
+    add(call, bytes(request->value_len ? request->value : "", request->value_len));
+}
+
+static void add_read(const pawl__redis_space *space, pawl__redis_call *call,
+                     const pawl_request *request)
+{
+    bool watches = request->flags & PAWL_ASK_WATCH;
+    call->script = PAWL__REDIS_READ;
+    add(call, bytes(space->inbox, watches ? space->inbox_len : 0));
+    add_number(call, (uint64_t)request->ttl_ms);
+}
+
+static void add_keys(const pawl__redis_space *space, const pawl_request *request,
+                     pawl__redis_call *call)
+{
+    call->key_count = PAWL__REDIS_KEYS;
+    pawl__redis_keys(space, request->name, request->name_len, call->key_room, call->keys);
+    if (request->verb != PAWL_VERB_PUBLISH && request->verb != PAWL_VERB_READ) return;
+    call->keys[PAWL__REDIS_KEY_VALUE] = pawl__redis_value_key(
+        call->keys[PAWL__REDIS_KEY_LOCK], call->key_room[PAWL__REDIS_KEY_VALUE]);
+    call->key_count = PAWL__REDIS_KEYS_MAX;
+}
+
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
                         pawl__redis_call *ret_call)
 {
@@ -121,19 +149,24 @@ bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *requ
         ret_call->script = PAWL__REDIS_BREAK;
         add_number(ret_call, request->fence);
         break;
+    case PAWL_VERB_PUBLISH:
+        add_publish(ret_call, request);
+        break;
+    case PAWL_VERB_READ:
+        add_read(space, ret_call, request);
+        break;
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
         return false;
     }
-    ret_call->key_count = PAWL__REDIS_KEYS;
-    pawl__redis_keys(space, request->name, request->name_len, ret_call->key_room, ret_call->keys);
+    add_keys(space, request, ret_call);
     return true;
 }
 
 size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes script, bool by_hash,
                              pawl__redis_bytes *ret_argv)
 {
-    static const char counts[PAWL__REDIS_KEYS + 1][2] = {"0", "1", "2", "3", "4"};
+    static const char counts[PAWL__REDIS_KEYS_MAX + 1][2] = {"0", "1", "2", "3", "4", "5"};
     size_t n = 0;
     ret_argv[n++] = by_hash ? text("EVALSHA") : text("EVAL");
     ret_argv[n++] = script;
@@ -313,7 +346,7 @@ static bool take_answer(const pawl_request *request, const pawl__redis_value *va
     int64_t says;
     pawl__redis_bytes rest;
     if (!take_says(value, &says, &rest)) return false;
-    if (says < PAWL__REDIS_SAYS_GRANTED || says > PAWL__REDIS_SAYS_NO_LOCK) return false;
+    if (says < PAWL__REDIS_SAYS_GRANTED || says > PAWL__REDIS_SAYS_VALUE) return false;
     switch ((pawl__redis_says)says) {
     case PAWL__REDIS_SAYS_GRANTED:
         reply->outcome = PAWL_GRANTED;
@@ -326,7 +359,8 @@ static bool take_answer(const pawl_request *request, const pawl__redis_value *va
         return may_wait && take_busy(rest, reply, ret_message);
     case PAWL__REDIS_SAYS_CONFIRMED:
         reply->outcome = PAWL_CONFIRMED;
-        return verb == PAWL_VERB_RENEW && take_confirmation(&rest, reply) && rest.len == 0;
+        return (verb == PAWL_VERB_RENEW || verb == PAWL_VERB_PUBLISH) &&
+               take_confirmation(&rest, reply) && rest.len == 0;
     case PAWL__REDIS_SAYS_RELEASED:
         reply->outcome = PAWL_RELEASED;
         return verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK;
@@ -336,7 +370,10 @@ static bool take_answer(const pawl_request *request, const pawl__redis_value *va
     case PAWL__REDIS_SAYS_NOT_OWNER:
         reply->outcome = PAWL_NOT_OWNER;
         return verb == PAWL_VERB_RENEW || verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK ||
-               verb == PAWL_VERB_CHANGE;
+               verb == PAWL_VERB_CHANGE || verb == PAWL_VERB_PUBLISH;
+    case PAWL__REDIS_SAYS_VALUE:
+        reply->outcome = PAWL_REPORTED;
+        return verb == PAWL_VERB_READ;
     case PAWL__REDIS_SAYS_REPORT:
     case PAWL__REDIS_SAYS_NO_LOCK:
         reply->outcome = PAWL_REPORTED;
@@ -493,6 +530,23 @@ bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_valu
     return true;
 }
 
+bool pawl__redis_decode_value(const pawl__redis_value *value, pawl_value *ret_value)
+{
+    int64_t says, fence;
+    pawl__redis_bytes owner, told;
+    if (!int_at(value, 0, &says) || says != PAWL__REDIS_SAYS_VALUE) return false;
+    if (!int_at(value, 1, &ret_value->now_us) || !int_at(value, 2, &fence) ||
+        !int_at(value, 3, &ret_value->at_us) || !text_at(value, 4, &owner) ||
+        !text_at(value, 5, &told))
+        return false;
+    if (fence < 0 || fence > FENCE_MAX || told.len > PAWL_STORED_MAX) return false;
+    ret_value->fence = (uint64_t)fence;
+    ret_value->owner = owner.data;
+    ret_value->bytes = told.data;
+    ret_value->len = told.len;
+    return true;
+}
+
 /* ---- Pushes --------------------------------------------------------------------------- */
 
 static bool to_fence(pawl__redis_bytes word, uint64_t *ret_fence)
@@ -560,6 +614,9 @@ bool pawl__redis_decode_push(const pawl__redis_space *space, pawl__redis_bytes p
         break;
     case 'r':
         push.kind = PAWL_PUSH_RECHECK;
+        break;
+    case 'n':
+        push.kind = PAWL_PUSH_NEWS;
         break;
     default: /* a later version's word */
         return false;

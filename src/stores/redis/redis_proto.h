@@ -88,8 +88,10 @@ typedef enum pawl__redis_script {
     PAWL__REDIS_BREAK,
     PAWL__REDIS_ACQUIRE_MANY, /* in other modes than exclusive */
     PAWL__REDIS_CHANGE,
-    PAWL__REDIS_PROBE, /* at connect: is every command permitted? see redis_link.c */
-    PAWL__REDIS_GUARD, /* at connect: may the server have forgotten locks? see redis_guard.h */
+    PAWL__REDIS_PROBE,   /* at connect: is every command permitted? see redis_link.c */
+    PAWL__REDIS_GUARD,   /* at connect: may the server have forgotten locks? see redis_guard.h */
+    PAWL__REDIS_PUBLISH, /* rule 12 */
+    PAWL__REDIS_READ,
     /* The same as above, but what was not granted before is not granted. */
     PAWL__REDIS_ACQUIRE_GUARDED,
     PAWL__REDIS_RENEW_GUARDED,
@@ -106,7 +108,10 @@ enum {
     PAWL__REDIS_KEY_RECORD,   /* {lock}:f, or what protocol.md says for names with braces */
     PAWL__REDIS_KEY_QUEUE,    /* the same with q */
     PAWL__REDIS_KEY_WAITERS,  /* and w */
-    PAWL__REDIS_KEYS
+    PAWL__REDIS_KEYS,
+    /* For PUBLISH and READ only, behind those: the value and who watches it; the same with v. */
+    PAWL__REDIS_KEY_VALUE = PAWL__REDIS_KEYS,
+    PAWL__REDIS_KEYS_MAX
 };
 #define PAWL__REDIS_ARGS_MAX 7
 #define PAWL__REDIS_WHO_MAX  (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
@@ -126,24 +131,24 @@ enum {
 typedef struct pawl__redis_call {
     pawl__redis_script script;
     size_t key_count;
-    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS_MAX];
     size_t arg_count;
     pawl__redis_bytes args[PAWL__REDIS_ARGS_MAX];
-    char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    char key_room[PAWL__REDIS_KEYS_MAX][PAWL__REDIS_KEY_MAX + 1];
     char number_room[3][24]; /* ttl or fence or most rows; units or change; capacity */
     size_t number_count;
     char who_room[PAWL__REDIS_WHO_MAX + 1];
 } pawl__redis_call;
 
 /*
- * ACQUIRE, RENEW, RELEASE, INSPECT, BREAK and CHANGE are one call each. LIST is SCAN and
- * an INSPECT per key found, DOCTOR asks other things: false for them.
+ * ACQUIRE, RENEW, RELEASE, INSPECT, BREAK, CHANGE, PUBLISH and READ are one call each. LIST is SCAN
+ * and an INSPECT per key found, DOCTOR asks other things: false for them.
  */
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
                         pawl__redis_call *ret_call);
 
 /* A call as a command: EVALSHA by hash, or EVAL with the body. */
-#define PAWL__REDIS_ARGV_MAX (3 + PAWL__REDIS_KEYS + PAWL__REDIS_ARGS_MAX)
+#define PAWL__REDIS_ARGV_MAX (3 + PAWL__REDIS_KEYS_MAX + PAWL__REDIS_ARGS_MAX)
 size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes script, bool by_hash,
                              pawl__redis_bytes *ret_argv);
 
@@ -151,6 +156,10 @@ size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes scr
 void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
                       pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS]);
+
+/* The one beside them for a value. */
+pawl__redis_bytes pawl__redis_value_key(pawl__redis_bytes lock_key,
+                                        char room[PAWL__REDIS_KEY_MAX + 1]);
 
 /* The key of the guard's record: beside the locks, and no name's, for no name contains a NUL. */
 #define PAWL__REDIS_GUARD_KEY_MAX (PAWL__REDIS_PREFIX_MAX + 2)
@@ -199,8 +208,9 @@ typedef enum pawl__redis_says {
     PAWL__REDIS_SAYS_RELEASED,
     PAWL__REDIS_SAYS_LEFT,
     PAWL__REDIS_SAYS_NOT_OWNER,
-    PAWL__REDIS_SAYS_REPORT, /* the rows of inspect.lua */
-    PAWL__REDIS_SAYS_NO_LOCK /* INSPECT: a record of pawl's own lies under this key */
+    PAWL__REDIS_SAYS_REPORT,  /* the rows of inspect.lua */
+    PAWL__REDIS_SAYS_NO_LOCK, /* INSPECT: a record of pawl's own lies under this key */
+    PAWL__REDIS_SAYS_VALUE    /* READ: clock, fence, when, owner, value */
 } pawl__redis_says;
 
 typedef enum pawl__redis_verdict {
@@ -232,6 +242,9 @@ typedef struct pawl__redis_rows {
 bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_value *value,
                              pawl__redis_rows *ret_rows, pawl_info *ret_info);
 
+/* The answer to a READ. *ret_value points into value. False: no such reply. */
+bool pawl__redis_decode_value(const pawl__redis_value *value, pawl_value *ret_value);
+
 /* ---- Pushes ------------------------------------------------------------------------- */
 
 /*
@@ -241,6 +254,7 @@ bool pawl__redis_decode_info(const pawl_request *request, const pawl__redis_valu
  *   p FENCE WAITING SLOT,... TOKEN LOCKKEY   permits were
  *   y TOKEN LOCKKEY                 TOKEN holds and somebody waits
  *   r LOCKKEY                       ask again
+ *   n LOCKKEY                       something was published
  *
  * False: not a message of ours, to be ignored. The push points into ret_room, ret_slots
  * (PAWL_CAPACITY_MAX) and payload.

@@ -153,10 +153,21 @@ static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value 
     return true;
 }
 
+/* What was asked for, before the reply or in it. False: it is something else. */
+static bool tell(pawl_store *store, const asked *a, const pawl__redis_value *value,
+                 pawl_value *room, pawl_reply *reply)
+{
+    if (reply->outcome != PAWL_REPORTED) return true;
+    if (a->request.verb != PAWL_VERB_READ) return give_row(store, a, value);
+    reply->value = room;
+    return pawl__redis_decode_value(value, room);
+}
+
 static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
                            const pawl__redis_value *value)
 {
     asked *a = pawl__container(pending, asked, pending);
+    pawl_value told;
     pawl_reply reply;
     if (a->with_body && !PAWL_MUTANT(bodies_never_arrive)) store->bodies_under_way[a->script]--;
     char message[PAWL_MESSAGE_MAX];
@@ -174,7 +185,8 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
         pawl__redis_link_break(store, reply.err, message);
         break;
     case PAWL__REDIS_DECODED:
-        if (reply.outcome == PAWL_REPORTED && !give_row(store, a, value)) {
+        if (!tell(store, a, value, &told, &reply)) {
+            reply.value = NULL;
             reply.outcome = PAWL_UNKNOWN;
             reply.err = PAWL_ERR_PROTOCOL;
             pawl__redis_link_break(store, reply.err, pawl_err_text(reply.err));
@@ -415,7 +427,8 @@ static asked *new_asked(const pawl_request *request)
 {
     size_t token_len = request->token ? strlen(request->token) : 0;
     size_t owner_len = request->owner ? strlen(request->owner) : 0;
-    asked *a = malloc(sizeof *a + request->name_len + token_len + owner_len + 3);
+    asked *a =
+        malloc(sizeof *a + request->name_len + token_len + owner_len + request->value_len + 4);
     if (!a) return NULL;
     char *room = a->room;
     a->pending = (pawl__redis_pending){.answer_by = request->answer_by,
@@ -427,6 +440,7 @@ static asked *new_asked(const pawl_request *request)
     a->request.name = copy(&room, request->name, request->name_len);
     a->request.token = copy(&room, request->token, token_len);
     a->request.owner = copy(&room, request->owner, owner_len);
+    a->request.value = copy(&room, request->value, request->value_len);
     return a;
 }
 

@@ -11,6 +11,8 @@ SCRIPT(acquire_many);
 SCRIPT(change);
 SCRIPT(probe);
 SCRIPT(guard);
+SCRIPT(publish);
+SCRIPT(read);
 SCRIPT(acquire_guarded);
 SCRIPT(renew_guarded);
 SCRIPT(release_guarded);
@@ -33,6 +35,8 @@ const pawl__redis_script_text pawl__redis_scripts[PAWL__REDIS_SCRIPTS] = {
     [PAWL__REDIS_CHANGE] = TEXT(change),
     [PAWL__REDIS_PROBE] = TEXT(probe),
     [PAWL__REDIS_GUARD] = TEXT(guard),
+    [PAWL__REDIS_PUBLISH] = TEXT(publish),
+    [PAWL__REDIS_READ] = TEXT(read),
     [PAWL__REDIS_ACQUIRE_GUARDED] = TEXT(acquire_guarded),
     [PAWL__REDIS_RENEW_GUARDED] = TEXT(renew_guarded),
     [PAWL__REDIS_RELEASE_GUARDED] = TEXT(release_guarded),

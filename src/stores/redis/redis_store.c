@@ -32,6 +32,8 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_CHANGE:
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
         if (store->link.looks_only) {
             pawl__redis_refuse_locking(store, request->id);
             return;
@@ -125,7 +127,8 @@ static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_sto
                               .push = true,
                               .list = true,
                               .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
-                                       1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
+                                       1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT,
+                              .values = true};
     err = pawl__redis_io_open(store, reterr_message);
     if (err) goto no_parts;
     pawl__redis_link_init(store, seed_of(store));

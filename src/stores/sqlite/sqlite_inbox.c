@@ -35,15 +35,20 @@ static size_t letter_len(const pawl__letter *letter)
     return offsetof(pawl__letter, name) + letter->name_len;
 }
 
+static bool has_token(const pawl__letter *letter)
+{
+    return letter->kind == PAWL_PUSH_GRANT || letter->kind == PAWL_PUSH_YIELD;
+}
+
 bool pawl__letter_is_valid(const pawl__letter *letter, size_t len)
 {
     if (len < offsetof(pawl__letter, name)) return false;
     if (memcmp(letter->magic, LETTER_MAGIC, sizeof(letter->magic)) != 0) return false;
-    if (letter->kind > PAWL_PUSH_RECHECK) return false;
+    if (letter->kind > PAWL_PUSH_NEWS) return false;
     if (letter->name_len == 0 || letter->name_len > PAWL_NAME_MAX) return false;
     if (len != letter_len(letter)) return false;
     if (memchr(letter->name, '\0', letter->name_len)) return false;
-    if (letter->kind == PAWL_PUSH_RECHECK) return true;
+    if (!has_token(letter)) return true;
     return memchr(letter->token, '\0', PAWL_TOKEN_LEN) == NULL;
 }
 
@@ -55,7 +60,7 @@ pawl_push pawl__letter_push(const pawl__letter *letter, char *token_room)
         .kind = (pawl_push_kind)letter->kind,
         .name = letter->name,
         .name_len = letter->name_len,
-        .token = letter->kind == PAWL_PUSH_RECHECK ? NULL : token_room,
+        .token = has_token(letter) ? token_room : NULL,
         .fence = letter->fence,
         .waiting = letter->waiting != 0,
     };

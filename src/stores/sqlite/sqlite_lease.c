@@ -57,14 +57,18 @@ static bool same_token(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0; /* the whole token (law 5) */
 }
 
+pawl__mail *pawl__outbox_add(pawl__outbox *outbox)
+{
+    if (outbox->count == PAWL__OUTBOX_MAX) return NULL;
+    if (!outbox->mails) outbox->mails = malloc(PAWL__OUTBOX_MAX * sizeof(pawl__mail));
+    return outbox->mails ? &outbox->mails[outbox->count++] : NULL;
+}
+
 static void send_letter(const turn *t, const char *to, pawl_push_kind kind, const char *token,
                         uint64_t fence, bool waiting)
 {
-    pawl__outbox *outbox = t->outbox;
-    if (outbox->count == PAWL__OUTBOX_MAX) return; /* a hint may be lost (law 7) */
-    if (!outbox->mails) outbox->mails = malloc(PAWL__OUTBOX_MAX * sizeof(pawl__mail));
-    if (!outbox->mails) return;
-    pawl__mail *mail = &outbox->mails[outbox->count++];
+    pawl__mail *mail = pawl__outbox_add(t->outbox);
+    if (!mail) return;
     snprintf(mail->to, sizeof(mail->to), "%s", to);
     pawl__letter_write(&mail->letter, kind, t->name.text, t->name.len, token, fence, waiting);
 }
@@ -468,6 +472,8 @@ int pawl__lease_carry_out(pawl__sqlite_db *db, const pawl_request *request, cons
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:
     case PAWL_VERB_CHANGE:
+    case PAWL_VERB_PUBLISH: /* sqlite_value.c */
+    case PAWL_VERB_READ:
         break;
     }
     return SQLITE_MISUSE;

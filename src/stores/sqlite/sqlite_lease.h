@@ -21,6 +21,9 @@ typedef struct pawl__outbox {
     size_t count;
 } pawl__outbox;
 
+/* Room for one more; NULL: there is none, and the hint is lost (law 7). */
+pawl__mail *pawl__outbox_add(pawl__outbox *outbox);
+
 /* A reply in the making. */
 typedef struct pawl__answer {
     pawl_outcome outcome;
@@ -30,6 +33,7 @@ typedef struct pawl__answer {
     pawl__sqlite_fault fault; /* FAILED, UNKNOWN: why. BUSY: message is the holder's label */
     /* QUEUED: whose death concerns us, the one who stands before us. live <= 0: nobody's. */
     int64_t watch_live, watch_pid, watch_pid_ns;
+    pawl_value value; /* REPORTED to a READ */
 } pawl__answer;
 
 /*

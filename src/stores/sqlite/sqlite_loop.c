@@ -82,6 +82,7 @@ static void answer(pawl_store *store, pawl__task *task)
         .waiting = a->waiting,
         .err = a->fault.err,
         .message = a->fault.message[0] ? a->fault.message : NULL,
+        .value = a->outcome == PAWL_REPORTED && a->value.bytes ? &a->value : NULL,
     };
     store->host->reply(store->host, &reply);
 }

@@ -18,7 +18,10 @@ bool pawl__sqlite_is_write(const pawl__task *task)
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_CHANGE:
+    case PAWL_VERB_PUBLISH:
         return true;
+    case PAWL_VERB_READ:
+        return (task->request.flags & PAWL_ASK_WATCH) != 0;
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
     case PAWL_VERB_DOCTOR:

@@ -346,6 +346,18 @@ static int doctor(pawl_store *store, pawl__task *task)
     return rc;
 }
 
+/* ---- A value ------------------------------------------------------------------- */
+
+static int read_value(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_db *db = &store->worker.db;
+    int rc = pawl__sqlite_begin_read(db);
+    if (rc != SQLITE_OK) return rc;
+    rc = pawl__value_read(db, &task->request, task->value_room, &task->answer.value);
+    pawl__sqlite_rollback(db);
+    return rc;
+}
+
 /* ---- The interface ------------------------------------------------------------- */
 
 int pawl__sqlite_report(pawl_store *store, pawl__task *task)
@@ -358,6 +370,7 @@ int pawl__sqlite_report(pawl_store *store, pawl__task *task)
     if (task->request.verb == PAWL_VERB_INSPECT) rc = inspect(store, task);
     if (task->request.verb == PAWL_VERB_LIST) rc = list_all(store, task);
     if (task->request.verb == PAWL_VERB_DOCTOR) rc = doctor(store, task);
+    if (task->request.verb == PAWL_VERB_READ) rc = read_value(store, task);
     if (rc == SQLITE_OK) return rc;
     pawl__sqlite_fault_of(db, rc, &task->answer.fault);
     task->answer.outcome = PAWL_FAILED;

@@ -99,6 +99,7 @@ static pawl_store *store_new(pawl_host *host)
         .list = true,
         .instant_release = true,
         .modes = 1u << PAWL_MODE_EXCLUSIVE,
+        .values = true,
     };
     pawl__list_init(&store->pending);
     pawl__list_init(&store->outstanding);
@@ -173,13 +174,17 @@ static pawl__task *task_new(const pawl_request *request)
 {
     size_t token_len = request->token ? strlen(request->token) : 0;
     size_t owner_len = request->owner ? strlen(request->owner) : 0;
-    pawl__task *task = calloc(1, sizeof(*task) + request->name_len + token_len + owner_len + 3);
+    pawl__task *task = calloc(1, sizeof(*task) + request->name_len + token_len + owner_len +
+                                     request->value_len + 4 + pawl__value_room(request));
     if (!task) return NULL;
     char *room = (char *)(task + 1);
     task->request = *request;
     task->request.name = put_string(&room, request->name ? request->name : "", request->name_len);
     task->request.owner = put_string(&room, request->owner ? request->owner : "", owner_len);
     if (request->token) task->request.token = put_string(&room, request->token, token_len);
+    task->request.value =
+        put_string(&room, request->value ? request->value : "", request->value_len);
+    task->value_room = room;
     return task;
 }
 

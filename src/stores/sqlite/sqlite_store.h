@@ -17,7 +17,7 @@
 #include "../../base/instant.h"
 #include "../../base/list.h"
 #include "../../base/table.h"
-#include "sqlite_lease.h"
+#include "sqlite_value.h"
 #include "sqlite_watch.h"
 
 #include <pthread.h>
@@ -69,6 +69,7 @@ struct pawl__task {
     int64_t
         give_up_at; /* a little before: the worker stops trying, certain of having done nothing */
     pawl__answer answer;
+    char *value_room;          /* for what a READ finds */
     pawl__note reply_note;     /* so that an answer never fails for want of memory */
     pawl__letter early;        /* a GRANT that overtook this ACQUIRE's reply; name_len 0: none */
     pawl__link in_queue;       /* pending, queue or batch */

@@ -84,6 +84,16 @@ static int64_t earliest(const pawl__link *batch)
     return at;
 }
 
+static int carry_out(pawl_store *store, pawl__task *task)
+{
+    pawl__worker *worker = &store->worker;
+    if (pawl__value_is_asked(&task->request))
+        return pawl__value_carry_out(&worker->db, &task->request, store->client_id, &worker->outbox,
+                                     task->value_room, &task->answer);
+    return pawl__lease_carry_out(&worker->db, &task->request, store->client_id, &worker->outbox,
+                                 &task->answer);
+}
+
 static int carry_out_all(pawl_store *store, const pawl__link *batch)
 {
     int rc = SQLITE_OK;
@@ -91,9 +101,8 @@ static int carry_out_all(pawl_store *store, const pawl__link *batch)
     store->worker.outbox.count = 0;
     for (const pawl__link *at = batch->next; at != batch && rc == SQLITE_OK; at = at->next) {
         pawl__task *task = pawl__container(at, pawl__task, in_queue);
-        rc = pawl__lease_carry_out(&store->worker.db, &task->request, store->client_id,
-                                   &store->worker.outbox, &task->answer);
-        queued |= task->answer.outcome == PAWL_QUEUED;
+        rc = carry_out(store, task);
+        queued |= task->answer.outcome == PAWL_QUEUED || task->request.verb == PAWL_VERB_READ;
     }
     if (rc == SQLITE_OK && queued)
         pawl__sqlite_need_inbox(store); /* the grant may come with the commit */
