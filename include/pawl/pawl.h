@@ -225,6 +225,17 @@ typedef void (*pawl_done_fn)(pawl_lock *lock, int err, void *userdata);
  */
 #define PAWL_LOCK_DETACHED 0x1u
 
+/*
+ * The handle counts: acquiring it while it is held succeeds at once, from whatever thread, and
+ * only the last release gives the lock back. So a function that takes the lock can call another
+ * one that takes it, too, if both have the handle. Two handles exclude each other as always.
+ * At most PAWL_REENTRY_MAX acquisitions (PAWL_ERR_REENTRY). After a loss each release returns
+ * PAWL_ERR_LOST, and the last one makes the handle free for a new acquisition: only who has
+ * acquired releases, not whose acquisition ended with PAWL_ERR_LOST. pawl_lock_free gives
+ * everything back. While one acquisition waits, another one returns PAWL_ERR_STATE.
+ */
+#define PAWL_LOCK_REENTRANT 0x2u
+
 typedef struct pawl_lock_opts {
     size_t size;            /* set by pawl_lock_opts_init */
     int64_t ttl_ms;         /* lease length, PAWL_TTL_MIN_MS..PAWL_TTL_MAX_MS. Default 30 s. Renewed
@@ -277,13 +288,13 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * store has said so: somebody else has the lock.
  *
  * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),
- * _CLOSED, _STATE (held, or acquiring on this handle already), _LOST (lost
- * before: call pawl_lock_release first), _FORKED, _ARGUMENT, _UNAVAILABLE and
- * what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...; _UNSUPPORTED: it does not
- * grant that mode; _KIND, _CAPACITY: the name is in use as something else); the
- * words are in pawl_client_reason. After any error nothing is held: if the outcome is unknown,
- * pawl releases in the background what may have been granted. Since 0.1.
- * Algorithm: docs/protocol.md; the deadline counts from before the request left.
+ * _CLOSED, _STATE (held, unless with PAWL_LOCK_REENTRANT, or acquiring on this handle
+ * already), _REENTRY, _LOST (lost before: call pawl_lock_release first), _FORKED, _ARGUMENT,
+ * _UNAVAILABLE and what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...;
+ * _UNSUPPORTED: it does not grant that mode; _KIND, _CAPACITY: the name is in use as something
+ * else); the words are in pawl_client_reason. After any error nothing is held: if the outcome is
+ * unknown, pawl releases in the background what may have been granted. Since 0.1. Algorithm:
+ * docs/protocol.md; the deadline counts from before the request left.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms);
 
@@ -319,7 +330,8 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
  * later. exit() sends it and waits up to 250 ms for the store to confirm. _exit() does not: before
  * it, call pawl_lock_release_wait or close the client.
  *
- * 0: the lock was held until now, by the local deadline. PAWL_ERR_LOST: it had been lost before;
+ * 0: the lock was held until now, by the local deadline. An inner release of a re-entrant handle
+ * returns the same and sends nothing; so do the two others. PAWL_ERR_LOST: it had been lost before;
  * the handle can acquire again. PAWL_ERR_NOT_HELD: it was never acquired. _FORKED, _CLOSED.
  * Since 0.1.
  */
@@ -343,7 +355,8 @@ PAWL_API PAWL_MUST_USE int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn
  * runs out by itself at the store, unless somebody who has the token renews it (pawl_token_renew).
  * The handle can acquire again. Meant for leases of PAWL_LOCK_DETACHED: a lease without that
  * flag may end with this process (pawl_caps.instant_release).
- * Errors: PAWL_ERR_NOT_HELD, _LOST, _FORKED, _CLOSED. Since 0.1.
+ * Errors: PAWL_ERR_NOT_HELD, _LOST, _STATE (acquired more than once: PAWL_LOCK_REENTRANT), _FORKED,
+ * _CLOSED. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_detach(pawl_lock *lock);
 

@@ -34,7 +34,9 @@ extern "C" {
 #define PAWL_TTL_DEFAULT_MS 30000    /* usual among libraries that renew by themselves */
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
-#define PAWL_CAPACITY_MAX 1024 /* permits of one semaphore */
+#define PAWL_CAPACITY_MAX 1024  /* permits of one semaphore */
+#define PAWL_REENTRY_MAX  10000 /* acquisitions of one handle; more are a release that is missing  \
+                                 */
 
 /* A wait_ms without limit. */
 #define PAWL_WAIT_FOREVER (-1)
@@ -104,7 +106,9 @@ typedef enum pawl_err_class {
     X(KIND, -35, USAGE, "the name is in use as another kind of lock")                              \
     X(CAPACITY, -36, USAGE, "the semaphore is in use with another capacity")                       \
     X(UNITS, -37, USAGE, "a semaphore has 1 to 1024 permits; a request takes 1 to all of them")    \
-    X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")
+    X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")                      \
+    X(REENTRY, -39, USAGE,                                                                         \
+      "the handle was acquired 10000 times and not released: a release is missing")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

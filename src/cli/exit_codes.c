@@ -50,6 +50,7 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_ARGUMENT:
     case PAWL_ERR_UNITS:
     case PAWL_ERR_MODE:
+    case PAWL_ERR_REENTRY:
         return CLI_EXIT_USAGE;
     case PAWL_ERR_NO_MEMORY:
     case PAWL_ERR_SYSTEM:

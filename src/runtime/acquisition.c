@@ -122,9 +122,11 @@ pawl__completion *pawl__complete_by_callback(pawl_done_fn done, void *userdata)
 void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *completion,
                                       uint8_t call)
 {
+    pawl__completion **end = &a->completions;
+    while (*end) end = &(*end)->next; /* they are told in this order */
     completion->call = call;
-    completion->next = a->completions;
-    a->completions = completion;
+    completion->next = NULL;
+    *end = completion;
     if (completion->waiter) a->on_stack = true;
 }
 
@@ -158,6 +160,11 @@ pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call
     return completion;
 }
 
+bool pawl__acquisition_has_over(const pawl__acquisition *a, uint8_t call)
+{
+    return find(a, call, true);
+}
+
 pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call)
 {
     return find(a, call, false);
@@ -165,6 +172,7 @@ pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_
 
 void pawl__acquisition_cancel_grant(pawl__acquisition *a)
 {
-    pawl__completion *untold = find(a, PAWL__CALL_ACQUIRED, true);
-    if (untold && !untold->err) untold->err = PAWL_ERR_CANCELED;
+    for (pawl__completion *untold = a->completions; untold; untold = untold->next)
+        if (untold->over && untold->call == PAWL__CALL_ACQUIRED && !untold->err)
+            untold->err = PAWL_ERR_CANCELED;
 }

@@ -98,8 +98,10 @@ typedef struct pawl__extras {
     void *event_userdata;   /* [once] */
     char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
     const pawl__acquisition *message_of; /* [m] */
-    uint16_t units, capacity;            /* [once] of permits; else 0 */
-    _Atomic uint16_t *slots;             /* `units` of them, of the latest acquisition */
+    bool reentrant;                      /* [once] */
+    uint16_t nested; /* [m] acquisitions beside the first, not released yet; see reentry.c */
+    uint16_t units, capacity; /* [once] of permits; else 0 */
+    _Atomic uint16_t *slots;  /* `units` of them, of the latest acquisition */
     /* Of a client whose holds are traced; see holds.c. */
     bool traced;                 /* [once] */
     bool loan_told;              /* [m] RETAINED was told, and not RECALLED */
@@ -195,18 +197,48 @@ void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *co
 void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion);
 /* Of the call that is over, taken from the acquisition, to be run and freed. */
 pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call);
+/* Whether one more is over, whose callback is still to come. */
+bool pawl__acquisition_has_over(const pawl__acquisition *a, uint8_t call);
 /* Who is to hear of the end of the call and has not been told; NULL: nobody, or no more. */
 pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call);
-/* Cancels a grant whose callback has not run yet: the handle is freed. */
+/* Cancels grants whose callbacks have not run yet: the handle is freed. */
 void pawl__acquisition_cancel_grant(pawl__acquisition *a);
 /* Puts it into the list of what the loop owner is to be told. */
 void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what);
+
+/* ---- begin.c: an acquisition begins, and is taken back from its handle; mutex held ------------
+ */
+
+/* wait_until: of pawl__wait_until. 0, or why none begins. */
+int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completion *completion);
+/*
+ * Takes the acquisition from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
+ * why there is nothing to give back. After the first two the handle is free for
+ * a new acquisition. *ret_a: for the engine to be told, NULL if it knows. how: for the trace.
+ */
+int pawl__acquisition_take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acquisition **ret_a);
+
+/* ---- reentry.c: handles of PAWL_LOCK_REENTRANT; mutex held ------------------------------------
+ */
+
+/* Whether the handle has the lock, and it is for that one to say what becomes of the acquisition:
+ *ret_err. false: it is acquired like any other. */
+bool pawl__reentry_enter(pawl_lock *lock, int *ret_err);
+/* Whether the release is that of an inner acquisition: *ret_err. false: it is the last one. */
+bool pawl__reentry_leave(pawl_lock *lock, int *ret_err);
+static inline bool pawl__lock_is_nested(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->nested > 0;
+}
 
 /* ---- deliver.c: its callbacks; mutex held -----------------------------------------------------
  */
 
 /* Queues a callback; an event only for a handle that wants to hear of it. */
 void pawl__acquisition_call(pawl__acquisition *a, uint8_t call);
+/* The call is over already, and well: its callback comes. */
+void pawl__acquisition_complete_at_once(pawl__acquisition *a, pawl__completion *completion,
+                                        uint8_t call);
 /* For pawl__calls_ops: runs the earliest callback. */
 bool pawl__acquisition_run_call(pawl__calls *calls, pawl__acquisition *a);
 

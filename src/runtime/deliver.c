@@ -18,6 +18,14 @@ void pawl__acquisition_call(pawl__acquisition *a, uint8_t call)
     if (!pawl__link_linked(&a->in_calls)) pawl__calls_add(lock->home->calls, &a->in_calls);
 }
 
+void pawl__acquisition_complete_at_once(pawl__acquisition *a, pawl__completion *completion,
+                                        uint8_t call)
+{
+    pawl__acquisition_add_completion(a, completion, call);
+    completion->over = true;
+    pawl__acquisition_call(a, call);
+}
+
 static pawl_event_kind kind_of(uint8_t call)
 {
     switch (call) {
@@ -56,6 +64,7 @@ static bool run_done(pawl__calls *calls, pawl__acquisition *a, uint8_t call)
 {
     pawl_lock *lock = pawl__acquisition_lock(a);
     pawl__completion *completion = pawl__acquisition_take_over(a, call);
+    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call); /* one at a time */
     uint64_t process = pawl__calls_begin(calls, lock);
     completion->done(lock, completion->err, completion->userdata);
     free(completion);

@@ -92,7 +92,8 @@ static bool add_permits(pawl__extras *extras, const pawl_lock_opts *opts)
 static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced)
 {
     bool permits = opts->mode == PAWL_MODE_PERMIT;
-    if (!opts->on_event && opts->retain_ms == 0 && !permits && !traced) return true;
+    bool reentrant = opts->flags & PAWL_LOCK_REENTRANT;
+    if (!opts->on_event && opts->retain_ms == 0 && !permits && !traced && !reentrant) return true;
     lock->extras = calloc(1, sizeof *lock->extras);
     if (!lock->extras) return false;
     if (permits && !add_permits(lock->extras, opts)) return false;
@@ -100,6 +101,7 @@ static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced)
     lock->extras->event_userdata = opts->event_userdata;
     lock->extras->retains = opts->retain_ms > 0 && opts->mode == PAWL_MODE_EXCLUSIVE;
     lock->extras->traced = traced;
+    lock->extras->reentrant = reentrant;
     return true;
 }
 
@@ -153,60 +155,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
     return PAWL_OK;
 }
 
-/* ---- Acquire, mutex held -------------------------------------------------------------------- */
-
-static int may_acquire(const pawl_lock *lock)
-{
-    const pawl_client *c = pawl__lock_client(lock);
-    if (c->gate.closing) return PAWL_ERR_CLOSED;
-    switch ((pawl__lock_state)lock->state) {
-    case PAWL__LOCK_IDLE:
-        return c->pump.broken ? c->pump.break_err : PAWL_OK;
-    case PAWL__LOCK_ACQUIRING:
-        return PAWL_ERR_STATE;
-    case PAWL__LOCK_HELD:
-        return pawl__held_left(&lock->held) > 0 ? PAWL_ERR_STATE : PAWL_ERR_LOST;
-    case PAWL__LOCK_LOST:
-        return PAWL_ERR_LOST;
-    }
-    return PAWL_ERR_STATE;
-}
-
-/* Tells when the wait began. */
-static int64_t tell_acquiring(const pawl_lock *lock) __attribute__((cold));
-
-static int64_t tell_acquiring(const pawl_lock *lock)
-{
-    pawl_trace event = {
-        .kind = PAWL_TRACE_ACQUIRING, .name = lock->name, .ttl_ms = lock->first.want.ttl_ms};
-    pawl__trace_tell(lock->home->trace, &event);
-    return pawl__now();
-}
-
-static int begin_acquire(pawl_lock *lock, int64_t wait_ms, pawl__completion *completion)
-{
-    pawl_client *c = pawl__lock_client(lock);
-    if (!c->gate.closing && lock->state == PAWL__LOCK_HELD)
-        pawl__retention_recall(lock); /* the new one takes the lease over, if it is still there */
-    int err = may_acquire(lock);
-    if (err) return err;
-    pawl__acquisition *a = pawl__acquisition_new(lock);
-    if (!a) return PAWL_ERR_NO_MEMORY;
-    a->want.waiting = &completion->waiting;
-    completion->waiting.wait_until = pawl__wait_until(wait_ms);
-    if (lock->extras) {
-        completion->waiting.units = lock->extras->units;
-        completion->waiting.capacity = lock->extras->capacity;
-    }
-    if (c->trace.hears & PAWL__TRACE_WAITS) completion->begun_at = tell_acquiring(lock);
-    pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
-    pawl__gate_note_acquire(&c->gate);
-    a->known = true;
-    lock->acquisition = a;
-    lock->state = PAWL__LOCK_ACQUIRING;
-    pawl__acquisition_ask(a, PAWL__ASK_WANT);
-    return PAWL_OK;
-}
+/* ---- Acquire --------------------------------------------------------------------------------- */
 
 /* Between the grant and our waking much may have happened: never report a dead grant. */
 static int why_gone(const pawl_lock *lock)
@@ -221,6 +170,23 @@ static int why_gone(const pawl_lock *lock)
     return pawl__held_is_expired(&lock->held) ? PAWL_ERR_LOST : PAWL_OK;
 }
 
+/*
+ * A grant that is reported as lost does not count for a re-entrant handle: whoever has acquired it
+ * beside us releases, and we do not. (Any other handle stays lost until it is released.)
+ */
+static void uncount(pawl_lock *lock)
+{
+    if (!lock->extras || !lock->extras->reentrant) return;
+    pawl__acquisition *a = NULL;
+    int err;
+    pthread_mutex_lock(&lock->home->gate->mutex);
+    if (!pawl__reentry_leave(lock, &err))
+        (void)pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
+    if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
+    if (a) pawl__gate_flush_now(lock->home->gate);
+    pthread_mutex_unlock(&lock->home->gate->mutex);
+}
+
 static int acquire(pawl_lock *lock, int64_t wait_ms)
 {
     pawl__visit visit;
@@ -229,13 +195,15 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
     pawl__waiter waiter;
     pawl__waiter_init(&waiter);
     pawl__completion completion = {.waiter = &waiter};
-    err = begin_acquire(lock, wait_ms, &completion);
-    if (err) {
+    bool had_it = pawl__reentry_enter(lock, &err);
+    if (!had_it) err = pawl__acquisition_begin(lock, pawl__wait_until(wait_ms), &completion);
+    if (had_it || err) {
         pawl__leave(&visit);
         return err;
     }
     pawl__gate_wait(lock->home->gate, &waiter, PAWL__NEVER); /* the engine ends it in time */
     err = waiter.err ? waiter.err : why_gone(lock);
+    if (!waiter.err && err == PAWL_ERR_LOST) uncount(lock);
     pawl__leave_unlocked(&visit);
     return err;
 }
@@ -257,9 +225,13 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     int err = pawl__enter(c, &visit);
     if (err) return err;
     pawl__completion *completion = pawl__complete_by_callback(done, userdata);
+    bool had_it = false;
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
-    if (!err) err = begin_acquire(lock, wait_ms, completion);
-    if (!err) {
+    if (!err) had_it = pawl__reentry_enter(lock, &err);
+    if (!err && had_it)
+        pawl__acquisition_complete_at_once(lock->acquisition, completion, PAWL__CALL_ACQUIRED);
+    if (!err && !had_it) err = pawl__acquisition_begin(lock, pawl__wait_until(wait_ms), completion);
+    if (!err && !had_it) {
         c->gate.async_pending++;
         pawl__gate_flush_now(&c->gate);
     }
@@ -290,37 +262,6 @@ int pawl_lock_cancel(pawl_lock *lock)
 
 /* ---- Release, mutex held -------------------------------------------------------------------- */
 
-/*
- * Takes the acquisition from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
- * why there is nothing to give back. After the first two the handle is free for
- * a new acquisition. *ret_a: for the engine to be told, NULL if it knows. how: for the trace.
- */
-static int take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acquisition **ret_a)
-{
-    *ret_a = NULL;
-    if (lock->home->gate->closing) return PAWL_ERR_CLOSED;
-    if (lock->state == PAWL__LOCK_IDLE || lock->state == PAWL__LOCK_ACQUIRING)
-        return PAWL_ERR_NOT_HELD;
-    if (!pawl__held_pin(&lock->held)) return PAWL_ERR_NOT_HELD; /* it is retained */
-    pawl__acquisition *a = lock->acquisition;
-    bool told_lost = lock->state == PAWL__LOCK_LOST;
-    bool held = pawl__held_end(&lock->held) && !told_lost;
-    lock->acquisition = NULL;
-    lock->state = PAWL__LOCK_IDLE;
-    a->let_go = true;
-    a->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
-    if (told_lost) {
-        pawl__acquisition_free_unused(a);
-        return PAWL_ERR_LOST;
-    }
-    *ret_a = a;
-    pawl__hold_ends(lock, held ? how : PAWL_TRACE_LOST, held ? PAWL_OK : PAWL_ERR_LOST, NULL);
-    if (held) return PAWL_OK;
-    a->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
-    pawl__acquisition_call(a, PAWL__CALL_LOST);
-    return PAWL_ERR_LOST;
-}
-
 static int release(pawl_lock *lock)
 {
     pawl_client *c = pawl__lock_client(lock);
@@ -328,8 +269,9 @@ static int release(pawl_lock *lock)
     int err = pawl__enter(c, &visit);
     if (err) return err;
     pawl__acquisition *a = NULL;
-    bool lent = pawl__retention_lend(lock);
-    err = lent ? PAWL_OK : take_back(lock, PAWL_TRACE_RELEASED, &a);
+    bool inner = pawl__reentry_leave(lock, &err);
+    bool lent = !inner && pawl__retention_lend(lock);
+    if (!inner) err = lent ? PAWL_OK : pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
     if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
     if (a && !err && !a->wanted && !a->waited)
         pawl__gate_flush_later(&c->gate);
@@ -372,8 +314,9 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
     pawl__waiter waiter;
     pawl__waiter_init(&waiter);
     pawl__completion completion = {.waiter = &waiter};
-    pawl__acquisition *a;
-    err = take_back(lock, PAWL_TRACE_RELEASED, &a);
+    pawl__acquisition *a = NULL;
+    bool inner = pawl__reentry_leave(lock, &err);
+    if (!inner) err = pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
     if (ask_release_waiting(a, &completion, err)) {
         pawl__gate_wait(&c->gate, &waiter, until);
         pthread_mutex_lock(&c->gate.mutex);
@@ -395,13 +338,16 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     if (err) return err;
     pawl__acquisition *a = NULL;
     pawl__completion *completion = pawl__complete_by_callback(done, userdata);
+    bool inner = false;
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
-    if (!err) err = take_back(lock, PAWL_TRACE_RELEASED, &a);
-    bool awaited = ask_release_waiting(a, completion, err);
-    if (awaited) c->gate.async_pending++;
+    if (!err) inner = pawl__reentry_leave(lock, &err);
+    if (!err && inner)
+        pawl__acquisition_complete_at_once(lock->acquisition, completion, PAWL__CALL_RELEASED);
+    if (!err && !inner) err = pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
+    if (ask_release_waiting(a, completion, err)) c->gate.async_pending++;
     if (a) pawl__gate_flush_now(&c->gate);
     pawl__leave(&visit);
-    if (!awaited) free(completion);
+    if (err) free(completion);
     return err;
 }
 
@@ -412,8 +358,9 @@ int pawl_lock_detach(pawl_lock *lock)
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) return err;
-    pawl__acquisition *a;
-    err = take_back(lock, PAWL_TRACE_DETACHED, &a);
+    pawl__acquisition *a = NULL;
+    err = pawl__lock_is_nested(lock) ? PAWL_ERR_STATE
+                                     : pawl__acquisition_take_back(lock, PAWL_TRACE_DETACHED, &a);
     if (a) {
         pawl__acquisition_ask(a, err ? PAWL__ASK_RELEASE : PAWL__ASK_DETACH);
         pawl__gate_flush_now(&c->gate);

@@ -104,12 +104,8 @@ int pawl_lock_upgrade_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_upgrade(lock, wait_ms, completion, &waits);
     if (waits) c->gate.async_pending++;
-    if (!err && !waits) { /* it is exclusive: the callback comes all the same */
-        pawl__acquisition *a = lock->acquisition;
-        pawl__acquisition_add_completion(a, completion, PAWL__CALL_CHANGED);
-        completion->over = true;
-        pawl__acquisition_call(a, PAWL__CALL_CHANGED);
-    }
+    if (!err && !waits) /* it is exclusive: the callback comes all the same */
+        pawl__acquisition_complete_at_once(lock->acquisition, completion, PAWL__CALL_CHANGED);
     pawl__leave(&visit);
     if (err) free(completion);
     return err;

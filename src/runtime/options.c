@@ -118,7 +118,7 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)
     if (opts.ttl_ms < PAWL_TTL_MIN_MS || opts.ttl_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_TTL;
     if (!label_ok(opts.owner)) return PAWL_ERR_OWNER;
     if (opts.retain_ms < 0 || opts.retain_ms > PAWL_TTL_MAX_MS) return PAWL_ERR_ARGUMENT;
-    if (opts.flags & ~PAWL_LOCK_DETACHED) return PAWL_ERR_UNSUPPORTED;
+    if (opts.flags & ~(PAWL_LOCK_DETACHED | PAWL_LOCK_REENTRANT)) return PAWL_ERR_UNSUPPORTED;
     int err = check_mode(&opts);
     if (err) return err;
     *ret_opts = opts;

@@ -40,7 +40,7 @@ FLOORS = [
     ["metrics", "metrics_text", "trace", "trace_text"],
     ["pump", "pump_host", "pump_open"],
     ["query"],
-    ["acquisition", "actions", "ask", "deliver", "holds", "retention"],
+    ["acquisition", "begin", "reentry", "actions", "ask", "deliver", "holds", "retention"],
     ["client", "client_memory", "floors", "fork", "lock", "mode", "query_api", "visit", "wait", "with_lock"],
 ]
 

@@ -125,13 +125,14 @@ static void test_ranges_of_a_lock(void **state)
     (void)state;
     assert_int_equal(lock_with(10, 0, 0), 0);
     assert_int_equal(lock_with(86400000, 0, PAWL_LOCK_DETACHED), 0);
+    assert_int_equal(lock_with(1000, 0, PAWL_LOCK_REENTRANT), 0);
     assert_int_equal(lock_with(9, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(0, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(-1, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(86400001, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(INT64_MAX, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(1000, -1, 0), PAWL_ERR_ARGUMENT);
-    assert_int_equal(lock_with(1000, 0, 2), PAWL_ERR_UNSUPPORTED);
+    assert_int_equal(lock_with(1000, 0, 4), PAWL_ERR_UNSUPPORTED);
 }
 
 static int lock_by(const char *owner)

@@ -61,6 +61,13 @@ static void leave(handle_state *h)
     order_release(h); /* a program that frees it afterwards has seen to that */
     order_release(&W->clients[client_of((int)(h - W->handles))]);
     h->users--;
+    if (!S->in_child) check_depth((int)(h - W->handles));
+}
+
+/* What was given back, be it that the lock had been lost before. */
+static void count_release(handle_state *h, int err)
+{
+    if (err == PAWL_OK || err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN) h->depth--;
 }
 
 /* ---- What the library calls
@@ -96,6 +103,8 @@ void world_done(pawl_lock *lock, int err, void *userdata)
     callback_begins(client_of(r->handle));
     trace(true, "done(handle %d, %d)", r->handle, err);
     if (++r->times > 1) fail("told twice", "an operation was completed twice");
+    if (!r->is_release) W->handles[r->handle].starting--;
+    if (!r->is_release && err == PAWL_OK) W->handles[r->handle].depth++;
     if (!r->is_release && err == PAWL_OK) check_exclusion();
     judge_time(r);
     bool closing = W->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
@@ -137,41 +146,6 @@ void world_log(pawl_client *client, pawl_severity severity, const char *text, vo
     callback_ends(at);
 }
 
-/* Each wait and each hold that begins, ends once. */
-static void account(int client, const pawl_trace *event)
-{
-    client_state *c = &W->clients[client];
-    switch (event->kind) {
-    case PAWL_TRACE_ACQUIRING:
-        c->waits++;
-        break;
-    case PAWL_TRACE_ACQUIRED:
-        c->waits--;
-        c->holds++;
-        break;
-    case PAWL_TRACE_REFUSED:
-        c->waits--;
-        break;
-    case PAWL_TRACE_RECALLED:
-        c->holds += event->held;
-        break;
-    case PAWL_TRACE_RELEASED:
-    case PAWL_TRACE_DETACHED:
-    case PAWL_TRACE_RETAINED:
-    case PAWL_TRACE_LOST:
-        c->holds--;
-        break;
-    default:
-        break;
-    }
-    c->told++;
-    if (event->dropped && c->told < PAWL_TRACE_WAITING_MAX)
-        fail("trace", "client %d has dropped events, and few wait", client);
-    if (c->told < PAWL_TRACE_WAITING_MAX && (c->waits < 0 || c->holds < 0))
-        fail("trace", "what client %d tells to end has not begun: %s", client,
-             pawl_trace_kind_name(event->kind));
-}
-
 void world_trace(pawl_client *client, const pawl_trace *event, void *userdata)
 {
     int at = (int)((client_state *)userdata - W->clients);
@@ -179,7 +153,7 @@ void world_trace(pawl_client *client, const pawl_trace *event, void *userdata)
     callback_begins(at);
     pawl_trace_text(event, text);
     trace(true, "trace(client %d): %.60s", at, text);
-    account(at, event);
+    check_account(at, event);
     pawl_client_message(client, text); /* it may call what it likes */
     callback_ends(at);
 }
@@ -245,6 +219,8 @@ static int acquire(int handle, int ms)
     h->retained[0] = '\0';
     int err = pawl_lock_acquire(h->lock, ms);
     h->life = LIFE_UNKNOWN;
+    if (!err) h->depth++;
+    if (err == PAWL_ERR_LOST) h->miscounted = true;
     judge_acquired(handle, err);
     return err;
 }
@@ -258,7 +234,9 @@ static int start(int handle, int ms, unsigned then)
     h->retained[0] = '\0';
     r->wait_ms = ms;
     r->started = true; /* it may be over before the call returns */
+    h->starting++;
     int err = pawl_lock_acquire_start(h->lock, ms, world_done, r);
+    if (err) h->starting--;
     h->life = LIFE_UNKNOWN;
     r->started = err == PAWL_OK;
     if (err && r->times) fail("told twice", "a call failed, and its callback ran");
@@ -279,7 +257,9 @@ static int release(int handle)
     bool held = pawl_lock_is_held(h->lock);
     int err = pawl_lock_release(h->lock);
     judge_released(err);
-    bool alone = !err && held && h->users == 1;
+    count_release(h, err);
+    bool inner = W->program->handle[handle].reentrant && (h->depth > 0 || h->starting > 0);
+    bool alone = !err && held && h->users == 1 && !inner;
     if (alone && W->program->handle[handle].retain_ms)
         memcpy(h->retained, token.text, sizeof h->retained);
     else if (alone)
@@ -296,6 +276,7 @@ static int release_start(int handle, unsigned then)
     r->started = err == PAWL_OK;
     if (err && r->times) fail("told twice", "a call failed, and its callback ran");
     judge_released(err);
+    count_release(&W->handles[handle], err);
     return err;
 }
 
@@ -303,6 +284,14 @@ static int release_wait(int handle, int ms)
 {
     int err = pawl_lock_release_wait(W->handles[handle].lock, ms);
     judge_released(err);
+    count_release(&W->handles[handle], err);
+    return err;
+}
+
+static int detach(int handle)
+{
+    int err = pawl_lock_detach(W->handles[handle].lock);
+    count_release(&W->handles[handle], err);
     return err;
 }
 
@@ -368,7 +357,7 @@ static int on_handle(const op *o)
     case OP_RELEASE_START:
         return release_start(o->target, o->then);
     case OP_DETACH:
-        return pawl_lock_detach(W->handles[o->target].lock);
+        return detach(o->target);
     case OP_FREE:
         return free_handle(o->target);
     case OP_HELD:
@@ -607,7 +596,8 @@ static void judge_change(handle_state *h, const op *o, int before, bool was_alon
         h->lost_before = h->lost;
         h->gone_since = 0;
     }
-    bool releases = o->kind == OP_RELEASE || o->kind == OP_DETACH;
+    bool nested = W->program->handle[h - W->handles].reentrant; /* then a detach is refused */
+    bool releases = o->kind == OP_RELEASE || (o->kind == OP_DETACH && !nested);
     bool closing = W->clients[client_of((int)(h - W->handles))].closing; /* its callbacks hear so */
     if (releases && alone && W->steady && !closing && h->sure == before && before > 0 &&
         result != PAWL_OK)

@@ -58,6 +58,20 @@ void check_exclusion_beside(const pawl_lock *lock, int name)
             fail("exclusion", "handle %d and the work under a lock hold the same name", i);
 }
 
+/* Each acquisition that ended well counts once, and each release, also after a loss. */
+void check_depth(int handle)
+{
+    const handle_state *h = &W->handles[handle];
+    if (!W->program->handle[handle].reentrant || h->freed || h->users > 0 || h->callback_on) return;
+    if (h->starting > 0 || h->miscounted || W->clients[W->program->handle[handle].client].closing)
+        return;
+    bool held = is_held(handle);
+    if (h->depth < 0) fail("depth", "handle %d was released more often than acquired", handle);
+    if (held && h->depth == 0) fail("depth", "handle %d is held, and all was given back", handle);
+    if (!held && h->depth > 0 && W->steady)
+        fail("depth", "handle %d is not held, and %d have not given it back", handle, h->depth);
+}
+
 void check_step(void)
 {
     bool now = S->plan.strategy >= STRATEGY_REPLAY || S->steps % 8 == 0;
@@ -199,6 +213,41 @@ void check_idle(int64_t until)
 }
 
 /* ---- The trace ----------------------------------------------------------------------------- */
+
+/* Each wait and each hold that begins, ends once. */
+void check_account(int client, const pawl_trace *event)
+{
+    client_state *c = &W->clients[client];
+    switch (event->kind) {
+    case PAWL_TRACE_ACQUIRING:
+        c->waits++;
+        break;
+    case PAWL_TRACE_ACQUIRED:
+        c->waits--;
+        c->holds++;
+        break;
+    case PAWL_TRACE_REFUSED:
+        c->waits--;
+        break;
+    case PAWL_TRACE_RECALLED:
+        c->holds += event->held;
+        break;
+    case PAWL_TRACE_RELEASED:
+    case PAWL_TRACE_DETACHED:
+    case PAWL_TRACE_RETAINED:
+    case PAWL_TRACE_LOST:
+        c->holds--;
+        break;
+    default:
+        break;
+    }
+    c->told++;
+    if (event->dropped && c->told < PAWL_TRACE_WAITING_MAX)
+        fail("trace", "client %d has dropped events, and few wait", client);
+    if (c->told < PAWL_TRACE_WAITING_MAX && (c->waits < 0 || c->holds < 0))
+        fail("trace", "what client %d tells to end has not begun: %s", client,
+             pawl_trace_kind_name(event->kind));
+}
 
 void check_traced(int client)
 {

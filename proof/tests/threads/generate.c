@@ -64,6 +64,11 @@ static const weight stalled[] = {{OP_ACQUIRE, 6}, {OP_HOLD, 4}, {OP_SIGNAL, 4}, 
 static const weight bare[] = {
     {OP_ACQUIRE, 6}, {OP_RELEASE, 6}, {OP_BARE_FORK, 5}, {OP_START, 1}, {OP_TOKEN, 1}};
 
+/* Few handles, each of them re-entrant, in many hands. */
+static const weight reentrant[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 7},       {OP_RELEASE_WAIT, 1},
+                                   {OP_START, 3},   {OP_RELEASE_START, 2}, {OP_CANCEL, 1},
+                                   {OP_HOLD, 2},    {OP_DETACH, 1},        {OP_HELD, 1}};
+
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
 #list, list, sizeof(list) / sizeof(list)[0]                                                \
@@ -75,6 +80,10 @@ static const struct flavour {
 } flavours[] = {FLAVOUR(plain),   FLAVOUR(asynchronous), FLAVOUR(looking),     FLAVOUR(closing),
                 FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted), FLAVOUR(stalled),
                 FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
+
+/* Those that came later have seeds of their own, so that the others keep their programs. */
+static const struct flavour later[] = {FLAVOUR(reentrant)};
+#define LATER_SEED 7 /* of 8 */
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
@@ -205,6 +214,7 @@ static void draw_long_stalls(program *p)
 static const struct flavour *draw_flavour(source *s, uint64_t seed)
 {
     s->state = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    if (seed % 8 == LATER_SEED) return &later[draw(s, sizeof later / sizeof later[0])];
     return &flavours[draw(s, sizeof flavours / sizeof flavours[0])];
 }
 
@@ -234,6 +244,7 @@ void program_generate(uint64_t seed, program *p)
     if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
     if (f->weights == stalled && one_in(&s, 3)) draw_long_stalls(p);
     for (int i = 0; i < p->clients; i++) p->client[i].traced = one_in(&s, 4);
+    for (int i = 0; i < p->handles; i++) p->handle[i].reentrant = f->weights == reentrant;
 }
 
 /* ---- For people
@@ -257,10 +268,10 @@ static void print_clients(const program *p)
                p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "",
                p->client[i].traced ? ", traced" : "");
     for (int i = 0; i < p->handles; i++)
-        printf("  handle %d: client %d, name %c, ttl %d ms, retain %d ms%s%s%s\n", i,
+        printf("  handle %d: client %d, name %c, ttl %d ms, retain %d ms%s%s%s%s\n", i,
                p->handle[i].client, 'a' + p->handle[i].name, p->handle[i].ttl_ms,
-               p->handle[i].retain_ms, p->handle[i].events ? ", events" : "",
-               p->handle[i].on_event ? ": " : "",
+               p->handle[i].retain_ms, p->handle[i].reentrant ? ", re-entrant" : "",
+               p->handle[i].events ? ", events" : "", p->handle[i].on_event ? ": " : "",
                p->handle[i].on_event ? op_name(p->handle[i].on_event) : "");
 }
 

@@ -13,7 +13,8 @@ QUERY, FORK, WAITER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/
 HELD, THREAD = "src/runtime/held.c", "src/runtime/thread.c"
 FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
 ACQUISITION, TRACE = "src/runtime/acquisition.c", "src/runtime/trace.c"
-RETENTION = "src/runtime/retention.c"
+RETENTION, BEGIN = "src/runtime/retention.c", "src/runtime/begin.c"
+REENTRY, DELIVER = "src/runtime/reentry.c", "src/runtime/deliver.c"
 VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtime/pump.c"
 HELD_H = "src/runtime/held.h"
 # What only an order of memory shows: looked for by the strategy that has such orders.
@@ -97,7 +98,7 @@ PLANTED = [
     ("end_not_told", "a release that is under way at a close is told to nobody",
      [(ACTIONS, "    end_release(home, a, PAWL_ERR_UNKNOWN);\n", "")]),
     ("held_after_release", "a release leaves the deadline where it is",
-     [(LOCK, "    bool held = pawl__held_end(&lock->held) && !told_lost;",
+     [(BEGIN, "    bool held = pawl__held_end(&lock->held) && !told_lost;",
        "    bool held = pawl_lock_is_held(lock) && !told_lost;")]),
     ("weak_post", "what a post orders is not ordered for who sees the flag",
      [(WAITER, "    sem_post(&waiter->posts);\n}", "    sem_post(&waiter->posts);\n    sem_post(&waiter->posts);\n}")]),
@@ -159,4 +160,13 @@ PLANTED = [
      [(PUMP, "    if (pump->time_due) return EVLOOP_NONBLOCK;\n", "    if (at <= now) return flags;\n")]),
     ("stop_not_told", "close does not wake the thread that it joins",
      [(GATE, "    pthread_cond_broadcast(&gate->thread_cond);\n", "")]),
+    # ---- Re-entrant handles ----
+    ("inner_not_pinned", "an inner acquisition of a retained lease does not end the loan",
+     [(REENTRY, "lock->state != PAWL__LOCK_HELD || !pawl__held_pin(&lock->held)",
+       "lock->state != PAWL__LOCK_HELD")], "--flavour", "reentrant"),
+    ("inner_release_releases", "an inner release gives the lock back",
+     [(REENTRY, "    if (!full) extras->nested++;\n", "")], "--flavour", "reentrant"),
+    ("one_answer_for_two", "of two calls that ended at once one is answered",
+     [(DELIVER, "    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call);"
+       " /* one at a time */\n", "")], "--flavour", "reentrant"),
 ]

@@ -59,7 +59,7 @@ typedef struct program {
     struct {
         uint8_t client, name;
         int16_t ttl_ms, retain_ms;
-        bool events;
+        bool events, reentrant;
         uint8_t on_event; /* what the callback does (an op_kind) */
     } handle[HANDLES_MAX];
     struct {
@@ -94,6 +94,9 @@ typedef struct handle_state {
     int changes;        /* calls that may change whether it is held */
     int sure;           /* of changes: after that one it is held for certain */
     int lost_before;    /* of lost: those of before */
+    int depth;          /* acquisitions that have ended well and were not given back */
+    bool miscounted;    /* one was lost before its caller heard of it, and another may release it */
+    int starting;       /* those whose end is to come by a callback */
     int64_t gone_since; /* not held any more, and nobody was told; 0: no */
     int callback_on;    /* the thread that runs a callback of it, + 1 */
     int callback_count; /* of those that have begun */
@@ -169,6 +172,10 @@ void check_exclusion(void);
 /* A lock that is no handle of the program. */
 void check_exclusion_beside(const pawl_lock *lock, int name);
 void check_step(void);
+/* A re-entrant handle that nobody is in: it is held if it was acquired more often than released. */
+void check_depth(int handle);
+/* What the trace of a client tells begins before it ends. */
+void check_account(int client, const pawl_trace *event);
 /* A callback of the handle runs on this thread. */
 void handle_callback_begins(handle_state *h);
 void handle_callback_ends(handle_state *h);
