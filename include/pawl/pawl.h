@@ -102,10 +102,9 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *                                   the log is told that it locks nobody else out
  *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
  *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
- *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD: pawl(1)
- *   rediss://...                    the same over TLS; ?tls_ca=, tls_cert=, tls_key=, tls_name=,
- *                                   tls_verify=none: pawl(1)
- *   redis+unix:///path/sock[?db=N]
+ *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD:
+ * pawl(1) rediss://...                    the same over TLS; ?tls_ca=, tls_cert=, tls_key=,
+ * tls_name=, tls_verify=none: pawl(1) redis+unix:///path/sock[?db=N]
  *
  * url NULL: $PAWL_STORE, or "sqlite:". Does not wait for the store: the first
  * acquisition does. opts NULL: defaults.
@@ -493,7 +492,9 @@ PAWL_API PAWL_MUST_USE int pawl_list(pawl_client *client, const char *prefix, si
 /*
  * Takes the lock from its holder, if the present fence is still `fence`, which pawl_inspect has
  * shown (also of a foreign holder). So a holder that came meanwhile is not hit. The next grant has
- * a larger fence. Errors: PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since 0.1.
+ * a larger fence. Who did it, by the client's label, is told to the holder with its loss and in
+ * pawl_info's broken_by. Errors: PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since
+ * 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_break(pawl_client *client, const char *name, size_t name_len,
                                       uint64_t fence, int64_t wait_ms);

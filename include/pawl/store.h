@@ -59,6 +59,12 @@
  *     clock. With PAWL_ASK_WATCH the store pushes PAWL_PUSH_NEWS to the client that asked, at each
  *     PUBLISH in the next ttl_ms; to ask again extends that. At most PAWL_WATCHERS_MAX clients
  *     watch one name. Neither verb grants, extends or hands on anything.
+ * 13. BREAK leaves a note: the broken token and its fence, the `owner` of the request, which is
+ *     who broke it, and when. It lives as long as the broken lease would have, at least
+ *     PAWL_BROKEN_KEEP_MS; the PAWL_BROKEN_MAX newest of a name are kept. INSPECT and LIST tell the
+ *     latest of a name in broken_by, _ms and _fence. NOT_OWNER for a RENEW or CHANGE whose token
+ *     was broken has that label as its message, if there was one. Notes are for people: they may
+ *     be lost, decide nothing, and a name that has nothing else is not listed.
  *
  * Threads: the host calls a store from one thread at a time (the one that
  * drives the client's loop), and a store calls the host only from callbacks of
@@ -127,6 +133,10 @@ static inline int64_t pawl_place_span(int64_t ttl)
     return ttl / 3 * 2;
 }
 
+/* Rule 13: for how long a note of a broken lease is kept at least, and how many of a name. */
+#define PAWL_BROKEN_KEEP_MS 60000
+#define PAWL_BROKEN_MAX     16
+
 /* Borrowed for the call: a store copies what it needs later. */
 typedef struct pawl_request {
     uint64_t id; /* echoed in the reply */
@@ -137,7 +147,7 @@ typedef struct pawl_request {
     size_t name_len;
     const char
         *token; /* PAWL_TOKEN_LEN characters, NUL-terminated; NULL where the verb needs none */
-    const char *owner; /* the requester's label, NUL-terminated */
+    const char *owner; /* the requester's label, NUL-terminated; BREAK: of who breaks */
     int64_t ttl_ms;
     uint32_t units;    /* PERMIT: how many, 1..capacity; else 0 */
     uint32_t capacity; /* PERMIT: of the semaphore, 1..PAWL_CAPACITY_MAX; else 0 */
@@ -186,7 +196,8 @@ typedef struct pawl_reply {
     size_t slot_count;
     pawl_err err;            /* FAILED, UNKNOWN */
     const char *message;     /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
-                                BUSY: the holder's label or NULL */
+                                BUSY: the holder's label or NULL. NOT_OWNER: who broke it (rule
+                                13) or NULL */
     const pawl_value *value; /* REPORTED to a READ */
 } pawl_reply;
 

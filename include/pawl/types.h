@@ -225,6 +225,13 @@ typedef struct pawl_info {
     size_t holder_count;             /* all that hold it */
     const pawl_holder_info *holders; /* in order of their fences; as many as holders_shown */
     size_t holders_shown;            /* at most PAWL_HOLDERS_SHOWN_MAX */
+    /*
+     * Who broke a lease of it last (pawl_break), as long as the store remembers: as long as the
+     * broken lease would have lived, at least a minute.
+     */
+    const char *broken_by; /* its label; NULL: nobody, or nobody knows any more */
+    int64_t broken_ms;     /* how long ago; 0 without broken_by */
+    uint64_t broken_fence; /* of the lease that was broken; 0 without broken_by */
 } pawl_info;
 
 /* A report stays readable and bounded. */

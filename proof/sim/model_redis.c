@@ -485,6 +485,9 @@ static void inspect(call *c)
     add_int(c->reply, lock->held);
     add_int(c->reply, 0);
     add_int(c->reply, lock->held);
+    add_text(c->reply, ""); /* the model keeps no notes of breaks */
+    add_int(c->reply, -1);
+    add_int(c->reply, 0);
     if (lock->held) {
         add_text(c->reply, owner);
         add_int(c->reply, remaining_ms);

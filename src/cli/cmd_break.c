@@ -75,9 +75,12 @@ const cli_command cli_cmd_break = {
     .verb = "break",
     .operands = "KEY --fence N",
     .summary = "take a lock from its holder",
-    .page = "For locks whose holder will not come back. A living holder learns of it at its next\n"
-            "renewal, a third of its ttl later; until then both may be at work: what the lock\n"
-            "protects should refuse smaller fences. The next grant has a larger fence.",
+    .page =
+        "For locks whose holder will not come back. A living holder is told who broke it: at "
+        "once,\n"
+        "or at its next renewal, a third of its ttl later. Until then both may be at work: what\n"
+        "the lock protects should refuse smaller fences. The next grant has a larger fence. pawl\n"
+        "show tells for a minute at least who did it.",
     .options = break_options,
     .main = break_main,
 };

@@ -75,6 +75,17 @@ static void print_holders(const pawl_info *info)
         cli_print("      and %zu more\n", info->holder_count - info->holders_shown);
 }
 
+static void print_break(const pawl_info *info)
+{
+    char ago[CLI_DURATION_TEXT];
+    if (!info->broken_by) return;
+    const char *label = *info->broken_by ? info->broken_by : "unknown";
+    char *by = cli_escape(label, strlen(label));
+    cli_print("%-10sfence %" PRIu64 ", by %s, %s ago\n", "broken", info->broken_fence, by,
+              cli_duration_text(info->broken_ms, ago));
+    free(by);
+}
+
 static bool print_text(const pawl_info *info, void *userdata)
 {
     char left[CLI_DURATION_TEXT];
@@ -92,6 +103,7 @@ static bool print_text(const pawl_info *info, void *userdata)
         print_holders(info);
     }
     cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
+    print_break(info);
     cli_print("%-10s%zu\n", "waiting", info->waiter_count);
     print_waiters(info);
     return true;
@@ -132,7 +144,9 @@ const cli_command cli_cmd_show = {
     .summary = "show a lock: holder, time left, fence, who waits",
     .page =
         "The fence is that of the present holder, or of the last one. Since when it holds is told\n"
-        "by the fence, which is the store's clock at the grant.",
+        "by the fence, which is the store's clock at the grant. Who broke it last (pawl break) is "
+        "told\n"
+        "for at least a minute.",
     .options = show_options,
     .main = show_main,
 };

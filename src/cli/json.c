@@ -88,6 +88,11 @@ json_t *cli_json_of_info(const pawl_info *info)
         json_object_set_new(object, "holders", json_of_holders(info));
     }
     json_object_set_new(object, "fence", json_integer((json_int_t)info->fence));
+    if (info->broken_by) {
+        cli_json_set_bytes(object, "broken_by", info->broken_by, strlen(info->broken_by));
+        json_object_set_new(object, "broken_ms", json_integer(info->broken_ms));
+        json_object_set_new(object, "broken_fence", json_integer((json_int_t)info->broken_fence));
+    }
     json_object_set_new(object, "waiting", json_integer((json_int_t)info->waiter_count));
     json_t *waiters = json_array();
     for (size_t i = 0; i < info->waiters_shown; i++) {

@@ -196,7 +196,7 @@ void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_repl
         pawl__lease_extended(e, lease, lease->sent_at);
         return;
     case PAWL_NOT_OWNER:
-        pawl__lease_not_ours(e, lease);
+        pawl__lease_not_ours(e, lease, reply->message);
         return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN:

@@ -266,9 +266,22 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
     pawl__lease_leave(e, lease); /* the store compares: it frees early, or does nothing */
 }
 
-void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease)
+static void say_broken(pawl__engine *e, const char *by)
 {
-    pawl__engine_set_message(e, "the store says that the lease is not ours any more");
+    static const char words[] = "broken by ";
+    const size_t len = sizeof words - 1;
+    pawl__engine_set_message(e, by);
+    memmove(e->message + len, e->message, sizeof e->message - len - 1);
+    memcpy(e->message, words, len);
+    e->message[sizeof e->message - 1] = '\0';
+}
+
+void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease, const char *broken_by)
+{
+    if (broken_by)
+        say_broken(e, broken_by);
+    else
+        pawl__engine_set_message(e, "the store says that the lease is not ours any more");
     pawl__lease_lost(e, lease, PAWL_ERR_LOST); /* law 5: final */
 }
 

@@ -358,8 +358,11 @@ bool pawl__lease_reserve_readers(pawl__lease *lease, uint32_t count);
 void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want);
 /* Somebody holds it in a mode that allows others, and the want may hold it as well. */
 bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__want *want);
-/* A grant is over, or the store says that it was: the holders are told. */
-void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease);
+/*
+ * A grant is over, or the store says that it was: the holders are told. broken_by is the label of
+ * who broke it; NULL: nobody did, or the store does not know.
+ */
+void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease, const char *broken_by);
 /* Takes it out of its group and tells the store, if the store may know it. */
 void pawl__lease_leave(pawl__engine *e, pawl__lease *lease);
 /* Forgets it without a word to the store; those who still wait begin anew. */

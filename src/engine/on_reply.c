@@ -119,7 +119,8 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
         return;
     }
     if (reply->outcome == PAWL_QUEUED && reply->fence >= lease->fence) {
-        pawl__lease_not_ours(e, lease); /* queued again: the push was of a grant that is over */
+        pawl__lease_not_ours(e, lease,
+                             NULL); /* queued again: the push was of a grant that is over */
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->late_request = true;
@@ -173,7 +174,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     switch (reply->outcome) {
     case PAWL_CONFIRMED:
         if (reply->fence && reply->fence != lease->fence) { /* not the grant we know */
-            pawl__lease_not_ours(e, lease);
+            pawl__lease_not_ours(e, lease, NULL);
             return;
         }
         pawl__lease_extended(e, lease, lease->sent_at);
@@ -184,7 +185,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
             pawl__lease_extended(e, lease, lease->sent_at);
             return;
         }
-        pawl__lease_not_ours(e, lease);
+        pawl__lease_not_ours(e, lease, reply->message);
         return;
     case PAWL_FAILED:
     case PAWL_UNKNOWN: /* a renewal that cannot be confirmed is none */

@@ -53,6 +53,7 @@ static size_t row_size(const pawl_info *info)
         size += strlen(or_empty(info->waiters[i].owner)) + 1;
     for (size_t i = 0; i < info->holders_shown; i++)
         size += strlen(or_empty(info->holders[i].owner)) + 1;
+    if (info->broken_by) size += strlen(info->broken_by) + 1;
     return size;
 }
 
@@ -80,14 +81,17 @@ static pawl__row *copy_row(const pawl_info *info)
     row->info.holders = holders;
     row->info.name = put_text(&room, info->name, info->name_len);
     row->info.owner = put_text(&room, or_empty(info->owner), strlen(or_empty(info->owner)));
+    if (info->broken_by)
+        row->info.broken_by = put_text(&room, info->broken_by, strlen(info->broken_by));
     return row;
 }
 
-static pawl__row *copy_info(const pawl_info *info)
+static pawl__row *copy_info(const pawl_info *given)
 {
-    if (!info->held || info->holder_count) return copy_row(info);
-    pawl_holder_info one = the_holder(info);
-    pawl_info whole = *info;
+    pawl_info whole = {0}; /* a store built for an older pawl knows fewer members */
+    memcpy(&whole, given, given->size < sizeof whole ? given->size : sizeof whole);
+    if (!whole.held || whole.holder_count) return copy_row(&whole);
+    pawl_holder_info one = the_holder(&whole);
     whole.holders = &one;
     whole.holder_count = whole.holders_shown = 1;
     return copy_row(&whole);

@@ -253,6 +253,21 @@ def test_break(world):
     assert acquire(world, "k")["fence"] > lease["fence"]
 
 
+def test_show_tells_who_broke_it(world):
+    """What others have chosen as a label is escaped."""
+    lease = acquire(world, "k", "-t", "60s")
+    assert "broken" not in world.run("show", "k").out and "broken_by" not in world.show("k")
+    done = world.run("--owner", "eve@host 42 \u202eforged", "break", "k", "--fence", lease["fence"])
+    assert done.code == 0, done.err
+    told = world.show("k")
+    assert told["broken_fence"] == lease["fence"] and 0 <= told["broken_ms"] < 60_000
+    assert told["broken_by"] == "eve@host 42 \u202eforged"
+    line = next(line for line in world.run("show", "k").out.splitlines() if "broken" in line)
+    assert f"fence {lease['fence']}, by eve@host 42 \\xe2\\x80\\xaeforged, " in line
+    acquire(world, "k", "-t", "60s")    # also beside the next holder
+    assert world.show("k")["held"] and world.show("k")["broken_fence"] == lease["fence"]
+
+
 def test_break_hands_on_to_who_waits(world):
     lease = acquire(world, "k", "-t", "60s")
     waiter = world.start("run", "k", "echo", "mine")

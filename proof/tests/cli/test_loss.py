@@ -219,6 +219,23 @@ def test_a_broken_lock_stops_its_command_at_the_next_renewal(world):
     assert world.show("k")["held"], "the new holder's lock was not touched"
 
 
+def test_a_loss_names_who_broke_the_lock(world):
+    read, write = os.pipe()
+    proc = world.start("run", "-t", "60s", "--json-events", write, "k", *reporter("TERM"),
+                       stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    proc.expect("ready")
+    done = world.run("--owner", "eve@host 42", "break", "k", "--fence", world.show("k")["fence"])
+    assert done.code == 0, done.err
+    proc.expect("TERM 1")    # at once, not a third of a minute later
+    proc.say(b"exit 0\n")
+    assert proc.wait() == 76
+    assert "broken by eve@host 42" in proc.errors()
+    with os.fdopen(read) as pipe:
+        told = {event["event"]: event for event in map(json.loads, pipe)}
+    assert told["lost"]["reason"] == "broken by eve@host 42"
+
+
 def test_a_lock_broken_just_before_the_end_is_reported(world):
     """The release compares: that the command ended well does not mean that it was protected."""
     proc = world.start("run", "k", *reporter(), stdin=subprocess.PIPE)

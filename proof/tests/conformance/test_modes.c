@@ -362,8 +362,26 @@ static void a_break_hits_the_holder_of_that_fence(void **state)
     expect(a, ask_break(name, fence - 1), PAWL_NOT_OWNER);
     expect(a, ask_break(name, fence), PAWL_RELEASED);
     client_await_push(a, PAWL_PUSH_RECHECK, NULL);
-    expect(a, ask_renew(name, one, LONG_MS), PAWL_NOT_OWNER);
+    assert_string_equal(expect(a, ask_renew(name, one, LONG_MS), PAWL_NOT_OWNER)->text, "a");
     expect(a, ask_renew(name, two, LONG_MS), PAWL_CONFIRMED);
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_int_equal(info->holder_count, 1);
+    assert_string_equal(info->broken_by, "a");
+    assert_int_equal(info->broken_fence, fence);
+    client_close(a);
+}
+
+/* A holder that is to be upgraded does not renew: its CHANGE says so. */
+static void a_holder_that_changes_is_told_who_broke_it(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    need_mode(a, U);
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    uint64_t fence = expect(a, ask_mode(name, token, U, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
+    expect(a, ask_break(name, fence), PAWL_RELEASED);
+    assert_string_equal(expect(a, ask_change(name, token, X, 1, LONG_MS, 0), PAWL_NOT_OWNER)->text,
+                        "a");
     client_close(a);
 }
 
@@ -385,5 +403,6 @@ const struct CMUnitTest mode_cases[] = {
     CASE(a_report_tells_the_fence_of_the_last_who_still_holds),
     CASE(a_list_shows_a_name_once_however_many_hold_it),
     CASE(a_break_hits_the_holder_of_that_fence),
+    CASE(a_holder_that_changes_is_told_who_broke_it),
 };
 const size_t mode_case_count = sizeof(mode_cases) / sizeof(mode_cases[0]);

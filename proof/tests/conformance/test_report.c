@@ -292,6 +292,77 @@ static void breaking_hands_off(void **state)
     client_close(b);
 }
 
+/* Rule 13: whoever asks is told, and so is the one whose lease it was. */
+static void a_break_is_told_to_who_looks_and_to_whose_lease_it_was(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b@host 42 breaker");
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    assert_null(inspect(a, name, NULL)->broken_by);
+    uint64_t fence = expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    assert_null(inspect(b, name, NULL)->broken_by);
+    expect(b, ask_break(name, fence), PAWL_RELEASED);
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_false(info->held);
+    assert_string_equal(info->broken_by, "b@host 42 breaker");
+    assert_int_equal(info->broken_fence, fence);
+    assert_in_range(info->broken_ms, 0, SOON_NS / 1000000);
+    assert_string_equal(expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER)->text,
+                        "b@host 42 breaker");
+    assert_string_equal(expect(a, ask_renew(name, fresh_token(), LONG_MS), PAWL_NOT_OWNER)->text,
+                        "");
+    client_close(a);
+    client_close(b);
+}
+
+static void a_break_is_remembered_beside_the_next_holder_and_lists_nothing(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *waiter = fresh_token();
+    uint64_t fence =
+        expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED)->reply.fence;
+    expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+    expect(b, ask_break(name, fence), PAWL_RELEASED);
+    const pawl_info *info = inspect(a, name, NULL);
+    assert_true(info->held);
+    assert_string_equal(info->broken_by, "b");
+    assert_int_equal(info->broken_fence, fence);
+    expect(a, ask_release(name, waiter), PAWL_RELEASED);
+    assert_string_equal(inspect(a, name, NULL)->broken_by, "b");
+    uint64_t id = list(a, name);
+    assert_int_equal(client_row_count(a, id), 0);
+    client_close(a);
+    client_close(b);
+}
+
+/* Each is told of its own; of a name the newest are kept. */
+static void the_latest_breaks_are_remembered_each(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    const char *name = lock_name(s, "x"), *tokens[PAWL_BROKEN_MAX + 2];
+    for (size_t i = 0; i < PAWL_BROKEN_MAX + 2; i++) {
+        char label[32];
+        tokens[i] = fresh_token();
+        snprintf(label, sizeof(label), "breaker %zu", i);
+        const seen_reply *granted = expect(a, ask_acquire(name, tokens[i], LONG_MS), PAWL_GRANTED);
+        pawl_request request = ask_break(name, granted->reply.fence);
+        request.owner = label;
+        expect(a, request, PAWL_RELEASED);
+    }
+    for (size_t i = 0; i < PAWL_BROKEN_MAX + 2; i++) {
+        char label[32] = "";
+        if (i >= 2) snprintf(label, sizeof(label), "breaker %zu", i);
+        assert_string_equal(expect(a, ask_renew(name, tokens[i], LONG_MS), PAWL_NOT_OWNER)->text,
+                            label);
+    }
+    assert_string_equal(inspect(a, name, NULL)->broken_by, "breaker 17");
+    client_close(a);
+}
+
 /* ---- DOCTOR ----------------------------------------------------------------------- */
 
 static void the_doctor_answers(void **state)
@@ -330,6 +401,9 @@ const struct CMUnitTest report_cases[] = {
     CASE(a_long_list_is_complete),
     CASE(breaking_needs_the_present_fence),
     CASE(breaking_hands_off),
+    CASE(a_break_is_told_to_who_looks_and_to_whose_lease_it_was),
+    CASE(a_break_is_remembered_beside_the_next_holder_and_lists_nothing),
+    CASE(the_latest_breaks_are_remembered_each),
     CASE(the_doctor_answers),
     CASE(the_promises_are_complete),
 };

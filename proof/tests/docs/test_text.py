@@ -173,7 +173,7 @@ def test_tables_of_the_database():
     """docs/protocol.md names the columns of the schema, in its order."""
     schema = (SOURCE / "src/stores/sqlite/sqlite_open.c").read_text("utf-8")
     text = (SOURCE / "docs/protocol.md").read_text("utf-8")
-    for table in ("lock", "wait"):
+    for table in ("lock", "wait", "broken"):
         body = re.search(rf'"CREATE TABLE {table}\((.*?);"', schema, re.S).group(1)
         columns = re.findall(r'^ *" (\w+) (?:BLOB|TEXT|INTEGER)', body, re.M)
         named = re.search(rf"^{table} +(.*)$", text, re.M).group(1)

@@ -273,9 +273,9 @@ static void a_loss_ends_an_upgrade(void **state)
     pawl__want a;
     hold_update(t, &a);
     change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
-    trial_answer(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_NOT_OWNER);
+    trial_broken(t, trial_sent(t, PAWL_VERB_CHANGE).id, "eve");
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_LOST);
-    trial_only(t, PAWL__ACT_LOST);
+    assert_string_equal(trial_only(t, PAWL__ACT_LOST)->message, "broken by eve");
 }
 
 static void a_change_of_what_is_lost_is_no_change(void **state)

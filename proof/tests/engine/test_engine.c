@@ -153,6 +153,18 @@ static void not_owner_on_renewal_is_final(void **state)
     assert_int_equal(trial_only(t, PAWL__ACT_RELEASED)->err, PAWL_ERR_LOST);
 }
 
+static void a_loss_names_who_broke_the_lease(void **state)
+{
+    trial *t = *state;
+    pawl__want a = trial_claim("a", PAWL__NEVER);
+    trial_hold(t, &a, 1);
+    trial_push(t, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it asks at once */
+    trial_broken(t, trial_sent(t, PAWL_VERB_RENEW).id, "eve@host 42 pawl");
+    const pawl__action *lost = trial_only(t, PAWL__ACT_LOST);
+    assert_int_equal(lost->err, PAWL_ERR_LOST);
+    assert_string_equal(lost->message, "broken by eve@host 42 pawl");
+}
+
 static void each_acquisition_has_its_own_token(void **state)
 {
     trial *t = *state;
@@ -551,6 +563,7 @@ int main(void)
         TRIAL(a_late_ask_behind_its_release_is_released_again),
         TRIAL(an_unanswered_release_is_sent_again_until_the_lease_has_run_out),
         TRIAL(not_owner_on_renewal_is_final),
+        TRIAL(a_loss_names_who_broke_the_lease),
         TRIAL(each_acquisition_has_its_own_token),
         TRIAL(a_release_that_finds_another_owner_is_no_success),
         TRIAL(renewal_goes_on_trying_until_the_deadline),

@@ -237,6 +237,11 @@ void trial_answer(trial *t, uint64_t id, pawl_outcome outcome)
     reply(t, (pawl_reply){.id = id, .outcome = outcome});
 }
 
+void trial_broken(trial *t, uint64_t id, const char *by)
+{
+    reply(t, (pawl_reply){.id = id, .outcome = PAWL_NOT_OWNER, .message = by});
+}
+
 void trial_fail(trial *t, uint64_t id, pawl_outcome outcome, pawl_err err)
 {
     reply(t, (pawl_reply){.id = id, .outcome = outcome, .err = err, .message = "as told"});

@@ -76,6 +76,8 @@ void trial_grant_slots(trial *t, uint64_t id, uint64_t fence, const uint16_t *sl
 void trial_queue(trial *t, uint64_t id, int64_t position, int64_t holder_ms);
 void trial_queue_behind(trial *t, uint64_t id, uint64_t fence);
 void trial_answer(trial *t, uint64_t id, pawl_outcome outcome);
+/* NOT_OWNER, because somebody of this label broke it. */
+void trial_broken(trial *t, uint64_t id, const char *by);
 void trial_fail(trial *t, uint64_t id, pawl_outcome outcome, pawl_err err);
 void trial_confirm(trial *t, uint64_t id, uint64_t fence, bool waiting);
 void trial_push(trial *t, pawl_push_kind kind, const char *name, const char *token, uint64_t fence);

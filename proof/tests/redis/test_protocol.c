@@ -172,7 +172,8 @@ static void requests_become_calls(void **state)
     has_args(&call, 2, "", "1000");
     r = request(PAWL_VERB_BREAK);
     assert_true(pawl__redis_encode(&s, &r, &call));
-    has_args(&call, 1, "99");
+    has_args(&call, 2, "99", "me");
+    assert_int_equal(call.key_count, PAWL__REDIS_KEYS_MAX);
     r = request(PAWL_VERB_ACQUIRE);
     r.mode = PAWL_MODE_PERMIT;
     r.units = 2;
@@ -302,6 +303,12 @@ static void answers_are_understood(void **state)
     assert_int_equal(reply.outcome, PAWL_LEFT);
     (void)decode(PAWL_VERB_RENEW, ":6\r\n", &reply, message);
     assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
+    assert_null(reply.message);
+    (void)decode(PAWL_VERB_RENEW, "$9\r\n6 eve x y\r\n", &reply, message);
+    assert_int_equal(reply.outcome, PAWL_NOT_OWNER);
+    assert_string_equal(reply.message, "eve x y");
+    assert_int_equal(decode(PAWL_VERB_RELEASE, "$5\r\n6 eve\r\n", &reply, message),
+                     PAWL__REDIS_DOUBT);
 }
 
 static void a_refusal_is_never_a_grant(void **state)

@@ -314,13 +314,13 @@ static void test_damaged_database(void **state)
 static void test_other_version(void **state)
 {
     (void)state;
-    static const char *const versions[] = {"PRAGMA user_version = 1", "PRAGMA user_version = 3"};
+    static const char *const versions[] = {"PRAGMA user_version = 1", "PRAGMA user_version = 4"};
     host_open(&a, path);
     host_close(&a);
     for (int i = 0; i < 2; i++) {
         sql(versions[i]);
         expect_refusal(PAWL_ERR_VERSION);
-        assert_int_equal(sql_int("PRAGMA user_version"), i ? 3 : 1); /* and it is not touched */
+        assert_int_equal(sql_int("PRAGMA user_version"), i ? 4 : 1); /* and it is not touched */
     }
 }
 

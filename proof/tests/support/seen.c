@@ -57,6 +57,7 @@ void seen_copy_info(pawl_info *to, const pawl_info *from)
         holders[i] = from->holders[i];
         holders[i].owner = strdup(from->holders[i].owner);
     }
+    if (from->broken_by) to->broken_by = strdup(from->broken_by);
     to->waiters = waiters;
     to->holders = holders;
     failing_spare(-1);
@@ -71,4 +72,5 @@ void seen_free_row(void *row)
     free((pawl_holder_info *)info->holders);
     free((char *)info->name);
     free((char *)info->owner);
+    free((char *)info->broken_by);
 }

@@ -20,6 +20,14 @@ void pawl__say_held(const pawl__record *r, const pawl__owner *holder, pawl_outco
     reply->slot_count = holder->units;
 }
 
+void pawl__say_not_owner(const pawl__call *call, const pawl__record *r, const pawl_request *request,
+                         pawl_reply *reply)
+{
+    const pawl__broken *note = pawl__broken_of(call->memory, r, request->token);
+    reply->outcome = PAWL_NOT_OWNER;
+    reply->message = note && note->by[0] ? note->by : NULL;
+}
+
 /* Until the first of them ends; rounded up: who sleeps for so long finds the lease expired. */
 static int64_t holder_ms(const pawl__call *call, const pawl__record *r)
 {
@@ -87,7 +95,10 @@ void pawl__memory_change(const pawl__call *call, pawl__record *r, const pawl_req
                          pawl_reply *reply)
 {
     pawl__owner *holder = pawl__holder_find(r, request->token);
-    if (!holder || request->change < holder->change) return; /* law 5; and what came late */
+    if (!holder || request->change < holder->change) { /* law 5; and what came late */
+        pawl__say_not_owner(call, r, request, reply);
+        return;
+    }
     holder->ttl_ms = request->ttl_ms;
     pawl__lease_extend(call, holder);
     pawl_mode from = (pawl_mode)holder->mode;

@@ -89,6 +89,7 @@ static size_t row_size(const pawl_info *info)
     size += info->holders_shown * sizeof(info->holders[0]);
     for (size_t i = 0; i < info->waiters_shown; i++) size += strlen(info->waiters[i].owner) + 1;
     for (size_t i = 0; i < info->holders_shown; i++) size += strlen(info->holders[i].owner) + 1;
+    if (info->broken_by) size += strlen(info->broken_by) + 1;
     return size;
 }
 
@@ -117,6 +118,7 @@ pawl__letter *pawl__letter_row(uint64_t id, const pawl_info *info)
         holders[i] = info->holders[i];
         holders[i].owner = put_text(&at, holders[i].owner, strlen(holders[i].owner));
     }
+    if (info->broken_by) copy->broken_by = put_text(&at, info->broken_by, strlen(info->broken_by));
     return letter;
 }
 

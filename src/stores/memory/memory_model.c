@@ -5,7 +5,7 @@
  *  1. advance: expired leases and places end, and from the head of the queue all come in who
  *     fit beside those that hold (no barging: a newcomer comes after).
  *  2. the operation itself, comparing whole tokens (law 5).
- *  3. a record with neither holders nor waiters is dropped; its fence stays in
+ *  3. a record with neither holders nor waiters nor notes is dropped; its fence stays in
  *     fence_floor, so that the next grant of the name is still larger (law 3).
  */
 #include "memory_model.h"
@@ -201,7 +201,10 @@ static void renew(const pawl__call *call, pawl__record *r, const pawl_request *r
                   pawl_reply *reply)
 {
     pawl__owner *holder = pawl__holder_find(r, request->token);
-    if (!holder) return; /* law 5: nothing comes back */
+    if (!holder) { /* law 5: nothing comes back */
+        pawl__say_not_owner(call, r, request, reply);
+        return;
+    }
     holder->ttl_ms = request->ttl_ms;
     pawl__lease_extend(call, holder);
     pawl__say_held(r, holder, PAWL_CONFIRMED, reply);
@@ -236,6 +239,7 @@ static void break_lock(const pawl__call *call, pawl__record *r, const pawl_reque
     pawl__owner *holder = holder_of_fence(r, request->fence);
     if (!holder) return;
     pawl__record_tell(call, r, holder->client, &(pawl_push){.kind = PAWL_PUSH_RECHECK});
+    pawl__broken_add(call, r, holder, request->owner);
     pawl__holder_remove(r, holder);
     pawl__record_grant_leading(call, r);
     reply->outcome = PAWL_RELEASED;

@@ -21,6 +21,7 @@ pawl__record *pawl__record_new(pawl__memory *m, const char *name, size_t name_le
     r->fence = m->fence_floor;
     pawl__list_init(&r->holders);
     pawl__list_init(&r->waiters);
+    pawl__list_init(&r->broken);
     if (!pawl__table_add(&m->table, &r->entry, r->name, name_len)) {
         free(r);
         return NULL;
@@ -33,6 +34,7 @@ void pawl__record_free(pawl__memory *m, pawl__record *r)
 {
     while (r->waiter_count) pawl__waiter_remove(r, pawl__owner_of(r->waiters.next));
     while (r->holder_count) pawl__holder_remove(r, pawl__owner_of(r->holders.next));
+    pawl__broken_expire(r, INT64_MAX);
     if (r->fence > m->fence_floor) m->fence_floor = r->fence;
     pawl__table_remove(&m->table, &r->entry);
     pawl__list_remove(&r->in_all);
@@ -41,7 +43,10 @@ void pawl__record_free(pawl__memory *m, pawl__record *r)
 
 void pawl__record_put(pawl__memory *m, pawl__record *r)
 {
-    if (!r->holder_count && !r->waiter_count) pawl__record_free(m, r);
+    if (r->holder_count || r->waiter_count) return;
+    r->capacity = 0; /* the next may ask for another kind */
+    pawl__broken_expire(r, m->now);
+    if (!r->broken_count) pawl__record_free(m, r);
 }
 
 /* ---- Those who hold or wait ------------------------------------------------------ */

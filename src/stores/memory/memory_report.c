@@ -68,6 +68,15 @@ static void show_holders(const pawl__call *call, const pawl__record *r, const ch
     }
 }
 
+static void show_break(const pawl__call *call, const pawl__record *r, pawl_info *info)
+{
+    const pawl__broken *note = pawl__broken_latest(call->memory, r);
+    if (!note) return;
+    info->broken_by = note->by;
+    info->broken_ms = pawl__ms_until(note->at, call->now);
+    info->broken_fence = note->fence;
+}
+
 /* False when out of memory. */
 static bool report(const pawl__call *call, const pawl__record *r, const char *token)
 {
@@ -79,6 +88,7 @@ static bool report(const pawl__call *call, const pawl__record *r, const char *to
                       .capacity = r->capacity,
                       .holder_count = live_count(call, &r->holders),
                       .waiter_count = live_count(call, &r->waiters)};
+    show_break(call, r, &info);
     info.waiters_shown = at_most(info.waiter_count, PAWL_WAITERS_SHOWN_MAX);
     info.holders_shown = at_most(info.holder_count, PAWL_HOLDERS_SHOWN_MAX);
     pawl_waiter_info *waiters = calloc(info.waiters_shown + 1, sizeof(*waiters));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the model consists of: for the files memory_{records,grant,model,report,value}.c only. */
+/* What the model consists of: for the files
+ * memory_{records,grant,change,notes,model,report,value}.c only.
+ */
 #ifndef PAWL_STORES_MEMORY_STATE_H
 #define PAWL_STORES_MEMORY_STATE_H
 
@@ -28,9 +30,18 @@ typedef struct pawl__owner {
     uint16_t slots[]; /* of a holder: `units` of them */
 } pawl__owner;
 
+/* Who broke a lease, and whose (rule 13). */
+typedef struct pawl__broken {
+    pawl__link in_list;
+    char token[PAWL_TOKEN_LEN + 1];
+    char by[PAWL_OWNER_MAX + 1];
+    uint64_t fence;
+    int64_t at, until; /* instants: of the break, and of the note's end */
+} pawl__broken;
+
 /*
  * One name. Between operations:
- *  - holders or waiters exist, or the record does not;
+ *  - holders, waiters or notes exist, or the record does not;
  *  - fence is the latest drawn since the record exists, or what it began with.
  */
 typedef struct pawl__record {
@@ -40,6 +51,8 @@ typedef struct pawl__record {
     pawl__link waiters;
     size_t holder_count;
     size_t waiter_count;
+    pawl__link broken; /* notes, the newest first */
+    size_t broken_count;
     pawl__owner *upgrader; /* the holder that waits, ahead of the waiters, to be upgraded */
     uint64_t fence;
     uint32_t capacity; /* of a semaphore; 0: the name is a lock */
@@ -86,7 +99,7 @@ pawl__record *pawl__record_find(const pawl__memory *m, const char *name, size_t 
 /* NULL when out of memory. */
 pawl__record *pawl__record_new(pawl__memory *m, const char *name, size_t name_len);
 void pawl__record_free(pawl__memory *m, pawl__record *record);
-/* Frees a record that nobody holds and nobody waits for. */
+/* Frees a record that nobody holds, nobody waits for and that has no notes. */
 void pawl__record_put(pawl__memory *m, pawl__record *record);
 
 /* In no list yet; NULL when out of memory. */
@@ -139,6 +152,20 @@ void pawl__say_queued(const pawl__call *call, const pawl__record *record, int64_
                       pawl_reply *reply);
 void pawl__say_busy(const pawl__call *call, const pawl__record *record, pawl_reply *reply);
 void pawl__say_failed(pawl_err err, pawl_reply *reply);
+void pawl__say_not_owner(const pawl__call *call, const pawl__record *record,
+                         const pawl_request *request, pawl_reply *reply);
+
+/* ---- memory_notes.c: who broke what (rule 13) ---------------------------------------- */
+
+/* The holder is about to be broken by this label. Without memory there is no note. */
+void pawl__broken_add(const pawl__call *call, pawl__record *record, const pawl__owner *holder,
+                      const char *by);
+/* The latest, or the one of this token; NULL if there is none. */
+const pawl__broken *pawl__broken_latest(const pawl__memory *m, const pawl__record *record);
+const pawl__broken *pawl__broken_of(const pawl__memory *m, const pawl__record *record,
+                                    const char *token);
+/* Drops those whose time is over by `now`. */
+void pawl__broken_expire(pawl__record *record, int64_t now);
 
 /* ---- memory_report.c ------------------------------------------------------------------ */
 

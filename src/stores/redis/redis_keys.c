@@ -126,10 +126,10 @@ void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t n
         ret_keys[i] = companion(ret_keys[PAWL__REDIS_KEY_LOCK], how, suffix[i], key_room[i]);
 }
 
-pawl__redis_bytes pawl__redis_value_key(pawl__redis_bytes lock_key,
+pawl__redis_bytes pawl__redis_extra_key(pawl__redis_bytes lock_key, char suffix,
                                         char room[PAWL__REDIS_KEY_MAX + 1])
 {
-    return companion(lock_key, layout_of(lock_key), 'v', room);
+    return companion(lock_key, layout_of(lock_key), suffix, room);
 }
 
 pawl__redis_bytes pawl__redis_guard_key(const pawl__redis_space *space,

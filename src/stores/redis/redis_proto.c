@@ -106,14 +106,35 @@ static void add_read(const pawl__redis_space *space, pawl__redis_call *call,
     add_number(call, (uint64_t)request->ttl_ms);
 }
 
+static char extra_of(pawl_verb verb)
+{
+    switch (verb) {
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
+        return PAWL__REDIS_SUFFIX_VALUE;
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_CHANGE:
+    case PAWL_VERB_BREAK:
+    case PAWL_VERB_INSPECT:
+        return PAWL__REDIS_SUFFIX_BROKEN;
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        break;
+    }
+    return 0;
+}
+
 static void add_keys(const pawl__redis_space *space, const pawl_request *request,
                      pawl__redis_call *call)
 {
+    char extra = extra_of(request->verb);
     call->key_count = PAWL__REDIS_KEYS;
     pawl__redis_keys(space, request->name, request->name_len, call->key_room, call->keys);
-    if (request->verb != PAWL_VERB_PUBLISH && request->verb != PAWL_VERB_READ) return;
-    call->keys[PAWL__REDIS_KEY_VALUE] = pawl__redis_value_key(
-        call->keys[PAWL__REDIS_KEY_LOCK], call->key_room[PAWL__REDIS_KEY_VALUE]);
+    if (!extra) return;
+    call->keys[PAWL__REDIS_KEY_EXTRA] = pawl__redis_extra_key(
+        call->keys[PAWL__REDIS_KEY_LOCK], extra, call->key_room[PAWL__REDIS_KEY_EXTRA]);
     call->key_count = PAWL__REDIS_KEYS_MAX;
 }
 
@@ -148,6 +169,8 @@ bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *requ
     case PAWL_VERB_BREAK:
         ret_call->script = PAWL__REDIS_BREAK;
         add_number(ret_call, request->fence);
+        add(ret_call, bytes(request->owner ? request->owner : "",
+                            request->owner ? strnlen(request->owner, PAWL_OWNER_MAX) : 0));
         break;
     case PAWL_VERB_PUBLISH:
         add_publish(ret_call, request);
@@ -179,16 +202,19 @@ size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes scr
 void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script, bool by_hash,
                               const char *word, pawl__redis_probe *ret_probe)
 {
-    static const char key_count[] = {'0' + PAWL__REDIS_KEYS, '\0'};
+    static const char key_count[] = {'0' + PAWL__REDIS_KEYS_MAX, '\0'};
     char name[PAWL_NAME_MAX];
-    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS_MAX];
     size_t n = 0;
     int len = snprintf(name, sizeof name, "probe-%s", space->inbox + space->prefix_len);
     pawl__redis_keys(space, name, (size_t)len, ret_probe->key_room, keys);
+    keys[PAWL__REDIS_KEY_EXTRA] =
+        pawl__redis_extra_key(keys[PAWL__REDIS_KEY_LOCK], PAWL__REDIS_SUFFIX_BROKEN,
+                              ret_probe->key_room[PAWL__REDIS_KEY_EXTRA]);
     ret_probe->argv[n++] = by_hash ? text("EVALSHA") : text("EVAL");
     ret_probe->argv[n++] = text(script);
     ret_probe->argv[n++] = text(key_count);
-    for (size_t i = 0; i < PAWL__REDIS_KEYS; i++) ret_probe->argv[n++] = keys[i];
+    for (size_t i = 0; i < PAWL__REDIS_KEYS_MAX; i++) ret_probe->argv[n++] = keys[i];
     ret_probe->argv[n++] = bytes(space->inbox, space->inbox_len);
     ret_probe->argv[n++] = text(word);
     ret_probe->argc = n;
@@ -302,16 +328,33 @@ static bool take_queued(pawl__redis_bytes rest, pawl_reply *reply)
     return rest.len == 0;
 }
 
-/* HOLDER_MS OWNER */
-static bool take_busy(pawl__redis_bytes rest, pawl_reply *reply, char *ret_message)
+/* A label, or nothing. */
+static void take_label(pawl__redis_bytes rest, pawl_reply *reply, char *ret_message)
 {
-    if (!memchr(rest.data, ' ', rest.len) || !take_holder_ms(&rest, reply)) return false;
-    if (rest.len == 0) return true;
+    if (rest.len == 0) return;
     size_t len = rest.len < PAWL_MESSAGE_MAX - 1 ? rest.len : PAWL_MESSAGE_MAX - 1;
     memcpy(ret_message, rest.data, len);
     ret_message[len] = '\0';
     reply->message = ret_message;
+}
+
+/* HOLDER_MS OWNER */
+static bool take_busy(pawl__redis_bytes rest, pawl_reply *reply, char *ret_message)
+{
+    if (!memchr(rest.data, ' ', rest.len) || !take_holder_ms(&rest, reply)) return false;
+    take_label(rest, reply, ret_message);
     return true;
+}
+
+/* OWNER: who broke the lease */
+static bool take_not_owner(pawl_verb verb, pawl__redis_bytes rest, pawl_reply *reply,
+                           char *ret_message)
+{
+    bool may_be_told = verb == PAWL_VERB_RENEW || verb == PAWL_VERB_CHANGE;
+    take_label(rest, reply, ret_message);
+    if (may_be_told) return true;
+    return rest.len == 0 &&
+           (verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK || verb == PAWL_VERB_PUBLISH);
 }
 
 /* The first word of a reply; *ret_rest is what comes behind it. */
@@ -369,8 +412,7 @@ static bool take_answer(const pawl_request *request, const pawl__redis_value *va
         return verb == PAWL_VERB_RELEASE;
     case PAWL__REDIS_SAYS_NOT_OWNER:
         reply->outcome = PAWL_NOT_OWNER;
-        return verb == PAWL_VERB_RENEW || verb == PAWL_VERB_RELEASE || verb == PAWL_VERB_BREAK ||
-               verb == PAWL_VERB_CHANGE || verb == PAWL_VERB_PUBLISH;
+        return take_not_owner(verb, rest, reply, ret_message);
     case PAWL__REDIS_SAYS_VALUE:
         reply->outcome = PAWL_REPORTED;
         return verb == PAWL_VERB_READ;
@@ -429,7 +471,7 @@ pawl__redis_verdict pawl__redis_decode(const pawl__redis_space *space, const paw
 /* ---- INSPECT ------------------------------------------------------------------------ */
 
 /* Items in scripts/inspect.lua's report: before the rows, of a holder, of a waiter. */
-#define INFO_FIXED      10
+#define INFO_FIXED      13
 #define INFO_PER_HOLDER 6
 #define INFO_PER_WAITER 5
 
@@ -482,6 +524,20 @@ static bool take_waiter(const pawl__redis_value *value, size_t i, pawl_waiter_in
     return true;
 }
 
+/* broken by, how long ago, which fence */
+static bool take_break(const pawl__redis_value *value, size_t i, pawl_info *info)
+{
+    pawl__redis_bytes by;
+    int64_t age_ms, fence;
+    if (!text_at(value, i, &by) || !int_at(value, i + 1, &age_ms) || !int_at(value, i + 2, &fence))
+        return false;
+    if (age_ms < 0) return true;
+    info->broken_by = by.data;
+    info->broken_ms = age_ms;
+    info->broken_fence = fence > 0 ? (uint64_t)fence : 0;
+    return true;
+}
+
 /* What stands before the rows; how many holders follow. */
 static bool take_head(const pawl__redis_value *value, pawl_info *info, int64_t *ret_shown)
 {
@@ -493,6 +549,7 @@ static bool take_head(const pawl__redis_value *value, pawl_info *info, int64_t *
         !text_at(value, 5, &owner) || !units_at(value, 6, &info->capacity) ||
         !int_at(value, 7, &holding) || !int_at(value, 8, &waiting) || !int_at(value, 9, ret_shown))
         return false;
+    if (!take_break(value, 10, info)) return false;
     if (*ret_shown < 0 || *ret_shown > PAWL_HOLDERS_SHOWN_MAX) return false;
     if (info->remaining_ms == -2) info->remaining_ms = 0;
     info->held = held != 0;

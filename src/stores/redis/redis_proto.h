@@ -16,9 +16,11 @@
  *   queue    tokens by order of arrival, expiry   (KEYS[3], sorted set)
  *   waiters  token -> place_until_ms, ttl_ms, since_ms, inbox, owner; expiry
  *                                                 (KEYS[4], hash)
+ *   broken   who broke which lease; decides nothing
+ *                                                 (KEYS[5], hash)
  *
  * and while several hold it together, or wait in other modes than exclusive, what
- * scripts/lib_many.lua says of the same four keys;
+ * scripts/lib_many.lua says of the first four keys;
  *
  * per inbox who is subscribed. A grant's fence is max(fence of the record
  * + 1, the server's clock in us). PAWL__REDIS_... below name the constants
@@ -109,13 +111,15 @@ enum {
     PAWL__REDIS_KEY_QUEUE,    /* the same with q */
     PAWL__REDIS_KEY_WAITERS,  /* and w */
     PAWL__REDIS_KEYS,
-    /* For PUBLISH and READ only, behind those: the value and who watches it; the same with v. */
-    PAWL__REDIS_KEY_VALUE = PAWL__REDIS_KEYS,
+    PAWL__REDIS_KEY_EXTRA = PAWL__REDIS_KEYS, /* of some calls, behind those: see below */
     PAWL__REDIS_KEYS_MAX
 };
-#define PAWL__REDIS_ARGS_MAX 7
-#define PAWL__REDIS_WHO_MAX  (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
-#define PAWL__REDIS_KEY_MAX  (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 6) /* "\0abcdf" */
+/* What the extra key ends in. */
+#define PAWL__REDIS_SUFFIX_VALUE  'v' /* PUBLISH, READ: the value and who watches it */
+#define PAWL__REDIS_SUFFIX_BROKEN 'b' /* RENEW, CHANGE, BREAK, INSPECT, probe: who broke it */
+#define PAWL__REDIS_ARGS_MAX      7
+#define PAWL__REDIS_WHO_MAX       (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
+#define PAWL__REDIS_KEY_MAX       (PAWL__REDIS_PREFIX_MAX + PAWL_NAME_MAX + 6) /* "\0abcdf" */
 
 /* Constants of the scripts; tests compare them with the sources. */
 #define PAWL__REDIS_FENCE_KEEP_MS 600000 /* a record outlives its lease by this */
@@ -156,9 +160,8 @@ size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes scr
 void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
                       pawl__redis_bytes ret_keys[PAWL__REDIS_KEYS]);
-
-/* The one beside them for a value. */
-pawl__redis_bytes pawl__redis_value_key(pawl__redis_bytes lock_key,
+/* One more beside them. */
+pawl__redis_bytes pawl__redis_extra_key(pawl__redis_bytes lock_key, char suffix,
                                         char room[PAWL__REDIS_KEY_MAX + 1]);
 
 /* The key of the guard's record: beside the locks, and no name's, for no name contains a NUL. */
@@ -182,13 +185,13 @@ pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key);
 bool pawl__redis_is_record_key(pawl__redis_bytes key);
 
 /*
- * The words that ask probe.lua: EVALSHA or EVAL, its four keys being those of a lock that
+ * The words that ask probe.lua: EVALSHA or EVAL, its five keys being those of a lock that
  * nobody uses, so that a permission for any of them is missed here. word goes to the inbox.
  */
 typedef struct pawl__redis_probe {
-    pawl__redis_bytes argv[3 + PAWL__REDIS_KEYS + 2];
+    pawl__redis_bytes argv[3 + PAWL__REDIS_KEYS_MAX + 2];
     size_t argc;
-    char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    char key_room[PAWL__REDIS_KEYS_MAX][PAWL__REDIS_KEY_MAX + 1];
 } pawl__redis_probe;
 void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script, bool by_hash,
                               const char *word, pawl__redis_probe *ret_probe);
@@ -207,10 +210,10 @@ typedef enum pawl__redis_says {
     PAWL__REDIS_SAYS_CONFIRMED,   /* fence, somebody waits */
     PAWL__REDIS_SAYS_RELEASED,
     PAWL__REDIS_SAYS_LEFT,
-    PAWL__REDIS_SAYS_NOT_OWNER,
-    PAWL__REDIS_SAYS_REPORT,  /* the rows of inspect.lua */
-    PAWL__REDIS_SAYS_NO_LOCK, /* INSPECT: a record of pawl's own lies under this key */
-    PAWL__REDIS_SAYS_VALUE    /* READ: clock, fence, when, owner, value */
+    PAWL__REDIS_SAYS_NOT_OWNER, /* of RENEW and CHANGE: who broke the lease, if somebody did */
+    PAWL__REDIS_SAYS_REPORT,    /* the rows of inspect.lua */
+    PAWL__REDIS_SAYS_NO_LOCK,   /* INSPECT: a record of pawl's own lies under this key */
+    PAWL__REDIS_SAYS_VALUE      /* READ: clock, fence, when, owner, value */
 } pawl__redis_says;
 
 typedef enum pawl__redis_verdict {

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 #define PAWL__SQLITE_APPLICATION_ID 0x7061776C /* "pawl" */
-#define PAWL__SQLITE_VERSION        2          /* user_version of the schema below */
+#define PAWL__SQLITE_VERSION        3          /* user_version of the schema below */
 
 /* Every statement that is kept prepared. ?1 is the name where one is due. */
 #define PAWL__SQLITE_STATEMENTS(X)                                                                 \
@@ -64,7 +64,19 @@
     X(WAIT_DROP_BEYOND, "DELETE FROM wait WHERE until_at > ?1")                                    \
     X(WAIT_UNTIE, "UPDATE wait SET live = -1 WHERE live > 0")                                      \
     X(WAIT_RANK, "SELECT count(*) FROM wait WHERE name = ?1 AND seq < ?2")                         \
-    X(WAIT_COUNT, "SELECT count(*) FROM wait")
+    X(WAIT_COUNT, "SELECT count(*) FROM wait")                                                     \
+    X(BROKEN_ADD, "INSERT INTO broken(name, seq, token, owner, fence, at, until_at) VALUES(?1,"    \
+                  " (SELECT coalesce(max(seq), 0) + 1 FROM broken WHERE name = ?1), ?2, ?3, ?4,"   \
+                  " ?5, ?6)")                                                                      \
+    X(BROKEN_DROP, "DELETE FROM broken WHERE name = ?1 AND seq <= (SELECT max(seq) - ?2"           \
+                   " FROM broken WHERE name = ?1)")                                                \
+    X(BROKEN_DROP_OLD, "DELETE FROM broken WHERE until_at <= ?1")                                  \
+    X(BROKEN_DROP_BEYOND, "DELETE FROM broken WHERE until_at > ?1")                                \
+    X(BROKEN_DROP_ALL, "DELETE FROM broken")                                                       \
+    X(BROKEN_LATEST, "SELECT owner, fence, at FROM broken WHERE name = ?1 AND until_at > ?2"       \
+                     " ORDER BY seq DESC LIMIT 1")                                                 \
+    X(BROKEN_OF, "SELECT owner, fence, at FROM broken WHERE name = ?1 AND until_at > ?2"           \
+                 " AND token = ?3")
 
 typedef enum pawl__sqlite_stmt {
 #define PAWL__SQLITE_STMT_ENUM(id, sql) PAWL__ST_##id,

@@ -59,6 +59,7 @@ static int drop_earlier_boot(pawl__sqlite_db *db)
         rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_ALL, pawl__sqlite_clock_now(&db->clock));
     }
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_WAIT_DROP_ALL);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_BROKEN_DROP_ALL);
     return rc;
 }
 
@@ -69,6 +70,7 @@ static int take_over_boot(pawl__sqlite_db *db)
     int rc = write_boot(db, PAWL__ST_HOST_BOOT);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_BEYOND, beyond);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_WAIT_DROP_BEYOND, beyond);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_BROKEN_DROP_BEYOND, beyond);
     return rc;
 }
 

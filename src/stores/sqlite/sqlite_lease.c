@@ -16,6 +16,7 @@
  */
 #define _GNU_SOURCE
 #include "sqlite_lease.h"
+#include "sqlite_broken.h"
 
 #include "../../base/instant.h"
 
@@ -384,19 +385,26 @@ static int acquire(const turn *t, pawl__answer *ret_answer)
 
 /* ---- RENEW, RELEASE, BREAK ----------------------------------------------------- */
 
+/* Rule 13: the answer names who broke it, if somebody did. */
+static int answer_not_owner(const turn *t, pawl__answer *ret_answer)
+{
+    pawl__broken_row note;
+    ret_answer->outcome = PAWL_NOT_OWNER;
+    int rc = pawl__broken_of(t->db, t->name, t->request->token, t->now, &note);
+    snprintf(ret_answer->fault.message, sizeof(ret_answer->fault.message), "%s", note.by);
+    return rc;
+}
+
 static int renew(const turn *t, pawl__answer *ret_answer)
 {
     pawl__lock_row lock;
     int rc = pawl__lock_get(t->db, t->name, &lock);
     if (rc != SQLITE_OK) return rc;
     if (!pawl__lock_is_live(t->db, &lock, t->now)) {
-        ret_answer->outcome = PAWL_NOT_OWNER; /* never re-created (law 5) */
-        return hand_on(t, &lock);
+        rc = answer_not_owner(t, ret_answer); /* never re-created (law 5) */
+        return rc == SQLITE_OK ? hand_on(t, &lock) : rc;
     }
-    if (!same_token(lock.owner.token, t->request->token)) {
-        ret_answer->outcome = PAWL_NOT_OWNER;
-        return SQLITE_OK;
-    }
+    if (!same_token(lock.owner.token, t->request->token)) return answer_not_owner(t, ret_answer);
     /* Our own lease that lost its tie (sqlite_live.h) is tied again; nobody else's is. */
     int64_t live = lock.owner.live;
     if (live == PAWL__LIVE_UNKNOWN && strcmp(lock.owner.client, t->client_id) == 0) {
@@ -439,6 +447,8 @@ static int break_lock(const turn *t, pawl__answer *ret_answer)
     if (!pawl__lock_is_live(t->db, &lock, t->now)) return hand_on(t, &lock);
     if (lock.fence != t->request->fence) return SQLITE_OK;
     ret_answer->outcome = PAWL_RELEASED;
+    rc = pawl__broken_add(t->db, t->name, &lock, t->request->owner, t->now);
+    if (rc != SQLITE_OK) return rc;
     /* The holder asks, and learns it before its next renewal. */
     send_letter(t, lock.owner.client, PAWL_PUSH_RECHECK, NULL, 0, false);
     return hand_off(t, &lock);

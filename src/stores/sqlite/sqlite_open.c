@@ -6,6 +6,7 @@
  *          belong to, and the bounds of the fences
  *   lock   one row per name that is held, waited for, or was held lately
  *   wait   the queues: per name in order of seq
+ *   broken who broke which lease lately: per name in order of seq
  */
 #define _GNU_SOURCE
 #include "sqlite_db.h"
@@ -53,7 +54,16 @@ static const char schema[] =
     " pid INTEGER NOT NULL,"
     " pid_ns INTEGER NOT NULL,"
     " PRIMARY KEY(name, seq)) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX wait_token ON wait(name, token);";
+    "CREATE UNIQUE INDEX wait_token ON wait(name, token);"
+    "CREATE TABLE broken("
+    " name BLOB NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " token TEXT NOT NULL," /* of the lease that was broken */
+    " owner TEXT NOT NULL," /* who broke it */
+    " fence INTEGER NOT NULL,"
+    " at INTEGER NOT NULL,"
+    " until_at INTEGER NOT NULL," /* the note's end */
+    " PRIMARY KEY(name, seq)) WITHOUT ROWID;";
 
 /*
  * Room for the day on which the disk is full: pages that the database has and does not use,

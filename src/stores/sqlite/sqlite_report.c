@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* INSPECT, LIST and DOCTOR: looking without changing anything. */
 #define _GNU_SOURCE
+#include "sqlite_broken.h"
 #include "sqlite_store.h"
 
 #include "../../base/instant.h"
@@ -21,7 +22,7 @@ typedef struct row_note {
 static size_t row_size(size_t name_len, size_t waiters)
 {
     return waiters * (sizeof(pawl_waiter_info) + PAWL_OWNER_MAX + 1) + name_len + 1 +
-           PAWL_OWNER_MAX + 1;
+           2 * (PAWL_OWNER_MAX + 1);
 }
 
 static const char *put_text(row_note *row, const char *text, size_t len)
@@ -58,6 +59,18 @@ static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, size_
     }
 }
 
+static int fill_break(pawl__sqlite_db *db, pawl__name name, int64_t now, row_note *row)
+{
+    pawl_info *info = &row->note->u.info;
+    pawl__broken_row latest;
+    int rc = pawl__broken_latest(db, name, now, &latest);
+    if (rc != SQLITE_OK || !latest.found || db->all_ended) return rc;
+    info->broken_by = put_text(row, latest.by, strlen(latest.by));
+    info->broken_ms = latest.at < now ? pawl__ms_until(latest.at, now) : 0;
+    info->broken_fence = latest.fence;
+    return SQLITE_OK;
+}
+
 /* Inside a read transaction. Posts the row; in a list only if it is held or waited for. */
 static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool in_list)
 {
@@ -88,6 +101,7 @@ static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool i
         .waiters = row.waiters,
     };
     rc = fill_waiters(db, name, now, shown(waiting), &row);
+    if (rc == SQLITE_OK) rc = fill_break(db, name, now, &row);
     if (rc != SQLITE_OK || (in_list && !held && row.note->u.info.waiter_count == 0)) {
         free(row.note);
         return rc;

@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Take the lock from the holder whose fence is the one that was seen.
--- ARGV: fence
+-- ARGV: fence, the label of who breaks
 -- -> 4  broken, and handed on if somebody waits
 --    6  free, or another fence
 --@include lib_keys
 --@include lib_fence
 --@include lib_handoff
+--@include lib_broken
 local held = redis.call('GET', KEYS[1])
 --@include lib_last
 local waiting = redis.call('ZCARD', KEYS[3])
@@ -21,6 +22,7 @@ if several then
         part_expired()
         local token, inbox = holder_of_fence(ARGV[1])
         if token then
+            note_break(token, ARGV[1], ARGV[2], redis.call('PTTL', KEYS[1]))
             part({token})
             if many == 0 then dissolve() end
             tell(inbox, 'r ', KEYS[1])
@@ -33,8 +35,10 @@ if several then
 end
 if not held or tonumber(last) ~= tonumber(ARGV[1]) then return 6 end
 
+local left_ms = redis.call('PTTL', KEYS[1])
 -- The first write, and it needs no memory.
 redis.call('DEL', KEYS[1])
+note_break(held, ARGV[1], ARGV[2], left_ms)
 local broken, seen = held, record or ''
 local chosen, _, mixed
 if waiting > 0 then

@@ -5,7 +5,7 @@
 -- -> 0 FENCE WAITING [SLOT,...]  done
 --    1 0 HOLDER_MS FENCE         it waits, ahead of all who queue
 --    2 HOLDER_MS OWNER           busy
---    6                           not the owner, or a change that came late
+--    6 [OWNER]                   not the owner, or a change that came late; who broke its lease
 --@include lib_keys
 local token, ttl, who, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local number, asks_only = tonumber(ARGV[5]), ARGV[6]
@@ -28,7 +28,7 @@ if not holder and held == token then
 end
 if not holder or number < holder.change then
     finish()
-    return 6
+--@include lib_not_owner
 end
 
 -- Every other answer extends, as a renewal does.

@@ -3,7 +3,7 @@
 -- ARGV: token or '', most holders and most waiters to show, and from LIST 1 if by its name
 -- the key may be a fence record
 -- -> {7, held, foreign, remaining ms, fence, owner, capacity, all holders, all waiters,
---     holders shown,
+--     holders shown, who broke it last, how long ago in ms or -1, and the fence that it broke,
 --     owner, remaining ms, fence, mode, units, mine ... of each holder shown, by their fences,
 --     owner, age ms, place ms, mode, units ... of each waiter shown}
 --    {8} if it is one: with an empty prefix they lie among the lock keys, and LIST skips
@@ -63,9 +63,20 @@ if tokens[1] then
     waiters = redis.call('HMGET', KEYS[4], unpack(tokens))
 end
 
+-- Who may only look may call HMGET, not HGET.
+local function latest_break()
+    local line = redis.pcall('HMGET', KEYS[5], '-')
+    local token = line[1] and string.match(line[1], '^%S+')
+    local note = token and redis.pcall('HMGET', KEYS[5], token)[1]
+    local till, at, its, by = string.match(note or '', '^1 (%d+) (%d+) (%d+) (.*)$')
+    if not till or tonumber(till) <= now_ms then return '', -1, 0 end
+    return by, math.max(0, now_ms - at), tonumber(its)
+end
+local broken_by, broken_ms, broken_fence = latest_break()
+
 local shown = holders[#holders] or {'', 0, tonumber(fence or 0)}
 local report = {7, held and 1 or 0, foreign and 1 or 0, remaining, shown[3], shown[1],
-    capacity or 0, holding, 0, #holders}
+    capacity or 0, holding, 0, #holders, broken_by, broken_ms, broken_fence}
 for _, holder in ipairs(holders) do
     for _, item in ipairs(holder) do report[#report + 1] = item end
 end

@@ -4,6 +4,7 @@
 --   KEYS[2]  the fence record of the latest grant: "1 FENCE TOKEN INBOX OWNER"
 --   KEYS[3]  the queue: a sorted set of tokens, scored by order of arrival
 --   KEYS[4]  the waiters: a hash, token -> "2 PLACE_UNTIL_MS TTL_MS SINCE_MS INBOX OWNER"
+--   KEYS[5]  of some scripts: who broke which lease lately (lib_broken), or a value (publish)
 -- The leading digit is the version of the format. OWNER is last: it may hold any byte. What
 -- they hold while several have the name together is said in lib_many.
 --

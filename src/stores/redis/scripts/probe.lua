@@ -26,7 +26,7 @@ local function try(command, ...)
     return 0
 end
 
-local lock, record, queue, waiters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lock, record, queue, waiters, broken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 try('get', lock)
 try('set', record, '', 'XX', 'PX', 1)
 try('del', lock)
@@ -43,6 +43,7 @@ try('zrem', queue, 'x')
 try('hget', waiters, 'x')
 try('hmget', waiters, 'x')
 try('hset', waiters, 'x', '', 'y')
+try('hmget', broken, 'x')
 try('hdel', waiters, 'x')
 if readonly then return redis.error_reply("READONLY You can't write against a read only replica.") end
 try('publish', ARGV[1], ARGV[2])

@@ -2,7 +2,7 @@
 -- Extend my lease, in whatever mode; never re-create it (law 5).
 -- ARGV: token, ttl in ms, "INBOX OWNER"
 -- -> 3 FENCE WAITING  confirmed; does somebody wait
---    6                not the owner
+--    6 [OWNER]        not the owner; who broke its lease
 --@include lib_keys
 --@include lib_fence
 local token, ttl = ARGV[1], ARGV[2]
@@ -20,7 +20,9 @@ if held ~= token then
         finish()
         return holder and '3 ' .. holder.fence .. (is_awaited(token) and ' 1' or ' 0')
     end
-    return several and renew_among_several() or 6
+    local confirmed = several and renew_among_several()
+    if confirmed then return confirmed end
+--@include lib_not_owner
 end
 
 -- First, because it needs no memory: what follows is then not refused for OOM.

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Who broke which lease, for those who ask afterwards (rule 13 of pawl/store.h). */
+#ifndef PAWL_SQLITE_BROKEN_H
+#define PAWL_SQLITE_BROKEN_H
+
+#include "sqlite_rows.h"
+
+typedef struct pawl__broken_row {
+    bool found;
+    char by[PAWL_OWNER_MAX + 1];
+    uint64_t fence;
+    int64_t at;
+} pawl__broken_row;
+
+/* The holder in the row is about to be broken. Also drops the notes whose time is over. */
+int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *lock,
+                     const char *by, int64_t now);
+/* The latest of the name; the one of this token. */
+int pawl__broken_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,
+                        pawl__broken_row *ret_row);
+int pawl__broken_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,
+                    pawl__broken_row *ret_row);
+
+#endif
