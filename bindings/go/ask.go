@@ -31,6 +31,8 @@ type Info struct {
 	Capacity int      // of the semaphore; 0: it is none
 	Holders  int      // all that hold it
 	HeldBy   []Holder // in order of their fences; at most 1000 of them
+
+	Broken *Broken // who broke it last, for at least a minute; nil: nobody
 }
 
 // Holder is one that holds a lock. See Info about its label.
@@ -40,6 +42,13 @@ type Holder struct {
 	Fence     uint64
 	Mode      Mode
 	Units     int // the permits that it has
+}
+
+// Broken tells who took a lock from its holder. See Info about the label.
+type Broken struct {
+	By    string        // the label of who did
+	Ago   time.Duration // how long ago
+	Fence uint64        // of the lease that was broken
 }
 
 // Waiter is one that waits for a lock. See Info about its label.

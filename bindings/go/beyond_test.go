@@ -64,6 +64,11 @@ func TestUnlockOfABrokenLockIsALoss(t *testing.T) {
 			t.Fatal("broken by another fence")
 		}
 		must(t, client.Break(ctx, "n", fence))
+		info, err := client.Inspect(ctx, "n")
+		must(t, err)
+		if b := info.Broken; b == nil || b.By != client.Owner() || b.Fence != fence || b.Ago < 0 {
+			t.Fatalf("broken: %+v", info.Broken)
+		}
 		expect(t, lock.Unlock(), ErrLost)
 	})
 }

@@ -103,6 +103,7 @@ func pawlgoInfo(id C.uintptr_t, from *C.pawl_info) {
 		Capacity:  int(from.capacity),
 		Holders:   int(from.holder_count),
 		HeldBy:    holdersOf(from),
+		Broken:    brokenOf(from),
 	})
 }
 
@@ -122,6 +123,17 @@ func holdersOf(from *C.pawl_info) []Holder {
 		}
 	}
 	return holders
+}
+
+func brokenOf(from *C.pawl_info) *Broken {
+	if from.broken_by == nil {
+		return nil
+	}
+	return &Broken{
+		By:    C.GoString(from.broken_by),
+		Ago:   time.Duration(from.broken_ms) * time.Millisecond,
+		Fence: uint64(from.broken_fence),
+	}
 }
 
 func queueOf(from *C.pawl_info) []Waiter {

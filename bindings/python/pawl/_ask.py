@@ -25,6 +25,15 @@ class Waiter:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """Who took a lock from its holder. The label is text that others have chosen."""
+
+    by: str  # the label of who did
+    ago: float  # seconds
+    fence: int  # of the lease that was broken
+
+
+@dataclass(frozen=True)
 class Info:
     """A lock as its store sees it. Names and labels are text that others have chosen: escape them
     before you show them on a terminal or a page."""
@@ -37,6 +46,7 @@ class Info:
     fence: int  # of the present or the last holder
     waiters: int  # all that wait
     queue: Tuple[Waiter, ...]  # in order of arrival; at most 1000 of them
+    broken: Optional[Broken] = None  # who broke it last, for at least a minute
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,13 @@ def pawlpy_info(info: Any, userdata: Any) -> bool:
     shown = range(info.waiters_shown)
     queue = tuple(Waiter(text(w.owner), w.age_ms / 1000, w.place_ms / 1000)
                   for w in (info.waiters[i] for i in shown))
+    broken = None
+    if info.broken_by:
+        broken = Broken(text(info.broken_by), info.broken_ms / 1000, info.broken_fence)
     ffi.from_handle(userdata).append(Info(
         decode(ffi.unpack(info.name, info.name_len)), bool(info.held), bool(info.foreign),
         text(info.owner), None if info.remaining_ms < 0 else info.remaining_ms / 1000,
-        info.fence, info.waiter_count, queue))
+        info.fence, info.waiter_count, queue, broken))
     return True
 
 

@@ -288,6 +288,7 @@ def test_questions(client, other):
         assert sorted(info.name for info in other.list("a/")) == ["a/1", "a/2"]
         with pytest.raises(pawl.NotHeld):
             client.break_lock("b", info.fence - 1)
+        assert client.inspect("b").broken is None
     thread.join()
     wanted.release()
     assert client.inspect("nobody").held is False
@@ -381,6 +382,8 @@ def test_once_by_the_arguments(client, other):
 
     with pytest.raises(pawl.Lost):
         broken()
+    told = client.inspect("broken").broken
+    assert told.by == other.owner and told.ago >= 0 and told.fence > 0
     with pytest.raises(TypeError):
         @pawl.once(client, "x")
         async def wrong():
