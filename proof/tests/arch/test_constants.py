@@ -11,7 +11,7 @@ import tree
 
 SCRIPTS = "src/stores/redis/scripts"
 PROTO, STORE_H, TYPES = "src/stores/redis/redis_proto.h", "include/pawl/store.h", "include/pawl/types.h"
-LEASE = "src/stores/sqlite/sqlite_lease.c"
+ENTER = "src/stores/sqlite/sqlite_enter.c"
 
 
 def lua(name):
@@ -28,7 +28,7 @@ def power(name):
 
 # what it is: its places, (file, a pattern whose group is the number); a file may have it more than once
 SHARED = {
-    "waiters of one name": [(PROTO, define("PAWL__REDIS_QUEUE_MAX")), (LEASE, define("QUEUE_MAX")),
+    "waiters of one name": [(PROTO, define("PAWL__REDIS_QUEUE_MAX")), (ENTER, define("QUEUE_MAX")),
                             (f"{SCRIPTS}/acquire.lua", lua("QUEUE_MAX")),
                             (f"{SCRIPTS}/lib_enter.lua", lua("QUEUE_MAX"))],
     "how long a record outlives its lease": [(PROTO, define("PAWL__REDIS_FENCE_KEEP_MS")),
@@ -38,9 +38,11 @@ SHARED = {
     "holders of one name": [(PROTO, define("PAWL__REDIS_HOLDERS_MAX")),
                             (f"{SCRIPTS}/lib_many.lua", lua("HOLDERS_MAX"))],
     "waiters that one script lets in": [(PROTO, define("PAWL__REDIS_GRANTS_MAX")),
-                                        (f"{SCRIPTS}/lib_many.lua", lua("GRANTS_MAX"))],
+                                        (f"{SCRIPTS}/lib_many.lua", lua("GRANTS_MAX")),
+                                        ("src/stores/sqlite/sqlite_grant.c", define("GRANTS_MAX"))],
     "holders that one script asks to yield": [(PROTO, define("PAWL__REDIS_TOLD_MAX")),
-                                              (f"{SCRIPTS}/lib_many.lua", lua("TOLD_MAX"))],
+                                              (f"{SCRIPTS}/lib_many.lua", lua("TOLD_MAX")),
+                                              (ENTER, define("TOLD_MAX"))],
     "how long a note of a break is kept": [(STORE_H, define("PAWL_BROKEN_KEEP_MS")),
                                            (f"{SCRIPTS}/lib_broken.lua", lua("BROKEN_KEEP_MS"))],
     "notes of breaks of one name": [(STORE_H, define("PAWL_BROKEN_MAX")),

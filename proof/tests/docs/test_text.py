@@ -145,7 +145,7 @@ NUMBERS = [
      r"pawl_place_span.*return ttl / 3 \* 2;"),
     ("docs/protocol.md", "`application_id` is 0x7061776C", "src/stores/sqlite/sqlite_db.h",
      r"APPLICATION_ID 0x7061776C"),
-    ("docs/protocol.md", "stays for a minute", "src/stores/sqlite/sqlite_lease.c",
+    ("docs/protocol.md", "stays for a minute", "src/stores/sqlite/sqlite_sweep.c",
      r"OLD_KEEP_NS +\(60000 \* PAWL__NS_PER_MS\)"),
     ("docs/protocol.md", "about once in ten minutes", "src/stores/sqlite/sqlite_db.c",
      r"CEILING_AHEAD_US +UINT64_C\(600000000\)"),
@@ -173,11 +173,11 @@ def test_tables_of_the_database():
     """docs/protocol.md names the columns of the schema, in its order."""
     schema = (SOURCE / "src/stores/sqlite/sqlite_open.c").read_text("utf-8")
     text = (SOURCE / "docs/protocol.md").read_text("utf-8")
-    for table in ("lock", "wait", "broken"):
+    for table in ("lock", "hold", "wait", "broken"):
         body = re.search(rf'"CREATE TABLE {table}\((.*?);"', schema, re.S).group(1)
         columns = re.findall(r'^ *" (\w+) (?:BLOB|TEXT|INTEGER)', body, re.M)
-        named = re.search(rf"^{table} +(.*)$", text, re.M).group(1)
-        assert re.sub(r" \([^)]*\)", "", named) == ", ".join(columns)
+        named = re.search(rf"^{table} +(.*(?:\n {{5,}}.*)*)$", text, re.M).group(1)
+        assert re.sub(r"\s+", " ", re.sub(r" \([^)]*\)", "", named)) == ", ".join(columns)
 
 
 def test_a_tenth_of_ttl_30s():

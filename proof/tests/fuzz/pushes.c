@@ -59,12 +59,12 @@ static void hear_from_redis(fuzz_input in)
 static void open_letter(fuzz_input in)
 {
     pawl__letter letter; /* as recv leaves it: what was not sent is not initialised */
-    char token[PAWL_TOKEN_LEN + 1];
+    pawl__letter_room room;
     size_t len = in.left < sizeof letter ? in.left : sizeof letter;
     memset(&letter, 0xa5, sizeof letter);
     if (len) memcpy(&letter, in.data, len);
     if (!pawl__letter_is_valid(&letter, in.left)) return;
-    pawl_push push = pawl__letter_push(&letter, token);
+    pawl_push push = pawl__letter_push(&letter, &room);
     check_push(&push);
     CHECK(push.name + push.name_len <= (const char *)(&letter + 1));
 }

@@ -110,48 +110,102 @@ static void put_lock(fuzz_input *in)
     sqlite3_finalize(st);
 }
 
-static void put_wait(fuzz_input *in)
+static void put_hold(fuzz_input *in)
 {
-    sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO wait VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-                               " ?9, ?10, ?11, ?12)");
+    sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO hold VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+                               " ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
     const char *name = names[fuzz_below(in, 2)];
     sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
     bind_some(in, st, 2, NULL);
     bind_some(in, st, 3, tokens[fuzz_below(in, 3)]);
     bind_some(in, st, 4, client);
     bind_some(in, st, 5, "owner");
-    for (int column = 6; column <= 12; column++) bind_some(in, st, column, NULL);
+    for (int column = 6; column <= 14; column++) bind_some(in, st, column, NULL);
+    bind_some(in, st, 15, "\1");
+    (void)sqlite3_step(st);
+    sqlite3_finalize(st);
+}
+
+/* Of a semaphore of one, or of readers: as pawl writes them, but for the dates. */
+static void put_sound_hold(fuzz_input *in)
+{
+    unsigned what = fuzz_byte(in);
+    bool is_permit = what & 1;
+    const char *name = names[what >> 1 & 1];
+    sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO hold VALUES(?1, ?2, ?3, ?4, 'owner', ?5, -1,"
+                               " 0, 0, ?6, ?7, ?7, 0, ?8, ?9)");
+    sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
+    sqlite3_bind_int(st, 2, 1 + (int)(what >> 2 & 3));
+    sqlite3_bind_text(st, 3, tokens[fuzz_below(in, 3)], -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 4, client, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 5, some_number(in));
+    sqlite3_bind_int(st, 6, is_permit ? PAWL_MODE_PERMIT : (int)(what >> 4) % 3);
+    sqlite3_bind_int(st, 7, is_permit);
+    sqlite3_bind_int64(st, 8, what & 128 ? some_number(in) : 0);
+    sqlite3_bind_blob(st, 9, "\1", is_permit, SQLITE_STATIC);
+    (void)sqlite3_step(st);
+    sqlite3_finalize(st);
+    st = prepare("INSERT OR REPLACE INTO lock VALUES(?1, '', '', '', 9, 0, 0, 0, 0)");
+    sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
+    (void)sqlite3_step(st);
+    sqlite3_finalize(st);
+}
+
+static void put_wait(fuzz_input *in)
+{
+    sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO wait VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+                               " ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
+    const char *name = names[fuzz_below(in, 2)];
+    sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
+    bind_some(in, st, 2, NULL);
+    bind_some(in, st, 3, tokens[fuzz_below(in, 3)]);
+    bind_some(in, st, 4, client);
+    bind_some(in, st, 5, "owner");
+    for (int column = 6; column <= 15; column++) bind_some(in, st, column, NULL);
     (void)sqlite3_step(st);
     sqlite3_finalize(st);
 }
 
 static void fill(fuzz_input *in)
 {
-    run("DELETE FROM lock; DELETE FROM wait");
+    run("DELETE FROM lock; DELETE FROM hold; DELETE FROM wait");
     for (int i = 0; i < ROWS_MAX && in->left > 0; i++) {
         unsigned what = fuzz_byte(in);
         if (what == 255) return;
         if (what == 254) db.host.fence_floor = (uint64_t)some_number(in) % PAWL__SQLITE_FENCE_MAX;
         if (what == 253) db.host.fence_ceiling = (uint64_t)some_number(in);
-        if (what < 253 && what & 1) put_lock(in);
-        if (what < 253 && !(what & 1)) put_wait(in);
+        if (what >= 253) continue;
+        if (what < 60)
+            put_sound_hold(in);
+        else if (what < 90)
+            put_hold(in);
+        else if (what & 1)
+            put_lock(in);
+        else
+            put_wait(in);
     }
 }
 
 /* ---- Requests --------------------------------------------------------------------- */
 
+static bool may_queue(const pawl_request *request)
+{
+    return request->verb == PAWL_VERB_ACQUIRE || request->verb == PAWL_VERB_CHANGE;
+}
+
 static void check_answer(const pawl_request *request, const pawl__answer *answer)
 {
     switch (answer->outcome) {
     case PAWL_GRANTED:
-        CHECK(request->verb == PAWL_VERB_ACQUIRE && answer->fence > 0);
+        CHECK(may_queue(request) && answer->fence > 0);
+        CHECK(pawl__slots_count(&answer->slots) <= PAWL_CAPACITY_MAX);
         return;
     case PAWL_QUEUED:
-        CHECK(request->verb == PAWL_VERB_ACQUIRE && request->flags & PAWL_ASK_QUEUE);
+        CHECK(may_queue(request) && request->flags & PAWL_ASK_QUEUE);
         CHECK(answer->position >= 0 && answer->holder_ms >= -1);
         return;
     case PAWL_BUSY:
-        CHECK(request->verb == PAWL_VERB_ACQUIRE && answer->holder_ms >= -1);
+        CHECK(may_queue(request) && answer->holder_ms >= -1);
         CHECK(memchr(answer->fault.message, '\0', sizeof answer->fault.message) != NULL);
         return;
     case PAWL_CONFIRMED:
@@ -176,12 +230,19 @@ static void check_answer(const pawl_request *request, const pawl__answer *answer
 
 static void ask(fuzz_input *in)
 {
-    static const pawl_verb verbs[] = {PAWL_VERB_ACQUIRE, PAWL_VERB_RENEW, PAWL_VERB_RELEASE,
-                                      PAWL_VERB_BREAK};
+    static const pawl_verb verbs[] = {PAWL_VERB_ACQUIRE, PAWL_VERB_RENEW,   PAWL_VERB_RELEASE,
+                                      PAWL_VERB_BREAK,   PAWL_VERB_ACQUIRE, PAWL_VERB_CHANGE,
+                                      PAWL_VERB_RELEASE, PAWL_VERB_ACQUIRE};
     static pawl__outbox outbox;
-    pawl__answer answer;
+    pawl__answer answer = {.outcome = PAWL_UNKNOWN};
     unsigned what = fuzz_byte(in), who = fuzz_byte(in);
-    pawl_request request = {.verb = verbs[what % 4],
+    pawl_mode mode = what & 32 ? (pawl_mode)(who >> 6) : PAWL_MODE_EXCLUSIVE;
+    bool is_permit = mode == PAWL_MODE_PERMIT;
+    pawl_request request = {.verb = verbs[(what & 3) | (what & 64 ? 4 : 0)],
+                            .mode = mode,
+                            .units = is_permit,
+                            .capacity = is_permit,
+                            .change = who >> 4 & 3,
                             .flags = what >> 2 & 3,
                             .name = names[who & 1],
                             .name_len = 1,
@@ -196,6 +257,7 @@ static void ask(fuzz_input *in)
     }
     if (pawl__lease_carry_out(&db, &request, client, &outbox, &answer) == SQLITE_OK)
         check_answer(&request, &answer);
+    pawl__answer_done(&answer);
     for (size_t i = 0; i < outbox.count; i++) CHECK(outbox.mails[i].letter.name_len == 1);
 }
 

@@ -40,7 +40,7 @@ static pawl_client *client_with_modes(void)
     pawl_caps caps;
     CHECK_ERR(pawl_client_caps(client, PATIENCE_MS, &caps), PAWL_OK);
     if (caps.modes & 1u << PAWL_MODE_PERMIT) return client;
-    printf("SKIP: this store grants exclusive locks only\n");
+    printf("SKIP: this store does not grant all modes\n");
     pawl_client_close(client);
     skip();
     return NULL;

@@ -285,8 +285,10 @@ static void await_deaths(lookout *l, int count)
 
 static void watch_pid(lookout *l, int64_t byte, pid_t pid)
 {
-    const pawl__watch_target target = {.live = byte, .pid = pid, .pid_ns = 1, .own_pid_ns = 1};
-    pawl__watches_set(&l->watches, host_token(1), "n", 1, &target);
+    const pawl__watch_place place = {
+        .token = host_token(1), .name = "n", .name_len = 1, .own_pid_ns = 1};
+    const pawl__watch_mark mark = {.live = byte, .pid = pid, .pid_ns = 1};
+    pawl__watches_set(&l->watches, &place, &mark);
 }
 
 /* It died before it was watched, and its pid is another one's now: its byte tells. */

@@ -6,17 +6,17 @@
 
 #include <string.h>
 
-static int add(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *lock, const char *by,
+static int add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder, const char *by,
                int64_t now)
 {
     int64_t until = pawl__instant_add(now, pawl__ms_to_ns(PAWL_BROKEN_KEEP_MS));
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_BROKEN_ADD, name);
     if (!st) return pawl__sqlite_error_of(db);
-    sqlite3_bind_text(st, 2, lock->owner.token, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, holder->owner.token, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 3, by ? by : "", -1, SQLITE_STATIC);
-    sqlite3_bind_int64(st, 4, (int64_t)lock->fence);
+    sqlite3_bind_int64(st, 4, (int64_t)holder->fence);
     sqlite3_bind_int64(st, 5, now);
-    sqlite3_bind_int64(st, 6, lock->expires_at > until ? lock->expires_at : until);
+    sqlite3_bind_int64(st, 6, holder->expires_at > until ? holder->expires_at : until);
     return pawl__sqlite_run(st);
 }
 
@@ -28,11 +28,11 @@ static int drop_oldest(pawl__sqlite_db *db, pawl__name name)
     return pawl__sqlite_run(st);
 }
 
-int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *lock,
+int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
                      const char *by, int64_t now)
 {
     int rc = pawl__sqlite_run_int(db, PAWL__ST_BROKEN_DROP_OLD, now);
-    if (rc == SQLITE_OK) rc = add(db, name, lock, by, now);
+    if (rc == SQLITE_OK) rc = add(db, name, holder, by, now);
     return rc == SQLITE_OK ? drop_oldest(db, name) : rc;
 }
 

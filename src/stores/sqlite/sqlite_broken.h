@@ -12,8 +12,8 @@ typedef struct pawl__broken_row {
     int64_t at;
 } pawl__broken_row;
 
-/* The holder in the row is about to be broken. Also drops the notes whose time is over. */
-int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *lock,
+/* The holder is about to be broken. Also drops the notes whose time is over. */
+int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
                      const char *by, int64_t now);
 /* The latest of the name; the one of this token. */
 int pawl__broken_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,

@@ -16,7 +16,14 @@
 #include <stdatomic.h>
 
 #define PAWL__SQLITE_APPLICATION_ID 0x7061776C /* "pawl" */
-#define PAWL__SQLITE_VERSION        3          /* user_version of the schema below */
+#define PAWL__SQLITE_VERSION        4          /* user_version of the schema below */
+
+#define PAWL__HOLD_COLUMNS                                                                         \
+    "fence, token, client, owner, expires_at, live, pid, pid_ns, mode, units, capacity, change,"   \
+    " upgrade_until, slots"
+#define PAWL__WAIT_COLUMNS                                                                         \
+    "seq, token, client, owner, since_at, until_at, ttl_ns, detached, live, pid, pid_ns, mode,"    \
+    " units, capacity"
 
 /* Every statement that is kept prepared. ?1 is the name where one is due. */
 #define PAWL__SQLITE_STATEMENTS(X)                                                                 \
@@ -39,24 +46,45 @@
     X(LOCK_EXTEND, "UPDATE lock SET expires_at = ?2, live = ?3 WHERE name = ?1")                   \
     X(LOCK_FREE, "UPDATE lock SET token = NULL, expires_at = ?2 WHERE name = ?1")                  \
     X(LOCK_FREE_ALL, "UPDATE lock SET token = NULL, expires_at = ?1")                              \
-    X(LOCK_FREE_BEYOND, "UPDATE lock SET token = NULL, expires_at = 0 WHERE expires_at > ?1")      \
+    X(LOCK_FREE_BEYOND, "UPDATE lock SET token = iif(token = '', '', NULL), expires_at = 0"        \
+                        " WHERE expires_at > ?1")                                                  \
     X(LOCK_UNTIE, "UPDATE lock SET live = -1 WHERE live > 0")                                      \
     X(LOCK_OLD, "SELECT name FROM lock WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2")        \
     X(LOCK_DELETE, "DELETE FROM lock WHERE name = ?1 AND token IS NULL"                            \
                    " AND NOT EXISTS (SELECT 1 FROM wait WHERE name = ?1)")                         \
     X(LOCK_NEXT, "SELECT name FROM lock WHERE name > ?1 ORDER BY name LIMIT 1")                    \
     X(LOCK_COUNT, "SELECT count(*), count(token), max(fence) FROM lock")                           \
-    X(WAIT_FIRST, "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"  \
-                  " pid, pid_ns FROM wait WHERE name = ?1 AND seq > ?2 ORDER BY seq LIMIT 1")      \
-    X(WAIT_BEFORE,                                                                                 \
-      "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"              \
-      " pid, pid_ns FROM wait WHERE name = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1")             \
-    X(WAIT_OF, "SELECT seq, token, client, owner, since_at, until_at, ttl_ns, detached, live,"     \
-               " pid, pid_ns FROM wait WHERE name = ?1 AND token = ?2")                            \
-    X(WAIT_ADD, "INSERT INTO wait(name, seq, token, client, owner, since_at, until_at, ttl_ns,"    \
-                " detached, live, pid, pid_ns) VALUES(?1, (SELECT coalesce(max(seq), 0) + 1"       \
-                " FROM wait WHERE name = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"           \
-                " RETURNING seq")                                                                  \
+    X(HOLD_OF, "SELECT " PAWL__HOLD_COLUMNS " FROM hold WHERE name = ?1 AND token = ?2")           \
+    X(HOLD_AFTER, "SELECT " PAWL__HOLD_COLUMNS                                                     \
+                  " FROM hold WHERE name = ?1 AND fence > ?2 ORDER BY fence LIMIT 1")              \
+    X(HOLD_BEFORE, "SELECT " PAWL__HOLD_COLUMNS                                                    \
+                   " FROM hold WHERE name = ?1 AND fence < ?2 ORDER BY fence DESC LIMIT 1")        \
+    X(HOLD_STRONG, "SELECT " PAWL__HOLD_COLUMNS                                                    \
+                   " FROM hold WHERE name = ?1 AND mode <> 1 ORDER BY fence DESC LIMIT 1")         \
+    X(HOLD_FIRST_END,                                                                              \
+      "SELECT " PAWL__HOLD_COLUMNS " FROM hold WHERE name = ?1 ORDER BY expires_at LIMIT 1")       \
+    X(HOLD_LAST_END, "SELECT max(expires_at) FROM hold WHERE name = ?1")                           \
+    X(HOLD_SLOTS, "SELECT slots, capacity FROM hold WHERE name = ?1")                              \
+    X(HOLD_COUNT_NAME, "SELECT count(*) FROM hold WHERE name = ?1")                                \
+    X(HOLD_ADD, "INSERT INTO hold(name, " PAWL__HOLD_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6,"    \
+                " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                                      \
+    X(HOLD_PUT, "UPDATE hold SET client = ?3, owner = ?4, expires_at = ?5, live = ?6, pid = ?7,"   \
+                " pid_ns = ?8, change = ?9, upgrade_until = ?10 WHERE name = ?1 AND fence = ?2")   \
+    X(HOLD_EXTEND, "UPDATE hold SET expires_at = ?3, live = ?4 WHERE name = ?1 AND fence = ?2")    \
+    X(HOLD_MODE, "UPDATE hold SET mode = ?3 WHERE name = ?1 AND fence = ?2")                       \
+    X(HOLD_DROP, "DELETE FROM hold WHERE name = ?1 AND fence = ?2")                                \
+    X(HOLD_DROP_NAME, "DELETE FROM hold WHERE name = ?1")                                          \
+    X(HOLD_DROP_ALL, "DELETE FROM hold")                                                           \
+    X(HOLD_DROP_BEYOND, "DELETE FROM hold WHERE expires_at > ?1")                                  \
+    X(HOLD_UNTIE, "UPDATE hold SET live = -1 WHERE live > 0")                                      \
+    X(WAIT_FIRST,                                                                                  \
+      "SELECT " PAWL__WAIT_COLUMNS " FROM wait WHERE name = ?1 AND seq > ?2 ORDER BY seq LIMIT 1") \
+    X(WAIT_BEFORE, "SELECT " PAWL__WAIT_COLUMNS                                                    \
+                   " FROM wait WHERE name = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1")            \
+    X(WAIT_OF, "SELECT " PAWL__WAIT_COLUMNS " FROM wait WHERE name = ?1 AND token = ?2")           \
+    X(WAIT_ADD, "INSERT INTO wait(name, " PAWL__WAIT_COLUMNS ") VALUES(?1,"                        \
+                " (SELECT coalesce(max(seq), 0) + 1 FROM wait WHERE name = ?1), ?2, ?3, ?4, ?5,"   \
+                " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING seq")                         \
     X(WAIT_REFRESH, "UPDATE wait SET until_at = ?3, ttl_ns = ?4, detached = ?5, client = ?6,"      \
                     " live = ?7, pid = ?8, pid_ns = ?9 WHERE name = ?1 AND seq = ?2")              \
     X(WAIT_DROP, "DELETE FROM wait WHERE name = ?1 AND seq = ?2")                                  \

@@ -58,6 +58,7 @@ static int drop_earlier_boot(pawl__sqlite_db *db)
     if (rc == SQLITE_OK) {
         rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_ALL, pawl__sqlite_clock_now(&db->clock));
     }
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_HOLD_DROP_ALL);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_WAIT_DROP_ALL);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_BROKEN_DROP_ALL);
     return rc;
@@ -69,6 +70,7 @@ static int take_over_boot(pawl__sqlite_db *db)
     int64_t beyond = pawl__sqlite_clock_now(&db->clock) + BEYOND_NS;
     int rc = write_boot(db, PAWL__ST_HOST_BOOT);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_LOCK_FREE_BEYOND, beyond);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_HOLD_DROP_BEYOND, beyond);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_WAIT_DROP_BEYOND, beyond);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_int(db, PAWL__ST_BROKEN_DROP_BEYOND, beyond);
     return rc;
@@ -134,6 +136,7 @@ static int follow_live_file(pawl__sqlite_db *db)
     if (file_id == db->host.live_file) return SQLITE_OK;
     int rc = pawl__sqlite_run_int(db, PAWL__ST_HOST_LIVE, file_id);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_LOCK_UNTIE);
+    if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_HOLD_UNTIE);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_WAIT_UNTIE);
     if (rc == SQLITE_OK) db->host.live_file = file_id;
     /* If this is rolled back the ids differ, and the next transaction tries again. */

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LETTER_MAGIC "PWL1"
+#define LETTER_MAGIC "PWL2"
 
 /* ---- Letters ------------------------------------------------------------------- */
 
@@ -52,17 +52,21 @@ bool pawl__letter_is_valid(const pawl__letter *letter, size_t len)
     return memchr(letter->token, '\0', PAWL_TOKEN_LEN) == NULL;
 }
 
-pawl_push pawl__letter_push(const pawl__letter *letter, char *token_room)
+pawl_push pawl__letter_push(const pawl__letter *letter, pawl__letter_room *room)
 {
-    memcpy(token_room, letter->token, PAWL_TOKEN_LEN);
-    token_room[PAWL_TOKEN_LEN] = '\0';
+    bool is_grant = letter->kind == PAWL_PUSH_GRANT;
+    memcpy(room->token, letter->token, PAWL_TOKEN_LEN);
+    room->token[PAWL_TOKEN_LEN] = '\0';
+    size_t slot_count = is_grant ? pawl__slots_list(&letter->slots, room->slots) : 0;
     return (pawl_push){
         .kind = (pawl_push_kind)letter->kind,
         .name = letter->name,
         .name_len = letter->name_len,
-        .token = has_token(letter) ? token_room : NULL,
+        .token = has_token(letter) ? room->token : NULL,
         .fence = letter->fence,
         .waiting = letter->waiting != 0,
+        .slots = slot_count > 0 ? room->slots : NULL,
+        .slot_count = slot_count,
     };
 }
 

@@ -9,6 +9,7 @@
 #define PAWL_SQLITE_INBOX_H
 
 #include "pawl/store.h"
+#include "sqlite_slots.h"
 
 #include <sys/stat.h>
 
@@ -22,6 +23,7 @@ typedef struct pawl__letter {
     uint16_t name_len;
     uint64_t fence;
     char token[PAWL_TOKEN_LEN]; /* zeroed: none */
+    pawl__slots slots;          /* GRANT of permits */
     char name[PAWL_NAME_MAX];   /* the datagram ends after name_len bytes */
 } pawl__letter;
 
@@ -43,8 +45,14 @@ void pawl__letter_write(pawl__letter *letter, pawl_push_kind kind, const char *n
 /* Whether the datagram is a well-formed letter. */
 bool pawl__letter_is_valid(const pawl__letter *letter, size_t len);
 
-/* A push that points into the letter; token_room has PAWL_TOKEN_LEN + 1 bytes. */
-pawl_push pawl__letter_push(const pawl__letter *letter, char *token_room);
+/* What a push points to, besides the letter. */
+typedef struct pawl__letter_room {
+    char token[PAWL_TOKEN_LEN + 1];
+    uint16_t slots[PAWL_CAPACITY_MAX];
+} pawl__letter_room;
+
+/* A push that points into the letter and the room. */
+pawl_push pawl__letter_push(const pawl__letter *letter, pawl__letter_room *room);
 
 /*
  * Opens (makes, if need be) the directory, readable and writable for those who

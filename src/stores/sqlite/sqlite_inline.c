@@ -110,7 +110,7 @@ void pawl__sqlite_inline_flush(pawl_store *store)
 
 void pawl__sqlite_inline_answered(pawl_store *store, const pawl__task *task)
 {
-    bool granted = task->answer.outcome == PAWL_GRANTED;
+    bool granted = task->answer.outcome == PAWL_GRANTED && task->request.verb == PAWL_VERB_ACQUIRE;
     if (task->answer.outcome == PAWL_QUEUED) {
         give_thread(store);
         return;

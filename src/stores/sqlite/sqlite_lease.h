@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens to a lock: the decisions behind ACQUIRE, RENEW, RELEASE and BREAK. */
+/* What happens to a lock: the decisions behind ACQUIRE, RENEW, RELEASE, BREAK and CHANGE. */
 #ifndef PAWL_SQLITE_LEASE_H
 #define PAWL_SQLITE_LEASE_H
 
 #include "sqlite_rows.h"
+#include "sqlite_watch.h"
 
 /* A fence would reach the ceiling: roll back, raise it, start over. No SQLite result. */
 #define PAWL__SQLITE_NEEDS_CEILING (1 << 20)
@@ -14,11 +15,11 @@ typedef struct pawl__mail {
     pawl__letter letter;
 } pawl__mail;
 
-#define PAWL__OUTBOX_MAX 128 /* a batch of 32 requests writes about two each; more are dropped */
+#define PAWL__OUTBOX_MAX 4096 /* one release lets in a thousand; more are dropped */
 
 typedef struct pawl__outbox {
-    pawl__mail *mails; /* room for PAWL__OUTBOX_MAX, made for the first; malloc'ed */
-    size_t count;
+    pawl__mail *mails; /* malloc'ed */
+    size_t count, room;
 } pawl__outbox;
 
 /* Room for one more; NULL: there is none, and the hint is lost (law 7). */
@@ -30,18 +31,24 @@ typedef struct pawl__answer {
     uint64_t fence;
     int64_t position, holder_ms;
     bool waiting;
+    pawl__slots slots;        /* GRANTED, CONFIRMED of permits */
     pawl__sqlite_fault fault; /* FAILED, UNKNOWN: why. BUSY: message is the holder's label */
-    /* QUEUED: whose death concerns us, the one who stands before us. live <= 0: nobody's. */
-    int64_t watch_live, watch_pid, watch_pid_ns;
+    /* QUEUED: the one who stands before us, or in our way; and more of those, malloc'ed. */
+    pawl__watch_mark watch;
+    pawl__watch_mark *more_watches;
+    size_t more_count;
     pawl_value value; /* REPORTED to a READ */
 } pawl__answer;
 
 /*
- * Carries out one request inside the open write transaction. client_id is ours.
+ * Carries out one request inside the open write transaction. client_id is ours. *ret_answer is
+ * zeroed, or what an earlier try left there; pawl__answer_done frees what hangs on it.
  * Returns an SQLite result or PAWL__SQLITE_NEEDS_CEILING; anything but SQLITE_OK: roll back.
  */
 int pawl__lease_carry_out(pawl__sqlite_db *db, const pawl_request *request, const char *client_id,
                           pawl__outbox *outbox, pawl__answer *ret_answer);
+
+void pawl__answer_done(pawl__answer *answer);
 
 /*
  * A letter found nobody: if the holder of the name is dead or expired, hands on to the
@@ -49,8 +56,16 @@ int pawl__lease_carry_out(pawl__sqlite_db *db, const pawl_request *request, cons
  */
 int pawl__lease_reap(pawl__sqlite_db *db, pawl__name name, pawl__outbox *outbox);
 
-/* Whether the row's lease, the row's place, stands at `now`. */
+/* Whether the row's lease, the row's place, stands at `now`; not for those who hold together. */
 bool pawl__lock_is_live(pawl__sqlite_db *db, const pawl__lock_row *lock, int64_t now);
+bool pawl__hold_is_live(pawl__sqlite_db *db, const pawl__hold_row *holder, int64_t now);
 bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64_t now);
+
+/* The table of pawl_mode: whether `asked` may come in beside one who holds `held`. */
+static inline bool pawl__mode_fits(pawl_mode asked, pawl_mode held)
+{
+    if (asked == PAWL_MODE_SHARED) return held == PAWL_MODE_SHARED || held == PAWL_MODE_UPDATE;
+    return asked == PAWL_MODE_UPDATE && held == PAWL_MODE_SHARED;
+}
 
 #endif

@@ -166,14 +166,24 @@ void pawl__sqlite_drop_letters(pawl__worker *worker)
     drop_unheard(&worker->unheard);
 }
 
-static bool anybody_waits(pawl__sqlite_db *db, pawl__name name)
+/* Whether another holder waits to be upgraded. */
+static bool is_upgrade_awaited(pawl__sqlite_db *db, pawl__name name, const char *token)
+{
+    pawl__hold_row strong;
+    int64_t now = pawl__sqlite_clock_now(&db->clock);
+    return pawl__hold_strong(db, name, &strong) == SQLITE_OK && strong.upgrade_until > now &&
+           pawl__hold_is_live(db, &strong, now) && strcmp(strong.owner.token, token) != 0;
+}
+
+/* Whether somebody waits, and the first does not fit beside us. */
+static bool is_in_the_way(pawl__sqlite_db *db, pawl__name name, pawl_mode mode)
 {
     pawl__wait_row waiter = {.seq = 0};
     do {
         if (pawl__wait_first(db, name, waiter.seq, &waiter) != SQLITE_OK || !waiter.found)
             return false;
     } while (!pawl__wait_is_live(db, &waiter, pawl__sqlite_clock_now(&db->clock)));
-    return true;
+    return !pawl__mode_fits(waiter.mode, mode);
 }
 
 /* Says to ourselves what a letter would have said. */
@@ -181,13 +191,15 @@ static void look_at(pawl_store *store, const unheard *lease)
 {
     pawl__sqlite_db *db = &store->worker.db;
     pawl__name name = {lease->name, lease->name_len};
-    pawl__lock_row lock;
+    pawl__hold_row holder;
     pawl__letter letter;
-    if (pawl__lock_get(db, name, &lock) != SQLITE_OK) return;
-    bool ours = lock.held && strcmp(lock.owner.token, lease->token) == 0;
-    if (ours && !anybody_waits(db, name)) return;
+    if (pawl__holder_of(db, name, lease->token, &holder) != SQLITE_OK) return;
+    bool ours = holder.found;
+    if (ours && !is_in_the_way(db, name, holder.mode) &&
+        !is_upgrade_awaited(db, name, lease->token))
+        return;
     pawl__letter_write(&letter, ours ? PAWL_PUSH_YIELD : PAWL_PUSH_RECHECK, name.text, name.len,
-                       ours ? lease->token : NULL, ours ? lock.fence : 0, ours);
+                       ours ? lease->token : NULL, ours ? holder.fence : 0, ours);
     post_push(store, &letter);
 }
 

@@ -20,19 +20,25 @@
 
 static void push(pawl_store *store, const pawl__letter *letter)
 {
-    char token[PAWL_TOKEN_LEN + 1];
-    pawl_push said = pawl__letter_push(letter, token);
-    if (said.kind == PAWL_PUSH_GRANT) pawl__watches_clear(&store->watches, token);
+    pawl__letter_room room;
+    pawl_push said = pawl__letter_push(letter, &room);
+    if (said.kind == PAWL_PUSH_GRANT) pawl__watches_clear(&store->watches, room.token);
     store->host->push(store->host, &said);
 }
 
-/* A letter of another process may be here before the worker's word about our own ACQUIRE. */
+/* What may be answered by a place in a queue. */
+static bool may_queue(const pawl__task *task)
+{
+    return task->request.verb == PAWL_VERB_ACQUIRE || task->request.verb == PAWL_VERB_CHANGE;
+}
+
+/* A letter of another process may be here before the worker's word about our own request. */
 static bool hold_until_reply(pawl_store *store, const pawl__letter *letter)
 {
     if (letter->kind != PAWL_PUSH_GRANT) return false;
     for (pawl__link *at = store->outstanding.next; at != &store->outstanding; at = at->next) {
         pawl__task *task = pawl__container(at, pawl__task, in_outstanding);
-        if (task->request.verb != PAWL_VERB_ACQUIRE || !task->request.token) continue;
+        if (!may_queue(task) || !task->request.token) continue;
         if (memcmp(task->request.token, letter->token, PAWL_TOKEN_LEN) != 0) continue;
         task->early = *letter;
         return true;
@@ -49,20 +55,21 @@ static void on_waiting_changed(pawl_store *store, const pawl__task *task)
 {
     const pawl_request *request = &task->request;
     if (!request->token) return;
-    if (request->verb != PAWL_VERB_ACQUIRE && request->verb != PAWL_VERB_RELEASE) return;
+    if (!may_queue(task) && request->verb != PAWL_VERB_RELEASE) return;
     if (task->answer.outcome == PAWL_FAILED || task->answer.outcome == PAWL_UNKNOWN) return;
     if (task->answer.outcome != PAWL_QUEUED) {
         pawl__watches_clear(&store->watches, request->token);
         return;
     }
-    pawl__watch_target target = {
-        .live = task->answer.watch_live,
-        .pid = task->answer.watch_pid,
-        .pid_ns = task->answer.watch_pid_ns,
-        .own_pid_ns = store->pid_ns,
-        .position = task->answer.position,
-    };
-    pawl__watches_set(&store->watches, request->token, request->name, request->name_len, &target);
+    pawl__watch_place place = {.token = request->token,
+                               .name = request->name,
+                               .name_len = request->name_len,
+                               .position = task->answer.position,
+                               .own_pid_ns = store->pid_ns};
+    pawl__watches_set(&store->watches, &place, &task->answer.watch);
+    if (task->answer.more_count > 0)
+        pawl__watches_add(&store->watches, &place, task->answer.more_watches,
+                          task->answer.more_count);
 }
 
 /* Exactly once per task (law 6). */
@@ -73,6 +80,10 @@ static void answer(pawl_store *store, pawl__task *task)
     pawl__list_remove(&task->in_outstanding);
     store->outstanding_count--;
     const pawl__answer *a = &task->answer;
+    uint16_t slots[PAWL_CAPACITY_MAX];
+    size_t slot_count = 0;
+    if (task->request.mode == PAWL_MODE_PERMIT && a->outcome == PAWL_GRANTED)
+        slot_count = pawl__slots_list(&a->slots, slots);
     pawl_reply reply = {
         .id = task->request.id,
         .outcome = a->outcome,
@@ -80,6 +91,8 @@ static void answer(pawl_store *store, pawl__task *task)
         .position = a->position,
         .holder_ms = a->holder_ms,
         .waiting = a->waiting,
+        .slots = slot_count > 0 ? slots : NULL,
+        .slot_count = slot_count,
         .err = a->fault.err,
         .message = a->fault.message[0] ? a->fault.message : NULL,
         .value = a->outcome == PAWL_REPORTED && a->value.bytes ? &a->value : NULL,
@@ -124,7 +137,7 @@ static void on_reply(pawl_store *store, pawl__task *task)
         on_waiting_changed(store, task);
         follow_with_early_push(store, task, task->answer.outcome);
     }
-    free(task);
+    pawl__sqlite_task_free(task);
 }
 
 /* ---- Refusals ------------------------------------------------------------------ */
@@ -179,7 +192,7 @@ static void fail_all(pawl_store *store, const pawl__sqlite_fault *fault)
         pawl__list_remove(at);
         pawl__sqlite_fail_task(task, PAWL_FAILED, fault->err, fault->message);
         answer(store, task);
-        free(task);
+        pawl__sqlite_task_free(task);
     }
     while ((at = pawl__list_first(&store->outstanding))) {
         pawl__task *task = pawl__container(at, pawl__task, in_outstanding);
@@ -330,7 +343,7 @@ static void give_up(pawl_store *store, pawl__task *task)
         pawl__sqlite_fail_task(task, PAWL_FAILED, PAWL_ERR_STORE_BUSY,
                                "the database was busy for the whole time");
         answer(store, task);
-        free(task);
+        pawl__sqlite_task_free(task);
         return;
     }
     answer_without_result(store, task, PAWL_ERR_STORE_BUSY, "the database did not finish in time");

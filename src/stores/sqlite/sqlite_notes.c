@@ -30,6 +30,12 @@ bool pawl__sqlite_is_write(const pawl__task *task)
     return false;
 }
 
+void pawl__sqlite_task_free(pawl__task *task)
+{
+    pawl__answer_done(&task->answer);
+    free(task);
+}
+
 void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
                             const char *message)
 {

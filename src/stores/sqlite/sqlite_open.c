@@ -4,7 +4,9 @@
  *
  *   host   one row: which boot the dates belong to, which live file the offsets
  *          belong to, and the bounds of the fences
- *   lock   one row per name that is held, waited for, or was held lately
+ *   lock   one row per name that is held, waited for, or was held lately: who holds it alone,
+ *          or that those who hold it together stand in hold
+ *   hold   those who hold a name together, and who has changed its mode
  *   wait   the queues: per name in order of seq
  *   broken who broke which lease lately: per name in order of seq
  */
@@ -31,7 +33,7 @@ static const char schema[] =
     "INSERT INTO host VALUES(1, '', 0, 0, 0);"
     "CREATE TABLE lock("
     " name BLOB PRIMARY KEY,"
-    " token TEXT," /* NULL: free */
+    " token TEXT," /* NULL: free; empty: those who hold it are in hold */
     " client TEXT NOT NULL,"
     " owner TEXT NOT NULL,"
     " fence INTEGER NOT NULL,"
@@ -40,6 +42,26 @@ static const char schema[] =
     " pid INTEGER NOT NULL,"
     " pid_ns INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX lock_age ON lock(expires_at);"
+    "CREATE TABLE hold("
+    " name BLOB NOT NULL,"
+    " fence INTEGER NOT NULL,"
+    " token TEXT NOT NULL,"
+    " client TEXT NOT NULL,"
+    " owner TEXT NOT NULL,"
+    " expires_at INTEGER NOT NULL,"
+    " live INTEGER NOT NULL,"
+    " pid INTEGER NOT NULL,"
+    " pid_ns INTEGER NOT NULL,"
+    " mode INTEGER NOT NULL," /* pawl_mode */
+    " units INTEGER NOT NULL,"
+    " capacity INTEGER NOT NULL,"      /* 0: it is a lock */
+    " change INTEGER NOT NULL,"        /* the latest that was carried out */
+    " upgrade_until INTEGER NOT NULL," /* the end of its place to be upgraded; 0: none */
+    " slots BLOB NOT NULL,"            /* a bit for each, the first is the lowest of byte 0 */
+    " PRIMARY KEY(name, fence)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX hold_token ON hold(name, token);"
+    "CREATE INDEX hold_end ON hold(name, expires_at);"
+    "CREATE INDEX hold_strong ON hold(name) WHERE mode <> 1;" /* all but readers */
     "CREATE TABLE wait("
     " name BLOB NOT NULL,"
     " seq INTEGER NOT NULL,"
@@ -53,6 +75,9 @@ static const char schema[] =
     " live INTEGER NOT NULL,"
     " pid INTEGER NOT NULL,"
     " pid_ns INTEGER NOT NULL,"
+    " mode INTEGER NOT NULL,"
+    " units INTEGER NOT NULL,"
+    " capacity INTEGER NOT NULL,"
     " PRIMARY KEY(name, seq)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX wait_token ON wait(name, token);"
     "CREATE TABLE broken("
@@ -138,7 +163,8 @@ static bool header_fits(const pawl__sqlite_db *db, const header *found,
         ret_fault->err = PAWL_ERR_VERSION;
         pawl__sqlite_say(
             ret_fault->message,
-            "%s has format %lld, this pawl knows format %d: use one version of pawl per file",
+            "%s has format %lld, this pawl knows format %d: use one version of pawl per file, or "
+            "move the file away while nobody holds a lock in it",
             db->path, (long long)found->version, PAWL__SQLITE_VERSION);
         return false;
     }

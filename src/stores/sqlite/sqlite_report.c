@@ -12,16 +12,20 @@
 
 /* ---- One lock ------------------------------------------------------------------ */
 
-/* A row in the making: one block that holds the info, the waiters and all their strings. */
+/* A row in the making: one block that holds the info, those in it and all their strings. */
 typedef struct row_note {
     pawl__note *note;
+    pawl_holder_info *holders;
     pawl_waiter_info *waiters;
-    char *room; /* where the next string goes */
+    size_t holder_room, waiter_room;
+    const char *token; /* of the request */
+    char *room;        /* where the next string goes */
 } row_note;
 
-static size_t row_size(size_t name_len, size_t waiters)
+static size_t row_size(size_t name_len, const row_note *row)
 {
-    return waiters * (sizeof(pawl_waiter_info) + PAWL_OWNER_MAX + 1) + name_len + 1 +
+    return row->holder_room * (sizeof(pawl_holder_info) + PAWL_OWNER_MAX + 1) +
+           row->waiter_room * (sizeof(pawl_waiter_info) + PAWL_OWNER_MAX + 1) + name_len + 1 +
            2 * (PAWL_OWNER_MAX + 1);
 }
 
@@ -34,14 +38,8 @@ static const char *put_text(row_note *row, const char *text, size_t len)
     return at;
 }
 
-static size_t shown(int64_t count)
-{
-    return count < PAWL_WAITERS_SHOWN_MAX ? (size_t)count : PAWL_WAITERS_SHOWN_MAX;
-}
-
 /* Those whose place stands, in order. */
-static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, size_t room,
-                        row_note *row)
+static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, row_note *row)
 {
     pawl_info *info = &row->note->u.info;
     pawl__wait_row waiter = {.seq = 0};
@@ -50,13 +48,76 @@ static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, size_
         if (rc != SQLITE_OK || !waiter.found) return rc;
         if (!pawl__wait_is_live(db, &waiter, now)) continue;
         info->waiter_count++;
-        if (info->waiters_shown == room) continue;
+        if (info->capacity == 0) info->capacity = waiter.capacity;
+        if (info->waiters_shown == row->waiter_room) continue;
         row->waiters[info->waiters_shown++] = (pawl_waiter_info){
             .owner = put_text(row, waiter.owner.label, strlen(waiter.owner.label)),
             .age_ms = pawl__ms_until(waiter.since_at, now),
             .place_ms = pawl__ms_until(now, waiter.until_at),
+            .mode = waiter.mode,
+            .units = waiter.units,
         };
     }
+}
+
+/* What is said of all holders together is the latest one's: its fence is the largest. */
+static void fill_holder(int64_t now, const pawl__hold_row *holder, row_note *row)
+{
+    pawl_info *info = &row->note->u.info;
+    pawl_holder_info said = {
+        .owner = holder->owner.label,
+        .remaining_ms = pawl__ms_until(now, holder->expires_at),
+        .fence = holder->fence,
+        .mode = holder->mode,
+        .units = holder->units,
+        .mine = row->token && strcmp(row->token, holder->owner.token) == 0,
+    };
+    info->held = true;
+    info->mine |= said.mine;
+    info->holder_count++;
+    info->mode = said.mode;
+    info->fence = said.fence;
+    info->capacity = holder->capacity;
+    if (said.remaining_ms > info->remaining_ms) info->remaining_ms = said.remaining_ms;
+    if (info->holders_shown == row->holder_room) return;
+    said.owner = put_text(row, holder->owner.label, strlen(holder->owner.label));
+    row->holders[info->holders_shown++] = said;
+    info->owner = said.owner;
+}
+
+static int fill_holders(pawl__sqlite_db *db, pawl__name name, int64_t now,
+                        const pawl__lock_row *lock, row_note *row)
+{
+    pawl__hold_row holder = pawl__holder_of_lock(lock), last = {.found = false};
+    if (pawl__lock_is_live(db, lock, now)) fill_holder(now, &holder, row);
+    holder.fence = 0;
+    while (lock->many) {
+        int rc = pawl__hold_after(db, name, holder.fence, &holder);
+        if (rc != SQLITE_OK) return rc;
+        if (!holder.found) break;
+        if (!pawl__hold_is_live(db, &holder, now)) continue;
+        fill_holder(now, &holder, row);
+        last = holder;
+    }
+    if (last.found && row->note->u.info.holder_count > row->holder_room)
+        row->note->u.info.owner = put_text(row, last.owner.label, strlen(last.owner.label));
+    return SQLITE_OK;
+}
+
+static size_t shown(int64_t count, int64_t most)
+{
+    return (size_t)(count < most ? count : most);
+}
+
+static int count_rows(pawl__sqlite_db *db, pawl__sqlite_stmt id, pawl__name name, int64_t most,
+                      size_t *ret_count)
+{
+    sqlite3_stmt *st = pawl__sqlite_use_named(db, id, name);
+    int rc = pawl__sqlite_step_row(db, st);
+    *ret_count = 0;
+    if (rc != SQLITE_ROW) return rc;
+    *ret_count = shown(sqlite3_column_int64(st, 0), most);
+    return sqlite3_reset(st);
 }
 
 static int fill_break(pawl__sqlite_db *db, pawl__name name, int64_t now, row_note *row)
@@ -71,38 +132,51 @@ static int fill_break(pawl__sqlite_db *db, pawl__name name, int64_t now, row_not
     return SQLITE_OK;
 }
 
+/* Room for all of it: nothing is written before it is known how many there are. */
+static int make_row(pawl__sqlite_db *db, pawl__task *task, pawl__name name,
+                    const pawl__lock_row *lock, row_note *ret_row)
+{
+    int64_t waiting = 0;
+    *ret_row = (row_note){.holder_room = 1, .token = task->request.token};
+    int rc = pawl__wait_rank(db, name, INT64_MAX, &waiting);
+    ret_row->waiter_room = shown(waiting, PAWL_WAITERS_SHOWN_MAX);
+    if (rc == SQLITE_OK && lock->many)
+        rc = count_rows(db, PAWL__ST_HOLD_COUNT_NAME, name, PAWL_HOLDERS_SHOWN_MAX,
+                        &ret_row->holder_room);
+    if (rc != SQLITE_OK) return rc;
+    ret_row->note = pawl__sqlite_note_new(PAWL__NOTE_ROW, row_size(name.len, ret_row));
+    if (!ret_row->note) return SQLITE_NOMEM;
+    ret_row->holders = (pawl_holder_info *)(void *)(ret_row->note + 1);
+    ret_row->waiters = (pawl_waiter_info *)(void *)(ret_row->holders + ret_row->holder_room);
+    ret_row->room = (char *)(ret_row->waiters + ret_row->waiter_room);
+    ret_row->note->task = task;
+    ret_row->note->u.info = (pawl_info){
+        .size = sizeof(pawl_info),
+        .name = put_text(ret_row, name.text, name.len),
+        .name_len = name.len,
+        .owner = "",
+        .fence = lock->fence,
+        .waiters = ret_row->waiters,
+        .holders = ret_row->holders,
+    };
+    return SQLITE_OK;
+}
+
 /* Inside a read transaction. Posts the row; in a list only if it is held or waited for. */
 static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool in_list)
 {
     pawl__sqlite_db *db = &store->worker.db;
-    int64_t now = pawl__sqlite_clock_now(&db->clock), waiting = 0;
+    int64_t now = pawl__sqlite_clock_now(&db->clock);
     pawl__lock_row lock;
+    row_note row;
     int rc = pawl__lock_get(db, name, &lock);
-    if (rc == SQLITE_OK) rc = pawl__wait_rank(db, name, INT64_MAX, &waiting);
+    if (rc == SQLITE_OK) rc = make_row(db, task, name, &lock, &row);
     if (rc != SQLITE_OK) return rc;
-
-    bool held = pawl__lock_is_live(db, &lock, now);
-    if (in_list && !held && waiting == 0) return SQLITE_OK;
-    row_note row = {.note =
-                        pawl__sqlite_note_new(PAWL__NOTE_ROW, row_size(name.len, shown(waiting)))};
-    if (!row.note) return SQLITE_NOMEM;
-    row.waiters = (pawl_waiter_info *)(void *)(row.note + 1);
-    row.room = (char *)(row.waiters + shown(waiting));
-    row.note->task = task;
-    row.note->u.info = (pawl_info){
-        .size = sizeof(pawl_info),
-        .name = put_text(&row, name.text, name.len),
-        .name_len = name.len,
-        .held = held,
-        .mine = held && task->request.token && strcmp(task->request.token, lock.owner.token) == 0,
-        .owner = held ? put_text(&row, lock.owner.label, strlen(lock.owner.label)) : "",
-        .remaining_ms = held ? pawl__ms_until(now, lock.expires_at) : 0,
-        .fence = lock.fence,
-        .waiters = row.waiters,
-    };
-    rc = fill_waiters(db, name, now, shown(waiting), &row);
+    rc = fill_holders(db, name, now, &lock, &row);
+    if (rc == SQLITE_OK) rc = fill_waiters(db, name, now, &row);
     if (rc == SQLITE_OK) rc = fill_break(db, name, now, &row);
-    if (rc != SQLITE_OK || (in_list && !held && row.note->u.info.waiter_count == 0)) {
+    const pawl_info *info = &row.note->u.info;
+    if (rc != SQLITE_OK || (in_list && !info->held && info->waiter_count == 0)) {
         free(row.note);
         return rc;
     }

@@ -28,8 +28,19 @@ int pawl__sqlite_error_of(const pawl__sqlite_db *db)
     return rc != SQLITE_OK && rc != SQLITE_ROW && rc != SQLITE_DONE ? rc : SQLITE_ERROR;
 }
 
-/* Steps to at most one row. SQLITE_ROW: read it, then reset. */
-static int step_row(pawl__sqlite_db *db, sqlite3_stmt *st)
+pawl_mode pawl__column_mode(sqlite3_stmt *st, int column)
+{
+    int64_t mode = sqlite3_column_int64(st, column);
+    return mode >= 0 && mode <= PAWL_MODE_PERMIT ? (pawl_mode)mode : PAWL_MODE_EXCLUSIVE;
+}
+
+uint32_t pawl__column_permits(sqlite3_stmt *st, int column)
+{
+    int64_t count = sqlite3_column_int64(st, column);
+    return count >= 0 && count <= PAWL_CAPACITY_MAX ? (uint32_t)count : PAWL_CAPACITY_MAX + 1;
+}
+
+int pawl__sqlite_step_row(pawl__sqlite_db *db, sqlite3_stmt *st)
 {
     if (!st) return pawl__sqlite_error_of(db);
     int rc = sqlite3_step(st);
@@ -54,9 +65,10 @@ int pawl__lock_get(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *ret_row
 {
     memset(ret_row, 0, sizeof(*ret_row));
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_GET, name);
-    int rc = step_row(db, st);
+    int rc = pawl__sqlite_step_row(db, st);
     if (rc != SQLITE_ROW) return rc;
     ret_row->held = sqlite3_column_type(st, 0) != SQLITE_NULL;
+    ret_row->many = ret_row->held && sqlite3_column_bytes(st, 0) == 0;
     pawl__column_text(st, 0, ret_row->owner.token, sizeof(ret_row->owner.token));
     pawl__column_text(st, 1, ret_row->owner.client, sizeof(ret_row->owner.client));
     pawl__column_text(st, 2, ret_row->owner.label, sizeof(ret_row->owner.label));
@@ -104,10 +116,17 @@ int pawl__lock_free_row(pawl__sqlite_db *db, pawl__name name, int64_t now)
 
 /* ---- wait ---------------------------------------------------------------------- */
 
+/* Not ours: it would be granted slots that there are not, or nothing. */
+static bool wants_what_there_is(const pawl__wait_row *row)
+{
+    if (row->mode != PAWL_MODE_PERMIT) return row->units == 0 && row->capacity == 0;
+    return row->units > 0 && row->units <= row->capacity && row->capacity <= PAWL_CAPACITY_MAX;
+}
+
 static int read_wait(pawl__sqlite_db *db, sqlite3_stmt *st, pawl__wait_row *ret_row)
 {
     memset(ret_row, 0, sizeof(*ret_row));
-    int rc = step_row(db, st);
+    int rc = pawl__sqlite_step_row(db, st);
     if (rc != SQLITE_ROW) return rc;
     ret_row->found = true;
     ret_row->seq = sqlite3_column_int64(st, 0);
@@ -121,7 +140,11 @@ static int read_wait(pawl__sqlite_db *db, sqlite3_stmt *st, pawl__wait_row *ret_
     ret_row->owner.live = sqlite3_column_int64(st, 8);
     ret_row->owner.pid = sqlite3_column_int64(st, 9);
     ret_row->owner.pid_ns = sqlite3_column_int64(st, 10);
-    return sqlite3_reset(st);
+    ret_row->mode = pawl__column_mode(st, 11);
+    ret_row->units = pawl__column_permits(st, 12);
+    ret_row->capacity = pawl__column_permits(st, 13);
+    rc = sqlite3_reset(st);
+    return rc == SQLITE_OK && !wants_what_there_is(ret_row) ? SQLITE_CORRUPT : rc;
 }
 
 static int get_by_seq(pawl__sqlite_db *db, pawl__sqlite_stmt id, pawl__name name, int64_t seq,
@@ -163,7 +186,10 @@ int pawl__wait_add(pawl__sqlite_db *db, pawl__name name, pawl__wait_row *row)
     sqlite3_bind_int64(st, 9, row->owner.live);
     sqlite3_bind_int64(st, 10, row->owner.pid);
     sqlite3_bind_int64(st, 11, row->owner.pid_ns);
-    int rc = step_row(db, st);
+    sqlite3_bind_int(st, 12, row->mode);
+    sqlite3_bind_int64(st, 13, row->units);
+    sqlite3_bind_int64(st, 14, row->capacity);
+    int rc = pawl__sqlite_step_row(db, st);
     if (rc != SQLITE_ROW) return rc == SQLITE_OK ? SQLITE_CORRUPT : rc;
     row->seq = sqlite3_column_int64(st, 0);
     row->found = true;
@@ -196,7 +222,7 @@ int pawl__wait_rank(pawl__sqlite_db *db, pawl__name name, int64_t seq, int64_t *
 {
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_WAIT_RANK, name);
     if (st) sqlite3_bind_int64(st, 2, seq);
-    int rc = step_row(db, st);
+    int rc = pawl__sqlite_step_row(db, st);
     if (rc != SQLITE_ROW) return rc;
     *ret_rank = sqlite3_column_int64(st, 0);
     return sqlite3_reset(st);

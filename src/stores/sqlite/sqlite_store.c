@@ -98,7 +98,8 @@ static pawl_store *store_new(pawl_host *host)
         .push = true,
         .list = true,
         .instant_release = true,
-        .modes = 1u << PAWL_MODE_EXCLUSIVE,
+        .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED | 1u << PAWL_MODE_UPDATE |
+                 1u << PAWL_MODE_PERMIT,
         .values = true,
     };
     pawl__list_init(&store->pending);
@@ -195,8 +196,7 @@ static const char *refusal(const pawl_store *store, const pawl_request *request,
     *ret_err = PAWL_ERR_STORE_BUSY;
     if (store->outstanding_count >= PAWL__TASKS_MAX) return "too many requests are outstanding";
     *ret_err = PAWL_ERR_UNSUPPORTED;
-    if (request->mode != PAWL_MODE_EXCLUSIVE || request->verb == PAWL_VERB_CHANGE)
-        return "sqlite grants exclusive locks only";
+    if ((unsigned)request->mode > PAWL_MODE_PERMIT) return "sqlite knows no such mode";
     return NULL;
 }
 
@@ -259,7 +259,7 @@ static void free_tasks(pawl__link *head)
     pawl__link *at;
     while ((at = pawl__list_first(head))) {
         pawl__list_remove(at);
-        free(pawl__container(at, pawl__task, in_queue));
+        pawl__sqlite_task_free(pawl__container(at, pawl__task, in_queue));
     }
 }
 
@@ -270,7 +270,7 @@ static void free_notes(pawl__link *head)
         pawl__note *note = pawl__container(at, pawl__note, link);
         pawl__list_remove(at);
         if (note->kind == PAWL__NOTE_REPLY) {
-            free(note->task);
+            pawl__sqlite_task_free(note->task);
             continue;
         }
         if (note->inbox_fd >= 0) close(note->inbox_fd);

@@ -71,7 +71,7 @@ struct pawl__task {
     pawl__answer answer;
     char *value_room;          /* for what a READ finds */
     pawl__note reply_note;     /* so that an answer never fails for want of memory */
-    pawl__letter early;        /* a GRANT that overtook this ACQUIRE's reply; name_len 0: none */
+    pawl__letter early;        /* a GRANT that overtook the reply; name_len 0: none */
     pawl__link in_queue;       /* pending, queue or batch */
     pawl__link in_outstanding; /* the loop's: all that are not answered */
     bool taken;                /* the worker has it; under the mutex once it is queued */
@@ -146,6 +146,7 @@ struct pawl_store {
 
 /* Whether the request changes anything. */
 bool pawl__sqlite_is_write(const pawl__task *task);
+void pawl__sqlite_task_free(pawl__task *task);
 void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err,
                             const char *message);
 

@@ -65,17 +65,18 @@ static int64_t until(int64_t span_ms)
 
 /* ---- PUBLISH --------------------------------------------------------------------------- */
 
-static int find_holder(pawl__sqlite_db *db, const pawl_request *request, pawl__lock_row *ret_lock,
-                       bool *ret_holds)
+/* In whatever mode. */
+static int find_holder(pawl__sqlite_db *db, const pawl_request *request, pawl__hold_row *ret_holder)
 {
-    int rc = pawl__lock_get(db, name_of(request), ret_lock);
-    *ret_holds = rc == SQLITE_OK && request->token && ret_lock->held &&
-                 strcmp(ret_lock->owner.token, request->token) == 0 && /* law 5 */
-                 pawl__lock_is_live(db, ret_lock, pawl__sqlite_clock_now(&db->clock));
+    *ret_holder = (pawl__hold_row){.found = false};
+    if (!request->token) return SQLITE_OK;
+    int rc = pawl__holder_of(db, name_of(request), request->token, ret_holder);
+    if (!pawl__hold_is_live(db, ret_holder, pawl__sqlite_clock_now(&db->clock)))
+        ret_holder->found = false;
     return rc;
 }
 
-static int put_value(pawl__sqlite_db *db, const pawl_request *request, const pawl__lock_row *lock)
+static int put_value(pawl__sqlite_db *db, const pawl_request *request, const pawl__hold_row *holder)
 {
     sqlite3_stmt *st = prepare(db,
                                "INSERT INTO value(name, bytes, fence, at_us, until_us, owner)"
@@ -87,10 +88,10 @@ static int put_value(pawl__sqlite_db *db, const pawl_request *request, const paw
         sqlite3_bind_blob(st, 2, request->value, (int)request->value_len, SQLITE_STATIC);
     else
         sqlite3_bind_zeroblob(st, 2, 0);
-    sqlite3_bind_int64(st, 3, (int64_t)lock->fence);
+    sqlite3_bind_int64(st, 3, (int64_t)holder->fence);
     sqlite3_bind_int64(st, 4, pawl__sqlite_clock_wall_us());
     sqlite3_bind_int64(st, 5, until(request->keep_ms));
-    sqlite3_bind_text(st, 6, lock->owner.label, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 6, holder->owner.label, -1, SQLITE_STATIC);
     return finish(db, st);
 }
 
@@ -129,17 +130,16 @@ static int tell_watchers(pawl__sqlite_db *db, const pawl_request *request, pawl_
 static int publish(pawl__sqlite_db *db, const pawl_request *request, pawl__outbox *outbox,
                    pawl__answer *ret_answer)
 {
-    pawl__lock_row lock;
-    bool holds;
-    int rc = find_holder(db, request, &lock, &holds);
+    pawl__hold_row holder;
+    int rc = find_holder(db, request, &holder);
     ret_answer->outcome = PAWL_NOT_OWNER;
-    if (rc != SQLITE_OK || !holds) return rc;
+    if (rc != SQLITE_OK || !holder.found) return rc;
     rc = make_tables(db);
-    if (rc == SQLITE_OK) rc = put_value(db, request, &lock);
+    if (rc == SQLITE_OK) rc = put_value(db, request, &holder);
     if (rc == SQLITE_OK) rc = sweep(db, request);
     if (rc == SQLITE_OK) rc = tell_watchers(db, request, outbox);
     ret_answer->outcome = PAWL_CONFIRMED;
-    ret_answer->fence = lock.fence;
+    ret_answer->fence = holder.fence;
     return rc;
 }
 

@@ -35,20 +35,31 @@ typedef struct pawl__watches {
     void *ctx;
 } pawl__watches;
 
-/* Whom to watch: see pawl__answer. */
-typedef struct pawl__watch_target {
+/* Whose death concerns a waiter. live <= 0: nobody's. */
+typedef struct pawl__watch_mark {
     int64_t live, pid, pid_ns;
+} pawl__watch_mark;
+
+/* Who watches: a waiter, or a holder that waits to be upgraded. */
+typedef struct pawl__watch_place {
+    const char *token;
+    const char *name;
+    size_t name_len;
+    int64_t position; /* in its queue */
     int64_t own_pid_ns;
-    int64_t position; /* of the waiter in its queue */
-} pawl__watch_target;
+} pawl__watch_place;
 
 /* false when out of memory. on_death may be called from set and from callbacks of base. */
 bool pawl__watches_init(pawl__watches *watches, struct event_base *base, pawl__sqlite_live *live,
                         pawl__watch_fn on_death, void *ctx);
 
-/* The waiter `token` of `name` watches the target from now on. Without memory it does not. */
-void pawl__watches_set(pawl__watches *watches, const char *token, const char *name, size_t name_len,
-                       const pawl__watch_target *target);
+/*
+ * It watches that one from now on, and nobody else; and those, too. Without memory it does not.
+ */
+void pawl__watches_set(pawl__watches *watches, const pawl__watch_place *place,
+                       const pawl__watch_mark *mark);
+void pawl__watches_add(pawl__watches *watches, const pawl__watch_place *place,
+                       const pawl__watch_mark *marks, size_t count);
 /* The token waits no more. */
 void pawl__watches_clear(pawl__watches *watches, const char *token);
 void pawl__watches_done(pawl__watches *watches);
