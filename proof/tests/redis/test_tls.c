@@ -189,6 +189,27 @@ static void none_works_warns_and_shows_in_doctor(void **state)
     end(&s);
 }
 
+static void the_doctor_says_how_long_a_certificate_is_good(void **state)
+{
+    static const struct {
+        const char *shown, *words;
+        pawl_severity severity;
+    } cases[] = {{"soon", "expires in 5 days", PAWL_SEVERITY_WARNING},
+                 {"long", "is good for 60 days", PAWL_SEVERITY_OK},
+                 {"expired", "has expired: who verifies", PAWL_SEVERITY_ERROR}};
+    stage s = begin(state);
+    add_option(&s.address, "tls_verify", "none"); /* else nobody gets so far with the last one */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        show(&s, cases[i].shown);
+        client *c = client_up(s.world, &s.address, "a");
+        expect(c, ask_doctor(), PAWL_REPORTED);
+        says(client_found(c), cases[i].words);
+        assert_int_equal(client_severity(c, "certificate"), cases[i].severity);
+        client_close(c);
+    }
+    end(&s);
+}
+
 static void a_client_certificate_is_wanted_refused_and_taken(void **state)
 {
     stage s = begin(state);
@@ -376,6 +397,8 @@ static void write_certificates(const char *dir)
 {
     authority *ca = authority_new(dir, "ca"), *other = authority_new(dir, "other-ca");
     cert_write(ca, dir, "good", ALL, -DAY, DAY);
+    cert_write(ca, dir, "soon", ALL, -DAY, 5 * DAY + DAY / 2);
+    cert_write(ca, dir, "long", ALL, -DAY, 60 * DAY + DAY / 2);
     cert_write(ca, dir, "expired", ALL, -2 * DAY, -DAY);
     cert_write(ca, dir, "early", ALL, DAY, 2 * DAY);
     cert_write(ca, dir, "other", "DNS:elsewhere.example,IP:10.1.2.3", -DAY, DAY);
@@ -428,6 +451,7 @@ int main(void)
         cmocka_unit_test(without_a_ca_only_the_systems_authorities_count),
         cmocka_unit_test(a_certificate_signed_by_itself_can_be_named),
         cmocka_unit_test(none_works_warns_and_shows_in_doctor),
+        cmocka_unit_test(the_doctor_says_how_long_a_certificate_is_good),
         cmocka_unit_test(a_client_certificate_is_wanted_refused_and_taken),
         cmocka_unit_test(files_that_are_of_no_use_are_told_at_open),
         cmocka_unit_test(a_server_without_tls_is_told_from_one_with_it),

@@ -101,8 +101,12 @@ struct client {
     seen_list links;   /* of seen_link */
     size_t findings;
     char errors_found[PAWL_MESSAGE_MAX]; /* the latest finding that is an error */
-    char found[8192];                    /* all findings, a line each; what does not fit is cut */
-    char warning[PAWL_MESSAGE_MAX];      /* the latest */
+    struct {
+        char topic[24];
+        pawl_severity severity;
+    } topics[64];                   /* of each the latest finding */
+    char found[8192];               /* all findings, a line each; what does not fit is cut */
+    char warning[PAWL_MESSAGE_MAX]; /* the latest */
     size_t warnings;
 };
 
@@ -219,6 +223,15 @@ static void on_row(pawl_host *host, uint64_t id, const pawl_info *info)
     seen_copy_info(&row->info, info);
 }
 
+static void note_severity(client *c, const pawl_finding *finding)
+{
+    size_t i = 0;
+    while (c->topics[i].topic[0] && strcmp(c->topics[i].topic, finding->topic) != 0) i++;
+    CHECK(i + 1 < sizeof(c->topics) / sizeof(c->topics[0]));
+    snprintf(c->topics[i].topic, sizeof(c->topics[i].topic), "%s", finding->topic);
+    c->topics[i].severity = finding->severity;
+}
+
 static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding)
 {
     client *c = called(host);
@@ -228,6 +241,7 @@ static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding
     CHECK(finding->size == sizeof(*finding));
     CHECK(finding->topic[0] && finding->text[0] && finding->advice);
     c->findings++;
+    note_severity(c, finding);
     size_t used = strlen(c->found);
     snprintf(c->found + used, sizeof(c->found) - used, "%s: %s\n", finding->topic, finding->text);
     if (finding->severity == PAWL_SEVERITY_ERROR)
@@ -533,6 +547,13 @@ size_t client_finding_count(const client *c)
 const char *client_error_found(const client *c)
 {
     return c->errors_found;
+}
+
+pawl_severity client_severity(const client *c, const char *topic)
+{
+    for (size_t i = 0; c->topics[i].topic[0]; i++)
+        if (strcmp(c->topics[i].topic, topic) == 0) return c->topics[i].severity;
+    FAIL_TEST("nothing was found of \"%s\"", topic);
 }
 
 const char *client_found(const client *c)

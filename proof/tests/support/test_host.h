@@ -129,6 +129,8 @@ const pawl_info *client_row_named(const client *c, uint64_t id, const char *name
 size_t client_finding_count(const client *c);
 /* All findings so far, "topic: text" on a line each. */
 const char *client_found(const client *c);
+/* How bad the latest finding of this topic is; fails the test if there is none. */
+pawl_severity client_severity(const client *c, const char *topic);
 /* The latest warning, "" if there was none, and how many there were. */
 const char *client_warning(const client *c, size_t *ret_count);
 /* The text of the latest finding that is an error; "" if there was none. */

@@ -268,6 +268,13 @@ void pawl__redis_io_describe(pawl_store *store, char *ret_text, size_t room)
     if (i->conn && i->transport->describe) i->transport->describe(i->conn->carrier, ret_text, room);
 }
 
+bool pawl__redis_io_cert_left(pawl_store *store, int64_t *ret_left_s)
+{
+    const io *i = io_of(store);
+    return i->conn && i->transport->cert_left &&
+           i->transport->cert_left(i->conn->carrier, ret_left_s);
+}
+
 void pawl__redis_io_drain(pawl_store *store)
 {
     pawl__redis_conn_drain(io_of(store)->conn, store->host->now,

@@ -8,6 +8,7 @@
  *   redis_io.c       its I/O: connections, look-up of names, timers of the loop
  *   redis_conn.c     one connection; redis_transport.h: what carries its bytes
  *   redis_operation.c, redis_list.c, redis_doctor.c: operations of several commands
+ *   redis_exam.h     what DOCTOR asked and what it means: redis_findings.c, redis_bugs.c
  *   redis_clock.c    the wall clock, for DOCTOR alone
  */
 #ifndef PAWL_REDIS_STORE_H
@@ -27,6 +28,8 @@
 PAWL_MUST_USE int pawl__redis_io_open(pawl_store *store, char *reterr_message);
 /* How the connection is protected; "": it is not. */
 void pawl__redis_io_describe(pawl_store *store, char *ret_text, size_t room);
+/* How many seconds the server's certificate is still good for. False: it shows none. */
+bool pawl__redis_io_cert_left(pawl_store *store, int64_t *ret_left_s);
 /* Closes everything and frees it. */
 void pawl__redis_io_close(pawl_store *store);
 /* Tries for a while to get the rest of the commands written: the last act before close. */

@@ -320,6 +320,18 @@ static void tls_describe(const pawl__redis_carrier *carrier, char *ret_text, siz
              SSL_session_reused(tls->ssl) ? ", a resumed session" : "");
 }
 
+static bool tls_cert_left(const pawl__redis_carrier *carrier, int64_t *ret_left_s)
+{
+    const pawl__redis_tls *tls = (const pawl__redis_tls *)carrier;
+    X509 *cert = SSL_get1_peer_certificate(tls->ssl);
+    int days = 0, seconds = 0;
+    bool known = cert && ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1;
+    X509_free(cert);
+    ERR_clear_error();
+    *ret_left_s = (int64_t)days * 86400 + seconds;
+    return known;
+}
+
 static void tls_close(pawl__redis_carrier *carrier, bool forget)
 {
     pawl__redis_tls *tls = tls_of(carrier);
@@ -341,6 +353,7 @@ static const pawl__redis_transport transport = {.ahead = PAWL__REDIS_TLS_RECORD,
                                                 .read = tls_read,
                                                 .write = tls_write,
                                                 .describe = tls_describe,
+                                                .cert_left = tls_cert_left,
                                                 .close = tls_close};
 
 PAWL_API extern const pawl__redis_tls_ops pawl_redis_tls_entry;

@@ -13,7 +13,7 @@
 #include "redis_transport.h"
 
 #define PAWL__REDIS_TLS_MODULE "pawl-redis-tls"
-#define PAWL__REDIS_TLS_ABI    1u
+#define PAWL__REDIS_TLS_ABI    2u
 
 /* What a URL asks for. Strings are borrowed while open() runs; NULL if absent. */
 typedef struct pawl__redis_tls_wish {

@@ -50,6 +50,9 @@ struct pawl__redis_transport {
                                  size_t *ret_count);
     /* One line about it for people: "TLSv1.3, ..."; NULL: there is nothing to say. */
     void (*describe)(const pawl__redis_carrier *carrier, char *ret_text, size_t room);
+    /* How many seconds the other end's certificate is still good for, below zero if it has expired.
+     * False: there is none; NULL: never. */
+    bool (*cert_left)(const pawl__redis_carrier *carrier, int64_t *ret_left_s);
     /* Frees it. forget: in a forked child, where the connection is the parent's. */
     void (*close)(pawl__redis_carrier *carrier, bool forget);
 };
