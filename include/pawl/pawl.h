@@ -446,6 +446,13 @@ PAWL_API PAWL_MUST_USE int pawl_with_lock(const char *url, const char *name, int
 /* ---- By token: leases that outlive a process -------------------------------- */
 
 /*
+ * How long these calls and those that look wait: at most wait_ms, and for a store that is away at
+ * most store_timeout_ms. wait_ms 0: not for a store that is away, as in an acquisition: the
+ * first try to connect that fails is the answer. A store that is there has its usual time to
+ * answer.
+ */
+
+/*
  * Extends the lease by ttl_ms from now, if the token still holds it.
  * ret_fence may be NULL. Waits at most wait_ms. Errors: PAWL_ERR_LOST (not the
  * holder), _UNKNOWN, _NAME, _TTL, _ARGUMENT (malformed token), store errors.

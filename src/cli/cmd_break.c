@@ -38,7 +38,7 @@ static int tell_broken(const break_opts *opts, const char *key)
 static int break_lock(const cli_command *self, const break_opts *opts, pawl_client *client,
                       const char *key)
 {
-    int err = pawl_break(client, key, strlen(key), opts->fence, opts->common.store_timeout_ms);
+    int err = pawl_break(client, key, strlen(key), opts->fence, CLI_NOT_WAITING);
     if (!err) return tell_broken(opts, key);
     if (err != PAWL_ERR_NOT_HELD) return cli_fail(client, self->verb, key, err);
 

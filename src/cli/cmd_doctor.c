@@ -70,7 +70,7 @@ static int doctor_main(const cli_command *self, const cli_common *globals, int a
     code = cli_store_choose(&opts.common, &store);
     if (!code) code = cli_client_open(&opts.common, &store, PAWL_CALLBACKS_WAIT, &client);
     if (!code) {
-        int err = pawl_doctor(client, opts.common.store_timeout_ms, on_finding, &d);
+        int err = pawl_doctor(client, CLI_NOT_WAITING, on_finding, &d);
         if (err) code = cli_fail(client, self->verb, NULL, err);
     }
     pawl_client_close(client);

@@ -128,7 +128,7 @@ static int list(const cli_command *self, const ls_opts *opts, pawl_client *clien
                 const char *prefix)
 {
     table t = {0};
-    int err = pawl_list(client, prefix, strlen(prefix), opts->common.store_timeout_ms,
+    int err = pawl_list(client, prefix, strlen(prefix), CLI_NOT_WAITING,
                         opts->json ? print_json : add_row, &t);
     if (!err && t.no_memory) err = PAWL_ERR_NO_MEMORY;
     if (!err) print_table(&t);

@@ -130,7 +130,7 @@ static int show_main(const cli_command *self, const cli_common *globals, int arg
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
     if (!code) {
-        int err = pawl_inspect(client, key, strlen(key), opts.common.store_timeout_ms,
+        int err = pawl_inspect(client, key, strlen(key), CLI_NOT_WAITING,
                                opts.json ? print_json : print_text, NULL);
         code = err ? cli_fail(client, self->verb, key, err) : cli_finish_output(CLI_EXIT_OK);
     }

@@ -116,6 +116,7 @@ static int look(looking *l, view *ret_seen)
         int64_t limit = patience_ms(l), left = left_ms(l);
         if (left < LAST_LOOK_MS) left = LAST_LOOK_MS;
         if (l->opts->wait_ms > 0 && (limit < 0 || left < limit)) limit = left;
+        if (l->opts->wait_ms == 0) limit = CLI_NOT_WAITING;
         int err = pawl_inspect(l->client, l->key, strlen(l->key), limit, on_info, ret_seen);
         if (!err) l->heard_at = cli_now_ms();
         if (!err || !is_outage(err) || patience_ms(l) == 0 || left_ms(l) == 0) return err;

@@ -11,6 +11,9 @@
 /* A longer place is cut: it is for people. */
 #define CLI_WHERE_MAX 256
 
+/* The wait_ms of commands that wait for nothing: a store that refuses the connection is told. */
+#define CLI_NOT_WAITING 0
+
 /* A store as the user named it. */
 typedef struct cli_store {
     const char *given;              /* a URL or "@FILE": -S, $PAWL_STORE, "sqlite:"; or url */

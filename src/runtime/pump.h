@@ -74,6 +74,7 @@ typedef struct pawl__pump {
     bool was_up;       /* some time before */
     pawl_err link_err; /* why it is down */
     bool link_final;   /* and waiting does not heal that */
+    bool link_tried;   /* and a try to connect has failed since it went down */
     char link_message[PAWL_MESSAGE_MAX];
     /* [m] */
     bool broken; /* shut down by a failure (law 10) */

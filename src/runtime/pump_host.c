@@ -76,6 +76,7 @@ static void tell_link(pawl__pump *pump, bool is_news)
 static void link_changed(pawl__pump *pump, bool up, bool final, pawl_err err, const char *message)
 {
     bool is_news = up != pump->link_up || (!up && err != pump->link_err);
+    pump->link_tried = !up && !pump->link_up;
     pump->link_up = up;
     pump->link_err = up ? PAWL_OK : err;
     pump->link_final = final;

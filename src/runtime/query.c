@@ -189,6 +189,12 @@ static void submit(pawl__queries *queries, pawl__query *query)
     pawl__pump_submit(queries->pump, &query->request);
 }
 
+/* Who does not wait, waits for one try to connect at most, as in an acquisition. */
+static bool is_too_hasty(const pawl__queries *queries, const pawl__query *query)
+{
+    return query->hasty && queries->pump->link_tried;
+}
+
 /* A store that refuses us for good must not make callers wait. */
 static bool refuses_for_good(const pawl__queries *queries)
 {
@@ -203,7 +209,8 @@ static void ask_or_wait(pawl__queries *queries, pawl__query *query)
         complete(queries, query, PAWL_ERR_SYSTEM, NULL);
     } else if (queries->pump->link_up) {
         submit(queries, query);
-    } else if (queries->pump->link_err && refuses_for_good(queries)) {
+    } else if (queries->pump->link_err &&
+               (refuses_for_good(queries) || is_too_hasty(queries, query))) {
         complete(queries, query, queries->pump->link_err, queries->pump->link_message);
     } else {
         pawl__list_remove(&query->in_queries);

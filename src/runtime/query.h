@@ -29,6 +29,7 @@ struct pawl__query {
     pawl_request request;  /* id and answer_by are set when it is submitted */
     int64_t until;         /* the caller's patience */
     int64_t link_until;    /* how long it waits for the link */
+    bool hasty;            /* it does not wait for one that does not come up at the first try */
     bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
     pawl_caps *ret_caps;   /* [loop] */
     pawl__link rows;       /* [loop], then the caller's */

@@ -27,6 +27,8 @@ static void prepare(pawl_client *c, pawl__query *query, int64_t wait_ms)
 {
     int64_t now = pawl__now();
     int64_t patience = pawl__ms_to_ns(c->opts.store_timeout_ms);
+    query->hasty = wait_ms == 0;
+    if (query->hasty) wait_ms = c->pump.answer_ms; /* what is under way may take its time */
     query->until = wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(now, pawl__ms_to_ns(wait_ms));
     query->link_until = query->until;
     if (!query->wants_caps && patience >= 0)

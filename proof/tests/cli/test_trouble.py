@@ -50,8 +50,11 @@ def closed_port():
     return kept, kept.getsockname()[1]
 
 
+ASKING = [["show", "k"], ["ls"], ["doctor"], ["wait", "-n", "k"], ["break", "k", "--fence", "1"]]
+
+
 @pytest.mark.parametrize("words", [["run", "-n", "k", "echo", "ran"], ["run", "-w", "0", "k", "true"],
-                                   ["acquire", "-n", "k"], ["hold", "--timeout", "0", "k"]],
+                                   ["acquire", "-n", "k"], ["hold", "--timeout", "0", "k"], *ASKING],
                          ids=lambda words: words[0])
 def test_who_does_not_wait_is_told_of_a_refused_port_at_once(sqlite, words):
     """Not after the store's time-out, which is endless here; who waits still looks through it."""
@@ -60,6 +63,30 @@ def test_who_does_not_wait_is_told_of_a_refused_port_at_once(sqlite, words):
         done = sqlite.run("-S", f"redis://127.0.0.1:{port}", "--store-timeout", "forever", *words)
     assert done.code == 69 and done.out == "" and done.err.count("\n") == 1
     assert "Connection refused" in done.err and "PAWL_ERR_UNAVAILABLE" in done.err
+
+
+def silent_port():
+    """A port at which connections stay without an answer: nobody accepts, and the queue is full."""
+    kept = socket.socket()
+    kept.bind(("127.0.0.1", 0))
+    kept.listen(0)
+    filling = [socket.socket() for _ in range(3)]
+    for one in filling:
+        one.setblocking(False)
+        one.connect_ex(kept.getsockname())
+    return [kept, *filling], kept.getsockname()[1]
+
+
+@pytest.mark.parametrize("words", ASKING, ids=lambda words: words[0])
+def test_who_does_not_wait_waits_for_a_silent_port_as_long_as_it_said(sqlite, words):
+    kept, port = silent_port()
+    began = time.monotonic()
+    done = sqlite.run("-S", f"redis://127.0.0.1:{port}", "--store-timeout", "400ms", *words)
+    assert 0.4 <= time.monotonic() - began < PATIENCE
+    assert done.code == 69 and done.out == "" and done.err.count("\n") == 1
+    assert f"127.0.0.1:{port}" in done.err and "PAWL_ERR_UNAVAILABLE" in done.err
+    for one in kept:
+        one.close()
 
 
 def test_flock_without_waiting_is_told_of_a_refused_port_at_once(sqlite):

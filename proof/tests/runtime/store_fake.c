@@ -119,6 +119,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         s->linked = true;
         if (is(s, "denied"))
             s->host->link(s->host, false, PAWL_ERR_AUTH, "the fake store knows nobody");
+        else if (is(s, "away"))
+            s->host->link(s->host, false, PAWL_ERR_UNAVAILABLE, "the fake store is not at home");
         else
             s->host->link(s->host, true, PAWL_OK, NULL);
     }

@@ -235,6 +235,44 @@ static void test_silent_store(void **state)
     pawl_client_close(client);
 }
 
+static bool no_info(const pawl_info *info, void *userdata)
+{
+    (void)info, (void)userdata;
+    return false;
+}
+
+static void no_finding(const pawl_finding *finding, void *userdata)
+{
+    (void)finding, (void)userdata;
+}
+
+/* wait_ms 0: the try to connect that failed is the answer, though an outage may last for ever. */
+static void test_questions_that_do_not_wait_for_a_store_that_is_away(void **state)
+{
+    (void)state;
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.store_timeout_ms = PAWL_WAIT_FOREVER;
+    pawl_client *client = NULL;
+    CHECK_ERR(pawl_client_open("fake:away", &opts, &client, NULL), PAWL_OK);
+    char token[PAWL_TOKEN_LEN + 1];
+    memset(token, 'a', PAWL_TOKEN_LEN);
+    token[PAWL_TOKEN_LEN] = '\0';
+    pawl_caps caps;
+    for (int i = 0; i < 2; i++) { /* the first meets the failing try; the second comes after it */
+        CHECK_ERR(pawl_inspect(client, "a", 1, 0, no_info, NULL), PAWL_ERR_UNAVAILABLE);
+        CHECK_ERR(pawl_list(client, "", 0, 0, no_info, NULL), PAWL_ERR_UNAVAILABLE);
+        CHECK_ERR(pawl_doctor(client, 0, no_finding, NULL), PAWL_ERR_UNAVAILABLE);
+        CHECK_ERR(pawl_break(client, "a", 1, 1, 0), PAWL_ERR_UNAVAILABLE);
+        CHECK_ERR(pawl_token_check(client, "a", 1, token, 0, NULL), PAWL_ERR_UNAVAILABLE);
+        CHECK_ERR(pawl_client_caps(client, 0, &caps), PAWL_ERR_UNAVAILABLE);
+    }
+    char message[PAWL_MESSAGE_MAX];
+    pawl_client_message(client, message);
+    assert_string_equal(message, "the fake store is not at home");
+    pawl_client_close(client);
+}
+
 static void test_denied_at_once(void **state)
 {
     (void)state;
@@ -357,6 +395,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_threads_take_no_signals),
         cmocka_unit_test(test_silent_store),
+        cmocka_unit_test(test_questions_that_do_not_wait_for_a_store_that_is_away),
         cmocka_unit_test(test_denied_at_once),
         cmocka_unit_test(test_broken_invariant_loses_everything),
         cmocka_unit_test(test_too_few_descriptors),
