@@ -382,16 +382,20 @@ static void free_in_child(pawl_lock *lock)
     pawl__client_put_in_child(c);
 }
 
-/* Mutex held: gives up whatever the handle has. */
-static void abandon(pawl_lock *lock)
+/*
+ * Mutex held: gives up whatever the handle has. True if that has to leave at once; a release that
+ * was asked before leaves by itself when it is due.
+ */
+static bool abandon(pawl_lock *lock)
 {
+    bool asks = lock->state == PAWL__LOCK_ACQUIRING || lock->state == PAWL__LOCK_HELD;
     pawl__retention_recall(lock);
     pawl__acquisition *a = lock->acquisition;
     if (a && lock->state == PAWL__LOCK_HELD && !a->let_go) pawl__hold_given_up(lock);
     pawl__held_clear(&lock->held);
     lock->freed = true;
     lock->acquisition = NULL;
-    if (!a) return;
+    if (!a) return asks;
     switch ((pawl__lock_state)lock->state) {
     case PAWL__LOCK_IDLE:
     case PAWL__LOCK_LOST:
@@ -408,6 +412,7 @@ static void abandon(pawl_lock *lock)
     lock->state = PAWL__LOCK_IDLE;
     a->let_go = true;
     pawl__acquisition_free_unused(a);
+    return asks;
 }
 
 pawl_lock *pawl_lock_free(pawl_lock *lock)
@@ -421,8 +426,7 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
     pawl__visit visit;
     if (pawl__enter(c, &visit)) return NULL; /* in a handler of fork: it stays */
     c->acquisitions.refs++;                  /* the handle's may be the last */
-    abandon(lock);
-    if (!pawl__list_empty(&c->acquisitions.asked)) pawl__gate_flush_now(&c->gate);
+    if (abandon(lock)) pawl__gate_flush_now(&c->gate);
     pawl__calls_wait_for(&c->calls, lock);
     pawl__lock_put(lock);
     pawl__leave_and_put(&visit);

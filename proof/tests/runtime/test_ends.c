@@ -551,6 +551,29 @@ static void test_a_list_that_is_asked_again_has_each_row_once(void **state)
 
 /* ---- The role -------------------------------------------------------------------------------- */
 
+/*
+ * A release that waits for the next request goes on waiting when its handle is freed: a program
+ * that makes a handle for each acquisition sends as little as one that keeps its handle. What the
+ * free itself gives back leaves, and takes it along.
+ */
+static void test_a_free_sends_what_it_gives_back(void **state)
+{
+    (void)state;
+    pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT);
+    pawl_lock *released = lock_new(client, "a", 60000), *held = lock_new(client, "b", 60000);
+    CHECK_ERR(pawl_lock_acquire(released, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
+    client->gate.cycling = true;      /* as if the acquisition had followed a release */
+    client->gate.thread_looks_at = 1; /* there is no thread: nobody but us sends it */
+    CHECK_ERR(pawl_lock_release(released), PAWL_OK);
+    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 0);
+    pawl_lock_free(released);
+    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 0);
+    pawl_lock_free(held);
+    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 2);
+    pawl_client_close(client);
+}
+
 /* Who asks while a fork waits for the role cannot drive, and relies on who has it then. */
 static void test_a_release_beside_a_fork_leaves_at_once(void **state)
 {
@@ -591,6 +614,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_store_that_never_answers_keeps_nobody),
         cmocka_unit_test(test_a_store_that_falls_silent_keeps_no_waiter),
         cmocka_unit_test(test_a_list_that_is_asked_again_has_each_row_once),
+        cmocka_unit_test(test_a_free_sends_what_it_gives_back),
         cmocka_unit_test(test_a_release_beside_a_fork_leaves_at_once),
     };
     CHECK(argc == 2);
