@@ -17,10 +17,15 @@ DECLARATIONS = """
 #define PAWLPY_DEFAULT ...
 #define PAWLPY_DONE ...
 #define PAWLPY_LOG ...
+#define PAWLPY_UPGRADED ...
+#define PAWL_HOLDERS_SHOWN_MAX ...
+#define PAWL_CAPACITY_MAX ...
 
 enum { PAWL_ERR_BUSY, PAWL_ERR_TIMEOUT, PAWL_ERR_LOST, PAWL_ERR_NOT_HELD, PAWL_ERR_UNKNOWN,
        PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_CLOSED, PAWL_ERR_CANCELED, PAWL_ERR_OWNER,
-       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, ... };
+       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, ... };
+enum { PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE, PAWL_MODE_PERMIT, ... };
+enum { PAWL_FENCE_NONE, PAWL_FENCE_BEST_EFFORT, PAWL_FENCE_DURABLE, ... };
 enum { PAWL_CLASS_BUSY, PAWL_CLASS_RETRY, PAWL_CLASS_LOST, PAWL_CLASS_UNKNOWN, PAWL_CLASS_USAGE,
        PAWL_CLASS_DENIED, PAWL_CLASS_CANCELED, PAWL_CLASS_INTERNAL, ... };
 enum { PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_LOST, PAWL_EVENT_YIELD, ... };
@@ -31,15 +36,20 @@ typedef struct pawlpy_wait pawlpy_wait;
 typedef struct pawlpy_inbox pawlpy_inbox;
 typedef struct pawlpy_teller pawlpy_teller;
 typedef struct { char text[...]; ...; } pawl_token;
-typedef struct { const char *owner; int64_t age_ms, place_ms; ...; } pawl_waiter_info;
+typedef struct { const char *owner; int64_t age_ms, place_ms; int mode; uint32_t units; ...; } pawl_waiter_info;
+typedef struct { const char *owner; int64_t remaining_ms; uint64_t fence; int mode; uint32_t units;
+                 ...; } pawl_holder_info;
+typedef struct { int fence; bool fair, push, list, instant_release; unsigned modes; ...; } pawl_caps;
 typedef struct { const char *name; size_t name_len; bool held, foreign; const char *owner;
                  int64_t remaining_ms; uint64_t fence; size_t waiter_count;
-                 const pawl_waiter_info *waiters; size_t waiters_shown;
+                 const pawl_waiter_info *waiters; size_t waiters_shown; int mode; uint32_t capacity;
+                 size_t holder_count; const pawl_holder_info *holders; size_t holders_shown;
                  const char *broken_by; int64_t broken_ms; uint64_t broken_fence; ...; } pawl_info;
 typedef struct { int severity; const char *topic, *text, *advice; ...; } pawl_finding;
 typedef struct { const char *owner; int64_t store_timeout_ms, close_timeout_ms;
                  int dispatch, logs; } pawlpy_open_opts;
-typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached; } pawlpy_lock_opts;
+typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached, mode;
+                 uint32_t capacity, units; } pawlpy_lock_opts;
 typedef struct { uint64_t id; int kind, err; int64_t remaining_ms; char message[...]; } pawlpy_news;
 
 const char *pawl_version(void);
@@ -61,6 +71,10 @@ bool pawl_lock_is_held(const pawl_lock *lock);
 int64_t pawl_lock_remaining_ms(const pawl_lock *lock);
 uint64_t pawl_lock_fence(const pawl_lock *lock);
 void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
+int pawl_lock_mode(const pawl_lock *lock);
+size_t pawl_lock_slots(const pawl_lock *lock, uint16_t *ret_slots, size_t room);
+int pawl_lock_upgrade(pawl_lock *lock, int64_t wait_ms);
+int pawl_lock_downgrade(pawl_lock *lock, int mode);
 int pawl_token_renew(pawl_client *client, const char *name, size_t name_len, const char *token,
                      int64_t ttl_ms, int64_t wait_ms, uint64_t *ret_fence);
 int pawl_token_release(pawl_client *client, const char *name, size_t name_len, const char *token,
@@ -79,6 +93,8 @@ int pawl_doctor(pawl_client *client, int64_t wait_ms,
 int pawlpy_try(pawl_lock *lock);
 int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
+int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
+void pawlpy_give_up_upgrade(pawl_lock *lock, pawlpy_wait *wait);
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 void pawlpy_wait_free(pawlpy_wait *wait);
 void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
@@ -95,6 +111,8 @@ int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
                     const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
 int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller);
+int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps);
 
 extern "Python" bool pawlpy_info(const pawl_info *info, void *userdata);
 extern "Python" void pawlpy_finding(const pawl_finding *finding, void *userdata);

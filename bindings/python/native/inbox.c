@@ -20,7 +20,7 @@ struct pawlpy_teller {
     pawlpy_teller *next;
     bool queued;
     unsigned kinds; /* bit (1 << kind): it waits to be told */
-    int done, doubt, lost;
+    int done, upgraded, doubt, lost;
     int64_t remaining_ms;
     char message[PAWL_MESSAGE_MAX]; /* of the loss, else of the doubt */
 };
@@ -122,6 +122,16 @@ static void on_done(pawl_lock *lock, int err, void *userdata)
     pthread_mutex_unlock(mutex);
 }
 
+static void on_upgraded(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    pawlpy_teller *teller = userdata;
+    pthread_mutex_lock(&teller->inbox->mutex);
+    teller->upgraded = err;
+    tell(teller, PAWLPY_UPGRADED);
+    pthread_mutex_unlock(&teller->inbox->mutex);
+}
+
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     (void)lock;
@@ -160,8 +170,8 @@ static void on_log(pawl_client *client, pawl_severity severity, const char *text
  */
 
 /* In the order in which they make sense together; mutex held. */
-static const int order[] = {PAWLPY_DONE, PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_YIELD,
-                            PAWL_EVENT_LOST};
+static const int order[] = {PAWLPY_UPGRADED, PAWLPY_DONE,      PAWL_EVENT_DOUBT,
+                            PAWL_EVENT_HELD, PAWL_EVENT_YIELD, PAWL_EVENT_LOST};
 
 static bool take_kind(pawlpy_teller *teller, int kind, pawlpy_news *ret_news)
 {
@@ -174,6 +184,7 @@ static bool take_kind(pawlpy_teller *teller, int kind, pawlpy_news *ret_news)
     bool is_bad = kind == PAWL_EVENT_LOST || kind == PAWL_EVENT_DOUBT;
     if (is_bad) memcpy(ret_news->message, teller->message, sizeof teller->message);
     ret_news->err = kind == PAWLPY_DONE        ? teller->done
+                    : kind == PAWLPY_UPGRADED  ? teller->upgraded
                     : kind == PAWL_EVENT_LOST  ? teller->lost
                     : kind == PAWL_EVENT_DOUBT ? teller->doubt
                                                : 0;
@@ -259,6 +270,11 @@ int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
     opts.retain_ms = given->retain_ms;
     opts.owner = given->owner;
     if (given->detached) opts.flags |= PAWL_LOCK_DETACHED;
+    opts.mode = (pawl_mode)given->mode;
+    if (opts.mode == PAWL_MODE_PERMIT) {
+        opts.capacity = given->capacity;
+        opts.units = given->units;
+    }
     if (teller) {
         opts.on_event = on_event;
         opts.event_userdata = teller;
@@ -274,4 +290,14 @@ int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
 int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller)
 {
     return pawl_lock_release_start(lock, on_done, teller);
+}
+
+int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_lock_upgrade_start(lock, wait_ms, on_upgraded, teller);
+}
+
+int pawlpy_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps)
+{
+    return pawl_client_caps(client, wait_ms, ret_caps);
 }

@@ -32,6 +32,9 @@ typedef struct pawlpy_lock_opts {
     int64_t retain_ms;
     const char *owner; /* NULL: the client's */
     int detached;
+    int mode;          /* a pawl_mode */
+    uint32_t capacity; /* of a semaphore, as the next one: else 0 */
+    uint32_t units;
 } pawlpy_lock_opts;
 
 /* ---- The main thread's first try (guard.c) --------------------------------------------------- */
@@ -53,6 +56,7 @@ typedef struct pawlpy_wait pawlpy_wait; /* one asynchronous call of libpawl, and
 /* They begin the call. 0, or why it has not begun; then *ret_wait is untouched. */
 int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
+int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 /* The outcome; PAWLPY_NOT_YET after slice_ms, or when a signal came. */
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 /* The caller is done with it, whether the call has ended or not. */
@@ -62,6 +66,8 @@ void pawlpy_wait_free(pawlpy_wait *wait);
  * waits is canceled, what was granted is released.
  */
 void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
+/* The same for an upgrade: what was held stays held. */
+void pawlpy_give_up_upgrade(pawl_lock *lock, pawlpy_wait *wait);
 
 /* ---- News of locks and clients (inbox.c) --------------------------------------------------------
  */
@@ -69,8 +75,9 @@ void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
 typedef struct pawlpy_inbox pawlpy_inbox;
 typedef struct pawlpy_teller pawlpy_teller; /* what a lock has to say, until it is fetched */
 
-#define PAWLPY_DONE 8 /* beyond the kinds of pawl_event */
-#define PAWLPY_LOG  9
+#define PAWLPY_DONE     8 /* beyond the kinds of pawl_event */
+#define PAWLPY_LOG      9
+#define PAWLPY_UPGRADED 10
 
 typedef struct pawlpy_news {
     uint64_t id; /* of the teller; 0 of the log */
@@ -102,5 +109,9 @@ int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
 /* The outcome comes to the inbox as PAWLPY_DONE. */
 int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller);
+/* As PAWLPY_UPGRADED: a release may end beside it. */
+int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+
+int pawlpy_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps);
 
 #endif

@@ -72,6 +72,13 @@ int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait)
     return begun(pawl_lock_release_start(lock, on_done, wait), wait, ret_wait);
 }
 
+int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_lock_upgrade_start(lock, wait_ms, on_done, wait), wait, ret_wait);
+}
+
 static struct timespec in_ms(int ms)
 {
     struct timespec at;
@@ -92,10 +99,15 @@ int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms)
 
 void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait)
 {
+    pawlpy_give_up_upgrade(lock, wait);
+    pawl_lock_release(lock);
+}
+
+void pawlpy_give_up_upgrade(pawl_lock *lock, pawlpy_wait *wait)
+{
     int err = pawl_lock_cancel(lock); /* _STATE: it was decided before, or nothing has begun */
     if (wait && err != PAWL_ERR_FORKED)
         while (!wait->heard && sem_wait(&wait->ended) && errno == EINTR)
             ;
     pawlpy_wait_free(wait);
-    pawl_lock_release(lock);
 }

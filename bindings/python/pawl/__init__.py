@@ -14,7 +14,7 @@ let the resource refuse a smaller one than it has seen.
 
 pawl.aio is the same for asyncio; pawl.once makes a function that runs in one place at a time.
 """
-from ._ask import Finding, Info, Waiter
+from ._ask import Caps, Finding, Holder, Info, Waiter
 from ._client import Client
 from ._errors import (Busy, Canceled, Closed, Denied, Error, Forked, Internal, Lost, NotHeld, Timeout,
                       Unavailable, Unknown, Usage, text as _text)
@@ -22,10 +22,11 @@ from ._events import Event, EventKind
 from ._lock import Lock
 from ._native import lib as _lib
 from ._once import once
+from ._rwlock import RWLock
 
 #: Of libpawl in use.
 __version__: str = _text(_lib.pawl_version())
 
-__all__ = ["Busy", "Canceled", "Client", "Closed", "Denied", "Error", "Event", "EventKind", "Finding",
-           "Forked", "Info", "Internal", "Lock", "Lost", "NotHeld", "Timeout", "Unavailable",
-           "Unknown", "Usage", "Waiter", "once"]
+__all__ = ["Busy", "Canceled", "Caps", "Client", "Closed", "Denied", "Error", "Event", "EventKind",
+           "Finding", "Forked", "Holder", "Info", "Internal", "Lock", "Lost", "NotHeld", "RWLock",
+           "Timeout", "Unavailable", "Unknown", "Usage", "Waiter", "once"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, FrozenSet, List, Optional, Tuple
 
 from . import _core
+from ._claim import Mode, mode_of, modes_in
 from ._core import Core, decode
 from ._errors import make_error, text
 from ._native import ffi, lib
@@ -22,6 +23,19 @@ class Waiter:
     owner: str
     waited: float  # seconds
     place: float  # seconds after which its place expires unless it is refreshed
+    mode: Mode = "exclusive"  # what it waits for
+    units: int = 0  # the permits that it waits for
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One that holds a lock. Its label is text that others have chosen."""
+
+    owner: str
+    remaining: Optional[float]  # seconds until its lease expires; None: never
+    fence: int
+    mode: Mode
+    units: int  # the permits that it has
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,24 @@ class Info:
     waiters: int  # all that wait
     queue: Tuple[Waiter, ...]  # in order of arrival; at most 1000 of them
     broken: Optional[Broken] = None  # who broke it last, for at least a minute
+    # Several may hold a name together. What stands above is of the one whose fence is the largest,
+    # but `remaining` is the longest of all.
+    mode: Mode = "exclusive"  # of that holder; meaningless while it is free
+    capacity: int = 0  # of the semaphore; 0: it is none
+    holder_count: int = 0  # all that hold it
+    holders: Tuple[Holder, ...] = ()  # in order of their fences; at most 1000 of them
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What a store promises."""
+
+    fence: str  # "none"; "best effort": grows unless the store loses memory and its clock goes back; "durable"
+    fair: bool  # waiters are served in order of arrival
+    push: bool  # the store tells a waiter of its turn; it need not poll
+    list: bool  # Client.list works
+    instant_release: bool  # the death of a holder's process frees its locks at once
+    modes: "FrozenSet[Mode]"  # those that it grants
 
 
 @dataclass(frozen=True)
@@ -61,17 +93,22 @@ class Finding:
 
 @ffi.def_extern()
 def pawlpy_info(info: Any, userdata: Any) -> bool:
-    shown = range(info.waiters_shown)
-    queue = tuple(Waiter(text(w.owner), w.age_ms / 1000, w.place_ms / 1000)
-                  for w in (info.waiters[i] for i in shown))
+    queue = tuple(Waiter(text(w.owner), w.age_ms / 1000, w.place_ms / 1000, mode_of(w.mode), w.units)
+                  for w in (info.waiters[i] for i in range(info.waiters_shown)))
     broken = None
     if info.broken_by:
         broken = Broken(text(info.broken_by), info.broken_ms / 1000, info.broken_fence)
+    holders = tuple(Holder(text(h.owner), _left(h.remaining_ms), h.fence, mode_of(h.mode), h.units)
+                    for h in (info.holders[i] for i in range(info.holders_shown)))
     ffi.from_handle(userdata).append(Info(
         decode(ffi.unpack(info.name, info.name_len)), bool(info.held), bool(info.foreign),
-        text(info.owner), None if info.remaining_ms < 0 else info.remaining_ms / 1000,
-        info.fence, info.waiter_count, queue, broken))
+        text(info.owner), _left(info.remaining_ms), info.fence, info.waiter_count, queue, broken,
+        mode_of(info.mode), info.capacity, info.holder_count, holders))
     return True
+
+
+def _left(remaining_ms: int) -> Optional[float]:
+    return None if remaining_ms < 0 else remaining_ms / 1000
 
 
 @ffi.def_extern()
@@ -113,6 +150,17 @@ def list_all(core: Core, prefix: bytes, wait: int) -> List[Info]:
     _ask(core, "list", prefix, lambda: lib.pawl_list(
         core.ptr, prefix, len(prefix), wait, lib.pawlpy_info, handle))
     return infos
+
+
+_FENCES = {lib.PAWL_FENCE_NONE: "none", lib.PAWL_FENCE_BEST_EFFORT: "best effort",
+           lib.PAWL_FENCE_DURABLE: "durable"}
+
+
+def caps(core: Core, wait: int) -> Caps:
+    told = ffi.new("pawl_caps *")
+    _ask(core, "caps", b"", lambda: lib.pawlpy_caps(core.ptr, wait, told))
+    return Caps(_FENCES[told.fence], told.fair, told.push, told.list, told.instant_release,
+                modes_in(told.modes))
 
 
 def doctor(core: Core, wait: int) -> List[Finding]:

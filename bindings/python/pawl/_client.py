@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Callable, List, Optional, Type, Union
 
 from . import _ask, _core
-from ._ask import Finding, Info
+from ._ask import Caps, Finding, Info
+from ._claim import Mode, claim_of, permits_of
 from ._core import Core, Seconds, encode, milliseconds, wait_ms
 from ._events import Event, Events, LogFunction, log_function
 from ._errors import make_error
 from ._lock import Lock
+from ._rwlock import RWLock
 from ._native import lib
 
 
@@ -69,10 +71,12 @@ class Client:
 
     def lock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
              timeout: Optional[Seconds] = None, blocking: bool = True, owner: Optional[str] = None,
-             retain: Seconds = 0.0, detached: bool = False,
+             retain: Seconds = 0.0, detached: bool = False, mode: Mode = "exclusive",
              on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """A lock on a name of 1 to 512 bytes. No I/O, nothing is acquired yet.
 
+        mode: "exclusive": alone; "shared": beside others who share; "update": one beside those who
+        share, which Lock.upgrade makes exclusive. caps() tells which of them the store grants.
         ttl: the length of the lease in seconds, renewed at a third of it until the release.
         timeout: how long ``with`` and acquire() wait; None: without limit; blocking=False: not at all.
         owner: a label for this lock alone.
@@ -81,8 +85,28 @@ class Client:
         detached: the lease outlives this process; see Lock.detach.
         on_event: told of doubt, of loss, and of others who wait, on a thread of its own.
         """
-        return Lock(self, name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
-                    retain=retain, detached=detached, on_event=on_event)
+        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, mode),
+                    on_event)
+
+    def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
+               timeout: Optional[Seconds] = None, blocking: bool = True,
+               owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
+               on_event: Optional[Callable[[Event], None]] = None) -> "RWLock[Lock]":
+        """Many readers or one writer: ``with client.rwlock("x").read() as held:``. The arguments are
+        those of lock()."""
+        return RWLock(lambda mode: self.lock(
+            name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner, retain=retain,
+            detached=detached, mode=mode, on_event=on_event))
+
+    def semaphore(self, name: Union[str, bytes], capacity: int, units: int = 1, *,
+                  ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+                  owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
+                  on_event: Optional[Callable[[Event], None]] = None) -> Lock:
+        """A claim on `units` of the `capacity` permits of a name: a Lock in the mode "permit", whose
+        `slots` are their numbers. All users of the name give the same capacity, 1 to 1024. One such
+        object is one claim: threads make one each. The other arguments are those of lock()."""
+        return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
+                                     detached), on_event)
 
     # ---- Looking, and breaking -----------------------------------------------------------------
 
@@ -93,6 +117,10 @@ class Client:
     def list(self, prefix: Union[str, bytes] = "", *, timeout: Seconds = 60.0) -> "List[Info]":
         """Every lock that is held or waited for and whose name begins with prefix. No snapshot."""
         return _ask.list_all(self._present(), encode(prefix), wait_ms(timeout))
+
+    def caps(self, *, timeout: Seconds = 60.0) -> Caps:
+        """What the store promises."""
+        return _ask.caps(self._present(), wait_ms(timeout))
 
     def doctor(self, *, timeout: Seconds = 60.0) -> "List[Finding]":
         """What of the store endangers locks."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from datetime import timedelta
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 from ._errors import Error, make_error, text
 from ._native import ffi, lib
@@ -21,6 +21,10 @@ Seconds = Union[int, float, timedelta]
 FOREVER: int = lib.PAWL_WAIT_FOREVER
 DEFAULT: int = lib.PAWLPY_DEFAULT
 _MAX_MS = 2**62
+_SPARES_MAX = 128  # names that a program takes again and again
+
+#: (handle, turn) of a Lock that has gone.
+Spare = Tuple[Any, Turn]
 
 
 def milliseconds(duration: Seconds) -> int:
@@ -119,12 +123,12 @@ class Core:
         self._turns: "weakref.WeakSet[Turn]" = weakref.WeakSet()
         self.inbox = _new_inbox()
         opts = ffi.new("pawlpy_open_opts *")
-        c_owner = _c_string(owner, lib.PAWL_ERR_OWNER)
+        c_owner = c_string(owner, lib.PAWL_ERR_OWNER)
         opts.owner = c_owner
         opts.store_timeout_ms = store_timeout_ms
         opts.close_timeout_ms = close_timeout_ms
         opts.dispatch, opts.logs = dispatch, logs
-        c_url = _c_string(url, lib.PAWL_ERR_URL)
+        c_url = c_string(url, lib.PAWL_ERR_URL)
         client, why = ffi.new("pawl_client **"), ffi.new("char[]", lib.PAWL_MESSAGE_MAX)
         code = lib.pawlpy_open(c_url, opts, self.inbox, client, why)
         if code:
@@ -134,7 +138,9 @@ class Core:
         self.owner = text(lib.pawl_client_owner(self.ptr))
         self.url = text(lib.pawl_client_url(self.ptr))
         # A handle that is never acquired: the client stays valid as long as it has one.
-        self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0]))
+        self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0,
+                                                                         lib.PAWL_MODE_EXCLUSIVE, 0, 0]))
+        self._spares: "Dict[Any, Spare]" = {}
         _cores.add(self)
         _close_with_process()
 
@@ -147,6 +153,23 @@ class Core:
         if not teller:
             return ffi.gc(lock[0], lib.pawl_lock_free)
         return ffi.gc(lock[0], functools.partial(_free_telling, generation, teller, self.inbox))
+
+    # A program that locks by `with client.lock(…)` makes a Lock each time; what is behind one that
+    # has gone serves the next one that asks for the same. Each step is one of the interpreter's, so
+    # threads need no mutex.
+
+    def spare(self, claim: Any) -> "Optional[Spare]":
+        return self._spares.pop(claim, None)
+
+    def keep(self, claim: Any, handle: Any, turn: Turn) -> None:
+        if turn.is_taken() or lib.pawl_lock_is_held(handle):  # an exception came at a bad moment
+            return
+        if len(self._spares) >= _SPARES_MAX:
+            try:
+                self._spares.pop(next(iter(self._spares)), None)  # the oldest
+            except (RuntimeError, StopIteration):  # another thread was there
+                return
+        self._spares[claim] = (handle, turn)
 
     def know(self, turn: Turn) -> None:
         """Somebody waits for that turn: the close calls it off."""
@@ -175,6 +198,7 @@ class Core:
             turns = list(self._turns)
         for turn in turns:
             turn.call_off()
+        self._spares.clear()
         lib.pawl_client_close(self.ptr)  # waits for the calls under way; the keeper keeps the memory
         lib.pawlpy_inbox_end(self.inbox)
 
@@ -211,7 +235,7 @@ def _free_telling(made: int, teller: Any, inbox: Any, lock: Any) -> None:
         lib.pawlpy_teller_free(teller)
 
 
-def _c_string(value: Optional[str], code: int) -> Any:
+def c_string(value: Optional[str], code: int) -> Any:
     """NULL for None: libpawl takes its default then."""
     if value is None:
         return ffi.NULL
@@ -219,13 +243,3 @@ def _c_string(value: Optional[str], code: int) -> Any:
     if b"\0" in raw:
         raise make_error(code, "open")
     return ffi.new("char[]", raw)
-
-
-@functools.lru_cache(maxsize=256)  # C only reads them
-def lock_opts(ttl: Seconds, owner: Optional[str], retain: Seconds, detached: bool) -> Any:
-    """(the options of C, what must live as long)."""
-    c_owner = _c_string(owner, lib.PAWL_ERR_OWNER)
-    opts = ffi.new("pawlpy_lock_opts *",
-                   [milliseconds(ttl), milliseconds(retain), c_owner, detached])
-    return opts, c_owner
-

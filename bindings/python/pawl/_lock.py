@@ -6,10 +6,11 @@ import threading
 import time
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type
 
 from . import _core
-from ._core import Core, Seconds, decode, encode, lock_opts, wait_ms
+from ._claim import Claim, Mode, mode_of, number_of
+from ._core import Core, Seconds, wait_ms
 from ._errors import Error, make_error, text
 from ._events import Event, EventKind
 from ._native import ffi, lib
@@ -25,30 +26,27 @@ _get_ident = threading.get_ident
 class Lock:
     """A claim on one name.
 
-    As a threading.Lock it may be shared by threads, which then exclude each other, and it cannot be
-    acquired twice; but it reaches as far as the store does. Two Locks of one name exclude each
-    other, too. It belongs to whoever has the object: another thread may release it.
+    As a threading.Lock it may be shared by threads, which then exclude each other whatever its mode,
+    and it cannot be acquired twice; but it reaches as far as the store does. Two Locks of one name
+    exclude each other, too, unless their modes allow both. It belongs to whoever has the object: another thread may release it.
 
     ``with`` acquires and releases, and raises when it could not: Busy, Timeout, Unavailable; and
     Lost at the end of the block, if the lock was lost meanwhile.
     """
 
-    __slots__ = ("_client", "_raw", "_name", "_opts", "_keep", "_default_wait", "_on_event", "_core",
-                 "_turn", "_handle", "_grants", "_ident", "__weakref__")
+    __slots__ = ("_client", "_claim", "_on_event", "_core", "_turn", "_handle", "_grants", "_was_held",
+                 "_ident", "__weakref__")
 
-    def __init__(self, client: "Client", name: Union[str, bytes], *, ttl: Seconds,
-                 timeout: Optional[Seconds], blocking: bool, owner: Optional[str], retain: Seconds,
-                 detached: bool, on_event: Optional[Callable[[Event], None]]) -> None:
+    def __init__(self, client: "Client", claim: Claim,
+                 on_event: Optional[Callable[[Event], None]]) -> None:
         self._client = client
-        self._name = name
-        self._raw = encode(name)
-        self._opts, self._keep = lock_opts(ttl, owner, retain, detached)
-        self._default_wait = wait_ms(timeout) if blocking else 0
+        self._claim = claim
         self._on_event = on_event
         self._core: Optional[Core] = None
-        self._turn = Turn()
+        self._turn: Turn
         self._handle: Any = ffi.NULL
         self._grants: List[bool] = []  # one entry while acquired: who pops it may release
+        self._was_held = False
         self._ident = 0
 
     # ---- Acquire ------------------------------------------------------------------------------
@@ -60,7 +58,7 @@ class Lock:
         word for timeout. What is neither yes nor no, such as a store that is away, is raised."""
         if blocking_timeout is not None:
             timeout = blocking_timeout
-        wait = 0 if not blocking else self._default_wait if timeout is None else wait_ms(timeout)
+        wait = self._wait(blocking, timeout)
         code = self._acquire(wait)
         if code in (lib.PAWL_ERR_BUSY, lib.PAWL_ERR_TIMEOUT):
             return False
@@ -68,8 +66,13 @@ class Lock:
             raise self._fail(code, "lock")
         return True
 
+    def _wait(self, blocking: bool, timeout: Optional[Seconds]) -> int:
+        if not blocking:
+            return 0
+        return self._claim.default_wait if timeout is None else wait_ms(timeout)
+
     def __enter__(self) -> "Lock":
-        code = self._acquire(self._default_wait)
+        code = self._acquire(self._claim.default_wait)
         if code:
             raise self._fail(code, "lock")
         return self
@@ -90,7 +93,7 @@ class Lock:
                 has_turn = True
                 wait = _rest(wait, begun)
             if _get_ident() == _core.main_thread:
-                code = self._acquire_on_main(core, wait)
+                code = self._acquire_on_main(wait)
             else:
                 code = lib.pawl_lock_acquire(self._handle, wait)
         except BaseException:
@@ -102,6 +105,7 @@ class Lock:
             turn.give()
         else:
             self._grants.append(True)
+            self._was_held = True
         return code
 
     def _begin(self, core: Core) -> None:
@@ -110,15 +114,20 @@ class Lock:
             if self._core is core:  # another thread was first
                 return
             if self._core is not None:  # of the parent
-                self._turn, self._grants = Turn(), []
-            self._new_handle(core)
+                self._grants = []
+            spare = None if self._on_event else core.spare(self._claim)
+            if spare:
+                self._handle, self._turn = spare
+            else:
+                self._turn = Turn()
+                self._new_handle(core)
             self._core = core
 
     def _new_handle(self, core: Core) -> None:
         teller = ffi.NULL
         if self._on_event:
             self._ident, teller = self._client._events_of(core).register(self)
-        self._handle = core.new_lock(self._raw, self._opts, teller)
+        self._handle = core.new_lock(self._claim.raw, self._claim.opts, teller)
 
     def _wait_for_turn(self, core: Core, wait: int) -> int:
         """Another thread has this Lock. 0, or why the turn did not come."""
@@ -131,7 +140,7 @@ class Lock:
         code: int = lib.PAWL_ERR_CLOSED if core.closed else lib.PAWL_ERR_TIMEOUT
         return 0 if came else code
 
-    def _acquire_on_main(self, core: Core, wait: int) -> int:
+    def _acquire_on_main(self, wait: int) -> int:
         """Handlers of signals run on this thread: so it waits in slices, while its place at the
         store stays."""
         begun = time.monotonic()
@@ -145,18 +154,80 @@ class Lock:
         waiting = ffi.new("pawlpy_wait **")
         try:
             code = lib.pawlpy_wait_acquire(self._handle, _rest(wait, begun), waiting)
-            if not code:
-                code = lib.PAWLPY_NOT_YET
-                while code == lib.PAWLPY_NOT_YET:
-                    code = lib.pawlpy_wait_for(waiting[0], _SLICE_MS)
-                    if core.generation != _core.generation:  # a handler of a signal forked
-                        forked: int = lib.PAWL_ERR_FORKED
-                        return forked
-                lib.pawlpy_wait_free(waiting[0])
-            return code
+            return code or self._wait_in_slices(waiting[0])
         except BaseException:
             lib.pawlpy_give_up(self._handle, waiting[0])
             raise
+
+    @staticmethod
+    def _wait_in_slices(waiting: Any) -> int:
+        made = _core.generation
+        code: int = lib.PAWLPY_NOT_YET
+        while code == lib.PAWLPY_NOT_YET:
+            code = lib.pawlpy_wait_for(waiting, _SLICE_MS)
+            if made != _core.generation:  # a handler of a signal forked
+                forked: int = lib.PAWL_ERR_FORKED
+                return forked
+        lib.pawlpy_wait_free(waiting)
+        return code
+
+    # ---- Modes --------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Mode:
+        """In which it is held; while it is not held, the one in which it will be acquired."""
+        return mode_of(lib.pawl_lock_mode(self._handle)) if self._grants else self._claim.mode
+
+    @property
+    def slots(self) -> "Tuple[int, ...]":
+        """The numbers of the permits that it holds, the lowest first: each is one of 0 to capacity-1,
+        and nobody else has it. Empty if it holds no permits."""
+        return slots_of(self._handle, self._claim) if self._grants else ()
+
+    def upgrade(self, blocking: bool = True, timeout: Optional[Seconds] = None) -> bool:
+        """From update to exclusive: waits, ahead of all who queue, until the readers have gone, and
+        tells whether they have: False if they stayed for `timeout` seconds, or as long as the Lock was
+        made for. Then `fence` is a new, larger one. Unless Lost, or NotHeld, is raised it is held in any
+        case; Usage: it is shared, or permits. True as well if it was exclusive before."""
+        code = self._upgrade(self._wait(blocking, timeout))
+        if code in (lib.PAWL_ERR_BUSY, lib.PAWL_ERR_TIMEOUT):
+            return False
+        if code:
+            raise self._fail(code, "upgrade")
+        return True
+
+    def _upgrade(self, wait: int) -> int:
+        self._check_fork("upgrade")
+        if not self._grants:
+            not_held: int = lib.PAWL_ERR_NOT_HELD
+            return not_held
+        if _get_ident() != _core.main_thread:
+            code: int = lib.pawl_lock_upgrade(self._handle, wait)
+        else:
+            code = self._upgrade_on_main(wait)
+        if code == lib.PAWL_ERR_CANCELED:  # another thread has released it meanwhile
+            code = lib.PAWL_ERR_NOT_HELD
+        return code
+
+    def _upgrade_on_main(self, wait: int) -> int:
+        waiting = ffi.new("pawlpy_wait **")
+        try:
+            code: int = lib.pawlpy_wait_upgrade(self._handle, wait, waiting)
+            return code or self._wait_in_slices(waiting[0])
+        except BaseException:
+            lib.pawlpy_give_up_upgrade(self._handle, waiting[0])
+            raise
+
+    def downgrade(self, mode: Mode = "shared") -> None:
+        """From exclusive to update or shared, or from update to shared: at once; the store is told in
+        the background, and lets in whoever fits now. The fence stays. Usage: any other change."""
+        number = number_of(mode, "downgrade", self.name)
+        self._check_fork("downgrade")
+        if not self._grants:
+            raise self._fail(lib.PAWL_ERR_NOT_HELD, "downgrade")
+        code = lib.pawl_lock_downgrade(self._handle, number)
+        if code:
+            raise self._fail(code, "downgrade")
 
     # ---- Release ------------------------------------------------------------------------------
 
@@ -226,7 +297,7 @@ class Lock:
 
     @property
     def name(self) -> str:
-        return decode(self._name)
+        return self._claim.name
 
     @property
     def held(self) -> bool:
@@ -239,7 +310,7 @@ class Lock:
 
     def locked(self) -> bool:
         """Asks the store whether anybody holds it."""
-        return self._client.inspect(self._name).held
+        return self._client.inspect(self._claim.raw).held
 
     def check(self) -> float:
         """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
@@ -265,7 +336,7 @@ class Lock:
         """The fencing token: larger than that of every earlier grant of the name. Pass it to what the
         lock protects, and let that refuse a smaller one than it has seen. Of the latest acquisition;
         0 before the first."""
-        return int(lib.pawl_lock_fence(self._handle))
+        return int(lib.pawl_lock_fence(self._handle)) if self._was_held else 0
 
     @property
     def remaining(self) -> float:
@@ -313,9 +384,21 @@ class Lock:
 
     def __del__(self) -> None:
         core = getattr(self, "_core", None)
-        if core and self._grants and core.generation == _core.generation and not core.closed:
+        if not core or core.closed or core.generation != _core.generation:
+            return
+        if not self._grants:
+            if not self._ident:  # nobody tells of it: its handle may serve another
+                core.keep(self._claim, self._handle, self._turn)
+        else:
             warnings.warn(f"{self!r} was dropped before it was released", ResourceWarning,
                           source=self)
+
+
+def slots_of(handle: Any, claim: Claim) -> "Tuple[int, ...]":
+    """Of a handle that holds."""
+    numbers = ffi.new("uint16_t[]", max(1, claim.units))
+    count = lib.pawl_lock_slots(handle, numbers, claim.units)
+    return tuple(numbers[i] for i in range(min(count, claim.units)))
 
 
 def _may_wait(code: int, wait: int) -> bool:

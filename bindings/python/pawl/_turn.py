@@ -31,6 +31,9 @@ class Turn:
         #: take(False) takes it at once or not at all. What everybody does first, so it is C's own.
         self.take: "Callable[[bool], bool]" = self._taken.acquire
 
+    def is_taken(self) -> bool:
+        return self._taken.locked()
+
     def wait(self, timeout: float, is_off: Callable[[], bool]) -> bool:
         """False: it did not come within so many seconds (-1: no limit), or is off."""
         me = _Waiter()

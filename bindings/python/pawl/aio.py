@@ -19,12 +19,15 @@ from types import TracebackType
 from typing import (Any, Callable, Deque, Dict, List, Optional, Set, Type, TypeVar, Union, cast)
 
 from . import _ask, _core
-from ._ask import Finding, Info
-from ._core import Core, Seconds, decode, encode, lock_opts, milliseconds, wait_ms
+from ._ask import Caps, Finding, Info
+from ._claim import Claim, Mode, claim_of, mode_of, number_of, permits_of
+from ._core import Core, Seconds, encode, milliseconds, wait_ms
 from ._errors import Busy, Error, Lost, make_error
 from ._events import Event, EventKind, LogFunction, Reader, event_of, guarded, log_function
+from ._lock import slots_of
 from ._native import ffi, lib
 from ._once import Name, name_of
+from ._rwlock import RWLock
 
 _log = logging.getLogger("pawl")
 _DISPATCH_MAX = 256
@@ -34,20 +37,23 @@ class _Acquisition:
     """The time from one wish to its end."""
 
     __slots__ = ("ident", "lock", "handle", "teller", "decided", "task", "tasks_cancels", "lost",
-                 "on_event", "is_releasing")
+                 "on_event", "is_releasing", "upgrading", "is_left", "is_over")
 
     def __init__(self, ident: int, lock: "Lock", core: Core, loop: asyncio.AbstractEventLoop) -> None:
         self.ident = ident
         self.lock = lock.name
         self.on_event = lock._on_event
         self.teller = core.new_teller(ident)
-        self.handle = core.new_lock(lock._raw, lock._opts, self.teller)
+        self.handle = core.new_lock(lock._claim.raw, lock._claim.opts, self.teller)
         #: Of the wish, then of a release that is waited for.
         self.decided: "asyncio.Future[int]" = loop.create_future()
         self.task: "Optional[asyncio.Task[Any]]" = None  # that is cancelled on loss
         self.tasks_cancels = 0  # that it had before ours
         self.lost: Optional[Event] = None
         self.is_releasing = False  # libpawl has yet to tell the outcome: the teller is in use
+        self.upgrading: "Optional[asyncio.Future[int]]" = None  # likewise
+        self.is_left = False  # the task that upgraded has gone
+        self.is_over = False  # it was released
 
     def lose(self, event: Event) -> None:
         if self.lost is None:
@@ -69,14 +75,11 @@ class Lock:
     the lock is lost in the block, the task is cancelled there, and the block ends with Lost.
     """
 
-    def __init__(self, client: "Client", name: Union[str, bytes], *, ttl: Seconds,
-                 timeout: Optional[Seconds], blocking: bool, owner: Optional[str], retain: Seconds,
-                 detached: bool, on_event: Optional[Callable[[Event], None]]) -> None:
+    def __init__(self, client: "Client", claim: Claim,
+                 on_event: Optional[Callable[[Event], None]]) -> None:
         self._client = client
-        self._raw = encode(name)
-        self.name = decode(name)
-        self._opts, self._keep = lock_opts(ttl, owner, retain, detached)
-        self._default_wait = wait_ms(timeout) if blocking else 0
+        self._claim = claim
+        self.name = claim.name
         self._on_event = on_event
         self._generation = _core.generation
         self._taken = False
@@ -94,16 +97,20 @@ class Lock:
         A task that is cancelled while it waits leaves the queue."""
         if blocking_timeout is not None:
             timeout = blocking_timeout
-        wait = 0 if not blocking else self._default_wait if timeout is None else wait_ms(timeout)
-        code = await self._acquire(wait)
+        code = await self._acquire(self._wait(blocking, timeout))
         if code in (lib.PAWL_ERR_BUSY, lib.PAWL_ERR_TIMEOUT):
             return False
         if code:
             raise self._client._fail(code, "lock", self.name)
         return True
 
+    def _wait(self, blocking: bool, timeout: Optional[Seconds]) -> int:
+        if not blocking:
+            return 0
+        return self._claim.default_wait if timeout is None else wait_ms(timeout)
+
     async def __aenter__(self) -> "Lock":
-        code = await self._acquire(self._default_wait)
+        code = await self._acquire(self._claim.default_wait)
         if code:
             raise self._client._fail(code, "lock", self.name)
         held, task = self._held, asyncio.current_task()
@@ -172,6 +179,37 @@ class Lock:
             if not first.done():
                 first.set_result(None)
 
+    # ---- Modes --------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Mode:
+        """In which it is held; while it is not held, the one in which it will be acquired."""
+        return mode_of(lib.pawl_lock_mode(self._held.handle)) if self._held else self._claim.mode
+
+    @property
+    def slots(self) -> "tuple[int, ...]":
+        """The numbers of the permits that it holds, the lowest first: each is one of 0 to capacity-1,
+        and nobody else has it. Empty if it holds no permits."""
+        return slots_of(self._held.handle, self._claim) if self._held else ()
+
+    async def upgrade(self, blocking: bool = True, timeout: Optional[Seconds] = None) -> bool:
+        """As pawl.Lock.upgrade. A task that is cancelled while it waits leaves the lock in update mode."""
+        held = self._present("upgrade")
+        code = await self._client._upgrade(held, self._wait(blocking, timeout))
+        if code in (lib.PAWL_ERR_BUSY, lib.PAWL_ERR_TIMEOUT):
+            return False
+        if code:
+            raise self._client._fail(code, "upgrade", self.name)
+        self._latest_fence = int(lib.pawl_lock_fence(held.handle))
+        return True
+
+    def downgrade(self, mode: Mode = "shared") -> None:
+        """As pawl.Lock.downgrade."""
+        number = number_of(mode, "downgrade", self.name)
+        code = lib.pawl_lock_downgrade(self._present("downgrade").handle, number)
+        if code:
+            raise self._client._fail(code, "downgrade", self.name)
+
     # ---- Release ------------------------------------------------------------------------------------
 
     async def release(self, wait: Optional[Seconds] = None) -> None:
@@ -189,19 +227,22 @@ class Lock:
         if code:
             raise self._client._fail(code, "release", self.name)
 
-    def _take(self, op: str) -> _Acquisition:
-        held = self._held
+    def _present(self, op: str) -> _Acquisition:
         if self._generation != _core.generation:
             raise make_error(lib.PAWL_ERR_FORKED, op, self.name)
-        if held is None:
+        if self._held is None:
             raise self._client._fail(lib.PAWL_ERR_NOT_HELD, op, self.name)
+        return self._held
+
+    def _take(self, op: str) -> _Acquisition:
+        held = self._present(op)
         self._held = None
         held.task = None
         return held
 
     def _end(self, held: _Acquisition) -> None:
-        if not held.is_releasing:
-            self._client._all.pop(held.ident, None)
+        held.is_over = True
+        self._client._forget(held)
         self._give_turn()
 
     async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
@@ -248,16 +289,12 @@ class Lock:
 
     async def locked(self) -> bool:
         """Asks the store whether anybody holds it."""
-        return (await self._client.inspect(self._raw)).held
+        return (await self._client.inspect(self._claim.raw)).held
 
     def check(self) -> float:
         """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
         step that cannot be undone."""
-        if self._generation != _core.generation:
-            raise make_error(lib.PAWL_ERR_FORKED, "check", self.name)
-        if self._held is None:
-            raise self._client._fail(lib.PAWL_ERR_NOT_HELD, "check", self.name)
-        remaining: int = lib.pawl_lock_remaining_ms(self._held.handle)
+        remaining: int = lib.pawl_lock_remaining_ms(self._present("check").handle)
         if remaining <= 0:
             raise self._client._fail(lib.PAWL_ERR_LOST, "check", self.name)
         return remaining / 1000
@@ -359,6 +396,8 @@ class Client:
                 continue
             if news.kind == lib.PAWLPY_DONE:
                 self._decided(acquisition, news.err)
+            elif news.kind == lib.PAWLPY_UPGRADED:
+                self._upgraded(acquisition, news.err)
             elif news.kind == lib.PAWL_EVENT_LOST:
                 acquisition.lose(event_of(news, acquisition.lock))
             else:
@@ -370,7 +409,20 @@ class Client:
             return
         if code == 0:  # granted to a task that has gone; or the release that it did not wait for
             lib.pawl_lock_release(acquisition.handle)
-        self._all.pop(acquisition.ident, None)
+        acquisition.is_releasing, acquisition.is_over = False, True
+        self._forget(acquisition)
+
+    def _upgraded(self, acquisition: _Acquisition, code: int) -> None:
+        if acquisition.upgrading is not None:
+            acquisition.upgrading.set_result(code)
+        acquisition.upgrading, acquisition.is_left = None, False
+        if acquisition.is_over:
+            self._forget(acquisition)
+
+    def _forget(self, acquisition: _Acquisition) -> None:
+        """Unless libpawl has yet to tell of it: its teller stays until then."""
+        if not acquisition.is_releasing and acquisition.upgrading is None:
+            self._all.pop(acquisition.ident, None)
 
     async def close(self) -> None:
         """Releases every lock, ends every wait with Closed, and cancels the tasks that are in a block of
@@ -410,12 +462,29 @@ class Client:
 
     def lock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
              timeout: Optional[Seconds] = None, blocking: bool = True, owner: Optional[str] = None,
-             retain: Seconds = 0.0, detached: bool = False,
+             retain: Seconds = 0.0, detached: bool = False, mode: Mode = "exclusive",
              on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """A lock on a name. The arguments are those of pawl.Client.lock; on_event is called by the
         loop."""
-        return Lock(self, name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
-                    retain=retain, detached=detached, on_event=on_event)
+        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, mode),
+                    on_event)
+
+    def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
+               timeout: Optional[Seconds] = None, blocking: bool = True,
+               owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
+               on_event: Optional[Callable[[Event], None]] = None) -> "RWLock[Lock]":
+        """Many readers or one writer; as pawl.Client.rwlock."""
+        return RWLock(lambda mode: self.lock(
+            name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner, retain=retain,
+            detached=detached, mode=mode, on_event=on_event))
+
+    def semaphore(self, name: Union[str, bytes], capacity: int, units: int = 1, *,
+                  ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+                  owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
+                  on_event: Optional[Callable[[Event], None]] = None) -> Lock:
+        """A claim on some permits of a name; as pawl.Client.semaphore."""
+        return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
+                                     detached), on_event)
 
     async def _acquire(self, core: Core, lock: Lock, wait: int) -> "tuple[_Acquisition, int]":
         assert self._loop is not None
@@ -458,6 +527,24 @@ class Client:
             held.decided.cancel()  # unless it is done
         return int(lib.PAWL_ERR_UNKNOWN) if held.is_releasing else held.decided.result()
 
+    async def _upgrade(self, held: _Acquisition, wait: int) -> int:
+        assert self._loop is not None
+        if held.is_left and held.upgrading is not None:
+            await asyncio.wait({held.upgrading})  # it was called off, and ends now
+        code: int = lib.pawlpy_tell_upgrade(held.handle, wait, held.teller)
+        if code:
+            return code
+        outcome = held.upgrading = self._loop.create_future()
+        try:
+            await asyncio.wait({outcome})
+        except BaseException:
+            if not outcome.done():
+                held.is_left = True
+                lib.pawl_lock_cancel(held.handle)
+            raise
+        is_released = outcome.result() == lib.PAWL_ERR_CANCELED
+        return int(lib.PAWL_ERR_NOT_HELD if is_released else outcome.result())
+
     def _fail(self, code: int, op: str, lock: str) -> Error:
         core = self._core
         return core.error(code, op, lock) if core else make_error(code, op, lock)
@@ -475,6 +562,10 @@ class Client:
     async def list(self, prefix: Union[str, bytes] = "", *, timeout: Seconds = 60.0) -> "List[Info]":
         """Every lock that is held or waited for and whose name begins with prefix. No snapshot."""
         return cast("List[Info]", await self._ask(_ask.list_all, encode(prefix), wait_ms(timeout)))
+
+    async def caps(self, *, timeout: Seconds = 60.0) -> Caps:
+        """What the store promises."""
+        return cast(Caps, await self._ask(_ask.caps, wait_ms(timeout)))
 
     async def doctor(self, *, timeout: Seconds = 60.0) -> "List[Finding]":
         """What of the store endangers locks."""

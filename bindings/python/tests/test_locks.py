@@ -95,7 +95,7 @@ def test_wrong_arguments(client):
         pawl.Client("nowhere://")
     with pytest.raises(pawl.Usage):
         pawl.Client("memory:\0")
-    assert client.lock("x", timeout=0.0000001)._default_wait == 1  # a wait is a wait
+    assert client.lock("x", timeout=0.0000001)._claim.default_wait == 1  # a wait is a wait
 
 
 def test_any_name_and_label(client, other):

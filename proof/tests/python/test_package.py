@@ -70,6 +70,12 @@ client = pawl.Client("memory:")
 with client.lock("x", ttl=30, timeout=5) as held:
     fence: int = held.fence
     left: float = held.check()
+with client.rwlock("x").read() as reader, client.semaphore("p", 3, 2) as permits:
+    reader_is: pawl.Lock = reader
+    slots: "tuple[int, ...]" = permits.slots
+with client.lock("x", mode="update") as writer:
+    if writer.upgrade(timeout=1):
+        writer.downgrade("shared")
 
 @pawl.once(client, "x")
 def report(day: int) -> str:
@@ -79,6 +85,8 @@ async def main() -> None:
     async with pawl.aio.Client("memory:") as tasks:
         async with tasks.lock("x") as held:
             fence: int = held.fence
+        async with tasks.rwlock("x").update() as later:
+            alone: bool = await later.upgrade()
 
 text: str = report(1)
 asyncio.run(main())
@@ -90,7 +98,7 @@ asyncio.run(main())
 
 def test_everything_public_is_documented():
     import pawl.aio
-    undocumented = [f"{kind.__name__}.{name}" for kind in (pawl.Client, pawl.Lock, pawl.aio.Client, pawl.aio.Lock)
+    undocumented = [f"{kind.__name__}.{name}" for kind in (pawl.Client, pawl.Lock, pawl.RWLock, pawl.aio.Client, pawl.aio.Lock)
                     for name, thing in vars(kind).items()
                     if not name.startswith("_") and (callable(thing) or isinstance(thing, property))
                     and not thing.__doc__ and name not in ("closed", "name")]
@@ -107,7 +115,7 @@ def test_the_measurement_runs():
 
 # ---- Examples ----------------------------------------------------------------------------------------
 
-PAGES = [BINDING / "README.md", SOURCE / "README.md", SOURCE / "README.zh-CN.md"]
+PAGES = [BINDING / "README.md", SOURCE / "README.md", SOURCE / "README.zh-CN.md", SOURCE / "docs/modes.md"]
 
 
 def examples():

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""What a lock asks for."""
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal, Optional, Tuple, Union
+
+from ._core import Seconds, c_string, decode, encode, milliseconds, wait_ms
+from ._errors import make_error
+from ._native import ffi, lib
+
+
+#: exclusive: alone. shared: beside others who share, and one in update mode. update: one beside those
+#: who share, who may write later. permit: some of the permits of a semaphore.
+Mode = Literal["exclusive", "shared", "update", "permit"]
+
+_NUMBERS: "dict[str, int]" = {"exclusive": lib.PAWL_MODE_EXCLUSIVE, "shared": lib.PAWL_MODE_SHARED,
+                              "update": lib.PAWL_MODE_UPDATE, "permit": lib.PAWL_MODE_PERMIT}
+_WORDS: "dict[int, Mode]" = {lib.PAWL_MODE_EXCLUSIVE: "exclusive", lib.PAWL_MODE_SHARED: "shared",
+                             lib.PAWL_MODE_UPDATE: "update", lib.PAWL_MODE_PERMIT: "permit"}
+MODES: "Tuple[Mode, ...]" = ("exclusive", "shared", "update", "permit")
+
+
+def mode_of(number: int) -> Mode:
+    return _WORDS[number]
+
+
+def number_of(mode: str, op: str, name: str) -> int:
+    try:
+        return _NUMBERS[mode]
+    except (KeyError, TypeError):
+        raise make_error(lib.PAWL_ERR_ARGUMENT, op, name,
+                         f"a mode is one of {', '.join(MODES)}, not {mode!r}") from None
+
+
+def modes_in(bits: int) -> "frozenset[Mode]":
+    return frozenset(mode for number, mode in _WORDS.items() if bits & 1 << number)
+
+
+class Claim:
+    """Locks that ask for the same share one."""
+
+    __slots__ = ("name", "raw", "mode", "units", "opts", "_owner", "default_wait")
+
+    def __init__(self, raw: bytes, ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
+                 owner: Optional[str], retain: Seconds, detached: bool, mode: Mode, capacity: int,
+                 units: int) -> None:
+        self.raw = raw
+        self.name = decode(raw)
+        self.mode = mode
+        self.units = units
+        self.default_wait = wait_ms(timeout) if blocking else 0
+        self._owner = c_string(owner, lib.PAWL_ERR_OWNER)  # lives as long as the options
+        #: C only reads them.
+        self.opts: Any = ffi.new("pawlpy_lock_opts *", [
+            milliseconds(ttl), milliseconds(retain), self._owner, detached,
+            number_of(mode, "lock", self.name), capacity, units])
+
+
+_cached = functools.lru_cache(maxsize=256)(Claim)
+
+
+def claim_of(name: Union[str, bytes], ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
+             owner: Optional[str], retain: Seconds, detached: bool, mode: Mode) -> Claim:
+    """To a name that is locked."""
+    if mode == "permit":
+        raise make_error(lib.PAWL_ERR_ARGUMENT, "lock", decode(name),
+                         "permits are a semaphore's: client.semaphore(name, capacity)")
+    try:
+        return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, mode, 0, 0)
+    except TypeError:
+        number_of(mode, "lock", decode(name))  # what cannot be hashed is no mode either
+        raise
+
+
+def permits_of(name: Union[str, bytes], capacity: int, units: int, ttl: Seconds,
+               timeout: Optional[Seconds], blocking: bool, owner: Optional[str], retain: Seconds,
+               detached: bool) -> Claim:
+    """To some permits of a semaphore."""
+    if not 1 <= units <= capacity <= lib.PAWL_CAPACITY_MAX:
+        raise make_error(lib.PAWL_ERR_UNITS, "lock", decode(name))
+    return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, "permit",
+                   capacity, units)
