@@ -43,6 +43,7 @@ static const struct shipped_store {
     {"memory", "memory:", {NULL}, &pawl__memory_ops},
     {"sqlite", "sqlite:", {NULL}, NULL},
     {"redis", "redis://, rediss://, redis+unix://", {"rediss", "valkey"}, NULL},
+    {"postgres", "postgres://", {"postgresql"}, NULL},
 };
 
 #define SHIPPED_COUNT (sizeof shipped / sizeof shipped[0])

@@ -15,6 +15,7 @@ PARTS = {
     "src/stores/memory": "libpawl_memory.a.p",
     "src/stores/redis": "libpawl_redis.a.p",
     "src/stores/sqlite": "libpawl_sqlite.a.p",
+    "src/stores/postgres": "libpawl_postgres.a.p",
     "src/runtime": "libpawl_runtime.a.p",
     "src/cli": "libpawl_cli.a.p",
     "contrib/beego/config": "libpawl_config.a.p",

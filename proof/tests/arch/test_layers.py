@@ -12,6 +12,7 @@ RULES = {
     "stores/memory": (["stores/memory", "base"], ["types.h", "store.h"]),
     "stores/redis": (["stores/redis", "base"], ["types.h", "store.h"]),
     "stores/sqlite": (["stores/sqlite", "base"], ["types.h", "store.h"]),
+    "stores/postgres": (["stores/postgres", "base"], ["types.h", "store.h"]),
     "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h", "trace.h", "metrics.h"]),
     "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h"]),
     "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
@@ -49,12 +50,14 @@ PURE = {"stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "limits.h",
 
 # Libraries belong to one place each.
 LIBRARIES = {
-    "event2/": ["runtime", "stores/memory", "stores/redis", "stores/sqlite", "proof/torture",
+    "event2/": ["runtime", "stores/memory", "stores/redis", "stores/sqlite",
+                "stores/postgres", "proof/torture",
                 "proof/torture/hostile", "proof/bench/own"],  # what counts requests is a server of its own
     "hiredis/": ["proof/torture"],
     "openssl/": ["stores/redis/redis_tls.c", "stores/redis/redis_tls_words.c",
                  "stores/redis/redis_tls_inside.h"],  # a module of its own
     "sqlite3.h": ["stores/sqlite", "proof/torture"],
+    "libpq-fe.h": ["stores/postgres"],
     "jansson.h": ["cli", "contrib/beego/config"],
 }
 

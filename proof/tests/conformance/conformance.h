@@ -2,8 +2,8 @@
 /*
  * The rules of pawl/store.h as one suite, played for each store:
  *
- *     conformance KIND MODULE      KIND: memory, sqlite, redis; MODULE: a file, - for what is built
- * in
+ *     conformance KIND MODULE      KIND: memory, sqlite, redis, postgres; MODULE: a file, - for
+ * what is built in
  *
  * A case gets a stage: a loop, and an address where the store's clients meet.
  * Names of locks are made by lock_name(), so that cases do not meet each other
@@ -37,6 +37,7 @@ typedef struct store_kind {
     /* The store answers nothing for a while; NULL: it cannot be made so. */
     void (*freeze)(stage *s);
     void (*thaw)(stage *s);
+    bool is_slow; /* to connect to: what needs a new client each time is done less often */
 } store_kind;
 
 struct stage {
@@ -60,6 +61,7 @@ int stage_end(void **state);
 extern const store_kind kind_memory;
 extern const store_kind kind_sqlite;
 extern const store_kind kind_redis;
+extern const store_kind kind_postgres;
 
 /* Unique to the case and the suffix; static storage, a few dozen at a time. */
 const char *lock_name(stage *s, const char *suffix);

@@ -290,12 +290,13 @@ typedef void (*scene_fn)(stage *s, client *witness);
  * Each; but far behind only each eighth of those that take long: of "from here on", and with
  * a sanitizer. PAWL_ALL_FAILURES in the environment: really each.
  */
-static unsigned step(void)
+static unsigned step(const stage *s)
 {
     const char *flavour = getenv("PAWL_TEST_FLAVOUR");
     bool sanitized = flavour && strcmp(flavour, "plain") != 0;
-    if (n <= FIRST || getenv("PAWL_ALL_FAILURES")) return 1;
-    return for_ever || sanitized ? 8 : 1;
+    if (n <= FIRST / (s->kind->is_slow ? 4 : 1) || getenv("PAWL_ALL_FAILURES")) return 1;
+    unsigned far = for_ever || sanitized ? 8 : 1;
+    return s->kind->is_slow ? 4 * far : far;
 }
 
 static void on_bystander(evutil_socket_t fd, short events, void *arg)
@@ -344,7 +345,7 @@ static void fail_each(stage *s, const char *title, scene_fn play)
 {
     unsigned count = 0;
     scene = title;
-    for (n = 1;; n += step()) {
+    for (n = 1;; n += step(s)) {
         EXPECT(n < FAILURES_MAX);
         reached = 0;
         play_alone(s, play);

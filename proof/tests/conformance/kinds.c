@@ -4,6 +4,7 @@
 #include "conformance.h"
 
 #include "../support/check.h"
+#include "../support/postgres_server.h"
 #include "../support/redis_server.h"
 #include "../support/temp_dir.h"
 
@@ -112,3 +113,50 @@ const store_kind kind_redis = {.name = "redis",
                                .restart = redis_restart,
                                .freeze = redis_freeze,
                                .thaw = redis_thaw};
+
+/* ---- postgres ------------------------------------------------------------------------ */
+
+static void postgres_start(stage *s)
+{
+    s->server = postgres_server_start(NULL);
+    s->address.scheme = "postgres";
+    s->address.path = "/postgres";
+    s->address.user = "pawl";
+    s->address.options[0] =
+        (pawl_url_option){.key = "host", .value = postgres_server_directory(s->server)};
+    s->address.option_count = 1;
+}
+
+static void postgres_stop(stage *s)
+{
+    postgres_server_stop(s->server);
+}
+
+static void postgres_kill(stage *s)
+{
+    postgres_server_kill(s->server);
+}
+
+static void postgres_restart(stage *s)
+{
+    postgres_server_restart(s->server);
+}
+
+static void postgres_freeze(stage *s)
+{
+    postgres_server_pause(s->server);
+}
+
+static void postgres_thaw(stage *s)
+{
+    postgres_server_resume(s->server);
+}
+
+const store_kind kind_postgres = {.name = "postgres",
+                                  .start = postgres_start,
+                                  .stop = postgres_stop,
+                                  .kill = postgres_kill,
+                                  .restart = postgres_restart,
+                                  .freeze = postgres_freeze,
+                                  .thaw = postgres_thaw,
+                                  .is_slow = true};

@@ -3,6 +3,7 @@
 #include "conformance.h"
 
 #include "../support/check.h"
+#include "../support/postgres_server.h"
 #include "../support/redis_server.h"
 
 #include <dlfcn.h>
@@ -16,7 +17,7 @@ static const store_kind *const kinds[] = {&kind_memory,
 #ifdef HAVE_SQLITE
                                           &kind_sqlite,
 #endif
-                                          &kind_redis, NULL};
+                                          &kind_redis, &kind_postgres, NULL};
 
 static const store_kind *kind_named(const char *name)
 {
@@ -47,6 +48,10 @@ void stage_choose(stage *s, const char *kind, const char *module)
     s->address.ops = ops_of(module);
     if (s->kind == &kind_redis && !redis_server_exists()) {
         puts("SKIP: there is no redis-server on this machine");
+        exit(77);
+    }
+    if (s->kind == &kind_postgres && !postgres_server_exists()) {
+        puts("SKIP: there is no PostgreSQL on this machine");
         exit(77);
     }
     check_cases_run_here();

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "postgres_server.h"
+
+#include "temp_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 64
+#define CHILDREN_MAX  256
+#define READY         "database system is ready to accept"
+
+struct postgres_server {
+    pid_t pid; /* of the postmaster; 0: not running */
+    bool paused;
+    char *dir; /* NULL: another server's */
+    char socket_dir[100];
+    char data[120];
+    const char *settings[ARGUMENTS_MAX];
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "postgres_server: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+/* ---- Programs -------------------------------------------------------------------------------- */
+
+/* Debian keeps them out of the PATH: the newest version, or what is in the PATH. */
+static bool find_program(const char *name, char ret_path[256])
+{
+    char pattern[128];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "/usr/lib/postgresql/*/bin/%s", name);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        snprintf(ret_path, 256, "%s", found.gl_pathv[found.gl_pathc - 1]);
+        globfree(&found);
+        return true;
+    }
+    const char *path = getenv("PATH");
+    for (const char *dir = path ? path : ""; *dir;
+         dir += strcspn(dir, ":") + (strchr(dir, ':') != NULL)) {
+        snprintf(ret_path, 256, "%.*s/%s", (int)strcspn(dir, ":"), dir, name);
+        if (access(ret_path, X_OK) == 0) return true;
+    }
+    return false;
+}
+
+bool postgres_server_exists(void)
+{
+    char path[256];
+    return find_program("initdb", path) && find_program("postgres", path);
+}
+
+static const struct passwd *server_user(void)
+{
+    const struct passwd *user = getpwnam("postgres");
+    return user ? user : getpwnam("nobody");
+}
+
+/* In the child: root becomes somebody for whom the server runs. */
+static void become_user(void)
+{
+    if (geteuid() != 0) return;
+    const struct passwd *user = server_user();
+    if (!user || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
+        _exit(126);
+}
+
+static void become(const char *const *argv, int log_fd)
+{
+    char path[256];
+    become_user();
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing the user has cleared it */
+    if (getppid() == 1) _exit(127);
+    dup2(log_fd, STDOUT_FILENO);
+    dup2(log_fd, STDERR_FILENO);
+    if (!find_program(argv[0], path) || chdir("/") != 0) _exit(127);
+    /* Messages in English, and no setting of the machine's own clients. */
+    char *const environment[] = {(char *)"LC_ALL=C", (char *)"PATH=/usr/bin:/bin", NULL};
+    char *whole[2 * ARGUMENTS_MAX] = {path}; /* a program finds its likes by its own path */
+    for (size_t i = 1; argv[i]; i++) whole[i] = (char *)argv[i];
+    execve(path, whole, environment);
+    _exit(127);
+}
+
+static pid_t spawn(const char *const *argv, int *ret_log)
+{
+    int log[2];
+    if (pipe2(log, O_CLOEXEC) != 0) die("pipe");
+    pid_t pid = fork();
+    if (pid < 0) die("fork");
+    if (pid == 0) become(argv, log[1]);
+    close(log[1]);
+    *ret_log = log[0];
+    return pid;
+}
+
+/* Up to the end, or to a line of which `line` is a part (then true). */
+static bool read_log(int log_fd, const char *line, char *log, size_t room)
+{
+    size_t used = 0;
+    log[0] = '\0';
+    while (used < room - 1) {
+        ssize_t n = read(log_fd, log + used, room - 1 - used);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        used += (size_t)n;
+        log[used] = '\0';
+        if (line && strstr(log, line)) return true;
+    }
+    return false;
+}
+
+void postgres_server_run(const postgres_server *server, const char *const *argv)
+{
+    char log[65536];
+    int log_fd, status;
+    (void)server;
+    pid_t pid = spawn(argv, &log_fd);
+    (void)read_log(log_fd, NULL, log, sizeof log);
+    close(log_fd);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+    fprintf(stderr, "postgres_server: %s failed:\n%s\n", argv[0], log);
+    exit(1);
+}
+
+/* ---- Processes ------------------------------------------------------------------------------- */
+
+/* Of a postmaster that is stopped, so that it makes no new ones. */
+static size_t children_of(pid_t pid, pid_t children[CHILDREN_MAX])
+{
+    char path[64];
+    size_t count = 0;
+    long child;
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) die(path);
+    while (count < CHILDREN_MAX && fscanf(file, "%ld", &child) == 1)
+        children[count++] = (pid_t)child;
+    fclose(file);
+    return count;
+}
+
+static void stop_postmaster(postgres_server *server)
+{
+    int status;
+    if (server->paused) return;
+    kill(server->pid, SIGSTOP);
+    while (waitpid(server->pid, &status, WUNTRACED) < 0 && errno == EINTR) continue;
+    server->paused = true;
+}
+
+static void reap(postgres_server *server)
+{
+    while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR) continue;
+    server->pid = 0;
+    server->paused = false;
+}
+
+/* The shared memory must be free before another server uses the data. */
+static void await_end(int pidfd)
+{
+    struct pollfd over = {.fd = pidfd, .events = POLLIN};
+    while (poll(&over, 1, -1) < 0 && errno == EINTR) continue;
+    close(pidfd);
+}
+
+void postgres_server_kill(postgres_server *server)
+{
+    pid_t children[CHILDREN_MAX];
+    int fds[CHILDREN_MAX];
+    if (!server->pid) return;
+    stop_postmaster(server);
+    size_t count = children_of(server->pid, children);
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = (int)syscall(SYS_pidfd_open, children[i], 0);
+        kill(children[i], SIGKILL);
+    }
+    kill(server->pid, SIGKILL);
+    reap(server);
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0) await_end(fds[i]);
+}
+
+void postgres_server_end(postgres_server *server, int signal)
+{
+    kill(server->pid, signal);
+    reap(server);
+}
+
+void postgres_server_reload(postgres_server *server)
+{
+    kill(server->pid, SIGHUP);
+}
+
+void postgres_server_pause(postgres_server *server)
+{
+    pid_t children[CHILDREN_MAX];
+    stop_postmaster(server);
+    size_t count = children_of(server->pid, children);
+    for (size_t i = 0; i < count; i++) kill(children[i], SIGSTOP);
+}
+
+void postgres_server_resume(postgres_server *server)
+{
+    pid_t children[CHILDREN_MAX];
+    size_t count = children_of(server->pid, children);
+    for (size_t i = 0; i < count; i++) kill(children[i], SIGCONT);
+    kill(server->pid, SIGCONT);
+    server->paused = false;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static void start(postgres_server *server)
+{
+    static const char *const fixed[] = {"listen_addresses=", "fsync=off", "full_page_writes=off",
+                                        "autovacuum=off", "max_connections=60"};
+    const char *argv[2 * ARGUMENTS_MAX] = {"postgres", "-D", server->data, "-k",
+                                           server->socket_dir};
+    char log[65536];
+    size_t n = 5;
+    int log_fd;
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        argv[n++] = "-c";
+        argv[n++] = fixed[i];
+    }
+    for (size_t i = 0; server->settings[i]; i++) {
+        argv[n++] = "-c";
+        argv[n++] = server->settings[i];
+    }
+    server->pid = spawn(argv, &log_fd);
+    bool ready = read_log(log_fd, READY, log, sizeof log);
+    close(log_fd); /* nobody reads it any more: the server ignores SIGPIPE */
+    if (ready) return;
+    fprintf(stderr, "postgres_server: it did not start:\n%s\n", log);
+    exit(1);
+}
+
+void postgres_server_launch(postgres_server *server, const char *const *settings)
+{
+    size_t n = 0;
+    for (; settings && settings[n] && n < ARGUMENTS_MAX - 1; n++) server->settings[n] = settings[n];
+    server->settings[n] = NULL;
+    start(server);
+}
+
+static postgres_server *server_new(void)
+{
+    postgres_server *server = calloc(1, sizeof *server);
+    if (!server) die("calloc");
+    return server;
+}
+
+postgres_server *postgres_server_start(const char *const *settings)
+{
+    postgres_server *server = server_new();
+    server->dir = temp_dir_new("pawl-postgres");
+    snprintf(server->socket_dir, sizeof server->socket_dir, "%s", server->dir);
+    snprintf(server->data, sizeof server->data, "%.100s/data", server->dir);
+    const struct passwd *user = server_user();
+    if (geteuid() == 0 && (!user || chown(server->dir, user->pw_uid, user->pw_gid) != 0))
+        die("no user to run it");
+    const char *const initdb[] = {"initdb", "-D", server->data, "-U",         "pawl",      "-A",
+                                  "trust",  "-E", "UTF8",       "--locale=C", "--no-sync", NULL};
+    postgres_server_run(server, initdb);
+    postgres_server_launch(server, settings);
+    return server;
+}
+
+postgres_server *postgres_server_beside(postgres_server *first, const char *data)
+{
+    postgres_server *server = server_new();
+    snprintf(server->data, sizeof server->data, "%s", data);
+    snprintf(server->socket_dir, sizeof server->socket_dir, "%.90s/beside", first->dir);
+    mkdir(server->socket_dir, 0777);
+    chmod(server->socket_dir, 0777);
+    return server;
+}
+
+const char *postgres_server_directory(const postgres_server *server)
+{
+    return server->socket_dir;
+}
+
+const char *postgres_server_file(const postgres_server *server, const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", server->dir, name);
+    return path;
+}
+
+void postgres_server_restart(postgres_server *server)
+{
+    postgres_server_kill(server);
+    start(server);
+}
+
+void postgres_server_stop(postgres_server *server)
+{
+    if (!server) return;
+    postgres_server_kill(server);
+    temp_dir_free(server->dir);
+    free(server);
+}

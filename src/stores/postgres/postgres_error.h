@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What the server's error codes, and libpq's words, mean for pawl. */
+#ifndef PAWL_POSTGRES_ERROR_H
+#define PAWL_POSTGRES_ERROR_H
+
+#include "pawl/store.h"
+
+#include <libpq-fe.h>
+
+typedef struct pawl__postgres_trouble {
+    pawl_err err;
+    bool maybe_done; /* it came at a moment at which the request may have been carried out */
+    bool reconnect;  /* what is behind this connection is not what pawl needs, or goes away */
+} pawl__postgres_trouble;
+
+/*
+ * The server refused a statement: what that means, with one line in ret_message
+ * (PAWL_MESSAGE_MAX bytes). `result` has an error.
+ */
+pawl__postgres_trouble pawl__postgres_explain(const char *where, const PGresult *result,
+                                              char *ret_message);
+/*
+ * A connection was refused: the error, with one line. `said` is libpq's, in English, verbose.
+ */
+pawl_err pawl__postgres_explain_refusal(const char *where, const char *said, char *ret_message);
+/* The connection broke: libpq's words as one line. */
+void pawl__postgres_explain_loss(const char *where, const char *said, char *ret_message);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PostgreSQL store.
+ *
+ * WHAT IS IN THE DATABASE. schema.sql makes one schema, `pawl` unless the URL names another, with
+ * three tables: name (the latest fence of each name), hold (who holds it), wait (who waits, in
+ * order). Every request is one CALL of a procedure beside them, one transaction and one round trip.
+ * All rules are there, in PL/pgSQL: who may hold beside whom, who is next, what has run out. So
+ * programs in other languages can call the same procedures, from psql, too.
+ *
+ * WHY TWO CANNOT HOLD. A request first takes the advisory lock of the name for its transaction
+ * (pg_advisory_xact_lock), then reads the server's clock, then decides. The transaction is READ
+ * COMMITTED, whatever the default of the user or the database: the procedure looks, and begins
+ * another one if need be. In it each statement sees what others have committed before, and the
+ * advisory lock is given back after the commit is visible. So requests for one name come one after
+ * the other. Nothing is kept of a session: no lock, no transaction is open while somebody holds a
+ * name.
+ *
+ * WHY A PROCEDURE COMMITS BY ITSELF. In the extended protocol a transaction ends at the Sync
+ * message behind the statement. A client that stands still between the two would keep everybody out
+ * of the name, for hours if its machine died. The procedure's own COMMIT leaves nothing for Sync to
+ * end.
+ *
+ * THE CLOCK is clock_timestamp() of the server, in microseconds: leases are judged by it alone.
+ *
+ * FENCES. max(last + 1, clock), drawn by one INSERT ... ON CONFLICT DO UPDATE in the transaction
+ * that grants. The row of a name stays for 10 minutes or more after its last use.
+ *
+ * WHO IS THERE. Who listens holds an advisory lock of its session. A waiter whose lock is free has
+ * lost its connection: it is passed over, and keeps its place for when it is back.
+ *
+ * PUSHES. A client LISTENs to one channel, pawl_ID, on the connection on which it asks; a
+ * notification is delivered when the transaction that sends it has committed. Payloads, for the
+ * name in hex: g FENCE WAITING SLOTS TOKEN NAME   handed to you: the lock, its upgrade, or those
+ * slots y FENCE - - TOKEN NAME             somebody waits for what you hold r - - - - NAME ask
+ * again Behind a pooler that gives each transaction another session a LISTEN is heard by nobody. A
+ * pooler is known by pg_backend_pid(), which is not what the connection was told. Then nothing is
+ * listened to, the caps say so, and who waits asks.
+ *
+ * THE CONNECTION. One, in libpq's pipeline mode, each request with a Sync of its own: they
+ * leave without waiting for each other, take effect in order, and one that fails does not touch the
+ * next. It is made on a thread (postgres_connect.h), then greeted:
+ *     LOOK    what is this server, is the schema there, which format has it
+ *     CREATE  if it is not there: schema.sql, one transaction, safe beside another one that does
+ * the same LISTEN  and a word to ourselves, unless a pooler is in between
+ *
+ * WHAT IS UNKNOWN. When the connection breaks all requests on it are answered with UNKNOWN: libpq
+ * does not tell how much of them has left. The engine asks again with the same token. So is a
+ * request whose error may have come after its commit, and one whose commit was warned about:
+ * "committed locally, but might not have been replicated" is no grant that survives a failover.
+ *
+ *   postgres_store.c    the contract's operations
+ *   postgres_connect.c  a connection is made
+ *   postgres_link.c     greeting, loss, back-off
+ *   postgres_wire.c     libpq and the loop: what is written and read
+ *   postgres_request.c  requests about one name, and their answers
+ *   postgres_report.c   INSPECT and LIST;  postgres_doctor.c  DOCTOR
+ *   postgres_error.c    codes and words of errors
+ */
+#ifndef PAWL_POSTGRES_STORE_H
+#define PAWL_POSTGRES_STORE_H
+
+#include "../../base/list.h"
+#include "postgres_connect.h"
+#include "postgres_error.h"
+#include "postgres_url.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+/* ---- Bounds -------------------------------------------------------------------------------- */
+
+#define PAWL__POSTGRES_UNDER_WAY_MAX  1000000
+#define PAWL__POSTGRES_BACKOFF_MIN_MS 50
+#define PAWL__POSTGRES_BACKOFF_MAX_MS 2000
+#define PAWL__POSTGRES_HEAR_MS        1000   /* how long our own word may take */
+#define PAWL__POSTGRES_SERVER_MIN     120000 /* server_version_num of the oldest that will do */
+#define PAWL__POSTGRES_PARAMS_MAX     10
+#define PAWL__POSTGRES_SQL_MAX        4096
+#define PAWL__POSTGRES_REFUSALS_FIRST 256 /* allocated at open: room when memory is gone */
+
+extern const char pawl__postgres_schema[]; /* schema.sql; each @ is the schema's name */
+
+/* ---- Statements under way ------------------------------------------------------------------ */
+
+/*
+ * What an answer is awaited for. One of the two functions is called, once, and from then on
+ * the entry is theirs. Answers come in order.
+ */
+typedef struct pawl__postgres_pending pawl__postgres_pending;
+struct pawl__postgres_pending {
+    pawl__link in_order;
+    int64_t answer_by; /* instant; PAWL__NEVER: something else limits it */
+    /* `result` is borrowed; NULL: there was none. doubt: the commit was warned about. */
+    void (*answered)(pawl_store *store, pawl__postgres_pending *pending, const PGresult *result,
+                     bool doubt);
+    /* The connection is gone. */
+    void (*unanswered)(pawl_store *store, pawl__postgres_pending *pending, pawl_err err,
+                       const char *message);
+    void (*drop)(pawl__postgres_pending *pending); /* the store is closed: frees it */
+};
+
+typedef struct pawl__postgres_statement {
+    const char *sql;
+    int count;
+    Oid types[PAWL__POSTGRES_PARAMS_MAX];
+    const char *values[PAWL__POSTGRES_PARAMS_MAX];
+    int lengths[PAWL__POSTGRES_PARAMS_MAX];
+    int formats[PAWL__POSTGRES_PARAMS_MAX];
+} pawl__postgres_statement;
+
+typedef struct pawl__postgres_refusal {
+    uint64_t id;
+    pawl_err err;
+} pawl__postgres_refusal;
+
+/* ---- The store ----------------------------------------------------------------------------- */
+
+typedef enum pawl__postgres_state {
+    PAWL__POSTGRES_WAITING = 0, /* for the next attempt */
+    PAWL__POSTGRES_CONNECTING,
+    PAWL__POSTGRES_LOOKING,
+    PAWL__POSTGRES_CREATING,
+    PAWL__POSTGRES_LISTENING,
+    PAWL__POSTGRES_UP
+} pawl__postgres_state;
+
+typedef struct pawl__postgres_linkage {
+    pawl__postgres_state state;
+    bool listens;          /* the server hears us listen to our inbox */
+    bool pooled;           /* something between us and the server gives sessions away */
+    bool warned_of_pooler; /* once for each client */
+    bool spoke;            /* our own word has left the server */
+    char word[24];
+    int64_t backoff_ms;
+    int64_t up_since;
+    uint64_t random;
+    /* Why it is down, or is about to go down (broken). */
+    bool broken;
+    pawl_err err;
+    char message[PAWL_MESSAGE_MAX];
+    char last_words[PAWL_MESSAGE_MAX]; /* what the server said before it cut the connection */
+    /* The failed try that the host was told last: the same again is no news. */
+    bool told;
+    pawl_err told_err;
+    char told_message[PAWL_MESSAGE_MAX];
+} pawl__postgres_linkage;
+
+struct pawl_store {
+    pawl_host *host;
+    pawl__postgres_config config;
+    pawl_caps caps;
+    pawl__postgres_linkage link;
+    /* The loop. The timers stay in its heap from open to close, so setting one needs no memory. */
+    struct event turn, connected, readable, writable, link_timer, answer_timer;
+    pawl__postgres_attempt *attempt;
+    PGconn *conn;
+    PGresult *result; /* of the first that is under way */
+    unsigned ends;    /* of results in a row: more than one is nonsense */
+    bool in_script;
+    bool doubt;           /* a warning came with it */
+    pawl__link under_way; /* pawl__postgres_pending, in order of sending */
+    size_t under_way_count;
+    int64_t answer_at; /* the answers' timer goes off by then */
+    pawl__postgres_refusal *refusals;
+    size_t refusal_count, refusal_room;
+    bool unanswerable; /* a refusal found no room */
+    void (*hear)(pawl_store *store, const char *payload);
+    pawl_store *kept; /* in a forked child: the next of those that are kept */
+};
+
+/* ---- postgres_wire.c: libpq and the loop --------------------------------------------------- */
+
+/* Takes over a connection. False: libpq or the loop has no memory for it. */
+PAWL_MUST_USE bool pawl__postgres_wire_begin(pawl_store *store, PGconn *conn);
+void pawl__postgres_wire_end(pawl_store *store);
+/* In a forked child: without a word on the socket that is the parent's. */
+void pawl__postgres_wire_forget(pawl_store *store);
+/* Sends what has not left yet and hears the answers, for a while: the last act before close. */
+void pawl__postgres_wire_drain(pawl_store *store);
+/*
+ * Sends a statement whose answer `pending` awaits. False: it cannot be tried, the entry is
+ * the caller's again, and nothing has left.
+ */
+PAWL_MUST_USE bool pawl__postgres_send(pawl_store *store, const pawl__postgres_statement *statement,
+                                       pawl__postgres_pending *pending);
+/* Several statements, without parameters, while nothing else is under way. */
+PAWL_MUST_USE bool pawl__postgres_send_script(pawl_store *store, const char *sql,
+                                              pawl__postgres_pending *pending);
+void pawl__postgres_flush(pawl_store *store);
+/* The first that is under way, taken out; NULL if there is none. */
+pawl__postgres_pending *pawl__postgres_next(pawl_store *store);
+/* Only notes that the link is broken; the turn tears it down. First cause wins. */
+void pawl__postgres_link_break(pawl_store *store, pawl_err err, const char *message);
+void pawl__postgres_turn_soon(pawl_store *store);
+/* Of a timer that is in the loop's heap: cannot fail. PAWL__NEVER: it rests. */
+void pawl__postgres_set_timer(struct event *timer, int64_t delay_ns);
+
+/* The text with the schema's name for each @; malloc'ed, NULL when out of memory. */
+char *pawl__postgres_with_schema(const pawl_store *store, const char *text);
+/* A parameter of a statement; what it points to is borrowed until the statement is sent. */
+void pawl__postgres_add_bytes(pawl__postgres_statement *statement, const char *data, size_t len);
+void pawl__postgres_add_text(pawl__postgres_statement *statement, const char *text);
+void pawl__postgres_add_number(pawl__postgres_statement *statement, char room[24], int64_t number);
+void pawl__postgres_add_flag(pawl__postgres_statement *statement, bool flag);
+
+/* ---- postgres_request.c -------------------------------------------------------------------- */
+
+/* Room for refusals. False when out of memory. */
+PAWL_MUST_USE bool pawl__postgres_requests_init(pawl_store *store);
+/* Without a word to anybody. */
+void pawl__postgres_requests_done(pawl_store *store);
+/* A request about one lock: sends it, or refuses it at the next turn. */
+void pawl__postgres_ask(pawl_store *store, const pawl_request *request);
+/* Answers a request, with an error, at the next turn of the loop. */
+void pawl__postgres_refuse(pawl_store *store, uint64_t id, pawl_err err);
+/* What a failed pawl__postgres_send means for the request. */
+pawl_err pawl__postgres_send_trouble(const pawl_store *store);
+void pawl__postgres_give_refusals(pawl_store *store);
+/* The connection ends if there is no answer until then. */
+void pawl__postgres_arm_answers(pawl_store *store, int64_t answer_by);
+/* The link is gone: tells everything that is under way. */
+void pawl__postgres_abandon(pawl_store *store);
+/* A notification; false: it is none of pawl's. */
+void pawl__postgres_hear(pawl_store *store, const char *payload);
+/* An answer without anything but this. */
+void pawl__postgres_say(pawl_store *store, uint64_t id, pawl_outcome outcome, pawl_err err,
+                        const char *message);
+/*
+ * The statement failed, or has no result: the outcome, for a request that changes something or does
+ * not; breaks the link if need be. `result` may be NULL.
+ */
+pawl_outcome pawl__postgres_judge(pawl_store *store, const PGresult *result, bool changes,
+                                  pawl_err *ret_err, char *reterr_message);
+
+/* ---- postgres_link.c ----------------------------------------------------------------------- */
+
+/* The first attempt begins with the loop. False when out of memory. */
+PAWL_MUST_USE bool pawl__postgres_link_init(pawl_store *store, uint64_t seed);
+/* Before close, while the link is up. */
+void pawl__postgres_say_farewell(pawl_store *store);
+void pawl__postgres_link_done(pawl_store *store);
+
+/* ---- postgres_report.c, postgres_doctor.c -------------------------------------------------- */
+
+/* False when out of memory or the link is down. */
+PAWL_MUST_USE bool pawl__postgres_report(pawl_store *store, const pawl_request *request);
+PAWL_MUST_USE bool pawl__postgres_doctor(pawl_store *store, const pawl_request *request);
+
+/* ---- postgres_clock.c ---------------------------------------------------------------------- */
+
+/* This machine's wall clock in us since 1970, to show how far the server's differs. */
+int64_t pawl__postgres_wall_us(void);
+
+#endif

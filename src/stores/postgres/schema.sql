@@ -1,0 +1,552 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The schema of pawl's locks in PostgreSQL, and everything that changes it. One transaction; it may
+-- be run again at any time, also by two at once. `pawl schema postgres` prints it, for a
+-- database whose locking users may not create. Then let them use it:
+--
+--     GRANT USAGE ON SCHEMA pawl TO app;
+--     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pawl TO app;
+--     GRANT USAGE ON ALL SEQUENCES IN SCHEMA pawl TO app;
+--
+-- Rules are those of include/pawl/store.h. All instants are microseconds since 1970 of
+-- clock_timestamp(), which goes on within a transaction (now() stands still).
+BEGIN;
+SELECT pg_advisory_xact_lock(hashtextextended('pawl schema', 7061776));
+DO $$
+BEGIN -- who owns a schema need not be allowed to create others
+    IF to_regnamespace('pawl') IS NULL THEN CREATE SCHEMA pawl; END IF;
+END $$;
+
+-- What is remembered of a name: also of a free one, for a while, so that its fences go on.
+CREATE TABLE IF NOT EXISTS pawl.name (
+    name bytea PRIMARY KEY,
+    fence bigint NOT NULL,     -- the latest drawn
+    capacity integer NOT NULL, -- of a semaphore; 0: it is a lock
+    keep_us bigint NOT NULL    -- if nobody holds it and nobody waits, it may be removed then
+) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS name_keep ON pawl.name (keep_us);
+
+CREATE TABLE IF NOT EXISTS pawl.hold (
+    name bytea NOT NULL,
+    token text NOT NULL,
+    mode smallint NOT NULL,     -- 0 exclusive, 1 shared, 2 update, 3 permit
+    fence bigint NOT NULL,
+    until_us bigint NOT NULL,   -- the end of the lease
+    ttl_us bigint NOT NULL,
+    upgrade_us bigint NOT NULL, -- until when it waits to be upgraded; 0: it does not
+    change bigint NOT NULL,     -- the latest that was carried out
+    units integer NOT NULL,
+    slots smallint[],
+    client text NOT NULL,       -- what concerns it is notified to the channel pawl_CLIENT; '': it cannot hear
+    owner bytea NOT NULL,       -- its label, for people
+    PRIMARY KEY (name, token)
+) WITH (fillfactor = 50);
+
+CREATE TABLE IF NOT EXISTS pawl.wait (
+    seq bigserial,              -- the order of arrival
+    name bytea NOT NULL,
+    token text NOT NULL,
+    mode smallint NOT NULL,
+    until_us bigint NOT NULL,   -- the end of the place
+    ttl_us bigint NOT NULL,
+    since_us bigint NOT NULL,
+    units integer NOT NULL,
+    client text NOT NULL,
+    owner bytea NOT NULL,
+    PRIMARY KEY (name, seq)
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX IF NOT EXISTS wait_token ON pawl.wait (name, token);
+
+-- Who has broken a lease, for people: the newest of each name.
+CREATE TABLE IF NOT EXISTS pawl.broken (
+    name bytea NOT NULL,
+    token text NOT NULL,
+    fence bigint NOT NULL,
+    at_us bigint NOT NULL,
+    until_us bigint NOT NULL, -- the note is told until then
+    owner bytea NOT NULL,     -- of who broke it
+    PRIMARY KEY (name, fence)
+);
+
+-- ---- Beginning and end of every request ------------------------------------------------------
+
+-- Requests for one name come one after the other, from here to the end of the transaction. Each
+-- statement behind this one sees what the ones before have committed, because begin_request
+-- has made the transaction READ COMMITTED.
+CREATE OR REPLACE FUNCTION pawl.enter(n bytea) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(encode(n, 'hex'), 7061776));
+    RETURN floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+END $$;
+
+-- ---- Pushes ----------------------------------------------------------------------------------
+
+-- Who listens says so, and holds a lock of its session for as long.
+CREATE OR REPLACE FUNCTION pawl.be_there(client text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_lock_shared(hashtextextended(client, 7061777));
+    PERFORM set_config('pawl.client', client, false);
+END $$;
+
+-- It leaves: from now on nothing is handed to it.
+CREATE OR REPLACE FUNCTION pawl.be_gone(client text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_unlock_shared(hashtextextended(client, 7061777));
+    PERFORM set_config('pawl.client', '', false);
+END $$;
+
+-- The connection on which it would hear is gone. A session gets its own locks always, so it is
+-- known by its name. Who cannot hear anyway is never away: it asks.
+CREATE OR REPLACE FUNCTION pawl.is_away(client text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN client <> '' AND client IS DISTINCT FROM current_setting('pawl.client', true)
+        AND pg_try_advisory_xact_lock(hashtextextended(client, 7061777));
+END $$;
+
+CREATE OR REPLACE FUNCTION pawl.tell(client text, word text, n bytea) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify('pawl_' || client, word || ' ' || encode(n, 'hex')) WHERE client <> ''
+$$;
+
+CREATE OR REPLACE FUNCTION pawl.slots_text(slots smallint[]) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(array_to_string(slots, ','), '-')
+$$;
+
+-- Somebody waits, for the lock or to be upgraded, but the one named. Call it after settle.
+CREATE OR REPLACE FUNCTION pawl.is_awaited(n bytea, now_us bigint, but text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pawl.wait WHERE name = n AND until_us > now_us)
+        OR EXISTS (SELECT FROM pawl.hold WHERE name = n AND upgrade_us > 0 AND token <> but);
+END $$;
+
+-- ---- Granting --------------------------------------------------------------------------------
+
+-- The table of pawl_mode; permits are counted.
+CREATE OR REPLACE FUNCTION pawl.fits(n bytea, m integer, u integer, cap integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF m = 3 THEN
+        RETURN u + coalesce((SELECT sum(units) FROM pawl.hold WHERE name = n), 0) <= cap;
+    ELSIF m = 1 THEN
+        RETURN NOT EXISTS (SELECT FROM pawl.hold WHERE name = n AND mode NOT IN (1, 2));
+    ELSIF m = 2 THEN
+        RETURN NOT EXISTS (SELECT FROM pawl.hold WHERE name = n AND mode <> 1);
+    END IF;
+    RETURN NOT EXISTS (SELECT FROM pawl.hold WHERE name = n);
+END $$;
+
+-- The next fence of the name: larger than every one before, whatever was forgotten.
+CREATE OR REPLACE FUNCTION pawl.draw(n bytea, now_us bigint, cap integer) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    f bigint;
+BEGIN
+    INSERT INTO pawl.name AS x VALUES (n, now_us, cap, now_us + 1200000000)
+    ON CONFLICT (name) DO UPDATE SET
+        fence = greatest(x.fence + 1, now_us), capacity = cap,
+        keep_us = CASE WHEN x.keep_us < now_us + 600000000 THEN now_us + 1200000000 ELSE x.keep_us END
+    RETURNING fence INTO f;
+    IF f > 9007199254740992 THEN
+        RAISE EXCEPTION 'no fence is left for this name' USING ERRCODE = 'PW014';
+    END IF;
+    RETURN f;
+END $$;
+
+-- The lowest that are free.
+CREATE OR REPLACE FUNCTION pawl.free_slots(n bytea, u integer, cap integer) RETURNS smallint[]
+LANGUAGE sql AS $$
+    SELECT array_agg(s ORDER BY s) FROM (
+        SELECT s::smallint AS s FROM generate_series(0, cap - 1) s
+        WHERE NOT EXISTS (SELECT FROM pawl.hold h WHERE h.name = n AND s = ANY (h.slots))
+        ORDER BY s LIMIT u) free
+$$;
+
+-- The upgrader comes first and lets nobody pass; then, in order of arrival, all who fit. A hand-off
+-- does not extend: the lease ends when the place would have. Who fits and is away is passed over and
+-- keeps its place; those whom one request cannot count lose theirs, or they would hide all others.
+CREATE OR REPLACE FUNCTION pawl.serve(n bytea, now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    w pawl.wait;
+    h pawl.hold;
+    cap integer;
+    f bigint;
+    told text[] := '{}';
+    away integer := 0;
+    sl smallint[];
+    t text;
+BEGIN
+    SELECT * INTO h FROM pawl.hold WHERE name = n AND upgrade_us > 0;
+    IF FOUND THEN
+        IF EXISTS (SELECT FROM pawl.hold WHERE name = n AND token <> h.token) THEN RETURN; END IF;
+        f := pawl.draw(n, now_us, 0);
+        UPDATE pawl.hold SET mode = 0, upgrade_us = 0, fence = f WHERE name = n AND token = h.token;
+        PERFORM pawl.tell(h.client, format('g %s %s - %s', f,
+            pawl.is_awaited(n, now_us, h.token)::integer, h.token), n);
+        RETURN;
+    END IF;
+    SELECT capacity INTO cap FROM pawl.name WHERE name = n;
+    FOR w IN SELECT * FROM pawl.wait WHERE name = n ORDER BY seq LOOP
+        IF w.until_us <= now_us THEN
+            DELETE FROM pawl.wait WHERE name = n AND seq = w.seq;
+            CONTINUE;
+        END IF;
+        EXIT WHEN NOT pawl.fits(n, w.mode, w.units, cap);
+        IF pawl.is_away(w.client) THEN
+            away := away + 1;
+            IF away > 64 THEN DELETE FROM pawl.wait WHERE name = n AND seq = w.seq; END IF;
+            CONTINUE;
+        END IF;
+        sl := CASE WHEN w.units > 0 THEN pawl.free_slots(n, w.units, cap) END;
+        f := pawl.draw(n, now_us, cap);
+        DELETE FROM pawl.wait WHERE name = n AND seq = w.seq;
+        INSERT INTO pawl.hold VALUES
+            (n, w.token, w.mode, f, w.until_us, w.ttl_us, 0, 0, w.units, sl, w.client, w.owner);
+        told := told || w.client || format('%s', f) || pawl.slots_text(sl) || w.token;
+    END LOOP;
+    FOR i IN 1 .. coalesce(array_length(told, 1), 0) / 4 LOOP
+        t := format('g %s %s %s %s', told[4 * i - 2], pawl.is_awaited(n, now_us, '')::integer,
+            told[4 * i - 1], told[4 * i]);
+        PERFORM pawl.tell(told[4 * i - 3], t, n);
+    END LOOP;
+END $$;
+
+-- What has run out ends, and whoever comes next gets it, whoever asks.
+CREATE OR REPLACE FUNCTION pawl.settle(n bytea, now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pawl.hold WHERE name = n AND
+                   (until_us <= now_us OR (upgrade_us > 0 AND upgrade_us <= now_us)))
+        AND NOT coalesce((SELECT until_us <= now_us FROM pawl.wait WHERE name = n
+                          ORDER BY seq LIMIT 1), false) THEN
+        RETURN;
+    END IF;
+    DELETE FROM pawl.hold WHERE name = n AND until_us <= now_us;
+    UPDATE pawl.hold SET upgrade_us = 0 WHERE name = n AND upgrade_us > 0 AND upgrade_us <= now_us;
+    PERFORM pawl.serve(n, now_us);
+END $$;
+
+-- The first waits: those beside whom it does not fit hear of it. The others learn it when they renew.
+CREATE OR REPLACE FUNCTION pawl.ask_to_yield(n bytea, m integer, but text) RETURNS void
+LANGUAGE sql AS $$
+    SELECT pawl.tell(client, format('y %s - - %s', fence, token), n) FROM (
+        SELECT client, fence, token FROM pawl.hold
+        WHERE name = n AND token <> but AND NOT (m IN (1, 2) AND mode IN (1, 2) AND m + mode < 4)
+        LIMIT 100) beside
+$$;
+
+-- Names that nobody uses any more, some with each new one.
+CREATE OR REPLACE FUNCTION pawl.sweep(now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old bytea;
+BEGIN
+    FOR old IN SELECT name FROM pawl.name WHERE keep_us <= now_us ORDER BY keep_us LIMIT 3 LOOP
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(encode(old, 'hex'), 7061776));
+        IF EXISTS (SELECT FROM pawl.hold WHERE name = old AND until_us > now_us)
+            OR EXISTS (SELECT FROM pawl.wait WHERE name = old AND until_us > now_us)
+            OR EXISTS (SELECT FROM pawl.name WHERE name = old AND fence >= now_us) THEN
+            UPDATE pawl.name SET keep_us = now_us + 1200000000 WHERE name = old;
+        ELSE
+            DELETE FROM pawl.hold WHERE name = old;
+            DELETE FROM pawl.wait WHERE name = old;
+            DELETE FROM pawl.broken WHERE name = old;
+            DELETE FROM pawl.name WHERE name = old;
+        END IF;
+    END LOOP;
+END $$;
+
+-- ---- Reports: they change nothing ---------------------------------------------------------------
+
+-- By name; of each first a row of kind 0 (the fence, and in units the capacity), then its holders by
+-- their fences (1), then its waiters as they came (2). At most 1000 of each; total is how many there are.
+CREATE OR REPLACE FUNCTION pawl.report(names bytea[], tok text) RETURNS TABLE (kind integer,
+    name text, owner text, left_ms bigint, age_ms bigint, fence bigint, mode integer, units integer,
+    mine boolean, total bigint, broken_by text, broken_ms bigint, broken_fence bigint)
+    LANGUAGE sql STABLE AS $$
+    WITH t AS MATERIALIZED (
+        SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us),
+    n AS MATERIALIZED (SELECT unnest(names) AS name),
+    r AS (
+        SELECT 0 AS kind, n.name, ''::bytea AS owner, 0::bigint AS left_ms, 0::bigint AS age_ms,
+            coalesce(x.fence, 0) AS fence, 0 AS mode, coalesce(x.capacity, 0) AS units,
+            false AS mine, 0::bigint AS total, 0::bigint AS place
+        FROM n LEFT JOIN pawl.name x ON x.name = n.name
+        UNION ALL
+        SELECT 1, h.name, h.owner, (h.until_us - t.now_us) / 1000, 0, h.fence, h.mode, h.units,
+            h.token = tok, count(*) OVER (PARTITION BY h.name),
+            row_number() OVER (PARTITION BY h.name ORDER BY h.fence DESC)
+        FROM n JOIN pawl.hold h ON h.name = n.name, t WHERE h.until_us > t.now_us
+        UNION ALL
+        SELECT 2, w.name, w.owner, (w.until_us - t.now_us) / 1000, (t.now_us - w.since_us) / 1000,
+            w.seq, w.mode, w.units, false, count(*) OVER (PARTITION BY w.name),
+            row_number() OVER (PARTITION BY w.name ORDER BY w.seq)
+        FROM n JOIN pawl.wait w ON w.name = n.name, t WHERE w.until_us > t.now_us)
+    SELECT r.kind, encode(r.name, 'hex'), encode(r.owner, 'hex'), r.left_ms, r.age_ms, r.fence, r.mode,
+        r.units, r.mine, r.total, encode(b.owner, 'hex'), (t.now_us - b.at_us) / 1000, b.fence
+    FROM t, r LEFT JOIN LATERAL (SELECT x.* FROM pawl.broken x, t WHERE r.kind = 0
+        AND x.name = r.name AND x.until_us > t.now_us ORDER BY x.at_us DESC LIMIT 1) b ON true
+    WHERE r.place <= 1000 ORDER BY r.name, r.kind, r.fence
+$$;
+
+-- Names that are held or waited for: those behind `past`, or it too; before `last` if it is not NULL.
+CREATE OR REPLACE FUNCTION pawl.names(past bytea, too boolean, last bytea, most integer)
+RETURNS bytea[] LANGUAGE sql STABLE AS $$
+    WITH t AS MATERIALIZED (
+        SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us)
+    SELECT coalesce(array_agg(u.name), '{}') FROM (
+        (SELECT DISTINCT h.name FROM pawl.hold h, t WHERE h.name >= past AND (too OR h.name > past)
+            AND (last IS NULL OR h.name < last) AND h.until_us > t.now_us ORDER BY h.name LIMIT most)
+        UNION
+        (SELECT DISTINCT w.name FROM pawl.wait w, t WHERE w.name >= past AND (too OR w.name > past)
+            AND (last IS NULL OR w.name < last) AND w.until_us > t.now_us ORDER BY w.name LIMIT most)
+        ORDER BY name LIMIT most) u
+$$;
+
+-- ---- Requests: each is one call, and one transaction -----------------------------------------
+--
+-- They end with COMMIT themselves. Else a client that stands still, or is cut off, between the call
+-- and the Sync that follows it on the wire would keep others out of the name for as long.
+
+-- Whatever the user, the database or a pooler has made the default: a request that reads what was
+-- true at its beginning could grant twice, and a commit that does not wait could be forgotten.
+CREATE OR REPLACE PROCEDURE pawl.make_safe() LANGUAGE plpgsql AS $$
+BEGIN
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    IF current_setting('synchronous_commit') = 'off' THEN
+        SET LOCAL synchronous_commit = on;
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pawl.say_held(h pawl.hold, now_us bigint, word text) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN format('%s %s %s %s', word, h.fence, pawl.is_awaited(h.name, now_us, h.token)::integer,
+                  pawl.slots_text(h.slots));
+END $$;
+
+-- Until the first lease ends, rounded up: who sleeps for so long finds it expired.
+CREATE OR REPLACE FUNCTION pawl.holder_ms(n bytea, now_us bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT coalesce((min(until_us) - now_us + 999) / 1000, 0) FROM pawl.hold WHERE name = n
+$$;
+
+CREATE OR REPLACE FUNCTION pawl.say_busy(n bytea, now_us bigint) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN format('busy %s %s', pawl.holder_ms(n, now_us), coalesce((SELECT encode(owner, 'hex')
+        FROM pawl.hold WHERE name = n ORDER BY fence DESC LIMIT 1), ''));
+END $$;
+
+CREATE OR REPLACE FUNCTION pawl.say_not_owner(n bytea, now_us bigint, tok text) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN 'not_owner ' || coalesce((SELECT encode(owner, 'hex') FROM pawl.broken
+        WHERE name = n AND token = tok AND until_us > now_us LIMIT 1), '');
+END $$;
+
+-- A name is of one kind while anything of it lives.
+CREATE OR REPLACE FUNCTION pawl.misfit(n bytea, m integer, cap integer) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_cap integer;
+BEGIN
+    SELECT capacity INTO now_cap FROM pawl.name WHERE name = n;
+    IF (m = 3) <> (now_cap <> 0) THEN RETURN 'failed 35'; END IF;
+    IF m = 3 AND now_cap <> cap THEN RETURN 'failed 36'; END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION pawl.before(n bytea, now_us bigint, place bigint) RETURNS bigint
+LANGUAGE sql AS $$
+    SELECT count(*) FROM pawl.wait WHERE name = n AND seq < place AND until_us > now_us
+$$;
+
+-- Somebody waits, or holds beside whom it does not fit. It keeps its place, or gets one, or none; and if
+-- all who stand before it are away it is served now.
+CREATE OR REPLACE FUNCTION pawl.queue_up(n bytea, now_us bigint, tok text, cl text, ow bytea, ttl bigint,
+    m integer, u integer, cap integer, queue boolean, is_awaited boolean) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    w pawl.wait;
+    h pawl.hold;
+    is_new boolean;
+    fits boolean := pawl.fits(n, m, u, cap);
+    no text;
+BEGIN
+    DELETE FROM pawl.wait WHERE name = n AND token = tok AND until_us <= now_us;
+    UPDATE pawl.wait SET until_us = now_us + ttl / 3 * 2, ttl_us = ttl, client = cl, owner = ow
+    WHERE name = n AND token = tok RETURNING * INTO w;
+    is_new := NOT FOUND;
+    IF is_new AND (queue OR fits) THEN
+        INSERT INTO pawl.wait (name, token, mode, until_us, ttl_us, since_us, units, client, owner)
+        VALUES (n, tok, m, now_us + ttl / 3 * 2, ttl, now_us, u, cl, ow) RETURNING * INTO w;
+    END IF;
+    IF fits AND (queue OR is_new) THEN
+        PERFORM pawl.serve(n, now_us);
+        UPDATE pawl.hold SET until_us = now_us + ttl WHERE name = n AND token = tok
+        RETURNING * INTO h;
+        IF FOUND THEN RETURN pawl.say_held(h, now_us, 'granted'); END IF;
+    END IF;
+    IF queue THEN
+        IF is_new AND NOT is_awaited THEN PERFORM pawl.ask_to_yield(n, m, ''); END IF;
+        RETURN format('queued %s %s %s', pawl.before(n, now_us, w.seq), pawl.holder_ms(n, now_us),
+                      coalesce((SELECT fence FROM pawl.name WHERE name = n), 0));
+    END IF;
+    no := pawl.say_busy(n, now_us);
+    DELETE FROM pawl.wait WHERE name = n AND token = tok;
+    IF FOUND AND NOT is_new THEN PERFORM pawl.serve(n, now_us); END IF;
+    RETURN no;
+END $$;
+
+-- acquire, but for the commit.
+CREATE OR REPLACE FUNCTION pawl.take(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
+    u integer, cap integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint := pawl.enter(n);
+    h pawl.hold;
+    is_held boolean;
+    is_awaited boolean;
+    no text;
+BEGIN
+    PERFORM pawl.settle(n, now_us);
+    is_held := EXISTS (SELECT FROM pawl.hold WHERE name = n);
+    is_awaited := EXISTS (SELECT FROM pawl.wait WHERE name = n AND until_us > now_us)
+        OR (is_held AND EXISTS (SELECT FROM pawl.hold WHERE name = n AND upgrade_us > 0));
+    IF is_held OR is_awaited THEN
+        no := pawl.misfit(n, m, cap);
+        IF no IS NOT NULL THEN RETURN no; END IF;
+        UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl, client = cl, owner = ow
+        WHERE name = n AND token = tok RETURNING * INTO h;
+        IF FOUND THEN RETURN pawl.say_held(h, now_us, 'granted'); END IF;
+        IF is_awaited OR NOT pawl.fits(n, m, u, cap) THEN
+            RETURN pawl.queue_up(n, now_us, tok, cl, ow, ttl, m, u, cap, queue, is_awaited);
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pawl.name WHERE name = n) THEN PERFORM pawl.sweep(now_us); END IF;
+    INSERT INTO pawl.hold VALUES (n, tok, m, pawl.draw(n, now_us, cap), now_us + ttl, ttl, 0, 0, u,
+        CASE WHEN u > 0 THEN pawl.free_slots(n, u, cap) END, cl, ow) RETURNING * INTO h;
+    RETURN format('granted %s 0 %s', h.fence, pawl.slots_text(h.slots));
+END $$;
+
+-- reply: granted FENCE WAITING SLOTS | queued BEFORE HOLDER_MS FENCE | busy HOLDER_MS OWNER | failed ERR
+CREATE OR REPLACE PROCEDURE pawl.acquire(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
+    u integer, cap integer, queue boolean, INOUT reply text) LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    reply := pawl.take(n, tok, cl, ow, ttl, m, u, cap, queue);
+    COMMIT;
+END $$;
+
+-- reply: confirmed FENCE WAITING SLOTS | not_owner WHO_BROKE_IT
+CREATE OR REPLACE PROCEDURE pawl.renew(n bytea, tok text, ttl bigint, INOUT reply text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+    h pawl.hold;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    now_us := pawl.enter(n);
+    PERFORM pawl.settle(n, now_us);
+    UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl
+    WHERE name = n AND token = tok RETURNING * INTO h;
+    reply := CASE WHEN FOUND THEN pawl.say_held(h, now_us, 'confirmed')
+                  ELSE pawl.say_not_owner(n, now_us, tok) END;
+    COMMIT;
+END $$;
+
+-- reply: released | left | not_owner
+CREATE OR REPLACE PROCEDURE pawl.release(n bytea, tok text, INOUT reply text) LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    now_us := pawl.enter(n);
+    PERFORM pawl.settle(n, now_us);
+    reply := 'not_owner';
+    DELETE FROM pawl.hold WHERE name = n AND token = tok;
+    IF FOUND THEN
+        reply := 'released';
+    ELSE
+        DELETE FROM pawl.wait WHERE name = n AND token = tok AND until_us > now_us;
+        IF FOUND THEN reply := 'left'; END IF;
+    END IF;
+    IF reply <> 'not_owner' THEN PERFORM pawl.serve(n, now_us); END IF;
+    COMMIT;
+END $$;
+
+-- reply: released | not_owner
+CREATE OR REPLACE PROCEDURE pawl.break(n bytea, f bigint, ow bytea, INOUT reply text) LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+    h pawl.hold;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    now_us := pawl.enter(n);
+    PERFORM pawl.settle(n, now_us);
+    DELETE FROM pawl.hold WHERE name = n AND fence = f RETURNING * INTO h;
+    reply := 'not_owner';
+    IF FOUND THEN
+        reply := 'released';
+        INSERT INTO pawl.broken VALUES
+            (n, h.token, f, now_us, greatest(h.until_us, now_us + 60000000), ow)
+        ON CONFLICT DO NOTHING;
+        DELETE FROM pawl.broken WHERE name = n AND (until_us <= now_us OR fence NOT IN
+            (SELECT b.fence FROM pawl.broken b WHERE b.name = n ORDER BY b.at_us DESC LIMIT 16));
+        PERFORM pawl.tell(h.client, 'r - - - -', n);
+        PERFORM pawl.serve(n, now_us);
+    END IF;
+    COMMIT;
+END $$;
+
+-- change, but for the commit.
+CREATE OR REPLACE FUNCTION pawl.convert(n bytea, tok text, ttl bigint, m integer, number bigint,
+    queue boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint := pawl.enter(n);
+    h pawl.hold;
+    no text;
+    is_first boolean;
+BEGIN
+    PERFORM pawl.settle(n, now_us);
+    UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl
+    WHERE name = n AND token = tok AND change <= number RETURNING * INTO h;
+    IF NOT FOUND THEN RETURN pawl.say_not_owner(n, now_us, tok); END IF;
+    IF h.mode = m OR (h.mode = 0 AND m IN (1, 2)) OR (h.mode = 2 AND m = 1) THEN
+        UPDATE pawl.hold SET mode = m, change = number, upgrade_us = 0
+        WHERE name = n AND token = tok RETURNING * INTO h;
+        PERFORM pawl.serve(n, now_us);
+        RETURN pawl.say_held(h, now_us, 'granted');
+    ELSIF h.mode <> 2 OR m <> 0 THEN
+        RETURN 'failed 38';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pawl.hold WHERE name = n AND token <> tok) THEN
+        UPDATE pawl.hold SET mode = 0, change = number, upgrade_us = 0,
+            fence = pawl.draw(n, now_us, 0) WHERE name = n AND token = tok RETURNING * INTO h;
+        RETURN pawl.say_held(h, now_us, 'granted');
+    END IF;
+    is_first := NOT pawl.is_awaited(n, now_us, '');
+    UPDATE pawl.hold SET change = number,
+        upgrade_us = CASE WHEN queue THEN now_us + ttl / 3 * 2 ELSE 0 END
+    WHERE name = n AND token = tok;
+    IF NOT queue THEN
+        PERFORM pawl.serve(n, now_us);
+        RETURN pawl.say_busy(n, now_us);
+    END IF;
+    IF is_first THEN PERFORM pawl.ask_to_yield(n, 0, tok); END IF;
+    RETURN format('queued 0 %s %s', pawl.holder_ms(n, now_us), h.fence);
+END $$;
+
+-- reply: as acquire, and as renew
+CREATE OR REPLACE PROCEDURE pawl.change(n bytea, tok text, ttl bigint, m integer, number bigint,
+    queue boolean, INOUT reply text) LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    reply := pawl.convert(n, tok, ttl, m, number, queue);
+    COMMIT;
+END $$;
+
+COMMENT ON SCHEMA pawl IS 'pawl format 1';
+COMMIT;
