@@ -34,9 +34,10 @@ extern "C" {
 #define PAWL_TTL_DEFAULT_MS 30000    /* usual among libraries that renew by themselves */
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
-#define PAWL_CAPACITY_MAX 1024  /* permits of one semaphore */
-#define PAWL_REENTRY_MAX  10000 /* acquisitions of one handle; more are a release that is missing  \
-                                 */
+#define PAWL_CAPACITY_MAX 1024 /* permits of one semaphore */
+#define PAWL_REENTRY_MAX                                                                           \
+    10000 /* acquisitions of one handle; more are a release that is missing                        \
+           */
 
 /* A wait_ms without limit. */
 #define PAWL_WAIT_FOREVER (-1)
@@ -108,7 +109,8 @@ typedef enum pawl_err_class {
     X(UNITS, -37, USAGE, "a semaphore has 1 to 1024 permits; a request takes 1 to all of them")    \
     X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")                      \
     X(REENTRY, -39, USAGE,                                                                         \
-      "the handle was acquired 10000 times and not released: a release is missing")
+      "the handle was acquired 10000 times and not released: a release is missing")                \
+    X(DONE, -50, BUSY, "it has been done in this period already")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

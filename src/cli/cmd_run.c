@@ -95,11 +95,9 @@ static const char run_page[] =
     "  pawl run -w 10s deploy -c 'git pull && make install'";
 
 /* Options stand before KEY; an option after it is a slip that would become a command. */
-static int take_command(const cli_command *self, run_opts *opts, const cli_args *rest,
-                        char *shell_argv[4], char *const **ret_argv)
+int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
+                     char *shell_argv[4], char *const **ret_argv)
 {
-    char **after = rest->items + 1;
-    int count = rest->count - 1;
     bool flock_habit = count > 0 && !opts->shell_command &&
                        (!strcmp(after[0], "-c") || !strcmp(after[0], "--command"));
     if (flock_habit && count != 2) return cli_usage_error(self, "-c needs exactly one argument");
@@ -153,7 +151,7 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
 
     char *shell_argv[4];
     char *const *command = NULL;
-    code = take_command(self, &opts, &rest, shell_argv, &command);
+    code = run_take_command(self, &opts, rest.items + 1, rest.count - 1, shell_argv, &command);
     if (!code) code = take_mode(self, &opts);
     if (!code) code = cli_key_check(self->verb, rest.items[0]);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);

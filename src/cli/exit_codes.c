@@ -13,6 +13,7 @@ int cli_exit_of_err(int err)
         return CLI_EXIT_OK;
     case PAWL_ERR_BUSY:
     case PAWL_ERR_TIMEOUT:
+    case PAWL_ERR_DONE:
         return CLI_EXIT_BUSY;
     case PAWL_ERR_LOST:
     case PAWL_ERR_NOT_HELD:

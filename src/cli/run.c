@@ -229,6 +229,26 @@ static void let_go(run *r)
     if (!err) run_report_event(&r->report, "released", NULL);
 }
 
+/* How the run went is said before the lock is given back. */
+static int end_once(run *r, int code)
+{
+    int err = cli_session_release(&r->session);
+    bool lost = err == PAWL_ERR_LOST || err == PAWL_ERR_NOT_HELD || protection_failed(r);
+    if (lost) {
+        cli_warn("%s: lost: the run does not count, and another one may run in this period",
+                 r->session.shown_key);
+        return (int)r->opts->lost_code;
+    }
+    if (!err) {
+        run_report_event(&r->report, "released", NULL);
+        return code;
+    }
+    cli_warn("%s: the store has not said whether it knows how the run went: %s; if it does not, "
+             "the job runs again in this period",
+             r->session.shown_key, pawl_err_text(err));
+    return code ? code : cli_exit_of_err(err);
+}
+
 static int run_with_session(run *r, char *const *argv)
 {
     const run_opts *opts = r->opts;
@@ -252,8 +272,23 @@ static int run_with_session(run *r, char *const *argv)
         return code;
     }
     code = run_held(r, argv);
+    r->session.succeeded = code == 0 && !protection_failed(r);
+    if (r->session.once) return end_once(r, code);
     let_go(r);
     return protection_failed(r) ? (int)opts->lost_code : code;
+}
+
+static int open_session(run *r, const char *key, const pawl_lock_opts *lock_opts)
+{
+    const run_opts *opts = r->opts;
+    if (!opts->every_ms)
+        return cli_session_open(&r->session, &opts->common, watched_signals, key, lock_opts);
+    pawl_once_opts once_opts;
+    pawl_once_opts_init(&once_opts);
+    once_opts.every_ms = opts->every_ms;
+    once_opts.flags = opts->keep_on_failure ? PAWL_ONCE_KEEP_ON_FAILURE : 0;
+    once_opts.lock = lock_opts;
+    return cli_session_open_once(&r->session, &opts->common, watched_signals, key, &once_opts);
 }
 
 int run_execute(const run_opts *opts, const run_plan *plan, const char *key, char *const *argv)
@@ -277,7 +312,7 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
 
     /* The label of a holder should name the command: "ann@db1 4711 backup.sh". */
     program_invocation_short_name = basename(argv[0]);
-    int code = cli_session_open(&r.session, &opts->common, watched_signals, key, &lock_opts);
+    int code = open_session(&r, key, &lock_opts);
     if (!code) code = run_with_session(&r, argv);
     cli_session_close(&r.session);
     write_metrics(&r); /* with its end, and none open any more */

@@ -6,6 +6,7 @@
 #ifndef PAWL_CLI_RUN_H
 #define PAWL_CLI_RUN_H
 
+#include "command.h"
 #include "options.h"
 #include "run_child.h"
 #include "run_plan.h"
@@ -34,6 +35,7 @@ typedef struct run_opts {
     int64_t mode;         /* pawl_mode */
     int64_t slots;        /* -N: permits of the semaphore; 0: it is a lock */
     int64_t units;        /* --units: how many of them; 0: not given */
+    int64_t every_ms;     /* once: length of a period; 0: it is a plain run */
     const char *fence_file;
     const char *metrics_file;
     const char *metrics_class;
@@ -46,7 +48,13 @@ typedef struct run_opts {
     bool foreground;
     bool exclusive; /* pawl-flock: the only mode there is */
     bool say_busy;
+    bool keep_on_failure; /* once: a run that failed counts */
+    bool shows_last;      /* once: run nothing, say who ran last */
 } run_opts;
+
+/* What follows KEY: the command, or -c and a string for the shell, for which shell_argv is. */
+int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
+                     char *shell_argv[4], char *const **ret_argv);
 
 extern const run_opts run_opts_default;
 

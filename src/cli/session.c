@@ -28,8 +28,8 @@ int64_t cli_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
-                     const char *key, const pawl_lock_opts *opts)
+static int open_client(cli_session *session, const cli_common *common, const int *watched_signals,
+                       const char *key)
 {
     *session = (cli_session){.key = key, .signals.fd = -1, .epoll_fd = -1};
     session->shown_key = cli_escape(key, strlen(key));
@@ -39,10 +39,26 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
     if (!code) {
         code = cli_client_open(common, &session->store, PAWL_CALLBACKS_WAIT, &session->client);
     }
-    if (code) return code;
+    return code;
+}
 
+int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
+                     const char *key, const pawl_lock_opts *opts)
+{
+    int code = open_client(session, common, watched_signals, key);
+    if (code) return code;
     int err = pawl_lock_new(session->client, key, strlen(key), opts, &session->lock);
     return err ? cli_fail(session->client, "lock", key, err) : 0;
+}
+
+int cli_session_open_once(cli_session *session, const cli_common *common,
+                          const int *watched_signals, const char *key, const pawl_once_opts *opts)
+{
+    int code = open_client(session, common, watched_signals, key);
+    if (code) return code;
+    int err = pawl_once_new(session->client, key, strlen(key), opts, &session->once);
+    session->lock = pawl_once_lock(session->once);
+    return err ? cli_fail(session->client, "once", key, err) : 0;
 }
 
 static bool open_epoll(cli_session *session)
@@ -141,10 +157,24 @@ static void note_busy(cli_session *session)
     }
 }
 
+/* The period has had its run: whose it was. */
+static void note_done(cli_session *session)
+{
+    pawl_once_info info;
+    char ago[CLI_DURATION_TEXT], next[CLI_DURATION_TEXT];
+    pawl_once_last(session->once, &info);
+    char *owner = cli_escape(info.owner, strlen(info.owner));
+    snprintf(session->reason, sizeof session->reason,
+             "done in this period already, %s ago by %.300s; the next one begins in %s",
+             cli_duration_text((info.now_us - info.began_us) / 1000, ago), owner,
+             cli_duration_text((info.next_us - info.now_us) / 1000, next));
+    free(owner);
+}
+
 static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_busy_line line)
 {
     if (ended_by) {
-        if (session->result == 0) (void)cli_session_release(session);
+        if (session->result == 0 && !session->once) (void)cli_session_release(session);
         snprintf(session->reason, sizeof session->reason, "SIG%s ended the wait",
                  cli_signal_name(ended_by));
         cli_info("%s: %s", session->shown_key, session->reason);
@@ -153,6 +183,11 @@ static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_b
     if (pawl_err_class_of(session->result) != PAWL_CLASS_BUSY) {
         pawl_client_reason(session->client, session->result, session->reason);
         return cli_fail(session->client, "lock", session->key, session->result);
+    }
+    if (session->result == PAWL_ERR_DONE) {
+        note_done(session);
+        cli_info("%s: %s", session->shown_key, session->reason);
+        return busy_code;
     }
     note_busy(session);
     if (line == CLI_BUSY_SAID) cli_warn("%s: busy: %s", session->shown_key, session->reason);
@@ -167,12 +202,18 @@ static cli_busy_line busy_line(int64_t wait_ms, int busy_code, bool say_busy)
     return wait_ms == 0 && busy_code == 0 ? CLI_BUSY_EXPECTED : CLI_BUSY_SAID;
 }
 
+static int begin(cli_session *session, int64_t wait_ms)
+{
+    if (session->once) return pawl_once_begin_start(session->once, wait_ms, on_acquired, session);
+    return pawl_lock_acquire_start(session->lock, wait_ms, on_acquired, session);
+}
+
 bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, bool say_busy,
                          int *ret_code)
 {
     int64_t began = cli_now_ms();
     cli_info("%s: asking %s", session->shown_key, pawl_client_url(session->client));
-    int err = pawl_lock_acquire_start(session->lock, wait_ms, on_acquired, session);
+    int err = begin(session, wait_ms);
     if (err) {
         *ret_code = cli_fail(session->client, "lock", session->key, err);
         return false;
@@ -189,13 +230,23 @@ bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, b
     return true;
 }
 
+/* A run says how it went as long as its lease lasts. */
+static int begin_release(cli_session *session, int64_t wait_ms)
+{
+    if (session->once)
+        return pawl_once_end_start(session->once, session->succeeded, wait_ms, on_released,
+                                   session);
+    return pawl_lock_release_start(session->lock, on_released, session);
+}
+
 int cli_session_release(cli_session *session)
 {
+    int64_t wait_ms = session->once ? pawl_lock_remaining_ms(session->lock) : CLI_RELEASE_WAIT_MS;
     session->released = false;
-    int err = pawl_lock_release_start(session->lock, on_released, session);
+    int err = begin_release(session, wait_ms);
     if (err) return err;
 
-    int64_t until = cli_now_ms() + CLI_RELEASE_WAIT_MS;
+    int64_t until = cli_now_ms() + wait_ms + (session->once ? CLI_RELEASE_WAIT_MS : 0);
     while (!session->released) {
         int64_t left = until - cli_now_ms();
         if (left <= 0) return PAWL_ERR_UNKNOWN;
@@ -207,6 +258,8 @@ int cli_session_release(cli_session *session)
 
 void cli_session_close(cli_session *session)
 {
+    if (session->once) session->lock = NULL; /* it goes with its once */
+    session->once = pawl_once_free(session->once);
     session->lock = pawl_lock_free(session->lock);
     session->client = pawl_client_close(session->client);
     if (session->epoll_fd >= 0) close(session->epoll_fd);

@@ -7,7 +7,7 @@
 #define PAWL_CLI_SESSION_H
 
 #include "options.h"
-#include "pawl/pawl.h"
+#include "pawl/composed.h"
 #include "signals.h"
 #include "store.h"
 
@@ -17,6 +17,8 @@ typedef struct cli_session {
     int epoll_fd; /* signals and what else is watched; -1: signals alone */
     pawl_client *client;
     pawl_lock *lock;
+    pawl_once *once; /* NULL: the lock is our own; else it is this one's */
+    bool succeeded;  /* what is said of a run of `once` when it ends */
     const char *key;
     char *shown_key; /* escaped, for messages */
     bool decided;    /* the acquisition has ended, with `result` */
@@ -32,6 +34,10 @@ extern const int cli_ending_signals[];
 /* Before all else: signals, then the store, then the handle. 0 or an exit code. */
 int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
                      const char *key, const pawl_lock_opts *opts);
+
+/* The same for a job that runs once in a period. */
+int cli_session_open_once(cli_session *session, const cli_common *common,
+                          const int *watched_signals, const char *key, const pawl_once_opts *opts);
 
 /*
  * Lets a descriptor end cli_session_wait, too: when it is readable, or only when the

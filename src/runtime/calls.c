@@ -24,6 +24,7 @@ void pawl__calls_init(pawl__calls *calls, const pawl__calls_ops *ops, pawl_clien
     pthread_cond_init(&calls->ended, NULL);
     pawl__list_init(&calls->entries);
     pawl__list_init(&calls->notes);
+    pawl__list_init(&calls->answers);
 }
 
 int pawl__calls_open(pawl__calls *calls)
@@ -48,7 +49,8 @@ void pawl__calls_destroy(pawl__calls *calls)
 
 bool pawl__calls_none(const pawl__calls *calls)
 {
-    return pawl__list_empty(&calls->entries) && pawl__list_empty(&calls->notes);
+    return pawl__list_empty(&calls->entries) && pawl__list_empty(&calls->notes) &&
+           pawl__list_empty(&calls->answers);
 }
 
 static void announce(pawl__calls *calls)
@@ -83,6 +85,11 @@ void pawl__calls_add_note(pawl__calls *calls, pawl__link *note)
     append(calls, &calls->notes, note);
 }
 
+void pawl__calls_add_answer(pawl__calls *calls, pawl__link *answer)
+{
+    append(calls, &calls->answers, answer);
+}
+
 /* ---- Running -------------------------------------------------------------------------------- */
 
 uint64_t pawl__calls_begin(pawl__calls *calls, const void *of)
@@ -105,14 +112,20 @@ bool pawl__calls_end(pawl__calls *calls, uint64_t process)
     return true;
 }
 
+static bool run_first(pawl__calls *calls)
+{
+    if (!pawl__list_empty(&calls->notes))
+        return calls->ops->run_note(calls->client, calls->notes.next);
+    if (!pawl__list_empty(&calls->answers))
+        return calls->ops->run_answer(calls->client, calls->answers.next);
+    return calls->ops->run(calls->client, calls->entries.next);
+}
+
 int pawl__calls_run(pawl__calls *calls, int max)
 {
     int count = 0;
     while (count < max && !calls->running && !pawl__calls_none(calls)) {
-        bool alive = pawl__list_empty(&calls->notes)
-                         ? calls->ops->run(calls->client, calls->entries.next)
-                         : calls->ops->run_note(calls->client, calls->notes.next);
-        if (!alive) return PAWL_ERR_FORKED;
+        if (!run_first(calls)) return PAWL_ERR_FORKED;
         count++;
     }
     return count;

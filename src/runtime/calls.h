@@ -32,6 +32,8 @@ typedef struct pawl__calls_ops {
     bool (*run)(pawl_client *client, pawl__link *entry);
     /* The same for the first note. */
     bool (*run_note)(pawl_client *client, pawl__link *note);
+    /* The same for the first answer to an asynchronous question. */
+    bool (*run_answer)(pawl_client *client, pawl__link *answer);
     /* Something waits, nobody here runs it and there is no descriptor to say so. Mutex held. */
     void (*announce)(pawl_client *client);
 } pawl__calls_ops;
@@ -47,6 +49,7 @@ typedef struct pawl__calls {
     /* [m] */
     pawl__link entries;
     pawl__link notes;
+    pawl__link answers;
     pthread_cond_t added;   /* for our thread */
     pthread_cond_t ended;   /* for those who wait for the end of a callback */
     const void *running_of; /* whose callback runs */
@@ -73,6 +76,8 @@ int pawl__calls_need(pawl__calls *calls);
 void pawl__calls_add(pawl__calls *calls, pawl__link *entry);
 /* The same for a note. Whoever adds notes bounds them, and frees those that have not run. */
 void pawl__calls_add_note(pawl__calls *calls, pawl__link *note);
+/* The same for the answer to a question. */
+void pawl__calls_add_answer(pawl__calls *calls, pawl__link *answer);
 bool pawl__calls_none(const pawl__calls *calls);
 
 /*

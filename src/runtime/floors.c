@@ -40,6 +40,13 @@ static void on_finding(pawl_client *c, uint64_t id, const pawl_finding *finding)
     pawl__queries_finding(&c->queries, id, finding);
 }
 
+static bool on_push(pawl_client *c, const pawl_push *push)
+{
+    if (push->kind != PAWL_PUSH_NEWS) return false;
+    pawl__queries_push(&c->queries, push);
+    return true;
+}
+
 static void on_link(pawl_client *c)
 {
     pawl__queries_link(&c->queries);
@@ -47,7 +54,7 @@ static void on_link(pawl_client *c)
 
 static bool awaits_link(const pawl_client *c)
 {
-    return !pawl__list_empty(&c->queries.waiting);
+    return pawl__queries_are_awaited(&c->queries);
 }
 
 static int64_t due(const pawl_client *c)
@@ -79,6 +86,7 @@ static const pawl__pump_ops pump_ops = {.is_asked = is_asked,
                                         .reply = on_reply,
                                         .row = on_row,
                                         .finding = on_finding,
+                                        .push = on_push,
                                         .link = on_link,
                                         .awaits_link = awaits_link,
                                         .due = due,
@@ -100,13 +108,18 @@ static bool run_note(pawl_client *c, pawl__link *note)
     return pawl__trace_run(&c->trace, note);
 }
 
+static bool run_answer(pawl_client *c, pawl__link *answer)
+{
+    return pawl__query_run(&c->calls, answer);
+}
+
 static void announce_call(pawl_client *c)
 {
     if (c->in_wait) c->in_wait->complete = true;
 }
 
 static const pawl__calls_ops calls_ops = {
-    .run = run_call, .run_note = run_note, .announce = announce_call};
+    .run = run_call, .run_note = run_note, .run_answer = run_answer, .announce = announce_call};
 
 void pawl__floors_init(pawl_client *c, const pawl_store_ops *store_ops)
 {
@@ -117,7 +130,7 @@ void pawl__floors_init(pawl_client *c, const pawl_store_ops *store_ops)
     c->pump.gate = &c->gate;
     c->pump.trace = &c->trace;
     c->pump.messages = &c->messages;
-    pawl__queries_init(&c->queries, &c->pump);
+    pawl__queries_init(&c->queries, &c->pump, &c->calls);
     pawl__acquisitions_init(&c->acquisitions, &c->gate, &c->calls, &c->trace, &c->pump,
                             &c->messages);
 }

@@ -38,6 +38,8 @@ typedef struct pawl__pump_ops {
     bool (*reply)(pawl_client *client, const pawl_reply *reply);
     void (*row)(pawl_client *client, uint64_t id, const pawl_info *info);
     void (*finding)(pawl_client *client, uint64_t id, const pawl_finding *finding);
+    /* The store says something unasked; false: it is for the engine. */
+    bool (*push)(pawl_client *client, const pawl_push *push);
     /* The link came up or went down. */
     void (*link)(pawl_client *client);
     /* Whether somebody waits for the link; when they want to hear of time; time has passed. */

@@ -26,6 +26,7 @@ static void on_push(pawl_host *host, const pawl_push *push)
     pawl__pump *pump = pump_of(host);
     pawl__spin_heard(&pump->gate->spin);
     if (pawl__trace_hears(pump->trace, PAWL_TRACE_PUSH)) pawl__trace_push(pump->trace, push);
+    if (pump->ops->push(pump->client, push)) return;
     pawl__event event = {.kind = PAWL__EV_PUSH, .push = push};
     pawl__pump_feed(pump, &event);
 }

@@ -137,7 +137,26 @@ static void complete_held(pawl__queries *queries, pawl__query *query, int err, c
 {
     pawl__list_remove(&query->in_queries);
     snprintf(query->message, sizeof query->message, "%s", or_empty(message));
-    pawl__gate_complete(queries->pump->gate, &query->waiter, err);
+    if (!query->done) {
+        pawl__gate_complete(queries->pump->gate, &query->waiter, err);
+        return;
+    }
+    queries->pump->gate->async_pending--;
+    query->err = err;
+    if (err && err != PAWL_ERR_CLOSED) {
+        pawl__set_message(queries->pump->messages, "%s", query->message);
+        pawl__set_reason(queries->pump->messages, err, query->message);
+    }
+    pawl__calls_add_answer(queries->calls, &query->in_calls);
+}
+
+bool pawl__query_run(pawl__calls *calls, pawl__link *in_calls)
+{
+    pawl__query *query = pawl__container(in_calls, pawl__query, in_calls);
+    pawl__list_remove(in_calls);
+    uint64_t process = pawl__calls_begin(calls, query->of);
+    query->done(query, query->err); /* the query may be gone */
+    return pawl__calls_end(calls, process);
 }
 
 static void complete(pawl__queries *queries, pawl__query *query, int err, const char *message)
@@ -158,9 +177,10 @@ static bool is_query(uint64_t id)
     return (uint32_t)id == 0;
 }
 
-void pawl__queries_init(pawl__queries *queries, pawl__pump *pump)
+void pawl__queries_init(pawl__queries *queries, pawl__pump *pump, pawl__calls *calls)
 {
-    *queries = (pawl__queries){.pump = pump};
+    *queries = (pawl__queries){.pump = pump, .calls = calls};
+    pawl__list_init(&queries->watching);
     pawl__list_init(&queries->asked);
     pawl__list_init(&queries->waiting);
     pawl__list_init(&queries->asking);
@@ -184,6 +204,7 @@ static void submit(pawl__queries *queries, pawl__query *query)
     int64_t patience = pawl__ms_to_ns(queries->pump->answer_ms);
     int64_t answer_by = pawl__instant_add(pawl__now(), patience);
     query->request.id = next_id(queries);
+    if (query->heard) query->heard->news = queries->news;
     query->request.answer_by = pawl__instant_min(answer_by, query->until);
     pawl__list_append(&queries->asking, &query->in_queries);
     pawl__pump_submit(queries->pump, &query->request);
@@ -203,9 +224,21 @@ static bool refuses_for_good(const pawl__queries *queries)
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
+static void await_news(pawl__queries *queries, pawl__query *query)
+{
+    if (queries->news != query->heard->news) {
+        complete(queries, query, PAWL_OK, NULL);
+        return;
+    }
+    pawl__list_remove(&query->in_queries);
+    pawl__list_append(&queries->watching, &query->in_queries);
+}
+
 static void ask_or_wait(pawl__queries *queries, pawl__query *query)
 {
-    if (queries->pump->broken || queries->pump->failed) {
+    if (query->awaits_news) {
+        await_news(queries, query);
+    } else if (queries->pump->broken || queries->pump->failed) {
         complete(queries, query, PAWL_ERR_SYSTEM, NULL);
     } else if (queries->pump->link_up) {
         submit(queries, query);
@@ -240,8 +273,35 @@ void pawl__queries_take(pawl__queries *queries)
     pthread_mutex_lock(&queries->pump->gate->mutex);
 }
 
+/* Wakes those who watch the name, or all. A reading that is under way came too early, too. */
+static void tell_news(pawl__queries *queries, const char *name, size_t name_len)
+{
+    queries->news++;
+    for (pawl__link *l = queries->watching.next, *next; l != &queries->watching; l = next) {
+        next = l->next;
+        const pawl_request *request = &query_of(l)->request;
+        bool concerns =
+            !name || (request->name_len == name_len && memcmp(request->name, name, name_len) == 0);
+        if (concerns) complete(queries, query_of(l), PAWL_OK, NULL);
+    }
+}
+
+void pawl__queries_push(pawl__queries *queries, const pawl_push *push)
+{
+    tell_news(queries, push->name, push->name_len);
+}
+
+bool pawl__queries_are_awaited(const pawl__queries *queries)
+{
+    if (!pawl__list_empty(&queries->waiting)) return true;
+    for (const pawl__link *l = queries->watching.next; l != &queries->watching; l = l->next)
+        if (!pawl__container(l, const pawl__query, in_queries)->done) return true;
+    return false;
+}
+
 void pawl__queries_link(pawl__queries *queries)
 {
+    tell_news(queries, NULL, 0);
     pawl__link list; /* of those that wait: they may do so again while we look */
     if (pawl__list_empty(&queries->waiting)) return;
     move_list(&queries->waiting, &list);
@@ -262,6 +322,18 @@ static int err_of(const pawl__query *query, const pawl_reply *reply)
     return reply->outcome == PAWL_UNKNOWN ? PAWL_ERR_UNKNOWN : PAWL_OK;
 }
 
+static void hear(pawl__heard *heard, const pawl_value *value)
+{
+    size_t len = value->len < PAWL_STORED_MAX ? value->len : PAWL_STORED_MAX;
+    heard->value = *value;
+    if (len) memcpy(heard->bytes, value->bytes, len);
+    heard->bytes[len] = '\0';
+    snprintf(heard->owner, sizeof heard->owner, "%s", value->owner);
+    heard->value.bytes = heard->bytes;
+    heard->value.len = len;
+    heard->value.owner = heard->owner;
+}
+
 bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply)
 {
     if (!is_query(reply->id)) return false;
@@ -269,6 +341,7 @@ bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply)
     if (!query) return true;
     query->outcome = reply->outcome;
     query->fence = reply->fence;
+    if (query->heard && reply->value) hear(query->heard, reply->value);
     int err = err_of(query, reply);
     if (err == PAWL_ERR_UNAVAILABLE &&
         !queries->pump->link_up) {    /* not done: it waits for the link again */
@@ -317,6 +390,8 @@ int64_t pawl__queries_deadline(const pawl__queries *queries)
         at = pawl__instant_min(at, query_of(l)->link_until);
     for (pawl__link *l = queries->asking.next; l != &queries->asking; l = l->next)
         at = pawl__instant_min(at, given_up_at(query_of(l)));
+    for (pawl__link *l = queries->watching.next; l != &queries->watching; l = l->next)
+        at = pawl__instant_min(at, query_of(l)->until);
     return at;
 }
 
@@ -334,6 +409,10 @@ static void give_up_asking(pawl__queries *queries, int64_t now)
 void pawl__queries_time(pawl__queries *queries, int64_t now)
 {
     give_up_asking(queries, now);
+    for (pawl__link *l = queries->watching.next, *next; l != &queries->watching; l = next) {
+        next = l->next;
+        if (query_of(l)->until <= now) complete(queries, query_of(l), PAWL_OK, NULL);
+    }
     for (pawl__link *l = queries->waiting.next, *next; l != &queries->waiting; l = next) {
         next = l->next;
         pawl__query *query = query_of(l);
@@ -357,4 +436,5 @@ void pawl__queries_end(pawl__queries *queries, int err)
     end_list(queries, &queries->asked, err);
     end_list(queries, &queries->waiting, err);
     end_list(queries, &queries->asking, err);
+    end_list(queries, &queries->watching, err);
 }

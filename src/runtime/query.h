@@ -4,11 +4,13 @@
  * ids are a space of their own beside the engine's.
  *
  * Locking: `asked` is [m]; all else belongs to the loop owner [loop]. A query lies on the stack of
- * the caller that sleeps for it: what came is the caller's once its waiter is complete.
+ * the caller that sleeps for it: what came is the caller's once its waiter is complete. One that is
+ * asked asynchronously is in its asker's memory until `done` has begun.
  */
 #ifndef PAWL_RUNTIME_QUERY_H
 #define PAWL_RUNTIME_QUERY_H
 
+#include "calls.h"
 #include "pump.h"
 
 typedef struct pawl__row {
@@ -18,6 +20,14 @@ typedef struct pawl__row {
         pawl_finding finding;
     };
 } pawl__row;
+
+/* What a READ found, and the number of the news that had come by then (see awaits_news). */
+typedef struct pawl__heard {
+    pawl_value value; /* its texts are the two below */
+    uint32_t news;
+    char bytes[PAWL_STORED_MAX + 1];
+    char owner[PAWL_OWNER_MAX + 1];
+} pawl__heard;
 
 typedef struct pawl__query pawl__query;
 
@@ -31,6 +41,9 @@ struct pawl__query {
     int64_t link_until;    /* how long it waits for the link */
     bool hasty;            /* it does not wait for one that does not come up at the first try */
     bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
+    bool awaits_news;      /* nothing is asked: news about the name, or of the link, that came
+                              after `heard`, or the end of the patience is the answer */
+    pawl__heard *heard;    /* [loop], then the caller's: of READ; NULL: nobody wants it */
     pawl_caps *ret_caps;   /* [loop] */
     pawl__link rows;       /* [loop], then the caller's */
     bool no_memory;        /* [loop] a row could not be kept */
@@ -39,17 +52,26 @@ struct pawl__query {
     uint64_t fence;
     char message[PAWL_MESSAGE_MAX];
     pawl__waiter waiter;
+    /* Asynchronous: called once in the place of callbacks. NULL: a caller sleeps. */
+    void (*done)(pawl__query *query, int err);
+    void *ctx;           /* for done */
+    const void *of;      /* for pawl__calls_wait_for */
+    pawl__link in_calls; /* [m] */
+    int err;             /* [m] */
 };
 
 typedef struct pawl__queries {
-    pawl__pump *pump;   /* [once] */
-    pawl__link asked;   /* [m] those that the loop owner has not seen */
-    pawl__link waiting; /* for the link */
-    pawl__link asking;  /* those that the store has */
-    uint32_t last_id;   /* see query.c; 0 is none */
+    pawl__pump *pump;    /* [once] */
+    pawl__calls *calls;  /* [once] */
+    pawl__link asked;    /* [m] those that the loop owner has not seen */
+    pawl__link waiting;  /* for the link */
+    pawl__link asking;   /* those that the store has */
+    pawl__link watching; /* those that wait for news */
+    uint32_t news;       /* counts them */
+    uint32_t last_id;    /* see query.c; 0 is none */
 } pawl__queries;
 
-void pawl__queries_init(pawl__queries *queries, pawl__pump *pump);
+void pawl__queries_init(pawl__queries *queries, pawl__pump *pump, pawl__calls *calls);
 void pawl__query_free_rows(pawl__query *query);
 /* Asks; the waiter is completed when the answer is there or its time is over. Mutex held. */
 void pawl__query_ask(pawl__queries *queries, pawl__query *query);
@@ -58,6 +80,10 @@ void pawl__query_ask(pawl__queries *queries, pawl__query *query);
 
 /* Takes what was asked; the mutex is let go meanwhile. */
 void pawl__queries_take(pawl__queries *queries);
+/* Runs the callback of one that is over. false: it forked, and this is the child. */
+bool pawl__query_run(pawl__calls *calls, pawl__link *in_calls);
+/* Whether a caller sleeps until the link, or news, come. */
+bool pawl__queries_are_awaited(const pawl__queries *queries);
 /* Completes all with err. */
 void pawl__queries_end(pawl__queries *queries, int err);
 
@@ -67,6 +93,8 @@ void pawl__queries_end(pawl__queries *queries, int err);
 void pawl__queries_link(pawl__queries *queries);
 /* false: the reply is not to a query. */
 bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply);
+/* Something was published. */
+void pawl__queries_push(pawl__queries *queries, const pawl_push *push);
 void pawl__queries_row(pawl__queries *queries, uint64_t id, const pawl_info *info);
 void pawl__queries_finding(pawl__queries *queries, uint64_t id, const pawl_finding *finding);
 /* Those that waited too long, for the link or for an answer. */

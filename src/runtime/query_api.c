@@ -3,6 +3,7 @@
  * The public questions: by token, looking, breaking. The caller sleeps until the answer is there,
  * then runs its own callbacks: they never run on the loop owner's side.
  */
+#include "query_api.h"
 #include "../base/instant.h"
 #include "options.h"
 #include "visit.h"
@@ -17,9 +18,12 @@ static bool name_ok(const char *name, size_t name_len)
     return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
 }
 
-static int may_ask(const pawl_client *c)
+static int may_ask(const pawl_client *c, const pawl__query *query)
 {
     if (c->gate.closing) return PAWL_ERR_CLOSED;
+    bool is_of_value =
+        query->request.verb == PAWL_VERB_PUBLISH || query->request.verb == PAWL_VERB_READ;
+    if (is_of_value && c->pump.has_caps && !c->pump.caps.values) return PAWL_ERR_UNSUPPORTED;
     return c->pump.broken ? c->pump.break_err : PAWL_OK;
 }
 
@@ -41,7 +45,7 @@ static void prepare(pawl_client *c, pawl__query *query, int64_t wait_ms)
 /* Mutex held. */
 static int ask_and_sleep(pawl_client *c, pawl__query *query)
 {
-    int err = may_ask(c);
+    int err = may_ask(c, query);
     if (err) return err;
     pawl__query_ask(&c->queries, query);
     pawl__gate_wait(&c->gate, &query->waiter, PAWL__NEVER); /* the loop owner ends it in time */
@@ -59,8 +63,25 @@ static int ask_and_sleep(pawl_client *c, pawl__query *query)
     return err;
 }
 
-/* Asks and sleeps. What came is in the query; the client is not touched afterwards. */
-static int ask(pawl_client *c, pawl__query *query, int64_t wait_ms)
+int pawl__query_start(pawl_client *c, pawl__query *query, int64_t wait_ms)
+{
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    prepare(c, query, wait_ms);
+    err = may_ask(c, query);
+    if (!err) err = pawl__calls_need(&c->calls);
+    if (!err) {
+        c->gate.async_pending++;
+        pawl__query_ask(&c->queries, query);
+        pawl__gate_flush_now(&c->gate);
+    }
+    pawl__leave(&visit);
+    return err;
+}
+
+/* What came is in the query; the client is not touched afterwards. */
+int pawl__query_put(pawl_client *c, pawl__query *query, int64_t wait_ms)
 {
     if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     pawl__visit visit;
@@ -136,7 +157,7 @@ int pawl_token_renew(pawl_client *c, const char *name, size_t name_len, const ch
     query.request.token = token;
     query.request.ttl_ms = ttl_ms;
     query.judge = judge_renewal;
-    err = ask(c, &query, wait_ms);
+    err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     if (ret_fence) *ret_fence = query.fence;
     return PAWL_OK;
@@ -152,7 +173,7 @@ int pawl_token_release(pawl_client *c, const char *name, size_t name_len, const 
     if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
     query.request.token = token;
     query.judge = judge_release;
-    return ask(c, &query, wait_ms);
+    return pawl__query_put(c, &query, wait_ms);
 }
 
 int pawl_token_check(pawl_client *c, const char *name, size_t name_len, const char *token,
@@ -165,7 +186,7 @@ int pawl_token_check(pawl_client *c, const char *name, size_t name_len, const ch
     if (!pawl__token_ok(token)) return PAWL_ERR_ARGUMENT;
     query.request.token = token;
     query.judge = judge_check;
-    err = ask(c, &query, wait_ms);
+    err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     if (ret_remaining_ms) *ret_remaining_ms = first_info(&query)->remaining_ms;
     pawl__query_free_rows(&query);
@@ -189,7 +210,7 @@ int pawl_inspect(pawl_client *c, const char *name, size_t name_len, int64_t wait
     int err = begin(c, &query, PAWL_VERB_INSPECT, name, name_len, room);
     if (err) return err;
     if (!fn) return PAWL_ERR_ARGUMENT;
-    err = ask(c, &query, wait_ms);
+    err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     show_infos(&query, fn, userdata);
     return PAWL_OK;
@@ -205,7 +226,7 @@ int pawl_list(pawl_client *c, const char *prefix, size_t prefix_len, int64_t wai
     if (prefix_len) memcpy(room, prefix, prefix_len);
     room[prefix_len] = '\0';
     pawl__query query = {.request = {.verb = PAWL_VERB_LIST, .name = room, .name_len = prefix_len}};
-    int err = ask(c, &query, wait_ms);
+    int err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     show_infos(&query, fn, userdata);
     return PAWL_OK;
@@ -219,7 +240,7 @@ int pawl_break(pawl_client *c, const char *name, size_t name_len, uint64_t fence
     if (err) return err;
     query.request.fence = fence;
     query.judge = judge_break;
-    return ask(c, &query, wait_ms);
+    return pawl__query_put(c, &query, wait_ms);
 }
 
 int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userdata)
@@ -227,7 +248,7 @@ int pawl_doctor(pawl_client *c, int64_t wait_ms, pawl_finding_fn fn, void *userd
     if (!c || !fn) return PAWL_ERR_ARGUMENT;
     if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED;
     pawl__query query = {.request = {.verb = PAWL_VERB_DOCTOR, .name = ""}};
-    int err = ask(c, &query, wait_ms);
+    int err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     for (pawl__link *l = query.rows.next; l != &query.rows; l = l->next)
         fn(&pawl__container(l, pawl__row, in_rows)->finding, userdata);
@@ -242,7 +263,7 @@ int pawl_client_caps_sized(pawl_client *c, int64_t wait_ms, pawl_caps *ret_caps,
     if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED;
     pawl_caps caps = {0};
     pawl__query query = {.wants_caps = true, .ret_caps = &caps};
-    int err = ask(c, &query, wait_ms);
+    int err = pawl__query_put(c, &query, wait_ms);
     if (err) return err;
     if (!caps.size) return PAWL_ERR_INTERNAL;
     pawl__give_sized(ret_caps, size, &caps, sizeof caps);

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import tree
 
-HEADERS = ["pawl/config.h", "pawl/metrics.h", "pawl/pawl.h", "pawl/store.h", "pawl/trace.h", "pawl/types.h"]
+HEADERS = ["pawl/composed.h", "pawl/config.h", "pawl/metrics.h", "pawl/pawl.h", "pawl/store.h", "pawl/trace.h", "pawl/types.h"]
 LANGUAGES = {
     "c99": ["gcc", "-std=c99", "-xc"],
     "c11": ["gcc", "-std=c11", "-xc"],

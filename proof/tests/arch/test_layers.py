@@ -13,8 +13,9 @@ RULES = {
     "stores/redis": (["stores/redis", "base"], ["types.h", "store.h"]),
     "stores/sqlite": (["stores/sqlite", "base"], ["types.h", "store.h"]),
     "stores/postgres": (["stores/postgres", "base"], ["types.h", "store.h"]),
-    "runtime": (["runtime", "engine", "base"], ["types.h", "store.h", "pawl.h", "trace.h", "metrics.h"]),
-    "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h"]),
+    "runtime": (["runtime", "engine", "base"],
+                ["types.h", "store.h", "pawl.h", "trace.h", "metrics.h", "composed.h"]),
+    "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h", "composed.h"]),
     "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
     "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h", "trace.h"]),
     "proof/bench/own": (["proof/bench/own", "cli"], ["types.h", "pawl.h"]),
@@ -43,6 +44,7 @@ FLOORS = [
     ["query"],
     ["acquisition", "begin", "reentry", "actions", "ask", "deliver", "holds", "retention"],
     ["client", "client_memory", "floors", "fork", "lock", "mode", "query_api", "visit", "wait", "with_lock"],
+    ["flow", "once"],
 ]
 
 # Neither the engine nor base may know a clock, a thread or the system.

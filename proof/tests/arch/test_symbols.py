@@ -66,7 +66,7 @@ def test_the_model_needs_no_clock_and_no_thread():
 
 # library: the headers that declare what it shows, and its map
 LIBRARIES = {
-    "libpawl.so": (["pawl.h", "types.h", "store.h", "trace.h", "metrics.h"], "src/pawl.map"),
+    "libpawl.so": (["pawl.h", "types.h", "store.h", "trace.h", "metrics.h", "composed.h"], "src/pawl.map"),
     "libpawl-config.so": (["config.h"], "src/pawl-config.map"),
 }
 

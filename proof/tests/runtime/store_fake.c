@@ -179,7 +179,7 @@ void (*pawl_fake_flush)(pawl_store *s) = fake_flush; /* so that it is used */
 
 static const pawl_caps *fake_caps(pawl_store *s)
 {
-    static const pawl_caps caps = {.size = sizeof caps, .modes = 1};
+    static const pawl_caps caps = {.size = sizeof caps, .modes = 1, .values = true};
     (void)s;
     return &caps;
 }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: what is built on locks asks again where the store did not answer, and says "unknown" where
+ * it never does. Method: a store that does what the test says; argv[1] is its directory.
+ */
+#include "pawl/composed.h"
+#include "scripted.h"
+#include "stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const pawl_value nothing = {.bytes = "", .owner = "", .now_us = 1000000};
+static atomic_int unanswered; /* so many PUBLISH are not answered */
+
+static bool answers(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    if (request->verb == PAWL_VERB_READ) reply->value = &nothing;
+    if (request->verb != PAWL_VERB_PUBLISH || atomic_load(&unanswered) == 0) return true;
+    atomic_fetch_sub(&unanswered, 1);
+    reply->outcome = PAWL_UNKNOWN;
+    reply->err = PAWL_ERR_UNAVAILABLE;
+    return true;
+}
+
+static pawl_once *begin(pawl_client *client, int silences)
+{
+    pawl_once_opts opts;
+    pawl_once *once;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = 3600000;
+    atomic_store(&unanswered, silences);
+    script->answers = answers;
+    CHECK_ERR(pawl_once_new(client, "job", 3, &opts, &once), PAWL_OK);
+    CHECK_ERR(pawl_once_begin(once, 0), PAWL_OK);
+    return once;
+}
+
+static void a_success_whose_answer_is_lost_is_said_again(void **state)
+{
+    (void)state;
+    pawl_client *client = scripted_client(NULL);
+    pawl_once *once = begin(client, 3);
+    CHECK_ERR(pawl_once_end(once, true, PATIENCE_MS), PAWL_OK);
+    assert_int_equal(atomic_load(&script->submitted[PAWL_VERB_PUBLISH]), 4);
+    pawl_once_free(once);
+    pawl_client_close(client);
+}
+
+static void a_success_that_is_never_answered_is_unknown(void **state)
+{
+    (void)state;
+    pawl_client *client = scripted_client(NULL);
+    pawl_once *once = begin(client, 1000000);
+    CHECK_ERR(pawl_once_end(once, true, PATIENCE_MS), PAWL_ERR_UNKNOWN);
+    assert_true(atomic_load(&script->submitted[PAWL_VERB_PUBLISH]) > 1);
+    assert_false(pawl_lock_is_held(pawl_once_lock(once)));
+    pawl_once_free(once);
+    pawl_client_close(client);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_success_whose_answer_is_lost_is_said_again),
+        cmocka_unit_test(a_success_that_is_never_answered_is_unknown),
+    };
+    if (argc < 2) return 64;
+    scripted_load(argv[1]);
+    return cmocka_run_group_tests_name("composed trouble", cases, NULL, NULL);
+}

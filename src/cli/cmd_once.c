@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* once: a command that runs at most once in each period, in all of the fleet. */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "command.h"
+#include "duration.h"
+#include "exit_codes.h"
+#include "json.h"
+#include "message.h"
+#include "run.h"
+
+#define AT(field) offsetof(run_opts, field)
+
+static const cli_option once_options[] = {
+    {CLI_VALUE_SPAN, 0, "every", "D", AT(every_ms),
+     .help = "length of a period, by the store's clock: 1h, 24h (which begins at midnight UTC)"},
+    {CLI_VALUE_FLAG, 0, "keep-on-failure", NULL, AT(keep_on_failure),
+     .help = "a run that failed counts, too: nobody runs again in its period"},
+    {CLI_VALUE_FLAG, 0, "last", NULL, AT(shows_last),
+     .help = "run nothing: say who ran last, when, and whether it is due"},
+    {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
+     .help = "wait so long for whoever runs it now, and run it if that fails (default 0)"},
+    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
+     .help = "exit code when there is nothing for us to do (default 0)"},
+    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
+     .help = "run STR by $SHELL -c (also after KEY)"},
+    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
+     .help = "length of the lease, renewed at a third of it (default 30s)"},
+    {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
+     .help = "TERM so long before the lock is lost (default 5s, at most ttl/4)"},
+    {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
+     .help = "keep the lock so long even if the command ends sooner"},
+    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
+     .help = "write the fence to PATH before the command starts"},
+    {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
+     .help = "write one JSON line for each event to this open descriptor"},
+    {CLI_VALUE_NUMBER, 0, "lost-exit-code", "N", AT(lost_code), .max = 255,
+     .help = "exit code when the lock was lost (default 76)"},
+    CLI_OPTIONS_END,
+};
+
+/* ---- --last ----------------------------------------------------------------------------- */
+
+static void print_time(const char *label, int64_t us, int64_t now_us)
+{
+    char text[40], ago[CLI_DURATION_TEXT];
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm utc;
+    if (!gmtime_r(&seconds, &utc) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        text[0] = '\0';
+    bool past = us <= now_us;
+    const char *span = cli_duration_text((past ? now_us - us : us - now_us) / 1000, ago);
+    cli_print("%-10s%s, %s%s%s\n", label, text, past ? "" : "in ", span, past ? " ago" : "");
+}
+
+static void print_info(const char *key, const pawl_once_info *info)
+{
+    static const char *const words[] = {"never, as far as is known", "succeeded", "failed",
+                                        "failed, and counts"};
+    char *shown = cli_escape(key, strlen(key)),
+         *owner = cli_escape(info->owner, strlen(info->owner));
+    cli_print("%-10s%s\n", "key", shown);
+    cli_print("%-10s%s\n", "last", words[info->outcome]);
+    if (info->outcome != PAWL_ONCE_NEVER) {
+        cli_print("%-10s%s\n", "by", owner);
+        print_time("began", info->began_us, info->now_us);
+        print_time("ended", info->ended_us, info->now_us);
+        cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
+    }
+    cli_print("%-10s%s\n", "due", info->due ? "yes" : "no");
+    print_time("next", info->next_us, info->now_us);
+    free(shown);
+    free(owner);
+}
+
+static int show_last(const cli_command *self, const run_opts *opts, const char *key)
+{
+    pawl_client *client = NULL;
+    pawl_once *once = NULL;
+    pawl_once_opts once_opts;
+    pawl_once_opts_init(&once_opts);
+    once_opts.every_ms = opts->every_ms;
+    int code = cli_client_open_simple(&opts->common, &client);
+    if (!code) {
+        int err = pawl_once_new(client, key, strlen(key), &once_opts, &once);
+        if (!err) err = pawl_once_look(once, opts->common.store_timeout_ms);
+        pawl_once_info info;
+        pawl_once_last(once, &info);
+        if (!err) print_info(key, &info);
+        code = err ? cli_fail(client, self->verb, key, err) : cli_finish_output(CLI_EXIT_OK);
+    }
+    pawl_once_free(once);
+    pawl_client_close(client);
+    return code;
+}
+
+/* ---- The command ------------------------------------------------------------------------ */
+
+static int check_every(const cli_command *self, const run_opts *opts)
+{
+    if (!opts->every_ms) return cli_usage_error(self, "--every D is wanted: how long a period is");
+    if (opts->every_ms < PAWL_ONCE_EVERY_MIN_MS)
+        return cli_usage_error(self, "--every: a period lasts 100ms at least");
+    return 0;
+}
+
+static int once_run(const cli_command *self, run_opts *opts, const char *key, char **after,
+                    int count)
+{
+    char *shell_argv[4];
+    char *const *command = NULL;
+    run_plan plan;
+    char why[300];
+    int code = run_take_command(self, opts, after, count, shell_argv, &command);
+    if (!code) code = cli_ttl_check(self->verb, opts->ttl_ms);
+    if (code) return code;
+    if (!run_plan_make(opts->ttl_ms, opts->grace_ms, &plan, why, sizeof why))
+        return cli_usage_error(self, "%s", why);
+    return run_execute(opts, &plan, key, command);
+}
+
+/* Options may stand after KEY as well: `pawl once KEY --every 1h -- COMMAND`. */
+static bool takes_more_options(const cli_args *rest)
+{
+    return rest->count > 1 && strncmp(rest->items[1], "--", 2) == 0 && rest->items[1][2];
+}
+
+static int once_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+{
+    run_opts opts = run_opts_default;
+    opts.common = *globals;
+    opts.wait_ms = 0;
+    opts.busy_code = 0;
+    cli_args rest;
+    int code = 0;
+    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
+    if (rest.count == 0)
+        return cli_usage_error(self, "a KEY is wanted: pawl once KEY --every D -- COMMAND");
+    const char *key = rest.items[0];
+    char **after = rest.items + 1;
+    int count = rest.count - 1;
+    if (takes_more_options(&rest)) {
+        cli_args more;
+        if (!cli_command_parse(self, rest.count, rest.items, &opts.common, &more, &code))
+            return code;
+        after = more.items;
+        count = more.count;
+    }
+    code = cli_key_check(self->verb, key);
+    if (!code) code = check_every(self, &opts);
+    if (code) return code;
+    return opts.shows_last ? show_last(self, &opts, key) : once_run(self, &opts, key, after, count);
+}
+
+static const char once_page[] =
+    "COMMAND runs under the lock KEY, at most once in each period with success, whoever in\n"
+    "the fleet calls this: let cron start it everywhere. Periods are counted by the store's\n"
+    "clock, from 1970 on: one of 24h begins at midnight UTC. A run belongs to the period in\n"
+    "which it began.\n\n"
+    "When there is nothing for us to do, because the period has had its run or somebody runs\n"
+    "it now, pawl says nothing and exits with 0 (-v says why, -E chooses another code).\n\n"
+    "A run that fails, or whose host dies, gives its period back: the next one to call runs\n"
+    "it, after the lease is over if the host died. With --keep-on-failure a failure counts.\n"
+    "Success is what the store knows of: if it does not answer until the lease is over, pawl\n"
+    "says so and exits with 74; then nobody can know whether the job runs again.\n\n"
+    "  0 * * * *  pawl once hourly --every 1h -- ./report\n"
+    "  pawl once nightly --every 24h -w 2h -- ./backup.sh    # if the first one fails, we do it\n"
+    "  pawl once nightly --every 24h --last";
+
+const cli_command cli_cmd_once = {
+    .verb = "once",
+    .operands = "KEY --every D [--] COMMAND [ARG...] | KEY --every D --last",
+    .summary = "run a command at most once in a period",
+    .page = once_page,
+    .options = once_options,
+    .stops_at_operand = true,
+    .main = once_main,
+};

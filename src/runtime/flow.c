@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "flow.h"
+
+#include "../base/instant.h"
+
+#include <string.h>
+
+/* Questions wait for the store as long as the client's store_timeout_ms; if that is for ever, so
+   long, or as long as the job. */
+#define QUESTION_WAIT_MS 5000
+
+bool pawl__flow_may_ask_again(int err)
+{
+    return err == PAWL_ERR_UNKNOWN || pawl_err_class_of(err) == PAWL_CLASS_RETRY;
+}
+
+static int64_t left_ms(int64_t until)
+{
+    if (until == PAWL__NEVER) return PAWL_WAIT_FOREVER;
+    int64_t left = until - pawl__now();
+    return left > 0 ? left / PAWL__NS_PER_MS : 0;
+}
+
+static void begin(pawl__flow *flow, int64_t wait_ms)
+{
+    flow->state = 0;
+    flow->until = PAWL__NEVER;
+    if (wait_ms >= 0) flow->until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
+}
+
+/* ---- The question of a step ------------------------------------------------------------ */
+
+static int64_t question_wait(const pawl__flow *flow, pawl__step step)
+{
+    if (step == PAWL__STEP_AWAIT) return left_ms(pawl__instant_min(flow->await_until, flow->until));
+    if (pawl__lock_client(flow->lock)->opts.store_timeout_ms >= 0) return PAWL_WAIT_FOREVER;
+    int64_t left = left_ms(flow->until);
+    return left < QUESTION_WAIT_MS ? QUESTION_WAIT_MS : left;
+}
+
+static void make_question(pawl__flow *flow, pawl__step step)
+{
+    const char *name = pawl_lock_name(flow->lock);
+    flow->query = (pawl__query){.request = {.name = name, .name_len = strlen(name)}};
+    pawl__query *query = &flow->query;
+    query->heard = &flow->heard;
+    query->awaits_news = step == PAWL__STEP_AWAIT;
+    query->request.verb = PAWL_VERB_READ;
+    query->request.flags = flow->watch_ms ? PAWL_ASK_WATCH : 0;
+    query->request.ttl_ms = flow->watch_ms;
+    if (step != PAWL__STEP_PUBLISH) return;
+    pawl_lock_token(flow->lock, &flow->token);
+    query->heard = NULL;
+    query->request.verb = PAWL_VERB_PUBLISH;
+    query->request.flags = 0;
+    query->request.token = flow->token.text;
+    query->request.value = flow->value;
+    query->request.value_len = flow->value_len;
+    query->request.keep_ms = flow->keep_ms;
+}
+
+/* Whose answer is no error may still say no. */
+static int judge(const pawl__flow *flow, pawl__step step, int err)
+{
+    if (err || step != PAWL__STEP_PUBLISH) return err;
+    return flow->query.outcome == PAWL_CONFIRMED ? PAWL_OK : PAWL_ERR_LOST;
+}
+
+/* ---- The driver that sleeps ------------------------------------------------------------ */
+
+static int carry_out(pawl__flow *flow, pawl__step step)
+{
+    if (step == PAWL__STEP_ACQUIRE) return pawl_lock_acquire(flow->lock, left_ms(flow->until));
+    if (step == PAWL__STEP_RELEASE) return pawl_lock_release(flow->lock);
+    make_question(flow, step);
+    int err =
+        pawl__query_put(pawl__lock_client(flow->lock), &flow->query, question_wait(flow, step));
+    return judge(flow, step, err);
+}
+
+int pawl__flow_run(pawl__flow *flow, int64_t wait_ms)
+{
+    begin(flow, wait_ms);
+    int err = PAWL_OK;
+    for (pawl__step step; (step = flow->next(flow, err)) != PAWL__STEP_END;)
+        err = carry_out(flow, step);
+    return flow->result;
+}
+
+/* ---- The driver that is called back ---------------------------------------------------- */
+
+static void go_on(pawl__flow *flow, int err);
+
+static void on_acquired(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    go_on(userdata, err);
+}
+
+static void on_answered(pawl__query *query, int err)
+{
+    pawl__flow *flow = query->ctx;
+    bool publishes = query->request.verb == PAWL_VERB_PUBLISH && !query->awaits_news;
+    go_on(flow, judge(flow, publishes ? PAWL__STEP_PUBLISH : PAWL__STEP_READ, err));
+}
+
+/* 0: its callback goes on. */
+static int start(pawl__flow *flow, pawl__step step)
+{
+    if (step == PAWL__STEP_ACQUIRE)
+        return pawl_lock_acquire_start(flow->lock, left_ms(flow->until), on_acquired, flow);
+    make_question(flow, step);
+    flow->query.done = on_answered;
+    flow->query.ctx = flow;
+    flow->query.of = flow->lock;
+    return pawl__query_start(pawl__lock_client(flow->lock), &flow->query,
+                             question_wait(flow, step));
+}
+
+/* false: the flow has ended. Else a callback goes on with it, perhaps already. */
+static bool advance(pawl__flow *flow, int err)
+{
+    for (pawl__step step; (step = flow->next(flow, err)) != PAWL__STEP_END;) {
+        if (step == PAWL__STEP_RELEASE) {
+            err = pawl_lock_release(flow->lock);
+            continue;
+        }
+        err = start(flow, step);
+        if (!err) return true;
+    }
+    return false;
+}
+
+static void go_on(pawl__flow *flow, int err)
+{
+    if (!advance(flow, err)) flow->over(flow);
+}
+
+int pawl__flow_start(pawl__flow *flow, int64_t wait_ms, void (*over)(pawl__flow *flow))
+{
+    flow->over = over;
+    begin(flow, wait_ms);
+    return advance(flow, PAWL_OK) ? PAWL_OK : flow->result;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Once (docs/composed.md): a lock, and beside it a value that says how the latest run went:
+ *
+ *     pawl once 1 BEGAN_US OUTCOME
+ *
+ * BEGAN_US is the store's clock when the run had the lock. The store adds who wrote it and when.
+ */
+#include "pawl/composed.h"
+
+#include "../base/instant.h"
+#include "flow.h"
+#include "options.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORD         "pawl once 1 "
+#define KEEP_MIN_MS  INT64_C(604800000) /* a week: who looks wants to know of the latest run */
+#define KEEP_PERIODS 3
+#define TRIES_MAX    100 /* to say how it went: each waits for the store as long as it is away */
+
+/* A handle that is freed while a call is under way goes with the end of that. */
+enum { IDLE, BUSY, ABANDONED };
+
+struct pawl_once {
+    pawl__flow flow; /* first */
+    int64_t every_ms;
+    bool keeps_failures;
+    bool succeeds; /* what pawl_once_end says */
+    int tries;
+    int64_t began_us; /* of the run that has begun */
+    pawl_once_info info;
+    _Atomic int use; /* IDLE, BUSY or ABANDONED */
+    pawl_done_fn done;
+    void *userdata;
+};
+
+static pawl_once *once_of(pawl__flow *flow)
+{
+    return (pawl_once *)flow;
+}
+
+/* ---- The record ------------------------------------------------------------------------ */
+
+/* The clock of a store may stand before 1970 for all we know: rounded down all the same. */
+static int64_t period_of(const pawl_once *once, int64_t us)
+{
+    int64_t every_us = once->every_ms * 1000;
+    return us / every_us - (us % every_us < 0);
+}
+
+static bool take_record(const pawl_value *value, pawl_once_info *info)
+{
+    int outcome, end = 0;
+    if (strncmp(value->bytes, WORD, strlen(WORD)) != 0) return false;
+    int count =
+        sscanf(value->bytes + strlen(WORD), "%" SCNd64 " %d%n", &info->began_us, &outcome, &end);
+    if (count != 2 || outcome < PAWL_ONCE_SUCCEEDED || outcome > PAWL_ONCE_FAILED_KEPT)
+        return false;
+    info->outcome = (pawl_once_outcome)outcome;
+    return true;
+}
+
+/* 0, or PAWL_ERR_KIND: the value is something else's. */
+static int take_value(pawl_once *once)
+{
+    const pawl_value *value = &once->flow.heard.value;
+    pawl_once_info info = {.size = sizeof info, .now_us = value->now_us, .due = true};
+    info.next_us = (period_of(once, info.now_us) + 1) * once->every_ms * 1000;
+    if (value->fence) {
+        if (!take_record(value, &info)) return PAWL_ERR_KIND;
+        info.ended_us = value->at_us;
+        info.fence = value->fence;
+        snprintf(info.owner, sizeof info.owner, "%s", value->owner);
+        bool counts = info.outcome != PAWL_ONCE_FAILED;
+        info.due = !counts || period_of(once, info.began_us) < period_of(once, info.now_us);
+    }
+    once->info = info;
+    return PAWL_OK;
+}
+
+static void make_record(pawl_once *once)
+{
+    pawl__flow *flow = &once->flow;
+    pawl_once_outcome failed = once->keeps_failures ? PAWL_ONCE_FAILED_KEPT : PAWL_ONCE_FAILED;
+    int len = snprintf(flow->value, sizeof flow->value, WORD "%" PRId64 " %d", once->began_us,
+                       once->succeeds ? PAWL_ONCE_SUCCEEDED : failed);
+    flow->value_len = (size_t)len;
+    flow->keep_ms = once->every_ms * KEEP_PERIODS;
+    if (flow->keep_ms < KEEP_MIN_MS) flow->keep_ms = KEEP_MIN_MS;
+    if (flow->keep_ms > PAWL_KEEP_MAX_MS) flow->keep_ms = PAWL_KEEP_MAX_MS;
+}
+
+/* ---- The steps ------------------------------------------------------------------------- */
+
+static pawl__step end(pawl__flow *flow, int result)
+{
+    flow->result = result;
+    return PAWL__STEP_END;
+}
+
+/* Gives back first; then the result. */
+static pawl__step give_up(pawl__flow *flow, int result)
+{
+    flow->result = result;
+    flow->state = 9;
+    return PAWL__STEP_RELEASE;
+}
+
+static pawl__step begin_next(pawl__flow *flow, int err)
+{
+    pawl_once *once = once_of(flow);
+    switch (flow->state++) {
+    case 0: /* who comes too late takes nothing, so it is in nobody's way */
+        return PAWL__STEP_READ;
+    case 1:
+        if (!err) err = take_value(once);
+        if (!err && !once->info.due) err = PAWL_ERR_DONE;
+        return err ? end(flow, err) : PAWL__STEP_ACQUIRE;
+    case 2:
+        return err ? end(flow, err) : PAWL__STEP_READ;
+    case 3:
+        if (!err) err = take_value(once);
+        if (!err && atomic_load(&once->use) == ABANDONED) err = PAWL_ERR_CANCELED;
+        if (!err && !once->info.due) err = PAWL_ERR_DONE;
+        if (err) return give_up(flow, err);
+        once->began_us = once->info.now_us;
+        return pawl_lock_is_held(flow->lock) ? end(flow, PAWL_OK) : give_up(flow, PAWL_ERR_LOST);
+    }
+    return PAWL__STEP_END; /* given back: the result stands */
+}
+
+/* Law 4: the same word is said again until the store has answered, or the lease is over. */
+static bool must_say_again(pawl_once *once, int err)
+{
+    return pawl__flow_may_ask_again(err) && pawl__now() < once->flow.until &&
+           pawl_lock_is_held(once->flow.lock) && once->tries++ < TRIES_MAX;
+}
+
+static pawl__step end_next(pawl__flow *flow, int err)
+{
+    pawl_once *once = once_of(flow);
+    switch (flow->state) {
+    case 0:
+        flow->state = 1;
+        return PAWL__STEP_PUBLISH;
+    case 1:
+        if (must_say_again(once, err)) return PAWL__STEP_PUBLISH;
+        once->began_us = 0;
+        return give_up(flow, pawl__flow_may_ask_again(err) ? PAWL_ERR_UNKNOWN : err);
+    }
+    return PAWL__STEP_END;
+}
+
+static pawl__step look_next(pawl__flow *flow, int err)
+{
+    if (flow->state++ == 0) return PAWL__STEP_READ;
+    return end(flow, err ? err : take_value(once_of(flow)));
+}
+
+/* ---- The calls ------------------------------------------------------------------------- */
+
+static void destroy(pawl_once *once)
+{
+    pawl_lock_free(once->flow.lock);
+    free(once);
+}
+
+/* One call at a time. */
+static int enter(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms)
+{
+    if (!once || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
+    int idle = IDLE;
+    if (!atomic_compare_exchange_strong(&once->use, &idle, BUSY)) return PAWL_ERR_STATE;
+    once->flow.next = next;
+    once->tries = 0;
+    return PAWL_OK;
+}
+
+static int run(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms)
+{
+    int err = enter(once, next, wait_ms);
+    if (err) return err;
+    err = pawl__flow_run(&once->flow, wait_ms);
+    atomic_store(&once->use, IDLE);
+    return err;
+}
+
+/* The callback may free the handle. */
+static void over(pawl__flow *flow)
+{
+    pawl_once *once = once_of(flow);
+    pawl_done_fn done = once->done;
+    void *userdata = once->userdata;
+    int result = flow->result;
+    pawl_lock *lock = flow->lock;
+    bool abandoned = atomic_exchange(&once->use, IDLE) == ABANDONED;
+    done(lock, result, userdata);
+    if (abandoned) destroy(once);
+}
+
+static int start(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms,
+                 pawl_done_fn done, void *userdata)
+{
+    if (!done) return PAWL_ERR_ARGUMENT;
+    int err = enter(once, next, wait_ms);
+    if (err) return err;
+    once->done = done;
+    once->userdata = userdata;
+    err = pawl__flow_start(&once->flow, wait_ms, over);
+    if (err) atomic_store(&once->use, IDLE);
+    return err;
+}
+
+int pawl_once_begin(pawl_once *once, int64_t wait_ms)
+{
+    return run(once, begin_next, wait_ms);
+}
+
+int pawl_once_begin_start(pawl_once *once, int64_t wait_ms, pawl_done_fn done, void *userdata)
+{
+    return start(once, begin_next, wait_ms, done, userdata);
+}
+
+/* 0: what is to be said can be said. */
+static int prepare_end(pawl_once *once, bool success)
+{
+    if (!once) return PAWL_ERR_ARGUMENT;
+    if (atomic_load(&once->use) != IDLE) return PAWL_ERR_STATE;
+    if (!once->began_us) return PAWL_ERR_NOT_HELD;
+    once->succeeds = success;
+    make_record(once);
+    return PAWL_OK;
+}
+
+int pawl_once_end(pawl_once *once, bool success, int64_t wait_ms)
+{
+    int err = prepare_end(once, success);
+    return err ? err : run(once, end_next, wait_ms);
+}
+
+int pawl_once_end_start(pawl_once *once, bool success, int64_t wait_ms, pawl_done_fn done,
+                        void *userdata)
+{
+    int err = prepare_end(once, success);
+    return err ? err : start(once, end_next, wait_ms, done, userdata);
+}
+
+int pawl_once_look(pawl_once *once, int64_t wait_ms)
+{
+    return run(once, look_next, wait_ms);
+}
+
+void pawl_once_last_sized(const pawl_once *once, pawl_once_info *ret_info, size_t size)
+{
+    if (!once || !ret_info || size < sizeof(size_t)) return;
+    pawl__give_sized(ret_info, size, &once->info, sizeof once->info);
+    ret_info->size = size < sizeof once->info ? size : sizeof once->info;
+}
+
+pawl_lock *pawl_once_lock(const pawl_once *once)
+{
+    return once ? once->flow.lock : NULL;
+}
+
+/* ---- Made and freed -------------------------------------------------------------------- */
+
+static const pawl_once_opts defaults = {.size = sizeof(pawl_once_opts)};
+#define OPTS_FIRST_SIZE (offsetof(pawl_once_opts, lock) + sizeof(void *))
+
+void pawl_once_opts_init_sized(pawl_once_opts *opts, size_t size)
+{
+    pawl__opts_init(opts, size, &defaults, sizeof defaults);
+}
+
+static int take_opts(const pawl_once_opts *given, pawl_once_opts *ret_opts)
+{
+    if (!given) return PAWL_ERR_ARGUMENT; /* every_ms has no default */
+    *ret_opts = defaults;
+    int err = pawl__opts_take(given, OPTS_FIRST_SIZE, ret_opts, sizeof *ret_opts);
+    if (err) return err;
+    if (ret_opts->flags & ~(uint64_t)PAWL_ONCE_KEEP_ON_FAILURE) return PAWL_ERR_UNSUPPORTED;
+    bool fits = ret_opts->every_ms >= PAWL_ONCE_EVERY_MIN_MS &&
+                ret_opts->every_ms <= PAWL_ONCE_EVERY_MAX_MS;
+    const pawl_lock_opts *lock = ret_opts->lock;
+    if (lock && (lock->mode != PAWL_MODE_EXCLUSIVE || lock->flags || lock->retain_ms))
+        return PAWL_ERR_ARGUMENT;
+    return fits ? PAWL_OK : PAWL_ERR_ARGUMENT;
+}
+
+int pawl_once_new(pawl_client *client, const char *name, size_t name_len,
+                  const pawl_once_opts *given, pawl_once **ret_once)
+{
+    if (!client || !ret_once) return PAWL_ERR_ARGUMENT;
+    pawl_once_opts opts;
+    int err = take_opts(given, &opts);
+    if (err) return err;
+    pawl_once *once = calloc(1, sizeof *once);
+    if (!once) return PAWL_ERR_NO_MEMORY;
+    once->every_ms = opts.every_ms;
+    once->keeps_failures = opts.flags & PAWL_ONCE_KEEP_ON_FAILURE;
+    err = pawl_lock_new(client, name, name_len, opts.lock, &once->flow.lock);
+    if (err) {
+        free(once);
+        return err;
+    }
+    *ret_once = once;
+    return PAWL_OK;
+}
+
+pawl_once *pawl_once_free(pawl_once *once)
+{
+    if (!once) return NULL;
+    (void)pawl_lock_cancel(once->flow.lock); /* what waits ends; its callback finds us gone */
+    int busy = BUSY;
+    if (!atomic_compare_exchange_strong(&once->use, &busy, ABANDONED)) destroy(once);
+    return NULL;
+}
