@@ -27,6 +27,7 @@ typedef struct table {
     int granted_token; /* by the latest operation's push; -1: none */
     uint64_t granted_fence;
     int rows;
+    int64_t broken_ms; /* in the latest row; -1: it names nobody */
 } table;
 
 /* ---- A hand on the model ---------------------------------------------------------------- */
@@ -49,8 +50,9 @@ static void on_push(void *ctx, void *client, const pawl_push *push)
 
 static void on_row(void *ctx, const pawl_info *info)
 {
-    (void)info;
-    ((table *)ctx)->rows++;
+    table *t = ctx;
+    t->rows++;
+    t->broken_ms = info->broken_by ? info->broken_ms : -1;
 }
 
 static pawl_reply apply(table *t, pawl_request request, const char *name, int token)
@@ -256,6 +258,37 @@ static void each_acquisition_looks_at_two_old_records(void **state)
     }
 }
 
+static int64_t broken_ms(table *t)
+{
+    apply(t, (pawl_request){.verb = PAWL_VERB_INSPECT}, "x", -1);
+    assert_int_equal(t->rows, 1);
+    return t->broken_ms;
+}
+
+static void break_it(table *t, uint64_t fence)
+{
+    pawl_reply reply = apply(t, (pawl_request){.verb = PAWL_VERB_BREAK, .fence = fence}, "x", -1);
+    assert_int_equal(reply.outcome, PAWL_RELEASED);
+}
+
+/* As long as the lease would have lived, at least a minute; and nobody counts it as a lock. */
+static void a_note_of_a_break_ends_by_itself(void **state)
+{
+    table *t = *state;
+    break_it(t, acquire(t, "x", 1, 1000, 0).fence);
+    assert_int_equal(pawl__memory_count(t->memory), 0);
+    t->time.now += (PAWL_BROKEN_KEEP_MS - 1) * MS;
+    assert_int_equal(broken_ms(t), PAWL_BROKEN_KEEP_MS - 1);
+    t->time.now += MS;
+    assert_int_equal(broken_ms(t), -1);
+    break_it(t, acquire(t, "x", 2, 3 * PAWL_BROKEN_KEEP_MS, 0).fence);
+    t->time.now += (3 * PAWL_BROKEN_KEEP_MS - 1) * MS;
+    assert_int_equal(broken_ms(t), 3 * PAWL_BROKEN_KEEP_MS - 1);
+    assert_int_equal(acquire(t, "x", 3, 1000, 0).outcome, PAWL_GRANTED);
+    t->time.now += MS;
+    assert_int_equal(broken_ms(t), -1);
+}
+
 /* Of everything that a model may know when it ends, and of what ended before. */
 static void live_and_end(void)
 {
@@ -305,6 +338,7 @@ int main(void)
         CASE(an_older_now_is_taken_as_the_latest),
         CASE(what_nobody_asks_for_again_is_collected),
         CASE(each_acquisition_looks_at_two_old_records),
+        CASE(a_note_of_a_break_ends_by_itself),
         CASE(a_model_leaves_no_memory_behind),
         CASE(a_mode_that_does_not_exist_is_refused),
     };

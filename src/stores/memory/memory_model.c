@@ -48,7 +48,12 @@ uint64_t pawl__memory_last_fence(const pawl__memory *m)
 
 size_t pawl__memory_count(const pawl__memory *m)
 {
-    return m->table.count;
+    size_t count = 0;
+    for (const pawl__link *l = m->all.next; l != &m->all; l = l->next) {
+        const pawl__record *r = pawl__container(l, pawl__record, in_all);
+        count += r->holder_count > 0 || r->waiter_count > 0;
+    }
+    return count;
 }
 
 /* Looks at the two records that were looked at longest ago: nothing dead stays for ever. */
