@@ -25,6 +25,13 @@
  * pawl_lock_is_held and pawl_lock_remaining_ms only. So may a handler of pthread_atfork in
  * the parent: there every other function returns PAWL_ERR_STATE or does nothing.
  *
+ * A thread that stands still inside a call of pawl, in a handler of its signals or for want of the
+ * processor, may be the one that works for the client at that moment. Then other calls of this
+ * client may return late, by as long as it stands still. While the client holds a lease its own
+ * thread does the work, and callers for 0.2 ms at a time only: so renewals do not wait for it,
+ * unless it is caught just then. A loss is told in time in any case, by another thread. (Without a
+ * thread of pawl's, PAWL_CALLBACKS_WAIT, there is nobody else.)
+ *
  * Ownership of a lock is the handle, not the thread: two handles on one name
  * exclude each other, also within a thread; a handle may be released by another
  * thread than the one that acquired it.

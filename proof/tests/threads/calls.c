@@ -20,6 +20,17 @@ typedef struct call {
 /* ---- Each call is seen in the timeline, and is over in time
  * -------------------------------------------- */
 
+/*
+ * A call may be late by as long as a thread stands still in a handler inside pawl while the call is
+ * on its way (pawl.h, "Threads"): also if it began while one stood there.
+ */
+#define EXCUSED (-1)
+
+static int64_t stalled_so_far(void)
+{
+    return world_stands_still() ? EXCUSED : W->stalled;
+}
+
 static call begin(const op *o)
 {
     static const char *const on[] = {"handle", "client", "user"};
@@ -28,7 +39,8 @@ static call begin(const op *o)
                   o->kind == OP_DISPATCH || o->kind == OP_WAIT || o->kind == OP_CLOSE;
     trace(true, "%s %s %d, %d ms", op_name(o->kind), on[user ? 2 : client], o->target, o->ms);
     W->calls++;
-    return (call){.since = S->now, .jumps = S->jumps, .stalled = W->stalled, .wait_ms = o->ms};
+    return (call){
+        .since = S->now, .jumps = S->jumps, .stalled = stalled_so_far(), .wait_ms = o->ms};
 }
 
 static void end(const call *c, const op *o, int result)
@@ -194,7 +206,7 @@ static record *new_record(int handle, unsigned then, bool is_release)
                   .wait_ms = -1,
                   .since = S->now,
                   .jumps = S->jumps,
-                  .stalled = W->stalled};
+                  .stalled = stalled_so_far()};
     return r;
 }
 

@@ -165,7 +165,7 @@ void check_owed_none(const char *when)
 }
 
 /* The one that would see to it may be the one that stands still: a client without a thread. */
-static bool somebody_stands_still(void)
+bool world_stands_still(void)
 {
     for (int i = 0; i < THREADS_MAX; i++)
         if (S->threads[i].in_handler) return true;
@@ -203,7 +203,7 @@ static void check_told(int64_t until)
 void check_idle(int64_t until)
 {
     check_told(until);
-    if (somebody_stands_still()) return;
+    if (world_stands_still()) return;
     for (int i = 0; i < OWED_MAX; i++)
         if (W->owed[i].used && until - W->owed[i].since > RELEASE_MAX_NS)
             fail("release late",

@@ -180,6 +180,8 @@ void check_account(int client, const pawl_trace *event);
 void handle_callback_begins(handle_state *h);
 void handle_callback_ends(handle_state *h);
 void check_idle(int64_t until);
+/* Whether a thread stands still in a signal's handler. */
+bool world_stands_still(void);
 void check_nothing_left(void);
 /* The client was closed: what its trace told to begin was told to end. */
 void check_traced(int client);
