@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Who broke which lease, for those who ask afterwards (rule 13 of pawl/store.h). */
-#define _GNU_SOURCE /* strnlen */
 #include "memory_state.h"
 
 #include <stdlib.h>
@@ -24,7 +23,8 @@ void pawl__broken_add(const pawl__call *call, pawl__record *r, const pawl__owner
     pawl__broken *note = calloc(1, sizeof(*note));
     if (!note) return;
     memcpy(note->token, holder->token, PAWL_TOKEN_LEN);
-    size_t len = by ? strnlen(by, PAWL_OWNER_MAX) : 0;
+    size_t len = by ? strlen(by) : 0;
+    if (len > PAWL_OWNER_MAX) len = PAWL_OWNER_MAX;
     if (len) memcpy(note->by, by, len);
     note->fence = holder->fence;
     note->at = call->now;
