@@ -355,7 +355,7 @@ static void what_is_called_failed_was_not_done(void **state)
         snprintf(tokens[i], sizeof(tokens[i]), "%s", fresh_token());
         pawl_request request = ask_queue("x", tokens[i], LONG_MS);
         request.owner = owner;
-        request.answer_by = world_now() + INT64_C(500000000);
+        request.answer_by = world_now() + INT64_C(2000000000); /* sending takes its time, too */
         ids[i] = client_submit(c, &request);
     }
     client_flush(c);

@@ -35,13 +35,9 @@ static const char needle[2][6] = {"0penS", "esame"};
 static atomic_bool watching;
 static atomic_int found;
 
-/* A sanitizer's must be called by their other name: it calls ours. */
-extern void __interceptor_free(void *) __attribute__((weak));
-extern void *__interceptor_realloc(void *, size_t) __attribute__((weak));
-
-static void *real(const char *name, void *sanitizers)
+static void *real(const char *name)
 {
-    void *next = sanitizers ? sanitizers : dlsym(RTLD_NEXT, name);
+    void *next = dlsym(RTLD_NEXT, name);
     if (!next) abort();
     return next;
 }
@@ -65,7 +61,7 @@ void free(void *block)
 {
     static _Atomic(void *) next;
     void *f = atomic_load(&next);
-    if (!f) atomic_store(&next, f = real("free", &__interceptor_free));
+    if (!f) atomic_store(&next, f = real("free"));
     look_into(block);
     ((void (*)(void *))f)(block);
 }
@@ -74,7 +70,7 @@ void *realloc(void *block, size_t size)
 {
     static _Atomic(void *) next;
     void *f = atomic_load(&next);
-    if (!f) atomic_store(&next, f = real("realloc", &__interceptor_realloc));
+    if (!f) atomic_store(&next, f = real("realloc"));
     look_into(block);
     return ((void *(*)(void *, size_t))f)(block, size);
 }
