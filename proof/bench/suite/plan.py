@@ -104,11 +104,11 @@ class Plan:
 
     # ---- One run of a driver -------------------------------------------------------------
 
-    def _on_redis(self, peer, workload, clients, seconds=None):
+    def _on_redis(self, peer, workload, clients, seconds=None, url=None):
         def measure():
             self.server.clear()
             cpu = {}
-            result = driver.run(peer.command, self.server.url, workload, clients,
+            result = driver.run(peer.command, url or self.server.url, workload, clients,
                                 seconds or self.seconds, between=cpu_of(self.server, cpu))
             return dict(result, **cpu)
         return measure
@@ -144,6 +144,9 @@ class Plan:
         for workload in ("pairs", "acquire"):
             for peer in [self.pawl, self.hiredis, *self.peers]:
                 self._add(workload, 1, peer.name, self._on_redis(peer, workload, 1))
+            if self.server.tls_url:
+                self._add(workload, 1, "pawl, TLS",
+                          self._on_redis(self.pawl, workload, 1, url=self.server.tls_url))
         mutex = hand(self.build, "mutex", "pthread_mutex and CLOCK_BOOTTIME")
         for peer in (self.pawl, mutex):
             self._add("cached", 1, peer.name, self._on_redis(peer, "cached", 1, self.seconds / 2))

@@ -91,6 +91,22 @@ class Server:
         else:
             raise RuntimeError(f"{self.program} does not start; see redis.log")
         self.url = f"redis://127.0.0.1:{self.port}"
+        self.tls_url = self._with_tls(directory)
+
+    def _with_tls(self, directory):
+        """Where the same server listens with TLS; None if it, or this machine, has none."""
+        cert, key, port = f"{directory}/tls.pem", f"{directory}/tls.key", free_port()
+        try:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.control.call("CONFIG", "SET", "tls-auth-clients", "no")
+            self.control.call("CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key,
+                              "tls-port", port)
+        except (OSError, RuntimeError, subprocess.CalledProcessError):
+            return None
+        return f"rediss://127.0.0.1:{port}?tls_ca={cert}"
 
     def _answers(self):
         until = time.monotonic() + STARTS_WITHIN_S
