@@ -389,6 +389,38 @@ PAWL_API void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token);
 /* The name, NUL-terminated. Borrowed. Since 0.1. */
 PAWL_API const char *pawl_lock_name(const pawl_lock *lock);
 
+/* ---- Several names ------------------------------------------------------------ */
+
+/*
+ * Makes a handle on several names, 1..PAWL_NAMES_MAX, all different, each NUL-terminated as in
+ * pawl_lock_new: it holds all of them or none. Every call on it means all of them: one wait, one
+ * deadline (the earliest), one event. The loss of one is the loss of all, and the others are given
+ * back. The options hold for each name.
+ *
+ * Acquiring asks for all of them at once; where all are free that is one round trip. Else they are
+ * acquired in byte order, each in its queue, so handles on several names never wait for each
+ * other in a circle. While it waits it may have some of them; it has none when the wait has ended.
+ * Who does not wait (wait_ms 0) may find names busy that somebody else tries in the same moment.
+ * A program that holds a lock and acquires such a handle beside it can still wait in a circle.
+ *
+ * pawl_lock_name, _fence, _token and _slots tell of the first name that was given; see
+ * pawl_lock_part. pawl_lock_upgrade is PAWL_ERR_UNSUPPORTED. Errors: PAWL_ERR_NAMES (none, too
+ * many, or one of them twice), and those of pawl_lock_new. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_new_all(pawl_client *client, const char *const *names,
+                                             size_t count, const pawl_lock_opts *opts,
+                                             pawl_lock **ret_lock);
+
+/* How many names the handle has. Since 0.1. */
+PAWL_API size_t pawl_lock_count(const pawl_lock *lock);
+
+/*
+ * One name of a handle, in the order in which they were given: for pawl_lock_name, _fence, _token,
+ * _slots, _mode and _remaining_ms. Borrowed, as long as the handle. NULL: there is none so. What
+ * it tells is worth something while the whole is held. Since 0.1.
+ */
+PAWL_API const pawl_lock *pawl_lock_part(const pawl_lock *lock, size_t at);
+
 /* ---- Modes ------------------------------------------------------------------- */
 
 /*

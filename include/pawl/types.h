@@ -35,9 +35,9 @@ extern "C" {
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
 #define PAWL_CAPACITY_MAX 1024 /* permits of one semaphore */
-#define PAWL_REENTRY_MAX                                                                           \
-    10000 /* acquisitions of one handle; more are a release that is missing                        \
-           */
+#define PAWL_NAMES_MAX    64   /* names of one handle */
+/* Acquisitions of one handle; more are a release that is missing. */
+#define PAWL_REENTRY_MAX  10000
 
 /* A wait_ms without limit. */
 #define PAWL_WAIT_FOREVER (-1)
@@ -110,6 +110,7 @@ typedef enum pawl_err_class {
     X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")                      \
     X(REENTRY, -39, USAGE,                                                                         \
       "the handle was acquired 10000 times and not released: a release is missing")                \
+    X(NAMES, -40, USAGE, "a handle has 1 to 64 names, and each of them once")                      \
     X(DONE, -50, BUSY, "it has been done in this period already")
 
 typedef enum pawl_err {

@@ -52,6 +52,7 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_UNITS:
     case PAWL_ERR_MODE:
     case PAWL_ERR_REENTRY:
+    case PAWL_ERR_NAMES:
         return CLI_EXIT_USAGE;
     case PAWL_ERR_NO_MEMORY:
     case PAWL_ERR_SYSTEM:

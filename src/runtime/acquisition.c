@@ -17,8 +17,18 @@ void pawl__acquisitions_init(pawl__acquisitions *home, pawl__gate *gate, pawl__c
     pawl__list_init(&home->asked);
 }
 
+static pawl__acquisition *allocate_round(pawl_lock *lock)
+{
+    pawl__round *round =
+        calloc(1, sizeof *round + lock->extras->several->count * sizeof(pawl__part));
+    if (!round) return NULL;
+    round->spare.lock = lock;
+    return &round->spare.acquisition;
+}
+
 static pawl__acquisition *allocate(pawl_lock *lock)
 {
+    if (pawl__lock_is_several(lock)) return allocate_round(lock);
     if (!lock->first_in_use) {
         lock->first_in_use = true;
         return &lock->first;
@@ -84,12 +94,15 @@ void pawl__extras_free(pawl__extras *extras)
     pawl_metrics_free(extras->metrics);
     free(extras->event_message);
     free((void *)extras->slots);
+    free(extras->several);
     free(extras);
 }
 
 void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
+    pawl__several *several = lock->extras ? lock->extras->several : NULL;
+    for (size_t i = 0; several && i < several->count; i++) pawl__lock_put(several->parts[i]);
     lock->home->refs--; /* whoever holds the mutex has a reference of its own */
     pawl__extras_free(lock->extras);
     free(lock);

@@ -27,7 +27,8 @@ enum {
     PAWL__ASK_CANCEL = 0x4,
     PAWL__ASK_LEND = 0x8,
     PAWL__ASK_RELEASE = 0x10,
-    PAWL__ASK_DETACH = 0x20
+    PAWL__ASK_DETACH = 0x20,
+    PAWL__ASK_ANEW = PAWL__ASK_CHANGE /* of a handle on several names, which changes part by part */
 };
 
 /* Callbacks that wait to run, in the order in which they run. */
@@ -51,6 +52,8 @@ typedef struct pawl__completion {
     pawl__waiter *waiter;          /* NULL: the callback */
     pawl_done_fn done;
     void *userdata;
+    /* Instead of both: of a part of a handle on several names. Mutex held, by the loop owner. */
+    void (*on_end)(struct pawl__completion *completion, int err);
     int16_t err;           /* once it is over */
     uint8_t call;          /* PAWL__CALL_ACQUIRED, _CHANGED or _RELEASED: of what */
     bool over;             /* the callback waits to run */
@@ -92,12 +95,21 @@ typedef enum pawl__lock_state {
     PAWL__LOCK_LOST
 } pawl__lock_state;
 
+/* Of a handle on several names: see several.c. [once] */
+typedef struct pawl__several {
+    size_t count;
+    uint8_t at[PAWL_NAMES_MAX];       /* of the name that the caller gave so, in parts */
+    pawl_lock *parts[PAWL_NAMES_MAX]; /* in byte order of their names */
+} pawl__several;
+
 /* What few handles have: events, retention, permits, a client that is traced. */
 typedef struct pawl__extras {
     pawl_event_fn on_event; /* [once] */
     void *event_userdata;   /* [once] */
     char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
     const pawl__acquisition *message_of; /* [m] */
+    pawl__several *several;              /* [once] NULL: it has one name */
+    pawl_lock *whole;                    /* [once] of a part: the handle that it belongs to */
     bool reentrant;                      /* [once] */
     uint16_t nested; /* [m] acquisitions beside the first, not released yet; see reentry.c */
     uint16_t units, capacity; /* [once] of permits; else 0 */
@@ -167,6 +179,38 @@ static inline pawl_lock *pawl__acquisition_lock(const pawl__acquisition *a)
     return pawl__container(a, pawl_lock, first);
 }
 
+/* One part in a round. [m] */
+typedef struct pawl__part {
+    pawl__completion acquired, released; /* the first members: see several.c */
+    pawl__acquisition *asked;            /* whose acquired is open */
+    pawl__acquisition *let_go;           /* whose released is open */
+    struct pawl__round *round;
+    int16_t err;   /* of its latest acquisition */
+    bool in_doubt; /* its renewal is overdue */
+} pawl__part;
+
+/* The acquisition of a handle on several names. The engine does not know it, but its parts'. [m] */
+typedef struct pawl__round {
+    pawl__spare_acquisition spare;
+    int64_t wait_until; /* of all parts together */
+    uint16_t asked;     /* parts whose acquisition has not ended */
+    uint16_t releasing; /* and whose release */
+    int16_t in_queue;   /* the part that was asked for in its queue; -1: none yet */
+    int16_t err;        /* why the acquisition ends; 0: it does not */
+    int16_t release_err;
+    bool anew; /* a part that it had was lost: the acquisition begins from the start */
+    pawl__part parts[];
+} pawl__round;
+
+static inline bool pawl__lock_is_several(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->several;
+}
+static inline bool pawl__lock_is_part(const pawl_lock *lock)
+{
+    return lock->extras && lock->extras->whole;
+}
+
 static inline pawl__acquisition *pawl__acquisition_of(pawl__link *in_all)
 {
     return pawl__container(in_all, pawl__acquisition, in_all);
@@ -217,6 +261,36 @@ int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completio
  * a new acquisition. *ret_a: for the engine to be told, NULL if it knows. how: for the trace.
  */
 int pawl__acquisition_take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acquisition **ret_a);
+
+/* ---- ends.c: what callers wait for ends; mutex held -------------------------------------------
+ */
+
+void pawl__end_acquire(pawl__acquisitions *home, pawl__acquisition *a, int err,
+                       const char *message);
+void pawl__end_release(pawl__acquisitions *home, pawl__acquisition *a, int err);
+void pawl__end_change(pawl__acquisitions *home, pawl__acquisition *a, int err);
+/* For the next event of the handle. */
+void pawl__keep_event(pawl__acquisition *a, pawl_err err, const char *message);
+/* What is said about err; ret_room: PAWL_MESSAGE_MAX bytes. */
+const char *pawl__reason(const pawl__acquisitions *home, pawl_err err, const char *message,
+                         char *ret_room);
+/* The latest trouble is the line of the event. */
+void pawl__keep_trouble(pawl__acquisitions *home, const pawl_trace *event);
+/* The handle has lost it, and hears of it. It is its lock's. */
+void pawl__lose(pawl__acquisition *a, pawl_err err, const char *message);
+
+/* ---- several.c: handles on several names; mutex held ------------------------------------------
+ */
+
+/* What was asked of the whole (PAWL__ASK_...) is asked of the parts. [loop] */
+void pawl__several_tell(pawl__acquisition *a, unsigned wish);
+/* What became of a part that is held: by the loop owner, _lost by anybody. */
+void pawl__several_part_lost(const pawl_lock *part, pawl_err err, const char *message);
+void pawl__several_part_extended(const pawl_lock *part, bool after_doubt);
+void pawl__several_part_in_doubt(const pawl_lock *part, pawl_err err, const char *message);
+void pawl__several_part_wanted(const pawl_lock *part);
+/* All that are left: nobody hears of their parts' ends any more. */
+void pawl__several_disband_all(pawl__acquisitions *home);
 
 /* ---- reentry.c: handles of PAWL_LOCK_REENTRANT; mutex held ------------------------------------
  */

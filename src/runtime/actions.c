@@ -4,10 +4,8 @@
 #include "acquisition.h"
 
 #include "../base/hex.h"
-#include "../base/line.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -27,8 +25,6 @@ static void publish_token(pawl_lock *lock, const char *token)
     atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);
 }
 
-/* ---- Ends, mutex held ----------------------------------------------------------------------- */
-
 static void forget_by_engine(pawl__acquisition *a)
 {
     pawl__retention_disarm(a);
@@ -37,107 +33,20 @@ static void forget_by_engine(pawl__acquisition *a)
     a->asked = 0;
 }
 
-/* The end of a wait, for the trace. */
-static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int64_t begun_at,
-                             int err, const char *message) __attribute__((cold));
-
-static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int64_t begun_at,
-                             int err, const char *message)
-{
-    const pawl_lock *lock = pawl__acquisition_lock(a);
-    pawl_trace event = {.kind = err ? PAWL_TRACE_REFUSED : PAWL_TRACE_ACQUIRED,
-                        .name = lock->name,
-                        .err = (pawl_err)err,
-                        .message = message,
-                        .fence = err ? 0 : atomic_load(&lock->fence),
-                        .ttl_ms = a->want.ttl_ms,
-                        .span_ns = pawl__now() - begun_at};
-    pawl__trace_tell(home->trace, &event);
-}
-
-/* Exactly once: whoever waits for it is told, or there is nobody (law 6). */
-static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t call, int err,
-                     const char *message)
-{
-    pawl__completion *completion = pawl__acquisition_find_open(a, call);
-    if (!completion) return;
-    if (completion->begun_at) tell_end_of_wait(home, a, completion->begun_at, err, message);
-    if (completion->waiter) {
-        pawl__acquisition_remove_completion(a, completion);
-        pawl__gate_complete(home->gate, completion->waiter, err);
-        return;
-    }
-    completion->over = true;
-    completion->err = (int16_t)err;
-    home->gate->async_pending--;
-    pawl__acquisition_call(a, call);
-}
-
-static void end_acquire(pawl__acquisitions *home, pawl__acquisition *a, int err,
-                        const char *message)
-{
-    end_call(home, a, PAWL__CALL_ACQUIRED, a->abandoned ? PAWL_ERR_CANCELED : err, message);
-}
-
-static void end_release(pawl__acquisitions *home, pawl__acquisition *a, int err)
-{
-    end_call(home, a, PAWL__CALL_RELEASED, err, NULL);
-}
-
-static void end_change(pawl__acquisitions *home, pawl__acquisition *a, int err)
-{
-    a->upgrades = false;
-    end_call(home, a, PAWL__CALL_CHANGED, err, NULL);
-}
-
-static void keep_event(pawl__acquisition *a, pawl_err err, const char *message)
-{
-    pawl__extras *extras = pawl__acquisition_lock(a)->extras;
-    a->event_err = (int16_t)err;
-    if (!extras || !extras->on_event) return;
-    free(extras->event_message);
-    extras->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
-    if (extras->event_message) pawl__line_mend(extras->event_message);
-    extras->message_of = a;
-}
-
-/* A store that has said nothing at all has given no reason either. */
-static const char *reason(const pawl__acquisitions *home, pawl_err err, const char *message,
-                          char *ret_room)
-{
-    if (message && *message) return message;
-    if (err != PAWL_ERR_UNAVAILABLE) return pawl_err_text(err);
-    pawl__say_silence(home->messages, ret_room);
-    return ret_room;
-}
-
-/* The latest trouble is the line of the event. */
-static void keep_trouble(pawl__acquisitions *home, const pawl_trace *event)
-{
-    char line[PAWL_MESSAGE_MAX];
-    pawl_trace_text(event, line);
-    pawl__set_message(home->messages, "%s", line);
-    pawl__set_reason(home->messages, event->err, event->message);
-}
-
 /* It is its lock's. */
 static void tell_loss(pawl__acquisitions *home, pawl__acquisition *a, pawl_err err,
                       const char *message)
 {
     pawl_lock *lock = pawl__acquisition_lock(a);
-    a->let_go = true;
-    pawl__held_expire(&lock->held);
-    lock->state = PAWL__LOCK_LOST;
     char room[PAWL_MESSAGE_MAX];
     pawl_trace event = {.kind = PAWL_TRACE_LOST,
                         .name = lock->name,
                         .err = err,
-                        .message = reason(home, err, message, room)};
-    keep_trouble(home, &event);
+                        .message = pawl__reason(home, err, message, room)};
+    pawl__lose(a, err, message);
+    pawl__keep_trouble(home, &event);
     pawl__hold_ends(lock, PAWL_TRACE_LOST, err, event.message);
-    keep_event(a, err, message);
-    a->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older events say nothing any more */
-    pawl__acquisition_call(a, PAWL__CALL_LOST);
+    if (pawl__lock_is_part(lock)) pawl__several_part_lost(lock, err, event.message);
 }
 
 /* ---- The engine's actions, mutex held ------------------------------------------------------- */
@@ -148,7 +57,7 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     if (a->abandoned) {
         a->let_go = true;
         pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
-        end_acquire(home, a, PAWL_ERR_CANCELED, NULL);
+        pawl__end_acquire(home, a, PAWL_ERR_CANCELED, NULL);
         return;
     }
     publish_token(lock, action->token);
@@ -161,7 +70,7 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     pawl__held_begin(&lock->held, action->deadline);
     lock->state = PAWL__LOCK_HELD;
     pawl__hold_begins(lock);
-    end_acquire(home, a, PAWL_OK, NULL);
+    pawl__end_acquire(home, a, PAWL_OK, NULL);
 }
 
 /* The end of an upgrade; a downgrade was over when it was asked for. */
@@ -180,7 +89,7 @@ static void on_changed(pawl__acquisitions *home, pawl__acquisition *a, const paw
     }
     if (err && pawl_err_class_of(err) != PAWL_CLASS_CANCELED)
         pawl__set_reason(home->messages, (pawl_err)err, action->message);
-    end_change(home, a, err);
+    pawl__end_change(home, a, err);
 }
 
 static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
@@ -198,9 +107,9 @@ static void on_refused(pawl__acquisitions *home, pawl__acquisition *a, const paw
                         .err = action->err,
                         .message = action->message};
     if (action->err != PAWL_ERR_BUSY) /* else it is the holder's label, or nothing */
-        event.message = reason(home, action->err, action->message, room);
-    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED) keep_trouble(home, &event);
-    end_acquire(home, a, action->err, event.message);
+        event.message = pawl__reason(home, action->err, action->message, room);
+    if (pawl_err_class_of(action->err) != PAWL_CLASS_CANCELED) pawl__keep_trouble(home, &event);
+    pawl__end_acquire(home, a, action->err, event.message);
     pawl__acquisition_free_unused(a);
 }
 
@@ -225,6 +134,7 @@ static void on_extended(pawl__acquisitions *home, pawl__acquisition *a, const pa
         pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
         return;
     }
+    if (pawl__lock_is_part(lock)) pawl__several_part_extended(lock, action->after_doubt);
     if (pawl__trace_hears(home->trace, PAWL_TRACE_RENEWED))
         tell_renewal(home, a, old_deadline, action->after_doubt);
     if (!action->after_doubt) return;
@@ -242,13 +152,14 @@ static void on_doubt(pawl__acquisitions *home, pawl__acquisition *a, const pawl_
     pawl_trace event = {.kind = PAWL_TRACE_DOUBT,
                         .name = lock->name,
                         .err = action->err,
-                        .message = reason(home, action->err, action->message, room),
+                        .message = pawl__reason(home, action->err, action->message, room),
                         .span_ns = pawl__held_deadline(&lock->held) - pawl__now()};
-    keep_trouble(home, &event);
+    pawl__keep_trouble(home, &event);
     pawl__trace_tell(home->trace, &event);
-    keep_event(a, action->err, action->message);
+    pawl__keep_event(a, action->err, action->message);
     a->calls &= (uint8_t)~PAWL__CALL_HELD;
     pawl__acquisition_call(a, PAWL__CALL_DOUBT);
+    if (pawl__lock_is_part(lock)) pawl__several_part_in_doubt(lock, action->err, event.message);
 }
 
 static void on_wanted(pawl__acquisitions *home, pawl__acquisition *a)
@@ -258,6 +169,8 @@ static void on_wanted(pawl__acquisitions *home, pawl__acquisition *a)
     pawl_trace event = {.kind = PAWL_TRACE_WANTED, .name = pawl__acquisition_lock(a)->name};
     pawl__trace_tell(home->trace, &event);
     pawl__acquisition_call(a, PAWL__CALL_YIELD);
+    const pawl_lock *lock = pawl__acquisition_lock(a);
+    if (pawl__lock_is_part(lock)) pawl__several_part_wanted(lock);
 }
 
 static void on_lost(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
@@ -274,7 +187,7 @@ static void on_released(pawl__acquisitions *home, pawl__acquisition *a, const pa
         a->let_go = true;
         pawl__hold_given_up(pawl__acquisition_lock(a));
     }
-    end_release(home, a, action->err);
+    pawl__end_release(home, a, action->err);
     pawl__acquisition_free_unused(a);
 }
 
@@ -338,9 +251,9 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
     pawl__retention_refuse(a);
     bool was_held = lock->acquisition == a && lock->state == PAWL__LOCK_HELD && !a->let_go;
     if (a->known) forget_by_engine(a);
-    end_acquire(home, a, err, NULL);
-    end_change(home, a, err);
-    end_release(home, a, PAWL_ERR_UNKNOWN);
+    pawl__end_acquire(home, a, err, NULL);
+    pawl__end_change(home, a, err);
+    pawl__end_release(home, a, PAWL_ERR_UNKNOWN);
     if (was_held && err != PAWL_ERR_CLOSED) {
         tell_loss(home, a, (pawl_err)err, NULL);
         return; /* the handle stays LOST until its owner has seen it */
@@ -355,6 +268,7 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
 
 void pawl__acquisitions_end(pawl__acquisitions *home, int err)
 {
+    pawl__several_disband_all(home);
     for (pawl__link *l = home->all.next, *next; l != &home->all; l = next) {
         next = l->next;
         pawl__acquisition *a = pawl__acquisition_of(l);
@@ -376,6 +290,7 @@ void pawl__acquisitions_let_go(pawl__acquisitions *home)
 
 void pawl__acquisitions_forget(pawl__acquisitions *home)
 {
+    pawl__several_disband_all(home);
     for (pawl__link *l; (l = pawl__list_first(&home->all));) {
         pawl__acquisition *a = pawl__acquisition_of(l);
         pawl__list_remove(&a->in_calls);

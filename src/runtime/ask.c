@@ -63,6 +63,8 @@ static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
     change wanted = change_of(a);
     a->asked = 0;
     a->telling = true;
+    bool several = pawl__lock_is_several(pawl__acquisition_lock(a));
+    for (; several && asked; asked &= asked - 1) pawl__several_tell(a, asked & -asked);
     for (; asked && a->known; asked &= asked - 1) { /* else it was decided meanwhile */
         pthread_mutex_unlock(&home->gate->mutex);
         tell(a, asked & -asked, await_store, &wanted);
@@ -91,7 +93,8 @@ void pawl__acquisitions_tell(pawl__acquisitions *home)
 {
     for (pawl__link *first; (first = pawl__list_first(&home->asked));) {
         pawl__acquisition *a = pawl__container(first, pawl__acquisition, in_asked);
-        if (a->asked & PAWL__ASK_WANT) recall_for(home, a);
+        bool several = pawl__lock_is_several(pawl__acquisition_lock(a));
+        if (a->asked & PAWL__ASK_WANT && !several) recall_for(home, a);
         tell_all_of(home, a);
     }
 }

@@ -45,9 +45,10 @@ int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completio
         completion->waiting.units = lock->extras->units;
         completion->waiting.capacity = lock->extras->capacity;
     }
-    if (home->trace->hears & PAWL__TRACE_WAITS) completion->begun_at = tell_acquiring(lock);
+    if (home->trace->hears & PAWL__TRACE_WAITS && !pawl__lock_is_several(lock))
+        completion->begun_at = tell_acquiring(lock);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
-    pawl__gate_note_acquire(home->gate);
+    if (!pawl__lock_is_part(lock)) pawl__gate_note_acquire(home->gate);
     a->known = true;
     lock->acquisition = a;
     lock->state = PAWL__LOCK_ACQUIRING;

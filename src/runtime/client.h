@@ -3,8 +3,8 @@
  * A client: the floors of the runtime, one upon the other, and how public functions enter it.
  *
  *   client lock query_api wait with_lock visit fork   public calls
- *   acquisition begin actions ask deliver             what a handle has asked and holds,
- *   reentry retention holds                           how often and how long
+ *   acquisition begin ends actions ask deliver        what a handle has asked and holds,
+ *   reentry several retention holds                   how often, of how many names, how long
  *   query                                             questions past the engine
  *   pump                                              engine, store and loop: one turn
  *   trace metrics                                     events, and who reads them

@@ -24,6 +24,7 @@ void pawl__hold_begins(pawl_lock *lock)
 void pawl__hold_tell_end(pawl_lock *lock, pawl_trace_kind kind, pawl_err err, const char *message)
 {
     pawl__hold_is_recalled(lock, true);
+    if (pawl__lock_is_several(lock)) return; /* its parts tell */
     if (!pawl__trace_hears(lock->home->trace, kind)) return;
     int64_t since = pawl__hold_since(lock); /* 0: the log does not want to know */
     pawl_trace event = {.kind = kind,

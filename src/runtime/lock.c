@@ -3,7 +3,6 @@
 #include "../base/hex.h"
 #include "../base/instant.h"
 #include "client.h"
-#include "options.h"
 #include "visit.h"
 
 #include <stdlib.h>
@@ -48,111 +47,6 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
 const char *pawl_lock_name(const pawl_lock *lock)
 {
     return lock ? lock->name : "";
-}
-
-/* ---- Made ----------------------------------------------------------------------------------- */
-
-static bool name_ok(const char *name, size_t name_len)
-{
-    return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
-}
-
-static void count_in(pawl_lock *lock, pawl_metrics *metrics)
-{
-    lock->extras->metrics = pawl__metrics_hold(metrics);
-    lock->extras->counts = pawl__metrics_class(metrics, lock->name);
-}
-
-/* Registers the handle with its client; mutex held. */
-static int join_client(pawl_client *c, pawl_lock *lock)
-{
-    if (c->gate.closing) return PAWL_ERR_CLOSED;
-    int err = lock->extras && lock->extras->on_event ? pawl__calls_need(&c->calls) : PAWL_OK;
-    if (err) return err;
-    lock->home = &c->acquisitions;
-    lock->refs = 1;
-    c->acquisitions.refs++;
-    if (pawl__lock_retains(lock)) c->acquisitions.has_retained = true;
-    if (lock->extras && (lock->extras->on_event || lock->extras->retains))
-        c->gate.hears_at_once = true;
-    if (pawl__lock_is_traced(lock) && c->trace.metrics) count_in(lock, c->trace.metrics);
-    return PAWL_OK;
-}
-
-/* false: out of memory. */
-static bool add_permits(pawl__extras *extras, const pawl_lock_opts *opts)
-{
-    extras->units = (uint16_t)opts->units;
-    extras->capacity = (uint16_t)opts->capacity;
-    extras->slots = calloc(opts->units, sizeof extras->slots[0]);
-    return extras->slots;
-}
-
-/* false: out of memory. */
-static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced)
-{
-    bool permits = opts->mode == PAWL_MODE_PERMIT;
-    bool reentrant = opts->flags & PAWL_LOCK_REENTRANT;
-    if (!opts->on_event && opts->retain_ms == 0 && !permits && !traced && !reentrant) return true;
-    lock->extras = calloc(1, sizeof *lock->extras);
-    if (!lock->extras) return false;
-    if (permits && !add_permits(lock->extras, opts)) return false;
-    lock->extras->on_event = opts->on_event;
-    lock->extras->event_userdata = opts->event_userdata;
-    lock->extras->retains = opts->retain_ms > 0 && opts->mode == PAWL_MODE_EXCLUSIVE;
-    lock->extras->traced = traced;
-    lock->extras->reentrant = reentrant;
-    return true;
-}
-
-/* NULL: out of memory. */
-static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *opts, bool traced)
-{
-    size_t owner_size = opts->owner ? strlen(opts->owner) + 1 : 0;
-    pawl_lock *lock = calloc(1, sizeof *lock + name_len + 1 + owner_size);
-    if (!lock) return NULL;
-    memcpy(lock->name, name, name_len);
-    char *owner = lock->name + name_len + 1;
-    if (opts->owner) memcpy(owner, opts->owner, owner_size);
-    lock->retain_ms = (int32_t)opts->retain_ms;
-    lock->first.want =
-        (pawl__want){.name = lock->name,
-                     .name_len = (uint16_t)name_len,
-                     .owner = opts->owner ? owner : NULL,
-                     .ttl_ms = (int32_t)opts->ttl_ms,
-                     .mode = (uint8_t)opts->mode,
-                     .flags = opts->flags & PAWL_LOCK_DETACHED ? PAWL_ASK_DETACHED : 0};
-    atomic_store(&lock->mode, (uint8_t)opts->mode);
-    if (add_extras(lock, opts, traced)) return lock;
-    pawl__extras_free(lock->extras);
-    free(lock);
-    return NULL;
-}
-
-int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_lock_opts *given,
-                  pawl_lock **ret_lock)
-{
-    if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED; /* before anything is looked at */
-    if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
-    pawl_lock_opts opts;
-    int err = pawl__lock_opts_take(given, &opts);
-    if (err) return err;
-    pawl_lock *lock = make(name, name_len, &opts, pawl__holds_are_traced(&c->trace));
-    if (!lock) return PAWL_ERR_NO_MEMORY;
-    pawl__visit visit;
-    err = pawl__enter(c, &visit);
-    if (!err) {
-        err = join_client(c, lock);
-        pawl__leave(&visit);
-    }
-    if (err) {
-        pawl__extras_free(lock->extras);
-        free(lock);
-        return err;
-    }
-    *ret_lock = lock;
-    return PAWL_OK;
 }
 
 /* ---- Acquire --------------------------------------------------------------------------------- */

@@ -46,6 +46,7 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     *ret_waits = false;
     int err = keep(lock);
     if (err) return err;
+    if (pawl__lock_is_several(lock)) return PAWL_ERR_UNSUPPORTED; /* it could wait in a circle */
     pawl_mode mode = pawl_lock_mode(lock);
     if (mode == PAWL_MODE_EXCLUSIVE) return PAWL_OK;
     if (mode != PAWL_MODE_UPDATE) return PAWL_ERR_MODE;
@@ -58,7 +59,7 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     return PAWL_OK;
 }
 
-static int downgrade(pawl_lock *lock, pawl_mode to)
+static int downgrade_one(pawl_lock *lock, pawl_mode to)
 {
     int err = keep(lock);
     if (err) return err;
@@ -68,6 +69,17 @@ static int downgrade(pawl_lock *lock, pawl_mode to)
     atomic_store(&lock->mode, (uint8_t)to);
     ask_change(lock, to);
     return PAWL_OK;
+}
+
+/* Of several names each changes; that one of them is lost is the loss of all. */
+static int downgrade(pawl_lock *lock, pawl_mode to)
+{
+    if (!pawl__lock_is_several(lock)) return downgrade_one(lock, to);
+    const pawl__several *several = lock->extras->several;
+    int err = keep(lock);
+    for (size_t i = 0; !err && i < several->count; i++) err = downgrade_one(several->parts[i], to);
+    if (!err) atomic_store(&lock->mode, (uint8_t)to);
+    return err;
 }
 
 /* ---- The calls ------------------------------------------------------------------------------ */

@@ -42,8 +42,8 @@ FLOORS = [
     ["metrics", "metrics_text", "trace", "trace_text"],
     ["pump", "pump_host", "pump_open"],
     ["query"],
-    ["acquisition", "begin", "reentry", "actions", "ask", "deliver", "holds", "retention"],
-    ["client", "client_memory", "floors", "fork", "lock", "mode", "query_api", "visit", "wait", "with_lock"],
+    ["acquisition", "begin", "ends", "reentry", "several", "actions", "ask", "deliver", "holds", "retention"],
+    ["client", "client_memory", "floors", "fork", "lock", "lock_new", "mode", "query_api", "visit", "wait", "with_lock"],
     ["flow", "once"],
 ]
 

@@ -41,10 +41,12 @@ void check_exclusion(void)
         bool held = is_held(i);
         check_not_revived(i, held);
         if (!held) continue;
-        int name = W->program->handle[i].name;
-        if (holder[name] >= 0)
-            fail("exclusion", "handles %d and %d hold the same name", holder[name], i);
-        holder[name] = i;
+        for (int name = 0; name < 2; name++) {
+            if (!handle_has_name(W->program, i, name)) continue;
+            if (holder[name] >= 0)
+                fail("exclusion", "handles %d and %d hold the same name", holder[name], i);
+            holder[name] = i;
+        }
     }
 }
 
@@ -54,7 +56,7 @@ void check_exclusion_beside(const pawl_lock *lock, int name)
     bool held = W->exclusive && pawl_lock_is_held(lock);
     S->quiet--;
     for (int i = 0; held && i < W->program->handles; i++)
-        if (W->program->handle[i].name == name && is_held(i))
+        if (handle_has_name(W->program, i, name) && is_held(i))
             fail("exclusion", "handle %d and the work under a lock hold the same name", i);
 }
 
@@ -86,10 +88,10 @@ static bool goes_to_store(int handle)
 {
     const program *p = W->program;
     int client = p->handle[handle].client;
-    if (!p->client[client].spied) return false;
+    if (!p->client[client].spied || p->handle[handle].several) return false;
     for (int i = 0; i < p->handles; i++)
         if (i != handle && p->handle[i].client == client &&
-            p->handle[i].name == p->handle[handle].name)
+            handle_has_name(p, i, p->handle[handle].name))
             return false;
     return !W->clients[client].closing && !p->habits.link_down && !p->habits.lost &&
            !p->habits.late;

@@ -69,6 +69,16 @@ static const weight reentrant[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 7},       {OP_R
                                    {OP_START, 3},   {OP_RELEASE_START, 2}, {OP_CANCEL, 1},
                                    {OP_HOLD, 2},    {OP_DETACH, 1},        {OP_HELD, 1}};
 
+/* Handles on one name and on both. */
+static const weight several[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 6},       {OP_RELEASE_WAIT, 2},
+                                 {OP_START, 4},   {OP_RELEASE_START, 2}, {OP_CANCEL, 2},
+                                 {OP_HOLD, 2},    {OP_DETACH, 1},        {OP_FREE, 1},
+                                 {OP_HELD, 1},    {OP_TOKEN, 1}};
+static const weight several_end[] = {{OP_ACQUIRE, 6}, {OP_RELEASE, 4}, {OP_START, 4},
+                                     {OP_CLOSE, 1},   {OP_FORK, 1},    {OP_BARE_FORK, 1},
+                                     {OP_EXIT, 1},    {OP_HOLD, 1},    {OP_BREAK, 2},
+                                     {OP_CANCEL, 1},  {OP_FREE, 1}};
+
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
 #list, list, sizeof(list) / sizeof(list)[0]                                                \
@@ -82,7 +92,7 @@ static const struct flavour {
                 FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
 
 /* Those that came later have seeds of their own, so that the others keep their programs. */
-static const struct flavour later[] = {FLAVOUR(reentrant)};
+static const struct flavour later[] = {FLAVOUR(reentrant), FLAVOUR(several), FLAVOUR(several_end)};
 #define LATER_SEED 7 /* of 8 */
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
@@ -244,7 +254,11 @@ void program_generate(uint64_t seed, program *p)
     if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
     if (f->weights == stalled && one_in(&s, 3)) draw_long_stalls(p);
     for (int i = 0; i < p->clients; i++) p->client[i].traced = one_in(&s, 4);
-    for (int i = 0; i < p->handles; i++) p->handle[i].reentrant = f->weights == reentrant;
+    bool has_both = f->weights == several || f->weights == several_end;
+    for (int i = 0; i < p->handles; i++) {
+        p->handle[i].reentrant = f->weights == reentrant || (has_both && one_in(&s, 4));
+        p->handle[i].several = has_both && !one_in(&s, 3);
+    }
 }
 
 /* ---- For people
@@ -268,10 +282,11 @@ static void print_clients(const program *p)
                p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "",
                p->client[i].traced ? ", traced" : "");
     for (int i = 0; i < p->handles; i++)
-        printf("  handle %d: client %d, name %c, ttl %d ms, retain %d ms%s%s%s%s\n", i,
-               p->handle[i].client, 'a' + p->handle[i].name, p->handle[i].ttl_ms,
-               p->handle[i].retain_ms, p->handle[i].reentrant ? ", re-entrant" : "",
-               p->handle[i].events ? ", events" : "", p->handle[i].on_event ? ": " : "",
+        printf("  handle %d: client %d, name%s %c, ttl %d ms, retain %d ms%s%s%s%s\n", i,
+               p->handle[i].client, p->handle[i].several ? "s both, token of" : "",
+               'a' + p->handle[i].name, p->handle[i].ttl_ms, p->handle[i].retain_ms,
+               p->handle[i].reentrant ? ", re-entrant" : "", p->handle[i].events ? ", events" : "",
+               p->handle[i].on_event ? ": " : "",
                p->handle[i].on_event ? op_name(p->handle[i].on_event) : "");
 }
 

@@ -15,6 +15,7 @@ FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
 ACQUISITION, TRACE = "src/runtime/acquisition.c", "src/runtime/trace.c"
 RETENTION, BEGIN = "src/runtime/retention.c", "src/runtime/begin.c"
 REENTRY, DELIVER = "src/runtime/reentry.c", "src/runtime/deliver.c"
+SEVERAL = "src/runtime/several.c"
 VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtime/pump.c"
 HELD_H = "src/runtime/held.h"
 # What only an order of memory shows: looked for by the strategy that has such orders.
@@ -96,7 +97,7 @@ PLANTED = [
     ("callbacks_not_joined", "close does not end the thread of the callbacks",
      [(CALLS, "    if (calls->thread_started) pthread_join(calls->thread, NULL);\n", "")]),
     ("end_not_told", "a release that is under way at a close is told to nobody",
-     [(ACTIONS, "    end_release(home, a, PAWL_ERR_UNKNOWN);\n", "")]),
+     [(ACTIONS, "    pawl__end_release(home, a, PAWL_ERR_UNKNOWN);\n", "")]),
     ("held_after_release", "a release leaves the deadline where it is",
      [(BEGIN, "    bool held = pawl__held_end(&lock->held) && !told_lost;",
        "    bool held = pawl_lock_is_held(lock) && !told_lost;")]),
@@ -169,4 +170,11 @@ PLANTED = [
     ("one_answer_for_two", "of two calls that ended at once one is answered",
      [(DELIVER, "    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call);"
        " /* one at a time */\n", "")], "--flavour", "reentrant"),
+    # ---- Several names ----
+    ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
+     [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],
+     "--flavour", "several"),
+    ("latest_deadline", "a handle on several names has the latest of their deadlines",
+     [(SEVERAL, "if (of_part < deadline) deadline = of_part;", "deadline = of_part;")],
+     "--flavour", "several_end"),
 ]

@@ -114,9 +114,12 @@ static void make_handles(const program *p)
         if (p->handle[i].reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
         if (p->handle[i].events) opts.on_event = world_event;
         opts.event_userdata = &W->handles[i];
-        const char *name = p->handle[i].name ? "b" : "a";
+        static const char *const names[] = {"b", "a", "b"};
+        const char *const *from = p->handle[i].name ? names : names + 1;
+        size_t count = p->handle[i].several ? 2 : 1;
         pawl_client *c = W->clients[p->handle[i].client].client;
-        if (pawl_lock_new(c, name, 1, &opts, &W->handles[i].lock)) fail("open", "no handle");
+        if (pawl_lock_new_all(c, from, count, &opts, &W->handles[i].lock))
+            fail("open", "no handle");
     }
 }
 

@@ -60,6 +60,7 @@ typedef struct program {
         uint8_t client, name;
         int16_t ttl_ms, retain_ms;
         bool events, reentrant;
+        bool several;     /* it has both names */
         uint8_t on_event; /* what the callback does (an op_kind) */
     } handle[HANDLES_MAX];
     struct {
@@ -145,6 +146,11 @@ typedef struct world {
 } world;
 
 extern world *W;
+
+static inline bool handle_has_name(const program *p, int handle, int name)
+{
+    return p->handle[handle].several || p->handle[handle].name == name;
+}
 
 /* generate.c */
 void program_generate(uint64_t seed, program *ret);
