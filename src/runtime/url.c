@@ -195,6 +195,9 @@ static int check_host(const pieces *p, const char *redacted, char *message)
 
 static int check_port(const char *text, const pieces *p, const char *redacted, char *message)
 {
+    if (find(p->port, ','))
+        return fail(message, PAWL_ERR_URL, redacted,
+                    "several hosts with their ports: a URL names one, as in redis://host:6379");
     if (find(p->port, ':'))
         return fail(message, PAWL_ERR_URL, redacted,
                     "more than one : after the host (an IPv6 address stands in [ ])");

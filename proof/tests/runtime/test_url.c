@@ -127,6 +127,8 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h:65536", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
+        {"redis://a:1,b:2", "several hosts with their ports: a URL names one", PAWL_ERR_URL},
+        {"redis://a:1,b", "several hosts with their ports: a URL names one", PAWL_ERR_URL},
         {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
         {"redis://@h/a@c", "an @ behind the host: it is written %40", PAWL_ERR_URL},
         {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
