@@ -7,23 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void pawl__say_failed(pawl_err err, pawl__answer *ret_answer)
+void pawl__answer_failed(pawl_err err, pawl__answer *ret_answer)
 {
     ret_answer->outcome = PAWL_FAILED;
     ret_answer->fault.err = err;
 }
 
-int pawl__say_not_owner(const pawl__turn *t, pawl__answer *ret_answer)
+int pawl__answer_not_owner(const pawl__turn *t, pawl__answer *ret_answer)
 {
     pawl__broken_row note;
     ret_answer->outcome = PAWL_NOT_OWNER;
-    int rc = pawl__broken_of(t->db, t->name, t->request->token, t->now, &note);
+    int rc = pawl__break_of(t->db, t->name, t->request->token, t->now, &note);
     snprintf(ret_answer->fault.message, sizeof(ret_answer->fault.message), "%s", note.by);
     return rc;
 }
 
-int pawl__say_held(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder,
-                   pawl_outcome outcome, pawl__answer *ret_answer)
+int pawl__answer_held(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder,
+                      pawl_outcome outcome, pawl__answer *ret_answer)
 {
     ret_answer->outcome = outcome;
     ret_answer->fence = holder->fence;
@@ -40,8 +40,8 @@ static int say_holder_ms(const pawl__turn *t, const pawl__group *g, pawl__answer
     return rc;
 }
 
-int pawl__say_queued(const pawl__turn *t, const pawl__group *g, int64_t position,
-                     pawl__answer *ret_answer)
+int pawl__answer_queued(const pawl__turn *t, const pawl__group *g, int64_t position,
+                        pawl__answer *ret_answer)
 {
     ret_answer->outcome = PAWL_QUEUED;
     ret_answer->position = position;
@@ -49,7 +49,7 @@ int pawl__say_queued(const pawl__turn *t, const pawl__group *g, int64_t position
     return say_holder_ms(t, g, ret_answer);
 }
 
-int pawl__say_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer)
+int pawl__answer_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer)
 {
     pawl__hold_row latest = pawl__holder_of_lock(&g->lock);
     int rc = SQLITE_OK;
@@ -58,11 +58,6 @@ int pawl__say_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer
     snprintf(ret_answer->fault.message, sizeof(ret_answer->fault.message), "%s",
              latest.owner.label);
     return rc == SQLITE_OK ? say_holder_ms(t, g, ret_answer) : rc;
-}
-
-static pawl__watch_mark mark_of(const pawl__hold_row *holder)
-{
-    return (pawl__watch_mark){holder->owner.live, holder->owner.pid, holder->owner.pid_ns};
 }
 
 /* The death of any of them may be what it waits for. Without memory leases end by the clock. */
@@ -78,19 +73,19 @@ static int watch_all(const pawl__turn *t, pawl__answer *ret_answer)
         if (!ret_answer->more_watches)
             ret_answer->more_watches = malloc(PAWL_CAPACITY_MAX * sizeof(pawl__watch_mark));
         if (!ret_answer->more_watches) return SQLITE_OK;
-        ret_answer->more_watches[ret_answer->more_count++] = mark_of(&holder);
+        ret_answer->more_watches[ret_answer->more_count++] = pawl__mark_of(&holder);
     }
 }
 
-int pawl__say_watch(const pawl__turn *t, pawl__group *g, const pawl__wish *wish,
-                    pawl__answer *ret_answer)
+int pawl__answer_watch(const pawl__turn *t, pawl__group *g, const pawl__wish *wish,
+                       pawl__answer *ret_answer)
 {
     pawl__hold_row whom;
     bool fits;
     int rc = pawl__group_upgrader(t, g, &whom);
     if (rc == SQLITE_OK && !whom.found) rc = pawl__group_fits(t, g, wish, &fits, &whom);
     if (rc != SQLITE_OK || !whom.found) return rc;
-    ret_answer->watch = mark_of(&whom);
+    ret_answer->watch = pawl__mark_of(&whom);
     return wish->mode == PAWL_MODE_PERMIT ? watch_all(t, ret_answer) : SQLITE_OK;
 }
 

@@ -28,8 +28,8 @@ static int drop_oldest(pawl__sqlite_db *db, pawl__name name)
     return pawl__sqlite_run(st);
 }
 
-int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
-                     const char *by, int64_t now)
+int pawl__break_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
+                    const char *by, int64_t now)
 {
     int rc = pawl__sqlite_run_int(db, PAWL__ST_BROKEN_DROP_OLD, now);
     if (rc == SQLITE_OK) rc = add(db, name, holder, by, now);
@@ -51,14 +51,13 @@ static int get(pawl__sqlite_db *db, sqlite3_stmt *st, int64_t now, pawl__broken_
     return sqlite3_reset(st);
 }
 
-int pawl__broken_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,
-                        pawl__broken_row *ret_row)
+int pawl__break_latest(pawl__sqlite_db *db, pawl__name name, int64_t now, pawl__broken_row *ret_row)
 {
     return get(db, pawl__sqlite_use_named(db, PAWL__ST_BROKEN_LATEST, name), now, ret_row);
 }
 
-int pawl__broken_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,
-                    pawl__broken_row *ret_row)
+int pawl__break_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,
+                   pawl__broken_row *ret_row)
 {
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_BROKEN_OF, name);
     if (st) sqlite3_bind_text(st, 3, token, -1, SQLITE_STATIC);

@@ -13,12 +13,12 @@ typedef struct pawl__broken_row {
 } pawl__broken_row;
 
 /* The holder is about to be broken. Also drops the notes whose time is over. */
-int pawl__broken_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
-                     const char *by, int64_t now);
+int pawl__break_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
+                    const char *by, int64_t now);
 /* The latest of the name; the one of this token. */
-int pawl__broken_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,
-                        pawl__broken_row *ret_row);
-int pawl__broken_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,
-                    pawl__broken_row *ret_row);
+int pawl__break_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,
+                       pawl__broken_row *ret_row);
+int pawl__break_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,
+                   pawl__broken_row *ret_row);
 
 #endif

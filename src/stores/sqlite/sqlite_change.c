@@ -6,10 +6,7 @@
 /* It does not wait to be upgraded any more, if it did; whoever fits now comes in. */
 static int write_mode(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder, pawl_mode mode)
 {
-    if (holder->upgrade_until != 0) { /* those who wait first watched this one */
-        g->is_smaller = true;
-        g->left = PAWL__SQLITE_FENCE_MAX + 1;
-    }
+    if (holder->upgrade_until != 0) pawl__group_void_watches(g);
     holder->upgrade_until = 0;
     int rc = pawl__hold_put(t->db, t->name, holder);
     if (rc == SQLITE_OK && mode != holder->mode) {
@@ -23,7 +20,7 @@ static int set_mode(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
                     pawl__answer *ret_answer)
 {
     int rc = write_mode(t, g, holder, t->request->mode);
-    return rc == SQLITE_OK ? pawl__say_held(t, g, holder, PAWL_GRANTED, ret_answer) : rc;
+    return rc == SQLITE_OK ? pawl__answer_held(t, g, holder, PAWL_GRANTED, ret_answer) : rc;
 }
 
 /* Others hold: it waits for them, ahead of all who queue. */
@@ -37,9 +34,8 @@ static int wait_for_upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row 
     rc = pawl__hold_put(t->db, t->name, holder);
     if (rc == SQLITE_OK && !awaited)
         rc = pawl__queue_ask_to_yield(t, g, PAWL_MODE_EXCLUSIVE, holder->owner.token);
-    ret_answer->watch =
-        (pawl__watch_mark){other->owner.live, other->owner.pid, other->owner.pid_ns};
-    return rc == SQLITE_OK ? pawl__say_queued(t, g, 0, ret_answer) : rc;
+    ret_answer->watch = pawl__mark_of(other);
+    return rc == SQLITE_OK ? pawl__answer_queued(t, g, 0, ret_answer) : rc;
 }
 
 static int upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
@@ -50,12 +46,12 @@ static int upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
     if (rc != SQLITE_OK) return rc;
     if (!other.found) {
         rc = pawl__group_upgrade(t, g, holder);
-        return rc == SQLITE_OK ? pawl__say_held(t, g, holder, PAWL_GRANTED, ret_answer) : rc;
+        return rc == SQLITE_OK ? pawl__answer_held(t, g, holder, PAWL_GRANTED, ret_answer) : rc;
     }
     if (t->request->flags & PAWL_ASK_QUEUE)
         return wait_for_upgrade(t, g, holder, &other, ret_answer);
     rc = write_mode(t, g, holder, PAWL_MODE_UPDATE);
-    return rc == SQLITE_OK ? pawl__say_busy(t, g, ret_answer) : rc;
+    return rc == SQLITE_OK ? pawl__answer_busy(t, g, ret_answer) : rc;
 }
 
 static int change(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
@@ -64,7 +60,7 @@ static int change(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
     pawl_mode from = holder->mode, to = t->request->mode;
     bool upgrades = from == PAWL_MODE_UPDATE && to == PAWL_MODE_EXCLUSIVE;
     if (!upgrades && from != to && !pawl_mode_is_downgrade(from, to)) {
-        pawl__say_failed(PAWL_ERR_MODE, ret_answer);
+        pawl__answer_failed(PAWL_ERR_MODE, ret_answer);
         return SQLITE_OK;
     }
     pawl__extend(t, holder);
@@ -82,7 +78,7 @@ int pawl__lease_change(const pawl__turn *t, pawl__answer *ret_answer)
     if (rc == SQLITE_OK) rc = pawl__group_holder(t, &g, t->request->token, &holder);
     if (rc != SQLITE_OK) return rc;
     if (!holder.found || t->request->change < holder.change)
-        rc = pawl__say_not_owner(t, ret_answer); /* law 5; and what came late */
+        rc = pawl__answer_not_owner(t, ret_answer); /* law 5; and what came late */
     else
         rc = change(t, &g, &holder, ret_answer);
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;

@@ -52,7 +52,7 @@ static int find_predecessor(const pawl__turn *t, pawl__group *g, int64_t seq,
 static int turn_away(const pawl__turn *t, pawl__group *g, const pawl__wait_row *place,
                      pawl__answer *ret_answer)
 {
-    pawl__say_failed(PAWL_ERR_STORE_FULL, ret_answer);
+    pawl__answer_failed(PAWL_ERR_STORE_FULL, ret_answer);
     pawl__sqlite_say(ret_answer->fault.message, "%d wait for this name already", QUEUE_MAX);
     return pawl__queue_drop(t, g, place);
 }
@@ -80,7 +80,7 @@ static int stand_first(const pawl__turn *t, pawl__group *g, const pawl__wait_row
 {
     pawl__hold_row upgrader;
     pawl__wish wish = {place->mode, place->units, place->capacity};
-    int rc = pawl__say_watch(t, g, &wish, ret_answer);
+    int rc = pawl__answer_watch(t, g, &wish, ret_answer);
     if (rc != SQLITE_OK || !is_new) return rc;
     rc = pawl__group_upgrader(t, g, &upgrader);
     if (rc != SQLITE_OK || upgrader.found) return rc;
@@ -103,5 +103,5 @@ int pawl__queue_enter(const pawl__turn *t, pawl__group *g, pawl__wait_row *place
             (pawl__watch_mark){before.owner.live, before.owner.pid, before.owner.pid_ns};
     else
         rc = stand_first(t, g, place, is_new, ret_answer);
-    return rc == SQLITE_OK ? pawl__say_queued(t, g, position, ret_answer) : rc;
+    return rc == SQLITE_OK ? pawl__answer_queued(t, g, position, ret_answer) : rc;
 }

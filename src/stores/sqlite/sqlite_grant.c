@@ -14,6 +14,12 @@ static bool is_dead(const pawl__turn *t, const pawl__hold_row *holder)
 
 /* ---- Holders ------------------------------------------------------------------------ */
 
+void pawl__group_void_watches(pawl__group *g)
+{
+    g->is_smaller = true;
+    g->left = PAWL__SQLITE_FENCE_MAX + 1;
+}
+
 int pawl__group_drop(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder, bool dead)
 {
     if (!g->lock.many) {
@@ -21,9 +27,9 @@ int pawl__group_drop(const pawl__turn *t, pawl__group *g, const pawl__hold_row *
         return SQLITE_OK;
     }
     g->is_smaller = true;
+    if (!dead && holder->fence > g->left) g->left = holder->fence;
     /* Who waits behind an upgrade watches the one that is to be upgraded. */
-    uint64_t left = holder->upgrade_until ? PAWL__SQLITE_FENCE_MAX + 1 : holder->fence;
-    if (!dead && left > g->left) g->left = left;
+    if (!dead && holder->upgrade_until != 0) pawl__group_void_watches(g);
     return pawl__hold_drop(t->db, t->name, holder->fence);
 }
 
@@ -104,8 +110,7 @@ int pawl__group_upgrader(const pawl__turn *t, pawl__group *g, pawl__hold_row *re
     if (t->now < ret_row->upgrade_until) return SQLITE_OK;
     ret_row->found = false; /* its place ran out; its lease stands */
     ret_row->upgrade_until = 0;
-    g->left = PAWL__SQLITE_FENCE_MAX + 1;
-    g->is_smaller = true;
+    pawl__group_void_watches(g);
     return pawl__hold_put(t->db, t->name, ret_row);
 }
 
@@ -275,6 +280,7 @@ int pawl__group_upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *hol
     uint64_t before = holder->fence;
     int rc = draw_fence(t, &g->lock);
     if (rc != SQLITE_OK) return rc;
+    pawl__group_void_watches(g);
     holder->fence = g->lock.fence;
     holder->mode = PAWL_MODE_EXCLUSIVE;
     holder->upgrade_until = 0;
@@ -287,7 +293,6 @@ int pawl__group_upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *hol
 
 static void tell_grant(const pawl__turn *t, const pawl__hold_row *holder)
 {
-    if (pawl__is_asker(t, holder->owner.token)) return;
     pawl__turn_tell(t, holder->owner.client, PAWL_PUSH_GRANT, holder->owner.token, holder->fence,
                     &holder->slots);
 }
@@ -404,15 +409,24 @@ static int tell_those_who_wait_first(const pawl__turn *t, pawl__group *g)
     return SQLITE_OK;
 }
 
+/* Whom those watch who wait first, if it lives: the latest, or the latest beside an upgrade. */
+static int find_watched(const pawl__turn *t, pawl__hold_row *ret_latest, bool *ret_any)
+{
+    int rc = pawl__hold_before(t->db, t->name, PAWL__SQLITE_FENCE_MAX + 1, ret_latest);
+    *ret_any = ret_latest->found;
+    if (rc != SQLITE_OK || !ret_latest->found || ret_latest->upgrade_until == 0) return rc;
+    return pawl__hold_before(t->db, t->name, ret_latest->fence, ret_latest);
+}
+
 int pawl__group_finish(const pawl__turn *t, pawl__group *g)
 {
-    pawl__hold_row latest;
+    pawl__hold_row watched;
+    bool any;
     int rc = SQLITE_OK;
     if (g->lock.many && g->is_smaller) {
-        rc = pawl__hold_before(t->db, t->name, PAWL__SQLITE_FENCE_MAX + 1, &latest);
+        rc = find_watched(t, &watched, &any);
         if (rc != SQLITE_OK) return rc;
-        if (latest.found)
-            return g->left > latest.fence ? tell_those_who_wait_first(t, g) : SQLITE_OK;
+        if (any) return g->left > watched.fence ? tell_those_who_wait_first(t, g) : SQLITE_OK;
         g->lock.held = g->lock.many = false;
     }
     if (!g->lock.held && g->row_held) rc = pawl__lock_free_row(t->db, t->name, t->now);

@@ -41,17 +41,39 @@ static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err)
     return rc;
 }
 
+/* Those who are dead do not make it another kind. */
+static int check_kind_of_living(const pawl__turn *t, pawl__group *g, pawl_err *ret_err)
+{
+    int rc = check_kind(t, g, ret_err);
+    bool may_be_dead = *ret_err == PAWL_ERR_KIND || *ret_err == PAWL_ERR_CAPACITY;
+    if (rc != SQLITE_OK || !may_be_dead || !g->lock.many) return rc;
+    rc = pawl__group_drop_dead(t, g);
+    if (rc == SQLITE_OK) rc = pawl__group_let_in(t, g);
+    return rc == SQLITE_OK ? check_kind(t, g, ret_err) : rc;
+}
+
+static int write_again(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder)
+{
+    if (g->lock.many) return pawl__hold_put(t->db, t->name, holder);
+    g->lock.owner = holder->owner;
+    g->lock.expires_at = holder->expires_at;
+    return pawl__lock_put(t->db, t->name, &g->lock);
+}
+
 /* Rule 3: the token holds already. The same fence, a full ttl. */
 static int grant_again(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder,
                        pawl__answer *ret_answer)
 {
+    pawl__hold_row other;
     pawl__fill_asker(t, &holder->owner);
     pawl__extend(t, holder);
-    g->lock.owner = g->lock.many ? g->lock.owner : holder->owner;
-    g->lock.expires_at = g->lock.many ? g->lock.expires_at : holder->expires_at;
-    int rc = g->lock.many ? pawl__hold_put(t->db, t->name, holder)
-                          : pawl__lock_put(t->db, t->name, &g->lock);
-    return rc == SQLITE_OK ? pawl__say_held(t, g, holder, PAWL_GRANTED, ret_answer) : rc;
+    int rc = write_again(t, g, holder);
+    if (rc == SQLITE_OK) rc = pawl__answer_held(t, g, holder, PAWL_GRANTED, ret_answer);
+    if (rc != SQLITE_OK || holder->upgrade_until == 0) return rc;
+    /* It waits to be upgraded, and goes on watching. */
+    rc = pawl__group_latest_but(t, g, holder->owner.token, &other);
+    if (rc == SQLITE_OK && other.found) ret_answer->watch = pawl__mark_of(&other);
+    return rc;
 }
 
 static int grant_new(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer)
@@ -66,14 +88,14 @@ static int grant_new(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answ
     pawl__fill_asker(t, &me.owner);
     int rc = pawl__group_grant(t, g, &me);
     if (rc == SQLITE_OK && adds_row) rc = pawl__sweep_old_rows(t);
-    return rc == SQLITE_OK ? pawl__say_held(t, g, &me, PAWL_GRANTED, ret_answer) : rc;
+    return rc == SQLITE_OK ? pawl__answer_held(t, g, &me, PAWL_GRANTED, ret_answer) : rc;
 }
 
 /* Without PAWL_ASK_QUEUE the store forgets who asks. */
 static int refuse(const pawl__turn *t, pawl__group *g, const pawl__wait_row *place,
                   pawl__answer *ret_answer)
 {
-    int rc = pawl__say_busy(t, g, ret_answer);
+    int rc = pawl__answer_busy(t, g, ret_answer);
     if (rc != SQLITE_OK || !place->found) return rc;
     rc = pawl__queue_leave(t, g, place);
     return rc == SQLITE_OK ? pawl__group_let_in(t, g) : rc; /* those behind it may fit */
@@ -107,11 +129,11 @@ static int acquire(const pawl__turn *t, pawl__answer *ret_answer)
     pawl__hold_row holder;
     pawl_err err;
     int rc = pawl__group_begin(t, &g);
-    if (rc == SQLITE_OK) rc = check_kind(t, &g, &err);
+    if (rc == SQLITE_OK) rc = check_kind_of_living(t, &g, &err);
     if (rc == SQLITE_OK) rc = pawl__group_holder(t, &g, t->request->token, &holder);
     if (rc != SQLITE_OK) return rc;
     if (err != PAWL_OK)
-        pawl__say_failed(err, ret_answer);
+        pawl__answer_failed(err, ret_answer);
     else
         rc = holder.found ? grant_again(t, &g, &holder, ret_answer) : come_in(t, &g, ret_answer);
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;
@@ -130,9 +152,9 @@ static int renew(const pawl__turn *t, pawl__answer *ret_answer)
         pawl__extend(t, &holder);
         rc = g.lock.many ? pawl__hold_extend(t->db, t->name, &holder)
                          : pawl__lock_extend(t->db, t->name, holder.expires_at, holder.owner.live);
-        if (rc == SQLITE_OK) rc = pawl__say_held(t, &g, &holder, PAWL_CONFIRMED, ret_answer);
+        if (rc == SQLITE_OK) rc = pawl__answer_held(t, &g, &holder, PAWL_CONFIRMED, ret_answer);
     } else {
-        rc = pawl__say_not_owner(t, ret_answer); /* never re-created (law 5) */
+        rc = pawl__answer_not_owner(t, ret_answer); /* never re-created (law 5) */
     }
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;
 }
@@ -166,6 +188,7 @@ static int release(const pawl__turn *t, pawl__answer *ret_answer)
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;
 }
 
+/* One that is dead is no holder any more, as if its lease had run out. */
 static int find_by_fence(const pawl__turn *t, const pawl__group *g, uint64_t fence,
                          pawl__hold_row *ret_row)
 {
@@ -173,7 +196,7 @@ static int find_by_fence(const pawl__turn *t, const pawl__group *g, uint64_t fen
     *ret_row = pawl__holder_of_lock(&g->lock);
     if (g->lock.many && fence <= PAWL__SQLITE_FENCE_MAX)
         rc = pawl__hold_before(t->db, t->name, fence + 1, ret_row);
-    ret_row->found = ret_row->found && ret_row->fence == fence;
+    ret_row->found = ret_row->fence == fence && pawl__hold_is_live(t->db, ret_row, t->now);
     return rc;
 }
 
@@ -188,7 +211,7 @@ static int break_lock(const pawl__turn *t, pawl__answer *ret_answer)
     if (holder.found) {
         /* The holder asks, and learns it before its next renewal. */
         pawl__turn_tell(t, holder.owner.client, PAWL_PUSH_RECHECK, NULL, 0, NULL);
-        rc = pawl__broken_add(t->db, t->name, &holder, t->request->owner, t->now);
+        rc = pawl__break_add(t->db, t->name, &holder, t->request->owner, t->now);
         if (rc == SQLITE_OK) rc = give_back(t, &g, &holder);
     }
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;

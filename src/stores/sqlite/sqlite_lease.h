@@ -33,7 +33,7 @@ typedef struct pawl__answer {
     bool waiting;
     pawl__slots slots;        /* GRANTED, CONFIRMED of permits */
     pawl__sqlite_fault fault; /* FAILED, UNKNOWN: why. BUSY: message is the holder's label */
-    /* QUEUED: the one who stands before us, or in our way; and more of those, malloc'ed. */
+    /* Who waits: the one that stands before us, or in our way; and more of those, malloc'ed. */
     pawl__watch_mark watch;
     pawl__watch_mark *more_watches;
     size_t more_count;

@@ -57,7 +57,8 @@ static void on_waiting_changed(pawl_store *store, const pawl__task *task)
     if (!request->token) return;
     if (!may_queue(task) && request->verb != PAWL_VERB_RELEASE) return;
     if (task->answer.outcome == PAWL_FAILED || task->answer.outcome == PAWL_UNKNOWN) return;
-    if (task->answer.outcome != PAWL_QUEUED) {
+    /* Who is granted what it has may wait to be upgraded. */
+    if (task->answer.outcome != PAWL_QUEUED && task->answer.watch.live <= 0) {
         pawl__watches_clear(&store->watches, request->token);
         return;
     }

@@ -124,7 +124,7 @@ static int fill_break(pawl__sqlite_db *db, pawl__name name, int64_t now, row_not
 {
     pawl_info *info = &row->note->u.info;
     pawl__broken_row latest;
-    int rc = pawl__broken_latest(db, name, now, &latest);
+    int rc = pawl__break_latest(db, name, now, &latest);
     if (rc != SQLITE_OK || !latest.found || db->all_ended) return rc;
     info->broken_by = put_text(row, latest.by, strlen(latest.by));
     info->broken_ms = latest.at < now ? pawl__ms_until(latest.at, now) : 0;

@@ -44,8 +44,8 @@ typedef struct pawl__turn {
 typedef struct pawl__group {
     pawl__lock_row lock; /* held: by who stands there, or by those in `hold` */
     bool row_held;       /* what the row in the file says */
-    bool is_smaller;     /* somebody in `hold` left */
-    uint64_t left;       /* the latest fence of those who left alive: who watched it must ask */
+    bool is_smaller;     /* somebody in `hold` left, or waits no more to be upgraded */
+    uint64_t left;       /* the latest fence of those that are watched no more: who did must ask */
     bool first_known;
     pawl__wait_row first; /* who waits first, once it is known */
 } pawl__group;
@@ -55,9 +55,12 @@ static inline bool pawl__same_token(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0; /* the whole token (law 5) */
 }
 
+/* Whether it learns by the answer what it waits for, and whom to watch. */
 static inline bool pawl__is_asker(const pawl__turn *t, const char *token)
 {
-    return t->request && pawl__same_token(t->request->token, token);
+    if (!t->request) return false;
+    bool may_wait = t->request->verb == PAWL_VERB_ACQUIRE || t->request->verb == PAWL_VERB_CHANGE;
+    return may_wait && pawl__same_token(t->request->token, token);
 }
 
 static inline int64_t pawl__expiry(const pawl__turn *t, int64_t ttl_ns)
@@ -124,6 +127,8 @@ int pawl__group_drop_dead(const pawl__turn *t, pawl__group *g);
 int pawl__group_grant(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder);
 /* The holder, who has nobody beside it, has the name exclusively, with a new fence. */
 int pawl__group_upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder);
+/* Those who wait first watched this one, or one before it, and must ask whom to watch now. */
+void pawl__group_void_watches(pawl__group *g);
 /* Holds no more. */
 int pawl__group_drop(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder, bool dead);
 /* Who holds alone moves to `hold`, where the number of a change has its place. */
@@ -131,17 +136,21 @@ int pawl__group_open(const pawl__turn *t, pawl__group *g, const pawl__hold_row *
 
 /* ---- sqlite_answer.c ------------------------------------------------------------------- */
 
-int pawl__say_held(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder,
-                   pawl_outcome outcome, pawl__answer *ret_answer);
-int pawl__say_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer);
-int pawl__say_queued(const pawl__turn *t, const pawl__group *g, int64_t position,
-                     pawl__answer *ret_answer);
-void pawl__say_failed(pawl_err err, pawl__answer *ret_answer);
+int pawl__answer_held(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder,
+                      pawl_outcome outcome, pawl__answer *ret_answer);
+int pawl__answer_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer);
+int pawl__answer_queued(const pawl__turn *t, const pawl__group *g, int64_t position,
+                        pawl__answer *ret_answer);
+void pawl__answer_failed(pawl_err err, pawl__answer *ret_answer);
 /* Who broke the lease is named, if somebody did (rule 13). */
-int pawl__say_not_owner(const pawl__turn *t, pawl__answer *ret_answer);
+int pawl__answer_not_owner(const pawl__turn *t, pawl__answer *ret_answer);
+static inline pawl__watch_mark pawl__mark_of(const pawl__hold_row *holder)
+{
+    return (pawl__watch_mark){holder->owner.live, holder->owner.pid, holder->owner.pid_ns};
+}
 /* Whom the one that waits first shall watch. */
-int pawl__say_watch(const pawl__turn *t, pawl__group *g, const pawl__wish *wish,
-                    pawl__answer *ret_answer);
+int pawl__answer_watch(const pawl__turn *t, pawl__group *g, const pawl__wish *wish,
+                       pawl__answer *ret_answer);
 
 /* ---- sqlite_enter.c ---------------------------------------------------------------------- */
 
