@@ -61,6 +61,8 @@ typedef struct host {
     void (*on_event)(struct host *host); /* after each reply or push; may be NULL */
     void *ctx;
     int64_t answer_ms; /* how long a request may take */
+    pawl_mode mode;    /* of what is asked from now on, and what belongs to it */
+    uint32_t units, capacity, change;
 } host;
 
 extern const pawl_store_ops pawl_store_entry;

@@ -2,7 +2,8 @@
 /*
  * A process with one store, led by lines on its standard input:
  *
- *   acquire|renew|release|break|inspect NAME TOKEN TTL_MS FLAGS ANSWER_MS
+ *   acquire|renew|release|break|inspect|change NAME TOKEN TTL_MS FLAGS ANSWER_MS
+ *   mode MODE UNITS CAPACITY CHANGE   of what is asked from now on
  *   fork          a child that does nothing but live; prints its pid
  *   transaction   opens a write transaction of its own and keeps it
  *   quit
@@ -80,13 +81,21 @@ static void keep_transaction(void)
 
 static bool verb_of(const char *word, pawl_verb *ret_verb)
 {
-    static const char *const words[] = {"acquire", "renew", "release", "inspect", "list", "break"};
-    for (int i = 0; i < 6; i++) {
+    static const char *const words[] = {"acquire", "renew", "release", "inspect",
+                                        "list",    "break", "doctor",  "change"};
+    for (int i = 0; i < 8; i++) {
         if (strcmp(word, words[i]) != 0) continue;
         *ret_verb = (pawl_verb)i;
         return true;
     }
     return false;
+}
+
+static void set_mode(const char *line)
+{
+    unsigned mode = 0;
+    sscanf(line, "mode %u %u %u %u", &mode, &peer.units, &peer.capacity, &peer.change);
+    peer.mode = (pawl_mode)mode;
 }
 
 static void obey(char *line)
@@ -98,6 +107,7 @@ static void obey(char *line)
     sscanf(line, "%31s %127s %63s %lld %u %lld", word, name, token, &ttl_ms, &flags, &answer_ms);
     if (strcmp(word, "quit") == 0) event_base_loopexit(peer.base, NULL);
     if (strcmp(word, "fork") == 0) leave_child();
+    if (strcmp(word, "mode") == 0) set_mode(line);
     if (strcmp(word, "transaction") == 0) keep_transaction();
     if (!verb_of(word, &verb)) return;
     peer.answer_ms = answer_ms;
