@@ -174,7 +174,7 @@ static void answers_are_measured(void **state)
     client *c = client_up(s.world, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), "answers half took up to");
-    rig_must(s.rig, "CLIENT PAUSE 400 ALL");
+    rig_must(s.rig, "CLIENT PAUSE 1500 ALL");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), "Of 1 answers");
     assert_int_equal(client_severity(c, "latency"), PAWL_SEVERITY_WARNING);
