@@ -40,6 +40,7 @@ const (
 	ErrReentry     = Code(C.PAWL_ERR_REENTRY)     // acquired 10000 times: a release is missing
 	ErrDone        = Code(C.PAWL_ERR_DONE)        // it has been done in this period already
 	ErrNames       = Code(C.PAWL_ERR_NAMES)       // a handle has 1 to 64 names, each of them once
+	ErrValue       = Code(C.PAWL_ERR_VALUE)       // a leader's value has at most 4096 bytes
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
 	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed

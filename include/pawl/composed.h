@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl/composed.h - what is built on locks: a job that runs once in a period.
+ * pawl/composed.h - what is built on locks: a job that runs once in a period, and the
+ * election of a leader.
  *
  * What pawl.h says of ownership, threads, fork and waiting holds here as well. How it is built,
  * and what it promises: docs/composed.md. It needs a store with pawl_caps.values; others answer
@@ -132,6 +133,87 @@ PAWL_API PAWL_MUST_USE int pawl_once_look(pawl_once *once, int64_t wait_ms);
 /* The lock of the run: look at it before each step that cannot be undone (pawl_lock_is_held),
    and pass on its fence. Do not acquire or release it. Borrowed. Since 0.1. */
 PAWL_API pawl_lock *pawl_once_lock(const pawl_once *once);
+
+/* ---- Election -------------------------------------------------------------------------------- */
+
+/*
+ * The leader is who holds the exclusive lock of a name: to campaign is pawl_lock_acquire, in order
+ * of arrival, and everything that pawl.h says of a lock that is lost holds for one that leads. What
+ * an election has beside that is a value by which the leader is known, and observers who are told.
+ */
+
+#define PAWL_LEADER_VALUE_MAX 4096 /* bytes */
+
+/*
+ * The leader, who holds `lock`, makes its value known: an address, say. It replaces the one
+ * before, and observers are told at once. It is known as long as the leader leads; after 30
+ * days it must be proclaimed anew. 0: the store has it. PAWL_ERR_VALUE: it is too long.
+ * PAWL_ERR_LOST: the lock had been lost. PAWL_ERR_UNKNOWN: the store did not answer for wait_ms,
+ * or until the lease was over; until then it is asked again. _NOT_HELD, _UNSUPPORTED, _CLOSED,
+ * _FORKED, _ARGUMENT, store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_election_proclaim(pawl_lock *lock, const void *value,
+                                                  size_t value_len, int64_t wait_ms);
+
+/* The same without waiting: done is called once, unless an error is returned. The lock must not be
+   freed before that; the value is copied. Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_election_proclaim_start(pawl_lock *lock, const void *value,
+                                                        size_t value_len, int64_t wait_ms,
+                                                        pawl_done_fn done, void *userdata);
+
+/*
+ * Leads no more: tells observers, who would else find out later that a leader has only let go, and
+ * releases. The lock is released in any case; the result is that of the release, as
+ * pawl_lock_release has it, or PAWL_ERR_NOT_HELD, _CLOSED, _FORKED, _ARGUMENT. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_election_resign(pawl_lock *lock, int64_t wait_ms);
+
+/* The same without waiting; see pawl_election_proclaim_start. Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_election_resign_start(pawl_lock *lock, int64_t wait_ms,
+                                                      pawl_done_fn done, void *userdata);
+
+/* What is known of the leader. All pointers live as long as the callback. Labels and values are
+   bytes that others have chosen: escape them before you show them. */
+typedef struct pawl_leader {
+    size_t size;
+    int err;              /* 0, or why nothing is known now: then all else is 0 */
+    bool leads;           /* somebody does */
+    const char *owner;    /* its label; "" if nobody leads */
+    uint64_t fence;       /* of its lease */
+    int64_t remaining_ms; /* until the lease ends, unless it is renewed; -1: never */
+    const char *value;    /* what it has proclaimed, NUL-terminated; NULL: nothing yet */
+    size_t value_len;
+} pawl_leader;
+
+typedef void (*pawl_leader_fn)(const pawl_leader *leader, void *userdata);
+
+/*
+ * Who leads now. The callback runs once, on the calling thread, before the function returns 0; not
+ * after an error: _NAME, _KIND (the value beside the name is none of an election),
+ * _UNSUPPORTED, _UNAVAILABLE, _UNKNOWN, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_election_leader(pawl_client *client, const char *name,
+                                                size_t name_len, int64_t wait_ms, pawl_leader_fn fn,
+                                                void *userdata);
+
+typedef struct pawl_observer pawl_observer;
+
+/*
+ * Follows the leader: fn is called, in the place of callbacks, with what is known first, and then
+ * whenever that changes: another leader, another value, nobody. What is proclaimed or resigned is
+ * told within a round trip; the silent end of a leader when its lease is over. While the store
+ * cannot be asked, fn is told so once, with err. Errors: as pawl_lock_new, _SYSTEM. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_election_observe(pawl_client *client, const char *name,
+                                                 size_t name_len, pawl_leader_fn fn, void *userdata,
+                                                 pawl_observer **ret_observer);
+
+/*
+ * Ends it: after the return fn is not called any more, unless it is called from fn itself. Each
+ * observer is stopped once, also after the close of its client. NULL is allowed. Always
+ * returns NULL. Since 0.1.
+ */
+PAWL_API pawl_observer *pawl_observer_stop(pawl_observer *observer);
 
 #ifdef __cplusplus
 }

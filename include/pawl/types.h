@@ -111,7 +111,8 @@ typedef enum pawl_err_class {
     X(REENTRY, -39, USAGE,                                                                         \
       "the handle was acquired 10000 times and not released: a release is missing")                \
     X(NAMES, -40, USAGE, "a handle has 1 to 64 names, and each of them once")                      \
-    X(DONE, -50, BUSY, "it has been done in this period already")
+    X(DONE, -50, BUSY, "it has been done in this period already")                                  \
+    X(VALUE, -51, USAGE, "a leader's value has at most 4096 bytes")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

@@ -123,12 +123,6 @@ static int once_run(const cli_command *self, run_opts *opts, const char *key, ch
     return run_execute(opts, &plan, key, command);
 }
 
-/* Options may stand after KEY as well: `pawl once KEY --every 1h -- COMMAND`. */
-static bool takes_more_options(const cli_args *rest)
-{
-    return rest->count > 1 && strncmp(rest->items[1], "--", 2) == 0 && rest->items[1][2];
-}
-
 static int once_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     run_opts opts = run_opts_default;
@@ -141,19 +135,12 @@ static int once_main(const cli_command *self, const cli_common *globals, int arg
     if (rest.count == 0)
         return cli_usage_error(self, "a KEY is wanted: pawl once KEY --every D -- COMMAND");
     const char *key = rest.items[0];
-    char **after = rest.items + 1;
-    int count = rest.count - 1;
-    if (takes_more_options(&rest)) {
-        cli_args more;
-        if (!cli_command_parse(self, rest.count, rest.items, &opts.common, &more, &code))
-            return code;
-        after = more.items;
-        count = more.count;
-    }
+    if (!run_take_more_options(self, &opts, &rest, &code)) return code;
     code = cli_key_check(self->verb, key);
     if (!code) code = check_every(self, &opts);
     if (code) return code;
-    return opts.shows_last ? show_last(self, &opts, key) : once_run(self, &opts, key, after, count);
+    return opts.shows_last ? show_last(self, &opts, key)
+                           : once_run(self, &opts, key, rest.items + 1, rest.count - 1);
 }
 
 static const char once_page[] =

@@ -125,6 +125,20 @@ int run_take_command(const cli_command *self, run_opts *opts, char **after, int 
     return 0;
 }
 
+bool run_take_more_options(const cli_command *self, run_opts *opts, cli_args *rest, int *ret_code)
+{
+    bool more = rest->count > 1 && rest->items[1][0] == '-' && strcmp(rest->items[1], "--") != 0;
+    if (!more) return true;
+    cli_args behind;
+    char *key = rest->items[0];
+    if (!cli_command_parse(self, rest->count, rest->items, &opts->common, &behind, ret_code))
+        return false;
+    rest->items = behind.items - 1; /* in front of what is left stands what was parsed */
+    rest->items[0] = key;
+    rest->count = behind.count + 1;
+    return true;
+}
+
 /* -N makes a semaphore of KEY; it has no modes of its own. */
 static int take_mode(const cli_command *self, run_opts *opts)
 {

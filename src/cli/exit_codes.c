@@ -50,6 +50,7 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_OWNER:
     case PAWL_ERR_ARGUMENT:
     case PAWL_ERR_UNITS:
+    case PAWL_ERR_VALUE:
     case PAWL_ERR_MODE:
     case PAWL_ERR_REENTRY:
     case PAWL_ERR_NAMES:

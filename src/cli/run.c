@@ -190,6 +190,17 @@ static void write_metrics(const run *r)
     if (opts->metrics_file) cli_metrics_write(opts->common.metrics, opts->metrics_file);
 }
 
+/* Others know us by our value before the command begins to lead. */
+static int proclaim(run *r)
+{
+    const char *value = r->opts->value ? r->opts->value : "";
+    int err = pawl_election_proclaim(r->session.lock, value, strlen(value),
+                                     pawl_lock_remaining_ms(r->session.lock) / 2);
+    if (!err) return 0;
+    if (err == PAWL_ERR_LOST) r->lost = true;
+    return cli_fail(r->session.client, "lead", r->session.key, err);
+}
+
 /* Runs the command under the lock. Returns its exit code or ours. */
 static int run_held(run *r, char *const *argv)
 {
@@ -204,8 +215,10 @@ static int run_held(run *r, char *const *argv)
         say_too_late(r);
         code = CLI_EXIT_LOST;
     }
+    if (!code && r->opts->leads) code = proclaim(r);
     if (!code) code = run_command(r, argv);
     bool ran = r->child.state == RUN_CHILD_ENDED;
+    if (r->opts->ret_end) r->opts->ret_end->ended = ran;
     run_child_done(&r->child);
     if (ran && r->opts->at_least_ms && !r->lost) run_linger(r, held_since + r->opts->at_least_ms);
     return code;
@@ -271,6 +284,8 @@ static int run_with_session(run *r, char *const *argv)
         report_reason(r, busy ? "busy" : "failed", r->session.reason);
         return code;
     }
+    if (opts->ret_end) opts->ret_end->held = true;
+    r->session.leads = opts->leads;
     code = run_held(r, argv);
     r->session.succeeded = code == 0 && !protection_failed(r);
     if (r->session.once) return end_once(r, code);
@@ -314,6 +329,10 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
     program_invocation_short_name = basename(argv[0]);
     int code = open_session(&r, key, &lock_opts);
     if (!code) code = run_with_session(&r, argv);
+    if (opts->ret_end) {
+        opts->ret_end->lost = r.lost || r.stopped_it;
+        opts->ret_end->by_signal = r.asked_to_end ? r.asked_to_end : r.session.ended_by;
+    }
     cli_session_close(&r.session);
     write_metrics(&r); /* with its end, and none open any more */
     run_report_close(&r.report);

@@ -48,9 +48,29 @@ typedef struct run_opts {
     bool foreground;
     bool exclusive; /* pawl-flock: the only mode there is */
     bool say_busy;
-    bool keep_on_failure; /* once: a run that failed counts */
-    bool shows_last;      /* once: run nothing, say who ran last */
+    bool keep_on_failure;    /* once: a run that failed counts */
+    bool shows_last;         /* once: run nothing, say who ran last */
+    bool leads;              /* lead: observers are told of us, and of our end */
+    bool shows_leader;       /* lead: run nothing, say who leads */
+    bool observes;           /* lead: run nothing, say so whenever that changes */
+    int64_t restart;         /* lead: when the command is started again, see cmd_lead.c */
+    const char *value;       /* lead: what is proclaimed; NULL: nothing but who we are */
+    struct run_end *ret_end; /* lead: how the run ended; NULL: nobody asks */
 } run_opts;
+
+/*
+ * Options may stand after KEY as well: `pawl once KEY --every 1h -- COMMAND`. Then rest becomes
+ * what is behind them, with KEY before it. false: exit with *ret_code.
+ */
+bool run_take_more_options(const cli_command *self, run_opts *opts, cli_args *rest, int *ret_code);
+
+/* How a run ended, beside its exit code. */
+typedef struct run_end {
+    bool held;     /* we had the lock */
+    bool ended;    /* the command was started, and has ended by itself */
+    bool lost;     /* the lock was lost */
+    int by_signal; /* somebody asked us to end: its number; 0: nobody did */
+} run_end;
 
 /* What follows KEY: the command, or -c and a string for the shell, for which shell_argv is. */
 int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
@@ -79,7 +99,8 @@ typedef struct run {
     bool told_term;                      /* we sent TERM, and the lock has not recovered since */
     bool stopped_it; /* we sent TERM or KILL for the lock's sake: the run has failed */
     bool killed;
-    bool user_term; /* somebody sent us a TERM, and it was relayed */
+    bool user_term;   /* somebody sent us a TERM, and it was relayed */
+    int asked_to_end; /* the latest of HUP, INT, QUIT and TERM that came */
     bool yield_due;
     bool reported_start;
 } run;

@@ -226,6 +226,8 @@ static void take_signal(run *r, const struct signalfd_siginfo *info)
         return;
     }
     if (number == SIGTERM) r->user_term = true;
+    for (const int *ending = cli_ending_signals; *ending; ending++)
+        if (*ending == number) r->asked_to_end = number;
     if (!has_it) {
         run_child_relay(&r->child, number);
         cli_info("%s: SIG%s passed on", r->session.shown_key, cli_signal_name(number));

@@ -173,6 +173,7 @@ static void note_done(cli_session *session)
 
 static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_busy_line line)
 {
+    session->ended_by = ended_by;
     if (ended_by) {
         if (session->result == 0 && !session->once) (void)cli_session_release(session);
         snprintf(session->reason, sizeof session->reason, "SIG%s ended the wait",
@@ -236,6 +237,8 @@ static int begin_release(cli_session *session, int64_t wait_ms)
     if (session->once)
         return pawl_once_end_start(session->once, session->succeeded, wait_ms, on_released,
                                    session);
+    if (session->leads && pawl_lock_is_held(session->lock))
+        return pawl_election_resign_start(session->lock, wait_ms, on_released, session);
     return pawl_lock_release_start(session->lock, on_released, session);
 }
 

@@ -18,6 +18,8 @@ typedef struct cli_session {
     pawl_client *client;
     pawl_lock *lock;
     pawl_once *once; /* NULL: the lock is our own; else it is this one's */
+    bool leads;      /* observers are told of the release */
+    int ended_by;    /* the signal that ended the wait; 0: none */
     bool succeeded;  /* what is said of a run of `once` when it ends */
     const char *key;
     char *shown_key; /* escaped, for messages */

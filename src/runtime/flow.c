@@ -3,6 +3,7 @@
 
 #include "../base/instant.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Questions wait for the store as long as the client's store_timeout_ms; if that is for ever, so
@@ -25,6 +26,7 @@ static void begin(pawl__flow *flow, int64_t wait_ms)
 {
     flow->state = 0;
     flow->until = PAWL__NEVER;
+    flow->hasty = wait_ms == 0;
     if (wait_ms >= 0) flow->until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
 }
 
@@ -32,7 +34,11 @@ static void begin(pawl__flow *flow, int64_t wait_ms)
 
 static int64_t question_wait(const pawl__flow *flow, pawl__step step)
 {
-    if (step == PAWL__STEP_AWAIT) return left_ms(pawl__instant_min(flow->await_until, flow->until));
+    if (step == PAWL__STEP_AWAIT) {
+        int64_t left = left_ms(pawl__instant_min(flow->await_until, flow->until));
+        return left == 0 ? 1 : left;
+    }
+    if (flow->hasty) return 0;
     if (pawl__lock_client(flow->lock)->opts.store_timeout_ms >= 0) return PAWL_WAIT_FOREVER;
     int64_t left = left_ms(flow->until);
     return left < QUESTION_WAIT_MS ? QUESTION_WAIT_MS : left;
@@ -43,6 +49,11 @@ static void make_question(pawl__flow *flow, pawl__step step)
     const char *name = pawl_lock_name(flow->lock);
     flow->query = (pawl__query){.request = {.name = name, .name_len = strlen(name)}};
     pawl__query *query = &flow->query;
+    flow->asked = step;
+    if (step == PAWL__STEP_INSPECT) {
+        query->request.verb = PAWL_VERB_INSPECT;
+        return;
+    }
     query->heard = &flow->heard;
     query->awaits_news = step == PAWL__STEP_AWAIT;
     query->request.verb = PAWL_VERB_READ;
@@ -59,10 +70,24 @@ static void make_question(pawl__flow *flow, pawl__step step)
     query->request.keep_ms = flow->keep_ms;
 }
 
-/* Whose answer is no error may still say no. */
-static int judge(const pawl__flow *flow, pawl__step step, int err)
+static void see_holder(pawl__flow *flow)
 {
-    if (err || step != PAWL__STEP_PUBLISH) return err;
+    pawl__link *first = pawl__list_first(&flow->query.rows);
+    flow->holder = (pawl__holder_seen){0};
+    if (!first) return;
+    const pawl_info *info = &pawl__container(first, pawl__row, in_rows)->info;
+    flow->holder.held = info->held;
+    flow->holder.fence = info->fence;
+    flow->holder.remaining_ms = info->remaining_ms;
+    snprintf(flow->holder.owner, sizeof flow->holder.owner, "%s", info->owner);
+}
+
+/* Whose answer is no error may still say no. */
+static int judge(pawl__flow *flow, int err)
+{
+    if (!err && flow->asked == PAWL__STEP_INSPECT) see_holder(flow);
+    if (flow->asked == PAWL__STEP_INSPECT) pawl__query_free_rows(&flow->query);
+    if (err || flow->asked != PAWL__STEP_PUBLISH) return err;
     return flow->query.outcome == PAWL_CONFIRMED ? PAWL_OK : PAWL_ERR_LOST;
 }
 
@@ -75,7 +100,7 @@ static int carry_out(pawl__flow *flow, pawl__step step)
     make_question(flow, step);
     int err =
         pawl__query_put(pawl__lock_client(flow->lock), &flow->query, question_wait(flow, step));
-    return judge(flow, step, err);
+    return judge(flow, err);
 }
 
 int pawl__flow_run(pawl__flow *flow, int64_t wait_ms)
@@ -100,8 +125,7 @@ static void on_acquired(pawl_lock *lock, int err, void *userdata)
 static void on_answered(pawl__query *query, int err)
 {
     pawl__flow *flow = query->ctx;
-    bool publishes = query->request.verb == PAWL_VERB_PUBLISH && !query->awaits_news;
-    go_on(flow, judge(flow, publishes ? PAWL__STEP_PUBLISH : PAWL__STEP_READ, err));
+    go_on(flow, judge(flow, err));
 }
 
 /* 0: its callback goes on. */

@@ -18,9 +18,18 @@ typedef enum pawl__step {
     PAWL__STEP_ACQUIRE, /* the lock */
     PAWL__STEP_READ,    /* the value, into `heard`; with watch_ms: and watch it */
     PAWL__STEP_PUBLISH, /* `value`, to be kept for keep_ms, by the lock's token */
+    PAWL__STEP_INSPECT, /* who holds the name, into `holder` */
     PAWL__STEP_RELEASE, /* the lock: the request is on its way */
     PAWL__STEP_AWAIT    /* news that came after `heard`, at the latest await_until */
 } pawl__step;
+
+/* Of INSPECT. */
+typedef struct pawl__holder_seen {
+    bool held;
+    uint64_t fence;
+    int64_t remaining_ms; /* -1: never */
+    char owner[PAWL_OWNER_MAX + 1];
+} pawl__holder_seen;
 
 typedef struct pawl__flow pawl__flow;
 struct pawl__flow {
@@ -31,9 +40,12 @@ struct pawl__flow {
     int result;
     int64_t watch_ms, keep_ms, await_until;
     pawl__heard heard;
+    pawl__holder_seen holder;
     size_t value_len;
     char value[PAWL_STORED_MAX];
     /* The drivers'. */
+    bool hasty; /* the job does not wait: for the store one try to connect */
+    pawl__step asked;
     pawl__query query;
     pawl_token token;
     void (*over)(pawl__flow *flow); /* asynchronous: the end; it may free the flow */

@@ -224,6 +224,19 @@ static bool refuses_for_good(const pawl__queries *queries)
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
+/* Wakes those who watch the name, or all. A reading that is under way came too early, too. */
+static void tell_news(pawl__queries *queries, const char *name, size_t name_len)
+{
+    queries->news++;
+    for (pawl__link *l = queries->watching.next, *next; l != &queries->watching; l = next) {
+        next = l->next;
+        const pawl_request *request = &query_of(l)->request;
+        bool concerns =
+            !name || (request->name_len == name_len && memcmp(request->name, name, name_len) == 0);
+        if (concerns) complete(queries, query_of(l), PAWL_OK, NULL);
+    }
+}
+
 static void await_news(pawl__queries *queries, pawl__query *query)
 {
     if (queries->news != query->heard->news) {
@@ -236,7 +249,10 @@ static void await_news(pawl__queries *queries, pawl__query *query)
 
 static void ask_or_wait(pawl__queries *queries, pawl__query *query)
 {
-    if (query->awaits_news) {
+    if (query->is_news) {
+        tell_news(queries, query->request.name, query->request.name_len);
+        complete(queries, query, PAWL_OK, NULL);
+    } else if (query->awaits_news) {
         await_news(queries, query);
     } else if (queries->pump->broken || queries->pump->failed) {
         complete(queries, query, PAWL_ERR_SYSTEM, NULL);
@@ -271,19 +287,6 @@ void pawl__queries_take(pawl__queries *queries)
     pthread_mutex_unlock(&queries->pump->gate->mutex);
     ask_or_wait_all(queries, &list);
     pthread_mutex_lock(&queries->pump->gate->mutex);
-}
-
-/* Wakes those who watch the name, or all. A reading that is under way came too early, too. */
-static void tell_news(pawl__queries *queries, const char *name, size_t name_len)
-{
-    queries->news++;
-    for (pawl__link *l = queries->watching.next, *next; l != &queries->watching; l = next) {
-        next = l->next;
-        const pawl_request *request = &query_of(l)->request;
-        bool concerns =
-            !name || (request->name_len == name_len && memcmp(request->name, name, name_len) == 0);
-        if (concerns) complete(queries, query_of(l), PAWL_OK, NULL);
-    }
 }
 
 void pawl__queries_push(pawl__queries *queries, const pawl_push *push)

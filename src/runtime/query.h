@@ -43,6 +43,7 @@ struct pawl__query {
     bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
     bool awaits_news;      /* nothing is asked: news about the name, or of the link, that came
                               after `heard`, or the end of the patience is the answer */
+    bool is_news;          /* nothing is asked: who awaits news about the name looks again */
     pawl__heard *heard;    /* [loop], then the caller's: of READ; NULL: nobody wants it */
     pawl_caps *ret_caps;   /* [loop] */
     pawl__link rows;       /* [loop], then the caller's */

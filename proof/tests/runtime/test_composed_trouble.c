@@ -65,11 +65,33 @@ static void a_success_that_is_never_answered_is_unknown(void **state)
     pawl_client_close(client);
 }
 
+/* A resignation counts by its release, whatever becomes of the word to observers. */
+static void a_resignation_whose_word_is_lost_releases(void **state)
+{
+    (void)state;
+    pawl_client *client = scripted_client(NULL);
+    pawl_lock *lock = lock_new(client, "lead", 30000);
+    script->answers = answers;
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    atomic_store(&unanswered, 2);
+    CHECK_ERR(pawl_election_proclaim(lock, "v", 1, PATIENCE_MS), PAWL_OK);
+    assert_int_equal(atomic_load(&script->submitted[PAWL_VERB_PUBLISH]), 3);
+    atomic_store(&unanswered, 1000000);
+    CHECK_ERR(pawl_election_proclaim(lock, "w", 1, 0), PAWL_ERR_UNKNOWN);
+    assert_true(pawl_lock_is_held(lock));
+    CHECK_ERR(pawl_election_resign(lock, PATIENCE_MS), PAWL_OK);
+    assert_false(pawl_lock_is_held(lock));
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+    assert_true(atomic_load(&script->submitted[PAWL_VERB_RELEASE]) > 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_success_whose_answer_is_lost_is_said_again),
         cmocka_unit_test(a_success_that_is_never_answered_is_unknown),
+        cmocka_unit_test(a_resignation_whose_word_is_lost_releases),
     };
     if (argc < 2) return 64;
     scripted_load(argv[1]);
