@@ -78,7 +78,43 @@
     X(refresh_loses_place, "refreshing a place moves it to the end")                               \
     X(cached_kept_after_yield, "an unused lease is kept though others wait")                       \
     X(yield_not_repeated, "a yield request that was lost is not repeated")                         \
-    X(sharing_without_budget, "a busy client passes its lease on locally for ever")
+    X(sharing_without_budget, "a busy client passes its lease on locally for ever")                \
+    /* Several holders, at the store */                                                            \
+    X(reader_passes_writer, "a reader comes in although a writer waits before it")                 \
+    X(one_reader_woken, "a release lets in one of the readers who wait")                           \
+    X(two_updaters, "a second one comes in mode update: two upgrades would wait for each other")   \
+    X(upgrade_beside_reader, "an upgrade is granted although a reader holds")                      \
+    X(upgrade_stops_nobody, "readers come in although an upgrade waits")                           \
+    X(upgrade_draws_no_fence, "an upgrade keeps the fence")                                        \
+    X(reader_draws_no_fence, "a reader gets the fence of who came before it")                      \
+    X(late_change_done, "a change that comes late is done")                                        \
+    X(downgrade_wakes_nobody, "a downgrade lets nobody in")                                        \
+    X(dead_reader_counts, "a reader whose lease ran out counts until all have run out")            \
+    X(cut_reader_is_gone, "a reader whose connection is gone counts as dead")                      \
+    X(renewal_prolongs_others, "the renewal of one reader prolongs the others' leases")            \
+    X(marker_ends_first, "the lock key ends with the first of the readers")                        \
+    X(entry_extends, "who is let in beside others has it for a whole ttl, frozen or not")          \
+    X(reader_releases_all, "the release of one reader ends them all")                              \
+    X(readers_release_without_compare, "a stranger's release takes the lease of a reader")         \
+    X(reader_renewal_recreates, "the renewal of a reader that is gone takes the lock")             \
+    X(kinds_are_mixed, "a name is a lock and a semaphore, or has two capacities")                  \
+    X(permits_leak, "the permits of a holder that ran out are not free again")                     \
+    X(slot_given_twice, "a permit is given to two")                                                \
+    X(highest_slot_first, "the highest free permit is given, not the lowest")                      \
+    X(small_ones_pass, "who asks for one permit passes who waits for many")                        \
+    /* Several holders, in the client */                                                           \
+    X(upgrade_believed_early, "an upgrade counts as granted when the store has queued it")         \
+    X(upgrade_push_believed, "the push of an upgrade is believed, also of one taken back")         \
+    X(change_not_repeated, "a change without an answer is not repeated")                           \
+    X(change_numbers_repeat, "all changes of a lease have one number")                             \
+    X(upgrade_not_taken_back, "the store does not hear of an upgrade that was given up")           \
+    X(downgrade_not_told, "the store does not hear of a downgrade")                                \
+    X(weaker_lease_passed, "a writer gets a lease whose mode was changed")                         \
+    X(readers_not_told, "one of the readers by a lease is told of its loss, the others are not")   \
+    X(join_renews, "a reader who joins a lease makes its deadline count anew")                     \
+    X(joined_without_budget, "readers join a lease for ever though others wait")                   \
+    X(first_reader_ends_all, "the first reader who is done gives back the lease of all")           \
+    X(permits_not_told, "whoever has permits takes them for the first ones")
 
 #ifdef PAWL_MUTATION
 typedef enum pawl__mutant_name {

@@ -21,7 +21,7 @@ static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err, const c
 /* From now on the store is to be told. */
 static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
 {
-    lease->change++;
+    if (!PAWL_MUTANT(change_numbers_repeat) || !lease->change) lease->change++;
     lease->change_to = (uint8_t)to & 3u;
     lease->changing = true;
     lease->change_sent = false;
@@ -69,7 +69,7 @@ void pawl__on_change(pawl__engine *e, const pawl__event *event)
         tell_change(e, want, PAWL_OK, "");
     } else if (pawl_mode_is_downgrade(from, event->mode)) {
         lease->mode = (uint8_t)event->mode & 3u;
-        begin(e, lease, event->mode);
+        if (!PAWL_MUTANT(downgrade_not_told)) begin(e, lease, event->mode);
         tell_change(e, want, PAWL_OK, "");
     } else if (from == PAWL_MODE_UPDATE && event->mode == PAWL_MODE_EXCLUSIVE) {
         upgrade(e, want, event->waiting);
@@ -82,6 +82,10 @@ void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err)
 {
     pawl__lease *lease = want->lease;
     pawl__upgrade_ends(e, want, err);
+    if (PAWL_MUTANT(upgrade_not_taken_back)) {
+        lease->changing = false;
+        return;
+    }
     begin(e, lease, PAWL_MODE_UPDATE); /* it may have been granted meanwhile: it is taken back */
 }
 
@@ -119,7 +123,9 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 {
     bool present = lease->change_sent; /* else a newer one follows it */
     bool upgrades = present && pawl__lease_upgrades(lease);
-    if (reply->fence < lease->fence || (upgrades && reply->fence == lease->fence)) {
+    /* It is the old one if the store has not heard yet of the downgrade before the upgrade. */
+    bool grows = upgrades && !lease->alone;
+    if (reply->fence < lease->fence || (grows && reply->fence == lease->fence)) {
         pawl__engine_set_message(
             e, "the store's fence did not grow: its memory and its clock went back");
         pawl__lease_lost(e, lease, PAWL_ERR_FENCE); /* law 3, and fail closed */
@@ -127,6 +133,7 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     }
     if (upgrades) upgraded(e, lease, reply);
     lease->fence = reply->fence; /* an upgrade that was taken back has drawn one */
+    lease->alone = lease->sent_to == PAWL_MODE_EXCLUSIVE;
     if (present)
         lease->changing = false;
     else
@@ -139,6 +146,7 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     pawl__lease_extended(e, lease, lease->sent_at);
+    if (PAWL_MUTANT(upgrade_believed_early) && lease->want->waiting) upgraded(e, lease, reply);
     if (lease->send || reply->holder_ms < 0) return;
     int64_t pause_ms = reply->holder_ms + 1;
     if (pause_ms < RECHECK_PAUSE_MS) pause_ms = RECHECK_PAUSE_MS;
@@ -164,6 +172,7 @@ static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *r
         return;
     }
     bool hasty = lease->want->waiting && lease->want->waiting->wait_until == 0;
+    if (PAWL_MUTANT(change_not_repeated)) lease->changing = false;
     heard(e, lease, true);
     pawl__lease_doubted(e, lease, reply->err);
     if (hasty)
@@ -181,11 +190,13 @@ void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_repl
         on_granted(e, lease, reply);
         return;
     case PAWL_QUEUED:
+        lease->alone = false;
         heard(e, lease, false);
         if (!lease->change_sent) lease->recheck = true;
         on_queued(e, lease, reply);
         return;
     case PAWL_BUSY:
+        lease->alone = false;
         if (lease->change_sent) {
             pawl__engine_set_message(e, reply->message);
             lease->changing = false;

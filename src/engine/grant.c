@@ -69,6 +69,7 @@ void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want)
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
 {
     pawl__want_decided(e, want);
+    if (lease->want && PAWL_MUTANT(join_renews)) lease->base_at = e->now;
     add_holder(lease, want);
     if (PAWL_MUTANT(ttl_changes_hands)) lease->ttl_ms = want->ttl_ms;
     want->lease = lease;
@@ -115,6 +116,8 @@ static bool take_slots(pawl__lease *lease, const pawl__grant *grant)
     pawl__permits *permits = lease->permits;
     if (grant->slot_count != permits->units) return false;
     memcpy(permits->slots, grant->slots, permits->units * sizeof permits->slots[0]);
+    for (uint16_t i = 0; PAWL_MUTANT(permits_not_told) && i < permits->units; i++)
+        permits->slots[i] = i;
     return true;
 }
 
@@ -144,6 +147,7 @@ void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, const pawl__grant 
     lease->dead_grants = 0;
     lease->fence = fence;
     lease->group->last_fence = fence;
+    lease->alone = lease->group->mode == PAWL_MODE_EXCLUSIVE;
     give_to_those_who_wait(e, lease);
     pawl__group_refuse(e, lease->group, PAWL_ERR_BUSY, true);
     if (grant->waiting || lease->wanted_early) pawl__lease_wanted(e, lease);
@@ -213,6 +217,7 @@ bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pa
 /* The lease is what the group asks for: its mode has not been changed. */
 static bool is_whole(const pawl__lease *lease)
 {
+    if (PAWL_MUTANT(weaker_lease_passed)) return true;
     return lease->mode == lease->group->mode && !lease->changing;
 }
 
@@ -230,18 +235,21 @@ bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__
     bool nobody_waits = pawl__list_empty(&lease->group->wants);
     if (lease->mode != PAWL_MODE_SHARED || !nobody_waits) return false;
     if (!pawl__lease_reserve_readers(lease, more_readers(lease) + 1)) return false;
+    if (PAWL_MUTANT(joined_without_budget) && lease->state == PAWL__LEASE_HELD)
+        return is_whole(lease) && pawl__lease_suits(e, lease, want);
     return may_pass(e, lease, want);
 }
 
 void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by)
 {
-    if (lease->want) return; /* others still hold it */
+    if (lease->want && !PAWL_MUTANT(first_reader_ends_all)) return; /* others still hold it */
     pawl__want *next = pawl__group_first_want(lease->group);
     if (may_pass(e, lease, next)) {
         pawl__lease_give(e, lease, next);
         return;
     }
-    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield && is_whole(lease);
+    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield && is_whole(lease) &&
+                 lease->mode != PAWL_MODE_PERMIT; /* no group that others could find */
     if (!next && keeps && lease->state == PAWL__LEASE_HELD) {
         lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
         pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
@@ -261,6 +269,7 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
         pawl__upgrade_ends(e, holder, err);
         holder->lease = NULL;
         holder->state = PAWL__WANT_LOST;
+        if (PAWL_MUTANT(readers_not_told) && lease->want) continue;
         if (!PAWL_MUTANT(loss_never_told)) pawl__want_tell(e, holder, PAWL__ACT_LOST, err);
     }
     pawl__lease_leave(e, lease); /* the store compares: it frees early, or does nothing */

@@ -104,6 +104,8 @@ struct pawl__lease {
     uint8_t dead_grants : 2; /* grants in a row that came after their deadline */
     uint8_t mode : 2;        /* that its holder may believe in */
     uint8_t change_to : 2;   /* the mode of the latest CHANGE */
+    uint8_t sent_to : 2;     /* the mode of the CHANGE in flight */
+    bool alone : 1;          /* as far as the store has said, it is exclusive there */
     bool asked : 1;          /* some ask has left: the store may know the token */
     bool answered : 1;       /* the store has answered an ask with a decision */
     bool silent : 1;         /* the store has decided nothing since it was asked or went away */

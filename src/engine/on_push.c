@@ -25,8 +25,13 @@ static bool asks_first(const pawl__engine *e, const pawl__lease *lease)
  * An upgrade was granted, perhaps: a push may be of one that was taken back (law 7). It is asked
  * about before it is believed.
  */
-static void on_upgraded(pawl__engine *e, pawl__lease *lease)
+static void on_upgraded(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
 {
+    if (PAWL_MUTANT(upgrade_push_believed) && lease->want->waiting) {
+        lease->mode = PAWL_MODE_EXCLUSIVE;
+        lease->fence = push->fence;
+        pawl__upgrade_ends(e, lease->want, PAWL_OK);
+    }
     if (lease->request)
         lease->recheck = true;
     else
@@ -36,7 +41,7 @@ static void on_upgraded(pawl__engine *e, pawl__lease *lease)
 static void on_handed(pawl__engine *e, pawl__lease *lease, const pawl_push *push)
 {
     if (pawl__lease_is_held(lease) && pawl__lease_upgrades(lease)) {
-        on_upgraded(e, lease);
+        on_upgraded(e, lease, push);
         return;
     }
     if (!pawl__lease_waits(lease)) return;               /* told before */

@@ -171,6 +171,7 @@ bool pawl__send_next(pawl__engine *e, pawl__action *ret_action)
                                        lease->sent_at, pawl__plan_answer_ns(lease->ttl_ms))}};
     fill_request(lease, &ret_action->request);
     lease->change_sent = true;
+    lease->sent_to = lease->change_to;
     return true;
 }
 

@@ -502,6 +502,96 @@ static void permits_do_not_change(void **state)
     }
 }
 
+/* ---- The store may not have heard of the change before -----------------------------------------
+ */
+
+static void hold_exclusive(trial *t, pawl__want *want)
+{
+    *want = trial_claim("a", PAWL__NEVER);
+    trial_hold(t, want, 1);
+}
+
+static void an_upgrade_before_the_store_hears_of_the_downgrade_keeps_the_fence(void **state)
+{
+    trial *t = *state;
+    pawl__want a;
+    hold_exclusive(t, &a);
+    trial_pass(t, TTL / 3 * MS);
+    pawl_request renewal = trial_sent(t, PAWL_VERB_RENEW);
+    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER); /* waits for that answer */
+    assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_confirm(t, renewal.id, 1, false);
+    pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
+    assert_int_equal(request.mode, PAWL_MODE_EXCLUSIVE);
+    assert_int_equal(request.change, 2);
+    trial_grant(t, request.id, 1); /* to the store it was exclusive all the time */
+    pawl__action *changed = trial_only(t, PAWL__ACT_CHANGED);
+    assert_int_equal(changed->err, PAWL_OK);
+    assert_int_equal(changed->fence, 1);
+    assert_int_equal(trial_count(t, PAWL__ACT_LOST), 0);
+}
+
+static void an_upgrade_after_one_that_was_taken_back_in_vain_keeps_its_fence(void **state)
+{
+    trial *t = *state;
+    pawl__want a;
+    hold_update(t, &a);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    pawl_request first = trial_sent(t, PAWL_VERB_CHANGE);
+    trial_cancel(t, &a);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_grant(t, first.id, 2); /* the store never hears that it was taken back */
+    pawl_request again = trial_sent(t, PAWL_VERB_CHANGE);
+    assert_int_equal(again.change, 3);
+    trial_grant(t, again.id, 2);
+    assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
+    assert_int_equal(trial_count(t, PAWL__ACT_LOST), 0);
+}
+
+/* The fence that it had would be the old one of before others came in. */
+static void lose_by_fence(trial *t, pawl__want *a)
+{
+    change(t, a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1);
+    assert_int_equal(trial_only(t, PAWL__ACT_LOST)->err, PAWL_ERR_FENCE);
+}
+
+static void an_upgrade_after_a_downgrade_that_was_done_draws_a_fence(void **state)
+{
+    trial *t = *state;
+    pawl__want a;
+    hold_exclusive(t, &a);
+    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
+    trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1);
+    lose_by_fence(t, &a);
+}
+
+/* Its answer was lost: that the upgrade has to wait, or is refused, shows that it was done. */
+static void lose_after(trial *t, int64_t wait_until, pawl_outcome outcome)
+{
+    pawl__want a;
+    hold_exclusive(t, &a);
+    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
+    trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, wait_until);
+    trial_answer(t, trial_sent(t, PAWL_VERB_CHANGE).id, outcome);
+    if (outcome == PAWL_QUEUED) trial_cancel(t, &a);
+    if (outcome == PAWL_QUEUED)
+        trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
+    lose_by_fence(t, &a);
+}
+
+static void an_upgrade_after_one_that_waited_draws_a_fence(void **state)
+{
+    lose_after(*state, PAWL__NEVER, PAWL_QUEUED);
+}
+
+static void an_upgrade_after_one_that_was_busy_draws_a_fence(void **state)
+{
+    lose_after(*state, 0, PAWL_BUSY);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -538,6 +628,11 @@ int main(void)
         TRIAL(a_holder_that_ends_soon_is_asked_about_soon),
         TRIAL(the_word_of_an_upgrade_comes_while_its_request_is_under_way),
         TRIAL(an_upgrade_that_waits_is_not_passed_on),
+        TRIAL(an_upgrade_before_the_store_hears_of_the_downgrade_keeps_the_fence),
+        TRIAL(an_upgrade_after_one_that_was_taken_back_in_vain_keeps_its_fence),
+        TRIAL(an_upgrade_after_a_downgrade_that_was_done_draws_a_fence),
+        TRIAL(an_upgrade_after_one_that_waited_draws_a_fence),
+        TRIAL(an_upgrade_after_one_that_was_busy_draws_a_fence),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -132,6 +132,19 @@ static void a_cached_lease_of_readers_goes_when_a_writer_waits(void **state)
 
 /* ---- Permits -------------------------------------------------------------------------------- */
 
+/* The next who asks may want another number of them: nobody could be given these. */
+static void permits_are_not_kept_for_later(void **state)
+{
+    static const uint16_t slots[] = {0};
+    trial *t = *state;
+    pawl__want a = trial_claim_permits(1);
+    a.retain_ms = 60000;
+    trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
+    trial_only(t, PAWL__ACT_GRANTED);
+    trial_release(t, &a);
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
 static void each_who_asks_for_permits_has_a_lease(void **state)
 {
     static const uint16_t first[] = {0, 1}, second[] = {2};
@@ -293,6 +306,7 @@ int main(void)
         TRIAL(nobody_passes_a_reader_that_waits_here),
         TRIAL(a_writer_has_a_lease_beside_the_readers_of_its_client),
         TRIAL(a_cached_lease_of_readers_goes_when_a_writer_waits),
+        TRIAL(permits_are_not_kept_for_later),
         TRIAL(each_who_asks_for_permits_has_a_lease),
         TRIAL(another_number_of_permits_is_no_grant),
         TRIAL(a_push_finds_its_lease_among_permits),
