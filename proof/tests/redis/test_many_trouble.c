@@ -188,6 +188,66 @@ static void keys_that_were_lost_let_nobody_in_before_the_last_lease_ends(void **
     }
 }
 
+/* The lock key says until when the last lease lasts: the upgrade is nobody's to grant. */
+static void an_upgrade_that_waits_when_keys_are_lost_lets_nobody_in(void **state)
+{
+    rig *r = begin(state);
+    static const char *const lost[] = {QUEUE, QUEUE " " PEOPLE};
+    for (int i = 0; i < 2; i++) {
+        rig_must(r, "FLUSHALL");
+        (void)hold(r, S);
+        rig_expect(r, to_mode(hold(r, U), X, 1), PAWL_QUEUED);
+        char command[64];
+        snprintf(command, sizeof(command), "DEL %s", lost[i]);
+        rig_must(r, command);
+        nobody_comes_in(r);
+        rig_expect(r, in_mode(fresh_token(), X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+        nobody_comes_in(r);
+    }
+}
+
+static void a_key_that_is_made_anew_beside_an_old_one_expires(void **state)
+{
+    rig *r = begin(state);
+    (void)hold(r, S);
+    rig_must(r, "DEL pawl:x " QUEUE);
+    (void)hold(r, S);
+    assert_true(rig_int(r, "PTTL " QUEUE) > 0);
+    assert_true(rig_int(r, "PTTL " PEOPLE) > 0);
+}
+
+static void a_fence_that_a_change_draws_is_written(void **state)
+{
+    rig *r = begin(state);
+    const char *token = hold(r, X);
+    rig_must(r, "DEL " RECORD);
+    rig_expect(r, to_mode(token, S, 1), PAWL_GRANTED);
+    assert_int_equal(rig_int(r, "EXISTS " RECORD), 1);
+}
+
+/* Its record as a waiter outlived the queue. */
+static void who_came_in_after_the_queue_was_lost_gives_it_back(void **state)
+{
+    rig *r = begin(state);
+    const char *writer = hold(r, X), *token = fresh_token();
+    rig_expect(r, in_mode(token, U, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_must(r, "DEL " QUEUE);
+    rig_expect(r, ask_release("x", writer), PAWL_RELEASED);
+    rig_expect(r, in_mode(token, U, PAWL_ASK_QUEUE), PAWL_GRANTED);
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+}
+
+static void who_asks_again_after_its_record_was_lost_counts_once(void **state)
+{
+    rig *r = begin(state);
+    const char *token = hold(r, S);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, in_mode(token, S, 0), PAWL_GRANTED);
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+}
+
 static void a_lock_key_that_says_nonsense_is_a_foreign_holder(void **state)
 {
     rig *r = begin(state);
@@ -329,6 +389,11 @@ int main(void)
         cmocka_unit_test(changes_that_no_table_has),
         cmocka_unit_test(keys_of_another_type),
         cmocka_unit_test(keys_that_were_lost_let_nobody_in_before_the_last_lease_ends),
+        cmocka_unit_test(an_upgrade_that_waits_when_keys_are_lost_lets_nobody_in),
+        cmocka_unit_test(a_key_that_is_made_anew_beside_an_old_one_expires),
+        cmocka_unit_test(a_fence_that_a_change_draws_is_written),
+        cmocka_unit_test(who_came_in_after_the_queue_was_lost_gives_it_back),
+        cmocka_unit_test(who_asks_again_after_its_record_was_lost_counts_once),
         cmocka_unit_test(a_lock_key_that_says_nonsense_is_a_foreign_holder),
         cmocka_unit_test(records_that_are_none),
         cmocka_unit_test(a_full_server_lets_nobody_in_and_everybody_out),

@@ -23,8 +23,11 @@ if not holder and held == token then
     local from = #last + 4
     local is_its = record and string.sub(record, from, from + #token) == token .. ' '
     local nul = is_its and string.find(record, '\0', from, true)
-    holder = {mode = 'x', fence = is_its and last or next_fence(), units = '0', list = '-',
+    holder = {mode = 'x', units = '0', list = '-',
         change = nul and tonumber(string.sub(record, nul + 1)) or 0}
+    -- A fence that is drawn is written, or it would be drawn again (law 3).
+    if not is_its then latest = token .. ' ' .. who end
+    holder.fence = is_its and last or next_fence()
 end
 if not holder or number < holder.change then
     finish()

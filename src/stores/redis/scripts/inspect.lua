@@ -56,7 +56,8 @@ if held and not capacity then
     add(foreign and '' or owner, remaining, fence or 0, 'x', 0, held == ARGV[1])
 end
 
-local waiting = redis.call('ZCARD', KEYS[3]) - skip
+-- Not below 0, should the queue's key be damaged.
+local waiting = math.max(0, redis.call('ZCARD', KEYS[3]) - skip)
 local tokens = redis.call('ZRANGE', KEYS[3], skip, skip + most - 1)
 local waiters = {}
 if tokens[1] then

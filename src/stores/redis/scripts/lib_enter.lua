@@ -52,7 +52,8 @@ elseif not position and not blocked and not is_full() and fits(mode, units) then
         write_exclusive(token, ttl, next_fence(), who, 0)
     else
         local newcomer = let_in(token, mode, units, wanted, who)
-        write_holder(token, newcomer, now_ms + ttl)
+        -- One whose record alone was thrown out by the server still stands among the holders.
+        if write_holder(token, newcomer, now_ms + ttl) == 0 then many = many - 1 end
         list = newcomer.list
     end
     return granted(last, list)

@@ -50,10 +50,12 @@ local function text_of(holder)
         .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
 end
 
+-- Returns 0 if the token stood in the queue's key before, 1 otherwise.
 local function write_holder(token, holder, till)
-    redis.call('ZADD', KEYS[3], -till, token)
+    local is_new = redis.call('ZADD', KEYS[3], -till, token)
     redis.call('HSET', KEYS[4], ':' .. token, text_of(holder))
     changed = true
+    return is_new
 end
 
 local function inbox_of(who)
@@ -286,7 +288,7 @@ local function serve(asker)
     --@guarded blocked = true
     --@guarded do return end
     if capacity and upgrade > 0 and upgrade <= now_ms then upgrade, changed = 0, true end
-    if capacity and upgrade > 0 then
+    if capacity and upgrade > 0 and not lost then
         blocked = true
         if many > 1 then return end
         finish_upgrade(-redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2])
@@ -375,9 +377,10 @@ local function extend(token, holder, ttl, who)
     latest = token .. ' ' .. who
 end
 
--- The keys live as long as anybody in them, and a third longer, so as to be touched rarely.
+-- The keys live as long as anybody in them, and a third longer, so as to be touched rarely. Either
+-- may be new although the other is not: a server that is full may have thrown it out.
 local function keep_keys(ttl)
-    if redis.call('PTTL', KEYS[4]) >= ttl then return end
+    if redis.call('PTTL', KEYS[3]) >= ttl and redis.call('PTTL', KEYS[4]) >= ttl then return end
     local life = math.ceil(ttl * 4 / 3)
     redis.call('PEXPIRE', KEYS[3], life)
     redis.call('PEXPIRE', KEYS[4], life)

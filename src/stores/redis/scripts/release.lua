@@ -43,7 +43,10 @@ if waiting then
 end
 
 local left = redis.call('HDEL', KEYS[4], token)
-if left == 1 then
+-- If the server threw out the queue's key only, a holder may still have its record as a waiter.
+local holds = left == 1 and held and #held > 40
+    and redis.call('HEXISTS', KEYS[4], ':' .. token) == 1
+if left == 1 and not holds then
     redis.call('ZREM', KEYS[3], token)
 end
 --@include lib_free
