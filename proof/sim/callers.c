@@ -66,6 +66,33 @@ static int64_t draw_patience(sim *s, sim_caller *caller, int64_t now)
     return kind == 0 ? 0 : now + span + 1;
 }
 
+/* Mostly of the kind that the name is of. */
+static void draw_kind(sim *s, sim_caller *caller)
+{
+    static const uint8_t modes[] = {PAWL_MODE_SHARED,    PAWL_MODE_SHARED,    PAWL_MODE_SHARED,
+                                    PAWL_MODE_SHARED,    PAWL_MODE_SHARED,    PAWL_MODE_UPDATE,
+                                    PAWL_MODE_UPDATE,    PAWL_MODE_EXCLUSIVE, PAWL_MODE_EXCLUSIVE,
+                                    PAWL_MODE_EXCLUSIVE, PAWL_MODE_UPDATE};
+    sim_rng *rng = &caller->random;
+    int capacity = sim_capacity_of(s, caller->name);
+    bool errs = s->config.mistaken && sim_chance(rng, s->config.mistaken);
+    caller->slots = 0;
+    caller->changes_left = 0;
+    caller->upgrading = false;
+    caller->believed = PAWL_MODE_EXCLUSIVE;
+    if (errs) capacity = capacity ? (int)sim_below(rng, 2) * (capacity + 1) : 3;
+    if (capacity) {
+        int64_t most = sim_chance(rng, 300) ? capacity : 1;
+        caller->want.mode = PAWL_MODE_PERMIT;
+        caller->waiting.units = (uint16_t)(1 + sim_below(rng, most));
+        caller->waiting.capacity = (uint16_t)capacity;
+    } else if (s->config.modes) {
+        caller->want.mode = modes[sim_below(rng, sizeof modes)];
+        caller->changes_left = (int)sim_below(rng, 3);
+    }
+    caller->believed = (pawl_mode)caller->want.mode;
+}
+
 static void want(sim *s, sim_caller *caller)
 {
     sim_client *client = client_of(s, caller);
@@ -77,6 +104,7 @@ static void want(sim *s, sim_caller *caller)
                                 .ttl_ms = (int32_t)draw_ttl(s, rng),
                                 .waiting = &caller->waiting};
     caller->waiting = (pawl__waiting){.wait_until = draw_patience(s, caller, now)};
+    draw_kind(s, caller);
     bool retains = sim_chance(rng, 600);
     int64_t retain_ms = sim_below(rng, s->config.ttl_ms * 2) + 1;
     if (s->config.retain && retains) caller->want.retain_ms = (int32_t)retain_ms;
@@ -90,8 +118,9 @@ static void want(sim *s, sim_caller *caller)
     caller->token = -1;
     caller->was_leaving = caller->await_store = false;
     seen_wanted(s, caller);
-    SIM_NOTE(s, caller->client, "caller %d wants \"%s\" (ttl %" PRId32 " ms, %s)", caller->number,
-             sim_names[caller->name], caller->want.ttl_ms,
+    SIM_NOTE(s, caller->client, "caller %d wants \"%s\" (%c, ttl %" PRId32 " ms, %s)",
+             caller->number, sim_names[caller->name], check_letter(caller->believed),
+             caller->want.ttl_ms,
              caller->waiting.wait_until == 0             ? "does not wait"
              : caller->waiting.wait_until == PAWL__NEVER ? "waits"
                                                          : "waits for a while");
@@ -136,6 +165,103 @@ static void give_back(sim *s, sim_caller *caller)
     if (caller->state == SIM_CALLER_RELEASING) caller->was_leaving = true;
 }
 
+/* ---- Another mode -------------------------------------------------------------- */
+
+static pawl_mode draw_change(sim_caller *caller)
+{
+    int64_t kind = sim_below(&caller->random, 10);
+    switch (caller->believed) {
+    case PAWL_MODE_EXCLUSIVE:
+        return kind < 5 ? PAWL_MODE_UPDATE : PAWL_MODE_SHARED;
+    case PAWL_MODE_UPDATE:
+        return kind < 7 ? PAWL_MODE_EXCLUSIVE : PAWL_MODE_SHARED;
+    case PAWL_MODE_SHARED: /* cannot be */
+        return kind < 8 ? PAWL_MODE_SHARED : PAWL_MODE_EXCLUSIVE;
+    case PAWL_MODE_PERMIT:
+    case PAWL_MODE_FORCE_INT:
+        break;
+    }
+    return caller->believed;
+}
+
+static int64_t hold_for(const sim *s, sim_caller *caller)
+{
+    int64_t hold_us = sim_below(&caller->random, s->config.hold_max_us + 1);
+    if (s->phase != SIM_FAULTS && hold_us > s->config.ttl_ms * 250) /* calm: bounded holds */
+        hold_us = s->config.ttl_ms * 250;
+    return hold_us * SIM_US;
+}
+
+/* An upgrade waits for readers: some wait for ever, some are told to, some go on to do something
+ * else meanwhile. */
+static void change(sim *s, sim_caller *caller)
+{
+    sim_client *client = client_of(s, caller);
+    caller->changes_left--;
+    if (!caller->upgrading) seen_changing(s, caller);
+    caller->changes_to = draw_change(caller);
+    bool upgrades = caller->changes_to == PAWL_MODE_EXCLUSIVE;
+    caller->upgrading = upgrades && caller->believed == PAWL_MODE_UPDATE;
+    caller->upgrade =
+        (pawl__waiting){.wait_until = draw_patience(s, caller, sim_client_now(s, client))};
+    SIM_NOTE(s, caller->client, "caller %d has %c, wants %c", caller->number,
+             check_letter(caller->believed), check_letter(caller->changes_to));
+    bool goes_on = sim_chance(&caller->random, 400);
+    int64_t at = s->t + hold_for(s, caller);
+    pawl__event event = {.kind = PAWL__EV_CHANGE,
+                         .want = &caller->want,
+                         .mode = caller->changes_to,
+                         .waiting = &caller->upgrade};
+    sim_client_step(s, client, &event);
+    if (caller->seen.changing && goes_on) tick_at(s, caller, at);
+}
+
+/* It is tired of waiting: takes it back, is content with less, or gives all back. */
+static void give_up_upgrade(sim *s, sim_caller *caller)
+{
+    int64_t kind = sim_below(&caller->random, 3);
+    SIM_REACHED(s, upgrade_given_up);
+    if (kind == 0) {
+        give_back(s, caller);
+        return;
+    }
+    pawl__event event = {.kind = PAWL__EV_CANCEL, .want = &caller->want};
+    if (kind == 1) {
+        SIM_NOTE(s, caller->client, "caller %d gives up its upgrade", caller->number);
+    } else {
+        SIM_NOTE(s, caller->client, "caller %d is content with s", caller->number);
+        caller->changes_to = PAWL_MODE_SHARED;
+        event.kind = PAWL__EV_CHANGE;
+        event.mode = PAWL_MODE_SHARED;
+    }
+    sim_client_step(s, client_of(s, caller), &event);
+}
+
+void sim_caller_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence)
+{
+    bool was_upgrading = caller->upgrading;
+    SIM_NOTE(s, caller->client, "caller %d: change to %c: %s", caller->number,
+             check_letter(caller->changes_to), err ? pawl_err_name(err) : "PAWL_OK");
+    if (err == PAWL_ERR_MODE) SIM_REACHED(s, change_refused);
+    if (!err && was_upgrading && caller->changes_to == PAWL_MODE_EXCLUSIVE)
+        SIM_REACHED(s, upgraded);
+    if (!err && pawl_mode_is_downgrade(caller->believed, caller->changes_to))
+        SIM_REACHED(s, downgraded);
+    caller->upgrading = false;
+    seen_changed(s, caller, err, fence);
+    if (caller->state == SIM_CALLER_HOLDING) tick_at(s, caller, s->t + hold_for(s, caller));
+}
+
+static void hold_on(sim *s, sim_caller *caller)
+{
+    if (caller->upgrading)
+        give_up_upgrade(s, caller);
+    else if (caller->changes_left > 0 && s->phase < SIM_DRAINING)
+        change(s, caller);
+    else
+        give_back(s, caller);
+}
+
 void sim_caller_tick(sim *s, sim_caller *caller)
 {
     sim_client *client = client_of(s, caller);
@@ -151,6 +277,8 @@ void sim_caller_tick(sim *s, sim_caller *caller)
             sim_plain_tick(s, caller);
         return;
     case SIM_CALLER_HOLDING:
+        hold_on(s, caller);
+        return;
     case SIM_CALLER_LOST:
         give_back(s, caller);
         return;
@@ -161,22 +289,22 @@ void sim_caller_tick(sim *s, sim_caller *caller)
 
 /* ---- What they are told ----------------------------------------------------- */
 
-void sim_caller_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline)
+void sim_caller_granted(sim *s, sim_caller *caller, const sim_grant *grant)
 {
+    int64_t deadline = grant->deadline;
     SIM_REACHED(s, granted);
     if (caller->began == s->t && s->config.algorithm == SIM_PAWL) SIM_REACHED(s, from_cache);
     SIM_NOTE(s, caller->client, "caller %d HOLDS \"%s\", token %d, fence %" PRIu64 ", for %.3f ms",
-             caller->number, sim_names[caller->name], token, fence,
+             caller->number, sim_names[caller->name], grant->token, grant->fence,
              deadline == PAWL__NEVER ? 0
                                      : (double)(deadline - client_of(s, caller)->seen_now) / 1e6);
-    if (caller->want.flags & PAWL_ASK_DETACHED) s->seen.tokens[token].detached = true;
+    if (grant->slots) SIM_NOTE(s, caller->client, "its permits are %" PRIx32, grant->slots);
+    if (caller->want.flags & PAWL_ASK_DETACHED) s->seen.tokens[grant->token].detached = true;
     caller->state = SIM_CALLER_HOLDING;
     caller->granted_at = s->t;
-    seen_granted(s, caller, fence, token, deadline);
-    int64_t hold_us = sim_below(&caller->random, s->config.hold_max_us + 1);
-    if (s->phase != SIM_FAULTS && hold_us > s->config.ttl_ms * 250) /* calm: bounded holds */
-        hold_us = s->config.ttl_ms * 250;
-    tick_at(s, caller, s->t + hold_us * SIM_US);
+    caller->slots = grant->slots;
+    seen_granted(s, caller, grant->fence, grant->token, deadline);
+    tick_at(s, caller, s->t + hold_for(s, caller));
 }
 
 void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err)
@@ -184,6 +312,8 @@ void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err)
     if (err == PAWL_ERR_TIMEOUT) SIM_REACHED(s, timed_out);
     if (err == PAWL_ERR_BUSY) SIM_REACHED(s, busy);
     if (err == PAWL_ERR_UNAVAILABLE) SIM_REACHED(s, unreachable);
+    if (err == PAWL_ERR_KIND) SIM_REACHED(s, kind_refused);
+    if (err == PAWL_ERR_CAPACITY) SIM_REACHED(s, capacity_refused);
     SIM_NOTE(s, caller->client, "caller %d is refused: %s", caller->number, pawl_err_name(err));
     seen_refused(s, caller, err);
     think(s, caller);

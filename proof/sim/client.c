@@ -186,6 +186,14 @@ static void note_loss(sim *s, const pawl__event *event)
         SIM_REACHED(s, lost_at_deadline);
 }
 
+static void grant(sim *s, const pawl__action *a)
+{
+    sim_grant given = {a->fence, sim_token_number(s, a->token), a->deadline, 0};
+    for (size_t i = 0; i < a->slot_count; i++)
+        given.slots |= UINT32_C(1) << (a->slots[i] % MODEL_CAPACITY_MAX);
+    sim_caller_granted(s, caller_of(a->want), &given);
+}
+
 static void act(sim *s, sim_client *client, const pawl__event *event, const pawl__action *a)
 {
     sim_mix(s, (uint64_t)a->kind << 60 ^ (uint64_t)a->deadline ^ a->fence << 8 ^ (uint64_t)a->err);
@@ -194,8 +202,7 @@ static void act(sim *s, sim_client *client, const pawl__event *event, const pawl
         sim_link_submit(s, client, &a->request);
         return;
     case PAWL__ACT_GRANTED:
-        sim_caller_granted(s, caller_of(a->want), a->fence, sim_token_number(s, a->token),
-                           a->deadline);
+        grant(s, a);
         return;
     case PAWL__ACT_REFUSED:
         sim_caller_refused(s, caller_of(a->want), a->err);
@@ -219,8 +226,9 @@ static void act(sim *s, sim_client *client, const pawl__event *event, const pawl
     case PAWL__ACT_RELEASED:
         sim_caller_released(s, caller_of(a->want), a->err);
         return;
-    case PAWL__ACT_CHANGED: /* nobody asks for another mode */
-        abort();
+    case PAWL__ACT_CHANGED:
+        sim_caller_changed(s, caller_of(a->want), a->err, a->fence);
+        return;
     }
 }
 

@@ -4,6 +4,7 @@
  * fault at once find less than runs with few.
  */
 #include "config.h"
+#include "model_redis.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -61,6 +62,17 @@ static void draw_fault(sim_config *c, sim_rng *rng, sim_fault *fault)
     fault->skipped = false;
 }
 
+/* A stream of its own: with these left out a seed is what it was before there were kinds. */
+static void draw_kinds(sim_config *c, uint64_t seed)
+{
+    sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_KINDS);
+    int64_t kind = sim_below(&rng, 10);
+    c->modes = kind >= 4 && kind <= 7;
+    if (kind >= 7) c->capacity = 1 + (int)sim_below(&rng, 5);
+    if (kind == 7) c->names = 2;
+    if (sim_chance(&rng, 100)) c->mistaken = kind >= 4 ? 30 : 0;
+}
+
 void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algorithm)
 {
     sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_CONFIG);
@@ -80,6 +92,7 @@ void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algori
     sim_rng nemesis = sim_rng_make(seed, 0, SIM_RNG_NEMESIS);
     c.fault_count = c.fault_mask ? (int)sim_between(&nemesis, 1, 12) : 0;
     for (int i = 0; i < c.fault_count; i++) draw_fault(&c, &nemesis, &c.faults[i]);
+    draw_kinds(&c, seed);
     *ret_config = c;
 }
 
@@ -92,23 +105,12 @@ typedef struct key {
 } key;
 
 #define KEY(field) #field, offsetof(sim_config, field), sizeof(((sim_config *)0)->field)
-static const key keys[] = {{KEY(clients)},
-                           {KEY(callers)},
-                           {KEY(names)},
-                           {KEY(ttl_ms)},
-                           {KEY(mixed_ttl)},
-                           {KEY(retain)},
-                           {KEY(impatient)},
-                           {KEY(detach)},
-                           {KEY(hold_max_us)},
-                           {KEY(think_max_us)},
-                           {KEY(delay_min_us)},
-                           {KEY(delay_max_us)},
-                           {KEY(tail_per_thousand)},
-                           {KEY(lockstep)},
-                           {KEY(heal_ms)},
-                           {KEY(calm_ms)},
-                           {KEY(monitor)}};
+static const key keys[] = {
+    {KEY(clients)},      {KEY(callers)},      {KEY(names)},        {KEY(ttl_ms)},
+    {KEY(mixed_ttl)},    {KEY(retain)},       {KEY(impatient)},    {KEY(detach)},
+    {KEY(modes)},        {KEY(capacity)},     {KEY(mistaken)},     {KEY(hold_max_us)},
+    {KEY(think_max_us)}, {KEY(delay_min_us)}, {KEY(delay_max_us)}, {KEY(tail_per_thousand)},
+    {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)},      {KEY(monitor)}};
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static int64_t get_key(const sim_config *c, const key *k)
@@ -182,9 +184,9 @@ static bool in_bounds(const sim_config *c)
 {
     return c->clients >= 1 && c->clients <= SIM_CLIENTS_MAX && c->callers >= 1 &&
            c->callers <= SIM_CALLERS_MAX && c->names >= 1 && c->names <= SIM_NAMES_MAX &&
-           c->ttl_ms >= 10 && c->ttl_ms <= 86400000 && c->hold_max_us >= 0 &&
-           c->think_max_us >= 0 && c->delay_min_us >= 1 && c->delay_max_us >= c->delay_min_us &&
-           c->heal_ms >= 0 && c->calm_ms >= 0;
+           c->ttl_ms >= 10 && c->ttl_ms <= 86400000 && c->hold_max_us >= 0 && c->capacity >= 0 &&
+           c->capacity < MODEL_CAPACITY_MAX && c->think_max_us >= 0 && c->delay_min_us >= 1 &&
+           c->delay_max_us >= c->delay_min_us && c->heal_ms >= 0 && c->calm_ms >= 0;
 }
 
 bool sim_config_read(sim_config *config, FILE *file, char reterr[200])

@@ -80,6 +80,9 @@ typedef struct sim_config {
     bool retain;    /* callers keep leases */
     bool impatient; /* some callers do not wait, or not long, or cancel */
     bool detach;
+    bool modes;   /* locks are held in all modes, and change them */
+    int capacity; /* of the semaphore that the last name is; 0: all names are locks */
+    int mistaken; /* per thousand: callers who take a lock for a semaphore, or another capacity */
     int64_t hold_max_us, think_max_us;
     int64_t delay_min_us, delay_max_us;
     int tail_per_thousand; /* messages that take up to a ttl while faults are on */

@@ -104,8 +104,8 @@ int64_t model_place_rank(const model_lock *lock, const char *token)
 
 void model_place_add(model_lock *lock, const char *token, int64_t score)
 {
-    model_place_remove(lock, token);
     if (lock->place_count == 0) lock->places_until = MODEL_NEVER; /* a new key has no expiry */
+    model_place_remove(lock, token);
     if (lock->place_count == lock->place_room) {
         lock->place_room = lock->place_room ? lock->place_room * 2 : 4;
         lock->places = realloc(lock->places, lock->place_room * sizeof *lock->places);
@@ -131,18 +131,30 @@ void model_place_remove(model_lock *lock, const char *token)
             (--lock->place_count - (size_t)rank) * sizeof *lock->places);
 }
 
-/* ---- The waiters ------------------------------------------------------------ */
+/* ---- The hash --------------------------------------------------------------- */
 
-model_waiter *model_waiter_find(model_lock *lock, const char *token)
+static model_waiter *find(const model_lock *lock, const char *token, bool holds)
 {
-    for (size_t i = 0; i < lock->waiter_count; i++)
-        if (strcmp(lock->waiters[i].token, token) == 0) return &lock->waiters[i];
+    for (size_t i = 0; i < lock->waiter_count; i++) {
+        model_waiter *entry = &lock->waiters[i];
+        if (entry->holds == holds && strcmp(entry->token, token) == 0) return entry;
+    }
     return NULL;
 }
 
-model_waiter *model_waiter_put(model_lock *lock, const char *token)
+model_waiter *model_waiter_find(const model_lock *lock, const char *token)
 {
-    model_waiter *waiter = model_waiter_find(lock, token);
+    return find(lock, token, false);
+}
+
+model_waiter *model_holder_find(const model_lock *lock, const char *token)
+{
+    return find(lock, token, true);
+}
+
+model_waiter *model_waiter_put(model_lock *lock, const char *token, bool holds)
+{
+    model_waiter *waiter = find(lock, token, holds);
     if (waiter) return waiter;
     if (lock->waiter_count == 0) lock->waiters_until = MODEL_NEVER;
     if (lock->waiter_count == lock->waiter_room) {
@@ -153,13 +165,43 @@ model_waiter *model_waiter_put(model_lock *lock, const char *token)
     waiter = &lock->waiters[lock->waiter_count++];
     memset(waiter, 0, sizeof *waiter);
     strncpy(waiter->token, token, MODEL_TEXT_MAX - 1);
+    waiter->holds = holds;
     return waiter;
+}
+
+static bool take_away(model_lock *lock, model_waiter *entry)
+{
+    if (!entry) return false;
+    *entry = lock->waiters[--lock->waiter_count];
+    return true;
 }
 
 bool model_waiter_remove(model_lock *lock, const char *token)
 {
-    model_waiter *waiter = model_waiter_find(lock, token);
-    if (!waiter) return false;
-    *waiter = lock->waiters[--lock->waiter_count];
-    return true;
+    return take_away(lock, model_waiter_find(lock, token));
+}
+
+bool model_holder_remove(model_lock *lock, const char *token)
+{
+    return take_away(lock, model_holder_find(lock, token));
+}
+
+/* ---- Who holds ---------------------------------------------------------------- */
+
+bool model_next_hold(const model_lock *lock, int64_t now_ms, size_t *at, model_hold *ret_hold)
+{
+    if (!lock->held) return false;
+    if (!lock->several) {
+        *ret_hold = (model_hold){lock->token, 'x', lock->fence, lock->held_until, 0};
+        return (*at)++ == 0;
+    }
+    while ((int64_t)*at < lock->group.many && *at < lock->place_count) {
+        const model_place *place = &lock->places[(*at)++];
+        const model_waiter *entry = model_holder_find(lock, place->token);
+        if (!entry || -place->score <= now_ms) continue;
+        *ret_hold =
+            (model_hold){entry->token, entry->mode, entry->fence, -place->score, entry->slots};
+        return true;
+    }
+    return false;
 }

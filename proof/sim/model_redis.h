@@ -19,17 +19,43 @@
 #define MODEL_INBOX_MAX 72
 #define MODEL_NEVER     INT64_MAX /* a key without expiry */
 
-typedef struct model_waiter { /* an entry of the hash */
-    char token[MODEL_TEXT_MAX];
-    int64_t till_ms, ttl_ms, since_ms;
+/* "INBOX OWNER" */
+typedef struct model_who {
     char inbox[MODEL_INBOX_MAX];
     char owner[PAWL_OWNER_MAX + 1];
+} model_who;
+
+/* An entry of the hash: of one who waits, or (its field begins with ':') of one who holds beside
+ * others. */
+typedef struct model_waiter {
+    char token[MODEL_TEXT_MAX];
+    bool holds;
+    char mode; /* x, s, u or p */
+    int units;
+    int capacity;                      /* who waits */
+    int64_t till_ms, ttl_ms, since_ms; /* who waits */
+    uint64_t fence;                    /* who holds */
+    int64_t change;                    /* who holds */
+    uint32_t slots;                    /* who holds: a bit for each */
+    model_who who;
 } model_waiter;
 
-typedef struct model_place { /* an entry of the sorted set */
+/* An entry of the sorted set: who waits by order of arrival, who holds by minus its expiry. */
+typedef struct model_place {
     char token[MODEL_TEXT_MAX];
     int64_t score;
 } model_place;
+
+#define MODEL_CAPACITY_MAX 32
+
+/* What the lock key says of several holders (lib_group.lua). */
+typedef struct model_group {
+    int64_t many;
+    int capacity;
+    char updater[MODEL_TEXT_MAX];
+    int64_t upgrade;
+    uint32_t slots; /* a bit for each that is taken */
+} model_group;
 
 /* The four keys of one name. */
 typedef struct model_lock {
@@ -37,11 +63,13 @@ typedef struct model_lock {
     bool held;
     char token[MODEL_TEXT_MAX];
     int64_t held_until; /* ms of the server's clock */
+    bool several;       /* the token is no token: several hold it, and behind it stands */
+    model_group group;
     bool recorded;
     uint64_t fence;
     char rec_token[MODEL_TEXT_MAX];
-    char rec_inbox[MODEL_INBOX_MAX];
-    char rec_owner[PAWL_OWNER_MAX + 1];
+    model_who rec_who;
+    int64_t rec_change; /* behind the label; 0: none */
     int64_t record_until;
     model_place *places;
     size_t place_count, place_room;
@@ -59,6 +87,22 @@ typedef enum model_refusal {
     MODEL_LOADING   /* everything is refused */
 } model_refusal;
 
+/* What became of a token at the store. */
+typedef enum model_news {
+    MODEL_TAKEN = 0, /* it holds now */
+    MODEL_UPGRADED,  /* it held in mode update, and holds alone now */
+    MODEL_EXTENDED   /* its lease was confirmed, in whatever mode */
+} model_news;
+
+/* One who holds, as the checkers are told. */
+typedef struct model_hold {
+    const char *token;
+    char mode;
+    uint64_t fence;
+    int64_t until_ms;
+    uint32_t slots;
+} model_hold;
+
 typedef struct model_redis model_redis;
 struct model_redis {
     model_lock *locks;
@@ -71,8 +115,8 @@ struct model_redis {
     void (*publish)(void *ctx, const char *channel, const char *payload);
     /* How many are subscribed to the channel by its name. */
     int (*subscribed)(void *ctx, const char *channel);
-    /* A token became the holder, or its lease was extended. NULL: nobody listens. */
-    void (*held)(void *ctx, const model_lock *lock, bool is_new);
+    /* NULL: nobody listens. */
+    void (*held)(void *ctx, const model_lock *lock, const model_hold *hold, model_news news);
 };
 
 /* A reply with room for itself. */
@@ -103,15 +147,22 @@ void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_b
 /* A pawl__redis_says; -1 if no script said it. */
 int model_reply_says(const model_reply *reply);
 
-/* ---- model_keys.c: the keyspace, for model_redis.c and the nemesis ---------- */
+/* ---- model_keys.c: the keyspace, for the scripts and the nemesis ---------- */
 
 model_lock *model_lock_get(model_redis *redis, const char *key, size_t len);
 void model_lock_expire(model_lock *lock, int64_t now_ms);
-model_waiter *model_waiter_find(model_lock *lock, const char *token);
+model_waiter *model_waiter_find(const model_lock *lock, const char *token);
+model_waiter *model_holder_find(const model_lock *lock, const char *token);
 int64_t model_place_rank(const model_lock *lock, const char *token);
 void model_place_add(model_lock *lock, const char *token, int64_t score);
 void model_place_remove(model_lock *lock, const char *token);
-model_waiter *model_waiter_put(model_lock *lock, const char *token);
+model_waiter *model_waiter_put(model_lock *lock, const char *token, bool holds);
 bool model_waiter_remove(model_lock *lock, const char *token);
+bool model_holder_remove(model_lock *lock, const char *token);
+/*
+ * Who holds, one after the other: *at from 0 while it is true. Of several only those whose leases
+ * have not run out, and of whom the keys beside the lock key know.
+ */
+bool model_next_hold(const model_lock *lock, int64_t now_ms, size_t *at, model_hold *ret_hold);
 
 #endif

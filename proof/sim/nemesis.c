@@ -139,8 +139,10 @@ static void evict(sim *s, const sim_fault *f, int64_t until)
     if (f->value & 1) seen_broken(s, name);
     if (f->value & 2) lock->recorded = false;
     if (f->value & 2) seen_record_lost(s, name);
-    if (f->value & 4) lock->place_count = 0;
-    if (f->value & 8) lock->waiter_count = 0;
+    /* Of several holders one of these keys without the other would be a lie: not promised. */
+    bool kinds = s->config.modes || s->config.capacity;
+    if (f->value & (kinds ? 12 : 4)) lock->place_count = 0;
+    if (f->value & (kinds ? 12 : 8)) lock->waiter_count = 0;
     seen_queue_lost(s, name);
     SIM_REACHED(s, state_lost);
 }
@@ -151,7 +153,7 @@ static int prepare_by_hand(sim *s, const sim_fault *f, char ret_key[KEY_MAX])
     int name = (int)(f->value % s->config.names);
     s->server.model.now_us = sim_server_now_us(s);
     seen_tampered(s, name);
-    s->seen.asker = s->seen.unheard = SEEN_NOBODY;
+    s->seen.asker = s->seen.unheard = s->seen.speaker = SEEN_NOBODY;
     return snprintf(ret_key, KEY_MAX, "%s%s", PAWL__REDIS_PREFIX_DEFAULT, sim_names[name]);
 }
 
@@ -170,17 +172,37 @@ static void take_as_foreigner(sim *s, const sim_fault *f, int64_t until)
     sim_message_free(s, m);
 }
 
+/* One of those who hold; false: nobody of ours. */
+static bool choose_holder(const sim *s, const sim_fault *f, const model_lock *lock,
+                          model_hold *ret_hold)
+{
+    size_t at = 0;
+    model_hold hold;
+    bool found = false;
+    if (!lock->recorded) return false;
+    for (int64_t i = f->value / 7 % 4; i >= 0; i--) {
+        if (!model_next_hold(lock, s->server.model.now_us / 1000, &at, &hold)) break;
+        if (sim_token_number(s, hold.token) < 0) return false;
+        *ret_hold = hold;
+        found = true;
+    }
+    return found;
+}
+
 static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
 {
     (void)until;
     char key[KEY_MAX];
     int len = prepare_by_hand(s, f, key);
     const model_lock *lock = model_redis_find(&s->server.model, key, (size_t)len);
-    if (!(lock && lock->recorded && sim_token_number(s, lock->token) >= 0)) return;
+    model_hold hold;
+    if (!lock || !choose_holder(s, f, lock, &hold)) return;
+    int token = sim_token_number(s, hold.token);
+    if (lock->several) SIM_REACHED(s, reader_broken);
     sim_message *m = sim_message_new(s, SIM_WORD_COMMAND);
     pawl__redis_space space = s->clients[0].space;
     pawl_request request = {.verb = PAWL_VERB_BREAK,
-                            .fence = lock->fence,
+                            .fence = hold.fence,
                             .name = sim_names[f->value % s->config.names]};
     request.name_len = strlen(request.name);
     pawl__redis_call call;
@@ -191,8 +213,7 @@ static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
     seen_broken(s, (int)(f->value % s->config.names));
     s->server.model.scripts_known |= 1u << PAWL__REDIS_BREAK;
     s->t++; /* what the break grants comes after it */
-    bool is_told = lock->recorded && strcmp(lock->rec_token, lock->token) == 0;
-    int token = is_told ? sim_token_number(s, lock->token) : SEEN_NOBODY;
+    if (!lock->several && strcmp(lock->rec_token, lock->token) != 0) token = SEEN_NOBODY;
     model_redis_command(&s->server.model, sim_server_now_us(s), argv, argc, &m->reply);
     if (model_reply_says(&m->reply) == PAWL__REDIS_SAYS_RELEASED) seen_cut_off(s, token);
     SIM_REACHED(s, broken_by_hand);

@@ -35,7 +35,8 @@ static void heard(sim *s, sim_client *client, int token, const pawl__redis_value
         int64_t deadline = PAWL__NEVER;
         if (s->config.algorithm == SIM_SETNX)
             deadline = caller->plain_sent_at + s->config.ttl_ms * SIM_MS * 9 / 10 - 7 * SIM_MS;
-        sim_caller_granted(s, caller, 0, caller->token, deadline);
+        sim_grant grant = {0, caller->token, deadline, 0};
+        sim_caller_granted(s, caller, &grant);
     }
 }
 

@@ -20,7 +20,8 @@ typedef enum sim_purpose {
     SIM_RNG_ENGINE,     /* entity: client; the seed of its engines */
     SIM_RNG_CALLER,     /* entity: caller; what it wants, for how long */
     SIM_RNG_SERVER,     /* entity 0; snapshots, what is evicted */
-    SIM_RNG_FAULT       /* entity: number of the fault; its own draws */
+    SIM_RNG_FAULT,      /* entity: number of the fault; its own draws */
+    SIM_RNG_KINDS       /* entity 0; which kinds of lock there are */
 } sim_purpose;
 
 typedef struct sim_rng {

@@ -87,15 +87,15 @@ static void publish(void *ctx, const char *channel, const char *payload)
         heard++;
     }
     seen_published(s, payload, heard);
-    if (payload[0] == 'g') {
+    if (payload[0] == 'g' || payload[0] == 'p') {
         if (heard) SIM_REACHED(s, handed_off);
         if (!heard) SIM_NOTE(s, -1, "publishes \"%s\": nobody hears it", payload);
     }
 }
 
-static void held(void *ctx, const model_lock *lock, bool is_new)
+static void held(void *ctx, const model_lock *lock, const model_hold *hold, model_news news)
 {
-    seen_held(ctx, lock, is_new);
+    seen_held(ctx, lock, hold, news);
 }
 
 void sim_server_boot(sim *s)
@@ -120,9 +120,10 @@ static void note_reply(sim *s, const sim_message *m)
     static const char *const words[] = {"granted", "queued",    "busy",     "confirmed", "released",
                                         "left",    "not owner", "reported", "no lock"};
     const pawl__redis_value *v = &m->reply.value;
-    const char *verb = m->verb == PAWL_VERB_ACQUIRE ? "ACQUIRE"
-                       : m->verb == PAWL_VERB_RENEW ? "RENEW"
-                                                    : "RELEASE";
+    const char *verb = m->verb == PAWL_VERB_ACQUIRE  ? "ACQUIRE"
+                       : m->verb == PAWL_VERB_RENEW  ? "RENEW"
+                       : m->verb == PAWL_VERB_CHANGE ? "CHANGE"
+                                                     : "RELEASE";
     if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
     int client = m->conn;
     bool script = m->argc && memcmp(m->argv[0].data, "EVAL", 4) == 0;

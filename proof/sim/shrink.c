@@ -121,6 +121,18 @@ static void no_detach(sim_config *c)
 {
     c->detach = false;
 }
+static void no_mistakes(sim_config *c)
+{
+    c->mistaken = 0;
+}
+static void only_exclusive(sim_config *c)
+{
+    c->modes = false;
+}
+static void only_locks(sim_config *c)
+{
+    c->capacity = 0;
+}
 static void no_tail(sim_config *c)
 {
     c->tail_per_thousand = 0;
@@ -155,10 +167,10 @@ static void longer_holds(sim_config *c)
     if (c->hold_max_us < c->ttl_ms * 500) c->hold_max_us *= 2;
 }
 
-static change *const changes[] = {fewer_clients,  fewer_callers, one_name,       one_ttl,
-                                  no_retention,   all_patient,   no_detach,      no_tail,
-                                  same_delay,     shorter_calm,  earlier_faults, earlier_heal,
-                                  shorter_faults, more_thought,  longer_holds};
+static change *const changes[] = {
+    fewer_clients, fewer_callers,  one_name,     one_ttl,        no_retention, all_patient,
+    no_detach,     no_tail,        no_mistakes,  only_exclusive, only_locks,   same_delay,
+    shorter_calm,  earlier_faults, earlier_heal, shorter_faults, more_thought, longer_holds};
 
 static bool simplify(shrinker *sh)
 {

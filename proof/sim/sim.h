@@ -175,6 +175,13 @@ typedef struct sim_caller {
     bool await_store;
     bool was_leaving; /* the release went to the store */
     bool will_detach;
+    /* In modes: */
+    pawl_mode believed; /* what it was told that it has */
+    uint32_t slots;     /* of permits: a bit for each */
+    int changes_left;   /* so many times it will want another mode */
+    bool upgrading;     /* it waits for one */
+    pawl_mode changes_to;
+    pawl__waiting upgrade;
     char plain_token[PAWL_TOKEN_LEN + 1];
     int64_t plain_sent_at; /* the client's clock */
     seen_want seen;
@@ -216,7 +223,9 @@ typedef struct sim_failure {
     X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
     X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
     X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)          \
-    X(stuffed)
+    X(stuffed) X(read_together) X(joined) X(upgraded) X(upgrade_waited) X(upgrade_given_up)        \
+    X(downgraded) X(change_refused) X(late_change) X(permits) X(several_permits) X(kind_refused)    \
+    X(capacity_refused) X(let_in_together) X(reader_broken)
 /* clang-format on */
 
 typedef enum sim_sometimes {
@@ -276,6 +285,11 @@ static inline void sim_reached(sim *s, sim_sometimes what)
 
 const char *sim_break_sha1(void);
 extern const char *const sim_names[SIM_NAMES_MAX];
+/* Of the semaphore that a name is; 0: it is a lock. */
+static inline int sim_capacity_of(const sim *s, int name)
+{
+    return name == s->config.names - 1 ? s->config.capacity : 0;
+}
 /* The longest time that anybody may have to wait once all is well. */
 int64_t sim_patience(const sim *s);
 
@@ -364,8 +378,15 @@ int64_t sim_server_now_us(const sim *s);
 void sim_callers_boot(sim *s, sim_client *client);
 void sim_caller_tick(sim *s, sim_caller *caller);
 /* What the engine, or a plain client, tells them. */
-void sim_caller_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline);
+typedef struct sim_grant {
+    uint64_t fence;
+    int token;
+    int64_t deadline;
+    uint32_t slots; /* of permits: a bit for each */
+} sim_grant;
+void sim_caller_granted(sim *s, sim_caller *caller, const sim_grant *grant);
 void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err);
+void sim_caller_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence);
 void sim_caller_extended(sim *s, sim_caller *caller, int64_t deadline);
 void sim_caller_lost(sim *s, sim_caller *caller, pawl_err err);
 void sim_caller_released(sim *s, sim_caller *caller, pawl_err err);

@@ -211,8 +211,7 @@ static void begin(sim *s)
     for (int i = 0; i < SIM_NAMES_MAX; i++) {
         s->seen.names[i].broken_at = SEEN_LONG_AGO;
         s->seen.names[i].plain_owner = -1;
-        s->seen.names[i].holder = SEEN_NOBODY;
-        s->seen.names[i].told_token = -1;
+        for (int j = 0; j < 4; j++) s->seen.names[i].told[j].token = SEEN_NOBODY;
     }
     for (unsigned i = 0; i < SIM_CLIENTS_MAX; i++) {
         s->conns[i].up = sim_rng_make(s->config.seed, i, SIM_RNG_UP);

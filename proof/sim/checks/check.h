@@ -8,6 +8,9 @@
  *   seen.c        laws 2, 4, 5, 6: told once, in time, and the truth
  *   fairness.c    law 7: FIFO among live waiters, nobody forgotten, nobody hoards
  *   progress.c    after the faults everybody gets the lock; a healthy holder keeps it
+ *   kinds.c       who may hold beside whom, at the store and by the callers' clocks; nobody who
+ *                 fits is left waiting; an upgrade goes before all
+ *   changes.c     changes of a mode: told once, done in order, and what is believed is so
  *   clean.c       laws 4 and 8: nothing stays behind; messages are bounded
  */
 #ifndef PAWL_SIM_CHECK_H
@@ -18,7 +21,7 @@
 /* ---- The store -------------------------------------------------------------- */
 
 /* From the model: the lock's token became the holder, or was confirmed. */
-void seen_held(sim *s, const model_lock *lock, bool is_new);
+void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_news news);
 /* The server is about to execute a client's command; has executed it. */
 void seen_arrived(sim *s, const sim_message *message);
 void seen_executed(sim *s, const sim_message *message);
@@ -51,6 +54,8 @@ void seen_cut_off(sim *s, int token);
 void seen_wanted(sim *s, sim_caller *caller);
 void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t deadline);
 void seen_extended(sim *s, sim_caller *caller, int64_t deadline);
+void seen_changing(sim *s, sim_caller *caller);
+void seen_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence);
 void seen_refused(sim *s, sim_caller *caller, pawl_err err);
 void seen_lost(sim *s, sim_caller *caller, pawl_err err);
 void seen_yielded(sim *s, sim_caller *caller);
@@ -71,13 +76,35 @@ bool seen_is_live(sim *s, const sim_caller *caller); /* its own clock says that 
 bool seen_is_promised(const sim *s, int name, int token);
 /* The same for a caller's hold. */
 bool seen_is_owed(const sim *s, const sim_caller *caller);
+/* It waits at the store, and nothing has touched it since the store last told it so. */
+bool seen_is_there(const sim *s, int token);
 /* Nothing has disturbed this client since t. */
 bool seen_is_calm(const sim *s, int client, int64_t since);
 
 void check_overlap(sim *s, const sim_caller *caller);
 void check_truth(sim *s, int name);
 void check_margin(sim *s, const sim_caller *caller);
-void check_fence_drawn(sim *s, const model_lock *lock, int name, bool is_new);
+void check_fence_drawn(sim *s, uint64_t fence, int name, bool is_new);
+void check_upgrade_fence(sim *s, const sim_caller *caller, uint64_t before);
+/* The order of reports means nothing any more. */
+void check_fences_excused(sim *s, int name);
+/* Whether they exclude each other: the table of pawl_mode, said anew. */
+bool check_excludes(char one, char other);
+char check_letter(pawl_mode mode);
+void check_slots_drawn(sim *s, const model_lock *lock, int name, const model_hold *hold);
+void check_no_upgrade_waits(sim *s, int name, int token);
+/* What follows the keys of a script. */
+const pawl__redis_bytes *check_args(const sim_message *m);
+/* Whether it is an ACQUIRE that will not wait. */
+bool check_asks_only(const sim_message *m);
+/* What the request of this message was for; and what became of it. */
+void check_asked(sim *s, const sim_message *m);
+void check_change_executed(sim *s, const sim_message *m, int says);
+/* After each command: who holds at the store. */
+void check_look(sim *s, int name, const model_lock *lock);
+void check_woken(sim *s, int name, const model_lock *lock);
+void check_believed(sim *s, const sim_client *client);
+void check_upgrade_in_time(sim *s, const sim_caller *caller);
 void check_fence_told(sim *s, const sim_caller *caller);
 void check_turn(sim *s, int name, int token);
 void check_forgotten(sim *s, const sim_client *client);

@@ -9,7 +9,7 @@
 
 void check_keys(sim *s, const model_lock *lock)
 {
-    bool ours = lock->held && sim_token_number(s, lock->token) >= 0;
+    bool ours = lock->held && (lock->several || sim_token_number(s, lock->token) >= 0);
     if ((ours && lock->held_until == MODEL_NEVER) ||
         (lock->recorded && lock->record_until == MODEL_NEVER) ||
         (lock->place_count && lock->places_until == MODEL_NEVER) ||
@@ -46,7 +46,10 @@ void check_orphans(sim *s, const sim_client *client)
     int64_t now_ms = sim_server_now_us(s) / 1000 + s->config.ttl_ms / 8; /* clocks drift */
     for (int i = 0; i < s->config.names; i++) {
         const seen_name *name = &s->seen.names[i];
-        if (name->holder_until > now_ms) check_orphan(s, client, name->holder);
+        for (size_t j = 0; j < name->holder_count && !name->closed; j++) {
+            if (s->seen.tokens[name->holders[j]].store_till_ms > now_ms)
+                check_orphan(s, client, name->holders[j]);
+        }
         for (size_t j = 0; j < name->waiting_count; j++) {
             if (s->seen.tokens[name->waiting[j]].till_ms > now_ms)
                 check_orphan(s, client, name->waiting[j]);

@@ -11,44 +11,79 @@
 
 #include <string.h>
 
+/* Two that hold one name: whether they may not. */
+static bool exclude(const sim_caller *a, const sim_caller *b)
+{
+    if (a->believed == PAWL_MODE_PERMIT && b->believed == PAWL_MODE_PERMIT)
+        return (a->slots & b->slots) != 0;
+    return check_excludes(check_letter(a->believed), check_letter(b->believed));
+}
+
+/* Inside one client no clock and no store is an excuse. */
+static bool are_one_lease(const sim *s, const sim_caller *a, const sim_caller *b)
+{
+    bool writers = a->want.mode == PAWL_MODE_EXCLUSIVE && b->want.mode == PAWL_MODE_EXCLUSIVE;
+    return a->client == b->client && writers && s->config.algorithm == SIM_PAWL;
+}
+
 void check_overlap(sim *s, const sim_caller *caller)
 {
     for (int i = 0; i < s->caller_count; i++) {
         const sim_caller *other = &s->callers[i];
         if (other == caller || other->name != caller->name || !seen_is_live(s, other)) continue;
         bool promised = seen_is_owed(s, caller) && seen_is_owed(s, other);
-        /* Inside one client no clock and no store is an excuse. */
-        if (other->client == caller->client && s->config.algorithm == SIM_PAWL) promised = true;
-        if (!promised) continue;
-        sim_fail(s, "exclusion", "callers %d (client %d) and %d (client %d) both hold \"%s\"",
-                 caller->number, caller->client, other->number, other->client,
-                 sim_names[caller->name]);
+        if (!promised && !are_one_lease(s, caller, other)) continue;
+        if (!exclude(caller, other)) {
+            SIM_REACHED(s, read_together);
+            continue;
+        }
+        sim_fail(s, "exclusion",
+                 "callers %d (client %d, %c) and %d (client %d, %c) both hold \"%s\"",
+                 caller->number, caller->client, check_letter(caller->believed), other->number,
+                 other->client, check_letter(other->believed), sim_names[caller->name]);
         return;
     }
 }
 
-static const model_lock *lock_of(sim *s, int name)
+/* NULL: the store has nothing of it. */
+static const seen_token *at_store(const sim *s, int name, int number)
 {
-    char key[64];
-    int len = snprintf(key, sizeof key, "%s%s", PAWL__REDIS_PREFIX_DEFAULT, sim_names[name]);
-    s->server.model.now_us = sim_server_now_us(s);
-    return model_redis_find(&s->server.model, key, (size_t)len);
+    const seen_token *token = &s->seen.tokens[number];
+    if (token->name != name || token->look != s->seen.names[name].look) return NULL;
+    return token->store_till_ms >= sim_server_now_us(s) / 1000 ? token : NULL;
+}
+
+/* What it believes to have, the store has given it at least. */
+static bool is_covered(const sim_caller *caller, const seen_token *token)
+{
+    switch (caller->believed) {
+    case PAWL_MODE_EXCLUSIVE:
+        return token->store_mode == 'x';
+    case PAWL_MODE_UPDATE:
+        return token->store_mode == 'x' || token->store_mode == 'u';
+    case PAWL_MODE_SHARED:
+        return token->store_mode != 'p';
+    case PAWL_MODE_PERMIT:
+        return token->store_mode == 'p' && token->store_slots == caller->slots;
+    case PAWL_MODE_FORCE_INT:
+        break;
+    }
+    return false;
 }
 
 void check_truth(sim *s, int name)
 {
-    if (s->config.algorithm != SIM_PAWL) return;
-    const model_lock *lock = NULL;
+    if (s->config.algorithm != SIM_PAWL || s->seen.names[name].closed) return;
     for (int i = 0; i < s->caller_count; i++) {
         const sim_caller *caller = &s->callers[i];
         if (caller->name != name || !seen_is_live(s, caller)) continue;
         if (!seen_is_owed(s, caller)) continue;
-        if (!lock) lock = lock_of(s, name);
-        if (lock && lock->held && sim_token_number(s, lock->token) == caller->token) continue;
+        const seen_token *token = at_store(s, name, caller->token);
+        if (token && is_covered(caller, token)) continue;
         sim_fail(s, "held-is-held",
-                 "caller %d (client %d) holds \"%s\" by its own clock, at the store %s",
-                 caller->number, caller->client, sim_names[name],
-                 lock && lock->held ? "somebody else does" : "nobody does");
+                 "caller %d (client %d, %c) holds \"%s\" by its own clock, at the store %s",
+                 caller->number, caller->client, check_letter(caller->believed), sim_names[name],
+                 token ? "in another mode" : "it does not");
         return;
     }
 }
@@ -56,19 +91,19 @@ void check_truth(sim *s, int name)
 void check_margin(sim *s, const sim_caller *caller)
 {
     if (!seen_is_owed(s, caller)) return;
-    const model_lock *lock = lock_of(s, caller->name);
-    if (!lock || !lock->held || sim_token_number(s, lock->token) != caller->token) return;
+    const seen_token *token = at_store(s, caller->name, caller->token);
+    if (!token) return;
     const sim_client *client = &s->clients[caller->client];
     int64_t end = sim_clock_when(&client->clock, caller->deadline);
-    if (end == PAWL__NEVER || sim_clock_read(&s->server.wall, end) / SIM_MS > lock->held_until)
+    int64_t till_ms = token->store_till_ms;
+    if (end == PAWL__NEVER || sim_clock_read(&s->server.wall, end) / SIM_MS > till_ms)
         sim_fail(s, "deadline",
                  "caller %d (client %d): its deadline lies %.3f ms behind the "
                  "store's expiry",
                  caller->number, client->number,
                  end == PAWL__NEVER
                      ? 1e9
-                     : (double)(sim_clock_read(&s->server.wall, end) - lock->held_until * SIM_MS) /
-                           1e6);
+                     : (double)(sim_clock_read(&s->server.wall, end) - till_ms * SIM_MS) / 1e6);
 }
 
 /* For lock clients without an engine: whose key is it, and who deletes it? */

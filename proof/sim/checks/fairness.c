@@ -23,6 +23,11 @@ static bool is_there(const sim *s, int number, int64_t since)
     return seen_is_calm(s, token->client, since);
 }
 
+bool seen_is_there(const sim *s, int token)
+{
+    return is_there(s, token, s->seen.tokens[token].asked_at);
+}
+
 void check_turn(sim *s, int number, int token)
 {
     const seen_name *name = &s->seen.names[number];
@@ -32,7 +37,9 @@ void check_turn(sim *s, int number, int token)
         const seen_token *other = &s->seen.tokens[name->waiting[i]];
         bool came_first = !waited || other->arrived_at < chosen->first_at;
         if (name->waiting[i] == token || !came_first) continue;
-        if (!is_there(s, name->waiting[i], other->asked_at)) continue;
+        if (name->waiting[i] == s->seen.asker && s->seen.asks_only) continue;
+        if (other->capacity != chosen->capacity) continue; /* of another kind than the name is */
+        if (!seen_is_there(s, name->waiting[i])) continue;
         sim_fail(s, "fifo", "\"%s\": token %d (client %d) overtook token %d (client %d)",
                  sim_names[number], token, s->seen.tokens[token].client, name->waiting[i],
                  s->seen.tokens[name->waiting[i]].client);
@@ -140,7 +147,9 @@ void check_passing(sim *s, const sim_caller *caller)
     const sim_client *client = &s->clients[caller->client];
     const pawl__engine *e = client->engine;
     seen_token *token = &s->seen.tokens[caller->token];
+    if (token->told_at == s->t) return; /* readers who waited here come in together */
     SIM_REACHED(s, passed_locally);
+    if (caller->want.mode == PAWL_MODE_SHARED) SIM_REACHED(s, joined);
     if (token->yield_at >= 0) {
         int64_t span = client->seen_now - token->yield_at;
         if (++token->passes > (int)e->opts.share_count_max || span > e->opts.share_ms_max * SIM_MS)

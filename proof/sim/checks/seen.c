@@ -74,11 +74,23 @@ static void join_queue(sim *s, seen_name *name, seen_token *token, int number, i
     if (token->first_at == SEEN_LONG_AGO) token->first_at = s->t;
 }
 
+/* Behind a foreign holder all kinds may queue; whoever comes in says which the name is. */
+static void leave_for_another_kind(const sim *s, seen_name *name, int capacity)
+{
+    for (size_t i = 0; i < name->waiting_count;) {
+        if (s->seen.tokens[name->waiting[i]].capacity != capacity)
+            leave_queue(name, name->waiting[i]);
+        else
+            i++;
+    }
+}
+
 static void got_its_turn(sim *s, int number, int token)
 {
     seen_name *name = &s->seen.names[number];
     check_turn(s, number, token);
     leave_queue(name, token);
+    leave_for_another_kind(s, name, s->seen.tokens[token].capacity);
     for (size_t i = 0; i < name->waiting_count; i++) {
         seen_token *other = &s->seen.tokens[name->waiting[i]];
         int64_t first_at = s->seen.tokens[token].first_at;
@@ -107,19 +119,23 @@ void seen_queue_lost(sim *s, int name)
 {
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].waiting_count = 0;
+    for (int i = 0; i < s->config.names; i++)
+        if (name < 0 || name == i) s->seen.names[i].queue_lost_at = s->t;
     seen_tampered(s, name);
 }
 
 void seen_tampered(sim *s, int name)
 {
     for (int i = 0; i < s->config.names; i++)
-        if (name < 0 || name == i) s->seen.names[i].holder = SEEN_ANYBODY;
+        if (name < 0 || name == i) s->seen.names[i].tampered = true;
 }
 
 void seen_published(sim *s, const char *payload, int heard)
 {
     char word[PAWL_TOKEN_LEN + 1];
-    if (sscanf(payload, "g %*s %*s %40s", word) != 1) return;
+    bool grant = sscanf(payload, "g %*s %*s %40s", word) == 1 ||
+                 sscanf(payload, "p %*s %*s %*s %40s", word) == 1;
+    if (!grant) return;
     s->seen.unheard = heard ? SEEN_NOBODY : sim_token_number(s, word);
 }
 
@@ -149,35 +165,71 @@ static void check_choice(sim *s, int token, int64_t held_until)
 static void check_not_revived(sim *s, int number, int token)
 {
     const seen_name *name = &s->seen.names[number];
-    if (name->holder == SEEN_ANYBODY) return;
-    if (name->holder == token && sim_server_now_us(s) / 1000 <= name->holder_until) return;
+    const seen_token *holder = &s->seen.tokens[token];
+    if (name->tampered) return;
+    bool held = holder->look == name->look && holder->look;
+    if (held && sim_server_now_us(s) / 1000 <= holder->store_till_ms) return;
     sim_fail(s, "revived", "token %d (client %d) was confirmed, but did not hold \"%s\"", token,
              s->seen.tokens[token].client, sim_names[number]);
 }
 
 /* ---- The store -------------------------------------------------------------- */
 
-void seen_held(sim *s, const model_lock *lock, bool is_new)
+/* When the promise to its client began: a hand-off promises no more than the place did (rule 8). */
+static void note_promise(sim *s, seen_token *holder, int token, model_news news)
 {
-    int token = sim_token_number(s, lock->token), name = name_of_key(s, lock->key);
+    if (news == MODEL_UPGRADED && token != s->seen.speaker) return;
+    bool handed = news == MODEL_TAKEN && token != s->seen.asker;
+    holder->held_at = handed ? holder->asked_at : s->t;
+    if (handed) holder->own_till_ms = holder->till_ms;
+}
+
+static void check_fence_held(sim *s, const model_lock *lock, int name, const model_hold *hold,
+                             const seen_token *holder, bool is_new)
+{
+    seen_name *of = &s->seen.names[name];
+    if (is_new) {
+        check_fence_drawn(s, hold->fence, name, true);
+        return;
+    }
+    /* Not the latest one: drawn now, or the store went back to a state that has an older one. */
+    if (!lock->several && hold->fence != of->last_fence)
+        check_fence_drawn(s, hold->fence, name, false);
+    if (lock->several && (of->record_lost || hold->fence != holder->fence)) {
+        of->record_lost = false;
+        of->last_fence = hold->fence;
+        check_fences_excused(s, name);
+    }
+}
+
+void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_news news)
+{
+    int token = sim_token_number(s, hold->token), name = name_of_key(s, lock->key);
     if (token < 0) return;
     seen_token *holder = &s->seen.tokens[token];
-    /* A hand-off promises no more than the place did (rule 8 of pawl/store.h). */
-    holder->held_at = is_new && token != s->seen.asker ? holder->asked_at : s->t;
+    bool is_new = news != MODEL_EXTENDED;
+    note_promise(s, holder, token, news);
     holder->name = name;
-    /* Not the latest one: drawn now, or the store went back to a state that has an older one. */
-    if (is_new || lock->fence != s->seen.names[name].last_fence)
-        check_fence_drawn(s, lock, name, is_new);
-    if (is_new) holder->granted = lock->fence;
+    check_fence_held(s, lock, name, hold, holder, is_new);
+    if (is_new) holder->granted = hold->fence;
     if (is_new) holder->cut_off_at = 0; /* it queued again, and that is another grant */
-    holder->fence = lock->fence;
+    holder->fence = hold->fence;
     holder->excuses = s->seen.names[name].excuses;
     holder->confirms++;
-    if (is_new)
-        check_choice(s, token, lock->held_until);
-    else
+    if (news == MODEL_UPGRADED) {
+        holder->upgrade_till_ms = 0;
+        return;
+    }
+    if (news == MODEL_EXTENDED) {
         check_not_revived(s, name, token);
-    if (is_new) got_its_turn(s, name, token);
+        return;
+    }
+    holder->change_seen = 0; /* a lease of its own, though a late request may have made it */
+    holder->upgrade_till_ms = 0;
+    check_choice(s, token, hold->until_ms);
+    check_no_upgrade_waits(s, name, token);
+    check_slots_drawn(s, lock, name, hold);
+    got_its_turn(s, name, token);
 }
 
 static void executed_ask(sim *s, const sim_message *m, int name)
@@ -191,7 +243,7 @@ static void executed_ask(sim *s, const sim_message *m, int name)
                  m->token, token->client);
     if (says == PAWL__REDIS_SAYS_QUEUED) {
         int64_t ttl_ms = 0;
-        const pawl__redis_bytes *arg = &m->argv[3 + PAWL__REDIS_KEYS + 1];
+        const pawl__redis_bytes *arg = &check_args(m)[1];
         for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
         int64_t now_ms = sim_server_now_us(s) / 1000;
         join_queue(s, queue, token, m->token, now_ms);
@@ -206,34 +258,62 @@ static void executed_ask(sim *s, const sim_message *m, int name)
 void seen_arrived(sim *s, const sim_message *m)
 {
     s->seen.asker = m->verb == PAWL_VERB_ACQUIRE ? m->token : SEEN_NOBODY;
+    s->seen.speaker = m->token;
+    s->seen.asks_only = check_asks_only(m);
+    if (m->token >= 0) check_asked(s, m);
     s->seen.unheard = SEEN_NOBODY;
+    s->seen.withdrew = false;
     if (m->verb != PAWL_VERB_RELEASE || m->token < 0) return;
     int name = s->seen.tokens[m->token].name;
+    s->seen.withdrew = name >= 0 && is_in_queue(&s->seen.names[name], m->token);
     if (name >= 0) leave_queue(&s->seen.names[name], m->token);
+}
+
+/* The server did not even begin. */
+static void put_back(sim *s, int token)
+{
+    seen_name *name = &s->seen.names[s->seen.tokens[token].name];
+    if (name->waiting_count < SEEN_WAITING_MAX) name->waiting[name->waiting_count++] = token;
+}
+
+/* What the store has now. */
+static void look(sim *s, const pawl__redis_bytes *key, int name)
+{
+    const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
+    if (lock) check_keys(s, lock);
+    if (lock) check_look(s, name, lock);
+    if (lock) check_woken(s, name, lock);
+    check_truth(s, name);
+}
+
+static void note_executed(sim *s, const sim_message *m, int says, int name)
+{
+    seen_token *token = &s->seen.tokens[m->token];
+    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW || m->verb == PAWL_VERB_CHANGE) {
+        token->by_late_request = s->conns[m->conn].epoch != m->epoch;
+        token->said_at = s->t;
+    }
+    if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
+    if (m->verb == PAWL_VERB_CHANGE) check_change_executed(s, m, says);
+    if (m->verb != PAWL_VERB_RELEASE) return;
+    token->left_epoch = m->epoch;
+    token->left_at = s->t;
+    token->upgrade_till_ms = 0;
+    if (says == PAWL__REDIS_SAYS_RELEASED) token->released = true;
 }
 
 void seen_executed(sim *s, const sim_message *m)
 {
-    const pawl__redis_bytes *key = &m->argv[3];
+    const pawl__redis_value *value = &m->reply.value;
     int says = model_reply_says(&m->reply);
-    if (m->token < 0 || m->argc < 4 || says < 0) return;
-    int name = name_of_key(s, key->data);
-    if (m->verb == PAWL_VERB_ACQUIRE || m->verb == PAWL_VERB_RENEW) {
-        s->seen.tokens[m->token].by_late_request = s->conns[m->conn].epoch != m->epoch;
-        s->seen.tokens[m->token].said_at = s->t;
-    }
-    if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
-    if (m->verb == PAWL_VERB_RELEASE) {
-        s->seen.tokens[m->token].left_epoch = m->epoch;
-        s->seen.tokens[m->token].left_at = s->t;
-        if (says == PAWL__REDIS_SAYS_RELEASED) s->seen.tokens[m->token].released = true;
-    }
-    const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
-    seen_name *after = &s->seen.names[name];
-    after->holder = lock && lock->held ? sim_token_number(s, lock->token) : SEEN_NOBODY;
-    after->holder_until = lock ? lock->held_until : 0;
-    if (lock) check_keys(s, lock);
-    check_truth(s, name);
+    if (s->seen.withdrew && says < 0) put_back(s, m->token);
+    if (m->token < 0 || m->argc < 4) return;
+    /* A script that says no in its own words has looked after the queue. */
+    bool said_no = value->type == PAWL__REDIS_ERROR && strncmp(value->text.data, "PAWL", 4) == 0;
+    if (says < 0 && !said_no) return;
+    int name = name_of_key(s, m->argv[3].data);
+    if (says >= 0) note_executed(s, m, says, name);
+    look(s, &m->argv[3], name);
 }
 
 void seen_broken(sim *s, int name)
@@ -271,7 +351,8 @@ static void check_pause(sim *s, const sim_client *client, const pawl_request *re
 {
     const seen_token *token = &s->seen.tokens[number];
     if (!token->failed_at || token->failed_verb != (int)request->verb) return;
-    if (client->up_at >= token->failed_at) return;
+    bool another = request->verb == PAWL_VERB_CHANGE && request->change != token->failed_change;
+    if (another || client->up_at >= token->failed_at) return;
     if (s->seen.pushed_at[client->number] >= token->failed_at) return;
     int64_t pause = request->ttl_ms * SIM_MS / 12, most = 2000 * SIM_MS;
     if (s->t - token->failed_at < (pause < most ? pause : most) / 2)
@@ -291,6 +372,7 @@ void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
     if (releases && !s->seen.tokens[number].release_at) s->seen.tokens[number].release_at = s->t;
     check_pause(s, client, request, number);
     check_pace(s, client, request, number);
+    s->seen.tokens[number].sent_change = request->change;
 }
 
 void seen_pushed(sim *s, int client)
@@ -308,8 +390,10 @@ void seen_answered(sim *s, int number, pawl_verb verb, const pawl_reply *reply)
     if (number >= 0 && (reply->outcome == PAWL_FAILED || reply->outcome == PAWL_UNKNOWN)) {
         s->seen.tokens[number].failed_at = s->t;
         s->seen.tokens[number].failed_verb = verb;
+        s->seen.tokens[number].failed_change = s->seen.tokens[number].sent_change;
     }
-    if (number >= 0 && reply->outcome == PAWL_QUEUED) s->seen.tokens[number].floor = reply->fence;
+    if (number >= 0 && verb == PAWL_VERB_ACQUIRE && reply->outcome == PAWL_QUEUED)
+        s->seen.tokens[number].floor = reply->fence;
 }
 
 /* ---- Callers ---------------------------------------------------------------- */
@@ -319,9 +403,14 @@ void seen_wanted(sim *s, sim_caller *caller)
     const seen_name *name = &s->seen.names[caller->name];
     caller->seen = (seen_want){.open = true,
                                .asked_at = sim_client_now(s, &s->clients[caller->client]),
-                               .floor_fence = name->told_fence,
-                               .floor_token = name->told_token,
+                               .floor = {0, SEEN_NOBODY},
                                .excuses = name->excuses};
+    char mode = check_letter((pawl_mode)caller->want.mode);
+    for (int i = 0; i < 4; i++)
+        if (check_excludes(mode, check_letter((pawl_mode)i)) &&
+            name->told[i].fence > caller->seen.floor.fence)
+            caller->seen.floor = name->told[i];
+    memcpy(caller->seen.floor_slots, name->told_slots, sizeof name->told_slots);
     s->seen.wants++;
 }
 
@@ -350,7 +439,10 @@ void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t
                      "caller %d is told of a grant that was over when its client "
                      "last asked",
                      caller->number);
-        if (s->seen.tokens[token].grants++ > 0) check_passing(s, caller);
+        if (s->seen.tokens[token].grants++ > 0)
+            check_passing(s, caller);
+        else
+            s->seen.tokens[token].told_at = s->t;
     }
     check_waited(s, caller);
     s->totals.grants++;
@@ -363,7 +455,9 @@ void seen_extended(sim *s, sim_caller *caller, int64_t deadline)
          "extended, but not holding");
     caller->deadline = deadline;
     seen_token *token = &s->seen.tokens[caller->token];
-    must(s, caller, ++token->extensions <= token->confirms,
+    if (deadline != token->extended_to) token->extensions++;
+    token->extended_to = deadline;
+    must(s, caller, token->extensions <= token->confirms,
          "extended more often than the store confirmed");
     check_margin(s, caller);
 }
@@ -496,6 +590,7 @@ void seen_step(sim *s, sim_client *client)
         if (engine) check_in_time(s, caller);
         if (engine) check_told_of_loss(s, caller);
         if (engine) check_told_of_break(s, caller);
+        if (engine) check_upgrade_in_time(s, caller);
         if (!seen_is_live(s, caller)) continue;
         check_overlap(s, caller);
         if (engine) check_truth(s, caller->name);
@@ -503,6 +598,7 @@ void seen_step(sim *s, sim_client *client)
     if (!engine || s->failed) return;
     check_forgotten(s, client);
     check_hoarding(s, client);
+    check_believed(s, client);
     if (s->totals.events % 8 == 0) check_orphans(s, client);
 }
 

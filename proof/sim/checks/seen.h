@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 #define SEEN_WAITING_MAX 64
+#define SEEN_HOLDERS_MAX 64
 #define SEEN_CLIENTS_MAX 8
+#define SEEN_SLOTS_MAX   32
 #define SEEN_LONG_AGO    INT64_MIN
 #define SEEN_NOBODY      (-1)
-#define SEEN_ANYBODY     (-2) /* the store was tampered with */
 
 /* A token that was ever drawn. Instants are true time unless said otherwise. */
 typedef struct seen_token {
@@ -29,12 +30,14 @@ typedef struct seen_token {
     uint64_t fence;       /* the same, or drawn anew because the store lost its record */
     uint64_t floor;       /* the latest fence that a QUEUED told its client of */
     int confirms;         /* times that the store made or confirmed it the holder */
-    int extensions;       /* times that its client took an extension */
+    int extensions;       /* times that its client took an extension, */
+    int64_t extended_to;  /* and told all who read by it of it */
     int unknown_scripts;  /* NOSCRIPT in a row */
     int64_t failed_at;    /* when its client was told that a request failed; 0: never */
     int failed_verb;      /* the verb of that */
-    int64_t cut_off_at;   /* when a hand broke its lock at the store; 0: never */
-    int asks;             /* requests since window_at */
+    uint32_t failed_change, sent_change; /* the number of that change, of the latest one sent */
+    int64_t cut_off_at;                  /* when a hand broke its lock at the store; 0: never */
+    int asks;                            /* requests since window_at */
     int64_t window_at;
     int64_t left_at;      /* when the store was told of its release; 0: never */
     uint32_t left_epoch;  /* of the connection on which the store was told of its release */
@@ -47,7 +50,27 @@ typedef struct seen_token {
     int grants;    /* to wants */
     int excuses;   /* of its name, when that fence was drawn */
     bool released; /* the store has said RELEASED to it */
+    /* What it asked for last: x, s, u or p. */
+    char mode;
+    int units, capacity;
+    int64_t own_till_ms;     /* what it was promised for its own requests, the latest of that */
+    int64_t change_seen;     /* the largest number of a change that the store has executed */
+    int64_t change_seen_at;  /* when it did */
+    int64_t upgrade_till_ms; /* it waits to be upgraded until then, by the server's clock; or 0 */
+    int64_t told_at;         /* when a caller was first told that it holds by it */
+    int64_t differs_since;   /* what its client believes is not what the store has; or 0 */
+    /* What the store had of it after the latest command about its name. */
+    uint32_t look; /* the number of that look at the store */
+    char store_mode;
+    int64_t store_till_ms;
+    uint32_t store_slots;
 } seen_token;
+
+/* The largest fence that any caller was told, and its token. */
+typedef struct seen_told {
+    uint64_t fence;
+    int token;
+} seen_told;
 
 typedef struct seen_name {
     uint64_t last_fence;   /* of the latest grant in the store's order */
@@ -55,21 +78,26 @@ typedef struct seen_name {
     int excuses;           /* times that fences were allowed to go back */
     int64_t broken_at;     /* grants before this are not promised to exclude any more */
     uint64_t broken_fence; /* the latest fence then */
-    uint64_t told_fence;   /* the largest that any caller was told */
-    int told_token;
+    seen_told told[4];     /* by pawl_mode */
+    uint64_t told_slots[SEEN_SLOTS_MAX];
     int plain_owner;               /* token number of a plain client that has the key */
-    int holder;                    /* token at the store after the latest command; or SEEN_... */
-    int64_t holder_until;          /* ms of the server's clock */
+    uint32_t look;                 /* at the store, after each command */
+    int holders[SEEN_HOLDERS_MAX]; /* tokens that had it then */
+    size_t holder_count;
+    bool tampered; /* nobody knows who holds it since another hand was on it */
+    bool closed;   /* the store knows that several hold it, and not who: nobody comes in */
     int waiting[SEEN_WAITING_MAX]; /* tokens in the store's queue, in no order */
     size_t waiting_count;
+    int64_t queue_lost_at; /* places that the store got back from an older state may stand in it */
 } seen_name;
 
 typedef struct seen_want {
     bool open; /* asked for, and not ended */
     bool granted, lost, releasing;
-    int64_t asked_at;     /* by the client's clock */
-    uint64_t floor_fence; /* the largest told before it was asked for */
-    int floor_token;
+    int64_t asked_at; /* by the client's clock */
+    seen_told floor;  /* the largest told before it was asked for, by those that it excludes */
+    uint64_t floor_slots[SEEN_SLOTS_MAX];
+    bool changing; /* it wants another mode */
     int excuses;
 } seen_want;
 
@@ -79,7 +107,10 @@ typedef struct seen {
     seen_name names[3];
     bool went_back; /* the server's clock did: leases live longer than anybody can know */
     bool drifted;   /* a clock went beyond the promised drift */
-    int asker;      /* token of the command that the server executes */
+    int asker;      /* token of the ACQUIRE that the server executes */
+    int speaker;    /* token of the command that it executes, whatever that is */
+    bool asks_only; /* the asker will not wait: it may leave its place */
+    bool withdrew;  /* it took its token out of a queue, if it is executed at all */
     int unheard;    /* token of the latest grant that nobody heard of */
     int64_t wants;  /* all that were asked for */
     int64_t pushed_at[SEEN_CLIENTS_MAX]; /* when the store last spoke unasked to each client */

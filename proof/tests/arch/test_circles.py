@@ -30,7 +30,8 @@ KNOWN = {
     "src/stores/redis": [{"redis_link", "redis_request"}],
     "src/stores/sqlite": [{"sqlite_host", "sqlite_db", "sqlite_open"}],
     "proof/sim": [{"plain", "fairness", "clean", "progress", "fence", "link", "network",
-                   "server", "exclusion", "seen", "nemesis", "world", "client", "callers"}],
+                   "server", "exclusion", "seen", "nemesis", "world", "client", "callers",
+                   "kinds", "changes"}],
 }
 
 

@@ -4,6 +4,7 @@
  * real server:
  *
  *   NOW_US SCRIPT KEY ARG...   a script of src/stores/redis/scripts at that instant
+ *   evict KEY SUFFIX           one of the keys of a name is gone: l, f, q or w
  *   hears CHANNEL              the channel has a subscriber from now on
  *   unsubscribe CHANNEL
  *
@@ -46,9 +47,10 @@ static int subscribed(void *ctx, const char *name)
 
 static int script_of(const char *word)
 {
-    static const char *const names[] = {"acquire", "renew", "release", "inspect", "break"};
-    for (int i = 0; i < 5; i++)
-        if (strcmp(word, names[i]) == 0) return i;
+    static const char *const names[] = {"acquire", "renew",        "release", "inspect",
+                                        "break",   "acquire_many", "change"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(word, names[i]) == 0) return (int)i;
     fprintf(stderr, "no script %s\n", word);
     exit(1);
 }
@@ -85,6 +87,16 @@ static void run(model_redis *redis, char **words, size_t count)
     printf("\n");
 }
 
+static void evict(model_redis *redis, const char *key, char which)
+{
+    model_lock *lock = model_redis_find(redis, key, strlen(key));
+    if (!lock) return;
+    if (which == 'l') lock->held = false;
+    if (which == 'f') lock->recorded = false;
+    if (which == 'q') lock->place_count = 0;
+    if (which == 'w') lock->waiter_count = 0;
+}
+
 int main(void)
 {
     model_redis redis;
@@ -102,6 +114,8 @@ int main(void)
             snprintf(channel(""), MODEL_INBOX_MAX, "%s", words[1]);
         else if (count == 2 && channel(words[1]))
             channel(words[1])[0] = '\0';
+        else if (count == 3 && strcmp(words[0], "evict") == 0)
+            evict(&redis, words[1], words[2][0]);
         else if (count > 2)
             run(&redis, words, count);
         fflush(stdout);

@@ -22,6 +22,7 @@ SCRIPTS = os.path.join(SOURCE, "src/stores/redis/scripts")
 NEAR_MS = 6     # of an expiry: wait until it is over
 TOLERANCE = 5   # ms
 STEPS = 150     # of one sequence
+SCRIPTS_OF_A_NAME = ("acquire", "renew", "release", "inspect", "break", "acquire_many", "change")
 SPANS = {1: {2}, 2: {1}}  # items of a reply that are spans of time, by its first item
 FENCES = {0: {1}, 1: {3}, 3: {1}}
 
@@ -48,12 +49,18 @@ def server(tmp_path):
 
 
 def words_of(reply):
-    """A reply is a bare number, a text of words, or (inspect) an array."""
+    """A reply is a bare number, a text of words, or (inspect) an array.
+
+    Behind a label stands, after a NUL, the number of the latest change.
+    """
     if isinstance(reply, int):
         return [reply]
+    if isinstance(reply, redis.ResponseError):
+        reply = str(reply).split(" script:")[0].encode()
     if isinstance(reply, bytes):
-        return [int(w) if w.lstrip("-").isdigit() else w for w in reply.decode().split(" ")]
-    return [a if isinstance(a, int) else a.decode() for a in reply]
+        words = reply.decode().split("\0")[0].split(" ")
+        return [int(w) if w.lstrip("-").isdigit() else w for w in words]
+    return [a if isinstance(a, int) else a.decode().split("\0")[0] for a in reply]
 
 
 def without_notes(reply):
@@ -109,8 +116,7 @@ class Pair:
 
     def __init__(self, server, rng):
         self.server, self.rng, self.model = server, rng, Model()
-        self.scripts = {n: server.script_load(body(n))
-                        for n in ("acquire", "renew", "release", "inspect", "break")}
+        self.scripts = {n: server.script_load(body(n)) for n in SCRIPTS_OF_A_NAME}
         self.fences = {0: 0}
         self.expiries = []
         self.inboxes = {}
@@ -149,9 +155,9 @@ class Pair:
     def same_fence(self, real, modelled):
         if real in self.fences:
             return self.fences[real] == modelled
-        larger = real > max(self.fences) and modelled > max(self.fences.values())
+        in_order = all((a < real) == (b < modelled) for a, b in self.fences.items())
         self.fences[real] = modelled
-        return larger
+        return in_order
 
     def same(self, real, modelled):
         if len(real) != len(modelled) or real[0] != modelled[0]:
@@ -173,7 +179,7 @@ class Pair:
         pipe.time()
         pipe.evalsha(self.scripts[name], len(keys), *keys, *args)
         pipe.time()
-        (s0, us0), reply, (s1, us1) = pipe.execute()
+        (s0, us0), reply, (s1, us1) = pipe.execute(raise_on_error=False)
         return s0 * 1000000 + us0, reply, s1 * 1000000 + us1
 
     def ask(self, name, key, args, ttl=None):
@@ -195,7 +201,7 @@ class Pair:
             self.compare_message(inbox, payload)
         if ttl:
             self.expiries = [e for e in self.expiries if e > before / 1000 - 1000]
-            self.expiries += [after / 1000 + ttl, after / 1000 + ttl * 2 / 3]
+            self.expiries += [after / 1000 + ttl * part for part in (1, 2 / 3, 4 / 3)]
         if messages:  # a hand-off grants the ttl of somebody else
             self.expiries += [after / 1000 + t for t in TTLS]
         return real
@@ -205,19 +211,23 @@ class Pair:
             return
         message = self.inboxes[inbox].get_message(ignore_subscribe_messages=True, timeout=5)
         real, modelled = message["data"].decode().split(" "), payload.split(" ")
-        if real[0] == "g":
+        if real[0] in "gp":
             assert self.same_fence(int(real.pop(1)), int(modelled.pop(1)))
         assert real == modelled
+
+
+    def evict(self, key, which):
+        self.server.delete(key if which == "l" else "{%s}:%s" % (key, which))
+        self.model.tell("evict", key, which)
 
 
 TTLS = [60, 120, 300]
 TOKENS = [f"{i:040x}" for i in range(5)]
 
 
-def step(pair, rng, fence):
+def step(pair, rng, fence, kind):
     token = rng.choice(TOKENS)
     ttl, inbox, owner = rng.choice(TTLS), "pawl:inbox:" + token[-1], "owner-" + token[-1]
-    kind = rng.randrange(100)
     if kind < 45:
         told = rng.choice([[], [], [], [0]])
         real = pair.ask("acquire", "pawl:x", [token, ttl, inbox + " " + owner] + told, ttl)
@@ -239,8 +249,56 @@ def step(pair, rng, fence):
     return fence
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_model_says_what_the_server_says(server, seed):
+CAPACITY = 3
+
+
+def ask_in_a_mode(pair, rng, args, ttl, permits):
+    """Mostly of the kind that the name has in this run."""
+    told = rng.choice([[], [], [], [0]])
+    if rng.randrange(20) == 0:
+        permits = not permits
+    if permits:
+        capacity = CAPACITY + (rng.randrange(20) == 0)
+        return pair.ask("acquire_many", "pawl:x",
+                        args + ["p", rng.choice([1, 1, 2, 3]), capacity] + told, ttl)
+    mode = rng.choice("sssux")
+    if mode == "x":
+        return pair.ask("acquire", "pawl:x", args + told, ttl)
+    return pair.ask("acquire_many", "pawl:x", args + [mode, 0, 0] + told, ttl)
+
+
+def step_of_many(pair, rng, fence, permits):
+    token = rng.choice(TOKENS)
+    ttl, inbox, owner = rng.choice(TTLS), "pawl:inbox:" + token[-1], "owner-" + token[-1]
+    args, kind = [token, ttl, inbox + " " + owner], rng.randrange(100)
+    if kind < 35:
+        real = ask_in_a_mode(pair, rng, args, ttl, permits)
+        return real[1] if real[0] == 0 else fence
+    if kind < 60 and not permits:
+        told = rng.choice([[], [], [0]])
+        real = pair.ask("change", "pawl:x", args + [rng.choice("xxusp"), rng.randrange(6)] + told,
+                        ttl)
+        return real[1] if real[0] == 0 else fence
+    if kind == 60:
+        pair.evict("pawl:x", rng.choice("lfqw"))
+        return fence
+    return step(pair, rng, fence, kind)
+
+
+def steps_of(kind, pair, rng):
+    """The steps of a run, one after the other, for a name of that kind."""
+    fence = 0
+    for number in range(1, STEPS + 1):
+        if kind == "exclusive":
+            fence = step(pair, rng, fence, rng.randrange(100))
+        else:
+            fence = step_of_many(pair, rng, fence, kind == "permits")
+        yield number
+
+
+@pytest.mark.parametrize("kind, seed", [(kind, seed) for kind in ("exclusive", "modes", "permits")
+                                        for seed in range(4)])
+def test_the_model_says_what_the_server_says(server, kind, seed):
     rng = random.Random(seed)
     pair = Pair(server, rng)
     if seed % 2:  # somebody listens to everything: that is no waiter
@@ -249,11 +307,10 @@ def test_the_model_says_what_the_server_says(server, seed):
         assert monitor.get_message(timeout=5)["type"] == "psubscribe"
     for token in TOKENS[:3]:
         pair.subscribe("pawl:inbox:" + token[-1])
-    fence, begin = 0, time.monotonic()
-    steps = 0
+    begin, steps = time.monotonic(), 0
     try:
-        for steps in range(1, STEPS + 1):
-            fence = step(pair, rng, fence)
+        for steps in steps_of(kind, pair, rng):
+            pass
     except TooClose:
         assert steps > 10, "hardly a step could be taken"
     pair.model.close()
