@@ -27,6 +27,10 @@ type LockOptions struct {
 	Detached bool
 	// Mode is what is acquired. Default ModeExclusive. For permits see NewSemaphore.
 	Mode Mode
+	// Reentrant lets whoever has the Lock lock it again while it is held, at once; the last Unlock gives
+	// it back. The Lock counts, not the goroutine: those that share such a Lock do not exclude each
+	// other. ErrReentry: 10000 times.
+	Reentrant bool
 	// OnEvent is told of doubt, of loss, and of others who wait: in order, on a goroutine of the
 	// lock's own, until Unlock. It may call anything.
 	OnEvent func(Event)
@@ -75,10 +79,11 @@ type Lock struct {
 	opts   LockOptions
 	// Of a semaphore, else 0.
 	capacity, units int
-	turn            chan struct{} // one place: who has it may acquire, and holds it until Unlock
+	turn            chan struct{} // one place: who has it may acquire, and holds it until Unlock, if not Reentrant
 
-	mu   sync.Mutex
-	held *acquisition
+	mu    sync.Mutex
+	held  *acquisition
+	depth int // how often it is locked
 }
 
 // NewLock makes a lock on a name of 1 to 512 bytes without NUL. No I/O; a wrong name, TTL or
@@ -131,15 +136,71 @@ func (l *Lock) TryLock(ctx context.Context) error {
 
 // acquire is called by the goroutine that has the turn, and gives it back on failure.
 func (l *Lock) acquire(ctx context.Context, try bool) error {
+	if l.opts.Reentrant {
+		defer l.giveTurn()
+		if entered, err := l.enter(ctx); entered {
+			return err
+		}
+	}
 	a, err := l.client.acquire(ctx, l, try)
 	if err != nil {
-		<-l.turn
+		if !l.opts.Reentrant {
+			l.giveTurn()
+		}
 		return err
 	}
 	l.mu.Lock()
-	l.held = a
+	l.held, l.depth = a, 1
 	l.mu.Unlock()
 	return nil
+}
+
+func (l *Lock) giveTurn() { <-l.turn }
+
+// enter locks once more what is locked, and tells whether it was.
+func (l *Lock) enter(ctx context.Context) (bool, error) {
+	l.mu.Lock()
+	a, code := l.held, Code(0)
+	switch {
+	case a == nil || ctx.Err() != nil: // an acquisition says so
+		l.mu.Unlock()
+		return false, nil
+	case !bool(C.pawl_lock_is_held(a.ptr)):
+		code = ErrLost
+	case l.depth == C.PAWL_REENTRY_MAX:
+		code = ErrReentry
+	default:
+		l.depth++
+	}
+	l.mu.Unlock()
+	return true, l.inner("lock", a, code)
+}
+
+// leave unlocks what is locked more than once, and tells whether it was.
+func (l *Lock) leave() (bool, error) {
+	l.mu.Lock()
+	a, code := l.held, Code(0)
+	if a == nil || l.depth == 1 {
+		l.mu.Unlock()
+		return false, nil
+	}
+	l.depth--
+	if !bool(C.pawl_lock_is_held(a.ptr)) {
+		code = ErrLost
+	}
+	l.mu.Unlock()
+	return true, l.inner("unlock", a, code)
+}
+
+// inner is the error of a Lock or Unlock that did not reach the store; nil for 0.
+func (l *Lock) inner(op string, a *acquisition, code Code) error {
+	if code == 0 {
+		return nil
+	}
+	if why := a.reason(); why != nil && code == ErrLost {
+		return &Error{Op: op, Name: l.name, Err: ErrLost, Cause: why.Cause, Message: why.Message}
+	}
+	return l.client.fail(op, l.name, code)
 }
 
 func (l *Lock) current() *acquisition {
@@ -151,11 +212,16 @@ func (l *Lock) current() *acquisition {
 // take ends the present acquisition for everybody else.
 func (l *Lock) take(op string) (*acquisition, *Error) {
 	l.mu.Lock()
-	a := l.held
-	l.held = nil
+	a, code := l.held, ErrNotHeld
+	if a != nil && l.depth > 1 {
+		a, code = nil, ErrState // of others, who came in since
+	}
+	if a != nil {
+		l.held = nil
+	}
 	l.mu.Unlock()
 	if a == nil {
-		return nil, l.client.fail(op, l.name, ErrNotHeld)
+		return nil, l.client.fail(op, l.name, code)
 	}
 	a.close() // before anybody else can have the lock
 	return a, nil
@@ -165,7 +231,9 @@ func (l *Lock) take(op string) (*acquisition, *Error) {
 func (l *Lock) give(a *acquisition, op string, code Code) error {
 	why := a.reason()
 	a.end(l.client)
-	<-l.turn
+	if !l.opts.Reentrant {
+		l.giveTurn()
+	}
 	if why != nil {
 		return &Error{Op: op, Name: l.name, Err: ErrLost, Cause: why.Cause, Message: why.Message}
 	}
@@ -182,11 +250,18 @@ func (l *Lock) give(a *acquisition, op string, code Code) error {
 // program runs, else others wait until the lease ends. ErrNotHeld: it was not acquired. Any
 // goroutine may unlock.
 func (l *Lock) Unlock() error {
-	a, err := l.take("unlock")
-	if err != nil {
-		return err
+	for {
+		if left, err := l.leave(); left {
+			return err
+		}
+		a, err := l.take("unlock")
+		if err == nil {
+			return l.give(a, "unlock", a.release(l.client.patience))
+		}
+		if err.Err != ErrState { // else somebody has come in since
+			return err
+		}
 	}
-	return l.give(a, "unlock", a.release(l.client.patience))
 }
 
 // UnlockInto unlocks, and adds what Unlock returns to *err: for defer, where an error is easily
@@ -201,7 +276,8 @@ func (l *Lock) UnlockInto(err *error) { *err = join(*err, l.Unlock()) }
 
 // Detach stops renewing and forgets the lock without releasing it, and returns the token that
 // carries the lease on (RenewToken, ReleaseToken), also in another process. The token is a secret:
-// who knows it can release the lock. Meant for locks that are Detached. Errors as Unlock.
+// who knows it can release the lock. Meant for locks that are Detached. Errors as Unlock, and ErrState
+// (it is locked more than once: Reentrant).
 func (l *Lock) Detach() (token string, err error) {
 	a, failed := l.take("detach")
 	if failed != nil {

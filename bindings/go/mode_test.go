@@ -477,3 +477,101 @@ func TestASecondUpgradeIsRefusedUntilTheFirstIsTold(t *testing.T) {
 	must(t, held.Upgrade(ctx))
 	must(t, held.Unlock())
 }
+
+// ---- Re-entrant ----------------------------------------------------------------------------------
+
+func TestAReentrantLockCounts(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, url string) {
+		ctx := within(t)
+		client, other := openTest(t, url), openTest(t, url).NewLock("n", nil)
+		lock := client.NewLock("n", &LockOptions{Reentrant: true})
+		must(t, lock.Lock(ctx))
+		fence := lock.Fence()
+		must(t, lock.TryLock(ctx))
+		must(t, lock.Do(ctx, func(ctx context.Context) error { return lock.Do(ctx, func(context.Context) error { return nil }) }))
+		expect(t, lock.Lock(canceled()), context.Canceled)
+		must(t, lock.Unlock())
+		if !lock.Held() || lock.Fence() != fence {
+			t.Fatal("an inner Unlock gave it back")
+		}
+		expect(t, other.TryLock(ctx), ErrBusy)
+		must(t, lock.Lock(ctx))
+		_, err := lock.Detach()
+		expect(t, err, ErrState)
+		must(t, lock.Unlock())
+		must(t, lock.Unlock())
+		expect(t, lock.Unlock(), ErrNotHeld)
+		must(t, other.Lock(ctx))
+		expect(t, lock.TryLock(ctx), ErrBusy)
+		must(t, other.Unlock())
+		must(t, lock.Lock(ctx))
+		must(t, lock.Unlock())
+	})
+}
+
+func TestEveryUnlockOfALostReentrantLockSaysSo(t *testing.T) {
+	s := startServer(t)
+	ctx := within(t)
+	lock := openTest(t, s.url()).NewLock("n", &LockOptions{Reentrant: true, TTL: 300 * time.Millisecond})
+	must(t, lock.Lock(ctx))
+	must(t, lock.Lock(ctx))
+	must(t, lock.Lock(ctx))
+	s.redis("DEL", "pawl:n")
+	await(t, "the loss", lock.Lost())
+	expect(t, lock.Lock(ctx), ErrLost)
+	for i := 0; i < 3; i++ {
+		expect(t, lock.Unlock(), ErrLost)
+	}
+	must(t, lock.Lock(ctx)) // as good as new
+	must(t, lock.Unlock())
+}
+
+// Goroutines that share it come and go; the last one gives it back, and nobody is left out.
+func TestGoroutinesComeIntoAReentrantLock(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, url string) {
+		ctx := within(t)
+		lock := openTest(t, url).NewLock("n", &LockOptions{Reentrant: true})
+		other := openTest(t, url).NewLock("n", nil)
+		var inside int32
+		var wg sync.WaitGroup
+		for i := 0; i < 16; i++ {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for round := 0; round < 20; round++ {
+					if err := lock.Do(ctx, func(context.Context) error {
+						atomic.AddInt32(&inside, 1)
+						defer atomic.AddInt32(&inside, -1)
+						return nil
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		for round := 0; round < 5; round++ {
+			must(t, other.Do(ctx, func(context.Context) error {
+				if now := atomic.LoadInt32(&inside); now != 0 {
+					t.Errorf("%d are inside beside another holder", now)
+				}
+				return nil
+			}))
+		}
+		wg.Wait()
+		must(t, other.TryLock(ctx))
+		must(t, other.Unlock())
+	})
+}
+
+func TestAReleaseThatIsMissingIsTold(t *testing.T) {
+	ctx := within(t)
+	lock := openTest(t, "memory:"+t.Name()).NewLock("n", &LockOptions{Reentrant: true})
+	for i := 0; i < 10000; i++ {
+		must(t, lock.Lock(ctx))
+	}
+	expect(t, lock.Lock(ctx), ErrReentry)
+	for i := 0; i < 10000; i++ {
+		must(t, lock.Unlock())
+	}
+	expect(t, lock.Unlock(), ErrNotHeld)
+}

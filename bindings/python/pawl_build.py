@@ -20,10 +20,11 @@ DECLARATIONS = """
 #define PAWLPY_UPGRADED ...
 #define PAWL_HOLDERS_SHOWN_MAX ...
 #define PAWL_CAPACITY_MAX ...
+#define PAWL_REENTRY_MAX ...
 
 enum { PAWL_ERR_BUSY, PAWL_ERR_TIMEOUT, PAWL_ERR_LOST, PAWL_ERR_NOT_HELD, PAWL_ERR_UNKNOWN,
        PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_CLOSED, PAWL_ERR_CANCELED, PAWL_ERR_OWNER,
-       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, ... };
+       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, PAWL_ERR_STATE, PAWL_ERR_REENTRY, ... };
 enum { PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE, PAWL_MODE_PERMIT, ... };
 enum { PAWL_FENCE_NONE, PAWL_FENCE_BEST_EFFORT, PAWL_FENCE_DURABLE, ... };
 enum { PAWL_CLASS_BUSY, PAWL_CLASS_RETRY, PAWL_CLASS_LOST, PAWL_CLASS_UNKNOWN, PAWL_CLASS_USAGE,
@@ -48,7 +49,7 @@ typedef struct { const char *name; size_t name_len; bool held, foreign; const ch
 typedef struct { int severity; const char *topic, *text, *advice; ...; } pawl_finding;
 typedef struct { const char *owner; int64_t store_timeout_ms, close_timeout_ms;
                  int dispatch, logs; } pawlpy_open_opts;
-typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached, mode;
+typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached, reentrant, mode;
                  uint32_t capacity, units; } pawlpy_lock_opts;
 typedef struct { uint64_t id; int kind, err; int64_t remaining_ms; char message[...]; } pawlpy_news;
 

@@ -270,6 +270,7 @@ int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
     opts.retain_ms = given->retain_ms;
     opts.owner = given->owner;
     if (given->detached) opts.flags |= PAWL_LOCK_DETACHED;
+    if (given->reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
     opts.mode = (pawl_mode)given->mode;
     if (opts.mode == PAWL_MODE_PERMIT) {
         opts.capacity = given->capacity;

@@ -32,6 +32,7 @@ typedef struct pawlpy_lock_opts {
     int64_t retain_ms;
     const char *owner; /* NULL: the client's */
     int detached;
+    int reentrant;
     int mode;          /* a pawl_mode */
     uint32_t capacity; /* of a semaphore, as the next one: else 0 */
     uint32_t units;

@@ -40,20 +40,21 @@ def modes_in(bits: int) -> "frozenset[Mode]":
 class Claim:
     """Locks that ask for the same share one."""
 
-    __slots__ = ("name", "raw", "mode", "units", "opts", "_owner", "default_wait")
+    __slots__ = ("name", "raw", "mode", "units", "reentrant", "opts", "_owner", "default_wait")
 
     def __init__(self, raw: bytes, ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
-                 owner: Optional[str], retain: Seconds, detached: bool, mode: Mode, capacity: int,
-                 units: int) -> None:
+                 owner: Optional[str], retain: Seconds, detached: bool, reentrant: bool, mode: Mode,
+                 capacity: int, units: int) -> None:
         self.raw = raw
         self.name = decode(raw)
         self.mode = mode
         self.units = units
+        self.reentrant = bool(reentrant)
         self.default_wait = wait_ms(timeout) if blocking else 0
         self._owner = c_string(owner, lib.PAWL_ERR_OWNER)  # lives as long as the options
         #: C only reads them.
         self.opts: Any = ffi.new("pawlpy_lock_opts *", [
-            milliseconds(ttl), milliseconds(retain), self._owner, detached,
+            milliseconds(ttl), milliseconds(retain), self._owner, detached, self.reentrant,
             number_of(mode, "lock", self.name), capacity, units])
 
 
@@ -61,13 +62,15 @@ _cached = functools.lru_cache(maxsize=256)(Claim)
 
 
 def claim_of(name: Union[str, bytes], ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
-             owner: Optional[str], retain: Seconds, detached: bool, mode: Mode) -> Claim:
+             owner: Optional[str], retain: Seconds, detached: bool, reentrant: bool,
+             mode: Mode) -> Claim:
     """To a name that is locked."""
     if mode == "permit":
         raise make_error(lib.PAWL_ERR_ARGUMENT, "lock", decode(name),
                          "permits are a semaphore's: client.semaphore(name, capacity)")
     try:
-        return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, mode, 0, 0)
+        return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, reentrant,
+                       mode, 0, 0)
     except TypeError:
         number_of(mode, "lock", decode(name))  # what cannot be hashed is no mode either
         raise
@@ -79,5 +82,5 @@ def permits_of(name: Union[str, bytes], capacity: int, units: int, ttl: Seconds,
     """To some permits of a semaphore."""
     if not 1 <= units <= capacity <= lib.PAWL_CAPACITY_MAX:
         raise make_error(lib.PAWL_ERR_UNITS, "lock", decode(name))
-    return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, "permit",
+    return _cached(encode(name), ttl, timeout, blocking, owner, retain, detached, False, "permit",
                    capacity, units)

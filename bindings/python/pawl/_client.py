@@ -71,7 +71,8 @@ class Client:
 
     def lock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
              timeout: Optional[Seconds] = None, blocking: bool = True, owner: Optional[str] = None,
-             retain: Seconds = 0.0, detached: bool = False, mode: Mode = "exclusive",
+             retain: Seconds = 0.0, detached: bool = False, reentrant: bool = False,
+             mode: Mode = "exclusive",
              on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """A lock on a name of 1 to 512 bytes. No I/O, nothing is acquired yet.
 
@@ -83,10 +84,12 @@ class Client:
         retain: keep the lease that long after a release for this client's next acquisition, unless
         another client wants it.
         detached: the lease outlives this process; see Lock.detach.
+        reentrant: whoever has the Lock may acquire it again while it is held, at once; the last release
+        gives it back. The Lock counts, not the thread: those that share it do not exclude each other.
         on_event: told of doubt, of loss, and of others who wait, on a thread of its own.
         """
-        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, mode),
-                    on_event)
+        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
+                                   mode), on_event)
 
     def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
                timeout: Optional[Seconds] = None, blocking: bool = True,

@@ -138,7 +138,7 @@ class Core:
         self.owner = text(lib.pawl_client_owner(self.ptr))
         self.url = text(lib.pawl_client_url(self.ptr))
         # A handle that is never acquired: the client stays valid as long as it has one.
-        self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0,
+        self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0, 0,
                                                                          lib.PAWL_MODE_EXCLUSIVE, 0, 0]))
         self._spares: "Dict[Any, Spare]" = {}
         _cores.add(self)

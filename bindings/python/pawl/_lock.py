@@ -98,14 +98,15 @@ class Lock:
                 code = lib.pawl_lock_acquire(self._handle, wait)
         except BaseException:
             if has_turn:
-                lib.pawlpy_give_up(self._handle, ffi.NULL)
+                if not self._grants:  # of a re-entrant one it would be somebody else's
+                    lib.pawlpy_give_up(self._handle, ffi.NULL)
                 turn.give()
             raise
-        if code:
-            turn.give()
-        else:
+        if not code:
             self._grants.append(True)
             self._was_held = True
+        if code or self._claim.reentrant:
+            turn.give()
         return code
 
     def _begin(self, core: Core) -> None:
@@ -239,9 +240,13 @@ class Lock:
         try:
             code = lib.pawl_lock_release(handle) if wait is None else self._release_wait(handle, wait)
         finally:
-            self._turn.give()
+            self._give_turn()
         if code:
             raise self._fail(code, "release")
+
+    def _give_turn(self) -> None:
+        if not self._claim.reentrant:  # then it was given when the lock was acquired
+            self._turn.give()
 
     def _take_grant(self, op: str) -> Any:
         self._check_fork(op)
@@ -288,7 +293,9 @@ class Lock:
         try:
             code = lib.pawl_lock_detach(handle)
         finally:
-            self._turn.give()
+            self._give_turn()
+        if code == lib.PAWL_ERR_STATE:  # a re-entrant one that was acquired more than once
+            self._grants.append(True)
         if code:
             raise self._fail(code, "detach")
         return token

@@ -37,7 +37,7 @@ class _Acquisition:
     """The time from one wish to its end."""
 
     __slots__ = ("ident", "lock", "handle", "teller", "decided", "task", "tasks_cancels", "lost",
-                 "on_event", "is_releasing", "upgrading", "is_left", "is_over")
+                 "on_event", "depth", "is_releasing", "upgrading", "is_left", "is_over")
 
     def __init__(self, ident: int, lock: "Lock", core: Core, loop: asyncio.AbstractEventLoop) -> None:
         self.ident = ident
@@ -50,6 +50,7 @@ class _Acquisition:
         self.task: "Optional[asyncio.Task[Any]]" = None  # that is cancelled on loss
         self.tasks_cancels = 0  # that it had before ours
         self.lost: Optional[Event] = None
+        self.depth = 1  # how often a re-entrant one was acquired
         self.is_releasing = False  # libpawl has yet to tell the outcome: the teller is in use
         self.upgrading: "Optional[asyncio.Future[int]]" = None  # likewise
         self.is_left = False  # the task that upgraded has gone
@@ -115,6 +116,8 @@ class Lock:
             raise self._client._fail(code, "lock", self.name)
         held, task = self._held, asyncio.current_task()
         assert held is not None
+        if held.depth > 1:  # the outermost block tells its task
+            return self
         held.task = task
         held.tasks_cancels = task.cancelling() if hasattr(task, "cancelling") else 0  # type: ignore
         return self
@@ -127,17 +130,29 @@ class Lock:
         code, wait = await self._take_turn(core, wait)
         if code:
             return code
+        if self._held is not None:  # re-entrant: else there were no turn
+            self._give_turn()
+            return self._enter(self._held)
         try:
             acquisition, code = await self._client._acquire(core, self, wait)
         except BaseException:
             self._give_turn()
             raise
-        if code:
+        if code or self._claim.reentrant:
             self._give_turn()
-        else:
+        if not code:
             self._held = acquisition
             self._latest_fence = int(lib.pawl_lock_fence(acquisition.handle))
         return code
+
+    @staticmethod
+    def _enter(held: _Acquisition) -> int:
+        if not lib.pawl_lock_is_held(held.handle):
+            return int(lib.PAWL_ERR_LOST)
+        if held.depth >= lib.PAWL_REENTRY_MAX:
+            return int(lib.PAWL_ERR_REENTRY)
+        held.depth += 1
+        return 0
 
     async def _take_turn(self, core: Core, wait: int) -> "tuple[int, int]":
         """Tasks that share this Lock come one after the other. (0 or why not, the rest of the wait)."""
@@ -216,6 +231,11 @@ class Lock:
         """Releases. The release is on its way when this returns; with `wait` the store has done it,
         or Unknown is raised after so many seconds. Lost: it was not held until now; NotHeld: it was
         never acquired."""
+        inner = self._present("release")
+        if inner.depth > 1:
+            inner.depth -= 1
+            self.check()
+            return
         held = self._take("release")
         try:
             if wait is None:
@@ -243,7 +263,8 @@ class Lock:
     def _end(self, held: _Acquisition) -> None:
         held.is_over = True
         self._client._forget(held)
-        self._give_turn()
+        if not self._claim.reentrant:
+            self._give_turn()
 
     async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                         trace: Optional[TracebackType]) -> None:
@@ -266,6 +287,8 @@ class Lock:
     def detach(self) -> str:
         """Stops renewing and forgets the lock without releasing it; returns the token that carries
         the lease on, also in another process (Client.renew_token). For locks that are detached."""
+        if self._present("detach").depth > 1:
+            raise self._client._fail(lib.PAWL_ERR_STATE, "detach", self.name)
         held = self._take("detach")
         token = _token(held.handle)
         try:
@@ -462,12 +485,13 @@ class Client:
 
     def lock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
              timeout: Optional[Seconds] = None, blocking: bool = True, owner: Optional[str] = None,
-             retain: Seconds = 0.0, detached: bool = False, mode: Mode = "exclusive",
+             retain: Seconds = 0.0, detached: bool = False, reentrant: bool = False,
+             mode: Mode = "exclusive",
              on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """A lock on a name. The arguments are those of pawl.Client.lock; on_event is called by the
         loop."""
-        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, mode),
-                    on_event)
+        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
+                                   mode), on_event)
 
     def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
                timeout: Optional[Seconds] = None, blocking: bool = True,
