@@ -52,6 +52,8 @@ static bool find_program(const char *name, char ret_path[256])
         globfree(&found);
         return true;
     }
+    snprintf(ret_path, 256, "/usr/sbin/%s", name);
+    if (access(ret_path, X_OK) == 0) return true;
     const char *path = getenv("PATH");
     for (const char *dir = path ? path : ""; *dir;
          dir += strcspn(dir, ":") + (strchr(dir, ':') != NULL)) {
@@ -139,6 +141,40 @@ void postgres_server_run(const postgres_server *server, const char *const *argv)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     fprintf(stderr, "postgres_server: %s failed:\n%s\n", argv[0], log);
     exit(1);
+}
+
+bool postgres_server_has(const char *program)
+{
+    char path[256];
+    return find_program(program, path);
+}
+
+pid_t postgres_server_spawn(const char *const *argv, const char *line)
+{
+    char log[65536];
+    int log_fd;
+    pid_t pid = spawn(argv, &log_fd);
+    bool ready = read_log(log_fd, line, log, sizeof log);
+    close(log_fd); /* nobody reads it any more: servers ignore SIGPIPE */
+    if (ready) return pid;
+    fprintf(stderr, "postgres_server: %s did not start:\n%s\n", argv[0], log);
+    exit(1);
+}
+
+void postgres_server_kill_program(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+}
+
+void postgres_server_directory_new(const postgres_server *server, const char *name,
+                                   char ret_path[200])
+{
+    const struct passwd *user = server_user();
+    snprintf(ret_path, 200, "%.90s/%.60s", server->dir, name);
+    if (mkdir(ret_path, 0700) != 0) die(ret_path);
+    if (geteuid() == 0 && (!user || chown(ret_path, user->pw_uid, user->pw_gid) != 0))
+        die(ret_path);
 }
 
 /* ---- Processes ------------------------------------------------------------------------------- */
@@ -235,9 +271,7 @@ static void start(postgres_server *server)
                                         "autovacuum=off", "max_connections=60"};
     const char *argv[2 * ARGUMENTS_MAX] = {"postgres", "-D", server->data, "-k",
                                            server->socket_dir};
-    char log[65536];
     size_t n = 5;
-    int log_fd;
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         argv[n++] = "-c";
         argv[n++] = fixed[i];
@@ -246,12 +280,7 @@ static void start(postgres_server *server)
         argv[n++] = "-c";
         argv[n++] = server->settings[i];
     }
-    server->pid = spawn(argv, &log_fd);
-    bool ready = read_log(log_fd, READY, log, sizeof log);
-    close(log_fd); /* nobody reads it any more: the server ignores SIGPIPE */
-    if (ready) return;
-    fprintf(stderr, "postgres_server: it did not start:\n%s\n", log);
-    exit(1);
+    server->pid = postgres_server_spawn(argv, READY);
 }
 
 void postgres_server_launch(postgres_server *server, const char *const *settings)
@@ -289,9 +318,9 @@ postgres_server *postgres_server_beside(postgres_server *first, const char *data
 {
     postgres_server *server = server_new();
     snprintf(server->data, sizeof server->data, "%s", data);
-    snprintf(server->socket_dir, sizeof server->socket_dir, "%.90s/beside", first->dir);
-    mkdir(server->socket_dir, 0777);
-    chmod(server->socket_dir, 0777);
+    char directory[200];
+    postgres_server_directory_new(first, "beside", directory);
+    snprintf(server->socket_dir, sizeof server->socket_dir, "%.99s", directory);
     return server;
 }
 

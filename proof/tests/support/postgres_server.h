@@ -42,6 +42,13 @@ void postgres_server_resume(postgres_server *server);
 /* Runs a program of the package (pg_basebackup, createdb ...) as the server's user;
  * NULL-terminated. Exits with a message if it fails. */
 void postgres_server_run(const postgres_server *server, const char *const *argv);
+/* Another program that serves, as the same user: waits for a line in its log; and its end. */
+bool postgres_server_has(const char *program);
+pid_t postgres_server_spawn(const char *const *argv, const char *line);
+void postgres_server_kill_program(pid_t pid);
+/* A directory of the server's user beside its data. */
+void postgres_server_directory_new(const postgres_server *server, const char *name,
+                                   char ret_path[200]);
 /* A second server on the data of a directory below the first one's, such as a standby. */
 postgres_server *postgres_server_beside(postgres_server *server, const char *data);
 /* Starts it; settings as above. */

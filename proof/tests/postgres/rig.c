@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const pawl_store_ops pawl_store_entry;
+
+static postgres_server *server;
+static world *the_world;
+
+void rig_need_server(void)
+{
+    if (postgres_server_exists()) {
+        check_cases_run_here();
+        return;
+    }
+    puts("SKIP: there is no PostgreSQL on this machine");
+    exit(77);
+}
+
+int rig_begin(void **state)
+{
+    (void)state;
+    server = postgres_server_start(NULL);
+    the_world = world_new();
+    return 0;
+}
+
+int rig_end(void **state)
+{
+    (void)state;
+    world_free(the_world);
+    postgres_server_stop(server);
+    return 0;
+}
+
+postgres_server *rig_server(void)
+{
+    return server;
+}
+
+world *rig_world(void)
+{
+    return the_world;
+}
+
+const char *rig_schema(void)
+{
+    static char names[64][24];
+    static unsigned count;
+    CHECK(count < 64);
+    snprintf(names[count], sizeof names[0], "pawl_%u", count);
+    return names[count++];
+}
+
+store_address rig_address(const char *schema)
+{
+    store_address address = {.ops = &pawl_store_entry,
+                             .scheme = "postgres",
+                             .user = "pawl",
+                             .path = "/postgres",
+                             .options = {{"host", postgres_server_directory(server)}},
+                             .option_count = 1};
+    if (schema) address.options[address.option_count++] = (pawl_url_option){"schema", schema};
+    return address;
+}
+
+static void ignore(void *arg, const char *notice)
+{
+    (void)arg, (void)notice;
+}
+
+PGconn *rig_connect(void)
+{
+    const char *keywords[] = {"host", "user", "dbname", NULL};
+    const char *values[] = {postgres_server_directory(server), "pawl", "postgres", NULL};
+    PGconn *conn = PQconnectdbParams(keywords, values, 0);
+    PQsetNoticeProcessor(conn, ignore, NULL);
+    if (PQstatus(conn) != CONNECTION_OK) FAIL_TEST("%s", PQerrorMessage(conn));
+    return conn;
+}
+
+const char *rig_sql(const char *format, ...)
+{
+    static char value[4096];
+    char sql[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sql, sizeof sql, format, args);
+    va_end(args);
+    PGconn *conn = rig_connect();
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        FAIL_TEST("%s: %s", sql, PQerrorMessage(conn));
+    bool has_value = status == PGRES_TUPLES_OK && PQntuples(result) > 0 && PQnfields(result) > 0;
+    snprintf(value, sizeof value, "%s", has_value ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    PQfinish(conn);
+    return value;
+}
+
+const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome)
+{
+    const seen_reply *answer = client_ask(c, &request);
+    if (answer->reply.outcome != outcome)
+        FAIL_TEST("verb %d: outcome %d (%s %s), expected %d", (int)request.verb,
+                  (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
+                  (int)outcome);
+    return answer;
+}
+
+typedef struct words {
+    client *client;
+    const char *part;
+} words;
+
+static bool said(void *arg)
+{
+    const words *w = arg;
+    size_t count = client_link_count(w->client);
+    return count > 0 && strstr(client_link(w->client, count - 1)->text, w->part);
+}
+
+void rig_await_words(client *c, const char *part)
+{
+    words w = {c, part};
+    world_until(the_world, said, &w, part);
+}
+
+const seen_link *rig_await_refusal(client *c)
+{
+    rig_await_words(c, ":");
+    return client_link(c, client_link_count(c) - 1);
+}

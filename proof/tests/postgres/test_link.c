@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections that are refused, cut, or lead to the wrong server: what is said, and what comes
+ * next. */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static client *open_as(const char *user, const char *password, const char *path)
+{
+    store_address address = rig_address(rig_schema());
+    address.user = user;
+    address.password = password;
+    address.path = path;
+    return client_open(rig_world(), &address, "a");
+}
+
+/* ---- Refused
+ * ------------------------------------------------------------------------------------- */
+
+static void a_wrong_password_is_said_without_it(void **state)
+{
+    char hba[4096], line[200];
+    (void)state;
+    rig_sql("CREATE ROLE locked LOGIN PASSWORD 'right'");
+    snprintf(hba, sizeof hba, "%s", postgres_server_file(rig_server(), "data/pg_hba.conf"));
+    snprintf(line, sizeof line, "local all locked scram-sha-256\nlocal all all trust\n");
+    FILE *file = fopen(hba, "we");
+    CHECK(file && fputs(line, file) >= 0 && fclose(file) == 0);
+    rig_sql("SELECT pg_reload_conf()");
+    client *c = open_as("locked", "hunter2", "/postgres");
+    const seen_link *link = rig_await_refusal(c);
+    assert_int_equal(link->err, PAWL_ERR_AUTH);
+    assert_non_null(strstr(link->text, "28P01"));
+    assert_null(strstr(link->text, "hunter2"));
+    client_abandon(c);
+    c = open_as("locked", NULL, "/postgres");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_AUTH);
+    client_abandon(c);
+}
+
+static void a_database_that_is_not_there_is_a_mistake_in_the_address(void **state)
+{
+    (void)state;
+    client *c = open_as("pawl", NULL, "/nowhere");
+    const seen_link *link = rig_await_refusal(c);
+    assert_int_equal(link->err, PAWL_ERR_URL);
+    assert_non_null(strstr(link->text, "\"nowhere\" does not exist"));
+    client_abandon(c);
+}
+
+static void a_server_without_room_is_tried_again(void **state)
+{
+    (void)state;
+    rig_sql("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0");
+    rig_sql("GRANT CREATE ON DATABASE postgres TO crowd");
+    client *c = open_as("crowd", NULL, "/postgres");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_STORE_BUSY);
+    rig_sql("ALTER ROLE crowd CONNECTION LIMIT 10");
+    client_await_link(c, true);
+    client_close(c);
+}
+
+static void of_several_hosts_the_one_that_works_is_taken(void **state)
+{
+    char hosts[300];
+    (void)state;
+    snprintf(hosts, sizeof hosts, "/nowhere/at/all,%s", postgres_server_directory(rig_server()));
+    store_address address = rig_address(rig_schema());
+    address.options[0].value = hosts;
+    client_close(client_up(rig_world(), &address, "a"));
+}
+
+static void a_host_that_is_not_there_is_said(void **state)
+{
+    (void)state;
+    store_address address = rig_address(rig_schema());
+    address.options[0].value = "/nowhere/at/all";
+    client *c = client_open(rig_world(), &address, "a");
+    const seen_link *link = rig_await_refusal(c);
+    assert_int_equal(link->err, PAWL_ERR_UNAVAILABLE);
+    assert_non_null(strstr(link->text, "/nowhere/at/all"));
+    client_abandon(c);
+}
+
+/* ---- Cut
+ * ------------------------------------------------------------------------------------------ */
+
+static void end_sessions(void)
+{
+    rig_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> "
+            "pg_backend_pid() AND application_name LIKE 'pawl:%%'");
+}
+
+static void a_waiter_that_was_cut_off_keeps_its_place(void **state)
+{
+    const char *held = fresh_token(), *first = fresh_token(), *second = fresh_token();
+    store_address address = rig_address(rig_schema());
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_queue("x", first, LONG_MS), PAWL_QUEUED);
+    end_sessions();
+    client_await_link(b, false);
+    rig_await_words(b, "57P01"); /* the server's own reason */
+    client_await_link(a, true);
+    client_await_link(b, true);
+    assert_int_equal(rig_expect(a, ask_queue("x", second, LONG_MS), PAWL_QUEUED)->reply.position,
+                     1);
+    rig_expect(a, ask_release("x", held), PAWL_RELEASED);
+    client_await_push(b, PAWL_PUSH_GRANT, first);
+    client_close(a);
+    client_close(b);
+}
+
+/* Who is away when its turn comes is passed over, and is served when it is back. */
+static void a_waiter_that_is_away_is_passed_over_and_comes_back(void **state)
+{
+    const char *held = fresh_token(), *first = fresh_token(), *second = fresh_token();
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b"),
+           *c = client_up(rig_world(), &address, "c");
+    rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_queue("x", first, LONG_MS), PAWL_QUEUED);
+    client_close(b); /* it is away for good */
+    rig_expect(c, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
+    rig_expect(a, ask_release("x", held), PAWL_RELEASED);
+    client_await_push(c, PAWL_PUSH_GRANT, second);
+    rig_expect(c, ask_release("x", second), PAWL_RELEASED);
+    /* Nobody who is there waits: free for whoever comes, and for who comes back. */
+    const char *third = fresh_token();
+    rig_expect(a, ask_acquire("x", third, LONG_MS), PAWL_GRANTED);
+    rig_expect(a, ask_release("x", third), PAWL_RELEASED);
+    rig_expect(c, ask_queue("x", first, LONG_MS), PAWL_GRANTED);
+    client_close(a);
+    client_close(c);
+}
+
+static void a_server_that_is_stopped_is_waited_for(void **state)
+{
+    const char *token = fresh_token();
+    store_address address = rig_address(rig_schema());
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a");
+    rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    postgres_server_end(rig_server(), SIGINT);
+    client_await_link(a, false);
+    const seen_reply *refused = rig_expect(a, ask_renew("x", token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(pawl_err_class_of(refused->reply.err), PAWL_CLASS_RETRY);
+    postgres_server_restart(rig_server());
+    client_await_link(a, true);
+    rig_expect(a, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+    client_close(a);
+}
+
+/* ---- A standby
+ * ------------------------------------------------------------------------------------- */
+
+static postgres_server *start_standby(void)
+{
+    char data[256];
+    snprintf(data, sizeof data, "%s", postgres_server_file(rig_server(), "standby"));
+    const char *const backup[] = {"pg_basebackup",
+                                  "-D",
+                                  data,
+                                  "-h",
+                                  postgres_server_directory(rig_server()),
+                                  "-U",
+                                  "pawl",
+                                  "-R",
+                                  "--no-sync",
+                                  "-c",
+                                  "fast",
+                                  NULL};
+    postgres_server_run(rig_server(), backup);
+    postgres_server *standby = postgres_server_beside(rig_server(), data);
+    postgres_server_launch(standby, NULL);
+    return standby;
+}
+
+static void a_standby_is_no_place_for_locks(void **state)
+{
+    char hosts[300];
+    (void)state;
+    FILE *file = fopen(postgres_server_file(rig_server(), "data/pg_hba.conf"), "ae");
+    CHECK(file && fputs("local replication all trust\n", file) >= 0 && fclose(file) == 0);
+    rig_sql("SELECT pg_reload_conf()");
+    postgres_server *standby = start_standby();
+    store_address address = rig_address(rig_schema());
+    address.options[0].value = postgres_server_directory(standby);
+    client *c = client_open(rig_world(), &address, "a");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_READONLY);
+    client_abandon(c);
+    /* Named too, the primary is found, and its doctor tells of the standby. */
+    snprintf(hosts, sizeof hosts, "%s,%s", postgres_server_directory(standby),
+             postgres_server_directory(rig_server()));
+    address.options[0].value = hosts;
+    c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_doctor(), PAWL_REPORTED);
+    assert_non_null(strstr(client_found(c), "standby: the standby is asynchronous"));
+    client_close(c);
+    postgres_server_stop(standby);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_wrong_password_is_said_without_it),
+        cmocka_unit_test(a_database_that_is_not_there_is_a_mistake_in_the_address),
+        cmocka_unit_test(a_server_without_room_is_tried_again),
+        cmocka_unit_test(of_several_hosts_the_one_that_works_is_taken),
+        cmocka_unit_test(a_host_that_is_not_there_is_said),
+        cmocka_unit_test(a_waiter_that_was_cut_off_keeps_its_place),
+        cmocka_unit_test(a_waiter_that_is_away_is_passed_over_and_comes_back),
+        cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
+        cmocka_unit_test(a_standby_is_no_place_for_locks),
+    };
+    rig_need_server();
+    return cmocka_run_group_tests(cases, rig_begin, rig_end);
+}

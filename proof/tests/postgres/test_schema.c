@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The schema: who makes it, who may not, and what is left in its tables. */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void all_who_come_first_at_once_find_it(void **state)
+{
+    enum { CLIENTS = 8 };
+    client *clients[CLIENTS];
+    store_address address = rig_address(rig_schema());
+    (void)state;
+    for (int i = 0; i < CLIENTS; i++) clients[i] = client_open(rig_world(), &address, "a");
+    for (int i = 0; i < CLIENTS; i++) client_await_link(clients[i], true);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(client_link_count(clients[i]), 1); /* none had to come again */
+        client_close(clients[i]);
+    }
+}
+
+static void who_may_not_make_it_is_told_what_to_do(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    (void)state;
+    rig_sql("CREATE ROLE plain LOGIN");
+    store_address address = rig_address(schema);
+    client *maker, *c;
+    address.user = "plain";
+    c = client_open(rig_world(), &address, "a");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_PERMISSION);
+    assert_non_null(strstr(client_link(c, 0)->text, "pawl schema postgres"));
+    address.user = "pawl";
+    maker = client_up(rig_world(), &address, "maker");
+    rig_sql("GRANT USAGE ON SCHEMA %s TO plain", schema);
+    client_await_link(c, true); /* it has tried again by itself */
+    const seen_reply *refused = rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(refused->reply.err, PAWL_ERR_PERMISSION);
+    rig_expect(c, ask_doctor(), PAWL_REPORTED);
+    assert_non_null(strstr(client_error_found(c), "may not use"));
+    /* What the head of schema.sql says. */
+    rig_sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO plain", schema);
+    rig_sql("GRANT USAGE ON ALL SEQUENCES IN SCHEMA %s TO plain", schema);
+    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_expect(maker, ask_queue("x", fresh_token(), LONG_MS), PAWL_QUEUED);
+    rig_expect(c, ask_queue("x", fresh_token(), LONG_MS), PAWL_QUEUED);
+    rig_expect(c, ask_release("x", token), PAWL_RELEASED);
+    client_close(c);
+    client_close(maker);
+}
+
+static void a_schema_of_another_format_is_left_alone(void **state)
+{
+    const char *schema = rig_schema();
+    (void)state;
+    rig_sql("CREATE SCHEMA %s", schema);
+    rig_sql("COMMENT ON SCHEMA %s IS 'pawl format 999'", schema);
+    store_address address = rig_address(schema);
+    client *c = client_open(rig_world(), &address, "a");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_VERSION);
+    client_abandon(c);
+    assert_string_equal(
+        rig_sql("SELECT count(*) FROM pg_class WHERE relnamespace = '%s'::regnamespace", schema),
+        "0");
+}
+
+/* Dropped while it is in use: the next request says so, and the schema is made again. */
+static void a_schema_that_was_dropped_is_made_again(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
+    rig_sql("DROP SCHEMA %s CASCADE", schema);
+    const seen_reply *refused =
+        rig_expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(pawl_err_class_of(refused->reply.err), PAWL_CLASS_RETRY);
+    client_await_link(c, false);
+    client_await_link(c, true);
+    rig_expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(c);
+}
+
+/* Names that nobody uses leave, and those that somebody does stay. */
+static void old_names_leave_with_new_ones(void **state)
+{
+    enum { OLD = 30 };
+    const char *schema = rig_schema(), *held = fresh_token();
+    store_address address = rig_address(schema);
+    char name[16];
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_acquire("held", held, LONG_MS), PAWL_GRANTED);
+    for (int i = 0; i < OLD; i++) {
+        const char *token = fresh_token();
+        snprintf(name, sizeof name, "old%d", i);
+        rig_expect(c, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+        rig_expect(c, ask_release(name, token), PAWL_RELEASED);
+    }
+    rig_sql("UPDATE %s.name SET keep_us = 0", schema);
+    for (int i = 0; i < OLD; i++) {
+        snprintf(name, sizeof name, "new%d", i);
+        rig_expect(c, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    }
+    assert_string_equal(rig_sql("SELECT count(*) FROM %s.name WHERE name LIKE 'old%%'", schema),
+                        "0");
+    assert_string_equal(rig_sql("SELECT count(*) FROM %s.name WHERE name = 'held'", schema), "1");
+    rig_expect(c, ask_renew("held", held, LONG_MS), PAWL_CONFIRMED);
+    client_close(c);
+}
+
+/* Beyond it doubles and JSON are not exact: an error, and no grant. */
+static void the_last_fence_is_the_last(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_expect(c, ask_release("x", token), PAWL_RELEASED);
+    rig_sql("UPDATE %s.name SET fence = 9007199254740992", schema);
+    const seen_reply *refused = rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(refused->reply.err, PAWL_ERR_CORRUPT);
+    assert_string_equal(rig_sql("SELECT count(*) FROM %s.hold", schema), "0");
+    client_close(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(all_who_come_first_at_once_find_it),
+        cmocka_unit_test(who_may_not_make_it_is_told_what_to_do),
+        cmocka_unit_test(a_schema_of_another_format_is_left_alone),
+        cmocka_unit_test(a_schema_that_was_dropped_is_made_again),
+        cmocka_unit_test(old_names_leave_with_new_ones),
+        cmocka_unit_test(the_last_fence_is_the_last),
+    };
+    rig_need_server();
+    return cmocka_run_group_tests(cases, rig_begin, rig_end);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* What addresses mean, and which are refused. No server. */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include "stores/postgres/postgres_error.h"
+#include "stores/postgres/postgres_url.h"
+
+#include <string.h>
+
+static int init(const pawl_url *url, pawl__postgres_config *config, char *message)
+{
+    pawl_url whole = *url;
+    if (!whole.path) whole.path = "";
+    if (!whole.port) whole.port = -1;
+    whole.scheme = "postgres";
+    whole.redacted = "postgres://it";
+    return pawl__postgres_config_init(config, &whole, "me@host", 5000, message);
+}
+
+static const char *word(const pawl__postgres_config *config, const char *keyword)
+{
+    for (size_t i = 0; i < config->word_count; i++)
+        if (strcmp(config->keywords[i], keyword) == 0) return config->values[i];
+    return NULL;
+}
+
+static void an_address_becomes_words_for_libpq(void **state)
+{
+    pawl__postgres_config config;
+    char message[PAWL_MESSAGE_MAX];
+    pawl_url url = {.user = "u",
+                    .password = "p",
+                    .host = "a,b",
+                    .path = "/locks",
+                    .options = {{"sslmode", "verify-full"},
+                                {"port", "5433,5434"},
+                                {"schema", "mine"},
+                                {"connect_timeout_ms", "700"}},
+                    .option_count = 4};
+    (void)state;
+    assert_int_equal(init(&url, &config, message), 0);
+    assert_string_equal(word(&config, "user"), "u");
+    assert_string_equal(word(&config, "password"), "p");
+    assert_string_equal(word(&config, "dbname"), "locks");
+    assert_string_equal(word(&config, "sslmode"), "verify-full");
+    assert_string_equal(word(&config, "target_session_attrs"), "read-write");
+    assert_string_equal(word(&config, "application_name"), "pawl:me@host");
+    assert_null(word(&config, "schema"));
+    assert_string_equal(config.schema, "mine");
+    assert_int_equal(config.connect_timeout_ms, 700);
+    assert_int_equal(config.place_count, 2);
+    assert_string_equal(config.places[1].host, "b");
+    assert_string_equal(config.places[1].port, "5434");
+    assert_null(strstr(config.where, "p@"));
+    pawl__postgres_config_done(&config);
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    static const struct {
+        pawl_url url;
+        int err;
+        const char *part;
+    } wrong[] = {
+        {{.path = "locks"}, PAWL_ERR_URL, "expected postgres://"},
+        {{.path = "/"
+                  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+         PAWL_ERR_URL,
+         "at most 63"},
+        {{.options = {{"schema", "Bad"}}, .option_count = 1}, PAWL_ERR_OPTION, "small letters"},
+        {{.options = {{"schema", "pg_x"}}, .option_count = 1}, PAWL_ERR_OPTION, "small letters"},
+        {{.options = {{"schema", "a;b"}}, .option_count = 1}, PAWL_ERR_OPTION, "small letters"},
+        {{.options = {{"options", "-c x=y"}}, .option_count = 1}, PAWL_ERR_OPTION, "unknown"},
+        {{.options = {{"connect_timeout_ms", "5"}}, .option_count = 1}, PAWL_ERR_OPTION, "between"},
+        {{.host = "a", .options = {{"host", "b"}}, .option_count = 1}, PAWL_ERR_OPTION, "twice"},
+        {{.host = "a", .options = {{"port", "1,2"}}, .option_count = 1},
+         PAWL_ERR_OPTION,
+         "more ports"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        pawl__postgres_config config;
+        char message[PAWL_MESSAGE_MAX];
+        assert_int_equal(init(&wrong[i].url, &config, message), wrong[i].err);
+        if (!strstr(message, wrong[i].part)) FAIL_TEST("%s: %s", message, wrong[i].part);
+    }
+}
+
+static void a_refusal_is_known_by_its_code_and_is_one_line(void **state)
+{
+    static const struct {
+        const char *said;
+        pawl_err err;
+    } refusals[] = {
+        {"connection to server at \"h\" failed: FATAL:  28P01: password authentication failed for "
+         "user \"u\"\nLOCATION:  auth_failed, auth.c:338\n",
+         PAWL_ERR_AUTH},
+        {"FATAL:  53300: sorry, too many clients already\n", PAWL_ERR_STORE_BUSY},
+        {"FATAL:  57P03: the database system is starting up\n", PAWL_ERR_LOADING},
+        {"FATAL:  3D000: database \"x\" does not exist\n", PAWL_ERR_URL},
+        {"connection to server on socket \"/s\" failed: session is read-only\n", PAWL_ERR_READONLY},
+        {"connection to server at \"h\" failed: server does not support SSL, but SSL was "
+         "required\n",
+         PAWL_ERR_TLS},
+        {"connection failed: Connection refused\n\tIs the server running?\n", PAWL_ERR_UNAVAILABLE},
+        {"invalid sslmode value: \"x\"\n", PAWL_ERR_OPTION},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        char message[PAWL_MESSAGE_MAX];
+        pawl_err err = pawl__postgres_explain_refusal("here", refusals[i].said, message);
+        assert_int_equal(err, refusals[i].err);
+        assert_null(strchr(message, '\n'));
+        assert_null(strstr(message, "LOCATION"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(an_address_becomes_words_for_libpq),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(a_refusal_is_known_by_its_code_and_is_one_line),
+    };
+    check_cases_run_here();
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
