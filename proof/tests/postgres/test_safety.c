@@ -62,13 +62,16 @@ static void see_what_was_granted_meanwhile(const char *schema)
         char sql[100];
         snprintf(sql, sizeof sql, "SELECT %s.enter('%s')", schema, name);
         PQclear(PQexec(door, sql));
+        int64_t start = world_now();
         uint64_t first = client_submit(a, &one), second = client_submit(b, &two);
         client_flush(a);
         client_flush(b);
         while (strcmp(rig_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT "
                               "granted"),
-                      "2") != 0)
+                      "2") != 0) {
+            CHECK(world_now() - start < SOON_NS);
             world_for(rig_world(), 1);
+        }
         PQfinish(door);
         pawl_outcome got = client_await(a, first)->reply.outcome;
         pawl_outcome got_too = client_await(b, second)->reply.outcome;
@@ -124,13 +127,16 @@ static void a_commit_that_was_warned_about_is_no_grant(void **state)
     rig_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     rig_sql("SELECT pg_reload_conf()");
     pawl_request request = ask_acquire("x", token, LONG_MS);
+    int64_t begun = world_now();
     uint64_t id = client_submit(a, &request);
     client_flush(a);
     while (
         strcmp(rig_sql("SET synchronous_commit = local; SELECT count(pg_cancel_backend(pid)) FROM "
                        "pg_stat_activity WHERE wait_event = 'SyncRep'"),
-               "1") != 0)
+               "1") != 0) {
+        CHECK(world_now() - begun < SOON_NS);
         world_for(rig_world(), 1);
+    }
     const seen_reply *answer = client_await(a, id);
     assert_int_equal(answer->reply.outcome, PAWL_UNKNOWN);
     assert_non_null(strstr(answer->text, "may not survive"));
@@ -141,6 +147,47 @@ static void a_commit_that_was_warned_about_is_no_grant(void **state)
         assert_true(world_now() - start < SOON_NS);
     }
     client_close(a);
+}
+
+/* ---- The fence in the user's own transaction ------------------------------------------------ */
+
+/* As docs/fencing.md says it. */
+static bool still_mine(PGconn *conn, const char *schema, uint64_t fence)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql, "SELECT FROM %s.hold WHERE name = 'x' AND fence = %llu FOR KEY SHARE",
+             schema, (unsigned long long)fence);
+    PGresult *result = PQexec(conn, sql);
+    CHECK(PQresultStatus(result) == PGRES_TUPLES_OK);
+    bool mine = PQntuples(result) == 1;
+    PQclear(result);
+    return mine;
+}
+
+static void nobody_is_granted_while_a_transaction_has_checked_the_fence(void **state)
+{
+    enum { TTL_MS = 100 };
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    uint64_t fence = rig_expect(a, ask_acquire("x", token, TTL_MS), PAWL_GRANTED)->reply.fence;
+    PGconn *user = rig_connect();
+    PQclear(PQexec(user, "BEGIN"));
+    assert_true(still_mine(user, schema, fence));
+    rig_expect(a, ask_renew("x", token, TTL_MS), PAWL_CONFIRMED); /* renewals go on */
+    world_for(rig_world(), TTL_MS + 20);
+    pawl_request request = ask_acquire("x", fresh_token(), LONG_MS); /* it has run out */
+    uint64_t id = client_submit(b, &request);
+    client_flush(b);
+    world_for(rig_world(), 50);
+    assert_null(client_answer(b, id));
+    PQclear(PQexec(user, "COMMIT"));
+    assert_int_equal(client_await(b, id)->reply.outcome, PAWL_GRANTED);
+    assert_false(still_mine(user, schema, fence)); /* late */
+    PQfinish(user);
+    client_close(a);
+    client_close(b);
 }
 
 /* ---- Fences and names
@@ -251,6 +298,7 @@ int main(void)
         cmocka_unit_test(it_works_under_each_default_isolation),
         cmocka_unit_test(a_commit_is_waited_for_whatever_the_default),
         cmocka_unit_test(a_commit_that_was_warned_about_is_no_grant),
+        cmocka_unit_test(nobody_is_granted_while_a_transaction_has_checked_the_fence),
         cmocka_unit_test(fences_grow_across_kill_and_lost_rows),
         cmocka_unit_test(a_lock_survives_the_crash_of_the_server),
         cmocka_unit_test(names_are_any_bytes),
