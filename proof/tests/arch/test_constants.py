@@ -11,6 +11,7 @@ import tree
 
 SCRIPTS = "src/stores/redis/scripts"
 PROTO, STORE_H, TYPES = "src/stores/redis/redis_proto.h", "include/pawl/store.h", "include/pawl/types.h"
+SCHEMA = "src/stores/postgres/schema.sql"
 ENTER = "src/stores/sqlite/sqlite_enter.c"
 
 
@@ -44,9 +45,16 @@ SHARED = {
                                               (f"{SCRIPTS}/lib_many.lua", lua("TOLD_MAX")),
                                               (ENTER, define("TOLD_MAX"))],
     "how long a note of a break is kept": [(STORE_H, define("PAWL_BROKEN_KEEP_MS")),
+                                           (SCHEMA, r"now_us \+ (\d+)000\), ow\)"),
                                            (f"{SCRIPTS}/lib_broken.lua", lua("BROKEN_KEEP_MS"))],
     "notes of breaks of one name": [(STORE_H, define("PAWL_BROKEN_MAX")),
+                                    (SCHEMA, r"b\.at_us DESC LIMIT (\d+)"),
                                     (f"{SCRIPTS}/lib_broken.lua", lua("BROKEN_MAX"))],
+    "waiters that a report shows": [(TYPES, define("PAWL_WAITERS_SHOWN_MAX")),
+                                    (TYPES, define("PAWL_HOLDERS_SHOWN_MAX")),
+                                    (SCHEMA, r"r\.place <= (\d+)")],
+    "names on one page of a list": [("src/stores/postgres/postgres_report.c", r"#define PAGE\s+(\d+)"),
+                                    ("src/stores/postgres/postgres_report.c", r'#define PAGE_TEXT "(\d+)"')],
     "the length of a token": [(TYPES, define("PAWL_TOKEN_LEN")),
                               (f"{SCRIPTS}/acquire.lua", r"#held > (\d+)"),
                               (f"{SCRIPTS}/break.lua", r"#held > (\d+)"),
@@ -80,6 +88,16 @@ def test_the_last_fence():
         assert found(path, pattern) == {53}, path
     for script in ("lib_last.lua", "lib_many.lua"):
         assert found(f"{SCRIPTS}/{script}", r"tonumber\(last\) >= (\d+)") == {2 ** 53}, script
+
+
+def test_the_last_fence_of_the_schema():
+    assert found(SCHEMA, r"f > (\d+) THEN") == {2 ** 53}
+
+
+def test_a_place_lives_so_long_in_the_schema():
+    """It divides first, as pawl_place_span does."""
+    places = re.findall(r"now_us \+ (ttl / \d+ \* \d+)", tree.read(SCHEMA))
+    assert len(places) >= 3 and set(places) == {"ttl / 3 * 2"}
 
 
 def test_a_place_lives_for_the_same_part_of_the_ttl():

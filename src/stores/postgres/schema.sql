@@ -396,6 +396,32 @@ BEGIN
     RETURN no;
 END $$;
 
+-- Nobody holds it and nobody waits, which is usual: the fence and the lease in one statement.
+CREATE OR REPLACE FUNCTION pawl.take_free(n bytea, now_us bigint, tok text, cl text, ow bytea,
+    ttl bigint, m integer, u integer, cap integer) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    f bigint;
+    is_new boolean;
+    sl smallint[];
+BEGIN
+    IF u > 0 THEN sl := pawl.free_slots(n, u, cap); END IF;
+    WITH drawn AS (
+        INSERT INTO pawl.name AS x VALUES (n, now_us, cap, now_us + 1200000000)
+        ON CONFLICT (name) DO UPDATE SET fence = greatest(x.fence + 1, now_us), capacity = cap,
+            keep_us = CASE WHEN x.keep_us < now_us + 600000000 THEN now_us + 1200000000
+                           ELSE x.keep_us END
+        RETURNING fence, xmax = 0 AS is_new),
+    held AS (
+        INSERT INTO pawl.hold
+        SELECT n, tok, m, drawn.fence, now_us + ttl, ttl, 0, 0, u, sl, cl, ow FROM drawn)
+    SELECT drawn.fence, drawn.is_new INTO f, is_new FROM drawn;
+    IF f > 9007199254740992 THEN
+        RAISE EXCEPTION 'no fence is left for this name' USING ERRCODE = 'PW014';
+    END IF;
+    IF is_new THEN PERFORM pawl.sweep(now_us); END IF;
+    RETURN 'granted ' || f || ' 0 ' || pawl.slots_text(sl);
+END $$;
+
 -- acquire, but for the commit.
 CREATE OR REPLACE FUNCTION pawl.take(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
     u integer, cap integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
@@ -406,6 +432,10 @@ DECLARE
     is_awaited boolean;
     no text;
 BEGIN
+    IF NOT EXISTS (SELECT FROM pawl.hold WHERE name = n)
+        AND NOT EXISTS (SELECT FROM pawl.wait WHERE name = n) THEN
+        RETURN pawl.take_free(n, now_us, tok, cl, ow, ttl, m, u, cap);
+    END IF;
     PERFORM pawl.settle(n, now_us);
     is_held := EXISTS (SELECT FROM pawl.hold WHERE name = n);
     is_awaited := EXISTS (SELECT FROM pawl.wait WHERE name = n AND until_us > now_us)
@@ -420,10 +450,7 @@ BEGIN
             RETURN pawl.queue_up(n, now_us, tok, cl, ow, ttl, m, u, cap, queue, is_awaited);
         END IF;
     END IF;
-    IF NOT EXISTS (SELECT FROM pawl.name WHERE name = n) THEN PERFORM pawl.sweep(now_us); END IF;
-    INSERT INTO pawl.hold VALUES (n, tok, m, pawl.draw(n, now_us, cap), now_us + ttl, ttl, 0, 0, u,
-        CASE WHEN u > 0 THEN pawl.free_slots(n, u, cap) END, cl, ow) RETURNING * INTO h;
-    RETURN format('granted %s 0 %s', h.fence, pawl.slots_text(h.slots));
+    RETURN pawl.take_free(n, now_us, tok, cl, ow, ttl, m, u, cap);
 END $$;
 
 -- reply: granted FENCE WAITING SLOTS | queued BEFORE HOLDER_MS FENCE | busy HOLDER_MS OWNER | failed ERR
@@ -471,7 +498,10 @@ BEGIN
         DELETE FROM pawl.wait WHERE name = n AND token = tok AND until_us > now_us;
         IF FOUND THEN reply := 'left'; END IF;
     END IF;
-    IF reply <> 'not_owner' THEN PERFORM pawl.serve(n, now_us); END IF;
+    IF reply <> 'not_owner' AND (EXISTS (SELECT FROM pawl.wait WHERE name = n)
+        OR EXISTS (SELECT FROM pawl.hold WHERE name = n AND upgrade_us > 0)) THEN
+        PERFORM pawl.serve(n, now_us);
+    END IF;
     COMMIT;
 END $$;
 
