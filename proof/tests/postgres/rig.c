@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const pawl_store_ops pawl_store_entry;
-
 static postgres_server *server;
 static world *the_world;
 

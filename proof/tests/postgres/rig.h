@@ -17,6 +17,8 @@
 
 #define LONG_MS 60000
 
+extern const pawl_store_ops pawl_store_entry;
+
 /* Ends the program with 77 and the reason if there is no server to start. */
 void rig_need_server(void);
 

@@ -5,6 +5,7 @@
 #include "../../base/instant.h"
 #include "postgres_error.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
@@ -161,6 +162,29 @@ static void *run(void *arg)
     raise_fd(a->ready_fd);
     let_go(a);
     return NULL;
+}
+
+/* ---- At exit -------------------------------------------------------------------------------- */
+
+#define OPENSSL_INIT_NO_ATEXIT UINT64_C(0x80000)
+
+/*
+ * OpenSSL, which libpq uses for TLS, cleans up in a handler of exit(). Our thread may be in the
+ * middle of a handshake then, and releases are still sent. So it is initialized without that
+ * handler, before libpq does it. The module knows nothing else of OpenSSL, and works without it.
+ */
+void pawl__postgres_keep_openssl(void)
+{
+    static const char *const names[] = {"libcrypto.so.3", "libcrypto.so.1.1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        void *library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
+        if (!library) continue;
+        int (*init)(uint64_t, const void *) = NULL;
+        void *symbol = dlsym(library, "OPENSSL_init_crypto");
+        memcpy(&init, &symbol, sizeof init);
+        if (init) (void)init(OPENSSL_INIT_NO_ATEXIT, NULL);
+        dlclose(library);
+    }
 }
 
 /* ---- On the loop --------------------------------------------------------------------------- */

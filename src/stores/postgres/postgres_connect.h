@@ -14,6 +14,9 @@
 
 typedef struct pawl__postgres_attempt pawl__postgres_attempt;
 
+/* Before the first attempt of the process: OpenSSL shall not clean up at exit(). */
+void pawl__postgres_keep_openssl(void);
+
 /* NULL: no memory, descriptor or thread for it. */
 pawl__postgres_attempt *pawl__postgres_attempt_start(const pawl__postgres_config *config,
                                                      int64_t (*now)(void));

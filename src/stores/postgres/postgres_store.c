@@ -18,7 +18,7 @@ static pawl_err misfit(const pawl_request *request)
 static void postgres_submit(pawl_store *store, const pawl_request *request)
 {
     if (store->link.state != PAWL__POSTGRES_UP || store->link.broken) {
-        pawl__postgres_refuse(store, request->id, pawl__postgres_send_trouble(store));
+        pawl__postgres_refuse(store, request->id, store->link.err);
         return;
     }
     pawl_err err = misfit(request);
@@ -105,6 +105,7 @@ static int postgres_open(pawl_host *host, const pawl_url *url, pawl_store **ret_
         return PAWL_ERR_NO_MEMORY;
     }
     store->host = host;
+    pawl__postgres_keep_openssl();
     int err = pawl__postgres_config_init(&store->config, url, host->owner, host->connect_timeout_ms,
                                          reterr_message);
     if (err) {
