@@ -256,7 +256,8 @@ static void end_one(pawl__acquisitions *home, pawl__acquisition *a, int err)
     pawl__end_release(home, a, PAWL_ERR_UNKNOWN);
     if (was_held && err != PAWL_ERR_CLOSED) {
         tell_loss(home, a, (pawl_err)err, NULL);
-        return; /* the handle stays LOST until its owner has seen it */
+        if (!pawl__lock_is_part(lock)) return; /* it stays LOST until its owner has seen it */
+        was_held = false;
     }
     a->let_go = true;
     if (lock->acquisition != a) return;

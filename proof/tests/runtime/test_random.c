@@ -40,8 +40,9 @@ static void test_no_random_numbers_any_more(void **state)
 {
     (void)state;
     char byte;
-    record r, log, done;
+    record r, log, done, of_all;
     record_init(&r);
+    record_init(&of_all);
     record_init(&log);
     record_init(&done);
     pawl_open_opts opts;
@@ -54,6 +55,16 @@ static void test_no_random_numbers_any_more(void **state)
     CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire_start(waiting, PAWL_WAIT_FOREVER, record_done, &done), PAWL_OK);
 
+    static const char *const names[] = {"x", "y"}, *const busy[] = {"a", "held", "z"};
+    pawl_lock_opts all_opts;
+    pawl_lock_opts_init(&all_opts);
+    all_opts.on_event = record_event;
+    all_opts.event_userdata = &of_all;
+    pawl_lock *all, *some;
+    CHECK_ERR(pawl_lock_new_all(client, names, 2, &all_opts, &all), PAWL_OK);
+    CHECK_ERR(pawl_lock_new_all(client, busy, 3, NULL, &some), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(all, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(some, PAWL_WAIT_FOREVER, record_done, &of_all), PAWL_OK);
     if (!forbid_getrandom()) {
         print_message("SKIP: this kernel lets us forbid nothing (seccomp)\n");
         skip();
@@ -72,6 +83,11 @@ static void test_no_random_numbers_any_more(void **state)
     record_await_done(&done, 1);
     CHECK_ERR(done.done_err, PAWL_ERR_SYSTEM);
     record_await_line(&log, "no random numbers");
+    record_await_event(&of_all, PAWL_EVENT_LOST, 1);
+    record_await_done(&of_all, 1);
+    CHECK_ERR(of_all.done_err, PAWL_ERR_SYSTEM);
+    CHECK_ERR(pawl_lock_release(all), PAWL_ERR_LOST);
+    CHECK_ERR(pawl_lock_acquire(some, 0), PAWL_ERR_SYSTEM);
     CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_ERR_SYSTEM);
     CHECK_ERR(pawl_lock_acquire(held, 0), PAWL_ERR_LOST);
     CHECK_ERR(pawl_lock_release(held), PAWL_ERR_LOST);
@@ -81,6 +97,8 @@ static void test_no_random_numbers_any_more(void **state)
     char message[PAWL_MESSAGE_MAX];
     CHECK_ERR(pawl_client_open(stage_url(), NULL, &another, message), PAWL_ERR_SYSTEM);
     assert_non_null(strstr(message, "random"));
+    pawl_lock_free(all);
+    pawl_lock_free(some);
     pawl_lock_free(held);
     pawl_lock_free(waiting);
     pawl_lock_free(lock);
