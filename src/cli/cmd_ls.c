@@ -8,6 +8,7 @@
 #include "command.h"
 #include "duration.h"
 #include "exit_codes.h"
+#include "holder.h"
 #include "json.h"
 #include "message.h"
 #include "store.h"
@@ -26,8 +27,8 @@ static const cli_option ls_options[] = {
 
 /* ---- The table: every row is kept until the widths are known ----------------- */
 
-#define COLUMNS 5
-static const char *const titles[COLUMNS] = {"KEY", "HOLDER", "LEFT", "FENCE", "WAITING"};
+#define COLUMNS 6
+static const char *const titles[COLUMNS] = {"KEY", "MODE", "HOLDER", "LEFT", "FENCE", "WAITING"};
 
 typedef struct table {
     char *(*rows)[COLUMNS];
@@ -60,6 +61,23 @@ static char *holder_text(const pawl_info *info)
     return strdup(info->foreign ? "(not pawl)" : "(unknown)");
 }
 
+/* "shared x 3": so many hold it; "permit 5/8": so many of its slots are taken. */
+static char *mode_text(const pawl_info *info)
+{
+    char text[64];
+    const char *word = cli_mode_word(info->mode);
+    uint32_t units = 0;
+    if (!info->held) return strdup("-");
+    for (size_t i = 0; i < info->holders_shown; i++) units += info->holders[i].units;
+    if (units > 0 && info->holders_shown == info->holder_count)
+        snprintf(text, sizeof text, "%s %" PRIu32 "/%" PRIu32, word, units, info->capacity);
+    else if (info->holder_count > 1)
+        snprintf(text, sizeof text, "%s x %zu", word, info->holder_count);
+    else
+        snprintf(text, sizeof text, "%s", word);
+    return strdup(text);
+}
+
 static bool add_row(const pawl_info *info, void *userdata)
 {
     table *t = userdata;
@@ -68,10 +86,11 @@ static bool add_row(const pawl_info *info, void *userdata)
     if (t->no_memory) return false;
     char **row = t->rows[t->count++];
     row[0] = cli_escape(info->name, info->name_len);
-    row[1] = holder_text(info);
-    row[2] = strdup(info->held ? cli_duration_text(info->remaining_ms, left) : "-");
-    row[3] = number_text(info->fence);
-    row[4] = number_text(info->waiter_count);
+    row[1] = mode_text(info);
+    row[2] = holder_text(info);
+    row[3] = strdup(info->held ? cli_duration_text(info->remaining_ms, left) : "-");
+    row[4] = number_text(info->fence);
+    row[5] = number_text(info->waiter_count);
     return true;
 }
 
@@ -156,7 +175,9 @@ const cli_command cli_cmd_ls = {
     .verb = "ls",
     .operands = "[PREFIX]",
     .summary = "list the locks that are held or waited for",
-    .page = "Names are escaped for terminals (\\n, \\x1b); --json has the exact ones.",
+    .page = "Names are escaped for terminals (\\n, \\x1b); --json has the exact ones. MODE says "
+            "how many\n"
+            "hold it beside each other, and HOLDER who came last; show KEY lists them all.",
     .options = ls_options,
     .main = ls_main,
 };

@@ -111,7 +111,7 @@ static struct itimerval timer_at(int64_t until_ms)
 }
 
 /* Waits in the kernel's queue, where locks are given in order of arrival. 0 or an errno. */
-static int wait_until(int fd, int64_t until_ms)
+static int wait_until(int fd, int kind, int64_t until_ms)
 {
     struct sigaction tick = {.sa_handler = on_tick}, before;
     struct itimerval timer = timer_at(until_ms), none = {{0, 0}, {0, 0}};
@@ -122,7 +122,7 @@ static int wait_until(int fd, int64_t until_ms)
     sigprocmask(SIG_UNBLOCK, &alarm, &mask);
     setitimer(ITIMER_REAL, &timer, NULL);
     int why;
-    do why = flock(fd, LOCK_EX) == 0 ? 0 : errno;
+    do why = flock(fd, kind) == 0 ? 0 : errno;
     while (why == EINTR && cli_now_ms() < until_ms);
     setitimer(ITIMER_REAL, &none, NULL);
     sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -130,13 +130,13 @@ static int wait_until(int fd, int64_t until_ms)
     return why;
 }
 
-static int wait_in_kernel(int fd, int64_t wait_ms, int64_t until_ms)
+static int wait_in_kernel(int fd, int kind, int64_t wait_ms, int64_t until_ms)
 {
-    int why = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    int why = flock(fd, kind | LOCK_NB) == 0 ? 0 : errno;
     if (why != EWOULDBLOCK || wait_ms == 0) return why;
     if (is_held_by_ourselves(fd)) return EDEADLK;
-    if (wait_ms != PAWL_WAIT_FOREVER) return wait_until(fd, until_ms);
-    do why = flock(fd, LOCK_EX) == 0 ? 0 : errno;
+    if (wait_ms != PAWL_WAIT_FOREVER) return wait_until(fd, kind, until_ms);
+    do why = flock(fd, kind) == 0 ? 0 : errno;
     while (why == EINTR);
     return why;
 }
@@ -151,12 +151,12 @@ static int reopen_for_writing(const char *path, int *fd)
     return 0;
 }
 
-static int lock_fd(const char *path, int *fd, int64_t wait_ms, int64_t until_ms)
+static int lock_fd(const char *path, int *fd, int kind, int64_t wait_ms, int64_t until_ms)
 {
-    int why = wait_in_kernel(*fd, wait_ms, until_ms);
+    int why = wait_in_kernel(*fd, kind, wait_ms, until_ms);
     if (why != EBADF && why != EIO) return why;
     why = reopen_for_writing(path, fd);
-    return why ? why : wait_in_kernel(*fd, wait_ms, until_ms);
+    return why ? why : wait_in_kernel(*fd, kind, wait_ms, until_ms);
 }
 
 static int not_locked(const char *path, int why, int busy_code)
@@ -176,16 +176,17 @@ static int not_locked(const char *path, int why, int busy_code)
     return busy_code;
 }
 
-int cli_file_lock_take(const char *path, bool inherit, int64_t wait_ms, int busy_code,
+int cli_file_lock_take(const char *path, bool shared, bool inherit, int64_t wait_ms, int busy_code,
                        cli_file_lock *ret_lock)
 {
     int64_t until_ms = wait_ms > 0 ? cli_now_ms() + wait_ms : 0;
+    int kind = shared ? LOCK_SH : LOCK_EX;
     ret_lock->fd = -1;
     for (;;) {
         int fd = open_or_create(path);
         if (fd < 0) return say_failed("cannot open lock file", path, errno);
         int64_t left = wait_ms > 0 ? until_ms - cli_now_ms() : wait_ms;
-        int why = lock_fd(path, &fd, wait_ms > 0 && left < 0 ? 0 : left, until_ms);
+        int why = lock_fd(path, &fd, kind, wait_ms > 0 && left < 0 ? 0 : left, until_ms);
         if (!why && is_current(fd, path)) {
             left = wait_ms > 0 ? until_ms - cli_now_ms() : wait_ms;
             if (wait_ms > 0 && left < 0) left = 0;

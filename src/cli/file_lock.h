@@ -16,11 +16,11 @@ typedef struct cli_file_lock {
 
 /*
  * Opens `path` as flock(1) does (it is created if it is not there) and locks it, waiting at
- * most wait_ms. `inherit`: programs that we execute keep the descriptor, and the lock with it.
- * 0 and an fd: locked. Else fd is -1: busy_code (which may be 0), silently, if it stayed busy;
- * otherwise an exit code, after one line.
+ * most wait_ms; shared: beside others that are shared. `inherit`: programs that we execute keep the
+ * descriptor, and the lock with it. 0 and an fd: locked. Else fd is -1: busy_code (which may be 0),
+ * silently, if it stayed busy; otherwise an exit code, after one line.
  */
-int cli_file_lock_take(const char *path, bool inherit, int64_t wait_ms, int busy_code,
+int cli_file_lock_take(const char *path, bool shared, bool inherit, int64_t wait_ms, int busy_code,
                        cli_file_lock *ret_lock);
 
 #endif

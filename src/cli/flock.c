@@ -24,10 +24,11 @@
 #define AT(field) offsetof(run_opts, field)
 
 static const cli_option flock_options[] = {
-    {CLI_VALUE_REFUSED, 's', "shared", NULL, 0,
-     .help = "shared locks are not there yet; without it the lock is exclusive"},
-    {CLI_VALUE_FLAG, 'x', "exclusive", NULL, AT(exclusive), .help = "one holder (the default)"},
-    {CLI_VALUE_FLAG, 'e', NULL, NULL, AT(exclusive), .help = NULL},
+    {CLI_VALUE_FIXED, 's', "shared", NULL, AT(mode), .min = PAWL_MODE_SHARED,
+     .help = "beside other shared holders"},
+    {CLI_VALUE_FIXED, 'x', "exclusive", NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE,
+     .help = "one holder (the default)"},
+    {CLI_VALUE_FIXED, 'e', NULL, NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE, .help = NULL},
     {CLI_VALUE_FIXED, 'n', "nb|nonblock", NULL, AT(wait_ms), .min = 0, .help = "do not wait"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "S", AT(wait_ms), .help = "wait at most S seconds"},
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
@@ -134,8 +135,9 @@ static int lock_and_run(run_opts *opts, const char *path, char *const *command)
     char why[300];
     cli_file_lock lock;
     if (!run_plan_make(opts->ttl_ms, opts->grace_ms, &plan, why, sizeof why)) return usage(why);
-    int code =
-        cli_file_lock_take(path, !opts->close_fds, opts->wait_ms, (int)opts->busy_code, &lock);
+    bool shared = opts->mode == PAWL_MODE_SHARED;
+    int code = cli_file_lock_take(path, shared, !opts->close_fds, opts->wait_ms,
+                                  (int)opts->busy_code, &lock);
     if (code || lock.fd < 0) return code;
     opts->wait_ms = lock.left_ms;
     code = cli_store_is_named(&opts->common) ? run_on_store(opts, &plan, path, command)

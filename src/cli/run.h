@@ -46,7 +46,6 @@ typedef struct run_opts {
     bool reentrant;
     bool hold_descendants;
     bool foreground;
-    bool exclusive; /* pawl-flock: the only mode there is */
     bool say_busy;
     bool keep_on_failure;    /* once: a run that failed counts */
     bool shows_last;         /* once: run nothing, say who ran last */

@@ -343,8 +343,23 @@ def test_the_descriptor_form_names_what_replaces_it(sqlite):
     assert done.code == 64 and "pawl hold" in done.err
 
 
+def test_shared_holders_are_beside_each_other_and_nobody_else(any_world):
+    """By flock(1) as well, on the same file."""
+    path = any_world.tmp / "lock"
+    reader = any_world.start("-s", path, "sh", "-c", "echo in; cat", program=PAWL_FLOCK,
+                             stdin=subprocess.PIPE)
+    assert reader.line() == "in"
+    for program in (PAWL_FLOCK, FLOCK):
+        assert any_world.run("-s", "-n", path, "echo", "x", program=program).out == "x\n"
+        assert any_world.run("-n", path, "echo", "x", program=program).code == 1
+        assert any_world.run("-x", "-n", path, "echo", "x", program=program).code == 1
+    reader.popen.stdin.close()
+    assert reader.wait() == 0
+    assert any_world.run("-n", path, "echo", "x", program=PAWL_FLOCK).out == "x\n"
+
+
 def test_what_is_not_there_yet_says_so(sqlite):
-    for flag in ("-s", "--shared", "-F", "--no-fork"):
+    for flag in ("-F", "--no-fork"):
         done = sqlite.run(flag, sqlite.tmp / "lock", "echo", "ran", program=PAWL_FLOCK)
         assert done.code == 64 and "not there yet" in done.err and done.out == ""
 

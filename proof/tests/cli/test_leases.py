@@ -147,7 +147,7 @@ def test_ls_and_show(world):
     world.until_waiting("a/1")
 
     table = world.run("ls", "a/").out.splitlines()
-    assert table[0].split() == ["KEY", "HOLDER", "LEFT", "FENCE", "WAITING"]
+    assert table[0].split() == ["KEY", "MODE", "HOLDER", "LEFT", "FENCE", "WAITING"]
     assert [line.split()[0] for line in table[1:]] == ["a/1", "a/2"]
     assert "ann@db1" in table[1] and str(lease["fence"]) in table[1] and table[1].endswith(" 1")
 

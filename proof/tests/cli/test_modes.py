@@ -54,6 +54,30 @@ def test_a_semaphore_tells_its_slots(world):
     ends(second)
 
 
+def mode_in_table(world):
+    """MODE of the one row; it may have spaces within, and two stand between columns."""
+    row = world.run("ls").out.splitlines()[1]
+    return [cell for cell in row.split("  ") if cell][1].strip()
+
+
+def test_ls_tells_modes_and_how_many_hold(world):
+    first, _ = holds(world, "-s")
+    assert mode_in_table(world) == "shared"
+    second, _ = holds(world, "-s")
+    assert mode_in_table(world) == "shared x 2"
+    ends(first)
+    ends(second)
+    writer, _ = holds(world)
+    assert mode_in_table(world) == "exclusive"
+    ends(writer)
+    some, _ = holds(world, "-N", "8", "--units", "3")
+    assert mode_in_table(world) == "permit 3/8"
+    more, _ = holds(world, "-N", "8", "--units", "2")
+    assert mode_in_table(world) == "permit 5/8"
+    ends(some)
+    ends(more)
+
+
 def test_show_tells_the_mode_and_all_holders(world):
     first, _ = holds(world, "-s")
     assert "shared" in world.run("show", "k").out
