@@ -19,6 +19,8 @@ static const cli_option run_options[] = {
      .help = "wait at most so long; 0 is -n"},
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
      .help = "exit code when the lock stays busy (default 75)"},
+    {CLI_VALUE_WORDS, 'k', "key", "KEY", AT(keys),
+     .help = "instead of KEY; several times: all of them, or none"},
     {CLI_VALUE_FIXED, 'x', "exclusive", NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE,
      .help = "one holder at a time (the default); also -e"},
     {CLI_VALUE_FIXED, 'e', NULL, NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE, .help = NULL},
@@ -84,7 +86,8 @@ static const char run_page[] =
     "Environment of the command: PAWL_KEY, PAWL_FENCE, PAWL_TOKEN (a secret; --no-token),\n"
     "PAWL_MODE, PAWL_SLOT and PAWL_SLOTS (with -N), PAWL_TTL_MS, PAWL_OWNER, PAWL_STORE\n"
     "(without a password: put a URL with one into a file and give -S @FILE), PAWL_HELD\n"
-    "(locks held around it), and PAWL_FD, a pipe\n"
+    "(locks held around it), with several -k also PAWL_KEY_1, PAWL_FENCE_1, PAWL_TOKEN_1,\n"
+    "PAWL_KEY_2 and so on, and PAWL_FD, a pipe\n"
     "with the lines \"held MS\", \"doubt\", \"lost\", \"yield\"; its end means that pawl is "
     "gone.\n\n"
     "LIST of --require: " RUN_REQUIRE_WORDS "\n\n"
@@ -154,6 +157,16 @@ static int take_mode(const cli_command *self, run_opts *opts)
     return 0;
 }
 
+static int check_keys(const cli_command *self, const run_opts *opts, const char *key)
+{
+    int code = opts->keys.count ? 0 : cli_key_check(self->verb, key);
+    for (int i = 0; !code && i < opts->keys.count; i++)
+        code = cli_key_check(self->verb, opts->keys.items[i]);
+    if (!code && opts->reentrant && opts->keys.count > 1)
+        code = cli_usage_error(self, "--reentrant joins a lock of one KEY, not of several");
+    return code;
+}
+
 static int run_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     run_opts opts = run_opts_default;
@@ -161,13 +174,17 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
     cli_args rest;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count == 0) return cli_usage_error(self, "a KEY is wanted: pawl run KEY COMMAND");
+    if (opts.keys.count == 0 && rest.count == 0)
+        return cli_usage_error(self, "a KEY is wanted: pawl run KEY COMMAND");
 
     char *shell_argv[4];
     char *const *command = NULL;
-    code = run_take_command(self, &opts, rest.items + 1, rest.count - 1, shell_argv, &command);
+    int skip = opts.keys.count ? 0 : 1;
+    const char *key = opts.keys.count ? opts.keys.items[0] : rest.items[0];
+    code =
+        run_take_command(self, &opts, rest.items + skip, rest.count - skip, shell_argv, &command);
     if (!code) code = take_mode(self, &opts);
-    if (!code) code = cli_key_check(self->verb, rest.items[0]);
+    if (!code) code = check_keys(self, &opts, key);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;
 
@@ -182,14 +199,14 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
         return cli_usage_error(self, "%s", why);
     }
     if (opts.metrics_file) code = cli_metrics_open(opts.metrics_class, &opts.common.metrics);
-    if (!code) code = run_execute(&opts, &plan, rest.items[0], command);
+    if (!code) code = run_execute(&opts, &plan, key, command);
     pawl_metrics_free(opts.common.metrics);
     return code;
 }
 
 const cli_command cli_cmd_run = {
     .verb = "run",
-    .operands = "KEY [--] COMMAND [ARG...] | KEY -c STR",
+    .operands = "{KEY | -k KEY...} {[--] COMMAND [ARG...] | -c STR}",
     .summary = "run a command under a lock",
     .page = run_page,
     .options = run_options,

@@ -110,6 +110,13 @@ static bool parse_fence(const char *text, uint64_t *ret_fence)
     return true;
 }
 
+static bool add_word(cli_words *words, const char *word)
+{
+    if (words->count == CLI_WORDS_MAX) return false;
+    words->items[words->count++] = word;
+    return true;
+}
+
 /* Stores the argument; what is wrong goes to ret_why. */
 static bool set_value(const cli_option *option, const char *argument, void *target, char *ret_why,
                       size_t why_size)
@@ -131,6 +138,10 @@ static bool set_value(const cli_option *option, const char *argument, void *targ
     case CLI_VALUE_TEXT:
         *(const char **)field = argument;
         return true;
+    case CLI_VALUE_WORDS:
+        if (add_word(field, argument)) return true;
+        snprintf(ret_why, why_size, "at most %d of them are allowed", CLI_WORDS_MAX);
+        return false;
     case CLI_VALUE_SPAN:
         if (option->choices && strcmp(argument, option->choices) == 0) {
             *(int64_t *)field = -1;

@@ -15,6 +15,7 @@ typedef enum cli_value {
     CLI_VALUE_FLAG,    /* bool: true */
     CLI_VALUE_FIXED,   /* int64_t: `min`, no argument */
     CLI_VALUE_TEXT,    /* const char *: the argument */
+    CLI_VALUE_WORDS,   /* cli_words: the argument, each time that the option comes */
     CLI_VALUE_SPAN,    /* int64_t: a duration in ms; -1: the word of `choices` */
     CLI_VALUE_NUMBER,  /* int64_t: an integer, min..max */
     CLI_VALUE_FENCE,   /* uint64_t: a fence */
@@ -33,6 +34,12 @@ typedef struct cli_option {
     const char *choices;
     const char *help; /* NULL: hidden */
 } cli_option;
+
+#define CLI_WORDS_MAX 64
+typedef struct cli_words {
+    int count;
+    const char *items[CLI_WORDS_MAX];
+} cli_words;
 
 #define CLI_OPTIONS_END                                                                            \
     {                                                                                              \

@@ -154,6 +154,12 @@ static void report_acquired(run *r)
     json_object_set_new(details, "fence",
                         json_integer((json_int_t)pawl_lock_fence(r->session.lock)));
     json_object_set_new(details, "ttl_ms", json_integer(r->plan->ttl_ms));
+    json_t *fences = r->session.key_count > 1 && details ? json_array() : NULL;
+    for (size_t i = 0; fences && i < r->session.key_count; i++) {
+        uint64_t fence = pawl_lock_fence(pawl_lock_part(r->session.lock, i));
+        json_array_append_new(fences, json_integer((json_int_t)fence));
+    }
+    if (fences) json_object_set_new(details, "fences", fences);
     run_report_event(&r->report, "acquired", details);
 }
 
@@ -265,9 +271,9 @@ static int end_once(run *r, int code)
 static int run_with_session(run *r, char *const *argv)
 {
     const run_opts *opts = r->opts;
-    if (run_env_is_held_by_ancestor(r->session.key, pawl_client_url(r->session.client))) {
-        return inside_itself(r, argv);
-    }
+    for (size_t i = 0; i < r->session.key_count; i++)
+        if (run_env_is_held_by_ancestor(r->session.keys[i], pawl_client_url(r->session.client)))
+            return inside_itself(r, argv);
     if (opts->require) {
         int code =
             run_require_check(r->session.client, opts->require, opts->common.store_timeout_ms);
@@ -296,6 +302,9 @@ static int run_with_session(run *r, char *const *argv)
 static int open_session(run *r, const char *key, const pawl_lock_opts *lock_opts)
 {
     const run_opts *opts = r->opts;
+    if (opts->keys.count > 1)
+        return cli_session_open_all(&r->session, &opts->common, watched_signals, opts->keys.items,
+                                    (size_t)opts->keys.count, lock_opts);
     if (!opts->every_ms)
         return cli_session_open(&r->session, &opts->common, watched_signals, key, lock_opts);
     pawl_once_opts once_opts;
@@ -310,6 +319,7 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
 {
     run r = {.opts = opts, .plan = plan, .report = RUN_REPORT_NONE};
     r.report.key = key;
+    if (opts->keys.count > 1) r.report.keys = &opts->keys;
     if (opts->json_fd >= 0 && !run_report_open_json(&r.report, (int)opts->json_fd)) {
         cli_error("run: --json-events %d: no such open file to write to", (int)opts->json_fd);
         return CLI_EXIT_USAGE;

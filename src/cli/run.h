@@ -36,6 +36,7 @@ typedef struct run_opts {
     int64_t slots;        /* -N: permits of the semaphore; 0: it is a lock */
     int64_t units;        /* --units: how many of them; 0: not given */
     int64_t every_ms;     /* once: length of a period; 0: it is a plain run */
+    cli_words keys;       /* -k: all of them or none; none: there is one, the operand */
     const char *fence_file;
     const char *metrics_file;
     const char *metrics_class;

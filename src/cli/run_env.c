@@ -11,10 +11,24 @@
 #include "holder.h"
 
 static const char *const own_names[] = {
-    "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS", "PAWL_STORE",
-    "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",  "PAWL_SLOT", "PAWL_SLOTS",
+    "PAWL_KEY",
+    "PAWL_FENCE",
+    "PAWL_TOKEN",
+    "PAWL_MODE",
+    "PAWL_TTL_MS",
+    "PAWL_STORE",
+    "PAWL_OWNER",
+    "PAWL_FD",
+    "PAWL_HELD",
+    "PAWL_SLOT",
+    "PAWL_SLOTS",
+    /* With a number behind, of each of several keys. */
+    "PAWL_KEY_",
+    "PAWL_FENCE_",
+    "PAWL_TOKEN_",
 };
-#define OWN_COUNT (sizeof own_names / sizeof own_names[0])
+#define NUMBERED_COUNT 3
+#define OWN_COUNT      (sizeof own_names / sizeof own_names[0])
 
 /* ---- PAWL_HELD ------------------------------------------------------------------ */
 
@@ -106,16 +120,45 @@ static bool put_number(char **env, size_t *count, const char *name, uint64_t val
     return put(env, count, name, text);
 }
 
+static bool append(char **list, const char *key, const char *store_url)
+{
+    char *entry = held_entry(key, store_url), *longer = NULL;
+    bool fine = entry && asprintf(&longer, "%s%s%s", *list, **list ? " " : "", entry) >= 0;
+    free(entry);
+    if (!fine) return false;
+    free(*list);
+    *list = longer;
+    return true;
+}
+
 static bool put_held(char **env, size_t *count, const cli_session *session)
 {
     const char *before = getenv("PAWL_HELD");
-    char *entry = held_entry(session->key, pawl_client_url(session->client)), *list = NULL;
-    bool made = entry && asprintf(&list, "%s%s%s", before ? before : "",
-                                  before && *before ? " " : "", entry) >= 0;
-    bool fine = made && put(env, count, "PAWL_HELD", list);
-    free(entry);
-    if (made) free(list);
+    char *list = strdup(before ? before : "");
+    bool fine = list;
+    for (size_t i = 0; fine && i < session->key_count; i++)
+        fine = append(&list, session->keys[i], pawl_client_url(session->client));
+    fine = fine && put(env, count, "PAWL_HELD", list);
+    free(list);
     return fine;
+}
+
+/* PAWL_KEY_1, PAWL_FENCE_1, PAWL_TOKEN_1, PAWL_KEY_2 ... of several keys. */
+static bool put_each(char **env, size_t *count, const cli_session *session, bool no_token)
+{
+    for (size_t i = 0; session->key_count > 1 && i < session->key_count; i++) {
+        char name[32];
+        pawl_token token;
+        const pawl_lock *part = pawl_lock_part(session->lock, i);
+        pawl_lock_token(part, &token);
+        snprintf(name, sizeof name, "PAWL_KEY_%zu", i + 1);
+        if (!put(env, count, name, session->keys[i])) return false;
+        snprintf(name, sizeof name, "PAWL_FENCE_%zu", i + 1);
+        if (!put_number(env, count, name, pawl_lock_fence(part))) return false;
+        snprintf(name, sizeof name, "PAWL_TOKEN_%zu", i + 1);
+        if (!no_token && !put(env, count, name, token.text)) return false;
+    }
+    return true;
 }
 
 /* PAWL_SLOT is the lowest, PAWL_SLOTS are all, with spaces between. */
@@ -147,7 +190,7 @@ static bool put_all(char **env, size_t *count, const cli_session *session, const
            put_number(env, count, "PAWL_FENCE", pawl_lock_fence(session->lock)) &&
            (opts->no_token || put(env, count, "PAWL_TOKEN", token.text)) &&
            put(env, count, "PAWL_MODE", cli_mode_word(pawl_lock_mode(session->lock))) &&
-           put_slots(env, count, session->lock) &&
+           put_slots(env, count, session->lock) && put_each(env, count, session, opts->no_token) &&
            put_number(env, count, "PAWL_TTL_MS", (uint64_t)opts->ttl_ms) &&
            put_store(env, count, session) &&
            put(env, count, "PAWL_OWNER", pawl_client_owner(session->client)) &&
@@ -159,7 +202,8 @@ char **run_env_make(const cli_session *session, const run_env_opts *opts)
 {
     size_t inherited = 0, count = 0;
     while (environ[inherited]) inherited++;
-    char **env = calloc(inherited + OWN_COUNT + 2, sizeof *env);
+    char **env =
+        calloc(inherited + OWN_COUNT + 2 + NUMBERED_COUNT * session->key_count, sizeof *env);
     if (!env) return NULL;
     bool own_config = cli_store_config_for_children(&session->store, session->client);
 

@@ -119,6 +119,19 @@ json_t *run_report_details(const run_report *report)
     return report->json_fd < 0 ? NULL : json_object();
 }
 
+/* Each as "key" has it: what JSON cannot carry is escaped. */
+static json_t *keys_json(const cli_words *keys)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < keys->count; i++) {
+        json_t *object = json_object();
+        cli_json_set_bytes(object, "key", keys->items[i], strlen(keys->items[i]));
+        json_array_append(array, json_object_get(object, "key"));
+        json_decref(object);
+    }
+    return array;
+}
+
 void run_report_event(run_report *report, const char *event, json_t *details)
 {
     if (report->json_fd < 0) {
@@ -128,6 +141,7 @@ void run_report_event(run_report *report, const char *event, json_t *details)
     json_t *object = json_object();
     json_object_set_new(object, "event", json_string(event));
     cli_json_set_bytes(object, "key", report->key, strlen(report->key));
+    if (report->keys) json_object_set_new(object, "keys", keys_json(report->keys));
     json_object_set_new(object, "time_ms", json_integer(wall_clock_ms()));
     if (report->json_dropped) {
         json_object_set_new(object, "dropped", json_integer(report->json_dropped));

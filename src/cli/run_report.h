@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "options.h"
+
 typedef struct run_report {
     int pipe_read, pipe_write; /* PAWL_FD; -1: none */
     int pipe_number;           /* the number that the command sees */
     int json_fd;               /* -1: none */
     unsigned json_dropped;     /* lines that the reader had no room for */
     const char *key;
-    char *key_json; /* "key":"..." for run_report_event_bare; NULL: not prepared */
+    const cli_words *keys; /* NULL: that one alone */
+    char *key_json;        /* "key":"..." for run_report_event_bare; NULL: not prepared */
 } run_report;
 
 #define RUN_REPORT_NONE                                                                            \

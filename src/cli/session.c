@@ -32,6 +32,8 @@ static int open_client(cli_session *session, const cli_common *common, const int
                        const char *key)
 {
     *session = (cli_session){.key = key, .signals.fd = -1, .epoll_fd = -1};
+    session->keys = &session->key;
+    session->key_count = 1;
     session->shown_key = cli_escape(key, strlen(key));
     int code = cli_store_choose(common, &session->store);
     if (!code) code = cli_store_refuse_memory(&session->store);
@@ -49,6 +51,36 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
     if (code) return code;
     int err = pawl_lock_new(session->client, key, strlen(key), opts, &session->lock);
     return err ? cli_fail(session->client, "lock", key, err) : 0;
+}
+
+/* "a, b, c", escaped; NULL: out of memory. */
+static char *shown_keys(const char *const *keys, size_t count)
+{
+    char *shown = NULL;
+    for (size_t i = 0; i < count; i++) {
+        char *next = NULL, *safe = cli_escape(keys[i], strlen(keys[i]));
+        if (asprintf(&next, "%s%s%s", shown ? shown : "", shown ? ", " : "", safe) < 0) next = NULL;
+        free(safe);
+        free(shown);
+        shown = next;
+        if (!shown) return NULL;
+    }
+    return shown;
+}
+
+int cli_session_open_all(cli_session *session, const cli_common *common, const int *watched_signals,
+                         const char *const *keys, size_t count, const pawl_lock_opts *opts)
+{
+    int code = open_client(session, common, watched_signals, keys[0]);
+    if (code) return code;
+    char *shown = shown_keys(keys, count);
+    if (!shown) return cli_fail(session->client, "lock", keys[0], PAWL_ERR_NO_MEMORY);
+    free(session->shown_key);
+    session->shown_key = shown;
+    session->keys = keys;
+    session->key_count = count;
+    int err = pawl_lock_new_all(session->client, keys, count, opts, &session->lock);
+    return err ? cli_fail(session->client, "lock", keys[0], err) : 0;
 }
 
 int cli_session_open_once(cli_session *session, const cli_common *common,
@@ -136,6 +168,7 @@ static bool note_holder(const pawl_info *info, void *userdata)
                         : info->foreign ? "a client that is not pawl"
                                         : "somebody unknown";
     char *owner = cli_escape(label, strlen(label));
+    session->seen_holder = info->held;
     if (info->held) {
         bool ends = info->remaining_ms >= 0;
         snprintf(session->reason, sizeof session->reason, "held by %.400s, %s%s, %zu waiting",
@@ -150,7 +183,10 @@ static bool note_holder(const pawl_info *info, void *userdata)
 
 static void note_busy(cli_session *session)
 {
-    int unseen = pawl_inspect(session->client, session->key, strlen(session->key),
+    int unseen = PAWL_OK;
+    session->seen_holder = false;
+    for (size_t i = 0; !unseen && !session->seen_holder && i < session->key_count; i++)
+        unseen = pawl_inspect(session->client, session->keys[i], strlen(session->keys[i]),
                               CLI_HOLDER_WAIT_MS, note_holder, session);
     if (unseen) {
         snprintf(session->reason, sizeof session->reason, "%s", pawl_err_text(session->result));

@@ -17,16 +17,19 @@ typedef struct cli_session {
     int epoll_fd; /* signals and what else is watched; -1: signals alone */
     pawl_client *client;
     pawl_lock *lock;
-    pawl_once *once; /* NULL: the lock is our own; else it is this one's */
-    bool leads;      /* observers are told of the release */
-    int ended_by;    /* the signal that ended the wait; 0: none */
-    bool succeeded;  /* what is said of a run of `once` when it ends */
-    const char *key;
+    pawl_once *once;         /* NULL: the lock is our own; else it is this one's */
+    bool leads;              /* observers are told of the release */
+    int ended_by;            /* the signal that ended the wait; 0: none */
+    bool succeeded;          /* what is said of a run of `once` when it ends */
+    const char *key;         /* the first one */
+    const char *const *keys; /* all */
+    size_t key_count;
     char *shown_key; /* escaped, for messages */
     bool decided;    /* the acquisition has ended, with `result` */
     int result;
     bool released; /* the release has ended, with `release_result` */
     int release_result;
+    bool seen_holder;              /* somebody holds one of the keys; `reason` says who */
     char reason[PAWL_MESSAGE_MAX]; /* why it was not acquired, for people */
 } cli_session;
 
@@ -40,6 +43,10 @@ int cli_session_open(cli_session *session, const cli_common *common, const int *
 /* The same for a job that runs once in a period. */
 int cli_session_open_once(cli_session *session, const cli_common *common,
                           const int *watched_signals, const char *key, const pawl_once_opts *opts);
+
+/* The same for several keys, all of them or none. The array stays as long as the session. */
+int cli_session_open_all(cli_session *session, const cli_common *common, const int *watched_signals,
+                         const char *const *keys, size_t count, const pawl_lock_opts *opts);
 
 /*
  * Lets a descriptor end cli_session_wait, too: when it is readable, or only when the

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`run` in other modes than exclusive: readers, an updater, a semaphore."""
+import json
 import subprocess
+
+from harness import PAWL
 
 
 def holds(world, *flags):
@@ -111,3 +114,49 @@ def test_what_pawl_sets_is_not_inherited(world):
     done = world.run("run", "k", "sh", "-c", "echo $PAWL_MODE [$PAWL_SLOT$PAWL_SLOTS]",
                      env={"PAWL_SLOT": "7", "PAWL_SLOTS": "7 8"})
     assert done.out == "exclusive []\n"
+
+
+# ---- Several keys ------------------------------------------------------------------------
+
+EACH = ('echo "$PAWL_KEY_1 $PAWL_KEY_2 $PAWL_KEY_3"; echo "$PAWL_FENCE_1 $PAWL_FENCE_2";'
+        ' echo "$PAWL_KEY $PAWL_FENCE"; echo "$PAWL_TOKEN_1" | wc -c; cat')
+
+
+def test_several_keys_are_all_held_or_none(world):
+    both = world.start("run", "-k", "b", "-k", "a", "--", "sh", "-c", EACH, stdin=subprocess.PIPE)
+    assert both.line() == "b a "
+    fences = both.line().split()
+    assert len(fences) == 2 and all(int(f) > 0 for f in fences)
+    assert both.line() == f"b {fences[0]}"
+    assert both.line() == "41"
+    assert world.run("run", "-n", "a", "true").code == 75
+    assert world.run("run", "-n", "b", "true").code == 75
+    busy = world.run("run", "-n", "-k", "c", "-k", "a", "--", "true")
+    assert busy.code == 75 and "c, a: busy: held by" in busy.err
+    assert world.run("run", "-n", "c", "true").code == 0  # it was given back
+    ends(both)
+    assert world.run("run", "-w", "5s", "-k", "c", "-k", "a", "-c", "exit 7").code == 7
+
+
+def test_events_name_each_key_and_its_fence(world):
+    done = world.run("run", "--json-events", "1", "-k", "a", "-k", "b", "--", "true")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0 and all(e["keys"] == ["a", "b"] and e["key"] == "a" for e in events)
+    acquired = next(e for e in events if e["event"] == "acquired")
+    assert len(acquired["fences"]) == 2 and acquired["fences"][0] == acquired["fence"]
+
+
+def test_several_keys_inside_one_of_them_fail_at_once(world):
+    inner = ["run", "-k", "b", "-k", "c", "--", "true"]
+    done = world.run("run", "-k", "a", "-k", "b", "--", str(PAWL), *inner)
+    assert done.code == 75 and "already held by an ancestor" in done.err
+
+
+def test_keys_that_do_not_fit_are_refused(world):
+    assert world.run("run", "-k", "a", "-k", "a", "--", "true").code == 64
+    many = [word for i in range(65) for word in ("-k", f"k{i}")]
+    assert world.run("run", *many, "--", "true").code == 64
+    assert world.run("run", *many[:-2], "--", "true").code == 0
+    assert world.run("run", "--reentrant", "-k", "a", "-k", "b", "--", "true").code == 64
+    assert world.run("run", "-k", "a").code == 64
+    assert world.run("run", "-k", "a", "--", "true").code == 0
