@@ -109,9 +109,14 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *                                   the log is told that it locks nobody else out
  *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
  *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
- *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD:
- * pawl(1) rediss://...                    the same over TLS; ?tls_ca=, tls_cert=, tls_key=,
- * tls_name=, tls_verify=none: pawl(1) redis+unix:///path/sock[?db=N]
+ *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD
+ *   rediss://...                    the same over TLS; ?tls_ca=, tls_cert=, tls_key=, tls_name=,
+ *                                   tls_verify=none
+ *   redis+unix:///path/sock[?db=N]
+ *   postgres://[user[:password]@]host[:port]/database
+ *                                   and any parameter of libpq, as ?sslmode=verify-full
+ *
+ * Every option is explained in pawl(1).
  *
  * url NULL: $PAWL_STORE, or "sqlite:". Does not wait for the store: the first
  * acquisition does. opts NULL: defaults.
