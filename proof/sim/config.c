@@ -65,6 +65,7 @@ static void draw_fault(sim_config *c, sim_rng *rng, sim_fault *fault)
 /* A stream of its own: with these left out a seed is what it was before there were kinds. */
 static void draw_kinds(sim_config *c, uint64_t seed)
 {
+    if (c->algorithm != SIM_PAWL) return; /* the others know one kind */
     sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_KINDS);
     int64_t kind = sim_below(&rng, 10);
     c->modes = kind >= 4 && kind <= 7;
