@@ -103,8 +103,8 @@ static void a_waiter_that_was_cut_off_keeps_its_place(void **state)
     rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
     rig_expect(b, ask_queue("x", first, LONG_MS), PAWL_QUEUED);
     end_sessions();
-    client_await_link(b, false);
-    rig_await_words(b, "57P01"); /* the server's own reason */
+    rig_await_words(a, "57P01"); /* the server's own reason */
+    rig_await_words(b, "57P01");
     client_await_link(a, true);
     client_await_link(b, true);
     assert_int_equal(rig_expect(a, ask_queue("x", second, LONG_MS), PAWL_QUEUED)->reply.position,
