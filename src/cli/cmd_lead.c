@@ -131,8 +131,9 @@ static int lead(run_opts *opts, const run_plan *plan, const char *key, char *con
     for (int64_t back_off_ms = BACK_OFF_FIRST_MS;;) {
         run_end end = {0};
         int64_t began = cli_now_ms();
-        opts->ret_end = &end;
-        int code = run_execute(opts, plan, key, argv);
+        run_opts term = *opts;
+        term.ret_end = &end;
+        int code = run_execute(&term, plan, key, argv);
         if (!goes_on(opts, &end, code)) return code;
         if (end.held && cli_now_ms() - began > LONG_TERM_MS) back_off_ms = BACK_OFF_FIRST_MS;
         char *shown = cli_escape(key, strlen(key));

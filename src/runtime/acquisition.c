@@ -23,6 +23,7 @@ static pawl__acquisition *allocate_round(pawl_lock *lock)
         calloc(1, sizeof *round + lock->extras->several->count * sizeof(pawl__part));
     if (!round) return NULL;
     round->spare.lock = lock;
+    /* cppcheck-suppress memleak ; it is freed by the acquisition inside it */
     return &round->spare.acquisition;
 }
 

@@ -114,7 +114,8 @@ static void a_lease_that_a_step_ended_is_not_brought_back(void **state)
 {
     stage s = begin(state);
     set_clock(HOUR_MS);
-    expect(s.a, ask_renew("x", s.first, LONG_MS), PAWL_NOT_OWNER); /* before anybody else has come */
+    expect(s.a, ask_renew("x", s.first, LONG_MS),
+           PAWL_NOT_OWNER); /* before anybody else has come */
     set_clock(0);
     expect(s.a, ask_renew("x", s.first, LONG_MS), PAWL_NOT_OWNER);
     assert_true(grant(&s) > s.fence);

@@ -15,7 +15,7 @@ HARMLESS = {
     "abort", "dladdr1", "dlerror", "explicit_bzero", "getenv", "secure_getenv", "geteuid",
     "gethostname", "getpid", "getpwuid_r", "inet_pton", "memchr", "memrchr", "program_invocation_short_name",
     "readlink", "realpath", "sigfillset", "snprintf", "vsnprintf", "strcasestr", "strchr", "strcmp",
-    "strcspn", "strerror", "strlen", "strncasecmp", "strncmp", "strrchr", "strspn", "strstr", "strtol",
+    "strcspn", "strerror", "strlen", "strncasecmp", "strncmp", "strnlen", "strrchr", "strspn", "strstr", "strtol",
     "sysconf",
 }
 
