@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -156,6 +157,32 @@ static void who_waits_has_only_what_comes_before(void **state)
     CHECK_ERR(r.events.done_err, PAWL_OK);
     for (int i = 0; i < COUNT; i++) assert_true(held(&r, r.names[i]));
     assert_true(pawl_lock_is_held(r.all));
+    rig_end(&r);
+}
+
+/* Law 2: the first name was granted well before the others, so its lease ends first. */
+static void the_earliest_deadline_is_that_of_all(void **state)
+{
+    (void)state;
+    rig r;
+    rig_begin(&r, LONG_MS, 0, NULL);
+    CHECK_ERR(pawl_lock_acquire(r.rival, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(r.all, PAWL_WAIT_FOREVER, record_done, &r.events), PAWL_OK);
+    stage_await_waiters(r.other, r.middle, 1);
+    assert_true(held(&r, r.first));
+    int64_t left_ms = pawl_lock_remaining_ms(r.rival);
+    while (pawl_lock_remaining_ms(r.rival) > left_ms - 200) sched_yield();
+    CHECK_ERR(pawl_lock_release(r.rival), PAWL_OK);
+    record_await_done(&r.events, 1);
+    CHECK_ERR(r.events.done_err, PAWL_OK);
+    int64_t least_ms = INT64_MAX, most_ms = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        int64_t of_part = pawl_lock_remaining_ms(pawl_lock_part(r.all, i));
+        if (of_part < least_ms) least_ms = of_part;
+        if (of_part > most_ms) most_ms = of_part;
+    }
+    assert_true(most_ms - least_ms > 100);
+    assert_in_range(pawl_lock_remaining_ms(r.all), 1, least_ms);
     rig_end(&r);
 }
 
@@ -582,6 +609,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(it_has_all_of_them_with_a_fence_each),
         cmocka_unit_test(one_that_is_busy_leaves_none),
         cmocka_unit_test(who_waits_has_only_what_comes_before),
+        cmocka_unit_test(the_earliest_deadline_is_that_of_all),
         cmocka_unit_test(a_cancel_gives_back_what_was_taken),
         cmocka_unit_test(the_ends_are_told_to_callbacks),
         cmocka_unit_test(the_loss_of_one_is_the_loss_of_all),

@@ -174,7 +174,4 @@ PLANTED = [
     ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
      [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],
      "--flavour", "several"),
-    ("latest_deadline", "a handle on several names has the latest of their deadlines",
-     [(SEVERAL, "if (of_part < deadline) deadline = of_part;", "deadline = of_part;")],
-     "--flavour", "several_end"),
 ]
