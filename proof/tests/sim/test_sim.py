@@ -13,7 +13,7 @@ MUTANTS = os.path.join(BUILD, "pawl-sim-mutants")
 # The weakest bugs show in one of a few thousand schedules: a few hundred prove little. The
 # sanitizers look for other things and get a handful of each.
 WHOLE = os.environ.get("PAWL_TEST_FLAVOUR", "plain") == "plain"
-SEEDS = 30_000 if WHOLE else 3_000
+SEEDS = 20_000 if WHOLE else 3_000
 CHUNKS = 4
 
 # One for each way of finding a bug, and the check that has to find it.
