@@ -198,15 +198,23 @@ struct listener : std::enable_shared_from_this<listener> {
 #ifdef __cpp_lib_jthread
 /*
  * Runs a call that waits; a stop ends it. A stop that comes before the call has begun to wait finds
- * nothing to cancel, so it tries until it has canceled or the call has returned.
+ * nothing to cancel, so it tries until it has canceled or the call has returned. A stop that came
+ * even before is heard by this thread, in the constructor of the callback: nobody may wait there.
  */
 template <typename Call> int unless_stopped(std::stop_token stop, pawl_lock *lock, Call call)
 {
-    if (stop.stop_requested()) return PAWL_ERR_CANCELED;
+    const auto caller = std::this_thread::get_id();
+    bool begun = false, came_before = false; /* the caller's own */
     std::atomic<bool> returned{false};
     std::stop_callback cancel(stop, [&] {
+        if (std::this_thread::get_id() == caller) {
+            came_before = !begun || pawl_lock_cancel(lock) == PAWL_ERR_STATE;
+            return;
+        }
         while (!returned && pawl_lock_cancel(lock) == PAWL_ERR_STATE) std::this_thread::yield();
     });
+    if (came_before) return PAWL_ERR_CANCELED;
+    begun = true;
     int code = call();
     returned = true;
     return code;
