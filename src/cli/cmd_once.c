@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "command.h"
 #include "duration.h"
 #include "exit_codes.h"
+#include "holder.h"
 #include "json.h"
 #include "message.h"
 #include "run.h"
@@ -47,11 +47,8 @@ static const cli_option once_options[] = {
 
 static void print_time(const char *label, int64_t us, int64_t now_us)
 {
-    char text[40], ago[CLI_DURATION_TEXT];
-    time_t seconds = (time_t)(us / 1000000);
-    struct tm utc;
-    if (!gmtime_r(&seconds, &utc) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc))
-        text[0] = '\0';
+    char text[CLI_UTC_TEXT], ago[CLI_DURATION_TEXT];
+    if (!cli_utc_text(us / 1000000, text)) text[0] = '\0';
     bool past = us <= now_us;
     const char *span = cli_duration_text((past ? now_us - us : us - now_us) / 1000, ago);
     cli_print("%-10s%s, %s%s%s\n", label, text, past ? "" : "in ", span, past ? " ago" : "");

@@ -47,7 +47,7 @@ static void print_waiters(const pawl_info *info)
 static void print_holder(const pawl_info *info)
 {
     cli_holder holder;
-    char since[CLI_SINCE_TEXT];
+    char since[CLI_UTC_TEXT];
     if (cli_holder_parse(info->owner, &holder)) {
         print_escaped("host", holder.host, holder.host_len);
         cli_print("%-10s%ld\n", "pid", holder.pid);

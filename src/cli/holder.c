@@ -31,15 +31,20 @@ bool cli_holder_parse(const char *label, cli_holder *ret_holder)
     return true;
 }
 
-bool cli_holder_since(const pawl_info *info, char ret_text[CLI_SINCE_TEXT])
+bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT])
 {
+    time_t instant = (time_t)seconds;
     struct tm parts;
+    return gmtime_r(&instant, &parts) &&
+           strftime(ret_text, CLI_UTC_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
+}
+
+bool cli_holder_since(const pawl_info *info, char ret_text[CLI_UTC_TEXT])
+{
     if (!info->held || info->foreign) return false;
     int64_t seconds = (int64_t)(info->fence / 1000000);
     if (seconds < YEAR_2020 || seconds > (int64_t)time(NULL) + MAY_LEAD) return false;
-    time_t since = (time_t)seconds;
-    if (!gmtime_r(&since, &parts)) return false;
-    return strftime(ret_text, CLI_SINCE_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
+    return cli_utc_text(seconds, ret_text);
 }
 
 const char *cli_mode_word(pawl_mode mode)

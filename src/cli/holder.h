@@ -8,6 +8,8 @@
 
 #include "pawl/types.h"
 
+#define CLI_UTC_TEXT 32
+
 /* The parts of a default label, "user@host pid program". */
 typedef struct cli_holder {
     const char *user, *host, *program; /* parts of the label: not NUL-terminated */
@@ -26,7 +28,9 @@ const char *cli_mode_word(pawl_mode mode);
  * microseconds at the grant, unless that clock went back: false if it cannot be such an instant,
  * or nobody holds it, or a holder that is no pawl.
  */
-#define CLI_SINCE_TEXT 32
-bool cli_holder_since(const pawl_info *info, char ret_text[CLI_SINCE_TEXT]);
+bool cli_holder_since(const pawl_info *info, char ret_text[CLI_UTC_TEXT]);
+
+/* An instant in seconds since 1970, as 2026-11-28T10:15:00Z; false: it has no such text. */
+bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT]);
 
 #endif

@@ -31,7 +31,7 @@ void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size
 static void set_holder(json_t *object, const pawl_info *info)
 {
     cli_holder holder;
-    char since[CLI_SINCE_TEXT];
+    char since[CLI_UTC_TEXT];
     bool known = cli_holder_since(info, since);
     json_object_set_new(object, "since", known ? json_string(since) : json_null());
     if (!cli_holder_parse(info->owner, &holder)) {
