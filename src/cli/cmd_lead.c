@@ -12,7 +12,9 @@
 #include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "pawl/metrics.h"
 #include "run.h"
+#include "run_options.h"
 
 #define AT(field) offsetof(run_opts, field)
 
@@ -25,21 +27,13 @@ enum { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 
 static const cli_option lead_options[] = {
     {CLI_VALUE_TEXT, 0, "value", "STR", AT(value),
-     .help = "what others are told of us while we lead: an address, say; at most 4096 bytes"},
+     .help = "what others are told while we lead: an address, say; up to 4096 bytes"},
     {CLI_VALUE_CHOICE, 0, "restart", "WHEN", AT(restart), .choices = "always|on-failure|never",
-     .help = "when COMMAND ends by itself, queue again: always (default), on-failure, never"},
+     .help = "when COMMAND ends, queue again: always (default), on-failure, never"},
     {CLI_VALUE_FLAG, 0, "who", NULL, AT(shows_leader), .help = "run nothing: say who leads"},
     {CLI_VALUE_FLAG, 0, "observe", NULL, AT(observes),
      .help = "run nothing: say who leads, and again whenever that changes"},
-    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
-     .help = "run STR by $SHELL -c (also after KEY)"},
-    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
-     .help = "length of the lease, renewed at a third of it (default 30s)"},
-    {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
-     .help = "TERM so long before the lead is lost (default 5s, at most ttl/4)"},
-    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
-     .help = "write the fence to PATH before the command starts"},
-    CLI_OPTIONS_END,
+    CLI_OPTIONS_GO_ON(run_command_options),
 };
 
 /* ---- Who leads --------------------------------------------------------------------------- */
@@ -168,20 +162,20 @@ static int lead_main(const cli_command *self, const cli_common *globals, int arg
     char *shell_argv[4];
     char *const *command = NULL;
     run_plan plan;
-    char why[300];
     code = run_take_command(self, &opts, rest.items + 1, rest.count - 1, shell_argv, &command);
-    if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
+    if (!code) code = run_options_finish(self, &opts, &plan);
     if (code) return code;
-    if (!run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why))
-        return cli_usage_error(self, "%s", why);
-    return lead(&opts, &plan, key, command);
+    code = lead(&opts, &plan, key, command);
+    pawl_metrics_free(opts.common.metrics);
+    return code;
 }
 
 static const char lead_page[] =
     "We queue for KEY; COMMAND runs while we hold it, and so lead. It is stopped before the\n"
     "lead could be somebody else's, as with run. When it ends, or the lead is lost, others\n"
     "get their turn, and we queue again, with a pause that grows from 100ms to 30s while\n"
-    "terms are shorter than 10s. SIGTERM or ^C ends it for good.\n\n"
+    "terms are shorter than 10s. SIGTERM or ^C ends it for good. What the options from -c on\n"
+    "mean in detail, and the environment of COMMAND: pawl help run.\n\n"
     "Others are told who leads, and of --value, as soon as we lead, and that we resign as\n"
     "soon as we do; of a leader that died when its lease is over. --who and --observe say it\n"
     "in a line each: \"leads OWNER, fence N: VALUE\", \"nobody leads\", \"unknown: WHY\".\n\n"

@@ -11,36 +11,24 @@
 #include "holder.h"
 #include "json.h"
 #include "message.h"
+#include "pawl/metrics.h"
 #include "run.h"
+#include "run_options.h"
 
 #define AT(field) offsetof(run_opts, field)
 
 static const cli_option once_options[] = {
     {CLI_VALUE_SPAN, 0, "every", "D", AT(every_ms),
-     .help = "length of a period, by the store's clock: 1h, 24h (which begins at midnight UTC)"},
+     .help = "length of a period, by the store's clock: 1h, 24h (begins at midnight UTC)"},
     {CLI_VALUE_FLAG, 0, "keep-on-failure", NULL, AT(keep_on_failure),
      .help = "a run that failed counts, too: nobody runs again in its period"},
     {CLI_VALUE_FLAG, 0, "last", NULL, AT(shows_last),
-     .help = "run nothing: say who ran last, when, and whether it is due"},
+     .help = "run nothing: say who ran last and when; with --every also whether it is due"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
-     .help = "wait so long for whoever runs it now, and run it if that fails (default 0)"},
+     .help = "wait so long for who runs it now, and run it if that fails (default 0)"},
     {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
      .help = "exit code when there is nothing for us to do (default 0)"},
-    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
-     .help = "run STR by $SHELL -c (also after KEY)"},
-    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
-     .help = "length of the lease, renewed at a third of it (default 30s)"},
-    {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
-     .help = "TERM so long before the lock is lost (default 5s, at most ttl/4)"},
-    {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
-     .help = "keep the lock so long even if the command ends sooner"},
-    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
-     .help = "write the fence to PATH before the command starts"},
-    {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
-     .help = "write one JSON line for each event to this open descriptor"},
-    {CLI_VALUE_NUMBER, 0, "lost-exit-code", "N", AT(lost_code), .max = 255,
-     .help = "exit code when the lock was lost (default 76)"},
-    CLI_OPTIONS_END,
+    CLI_OPTIONS_GO_ON(run_command_options),
 };
 
 /* ---- --last ----------------------------------------------------------------------------- */
@@ -54,7 +42,8 @@ static void print_time(const char *label, int64_t us, int64_t now_us)
     cli_print("%-10s%s, %s%s%s\n", label, text, past ? "" : "in ", span, past ? " ago" : "");
 }
 
-static void print_info(const char *key, const pawl_once_info *info)
+/* What depends on the length of the period is said only if that was given. */
+static void print_info(const char *key, const pawl_once_info *info, bool knows_period)
 {
     static const char *const words[] = {"never, as far as is known", "succeeded", "failed",
                                         "failed, and counts"};
@@ -68,8 +57,10 @@ static void print_info(const char *key, const pawl_once_info *info)
         print_time("ended", info->ended_us, info->now_us);
         cli_print("%-10s%" PRIu64 "\n", "fence", info->fence);
     }
-    cli_print("%-10s%s\n", "due", info->due ? "yes" : "no");
-    print_time("next", info->next_us, info->now_us);
+    if (knows_period) {
+        cli_print("%-10s%s\n", "due", info->due ? "yes" : "no");
+        print_time("next", info->next_us, info->now_us);
+    }
     free(shown);
     free(owner);
 }
@@ -80,14 +71,15 @@ static int show_last(const cli_command *self, const run_opts *opts, const char *
     pawl_once *once = NULL;
     pawl_once_opts once_opts;
     pawl_once_opts_init(&once_opts);
-    once_opts.every_ms = opts->every_ms;
+    bool knows_period = opts->every_ms != 0; /* it matters to what is due, not to what has been */
+    once_opts.every_ms = knows_period ? opts->every_ms : PAWL_ONCE_EVERY_MIN_MS;
     int code = cli_client_open_simple(&opts->common, &client);
     if (!code) {
         int err = pawl_once_new(client, key, strlen(key), &once_opts, &once);
         if (!err) err = pawl_once_look(once, opts->common.store_timeout_ms);
         pawl_once_info info;
         pawl_once_last(once, &info);
-        if (!err) print_info(key, &info);
+        if (!err) print_info(key, &info, knows_period);
         code = err ? cli_fail(client, self->verb, key, err) : cli_finish_output(CLI_EXIT_OK);
     }
     pawl_once_free(once);
@@ -99,6 +91,7 @@ static int show_last(const cli_command *self, const run_opts *opts, const char *
 
 static int check_every(const cli_command *self, const run_opts *opts)
 {
+    if (!opts->every_ms && opts->shows_last) return 0;
     if (!opts->every_ms) return cli_usage_error(self, "--every D is wanted: how long a period is");
     if (opts->every_ms < PAWL_ONCE_EVERY_MIN_MS)
         return cli_usage_error(self, "--every: a period lasts 100ms at least");
@@ -111,13 +104,12 @@ static int once_run(const cli_command *self, run_opts *opts, const char *key, ch
     char *shell_argv[4];
     char *const *command = NULL;
     run_plan plan;
-    char why[300];
     int code = run_take_command(self, opts, after, count, shell_argv, &command);
-    if (!code) code = cli_ttl_check(self->verb, opts->ttl_ms);
+    if (!code) code = run_options_finish(self, opts, &plan);
     if (code) return code;
-    if (!run_plan_make(opts->ttl_ms, opts->grace_ms, &plan, why, sizeof why))
-        return cli_usage_error(self, "%s", why);
-    return run_execute(opts, &plan, key, command);
+    code = run_execute(opts, &plan, key, command);
+    pawl_metrics_free(opts->common.metrics);
+    return code;
 }
 
 static int once_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
@@ -151,13 +143,14 @@ static const char once_page[] =
     "it, after the lease is over if the host died. With --keep-on-failure a failure counts.\n"
     "Success is what the store knows of: if it does not answer until the lease is over, pawl\n"
     "says so and exits with 74; then nobody can know whether the job runs again.\n\n"
+    "What the options from -c on mean in detail, and the environment of COMMAND: pawl help run.\n\n"
     "  0 * * * *  pawl once hourly --every 1h -- ./report\n"
     "  pawl once nightly --every 24h -w 2h -- ./backup.sh    # if the first one fails, we do it\n"
     "  pawl once nightly --every 24h --last";
 
 const cli_command cli_cmd_once = {
     .verb = "once",
-    .operands = "KEY --every D [--] COMMAND [ARG...] | KEY --every D --last",
+    .operands = "KEY --every D [--] COMMAND [ARG...] | KEY [--every D] --last",
     .summary = "run a command at most once in a period",
     .page = once_page,
     .options = once_options,

@@ -6,8 +6,9 @@
 #include "command.h"
 #include "exit_codes.h"
 #include "message.h"
-#include "metrics_file.h"
+#include "pawl/metrics.h"
 #include "run.h"
+#include "run_options.h"
 #include "run_require.h"
 
 #define AT(field) offsetof(run_opts, field)
@@ -32,45 +33,13 @@ static const cli_option run_options[] = {
      .help = "a semaphore: N may hold KEY at once; PAWL_SLOT says which of them we are"},
     {CLI_VALUE_NUMBER, 0, "units", "U", AT(units), .min = 1, .max = PAWL_CAPACITY_MAX,
      .help = "with -N: take U of its slots (default 1)"},
-    {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
-     .help = "run STR by $SHELL -c (also after KEY)"},
-    {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
-     .help = "do not pass PAWL_FD to the command"},
-    {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
-     .help = "length of the lease, renewed at a third of it (default 30s)"},
-    {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
-     .help = "TERM so long before the lock is lost (default 5s, at most ttl/4)"},
-    {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
-     .help = "keep the lock so long even if the command ends sooner"},
-    {CLI_VALUE_CHOICE, 0, "on-lost", "ACTION", AT(on_lost), .choices = "term|kill|notify|ignore",
-     .help = "what happens to the command: term (default), kill, notify, ignore"},
-    {CLI_VALUE_SIGNAL, 0, "yield", "SIG", AT(yield_signal),
-     .help = "send SIG to the command when somebody waits for the lock"},
-    {CLI_VALUE_FLAG, 0, "hold-descendants", NULL, AT(hold_descendants),
-     .help = "hold until the last process that the command started has ended"},
-    {CLI_VALUE_FLAG, 0, "foreground", NULL, AT(foreground),
-     .help = "on a terminal, too, give the command its own process group"},
-    {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
-     .help = "write the fence to PATH before the command starts"},
-    {CLI_VALUE_TEXT, 0, "metrics", "PATH", AT(metrics_file),
-     .help = "write metrics for Prometheus to PATH while it is held and at the end"},
-    {CLI_VALUE_TEXT, 0, "metrics-class", "PATTERN", AT(metrics_class),
-     .help = "the label class of these metrics, if KEY fits (default other)"},
-    {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
-     .help = "write one JSON line for each event to this open descriptor"},
-    {CLI_VALUE_NUMBER, 0, "lost-exit-code", "N", AT(lost_code), .max = 255,
-     .help = "exit code when the lock was lost (default 76)"},
-    {CLI_VALUE_FLAG, 0, "no-token", NULL, AT(no_token),
-     .help = "do not show the token to the command"},
     {CLI_VALUE_FLAG, 0, "reentrant", NULL, AT(reentrant),
      .help = "inside a run of the same KEY: run under its lock, token and fence"},
-    {CLI_VALUE_TEXT, 0, "require", "LIST", AT(require),
-     .help = "refuse a store that does not promise all of LIST"},
     {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
      .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
     {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
      .help = "run releases by itself; to release by token: pawl release KEY"},
-    CLI_OPTIONS_END,
+    CLI_OPTIONS_GO_ON(run_command_options),
 };
 
 static const char run_page[] =
@@ -96,51 +65,6 @@ static const char run_page[] =
     "  pawl run nightly -- ./backup.sh\n"
     "  pawl run -n -E 0 hourly ./report      # already running: fine\n"
     "  pawl run -w 10s deploy -c 'git pull && make install'";
-
-/* Options stand before KEY; an option after it is a slip that would become a command. */
-int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
-                     char *shell_argv[4], char *const **ret_argv)
-{
-    bool flock_habit = count > 0 && !opts->shell_command &&
-                       (!strcmp(after[0], "-c") || !strcmp(after[0], "--command"));
-    if (flock_habit && count != 2) return cli_usage_error(self, "-c needs exactly one argument");
-    if (flock_habit) opts->shell_command = after[1];
-    if (opts->shell_command) {
-        if (!flock_habit && count > 0) {
-            return cli_usage_error(self, "-c and a command of its own exclude each other");
-        }
-        run_shell_argv(opts->shell_command, shell_argv);
-        *ret_argv = shell_argv;
-        return 0;
-    }
-    if (count > 0 && strcmp(after[0], "--") == 0) {
-        after++;
-        count--;
-    } else if (count > 0 && after[0][0] == '-') {
-        return cli_usage_error(
-            self, "options stand before KEY; a command like %s needs -- before it", after[0]);
-    }
-    if (count == 0) {
-        return cli_usage_error(self,
-                               "a command is wanted after KEY; to hold without one: pawl hold");
-    }
-    *ret_argv = after;
-    return 0;
-}
-
-bool run_take_more_options(const cli_command *self, run_opts *opts, cli_args *rest, int *ret_code)
-{
-    bool more = rest->count > 1 && rest->items[1][0] == '-' && strcmp(rest->items[1], "--") != 0;
-    if (!more) return true;
-    cli_args behind;
-    char *key = rest->items[0];
-    if (!cli_command_parse(self, rest->count, rest->items, &opts->common, &behind, ret_code))
-        return false;
-    rest->items = behind.items - 1; /* in front of what is left stands what was parsed */
-    rest->items[0] = key;
-    rest->count = behind.count + 1;
-    return true;
-}
 
 /* -N makes a semaphore of KEY; it has no modes of its own. */
 static int take_mode(const cli_command *self, run_opts *opts)
@@ -185,21 +109,10 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
         run_take_command(self, &opts, rest.items + skip, rest.count - skip, shell_argv, &command);
     if (!code) code = take_mode(self, &opts);
     if (!code) code = check_keys(self, &opts, key);
-    if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
-    if (code) return code;
-
-    const char *unknown = opts.require ? run_require_unknown(opts.require) : NULL;
-    if (unknown)
-        return cli_usage_error(self, "--require: no such promise: %s; there are " RUN_REQUIRE_WORDS,
-                               unknown);
-
     run_plan plan;
-    char why[300];
-    if (!run_plan_make(opts.ttl_ms, opts.grace_ms, &plan, why, sizeof why)) {
-        return cli_usage_error(self, "%s", why);
-    }
-    if (opts.metrics_file) code = cli_metrics_open(opts.metrics_class, &opts.common.metrics);
-    if (!code) code = run_execute(&opts, &plan, key, command);
+    if (!code) code = run_options_finish(self, &opts, &plan);
+    if (code) return code;
+    code = run_execute(&opts, &plan, key, command);
     pawl_metrics_free(opts.common.metrics);
     return code;
 }

@@ -57,18 +57,25 @@ static int index_of_word(const char *words, const char *word, size_t len)
     return -1;
 }
 
+/* The row, or where the table goes on behind its last one; NULL at its end. */
+static const cli_option *row(const cli_option *at)
+{
+    while (at && at->value == CLI_VALUE_END) at = at->more;
+    return at;
+}
+
 static const cli_option *find_letter(const cli_option *table, char letter)
 {
-    for (; table->value != CLI_VALUE_END; table++) {
-        if (table->letter == letter) return table;
+    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+        if (o->letter == letter) return o;
     }
     return NULL;
 }
 
 static const cli_option *find_name(const cli_option *table, const char *name, size_t len)
 {
-    for (; table->value != CLI_VALUE_END; table++) {
-        if (index_of_word(table->names, name, len) >= 0) return table;
+    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+        if (index_of_word(o->names, name, len) >= 0) return o;
     }
     return NULL;
 }
@@ -81,8 +88,8 @@ static bool takes_argument(const cli_option *option)
 static void try_names(cli_nearest *nearest, const cli_option *table)
 {
     char name[CLI_WORD_MAX];
-    for (; table->value != CLI_VALUE_END; table++) {
-        for (int i = 0; nth_word(table->names, i, name); i++) cli_nearest_try(nearest, name);
+    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+        for (int i = 0; nth_word(o->names, i, name); i++) cli_nearest_try(nearest, name);
     }
 }
 
@@ -307,7 +314,7 @@ bool cli_options_parse(const char *verb, const cli_option *own, bool stop_at_ope
 
 void cli_options_print(const cli_option *table)
 {
-    for (const cli_option *o = table; o->value != CLI_VALUE_END; o++) {
+    for (const cli_option *o = row(table); o; o = row(o + 1)) {
         if (!o->help || o->value == CLI_VALUE_REFUSED) continue;
         char left[120], word[CLI_WORD_MAX];
         int used = o->letter ? snprintf(left, sizeof left, "  -%c", o->letter)

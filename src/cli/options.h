@@ -32,7 +32,8 @@ typedef struct cli_option {
     size_t offset;        /* of the field in the command's options struct */
     int64_t min, max;
     const char *choices;
-    const char *help; /* NULL: hidden */
+    const char *help;              /* NULL: hidden */
+    const struct cli_option *more; /* of the last row: the table goes on there; NULL: it ends */
 } cli_option;
 
 #define CLI_WORDS_MAX 64
@@ -44,6 +45,11 @@ typedef struct cli_words {
 #define CLI_OPTIONS_END                                                                            \
     {                                                                                              \
         .value = CLI_VALUE_END                                                                     \
+    }
+/* The end of rows of one's own before rows that several commands share. */
+#define CLI_OPTIONS_GO_ON(table)                                                                   \
+    {                                                                                              \
+        .value = CLI_VALUE_END, .more = (table)                                                    \
     }
 
 /* What every command takes. The first member of each command's options struct. */

@@ -58,12 +58,6 @@ typedef struct run_opts {
     struct run_end *ret_end; /* lead: how the run ended; NULL: nobody asks */
 } run_opts;
 
-/*
- * Options may stand after KEY as well: `pawl once KEY --every 1h -- COMMAND`. Then rest becomes
- * what is behind them, with KEY before it. false: exit with *ret_code.
- */
-bool run_take_more_options(const cli_command *self, run_opts *opts, cli_args *rest, int *ret_code);
-
 /* How a run ended, beside its exit code. */
 typedef struct run_end {
     bool held;     /* we had the lock */
@@ -71,10 +65,6 @@ typedef struct run_end {
     bool lost;     /* the lock was lost */
     int by_signal; /* somebody asked us to end: its number; 0: nobody did */
 } run_end;
-
-/* What follows KEY: the command, or -c and a string for the shell, for which shell_argv is. */
-int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
-                     char *shell_argv[4], char *const **ret_argv);
 
 extern const run_opts run_opts_default;
 

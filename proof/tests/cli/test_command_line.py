@@ -116,6 +116,21 @@ def test_usage_errors_are_one_specific_line(sqlite, words, said):
     assert not (sqlite.tmp / "locks.db").exists(), "a usage error asks no store"
 
 
+def rows_about_the_command(sqlite, verb):
+    rows = sqlite.run(verb, "--help").out.split("  -c, --command STR")[1]
+    return rows.split("  -S, --store URL")[0]
+
+
+def test_run_once_and_lead_share_the_options_about_their_command(sqlite):
+    rows = rows_about_the_command(sqlite, "run")
+    assert "--yield SIG" in rows and "--metrics PATH" in rows and "--require LIST" in rows
+    for verb in "once", "lead":
+        assert rows_about_the_command(sqlite, verb) == rows
+        own = ["--every", "1h"] if verb == "once" else []
+        done = sqlite.run(verb, *own, "--require", "magic", "k", "true")
+        assert "no such promise: magic" in one_line(done, 64)
+
+
 def test_a_grace_that_does_not_fit_says_the_numbers(sqlite):
     line = one_line(sqlite.run("run", "-t", "30s", "-g", "29s", "k", "true"), 64)
     assert ("--grace 29s does not fit into --ttl 30s: renewal after 10s + grace 29s + "

@@ -23,6 +23,14 @@ def test_who_ran_last_and_when(world):
     assert "succeeded" in after.out and "ann" in after.out and "due       no" in after.out
 
 
+def test_who_ran_last_is_told_without_the_length_of_a_period(world):
+    assert "never" in world.run("once", "job", "--last").out
+    assert world.run("once", "--owner", "ann", "job", "--every", LONG, "true").code == 0
+    told = world.run("once", "--last", "job")
+    assert told.code == 0 and "succeeded" in told.out and "ann" in told.out
+    assert "due" not in told.out and "next" not in told.out
+
+
 def test_a_failure_gives_the_period_back(world):
     failed = world.run("once", "job", "--every", LONG, "-c", "exit 3")
     assert failed.code == 3
