@@ -150,8 +150,9 @@ def test_the_documented_permissions_suffice(tmp_path, redis):
     looking = re.findall(r"```text acl\n(.*?)```", text, re.S)[1]
     subprocess.run(client + shlex.split(looking), check=True, stdout=subprocess.PIPE)
     watch = f"redis+unix://watch:secret@{redis}"
-    code, out = sh("pawl ls; pawl show nightly; pawl doctor || [ $? -eq 78 ]", watch)
-    assert code == 0 and "lacks" in out, out
+    code, out = sh("pawl ls; pawl show nightly; pawl once job --last && pawl lead job --who && "
+                   "{ pawl doctor || [ $? -eq 78 ]; }", watch)
+    assert code == 0 and "lacks" in out and "nobody leads" in out, out
     code, out = sh("pawl run nightly -- true", watch)
     assert code == 77 and "+set" in out, (code, out)
 

@@ -104,9 +104,11 @@ static void whoever_may_only_read_looks(void **state)
     assert_true(client_row_named(c, id, "x")->held);
     id = expect(c, ask_list(""), PAWL_REPORTED)->reply.id;
     assert_int_equal(client_row_count(c, id), 1);
+    expect(holder, ask_publish("x", token, "v"), PAWL_CONFIRMED);
+    expect(c, ask_read("x", 0), PAWL_REPORTED);
     pawl_request forbidden[] = {ask_queue("x", fresh_token(), LONG_MS),
                                 ask_renew("x", token, LONG_MS), ask_release("x", token),
-                                ask_break("x", fence)};
+                                ask_break("x", fence), ask_read("x", LONG_MS)};
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
         assert_int_equal(expect(c, forbidden[i], PAWL_FAILED)->reply.err, PAWL_ERR_PERMISSION);
     expect(c, ask_doctor(), PAWL_REPORTED);

@@ -15,6 +15,27 @@ static pawl_err misfit(const pawl_request *request)
     return fits ? PAWL_OK : PAWL_ERR_UNITS;
 }
 
+/* Whether it writes anything: who may only look has no right to that. A watch is a record, too. */
+static bool changes(const pawl_request *request)
+{
+    switch (request->verb) {
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_RELEASE:
+    case PAWL_VERB_BREAK:
+    case PAWL_VERB_CHANGE:
+    case PAWL_VERB_PUBLISH:
+        return true;
+    case PAWL_VERB_READ:
+        return request->flags & PAWL_ASK_WATCH;
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        return false;
+    }
+    return true;
+}
+
 static void redis_submit(pawl_store *store, const pawl_request *request)
 {
     if (store->link.state != PAWL__REDIS_LINK_UP || store->link.broken) {
@@ -26,6 +47,10 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
         pawl__redis_refuse(store, request->id, err);
         return;
     }
+    if (store->link.looks_only && changes(request)) {
+        pawl__redis_refuse_locking(store, request->id);
+        return;
+    }
     switch (request->verb) {
     case PAWL_VERB_ACQUIRE:
     case PAWL_VERB_RENEW:
@@ -34,12 +59,6 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_CHANGE:
     case PAWL_VERB_PUBLISH:
     case PAWL_VERB_READ:
-        if (store->link.looks_only) {
-            pawl__redis_refuse_locking(store, request->id);
-            return;
-        }
-        pawl__redis_ask(store, request);
-        return;
     case PAWL_VERB_INSPECT:
         pawl__redis_ask(store, request);
         return;
