@@ -37,11 +37,12 @@ static bool is_plain(unsigned char c)
     return c > ' ' && c < 0x7f && c != '%' && c != '@';
 }
 
-static char *encode(char *out, const char *text)
+/* `kept` stays as it is: in a store's URL the @ that the key's end is told by can do no harm. */
+static char *encode(char *out, const char *text, char kept)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (is_plain(c)) {
+        if (is_plain(c) || *text == kept) {
             *out++ = (char)c;
             continue;
         }
@@ -56,9 +57,9 @@ static char *held_entry(const char *key, const char *store_url)
 {
     char *entry = malloc(3 * (strlen(key) + strlen(store_url)) + 2);
     if (!entry) return NULL;
-    char *out = encode(entry, key);
+    char *out = encode(entry, key, '\0');
     *out++ = '@';
-    encode(out, store_url);
+    encode(out, store_url, '@');
     return entry;
 }
 

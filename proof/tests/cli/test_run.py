@@ -102,6 +102,7 @@ def test_a_password_never_reaches_the_commands_environment(server, redis):
     done = redis.run("-S", url, "run", "k", "env", env={"PAWL_STORE": url})
     assert done.code == 0, done.err
     assert "s3cret" not in done.out and "PAWL_STORE=" in done.out
+    assert f"PAWL_HELD=k@redis+unix://:***@{server.socket}" in done.out.splitlines()
     assert "s3cret" not in redis.run("-S", url, "-v", "run", "k", "true").err
     # the way for commands that need the store: the URL in a file
     (redis.tmp / "url").write_text(url)
