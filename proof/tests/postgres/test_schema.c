@@ -66,6 +66,62 @@ static void a_schema_of_another_format_is_left_alone(void **state)
         "0");
 }
 
+/* One that was made before there were values: who may adds what is missing, and loses nothing. */
+static void a_schema_without_values_gets_them(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_sql("DROP TABLE %s.value, %s.watch", schema, schema);
+    client_close(c);
+    c = client_up(rig_world(), &address, "a");
+    rig_expect(c, ask_publish("x", token, "kept"), PAWL_CONFIRMED);
+    assert_int_equal(rig_expect(c, ask_read("x", 0), PAWL_REPORTED)->reply.value->len, 4);
+    client_close(c);
+}
+
+/* Of values and watches that are over each new one takes some along. */
+static void old_values_leave_with_new_ones(void **state)
+{
+    enum { OLD = 12 };
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    char name[16];
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    for (int i = 0; i < OLD; i++) {
+        snprintf(name, sizeof name, "old%d", i);
+        token = fresh_token();
+        rig_expect(c, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+        rig_expect(c, ask_publish(name, token, "old"), PAWL_CONFIRMED);
+        rig_expect(c, ask_read(name, LONG_MS), PAWL_REPORTED);
+    }
+    rig_sql("UPDATE %s.value SET until_us = 0", schema);
+    rig_sql("UPDATE %s.watch SET until_us = 0", schema);
+    for (int i = 0; i < OLD / 4; i++)
+        rig_expect(c, ask_publish(name, token, "new"), PAWL_CONFIRMED);
+    assert_string_equal(rig_sql("SELECT count(*) FROM %s.value", schema), "1");
+    assert_string_equal(rig_sql("SELECT count(*) FROM %s.watch", schema), "0");
+    client_close(c);
+}
+
+static void only_so_many_watch_one_name(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *c = client_up(rig_world(), &address, "a");
+    rig_sql("INSERT INTO %s.watch SELECT 'x', 'client' || i, 9007199254740992 "
+            "FROM generate_series(1, %d) i",
+            schema, PAWL_WATCHERS_MAX);
+    const seen_reply *refused = rig_expect(c, ask_read("x", LONG_MS), PAWL_FAILED);
+    assert_int_equal(refused->reply.err, PAWL_ERR_STORE_FULL);
+    rig_expect(c, ask_read("x", 0), PAWL_REPORTED);
+    client_close(c);
+}
+
 /* Dropped while it is in use: the next request says so, and the schema is made again. */
 static void a_schema_that_was_dropped_is_made_again(void **state)
 {
@@ -134,6 +190,9 @@ int main(void)
         cmocka_unit_test(all_who_come_first_at_once_find_it),
         cmocka_unit_test(who_may_not_make_it_is_told_what_to_do),
         cmocka_unit_test(a_schema_of_another_format_is_left_alone),
+        cmocka_unit_test(a_schema_without_values_gets_them),
+        cmocka_unit_test(old_values_leave_with_new_ones),
+        cmocka_unit_test(only_so_many_watch_one_name),
         cmocka_unit_test(a_schema_that_was_dropped_is_made_again),
         cmocka_unit_test(old_names_leave_with_new_ones),
         cmocka_unit_test(the_last_fence_is_the_last),

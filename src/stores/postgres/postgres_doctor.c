@@ -31,7 +31,9 @@ enum {
     COLUMNS
 };
 
-#define TABLES "to_regclass('@.name'),to_regclass('@.hold'),to_regclass('@.wait')"
+#define TABLES                                                                                     \
+    "to_regclass('@.name'),to_regclass('@.hold'),to_regclass('@.wait'),to_regclass('@.value'),"    \
+    "to_regclass('@.watch')"
 
 /* Each @ is the schema. */
 static const char question[] =

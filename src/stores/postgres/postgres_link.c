@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORMAT "pawl format 1" /* what schema.sql writes beside the schema */
+#define FORMAT "pawl format 1"  /* what schema.sql writes beside the schema */
+#define OLDER  FORMAT ", older" /* it was made before there were values: the same can add to it */
 
 static void break_it(pawl_store *store, pawl_err err, const char *what)
 {
@@ -230,10 +231,11 @@ static void created(pawl_store *store, const PGresult *result)
     char message[PAWL_MESSAGE_MAX];
     const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     if (code && strcmp(code, "42501") == 0) {
-        snprintf(message, sizeof message,
-                 "%s: pawl's schema \"%s\" is not there, and this user may not create it: let "
-                 "somebody who may run `pawl schema postgres`, and what its head says",
-                 store->config.where, store->config.schema);
+        snprintf(
+            message, sizeof message,
+            "%s: pawl's schema \"%s\" is not there, or older, and this user may not create it: let "
+            "somebody who may run `pawl schema postgres`, and what its head says",
+            store->config.where, store->config.schema);
         pawl__postgres_link_break(store, PAWL_ERR_PERMISSION, message);
         return;
     }
@@ -284,7 +286,7 @@ static void looked(pawl_store *store, const PGresult *result)
     const char *format = PQgetvalue(result, 0, 4);
     if (strcmp(format, FORMAT) == 0)
         listen_to_inbox(store);
-    else if (strncmp(format, "pawl format ", 12) == 0)
+    else if (strncmp(format, "pawl format ", 12) == 0 && strcmp(format, OLDER) != 0)
         break_it(store, PAWL_ERR_VERSION,
                  "the schema was made by another version of pawl, whose format does not fit");
     else
@@ -293,12 +295,13 @@ static void looked(pawl_store *store, const PGresult *result)
 
 static void look(pawl_store *store)
 {
-    char sql[400];
+    char sql[600];
     store->link.state = PAWL__POSTGRES_LOOKING;
     snprintf(sql, sizeof sql,
              "SELECT pg_is_in_recovery(), version(), current_setting('server_version_num'), "
-             "pg_backend_pid(), obj_description(to_regnamespace('%s'), 'pg_namespace')",
-             store->config.schema);
+             "pg_backend_pid(), obj_description(to_regnamespace('%s'), 'pg_namespace') || "
+             "CASE WHEN to_regclass('%s.watch') IS NULL THEN ', older' ELSE '' END",
+             store->config.schema, store->config.schema);
     greet(store, sql, false, looked);
 }
 

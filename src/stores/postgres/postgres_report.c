@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "postgres_store.h"
 
-#include "../../base/hex.h"
 #include "../../base/instant.h"
 
 #include <inttypes.h>
@@ -58,18 +57,11 @@ static int64_t number(const PGresult *result, int row, int column)
     return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
-static bool is_hex(const char *text, size_t digits_max)
-{
-    size_t len = strlen(text);
-    return len % 2 == 0 && len <= digits_max && strspn(text, "0123456789abcdef") == len;
-}
-
-/* Bytes and a NUL; cut if they are too many, or no hex. */
+/* Bytes and a NUL; none if they are too many, or no hex. */
 static size_t unhex(const char *hex, char *ret_text, size_t bytes_max)
 {
-    size_t len = is_hex(hex, 2 * bytes_max) ? strlen(hex) / 2 : 0;
-    pawl__hex_pack(hex, (uint8_t *)ret_text, len);
-    ret_text[len] = '\0';
+    size_t len;
+    (void)!pawl__postgres_parse_hex(hex, ret_text, bytes_max + 1, &len);
     return len;
 }
 

@@ -62,26 +62,12 @@ static bool parse_slots(const char *text, uint16_t slots[PAWL_CAPACITY_MAX], siz
     }
 }
 
-/* Hex digits to bytes and a NUL; false: they are none, or there are too many. */
-static bool parse_hex(const char *text, char *ret_bytes, size_t room, size_t *ret_len)
-{
-    size_t len = strlen(text) / 2;
-    if (strlen(text) % 2 || len >= room) return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte;
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1) return false;
-        ret_bytes[i] = (char)byte;
-    }
-    ret_bytes[len] = '\0';
-    *ret_len = len;
-    return true;
-}
-
 typedef struct words {
     char kind[16];
     char slots_text[PAWL_CAPACITY_MAX * 5 + 1];
     uint16_t slots[PAWL_CAPACITY_MAX];
     char owner[PAWL_OWNER_MAX + 1];
+    pawl__postgres_value_room value;
 } words;
 
 static bool decode_held(const char *text, words *w, pawl_reply *reply)
@@ -101,7 +87,7 @@ static bool decode_label(const char *text, words *w, const char **ret_label)
     char hex[2 * PAWL_OWNER_MAX + 1] = "";
     size_t len;
     (void)sscanf(text, "%*s %510s", hex);
-    if (!parse_hex(hex, w->owner, sizeof w->owner, &len)) return false;
+    if (!pawl__postgres_parse_hex(hex, w->owner, sizeof w->owner, &len)) return false;
     *ret_label = len ? w->owner : NULL;
     return true;
 }
@@ -119,10 +105,10 @@ static bool decode(const char *text, words *w, pawl_reply *reply)
     static const struct {
         const char *kind;
         pawl_outcome outcome;
-    } kinds[] = {{"granted", PAWL_GRANTED},     {"confirmed", PAWL_CONFIRMED},
-                 {"queued", PAWL_QUEUED},       {"busy", PAWL_BUSY},
-                 {"released", PAWL_RELEASED},   {"left", PAWL_LEFT},
-                 {"not_owner", PAWL_NOT_OWNER}, {"failed", PAWL_FAILED}};
+    } kinds[] = {
+        {"granted", PAWL_GRANTED},     {"confirmed", PAWL_CONFIRMED}, {"queued", PAWL_QUEUED},
+        {"busy", PAWL_BUSY},           {"released", PAWL_RELEASED},   {"left", PAWL_LEFT},
+        {"not_owner", PAWL_NOT_OWNER}, {"failed", PAWL_FAILED},       {"value", PAWL_REPORTED}};
     size_t i = 0, count = sizeof kinds / sizeof kinds[0];
     if (sscanf(text, "%15s", w->kind) != 1) return false;
     while (i < count && strcmp(kinds[i].kind, w->kind) != 0) i++;
@@ -143,9 +129,18 @@ static bool decode(const char *text, words *w, pawl_reply *reply)
         if (sscanf(text, "%*s %d", &err) != 1 || err <= 0) return false;
         reply->err = (pawl_err)-err;
         return true;
+    case PAWL_REPORTED:
+        reply->value = &w->value.value;
+        return pawl__postgres_decode_value(text, &w->value);
     default:
         return true;
     }
+}
+
+/* Law 4 is about those. */
+static bool changes(const asked *a)
+{
+    return a->verb != PAWL_VERB_READ;
 }
 
 static void asked_answered(pawl_store *store, pawl__postgres_pending *pending,
@@ -155,12 +150,13 @@ static void asked_answered(pawl_store *store, pawl__postgres_pending *pending,
     pawl_reply reply = {.id = a->id, .position = -1, .holder_ms = -1};
     char message[PAWL_MESSAGE_MAX];
     words w;
+    bool may_change = changes(a);
     free(a);
     bool has_row = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
     if (!has_row || !decode(PQgetvalue(result, 0, 0), &w, &reply)) {
-        reply.outcome = pawl__postgres_judge(store, result, true, &reply.err, message);
+        reply.outcome = pawl__postgres_judge(store, result, may_change, &reply.err, message);
         reply.message = message;
-    } else if (doubt) {
+    } else if (doubt && may_change) {
         snprintf(message, sizeof message,
                  "%s: the commit came with a warning, so it may not survive a failover",
                  store->config.where);
@@ -179,8 +175,9 @@ static void asked_unanswered(pawl_store *store, pawl__postgres_pending *pending,
 {
     asked *a = pawl__container(pending, asked, pending);
     uint64_t id = a->id;
+    pawl_outcome outcome = changes(a) ? PAWL_UNKNOWN : PAWL_FAILED;
     free(a);
-    pawl__postgres_say(store, id, PAWL_UNKNOWN, err, message);
+    pawl__postgres_say(store, id, outcome, err, message);
 }
 
 static void asked_drop(pawl__postgres_pending *pending)
@@ -230,6 +227,8 @@ static void fill(pawl_store *store, const pawl_request *request, pawl__postgres_
         [PAWL_VERB_RENEW] = "CALL %s.renew($1,$2,$3,NULL)",
         [PAWL_VERB_RELEASE] = "CALL %s.release($1,$2,NULL)",
         [PAWL_VERB_BREAK] = "CALL %s.break($1,$2,$3,NULL)",
+        [PAWL_VERB_PUBLISH] = "CALL %s.publish($1,$2,$3,$4,NULL)",
+        [PAWL_VERB_READ] = "CALL %s.read($1,$2,$3,NULL)",
         [PAWL_VERB_CHANGE] = "CALL %s.change($1,$2,$3,$4::int,$5,$6,NULL)",
     };
 #pragma GCC diagnostic push
@@ -240,13 +239,15 @@ static void fill(pawl_store *store, const pawl_request *request, pawl__postgres_
     pawl__postgres_add_bytes(s, request->name, request->name_len);
     if (request->verb == PAWL_VERB_BREAK)
         pawl__postgres_add_number(s, r->numbers[0], (int64_t)request->fence);
-    else
+    else if (request->verb != PAWL_VERB_READ)
         pawl__postgres_add_text(s, request->token);
     if (request->verb == PAWL_VERB_BREAK) add_owner(request, s);
     if (request->verb == PAWL_VERB_ACQUIRE) add_acquire(store, request, s, r);
     if (request->verb == PAWL_VERB_RENEW)
         pawl__postgres_add_number(s, r->numbers[0], request->ttl_ms * 1000);
     if (request->verb == PAWL_VERB_CHANGE) add_change(request, s, r);
+    if (request->verb == PAWL_VERB_PUBLISH) pawl__postgres_add_publish(request, s, r->numbers[0]);
+    if (request->verb == PAWL_VERB_READ) pawl__postgres_add_read(store, request, s, r->numbers[0]);
 }
 
 void pawl__postgres_ask(pawl_store *store, const pawl_request *request)
@@ -370,7 +371,7 @@ void pawl__postgres_hear(pawl_store *store, const char *payload)
     pawl_push push = {.name = name, .slots = slots};
     if (sscanf(payload, "%c %23s %7s %5120s %40s %1024s", &kind, fence, waiting, slots_text, token,
                hex) != 6 ||
-        !parse_hex(hex, name, sizeof name, &push.name_len) || push.name_len == 0 ||
+        !pawl__postgres_parse_hex(hex, name, sizeof name, &push.name_len) || push.name_len == 0 ||
         !parse_slots(slots_text, slots, &push.slot_count))
         return;
     if (kind == 'g')
@@ -379,11 +380,14 @@ void pawl__postgres_hear(pawl_store *store, const char *payload)
         push.kind = PAWL_PUSH_YIELD;
     else if (kind == 'r')
         push.kind = PAWL_PUSH_RECHECK;
+    else if (kind == 'n')
+        push.kind = PAWL_PUSH_NEWS;
     else
         return;
-    if (kind != 'r' && strlen(token) != PAWL_TOKEN_LEN) return;
+    bool has_token = kind == 'g' || kind == 'y';
+    if (has_token && strlen(token) != PAWL_TOKEN_LEN) return;
     if (push.slot_count == 0) push.slots = NULL;
-    push.token = kind == 'r' ? NULL : token;
+    push.token = has_token ? token : NULL;
     push.fence = strtoull(fence, NULL, 10);
     push.waiting = strcmp(waiting, "1") == 0;
     store->host->push(store->host, &push);

@@ -32,6 +32,8 @@ static void postgres_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_RELEASE:
     case PAWL_VERB_BREAK:
     case PAWL_VERB_CHANGE:
+    case PAWL_VERB_PUBLISH:
+    case PAWL_VERB_READ:
         pawl__postgres_ask(store, request);
         return;
     case PAWL_VERB_INSPECT:
@@ -42,10 +44,6 @@ static void postgres_submit(pawl_store *store, const pawl_request *request)
     case PAWL_VERB_DOCTOR:
         if (!pawl__postgres_doctor(store, request))
             pawl__postgres_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
-        return;
-    case PAWL_VERB_PUBLISH:
-    case PAWL_VERB_READ: /* the caps have said that there are no values here */
-        pawl__postgres_refuse(store, request->id, PAWL_ERR_UNSUPPORTED);
         return;
     }
 }
@@ -117,6 +115,7 @@ static int postgres_open(pawl_host *host, const pawl_url *url, pawl_store **ret_
                               .fair = true,
                               .push = true,
                               .list = true,
+                              .values = true,
                               .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
                                        1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
     bool linked = pawl__postgres_link_init(store, seed_of(host, store));

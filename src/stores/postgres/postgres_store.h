@@ -3,10 +3,11 @@
  * The PostgreSQL store.
  *
  * WHAT IS IN THE DATABASE. schema.sql makes one schema, `pawl` unless the URL names another, with
- * three tables: name (the latest fence of each name), hold (who holds it), wait (who waits, in
- * order). Every request is one CALL of a procedure beside them, one transaction and one round trip.
- * All rules are there, in PL/pgSQL: who may hold beside whom, who is next, what has run out. So
- * programs in other languages can call the same procedures, from psql, too.
+ * these tables: name (the latest fence of each name), hold (who holds it), wait (who waits, in
+ * order), broken (who broke a lease), value (what stands beside a name), watch (who wants to hear
+ * of that). Every request is one CALL of a procedure beside them, one transaction and one round
+ * trip. All rules are there, in PL/pgSQL: who may hold beside whom, who is next, what has run out.
+ * So programs in other languages can call the same procedures, from psql, too.
  *
  * WHY TWO CANNOT HOLD. A request first takes the advisory lock of the name for its transaction
  * (pg_advisory_xact_lock), then reads the server's clock, then decides. The transaction is READ
@@ -31,10 +32,15 @@
  *
  * PUSHES. A client LISTENs to one channel, pawl_ID, on the connection on which it asks; a
  * notification is delivered when the transaction that sends it has committed. Payloads, for the
- * name in hex: g FENCE WAITING SLOTS TOKEN NAME   handed to you: the lock, its upgrade, or those
- * slots y FENCE - - TOKEN NAME             somebody waits for what you hold r - - - - NAME ask
- * again Behind a pooler that gives each transaction another session a LISTEN is heard by nobody. A
- * pooler is known by pg_backend_pid(), which is not what the connection was told. Then nothing is
+ * name in hex:
+ *
+ *     g FENCE WAITING SLOTS TOKEN NAME   handed to you: the lock, its upgrade, or those slots
+ *     y FENCE - - TOKEN NAME             somebody waits for what you hold
+ *     r - - - - NAME                     ask again
+ *     n - - - - NAME                     a value was published that you watch
+ *
+ * Behind a pooler that gives each transaction another session a LISTEN is heard by nobody. A pooler
+ * is known by pg_backend_pid(), which is not what the connection was told. Then nothing is
  * listened to, the caps say so, and who waits asks.
  *
  * THE CONNECTION. One, in libpq's pipeline mode, each request with a Sync of its own: they
@@ -54,6 +60,8 @@
  *   postgres_link.c     greeting, loss, back-off
  *   postgres_wire.c     libpq and the loop: what is written and read
  *   postgres_request.c  requests about one name, and their answers
+ *   postgres_hex.c      bytes as hex digits
+ *   postgres_value.c    the value beside a name: what is asked and answered
  *   postgres_report.c   INSPECT and LIST;  postgres_doctor.c  DOCTOR
  *   postgres_error.c    codes and words of errors
  */
@@ -204,6 +212,12 @@ void pawl__postgres_add_text(pawl__postgres_statement *statement, const char *te
 void pawl__postgres_add_number(pawl__postgres_statement *statement, char room[24], int64_t number);
 void pawl__postgres_add_flag(pawl__postgres_statement *statement, bool flag);
 
+/* ---- postgres_hex.c ------------------------------------------------------------------------ */
+
+/* Hex digits to bytes and a NUL; false, and no bytes: they are none, or there are too many. */
+PAWL_MUST_USE bool pawl__postgres_parse_hex(const char *text, char *ret_bytes, size_t room,
+                                            size_t *ret_len);
+
 /* ---- postgres_request.c -------------------------------------------------------------------- */
 
 /* Room for refusals. False when out of memory. */
@@ -232,6 +246,21 @@ void pawl__postgres_say(pawl_store *store, uint64_t id, pawl_outcome outcome, pa
  */
 pawl_outcome pawl__postgres_judge(pawl_store *store, const PGresult *result, bool changes,
                                   pawl_err *ret_err, char *reterr_message);
+
+/* ---- postgres_value.c ---------------------------------------------------------------------- */
+
+typedef struct pawl__postgres_value_room {
+    char bytes[PAWL_STORED_MAX + 1], owner[PAWL_OWNER_MAX + 1];
+    pawl_value value;
+} pawl__postgres_value_room;
+
+/* The parameters behind the name, and for PUBLISH behind the token. */
+void pawl__postgres_add_publish(const pawl_request *request, pawl__postgres_statement *statement,
+                                char room[24]);
+void pawl__postgres_add_read(const pawl_store *store, const pawl_request *request,
+                             pawl__postgres_statement *statement, char room[24]);
+/* The reply of pawl.read; see schema.sql. False: it is none. */
+PAWL_MUST_USE bool pawl__postgres_decode_value(const char *text, pawl__postgres_value_room *room);
 
 /* ---- postgres_link.c ----------------------------------------------------------------------- */
 

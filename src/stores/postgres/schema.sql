@@ -68,6 +68,24 @@ CREATE TABLE IF NOT EXISTS pawl.broken (
     PRIMARY KEY (name, fence)
 );
 
+-- A value beside a name, and who wants to hear of the next one.
+CREATE TABLE IF NOT EXISTS pawl.value (
+    name bytea PRIMARY KEY,
+    bytes bytea NOT NULL,
+    fence bigint NOT NULL,    -- of the lease under which it was published
+    at_us bigint NOT NULL,
+    until_us bigint NOT NULL, -- it is kept until then
+    owner bytea NOT NULL      -- the label of who published it
+);
+CREATE INDEX IF NOT EXISTS value_until ON pawl.value (until_us);
+CREATE TABLE IF NOT EXISTS pawl.watch (
+    name bytea NOT NULL,
+    client text NOT NULL,
+    until_us bigint NOT NULL,
+    PRIMARY KEY (name, client)
+);
+CREATE INDEX IF NOT EXISTS watch_until ON pawl.watch (until_us);
+
 -- ---- Beginning and end of every request ------------------------------------------------------
 
 -- Requests for one name come one after the other, from here to the end of the transaction. Each
@@ -575,6 +593,82 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed'
         OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
     reply := pawl.convert(n, tok, ttl, m, number, queue);
+    COMMIT;
+END $$;
+
+-- ---- A value beside a name -------------------------------------------------------------------
+--
+-- It stays when the name is forgotten, and what is over leaves with the next ones.
+
+-- Some that are over, whatever their names. It waits for nobody: who works on one of them keeps it.
+CREATE OR REPLACE FUNCTION pawl.sweep_values(now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM pawl.value WHERE name IN (SELECT name FROM pawl.value WHERE until_us <= now_us
+        ORDER BY until_us LIMIT 4 FOR UPDATE SKIP LOCKED);
+    DELETE FROM pawl.watch WHERE (name, client) IN (SELECT name, client FROM pawl.watch
+        WHERE until_us <= now_us ORDER BY until_us LIMIT 4 FOR UPDATE SKIP LOCKED);
+END $$;
+
+-- reply: confirmed FENCE 0 - | not_owner
+CREATE OR REPLACE PROCEDURE pawl.publish(n bytea, tok text, b bytea, keep bigint, INOUT reply text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+    h pawl.hold;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    now_us := pawl.enter(n);
+    SELECT * INTO h FROM pawl.hold WHERE name = n AND token = tok AND until_us > now_us;
+    reply := 'not_owner';
+    IF FOUND THEN
+        reply := format('confirmed %s 0 -', h.fence);
+        INSERT INTO pawl.value VALUES (n, b, h.fence, now_us, now_us + keep, h.owner)
+        ON CONFLICT (name) DO UPDATE SET
+            bytes = b, fence = h.fence, at_us = now_us, until_us = now_us + keep, owner = h.owner;
+        PERFORM pawl.tell(client, 'n - - - -', n) FROM pawl.watch
+        WHERE name = n AND until_us > now_us;
+        PERFORM pawl.sweep_values(now_us);
+    END IF;
+    COMMIT;
+END $$;
+
+-- True: the client hears of what is published until then. False: so many do already.
+CREATE OR REPLACE FUNCTION pawl.watch_for(n bytea, cl text, span_us bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint := pawl.enter(n);
+BEGIN
+    IF (SELECT count(*) FROM pawl.watch
+        WHERE name = n AND client <> cl AND until_us > now_us) >= 1000 THEN
+        RETURN false;
+    END IF;
+    INSERT INTO pawl.watch VALUES (n, cl, now_us + span_us)
+    ON CONFLICT (name, client) DO UPDATE SET until_us = now_us + span_us;
+    PERFORM pawl.sweep_values(now_us);
+    RETURN true;
+END $$;
+
+-- reply: value FENCE AT_US NOW_US OWNER BYTES | failed ERR
+-- FENCE 0: there is none. The last two in hex, - for no bytes. span_us 0: it does not watch.
+CREATE OR REPLACE PROCEDURE pawl.read(n bytea, cl text, span_us bigint, INOUT reply text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v pawl.value;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+    IF span_us > 0 AND cl <> '' AND NOT pawl.watch_for(n, cl, span_us) THEN
+        reply := 'failed 10';
+        COMMIT;
+        RETURN;
+    END IF;
+    SELECT * INTO v FROM pawl.value WHERE name = n
+        AND until_us > floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+    reply := format('value %s %s %s %s %s', coalesce(v.fence, 0), coalesce(v.at_us, 0),
+        floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        coalesce(nullif(encode(v.owner, 'hex'), ''), '-'),
+        coalesce(nullif(encode(v.bytes, 'hex'), ''), '-'));
     COMMIT;
 END $$;
 
