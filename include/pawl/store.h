@@ -232,7 +232,11 @@ typedef struct pawl_url_option {
 
 #define PAWL_URL_OPTIONS_MAX 32
 
-/* A parsed URL, percent-decoded. Absent parts are NULL, an absent port is -1. */
+/*
+ * A parsed URL, percent-decoded. Absent parts are NULL, an absent port is -1. Several hosts, with a
+ * comma between each two, stand in `host` as they are written, with their ports and brackets:
+ * "a:1,[::1]:2"; port is -1 then. A store that has one host refuses them.
+ */
 typedef struct pawl_url {
     const char *scheme;
     const char *user;

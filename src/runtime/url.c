@@ -123,8 +123,13 @@ typedef struct piece {
     size_t len;
 } piece;
 
+typedef struct place {
+    piece host, port;
+} place;
+
 typedef struct pieces {
-    piece scheme, authority, userinfo, host, port, path, query;
+    piece scheme, authority, userinfo, hosts, path, query;
+    place only; /* empty: there are several hosts, or none */
 } pieces;
 
 static piece piece_of(const char *from, const char *to)
@@ -137,6 +142,26 @@ static const char *find(piece where, char c)
     return where.len ? memchr(where.at, c, where.len) : NULL;
 }
 
+static place split_place(piece where)
+{
+    const char *start = where.at, *end = start + where.len;
+    const char *bracket = find(where, ']');
+    const char *after = bracket && *start == '[' ? bracket + 1 : start;
+    const char *colon = find(piece_of(after, end), ':');
+    if (!colon) return (place){.host = where};
+    return (place){piece_of(start, colon), piece_of(colon + 1, end)};
+}
+
+/* The next of several hosts; false: there is none. `rest` has at NULL after the last. */
+static bool next_place(piece *rest, place *ret_place)
+{
+    if (!rest->at) return false;
+    const char *comma = find(*rest, ','), *end = rest->at + rest->len;
+    *ret_place = split_place(piece_of(rest->at, comma ? comma : end));
+    *rest = comma ? piece_of(comma + 1, end) : (piece){NULL, 0};
+    return true;
+}
+
 static void split_authority(pieces *p)
 {
     const char *start = p->authority.at, *end = start + p->authority.len;
@@ -145,13 +170,8 @@ static void split_authority(pieces *p)
         p->userinfo = piece_of(start, at);
         start = at + 1;
     }
-    p->host = piece_of(start, end);
-    const char *bracket = find(p->host, ']');
-    const char *after = bracket && *start == '[' ? bracket + 1 : start;
-    const char *colon = find(piece_of(after, end), ':');
-    if (!colon) return;
-    p->host = piece_of(start, colon);
-    p->port = piece_of(colon + 1, end);
+    p->hosts = piece_of(start, end);
+    if (!find(p->hosts, ',')) p->only = split_place(p->hosts);
 }
 
 /* The scheme has been checked. */
@@ -180,45 +200,57 @@ static bool is_ipv6(piece host)
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
-static int check_host(const pieces *p, const char *redacted, char *message)
+static int check_host(piece host, const char *redacted, char *message)
 {
-    const char *at = find(p->authority, '@');
-    if (at && find(piece_of(at + 1, p->authority.at + p->authority.len), '@'))
-        return fail(message, PAWL_ERR_URL, redacted,
-                    "more than one @ (in a user or password it is written %40)");
-    if (find(p->host, '[') && !find(p->host, ']'))
+    if (find(host, '[') && !find(host, ']'))
         return fail(message, PAWL_ERR_URL, redacted, "an IPv6 address whose ] is missing");
-    if (p->host.len && *p->host.at == '[' && !is_ipv6(p->host))
+    if (host.len && *host.at == '[' && !is_ipv6(host))
         return fail(message, PAWL_ERR_URL, redacted, "what stands in [ ] is no IPv6 address");
     return PAWL_OK;
 }
 
-static int check_port(const char *text, const pieces *p, const char *redacted, char *message)
+/* Digits only. */
+static int port_number(piece port)
 {
-    if (find(p->port, ','))
-        return fail(message, PAWL_ERR_URL, redacted,
-                    "several hosts with their ports: a URL names one, as in redis://host:6379");
-    if (find(p->port, ':'))
+    if (port.len == 0) return -1;
+    int number = 0;
+    for (size_t i = 0; i < port.len && number <= 65535; i++)
+        number = number * 10 + port.at[i] - '0';
+    return number;
+}
+
+static int check_port(const char *text, piece port, const char *redacted, char *message)
+{
+    if (find(port, ':'))
         return fail(message, PAWL_ERR_URL, redacted,
                     "more than one : after the host (an IPv6 address stands in [ ])");
-    for (size_t i = 0; i < p->port.len; i++)
-        if (!isdigit((unsigned char)p->port.at[i]))
+    for (size_t i = 0; i < port.len; i++)
+        if (!isdigit((unsigned char)port.at[i]))
             return fail_at(message, redacted, "a port that is no number",
-                           (size_t)(p->port.at + i - text));
+                           (size_t)(port.at + i - text));
+    int number = port_number(port);
+    if (number == 0 || number > 65535)
+        return fail(message, PAWL_ERR_URL, redacted, "a port that is not between 1 and 65535");
     return PAWL_OK;
 }
 
 /* They stand around an IPv6 address only. */
+static bool is_bracket_of_host(const pieces *p, const char *c)
+{
+    piece rest = p->hosts;
+    place one;
+    while (next_place(&rest, &one)) {
+        if (!one.host.len || *one.host.at != '[') continue;
+        if (c == one.host.at || c == one.host.at + one.host.len - 1) return true;
+    }
+    return false;
+}
+
 static int check_brackets(const char *text, const pieces *p, const char *redacted, char *message)
 {
-    const char *first = NULL, *last = NULL;
-    if (p->host.len && *p->host.at == '[') {
-        first = p->host.at;
-        last = first + p->host.len - 1;
-    }
     for (size_t i = 0; text[i]; i++) {
         if (text[i] != '[' && text[i] != ']') continue;
-        if (text + i == first || text + i == last) continue;
+        if (is_bracket_of_host(p, text + i)) continue;
         return fail_at(message, redacted, "a [ or ], which must be written %5B or %5D,", i);
     }
     return PAWL_OK;
@@ -226,9 +258,17 @@ static int check_brackets(const char *text, const pieces *p, const char *redacte
 
 static int check_pieces(const char *text, const pieces *p, const char *redacted, char *message)
 {
-    int err = check_host(p, redacted, message);
-    if (!err) err = check_port(text, p, redacted, message);
-    return err ? err : check_brackets(text, p, redacted, message);
+    piece rest = p->hosts;
+    place one;
+    if (find(p->hosts, '@'))
+        return fail(message, PAWL_ERR_URL, redacted,
+                    "more than one @ (in a user or password it is written %40)");
+    while (next_place(&rest, &one)) {
+        int err = check_host(one.host, redacted, message);
+        if (!err) err = check_port(text, one.port, redacted, message);
+        if (err) return err;
+    }
+    return check_brackets(text, p, redacted, message);
 }
 
 /* ---- Parts ---------------------------------------------------------------------------------- */
@@ -271,21 +311,16 @@ static bool take_userinfo(pawl__address *address, piece userinfo)
     return take(address, colon + 1, (size_t)(end - colon - 1), &address->url.password);
 }
 
-static bool take_host(pawl__address *address, piece host)
+/* Several hosts stay together as they are written: which ports they have is their store's business.
+ */
+static bool take_hosts(pawl__address *address, const pieces *p)
 {
+    piece host = p->only.host.at ? p->only.host : p->hosts;
+    address->url.port = port_number(p->only.port);
     if (host.len == 0) return true;
-    if (host.at[0] == '[') return take(address, host.at + 1, host.len - 2, &address->url.host);
+    if (p->only.host.at && host.at[0] == '[')
+        return take(address, host.at + 1, host.len - 2, &address->url.host);
     return take(address, host.at, host.len, &address->url.host);
-}
-
-/* Digits only. */
-static int port_number(piece port)
-{
-    if (port.len == 0) return -1;
-    int number = 0;
-    for (size_t i = 0; i < port.len && number <= 65535; i++)
-        number = number * 10 + port.at[i] - '0';
-    return number;
 }
 
 static int take_option(pawl__address *address, const char *text, size_t len, char *message)
@@ -341,11 +376,8 @@ static int take_pieces(pawl__address *address, const pieces *p, char *message)
 {
     pawl_url *url = &address->url;
     if (!take_scheme(address, p->scheme) || !take_userinfo(address, p->userinfo) ||
-        !take_host(address, p->host) || !take(address, p->path.at, p->path.len, &url->path))
+        !take_hosts(address, p) || !take(address, p->path.at, p->path.len, &url->path))
         return fail(message, PAWL_ERR_NO_MEMORY, url->redacted, "out of memory");
-    url->port = port_number(p->port);
-    if (url->port == 0 || url->port > 65535)
-        return fail(message, PAWL_ERR_URL, url->redacted, "a port that is not between 1 and 65535");
     return take_options(address, p->query.at, message);
 }
 

@@ -56,6 +56,27 @@ static void an_address_becomes_words_for_libpq(void **state)
     pawl__postgres_config_done(&config);
 }
 
+/* As libpq reads them: each host has its own port, or libpq's. */
+static void each_host_of_an_address_has_its_port(void **state)
+{
+    static const struct {
+        const char *host, *port;
+    } places[] = {{"a", "5433"}, {"b", NULL}, {"::1", "5434"}, {"::2", NULL}};
+    pawl__postgres_config config;
+    char message[PAWL_MESSAGE_MAX];
+    pawl_url url = {.host = "a:5433,b,[::1]:5434,[::2]"};
+    (void)state;
+    assert_int_equal(init(&url, &config, message), 0);
+    assert_int_equal(config.place_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const pawl__postgres_place *place = &config.places[i];
+        assert_string_equal(place->host, places[i].host);
+        assert_int_equal(!place->port, !places[i].port);
+        if (place->port) assert_string_equal(place->port, places[i].port);
+    }
+    pawl__postgres_config_done(&config);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     static const struct {
@@ -77,6 +98,12 @@ static void what_makes_no_sense_is_refused(void **state)
         {{.host = "a", .options = {{"port", "1,2"}}, .option_count = 1},
          PAWL_ERR_OPTION,
          "more ports"},
+        {{.host = "a", .port = 1, .options = {{"port", "1"}}, .option_count = 1},
+         PAWL_ERR_OPTION,
+         "the port is given twice"},
+        {{.host = "a:1,b", .options = {{"port", "1,2"}}, .option_count = 1},
+         PAWL_ERR_OPTION,
+         "the port is given twice"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -120,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(an_address_becomes_words_for_libpq),
+        cmocka_unit_test(each_host_of_an_address_has_its_port),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_refusal_is_known_by_its_code_and_is_one_line),
     };

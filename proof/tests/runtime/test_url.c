@@ -89,6 +89,24 @@ static void test_forms(void **state)
     }
 }
 
+/* Their list goes to the store as it is written: the port of the URL is that of a single host. */
+static void test_several_hosts(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"a:1,b:2", "a,b", "a,b:2", "[::1]:7000,[::2],c",
+                                        "a,",      ",b"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "x://u:p@%s/d", lists[i]);
+        pawl__address *a = good(text);
+        expect("host", pawl__address_url(a)->host, lists[i]);
+        expect("user", pawl__address_url(a)->user, "u");
+        expect("path", pawl__address_url(a)->path, "/d");
+        assert_int_equal(pawl__address_url(a)->port, -1);
+        pawl__address_free(a);
+    }
+}
+
 static void test_password_alone(void **state)
 {
     (void)state;
@@ -127,8 +145,13 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h:65536", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
-        {"redis://a:1,b:2", "several hosts with their ports: a URL names one", PAWL_ERR_URL},
-        {"redis://a:1,b", "several hosts with their ports: a URL names one", PAWL_ERR_URL},
+        {"x://a:1,b:x", "a port that is no number at character 11", PAWL_ERR_URL},
+        {"x://a:0,b:1", "a port that is not between 1 and 65535", PAWL_ERR_URL},
+        {"x://a,::1", "more than one : after the host", PAWL_ERR_URL},
+        {"x://a,[::1", "whose ] is missing", PAWL_ERR_URL},
+        {"x://a,[b]:1", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"x://a,b[:1", "whose ] is missing", PAWL_ERR_URL},
+        {"x://a,b]:1", "must be written %5B or %5D, at character 8", PAWL_ERR_URL},
         {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
         {"redis://@h/a@c", "an @ behind the host: it is written %40", PAWL_ERR_URL},
         {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
@@ -320,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_all_parts),
         cmocka_unit_test(test_absent_parts),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_several_hosts),
         cmocka_unit_test(test_password_alone),
         cmocka_unit_test(test_refusals_say_what_and_where),
         cmocka_unit_test(test_no_message_shows_a_password),

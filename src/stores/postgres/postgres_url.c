@@ -151,22 +151,10 @@ static int add_place(pawl__postgres_config *config, const pawl_url *url, const c
     return PAWL_OK;
 }
 
-/* "a,b" and "1,2", or one port for all. */
-static int take_places(pawl__postgres_config *config, const pawl_url *url, char *reterr_message)
+/* The options: "a,b" and "1,2", or one port for all. */
+static int take_lists(pawl__postgres_config *config, const pawl_url *url, const char *hosts,
+                      const char *ports, char *reterr_message)
 {
-    char number[16] = "";
-    if (url->port > 0) snprintf(number, sizeof number, "%d", url->port);
-    const char *hosts = url->host && *url->host ? url->host : option_of(url, "host");
-    const char *ports = number[0] ? number : option_of(url, "port");
-    if (url->host && *url->host && option_of(url, "host"))
-        return refuse(reterr_message, PAWL_ERR_OPTION,
-                      "%.200s: the host is given twice, in the address and as an option",
-                      url->redacted);
-    if (!hosts) hosts = "";
-    if (!ports) ports = "";
-    if (strlen(hosts) > VALUE_MAX || strlen(ports) > VALUE_MAX)
-        return refuse(reterr_message, PAWL_ERR_URL, "%.200s: the hosts are too long",
-                      url->redacted);
     bool one_port = !strchr(ports, ',');
     for (;;) {
         size_t host_len = strcspn(hosts, ","), port_len = strcspn(ports, ",");
@@ -183,6 +171,46 @@ static int take_places(pawl__postgres_config *config, const pawl_url *url, char 
         return refuse(reterr_message, PAWL_ERR_OPTION, "%.200s: there are more ports than hosts",
                       url->redacted);
     return PAWL_OK;
+}
+
+/* The address: "a:1,[::1]:2". Who has no port there has libpq's own, as in libpq's addresses. */
+static int take_authority(pawl__postgres_config *config, const pawl_url *url, char *reterr_message)
+{
+    for (const char *at = url->host;; at++) {
+        size_t len = strcspn(at, ","), host_len = *at == '[' ? strcspn(at, "]") : 0;
+        host_len += strcspn(at + host_len, ":,");
+        const char *port = at[host_len] == ':' ? at + host_len + 1 : "";
+        size_t port_len = *port ? len - host_len - 1 : 0, bracket = *at == '[';
+        int err = add_place(config, url, at + bracket, host_len - 2 * bracket, port, port_len,
+                            reterr_message);
+        if (err) return err;
+        at += len;
+        if (!*at) return PAWL_OK;
+    }
+}
+
+static int take_places(pawl__postgres_config *config, const pawl_url *url, char *reterr_message)
+{
+    char number[16] = "";
+    bool has_host = url->host && *url->host, several = has_host && strchr(url->host, ',');
+    const char *hosts = has_host ? url->host : option_of(url, "host");
+    const char *ports = option_of(url, "port");
+    if (url->port > 0) snprintf(number, sizeof number, "%d", url->port);
+    if (number[0]) ports = number;
+    if (!hosts) hosts = "";
+    if (has_host && option_of(url, "host"))
+        return refuse(reterr_message, PAWL_ERR_OPTION,
+                      "%.200s: the host is given twice, in the address and as an option",
+                      url->redacted);
+    if (option_of(url, "port") && (number[0] || (several && strchr(hosts, ':'))))
+        return refuse(reterr_message, PAWL_ERR_OPTION,
+                      "%.200s: the port is given twice, in the address and as an option",
+                      url->redacted);
+    if (strlen(hosts) > VALUE_MAX || (ports && strlen(ports) > VALUE_MAX))
+        return refuse(reterr_message, PAWL_ERR_URL, "%.200s: the hosts are too long",
+                      url->redacted);
+    if (several && !ports) return take_authority(config, url, reterr_message);
+    return take_lists(config, url, hosts, ports ? ports : "", reterr_message);
 }
 
 /* ---- Our own options ----------------------------------------------------------------------- */
