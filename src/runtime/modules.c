@@ -39,14 +39,44 @@ static const struct shipped_store {
     const char *schemes;            /* for the list of what is known */
     const char *aliases[3];         /* schemes that do not begin with the name */
     const pawl_store_ops *built_in; /* NULL: a module */
+    const char *needs;              /* Debian's package of the library that the module needs */
 } shipped[] = {
-    {"memory", "memory:", {NULL}, &pawl__memory_ops},
-    {"sqlite", "sqlite:", {NULL}, NULL},
-    {"redis", "redis://, rediss://, redis+unix://", {"rediss", "valkey"}, NULL},
-    {"postgres", "postgres://", {"postgresql"}, NULL},
+    {"memory", "memory:", {NULL}, &pawl__memory_ops, NULL},
+    {"sqlite", "sqlite:", {NULL}, NULL, "libsqlite3-0"},
+    {"redis", "redis://, rediss://, redis+unix://", {"rediss", "valkey"}, NULL, NULL},
+    {"postgres", "postgres://", {"postgresql"}, NULL, "libpq5"},
 };
 
 #define SHIPPED_COUNT (sizeof shipped / sizeof shipped[0])
+
+/* Why people look for a store that pawl does not have, and what to take instead. */
+#define SERVER "redis:// or postgres://"
+static const struct missing_store {
+    const char *schemes[5];
+    const char *why, *instead;
+} missing[] = {
+    {{"ssdb"},
+     "SSDB cannot compare and delete in one step, so who comes late could free the lock of "
+     "another",
+     SERVER},
+    {{"leveldb", "rocksdb", "lmdb"},
+     "one process has such a database to itself, and a lock is for several",
+     "sqlite:"},
+    {{"memcached", "memcache"},
+     "memcached forgets what it evicts, and everything when it restarts: then two would hold",
+     SERVER},
+    {{"mysql", "mariadb", "mysqlx"}, "pawl has not been written for it yet", SERVER},
+    {{"etcd", "etcds", "zookeeper", "zk", "consul"},
+     "pawl has not been written for it yet",
+     SERVER},
+    {{"mongodb", "dynamodb", "cassandra", "couchbase"}, "pawl has not been written for it", SERVER},
+    {{"file", "flock", "dir"},
+     "a file alone knows neither fences nor a queue that outlives its processes",
+     "sqlite:/path/locks.db, which is a file"},
+    {{"http", "https"},
+     "no store is reached in this way; a proxy would have to keep its promises",
+     SERVER},
+};
 
 static bool is_called(const struct shipped_store *store, const char *scheme)
 {
@@ -124,8 +154,22 @@ static int refuse_missing(const struct shipped_store *store, const char *dir, ch
     return PAWL_ERR_SCHEME;
 }
 
+static const struct missing_store *find_missing(const char *scheme)
+{
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        for (size_t n = 0; n < 5 && missing[i].schemes[n]; n++)
+            if (strcmp(missing[i].schemes[n], scheme) == 0) return &missing[i];
+    return NULL;
+}
+
 static int refuse_unknown(const char *scheme, char *message)
 {
+    const struct missing_store *known_of = find_missing(scheme);
+    if (known_of) {
+        snprintf(message, PAWL_MESSAGE_MAX, "there is no store for %s: %s; use %s", scheme,
+                 known_of->why, known_of->instead);
+        return PAWL_ERR_SCHEME;
+    }
     char known[200] = "";
     size_t used = 0;
     for (size_t i = 0; i < SHIPPED_COUNT && used < sizeof known; i++)
@@ -153,13 +197,23 @@ static int check_ops(const char *path, const pawl_store_ops *ops, char *message)
     return PAWL_OK;
 }
 
-static int load(const char *path, const pawl_store_ops **ret_ops, char *message)
+/* Mostly it is a library that is missing, and whoever reads this wants to know its package. */
+static int refuse_unloadable(const struct shipped_store *store, char *message)
+{
+    const char *said = dlerror();
+    bool is_missing = said && strstr(said, "cannot open shared object file");
+    const char *package = store && is_missing ? store->needs : NULL;
+    snprintf(message, PAWL_MESSAGE_MAX, "cannot load a store: %.350s%s%s%s", said ? said : "",
+             package ? " (the package " : "", package ? package : "",
+             package ? " brings what it needs)" : "");
+    return PAWL_ERR_SYSTEM;
+}
+
+static int load(const char *path, const struct shipped_store *store, const pawl_store_ops **ret_ops,
+                char *message)
 {
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (!module) {
-        snprintf(message, PAWL_MESSAGE_MAX, "cannot load a store: %.400s", dlerror());
-        return PAWL_ERR_SYSTEM;
-    }
+    if (!module) return refuse_unloadable(store, message);
     const pawl_store_ops *ops = dlsym(module, TEXT_OF(PAWL_STORE_ENTRY));
     if (!ops) {
         snprintf(message, PAWL_MESSAGE_MAX, "%.200s is no store of pawl", path);
@@ -191,7 +245,7 @@ static int bring(const struct shipped_store *store, const char *name, const char
                  const pawl_store_ops **ret_ops, char *message)
 {
     char path[PATH_MAX], dir[PATH_MAX] = "";
-    if (find_file(name, path, dir)) return load(path, ret_ops, message);
+    if (find_file(name, path, dir)) return load(path, store, ret_ops, message);
     return store ? refuse_missing(store, dir, message) : refuse_unknown(scheme, message);
 }
 

@@ -77,6 +77,59 @@ static void test_schemes(void **state)
     expect_refusal("redis+unix:///s", PAWL_ERR_SCHEME, "-Dredis=enabled");
 }
 
+static void test_stores_that_are_not_there_have_a_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *why, *instead;
+    } stores[] = {
+        {"ssdb://h", "no store for ssdb: SSDB cannot compare and delete", "; use redis://"},
+        {"leveldb:/d", "one process has such a database to itself", "; use sqlite:"},
+        {"memcached://h:11211", "forgets what it evicts", "; use redis://"},
+        {"memcache://h", "forgets what it evicts", "; use redis://"},
+        {"mysql://h/d", "not been written for it yet", "; use redis:// or postgres://"},
+        {"MariaDB://h/d", "not been written for it yet", "; use redis:// or postgres://"},
+        {"etcd://h1:2379,h2:2379", "not been written for it yet", "; use redis://"},
+        {"zookeeper://h1,h2/pawl", "not been written for it yet", "; use redis://"},
+        {"mongodb://h", "not been written for it", "; use redis://"},
+        {"file:///locks", "knows neither fences nor a queue", "; use sqlite:/path/locks.db"},
+        {"https://h", "no store is reached in this way", "; use redis://"},
+    };
+    for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++) {
+        expect_refusal(stores[i].url, PAWL_ERR_SCHEME, stores[i].why);
+        expect_refusal(stores[i].url, PAWL_ERR_SCHEME, stores[i].instead);
+    }
+}
+
+/* A module whose library is not installed: a copy of the fake that needs one of another name. */
+static void put_module_without_library(const char *name)
+{
+    char from[512], to[512];
+    static char bytes[4 << 20];
+    static const char library[] = "libevent_core";
+    snprintf(from, sizeof from, "%s/pawl-store-fake.so", built_dir);
+    snprintf(to, sizeof to, "%s/%s", dir, name);
+    FILE *file = fopen(from, "re");
+    CHECK(file);
+    size_t len = fread(bytes, 1, sizeof bytes, file), found = 0;
+    CHECK(fclose(file) == 0 && len < sizeof bytes);
+    for (char *at = bytes;
+         (at = memmem(at, len - (size_t)(at - bytes), library, sizeof library - 1)); found++)
+        memcpy(at, "libnobody_has", sizeof library - 1);
+    file = fopen(to, "we");
+    CHECK(found && file && fwrite(bytes, 1, len, file) == len && fclose(file) == 0);
+}
+
+static void test_a_missing_library_is_told_by_its_package(void **state)
+{
+    (void)state;
+    put_module_without_library("pawl-store-postgres.so");
+    expect_refusal("postgres://h", PAWL_ERR_SYSTEM, "libnobody_has");
+    expect_refusal("postgres://h", PAWL_ERR_SYSTEM, "(the package libpq5 brings what it needs)");
+    put_module_without_library("pawl-store-other.so");
+    expect_refusal("other:", PAWL_ERR_SYSTEM, "libnobody_has");
+}
+
 static void test_modules_that_do_not_fit(void **state)
 {
     (void)state;
@@ -387,6 +440,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_stores_that_are_not_there_have_a_reason),
+        cmocka_unit_test(test_a_missing_library_is_told_by_its_package),
         cmocka_unit_test(test_modules_that_do_not_fit),
         cmocka_unit_test(test_options_and_store),
         cmocka_unit_test(test_memory_is_warned_of),
