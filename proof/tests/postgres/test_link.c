@@ -157,6 +157,61 @@ static void a_server_that_is_stopped_is_waited_for(void **state)
     client_close(a);
 }
 
+/* ---- Prepared statements ------------------------------------------------------------------- */
+
+/* Each grant writes down how many its session keeps, and then runs `then`. */
+static void watch_prepared(const char *schema, const char *then)
+{
+    rig_sql("CREATE TABLE %s.seen(statements bigint); "
+            "CREATE FUNCTION %s.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "
+            "%s.seen SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'pawl%%'; %s "
+            "RETURN NEW; END $$; "
+            "CREATE TRIGGER see AFTER INSERT ON %s.hold FOR EACH ROW EXECUTE FUNCTION %s.see()",
+            schema, schema, schema, then, schema, schema);
+}
+
+static const char *prepared(const char *schema)
+{
+    return rig_sql("SELECT string_agg(statements::text, ',') FROM %s.seen", schema);
+}
+
+static void a_session_keeps_its_statements_prepared(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a");
+    watch_prepared(schema, "");
+    for (int i = 0; i < 2; i++) {
+        rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+        rig_expect(a, ask_release("x", token), PAWL_RELEASED);
+    }
+    assert_string_equal(prepared(schema), "1,2");
+    end_sessions();
+    client_await_link(a, false);
+    client_await_link(a, true);
+    rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    assert_string_equal(prepared(schema), "1,2,1");
+    client_close(a);
+}
+
+/* As a pooler does that was not recognized. Nothing was done, and asked again it works. */
+static void a_session_that_forgets_is_asked_without_them(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_world(), &address, "a");
+    watch_prepared(schema, "EXECUTE 'DEALLOCATE ALL';");
+    rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    const seen_reply *refused = rig_expect(a, ask_acquire("y", token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(refused->reply.err, PAWL_ERR_STORE_BUSY);
+    rig_expect(a, ask_acquire("y", token, LONG_MS), PAWL_GRANTED);
+    rig_expect(a, ask_release("x", token), PAWL_RELEASED);
+    assert_string_equal(prepared(schema), "1,0");
+    client_close(a);
+}
+
 /* ---- A standby
  * ------------------------------------------------------------------------------------- */
 
@@ -217,6 +272,8 @@ int main(void)
         cmocka_unit_test(a_waiter_that_was_cut_off_keeps_its_place),
         cmocka_unit_test(a_waiter_that_is_away_is_passed_over_and_comes_back),
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
+        cmocka_unit_test(a_session_keeps_its_statements_prepared),
+        cmocka_unit_test(a_session_that_forgets_is_asked_without_them),
         cmocka_unit_test(a_standby_is_no_place_for_locks),
     };
     rig_need_server();

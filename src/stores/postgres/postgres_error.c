@@ -24,6 +24,8 @@ static const struct {
     {"40", PAWL_ERR_STORE_BUSY, false, false},    /* a deadlock, a serialization failure */
     {"55P03", PAWL_ERR_STORE_BUSY, false, false}, /* lock_timeout */
     {"57014", PAWL_ERR_STORE_BUSY, true, false},  /* statement_timeout, pg_cancel_backend */
+    {"26000", PAWL_ERR_STORE_BUSY, false, false}, /* no such prepared statement, or twice: */
+    {"42P05", PAWL_ERR_STORE_BUSY, false, false}, /* asked again it is not prepared */
     {"25006", PAWL_ERR_READONLY, false, true},    /* a standby, or made read-only */
     {"25", PAWL_ERR_STORE_BUSY, true, true},      /* timeouts of transactions and sessions */
     {"42501", PAWL_ERR_PERMISSION, false, false}, {"28", PAWL_ERR_AUTH, false, false},

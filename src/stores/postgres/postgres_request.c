@@ -235,7 +235,7 @@ static void fill(pawl_store *store, const pawl_request *request, pawl__postgres_
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(r->sql, sizeof r->sql, calls[request->verb], store->config.schema);
 #pragma GCC diagnostic pop
-    *s = (pawl__postgres_statement){.sql = r->sql};
+    *s = (pawl__postgres_statement){.sql = r->sql, .number = 1 + (unsigned)request->verb};
     pawl__postgres_add_bytes(s, request->name, request->name_len);
     if (request->verb == PAWL_VERB_BREAK)
         pawl__postgres_add_number(s, r->numbers[0], (int64_t)request->fence);

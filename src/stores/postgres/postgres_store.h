@@ -110,6 +110,7 @@ struct pawl__postgres_pending {
 
 typedef struct pawl__postgres_statement {
     const char *sql;
+    unsigned number; /* 1 .. 31: always this text, so the session keeps it prepared; 0: it is not */
     int count;
     Oid types[PAWL__POSTGRES_PARAMS_MAX];
     const char *values[PAWL__POSTGRES_PARAMS_MAX];
@@ -139,6 +140,7 @@ typedef struct pawl__postgres_linkage {
     bool pooled;           /* something between us and the server gives sessions away */
     bool warned_of_pooler; /* once for each client */
     bool spoke;            /* our own word has left the server */
+    bool forgets;          /* prepared statements do not stay where they were made */
     char word[24];
     int64_t backoff_ms;
     int64_t up_since;
@@ -166,6 +168,7 @@ struct pawl_store {
     PGresult *result; /* of the first that is under way */
     unsigned ends;    /* of results in a row: more than one is nonsense */
     bool in_script;
+    uint32_t prepared;    /* a bit for each number of a statement that this session keeps */
     bool doubt;           /* a warning came with it */
     pawl__link under_way; /* pawl__postgres_pending, in order of sending */
     size_t under_way_count;
