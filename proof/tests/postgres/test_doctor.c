@@ -40,6 +40,26 @@ static void what_endangers_locks_is_found(void **state)
     assert_non_null(strstr(found, "timeouts: idle_session_timeout"));
 }
 
+/* A lock is taken on trial: what stops it is found, and nothing is left of it. */
+static void a_write_is_tried(void **state)
+{
+    const char *schema = rig_schema();
+    (void)state;
+    const char *found = findings(schema);
+    assert_non_null(strstr(found, "write: a lock was taken on trial, and undone"));
+    assert_string_equal(rig_sql("SELECT (SELECT count(*) FROM %s.hold) + (SELECT count(*) FROM "
+                                "%s.name)",
+                                schema, schema),
+                        "0");
+    rig_sql("CREATE FUNCTION %s.fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE "
+            "EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$; "
+            "CREATE TRIGGER fill BEFORE INSERT ON %s.hold FOR EACH ROW EXECUTE FUNCTION %s.fill()",
+            schema, schema, schema);
+    found = findings(schema);
+    assert_non_null(strstr(found, "write: postgres in "));
+    assert_non_null(strstr(found, "no space left (53100)"));
+}
+
 /* ---- Behind a pooler ----------------------------------------------------------------------------
  */
 
@@ -101,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(what_endangers_locks_is_found),
+        cmocka_unit_test(a_write_is_tried),
         cmocka_unit_test(behind_a_pooler_who_waits_asks),
     };
     rig_need_server();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* DOCTOR: what in the server's settings endangers locks. One question; each answer is one finding.
- */
+/* DOCTOR: what in the server's settings endangers locks. One question, each answer of which is one
+ * finding; then a lock is taken, and undone in the same transaction. */
 #define _GNU_SOURCE
 #include "postgres_store.h"
 
+#include "../../base/instant.h"
 #include "../../base/line.h"
 
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 #define SHORT_TIMEOUT_MS 1000
 #define CLOCK_FAR_MS     2000 /* the network's delay is in it */
 #define OLD_S            600
+#define SLOW_MS          1000
 
 enum {
     VERSION,
@@ -51,9 +53,18 @@ static const char question[] =
     "(SELECT coalesce(floor(extract(epoch FROM clock_timestamp()-min(xact_start))),0)::bigint "
     "FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname=current_database())";
 
+/* Everything that a grant writes, and the commit with its waiting; nothing is left of it. */
+static const char trial[] =
+    "DO $$ BEGIN "
+    "PERFORM @.take(('pawl doctor ' || md5(random()::text))::bytea, md5(random()::text), '', "
+    "'pawl doctor'::bytea, 1000000, 0, 0, 0, false); "
+    "RAISE EXCEPTION 'undone' USING ERRCODE = 'PWTRY'; "
+    "EXCEPTION WHEN SQLSTATE 'PWTRY' THEN NULL; END $$";
+
 typedef struct visit {
     pawl__postgres_pending pending;
     uint64_t id;
+    int64_t sent;
 } visit;
 
 /* ---- Findings ------------------------------------------------------------------------------ */
@@ -193,7 +204,26 @@ static void look_at_clock(const ward *w)
              : "");
 }
 
-/* ---- The question -------------------------------------------------------------------------- */
+static void look_at_trial(const ward *w, int64_t ms, bool doubt)
+{
+    char text[PAWL_MESSAGE_MAX];
+    if (PQresultStatus(w->result) != PGRES_COMMAND_OK) {
+        (void)pawl__postgres_explain(w->store->config.where, w->result, text);
+        find(w, PAWL_SEVERITY_ERROR, "write", text, "mend that: until then no lock can be taken");
+        return;
+    }
+    snprintf(text, sizeof text, "a lock was taken on trial, and undone, in %" PRId64 " ms", ms);
+    if (doubt)
+        find(w, PAWL_SEVERITY_ERROR, "write", "the commit of a trial came with a warning",
+             "see to the standby that it waits for");
+    else if (ms >= SLOW_MS)
+        find(w, PAWL_SEVERITY_WARNING, "write", text,
+             "see what the server waits for: its disk, a standby, other transactions");
+    else
+        find(w, PAWL_SEVERITY_OK, "write", text, "");
+}
+
+/* ---- Asking -------------------------------------------------------------------------------- */
 
 static void finish(pawl_store *store, visit *v, pawl_outcome outcome, pawl_err err,
                    const char *message)
@@ -201,6 +231,40 @@ static void finish(pawl_store *store, visit *v, pawl_outcome outcome, pawl_err e
     uint64_t id = v->id;
     free(v);
     pawl__postgres_say(store, id, outcome, err, message);
+}
+
+static void unanswered(pawl_store *store, pawl__postgres_pending *pending, pawl_err err,
+                       const char *message)
+{
+    finish(store, pawl__container(pending, visit, pending), PAWL_FAILED, err, message);
+}
+
+static void drop(pawl__postgres_pending *pending)
+{
+    free(pawl__container(pending, visit, pending));
+}
+
+/* False: nothing was sent, and the visit is the caller's again. */
+static bool ask(pawl_store *store, visit *v, const char *text,
+                void (*answered)(pawl_store *, pawl__postgres_pending *, const PGresult *, bool))
+{
+    char *sql = pawl__postgres_with_schema(store, text);
+    v->pending.answered = answered;
+    v->sent = store->host->now();
+    bool sent =
+        sql && pawl__postgres_send(store, &(pawl__postgres_statement){.sql = sql}, &v->pending);
+    if (sent) pawl__postgres_arm_answers(store, v->pending.answer_by);
+    free(sql);
+    return sent;
+}
+
+static void tried(pawl_store *store, pawl__postgres_pending *pending, const PGresult *result,
+                  bool doubt)
+{
+    visit *v = pawl__container(pending, visit, pending);
+    ward w = {.store = store, .id = v->id, .result = result};
+    look_at_trial(&w, (store->host->now() - v->sent) / PAWL__NS_PER_MS, doubt);
+    finish(store, v, PAWL_REPORTED, PAWL_OK, NULL);
 }
 
 static void answered(pawl_store *store, pawl__postgres_pending *pending, const PGresult *result,
@@ -225,35 +289,19 @@ static void answered(pawl_store *store, pawl__postgres_pending *pending, const P
     look_at_timeouts(&w);
     look_at_age(&w);
     look_at_clock(&w);
-    finish(store, v, PAWL_REPORTED, PAWL_OK, NULL);
-}
-
-static void unanswered(pawl_store *store, pawl__postgres_pending *pending, pawl_err err,
-                       const char *message)
-{
-    finish(store, pawl__container(pending, visit, pending), PAWL_FAILED, err, message);
-}
-
-static void drop(pawl__postgres_pending *pending)
-{
-    free(pawl__container(pending, visit, pending));
+    if (ask(store, v, trial, tried)) return;
+    err = pawl__postgres_send_trouble(store);
+    finish(store, v, PAWL_FAILED, err, pawl_err_text(err));
 }
 
 bool pawl__postgres_doctor(pawl_store *store, const pawl_request *request)
 {
-    char *sql = pawl__postgres_with_schema(store, question);
     visit *v = malloc(sizeof *v);
-    bool sent = false;
-    if (sql && v) {
-        *v = (visit){.pending = {.answer_by = request->answer_by,
-                                 .answered = answered,
-                                 .unanswered = unanswered,
-                                 .drop = drop},
-                     .id = request->id};
-        sent = pawl__postgres_send(store, &(pawl__postgres_statement){.sql = sql}, &v->pending);
-        if (sent) pawl__postgres_arm_answers(store, request->answer_by);
-    }
-    free(sql);
+    if (!v) return false;
+    *v = (visit){
+        .pending = {.answer_by = request->answer_by, .unanswered = unanswered, .drop = drop},
+        .id = request->id};
+    bool sent = ask(store, v, question, answered);
     if (!sent) free(v);
     return sent;
 }
