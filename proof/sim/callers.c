@@ -233,6 +233,7 @@ static void give_up_upgrade(sim *s, sim_caller *caller)
         caller->changes_to = PAWL_MODE_SHARED;
         event.kind = PAWL__EV_CHANGE;
         event.mode = PAWL_MODE_SHARED;
+        event.waiting = &caller->upgrade;
     }
     sim_client_step(s, client_of(s, caller), &event);
 }

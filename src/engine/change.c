@@ -12,10 +12,16 @@
 /* A reader that dies is noticed when its lease is over; it must not make us ask without pause. */
 #define RECHECK_PAUSE_MS 5
 
-static void tell_change(pawl__engine *e, pawl__want *want, pawl_err err, const char *message)
+/*
+ * Only a caller that waits hears of the end. That of a downgrade went on long ago, and might take
+ * it for the end of an upgrade that it has asked for since (law 1).
+ */
+static void tell_change(pawl__engine *e, const pawl__event *event, pawl_err err,
+                        const char *message)
 {
+    if (!event->waiting) return;
     pawl__engine_set_message(e, message);
-    pawl__want_tell(e, want, PAWL__ACT_CHANGED, err);
+    pawl__want_tell(e, event->want, PAWL__ACT_CHANGED, err);
 }
 
 /* From now on the store is to be told. */
@@ -34,14 +40,16 @@ static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
 
 /* ---- What the caller wants --------------------------------------------------------- */
 
-static void upgrade(pawl__engine *e, pawl__want *want, pawl__waiting *waiting)
+static void upgrade(pawl__engine *e, const pawl__event *event)
 {
+    pawl__want *want = event->want;
+    pawl__waiting *waiting = event->waiting;
     if (!e->link_up && waiting->wait_until == 0) {
-        tell_change(e, want, (pawl_err)e->link_err, e->link_message);
+        tell_change(e, event, (pawl_err)e->link_err, e->link_message);
         return;
     }
     if (!pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1)) {
-        tell_change(e, want, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+        tell_change(e, event, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
         return;
     }
     want->waiting = waiting;
@@ -60,21 +68,21 @@ void pawl__on_change(pawl__engine *e, const pawl__event *event)
     if (want->waiting && event->mode == PAWL_MODE_EXCLUSIVE) return; /* it will be told */
     pawl__upgrade_ends(e, want, PAWL_ERR_CANCELED);
     if (want->state != PAWL__WANT_HOLDING) {
-        tell_change(e, want, PAWL_ERR_LOST, "");
+        tell_change(e, event, PAWL_ERR_LOST, "");
         return;
     }
     pawl__lease *lease = want->lease;
     pawl_mode from = (pawl_mode)lease->mode;
     if (from == event->mode) {
-        tell_change(e, want, PAWL_OK, "");
+        tell_change(e, event, PAWL_OK, "");
     } else if (pawl_mode_is_downgrade(from, event->mode)) {
         lease->mode = (uint8_t)event->mode & 3u;
         if (!PAWL_MUTANT(downgrade_not_told)) begin(e, lease, event->mode);
-        tell_change(e, want, PAWL_OK, "");
+        tell_change(e, event, PAWL_OK, "");
     } else if (from == PAWL_MODE_UPDATE && event->mode == PAWL_MODE_EXCLUSIVE) {
-        upgrade(e, want, event->waiting);
+        upgrade(e, event);
     } else {
-        tell_change(e, want, PAWL_ERR_MODE, pawl_err_text(PAWL_ERR_MODE));
+        tell_change(e, event, PAWL_ERR_MODE, pawl_err_text(PAWL_ERR_MODE));
     }
 }
 

@@ -88,8 +88,8 @@ typedef enum pawl__event_kind {
     PAWL__EV_CANCEL,       /* want: give up waiting, also for an upgrade; else ignored */
     PAWL__EV_RELEASE,      /* want: state HOLDING or LOST */
     PAWL__EV_DETACH,       /* want: HOLDING; forget the lease without releasing it */
-    PAWL__EV_CHANGE,       /* want: HOLDING; it is to get `mode`; upgrades wait, with `waiting`. A
-                              downgrade ends one that waits */
+    PAWL__EV_CHANGE,       /* want: HOLDING; it is to get `mode`. An upgrade needs `waiting`. A
+                              downgrade ends an upgrade that waits */
     PAWL__EV_REPLY,        /* the store answered a request */
     PAWL__EV_PUSH,         /* the store spoke unasked */
     PAWL__EV_LINK,         /* the store's link came up or went down */
@@ -103,7 +103,8 @@ typedef struct pawl__event {
     pawl__want *want;        /* WANT, CANCEL, RELEASE, DETACH */
     bool await_store;        /* RELEASE: RELEASED comes with the store's word, not at once */
     pawl_mode mode;          /* CHANGE */
-    pawl__waiting *waiting;  /* CHANGE: the caller's until CHANGED has been fetched */
+    pawl__waiting *waiting;  /* CHANGE: the engine's until CHANGED has been fetched; NULL: a
+                                downgrade whose end is to be told to nobody */
     const pawl_reply *reply; /* REPLY */
     const pawl_push *push;   /* PUSH */
     bool up;                 /* LINK */
@@ -123,7 +124,7 @@ typedef enum pawl__action_kind {
     PAWL__ACT_YIELD,    /* the holding want is wanted by others */
     PAWL__ACT_LOST,     /* the holding want was lost; err says why */
     PAWL__ACT_RELEASED, /* the releasing want ends with err (0, LOST, UNKNOWN); forgotten */
-    PAWL__ACT_CHANGED   /* CHANGE ends with err; 0: the want has the mode, with `fence` */
+    PAWL__ACT_CHANGED   /* CHANGE with `waiting` ends with err; 0: the want has the mode, `fence` */
 } pawl__action_kind;
 
 /* Valid until the next step or the next call of pawl__engine_next. */

@@ -73,7 +73,7 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     pawl__end_acquire(home, a, PAWL_OK, NULL);
 }
 
-/* The end of an upgrade; a downgrade was over when it was asked for. */
+/* The end of an upgrade: nobody waits for that of a downgrade. */
 static void on_changed(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
 {
     if (!a->upgrades) return;

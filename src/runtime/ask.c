@@ -5,7 +5,7 @@
 /* Read with the mutex, told without. */
 typedef struct change {
     pawl_mode mode;
-    pawl__waiting *waiting; /* NULL: a downgrade */
+    pawl__waiting *waiting; /* of an upgrade, also if a downgrade came after it; else NULL */
 } change;
 
 static change change_of(const pawl__acquisition *a)

@@ -304,6 +304,22 @@ static void a_change_to_what_it_is_needs_no_request(void **state)
     }
 }
 
+/* Its caller has gone on, and may have asked for the upgrade that CHANGED is about. */
+static void a_downgrade_that_nobody_waits_for_is_told_to_nobody(void **state)
+{
+    trial *t = *state;
+    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    trial_hold(t, &a, 1);
+    const pawl__event event = {.kind = PAWL__EV_CHANGE, .want = &a, .mode = PAWL_MODE_UPDATE};
+    trial_step(t, event);
+    assert_int_equal(trial_sent(t, PAWL_VERB_CHANGE).mode, PAWL_MODE_UPDATE);
+    assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
+    trial_step(t, event); /* it is in that mode already */
+    assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
+}
+
 static void a_second_upgrade_is_ignored_and_a_downgrade_ends_the_first(void **state)
 {
     trial *t = *state;
@@ -618,6 +634,7 @@ int main(void)
         TRIAL(a_change_of_what_is_lost_is_no_change),
         TRIAL(a_change_to_what_it_is_needs_no_request),
         TRIAL(permits_do_not_change),
+        TRIAL(a_downgrade_that_nobody_waits_for_is_told_to_nobody),
         TRIAL(a_second_upgrade_is_ignored_and_a_downgrade_ends_the_first),
         TRIAL(an_older_upgrade_that_is_busy_or_refused_does_not_end_the_newer),
         TRIAL(an_upgrade_that_the_store_refuses_ends_with_its_word),

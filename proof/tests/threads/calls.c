@@ -115,12 +115,13 @@ void world_done(pawl_lock *lock, int err, void *userdata)
     callback_begins(client_of(r->handle));
     trace(true, "done(handle %d, %d)", r->handle, err);
     if (++r->times > 1) fail("told twice", "an operation was completed twice");
-    if (!r->is_release) W->handles[r->handle].starting--;
-    if (!r->is_release && err == PAWL_OK) W->handles[r->handle].depth++;
-    if (!r->is_release && err == PAWL_OK) check_exclusion();
+    if (r->kind == OP_START) W->handles[r->handle].starting--;
+    if (r->kind == OP_START && err == PAWL_OK) W->handles[r->handle].depth++;
+    if (r->kind != OP_RELEASE_START && err == PAWL_OK) check_exclusion();
     judge_time(r);
     bool closing = W->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
-    if (W->steady && !closing && r->is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
+    bool is_release = r->kind == OP_RELEASE_START;
+    if (W->steady && !closing && is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
         fail("lost", "a release was answered %d, and nothing had happened", err);
     handle_callback_begins(&W->handles[r->handle]);
     world_then(r->then, r->handle);
@@ -171,7 +172,7 @@ void world_trace(pawl_client *client, const pawl_trace *event, void *userdata)
 }
 
 /* A handler may call two functions, and take its time. */
-static bool over(const void *arg)
+bool world_never(const void *arg)
 {
     (void)arg;
     return false;
@@ -190,19 +191,20 @@ void world_signal(void)
     bool may = self()->interruptible || (W->program->stalls_anywhere && self()->locks == 0);
     if (!W->program->stall_ms || !may) return;
     W->stalled += W->program->stall_ms;
-    sched_wait("stands still in a handler", W, over, NULL, S->now + W->program->stall_ms * MS);
+    sched_wait("stands still in a handler", W, world_never, NULL,
+               S->now + W->program->stall_ms * MS);
 }
 
 /* ---- On handles
  * ---------------------------------------------------------------------------------------------- */
 
-static record *new_record(int handle, unsigned then, bool is_release)
+static record *new_record(int handle, unsigned then, op_kind kind)
 {
     if (W->record_count == RECORDS_MAX) return NULL;
     record *r = &W->records[W->record_count++];
     *r = (record){.handle = handle,
                   .then = (uint8_t)then,
-                  .is_release = is_release,
+                  .kind = (uint8_t)kind,
                   .wait_ms = -1,
                   .since = S->now,
                   .jumps = S->jumps,
@@ -240,7 +242,7 @@ static int acquire(int handle, int ms)
 static int start(int handle, int ms, unsigned then)
 {
     handle_state *h = &W->handles[handle];
-    record *r = new_record(handle, then, false);
+    record *r = new_record(handle, then, OP_START);
     if (!r) return PAWL_OK;
     h->begun++;
     h->retained[0] = '\0';
@@ -281,7 +283,7 @@ static int release(int handle)
 
 static int release_start(int handle, unsigned then)
 {
-    record *r = new_record(handle, then, true);
+    record *r = new_record(handle, then, OP_RELEASE_START);
     if (!r) return PAWL_OK;
     r->started = true;
     int err = pawl_lock_release_start(W->handles[handle].lock, world_done, r);
@@ -305,6 +307,47 @@ static int detach(int handle)
     int err = pawl_lock_detach(W->handles[handle].lock);
     count_release(&W->handles[handle], err);
     return err;
+}
+
+/* ---- Another mode ---- */
+
+static void judge_upgraded(int handle, uint64_t fence_before, int err)
+{
+    const handle_state *h = &W->handles[handle];
+    static const int never[] = {PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_INTERNAL,
+                                PAWL_ERR_FENCE, PAWL_ERR_SYSTEM};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        if (err == never[i]) fail("error", "an upgrade ended with %s", pawl_err_name(err));
+    if (err) return;
+    check_exclusion();
+    if (h->users == 1 && !h->callback_on && pawl_lock_fence(h->lock) < fence_before)
+        fail("fence", "an upgrade made the fence of handle %d smaller", handle);
+}
+
+static int upgrade(int handle, int ms)
+{
+    uint64_t fence = pawl_lock_fence(W->handles[handle].lock);
+    int err = pawl_lock_upgrade(W->handles[handle].lock, ms);
+    judge_upgraded(handle, fence, err);
+    return err;
+}
+
+static int upgrade_start(int handle, int ms, unsigned then)
+{
+    record *r = new_record(handle, then, OP_UPGRADE_START);
+    if (!r) return PAWL_OK;
+    r->wait_ms = ms;
+    r->started = true;
+    int err = pawl_lock_upgrade_start(W->handles[handle].lock, ms, world_done, r);
+    r->started = err == PAWL_OK;
+    if (err && r->times) fail("told twice", "a call failed, and its callback ran");
+    return err;
+}
+
+static int downgrade(int handle, int ms)
+{
+    pawl_mode to = ms > 5 ? PAWL_MODE_SHARED : PAWL_MODE_UPDATE;
+    return pawl_lock_downgrade(W->handles[handle].lock, to);
 }
 
 /* The first handle of each client stays to the end. */
@@ -370,6 +413,12 @@ static int on_handle(const op *o)
         return release_start(o->target, o->then);
     case OP_DETACH:
         return detach(o->target);
+    case OP_UPGRADE:
+        return upgrade(o->target, o->ms);
+    case OP_UPGRADE_START:
+        return upgrade_start(o->target, o->ms, o->then);
+    case OP_DOWNGRADE:
+        return downgrade(o->target, o->ms);
     case OP_FREE:
         return free_handle(o->target);
     case OP_HELD:
@@ -503,7 +552,7 @@ static void work(pawl_lock *lock, void *userdata)
     self()->cancel_off = true; /* a canceled thread would leave the client of the call behind */
     check_exclusion_beside(lock, name);
     if (pawl_lock_fence(lock) == 0) fail("fence", "work runs under a lock without a fence");
-    sched_wait("works", userdata, over, NULL, S->now + 3 * MS);
+    sched_wait("works", userdata, world_never, NULL, S->now + 3 * MS);
 }
 
 static int with_lock(const op *o)
@@ -518,81 +567,6 @@ static int with_lock(const op *o)
         err == PAWL_ERR_STATE)
         fail("error", "work under a lock ended with %s", pawl_err_name(err));
     return err;
-}
-
-/* ---- On threads and the process
- * ------------------------------------------------------------------------------------ */
-
-/* After a fork() with its handlers a child may use the library as any process. */
-static void begin_anew(void)
-{
-    for (int i = 0; i < W->program->clients; i++)
-        if (!W->clients[i].closing) pawl_client_close(W->clients[i].client);
-    for (int i = 0; i < W->program->handles; i++)
-        if (W->handles[i].lock && !W->handles[i].freed) pawl_lock_free(W->handles[i].lock);
-    pawl_client *c;
-    pawl_lock *lock;
-    pawl_open_opts opts;
-    pawl_open_opts_init(&opts);
-    opts.owner = "a child";
-    if (pawl_client_open("memory:x", &opts, &c, NULL)) fail("child", "a child opens no client");
-    if (pawl_lock_new(c, "a", 1, NULL, &lock)) fail("child", "a child makes no handle");
-    int err = pawl_lock_acquire(lock, 10000);
-    if (err) fail("child", "a child acquires no lock: %s", pawl_err_name(err));
-    pawl_lock_free(lock);
-    pawl_client_close(c);
-}
-
-static void in_child(void *arg)
-{
-    for (int i = 0; i < W->program->handles; i++) {
-        handle_state *h = &W->handles[i];
-        if (!h->lock || h->freed) continue;
-        if (pawl_lock_is_held(h->lock)) fail("child", "a child holds its parent's lock");
-        int err = pawl_lock_acquire(h->lock, 10);
-        if (err != PAWL_ERR_FORKED) fail("child", "an acquisition in a child ended with %d", err);
-        (void)pawl_lock_release(h->lock);
-        pawl_token token;
-        pawl_lock_token(h->lock, &token);
-    }
-    const op *o = arg;
-    if (o->kind == OP_FORK && !W->clients[0].gone) begin_anew();
-    process_exit();
-}
-
-static int exit_process(void)
-{
-    if (W->exiting) return PAWL_OK; /* undefined for two threads */
-    W->exiting = true;
-    int64_t jumps = S->jumps;
-    process_exit();
-    bool had_time_out = S->jumps != jumps;
-    check_owed_none("at exit");
-    if (!had_time_out) check_caches();
-    sched_end();
-}
-
-static int on_process(const op *o)
-{
-    switch (o->kind) {
-    case OP_SIGNAL:
-        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].signal_waits = true;
-        return PAWL_OK;
-    case OP_CANCEL_THREAD:
-        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].cancel_waits = true;
-        return PAWL_OK;
-    case OP_FORK:
-    case OP_BARE_FORK:
-        process_fork(o->kind == OP_FORK, o->ms > 5, in_child, (void *)(uintptr_t)o);
-        return PAWL_OK;
-    case OP_EXIT:
-        return exit_process();
-    case OP_HOLD:
-        sched_wait("holds", o, over, NULL, S->now + (o->ms < 0 ? 700 : o->ms) * MS);
-        return PAWL_OK;
-    default:
-        return PAWL_OK;
-    }
 }
 
 /* ---- All
@@ -670,7 +644,7 @@ void world_do(const op *o)
     case OP_FORK:
     case OP_BARE_FORK:
     case OP_EXIT:
-        result = on_process(o);
+        result = world_on_process(o);
         break;
     case OP_WITH_LOCK:
         result = with_lock(o);

@@ -32,21 +32,43 @@ static void check_not_revived(int handle, bool held)
     if (!held && h->life == LIFE_HELD) h->life = LIFE_ENDED;
 }
 
-/* Never two handles of one name. All clients are on one space of the memory store. */
+static pawl_mode mode_of(int handle)
+{
+    S->quiet++;
+    pawl_mode mode = pawl_lock_mode(W->handles[handle].lock);
+    S->quiet--;
+    return mode;
+}
+
+static bool have_a_name_in_common(int one, int other)
+{
+    for (int name = 0; name < 2; name++)
+        if (handle_has_name(W->program, one, name) && handle_has_name(W->program, other, name))
+            return true;
+    return false;
+}
+
+/* Readers beside readers, and beside one that may write later. */
+static bool may_hold_together(int one, int other)
+{
+    pawl_mode a = mode_of(one), b = mode_of(other);
+    if (a == PAWL_MODE_SHARED) return b == PAWL_MODE_SHARED || b == PAWL_MODE_UPDATE;
+    return a == PAWL_MODE_UPDATE && b == PAWL_MODE_SHARED;
+}
+
+/* All clients are on one space of the memory store. */
 void check_exclusion(void)
 {
     if (!W->exclusive || S->in_child) return;
-    int holder[2] = {-1, -1};
+    int holders[HANDLES_MAX], count = 0;
     for (int i = 0; i < W->program->handles; i++) {
         bool held = is_held(i);
         check_not_revived(i, held);
         if (!held) continue;
-        for (int name = 0; name < 2; name++) {
-            if (!handle_has_name(W->program, i, name)) continue;
-            if (holder[name] >= 0)
-                fail("exclusion", "handles %d and %d hold the same name", holder[name], i);
-            holder[name] = i;
-        }
+        for (int k = 0; k < count; k++)
+            if (have_a_name_in_common(holders[k], i) && !may_hold_together(holders[k], i))
+                fail("exclusion", "handles %d and %d hold the same name", holders[k], i);
+        holders[count++] = i;
     }
 }
 
@@ -281,8 +303,8 @@ static void check_records(void)
     for (int i = 0; i < W->record_count; i++) {
         const record *r = &W->records[i];
         if (r->started && r->times != 1)
-            fail("never told", "the %s of handle %d was completed %d times",
-                 r->is_release ? "release" : "acquisition", r->handle, r->times);
+            fail("never told", "%s of handle %d was completed %d times", op_name(r->kind),
+                 r->handle, r->times);
     }
 }
 

@@ -79,6 +79,12 @@ static const weight several_end[] = {{OP_ACQUIRE, 6}, {OP_RELEASE, 4}, {OP_START
                                      {OP_EXIT, 1},    {OP_HOLD, 1},    {OP_BREAK, 2},
                                      {OP_CANCEL, 1},  {OP_FREE, 1}};
 
+/* Readers, writers, and who reads now and writes later. */
+static const weight changing[] = {{OP_ACQUIRE, 8},       {OP_RELEASE, 4}, {OP_UPGRADE, 6},
+                                  {OP_UPGRADE_START, 3}, {OP_CANCEL, 1},  {OP_DOWNGRADE, 7},
+                                  {OP_RELEASE_START, 1}, {OP_START, 1},   {OP_HOLD, 1},
+                                  {OP_DETACH, 1},        {OP_CLOSE, 1}};
+
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
 #list, list, sizeof(list) / sizeof(list)[0]                                                \
@@ -92,7 +98,8 @@ static const struct flavour {
                 FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
 
 /* Those that came later have seeds of their own, so that the others keep their programs. */
-static const struct flavour later[] = {FLAVOUR(reentrant), FLAVOUR(several), FLAVOUR(several_end)};
+static const struct flavour later[] = {FLAVOUR(reentrant), FLAVOUR(several), FLAVOUR(several_end),
+                                       FLAVOUR(changing)};
 #define LATER_SEED 7 /* of 8 */
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
@@ -221,6 +228,13 @@ static void draw_long_stalls(program *p)
     p->stalls_anywhere = true;
 }
 
+static uint8_t draw_mode(source *s)
+{
+    static const uint8_t modes[] = {PAWL_MODE_UPDATE, PAWL_MODE_UPDATE, PAWL_MODE_SHARED,
+                                    PAWL_MODE_EXCLUSIVE};
+    return modes[draw(s, 4)];
+}
+
 static const struct flavour *draw_flavour(source *s, uint64_t seed)
 {
     s->state = seed * UINT64_C(0xd1342543de82ef95) + 1;
@@ -258,6 +272,7 @@ void program_generate(uint64_t seed, program *p)
     for (int i = 0; i < p->handles; i++) {
         p->handle[i].reentrant = f->weights == reentrant || (has_both && one_in(&s, 4));
         p->handle[i].several = has_both && !one_in(&s, 3);
+        if (f->weights == changing) p->handle[i].mode = draw_mode(&s);
     }
 }
 
@@ -277,16 +292,17 @@ const char *op_name(unsigned kind)
 static void print_clients(const program *p)
 {
     static const char *const modes[] = {"thread", "dispatch", "wait"};
+    static const char *const kinds[] = {"exclusive", "shared", "update"};
     for (int i = 0; i < p->clients; i++)
         printf("  client %d: callbacks %s, %s%s%s\n", i, modes[p->client[i].callbacks],
                p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "",
                p->client[i].traced ? ", traced" : "");
     for (int i = 0; i < p->handles; i++)
-        printf("  handle %d: client %d, name%s %c, ttl %d ms, retain %d ms%s%s%s%s\n", i,
+        printf("  handle %d: client %d, name%s %c, %s, ttl %d ms, retain %d ms%s%s%s%s\n", i,
                p->handle[i].client, p->handle[i].several ? "s both, token of" : "",
-               'a' + p->handle[i].name, p->handle[i].ttl_ms, p->handle[i].retain_ms,
-               p->handle[i].reentrant ? ", re-entrant" : "", p->handle[i].events ? ", events" : "",
-               p->handle[i].on_event ? ": " : "",
+               'a' + p->handle[i].name, kinds[p->handle[i].mode], p->handle[i].ttl_ms,
+               p->handle[i].retain_ms, p->handle[i].reentrant ? ", re-entrant" : "",
+               p->handle[i].events ? ", events" : "", p->handle[i].on_event ? ": " : "",
                p->handle[i].on_event ? op_name(p->handle[i].on_event) : "");
 }
 
@@ -309,10 +325,11 @@ void program_print(const program *p)
             const op *o = &p->user[u].ops[i];
             printf(" %s(%d", op_name(o->kind), o->target);
             if (o->kind == OP_ACQUIRE || o->kind == OP_START || o->kind == OP_RELEASE_WAIT ||
-                o->kind == OP_HOLD || o->kind == OP_WAIT)
+                o->kind == OP_HOLD || o->kind == OP_WAIT || o->kind >= OP_UPGRADE)
                 printf(", %d ms", o->ms);
-            if ((o->kind == OP_START || o->kind == OP_RELEASE_START) && o->then)
-                printf(", then %s", op_name(o->then));
+            bool calls_back =
+                o->kind == OP_START || o->kind == OP_RELEASE_START || o->kind == OP_UPGRADE_START;
+            if (calls_back && o->then) printf(", then %s", op_name(o->then));
             printf(")");
         }
         printf("\n");

@@ -11,11 +11,13 @@
 #include "races.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 int __real_clock_gettime(clockid_t clock, struct timespec *ret);
 
@@ -62,6 +64,32 @@ static void start(void)
     explore_start();
     sched_start();
     world_watch();
+}
+
+/* ---- A crash
+ * ---------------------------------------------------------------------------------------- */
+
+/* It is a finding like any other, but nothing can go on after it: no smallest program is sought. */
+static void on_crash(int signal)
+{
+    char text[160];
+    int length =
+        snprintf(text, sizeof text, "\nFOUND crash: signal %d\n  seed %llu, step %u, in %s\n",
+                 signal, (unsigned long long)S->plan.seed, S->steps, self()->name);
+    if (write(STDOUT_FILENO, text, (size_t)length) != length) _exit(2);
+    _exit(1);
+}
+
+/* The stack that overflowed is not one to stand on. */
+static void watch_for_crashes(void)
+{
+    static char stack[64 * 1024];
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&other, NULL);
+    const struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
 }
 
 /* ---- One seed
@@ -213,6 +241,7 @@ int main(int argc, char **argv)
     options *o = room(sizeof *o);
     *o = parse(argc, argv);
     start();
+    watch_for_crashes();
     if (o->toys) return toys_run(true);
     if (o->floors >= 0) return floors_run(o->floors);
     if (o->explore >= 0) return explore_programs(o->explore, o->seeds > 1 ? o->seeds : UINT64_MAX);

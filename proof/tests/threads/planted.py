@@ -170,6 +170,21 @@ PLANTED = [
     ("one_answer_for_two", "of two calls that ended at once one is answered",
      [(DELIVER, "    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call);"
        " /* one at a time */\n", "")], "--flavour", "reentrant"),
+    # ---- Modes ----
+    ("downgrade_is_told", "the end of a downgrade is taken for that of the upgrade after it",
+     [("src/engine/change.c", "    if (!event->waiting) return;\n    pawl__engine_set_message",
+       "    pawl__engine_set_message"),
+      ("src/engine/change.c", "    want->waiting = waiting;\n", "    if (!waiting) return;\n    want->waiting = waiting;\n"),
+      ("src/engine/change.c", "    if (!e->link_up && waiting->wait_until == 0) {",
+       "    if (!e->link_up && waiting && waiting->wait_until == 0) {")],
+     "--flavour", "changing"),
+    ("upgrade_without_grant", "an upgrade that is refused leaves the handle in the larger mode",
+     [(ACTIONS, "    if (!err) {\n        atomic_store(&lock->fence, action->fence);\n        atomic_store(&lock->mode, PAWL_MODE_EXCLUSIVE);\n    }\n",
+       "    if (!err) atomic_store(&lock->fence, action->fence);\n    atomic_store(&lock->mode, PAWL_MODE_EXCLUSIVE);\n")],
+     "--flavour", "changing"),
+    ("downgraded_late", "a handle is downgraded when the store knows it, and others share it before",
+     [("src/runtime/mode.c", "    atomic_store(&lock->mode, (uint8_t)to);\n    ask_change(lock, to);\n",
+       "    ask_change(lock, to);\n")], "--flavour", "changing"),
     # ---- Several names ----
     ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
      [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],

@@ -23,6 +23,10 @@
     {                                                                                              \
         .client = (c), .ttl_ms = 3000                                                              \
     }
+#define IN_MODE(c, m)                                                                              \
+    {                                                                                              \
+        .client = (c), .ttl_ms = 3000, .mode = PAWL_MODE_##m                                       \
+    }
 #define CALL(k, t, m)                                                                              \
     {                                                                                              \
         .kind = OP_##k, .target = (t), .ms = (m)                                                   \
@@ -73,6 +77,10 @@ static const struct small {
     {"a bare fork meets an acquisition",
      {COMMON, .clients = 1, .handles = 1, .users = 2, .client = {THREADS}, .handle = {ONE(0)},
       .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}}, {1, {CALL(BARE_FORK, 0, 0)}}}}},
+    {"a downgrade and an upgrade at once",
+     {COMMON, .clients = 1, .handles = 1, .users = 1, .client = {THREADS},
+      .handle = {IN_MODE(0, EXCLUSIVE)},
+      .user = {{3, {CALL(ACQUIRE, 0, -1), CALL(DOWNGRADE, 0, 0), CALL(UPGRADE, 0, -1)}}}}},
 };
 
 static bool run(int number, const struct small *small, int preemptions, uint64_t runs_max)

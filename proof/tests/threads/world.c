@@ -111,6 +111,7 @@ static void make_handles(const program *p)
         pawl_lock_opts_init(&opts);
         opts.ttl_ms = p->handle[i].ttl_ms;
         opts.retain_ms = p->handle[i].retain_ms;
+        opts.mode = (pawl_mode)p->handle[i].mode;
         if (p->handle[i].reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
         if (p->handle[i].events) opts.on_event = world_event;
         opts.event_userdata = &W->handles[i];

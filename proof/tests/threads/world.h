@@ -22,7 +22,8 @@
     X(NOTHING) X(ACQUIRE) X(START) X(CANCEL) X(RELEASE) X(RELEASE_WAIT) X(RELEASE_START)           \
     X(DETACH) X(FREE) X(HELD) X(TOKEN) X(HOLD) X(CAPS) X(INSPECT) X(LIST) X(DOCTOR) X(BREAK)       \
     X(TOKEN_CHECK) X(TOKEN_RENEW) X(TOKEN_RELEASE) X(MESSAGE) X(DISPATCH) X(WAIT) X(CLOSE)         \
-    X(CLOSE_LAST) X(WITH_LOCK) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)
+    X(CLOSE_LAST) X(WITH_LOCK) X(SIGNAL) X(CANCEL_THREAD) X(FORK) X(BARE_FORK) X(EXIT)              \
+    X(UPGRADE) X(UPGRADE_START) X(DOWNGRADE)
 /* clang-format on */
 
 typedef enum op_kind {
@@ -34,7 +35,7 @@ typedef enum op_kind {
 
 typedef struct op {
     uint8_t kind, target; /* a handle, a client or a user */
-    uint8_t then;         /* START, RELEASE_START: what the callback does (an op_kind) */
+    uint8_t then;         /* ..._START: what the callback does (an op_kind) */
     int16_t ms;           /* a wait; -1: for ever */
 } op;
 
@@ -57,7 +58,7 @@ typedef struct program {
         bool traced; /* and counted */
     } client[CLIENTS_MAX];
     struct {
-        uint8_t client, name;
+        uint8_t client, name, mode;
         int16_t ttl_ms, retain_ms;
         bool events, reentrant;
         bool several;     /* it has both names */
@@ -81,8 +82,7 @@ typedef struct program {
 typedef struct record {
     bool started;
     int times, handle;
-    uint8_t then;
-    bool is_release;
+    uint8_t then, kind; /* of the call (an op_kind) */
     int64_t since, jumps, stalled;
     int wait_ms;
 } record;
@@ -172,6 +172,11 @@ void world_event(pawl_lock *lock, const pawl_event *event, void *userdata);
 void world_log(pawl_client *client, pawl_severity severity, const char *text, void *userdata);
 void world_trace(pawl_client *client, const pawl_trace *event, void *userdata);
 void world_signal(void);
+/* A condition for sched_wait that only the time ends. */
+bool world_never(const void *arg);
+
+/* calls_process.c */
+int world_on_process(const op *o);
 
 /* checks.c */
 void check_exclusion(void);
