@@ -19,11 +19,16 @@ void rig_need_server(void)
     exit(77);
 }
 
+void rig_begin_with(const char *const *settings)
+{
+    server = postgres_server_start(settings);
+    the_world = world_new();
+}
+
 int rig_begin(void **state)
 {
     (void)state;
-    server = postgres_server_start(NULL);
-    the_world = world_new();
+    rig_begin_with(NULL);
     return 0;
 }
 
@@ -109,6 +114,16 @@ const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outco
                   (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
                   (int)outcome);
     return answer;
+}
+
+void rig_until(const char *value, const char *sql)
+{
+    int64_t start = world_now();
+    while (strcmp(rig_sql("%s", sql), value) != 0) {
+        if (world_now() - start > PATIENCE_MS * INT64_C(1000000))
+            FAIL_TEST("%s: not %s", sql, value);
+        world_for(the_world, 1);
+    }
 }
 
 typedef struct words {

@@ -24,6 +24,7 @@ void rig_need_server(void);
 
 /* Of the group: a world, which the cases share. */
 int rig_begin(void **state);
+void rig_begin_with(const char *const *settings); /* of postgres_server_start */
 int rig_end(void **state);
 postgres_server *rig_server(void);
 world *rig_world(void);
@@ -40,6 +41,8 @@ PGconn *rig_connect(void);
 
 /* Asks and requires the outcome; failing shows both. */
 const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome);
+/* Asks the superuser until the statement's value is this. */
+void rig_until(const char *value, const char *sql);
 /* The link's latest refusal, as soon as there is one. */
 const seen_link *rig_await_refusal(client *c);
 /* Runs the loop until the client's latest link message has `part` in it. */

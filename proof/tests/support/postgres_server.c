@@ -177,6 +177,13 @@ void postgres_server_directory_new(const postgres_server *server, const char *na
         die(ret_path);
 }
 
+void postgres_server_give(const char *path)
+{
+    const struct passwd *user = server_user();
+    if (chmod(path, 0600) != 0) die(path);
+    if (geteuid() == 0 && (!user || chown(path, user->pw_uid, user->pw_gid) != 0)) die(path);
+}
+
 /* ---- Processes ------------------------------------------------------------------------------- */
 
 /* Of a postmaster that is stopped, so that it makes no new ones. */
@@ -318,8 +325,10 @@ postgres_server *postgres_server_beside(postgres_server *first, const char *data
 {
     postgres_server *server = server_new();
     snprintf(server->data, sizeof server->data, "%s", data);
-    char directory[200];
-    postgres_server_directory_new(first, "beside", directory);
+    static unsigned count;
+    char name[24], directory[200];
+    snprintf(name, sizeof name, "beside%u", count++);
+    postgres_server_directory_new(first, name, directory);
     snprintf(server->socket_dir, sizeof server->socket_dir, "%.99s", directory);
     return server;
 }

@@ -49,6 +49,8 @@ void postgres_server_kill_program(pid_t pid);
 /* A directory of the server's user beside its data. */
 void postgres_server_directory_new(const postgres_server *server, const char *name,
                                    char ret_path[200]);
+/* The server's user may read the file, and nobody else: so it wants its key. */
+void postgres_server_give(const char *path);
 /* A second server on the data of a directory below the first one's, such as a standby. */
 postgres_server *postgres_server_beside(postgres_server *server, const char *data);
 /* Starts it; settings as above. */

@@ -114,6 +114,7 @@ static pawl_err meaning_of_words(const char *said)
         {"hot standby", PAWL_ERR_READONLY},
         {"SSL", PAWL_ERR_TLS},
         {"certificate", PAWL_ERR_TLS},
+        {"private key", PAWL_ERR_TLS},
         {"no password supplied", PAWL_ERR_AUTH},
         {"authentication", PAWL_ERR_AUTH},
         {"invalid", PAWL_ERR_OPTION}, /* a value of an option */
