@@ -215,10 +215,14 @@ static void a_session_that_forgets_is_asked_without_them(void **state)
 /* ---- A standby
  * ------------------------------------------------------------------------------------- */
 
-static postgres_server *start_standby(void)
+/* With the primary's data, of that name below its directory. */
+static postgres_server *start_standby(const char *name)
 {
     char data[256];
-    snprintf(data, sizeof data, "%s", postgres_server_file(rig_server(), "standby"));
+    snprintf(data, sizeof data, "%s", postgres_server_file(rig_server(), name));
+    FILE *file = fopen(postgres_server_file(rig_server(), "data/pg_hba.conf"), "ae");
+    CHECK(file && fputs("local replication all trust\n", file) >= 0 && fclose(file) == 0);
+    rig_sql("SELECT pg_reload_conf()");
     const char *const backup[] = {"pg_basebackup",
                                   "-D",
                                   data,
@@ -241,10 +245,7 @@ static void a_standby_is_no_place_for_locks(void **state)
 {
     char hosts[300];
     (void)state;
-    FILE *file = fopen(postgres_server_file(rig_server(), "data/pg_hba.conf"), "ae");
-    CHECK(file && fputs("local replication all trust\n", file) >= 0 && fclose(file) == 0);
-    rig_sql("SELECT pg_reload_conf()");
-    postgres_server *standby = start_standby();
+    postgres_server *standby = start_standby("standby");
     store_address address = rig_address(rig_schema());
     address.options[0].value = postgres_server_directory(standby);
     client *c = client_open(rig_world(), &address, "a");
@@ -258,6 +259,51 @@ static void a_standby_is_no_place_for_locks(void **state)
     rig_expect(c, ask_doctor(), PAWL_REPORTED);
     assert_non_null(strstr(client_found(c), "standby: the standby is asynchronous"));
     client_close(c);
+    postgres_server_stop(standby);
+}
+
+static void promote(const postgres_server *standby)
+{
+    const char *keywords[] = {"host", "user", "dbname", NULL};
+    const char *values[] = {postgres_server_directory(standby), "pawl", "postgres", NULL};
+    PGconn *conn = PQconnectdbParams(keywords, values, 0);
+    PGresult *result = PQexec(conn, "SELECT pg_promote()"); /* waits until it has been */
+    if (PQntuples(result) != 1 || strcmp(PQgetvalue(result, 0, 0), "t") != 0)
+        FAIL_TEST("%s", PQerrorMessage(conn));
+    PQclear(result);
+    PQfinish(conn);
+}
+
+/* The primary dies. What it has acknowledged holds at the standby: leases, the queue, fences. */
+static void a_promoted_standby_that_was_synchronous_has_every_lock(void **state)
+{
+    const char *held = fresh_token(), *waits = fresh_token();
+    char hosts[300];
+    (void)state;
+    postgres_server *standby = start_standby("promoted");
+    rig_sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    rig_sql("SELECT pg_reload_conf()");
+    rig_until("sync", "SELECT sync_state FROM pg_stat_replication");
+    store_address address = rig_address(rig_schema());
+    snprintf(hosts, sizeof hosts, "%s,%s", postgres_server_directory(rig_server()),
+             postgres_server_directory(standby));
+    address.options[0].value = hosts;
+    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    uint64_t fence = rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED)->reply.fence;
+    rig_expect(b, ask_queue("x", waits, LONG_MS), PAWL_QUEUED);
+    postgres_server_kill(rig_server());
+    client_await_link(a, false);
+    client_await_link(b, false);
+    promote(standby);
+    client_await_link(a, true);
+    client_await_link(b, true);
+    assert_true(rig_expect(a, ask_renew("x", held, LONG_MS), PAWL_CONFIRMED)->reply.fence == fence);
+    rig_expect(b, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
+    assert_int_equal(rig_expect(b, ask_queue("x", waits, LONG_MS), PAWL_QUEUED)->reply.position, 0);
+    rig_expect(a, ask_release("x", held), PAWL_RELEASED);
+    assert_true(client_await_push(b, PAWL_PUSH_GRANT, waits)->push.fence > fence);
+    client_close(a);
+    client_close(b);
     postgres_server_stop(standby);
 }
 
@@ -275,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_session_keeps_its_statements_prepared),
         cmocka_unit_test(a_session_that_forgets_is_asked_without_them),
         cmocka_unit_test(a_standby_is_no_place_for_locks),
+        cmocka_unit_test(a_promoted_standby_that_was_synchronous_has_every_lock),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);

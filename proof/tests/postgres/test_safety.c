@@ -4,8 +4,13 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SOON_NS INT64_C(5000000000)
 #define LATE_NS (10 * SOON_NS) /* a bound for a test that is broken, not for a slow machine */
@@ -41,6 +46,60 @@ static void who_stands_still_behind_its_statement_holds_up_nobody(void **state)
     rig_expect(a, ask_release("x", token), PAWL_RELEASED);
     assert_true(world_now() - start < SOON_NS);
     PQfinish(still);
+    client_close(a);
+}
+
+/* ---- A process that is killed --------------------------------------------------------------- */
+
+/* A process of its own, with a client of its own, that asks this and stands still. */
+static pid_t start_process(const char *schema, const char *owner, const char *token)
+{
+    int ready[2];
+    char byte;
+    CHECK(pipe(ready) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        store_address address = rig_address(schema);
+        client *c = client_up(world_new(), &address, owner);
+        pawl_request request = ask_queue("x", token, LONG_MS);
+        (void)client_ask(c, &request);
+        CHECK(write(ready[1], "r", 1) == 1);
+        for (;;) pause();
+    }
+    close(ready[1]);
+    CHECK(read(ready[0], &byte, 1) == 1);
+    close(ready[0]);
+    return child;
+}
+
+static void kill_process(pid_t child)
+{
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}
+
+/* Its lock ends with its ttl, and not before; a place of one that was killed holds up nobody. */
+static void of_a_killed_process_the_lock_ends_with_its_ttl(void **state)
+{
+    const char *schema = rig_schema(), *held = fresh_token(), *dead = fresh_token();
+    const char *next = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    pid_t holder = start_process(schema, "holder", held);
+    pid_t waiter = start_process(schema, "waiter", dead);
+    kill_process(holder);
+    kill_process(waiter);
+    rig_until("0", "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pawl:%'");
+    client *a = client_up(rig_world(), &address, "a");
+    const seen_reply *answer = rig_expect(a, ask_queue("x", next, LONG_MS), PAWL_QUEUED);
+    assert_int_equal(answer->reply.position, 1);
+    assert_true(answer->reply.holder_ms > 0);
+    rig_expect(a, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
+    rig_sql("UPDATE %s.hold SET until_us = until_us - ttl_us", schema); /* as time would do */
+    uint64_t fence = strtoull(rig_sql("SELECT fence FROM %s.hold", schema), NULL, 10);
+    answer = rig_expect(a, ask_queue("x", next, LONG_MS), PAWL_GRANTED);
+    assert_true(answer->reply.fence > fence);
     client_close(a);
 }
 
@@ -303,6 +362,8 @@ static void a_long_list_is_complete(void **state)
 int main(void)
 {
     const struct CMUnitTest cases[] = {
+        /* First: it forks, and there is no thread yet. */
+        cmocka_unit_test(of_a_killed_process_the_lock_ends_with_its_ttl),
         cmocka_unit_test(who_stands_still_behind_its_statement_holds_up_nobody),
         cmocka_unit_test(it_works_under_each_default_isolation),
         cmocka_unit_test(a_commit_is_waited_for_whatever_the_default),

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "stage.h"
 
+#include "postgres_server.h"
 #include "redis_server.h"
 #include "temp_dir.h"
 
@@ -18,6 +19,7 @@ static char url[600];
 static char kind[16];
 static char *dir;
 static redis_server *server;
+static postgres_server *postgres;
 
 void stage_begin(int argc, char **argv)
 {
@@ -34,6 +36,15 @@ void stage_begin(int argc, char **argv)
         }
         server = redis_server_start(NULL);
         snprintf(url, sizeof url, "redis+unix://%s", redis_server_socket(server));
+    } else if (stage_is("postgres")) {
+        if (!postgres_server_exists()) {
+            printf("SKIP: there is no PostgreSQL on this machine\n");
+            exit(77);
+        }
+        postgres = postgres_server_start(NULL);
+        CHECK(setenv("PGUSER", "pawl", 1) == 0); /* an address that is shown hides a user's name */
+        snprintf(url, sizeof url, "postgres:///postgres?host=%s",
+                 postgres_server_directory(postgres));
     } else {
         FAIL_TEST("unknown kind of store: %s", kind);
     }
@@ -42,8 +53,10 @@ void stage_begin(int argc, char **argv)
 void stage_end(void)
 {
     redis_server_stop(server);
+    postgres_server_stop(postgres);
     temp_dir_free(dir);
     server = NULL;
+    postgres = NULL;
     dir = NULL;
 }
 

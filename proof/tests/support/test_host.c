@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LATE_NS INT64_C(3000000000) /* what a busy machine may add to a bound */
 
@@ -278,7 +279,8 @@ static client *client_new(world *w, const store_address *address, const char *ow
     failing_spare(-1);
     c->world = w;
     c->ops = address->ops;
-    snprintf(c->id, sizeof(c->id), "%032x", atomic_fetch_add(&number, 1) + 1);
+    unsigned nth = atomic_fetch_add(&number, 1) + 1;
+    snprintf(c->id, sizeof(c->id), "%08x%024x", (unsigned)getpid(), nth); /* a child's is another */
     snprintf(c->owner, sizeof(c->owner), "%s", owner);
     c->host = (pawl_host){.size = sizeof(c->host),
                           .base = w->base,
