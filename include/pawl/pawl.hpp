@@ -195,6 +195,33 @@ struct listener : std::enable_shared_from_this<listener> {
     }
 };
 
+inline bool has_nul(const std::string &text)
+{
+    return text.find('\0') != text.npos;
+}
+
+/* The options for C: they point into `options`, which the caller keeps. 0, or what is wrong. */
+inline int fill(lock_options &options, std::shared_ptr<listener> &events, pawl_lock_opts &opts)
+{
+    pawl_lock_opts_init(&opts);
+    opts.ttl_ms = int64_t(options.ttl.count());
+    opts.retain_ms = int64_t(options.retain.count());
+    if (has_nul(options.owner)) return PAWL_ERR_OWNER;
+    if (!options.owner.empty()) opts.owner = options.owner.c_str();
+    if (options.detached) opts.flags |= PAWL_LOCK_DETACHED;
+    if (options.reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
+    opts.mode = pawl_mode(options.mode);
+    opts.capacity = options.capacity;
+    opts.units = options.units;
+    if (options.on_event) {
+        events = std::make_shared<listener>();
+        events->call = std::move(options.on_event);
+        opts.on_event = listener::on_event;
+        opts.event_userdata = events.get();
+    }
+    return 0;
+}
+
 #ifdef __cpp_lib_jthread
 /*
  * Runs a call that waits; a stop ends it. A stop that comes before the call has begun to wait finds
@@ -319,6 +346,21 @@ class lock
         return pawl_lock_name(lock_);
     }
 
+    /* One name of a handle on several, in the order in which they were given. */
+    struct part {
+        std::string name;
+        uint64_t fence;
+    };
+    std::vector<part> parts() const
+    {
+        std::vector<part> parts;
+        for (size_t i = 0; i < pawl_lock_count(lock_); i++) {
+            const pawl_lock *one = pawl_lock_part(lock_, i);
+            parts.push_back({pawl_lock_name(one), pawl_lock_fence(one)});
+        }
+        return parts;
+    }
+
     /* See pawl_lock_mode, _slots, _upgrade, _downgrade. */
     pawl::mode mode() const noexcept
     {
@@ -397,8 +439,8 @@ class client
             opts.log_userdata = home.get();
         }
         char why[PAWL_MESSAGE_MAX];
-        if (has_nul(url)) return error(PAWL_ERR_URL);
-        if (has_nul(options.owner)) return error(PAWL_ERR_OWNER);
+        if (detail::has_nul(url)) return error(PAWL_ERR_URL);
+        if (detail::has_nul(options.owner)) return error(PAWL_ERR_OWNER);
         int code = pawl_client_open(url.empty() ? nullptr : url.c_str(), &opts, &home->client, why);
         if (code) return error(code, why);
         code = pawl_lock_new(home->client, "-", 1, nullptr, &home->keeper);
@@ -428,22 +470,7 @@ class client
     {
         pawl::lock made(home_);
         pawl_lock_opts opts;
-        pawl_lock_opts_init(&opts);
-        opts.ttl_ms = int64_t(options.ttl.count());
-        opts.retain_ms = int64_t(options.retain.count());
-        if (has_nul(options.owner)) return error(PAWL_ERR_OWNER);
-        if (!options.owner.empty()) opts.owner = options.owner.c_str();
-        if (options.detached) opts.flags |= PAWL_LOCK_DETACHED;
-        if (options.reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
-        opts.mode = pawl_mode(options.mode);
-        opts.capacity = options.capacity;
-        opts.units = options.units;
-        if (options.on_event) {
-            made.listener_ = std::make_shared<detail::listener>();
-            made.listener_->call = std::move(options.on_event);
-            opts.on_event = detail::listener::on_event;
-            opts.event_userdata = made.listener_.get();
-        }
+        if (int wrong = detail::fill(options, made.listener_, opts)) return error(wrong);
         int code = pawl_lock_new(home_->client, name.data(), name.size(), &opts, &made.lock_);
         if (code) return home_->error(code);
         return made;
@@ -454,6 +481,33 @@ class client
                                lock_options options = {}) const
     {
         auto made = lock(name, std::move(options));
+        if (!made) return made;
+        if (auto acquired = made->acquire(wait); !acquired) return acquired.error();
+        return made;
+    }
+
+    /* A handle on several names, which holds all of them or none: see pawl_lock_new_all. */
+    result<pawl::lock> lock_all(const std::vector<std::string> &names,
+                                lock_options options = {}) const
+    {
+        if (names.empty()) return error(PAWL_ERR_NAMES);
+        std::vector<const char *> pointers;
+        for (const std::string &name : names) {
+            if (detail::has_nul(name)) return error(PAWL_ERR_NAME);
+            pointers.push_back(name.c_str());
+        }
+        pawl::lock made(home_);
+        pawl_lock_opts opts;
+        if (int wrong = detail::fill(options, made.listener_, opts)) return error(wrong);
+        int code =
+            pawl_lock_new_all(home_->client, pointers.data(), pointers.size(), &opts, &made.lock_);
+        if (code) return home_->error(code);
+        return made;
+    }
+    result<pawl::lock> acquire_all(const std::vector<std::string> &names, wait_time wait = forever,
+                                   lock_options options = {}) const
+    {
+        auto made = lock_all(names, std::move(options));
         if (!made) return made;
         if (auto acquired = made->acquire(wait); !acquired) return acquired.error();
         return made;
@@ -519,7 +573,7 @@ class client
     result<uint64_t> renew_token(std::string_view name, const std::string &token,
                                  std::chrono::milliseconds ttl, wait_time wait = forever) const
     {
-        if (has_nul(token)) return error(PAWL_ERR_ARGUMENT);
+        if (detail::has_nul(token)) return error(PAWL_ERR_ARGUMENT);
         uint64_t fence = 0;
         int code = pawl_token_renew(home_->client, name.data(), name.size(), token.c_str(),
                                     int64_t(ttl.count()), wait.ms(), &fence);
@@ -529,7 +583,7 @@ class client
     result<void> release_token(std::string_view name, const std::string &token,
                                wait_time wait = forever) const
     {
-        if (has_nul(token)) return error(PAWL_ERR_ARGUMENT);
+        if (detail::has_nul(token)) return error(PAWL_ERR_ARGUMENT);
         return home_->done(
             pawl_token_release(home_->client, name.data(), name.size(), token.c_str(), wait.ms()));
     }
@@ -537,7 +591,7 @@ class client
     result<std::chrono::milliseconds> check_token(std::string_view name, const std::string &token,
                                                   wait_time wait = forever) const
     {
-        if (has_nul(token)) return error(PAWL_ERR_ARGUMENT);
+        if (detail::has_nul(token)) return error(PAWL_ERR_ARGUMENT);
         int64_t remaining = 0;
         int code = pawl_token_check(home_->client, name.data(), name.size(), token.c_str(),
                                     wait.ms(), &remaining);
@@ -561,12 +615,10 @@ class client
     }
 
   private:
+    friend class once;
+    friend class election;
     explicit client(std::shared_ptr<detail::connection> home) : home_(std::move(home))
     {
-    }
-    static bool has_nul(const std::string &text)
-    {
-        return text.find('\0') != text.npos;
     }
 
     std::shared_ptr<detail::connection> home_;

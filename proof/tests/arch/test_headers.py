@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import tree
 
-HEADERS = ["pawl/composed.h", "pawl/config.h", "pawl/metrics.h", "pawl/pawl.h", "pawl/pawl.hpp", "pawl/result.hpp", "pawl/store.h",
+HEADERS = ["pawl/composed.h", "pawl/composed.hpp", "pawl/config.h", "pawl/metrics.h", "pawl/pawl.h", "pawl/pawl.hpp", "pawl/result.hpp", "pawl/store.h",
            "pawl/trace.h", "pawl/types.h"]
 LANGUAGES = {
     "c99": ["gcc", "-std=c99", "-xc"],

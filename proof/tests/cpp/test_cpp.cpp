@@ -4,7 +4,7 @@
  * functions on a real store, as C++17 and as C++20; a sanitizer watches in the runs that have one.
  * Argument: memory, sqlite or redis. Prints TAP.
  */
-#include "pawl/pawl.hpp"
+#include "pawl/composed.hpp"
 
 extern "C" {
 #include "redis_server.h"
@@ -278,6 +278,106 @@ static void a_handle_may_count()
     CHECK(lock.release() && !lock.is_held());
 }
 
+/* ---- Several names, once, elections --------------------------------------------------------- */
+
+static void several_names_all_or_none()
+{
+    auto client = open_client(), other = open_client();
+    auto busy = other.acquire("b", patience).value();
+    CHECK(client.acquire_all({"a", "b"}, 0s).error() == PAWL_ERR_BUSY);
+    CHECK(client.acquire_all({"a", "b"}, 20ms).error() == PAWL_ERR_TIMEOUT);
+    until_free(other, "a");
+    CHECK(busy.release(patience));
+    auto held = client.acquire_all({"c", "b", "a"}, patience).value();
+    auto parts = held.parts();
+    CHECK(held.is_held() && parts.size() == 3 && parts[0].name == "c" && parts[2].name == "a");
+    CHECK(parts[0].fence == held.fence() && parts[1].fence == other.inspect("b").value().fence);
+    CHECK(other.break_lock("b", parts[1].fence)); /* the loss of one is the loss of all */
+    until([&] { return !held.is_held(); });
+    until_free(other, "a");
+    CHECK(held.release().error() == PAWL_ERR_LOST);
+    CHECK(client.lock_all({"a", "a"}).error() == PAWL_ERR_NAMES);
+    CHECK(client.lock_all({}).error() == PAWL_ERR_NAMES);
+    CHECK(client.lock_all({std::string("a\0b", 3)}).error() == PAWL_ERR_NAME);
+    CHECK(client.lock("x").value().parts().size() == 1);
+}
+
+static void a_job_runs_once_in_a_period()
+{
+    auto client = open_client(), other = open_client();
+    auto mine = pawl::once::make(client, "job", 8784h).value();
+    auto theirs = pawl::once::make(other, "job", 8784h).value();
+    CHECK(mine.look(patience).value().outcome == PAWL_ONCE_NEVER && mine.last().due);
+    CHECK(mine.run([](pawl::once &) { return false; }, patience).value()); /* the period is back */
+    try {
+        (void)mine.run([](pawl::once &) { throw std::runtime_error("oops"); }, patience);
+        CHECK(false);
+    } catch (const std::runtime_error &) {
+    }
+    CHECK(theirs.look(patience).value().outcome == PAWL_ONCE_FAILED && theirs.last().due);
+    CHECK(theirs
+              .run([&](pawl::once &run) {
+                  CHECK(run.is_held() && run.fence() && run.remaining() > 0ms);
+                  CHECK(mine.begin(0s).error() == PAWL_ERR_BUSY);
+              })
+              .value());
+    CHECK(!mine.run([](pawl::once &) { std::abort(); }, patience).value());
+    CHECK(mine.last().outcome == PAWL_ONCE_SUCCEEDED && mine.last().fence && !mine.is_held());
+    CHECK(mine.end(true).error() == PAWL_ERR_NOT_HELD);
+    CHECK(mine.begin(0s).error() == PAWL_ERR_DONE);
+    CHECK(pawl::once::make(client, "job", 0ms).error() == PAWL_ERR_ARGUMENT);
+}
+
+static void a_run_that_is_lost_does_not_count()
+{
+    auto client = open_client(), other = open_client();
+    auto mine = pawl::once::make(client, "lost", 8784h).value();
+    auto lost = mine.run([&](pawl::once &run) { CHECK(other.break_lock("lost", run.fence())); });
+    CHECK(!lost && lost.error().is_lost());
+    CHECK(mine.look(patience).value().due);
+    auto held = other.acquire("lost", patience).value();
+    std::thread waits([&] { CHECK(mine.begin().error() == PAWL_ERR_CANCELED); });
+    until([&] { return bool(mine.cancel()); });
+    waits.join();
+}
+
+static void a_leader_is_known_by_its_value()
+{
+    auto client = open_client(), other = open_client();
+    std::mutex mutex;
+    std::condition_variable news;
+    std::vector<pawl::leader> told;
+    auto observer = pawl::election::observe(other, "e", [&](const pawl::leader &leader) {
+                        std::lock_guard<std::mutex> guard(mutex);
+                        told.push_back(leader);
+                        news.notify_one();
+                    }).value();
+    auto heard = [&](auto what) {
+        std::unique_lock<std::mutex> guard(mutex);
+        CHECK(news.wait_for(guard, patience, [&] { return !told.empty() && what(told.back()); }));
+    };
+    auto mine = pawl::election::make(client, "e").value();
+    auto theirs = pawl::election::make(other, "e").value();
+    CHECK(mine.proclaim("x").error() == PAWL_ERR_NOT_HELD);
+    CHECK(!pawl::election::ask(other, "e", patience).value().leads);
+    heard([](const pawl::leader &l) { return !l.leads && !l.err; });
+    CHECK(mine.campaign(patience) && mine.leads());
+    CHECK(theirs.campaign(0s).error() == PAWL_ERR_BUSY && !theirs.leads());
+    CHECK(mine.proclaim(std::string_view("10.0.0.7\0:80", 12), patience));
+    CHECK(mine.proclaim(std::string(PAWL_LEADER_VALUE_MAX + 1, 'x')).error() == PAWL_ERR_VALUE);
+    heard([](const pawl::leader &l) { return l.value && l.value->size() == 12; });
+    auto leader = pawl::election::ask(other, "e", patience).value();
+    CHECK(leader.leads && leader.fence == mine.lock().fence() && *leader.remaining > 0ms);
+    CHECK(leader.owner == client.owner() && leader.value->substr(0, 8) == "10.0.0.7");
+    CHECK(mine.resign(patience) && !mine.leads());
+    heard([](const pawl::leader &l) { return !l.leads; });
+    CHECK(theirs.campaign(patience));
+    CHECK(client.break_lock("e", theirs.lock().fence()));
+    until([&] { return !theirs.leads(); });
+    CHECK(theirs.proclaim("late").error().is_lost() && theirs.resign().error().is_lost());
+    observer.stop();
+}
+
 static void questions_and_tokens()
 {
     auto client = open_client(), other = open_client();
@@ -391,6 +491,10 @@ static void a_stop_ends_a_wait()
     X(work_is_done_under_the_lock)                                                                 \
     X(modes_and_permits)                                                                           \
     X(a_handle_may_count)                                                                          \
+    X(several_names_all_or_none)                                                                   \
+    X(a_job_runs_once_in_a_period)                                                                 \
+    X(a_run_that_is_lost_does_not_count)                                                           \
+    X(a_leader_is_known_by_its_value)                                                              \
     X(questions_and_tokens)                                                                        \
     X(many_threads_exclude_each_other)                                                             \
     X(a_close_and_a_cancel_end_every_wait)                                                         \
