@@ -19,6 +19,7 @@ type acquisition struct {
 	name  string
 	id    uintptr
 	ptr   *C.pawl_lock
+	once  *C.pawl_once // of a job; else nil: then ptr is ours to free
 	token string
 	slots []int
 
@@ -38,6 +39,8 @@ type acquisition struct {
 	mu      sync.Mutex
 	why     *Error // of the loss; nil: not lost
 	ended   bool
+	saying  int                          // what a leader has begun to say, and has not been answered
+	over    bool                         // to be freed with the last of those
 	last    uint64                       // key of cancels
 	cancels map[uint64]func(cause error) // of the contexts under the lock
 }
@@ -52,8 +55,7 @@ func (c *Client) acquire(ctx context.Context, l *Lock, try bool) (*acquisition, 
 	if err := c.start(a, l, waitOf(ctx, try)); err != nil {
 		return nil, c.fail("lock", l.name, err)
 	}
-	cancel := func() { C.pawl_lock_cancel(a.ptr) } // too late is no harm: then it has been decided
-	code := outcome(ctx, a.decided, a.gone, cancel)
+	code := outcome(ctx, a.decided, a.gone, a.cancel)
 	if code != 0 {
 		a.end(c)
 		return nil, c.whyNot("lock", ctx, l.name, code)
@@ -66,6 +68,16 @@ func (c *Client) acquire(ctx context.Context, l *Lock, try bool) (*acquisition, 
 	a.look(l.units)
 	return a, nil
 }
+
+// cancel ends what waits. Too late is no harm: then it has been decided. A job asks the store something
+// before it waits, which cannot be cancelled.
+func (a *acquisition) cancel() {
+	for C.pawl_lock_cancel(a.ptr) == C.PAWL_ERR_STATE && a.once != nil && len(a.decided) == 0 {
+		time.Sleep(jobCancelPause)
+	}
+}
+
+const jobCancelPause = 5 * time.Millisecond
 
 func newAcquisition(l *Lock) *acquisition {
 	return &acquisition{
@@ -187,8 +199,7 @@ func (c *Client) start(a *acquisition, l *Lock, wait int64) error {
 	if strings.IndexByte(opts.Owner, 0) >= 0 {
 		return ErrOwner
 	}
-	cName, cOwner := C.CString(a.name), cString(opts.Owner)
-	defer C.free(unsafe.Pointer(cName))
+	cOwner := cString(opts.Owner)
 	defer C.free(unsafe.Pointer(cOwner))
 	cOpts := C.pawlgo_lock_opts{
 		ttl_ms:    C.int64_t(milliseconds(opts.TTL)),
@@ -202,17 +213,63 @@ func (c *Client) start(a *acquisition, l *Lock, wait int64) error {
 		cOpts.detached = 1
 	}
 	a.id = register(a)
-	code := C.pawlgo_lock_new(c.ptr, cName, C.size_t(len(a.name)), &cOpts, C.uintptr_t(a.id), &a.ptr)
-	if code != 0 {
+	if code := a.make(c, l, &cOpts); code != 0 {
 		unregister(a.id)
-		return Code(code)
+		return code
 	}
 	c.held.Store(a, nil)
-	if code = C.pawlgo_acquire_start(a.ptr, C.int64_t(wait), C.uintptr_t(a.id)); code != 0 {
+	if code := a.begin(wait); code != 0 {
 		a.end(c)
-		return Code(code)
+		return code
 	}
 	return nil
+}
+
+// make makes the handle.
+func (a *acquisition) make(c *Client, l *Lock, cOpts *C.pawlgo_lock_opts) Code {
+	if l.names != nil {
+		return a.makeAll(c, l.names, cOpts)
+	}
+	cName, id := C.CString(a.name), C.uintptr_t(a.id)
+	defer C.free(unsafe.Pointer(cName))
+	length := C.size_t(len(a.name))
+	if l.job == nil {
+		return Code(C.pawlgo_lock_new(c.ptr, cName, length, cOpts, id, &a.ptr))
+	}
+	keeps := C.int(0)
+	if l.job.KeepOnFailure {
+		keeps = 1
+	}
+	every := C.int64_t(milliseconds(l.job.Every))
+	code := Code(C.pawlgo_once_new(c.ptr, cName, length, every, keeps, cOpts, id, &a.once))
+	a.ptr = C.pawl_once_lock(a.once)
+	return code
+}
+
+// makeAll makes a handle on several names.
+func (a *acquisition) makeAll(c *Client, names []string, cOpts *C.pawlgo_lock_opts) Code {
+	if len(names) == 0 || len(names) > C.PAWL_NAMES_MAX {
+		return ErrNames
+	}
+	memory := C.calloc(C.size_t(len(names)), C.size_t(unsafe.Sizeof((*C.char)(nil))))
+	defer C.free(memory)
+	cNames := unsafe.Slice((**C.char)(memory), len(names))
+	for i, name := range names {
+		if strings.IndexByte(name, 0) >= 0 {
+			return ErrName
+		}
+		cNames[i] = C.CString(name)
+		defer C.free(unsafe.Pointer(cNames[i]))
+	}
+	return Code(C.pawlgo_lock_new_all(c.ptr, &cNames[0], C.size_t(len(names)), cOpts,
+		C.uintptr_t(a.id), &a.ptr))
+}
+
+func (a *acquisition) begin(wait int64) Code {
+	if a.once != nil {
+		return Code(C.pawlgo_once_begin_start(a.once, C.int64_t(wait), C.uintptr_t(a.id)))
+	}
+	return Code(C.pawlgo_acquire_start(a.ptr, C.int64_t(wait), C.uintptr_t(a.id)))
 }
 
 // fits tells whether a number of permits is one of C's numbers; which of those are right, libpawl says.
@@ -242,7 +299,21 @@ func (a *acquisition) end(c *Client) {
 	a.close()
 	unregister(a.id)
 	close(a.gone)
-	C.pawl_lock_free(a.ptr)
+	a.mu.Lock()
+	a.over = true
+	isLast := a.saying == 0
+	a.mu.Unlock()
+	if isLast {
+		a.free()
+	}
+}
+
+func (a *acquisition) free() {
+	if a.once != nil {
+		C.pawl_once_free(a.once)
+	} else {
+		C.pawl_lock_free(a.ptr)
+	}
 }
 
 // close cancels what runs under the lock.

@@ -24,6 +24,17 @@ static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
                 (char *)event->message);
 }
 
+static void on_said(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    pawlgoSaid((uintptr_t)userdata, err);
+}
+
+static void on_leader(const pawl_leader *leader, void *userdata)
+{
+    pawlgoLeader((uintptr_t)userdata, (pawl_leader *)leader);
+}
+
 static void on_log(pawl_client *client, pawl_severity severity, const char *line, void *userdata)
 {
     (void)client;
@@ -74,8 +85,7 @@ int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message)
 /* ---- Locks ------------------------------------------------------------------------------------
  */
 
-int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
-                    const pawlgo_lock_opts *given, uintptr_t id, pawl_lock **ret_lock)
+static pawl_lock_opts opts_of(const pawlgo_lock_opts *given, uintptr_t id)
 {
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
@@ -90,8 +100,79 @@ int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
     }
     opts.on_event = on_event;
     opts.event_userdata = (void *)id;
+    return opts;
+}
+
+int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
+                    const pawlgo_lock_opts *given, uintptr_t id, pawl_lock **ret_lock)
+{
+    pawl_lock_opts opts = opts_of(given, id);
     return pawl_lock_new(client, name, name_len, &opts, ret_lock);
 }
+
+int pawlgo_lock_new_all(pawl_client *client, char **names, size_t count,
+                        const pawlgo_lock_opts *given, uintptr_t id, pawl_lock **ret_lock)
+{
+    pawl_lock_opts opts = opts_of(given, id);
+    return pawl_lock_new_all(client, (const char *const *)names, count, &opts, ret_lock);
+}
+
+/* ---- Jobs and elections -----------------------------------------------------------------------
+ */
+
+int pawlgo_once_new(pawl_client *client, const char *name, size_t name_len, int64_t every_ms,
+                    int keeps_failures, const pawlgo_lock_opts *given, uintptr_t id,
+                    pawl_once **ret_once)
+{
+    pawl_lock_opts lock = opts_of(given, id);
+    pawl_once_opts opts;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = every_ms;
+    if (keeps_failures) opts.flags |= PAWL_ONCE_KEEP_ON_FAILURE;
+    opts.lock = &lock;
+    return pawl_once_new(client, name, name_len, &opts, ret_once);
+}
+
+int pawlgo_once_begin_start(pawl_once *once, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_once_begin_start(once, wait_ms, on_done, (void *)id);
+}
+
+int pawlgo_once_end_start(pawl_once *once, int success, uintptr_t id)
+{
+    return pawl_once_end_start(once, success, PAWL_WAIT_FOREVER, on_done, (void *)id);
+}
+
+void pawlgo_once_last(const pawl_once *once, pawl_once_info *ret_info)
+{
+    pawl_once_last(once, ret_info);
+}
+
+int pawlgo_proclaim_start(pawl_lock *lock, const void *value, size_t value_len, uintptr_t id)
+{
+    return pawl_election_proclaim_start(lock, value, value_len, PAWL_WAIT_FOREVER, on_said,
+                                        (void *)id);
+}
+
+int pawlgo_resign_start(pawl_lock *lock, uintptr_t id)
+{
+    return pawl_election_resign_start(lock, PAWL_WAIT_FOREVER, on_said, (void *)id);
+}
+
+int pawlgo_leader(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
+                  uintptr_t id)
+{
+    return pawl_election_leader(client, name, name_len, wait_ms, on_leader, (void *)id);
+}
+
+int pawlgo_observe(pawl_client *client, const char *name, size_t name_len, uintptr_t id,
+                   pawl_observer **ret_observer)
+{
+    return pawl_election_observe(client, name, name_len, on_leader, (void *)id, ret_observer);
+}
+
+/* ---- Leases that are begun --------------------------------------------------------------------
+ */
 
 int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock)
 {

@@ -3,6 +3,7 @@
 #ifndef PAWL_GO_BRIDGE_H
 #define PAWL_GO_BRIDGE_H
 
+#include <pawl/composed.h>
 #include <pawl/config.h>
 #include <pawl/pawl.h>
 #include <stdint.h>
@@ -33,6 +34,20 @@ int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *opts,
 int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message);
 int pawlgo_lock_new(pawl_client *client, const char *name, size_t name_len,
                     const pawlgo_lock_opts *opts, uintptr_t id, pawl_lock **ret_lock);
+int pawlgo_lock_new_all(pawl_client *client, char **names, size_t count,
+                        const pawlgo_lock_opts *opts, uintptr_t id, pawl_lock **ret_lock);
+int pawlgo_once_new(pawl_client *client, const char *name, size_t name_len, int64_t every_ms,
+                    int keeps_failures, const pawlgo_lock_opts *opts, uintptr_t id,
+                    pawl_once **ret_once);
+int pawlgo_once_begin_start(pawl_once *once, int64_t wait_ms, uintptr_t id);
+int pawlgo_once_end_start(pawl_once *once, int success, uintptr_t id);
+void pawlgo_once_last(const pawl_once *once, pawl_once_info *ret_info);
+int pawlgo_proclaim_start(pawl_lock *lock, const void *value, size_t value_len, uintptr_t id);
+int pawlgo_resign_start(pawl_lock *lock, uintptr_t id);
+int pawlgo_leader(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
+                  uintptr_t id);
+int pawlgo_observe(pawl_client *client, const char *name, size_t name_len, uintptr_t id,
+                   pawl_observer **ret_observer);
 int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock);
 int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
 int pawlgo_release_start(pawl_lock *lock, uintptr_t id);

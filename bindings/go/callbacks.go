@@ -2,7 +2,7 @@
 
 package pawl
 
-// #include <pawl/pawl.h>
+// #include <pawl/composed.h>
 // #include <stdint.h>
 import "C"
 
@@ -54,6 +54,34 @@ func pawlgoDone(id C.uintptr_t, err C.int) {
 func pawlgoUpgraded(id C.uintptr_t, err C.int) {
 	if a, ok := registered(uintptr(id)).(*acquisition); ok {
 		a.upgraded <- Code(err) // has room: whoever began it takes it out before another begins
+	}
+}
+
+//export pawlgoSaid
+func pawlgoSaid(id C.uintptr_t, err C.int) {
+	if s, ok := registered(uintptr(id)).(*saying); ok {
+		unregister(uintptr(id))
+		s.answered(Code(err))
+	}
+}
+
+//export pawlgoLeader
+func pawlgoLeader(id C.uintptr_t, from *C.pawl_leader) {
+	leader := Leader{
+		Err:       codeOrNil(from.err),
+		Leads:     bool(from.leads),
+		Owner:     C.GoString(from.owner),
+		Fence:     uint64(from.fence),
+		Remaining: time.Duration(from.remaining_ms) * time.Millisecond,
+	}
+	if from.value != nil {
+		leader.Value = C.GoBytes(unsafe.Pointer(from.value), C.int(from.value_len))
+	}
+	switch to := registered(uintptr(id)).(type) {
+	case *Leader:
+		*to = leader
+	case chan Leader:
+		tellLatest(to, leader)
 	}
 }
 

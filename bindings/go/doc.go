@@ -20,7 +20,8 @@
 // seen. Do and Unlock return ErrLost when the lock had been lost: their error matters.
 //
 // A Lock is exclusive unless its Mode says otherwise. NewRWLock is for many readers and one writer, with
-// upgrade and downgrade; NewSemaphore for a number of permits, each with a slot of its own.
+// upgrade and downgrade; NewSemaphore for a number of permits, each with a slot of its own; NewLockAll for
+// several names. NewJob is for a job that runs once in a period, NewElection for a leader.
 //
 // libpawl is installed first (make && sudo make install in a checkout of pawl), so that
 // pkg-config finds it; a C compiler is needed as well. Then

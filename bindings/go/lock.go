@@ -77,6 +77,8 @@ type Lock struct {
 	client *Client
 	name   string
 	opts   LockOptions
+	names  []string    // of a Lock on several; else nil
+	job    *JobOptions // of a Job; else nil
 	// Of a semaphore, else 0.
 	capacity, units int
 	turn            chan struct{} // one place: who has it may acquire, and holds it until Unlock, if not Reentrant

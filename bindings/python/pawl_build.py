@@ -18,13 +18,18 @@ DECLARATIONS = """
 #define PAWLPY_DONE ...
 #define PAWLPY_LOG ...
 #define PAWLPY_UPGRADED ...
+#define PAWLPY_SAID ...
+#define PAWLPY_LEADER ...
+#define PAWL_NAMES_MAX ...
 #define PAWL_HOLDERS_SHOWN_MAX ...
 #define PAWL_CAPACITY_MAX ...
 #define PAWL_REENTRY_MAX ...
 
 enum { PAWL_ERR_BUSY, PAWL_ERR_TIMEOUT, PAWL_ERR_LOST, PAWL_ERR_NOT_HELD, PAWL_ERR_UNKNOWN,
        PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_CLOSED, PAWL_ERR_CANCELED, PAWL_ERR_OWNER,
-       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, PAWL_ERR_STATE, PAWL_ERR_REENTRY, ... };
+       PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, PAWL_ERR_STATE, PAWL_ERR_REENTRY,
+       PAWL_ERR_DONE, PAWL_ERR_NAME, PAWL_ERR_NAMES, ... };
+enum { PAWL_ONCE_NEVER, PAWL_ONCE_SUCCEEDED, PAWL_ONCE_FAILED, PAWL_ONCE_FAILED_KEPT, ... };
 enum { PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE, PAWL_MODE_PERMIT, ... };
 enum { PAWL_FENCE_NONE, PAWL_FENCE_BEST_EFFORT, PAWL_FENCE_DURABLE, ... };
 enum { PAWL_CLASS_BUSY, PAWL_CLASS_RETRY, PAWL_CLASS_LOST, PAWL_CLASS_UNKNOWN, PAWL_CLASS_USAGE,
@@ -33,6 +38,8 @@ enum { PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_LOST, PAWL_EVENT_YIELD, ...
 
 typedef struct pawl_client pawl_client;
 typedef struct pawl_lock pawl_lock;
+typedef struct pawl_once pawl_once;
+typedef struct pawlpy_observer pawlpy_observer;
 typedef struct pawlpy_wait pawlpy_wait;
 typedef struct pawlpy_inbox pawlpy_inbox;
 typedef struct pawlpy_teller pawlpy_teller;
@@ -52,6 +59,11 @@ typedef struct { const char *owner; int64_t store_timeout_ms, close_timeout_ms;
 typedef struct { int64_t ttl_ms, retain_ms; const char *owner; int detached, reentrant, mode;
                  uint32_t capacity, units; } pawlpy_lock_opts;
 typedef struct { uint64_t id; int kind, err; int64_t remaining_ms; char message[...]; } pawlpy_news;
+
+typedef struct { int err, leads, has_value; uint64_t fence; int64_t remaining_ms; char owner[...];
+                 size_t value_len; char value[...]; } pawlpy_leader;
+typedef struct { int outcome; bool due; int64_t began_us, ended_us, now_us, next_us; uint64_t fence;
+                 char owner[...]; ...; } pawl_once_info;
 
 const char *pawl_version(void);
 const char *pawl_err_text(int err);
@@ -91,11 +103,28 @@ int pawl_break(pawl_client *client, const char *name, size_t name_len, uint64_t 
 int pawl_doctor(pawl_client *client, int64_t wait_ms,
                 void (*fn)(const pawl_finding *, void *), void *userdata);
 
+size_t pawl_lock_count(const pawl_lock *lock);
+const pawl_lock *pawl_lock_part(const pawl_lock *lock, size_t at);
+const char *pawl_lock_name(const pawl_lock *lock);
+pawl_once *pawl_once_free(pawl_once *once);
+int pawl_once_begin(pawl_once *once, int64_t wait_ms);
+int pawl_once_end(pawl_once *once, bool success, int64_t wait_ms);
+int pawl_once_look(pawl_once *once, int64_t wait_ms);
+void pawl_once_last_sized(const pawl_once *once, pawl_once_info *ret_info, size_t size);
+pawl_lock *pawl_once_lock(const pawl_once *once);
+int pawl_election_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms);
+int pawl_election_resign(pawl_lock *lock, int64_t wait_ms);
+
 int pawlpy_try(pawl_lock *lock);
 int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
 int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 void pawlpy_give_up_upgrade(pawl_lock *lock, pawlpy_wait *wait);
+int pawlpy_wait_begin(pawl_once *once, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_wait **ret_wait);
+int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 void pawlpy_wait_free(pawlpy_wait *wait);
 void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
@@ -110,6 +139,22 @@ int pawlpy_open(const char *url, const pawlpy_open_opts *given, pawlpy_inbox *in
                 pawl_client **ret_client, char *reterr_message);
 int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
                     const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
+int pawlpy_lock_new_all(pawl_client *client, const char *const *names, size_t count,
+                        const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
+int pawlpy_once_new(pawl_client *client, const char *name, size_t name_len, int64_t every_ms,
+                    int keeps_failures, const pawlpy_lock_opts *given, pawlpy_teller *teller,
+                    pawl_once **ret_once);
+int pawlpy_tell_begin(pawl_once *once, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_teller *teller);
+int pawlpy_observer_new(pawl_client *client, const char *name, size_t name_len,
+                        pawlpy_teller *teller, pawlpy_observer **ret_observer);
+void pawlpy_observer_take(pawlpy_observer *observer, pawlpy_leader *ret_leader);
+void pawlpy_observer_free(pawlpy_observer *observer);
+int pawlpy_leader_now(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
+                      pawlpy_leader *ret_leader);
 int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller);
 int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
@@ -136,7 +181,7 @@ ffi.cdef(DECLARATIONS)
 ffi.set_source(
     "pawl._native",
     '#include "native.h"',
-    sources=[f"native/{name}.c" for name in ("guard", "inbox", "wait")],
+    sources=[f"native/{name}.c" for name in ("guard", "inbox", "observer", "wait")],
     include_dirs=[os.path.join(HERE, "native")],
     extra_compile_args=["-std=c11", *pkg_config("--cflags")],
     extra_link_args=[*pkg_config("--libs"), "-pthread"],

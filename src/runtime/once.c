@@ -119,6 +119,7 @@ static pawl__step begin_next(pawl__flow *flow, int err)
         return PAWL__STEP_READ;
     case 1:
         if (!err) err = take_value(once);
+        if (!err && atomic_load(&once->use) == ABANDONED) err = PAWL_ERR_CANCELED;
         if (!err && !once->info.due) err = PAWL_ERR_DONE;
         return err ? end(flow, err) : PAWL__STEP_ACQUIRE;
     case 2:

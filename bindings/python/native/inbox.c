@@ -20,7 +20,7 @@ struct pawlpy_teller {
     pawlpy_teller *next;
     bool queued;
     unsigned kinds; /* bit (1 << kind): it waits to be told */
-    int done, upgraded, doubt, lost;
+    int done, upgraded, said, doubt, lost;
     int64_t remaining_ms;
     char message[PAWL_MESSAGE_MAX]; /* of the loss, else of the doubt */
 };
@@ -132,6 +132,31 @@ static void on_upgraded(pawl_lock *lock, int err, void *userdata)
     pthread_mutex_unlock(&teller->inbox->mutex);
 }
 
+static void on_said(pawl_lock *lock, int err, void *userdata)
+{
+    (void)lock;
+    pawlpy_teller *teller = userdata;
+    pthread_mutex_lock(&teller->inbox->mutex);
+    teller->said = err;
+    tell(teller, PAWLPY_SAID);
+    pthread_mutex_unlock(&teller->inbox->mutex);
+}
+
+void pawlpy_teller_lock(pawlpy_teller *teller)
+{
+    pthread_mutex_lock(&teller->inbox->mutex);
+}
+
+void pawlpy_teller_unlock(pawlpy_teller *teller)
+{
+    pthread_mutex_unlock(&teller->inbox->mutex);
+}
+
+void pawlpy_teller_tell(pawlpy_teller *teller, int kind)
+{
+    tell(teller, kind);
+}
+
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     (void)lock;
@@ -170,8 +195,8 @@ static void on_log(pawl_client *client, pawl_severity severity, const char *text
  */
 
 /* In the order in which they make sense together; mutex held. */
-static const int order[] = {PAWLPY_UPGRADED, PAWLPY_DONE,      PAWL_EVENT_DOUBT,
-                            PAWL_EVENT_HELD, PAWL_EVENT_YIELD, PAWL_EVENT_LOST};
+static const int order[] = {PAWLPY_UPGRADED,  PAWLPY_SAID,     PAWLPY_LEADER,    PAWLPY_DONE,
+                            PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_YIELD, PAWL_EVENT_LOST};
 
 static bool take_kind(pawlpy_teller *teller, int kind, pawlpy_news *ret_news)
 {
@@ -185,6 +210,7 @@ static bool take_kind(pawlpy_teller *teller, int kind, pawlpy_news *ret_news)
     if (is_bad) memcpy(ret_news->message, teller->message, sizeof teller->message);
     ret_news->err = kind == PAWLPY_DONE        ? teller->done
                     : kind == PAWLPY_UPGRADED  ? teller->upgraded
+                    : kind == PAWLPY_SAID      ? teller->said
                     : kind == PAWL_EVENT_LOST  ? teller->lost
                     : kind == PAWL_EVENT_DOUBT ? teller->doubt
                                                : 0;
@@ -261,8 +287,7 @@ int pawlpy_open(const char *url, const pawlpy_open_opts *given, pawlpy_inbox *in
     return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
 
-int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
-                    const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock)
+static pawl_lock_opts opts_of(const pawlpy_lock_opts *given, pawlpy_teller *teller)
 {
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
@@ -280,7 +305,34 @@ int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
         opts.on_event = on_event;
         opts.event_userdata = teller;
     }
+    return opts;
+}
+
+int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
+                    const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock)
+{
+    pawl_lock_opts opts = opts_of(given, teller);
     return pawl_lock_new(client, name, name_len, &opts, ret_lock);
+}
+
+int pawlpy_lock_new_all(pawl_client *client, const char *const *names, size_t count,
+                        const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock)
+{
+    pawl_lock_opts opts = opts_of(given, teller);
+    return pawl_lock_new_all(client, names, count, &opts, ret_lock);
+}
+
+int pawlpy_once_new(pawl_client *client, const char *name, size_t name_len, int64_t every_ms,
+                    int keeps_failures, const pawlpy_lock_opts *given, pawlpy_teller *teller,
+                    pawl_once **ret_once)
+{
+    pawl_lock_opts lock = opts_of(given, teller);
+    pawl_once_opts opts;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = every_ms;
+    if (keeps_failures) opts.flags |= PAWL_ONCE_KEEP_ON_FAILURE;
+    opts.lock = &lock;
+    return pawl_once_new(client, name, name_len, &opts, ret_once);
 }
 
 int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
@@ -296,6 +348,27 @@ int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller)
 int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
 {
     return pawl_lock_upgrade_start(lock, wait_ms, on_upgraded, teller);
+}
+
+int pawlpy_tell_begin(pawl_once *once, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_once_begin_start(once, wait_ms, on_done, teller);
+}
+
+int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_once_end_start(once, success, wait_ms, on_done, teller);
+}
+
+int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_election_resign_start(lock, wait_ms, on_done, teller);
+}
+
+int pawlpy_tell_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_teller *teller)
+{
+    return pawl_election_proclaim_start(lock, value, value_len, wait_ms, on_said, teller);
 }
 
 int pawlpy_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps)

@@ -7,6 +7,7 @@
 #ifndef PAWL_PYTHON_NATIVE_H
 #define PAWL_PYTHON_NATIVE_H
 
+#include <pawl/composed.h>
 #include <pawl/pawl.h>
 #include <stdint.h>
 
@@ -58,6 +59,11 @@ typedef struct pawlpy_wait pawlpy_wait; /* one asynchronous call of libpawl, and
 int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
 int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_begin(pawl_once *once, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_wait **ret_wait);
+int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 /* The outcome; PAWLPY_NOT_YET after slice_ms, or when a signal came. */
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 /* The caller is done with it, whether the call has ended or not. */
@@ -79,6 +85,8 @@ typedef struct pawlpy_teller pawlpy_teller; /* what a lock has to say, until it 
 #define PAWLPY_DONE     8 /* beyond the kinds of pawl_event */
 #define PAWLPY_LOG      9
 #define PAWLPY_UPGRADED 10
+#define PAWLPY_SAID     11 /* a leader has proclaimed */
+#define PAWLPY_LEADER   12 /* an observer has news: pawlpy_observer_take */
 
 typedef struct pawlpy_news {
     uint64_t id; /* of the teller; 0 of the log */
@@ -107,11 +115,55 @@ int pawlpy_open(const char *url, const pawlpy_open_opts *given, pawlpy_inbox *in
 /* teller NULL: nobody hears of its events. */
 int pawlpy_lock_new(pawl_client *client, const char *name, size_t name_len,
                     const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
+int pawlpy_lock_new_all(pawl_client *client, const char *const *names, size_t count,
+                        const pawlpy_lock_opts *given, pawlpy_teller *teller, pawl_lock **ret_lock);
+int pawlpy_once_new(pawl_client *client, const char *name, size_t name_len, int64_t every_ms,
+                    int keeps_failures, const pawlpy_lock_opts *given, pawlpy_teller *teller,
+                    pawl_once **ret_once);
 /* The outcome comes to the inbox as PAWLPY_DONE. */
 int pawlpy_tell_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_release(pawl_lock *lock, pawlpy_teller *teller);
 /* As PAWLPY_UPGRADED: a release may end beside it. */
 int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+
+int pawlpy_tell_begin(pawl_once *once, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
+/* As PAWLPY_SAID. */
+int pawlpy_tell_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_teller *teller);
+
+/* ---- Observers (observer.c) --------------------------------------------------------------------
+ */
+
+typedef struct pawlpy_observer pawlpy_observer; /* and the latest that it knows */
+
+typedef struct pawlpy_leader {
+    int err, leads, has_value;
+    uint64_t fence;
+    int64_t remaining_ms;
+    char owner[PAWL_OWNER_MAX + 1];
+    size_t value_len;
+    char value[PAWL_LEADER_VALUE_MAX + 1];
+} pawlpy_leader;
+
+/* teller: as for a lock. It is freed after pawlpy_observer_free. */
+int pawlpy_observer_new(pawl_client *client, const char *name, size_t name_len,
+                        pawlpy_teller *teller, pawlpy_observer **ret_observer);
+void pawlpy_observer_take(pawlpy_observer *observer, pawlpy_leader *ret_leader);
+/* NULL is allowed. */
+void pawlpy_observer_free(pawlpy_observer *observer);
+int pawlpy_leader_now(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
+                      pawlpy_leader *ret_leader);
+
+/* ---- For observer.c (inbox.c) ------------------------------------------------------------------
+ */
+
+/* The mutex of the teller's inbox. */
+void pawlpy_teller_lock(pawlpy_teller *teller);
+void pawlpy_teller_unlock(pawlpy_teller *teller);
+/* Mutex held: it has news of that kind. */
+void pawlpy_teller_tell(pawlpy_teller *teller, int kind);
 
 int pawlpy_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps);
 

@@ -79,6 +79,36 @@ int pawlpy_wait_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait
     return begun(pawl_lock_upgrade_start(lock, wait_ms, on_done, wait), wait, ret_wait);
 }
 
+int pawlpy_wait_begin(pawl_once *once, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_once_begin_start(once, wait_ms, on_done, wait), wait, ret_wait);
+}
+
+int pawlpy_wait_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_once_end_start(once, success, wait_ms, on_done, wait), wait, ret_wait);
+}
+
+int pawlpy_wait_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
+                         pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_election_proclaim_start(lock, value, value_len, wait_ms, on_done, wait), wait,
+                 ret_wait);
+}
+
+int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_election_resign_start(lock, wait_ms, on_done, wait), wait, ret_wait);
+}
+
 static struct timespec in_ms(int ms)
 {
     struct timespec at;

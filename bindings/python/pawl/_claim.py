@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal, Optional, Tuple, Union
+from typing import Any, Iterable, Literal, Optional, Tuple, Union
 
 from ._core import Seconds, c_string, decode, encode, milliseconds, wait_ms
 from ._errors import make_error
@@ -40,13 +40,15 @@ def modes_in(bits: int) -> "frozenset[Mode]":
 class Claim:
     """Locks that ask for the same share one."""
 
-    __slots__ = ("name", "raw", "mode", "units", "reentrant", "opts", "_owner", "default_wait")
+    __slots__ = ("name", "raw", "names", "mode", "units", "reentrant", "opts", "_owner", "default_wait")
 
-    def __init__(self, raw: bytes, ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
+    def __init__(self, raw: "Union[bytes, Tuple[bytes, ...]]", ttl: Seconds, timeout: Optional[Seconds], blocking: bool,
                  owner: Optional[str], retain: Seconds, detached: bool, reentrant: bool, mode: Mode,
                  capacity: int, units: int) -> None:
-        self.raw = raw
-        self.name = decode(raw)
+        #: Of a claim to several names that it has all or none of.
+        self.names: "Tuple[bytes, ...]" = raw if isinstance(raw, tuple) else ()
+        self.raw: bytes = raw[0] if isinstance(raw, tuple) else raw
+        self.name = ", ".join(map(decode, self.names)) if self.names else decode(self.raw)
         self.mode = mode
         self.units = units
         self.reentrant = bool(reentrant)
@@ -74,6 +76,20 @@ def claim_of(name: Union[str, bytes], ttl: Seconds, timeout: Optional[Seconds], 
     except TypeError:
         number_of(mode, "lock", decode(name))  # what cannot be hashed is no mode either
         raise
+
+
+def claim_of_all(names: "Iterable[Union[str, bytes]]", ttl: Seconds, timeout: Optional[Seconds],
+                 blocking: bool, owner: Optional[str], detached: bool, reentrant: bool,
+                 mode: Mode) -> Claim:
+    """To several names."""
+    if isinstance(names, (str, bytes)):
+        raise TypeError("names are a list of names, not one name: client.lock(name)")
+    raw = tuple(map(encode, names))
+    if not raw:
+        raise make_error(lib.PAWL_ERR_NAMES, "lock")
+    if any(b"\0" in name for name in raw):
+        raise make_error(lib.PAWL_ERR_NAME, "lock")
+    return Claim(raw, ttl, timeout, blocking, owner, 0.0, detached, reentrant, mode, 0, 0)
 
 
 def permits_of(name: Union[str, bytes], capacity: int, units: int, ttl: Seconds,

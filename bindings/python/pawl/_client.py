@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from types import TracebackType
-from typing import Callable, List, Optional, Type, Union
+from typing import Callable, Iterable, List, Optional, Type, Union
 
 from . import _ask, _core
 from ._ask import Caps, Finding, Info
-from ._claim import Mode, claim_of, permits_of
+from ._claim import Mode, claim_of, claim_of_all, permits_of
 from ._core import Core, Seconds, encode, milliseconds, wait_ms
+from ._election import Election, Leader, Observer, ask_leader
 from ._events import Event, Events, LogFunction, log_function
 from ._errors import make_error
+from ._job import Job
 from ._lock import Lock
 from ._rwlock import RWLock
 from ._native import lib
@@ -110,6 +112,48 @@ class Client:
         object is one claim: threads make one each. The other arguments are those of lock()."""
         return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
                                      detached), on_event)
+
+    def lock_all(self, names: "Iterable[Union[str, bytes]]", *, ttl: Seconds = 30.0,
+                 timeout: Optional[Seconds] = None, blocking: bool = True,
+                 owner: Optional[str] = None, detached: bool = False, reentrant: bool = False,
+                 mode: Mode = "exclusive",
+                 on_event: Optional[Callable[[Event], None]] = None) -> Lock:
+        """A lock on 1 to 64 different names: all of them or none. The loss of one is the loss of all.
+        `fences` has the fence of each. Handles on several names never wait for each other in a circle,
+        whatever their order. The other arguments are those of lock()."""
+        return Lock(self, claim_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
+                                       mode), on_event)
+
+    # ---- Jobs and elections: docs/composed.md ---------------------------------------------------
+
+    def once(self, name: Union[str, bytes], every: Seconds, *, keep_on_failure: bool = False,
+             ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+             owner: Optional[str] = None) -> Job:
+        """A job that succeeds at most once in each period of `every` seconds, by the store's clock: one
+        of a day begins at midnight UTC. Let nothing else use that name.
+
+        keep_on_failure: a run that failed counts as well.
+        timeout: how long a run waits for another that is under way; see lock()."""
+        return Job(self, claim_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
+                   milliseconds(every), keep_on_failure)
+
+    def election(self, name: Union[str, bytes], *, value: Union[str, bytes, None] = None,
+                 ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+                 owner: Optional[str] = None,
+                 on_event: Optional[Callable[[Event], None]] = None) -> Election:
+        """A candidate for the lead of a name. value: what it proclaims when it leads, an address, say.
+        The other arguments are those of lock()."""
+        return Election(self.lock(name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
+                                  on_event=on_event), value)
+
+    def leader(self, name: Union[str, bytes], *, timeout: Seconds = 60.0) -> Leader:
+        """Who leads now."""
+        return ask_leader(self._present(), encode(name), wait_ms(timeout))
+
+    def observe(self, name: Union[str, bytes], call: Callable[[Leader], None]) -> Observer:
+        """Calls with what is known of the leader, now and whenever that changes, on the thread of
+        events. What changes faster than you look is left out but for the latest."""
+        return Observer(self, encode(name), call)
 
     # ---- Looking, and breaking -----------------------------------------------------------------
 

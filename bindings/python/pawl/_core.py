@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from datetime import timedelta
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from ._errors import Error, make_error, text
 from ._native import ffi, lib
@@ -141,6 +141,8 @@ class Core:
         self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0, 0,
                                                                          lib.PAWL_MODE_EXCLUSIVE, 0, 0]))
         self._spares: "Dict[Any, Spare]" = {}
+        #: Handles with which libpawl goes on although nobody waits for that.
+        self.lingering: "List[Any]" = []
         _cores.add(self)
         _close_with_process()
 
@@ -148,11 +150,23 @@ class Core:
         """A pawl_lock that is freed with its last reference, and its teller with it."""
         lock = ffi.new("pawl_lock **")
         code = lib.pawlpy_lock_new(self.ptr, name, len(name), opts, teller, lock)
+        return self._owned(code, decode(name), lock, teller)
+
+    def _owned(self, code: int, name: str, lock: Any, teller: Any) -> Any:
         if code:
-            raise self.error(code, "lock", decode(name))
+            raise self.error(code, "lock", name)
         if not teller:
             return ffi.gc(lock[0], lib.pawl_lock_free)
         return ffi.gc(lock[0], functools.partial(_free_telling, generation, teller, self.inbox))
+
+    def new_claimed(self, claim: Any, teller: Any = ffi.NULL) -> Any:
+        """What new_lock makes, for a Claim."""
+        if not claim.names:
+            return self.new_lock(claim.raw, claim.opts, teller)
+        lock, words = ffi.new("pawl_lock **"), [ffi.new("char[]", name) for name in claim.names]
+        code = lib.pawlpy_lock_new_all(self.ptr, ffi.new("const char *[]", words), len(words),
+                                       claim.opts, teller, lock)
+        return self._owned(code, claim.name, lock, teller)
 
     # A program that locks by `with client.lock(…)` makes a Lock each time; what is behind one that
     # has gone serves the next one that asks for the same. Each step is one of the interpreter's, so
@@ -201,6 +215,7 @@ class Core:
         self._spares.clear()
         lib.pawl_client_close(self.ptr)  # waits for the calls under way; the keeper keeps the memory
         lib.pawlpy_inbox_end(self.inbox)
+        self.lingering.clear()
 
     def forget(self) -> None:
         """In a child of fork: what was inherited is freed, and its descriptors are closed. Others'

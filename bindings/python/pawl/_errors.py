@@ -31,6 +31,10 @@ class Busy(Error):
     """Somebody else holds the lock."""
 
 
+class Done(Busy):
+    """The job has been done in this period."""
+
+
 class Timeout(Busy, TimeoutError):
     """The lock stayed busy for the whole wait."""
 
@@ -77,6 +81,7 @@ class Internal(Error):
 
 _BY_CODE: "dict[int, Type[Error]]" = {
     lib.PAWL_ERR_TIMEOUT: Timeout,
+    lib.PAWL_ERR_DONE: Done,
     lib.PAWL_ERR_NOT_HELD: NotHeld,
     lib.PAWL_ERR_FORKED: Forked,
     lib.PAWL_ERR_CLOSED: Closed,

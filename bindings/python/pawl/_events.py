@@ -15,6 +15,7 @@ from ._errors import Error, make_error, text
 from ._native import ffi, lib
 
 if TYPE_CHECKING:
+    from ._election import Observer
     from ._lock import Lock
 
 _log = logging.getLogger("pawl")
@@ -94,13 +95,13 @@ class Events:
     def __init__(self, core: Core, log: Optional[LogFunction]) -> None:
         self._core = core
         self._reader = Reader(core, log)
-        self._locks: "weakref.WeakValueDictionary[int, Lock]" = weakref.WeakValueDictionary()
+        self._locks: "weakref.WeakValueDictionary[int, Union[Lock, Observer]]" = weakref.WeakValueDictionary()
         self._idents = itertools.count(1)
         self._thread = threading.Thread(target=self._run, daemon=True, name="pawl events")
         self._thread.start()
 
-    def register(self, lock: "Lock") -> "Tuple[int, Any]":
-        """(the number, the teller) of a lock."""
+    def register(self, lock: "Union[Lock, Observer]") -> "Tuple[int, Any]":
+        """(the number, the teller) of what has news."""
         ident = next(self._idents)
         self._locks[ident] = lock
         return ident, self._core.new_teller(ident)
@@ -110,7 +111,7 @@ class Events:
             for news in self._reader.fetch():
                 lock = self._locks.get(news.id)
                 if lock is not None and news.kind != lib.PAWLPY_DONE:
-                    guarded(lock._happened, event_of(news, lock.name))
+                    guarded(lock._told, news)
                 lock = None
 
     def join(self) -> None:

@@ -6,13 +6,13 @@ import threading
 import time
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type
 
 from . import _core
 from ._claim import Claim, Mode, mode_of, number_of
 from ._core import Core, Seconds, wait_ms
 from ._errors import Error, make_error, text
-from ._events import Event, EventKind
+from ._events import Event, EventKind, event_of
 from ._native import ffi, lib
 from ._turn import Turn
 
@@ -128,7 +128,7 @@ class Lock:
         teller = ffi.NULL
         if self._on_event:
             self._ident, teller = self._client._events_of(core).register(self)
-        self._handle = core.new_lock(self._claim.raw, self._claim.opts, teller)
+        self._handle = core.new_claimed(self._claim, teller)
 
     def _wait_for_turn(self, core: Core, wait: int) -> int:
         """Another thread has this Lock. 0, or why the turn did not come."""
@@ -316,8 +316,8 @@ class Lock:
         return self.held
 
     def locked(self) -> bool:
-        """Asks the store whether anybody holds it."""
-        return self._client.inspect(self._claim.raw).held
+        """Asks the store whether anybody holds it, or one of its names."""
+        return any(self._client.inspect(name).held for name in self._claim.names or [self._claim.raw])
 
     def check(self) -> float:
         """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
@@ -346,6 +346,11 @@ class Lock:
         return int(lib.pawl_lock_fence(self._handle)) if self._was_held else 0
 
     @property
+    def fences(self) -> "Dict[str, int]":
+        """The fence of each name of client.lock_all(); `fence` is that of the first."""
+        return fences_of(self._handle) if self._was_held else {}
+
+    @property
     def remaining(self) -> float:
         """Seconds until the deadline; 0 if it is not held."""
         return float(lib.pawl_lock_remaining_ms(self._handle)) / 1000
@@ -369,6 +374,32 @@ class Lock:
         return text(token.text)
 
     # ---- Inside ----------------------------------------------------------------------------------
+
+    def _resign(self, wait: int) -> None:
+        """As release; observers of the election are told first."""
+        core, handle = self._core, self._take_grant("resign")
+        try:
+            code = on_any_thread(
+                core, handle, lambda: lib.pawl_election_resign(handle, wait),
+                lambda waiting: lib.pawlpy_wait_resign(handle, wait, waiting))
+        finally:
+            self._give_turn()
+        if code:
+            raise self._fail(code, "resign")
+
+    def _proclaim(self, value: bytes, wait: int) -> None:
+        self._check_fork("proclaim")
+        if not self._grants:
+            raise self._fail(lib.PAWL_ERR_NOT_HELD, "proclaim")
+        core, handle = self._core, self._handle
+        code = on_any_thread(
+            core, handle, lambda: lib.pawl_election_proclaim(handle, value, len(value), wait),
+            lambda waiting: lib.pawlpy_wait_proclaim(handle, value, len(value), wait, waiting))
+        if code:
+            raise self._fail(code, "proclaim")
+
+    def _told(self, news: Any) -> None:
+        self._happened(event_of(news, self.name))
 
     def _happened(self, event: Event) -> None:
         is_old = event.kind is EventKind.LOST and self.held  # of an earlier acquisition
@@ -399,6 +430,29 @@ class Lock:
         else:
             warnings.warn(f"{self!r} was dropped before it was released", ResourceWarning,
                           source=self)
+
+
+def on_any_thread(core: "Optional[Core]", handle: Any, call: "Callable[[], Any]",
+                  start: "Callable[[Any], Any]") -> int:
+    """A call that waits for the store: on the main thread in slices. If an exception ends it there,
+    libpawl goes on, and the handle stays until the client is closed."""
+    if _get_ident() != _core.main_thread:
+        code: int = call()
+        return code
+    waiting = ffi.new("pawlpy_wait **")
+    try:
+        code = start(waiting)
+        return code or Lock._wait_in_slices(waiting[0])
+    except BaseException:
+        if core is not None and waiting[0]:
+            core.lingering.append(handle)
+            lib.pawlpy_wait_free(waiting[0])
+        raise
+
+
+def fences_of(handle: Any) -> "Dict[str, int]":
+    parts = [lib.pawl_lock_part(handle, i) for i in range(lib.pawl_lock_count(handle))]
+    return {text(lib.pawl_lock_name(part)): int(lib.pawl_lock_fence(part)) for part in parts}
 
 
 def slots_of(handle: Any, claim: Claim) -> "Tuple[int, ...]":

@@ -10,23 +10,22 @@ A thousand tasks that wait need no thread: the loop looks at one descriptor of t
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import time
 from collections import deque
 from types import TracebackType
-from typing import (Any, Callable, Deque, Dict, List, Optional, Set, Type, TypeVar, Union, cast)
+from typing import (Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Type, Union, cast)
 
 from . import _ask, _core
 from ._ask import Caps, Finding, Info
-from ._claim import Claim, Mode, claim_of, mode_of, number_of, permits_of
+from ._claim import Claim, Mode, claim_of, claim_of_all, mode_of, number_of, permits_of
 from ._core import Core, Seconds, encode, milliseconds, wait_ms
-from ._errors import Busy, Error, Lost, make_error
+from ._election import Leader, ask_leader
+from ._errors import Error, Lost, make_error
 from ._events import Event, EventKind, LogFunction, Reader, event_of, guarded, log_function
-from ._lock import slots_of
+from ._lock import fences_of, slots_of
 from ._native import ffi, lib
-from ._once import Name, name_of
 from ._rwlock import RWLock
 
 _log = logging.getLogger("pawl")
@@ -37,14 +36,14 @@ class _Acquisition:
     """The time from one wish to its end."""
 
     __slots__ = ("ident", "lock", "handle", "teller", "decided", "task", "tasks_cancels", "lost",
-                 "on_event", "depth", "is_releasing", "upgrading", "is_left", "is_over")
+                 "on_event", "depth", "is_releasing", "upgrading", "saying", "is_left", "is_over")
 
     def __init__(self, ident: int, lock: "Lock", core: Core, loop: asyncio.AbstractEventLoop) -> None:
         self.ident = ident
         self.lock = lock.name
         self.on_event = lock._on_event
         self.teller = core.new_teller(ident)
-        self.handle = core.new_lock(lock._claim.raw, lock._claim.opts, self.teller)
+        self.handle = core.new_claimed(lock._claim, self.teller)
         #: Of the wish, then of a release that is waited for.
         self.decided: "asyncio.Future[int]" = loop.create_future()
         self.task: "Optional[asyncio.Task[Any]]" = None  # that is cancelled on loss
@@ -53,8 +52,17 @@ class _Acquisition:
         self.depth = 1  # how often a re-entrant one was acquired
         self.is_releasing = False  # libpawl has yet to tell the outcome: the teller is in use
         self.upgrading: "Optional[asyncio.Future[int]]" = None  # likewise
+        self.saying: "Optional[asyncio.Future[int]]" = None  # likewise
         self.is_left = False  # the task that upgraded has gone
         self.is_over = False  # it was released
+
+    def give_up(self) -> None:
+        """Nobody waits for the outcome any more, which comes later."""
+        lib.pawl_lock_cancel(self.handle)
+
+    def give_back(self) -> None:
+        """It was granted to a task that has gone."""
+        lib.pawl_lock_release(self.handle)
 
     def lose(self, event: Event) -> None:
         if self.lost is None:
@@ -311,8 +319,9 @@ class Lock:
         return self.held
 
     async def locked(self) -> bool:
-        """Asks the store whether anybody holds it."""
-        return (await self._client.inspect(self._claim.raw)).held
+        """Asks the store whether anybody holds it, or one of its names."""
+        names = self._claim.names or [self._claim.raw]
+        return any([(await self._client.inspect(name)).held for name in names])
 
     def check(self) -> float:
         """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
@@ -327,6 +336,11 @@ class Lock:
         """The fencing token: larger than that of every earlier grant of the name. Of the latest
         acquisition; 0 before the first."""
         return self._latest_fence
+
+    @property
+    def fences(self) -> "Dict[str, int]":
+        """As pawl.Lock.fences; empty while it is not held."""
+        return fences_of(self._held.handle) if self._held else {}
 
     @property
     def remaining(self) -> float:
@@ -377,6 +391,7 @@ class Client:
         self._fd = -1
         self._idents = itertools.count(1)
         self._all: Dict[int, _Acquisition] = {}
+        self._observers: "Dict[int, Observer]" = {}
         self._lines: Set[Lock] = set()  # in which tasks wait for their turn
 
     # ---- Opened and closed -----------------------------------------------------------------------------
@@ -397,6 +412,7 @@ class Client:
             core = Core(url, owner, store_timeout, close_timeout, dispatch=True,
                         logs=self._log is not None)
         self._core, self._loop, self._all, self._lines = core, loop, {}, set()
+        self._observers = {}
         self._reader = Reader(core, self._log)
         self._fd = lib.pawl_client_fd(core.ptr)
         loop.add_reader(self._fd, self._readable)
@@ -414,6 +430,8 @@ class Client:
     def _hand_out(self) -> None:
         assert self._reader is not None
         for news in self._reader.fetch():
+            if news.kind == lib.PAWLPY_LEADER and news.id in self._observers:
+                self._observers[news.id]._told()
             acquisition = self._all.get(news.id)
             if acquisition is None:
                 continue
@@ -421,6 +439,8 @@ class Client:
                 self._decided(acquisition, news.err)
             elif news.kind == lib.PAWLPY_UPGRADED:
                 self._upgraded(acquisition, news.err)
+            elif news.kind == lib.PAWLPY_SAID:
+                self._said(acquisition, news.err)
             elif news.kind == lib.PAWL_EVENT_LOST:
                 acquisition.lose(event_of(news, acquisition.lock))
             else:
@@ -431,7 +451,7 @@ class Client:
             acquisition.decided.set_result(code)
             return
         if code == 0:  # granted to a task that has gone; or the release that it did not wait for
-            lib.pawl_lock_release(acquisition.handle)
+            acquisition.give_back()
         acquisition.is_releasing, acquisition.is_over = False, True
         self._forget(acquisition)
 
@@ -442,9 +462,17 @@ class Client:
         if acquisition.is_over:
             self._forget(acquisition)
 
+    def _said(self, acquisition: _Acquisition, code: int) -> None:
+        if acquisition.saying is not None and not acquisition.saying.done():
+            acquisition.saying.set_result(code)
+        acquisition.saying = None
+        if acquisition.is_over:
+            self._forget(acquisition)
+
     def _forget(self, acquisition: _Acquisition) -> None:
         """Unless libpawl has yet to tell of it: its teller stays until then."""
-        if not acquisition.is_releasing and acquisition.upgrading is None:
+        news = (acquisition.upgrading, acquisition.saying)
+        if not acquisition.is_releasing and news == (None, None):
             self._all.pop(acquisition.ident, None)
 
     async def close(self) -> None:
@@ -464,14 +492,12 @@ class Client:
                                   "the client was closed")
                 lost.__cause__ = why
                 acquisition.lose(Event(EventKind.LOST, lost, 0.0))
-        await asyncio.shield(self._loop.run_in_executor(None, self._close_core, core))
+        await asyncio.shield(self._loop.run_in_executor(None, core.close))
         self._hand_out()
         for lock in list(self._lines):
             lock._call_off()
-
-    @staticmethod
-    def _close_core(core: Core) -> None:
-        core.close()
+        for observer in list(self._observers.values()):
+            observer.stop()
 
     async def __aenter__(self) -> "Client":
         self._present()
@@ -510,12 +536,47 @@ class Client:
         return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
                                      detached), on_event)
 
+    def lock_all(self, names: "Iterable[Union[str, bytes]]", *, ttl: Seconds = 30.0,
+                 timeout: Optional[Seconds] = None, blocking: bool = True,
+                 owner: Optional[str] = None, detached: bool = False, reentrant: bool = False,
+                 mode: Mode = "exclusive",
+                 on_event: Optional[Callable[[Event], None]] = None) -> Lock:
+        """Several names, all or none; as pawl.Client.lock_all."""
+        return Lock(self, claim_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
+                                       mode), on_event)
+
+    def once(self, name: Union[str, bytes], every: Seconds, *, keep_on_failure: bool = False,
+             ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+             owner: Optional[str] = None) -> "Job":
+        """A job that succeeds at most once in a period; as pawl.Client.once."""
+        return Job(self, claim_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
+                   milliseconds(every), keep_on_failure)
+
+    def election(self, name: Union[str, bytes], *, value: Union[str, bytes, None] = None,
+                 ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
+                 owner: Optional[str] = None,
+                 on_event: Optional[Callable[[Event], None]] = None) -> "Election":
+        """A candidate for the lead of a name; as pawl.Client.election."""
+        return Election(self.lock(name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
+                                  on_event=on_event), value)
+
+    async def leader(self, name: Union[str, bytes], *, timeout: Seconds = 60.0) -> Leader:
+        """Who leads now."""
+        return cast(Leader, await self._ask(ask_leader, encode(name), wait_ms(timeout)))
+
+    def observe(self, name: Union[str, bytes]) -> "Observer":
+        """``async for leader in client.observe(name)``: what is known of the leader, now and whenever
+        that changes. What changes faster than you look is left out but for the latest."""
+        return Observer(self, name)
+
     async def _acquire(self, core: Core, lock: Lock, wait: int) -> "tuple[_Acquisition, int]":
         assert self._loop is not None
         acquisition = _Acquisition(next(self._idents), lock, core, self._loop)
         code: int = lib.pawlpy_tell_acquire(acquisition.handle, wait, acquisition.teller)
-        if code:
-            return acquisition, code
+        return acquisition, code or await self._outcome(acquisition)
+
+    async def _outcome(self, acquisition: _Acquisition) -> int:
+        """Of an acquisition that has begun."""
         self._all[acquisition.ident] = acquisition
         try:
             code = await acquisition.decided
@@ -524,7 +585,7 @@ class Client:
             raise
         if code:
             self._all.pop(acquisition.ident, None)
-        return acquisition, code
+        return code
 
     def _give_up(self, acquisition: _Acquisition) -> None:
         """The task that waited was cancelled. Its place is given up now; its outcome comes later, and
@@ -532,15 +593,16 @@ class Client:
         decided = acquisition.decided
         if decided.done() and not decided.cancelled():
             self._all.pop(acquisition.ident, None)
-            lib.pawl_lock_release(acquisition.handle)
+            acquisition.give_back()
             return
         decided.cancel()
-        lib.pawl_lock_cancel(acquisition.handle)
+        acquisition.give_up()
 
-    async def _release(self, held: _Acquisition, wait: int) -> int:
+    async def _release(self, held: _Acquisition, wait: int,
+                       start: "Optional[Callable[[], int]]" = None) -> int:
         assert self._loop is not None
         held.decided = self._loop.create_future()
-        code: int = lib.pawlpy_tell_release(held.handle, held.teller)
+        code: int = start() if start else lib.pawlpy_tell_release(held.handle, held.teller)
         if code:
             return code
         held.is_releasing = True
@@ -631,35 +693,7 @@ class Client:
         return self._core.owner if self._core else ""
 
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from ._aio_composed import Election, Job, Observer, once  # noqa: E402: made of what is above
 
 
-def once(client: Union[Client, Callable[[], Client]], name: Name, *, ttl: Seconds = 30.0,
-         timeout: Seconds = 0.0, busy: Any = None,
-         held_as: Optional[str] = None) -> Callable[[Function], Function]:
-    """Makes a coroutine function that runs in one place only; see pawl.once."""
-    def decorate(function: Function) -> Function:
-        @functools.wraps(function)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            where = client if isinstance(client, Client) else client()
-            lock = where.lock(name_of(name, args, kwargs), ttl=ttl, timeout=timeout)
-            try:
-                await lock.__aenter__()
-            except Busy:
-                return busy
-            if held_as is not None:
-                kwargs[held_as] = lock
-            try:
-                result = await function(*args, **kwargs)
-            except BaseException as error:
-                await lock.__aexit__(type(error), error, error.__traceback__)
-                raise
-            await lock.__aexit__(None, None, None)
-            return result
-
-        return cast(Function, wrapper)
-
-    return decorate
-
-
-__all__ = ["Client", "Lock", "Lost", "once"]
+__all__ = ["Client", "Election", "Job", "Lock", "Lost", "Observer", "once"]

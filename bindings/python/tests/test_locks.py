@@ -53,7 +53,7 @@ def test_busy_and_timeout(client, other):
 def test_the_errors_are_one_tree():
     kinds = [getattr(pawl, name) for name in pawl.__all__]
     errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert len(errors) == 13 and all(issubclass(kind, pawl.Error) for kind in errors)
+    assert len(errors) == 14 and all(issubclass(kind, pawl.Error) for kind in errors)
     error = pickle.loads(pickle.dumps(pawl.Lost("why", -3, "x")))  # Celery does that
     assert (type(error), str(error), error.code, error.lock) == (pawl.Lost, "why", -3, "x")
 
