@@ -41,8 +41,11 @@ typedef struct step {
 static const step plan[] = {
     {&model_handoff, 0, true, false, false}, {&model_handoff, 1, true, false, true},
     {&model_handoff, 3, true, false, true},  {&model_handoff, 2, false, true, false},
-    {&model_restart, 0, true, true, false},  {&model_restart, 1, true, false, false},
-    {&model_quorum, 0, true, true, false},
+    {&model_modes, 0, true, false, false},   {&model_modes, 1, true, false, false},
+    {&model_modes, 2, true, false, false},   {&model_modes, 3, true, false, true},
+    {&model_modes, 4, false, true, false},   {&model_modes, 4, true, false, true},
+    {&model_permits, 0, true, true, false},  {&model_restart, 0, true, true, false},
+    {&model_restart, 1, true, false, false}, {&model_quorum, 0, true, true, false},
 };
 
 int main(int argc, char **argv)

@@ -41,6 +41,6 @@ typedef struct exploration {
 /* Everything reachable, or until something is wrong. */
 exploration explore(const model *m, int variant, int size, uint64_t states_max);
 
-extern const model model_handoff, model_restart, model_quorum;
+extern const model model_handoff, model_modes, model_permits, model_quorum, model_restart;
 
 #endif
