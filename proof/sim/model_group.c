@@ -72,7 +72,10 @@ static void take_at_once(many *m, const many_asker *as)
     } else {
         model_waiter holder = many_let_in(m, as->token, as);
         slots = holder.slots;
-        if (!many_write_holder(m, as->token, &holder, m->c->now_ms + as->ttl_ms)) m->group.many--;
+        if (!many_write_holder(m, as->token, &holder, m->c->now_ms + as->ttl_ms)) {
+            m->group.many--;
+            if (as->capacity > 0) many_recount(m);
+        }
     }
     many_note(m, as->token, MODEL_TAKEN);
     say_granted(m, as->token, m->c->last, slots);
@@ -163,6 +166,27 @@ static bool may_come_in(const many *m, const many_asker *as)
     return !blocked && !many_is_full(m) && many_fits(m, as->mode, as->units);
 }
 
+/* Whether it stood among the holders without its record; now it does not. */
+static bool leave_the_holders(many *m, const many_asker *as)
+{
+    int64_t rank = model_place_rank(m->lock, as->token);
+    if (rank < 0 || rank >= m->group.many) return false;
+    many_part(m, as->token);
+    if (m->group.many == 0) many_dissolve(m);
+    many_serve(m, NULL);
+    return true;
+}
+
+/* True: that is the answer. */
+static bool comes_in(many *m, const many_asker *as)
+{
+    bool may = may_come_in(m, as);
+    /* Without its record it would stand in its own way. */
+    if (!may && leave_the_holders(m, as)) may = may_come_in(m, as);
+    if (may) take_at_once(m, as);
+    return may;
+}
+
 static void enter(many *m, const many_asker *as, bool asks_only)
 {
     many_part_expired(m);
@@ -183,8 +207,7 @@ static void enter(many *m, const many_asker *as, bool asks_only)
         if (many_may_write(m, false)) model_take_out(m->lock, as->token);
         m->waiting--;
         many_serve(m, NULL);
-    } else if (position < 0 && may_come_in(m, as)) {
-        take_at_once(m, as);
+    } else if (position < 0 && comes_in(m, as)) {
         return;
     }
     if (asks_only)
@@ -261,7 +284,7 @@ bool model_serve_queue(model_call *c)
 static const model_waiter *holder_of_fence(const many *m, uint64_t fence)
 {
     for (int64_t i = 0; i < m->group.many; i++) {
-        const model_waiter *holder = many_holder(m, m->lock->places[i].token);
+        const model_waiter *holder = model_holder_find(m->lock, m->lock->places[i].token);
         if (holder && holder->fence == fence) return holder;
     }
     return NULL;

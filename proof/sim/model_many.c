@@ -30,15 +30,35 @@ bool many_may_write(many *m, bool needs_memory)
 
 /* ---- Who holds ---------------------------------------------------------------- */
 
-model_waiter *many_holder(const many *m, const char *token)
+model_waiter *many_holder(many *m, const char *token)
 {
-    return m->has_group && !m->lost ? model_holder_find(m->lock, token) : NULL;
+    if (!m->has_group || m->lost) return NULL;
+    model_waiter *holder = model_holder_find(m->lock, token);
+    if (!holder) return NULL;
+    int64_t rank = model_place_rank(m->lock, token);
+    if ((rank >= 0 && rank < m->group.many) || PAWL_MUTANT(record_is_holder)) return holder;
+    if (many_may_write(m, false)) (void)model_holder_remove(m->lock, token);
+    return NULL;
 }
 
-static void free_slots(many *m, const char *token)
+/* False: its record was thrown out, so nobody knows which slots it has. */
+static bool free_slots(many *m, const char *token)
 {
     const model_waiter *holder = model_holder_find(m->lock, token);
     if (holder) m->group.slots &= ~holder->slots;
+    return holder != NULL;
+}
+
+void many_recount(many *m)
+{
+    uint32_t taken = 0;
+    bool all = m->group.many <= m->group.capacity && m->group.many <= (int64_t)m->lock->place_count;
+    for (int64_t i = 0; all && i < m->group.many; i++) {
+        const model_waiter *holder = model_holder_find(m->lock, m->lock->places[i].token);
+        if (!holder) return;
+        taken |= holder->slots;
+    }
+    if (all) m->group.slots = taken;
 }
 
 void many_part(many *m, const char *token)
@@ -50,11 +70,12 @@ void many_part(many *m, const char *token)
         model_copy_text(m->group.updater, sizeof m->group.updater, "-");
         m->group.upgrade = 0;
     }
-    if (m->has_group) free_slots(m, copy);
+    bool known = !m->has_group || m->group.capacity == 0 || free_slots(m, copy);
     model_holder_remove(m->lock, copy);
     model_place_remove(m->lock, copy);
     m->group.many--;
     m->changed = true;
+    if (!known && m->group.many > 0) many_recount(m);
 }
 
 void many_dissolve(many *m)
@@ -457,7 +478,8 @@ static bool serve_upgrade(many *m)
     if (m->group.many > 1 && PAWL_MUTANT(upgrade_stops_nobody)) return false;
     m->blocked = true;
     if (m->group.many == 1) many_finish_upgrade(m, -m->lock->places[0].score, false);
-    return true;
+    return m->lock->held ||
+           m->refused; /* else its record was lost, and the queue's turn has come */
 }
 
 void many_serve(many *m, const many_asker *asker)
@@ -486,7 +508,7 @@ bool many_is_awaited(const many *m, const char *token)
 
 static void ask_holder(many *m, const char *token, char mode)
 {
-    const model_waiter *holder = many_holder(m, token);
+    const model_waiter *holder = model_holder_find(m->lock, token);
     if (!holder || (mode == 'U' && strcmp(token, m->group.updater) == 0)) return;
     many_tell(m, holder->who.inbox, 'y', token);
 }

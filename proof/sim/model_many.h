@@ -51,10 +51,12 @@ many many_begin(model_call *c);
 bool many_finish(many *m);
 
 void many_part(many *m, const char *token);
+/* The permits are those that the holders' records say, if all are there. */
+void many_recount(many *m);
 void many_dissolve(many *m);
 void many_part_expired(many *m);
 /* NULL: it is none. */
-model_waiter *many_holder(const many *m, const char *token);
+model_waiter *many_holder(many *m, const char *token);
 /* Whether the token did not stand in the queue's key before. */
 bool many_write_holder(many *m, const char *token, const model_waiter *holder, int64_t till_ms);
 bool many_fits(const many *m, char mode, int units);

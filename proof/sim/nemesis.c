@@ -139,10 +139,8 @@ static void evict(sim *s, const sim_fault *f, int64_t until)
     if (f->value & 1) seen_broken(s, name);
     if (f->value & 2) lock->recorded = false;
     if (f->value & 2) seen_record_lost(s, name);
-    /* Of several holders one of these keys without the other would be a lie: not promised. */
-    bool kinds = s->config.modes || s->config.capacity;
-    if (f->value & (kinds ? 12 : 4)) lock->place_count = 0;
-    if (f->value & (kinds ? 12 : 8)) lock->waiter_count = 0;
+    if (f->value & 4) lock->place_count = 0;
+    if (f->value & 8) lock->waiter_count = 0;
     seen_queue_lost(s, name);
     SIM_REACHED(s, state_lost);
 }

@@ -99,6 +99,7 @@
     X(reader_renewal_recreates, "the renewal of a reader that is gone takes the lock")             \
     X(kinds_are_mixed, "a name is a lock and a semaphore, or has two capacities")                  \
     X(permits_leak, "the permits of a holder that ran out are not free again")                     \
+    X(record_is_holder, "what is left of a holder's record makes it a holder again")               \
     X(slot_given_twice, "a permit is given to two")                                                \
     X(highest_slot_first, "the highest free permit is given, not the lowest")                      \
     X(small_ones_pass, "who asks for one permit passes who waits for many")                        \

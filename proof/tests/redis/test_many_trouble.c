@@ -248,6 +248,104 @@ static void who_asks_again_after_its_record_was_lost_counts_once(void **state)
     assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
 }
 
+/* Its lease was over before the next one came; only the queue's key had been thrown out. */
+static void who_held_before_the_queue_was_lost_has_nothing_afterwards(void **state)
+{
+    rig *r = begin(state);
+    for (int verb = 0; verb < 4; verb++) {
+        rig_must(r, "FLUSHALL");
+        const char *old = hold(r, S);
+        rig_must(r, "DEL " QUEUE);
+        rig_must(r, "DEL pawl:x"); /* the last lease has ended */
+        const char *next = hold(r, S);
+        if (verb == 0) rig_expect(r, ask_release("x", old), PAWL_NOT_OWNER);
+        if (verb == 1) rig_expect(r, ask_renew("x", old, LONG_MS), PAWL_NOT_OWNER);
+        if (verb == 2) rig_expect(r, to_mode(old, S, 1), PAWL_NOT_OWNER);
+        if (verb == 3) {
+            uint64_t fence = rig_expect(r, ask_inspect("x", NULL), PAWL_REPORTED)->info.fence;
+            assert_true(rig_expect(r, in_mode(old, S, 0), PAWL_GRANTED)->reply.fence > fence);
+            rig_expect(r, ask_release("x", old), PAWL_RELEASED);
+        }
+        rig_expect(r, in_mode(fresh_token(), X, 0), PAWL_BUSY); /* no writer beside the reader */
+        assert_int_equal(rig_int(r, "HEXISTS " PEOPLE " :%s", old), 0);
+        rig_expect(r, ask_release("x", next), PAWL_RELEASED);
+        assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+    }
+}
+
+static void run_out(rig *r, const char *token)
+{
+    rig_must(r, "ZADD " QUEUE " -1 %s", token);
+}
+
+static void permits_whose_record_was_lost_are_free_when_their_lease_ends(void **state)
+{
+    rig *r = begin(state);
+    const char *one = fresh_token(), *two = fresh_token(), *other = fresh_token();
+    rig_expect(r, permits(one, 1, 4, 0), PAWL_GRANTED);
+    rig_expect(r, permits(other, 1, 4, 0), PAWL_GRANTED);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, permits(two, 2, 4, 0), PAWL_GRANTED);
+    run_out(r, one);
+    rig_expect(r, permits(fresh_token(), 1, 4, 0), PAWL_BUSY); /* which are the other's? */
+    run_out(r, other);
+    const answer *a = rig_expect(r, permits(fresh_token(), 2, 4, 0), PAWL_GRANTED);
+    assert_int_equal(a->reply.slots[0], 0);
+    assert_int_equal(a->reply.slots[1], 1);
+    rig_expect(r, permits(fresh_token(), 1, 4, 0), PAWL_BUSY);
+    rig_expect(r, ask_renew("x", two, LONG_MS), PAWL_CONFIRMED);
+}
+
+static void permits_are_counted_once_for_who_asks_again_without_its_record(void **state)
+{
+    rig *r = begin(state);
+    const char *one = fresh_token(), *all = fresh_token();
+    rig_expect(r, permits(one, 1, 4, 0), PAWL_GRANTED);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, permits(one, 1, 4, 0), PAWL_GRANTED);
+    rig_expect(r, permits(fresh_token(), 3, 4, 0), PAWL_GRANTED);
+    rig_must(r, "FLUSHALL");
+    rig_expect(r, permits(all, 4, 4, 0), PAWL_GRANTED);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, permits(all, 4, 4, PAWL_ASK_QUEUE), PAWL_GRANTED);
+    rig_expect(r, ask_release("x", all), PAWL_RELEASED);
+    assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
+}
+
+/* It does not fit beside what it has itself, and the others keep what they have. */
+static void who_asks_again_without_its_record_harms_nobody(void **state)
+{
+    rig *r = begin(state);
+    const char *updater = hold(r, U);
+    rig_must(r, "DEL " PEOPLE);
+    const char *reader = hold(r, S);
+    rig_expect(r, in_mode(updater, U, PAWL_ASK_QUEUE), PAWL_GRANTED);
+    rig_expect(r, ask_renew("x", reader, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(r, in_mode(fresh_token(), U, 0), PAWL_BUSY);
+
+    const char *writer = fresh_token();
+    rig_expect(r, ask_release("x", updater), PAWL_RELEASED);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, in_mode(writer, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    rig_expect(r, in_mode(reader, S, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    assert_string_equal(rig_text(r, "GET pawl:x"), writer); /* it came first */
+    rig_expect(r, ask_release("x", writer), PAWL_RELEASED);
+    rig_expect(r, in_mode(reader, S, PAWL_ASK_QUEUE), PAWL_GRANTED);
+}
+
+/* Both have lost their records: who waited comes again, and the lock is its own. */
+static void who_waits_behind_a_lost_upgrade_is_served_with_its_end(void **state)
+{
+    rig *r = begin(state);
+    const char *reader = hold(r, S), *updater = hold(r, U), *writer = fresh_token();
+    rig_expect(r, to_mode(updater, X, 1), PAWL_QUEUED);
+    rig_must(r, "DEL " PEOPLE);
+    rig_expect(r, in_mode(writer, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    run_out(r, reader);
+    rig_expect(r, ask_renew("x", updater, LONG_MS), PAWL_NOT_OWNER);
+    assert_string_equal(rig_text(r, "GET pawl:x"), writer);
+}
+
 static void a_lock_key_that_says_nonsense_is_a_foreign_holder(void **state)
 {
     rig *r = begin(state);
@@ -394,6 +492,11 @@ int main(void)
         cmocka_unit_test(a_fence_that_a_change_draws_is_written),
         cmocka_unit_test(who_came_in_after_the_queue_was_lost_gives_it_back),
         cmocka_unit_test(who_asks_again_after_its_record_was_lost_counts_once),
+        cmocka_unit_test(who_held_before_the_queue_was_lost_has_nothing_afterwards),
+        cmocka_unit_test(permits_whose_record_was_lost_are_free_when_their_lease_ends),
+        cmocka_unit_test(permits_are_counted_once_for_who_asks_again_without_its_record),
+        cmocka_unit_test(who_asks_again_without_its_record_harms_nobody),
+        cmocka_unit_test(who_waits_behind_a_lost_upgrade_is_served_with_its_end),
         cmocka_unit_test(a_lock_key_that_says_nonsense_is_a_foreign_holder),
         cmocka_unit_test(records_that_are_none),
         cmocka_unit_test(a_full_server_lets_nobody_in_and_everybody_out),

@@ -40,9 +40,20 @@ local function read_holder(text)
         who = who}
 end
 
+-- Of a token that stands among the holders.
+local function record_of(token)
+    return read_holder(redis.call('HGET', KEYS[4], ':' .. token))
+end
+
+-- A record without a place among the holders is from a group that is gone: the server threw
+-- the queue's key out, and this was left. It must not be taken for one of those who hold now.
 local function holder_of(token)
     if not capacity or lost then return nil end
-    return read_holder(redis.call('HGET', KEYS[4], ':' .. token))
+    local holder = record_of(token)
+    local rank = holder and redis.call('ZRANK', KEYS[3], token)
+    if rank and rank < many then return holder end
+    if holder then redis.call('HDEL', KEYS[4], ':' .. token) end
+    return nil
 end
 
 local function text_of(holder)
@@ -78,6 +89,20 @@ local function take_slots(units)
     return table.concat(taken, ',')
 end
 
+-- The server threw out a record, so nobody knows which permits were its holder's. All that no
+-- other holder has are free, once the records of all who are left are there.
+local function recount()
+    local taken = {}
+    local tokens = many <= capacity and redis.call('ZRANGE', KEYS[3], '0', many - 1) or {}
+    if #tokens < many then return end
+    for _, token in ipairs(tokens) do
+        local holder = record_of(token)
+        if not holder then return end
+        for slot in string.gmatch(holder.list, '%d+') do taken[slot + 1] = true end
+    end
+    slots = string.gsub(slots, '()%d', function(at) return taken[at] and '1' or '0' end)
+end
+
 -- These hold no more. At most 1000 tokens.
 local function part(tokens)
     if #tokens == 0 then return end
@@ -86,16 +111,19 @@ local function part(tokens)
         fields[i] = ':' .. token
         if token == updater then updater, upgrade = '-', 0 end
     end
+    local is_one_unknown = false
     if capacity and capacity > 0 then
         for _, text in ipairs(redis.call('HMGET', KEYS[4], unpack(fields))) do
             local holder = read_holder(text)
             if holder then free_slots(holder.list) end
+            is_one_unknown = is_one_unknown or not holder
         end
     end
     redis.call('HDEL', KEYS[4], unpack(fields))
     redis.call('ZREM', KEYS[3], unpack(tokens))
     many = many - #tokens
     changed = true
+    if is_one_unknown and many > 0 then recount() end
 end
 
 -- Nobody of the group is left.
@@ -292,7 +320,7 @@ local function serve(asker)
         blocked = true
         if many > 1 then return end
         finish_upgrade(-redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2])
-        return
+        if held then return end -- else its record was lost, and now the queue's turn has come
     end
     blocked = lost or held and not capacity
     local away, skipped, granted = 0, 0, 0
@@ -350,7 +378,7 @@ local function ask_to_yield(mode)
         tokens = redis.call('ZRANGE', KEYS[3], '0', math.min(many, TOLD_MAX) - 1)
     end
     for _, token in ipairs(tokens) do
-        local holder = holder_of(token)
+        local holder = record_of(token)
         if holder and not (mode == 'upgrade' and token == updater) then
             tell(inbox_of(holder.who), 'y ', token .. ' ' .. KEYS[1])
         end
@@ -391,7 +419,7 @@ local function holder_of_fence(fence)
     for at = 0, many - 1, 1000 do
         local tokens = redis.call('ZRANGE', KEYS[3], at, math.min(at + 1000, many) - 1)
         for _, token in ipairs(tokens) do
-            local holder = holder_of(token)
+            local holder = record_of(token)
             if holder and tonumber(holder.fence) == tonumber(fence) then
                 return token, inbox_of(holder.who)
             end
