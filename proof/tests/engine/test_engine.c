@@ -550,6 +550,22 @@ static void closing_tells_everyone_once_and_releases(void **state)
     assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_CLOSED);
 }
 
+/* Zero is an instant like any other: a clock may count from any of them. */
+static void time_may_begin_before_zero(void **state)
+{
+    (void)state;
+    trial t;
+    trial_open_down(&t);
+    t.now = -3600 * INT64_C(1000) * MS;
+    trial_link(&t, true, PAWL_OK);
+    pawl__want a = trial_claim("a", PAWL__NEVER);
+    trial_hold(&t, &a, 1);
+    assert_true(trial_only(&t, PAWL__ACT_GRANTED)->deadline < t.now + TTL * MS);
+    trial_pass(&t, TTL * MS);
+    assert_int_equal(a.state, PAWL__WANT_LOST);
+    trial_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +604,7 @@ int main(void)
         TRIAL(a_lost_yield_request_is_repeated_by_the_renewal),
         TRIAL(a_detached_lease_is_left_alone),
         TRIAL(closing_tells_everyone_once_and_releases),
+        cmocka_unit_test(time_may_begin_before_zero),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }

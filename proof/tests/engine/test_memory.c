@@ -277,12 +277,41 @@ static void no_engine_without_memory(void **state)
     arm(0, false);
 }
 
+/* The lease that is given back still has a timer when the next one of its name begins. */
+static void check_room_with(int others)
+{
+    static char names[NAMES][8];
+    pawl__want wants[NAMES], holder, next;
+    trial t;
+    trial_open(&t);
+    holder = trial_claim("name", PAWL__NEVER);
+    trial_hold(&t, &holder, 1);
+    next = trial_claim("name", t.now + TTL * MS);
+    next.owner = "another";
+    trial_want(&t, &next);
+    for (int i = 0; i < others; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        wants[i] = trial_claim(names[i], t.now + TTL * MS);
+        trial_want(&t, &wants[i]);
+    }
+    trial_release(&t, &holder);
+    assert_true(t.engine->want_count + t.engine->lease_count <= t.engine->timers.room);
+    trial_close(&t);
+}
+
+static void there_is_room_for_the_timer_of_each_want_and_lease(void **state)
+{
+    (void)state;
+    for (int others = 0; others < NAMES; others++) check_room_with(others);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(told_and_nothing_stays_behind),
         cmocka_unit_test(the_same_in_all_modes),
         cmocka_unit_test(no_engine_without_memory),
+        cmocka_unit_test(there_is_room_for_the_timer_of_each_want_and_lease),
     };
     return cmocka_run_group_tests_name("engine: memory", tests, NULL, NULL);
 }
