@@ -36,7 +36,6 @@ static void ask_change(pawl_lock *lock, pawl_mode mode)
 {
     lock->acquisition->change_to = (uint8_t)mode & 3u;
     pawl__acquisition_ask(lock->acquisition, PAWL__ASK_CHANGE);
-    pawl__gate_flush_now(lock->home->gate);
 }
 
 /* 0 without *ret_waits: it is exclusive already. */
@@ -56,6 +55,7 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_CHANGED);
     a->upgrades = *ret_waits = true;
     ask_change(lock, PAWL_MODE_EXCLUSIVE);
+    pawl__gate_flush_now(lock->home->gate);
     return PAWL_OK;
 }
 
@@ -63,22 +63,34 @@ static int downgrade_one(pawl_lock *lock, pawl_mode to)
 {
     int err = keep(lock);
     if (err) return err;
-    pawl_mode from = pawl_lock_mode(lock);
-    if (from == to && to != PAWL_MODE_PERMIT) return PAWL_OK;
-    if (!pawl_mode_is_downgrade(from, to)) return PAWL_ERR_MODE;
     atomic_store(&lock->mode, (uint8_t)to);
     ask_change(lock, to);
     return PAWL_OK;
 }
 
-/* Of several names each changes; that one of them is lost is the loss of all. */
+/* That one of several names is lost is the loss of all. */
+static int downgrade_parts(const pawl__several *several, pawl_mode to)
+{
+    int err = PAWL_OK;
+    for (size_t i = 0; !err && i < several->count; i++) err = downgrade_one(several->parts[i], to);
+    return err;
+}
+
+/* The handle says less before the store may hear of it, which is not before the flush (law 1). */
 static int downgrade(pawl_lock *lock, pawl_mode to)
 {
-    if (!pawl__lock_is_several(lock)) return downgrade_one(lock, to);
-    const pawl__several *several = lock->extras->several;
     int err = keep(lock);
-    for (size_t i = 0; !err && i < several->count; i++) err = downgrade_one(several->parts[i], to);
-    if (!err) atomic_store(&lock->mode, (uint8_t)to);
+    if (err) return err;
+    pawl_mode from = pawl_lock_mode(lock);
+    if (from == to && to != PAWL_MODE_PERMIT) return PAWL_OK;
+    if (!pawl_mode_is_downgrade(from, to)) return PAWL_ERR_MODE;
+    if (pawl__lock_is_several(lock)) {
+        atomic_store(&lock->mode, (uint8_t)to);
+        err = downgrade_parts(lock->extras->several, to);
+    } else {
+        err = downgrade_one(lock, to);
+    }
+    pawl__gate_flush_now(lock->home->gate);
     return err;
 }
 

@@ -48,10 +48,22 @@ static bool have_a_name_in_common(int one, int other)
     return false;
 }
 
-/* Readers beside readers, and beside one that may write later. */
+static unsigned slots_of(int handle)
+{
+    uint16_t slots[PERMITS];
+    unsigned bits = 0;
+    S->quiet++;
+    size_t count = pawl_lock_slots(W->handles[handle].lock, slots, PERMITS);
+    S->quiet--;
+    for (size_t i = 0; i < count && i < PERMITS; i++) bits |= 1u << slots[i];
+    return bits;
+}
+
+/* Readers beside readers, and beside one that may write later; permits beside other permits. */
 static bool may_hold_together(int one, int other)
 {
     pawl_mode a = mode_of(one), b = mode_of(other);
+    if (a == PAWL_MODE_PERMIT) return !(slots_of(one) & slots_of(other));
     if (a == PAWL_MODE_SHARED) return b == PAWL_MODE_SHARED || b == PAWL_MODE_UPDATE;
     return a == PAWL_MODE_UPDATE && b == PAWL_MODE_SHARED;
 }

@@ -80,10 +80,16 @@ static const weight several_end[] = {{OP_ACQUIRE, 6}, {OP_RELEASE, 4}, {OP_START
                                      {OP_CANCEL, 1},  {OP_FREE, 1}};
 
 /* Readers, writers, and who reads now and writes later. */
-static const weight changing[] = {{OP_ACQUIRE, 8},       {OP_RELEASE, 4}, {OP_UPGRADE, 6},
-                                  {OP_UPGRADE_START, 3}, {OP_CANCEL, 1},  {OP_DOWNGRADE, 7},
-                                  {OP_RELEASE_START, 1}, {OP_START, 1},   {OP_HOLD, 1},
-                                  {OP_DETACH, 1},        {OP_CLOSE, 1}};
+static const weight changing[] = {
+    {OP_ACQUIRE, 8}, {OP_DOWNGRADE, 10},    {OP_UPGRADE, 8}, {OP_UPGRADE_START, 3}, {OP_RELEASE, 2},
+    {OP_CANCEL, 1},  {OP_RELEASE_START, 1}, {OP_START, 1},   {OP_DETACH, 1},        {OP_CLOSE, 1}};
+
+/* The same of handles on both names, which cannot upgrade. */
+static const weight changing_all[] = {
+    {OP_ACQUIRE, 8}, {OP_DOWNGRADE, 8}, {OP_RELEASE, 1}, {OP_CANCEL, 1}, {OP_UPGRADE, 1}};
+static const weight permits[] = {{OP_ACQUIRE, 8},       {OP_RELEASE, 6}, {OP_START, 4},
+                                 {OP_RELEASE_START, 2}, {OP_CANCEL, 2},  {OP_HOLD, 2},
+                                 {OP_DETACH, 1},        {OP_FREE, 1},    {OP_CLOSE, 1}};
 
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
@@ -98,8 +104,9 @@ static const struct flavour {
                 FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
 
 /* Those that came later have seeds of their own, so that the others keep their programs. */
-static const struct flavour later[] = {FLAVOUR(reentrant), FLAVOUR(several), FLAVOUR(several_end),
-                                       FLAVOUR(changing)};
+static const struct flavour later[] = {FLAVOUR(reentrant),    FLAVOUR(several),
+                                       FLAVOUR(several_end),  FLAVOUR(changing),
+                                       FLAVOUR(changing_all), FLAVOUR(permits)};
 #define LATER_SEED 7 /* of 8 */
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
@@ -230,7 +237,7 @@ static void draw_long_stalls(program *p)
 
 static uint8_t draw_mode(source *s)
 {
-    static const uint8_t modes[] = {PAWL_MODE_UPDATE, PAWL_MODE_UPDATE, PAWL_MODE_SHARED,
+    static const uint8_t modes[] = {PAWL_MODE_UPDATE, PAWL_MODE_SHARED, PAWL_MODE_EXCLUSIVE,
                                     PAWL_MODE_EXCLUSIVE};
     return modes[draw(s, 4)];
 }
@@ -273,6 +280,11 @@ void program_generate(uint64_t seed, program *p)
         p->handle[i].reentrant = f->weights == reentrant || (has_both && one_in(&s, 4));
         p->handle[i].several = has_both && !one_in(&s, 3);
         if (f->weights == changing) p->handle[i].mode = draw_mode(&s);
+        if (f->weights == changing_all) p->handle[i].mode = one_in(&s, 2) ? PAWL_MODE_SHARED : 0;
+        if (f->weights == changing_all) p->handle[i].several = one_in(&s, 2);
+        if (f->weights != permits) continue;
+        p->handle[i].mode = PAWL_MODE_PERMIT;
+        p->handle[i].units = (uint8_t)(1 + draw(&s, 2));
     }
 }
 
@@ -292,7 +304,7 @@ const char *op_name(unsigned kind)
 static void print_clients(const program *p)
 {
     static const char *const modes[] = {"thread", "dispatch", "wait"};
-    static const char *const kinds[] = {"exclusive", "shared", "update"};
+    static const char *const kinds[] = {"exclusive", "shared", "update", "permits"};
     for (int i = 0; i < p->clients; i++)
         printf("  client %d: callbacks %s, %s%s%s\n", i, modes[p->client[i].callbacks],
                p->client[i].spied ? "hostile:" : "memory:", p->client[i].log ? ", log" : "",

@@ -27,6 +27,7 @@ typedef struct letter {
     pawl_reply reply;
     pawl_push push;
     char name[8], token[PAWL_TOKEN_LEN + 1], message[PAWL_OWNER_MAX + 1];
+    uint16_t slots[PERMITS];
     bool up;
 } letter;
 
@@ -117,10 +118,17 @@ static void keep_text(const char *from, char *room, size_t size)
     room[len] = '\0';
 }
 
+static void keep_slots(letter *l, const uint16_t *slots, size_t count)
+{
+    if (count > PERMITS) fail("harness", "more permits than there are");
+    if (count) memcpy(l->slots, slots, count * sizeof slots[0]);
+}
+
 static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
 {
     letter *l = new_letter(s, LETTER_REPLY, at);
     l->reply = *reply;
+    keep_slots(l, reply->slots, reply->slot_count);
     keep_text(reply->message, l->message, sizeof l->message);
     if (reply->message) l->reply.message = l->message;
     set_timer(s);
@@ -201,6 +209,7 @@ static void post_push(pawl_store *s, const pawl_push *push, int64_t at)
 {
     letter *l = new_letter(s, LETTER_PUSH, at);
     l->push = *push;
+    keep_slots(l, push->slots, push->slot_count);
     keep_text(push->name, l->name, sizeof l->name);
     keep_text(push->token, l->token, sizeof l->token);
     l->push.name = l->name;
@@ -265,10 +274,12 @@ static void deliver(pawl_store *s, letter *l)
     l->kind = LETTER_NONE;
     if (copy.kind == LETTER_REPLY) {
         if (copy.reply.message) copy.reply.message = copy.message;
+        if (copy.reply.slots) copy.reply.slots = copy.slots;
         say(s, &copy.reply);
     } else if (copy.kind == LETTER_PUSH) {
         copy.push.name = copy.name;
         if (copy.push.token) copy.push.token = copy.token;
+        if (copy.push.slots) copy.push.slots = copy.slots;
         if (s->up) s->host->push(s->host, &copy.push);
     } else {
         link_goes(s, copy.up);

@@ -184,7 +184,16 @@ PLANTED = [
      "--flavour", "changing"),
     ("downgraded_late", "a handle is downgraded when the store knows it, and others share it before",
      [("src/runtime/mode.c", "    atomic_store(&lock->mode, (uint8_t)to);\n    ask_change(lock, to);\n",
-       "    ask_change(lock, to);\n")], "--flavour", "changing"),
+       "    ask_change(lock, to);\n    pawl__gate_flush_now(lock->home->gate);\n    atomic_store(&lock->mode, (uint8_t)to);\n")], "--flavour", "changing"),
+    ("part_downgraded_first", "the store may hear of a downgrade of one name while the handle of all says more",
+     [("src/runtime/mode.c", "        atomic_store(&lock->mode, (uint8_t)to);\n        err = downgrade_parts(lock->extras->several, to);",
+       "        err = downgrade_parts(lock->extras->several, to);\n        pawl__gate_flush_now(lock->home->gate);\n"
+       "        atomic_store(&lock->mode, (uint8_t)to);")],
+     "--flavour", "changing_all"),
+    ("slots_not_told", "a handle keeps the slots of an earlier acquisition",
+     [(ACTIONS, "        atomic_store(&lock->extras->slots[i], action->slots[i]);",
+       "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],
+     "--flavour", "permits"),
     # ---- Several names ----
     ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
      [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],

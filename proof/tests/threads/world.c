@@ -112,6 +112,8 @@ static void make_handles(const program *p)
         opts.ttl_ms = p->handle[i].ttl_ms;
         opts.retain_ms = p->handle[i].retain_ms;
         opts.mode = (pawl_mode)p->handle[i].mode;
+        opts.units = p->handle[i].units;
+        opts.capacity = p->handle[i].units ? PERMITS : 0;
         if (p->handle[i].reentrant) opts.flags |= PAWL_LOCK_REENTRANT;
         if (p->handle[i].events) opts.on_event = world_event;
         opts.event_userdata = &W->handles[i];

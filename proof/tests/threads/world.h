@@ -12,6 +12,7 @@
 #define HANDLES_MAX 4
 #define USERS_MAX   4
 #define OPS_MAX     8
+#define PERMITS     3
 #define RECORDS_MAX 96
 
 /* ---- A program ---------------------------------------------------------------------- */
@@ -58,7 +59,7 @@ typedef struct program {
         bool traced; /* and counted */
     } client[CLIENTS_MAX];
     struct {
-        uint8_t client, name, mode;
+        uint8_t client, name, mode, units; /* of permits: of PERMITS */
         int16_t ttl_ms, retain_ms;
         bool events, reentrant;
         bool several;     /* it has both names */
