@@ -102,6 +102,14 @@ def test_a_build_without_tests_gets_them(configures_only, tmp_path, monkeypatch)
         assert [name for name in suites if name.startswith(area)], f"{area}: {suites}"
 
 
+def test_one_program_more_than_processors_runs_at_once(monkeypatch):
+    monkeypatch.delenv("MESON_TESTTHREADS", raising=False)
+    monkeypatch.setattr(runner.os, "sched_getaffinity", lambda pid: {0, 1})
+    assert runner.programs_at_once() == 3
+    monkeypatch.setenv("MESON_TESTTHREADS", "8")
+    assert runner.programs_at_once() == 8
+
+
 def test_a_flavour_that_runs_nothing_has_failed(monkeypatch, capsys):
     good = {"name": "x", "result": "OK", "stdout": "[       OK ] a\n"}
     ran = {"plain": [], "asan": [good]}
