@@ -231,16 +231,16 @@ static void the_pause_grows_and_is_short_again_after_a_good_time(void **state)
         turn(&s);
         pause = pause_after_a_cut(&s);
     }
-    assert_true(pause >= PAWL__REDIS_BACKOFF_MAX_MS * 3 / 4);
+    assert_true(pause >= PAWL__RETRY_MAX_MS * 3 / 4);
     for (int i = 0; i < 3; i++) { /* it was up for long enough: the next cut is a first one */
         come_up(&s);
-        now += PAWL__REDIS_BACKOFF_MAX_MS * MS;
-        assert_true(pause_after_a_cut(&s) <= PAWL__REDIS_BACKOFF_MIN_MS * 5 / 4);
+        now += PAWL__RETRY_MAX_MS * MS;
+        assert_true(pause_after_a_cut(&s) <= PAWL__RETRY_MIN_MS * 5 / 4);
     }
     come_up(&s); /* not for long: a server that accepts and dies is not asked without pause */
     (void)pause_after_a_cut(&s);
     come_up(&s);
-    assert_true(pause_after_a_cut(&s) >= PAWL__REDIS_BACKOFF_MIN_MS * 4 * 3 / 4);
+    assert_true(pause_after_a_cut(&s) >= PAWL__RETRY_MIN_MS * 4 * 3 / 4);
     end(&s);
 }
 
@@ -546,7 +546,7 @@ static void a_lock_that_is_refused_cuts_no_look(void **state)
     answer_probe(&s);
     answer_guard(&s, "0 run1");
     assert_int_equal(s.ups, 1);
-    now += PAWL__REDIS_BACKOFF_MAX_MS * MS;
+    now += PAWL__RETRY_MAX_MS * MS;
     pawl_request look = {.id = 1,
                          .verb = PAWL_VERB_INSPECT,
                          .name = "x",

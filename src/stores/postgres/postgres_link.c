@@ -25,35 +25,14 @@ static void break_it(pawl_store *store, pawl_err err, const char *what)
 
 /* ---- Loss ---------------------------------------------------------------------------------- */
 
-/* A link that broke is news, and so is the first try to connect that failed; the same again is not.
- */
-static void tell_down(pawl_store *store, bool was_up)
+static void wait_for_next_attempt(pawl_store *store, bool was_up)
 {
     pawl__postgres_linkage *link = &store->link;
-    if (link->told && link->told_err == link->err && strcmp(link->told_message, link->message) == 0)
-        return;
-    link->told = !was_up;
-    link->told_err = link->err;
-    memcpy(link->told_message, link->message, sizeof link->told_message);
-    store->host->link(store->host, false, link->told_err, link->told_message);
-}
-
-/* What only a person can change is asked for slowly. */
-static bool is_refusal(pawl_err err)
-{
-    pawl_err_class cls = pawl_err_class_of(err);
-    return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE;
-}
-
-static void wait_for_next_attempt(pawl_store *store)
-{
-    pawl__postgres_linkage *link = &store->link;
-    if (is_refusal(link->err)) link->backoff_ms = PAWL__POSTGRES_BACKOFF_MAX_MS;
-    int64_t wait_ms = pawl__random_jitter(&link->random, link->backoff_ms);
+    if (was_up) pawl__retry_lost(&link->retry, store->host->now() - link->up_since);
+    int64_t wait_ms = pawl__retry_pause(&link->retry, link->err, &link->random);
     pawl__postgres_set_timer(&store->link_timer, pawl__ms_to_ns(wait_ms));
-    link->backoff_ms *= 2;
-    if (link->backoff_ms > PAWL__POSTGRES_BACKOFF_MAX_MS)
-        link->backoff_ms = PAWL__POSTGRES_BACKOFF_MAX_MS;
+    if (pawl__retry_is_news(&link->retry, was_up, link->err, link->message))
+        store->host->link(store->host, false, link->err, link->message);
 }
 
 static void end_attempt(pawl_store *store)
@@ -73,11 +52,7 @@ static void tear_down(pawl_store *store)
     pawl__postgres_wire_end(store);
     pawl__postgres_abandon(store);
     link->broken = false;
-    int64_t span = store->host->now() - link->up_since;
-    if (was_up && span >= PAWL__POSTGRES_BACKOFF_MAX_MS * PAWL__NS_PER_MS)
-        link->backoff_ms = PAWL__POSTGRES_BACKOFF_MIN_MS;
-    wait_for_next_attempt(store);
-    tell_down(store, was_up);
+    wait_for_next_attempt(store, was_up);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -170,7 +145,7 @@ static void be_up(pawl_store *store)
     if (link->broken) return;
     link->state = PAWL__POSTGRES_UP;
     link->up_since = store->host->now();
-    link->told = false;
+    pawl__retry_up(&link->retry);
     store->caps.push = link->listens;
     pawl__postgres_set_timer(&store->link_timer, PAWL__NEVER);
     warn_of_pooler(store);
@@ -373,7 +348,7 @@ bool pawl__postgres_link_init(pawl_store *store, uint64_t seed)
     snprintf(store->link.message, sizeof store->link.message, "%s: not connected yet",
              store->config.where);
     store->link.random = seed;
-    store->link.backoff_ms = PAWL__POSTGRES_BACKOFF_MIN_MS;
+    pawl__retry_init(&store->link.retry);
     store->hear = hear;
     event_assign(&store->turn, store->host->base, -1, 0, on_turn, store);
     event_assign(&store->link_timer, store->host->base, -1, EV_PERSIST, on_link_timer, store);

@@ -69,6 +69,7 @@
 #define PAWL_POSTGRES_STORE_H
 
 #include "../../base/list.h"
+#include "../../base/retry.h"
 #include "postgres_connect.h"
 #include "postgres_error.h"
 #include "postgres_url.h"
@@ -79,8 +80,6 @@
 /* ---- Bounds -------------------------------------------------------------------------------- */
 
 #define PAWL__POSTGRES_UNDER_WAY_MAX  1000000
-#define PAWL__POSTGRES_BACKOFF_MIN_MS 50
-#define PAWL__POSTGRES_BACKOFF_MAX_MS 2000
 #define PAWL__POSTGRES_HEAR_MS        1000   /* how long our own word may take */
 #define PAWL__POSTGRES_SERVER_MIN     120000 /* server_version_num of the oldest that will do */
 #define PAWL__POSTGRES_PARAMS_MAX     10
@@ -142,7 +141,7 @@ typedef struct pawl__postgres_linkage {
     bool spoke;            /* our own word has left the server */
     bool forgets;          /* prepared statements do not stay where they were made */
     char word[24];
-    int64_t backoff_ms;
+    pawl__retry retry;
     int64_t up_since;
     uint64_t random;
     /* Why it is down, or is about to go down (broken). */
@@ -150,10 +149,6 @@ typedef struct pawl__postgres_linkage {
     pawl_err err;
     char message[PAWL_MESSAGE_MAX];
     char last_words[PAWL_MESSAGE_MAX]; /* what the server said before it cut the connection */
-    /* The failed try that the host was told last: the same again is no news. */
-    bool told;
-    pawl_err told_err;
-    char told_message[PAWL_MESSAGE_MAX];
 } pawl__postgres_linkage;
 
 struct pawl_store {

@@ -39,57 +39,20 @@ static void arm(pawl_store *store, int64_t delay_ms)
 
 /* ---- Loss ------------------------------------------------------------------------------- */
 
-void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message)
+static void wait_for_next_attempt(pawl_store *store, bool was_up)
 {
     pawl__redis_linkage *link = &store->link;
-    if (link->broken) return;
-    link->broken = true;
-    if (link->login.refused) { /* what followed from that is no news */
-        err = link->login.refused;
-        message = link->login.message;
-    }
-    /* It is ours, and it passes: nothing that waits may be given up for it. */
-    link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
-    snprintf(link->message, sizeof link->message, "%s", message);
-    pawl__line_mend(link->message); /* it may quote the server */
-    store->wire->turn_soon(store);
-}
-
-/* A link that broke is news, and so is the first try to connect that failed; the same again is not.
- */
-static void tell_down(pawl_store *store, bool was_up)
-{
-    pawl__redis_linkage *link = &store->link;
-    if (link->told && link->told_err == link->err && strcmp(link->told_message, link->message) == 0)
-        return;
-    link->told = !was_up;
-    link->told_err = link->err;
-    memcpy(link->told_message, link->message, sizeof link->told_message);
-    store->host->link(store->host, false, link->told_err, link->told_message);
-}
-
-/* What only a person can change is asked for slowly. */
-static bool is_refusal(pawl_err err)
-{
-    pawl_err_class cls = pawl_err_class_of(err);
-    return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE;
-}
-
-static void wait_for_next_attempt(pawl_store *store)
-{
-    pawl__redis_linkage *link = &store->link;
-    if (is_refusal(link->err)) link->backoff_ms = PAWL__REDIS_BACKOFF_MAX_MS;
-    arm(store, pawl__random_jitter(&link->random, link->backoff_ms));
-    link->backoff_ms *= 2;
-    if (link->backoff_ms > PAWL__REDIS_BACKOFF_MAX_MS)
-        link->backoff_ms = PAWL__REDIS_BACKOFF_MAX_MS;
+    if (was_up) pawl__retry_lost(&link->retry, store->host->now() - link->up_since);
+    arm(store, pawl__retry_pause(&link->retry, link->err, &link->random));
+    if (pawl__retry_is_news(&link->retry, was_up, link->err, link->message))
+        store->host->link(store->host, false, link->err, link->message);
 }
 
 static void try_address(pawl_store *store);
 
 static void note_refusal(pawl__redis_linkage *link)
 {
-    if (link->refused_err || !is_refusal(link->err)) return;
+    if (link->refused_err || !pawl__retry_is_refusal(link->err)) return;
     link->refused_err = link->err;
     memcpy(link->refused_message, link->message, sizeof link->refused_message);
 }
@@ -119,11 +82,7 @@ static void tear_down(pawl_store *store)
     link->broken = false;
     link->login.refused = PAWL_OK;
 
-    if (was_up) {
-        int64_t span = store->host->now() - link->up_since;
-        if (span >= PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS)
-            link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
-    } else {
+    if (!was_up) {
         note_refusal(link);
         if (has_more_addresses(link)) {
             link->address_at++;
@@ -132,8 +91,7 @@ static void tear_down(pawl_store *store)
         }
         recall_refusal(link);
     }
-    wait_for_next_attempt(store);
-    tell_down(store, was_up);
+    wait_for_next_attempt(store, was_up);
 }
 
 void pawl__redis_turn(pawl_store *store)
@@ -187,7 +145,7 @@ void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
     pawl__redis_linkage *link = &store->link;
     int64_t span = store->host->now() - link->up_since;
     pawl__redis_refuse(store, id, PAWL_ERR_PERMISSION);
-    if (span < PAWL__REDIS_BACKOFF_MAX_MS * PAWL__NS_PER_MS) return;
+    if (span < PAWL__RETRY_MAX_MS * PAWL__NS_PER_MS) return;
     if (store->under_way_count > 0) return; /* a look must not be cut for it: next time */
     pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
 }
@@ -332,7 +290,7 @@ static void maybe_up(pawl_store *store)
     if (link->broken || !link->permitted || !link->heard || !store->guard.known) return;
     link->state = PAWL__REDIS_LINK_UP;
     link->up_since = store->host->now();
-    link->told = false;
+    pawl__retry_up(&link->retry);
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK, PAWL__REDIS_NO_TIMER);
     warn_of_no_verification(store);
     pawl__redis_login_up(store);
@@ -340,7 +298,7 @@ static void maybe_up(pawl_store *store)
     store->host->link(store->host, true, PAWL_OK, "");
 }
 
-void pawl__redis_greeted_more(pawl_store *store)
+static void greeted_more(pawl_store *store)
 {
     if (store->link.state == PAWL__REDIS_LINK_GREETING) maybe_up(store);
 }
@@ -606,7 +564,8 @@ void pawl__redis_timer_due(pawl_store *store, pawl__redis_timer timer)
 void pawl__redis_link_init(pawl_store *store, uint64_t seed)
 {
     pawl__redis_linkage *link = &store->link;
-    link->backoff_ms = PAWL__REDIS_BACKOFF_MIN_MS;
+    pawl__retry_init(&link->retry);
+    link->greeted_more = greeted_more;
     link->random = seed;
     link->err = PAWL_ERR_UNAVAILABLE;
     snprintf(link->message, sizeof link->message, "%.300s: not connected yet", store->space.where);

@@ -16,6 +16,7 @@
 #define PAWL_REDIS_LINK_H
 
 #include "../../base/list.h"
+#include "../../base/retry.h"
 #include "redis_guard.h"
 #include "redis_login.h"
 #include "redis_proto.h"
@@ -25,9 +26,7 @@
 /* ---- Bounds --------------------------------------------------------------------- */
 
 #define PAWL__REDIS_UNDER_WAY_MAX   1000000 /* commands without a reply */
-#define PAWL__REDIS_BACKOFF_MIN_MS  50
-#define PAWL__REDIS_BACKOFF_MAX_MS  2000
-#define PAWL__REDIS_ADDRESS_TIME_MS 100 /* least time that one of several addresses gets */
+#define PAWL__REDIS_ADDRESS_TIME_MS 100     /* least time that one of several addresses gets */
 
 /* ---- Commands under way ------------------------------------------------------------- */
 
@@ -76,7 +75,9 @@ typedef struct pawl__redis_linkage {
     char lacks[PAWL_MESSAGE_MAX];
     bool warned; /* that the server's certificate is not verified */
     pawl__redis_logging_in login;
-    int64_t backoff_ms;
+    /* A part of the greeting has been answered that is not redis_link.c's: it may be up now. */
+    void (*greeted_more)(pawl_store *store);
+    pawl__retry retry;
     int64_t up_since;
     uint64_t random;
     /* Why it is down, or is about to go down (broken). */
@@ -86,10 +87,6 @@ typedef struct pawl__redis_linkage {
     /* What the first address that refused us said in this attempt; PAWL_OK: none did. */
     pawl_err refused_err;
     char refused_message[PAWL_MESSAGE_MAX];
-    /* The failed try that the host was told last: the same again is no news. */
-    bool told;
-    pawl_err told_err;
-    char told_message[PAWL_MESSAGE_MAX];
 } pawl__redis_linkage;
 
 struct pawl_store {
@@ -183,12 +180,9 @@ void pawl__redis_give_refusals(pawl_store *store);
 
 /*
  * Refuses what a user who may only look may not do. The link is then made anew, at most each
- * PAWL__REDIS_BACKOFF_MAX_MS: he may have got the rules meanwhile.
+ * PAWL__RETRY_MAX_MS: he may have got the rules meanwhile.
  */
 void pawl__redis_refuse_locking(pawl_store *store, uint64_t id);
-
-/* A part of the greeting has been answered that is not redis_link.c's: the link may be up now. */
-void pawl__redis_greeted_more(pawl_store *store);
 
 /* The first attempt begins with the loop. The seed is for the pauses between attempts. */
 void pawl__redis_link_init(pawl_store *store, uint64_t seed);

@@ -8,6 +8,7 @@
 #include "redis_scripts.h"
 
 #include "../../base/instant.h"
+#include "../../base/line.h"
 #include "../../base/mutant.h"
 
 #include <stdio.h>
@@ -23,6 +24,24 @@ typedef struct asked {
     bool again;     /* NOSCRIPT was the answer before */
     char room[];
 } asked;
+
+/* ---- The end of a connection ------------------------------------------------------------ */
+
+void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message)
+{
+    pawl__redis_linkage *link = &store->link;
+    if (link->broken) return;
+    link->broken = true;
+    if (link->login.refused) { /* what followed from that is no news */
+        err = link->login.refused;
+        message = link->login.message;
+    }
+    /* It is ours, and it passes: nothing that waits may be given up for it. */
+    link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
+    snprintf(link->message, sizeof link->message, "%s", message);
+    pawl__line_mend(link->message); /* it may quote the server */
+    store->wire->turn_soon(store);
+}
 
 /* ---- Sending -------------------------------------------------------------------------- */
 
@@ -377,7 +396,7 @@ static void question_answered(pawl_store *store, pawl__redis_pending *pending,
     if (err)
         pawl__redis_link_break(store, err, message);
     else if (is_greeting)
-        pawl__redis_greeted_more(store);
+        store->link.greeted_more(store);
 }
 
 /* The next connection asks anew. */

@@ -19,6 +19,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SLACK_NS  (1000 * PAWL__NS_PER_MS)
 #define BEYOND_NS (25 * INT64_C(3600000) * PAWL__NS_PER_MS) /* no ttl reaches it */
@@ -149,6 +150,13 @@ bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live)
 }
 
 /* ---- Another database in its place ----------------------------------------------- */
+
+bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
+{
+    struct stat st;
+    return stat(db->path, &st) == 0 && st.st_ino == db->identity.st_ino &&
+           st.st_dev == db->identity.st_dev;
+}
 
 static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
 {

@@ -485,10 +485,3 @@ void pawl__sqlite_db_close(pawl__sqlite_db *db)
     bool has_byte = db->live.offset > 0 || db->live.old_fd >= 0;
     if (db->looks_only && !has_byte) pawl__sqlite_live_close(&db->live);
 }
-
-bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
-{
-    struct stat st;
-    return stat(db->path, &st) == 0 && st.st_ino == db->identity.st_ino &&
-           st.st_dev == db->identity.st_dev;
-}
