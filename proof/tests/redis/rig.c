@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include "../support/check.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -251,6 +253,19 @@ int64_t rig_calls(rig *r, const char *command)
     snprintf(key, sizeof(key), "cmdstat_%s:calls=", command);
     const char *found = strstr(rig_text(r, "INFO commandstats"), key);
     return found ? strtoll(found + strlen(key), NULL, 10) : 0;
+}
+
+int rig_run_cases(const char *name, const struct CMUnitTest *cases, size_t count,
+                  CMFixtureFunction group_begin, CMFixtureFunction group_end)
+{
+    const char *only = getenv("PAWL_ONLY");
+    if (only) cmocka_set_test_filter(only);
+    if (!redis_server_exists()) {
+        puts("SKIP: there is no redis-server on this machine");
+        return 77;
+    }
+    check_cases_run_here();
+    return _cmocka_run_group_tests(name, cases, count, group_begin, group_end);
 }
 
 int rig_group_begin(void **state)

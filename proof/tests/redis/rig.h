@@ -41,6 +41,15 @@ typedef struct answer {
 rig *rig_new(const char *const *arguments);
 void rig_free(rig *r);
 
+/*
+ * Runs a program's cases, or, with PAWL_ONLY in the environment, those that it names; for main to
+ * return. Without a redis-server it says so, and that the program was skipped.
+ */
+#define rig_run(name, cases, group_begin, group_end)                                               \
+    rig_run_cases(name, cases, sizeof(cases) / sizeof((cases)[0]), group_begin, group_end)
+int rig_run_cases(const char *name, const struct CMUnitTest *cases, size_t count,
+                  CMFixtureFunction group_begin, CMFixtureFunction group_end);
+
 /* A rig with an ordinary server as the state of a group of cases. */
 int rig_group_begin(void **state);
 int rig_group_end(void **state);

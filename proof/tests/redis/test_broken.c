@@ -66,9 +66,5 @@ int main(void)
         cmocka_unit_test(a_foreign_value_in_the_place_of_the_notes_harms_nobody),
         cmocka_unit_test(a_foreign_holder_that_is_broken_is_noted_too),
     };
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    return cmocka_run_group_tests_name("redis broken", cases, rig_group_begin, rig_group_end);
+    return rig_run("redis broken", cases, rig_group_begin, rig_group_end);
 }

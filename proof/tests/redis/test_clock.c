@@ -9,7 +9,6 @@
 #include "clock_shim.h"
 #include "link_words.h"
 
-#include "../support/check.h"
 #include "../support/temp_dir.h"
 
 #include <fcntl.h>
@@ -197,12 +196,5 @@ int main(void)
         cmocka_unit_test(a_waiter_whose_place_a_step_ended_has_its_turn),
         cmocka_unit_test(the_doctor_sees_a_clock_that_is_not_right),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("a server's clock", cases, group_begin, group_end);
+    return rig_run("a server's clock", cases, group_begin, group_end);
 }

@@ -8,8 +8,6 @@
 
 #include "stores/redis/redis_exam.h"
 
-#include "../support/check.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,13 +253,5 @@ int main(void)
         cmocka_unit_test(what_is_denied_is_said_once_and_not_judged),
         cmocka_unit_test(the_bugs_of_a_version_are_known),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("what the doctor finds at redis", cases, rig_group_begin,
-                                       rig_group_end);
+    return rig_run("what the doctor finds at redis", cases, rig_group_begin, rig_group_end);
 }

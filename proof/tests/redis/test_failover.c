@@ -7,8 +7,6 @@
 #include "link_words.h"
 #include "peer.h"
 
-#include "../support/check.h"
-
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
@@ -216,12 +214,5 @@ int main(void)
         cmocka_unit_test(of_two_addresses_the_one_that_lets_us_in_is_taken),
         cmocka_unit_test(a_replica_that_accepts_writes_is_no_primary),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("redis, failing over", cases, NULL, NULL);
+    return rig_run("redis, failing over", cases, NULL, NULL);
 }

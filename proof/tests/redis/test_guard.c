@@ -398,5 +398,5 @@ int main(void)
         cmocka_unit_test(the_doctor_says_for_how_long),
         cmocka_unit_test(a_replica_that_takes_over_is_guarded),
     };
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    return rig_run("the guard of redis", cases, NULL, NULL);
 }

@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "link_stage.h"
 
-#include "../support/check.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -456,12 +454,5 @@ int main(void)
         cmocka_unit_test(words_in_the_inbox_that_are_not_ours_are_ignored),
         cmocka_unit_test(a_loading_server_is_awaited),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("the link to redis", cases, group_begin, group_end);
+    return rig_run("the link to redis", cases, group_begin, group_end);
 }

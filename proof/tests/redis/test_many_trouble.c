@@ -502,10 +502,5 @@ int main(void)
         cmocka_unit_test(a_full_server_lets_nobody_in_and_everybody_out),
         cmocka_unit_test(a_replica_refuses_all_modes_and_has_done_nothing),
     };
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    return cmocka_run_group_tests_name("several holders on redis, in trouble", cases,
-                                       rig_group_begin, rig_group_end);
+    return rig_run("several holders on redis, in trouble", cases, rig_group_begin, rig_group_end);
 }

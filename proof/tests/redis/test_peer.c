@@ -8,8 +8,6 @@
 #include "link_words.h"
 #include "peer.h"
 
-#include "../support/check.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,12 +255,5 @@ int main(void)
         cmocka_unit_test(the_earliest_time_out_counts),
         cmocka_unit_test(what_never_left_is_failed_not_unknown),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("redis and its peers", cases, group_begin, group_end);
+    return rig_run("redis and its peers", cases, group_begin, group_end);
 }

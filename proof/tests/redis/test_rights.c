@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "link_stage.h"
 
-#include "../support/check.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,12 +329,5 @@ int main(void)
         cmocka_unit_test(a_refused_login_is_not_replaced_by_another_one),
         cmocka_unit_test(a_sentinel_is_said_to_be_one),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("rights at redis", cases, rig_group_begin, rig_group_end);
+    return rig_run("rights at redis", cases, rig_group_begin, rig_group_end);
 }

@@ -447,10 +447,5 @@ int main(void)
         cmocka_unit_test(the_keys_of_every_name_are_in_the_slot_of_the_lock),
         cmocka_unit_test(a_value_that_looks_like_a_record_is_a_foreign_holder),
     };
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    return cmocka_run_group_tests_name("redis scripts in trouble", cases, rig_group_begin,
-                                       rig_group_end);
+    return rig_run("redis scripts in trouble", cases, rig_group_begin, rig_group_end);
 }

@@ -649,9 +649,5 @@ int main(void)
         cmocka_unit_test(an_uncontended_pair_costs_nine_inner_commands),
         cmocka_unit_test(constants_are_those_of_the_scripts),
     };
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    return cmocka_run_group_tests_name("redis scripts", cases, rig_group_begin, rig_group_end);
+    return rig_run("redis scripts", cases, rig_group_begin, rig_group_end);
 }

@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "link_stage.h"
 
-#include "../support/check.h"
 #include "../support/temp_dir.h"
 
 #include <fcntl.h>
@@ -282,12 +281,5 @@ int main(void)
         cmocka_unit_test(a_file_that_is_gone_leaves_the_old_password),
         cmocka_unit_test(an_open_file_that_vanishes_is_warned_of_twice),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("passwords from elsewhere", cases, group_begin, group_end);
+    return rig_run("passwords from elsewhere", cases, group_begin, group_end);
 }

@@ -8,7 +8,6 @@
 #include "certs.h"
 #include "link_words.h"
 
-#include "../support/check.h"
 #include "../support/temp_dir.h"
 
 #include <arpa/inet.h>
@@ -461,12 +460,5 @@ int main(void)
         cmocka_unit_test(a_cut_without_goodbye_is_told_and_the_session_goes_on),
         cmocka_unit_test(what_is_called_failed_was_not_done),
     };
-    const char *only = getenv("PAWL_ONLY");
-    if (only) cmocka_set_test_filter(only);
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    check_cases_run_here();
-    return cmocka_run_group_tests_name("redis behind TLS", cases, group_begin, group_end);
+    return rig_run("redis behind TLS", cases, group_begin, group_end);
 }
