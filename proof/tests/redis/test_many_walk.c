@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
-#include "base/random.h"
+#include "../support/beside_model.h"
 #include "stores/memory/memory_model.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS = 7, STEPS = 250, SEEDS = 40, NEWS_MAX = 64, FENCES_MAX = 1024 };
+enum { TOKENS = 7, STEPS = 250, SEEDS = 40, NEWS_MAX = 64 };
 
 #define LONG_MS PAWL_TTL_MAX_MS
 
@@ -42,17 +42,14 @@ typedef struct walk {
     char tokens[TOKENS][PAWL_TOKEN_LEN + 1];
     pawl_request wishes[TOKENS]; /* a token asks for the same as long as it lives */
     uint32_t changes[TOKENS];
-    struct {
-        uint64_t real, modelled;
-    } fences[FENCES_MAX];
-    int fence_count;
+    fence_pairs fences;
     box real, modelled;
     const pawl_info *row; /* of the model */
 } walk;
 
 static uint64_t draw(walk *w, uint64_t below)
 {
-    return pawl__random_next(&w->random) % below;
+    return draw_below(&w->random, below);
 }
 
 #define AGREE(w, condition)                                                                        \
@@ -100,21 +97,9 @@ static int by_kind_and_token(const void *a, const void *b)
     return strcmp(x->token, y->token);
 }
 
-/* A grant that both have seen, or that is new to both and larger than all. */
 static void same_fence(walk *w, uint64_t real, uint64_t modelled)
 {
-    uint64_t largest = 0, largest_modelled = 0;
-    for (int i = 0; i < w->fence_count; i++) {
-        bool is_same = w->fences[i].real == real;
-        AGREE(w, is_same == (w->fences[i].modelled == modelled));
-        if (is_same) return;
-        if (w->fences[i].real > largest) largest = w->fences[i].real;
-        if (w->fences[i].modelled > largest_modelled) largest_modelled = w->fences[i].modelled;
-    }
-    AGREE(w, real > largest && modelled > largest_modelled);
-    assert_true(w->fence_count < FENCES_MAX);
-    w->fences[w->fence_count].real = real;
-    w->fences[w->fence_count++].modelled = modelled;
+    AGREE(w, fences_agree(&w->fences, real, modelled));
 }
 
 static void same_news(walk *w)
@@ -193,45 +178,22 @@ static pawl_reply model(walk *w, const pawl_request *request)
     return reply;
 }
 
-static pawl_mode draw_mode(walk *w)
-{
-    static const pawl_mode often[] = {PAWL_MODE_SHARED, PAWL_MODE_SHARED, PAWL_MODE_SHARED,
-                                      PAWL_MODE_UPDATE, PAWL_MODE_UPDATE, PAWL_MODE_EXCLUSIVE};
-    if (draw(w, 20) == 0) return w->permits ? PAWL_MODE_SHARED : PAWL_MODE_PERMIT;
-    return w->permits ? PAWL_MODE_PERMIT : often[draw(w, 6)];
-}
-
 static void new_token(walk *w, int token)
 {
     memcpy(w->tokens[token], fresh_token(), PAWL_TOKEN_LEN + 1);
     w->changes[token] = 0;
-    pawl_request *wish = &w->wishes[token];
-    *wish = (pawl_request){.mode = draw_mode(w)};
-    if (wish->mode != PAWL_MODE_PERMIT) return;
-    wish->capacity = draw(w, 12) ? 5 : 4;
-    wish->units = 1 + (uint32_t)draw(w, 3);
+    w->wishes[token] = draw_wish(&w->random, w->permits);
 }
 
-static pawl_request draw_request(walk *w, int token, char *owner)
+static pawl_request draw_step(walk *w, int token, char *owner)
 {
-    static const pawl_verb verbs[] = {PAWL_VERB_ACQUIRE, PAWL_VERB_ACQUIRE, PAWL_VERB_ACQUIRE,
-                                      PAWL_VERB_ACQUIRE, PAWL_VERB_RENEW,   PAWL_VERB_RELEASE,
-                                      PAWL_VERB_RELEASE, PAWL_VERB_CHANGE,  PAWL_VERB_CHANGE,
-                                      PAWL_VERB_BREAK};
+    pawl_request r = draw_request(&w->random, w->permits, &w->wishes[token]);
     owner[0] = (char)('a' + token);
-    pawl_request r = {.verb = verbs[draw(w, 10)],
-                      .mode = draw_mode(w),
-                      .flags = draw(w, 4) ? PAWL_ASK_QUEUE : 0,
-                      .name = "x",
-                      .name_len = 1,
-                      .token = w->tokens[token],
-                      .owner = owner,
-                      .ttl_ms = LONG_MS};
-    if (r.verb == PAWL_VERB_ACQUIRE) {
-        r.mode = w->wishes[token].mode;
-        r.capacity = w->wishes[token].capacity;
-        r.units = w->wishes[token].units;
-    }
+    r.name = "x";
+    r.name_len = 1;
+    r.token = w->tokens[token];
+    r.owner = owner;
+    r.ttl_ms = LONG_MS;
     if (r.verb == PAWL_VERB_CHANGE) {
         if (draw(w, 4)) w->changes[token]++;
         r.change = w->changes[token] + (uint32_t)draw(w, 2);
@@ -244,14 +206,12 @@ static void take_step(walk *w)
 {
     int token = (int)draw(w, TOKENS);
     char owner[2] = "";
-    pawl_request request = draw_request(w, token, owner), same = request;
+    pawl_request request = draw_step(w, token, owner), same = request;
     if (request.verb == PAWL_VERB_BREAK) {
-        if (!w->fence_count) return;
-        /* Mostly one of the latest, which may hold still. */
-        int latest = w->fence_count < 6 ? w->fence_count : 6;
-        int i = w->fence_count - 1 - (int)draw(w, (uint64_t)latest);
-        request.fence = w->fences[i].real;
-        same.fence = w->fences[i].modelled;
+        const fence_pair *fence = draw_fence(&w->fences, &w->random);
+        if (!fence) return;
+        request.fence = fence->real;
+        same.fence = fence->modelled;
     }
     const answer *a = rig_ask(w->rig, &request);
     pawl_reply modelled = model(w, &same);
@@ -291,10 +251,5 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(both_say_the_same),
     };
-    if (!redis_server_exists()) {
-        puts("SKIP: there is no redis-server on this machine");
-        return 77;
-    }
-    return cmocka_run_group_tests_name("redis and the model of all modes", cases, rig_group_begin,
-                                       rig_group_end);
+    return rig_run("redis and the model of all modes", cases, rig_group_begin, rig_group_end);
 }

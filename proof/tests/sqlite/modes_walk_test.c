@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 #include "place.h"
 
-#include "base/random.h"
+#include "../support/beside_model.h"
 #include "stores/memory/memory_model.h"
 #include "stores/sqlite/sqlite_lease.h"
 
@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROCESSES = 8, STEPS = 300, SEEDS = 60, NEWS_MAX = 256, FENCES_MAX = 2048, MARKS_MAX = 32 };
+enum { PROCESSES = 8, STEPS = 300, SEEDS = 60, NEWS_MAX = 256, MARKS_MAX = 32 };
 
 #define LONG_MS    PAWL_TTL_MAX_MS
 #define FIRST_BYTE 100000 /* of the live file; far from the one that the database has */
@@ -62,10 +62,7 @@ typedef struct walk {
     int step, tokens_made;
     bool permits;
     process processes[PROCESSES];
-    struct {
-        uint64_t real, modelled;
-    } fences[FENCES_MAX];
-    int fence_count;
+    fence_pairs fences;
     box real, modelled;
     pawl_holder_info holders[PROCESSES * 2]; /* of the model's report */
     size_t holder_count, waiter_count;
@@ -78,7 +75,7 @@ static struct {
 
 static uint64_t draw(walk *w, uint64_t below)
 {
-    return pawl__random_next(&w->random) % below;
+    return draw_below(&w->random, below);
 }
 
 #define AGREE(w, condition)                                                                        \
@@ -96,25 +93,14 @@ static void lock_byte(const walk *w, int64_t byte, short type)
     assert_int_equal(fcntl(w->kernel, F_OFD_SETLK, &lock), 0);
 }
 
-static pawl_mode draw_mode(walk *w)
-{
-    static const pawl_mode often[] = {PAWL_MODE_SHARED, PAWL_MODE_SHARED, PAWL_MODE_SHARED,
-                                      PAWL_MODE_UPDATE, PAWL_MODE_UPDATE, PAWL_MODE_EXCLUSIVE};
-    if (draw(w, 20) == 0) return w->permits ? PAWL_MODE_SHARED : PAWL_MODE_PERMIT;
-    return w->permits ? PAWL_MODE_PERMIT : often[draw(w, 6)];
-}
-
 static void new_token(walk *w, process *p)
 {
     snprintf(p->token, sizeof(p->token), "%040d", ++w->tokens_made);
     p->change = 0;
     p->orphaned = p->waits = p->upgrades = p->holds = p->told_to_look = false;
     p->watched_count = 0;
-    p->wish = (pawl_request){.mode = draw_mode(w)};
+    p->wish = draw_wish(&w->random, w->permits);
     if (draw(w, 8) == 0) p->wish.flags = PAWL_ASK_DETACHED;
-    if (p->wish.mode != PAWL_MODE_PERMIT) return;
-    p->wish.capacity = draw(w, 12) ? 5 : 4;
-    p->wish.units = 1 + (uint32_t)draw(w, 3);
 }
 
 static void be_born(walk *w, process *p)
@@ -190,21 +176,9 @@ static void open_letters(walk *w)
     w->outbox.count = 0;
 }
 
-/* A grant that both have seen, or that is new to both and larger than all. */
 static void same_fence(walk *w, uint64_t real, uint64_t modelled)
 {
-    uint64_t largest = 0, largest_modelled = 0;
-    for (int i = 0; i < w->fence_count; i++) {
-        bool is_same = w->fences[i].real == real;
-        AGREE(w, is_same == (w->fences[i].modelled == modelled));
-        if (is_same) return;
-        if (w->fences[i].real > largest) largest = w->fences[i].real;
-        if (w->fences[i].modelled > largest_modelled) largest_modelled = w->fences[i].modelled;
-    }
-    AGREE(w, real > largest && modelled > largest_modelled);
-    assert_true(w->fence_count < FENCES_MAX);
-    w->fences[w->fence_count].real = real;
-    w->fences[w->fence_count++].modelled = modelled;
+    AGREE(w, fences_agree(&w->fences, real, modelled));
 }
 
 /* Grants in their order, what is said to holders in any. */
@@ -414,20 +388,9 @@ static void all_look_again(walk *w)
 
 /* ---- Steps --------------------------------------------------------------------------- */
 
-static pawl_request draw_request(walk *w, process *p)
+static pawl_request draw_step(walk *w, process *p)
 {
-    static const pawl_verb verbs[] = {PAWL_VERB_ACQUIRE, PAWL_VERB_ACQUIRE, PAWL_VERB_ACQUIRE,
-                                      PAWL_VERB_ACQUIRE, PAWL_VERB_RENEW,   PAWL_VERB_RELEASE,
-                                      PAWL_VERB_RELEASE, PAWL_VERB_CHANGE,  PAWL_VERB_CHANGE,
-                                      PAWL_VERB_BREAK};
-    pawl_request r = {.verb = verbs[draw(w, 10)], .mode = draw_mode(w)};
-    if (draw(w, 4)) r.flags = PAWL_ASK_QUEUE;
-    if (r.verb == PAWL_VERB_ACQUIRE) {
-        r.flags |= p->wish.flags;
-        r.mode = p->wish.mode;
-        r.capacity = p->wish.capacity;
-        r.units = p->wish.units;
-    }
+    pawl_request r = draw_request(&w->random, w->permits, &p->wish);
     if (r.verb == PAWL_VERB_CHANGE) {
         if (draw(w, 2)) r.mode = PAWL_MODE_EXCLUSIVE;
         if (draw(w, 4)) p->change++;
@@ -439,14 +402,12 @@ static pawl_request draw_request(walk *w, process *p)
 
 static void ask_something(walk *w, process *p)
 {
-    pawl_request request = draw_request(w, p), modelled = request;
+    pawl_request request = draw_step(w, p), modelled = request;
     if (request.verb == PAWL_VERB_BREAK) {
-        if (!w->fence_count) return;
-        /* Mostly one of the latest, which may hold still. */
-        int latest = w->fence_count < 6 ? w->fence_count : 6;
-        int i = w->fence_count - 1 - (int)draw(w, (uint64_t)latest);
-        request.fence = w->fences[i].real;
-        modelled.fence = w->fences[i].modelled;
+        const fence_pair *fence = draw_fence(&w->fences, &w->random);
+        if (!fence) return;
+        request.fence = fence->real;
+        modelled.fence = fence->modelled;
     }
     pawl_outcome outcome = ask(w, p, request, &modelled);
     if (request.verb == PAWL_VERB_RELEASE && outcome == PAWL_RELEASED && draw(w, 2))
@@ -539,7 +500,7 @@ static void begin_walk(walk *w, uint64_t seed)
     pawl__sqlite_checkpoint(&w->db);
     w->seed = w->random = seed;
     w->permits = seed % 3 == 0;
-    w->fence_count = w->real.count = w->modelled.count = 0;
+    w->fences.count = w->real.count = w->modelled.count = 0;
     w->memory = pawl__memory_new(seed, 0);
     for (int i = 0; i < PROCESSES; i++) {
         process *p = &w->processes[i];
