@@ -194,7 +194,7 @@ typedef struct pawl_reply {
     bool waiting;      /* GRANTED, CONFIRMED: somebody waits for it */
     const uint16_t *slots; /* GRANTED, PERMIT: as many as there are units, the lowest first */
     size_t slot_count;
-    pawl_err err;            /* FAILED, UNKNOWN */
+    pawl_err err;            /* FAILED, UNKNOWN. One that is none counts as PAWL_ERR_PROTOCOL */
     const char *message;     /* FAILED, UNKNOWN: one line for people, NULL: pawl_err_text(err).
                                 BUSY: the holder's label or NULL. NOT_OWNER: who broke it (rule
                                 13) or NULL */

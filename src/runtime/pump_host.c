@@ -10,9 +10,78 @@ static pawl__pump *pump_of(pawl_host *host)
     return pawl__container(host, pawl__pump, host);
 }
 
-static void on_reply(pawl_host *host, const pawl_reply *reply)
+/* ---- What no store may say ------------------------------------------------------------------- */
+
+/*
+ * A store module may be somebody else's. What makes no sense is not believed: a failure has an
+ * error, or it would be taken for success, and what a count promises is there.
+ */
+
+static bool is_error(int err)
+{
+    switch (err) {
+#define CASE(name, number, cls, text) case number:
+        PAWL_ERR_LIST(CASE)
+#undef CASE
+        return true;
+    }
+    return false;
+}
+
+static bool is_failure(const pawl_reply *reply)
+{
+    return reply->outcome == PAWL_FAILED || reply->outcome == PAWL_UNKNOWN;
+}
+
+static bool lacks_slots(const uint16_t *slots, size_t count)
+{
+    return count > PAWL_CAPACITY_MAX || (count && !slots);
+}
+
+static bool lacks_value(const pawl_value *value)
+{
+    return value->len && !value->bytes;
+}
+
+static bool makes_sense(const pawl_reply *reply)
+{
+    if (is_failure(reply) && !is_error(reply->err)) return false;
+    if (lacks_slots(reply->slots, reply->slot_count)) return false;
+    return !reply->value || !lacks_value(reply->value);
+}
+
+/* A grant of permits that names none is refused by the engine. */
+static pawl_reply mended(const pawl_reply *said)
+{
+    pawl_reply reply = *said;
+    if (is_failure(said) && !is_error(said->err)) {
+        reply.err = PAWL_ERR_PROTOCOL;
+        reply.message = "the store says that it failed, and names no error";
+    }
+    if (lacks_slots(said->slots, said->slot_count)) reply.slot_count = 0;
+    if (said->value && lacks_value(said->value)) reply.value = NULL;
+    return reply;
+}
+
+static pawl_push mended_push(const pawl_push *said)
+{
+    pawl_push push = *said;
+    if (!push.name) push.name_len = 0;
+    if (lacks_slots(push.slots, push.slot_count)) push.slot_count = 0;
+    return push;
+}
+
+/* ---- What it says ---------------------------------------------------------------------------- */
+
+static void on_reply(pawl_host *host, const pawl_reply *said)
 {
     pawl__pump *pump = pump_of(host);
+    const pawl_reply *reply = said;
+    pawl_reply better;
+    if (!makes_sense(said)) {
+        better = mended(said);
+        reply = &better;
+    }
     pawl__gate_answered(pump->gate);
     pawl__spin_heard(&pump->gate->spin);
     if (pawl__trace_hears(pump->trace, PAWL_TRACE_REPLY)) pawl__trace_reply(pump->trace, reply);
@@ -21,9 +90,10 @@ static void on_reply(pawl_host *host, const pawl_reply *reply)
     pawl__pump_feed(pump, &event);
 }
 
-static void on_push(pawl_host *host, const pawl_push *push)
+static void on_push(pawl_host *host, const pawl_push *said)
 {
     pawl__pump *pump = pump_of(host);
+    const pawl_push better = mended_push(said), *push = &better;
     pawl__spin_heard(&pump->gate->spin);
     if (pawl__trace_hears(pump->trace, PAWL_TRACE_PUSH)) pawl__trace_push(pump->trace, push);
     if (pump->ops->push(pump->client, push)) return;
@@ -76,6 +146,7 @@ static void tell_link(pawl__pump *pump, bool is_news)
 
 static void link_changed(pawl__pump *pump, bool up, bool final, pawl_err err, const char *message)
 {
+    if (!up && !is_error(err)) err = PAWL_ERR_PROTOCOL; /* down, and names no error */
     bool is_news = up != pump->link_up || (!up && err != pump->link_err);
     pump->link_tried = !up && !pump->link_up;
     pump->link_up = up;

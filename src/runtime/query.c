@@ -90,6 +90,9 @@ static pawl__row *copy_info(const pawl_info *given)
 {
     pawl_info whole = {0}; /* a store built for an older pawl knows fewer members */
     memcpy(&whole, given, given->size < sizeof whole ? given->size : sizeof whole);
+    if (!whole.name) whole.name_len = 0; /* a store that lies must not crash us */
+    if (!whole.waiters) whole.waiters_shown = 0;
+    if (!whole.holders) whole.holders_shown = 0;
     if (!whole.held || whole.holder_count) return copy_row(&whole);
     pawl_holder_info one = the_holder(&whole);
     whole.holders = &one;
@@ -318,11 +321,36 @@ static pawl__query *find(pawl__queries *queries, uint64_t id)
     return NULL;
 }
 
+/* Whether a store may answer so: what is not listed says neither yes nor no to what was asked. */
+static bool is_an_answer(const pawl__query *query, const pawl_reply *reply)
+{
+    switch (query->request.verb) {
+    case PAWL_VERB_RENEW:
+    case PAWL_VERB_PUBLISH:
+        return reply->outcome == PAWL_CONFIRMED || reply->outcome == PAWL_NOT_OWNER;
+    case PAWL_VERB_RELEASE:
+        return reply->outcome == PAWL_RELEASED || reply->outcome == PAWL_LEFT ||
+               reply->outcome == PAWL_NOT_OWNER;
+    case PAWL_VERB_BREAK:
+        return reply->outcome == PAWL_RELEASED || reply->outcome == PAWL_NOT_OWNER;
+    case PAWL_VERB_READ:
+    case PAWL_VERB_INSPECT:
+    case PAWL_VERB_LIST:
+    case PAWL_VERB_DOCTOR:
+        return reply->outcome == PAWL_REPORTED;
+    case PAWL_VERB_ACQUIRE:
+    case PAWL_VERB_CHANGE: /* the engine's */
+        break;
+    }
+    return false;
+}
+
 static int err_of(const pawl__query *query, const pawl_reply *reply)
 {
     if (query->no_memory) return PAWL_ERR_NO_MEMORY;
     if (reply->outcome == PAWL_FAILED) return reply->err ? reply->err : PAWL_ERR_INTERNAL;
-    return reply->outcome == PAWL_UNKNOWN ? PAWL_ERR_UNKNOWN : PAWL_OK;
+    if (reply->outcome == PAWL_UNKNOWN) return PAWL_ERR_UNKNOWN;
+    return is_an_answer(query, reply) ? PAWL_OK : PAWL_ERR_PROTOCOL;
 }
 
 static void hear(pawl__heard *heard, const pawl_value *value)
@@ -331,7 +359,7 @@ static void hear(pawl__heard *heard, const pawl_value *value)
     heard->value = *value;
     if (len) memcpy(heard->bytes, value->bytes, len);
     heard->bytes[len] = '\0';
-    snprintf(heard->owner, sizeof heard->owner, "%s", value->owner);
+    snprintf(heard->owner, sizeof heard->owner, "%s", or_empty(value->owner));
     heard->value.bytes = heard->bytes;
     heard->value.len = len;
     heard->value.owner = heard->owner;
@@ -344,7 +372,7 @@ bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply)
     if (!query) return true;
     query->outcome = reply->outcome;
     query->fence = reply->fence;
-    if (query->heard && reply->value) hear(query->heard, reply->value);
+    if (query->heard) hear(query->heard, reply->value ? reply->value : &(pawl_value){0});
     int err = err_of(query, reply);
     if (err == PAWL_ERR_UNAVAILABLE &&
         !queries->pump->link_up) {    /* not done: it waits for the link again */
