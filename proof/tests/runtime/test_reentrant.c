@@ -54,6 +54,13 @@ static void rig_begin(rig *r, int64_t ttl_ms, int64_t retain_ms, const pawl_open
     r->rival = lock_new(r->other, r->name, LONG_MS);
 }
 
+static void rig_begin_held_twice(rig *r, int64_t ttl_ms)
+{
+    rig_begin(r, ttl_ms, 0, NULL);
+    CHECK_ERR(pawl_lock_acquire(r->lock, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(r->lock, 0), PAWL_OK);
+}
+
 static void rig_end(rig *r)
 {
     pawl_lock_free(r->lock);
@@ -163,9 +170,7 @@ static void a_nested_lease_is_not_left_to_others(void **state)
 {
     (void)state;
     rig r;
-    rig_begin(&r, LONG_MS, 0, NULL);
-    CHECK_ERR(pawl_lock_acquire(r.lock, PATIENCE_MS), PAWL_OK);
-    CHECK_ERR(pawl_lock_acquire(r.lock, 0), PAWL_OK);
+    rig_begin_held_twice(&r, LONG_MS);
     CHECK_ERR(pawl_lock_detach(r.lock), PAWL_ERR_STATE);
     assert_true(pawl_lock_is_held(r.lock));
     CHECK_ERR(pawl_lock_release(r.lock), PAWL_OK);
@@ -262,9 +267,7 @@ static void a_loss_is_told_to_each_release(void **state)
 {
     (void)state;
     rig r;
-    rig_begin(&r, SHORT_MS, 0, NULL);
-    CHECK_ERR(pawl_lock_acquire(r.lock, PATIENCE_MS), PAWL_OK);
-    CHECK_ERR(pawl_lock_acquire(r.lock, 0), PAWL_OK);
+    rig_begin_held_twice(&r, SHORT_MS);
     uint64_t fence = pawl_lock_fence(r.lock);
     CHECK_ERR(pawl_break(r.other, r.name, strlen(r.name), fence, PATIENCE_MS), PAWL_OK);
     record_await_event(&r.events, PAWL_EVENT_LOST, 1);
@@ -284,9 +287,7 @@ static void a_close_ends_all_of_it(void **state)
 {
     (void)state;
     rig r;
-    rig_begin(&r, LONG_MS, 0, NULL);
-    CHECK_ERR(pawl_lock_acquire(r.lock, PATIENCE_MS), PAWL_OK);
-    CHECK_ERR(pawl_lock_acquire(r.lock, 0), PAWL_OK);
+    rig_begin_held_twice(&r, LONG_MS);
     r.client = pawl_client_close(r.client);
     assert_false(pawl_lock_is_held(r.lock));
     CHECK_ERR(pawl_lock_acquire(r.lock, 0), PAWL_ERR_CLOSED);
@@ -299,9 +300,7 @@ static void a_child_of_a_fork_has_none_of_it(void **state)
 {
     (void)state;
     rig r;
-    rig_begin(&r, LONG_MS, 0, NULL);
-    CHECK_ERR(pawl_lock_acquire(r.lock, PATIENCE_MS), PAWL_OK);
-    CHECK_ERR(pawl_lock_acquire(r.lock, 0), PAWL_OK);
+    rig_begin_held_twice(&r, LONG_MS);
     pid_t child = fork();
     if (child == 0) {
         bool refused = pawl_lock_acquire(r.lock, 0) == PAWL_ERR_FORKED &&

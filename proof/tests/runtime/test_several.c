@@ -308,6 +308,18 @@ static void all_are_renewed(void **state)
 
 /* ---- Ends of the handle, the client and the process ------------------------------------------ */
 
+/* All are held, or the rival has the middle one and they wait. */
+static void rig_begin_started(rig *r, bool waiting)
+{
+    rig_begin(r, LONG_MS, 0, NULL);
+    if (waiting) CHECK_ERR(pawl_lock_acquire(r->rival, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(r->all, PAWL_WAIT_FOREVER, record_done, &r->events), PAWL_OK);
+    if (waiting)
+        stage_await_waiters(r->other, r->middle, 1);
+    else
+        record_await_done(&r->events, 1);
+}
+
 static void freeing_gives_all_back(void **state)
 {
     (void)state;
@@ -332,14 +344,7 @@ static void a_close_gives_all_back(void **state)
     (void)state;
     for (int waiting = 0; waiting < 2; waiting++) {
         rig r;
-        rig_begin(&r, LONG_MS, 0, NULL);
-        if (waiting) CHECK_ERR(pawl_lock_acquire(r.rival, PATIENCE_MS), PAWL_OK);
-        CHECK_ERR(pawl_lock_acquire_start(r.all, PAWL_WAIT_FOREVER, record_done, &r.events),
-                  PAWL_OK);
-        if (waiting)
-            stage_await_waiters(r.other, r.middle, 1);
-        else
-            record_await_done(&r.events, 1);
+        rig_begin_started(&r, waiting);
         r.client = pawl_client_close(r.client);
         CHECK_ERR(r.events.done_err, waiting ? PAWL_ERR_CLOSED : PAWL_OK);
         assert_int_equal(record_dones(&r.events), 1);
@@ -356,14 +361,7 @@ static void a_child_of_a_fork_frees_its_copy(void **state)
     (void)state;
     for (int waiting = 0; waiting < 2; waiting++) {
         rig r;
-        rig_begin(&r, LONG_MS, 0, NULL);
-        if (waiting) CHECK_ERR(pawl_lock_acquire(r.rival, PATIENCE_MS), PAWL_OK);
-        CHECK_ERR(pawl_lock_acquire_start(r.all, PAWL_WAIT_FOREVER, record_done, &r.events),
-                  PAWL_OK);
-        if (waiting)
-            stage_await_waiters(r.other, r.middle, 1);
-        else
-            record_await_done(&r.events, 1);
+        rig_begin_started(&r, waiting);
         pid_t child = fork();
         if (child == 0) {
             bool refused = pawl_lock_acquire(r.all, 0) == PAWL_ERR_FORKED &&
