@@ -64,7 +64,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
     pawl__lease_plan(e, lease, at > e->now ? at : e->now + RECHECK_PAUSE_MS * PAWL__NS_PER_MS);
 }
 
-/* The store did not queue us: so nobody's patience was known when we asked. */
+/* The store did not queue us: no caller wanted to queue when we asked. */
 static void on_busy(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     lease->answered = true;
