@@ -22,38 +22,22 @@
 #define WORD_LEN    (sizeof(LEADS) - 1)
 #define KEEP_MS     INT64_C(2592000000) /* 30 days */
 #define FAREWELL_MS 60000
-#define TRIES_MAX   100
 
 _Static_assert(WORD_LEN + PAWL_LEADER_VALUE_MAX <= PAWL_STORED_MAX, "every value fits");
-
-static pawl__step end(pawl__flow *flow, int result)
-{
-    flow->result = result;
-    return PAWL__STEP_END;
-}
 
 /* ---- What a leader says ---------------------------------------------------------------- */
 
 typedef struct speech {
-    pawl__flow flow; /* first */
-    int tries;
+    pawl__flow flow;   /* first */
     pawl_done_fn done; /* NULL: the caller waits */
     void *userdata;
 } speech;
 
-/* Law 4: the same value is said again until the store has answered, or the lease is over. */
-static bool must_say_again(pawl__flow *flow, int err)
-{
-    speech *s = (speech *)flow;
-    return pawl__flow_may_ask_again(err) && pawl__now() < flow->until &&
-           pawl_lock_is_held(flow->lock) && s->tries++ < TRIES_MAX;
-}
-
 static pawl__step proclaim_next(pawl__flow *flow, int err)
 {
     if (flow->state++ == 0) return PAWL__STEP_PUBLISH;
-    if (must_say_again(flow, err)) return PAWL__STEP_PUBLISH;
-    return end(flow, pawl__flow_may_ask_again(err) ? PAWL_ERR_UNKNOWN : err);
+    if (pawl__flow_says_again(flow, err)) return PAWL__STEP_PUBLISH;
+    return pawl__flow_end(flow, pawl__flow_said(flow, err));
 }
 
 /* That observers hear of it is a favour: the release counts. */
@@ -65,7 +49,7 @@ static pawl__step resign_next(pawl__flow *flow, int err)
     case 1:
         return PAWL__STEP_RELEASE;
     }
-    return end(flow, err);
+    return pawl__flow_end(flow, err);
 }
 
 static void over(pawl__flow *flow)
@@ -182,14 +166,14 @@ static int know(const pawl__flow *flow, pawl_leader *ret_leader)
 
 static pawl__step leader_next(pawl__flow *flow, int err)
 {
-    if (err) return end(flow, err);
+    if (err) return pawl__flow_end(flow, err);
     switch (flow->state++) {
     case 0:
         return PAWL__STEP_READ;
     case 1:
         return PAWL__STEP_INSPECT;
     }
-    return end(flow, PAWL_OK);
+    return pawl__flow_end(flow, PAWL_OK);
 }
 
 int pawl_election_leader(pawl_client *client, const char *name, size_t name_len, int64_t wait_ms,
@@ -274,7 +258,7 @@ static pawl__step observe_next(pawl__flow *flow, int err)
 {
     pawl_observer *o = (pawl_observer *)flow;
     if (atomic_load(&o->stopped) || err == PAWL_ERR_CLOSED || err == PAWL_ERR_FORKED)
-        return end(flow, err);
+        return pawl__flow_end(flow, err);
     if (err && flow->state == INSPECTS) flow->state = LOOKS; /* nothing was read */
     switch (flow->state) {
     case READS:
@@ -287,7 +271,7 @@ static pawl__step observe_next(pawl__flow *flow, int err)
     }
     flow->state = READS;
     flow->await_until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(look(o, err)));
-    return atomic_load(&o->stopped) ? end(flow, PAWL_OK) : PAWL__STEP_AWAIT;
+    return atomic_load(&o->stopped) ? pawl__flow_end(flow, PAWL_OK) : PAWL__STEP_AWAIT;
 }
 
 int pawl_election_observe(pawl_client *client, const char *name, size_t name_len, pawl_leader_fn fn,
@@ -314,14 +298,6 @@ int pawl_election_observe(pawl_client *client, const char *name, size_t name_len
     return err;
 }
 
-/* The flow that waits for news looks again, and finds that it is over. */
-static void wake(const pawl_observer *o)
-{
-    const char *name = pawl_lock_name(o->flow.lock);
-    pawl__query poke = {.is_news = true, .request = {.name = name, .name_len = strlen(name)}};
-    (void)pawl__query_put(pawl__lock_client(o->flow.lock), &poke, PAWL_WAIT_FOREVER);
-}
-
 /* Until no callback of ours runs, unless it is this thread's own. */
 static void await_callback(const pawl_observer *o)
 {
@@ -337,7 +313,8 @@ pawl_observer *pawl_observer_stop(pawl_observer *o)
     if (!o) return NULL;
     atomic_store(&o->stopped, true);
     if (!pawl__lock_is_forked(o->flow.lock)) {
-        wake(o);
+        /* The flow that waits for news looks again, and finds that it is over. */
+        pawl__flow_wake(pawl__lock_client(o->flow.lock), pawl_lock_name(o->flow.lock));
         await_callback(o);
     }
     drop(o);

@@ -9,10 +9,33 @@
 /* Questions wait for the store as long as the client's store_timeout_ms; if that is for ever, so
    long, or as long as the job. */
 #define QUESTION_WAIT_MS 5000
+#define TRIES_MAX        100 /* of one PUBLISH: each waits for the store as long as it is away */
 
 bool pawl__flow_may_ask_again(int err)
 {
     return err == PAWL_ERR_UNKNOWN || pawl_err_class_of(err) == PAWL_CLASS_RETRY;
+}
+
+pawl__step pawl__flow_end(pawl__flow *flow, int result)
+{
+    flow->result = result;
+    return PAWL__STEP_END;
+}
+
+bool pawl__flow_says_again(pawl__flow *flow, int err)
+{
+    if (err == PAWL_ERR_UNKNOWN) flow->in_doubt = true;
+    return pawl__flow_may_ask_again(err) && pawl__now() < flow->until &&
+           pawl_lock_is_held(flow->lock) && flow->tries++ < TRIES_MAX;
+}
+
+/* A refusal tells nothing of an earlier try that had no answer. */
+int pawl__flow_said(pawl__flow *flow, int err)
+{
+    bool unknown = err && (flow->in_doubt || pawl__flow_may_ask_again(err));
+    flow->tries = 0;
+    flow->in_doubt = false;
+    return unknown ? PAWL_ERR_UNKNOWN : err;
 }
 
 static int64_t left_ms(int64_t until)
@@ -24,7 +47,8 @@ static int64_t left_ms(int64_t until)
 
 static void begin(pawl__flow *flow, int64_t wait_ms)
 {
-    flow->state = 0;
+    flow->state = flow->tries = 0;
+    flow->in_doubt = false;
     flow->until = PAWL__NEVER;
     flow->hasty = wait_ms == 0;
     if (wait_ms >= 0) flow->until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(wait_ms));
@@ -76,6 +100,7 @@ static void see_holder(pawl__flow *flow)
     flow->holder = (pawl__holder_seen){0};
     if (!first) return;
     const pawl_info *info = &pawl__container(first, pawl__row, in_rows)->info;
+    if (flow->see) flow->see(flow, info);
     flow->holder.held = info->held;
     flow->holder.fence = info->fence;
     flow->holder.remaining_ms = info->remaining_ms;
@@ -89,6 +114,12 @@ static int judge(pawl__flow *flow, int err)
     if (flow->asked == PAWL__STEP_INSPECT) pawl__query_free_rows(&flow->query);
     if (err || flow->asked != PAWL__STEP_PUBLISH) return err;
     return flow->query.outcome == PAWL_CONFIRMED ? PAWL_OK : PAWL_ERR_LOST;
+}
+
+void pawl__flow_wake(pawl_client *client, const char *name)
+{
+    pawl__query poke = {.is_news = true, .request = {.name = name, .name_len = strlen(name)}};
+    (void)pawl__query_put(client, &poke, PAWL_WAIT_FOREVER);
 }
 
 /* ---- The driver that sleeps ------------------------------------------------------------ */

@@ -9,11 +9,10 @@
 #include "pawl/composed.h"
 
 #include "../base/instant.h"
-#include "flow.h"
+#include "job.h"
 #include "options.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,22 +20,14 @@
 #define WORD         "pawl once 1 "
 #define KEEP_MIN_MS  INT64_C(604800000) /* a week: who looks wants to know of the latest run */
 #define KEEP_PERIODS 3
-#define TRIES_MAX    100 /* to say how it went: each waits for the store as long as it is away */
-
-/* A handle that is freed while a call is under way goes with the end of that. */
-enum { IDLE, BUSY, ABANDONED };
 
 struct pawl_once {
-    pawl__flow flow; /* first */
+    pawl__job job; /* first */
     int64_t every_ms;
     bool keeps_failures;
-    bool succeeds; /* what pawl_once_end says */
-    int tries;
+    bool succeeds;    /* what pawl_once_end says */
     int64_t began_us; /* of the run that has begun */
     pawl_once_info info;
-    _Atomic int use; /* IDLE, BUSY or ABANDONED */
-    pawl_done_fn done;
-    void *userdata;
 };
 
 static pawl_once *once_of(pawl__flow *flow)
@@ -68,7 +59,7 @@ static bool take_record(const pawl_value *value, pawl_once_info *info)
 /* 0, or PAWL_ERR_KIND: the value is something else's. */
 static int take_value(pawl_once *once)
 {
-    const pawl_value *value = &once->flow.heard.value;
+    const pawl_value *value = &once->job.flow.heard.value;
     pawl_once_info info = {.size = sizeof info, .now_us = value->now_us, .due = true};
     info.next_us = (period_of(once, info.now_us) + 1) * once->every_ms * 1000;
     if (value->fence) {
@@ -85,7 +76,7 @@ static int take_value(pawl_once *once)
 
 static void make_record(pawl_once *once)
 {
-    pawl__flow *flow = &once->flow;
+    pawl__flow *flow = &once->job.flow;
     pawl_once_outcome failed = once->keeps_failures ? PAWL_ONCE_FAILED_KEPT : PAWL_ONCE_FAILED;
     int len = snprintf(flow->value, sizeof flow->value, WORD "%" PRId64 " %d", once->began_us,
                        once->succeeds ? PAWL_ONCE_SUCCEEDED : failed);
@@ -96,12 +87,6 @@ static void make_record(pawl_once *once)
 }
 
 /* ---- The steps ------------------------------------------------------------------------- */
-
-static pawl__step end(pawl__flow *flow, int result)
-{
-    flow->result = result;
-    return PAWL__STEP_END;
-}
 
 /* Gives back first; then the result. */
 static pawl__step give_up(pawl__flow *flow, int result)
@@ -119,27 +104,21 @@ static pawl__step begin_next(pawl__flow *flow, int err)
         return PAWL__STEP_READ;
     case 1:
         if (!err) err = take_value(once);
-        if (!err && atomic_load(&once->use) == ABANDONED) err = PAWL_ERR_CANCELED;
+        if (!err && pawl__job_is_left(&once->job)) err = PAWL_ERR_CANCELED;
         if (!err && !once->info.due) err = PAWL_ERR_DONE;
-        return err ? end(flow, err) : PAWL__STEP_ACQUIRE;
+        return err ? pawl__flow_end(flow, err) : PAWL__STEP_ACQUIRE;
     case 2:
-        return err ? end(flow, err) : PAWL__STEP_READ;
+        return err ? pawl__flow_end(flow, err) : PAWL__STEP_READ;
     case 3:
         if (!err) err = take_value(once);
-        if (!err && atomic_load(&once->use) == ABANDONED) err = PAWL_ERR_CANCELED;
+        if (!err && pawl__job_is_left(&once->job)) err = PAWL_ERR_CANCELED;
         if (!err && !once->info.due) err = PAWL_ERR_DONE;
         if (err) return give_up(flow, err);
         once->began_us = once->info.now_us;
-        return pawl_lock_is_held(flow->lock) ? end(flow, PAWL_OK) : give_up(flow, PAWL_ERR_LOST);
+        return pawl_lock_is_held(flow->lock) ? pawl__flow_end(flow, PAWL_OK)
+                                             : give_up(flow, PAWL_ERR_LOST);
     }
     return PAWL__STEP_END; /* given back: the result stands */
-}
-
-/* Law 4: the same word is said again until the store has answered, or the lease is over. */
-static bool must_say_again(pawl_once *once, int err)
-{
-    return pawl__flow_may_ask_again(err) && pawl__now() < once->flow.until &&
-           pawl_lock_is_held(once->flow.lock) && once->tries++ < TRIES_MAX;
 }
 
 static pawl__step end_next(pawl__flow *flow, int err)
@@ -150,9 +129,9 @@ static pawl__step end_next(pawl__flow *flow, int err)
         flow->state = 1;
         return PAWL__STEP_PUBLISH;
     case 1:
-        if (must_say_again(once, err)) return PAWL__STEP_PUBLISH;
+        if (pawl__flow_says_again(flow, err)) return PAWL__STEP_PUBLISH;
         once->began_us = 0;
-        return give_up(flow, pawl__flow_may_ask_again(err) ? PAWL_ERR_UNKNOWN : err);
+        return give_up(flow, pawl__flow_said(flow, err));
     }
     return PAWL__STEP_END;
 }
@@ -160,78 +139,37 @@ static pawl__step end_next(pawl__flow *flow, int err)
 static pawl__step look_next(pawl__flow *flow, int err)
 {
     if (flow->state++ == 0) return PAWL__STEP_READ;
-    return end(flow, err ? err : take_value(once_of(flow)));
+    return pawl__flow_end(flow, err ? err : take_value(once_of(flow)));
 }
 
 /* ---- The calls ------------------------------------------------------------------------- */
 
-static void destroy(pawl_once *once)
+static void destroy(pawl__job *job)
 {
-    pawl_lock_free(once->flow.lock);
-    free(once);
+    pawl_lock_free(job->flow.lock);
+    free(job);
 }
 
-/* One call at a time. */
-static int enter(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms)
+static pawl__job *job_of(pawl_once *once)
 {
-    if (!once || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
-    int idle = IDLE;
-    if (!atomic_compare_exchange_strong(&once->use, &idle, BUSY)) return PAWL_ERR_STATE;
-    once->flow.next = next;
-    once->tries = 0;
-    return PAWL_OK;
-}
-
-static int run(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms)
-{
-    int err = enter(once, next, wait_ms);
-    if (err) return err;
-    err = pawl__flow_run(&once->flow, wait_ms);
-    atomic_store(&once->use, IDLE);
-    return err;
-}
-
-/* The callback may free the handle. */
-static void over(pawl__flow *flow)
-{
-    pawl_once *once = once_of(flow);
-    pawl_done_fn done = once->done;
-    void *userdata = once->userdata;
-    int result = flow->result;
-    pawl_lock *lock = flow->lock;
-    bool abandoned = atomic_exchange(&once->use, IDLE) == ABANDONED;
-    done(lock, result, userdata);
-    if (abandoned) destroy(once);
-}
-
-static int start(pawl_once *once, pawl__step (*next)(pawl__flow *, int), int64_t wait_ms,
-                 pawl_done_fn done, void *userdata)
-{
-    if (!done) return PAWL_ERR_ARGUMENT;
-    int err = enter(once, next, wait_ms);
-    if (err) return err;
-    once->done = done;
-    once->userdata = userdata;
-    err = pawl__flow_start(&once->flow, wait_ms, over);
-    if (err) atomic_store(&once->use, IDLE);
-    return err;
+    return once ? &once->job : NULL;
 }
 
 int pawl_once_begin(pawl_once *once, int64_t wait_ms)
 {
-    return run(once, begin_next, wait_ms);
+    return pawl__job_run(job_of(once), begin_next, wait_ms);
 }
 
 int pawl_once_begin_start(pawl_once *once, int64_t wait_ms, pawl_done_fn done, void *userdata)
 {
-    return start(once, begin_next, wait_ms, done, userdata);
+    return pawl__job_start(job_of(once), begin_next, wait_ms, done, userdata);
 }
 
 /* 0: what is to be said can be said. */
 static int prepare_end(pawl_once *once, bool success)
 {
     if (!once) return PAWL_ERR_ARGUMENT;
-    if (atomic_load(&once->use) != IDLE) return PAWL_ERR_STATE;
+    if (!pawl__job_is_idle(&once->job)) return PAWL_ERR_STATE;
     if (!once->began_us) return PAWL_ERR_NOT_HELD;
     once->succeeds = success;
     make_record(once);
@@ -241,19 +179,19 @@ static int prepare_end(pawl_once *once, bool success)
 int pawl_once_end(pawl_once *once, bool success, int64_t wait_ms)
 {
     int err = prepare_end(once, success);
-    return err ? err : run(once, end_next, wait_ms);
+    return err ? err : pawl__job_run(job_of(once), end_next, wait_ms);
 }
 
 int pawl_once_end_start(pawl_once *once, bool success, int64_t wait_ms, pawl_done_fn done,
                         void *userdata)
 {
     int err = prepare_end(once, success);
-    return err ? err : start(once, end_next, wait_ms, done, userdata);
+    return err ? err : pawl__job_start(job_of(once), end_next, wait_ms, done, userdata);
 }
 
 int pawl_once_look(pawl_once *once, int64_t wait_ms)
 {
-    return run(once, look_next, wait_ms);
+    return pawl__job_run(job_of(once), look_next, wait_ms);
 }
 
 void pawl_once_last_sized(const pawl_once *once, pawl_once_info *ret_info, size_t size)
@@ -265,7 +203,7 @@ void pawl_once_last_sized(const pawl_once *once, pawl_once_info *ret_info, size_
 
 pawl_lock *pawl_once_lock(const pawl_once *once)
 {
-    return once ? once->flow.lock : NULL;
+    return once ? once->job.flow.lock : NULL;
 }
 
 /* ---- Made and freed -------------------------------------------------------------------- */
@@ -304,20 +242,19 @@ int pawl_once_new(pawl_client *client, const char *name, size_t name_len,
     if (!once) return PAWL_ERR_NO_MEMORY;
     once->every_ms = opts.every_ms;
     once->keeps_failures = opts.flags & PAWL_ONCE_KEEP_ON_FAILURE;
-    err = pawl_lock_new(client, name, name_len, opts.lock, &once->flow.lock);
+    err = pawl_lock_new(client, name, name_len, opts.lock, &once->job.flow.lock);
     if (err) {
         free(once);
         return err;
     }
+    once->job.locks[0] = once->job.shown = once->job.flow.lock;
+    once->job.destroy = destroy;
     *ret_once = once;
     return PAWL_OK;
 }
 
 pawl_once *pawl_once_free(pawl_once *once)
 {
-    if (!once) return NULL;
-    (void)pawl_lock_cancel(once->flow.lock); /* what waits ends; its callback finds us gone */
-    int busy = BUSY;
-    if (!atomic_compare_exchange_strong(&once->use, &busy, ABANDONED)) destroy(once);
+    if (once) pawl__job_free(&once->job);
     return NULL;
 }
