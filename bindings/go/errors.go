@@ -41,6 +41,8 @@ const (
 	ErrDone        = Code(C.PAWL_ERR_DONE)        // it has been done in this period already
 	ErrNames       = Code(C.PAWL_ERR_NAMES)       // a handle has 1 to 64 names, each of them once
 	ErrValue       = Code(C.PAWL_ERR_VALUE)       // a leader's value has at most 4096 bytes
+	ErrBroken      = Code(C.PAWL_ERR_BROKEN)      // the latch or barrier is broken
+	ErrCount       = Code(C.PAWL_ERR_COUNT)       // it is in use with another count
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
 	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl/composed.h - what is built on locks: a job that runs once in a period, and the
- * election of a leader.
+ * pawl/composed.h - what is built on locks: a job that runs once in a period, the election
+ * of a leader, a latch that opens when enough have come, a barrier that all pass together.
  *
  * What pawl.h says of ownership, threads, fork and waiting holds here as well. How it is built,
  * and what it promises: docs/composed.md. It needs a store with pawl_caps.values; others answer
@@ -214,6 +214,144 @@ PAWL_API PAWL_MUST_USE int pawl_election_observe(pawl_client *client, const char
  * returns NULL. Since 0.1.
  */
 PAWL_API pawl_observer *pawl_observer_stop(pawl_observer *observer);
+
+/* ---- Latch ----------------------------------------------------------------------------------- */
+
+/*
+ * A latch of N opens when it was counted down N times, by whomever; who waits goes on then, and who
+ * comes later does not wait. It opens once: for the next time take another name. It is kept by the
+ * store for keep_ms after the latest count; then it is as new.
+ *
+ * Who counts is not known by name: a program that counts, dies and is started again counts twice.
+ * One that dies before it counts leaves the others waiting: let them wait with a limit.
+ */
+typedef struct pawl_latch pawl_latch;
+
+#define PAWL_LATCH_COUNT_MAX   1000000
+#define PAWL_LATCH_KEEP_MS     INT64_C(86400000)    /* a day */
+#define PAWL_LATCH_KEEP_MAX_MS INT64_C(34560000000) /* 400 days */
+
+typedef struct pawl_latch_opts {
+    size_t size;     /* set by pawl_latch_opts_init */
+    uint32_t count;  /* 1..PAWL_LATCH_COUNT_MAX; all who use the latch name the same. No default */
+    uint32_t unused; /* 0 */
+    int64_t keep_ms; /* 1..PAWL_LATCH_KEEP_MAX_MS. Default PAWL_LATCH_KEEP_MS */
+} pawl_latch_opts;
+
+/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+PAWL_API void pawl_latch_opts_init_sized(pawl_latch_opts *opts, size_t size);
+#define pawl_latch_opts_init(o) pawl_latch_opts_init_sized((o), sizeof(pawl_latch_opts))
+
+/*
+ * Makes a handle; no I/O. name as in pawl_lock_new: let nothing else use that name. A handle has
+ * one call at a time. Errors: PAWL_ERR_ARGUMENT (count or keep_ms), and as pawl_lock_new. Since
+ * 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_latch_new(pawl_client *client, const char *name, size_t name_len,
+                                          const pawl_latch_opts *opts, pawl_latch **ret_latch);
+
+/* Ends what waits (its done callback still comes, once, with PAWL_ERR_CANCELED), and frees the
+   handle. NULL is allowed. Always returns NULL. Not while another thread uses it. Since 0.1. */
+PAWL_API pawl_latch *pawl_latch_free(pawl_latch *latch);
+
+/*
+ * Counts down by 1..count; not below 0. 0: it counts, and pawl_latch_left tells what is left.
+ * PAWL_ERR_UNKNOWN: the store did not answer until the lease or wait_ms was over, so it may or may
+ * not count. After any other error nothing was counted: PAWL_ERR_COUNT (the latch has another
+ * count), _BROKEN (it was further down when this handle last looked: the store has forgotten it, or
+ * it has ended and begun anew; the next call uses it as it is), _KIND (the value beside the name is
+ * none of a latch), _BUSY and _TIMEOUT (others count), _LOST, _STATE, _UNSUPPORTED, _ARGUMENT,
+ * _CANCELED, and those of pawl_lock_acquire. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_latch_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms);
+
+/* The same without waiting: done is called once, with lock NULL, unless an error is returned.
+   Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_latch_count_down_start(pawl_latch *latch, uint32_t by,
+                                                       int64_t wait_ms, pawl_done_fn done,
+                                                       void *userdata);
+
+/*
+ * Waits until the latch is open. 0: it is. PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT: not yet;
+ * pawl_latch_left tells how many are to come. PAWL_ERR_BROKEN, _COUNT, _KIND as above.
+ * _UNAVAILABLE, _UNKNOWN: the store cannot be asked. _STATE, _UNSUPPORTED, _ARGUMENT, _CANCELED,
+ * _CLOSED, _FORKED, store errors. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_latch_wait(pawl_latch *latch, int64_t wait_ms);
+
+/* The same without waiting: done is called once, with lock NULL, unless an error is returned.
+   Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_latch_wait_start(pawl_latch *latch, int64_t wait_ms,
+                                                 pawl_done_fn done, void *userdata);
+
+/* Asks the store; pawl_latch_left tells. Errors as pawl_latch_wait. Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_latch_look(pawl_latch *latch, int64_t wait_ms);
+
+/* How many are to come, as the latest call of the handle found it; `count` before. No I/O. Not
+   while a call is under way. Since 0.1. */
+PAWL_API uint32_t pawl_latch_left(const pawl_latch *latch);
+
+/* ---- Barrier --------------------------------------------------------------------------------- */
+
+/*
+ * A barrier of N lets N parties through together, when all of them wait; the next N make the next
+ * round. A late one of the last round is not counted in the next. Each party has a lease while it
+ * waits, so one that dies is missed: it breaks the round, and all who wait in it get
+ * PAWL_ERR_BROKEN. So does one that gives up. Those who come after that begin a round of their own.
+ * One that is replaced before anybody has missed it breaks nothing.
+ *
+ * What a party is told was true at one moment: all N were there, and alive. One of them may have
+ * died since, and one that gives up or loses its lease in that moment may have been counted.
+ */
+typedef struct pawl_barrier pawl_barrier;
+
+#define PAWL_BARRIER_PARTIES_MAX 1000
+#define PAWL_BARRIER_NAME_MAX    (PAWL_NAME_MAX - 5) /* NAME.gate is used, too */
+
+typedef struct pawl_barrier_opts {
+    size_t size;      /* set by pawl_barrier_opts_init */
+    uint32_t parties; /* 1..PAWL_BARRIER_PARTIES_MAX; all parties name the same. No default */
+    uint32_t unused;  /* 0 */
+    int64_t ttl_ms;   /* lease of a party that waits, PAWL_TTL_MIN_MS.._MAX_MS. Default 30 s */
+} pawl_barrier_opts;
+
+/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+PAWL_API void pawl_barrier_opts_init_sized(pawl_barrier_opts *opts, size_t size);
+#define pawl_barrier_opts_init(o) pawl_barrier_opts_init_sized((o), sizeof(pawl_barrier_opts))
+
+/*
+ * Makes a handle for one party; no I/O. name has at most PAWL_BARRIER_NAME_MAX bytes; let nothing
+ * else use that name, nor NAME.gate. A handle has one call at a time. Errors: PAWL_ERR_ARGUMENT
+ * (parties), and as pawl_lock_new. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_barrier_new(pawl_client *client, const char *name, size_t name_len,
+                                            const pawl_barrier_opts *opts,
+                                            pawl_barrier **ret_barrier);
+
+/* Ends what waits (its done callback still comes, once, with PAWL_ERR_CANCELED; the others are
+   told), and frees the handle. NULL is allowed. Always returns NULL. Not while another thread uses
+   it. Since 0.1. */
+PAWL_API pawl_barrier *pawl_barrier_free(pawl_barrier *barrier);
+
+/*
+ * Waits until all parties of the round are there. 0: they were; pawl_barrier_generation tells which
+ * round it was. PAWL_ERR_TIMEOUT, _BUSY (wait_ms 0): they were not, and who waits is told that this
+ * one has given up. PAWL_ERR_BROKEN: another one has given up or died, or the store has forgotten
+ * the barrier. PAWL_ERR_LOST: our own lease was lost. PAWL_ERR_COUNT: it is in use with another
+ * count. _KIND: one of the two names is in use as something else. _UNAVAILABLE, _UNKNOWN: the store
+ * cannot be asked. _STATE, _UNSUPPORTED, _ARGUMENT, _CANCELED, and those of pawl_lock_acquire.
+ * After any error call it again to take part in another round. Since 0.1.
+ */
+PAWL_API PAWL_MUST_USE int pawl_barrier_wait(pawl_barrier *barrier, int64_t wait_ms);
+
+/* The same without waiting: done is called once, with lock NULL, unless an error is returned.
+   Since 0.1. */
+PAWL_API PAWL_MUST_USE int pawl_barrier_wait_start(pawl_barrier *barrier, int64_t wait_ms,
+                                                   pawl_done_fn done, void *userdata);
+
+/* The round that this party passed last: 1, 2 and so on, the same for all that passed together; 0:
+   none yet. Not while a call is under way. Since 0.1. */
+PAWL_API uint64_t pawl_barrier_generation(const pawl_barrier *barrier);
 
 #ifdef __cplusplus
 }

@@ -112,7 +112,9 @@ typedef enum pawl_err_class {
       "the handle was acquired 10000 times and not released: a release is missing")                \
     X(NAMES, -40, USAGE, "a handle has 1 to 64 names, and each of them once")                      \
     X(DONE, -50, BUSY, "it has been done in this period already")                                  \
-    X(VALUE, -51, USAGE, "a leader's value has at most 4096 bytes")
+    X(VALUE, -51, USAGE, "a leader's value has at most 4096 bytes")                                \
+    X(BROKEN, -52, LOST, "the latch or barrier is broken: a party has left, or it was forgotten")  \
+    X(COUNT, -53, USAGE, "the latch or barrier is in use with another count")
 
 typedef enum pawl_err {
     PAWL_OK = 0,

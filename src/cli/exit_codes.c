@@ -17,6 +17,7 @@ int cli_exit_of_err(int err)
         return CLI_EXIT_BUSY;
     case PAWL_ERR_LOST:
     case PAWL_ERR_NOT_HELD:
+    case PAWL_ERR_BROKEN:
         return CLI_EXIT_LOST;
     case PAWL_ERR_UNKNOWN:
         return CLI_EXIT_UNKNOWN;
@@ -44,6 +45,7 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_UNSUPPORTED:
     case PAWL_ERR_KIND:
     case PAWL_ERR_CAPACITY:
+    case PAWL_ERR_COUNT:
         return CLI_EXIT_CONFIG;
     case PAWL_ERR_NAME:
     case PAWL_ERR_TTL:

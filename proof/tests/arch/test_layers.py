@@ -44,7 +44,7 @@ FLOORS = [
     ["query"],
     ["acquisition", "begin", "ends", "reentry", "several", "actions", "ask", "deliver", "holds", "retention"],
     ["client", "client_memory", "floors", "fork", "lock", "lock_new", "mode", "query_api", "visit", "wait", "with_lock"],
-    ["election", "flow", "once"],
+    ["barrier", "election", "flow", "job", "latch", "once"],
 ]
 
 # Neither the engine nor base may know a clock, a thread or the system.

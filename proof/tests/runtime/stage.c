@@ -130,7 +130,7 @@ static void noted(record *r)
 void record_done(pawl_lock *lock, int err, void *userdata)
 {
     record *r = userdata;
-    CHECK(lock);
+    (void)lock; /* a latch has none to show */
     pthread_mutex_lock(&r->mutex);
     r->done_count++;
     r->done_err = err;
