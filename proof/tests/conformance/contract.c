@@ -46,6 +46,7 @@ static bool same_story(const story *a, const story *b)
     if (a->held != b->held || a->waiting != b->waiting || a->fence != b->fence) return false;
     if (a->last != b->last || a->drew_for_nobody != b->drew_for_nobody) return false;
     if (memcmp(a->unseen, b->unseen, sizeof(a->unseen)) != 0) return false;
+    if (a->value != b->value || a->value_fence != b->value_fence) return false;
     if (a->yield_to != b->yield_to || a->yield_token != b->yield_token) return false;
     if (a->held && !(same_owner(&a->holder, &b->holder) && touch(a->holder.until, b->holder.until)))
         return false;
@@ -292,6 +293,7 @@ void contract_print(const contract *c, FILE *out, int64_t zero)
         fprintf(out, "    largest fence %llu; ", (unsigned long long)s->last);
         if (!s->held) fputs("free", out);
         if (s->held) fprintf(out, "fence %llu, held by ", (unsigned long long)s->fence);
+        if (s->value) fprintf(out, "value %d, ", s->value);
         if (s->held) print_owner(out, &s->holder, zero);
         for (int k = 0; k < s->waiting; k++) {
             fputs("\n        waits ", out);

@@ -54,6 +54,8 @@ typedef struct story {
     int unseen[CONTRACT_TOKENS]; /* grants of each of which it was not told */
     int yield_to; /* the holder's client that must hear that somebody waits now; or -1 */
     int yield_token;
+    int value; /* what was published last; 0: nothing */
+    uint64_t value_fence;
     int64_t now; /* the store's clock was here already */
 } story;
 
@@ -81,6 +83,8 @@ typedef struct contract_ask {
     int64_t sent_at, answered_at;
     pawl_reply reply;
     const pawl_info *row; /* INSPECT, LIST; NULL: LIST left the name out */
+    int value;            /* PUBLISH: which, from 1 on. READ: which was told; 0: none */
+    uint64_t value_fence; /* READ */
 } contract_ask;
 
 void contract_init(contract *c, int64_t grain_ns, bool instant_release);

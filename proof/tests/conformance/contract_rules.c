@@ -406,6 +406,25 @@ static void report(attempt *a, const contract_ask *ask)
     fence_of_a_free_lock_is(a, row->fence);
 }
 
+/* Rule 12: by a holder whose lease lasts, whether or not somebody has come across its end. */
+static void publish(attempt *a, const contract_ask *ask)
+{
+    story *s = &a->s;
+    let_time_pass(a, false, -1);
+    bool holds = s->held && s->holder.token == ask->token && !has_come(a, &s->holder.until, &a->t);
+    answer_is(a, ask, holds ? PAWL_CONFIRMED : PAWL_NOT_OWNER);
+    if (!holds) return;
+    learn_fence(a, ask->reply.fence);
+    s->value = ask->value;
+    s->value_fence = s->fence;
+}
+
+static void read_value(attempt *a, const contract_ask *ask)
+{
+    answer_is(a, ask, PAWL_REPORTED);
+    expect_so(a, ask->value == a->s.value && ask->value_fence == a->s.value_fence);
+}
+
 void attempt_request(attempt *a, const void *request)
 {
     const contract_ask *ask = request;
@@ -426,10 +445,14 @@ void attempt_request(attempt *a, const void *request)
     case PAWL_VERB_LIST:
         report(a, ask);
         break;
-    case PAWL_VERB_DOCTOR:
-    case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive, and for no values */
     case PAWL_VERB_PUBLISH:
+        publish(a, ask);
+        break;
     case PAWL_VERB_READ:
+        read_value(a, ask);
+        break;
+    case PAWL_VERB_DOCTOR:
+    case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive */
         break;
     }
     a->s.now = larger(a->s.now, a->t.lo);

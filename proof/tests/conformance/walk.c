@@ -21,6 +21,7 @@
 
 #define MS          INT64_C(1000000)
 #define PUSH_NS     (2000 * MS) /* a push comes within this, on a busy machine too */
+#define KEEP_MS     3600000     /* longer than a walk */
 #define HINTS_LOST  3           /* in one walk: that is no accident any more */
 #define NEAR_NS     (150 * MS)  /* a boundary that is waited for */
 #define LIE_SEEDS   40          /* in which a lie must be found */
@@ -40,6 +41,7 @@ typedef struct walk {
     size_t story_size[WALK_NAMES];
     FILE *timeline[WALK_NAMES];
     int hints_lost;
+    int published; /* or tried to */
     bool failed;
 } walk;
 
@@ -105,7 +107,9 @@ static void violation(walk *w, int name, const char *what)
 
 static void write_ask(walk *w, int name, const contract_ask *ask)
 {
-    static const char *const verbs[] = {"ACQUIRE", "RENEW", "RELEASE", "INSPECT", "LIST", "BREAK"};
+    static const char *const verbs[PAWL_VERB_COUNT] = {"ACQUIRE", "RENEW", "RELEASE", "INSPECT",
+                                                       "LIST",    "BREAK", "DOCTOR",  "CHANGE",
+                                                       "PUBLISH", "READ"};
     const pawl_reply *reply = &ask->reply;
     FILE *out = line(w, name, ask->sent_at);
     fprintf(out, "c%d %s", ask->client, verbs[ask->verb]);
@@ -114,6 +118,8 @@ static void write_ask(walk *w, int name, const contract_ask *ask)
     if (ask->flags & PAWL_ASK_QUEUE) fputs(" queue", out);
     if (ask->flags & PAWL_ASK_DETACHED) fputs(" detached", out);
     if (ask->fence) fprintf(out, " fence %" PRIu64, ask->fence);
+    if (ask->value) fprintf(out, " value %d", ask->value);
+    if (ask->value_fence) fprintf(out, " of fence %" PRIu64, ask->value_fence);
     fprintf(out, " -> %.3f ms %s", (double)(ask->answered_at - w->zero) / MS,
             outcome_name(reply->outcome));
     if (reply->fence) fprintf(out, " fence %" PRIu64, reply->fence);
@@ -188,8 +194,9 @@ static void pass_until(walk *w, int64_t instant)
 
 /* ---- Asking --------------------------------------------------------------------------- */
 
-static pawl_request request_of(const walk_name *name, const contract_ask *ask)
+static pawl_request request_of(walk_name *name, const contract_ask *ask)
 {
+    snprintf(name->value_text, sizeof(name->value_text), "%d", ask->value);
     return (pawl_request){.verb = ask->verb,
                           .flags = ask->flags,
                           .name = name->text,
@@ -197,7 +204,10 @@ static pawl_request request_of(const walk_name *name, const contract_ask *ask)
                           .token = ask->token >= 0 ? name->tokens[ask->token] : NULL,
                           .owner = ask->token >= 0 ? contract_label(ask->token) : "nobody",
                           .ttl_ms = ask->ttl_ms,
-                          .fence = ask->fence};
+                          .fence = ask->fence,
+                          .value = name->value_text,
+                          .value_len = strlen(name->value_text),
+                          .keep_ms = KEEP_MS};
 }
 
 pawl_outcome walk_ask_unseen(walk_name *name, const walk_ask *ask)
@@ -220,6 +230,12 @@ static void remember(walk_name *name, const walk_ask *ask)
 {
     pawl_outcome outcome = ask->seen.reply.outcome;
     int token = ask->seen.token;
+    if (ask->seen.verb == PAWL_VERB_PUBLISH) {
+        if (outcome != PAWL_CONFIRMED) return;
+        name->value_before = name->value;
+        name->value = ask->seen.value;
+        return;
+    }
     if (token >= 0 && outcome != PAWL_REPORTED) name->waits[token] = outcome == PAWL_QUEUED;
     if (outcome == PAWL_QUEUED) name->queued[token] = *ask;
     if (outcome != PAWL_GRANTED || ask->seen.reply.fence == name->fence) return;
@@ -236,6 +252,10 @@ static void receive(walk *w, walk_ask *ask, uint64_t id, pawl_info *row)
     ask->seen.sent_at = answer->sent_at;
     ask->seen.answered_at = answer->answered_at;
     ask->seen.row = NULL;
+    if (answer->reply.value && answer->reply.value->fence) {
+        ask->seen.value = atoi(answer->reply.value->bytes);
+        ask->seen.value_fence = answer->reply.value->fence;
+    }
     if (said) {
         *row = *said;
         if (w->lie && w->lie->row) w->lie->row(row);
@@ -419,11 +439,9 @@ static pawl_verb draw_verb(dice *d)
     static const struct {
         int below;
         pawl_verb verb;
-    } shares[] = {{54, PAWL_VERB_ACQUIRE},
-                  {68, PAWL_VERB_RENEW},
-                  {86, PAWL_VERB_RELEASE},
-                  {95, PAWL_VERB_INSPECT},
-                  {100, PAWL_VERB_BREAK}};
+    } shares[] = {{50, PAWL_VERB_ACQUIRE}, {62, PAWL_VERB_RENEW}, {78, PAWL_VERB_RELEASE},
+                  {86, PAWL_VERB_INSPECT}, {91, PAWL_VERB_BREAK}, {96, PAWL_VERB_PUBLISH},
+                  {100, PAWL_VERB_READ}};
     int n = below(d, 100), i = 0;
     while (n >= shares[i].below) i++;
     return shares[i].verb;
@@ -454,6 +472,8 @@ static walk_ask draw_ask(walk *w, dice *d, int name)
     if (verb == PAWL_VERB_ACQUIRE)
         ask.seen.flags = (queue ? PAWL_ASK_QUEUE : 0) | (detached ? PAWL_ASK_DETACHED : 0);
     if (verb == PAWL_VERB_ACQUIRE || verb == PAWL_VERB_RENEW) ask.seen.ttl_ms = ttl_ms;
+    if (verb == PAWL_VERB_PUBLISH) ask.seen.value = ++w->published;
+    if (verb == PAWL_VERB_READ) ask.seen.token = -1;
     if (verb == PAWL_VERB_BREAK) {
         ask.seen.token = -1;
         ask.seen.fence = contract_fence(c) + (fence_off == 1 ? 1 : fence_off == -1 ? -1 : 0);

@@ -29,6 +29,8 @@ typedef struct walk_name {
     bool waits[CONTRACT_TOKENS];
     uint64_t fence_before; /* of the grant before the last */
     uint64_t fence;
+    int value_before, value; /* published */
+    char value_text[12];     /* on its way */
 } walk_name;
 
 /* Sends one request past the contract: for lies. */

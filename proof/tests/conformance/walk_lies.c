@@ -136,6 +136,40 @@ static void waiter_is_forgotten(walk_name *name, walk_ask *ask)
     if (ask->seen.reply.outcome == PAWL_QUEUED) release_unseen(name, ask->client, ask->seen.token);
 }
 
+/* ---- Values --------------------------------------------------------------------------- */
+
+static void value_is_the_one_before(walk_name *name, walk_ask *ask)
+{
+    if (ask->seen.verb == PAWL_VERB_READ && ask->seen.value == name->value)
+        ask->seen.value = name->value_before;
+}
+
+static void value_has_another_fence(walk_name *name, walk_ask *ask)
+{
+    (void)name;
+    if (ask->seen.value_fence) ask->seen.value_fence--;
+}
+
+static void anybody_publishes(walk_name *name, walk_ask *ask)
+{
+    int holder = contract_holder(&name->contract);
+    if (ask->seen.verb == PAWL_VERB_PUBLISH && holder >= 0) ask->seen.token = holder;
+}
+
+static void publishing_extends(walk_name *name, walk_ask *ask)
+{
+    if (ask->seen.verb != PAWL_VERB_PUBLISH) return;
+    walk_ask_unseen(name, &(walk_ask){.client = ask->client,
+                                      .seen = {.verb = PAWL_VERB_RENEW,
+                                               .token = ask->seen.token,
+                                               .ttl_ms = LONG_MS + 1000}});
+}
+
+static void published_is_forgotten(walk_name *name, walk_ask *ask)
+{
+    if (ask->seen.verb == PAWL_VERB_PUBLISH) ask->seen.value = name->value;
+}
+
 /* ---- Pushes and reports --------------------------------------------------------------- */
 
 static bool grant_is_not_told(pawl_push *push)
@@ -204,6 +238,11 @@ const walk_lie walk_lies[] = {
     LIE(before, refresh_loses_place, "who asks again goes to the end of the queue"),
     LIE(after, queue_is_lifo, "the last to come is served first"),
     LIE(after, waiter_is_forgotten, "who was queued has no place"),
+    LIE(after, value_is_the_one_before, "a value is told that was replaced"),
+    LIE(after, value_has_another_fence, "a value is told with another fence"),
+    LIE(before, anybody_publishes, "who does not hold publishes"),
+    LIE(before, publishing_extends, "who publishes has its lease renewed"),
+    LIE(before, published_is_forgotten, "what is published leaves what was there"),
     LIE(push, grant_is_not_told, "a waiter is not told of its grant"),
     LIE(push, grant_is_told_with_another_fence, "a push has another fence than the grant"),
     LIE(push, grant_forgets_who_waits, "a push does not say that others wait"),
