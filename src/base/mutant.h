@@ -78,6 +78,7 @@
     X(refresh_loses_place, "refreshing a place moves it to the end")                               \
     X(cached_kept_after_yield, "an unused lease is kept though others wait")                       \
     X(yield_not_repeated, "a yield request that was lost is not repeated")                         \
+    X(yield_for_nobody, "a holder is told to yield with each renewal, though nobody waits")        \
     X(sharing_without_budget, "a busy client passes its lease on locally for ever")                \
     /* Several holders, at the store */                                                            \
     X(reader_passes_writer, "a reader comes in although a writer waits before it")                 \

@@ -178,7 +178,8 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
             return;
         }
         pawl__lease_extended(e, lease, lease->sent_at);
-        if (reply->waiting && !PAWL_MUTANT(yield_not_repeated)) pawl__lease_wanted(e, lease);
+        if (PAWL_MUTANT(yield_for_nobody) || (reply->waiting && !PAWL_MUTANT(yield_not_repeated)))
+            pawl__lease_wanted(e, lease);
         return;
     case PAWL_NOT_OWNER:
         if (PAWL_MUTANT(renewal_answer_ignored)) {

@@ -124,6 +124,15 @@ static void look_at(sim *s, int number, const model_hold *hold)
     check_own_end(s, hold, who);
 }
 
+/* Others wait for what these hold: from now on the store may say so to them. */
+static void note_awaited(sim *s, const seen_name *name, const model_lock *lock)
+{
+    bool several = lock->held && lock->several;
+    bool queue = (int64_t)lock->place_count > (several ? lock->group.many : 0);
+    if (!queue && !(several && lock->group.upgrade)) return;
+    for (size_t i = 0; i < name->holder_count; i++) s->seen.tokens[name->holders[i]].awaited = true;
+}
+
 void check_look(sim *s, int number, const model_lock *lock)
 {
     seen_name *name = &s->seen.names[number];
@@ -138,6 +147,7 @@ void check_look(sim *s, int number, const model_lock *lock)
         look_at(s, number, &hold);
         known++;
     }
+    note_awaited(s, name, lock);
     bool several = lock->held && lock->several;
     name->closed = several && (int64_t)known < lock->group.many;
     name->tampered = false;

@@ -126,6 +126,10 @@ void seen_queue_lost(sim *s, int name)
 
 void seen_tampered(sim *s, int name)
 {
+    for (size_t i = 0; i < s->seen.token_count; i++) { /* nobody looked who waited then */
+        seen_token *token = &s->seen.tokens[i];
+        token->awaited |= name < 0 || token->name == name;
+    }
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].tampered = true;
 }
@@ -492,6 +496,9 @@ void seen_yielded(sim *s, sim_caller *caller)
 {
     must(s, caller, caller->seen.granted && !caller->seen.lost, "told to yield what it has not");
     seen_token *token = &s->seen.tokens[caller->token];
+    if (!token->awaited)
+        sim_fail(s, "early-yield", "client %d tells its caller to yield, and nobody waits",
+                 caller->client);
     if (token->yield_at < 0) token->yield_at = s->clients[caller->client].seen_now;
 }
 

@@ -46,6 +46,7 @@ typedef struct seen_token {
     int64_t release_at;   /* when its client first sent a release; 0: never */
     int64_t said_at;      /* when the store executed its latest ask or renewal */
     bool detached;
+    bool awaited;  /* others waited while the store had it among the holders */
     int passes;    /* to local wants since the yield */
     int grants;    /* to wants */
     int excuses;   /* of its name, when that fence was drawn */
