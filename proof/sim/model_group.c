@@ -72,10 +72,7 @@ static void take_at_once(many *m, const many_asker *as)
     } else {
         model_waiter holder = many_let_in(m, as->token, as);
         slots = holder.slots;
-        if (!many_write_holder(m, as->token, &holder, m->c->now_ms + as->ttl_ms)) {
-            m->group.many--;
-            if (as->capacity > 0) many_recount(m);
-        }
+        if (!many_write_holder(m, as->token, &holder, m->c->now_ms + as->ttl_ms)) m->group.many--;
     }
     many_note(m, as->token, MODEL_TAKEN);
     say_granted(m, as->token, m->c->last, slots);
@@ -119,11 +116,31 @@ static void write_waiter(many *m, const many_asker *as, int64_t since_ms)
     entry->who = as->who;
 }
 
+/* Among the holders, without its record: it stays there until its lease ends. */
+static bool stands(const many *m, const many_asker *as)
+{
+    int64_t rank = model_place_rank(m->lock, as->token);
+    return rank >= 0 && rank < m->group.many;
+}
+
+static void say_queued(many *m, int64_t position, int64_t ends_in)
+{
+    if (!many_finish(m)) return;
+    model_says(m->c->reply, PAWL__REDIS_SAYS_QUEUED);
+    model_add_int(m->c->reply, position);
+    model_add_int(m->c->reply, ends_in);
+    model_add_int(m->c->reply, (int64_t)m->c->last);
+}
+
 static void wait_in_queue(many *m, const many_asker *as, const model_waiter *waiter,
                           int64_t position)
 {
     model_lock *lock = m->lock;
     int64_t ends_in = many_holder_ms(m), since_ms = m->c->now_ms;
+    if (position < 0 && stands(m, as)) {
+        say_queued(m, m->waiting, ends_in);
+        return;
+    }
     if (waiter && position >= 0) {
         if (!many_may_write(m, false)) return;
         int64_t life = many_life_of_hash(m);
@@ -137,11 +154,7 @@ static void wait_in_queue(many *m, const many_asker *as, const model_waiter *wai
     }
     write_waiter(m, as, since_ms);
     if (!m->refused) many_keep_keys(m, as->ttl_ms);
-    if (!many_finish(m)) return;
-    model_says(m->c->reply, PAWL__REDIS_SAYS_QUEUED);
-    model_add_int(m->c->reply, position);
-    model_add_int(m->c->reply, ends_in);
-    model_add_int(m->c->reply, (int64_t)m->c->last);
+    say_queued(m, position, ends_in);
 }
 
 /* It holds already, or has waited until its turn just now. True: that is the answer. */
@@ -166,27 +179,6 @@ static bool may_come_in(const many *m, const many_asker *as)
     return !blocked && !many_is_full(m) && many_fits(m, as->mode, as->units);
 }
 
-/* Whether it stood among the holders without its record; now it does not. */
-static bool leave_the_holders(many *m, const many_asker *as)
-{
-    int64_t rank = model_place_rank(m->lock, as->token);
-    if (rank < 0 || rank >= m->group.many) return false;
-    many_part(m, as->token);
-    if (m->group.many == 0) many_dissolve(m);
-    many_serve(m, NULL);
-    return true;
-}
-
-/* True: that is the answer. */
-static bool comes_in(many *m, const many_asker *as)
-{
-    bool may = may_come_in(m, as);
-    /* Without its record it would stand in its own way. */
-    if (!may && leave_the_holders(m, as)) may = may_come_in(m, as);
-    if (may) take_at_once(m, as);
-    return may;
-}
-
 static void enter(many *m, const many_asker *as, bool asks_only)
 {
     many_part_expired(m);
@@ -207,7 +199,8 @@ static void enter(many *m, const many_asker *as, bool asks_only)
         if (many_may_write(m, false)) model_take_out(m->lock, as->token);
         m->waiting--;
         many_serve(m, NULL);
-    } else if (position < 0 && comes_in(m, as)) {
+    } else if (position < 0 && may_come_in(m, as) && (as->mode != 'p' || !stands(m, as))) {
+        take_at_once(m, as);
         return;
     }
     if (asks_only)

@@ -49,7 +49,8 @@ static bool free_slots(many *m, const char *token)
     return holder != NULL;
 }
 
-void many_recount(many *m)
+/* The permits are those that the holders' records say, if all are there. */
+static void recount(many *m)
 {
     uint32_t taken = 0;
     bool all = m->group.many <= m->group.capacity && m->group.many <= (int64_t)m->lock->place_count;
@@ -75,7 +76,7 @@ void many_part(many *m, const char *token)
     model_place_remove(m->lock, copy);
     m->group.many--;
     m->changed = true;
-    if (!known && m->group.many > 0) many_recount(m);
+    if (!known && m->group.many > 0) recount(m);
 }
 
 void many_dissolve(many *m)
@@ -324,18 +325,14 @@ static void tell_checkers(const many *m, const many_news *news)
 
 /* ---- The queue --------------------------------------------------------------------- */
 
-void many_finish_upgrade(many *m, int64_t till_ms, bool is_asker)
+bool many_finish_upgrade(many *m, int64_t till_ms, bool is_asker)
 {
     char token[MODEL_TEXT_MAX];
     model_copy_text(token, sizeof token, m->group.updater);
     const model_waiter *found = many_holder(m, token);
-    model_waiter holder = {0};
-    if (found) holder = *found;
+    if (!found) return false;
+    model_waiter holder = *found;
     many_part(m, token);
-    if (!found) {
-        many_dissolve(m);
-        return;
-    }
     m->has_group = m->changed = false;
     uint64_t fence = PAWL_MUTANT(upgrade_draws_no_fence) ? holder.fence : many_next_fence(m);
     many_write_exclusive(m, token, till_ms - m->c->now_ms, fence, &holder.who, holder.change);
@@ -343,6 +340,7 @@ void many_finish_upgrade(many *m, int64_t till_ms, bool is_asker)
         many_note(m, token, MODEL_UPGRADED);
     else
         tell_grant(m, token, holder.who.inbox, 0, MODEL_UPGRADED);
+    return true;
 }
 
 typedef struct admitted {

@@ -51,8 +51,6 @@ many many_begin(model_call *c);
 bool many_finish(many *m);
 
 void many_part(many *m, const char *token);
-/* The permits are those that the holders' records say, if all are there. */
-void many_recount(many *m);
 void many_dissolve(many *m);
 void many_part_expired(many *m);
 /* NULL: it is none. */
@@ -65,7 +63,7 @@ model_waiter many_let_in(many *m, const char *token, const many_asker *as);
 void many_write_exclusive(many *m, const char *token, int64_t ttl_ms, uint64_t fence,
                           const model_who *who, int64_t change);
 uint64_t many_next_fence(many *m);
-void many_finish_upgrade(many *m, int64_t till_ms, bool is_asker);
+bool many_finish_upgrade(many *m, int64_t till_ms, bool is_asker);
 void many_serve(many *m, const many_asker *asker);
 bool many_is_awaited(const many *m, const char *token);
 /* mode: x, s, u, p; or U for an upgrade */

@@ -42,43 +42,29 @@ end
 
 local waiter = redis.call('HGET', KEYS[4], token)
 local position = waiter and redis.call('ZRANK', KEYS[3], token)
--- The answer if there is room for it now.
-local function come_in()
-    if blocked or is_full() or not fits(mode, units) then return nil end
-    local list
-    if mode == 'x' then
-        write_exclusive(token, ttl, next_fence(), who, 0)
-    else
-        local newcomer = let_in(token, mode, units, wanted, who)
-        -- One whose record alone was thrown out by the server still stands among the holders.
-        if write_holder(token, newcomer, now_ms + ttl) == 0 then
-            many = many - 1
-            if wanted > 0 then recount() end
-        end
-        list = newcomer.list
-    end
-    return granted(last, list)
-end
-
--- Whether it stood among the holders without its record; now it does not.
-local function leave_the_holders()
+-- One whose record alone was thrown out by the server still stands among the holders, and its
+-- client may believe that it holds: it stays there until its lease ends.
+local function stands()
     local rank = many > 0 and redis.call('ZRANK', KEYS[3], token)
-    if not rank or rank >= many then return false end
-    part({token})
-    if many == 0 then dissolve() end
-    serve(nil)
-    return true
+    return rank and rank < many
 end
 
 if asks_only and position then
     take_out(token)
     waiting = waiting - 1
     serve(nil) -- those behind it may fit
-elseif not position then
-    local answer = come_in()
-    -- Without its record it would stand in its own way.
-    if not answer and leave_the_holders() then answer = come_in() end
-    if answer then return answer end
+elseif not position and not blocked and not is_full() and fits(mode, units)
+    and (mode ~= 'p' or not stands()) then
+    local list
+    if mode == 'x' then
+        write_exclusive(token, ttl, next_fence(), who, 0)
+    else
+        local newcomer = let_in(token, mode, units, wanted, who)
+        -- A reader without its record is a reader anew.
+        if write_holder(token, newcomer, now_ms + ttl) == 0 then many = many - 1 end
+        list = newcomer.list
+    end
+    return granted(last, list)
 end
 
 local QUEUE_MAX = 100000
@@ -88,6 +74,10 @@ if asks_only then
     local newest, label = string.match(record or '', '^1 %d+ (%S+) %S+ (.*)$')
     local holds = newest and (held == newest or holder_of(newest))
     return '2 ' .. ends_in .. ' ' .. (holds and label or '')
+end
+if not position and stands() then
+    finish()
+    return '1 ' .. waiting .. ' ' .. ends_in .. ' ' .. last
 end
 if not position and waiting >= QUEUE_MAX then
     finish()

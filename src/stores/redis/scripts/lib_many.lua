@@ -224,17 +224,16 @@ local function tell_grant(token, inbox, list)
     tell(inbox, letter .. last .. ' ', places .. token .. ' ' .. KEYS[1], true)
 end
 
--- The one in mode update is alone: now it is exclusive. `till`: when its lease ends.
+-- The one in mode update is alone: now it is exclusive. `till`: when its lease ends. False: its
+-- record was lost, so it keeps what it has until then.
 local function finish_upgrade(till, is_asker)
     local token, holder = updater, holder_of(updater)
+    if not holder then return false end
     part({token})
-    if not holder then
-        dissolve()
-        return
-    end
     capacity, changed = nil, false
     write_exclusive(token, till - now_ms, next_fence(), holder.who, holder.change)
     if not is_asker then tell_grant(token, inbox_of(holder.who)) end
+    return true
 end
 
 local function read_waiter(text)
@@ -319,8 +318,8 @@ local function serve(asker)
     if capacity and upgrade > 0 and not lost then
         blocked = true
         if many > 1 then return end
-        finish_upgrade(-redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2])
-        if held then return end -- else its record was lost, and now the queue's turn has come
+        if finish_upgrade(-redis.call('ZRANGE', KEYS[3], '0', '0', 'WITHSCORES')[2]) then return end
+        upgrade, changed = 0, true
     end
     blocked = lost or held and not capacity
     local away, skipped, granted = 0, 0, 0
