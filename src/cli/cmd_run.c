@@ -6,6 +6,7 @@
 #include "command.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "no_fork.h"
 #include "pawl/metrics.h"
 #include "run.h"
 #include "run_options.h"
@@ -33,10 +34,12 @@ static const cli_option run_options[] = {
      .help = "a semaphore: N may hold KEY at once; PAWL_SLOT says which of them we are"},
     {CLI_VALUE_NUMBER, 0, "units", "U", AT(units), .min = 1, .max = PAWL_CAPACITY_MAX,
      .help = "with -N: take U of its slots (default 1)"},
+    {CLI_VALUE_SPAN, 0, "lock-delay", "D", AT(lock_delay_ms),
+     .help = "if we die or lose the lock, nobody gets it for so long afterwards"},
     {CLI_VALUE_FLAG, 0, "reentrant", NULL, AT(reentrant),
      .help = "inside a run of the same KEY: run under its lock, token and fence"},
-    {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
-     .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
+    {CLI_VALUE_FLAG, 'F', "no-fork", NULL, AT(no_fork),
+     .help = "the command takes the place of this process; pawl goes on beside it"},
     {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
      .help = "run releases by itself; to release by token: pawl release KEY"},
     CLI_OPTIONS_GO_ON(run_command_options),
@@ -62,6 +65,8 @@ static const char run_page[] =
     "LIST of --require: " RUN_REQUIRE_WORDS "\n\n"
     "The lock is released when COMMAND itself ends, whatever it left running in the\n"
     "background; see --hold-descendants.\n\n"
+    "With -F COMMAND gets the number of this process, and pawl and the guardian stand beside\n"
+    "it. Then the exit status is COMMAND's own, also when the lock was lost.\n\n"
     "  pawl run nightly -- ./backup.sh\n"
     "  pawl run -n -E 0 hourly ./report      # already running: fine\n"
     "  pawl run -w 10s deploy -c 'git pull && make install'";
@@ -81,11 +86,13 @@ static int take_mode(const cli_command *self, run_opts *opts)
     return 0;
 }
 
-static int check_keys(const cli_command *self, const run_opts *opts, const char *key)
+static int check_words(const cli_command *self, const run_opts *opts, const char *key)
 {
     int code = opts->keys.count ? 0 : cli_key_check(self->verb, key);
     for (int i = 0; !code && i < opts->keys.count; i++)
         code = cli_key_check(self->verb, opts->keys.items[i]);
+    const char *misfit = opts->no_fork ? run_no_fork_misfit(opts) : NULL;
+    if (!code && misfit) code = cli_usage_error(self, "%s", misfit);
     if (!code && opts->reentrant && opts->keys.count > 1)
         code = cli_usage_error(self, "--reentrant joins a lock of one KEY, not of several");
     return code;
@@ -108,11 +115,12 @@ static int run_main(const cli_command *self, const cli_common *globals, int argc
     code =
         run_take_command(self, &opts, rest.items + skip, rest.count - skip, shell_argv, &command);
     if (!code) code = take_mode(self, &opts);
-    if (!code) code = check_keys(self, &opts, key);
+    if (!code) code = check_words(self, &opts, key);
     run_plan plan;
     if (!code) code = run_options_finish(self, &opts, &plan);
     if (code) return code;
-    code = run_execute(&opts, &plan, key, command);
+    code = opts.no_fork ? run_execute_no_fork(&opts, &plan, key, command)
+                        : run_execute(&opts, &plan, key, command);
     pawl_metrics_free(opts.common.metrics);
     return code;
 }

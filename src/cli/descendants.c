@@ -155,9 +155,27 @@ static bool is_keeper(const descendants *family, pid_t pid)
     return pid != 0 && (pid == family->keepers[0] || pid == family->keepers[1]);
 }
 
+static bool stands_in(const list *l, const process *p)
+{
+    const process *noted = find(l, p->pid);
+    return noted && noted->born == p->born;
+}
+
+/* The nearest of its ancestors that was seen below the command before, maybe p itself. */
+static const process *member_above(const descendants *family, const list *all, const process *p)
+{
+    for (size_t steps = 0; p && steps <= all->count; steps++) {
+        if (is_keeper(family, p->pid)) return NULL; /* the command may be their parent: process 1 */
+        if (stands_in(&family->members, p)) return p;
+        p = find(all, p->parent);
+    }
+    return NULL;
+}
+
 /* The ancestor that is a keeper's child, maybe p itself; NULL if p descends from no keeper. */
 static const process *top_of(const descendants *family, const list *all, const process *p)
 {
+    if (family->adopted) return member_above(family, all, p);
     /* A pass over changing data could show a circle: no chain is longer than the list. */
     for (size_t steps = 0; p && steps <= all->count; steps++) {
         if (is_stranger(p->pid) || is_keeper(family, p->pid)) return NULL;
@@ -167,34 +185,27 @@ static const process *top_of(const descendants *family, const list *all, const p
     return NULL;
 }
 
-static bool is_noted(const descendants *family, const process *p)
+/* Instead of an older process of that number. false: no memory. */
+static bool note(list *l, const process *p)
 {
-    const process *noted = find(&family->daemons, p->pid);
-    return noted && noted->born == p->born;
-}
-
-/* Without memory it stays unnoted, and is killed like the others. */
-static void note(descendants *family, const process *p)
-{
-    const process *noted = find(&family->daemons, p->pid);
-    if (noted) {
-        family->daemons.items[noted - family->daemons.items] = *p;
-    } else {
-        (void)append(&family->daemons, p);
-    }
+    const process *noted = find(l, p->pid);
+    if (!noted) return append(l, p);
+    l->items[noted - l->items] = *p;
+    return true;
 }
 
 /* What a daemon starts stays the daemon's, also when the daemon dies: so it is noted, too. */
 static bool is_daemon(descendants *family, const list *all, const process *p)
 {
-    if (family->daemons_too) return false;
+    if (family->daemons_too || family->adopted) return false;
     const process *ancestor = p;
     for (size_t steps = 0; ancestor && steps <= all->count; steps++) {
-        if (is_noted(family, ancestor)) break;
+        if (stands_in(&family->daemons, ancestor)) break;
         if (is_keeper(family, ancestor->parent)) return false;
         ancestor = find(all, ancestor->parent);
     }
-    if (ancestor && ancestor != p) note(family, p);
+    /* Without memory it stays unnoted, and is killed like the others. */
+    if (ancestor && ancestor != p) (void)note(&family->daemons, p);
     return ancestor != NULL;
 }
 
@@ -213,10 +224,19 @@ static bool is_session_of_command(const descendants *family, const list *all, pi
 static void note_daemons(descendants *family, const list *all)
 {
     family->noted = true;
-    for (size_t i = 0; i < all->count; i++) {
+    for (size_t i = 0; !family->adopted && i < all->count; i++) {
         const process *p = &all->items[i];
         if (p->dead || p->pid == family->command || top_of(family, all, p) != p) continue;
-        if (!is_session_of_command(family, all, p->session)) note(family, p);
+        if (!is_session_of_command(family, all, p->session)) (void)note(&family->daemons, p);
+    }
+}
+
+/* Each pass over the processes: a child that is seen now stays known when its parent dies. */
+static void note_members(descendants *family, const list *all)
+{
+    for (size_t i = 0; family->adopted && i < all->count; i++) {
+        const process *p = &all->items[i];
+        if (!p->dead && member_above(family, all, p)) (void)note(&family->members, p);
     }
 }
 
@@ -249,6 +269,17 @@ static int open_proc(void)
     return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+bool descendants_adopt(descendants *family, pid_t command)
+{
+    process found = {0};
+    int proc = open_proc();
+    bool lives = proc >= 0 && read_process(proc, command, &found) && !found.dead;
+    if (proc >= 0) close(proc);
+    family->command = command;
+    family->adopted = true;
+    return lives && note(&family->members, &found);
+}
+
 bool descendants_signal(descendants *family, int number, descendants_spared spared,
                         descendants_count *ret_count)
 {
@@ -257,6 +288,7 @@ bool descendants_signal(descendants *family, int number, descendants_spared spar
     int proc = open_proc();
     bool complete = proc >= 0 && read_processes(proc, &all);
     if (complete && !family->noted) note_daemons(family, &all);
+    if (complete) note_members(family, &all);
     for (size_t i = 0; complete && i < all.count; i++) {
         const process *p = &all.items[i];
         if (is_spared(p, spared) || !top_of(family, &all, p)) continue;

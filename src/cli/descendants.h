@@ -9,6 +9,10 @@
  * that no process below the command is in, when descendants_note_daemons() looked. All
  * others are the command's, whatever session or user they have (su -c, setsid).
  *
+ * A command that was there before its keeper (--no-fork) is adopted: its children are not the
+ * keeper's when it dies. Then all that were ever seen below it are remembered, by pid and time of
+ * birth, and belong to it, daemons and all. What was never seen below a living one is not found.
+ *
  * Nothing in here allocates or waits for a mutex: a process that was forked beside
  * threads uses it.
  */
@@ -37,6 +41,8 @@ typedef struct descendants {
     bool daemons_too;         /* daemons belong to the command like all others */
     bool noted;               /* the daemons are known */
     descendants_list daemons; /* they, and what descends from them */
+    bool adopted;             /* not what descends from the keepers: `members` */
+    descendants_list members; /* the adopted command, and whoever was seen below it */
 } descendants;
 
 /* Whom a signal has reached already, by other means. */
@@ -56,6 +62,9 @@ typedef struct descendants_count {
  * run ..."): neither they nor theirs are the command's. Call before starting it.
  */
 void descendants_begin(void);
+
+/* The command is `command`, which is no child of the keepers. false: it has ended already. */
+bool descendants_adopt(descendants *family, pid_t command);
 
 /* Looks who is a daemon; the first time counts. Call before anything is killed. */
 void descendants_note_daemons(descendants *family);

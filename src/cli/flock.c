@@ -18,6 +18,7 @@
 #include "exit_codes.h"
 #include "file_lock.h"
 #include "message.h"
+#include "no_fork.h"
 #include "plain_run.h"
 #include "run.h"
 
@@ -37,8 +38,8 @@ static const cli_option flock_options[] = {
      .help = "do not pass the lock's descriptor (and PAWL_FD) to the command"},
     {CLI_VALUE_TEXT, 'c', "command", "STR", AT(shell_command),
      .help = "run STR by $SHELL -c (also after the path)"},
-    {CLI_VALUE_REFUSED, 'F', "no-fork", NULL, 0,
-     .help = "not there yet: pawl has to stay, to renew the lock and to stop the command in time"},
+    {CLI_VALUE_FLAG, 'F', "no-fork", NULL, AT(no_fork),
+     .help = "the command takes the place of this process"},
     {CLI_VALUE_REFUSED, 'u', "unlock", NULL, 0,
      .help = "there is no descriptor to unlock: see pawl hold"},
     CLI_OPTIONS_END,
@@ -123,9 +124,17 @@ static int run_on_store(run_opts *opts, const run_plan *plan, const char *path,
     if (!code && strncmp(key, "/proc/", 6) == 0)
         code = usage("a path below /proc names nothing that another machine knows: "
                      "give the file's own path");
-    if (!code) code = run_execute(opts, plan, key, command);
+    if (!code)
+        code = opts->no_fork ? run_execute_no_fork(opts, plan, key, command)
+                             : run_execute(opts, plan, key, command);
     free(key);
     return code;
+}
+
+/* Under the kernel's lock alone, which the command inherits if it takes our place. */
+static int run_plain(const run_opts *opts, char *const *command)
+{
+    return opts->no_fork ? cli_plain_become(command) : cli_plain_run(command);
 }
 
 /* The kernel's lock first, so that of each machine one process at a time asks the store. */
@@ -135,13 +144,15 @@ static int lock_and_run(run_opts *opts, const char *path, char *const *command)
     char why[300];
     cli_file_lock lock;
     if (!run_plan_make(opts->ttl_ms, opts->grace_ms, &plan, why, sizeof why)) return usage(why);
+    if (opts->no_fork && opts->close_fds)
+        return usage("-F and -o exclude each other: nobody would be left who has the lock");
     bool shared = opts->mode == PAWL_MODE_SHARED;
     int code = cli_file_lock_take(path, shared, !opts->close_fds, opts->wait_ms,
                                   (int)opts->busy_code, &lock);
     if (code || lock.fd < 0) return code;
     opts->wait_ms = lock.left_ms;
     code = cli_store_is_named(&opts->common) ? run_on_store(opts, &plan, path, command)
-                                             : cli_plain_run(command);
+                                             : run_plain(opts, command);
     close(lock.fd);
     return code;
 }

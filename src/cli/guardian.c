@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -49,8 +50,7 @@ static void give_terminal(int tty, pid_t group)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Leaves fd open under the number `as` when the command is executed. */
-static bool expose(int fd, int as)
+bool guardian_expose(int fd, int as)
 {
     if (fd < 0) return true;
     if (fd == as) return fcntl(fd, F_SETFD, 0) == 0; /* dup2 would leave close-on-exec set */
@@ -80,7 +80,7 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
     setpgid(0, opts->own_group ? 0 : group);
     atomic_store(&k->board->command, getpid()); /* now signals to its group reach it */
     if (opts->own_group && opts->tty >= 0) give_terminal(opts->tty, getpid());
-    if (!expose(opts->events_fd, opts->events_as_fd)) report_failure(report_fd, errno);
+    if (!guardian_expose(opts->events_fd, opts->events_as_fd)) report_failure(report_fd, errno);
     cli_stdfds_restore();
     cli_signals_restore(signals);
     /* Last of all: who knows how long it took to come here. */
@@ -90,6 +90,41 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
     report_failure(report_fd, errno);
 }
 
+/* ---- A command that is there already --------------------------------------------------- */
+
+static bool send_all(int fd, const void *bytes, size_t len)
+{
+    for (const char *at = bytes; len > 0;) {
+        ssize_t sent = send(fd, at, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) return false;
+        at += sent;
+        len -= (size_t)sent;
+    }
+    return true;
+}
+
+/* Its environment; each string with its end, and an empty one behind the last. */
+static bool send_environment(int fd, char *const *envp)
+{
+    char begins = GUARDIAN_LETS_BEGIN;
+    bool fine = send_all(fd, &begins, 1);
+    for (; fine && *envp; envp++)
+        if (**envp) fine = send_all(fd, *envp, strlen(*envp) + 1);
+    return fine && send_all(fd, "", 1);
+}
+
+/* Returns 0 when it has begun, or has ended; else why it cannot begin, like `why` of the board. */
+static int let_begin(const guardian_adopted *adopted, char *const *envp)
+{
+    int why = 0;
+    if (!send_environment(adopted->socket, envp)) return 0; /* it is gone: its end is seen next */
+    ssize_t got;
+    do got = recv(adopted->socket, &why, sizeof why, MSG_WAITALL);
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof why ? why : 0;
+}
+
 /* ---- News for pawl -------------------------------------------------------------------- */
 
 static void tell(const keeper *k)
@@ -97,6 +132,21 @@ static void tell(const keeper *k)
     uint64_t one = 1;
     ssize_t told = write(k->news_fd, &one, sizeof one);
     (void)told; /* an eventfd that is full is readable already */
+}
+
+static void say_phase(const keeper *k, int why)
+{
+    atomic_store(&k->board->why, why);
+    atomic_store(&k->board->phase, why ? GUARDIAN_FAILED : GUARDIAN_RUNNING);
+    tell(k);
+}
+
+static void begin_adopted(const keeper *k)
+{
+    const guardian_adopted *adopted = k->opts->adopted;
+    atomic_store(&k->board->command, adopted->pid);
+    say_phase(k, let_begin(adopted, k->opts->envp));
+    close(adopted->socket);
 }
 
 static void start_command(const keeper *k, const cli_signals *signals, pid_t group)
@@ -120,15 +170,26 @@ static void start_command(const keeper *k, const cli_signals *signals, pid_t gro
     if (pid > 0 && read(report[0], &why, sizeof why) == 0) why = 0;
     close(report[0]);
 failed:
-    atomic_store(&k->board->why, why);
-    atomic_store(&k->board->phase, why ? GUARDIAN_FAILED : GUARDIAN_RUNNING);
-    tell(k);
+    say_phase(k, why);
+}
+
+/* It is nobody's child here: its end is all that can be known. */
+static void look_at_adopted(const keeper *k)
+{
+    if (atomic_load(&k->board->phase) != GUARDIAN_RUNNING) return;
+    if (!guardian_adopted_ended(k->opts->adopted)) return;
+    atomic_store(&k->board->phase, GUARDIAN_ENDED);
 }
 
 /* Collects whoever has ended, or was stopped. */
 static void reap(const keeper *k)
 {
     guardian_board *board = k->board;
+    if (k->opts->adopted) {
+        look_at_adopted(k);
+        tell(k);
+        return;
+    }
     for (;;) {
         int status;
         pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
@@ -162,10 +223,13 @@ static void set_timer(const keeper *k, int64_t at_ms)
 /* Waits until something has happened, at most until at_ms. Returns whether pawl has died. */
 static bool wait_for_news(const keeper *k, int64_t at_ms)
 {
+    const guardian_adopted *adopted = k->opts->adopted;
+    bool runs = atomic_load(&k->board->phase) == GUARDIAN_RUNNING; /* then its end is news */
     struct pollfd fds[] = {
         {.fd = k->lifeline_fd}, /* POLLHUP comes unasked */
         {.fd = k->signal_fd, .events = POLLIN},
         {.fd = k->timer_fd, .events = POLLIN},
+        {.fd = adopted && runs ? adopted->pidfd : -1, .events = POLLIN},
     };
     struct signalfd_siginfo info;
     set_timer(k, at_ms);
@@ -297,6 +361,7 @@ static void close_unless_kept(const keeper *k, int fd)
     struct stat st;
     if (fd <= STDERR_FILENO && fd != STDIN_FILENO && fd != STDOUT_FILENO) return;
     if (fd == k->opts->said_to_fd) return;
+    if (k->opts->adopted && fd == k->opts->adopted->pidfd) return;
     if (fd == k->news_fd || fd == k->lifeline_fd || fd == k->signal_fd || fd == k->timer_fd) return;
     /* A file of a store may carry the lock that says that the holder lives. */
     if (fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return;
@@ -361,7 +426,12 @@ static void live(keeper *k, const cli_signals *signals, pid_t group)
         tell(k);
         _exit(0);
     }
-    start_command(k, signals, group);
+    if (k->opts->adopted) {
+        (void)descendants_adopt(&k->family, k->opts->adopted->pid);
+        begin_adopted(k);
+    } else {
+        start_command(k, signals, group);
+    }
     close_files(k);
     watch_over_command(k);
     _exit(0);
@@ -376,16 +446,28 @@ static int say_system(const char *call)
     return CLI_EXIT_SYSTEM;
 }
 
-int guardian_prepare(guardian *ret_guardian)
+guardian_board *guardian_board_new(void)
+{
+    void *board = mmap(NULL, sizeof(guardian_board), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board != MAP_FAILED) return board;
+    (void)say_system("mmap");
+    return NULL;
+}
+
+bool guardian_adopted_ended(const guardian_adopted *adopted)
+{
+    struct pollfd end = {.fd = adopted->pidfd, .events = POLLIN};
+    return poll(&end, 1, 0) == 1;
+}
+
+int guardian_prepare(guardian *ret_guardian, const guardian_adopted *adopted)
 {
     *ret_guardian = (guardian){.lifeline_fd = -1};
     ret_guardian->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ret_guardian->news_fd < 0) return say_system("eventfd");
-    void *board = mmap(NULL, sizeof *ret_guardian->board, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (board == MAP_FAILED) return say_system("mmap");
-    ret_guardian->board = board;
-    return 0;
+    ret_guardian->board = adopted ? adopted->board : guardian_board_new();
+    return ret_guardian->board ? 0 : CLI_EXIT_SYSTEM;
 }
 
 int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *signals)
@@ -407,6 +489,10 @@ int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *si
         live(&k, signals, group);
     }
     close(ends[0]);
+    if (opts->adopted) { /* if the guardian is killed the other end knows that no word will come */
+        close(opts->adopted->socket);
+        opts->adopted->socket = -1;
+    }
     if (pid < 0) {
         close(ends[1]);
         return say_system("fork");

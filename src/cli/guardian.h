@@ -12,6 +12,10 @@
  * lock is lost. Until then it keeps those files of pawl open whose locks tell others
  * that the holder lives (SQLite), so that the lock is not taken back under the command.
  *
+ * With --no-fork the command is the process that pawl was started as, and pawl and the guardian
+ * stand beside it (no_fork.h): then the guardian lets it begin, watches it by its pidfd, and
+ * stops it in the same way. How it ends nobody but its parent knows.
+ *
  * It was forked without the library's fork handlers, perhaps beside threads: it touches
  * nothing of the library and does not allocate.
  */
@@ -25,9 +29,12 @@
 
 #include "signals.h"
 
-#define GUARDIAN_NEVER_MS INT64_MAX
+#define GUARDIAN_NEVER_MS   INT64_MAX
 /* In `why` of the board: the command was not started, because the lock was as good as lost. */
-#define GUARDIAN_TOO_LATE (-1)
+#define GUARDIAN_TOO_LATE   (-1)
+/* First byte to a command that waits to begin: its environment follows. Any other: see no_fork.c.
+ */
+#define GUARDIAN_LETS_BEGIN 'b'
 
 typedef enum guardian_phase {
     GUARDIAN_STARTING = 0,
@@ -52,7 +59,18 @@ typedef struct guardian_board {
     _Atomic bool childless; /* nothing is left of what the command started */
 } guardian_board;
 
+/* The process that becomes the command, instead of one that the guardian starts (no_fork.h). */
+typedef struct guardian_adopted {
+    pid_t pid;
+    int pidfd;
+    int socket; /* it reads its environment from there; its end closes when it begins. -1: done */
+    guardian_board *board;
+    int pipe_read, pipe_write; /* PAWL_FD, made before both processes; -1: none */
+    int pipe_number;
+} guardian_adopted;
+
 typedef struct guardian_opts {
+    guardian_adopted *adopted; /* NULL: the command is started */
     char *const *argv;
     char *const *envp;
     const char *shown_key; /* for messages */
@@ -75,10 +93,20 @@ typedef struct guardian {
     int lifeline_fd; /* as long as we live the other end does not hang up */
 } guardian;
 
-/* The board, before anything else. 0 or an exit code after one line. */
-int guardian_prepare(guardian *ret_guardian);
+/* A board that a child shares; NULL after one line. */
+guardian_board *guardian_board_new(void);
 
-/* Forks the guardian, which starts the command. 0 or an exit code after one line. */
+/* The board, before anything else; one of an adopted command is there. 0 or an exit code. */
+int guardian_prepare(guardian *ret_guardian, const guardian_adopted *adopted);
+
+/* Leaves fd (-1: none) open under the number `as` when a program is executed. Async-signal-safe. */
+bool guardian_expose(int fd, int as);
+
+/* Whether it has ended: for all who are not its parent. */
+bool guardian_adopted_ended(const guardian_adopted *adopted);
+
+/* Forks the guardian, which starts the command, or lets it begin. 0 or an exit code after one line.
+ */
 int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *signals);
 
 /* Ends it; what lives below it goes on. */

@@ -33,6 +33,13 @@ static bool has_ended(pid_t pid, int *ret_code)
     return true;
 }
 
+int cli_plain_become(char *const *argv)
+{
+    cli_stdfds_restore();
+    execvp(argv[0], argv);
+    return say_not_started(argv[0], errno);
+}
+
 int cli_plain_run(char *const *argv)
 {
     sigset_t wanted, before;

@@ -6,4 +6,8 @@
 /* Runs argv to its end, passing signals on to it. Returns its exit code (128+n), or ours. */
 int cli_plain_run(char *const *argv);
 
+/* The same without a process of its own: argv takes our place. Returns our exit code if it cannot.
+ */
+int cli_plain_become(char *const *argv);
+
 #endif

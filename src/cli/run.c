@@ -93,6 +93,7 @@ static int start_command(run *r, char *const *argv)
         return CLI_EXIT_SYSTEM;
     }
     run_child_opts child_opts = {
+        .adopted = r->opts->adopted,
         .argv = argv,
         .envp = env,
         .shown_key = r->session.shown_key,
@@ -103,7 +104,7 @@ static int start_command(run *r, char *const *argv)
         .events_as_fd = r->report.pipe_number,
         .report = &r->report,
     };
-    run_report_tell(&r->report, "held %lld", (long long)pawl_lock_remaining_ms(r->session.lock));
+    run_report_tell(&r->report, "held %lld", (long long)run_remaining_ms(r));
     int code = run_child_start(&r->child, &child_opts, &r->session.signals);
     run_env_free(env);
     run_report_close_read(&r->report);
@@ -172,7 +173,8 @@ static int end_of_command(run *r)
     if (r->child.state == RUN_CHILD_FAILED) return run_child_say_failure(&r->child);
     int code = run_child_is_alive(&r->child) ? CLI_EXIT_INTERNAL : run_child_exit_code(&r->child);
     json_t *details = run_report_details(&r->report);
-    json_object_set_new(details, "code", json_integer(code));
+    bool is_known = !r->opts->adopted;
+    json_object_set_new(details, "code", is_known ? json_integer(code) : json_null());
     run_report_event(&r->report, "exited", details);
     return code;
 }
@@ -213,7 +215,7 @@ static int run_held(run *r, char *const *argv)
     int64_t held_since = cli_now_ms();
     report_acquired(r);
     write_metrics(r);
-    int code = run_child_prepare(&r->child);
+    int code = run_child_prepare(&r->child, r->opts->adopted);
     if (!code && r->opts->fence_file) {
         code = cli_fence_file_write(r->opts->fence_file, pawl_lock_fence(r->session.lock));
     }
@@ -230,9 +232,19 @@ static int run_held(run *r, char *const *argv)
     return code;
 }
 
+/* After an unclean end the lease runs out by itself, so that what is under way has its time. */
+static bool leaves_lease(const run *r)
+{
+    return r->plan->delay_ms && (r->lost || r->stopped_it);
+}
+
 /* Releases; the store may know of a loss that we have not heard of. */
 static void let_go(run *r)
 {
+    if (leaves_lease(r) && pawl_lock_detach(r->session.lock) == PAWL_OK) {
+        report_reason(r, "left", "the lock stays taken for --lock-delay");
+        return;
+    }
     int err = cli_session_release(&r->session);
     if (err == PAWL_ERR_LOST && !r->lost) {
         r->lost = true;
@@ -268,9 +280,25 @@ static int end_once(run *r, int code)
     return code ? code : cli_exit_of_err(err);
 }
 
+/* Who is adopted has the one end already. */
+static int open_pipe(run *r)
+{
+    const guardian_adopted *adopted = r->opts->adopted;
+    if (r->opts->close_fds) return 0;
+    if (!adopted) return run_report_open_pipe(&r->report);
+    r->report.pipe_read = adopted->pipe_read;
+    r->report.pipe_write = adopted->pipe_write;
+    r->report.pipe_number = adopted->pipe_number;
+    return 0;
+}
+
 static int run_with_session(run *r, char *const *argv)
 {
     const run_opts *opts = r->opts;
+    if (opts->adopted && !cli_session_end_with(&r->session, opts->adopted->pidfd)) {
+        cli_error("epoll: %s", strerror(errno));
+        return CLI_EXIT_SYSTEM;
+    }
     for (size_t i = 0; i < r->session.key_count; i++)
         if (run_env_is_held_by_ancestor(r->session.keys[i], pawl_client_url(r->session.client)))
             return inside_itself(r, argv);
@@ -279,7 +307,7 @@ static int run_with_session(run *r, char *const *argv)
             run_require_check(r->session.client, opts->require, opts->common.store_timeout_ms);
         if (code) return code;
     }
-    int code = opts->close_fds ? 0 : run_report_open_pipe(&r->report);
+    int code = open_pipe(r);
     if (code) return code;
 
     run_report_event(&r->report, "waiting", NULL);
@@ -327,6 +355,8 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
     pawl_lock_opts lock_opts;
     pawl_lock_opts_init(&lock_opts);
     lock_opts.ttl_ms = plan->ttl_ms;
+    /* The delay is for the time after us: the store must not end the lease when we die. */
+    if (plan->delay_ms) lock_opts.flags = PAWL_LOCK_DETACHED;
     lock_opts.on_event = run_on_event;
     lock_opts.event_userdata = &r;
     lock_opts.mode = (pawl_mode)opts->mode;

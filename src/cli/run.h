@@ -29,6 +29,7 @@ typedef struct run_opts {
     int64_t ttl_ms;
     int64_t grace_ms; /* -1: default */
     int64_t at_least_ms;
+    int64_t lock_delay_ms; /* run: after an unclean end the lock stays taken for so long */
     int64_t on_lost;
     int64_t yield_signal; /* 0: none */
     int64_t json_fd;      /* -1: none */
@@ -42,6 +43,8 @@ typedef struct run_opts {
     const char *metrics_class;
     const char *shell_command;
     const char *require;
+    guardian_adopted *adopted; /* the process that becomes the command; NULL: it is started */
+    bool no_fork;              /* run: the command takes the place of this process */
     bool close_fds;
     bool no_token;
     bool reentrant;
@@ -101,7 +104,10 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata);
 /* Why it was, or will be, lost; never empty. */
 const char *run_loss_reason(const run *r);
 
-/* Reads how long the lock is still held, in ms, and lets the guardian know. */
+/* How long the command may still run, in ms: the lock is held, and not for --lock-delay alone. */
+int64_t run_remaining_ms(const run *r);
+
+/* Reads run_remaining_ms and lets the guardian know. */
 int64_t run_look_at_clock(run *r);
 
 /* Keeps the timeline until the command has ended. 0 or an exit code after one line. */

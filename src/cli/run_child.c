@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,10 +16,10 @@
 
 /* ---- Birth -------------------------------------------------------------------- */
 
-int run_child_prepare(run_child *ret_child)
+int run_child_prepare(run_child *ret_child, const guardian_adopted *adopted)
 {
     *ret_child = (run_child){.tty = -1};
-    return guardian_prepare(&ret_child->guardian);
+    return guardian_prepare(&ret_child->guardian, adopted);
 }
 
 void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by_ms,
@@ -38,14 +39,22 @@ static void guardian_says(void *userdata, const char *event, int64_t remaining_m
     run_report_event_bare(userdata, event, remaining_ms, reason);
 }
 
-int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals)
+/* Who was adopted keeps its group and its terminal. */
+static void choose_group(run_child *child, const run_child_opts *opts)
 {
+    if (opts->adopted) return;
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    child->opts = *opts;
     child->own_group = tty < 0 || opts->foreground;
     child->tty = child->own_group ? tty : -1;
     if (!child->own_group) close(tty);
+}
+
+int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals)
+{
+    child->opts = *opts;
+    choose_group(child, opts);
     guardian_opts for_guardian = {
+        .adopted = opts->adopted,
         .argv = opts->argv,
         .envp = opts->envp,
         .shown_key = opts->shown_key,
@@ -65,6 +74,7 @@ int run_child_start(run_child *child, const run_child_opts *opts, const cli_sign
         .keepers = {getpid(), child->guardian.pid},
         .daemons_too = opts->whole_tree,
     };
+    if (opts->adopted) (void)descendants_adopt(&child->family, opts->adopted->pid);
     return code;
 }
 
@@ -150,6 +160,7 @@ static void lose_guardian(run_child *child)
     if (!run_child_is_alive(child)) return;
     cli_warn("%s: the guardian of the command was killed", child->opts.shown_key);
     child->state = RUN_CHILD_RUNNING;
+    if (child->opts.adopted) return; /* its end is seen as before */
     siginfo_t info;
     pid_t pid = run_child_pid(child);
     bool ours = pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -172,12 +183,23 @@ static void reap(run_child *child)
     }
 }
 
+/* Not only by the guardian's word: it may have been killed. */
+static void look_at_adopted(run_child *child)
+{
+    const guardian_adopted *adopted = child->opts.adopted;
+    if (adopted && child->state == RUN_CHILD_RUNNING && guardian_adopted_ended(adopted))
+        note_end(child, 0);
+}
+
 static void relay(const run_child *child, int number)
 {
     pid_t pid = run_child_pid(child);
     if (!run_child_is_alive(child)) return;
     if (atomic_load(&child->guardian.board->phase) == GUARDIAN_ENDED) return;
-    kill(child->own_group ? -pid : pid, number);
+    if (child->opts.adopted)
+        (void)pidfd_send_signal(child->opts.adopted->pidfd, number, NULL, 0);
+    else
+        kill(child->own_group ? -pid : pid, number);
 }
 
 static void relay_kept(run_child *child)
@@ -196,6 +218,7 @@ void run_child_look(run_child *child)
     }
     read_board(child);
     reap(child);
+    look_at_adopted(child);
     relay_kept(child);
 }
 
@@ -248,7 +271,11 @@ static descendants_count signal_all(run_child *child, int number)
     /* By one call, between whose targets none can slip away. */
     if (number != 0 && leads_group(child) && kill(-pid, number) == 0) spared.group = pid;
     bool seen = descendants_signal(&child->family, number, spared, &count);
-    if (!seen && run_child_is_alive(child) && pid > 0) count.reached = kill(pid, number) == 0;
+    bool unseen = !seen && run_child_is_alive(child) && pid > 0;
+    if (unseen && child->opts.adopted)
+        count.reached = pidfd_send_signal(child->opts.adopted->pidfd, number, NULL, 0) == 0;
+    else if (unseen)
+        count.reached = kill(pid, number) == 0;
     return count;
 }
 

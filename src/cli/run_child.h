@@ -20,6 +20,7 @@
 #include "signals.h"
 
 typedef struct run_child_opts {
+    guardian_adopted *adopted; /* it is there already, and is no child of ours; NULL */
     char *const *argv;
     char *const *envp;
     const char *shown_key; /* for messages */
@@ -51,7 +52,7 @@ typedef struct run_child {
 } run_child;
 
 /* Before the start: the board, on which the times of the lock must stand. 0 or an exit code. */
-int run_child_prepare(run_child *ret_child);
+int run_child_prepare(run_child *ret_child, const guardian_adopted *adopted);
 
 /* Tells the guardian the times of the lock, of cli_now_ms; see guardian.h. */
 void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by_ms,
@@ -105,7 +106,7 @@ void run_child_done(run_child *child);
 void run_child_take_terminal(const run_child *child);
 void run_child_give_terminal(const run_child *child);
 
-/* The command's exit code as a shell would show it. */
+/* The command's exit code as a shell would show it; of one that was adopted nobody tells us: 0. */
 int run_child_exit_code(const run_child *child);
 
 #endif

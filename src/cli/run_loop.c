@@ -39,9 +39,20 @@ static const char *reason_of(const pawl_event *event)
     return event->message && *event->message ? event->message : pawl_err_text(event->err);
 }
 
+static int64_t without_delay(const run *r, int64_t remaining_ms)
+{
+    return remaining_ms > r->plan->delay_ms ? remaining_ms - r->plan->delay_ms : 0;
+}
+
+int64_t run_remaining_ms(const run *r)
+{
+    return without_delay(r, pawl_lock_remaining_ms(r->session.lock));
+}
+
 void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     run *r = userdata;
+    int64_t remaining_ms = without_delay(r, event->remaining_ms);
     const char *key = r->session.shown_key;
     char left[CLI_DURATION_TEXT];
     (void)lock;
@@ -51,14 +62,15 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
         snprintf(r->doubt_reason, sizeof r->doubt_reason, "%s", reason_of(event));
         run_report_tell(&r->report, "doubt");
         run_report_event(&r->report, "doubt",
-                         remaining_and_reason(r, event->remaining_ms, reason_of(event)));
+                         remaining_and_reason(r, remaining_ms, reason_of(event)));
         cli_info("%s: renewal overdue, still held for %s: %s", key,
-                 cli_duration_text(event->remaining_ms, left), reason_of(event));
+                 cli_duration_text(remaining_ms, left), reason_of(event));
         return;
     case PAWL_EVENT_HELD:
+        if (r->lost) return; /* too late for us, though not for the lease: --lock-delay */
         r->doubt_reason[0] = '\0';
-        run_report_tell(&r->report, "held %" PRId64, event->remaining_ms);
-        run_report_event(&r->report, "held", remaining_and_reason(r, event->remaining_ms, NULL));
+        run_report_tell(&r->report, "held %" PRId64, remaining_ms);
+        run_report_event(&r->report, "held", remaining_and_reason(r, remaining_ms, NULL));
         cli_info("%s: renewed again", key);
         return;
     case PAWL_EVENT_YIELD:
@@ -177,7 +189,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t keep_timeline(run *r)
 {
     int64_t now = cli_now_ms();
-    int64_t remaining = r->lost ? 0 : pawl_lock_remaining_ms(r->session.lock);
+    int64_t remaining = r->lost ? 0 : run_remaining_ms(r);
     if (remaining > 0) note_remaining(r, now, remaining);
     if (remaining <= 0 && !r->lost) note_loss(r, now);
     if (!stops_command(r)) return r->lost ? NEVER_MS : r->deadline_ms;
@@ -194,7 +206,7 @@ static int64_t keep_timeline(run *r)
 int64_t run_look_at_clock(run *r)
 {
     int64_t now = cli_now_ms();
-    int64_t remaining = pawl_lock_remaining_ms(r->session.lock);
+    int64_t remaining = run_remaining_ms(r);
     if (remaining > 0) note_remaining(r, now, remaining);
     return remaining;
 }
@@ -207,7 +219,7 @@ static void stop_with_command(run *r)
     char left[CLI_DURATION_TEXT];
     run_child_take_terminal(&r->child);
     cli_warn("%s: stopped; unless continued the lock is lost in %s", r->session.shown_key,
-             cli_duration_text(pawl_lock_remaining_ms(r->session.lock), left));
+             cli_duration_text(run_remaining_ms(r), left));
     cli_signals_stop_self();
     (void)run_child_was_stopped(&r->child);
     run_child_give_terminal(&r->child);
@@ -235,10 +247,13 @@ static void take_signal(run *r, const struct signalfd_siginfo *info)
     if (number == SIGTSTP) stop_with_command(r);
 }
 
+/* Who was adopted has a number of its own, to which they are sent: what comes to us is a
+   service manager's, for all processes of the service. */
 static void take_signals(run *r)
 {
     struct signalfd_siginfo info;
-    while (cli_signals_next(&r->session.signals, &info)) take_signal(r, &info);
+    while (cli_signals_next(&r->session.signals, &info))
+        if (!r->opts->adopted) take_signal(r, &info);
 }
 
 /* ---- The loop ---------------------------------------------------------------------------- */
@@ -270,6 +285,8 @@ static void report_start(run *r)
 static void take_news_of_command(run *r)
 {
     run_child_look(&r->child);
+    if (r->opts->adopted && r->child.state == RUN_CHILD_ENDED)
+        cli_session_unwatch(&r->session, r->opts->adopted->pidfd);
     report_start(r);
     if (run_child_was_stopped(&r->child) && r->child.tty >= 0) {
         stop_with_command(r);
@@ -321,7 +338,7 @@ void run_linger(run *r, int64_t until_ms)
 {
     struct signalfd_siginfo info;
     for (int64_t now; (now = cli_now_ms()) < until_ms;) {
-        int64_t remaining = pawl_lock_remaining_ms(r->session.lock);
+        int64_t remaining = run_remaining_ms(r);
         if (remaining <= 0) {
             (void)pawl_client_wait(r->session.client, -1, 0); /* the reason, if it is known yet */
             cli_warn("%s: lost after the command had ended, before --at-least was over: %s",

@@ -106,7 +106,10 @@ int run_options_finish(const cli_command *self, run_opts *opts, run_plan *ret_pl
     int code = cli_ttl_check(self->verb, opts->ttl_ms);
     if (!code) code = check_promises(self, opts);
     if (code) return code;
-    if (!run_plan_make(opts->ttl_ms, opts->grace_ms, ret_plan, why, sizeof why))
+    if (!run_plan_make(opts->ttl_ms, opts->grace_ms, ret_plan, why, sizeof why) ||
+        !run_plan_add_delay(ret_plan, opts->lock_delay_ms, why, sizeof why))
         return cli_usage_error(self, "%s", why);
+    code = cli_ttl_check(self->verb, ret_plan->ttl_ms);
+    if (code) return code;
     return opts->metrics_file ? cli_metrics_open(opts->metrics_class, &opts->common.metrics) : 0;
 }

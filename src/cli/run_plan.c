@@ -97,3 +97,42 @@ bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *r
     *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead, .start_ms = start};
     return true;
 }
+
+/* What it leaves for the grace: the lease is longer by it, and so is a third of the lease. */
+static int64_t grace_beside_delay_ms(int64_t ttl_ms, int64_t delay_ms)
+{
+    return grace_max_ms(ttl_ms + delay_ms) - delay_ms;
+}
+
+static int64_t longest_delay_ms(const run_plan *plan)
+{
+    int64_t fits = 0, too_long = 2 * plan->ttl_ms;
+    while (too_long - fits > 1) {
+        int64_t middle = fits + (too_long - fits) / 2;
+        if (grace_beside_delay_ms(plan->ttl_ms, middle) >= plan->grace_ms)
+            fits = middle;
+        else
+            too_long = middle;
+    }
+    return fits;
+}
+
+bool run_plan_add_delay(run_plan *plan, int64_t delay_ms, char *reterr_why, size_t why_size)
+{
+    char delay[CLI_DURATION_TEXT], ttl[CLI_DURATION_TEXT], grace[CLI_DURATION_TEXT],
+        most[CLI_DURATION_TEXT];
+    if (delay_ms <= 0) return true;
+    if (grace_beside_delay_ms(plan->ttl_ms, delay_ms) < plan->grace_ms) {
+        snprintf(reterr_why, why_size,
+                 "--lock-delay %s is too long for --ttl %s and --grace %s: a lease that lasts for "
+                 "both is renewed at a third of that; take --lock-delay %s or a longer --ttl",
+                 cli_duration_exact(delay_ms, delay), cli_duration_exact(plan->ttl_ms, ttl),
+                 cli_duration_exact(plan->grace_ms, grace),
+                 cli_duration_exact(longest_delay_ms(plan), most));
+        return false;
+    }
+    plan->start_ms += 2 * (rtt_ms(plan->ttl_ms + delay_ms) - rtt_ms(plan->ttl_ms));
+    plan->ttl_ms += delay_ms;
+    plan->delay_ms = delay_ms;
+    return true;
+}

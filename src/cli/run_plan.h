@@ -16,7 +16,8 @@
 #define RUN_GRACE_DEFAULT_MS 5000
 
 typedef struct run_plan {
-    int64_t ttl_ms;
+    int64_t ttl_ms;   /* of the lease, the delay included */
+    int64_t delay_ms; /* from T to the end of the lease: --lock-delay */
     int64_t grace_ms; /* from TERM to T */
     int64_t lead_ms;  /* from KILL to T */
     int64_t start_ms; /* with no more than this before T the command is not started yet */
@@ -28,5 +29,11 @@ typedef struct run_plan {
  */
 bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
                    size_t why_size);
+
+/*
+ * Lets the lease last for delay_ms beyond T. False, with one line in reterr_why, if it would then
+ * be renewed too late for the grace.
+ */
+bool run_plan_add_delay(run_plan *plan, int64_t delay_ms, char *reterr_why, size_t why_size);
 
 #endif

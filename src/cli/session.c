@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ int64_t cli_now_ms(void)
 static int open_client(cli_session *session, const cli_common *common, const int *watched_signals,
                        const char *key)
 {
-    *session = (cli_session){.key = key, .signals.fd = -1, .epoll_fd = -1};
+    *session = (cli_session){.key = key, .signals.fd = -1, .ends_with = -1, .epoll_fd = -1};
     session->keys = &session->key;
     session->key_count = 1;
     session->shown_key = cli_escape(key, strlen(key));
@@ -108,6 +109,17 @@ bool cli_session_watch(cli_session *session, int fd, bool hangup_only)
     return open_epoll(session) && epoll_ctl(session->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+bool cli_session_end_with(cli_session *session, int fd)
+{
+    session->ends_with = fd;
+    return cli_session_watch(session, fd, false);
+}
+
+void cli_session_unwatch(cli_session *session, int fd)
+{
+    (void)epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int cli_session_wait(const cli_session *session, int64_t wait_ms)
 {
     int fd = session->epoll_fd >= 0 ? session->epoll_fd : session->signals.fd;
@@ -139,6 +151,20 @@ static bool ends_wait(int number)
     return false;
 }
 
+static bool asker_is_gone(const cli_session *session)
+{
+    struct pollfd end = {.fd = session->ends_with, .events = POLLIN};
+    return session->ends_with >= 0 && poll(&end, 1, 0) == 1;
+}
+
+static void end_wait(cli_session *session, int number, int *ended_by)
+{
+    if (*ended_by) return;
+    *ended_by = number;
+    /* STATE means that it has just been decided; the callback says how. */
+    (void)pawl_lock_cancel(session->lock);
+}
+
 /* Turns the loop until the acquisition has ended. Returns the signal that came, or 0. */
 static int wait_decision(cli_session *session)
 {
@@ -150,11 +176,9 @@ static int wait_decision(cli_session *session)
         while (cli_signals_next(&session->signals, &info)) {
             int number = (int)info.ssi_signo;
             if (number == SIGTSTP) cli_signals_stop_self();
-            if (!ends_wait(number) || ended_by) continue;
-            ended_by = number;
-            /* STATE means that it has just been decided; the callback says how. */
-            (void)pawl_lock_cancel(session->lock);
+            if (ends_wait(number)) end_wait(session, number, &ended_by);
         }
+        if (asker_is_gone(session)) end_wait(session, SIGHUP, &ended_by);
     }
     return ended_by;
 }

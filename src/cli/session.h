@@ -14,7 +14,8 @@
 typedef struct cli_session {
     cli_store store;
     cli_signals signals;
-    int epoll_fd; /* signals and what else is watched; -1: signals alone */
+    int ends_with; /* when it is readable, nobody waits for the lock any more; -1: none */
+    int epoll_fd;  /* signals and what else is watched; -1: signals alone */
     pawl_client *client;
     pawl_lock *lock;
     pawl_once *once;         /* NULL: the lock is our own; else it is this one's */
@@ -53,6 +54,12 @@ int cli_session_open_all(cli_session *session, const cli_common *common, const i
  * other end hangs up. false: it cannot be watched (a plain file).
  */
 bool cli_session_watch(cli_session *session, int fd, bool hangup_only);
+
+/* A wait ends also when this descriptor is readable: the process for which we ask has ended. */
+bool cli_session_end_with(cli_session *session, int fd);
+
+/* Its news has been heard: it no longer ends cli_session_wait. */
+void cli_session_unwatch(cli_session *session, int fd);
 
 /*
  * Does the client's work and runs its callbacks, until there was one, a signal has come,

@@ -358,12 +358,6 @@ def test_shared_holders_are_beside_each_other_and_nobody_else(any_world):
     assert any_world.run("-n", path, "echo", "x", program=PAWL_FLOCK).out == "x\n"
 
 
-def test_what_is_not_there_yet_says_so(sqlite):
-    for flag in ("-F", "--no-fork"):
-        done = sqlite.run(flag, sqlite.tmp / "lock", "echo", "ran", program=PAWL_FLOCK)
-        assert done.code == 64 and "not there yet" in done.err and done.out == ""
-
-
 def test_help_and_version(sqlite):
     assert "usage: pawl-flock" in sqlite.run("--help", program=PAWL_FLOCK).out
     assert sqlite.run("-V", program=PAWL_FLOCK).out.startswith("pawl-flock 0.")

@@ -50,6 +50,32 @@ def test_a_command_that_ignores_term_is_killed_in_time(redis):
     assert "SIGKILL" in proc.errors()
 
 
+def test_with_a_delay_it_is_stopped_so_long_before_the_lease_ends(redis):
+    """And the lease is left to run out, though the store can be told again."""
+    proc = redis.start("run", "-t", "1500ms", "-g", "300ms", "--lock-delay", "700ms", "k",
+                       *reporter("TERM"), stdin=subprocess.PIPE)
+    pid = int(proc.expect("ready").split()[1])
+    end = lease_end(redis, "k")
+    assert wait_dead(pid) < end - 0.7
+    redis.server.cont()
+    assert proc.wait() == 76
+    left_ms = int(redis.server.cli("PTTL", "pawl:k"))
+    assert left_ms > 0 or time.monotonic() > end  # a machine that stood still
+
+
+def test_with_a_delay_the_lease_outlives_who_was_killed(world):
+    proc = world.start("run", "-t", "8s", "--lock-delay", "3s", "k", "sh", "-c", "echo $$; cat",
+                       stdin=subprocess.PIPE)
+    pid = int(proc.line())
+    proc.kill(signal.SIGKILL)
+    wait_dead(pid)
+    assert world.show("k")["held"]
+    assert world.run("run", "-n", "k", "true").code == 75
+    # an end of its own is clean
+    assert world.run("run", "--lock-delay", "8s", "other", "true").code == 0
+    assert world.run("run", "-n", "other", "true").code == 0
+
+
 def test_everything_that_it_started_is_killed_in_time(redis):
     """Grandchildren, one of them in a group of its own: all hear TERM, and ignore it."""
     script = """

@@ -129,6 +129,25 @@ static void a_plan_that_does_not_fit_says_what_does(void **state)
     assert_string_equal(why, "--ttl 14ms leaves no time to stop a command: take 15ms or more");
 }
 
+static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
+{
+    run_plan plan;
+    char why[256];
+    (void)state;
+    assert_true(run_plan_make(30000, -1, &plan, why, sizeof why));
+    assert_true(run_plan_add_delay(&plan, 15000, why, sizeof why));
+    assert_int_equal(plan.ttl_ms, 45000);
+    assert_int_equal(plan.delay_ms, 15000);
+    assert_int_equal(plan.grace_ms, 5000);
+    assert_true(run_plan_make(30000, -1, &plan, why, sizeof why));
+    assert_false(run_plan_add_delay(&plan, 26000, why, sizeof why));
+    assert_string_equal(why,
+                        "--lock-delay 26s is too long for --ttl 30s and --grace 5s: a lease that "
+                        "lasts for both is renewed at a third of that; take --lock-delay "
+                        "25380ms or a longer --ttl");
+    assert_true(run_plan_add_delay(&plan, 25380, why, sizeof why));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +156,7 @@ int main(void)
         cmocka_unit_test(durations_are_printed_for_people),
         cmocka_unit_test(a_plan_follows_from_the_ttl),
         cmocka_unit_test(a_plan_that_does_not_fit_says_what_does),
+        cmocka_unit_test(a_delay_lengthens_the_lease_and_not_the_run),
     };
     return cmocka_run_group_tests_name("cli: numbers", tests, NULL, NULL);
 }
