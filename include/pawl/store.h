@@ -16,7 +16,9 @@
  *     A connection on which a request timed out is closed, so that its late
  *     reply is never read as another's.
  *  3. Idempotent by token. ACQUIRE with a token that already holds grants again,
- *     with the same fence and a full ttl; with a token that already waits it
+ *     with the same fence and a full ttl, if what it holds covers what it asks for: the same mode
+ *     or a stronger one (pawl_mode_covers), and as many units; else it fails with PAWL_ERR_MODE and
+ *     changes nothing: only CHANGE changes. ACQUIRE with a token that already waits
  *     keeps its place. RENEW and RELEASE compare the whole token, atomically
  *     (law 5), and RENEW never re-creates what is gone.
  *  4. Requests of one store object take effect in the order of submit() while
@@ -122,6 +124,12 @@ static inline bool pawl_mode_is_downgrade(pawl_mode from, pawl_mode to)
 {
     if (to == PAWL_MODE_SHARED) return from == PAWL_MODE_EXCLUSIVE || from == PAWL_MODE_UPDATE;
     return to == PAWL_MODE_UPDATE && from == PAWL_MODE_EXCLUSIVE;
+}
+
+/* Rule 3: whether who holds in mode `held` has all that `asked` would give. */
+static inline bool pawl_mode_covers(pawl_mode held, pawl_mode asked)
+{
+    return held == asked || pawl_mode_is_downgrade(held, asked);
 }
 
 /*

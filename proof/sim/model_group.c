@@ -48,10 +48,10 @@ static int capacity_of_name(const many *m)
 
 static void say_kind(many *m, int kind, int wanted)
 {
-    char text[32];
+    char text[48];
     if (!many_finish(m)) return;
     bool other = (kind == 0) != (wanted == 0);
-    snprintf(text, sizeof text, "%s %d", other ? "PAWLKIND" : "PAWLCAPACITY", kind);
+    snprintf(text, sizeof text, "%s %d %d", other ? "PAWLKIND" : "PAWLCAPACITY", kind, wanted);
     model_say_error(m->c->reply, text);
 }
 
@@ -157,10 +157,24 @@ static void wait_in_queue(many *m, const many_asker *as, const model_waiter *wai
     say_queued(m, position, ends_in);
 }
 
+/* Rule 3: who holds less than it asks for has to change it, or release. */
+static bool covers(const model_waiter *holder, const many_asker *as)
+{
+    bool same = as->mode == holder->mode || (as->mode == 's' && holder->mode == 'u');
+    return same && as->units <= holder->units;
+}
+
 /* It holds already, or has waited until its turn just now. True: that is the answer. */
 static bool holds_already(many *m, const many_asker *as)
 {
     model_waiter *holder = many_holder(m, as->token);
+    if (holder && !covers(holder, as)) {
+        char text[16];
+        if (!many_finish(m)) return true;
+        snprintf(text, sizeof text, "PAWLMODE %c%c", holder->mode, as->mode);
+        model_say_error(m->c->reply, text);
+        return true;
+    }
     if (holder) {
         uint64_t fence = holder->fence;
         uint32_t slots = holder->slots;

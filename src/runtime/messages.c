@@ -19,6 +19,8 @@ bool pawl__is_of_store(int err)
 {
     /* After the client was opened only the store finds these. */
     if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
+    if (err == PAWL_ERR_KIND || err == PAWL_ERR_CAPACITY)
+        return true; /* what the name is in use as */
     switch (pawl_err_class_of(err)) {
     case PAWL_CLASS_RETRY:
     case PAWL_CLASS_UNKNOWN:

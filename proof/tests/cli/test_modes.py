@@ -104,9 +104,9 @@ def test_show_tells_the_mode_and_all_holders(world):
 def test_one_name_is_of_one_kind(world):
     holder, _ = holds(world, "-N", "3")
     done = world.run("run", "-N", "4", "k", "true")
-    assert done.code == 78 and "another capacity" in done.err, done.err
+    assert done.code == 78 and "another capacity: it has " in done.err, done.err
     done = world.run("run", "-s", "k", "true")
-    assert done.code == 78 and "another kind" in done.err, done.err
+    assert done.code == 78 and "in use as" in done.err, done.err
     ends(holder)
 
 

@@ -27,6 +27,35 @@ static uint64_t fence_of(client *c, const char *name, const char *token, pawl_mo
     return expect(c, ask_mode(name, token, mode, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
 }
 
+/* ---- Who holds already --------------------------------------------------------------------- */
+
+/* Rule 3: to acquire again says again what is held; it gives nothing more. */
+static void who_holds_less_than_it_asks_for_is_refused(void **state)
+{
+    static const struct {
+        pawl_mode held, asked;
+        bool covered;
+    } cases[] = {{S, S, true},  {S, U, false}, {S, X, false}, {U, S, true}, {U, U, true},
+                 {U, X, false}, {X, S, true},  {X, U, true},  {X, X, true}};
+    stage *s = *state;
+    client *a = join_for_change(s, "a");
+    client *b = join(s, "b");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *name = lock_name(s, (char[]){(char)('a' + i), '\0'}), *token = fresh_token();
+        uint64_t fence = fence_of(a, name, token, cases[i].held);
+        pawl_request again = ask_mode(name, token, cases[i].asked, LONG_MS, PAWL_ASK_QUEUE);
+        const seen_reply *r = expect(a, again, cases[i].covered ? PAWL_GRANTED : PAWL_FAILED);
+        assert_int_equal(r->reply.err, cases[i].covered ? PAWL_OK : PAWL_ERR_MODE);
+        if (cases[i].covered) assert_int_equal(r->reply.fence, fence);
+        expect(b, ask_mode(name, fresh_token(), S, LONG_MS, 0),
+               cases[i].held == X ? PAWL_BUSY : PAWL_GRANTED); /* the mode is as it was */
+        assert_int_equal(expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED)->reply.fence,
+                         fence);
+    }
+    client_close(a);
+    client_close(b);
+}
+
 /* ---- Upgrades ------------------------------------------------------------------------------ */
 
 static void who_holds_alone_is_upgraded_at_once_with_a_new_fence(void **state)
@@ -233,6 +262,7 @@ static void a_change_extends_the_lease(void **state)
 }
 
 const struct CMUnitTest change_cases[] = {
+    CASE(who_holds_less_than_it_asks_for_is_refused),
     CASE(who_holds_alone_is_upgraded_at_once_with_a_new_fence),
     CASE(an_upgrade_waits_for_the_readers_and_goes_before_the_queue),
     CASE(readers_are_told_that_an_upgrade_waits),

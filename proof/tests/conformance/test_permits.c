@@ -5,6 +5,9 @@
 
 #include "../support/check.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define CAPACITY 4u
 #define P        PAWL_MODE_PERMIT
 
@@ -158,6 +161,22 @@ static void asking_again_keeps_the_slots(void **state)
     client_close(a);
 }
 
+static void who_holds_fewer_permits_than_it_asks_for_is_refused(void **state)
+{
+    stage *s = *state;
+    client *a = join(s, "a");
+    need_mode(a, P);
+    const char *name = lock_name(s, "x"), *one, *two;
+    take(a, name, 1, &one);
+    uint64_t fence = take(a, name, 2, &two)->reply.fence;
+    assert_int_equal(expect(a, permits(name, one, 2, 0), PAWL_FAILED)->reply.err, PAWL_ERR_MODE);
+    assert_int_equal(expect(a, permits(name, one, 1, 0), PAWL_GRANTED)->slots[0], 0);
+    const seen_reply *r = expect(a, permits(name, two, 1, 0), PAWL_GRANTED);
+    assert_int_equal(r->reply.fence, fence);
+    assert_int_equal(r->reply.slot_count, 2);
+    client_close(a);
+}
+
 /* ---- One kind for a name ----------------------------------------------------------------- */
 
 static void fails_with(client *c, pawl_request request, pawl_err err)
@@ -173,8 +192,12 @@ static void another_capacity_is_refused_as_long_as_anything_lives(void **state)
     need_mode(a, P);
     const char *name = lock_name(s, "x"), *held;
     take(a, name, CAPACITY, &held);
-    fails_with(a, ask_permits(name, fresh_token(), 1, CAPACITY + 1, LONG_MS, PAWL_ASK_QUEUE),
-               PAWL_ERR_CAPACITY);
+    char both[64];
+    const seen_reply *no = expect(
+        a, ask_permits(name, fresh_token(), 1, CAPACITY + 1, LONG_MS, PAWL_ASK_QUEUE), PAWL_FAILED);
+    snprintf(both, sizeof both, "it has %u, asked for were %u", CAPACITY, CAPACITY + 1);
+    assert_int_equal(no->reply.err, PAWL_ERR_CAPACITY);
+    assert_non_null(strstr(no->text, both));
     const char *waits = wait_permits(b, name, 1);
     expect(a, ask_release(name, held), PAWL_RELEASED);
     client_await_push(b, PAWL_PUSH_GRANT, waits);
@@ -229,6 +252,7 @@ const struct CMUnitTest permit_cases[] = {
     CASE(one_release_serves_all_who_fit),
     CASE(the_permits_of_a_dead_holder_come_back),
     CASE(asking_again_keeps_the_slots),
+    CASE(who_holds_fewer_permits_than_it_asks_for_is_refused),
     CASE(another_capacity_is_refused_as_long_as_anything_lives),
     CASE(a_lock_is_no_semaphore_and_a_semaphore_no_lock),
     CASE(units_that_do_not_fit_the_capacity_are_refused),

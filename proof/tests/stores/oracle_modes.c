@@ -136,6 +136,14 @@ static void acquire(modes_oracle *o, int64_t now, uint64_t wall_us, int token,
         if (free_for_us) make_holder(o, wall_us, &o->owners[at]);
     }
     modes_owner *owner = &o->owners[at];
+    bool same = r->mode == owner->mode ||
+                (owner->mode == PAWL_MODE_EXCLUSIVE && r->mode != PAWL_MODE_PERMIT) ||
+                (owner->mode == PAWL_MODE_UPDATE && r->mode == PAWL_MODE_SHARED);
+    if (owner->holds && (!same || (r->mode == PAWL_MODE_PERMIT && owner->units < r->units))) {
+        answer->outcome = PAWL_FAILED; /* rule 3 */
+        answer->err = PAWL_ERR_MODE;
+        return;
+    }
     owner->ttl_ms = r->ttl_ms;
     if (owner->holds) {
         owner->until = now + r->ttl_ms * MS;

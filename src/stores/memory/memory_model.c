@@ -147,6 +147,13 @@ static pawl_err misfit(const pawl__record *r, const pawl_request *request)
     return asks_permit && request->capacity != r->capacity ? PAWL_ERR_CAPACITY : PAWL_OK;
 }
 
+/* Rule 3: who holds less than it asks for has to change it, or release. */
+static bool covers(const pawl__owner *holder, const pawl_request *request)
+{
+    uint32_t asked = request->mode == PAWL_MODE_PERMIT ? request->units : 0;
+    return pawl_mode_covers(holder->mode, request->mode) && holder->units >= asked;
+}
+
 static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
                          const pawl_request *request, pawl_reply *reply)
 {
@@ -155,10 +162,17 @@ static void acquire_from(const pawl__call *call, pawl__record *r, void *client,
     pawl_err err = misfit(r, request);
     if (err) {
         pawl__say_failed(err, reply);
+        if (err == PAWL_ERR_CAPACITY)
+            reply->message =
+                pawl__capacity_message(r->capacity, request->capacity, call->memory->said);
         return;
     }
     r->capacity = request->mode == PAWL_MODE_PERMIT ? request->capacity : 0;
     pawl__owner *holder = pawl__holder_find(r, request->token);
+    if (holder && !covers(holder, request)) {
+        pawl__say_failed(PAWL_ERR_MODE, reply);
+        return;
+    }
     if (holder) { /* rule 3: the same grant, a full ttl */
         pawl__owner_fill(holder, client, request);
         pawl__lease_extend(call, holder);

@@ -5,6 +5,7 @@
 #ifndef PAWL_STORES_MEMORY_STATE_H
 #define PAWL_STORES_MEMORY_STATE_H
 
+#include "../../base/capacity.h"
 #include "../../base/instant.h"
 #include "../../base/list.h"
 #include "../../base/table.h"
@@ -68,7 +69,8 @@ struct pawl__memory {
     int64_t now;          /* never goes back */
     pawl__table values;   /* see memory_value.c */
     pawl__link all_values;
-    pawl_value told; /* what the latest READ found */
+    pawl_value told;                       /* what the latest READ found */
+    char said[PAWL__CAPACITY_MESSAGE_MAX]; /* with the latest refusal */
 };
 
 typedef struct pawl__memory_value pawl__memory_value;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "postgres_store.h"
 
+#include "../../base/capacity.h"
 #include "../../base/instant.h"
 #include "../../base/line.h"
 
@@ -102,6 +103,7 @@ static bool decode_busy(const char *text, words *w, pawl_reply *reply)
 static bool decode(const char *text, words *w, pawl_reply *reply)
 {
     int err;
+    uint32_t has, wanted; /* capacities */
     static const struct {
         const char *kind;
         pawl_outcome outcome;
@@ -128,6 +130,8 @@ static bool decode(const char *text, words *w, pawl_reply *reply)
     case PAWL_FAILED:
         if (sscanf(text, "%*s %d", &err) != 1 || err <= 0) return false;
         reply->err = (pawl_err)-err;
+        if (sscanf(text, "%*s %*d %" SCNu32 " %" SCNu32, &has, &wanted) == 2)
+            reply->message = pawl__capacity_message(has, wanted, w->owner);
         return true;
     case PAWL_REPORTED:
         reply->value = &w->value.value;

@@ -368,7 +368,7 @@ DECLARE
 BEGIN
     SELECT capacity INTO now_cap FROM pawl.name WHERE name = n;
     IF (m = 3) <> (now_cap <> 0) THEN RETURN 'failed 35'; END IF;
-    IF m = 3 AND now_cap <> cap THEN RETURN 'failed 36'; END IF;
+    IF m = 3 AND now_cap <> cap THEN RETURN format('failed 36 %s %s', now_cap, cap); END IF;
     RETURN NULL;
 END $$;
 
@@ -462,8 +462,12 @@ BEGIN
         no := pawl.misfit(n, m, cap);
         IF no IS NOT NULL THEN RETURN no; END IF;
         UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl, client = cl, owner = ow
-        WHERE name = n AND token = tok RETURNING * INTO h;
+        WHERE name = n AND token = tok AND (mode = m OR mode = 0 OR mode = 2 AND m = 1)
+            AND units >= u RETURNING * INTO h;
         IF FOUND THEN RETURN pawl.say_held(h, now_us, 'granted'); END IF;
+        IF EXISTS (SELECT FROM pawl.hold WHERE name = n AND token = tok) THEN
+            RETURN 'failed 38'; -- less than it asks for: only a change changes that
+        END IF;
         IF is_awaited OR NOT pawl.fits(n, m, u, cap) THEN
             RETURN pawl.queue_up(n, now_us, tok, cl, ow, ttl, m, u, cap, queue, is_awaited);
         END IF;

@@ -8,10 +8,12 @@
  */
 #include "redis_proto.h"
 
+#include "../../base/capacity.h"
 #include "../../base/line.h"
 #include "../../base/mutant.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -215,6 +217,19 @@ static void explain_wrong_type(const pawl__redis_space *space, const pawl__redis
     compose(space, what, "choose another name or prefix, or remove the key", error, ret_message);
 }
 
+/* "PAWLCAPACITY HAS ASKED" */
+static bool explain_capacity(const pawl__redis_space *space, const char *error,
+                             pawl__redis_trouble *trouble, char *ret_message)
+{
+    uint32_t has, asked;
+    char what[PAWL__CAPACITY_MESSAGE_MAX];
+    if (sscanf(error, "PAWLCAPACITY %" SCNu32 " %" SCNu32, &has, &asked) != 2) return false;
+    trouble->err = PAWL_ERR_CAPACITY;
+    compose(space, pawl__capacity_message(has, asked, what),
+            "give the capacity that the others give, or choose another name", error, ret_message);
+    return true;
+}
+
 /* What lib_enter.lua and change.lua refuse. */
 static bool explain_kind(const pawl__redis_space *space, const char *error,
                          pawl__redis_trouble *trouble, char *ret_message)
@@ -224,8 +239,8 @@ static bool explain_kind(const pawl__redis_space *space, const char *error,
          "wait until nobody holds it or waits for it, or choose another name"},
         {"PAWLKIND", PAWL_ERR_KIND, "the name is in use as a semaphore, not as a lock",
          "wait until nobody holds it or waits for it, or choose another name"},
-        {"PAWLCAPACITY", PAWL_ERR_CAPACITY, "the semaphore is in use with another capacity",
-         "give the capacity that the others give, or choose another name"},
+        {"PAWLMODE ux", PAWL_ERR_MODE, "its token holds it in mode update already",
+         "change that lease instead of acquiring it again"},
         {"PAWLMODE s", PAWL_ERR_MODE, "a lock held in mode shared cannot change to another mode",
          "acquire it in mode update if it may have to become exclusive"},
         {"PAWLMODE p", PAWL_ERR_MODE, "permits have no other mode to change to",
@@ -233,6 +248,7 @@ static bool explain_kind(const pawl__redis_space *space, const char *error,
         {"PAWLMODE", PAWL_ERR_MODE, "a lock cannot change to permits",
          "release it and acquire the semaphore under another name"},
     };
+    if (explain_capacity(space, error, trouble, ret_message)) return true;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         if (strncmp(error, refusals[i].code, strlen(refusals[i].code)) != 0) continue;
         trouble->err = refusals[i].err;

@@ -4,6 +4,8 @@
 #include "sqlite_broken.h"
 #include "sqlite_turn.h"
 
+#include "../../base/capacity.h"
+
 #include <string.h>
 
 /* ---- ACQUIRE -------------------------------------------------------------------------- */
@@ -24,7 +26,7 @@ static int find_kind(const pawl__turn *t, pawl__group *g, bool *ret_found, uint3
 }
 
 /* A name is of one kind while anything of it lives (rule 9). */
-static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err)
+static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err, char *ret_message)
 {
     const pawl_request *r = t->request;
     bool asks_permit = r->mode == PAWL_MODE_PERMIT, found;
@@ -37,19 +39,23 @@ static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err)
     *ret_err = PAWL_OK;
     if (rc != SQLITE_OK || !found) return rc;
     if (asks_permit != (capacity != 0)) *ret_err = PAWL_ERR_KIND;
-    if (asks_permit && capacity != 0 && capacity != r->capacity) *ret_err = PAWL_ERR_CAPACITY;
+    if (asks_permit && capacity != 0 && capacity != r->capacity) {
+        *ret_err = PAWL_ERR_CAPACITY;
+        (void)pawl__capacity_message(capacity, r->capacity, ret_message);
+    }
     return rc;
 }
 
 /* Those who are dead do not make it another kind. */
-static int check_kind_of_living(const pawl__turn *t, pawl__group *g, pawl_err *ret_err)
+static int check_kind_of_living(const pawl__turn *t, pawl__group *g, pawl_err *ret_err,
+                                char *ret_message)
 {
-    int rc = check_kind(t, g, ret_err);
+    int rc = check_kind(t, g, ret_err, ret_message);
     bool may_be_dead = *ret_err == PAWL_ERR_KIND || *ret_err == PAWL_ERR_CAPACITY;
     if (rc != SQLITE_OK || !may_be_dead || !g->lock.many) return rc;
     rc = pawl__group_drop_dead(t, g);
     if (rc == SQLITE_OK) rc = pawl__group_let_in(t, g);
-    return rc == SQLITE_OK ? check_kind(t, g, ret_err) : rc;
+    return rc == SQLITE_OK ? check_kind(t, g, ret_err, ret_message) : rc;
 }
 
 static int write_again(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder)
@@ -74,6 +80,13 @@ static int grant_again(const pawl__turn *t, pawl__group *g, pawl__hold_row *hold
     rc = pawl__group_latest_but(t, g, holder->owner.token, &other);
     if (rc == SQLITE_OK && other.found) ret_answer->watch = pawl__mark_of(&other);
     return rc;
+}
+
+/* Rule 3: who holds less than it asks for has to change it, or release. */
+static bool covers(const pawl__hold_row *holder, const pawl_request *r)
+{
+    uint32_t asked = r->mode == PAWL_MODE_PERMIT ? r->units : 0;
+    return pawl_mode_covers(holder->mode, r->mode) && holder->units >= asked;
 }
 
 static int grant_new(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer)
@@ -127,14 +140,17 @@ static int acquire(const pawl__turn *t, pawl__answer *ret_answer)
 {
     pawl__group g;
     pawl__hold_row holder;
-    pawl_err err;
+    pawl_err err = PAWL_OK;
+    char message[PAWL__CAPACITY_MESSAGE_MAX] = "";
     int rc = pawl__group_begin(t, &g);
-    if (rc == SQLITE_OK) rc = check_kind_of_living(t, &g, &err);
+    if (rc == SQLITE_OK) rc = check_kind_of_living(t, &g, &err, message);
     if (rc == SQLITE_OK) rc = pawl__group_holder(t, &g, t->request->token, &holder);
     if (rc != SQLITE_OK) return rc;
-    if (err != PAWL_OK)
+    if (err == PAWL_OK && holder.found && !covers(&holder, t->request)) err = PAWL_ERR_MODE;
+    if (err != PAWL_OK) {
         pawl__answer_failed(err, ret_answer);
-    else
+        if (err == PAWL_ERR_CAPACITY) pawl__sqlite_say(ret_answer->fault.message, "%s", message);
+    } else
         rc = holder.found ? grant_again(t, &g, &holder, ret_answer) : come_in(t, &g, ret_answer);
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;
 }

@@ -26,11 +26,17 @@ end
 if kind and kind ~= wanted then
     finish()
     local word = (kind == 0) ~= (wanted == 0) and 'PAWLKIND ' or 'PAWLCAPACITY '
-    return redis.error_reply(word .. kind)
+    return redis.error_reply(word .. kind .. ' ' .. wanted)
 end
 
 local holder = holder_of(token)
 if holder then
+    -- Rule 3: who holds less than it asks for has to change it, or release.
+    local covers = mode == holder.mode or mode == 's' and holder.mode == 'u'
+    if not covers or units - holder.units > 0 then
+        finish()
+        return redis.error_reply('PAWLMODE ' .. holder.mode .. mode)
+    end
     extend(token, holder, ttl, who)
     return granted(holder.fence, holder.list)
 end
