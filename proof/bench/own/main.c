@@ -17,6 +17,7 @@
 
 #define COUNT_MS   250 /* of a run that only counts requests */
 #define PHASES_MAX 32
+#define SEVERAL    3 /* names that one acquisition takes */
 
 typedef struct bench_opts {
     cli_common common;
@@ -40,7 +41,7 @@ static const cli_option bench_options[] = {
     {CLI_VALUE_NUMBER, 0, "names", "N", AT(names), .min = 1, .max = 100000,
      .help = "keys of the measurement with many (default 1000)"},
     {CLI_VALUE_TEXT, 0, "only", "LIST", AT(only),
-     .help = "of uncontended,contended,cached,threads,names only these"},
+     .help = "of the measurements (see below) only these, with commas between them"},
     {CLI_VALUE_SPAN, 0, "hold", "D", AT(hold_ms),
      .help = "hold the lock so long each time (default 0)"},
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms), .help = "length of the lease (default 30s)"},
@@ -72,7 +73,7 @@ static bool choose_kinds(const cli_command *self, const char *text, unsigned *re
             char *safe = cli_escape(text, length);
             cli_usage_error(self,
                             "--only \"%s\": not one of uncontended, contended, cached, "
-                            "threads, names",
+                            "threads, names, readers, permits, several",
                             safe);
             free(safe);
             return false;
@@ -95,6 +96,10 @@ static int choose_phases(const bench_opts *opts, unsigned kinds, bench_phase *re
     all[known++] = (bench_phase){BENCH_CACHED, 1, 1};
     all[known++] = (bench_phase){BENCH_THREADS, threads, threads};
     all[known++] = (bench_phase){BENCH_NAMES, threads, names};
+    int permits = threads / 2 < PAWL_CAPACITY_MAX ? threads / 2 : PAWL_CAPACITY_MAX;
+    all[known++] = (bench_phase){BENCH_READERS, threads, 1};
+    all[known++] = (bench_phase){BENCH_PERMITS, threads, permits};
+    all[known++] = (bench_phase){BENCH_SEVERAL, 1, SEVERAL};
     for (int i = 0; i < known; i++) {
         if (kinds & (1u << all[i].kind)) ret_phases[count++] = all[i];
     }
@@ -264,11 +269,13 @@ static const cli_command bench_command = {
     .operands = "[KEY]",
     .summary = "measure the store: pairs per second, waiting times",
     .page =
-        "One client alone; 2, 4, 8 and so on up to --threads clients that want the same key; one\n"
-        "client that keeps its lease; threads of one client with a key each; the same with many\n"
-        "keys in turn. It checks meanwhile that never two are inside and that fences grow; if "
-        "not,\n"
-        "the exit code is 70. ^C ends it early and prints what was measured.",
+        "The measurements: uncontended, one client alone; contended, 2, 4, 8 and so on up to\n"
+        "--threads clients that want the same key; cached, one client that keeps its lease;\n"
+        "threads, threads of one client with a key each; names, the same with many keys in turn;\n"
+        "readers, clients that hold one key in mode shared; permits, clients and half as many\n"
+        "permits of a semaphore; several, three keys at once. It checks meanwhile that never two\n"
+        "are inside and that fences grow; if not, the exit code is 70. ^C ends it early and\n"
+        "prints what was measured.",
     .options = bench_options,
     .main = bench_main,
 };

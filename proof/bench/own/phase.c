@@ -54,8 +54,8 @@ typedef struct run {
     atomic_int first_error;
 } run;
 
-const char *const bench_kind_names[BENCH_KINDS] = {"uncontended", "contended", "cached", "threads",
-                                                   "names"};
+const char *const bench_kind_names[BENCH_KINDS] = {
+    "uncontended", "contended", "cached", "threads", "names", "readers", "permits", "several"};
 
 static volatile sig_atomic_t interrupted;
 
@@ -83,6 +83,15 @@ const char *bench_phase_title(const bench_phase *phase, char buf[BENCH_TITLE_MAX
         return buf;
     case BENCH_NAMES:
         snprintf(buf, BENCH_TITLE_MAX, "%d threads, %d keys", phase->threads, phase->names);
+        return buf;
+    case BENCH_READERS:
+        snprintf(buf, BENCH_TITLE_MAX, "%d readers, one key", phase->threads);
+        return buf;
+    case BENCH_PERMITS:
+        snprintf(buf, BENCH_TITLE_MAX, "%d clients, %d permits", phase->threads, phase->names);
+        return buf;
+    case BENCH_SEVERAL:
+        snprintf(buf, BENCH_TITLE_MAX, "1 client, %d keys at once", phase->names);
         return buf;
     case BENCH_UNCONTENDED:
     case BENCH_KINDS:
@@ -120,6 +129,10 @@ static bool failed(run *r, int err)
 static void check_inside(worker *w, bench_place *place, uint64_t fence, bool counted)
 {
     run *r = w->run;
+    if (r->phase->kind == BENCH_READERS) { /* they are inside together, and come in any order */
+        if (r->setup->hold_ms > 0) sleep_ms(r->setup->hold_ms);
+        return;
+    }
     if (atomic_fetch_add(&place->inside, 1) != 0) atomic_fetch_add(&r->overlaps, 1);
     uint64_t last = atomic_exchange(&place->last_fence, fence);
     /* A lease that the client kept is acquired again under the same fence. */
@@ -129,6 +142,16 @@ static void check_inside(worker *w, bench_place *place, uint64_t fence, bool cou
     if (counted && before && before != w->number + 1) w->handovers++;
     if (r->setup->hold_ms > 0) sleep_ms(r->setup->hold_ms);
     atomic_fetch_sub(&place->inside, 1);
+}
+
+/* Of several names the first one; of a semaphore each slot is a place. */
+static void check_lock(worker *w, bench_place *place, const pawl_lock *lock, bool counted)
+{
+    bool several = w->run->phase->kind == BENCH_SEVERAL;
+    uint64_t fence = pawl_lock_fence(several ? pawl_lock_part(lock, 0) : lock);
+    uint16_t slot = 0;
+    bool has_slot = w->run->phase->kind == BENCH_PERMITS && pawl_lock_slots(lock, &slot, 1) == 1;
+    check_inside(w, has_slot ? &w->run->places[slot] : place, fence, counted);
 }
 
 static void count_pairs(worker *w, uint64_t pairs, bool in_time)
@@ -147,7 +170,7 @@ static bool one_pair(worker *w, bool measured)
     if (failed(r, pawl_lock_acquire(lock, WAIT_LIMIT_MS))) return false;
     int64_t held = now_ns();
     bool in_time = measured && !atomic_load(&r->stop);
-    check_inside(w, place, pawl_lock_fence(lock), in_time);
+    check_lock(w, place, lock, in_time);
     if (failed(r, pawl_lock_release(lock))) return false;
     if (!measured) return true;
     count_pairs(w, 1, in_time);
@@ -184,6 +207,11 @@ static void *work(void *arg)
 
 /* ---- Clients and locks ------------------------------------------------------------- */
 
+static bool has_own_client(bench_kind kind)
+{
+    return kind == BENCH_CONTENDED || kind == BENCH_READERS || kind == BENCH_PERMITS;
+}
+
 static int name_count(const bench_phase *phase)
 {
     if (phase->kind == BENCH_NAMES) return phase->names;
@@ -203,6 +231,26 @@ static void share_places(worker *w, const bench_phase *phase)
     w->count = (int)((int64_t)names * (w->number + 1) / phase->threads) - w->first;
 }
 
+static int place_count(const bench_phase *phase)
+{
+    return phase->kind == BENCH_PERMITS ? phase->names : name_count(phase);
+}
+
+/* All of them or none: key-0, key-1 and so on. */
+static int new_several(const worker *w, const pawl_lock_opts *opts, pawl_lock **ret_lock)
+{
+    const bench_setup *setup = w->run->setup;
+    int count = w->run->phase->names;
+    char room[PAWL_NAMES_MAX][PAWL_NAME_MAX + 16];
+    const char *names[PAWL_NAMES_MAX];
+    for (int i = 0; i < count; i++) {
+        snprintf(room[i], sizeof room[i], "%s-%d", setup->key, i);
+        names[i] = room[i];
+    }
+    int err = pawl_lock_new_all(w->client, names, (size_t)count, opts, ret_lock);
+    return err ? cli_fail(w->client, "bench", setup->key, err) : 0;
+}
+
 static int new_lock(const worker *w, int place, pawl_lock **ret_lock)
 {
     const bench_setup *setup = w->run->setup;
@@ -214,6 +262,12 @@ static int new_lock(const worker *w, int place, pawl_lock **ret_lock)
     pawl_lock_opts_init(&opts);
     opts.ttl_ms = setup->ttl_ms;
     opts.retain_ms = phase->kind == BENCH_CACHED ? RETAIN_MS : 0;
+    if (phase->kind == BENCH_READERS) opts.mode = PAWL_MODE_SHARED;
+    if (phase->kind == BENCH_PERMITS) {
+        opts.mode = PAWL_MODE_PERMIT;
+        opts.capacity = (uint32_t)phase->names;
+    }
+    if (phase->kind == BENCH_SEVERAL) return new_several(w, &opts, ret_lock);
     int err = pawl_lock_new(w->client, name, (size_t)length, &opts, ret_lock);
     return err ? cli_fail(w->client, "bench", name, err) : 0;
 }
@@ -222,7 +276,7 @@ static int worker_open(worker *w)
 {
     const bench_setup *setup = w->run->setup;
     const worker *first = &w->run->workers[0];
-    bool own = w == first || w->run->phase->kind == BENCH_CONTENDED;
+    bool own = w == first || has_own_client(w->run->phase->kind);
     w->client = first->client;
     int code =
         own ? cli_client_open(setup->common, setup->store, PAWL_CALLBACKS_THREAD, &w->client) : 0;
@@ -356,7 +410,7 @@ int bench_phase_run(const bench_setup *setup, const bench_phase *phase, const be
     int64_t took_ns = 1;
     uint64_t sent = 0;
     r.workers = calloc((size_t)phase->threads, sizeof *r.workers);
-    r.places = calloc((size_t)name_count(phase), sizeof *r.places);
+    r.places = calloc((size_t)place_count(phase), sizeof *r.places);
     if (!r.workers || !r.places) {
         cli_error("out of memory");
         code = CLI_EXIT_SYSTEM;

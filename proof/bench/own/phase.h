@@ -17,6 +17,9 @@ typedef enum bench_kind {
     BENCH_CACHED,          /* one thread, one name, the lease is kept between acquisitions */
     BENCH_THREADS,         /* threads of one client, a name each */
     BENCH_NAMES,           /* threads of one client, many names in turn */
+    BENCH_READERS,         /* threads with a client each, one name, shared */
+    BENCH_PERMITS,         /* threads with a client each, one semaphore */
+    BENCH_SEVERAL,         /* one thread, several names at once: all or none */
     BENCH_KINDS
 } bench_kind;
 
@@ -26,7 +29,7 @@ extern const char *const bench_kind_names[BENCH_KINDS];
 typedef struct bench_phase {
     bench_kind kind;
     int threads;
-    int names; /* BENCH_NAMES: at least as many as threads */
+    int names; /* BENCH_NAMES: at least as many as threads; PERMITS: so many; SEVERAL: at once */
 } bench_phase;
 
 /* What is the same for all measurements. */

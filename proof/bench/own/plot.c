@@ -231,10 +231,9 @@ static int choose_curves(const bench_report *report, curve *ret_curves)
 {
     static const char *const blues[CONTENDED_MOST] = {"#9ecae1", "#6baed6", "#3182bd", "#08519c"};
     static const char *const colors[BENCH_KINDS] = {
-        [BENCH_UNCONTENDED] = "#202124",
-        [BENCH_CACHED] = "#1a9850",
-        [BENCH_THREADS] = "#e08214",
-        [BENCH_NAMES] = "#b5338a",
+        [BENCH_UNCONTENDED] = "#202124", [BENCH_CACHED] = "#1a9850",  [BENCH_THREADS] = "#e08214",
+        [BENCH_NAMES] = "#b5338a",       [BENCH_READERS] = "#3690c0", [BENCH_PERMITS] = "#8c6d31",
+        [BENCH_SEVERAL] = "#7b4173",
     };
     int contended = 0, seen = 0, count = 0;
     for (int i = 0; i < report->count; i++) {
