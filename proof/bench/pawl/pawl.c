@@ -4,7 +4,7 @@
  *
  * Workloads of its own: cached (a lease that is kept between acquisitions),
  * leases (CLIENTS leases held by one client; what they cost), crowd-NAMES (many
- * waiters on one name, or on many).
+ * waiters on one name, or on many), kinds and wake (shared locks, permits, several names).
  */
 #include <pawl/pawl.h>
 #include <stdio.h>
@@ -71,6 +71,14 @@ static bool other(const bench_args *args)
     }
     if (strcmp(args->workload, "leases") == 0) {
         workload_leases(args, pawl_connect(args));
+        return true;
+    }
+    if (strcmp(args->workload, "kinds") == 0) {
+        workload_kinds(args, pawl_connect(args));
+        return true;
+    }
+    if (strcmp(args->workload, "wake") == 0) {
+        workload_wake(args, pawl_connect(args));
         return true;
     }
     int names;

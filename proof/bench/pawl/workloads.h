@@ -22,6 +22,15 @@ void workload_leases(const bench_args *args, pawl_client *client);
  */
 void workload_crowd(const bench_args *args, int names);
 
+/*
+ * One client, in turn: pairs of an exclusive lock, of a shared one, of a permit, of three names at
+ * once, and of a second reader of the same client. Nanoseconds of each.
+ */
+void workload_kinds(const bench_args *args, pawl_client *client);
+
+/* A writer before CLIENTS readers, a connection each: from its release until the last is told. */
+void workload_wake(const bench_args *args, pawl_client *client);
+
 size_t bench_resident_bytes(void); /* of this process */
 
 #endif

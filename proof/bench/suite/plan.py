@@ -18,6 +18,7 @@ LEASES_S = 10      # one renewal of each lease of 30 s
 COUNT_S = 0.4      # for counting commands, apart from the timing: MONITOR slows the server
 PING_S = 0.25      # before and after each contention
 SQLITE = [8, 32]
+READERS = 100      # who wait behind one writer
 WAITERS = [10, 100, 1000, min(10_000, (CONNECTIONS_MAX - 100) // 2)]  # two connections each
 NAMES = [100, 1000, 10_000]
 WAITERS_OF_NAME = 10
@@ -92,6 +93,7 @@ class Plan:
         self._uncontended()
         self._server_cost()
         self._threads()
+        self._kinds()
         self._contended()
         self._sharing()
         self._sqlite()
@@ -150,6 +152,10 @@ class Plan:
         mutex = hand(self.build, "mutex", "pthread_mutex and CLOCK_BOOTTIME")
         for peer in (self.pawl, mutex):
             self._add("cached", 1, peer.name, self._on_redis(peer, "cached", 1, self.seconds / 2))
+
+    def _kinds(self):
+        self._add("kinds", 1, "pawl", self._on_redis(self.pawl, "kinds", 1))
+        self._add("wake", READERS, "pawl", self._on_redis(self.pawl, "wake", READERS))
 
     def _replay(self, peer, pairs):
         path = os.path.join(self.scratch, f"{peer.name}.wire")

@@ -4,7 +4,7 @@ that was not measured says so."""
 import dataclasses
 import statistics
 
-from .plan import CONTENDED, LEASES, MANY, SQLITE
+from .plan import CONTENDED, LEASES, MANY, READERS, SQLITE
 from .results import handovers_per_second, per_second, server_cpu_each
 
 HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
@@ -87,6 +87,23 @@ def threads(r, _):
                   True, "a raw pipelined loop of the same requests", [per_second], rate(r, pawl))
 
 
+def kinds(r, _):
+    """Each beside the exclusive lock, in one process that takes them in turn."""
+    key, pairs = ("kinds", 1, "pawl"), "of the exclusive lock's pairs/s"
+    for what, field in ("one reader, shared", "shared_ns"), ("one permit", "permit_ns"):
+        yield compare(r, what + ", pairs/s", key, key, 0.9, True, pairs, ["exclusive_ns", field],
+                      lambda field=field: f"{r.median(key, field) / 1e3:.0f} us")
+    yield compare(r, "three names at once, acquire + release", key, key, 1.3, False, "one name",
+                  ["several_ns", "exclusive_ns"],
+                  lambda: f"{r.median(key, 'several_ns') / 1e3:.0f} us")
+    yield row("a second reader of one client, one thread", 5, True, "at least 5 million pairs/s",
+              r.has(*key) and r.all(key, lambda x: 1e3 / x["local_ns"]), "{:.1f} million/s")
+    wake = ("wake", READERS, "pawl")
+    yield compare(r, f"a writer's release until the last of {READERS} readers is told", wake, wake,
+                  3, False, "until one is", ["wake_all_ns", "wake_one_ns"],
+                  lambda: f"{r.median(wake, 'wake_all_ns') / 1e6:.1f} ms")
+
+
 def handover_rate(r, peers):
     per = handovers_per_second
     for n in CONTENDED:
@@ -162,6 +179,6 @@ def processes(r, _):
 
 def rows(results, peers):
     """peers: the names of the peer libraries."""
-    for judge in (uncontended, cached, server, threads, handover_rate, handover_quality, sharing,
+    for judge in (uncontended, cached, server, threads, kinds, handover_rate, handover_quality, sharing,
                   leases, sqlite, processes):
         yield from judge(results, peers)
