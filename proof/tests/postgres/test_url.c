@@ -61,14 +61,15 @@ static void each_host_of_an_address_has_its_port(void **state)
 {
     static const struct {
         const char *host, *port;
-    } places[] = {{"a", "5433"}, {"b", NULL}, {"::1", "5434"}, {"::2", NULL}};
+    } places[] = {{"a", "5433"}, {"b", NULL}, {"::1", "5434"}, {"::2", NULL},
+                  {"[", NULL},   {"[c", "1"}, {"d]", NULL}};
     pawl__postgres_config config;
     char message[PAWL_MESSAGE_MAX];
-    pawl_url url = {.host = "a:5433,b,[::1]:5434,[::2]"};
+    pawl_url url = {.host = "a:5433,b,[::1]:5434,[::2],[,[c:1,d]"};
     (void)state;
     assert_int_equal(init(&url, &config, message), 0);
-    assert_int_equal(config.place_count, 4);
-    for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(config.place_count, sizeof places / sizeof places[0]);
+    for (size_t i = 0; i < config.place_count; i++) {
         const pawl__postgres_place *place = &config.places[i];
         assert_string_equal(place->host, places[i].host);
         assert_int_equal(!place->port, !places[i].port);
@@ -100,10 +101,13 @@ static void what_makes_no_sense_is_refused(void **state)
          "more ports"},
         {{.host = "a", .port = 1, .options = {{"port", "1"}}, .option_count = 1},
          PAWL_ERR_OPTION,
-         "the port is given twice"},
+         "write ports behind the hosts"},
+        {{.host = "[::1],[::2]", .options = {{"port", "1,2"}}, .option_count = 1},
+         PAWL_ERR_OPTION,
+         "write ports behind the hosts"},
         {{.host = "a:1,b", .options = {{"port", "1,2"}}, .option_count = 1},
          PAWL_ERR_OPTION,
-         "the port is given twice"},
+         "write ports behind the hosts"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

@@ -177,14 +177,18 @@ static int take_lists(pawl__postgres_config *config, const pawl_url *url, const 
 static int take_authority(pawl__postgres_config *config, const pawl_url *url, char *reterr_message)
 {
     for (const char *at = url->host;; at++) {
-        size_t len = strcspn(at, ","), host_len = *at == '[' ? strcspn(at, "]") : 0;
-        host_len += strcspn(at + host_len, ":,");
-        const char *port = at[host_len] == ':' ? at + host_len + 1 : "";
-        size_t port_len = *port ? len - host_len - 1 : 0, bracket = *at == '[';
-        int err = add_place(config, url, at + bracket, host_len - 2 * bracket, port, port_len,
-                            reterr_message);
+        const char *end = at + strcspn(at, ","), *host = at;
+        /* What was written as %5B may be without its other end: then it is part of the name. */
+        const char *bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
+        if (bracket) host++;
+        const char *after = bracket ? bracket : at;
+        const char *colon = memchr(after, ':', (size_t)(end - after));
+        const char *host_end = bracket ? bracket : colon ? colon : end;
+        const char *port = colon ? colon + 1 : end;
+        int err = add_place(config, url, host, (size_t)(host_end - host), port,
+                            (size_t)(end - port), reterr_message);
         if (err) return err;
-        at += len;
+        at = end;
         if (!*at) return PAWL_OK;
     }
 }
@@ -204,7 +208,7 @@ static int take_places(pawl__postgres_config *config, const pawl_url *url, char 
                       url->redacted);
     if (option_of(url, "port") && (number[0] || (several && strchr(hosts, ':'))))
         return refuse(reterr_message, PAWL_ERR_OPTION,
-                      "%.200s: the port is given twice, in the address and as an option",
+                      "%.200s: write ports behind the hosts of the address, and not as an option",
                       url->redacted);
     if (strlen(hosts) > VALUE_MAX || (ports && strlen(ports) > VALUE_MAX))
         return refuse(reterr_message, PAWL_ERR_URL, "%.200s: the hosts are too long",
