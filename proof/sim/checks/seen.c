@@ -236,6 +236,16 @@ void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_new
     got_its_turn(s, name, token);
 }
 
+/* It is told to wait, and still stands among the holders, without its record: no place yet. */
+static bool has_no_place(sim *s, const sim_message *m)
+{
+    const pawl__redis_bytes *key = &m->argv[3], *word = &check_args(m)[0];
+    const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
+    char token[PAWL_TOKEN_LEN + 1] = "";
+    if (word->len < sizeof token) memcpy(token, word->data, word->len);
+    return lock && !model_waiter_find(lock, token);
+}
+
 static void executed_ask(sim *s, const sim_message *m, int name)
 {
     seen_token *token = &s->seen.tokens[m->token];
@@ -245,7 +255,7 @@ static void executed_ask(sim *s, const sim_message *m, int name)
     if (token->left_epoch == m->epoch && says != PAWL__REDIS_SAYS_BUSY)
         sim_fail(s, "order", "token %d (client %d): an ask was executed behind its release",
                  m->token, token->client);
-    if (says == PAWL__REDIS_SAYS_QUEUED) {
+    if (says == PAWL__REDIS_SAYS_QUEUED && !has_no_place(s, m)) {
         int64_t ttl_ms = 0;
         const pawl__redis_bytes *arg = &check_args(m)[1];
         for (size_t i = 0; i < arg->len; i++) ttl_ms = ttl_ms * 10 + (arg->data[i] - '0');
