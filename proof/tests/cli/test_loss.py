@@ -353,6 +353,20 @@ def test_hold_says_when_it_is_lost(world):
     assert "lost" in proc.errors()
 
 
+def test_hold_that_stood_still_says_why_it_is_lost(redis):
+    proc = redis.start("hold", "-v", "-t", "1500ms", "k", stdin=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    proc.expect("held ")
+    redis.server.stop()
+    why = proc.expect("pawl: k: renewal overdue: ").split(": ", 3)[3].strip()
+    os.kill(proc.popen.pid, signal.SIGSTOP)
+    redis.server.cont()
+    redis.until_free("k")
+    os.kill(proc.popen.pid, signal.SIGCONT)
+    assert why in proc.expect("pawl: k: lost: ")
+    assert proc.wait() == 76
+
+
 @pytest.mark.parametrize("action", ["term", "kill"])
 def test_a_session_of_its_own_is_no_escape(redis, action):
     """As of setsid or su -c: only who had lost its parent before is a daemon."""
