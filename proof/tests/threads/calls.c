@@ -137,6 +137,7 @@ void world_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     callback_begins(client_of(handle));
     trace(true, "event(handle %d, %d)", handle, event->kind);
     if (h->freed && h->users == 0) fail("event after free", "an event of handle %d runs", handle);
+    check_event(handle, event->kind);
     if (event->kind == PAWL_EVENT_LOST && ++h->lost > h->begun)
         fail("told twice", "handle %d was lost more often than acquired", handle);
     if (event->kind == PAWL_EVENT_LOST && W->steady)
@@ -230,6 +231,7 @@ static int acquire(int handle, int ms)
 {
     handle_state *h = &W->handles[handle];
     h->begun++;
+    h->ended_at = 0;
     h->retained[0] = '\0';
     int err = pawl_lock_acquire(h->lock, ms);
     h->life = LIFE_UNKNOWN;
@@ -245,6 +247,7 @@ static int start(int handle, int ms, unsigned then)
     record *r = new_record(handle, then, OP_START);
     if (!r) return PAWL_OK;
     h->begun++;
+    h->ended_at = 0;
     h->retained[0] = '\0';
     r->wait_ms = ms;
     r->started = true; /* it may be over before the call returns */
@@ -469,11 +472,19 @@ static int dispatch(const op *o)
     return pawl_client_dispatch(c);
 }
 
+static bool has_handles(int at)
+{
+    for (int i = 0; i < W->program->handles; i++)
+        if (client_of(i) == at && !W->handles[i].freed) return true;
+    return false;
+}
+
 static int close_client(int at)
 {
     client_state *c = &W->clients[at];
     if (c->closing) return PAWL_OK;
     c->closing = true;
+    if (!has_handles(at)) c->gone = true; /* nothing keeps it but those who are in it */
     order_acquire(c);
     pawl_client_close(c->client);
     if (c->callbacks > 0) fail("callback after close", "a callback of client %d still runs", at);
@@ -504,12 +515,16 @@ static int close_last(int at)
     for (int i = 0; i < W->program->handles; i++) {
         handle_state *h = &W->handles[i];
         if (client_of(i) != at || h->freed) continue;
+        h->users++; /* its callbacks may run until it is freed */
         h->freed = true;
         left[i] = h->lock;
         order_acquire(h);
     }
-    for (int i = 0; i < W->program->handles; i++)
-        if (client_of(i) == at && left[i]) pawl_lock_free(left[i]);
+    for (int i = 0; i < W->program->handles; i++) {
+        if (!left[i]) continue;
+        pawl_lock_free(left[i]);
+        W->handles[i].users--;
+    }
     return close_client(at);
 }
 
@@ -598,6 +613,13 @@ static bool may_change(unsigned kind)
            kind == OP_FREE;
 }
 
+static bool gives_back(const handle_state *h, unsigned kind, int result)
+{
+    bool asks = kind == OP_RELEASE || kind == OP_RELEASE_WAIT || kind == OP_DETACH;
+    if (!asks || h->starting > 0 || W->program->handle[h - W->handles].reentrant) return false;
+    return result == PAWL_OK || result == PAWL_ERR_LOST;
+}
+
 static int do_on_handle(const op *o)
 {
     handle_state *h = enter(o->target);
@@ -607,6 +629,8 @@ static int do_on_handle(const op *o)
     h->changes += may_change(o->kind);
     int result = on_handle(o);
     if (may_change(o->kind) && !h->freed) judge_change(h, o, before, alone, result);
+    if (h->users == 1 && h->changes == before + 1 && gives_back(h, o->kind, result))
+        h->ended_at = S->steps;
     leave(h);
     return result;
 }
@@ -629,8 +653,10 @@ void world_do(const op *o)
         within.target = (uint8_t)(o->target % W->program->clients);
         if (W->clients[within.target].gone) return;
         W->clients[within.target].inside[S->current] = true;
+        if (o->kind == OP_DISPATCH) W->clients[within.target].dispatching[S->current] = S->steps;
         result = on_client(&within);
         W->clients[within.target].inside[S->current] = false;
+        W->clients[within.target].dispatching[S->current] = 0;
         order_release(&W->clients[within.target]);
         break;
     }

@@ -50,7 +50,7 @@ static int exit_process(void)
     process_exit();
     bool had_time_out = S->jumps != jumps;
     check_owed_none("at exit");
-    if (!had_time_out) check_caches();
+    if (!had_time_out) check_caches("the process");
     sched_end();
 }
 

@@ -68,6 +68,19 @@ static bool may_hold_together(int one, int other)
     return a == PAWL_MODE_UPDATE && b == PAWL_MODE_SHARED;
 }
 
+/* A fence is there as soon as a lock is, and grows from writer to writer. */
+static void check_fence(int handle)
+{
+    uint64_t *latest = &W->fences[W->program->handle[handle].name];
+    S->quiet++;
+    uint64_t fence = pawl_lock_fence(W->handles[handle].lock);
+    S->quiet--;
+    if (fence == 0) fail("fence", "handle %d is held, and shows no fence", handle);
+    if (mode_of(handle) != PAWL_MODE_EXCLUSIVE) return;
+    if (fence < *latest) fail("fence", "handle %d is held, and shows an older fence", handle);
+    *latest = fence;
+}
+
 /* All clients are on one space of the memory store. */
 void check_exclusion(void)
 {
@@ -77,6 +90,7 @@ void check_exclusion(void)
         bool held = is_held(i);
         check_not_revived(i, held);
         if (!held) continue;
+        check_fence(i);
         for (int k = 0; k < count; k++)
             if (have_a_name_in_common(holders[k], i) && !may_hold_together(holders[k], i))
                 fail("exclusion", "handles %d and %d hold the same name", holders[k], i);
@@ -182,14 +196,30 @@ void world_saw_token(const char *token)
     if (!world_knows_token(token)) W->tokens[W->token_count++] = digest(token);
 }
 
-void check_caches(void)
+void check_caches(const char *when)
 {
     for (int i = 0; i < W->program->handles; i++) {
         const handle_state *h = &W->handles[i];
         if (!h->lock || h->freed || h->users > 0 || !h->retained[0]) continue;
+        int client = W->program->handle[i].client;
+        bool alone = W->program->client[client].callbacks == PAWL_CALLBACKS_WAIT;
+        if (alone && !W->exiting) continue; /* it has no thread that would look */
         if (goes_to_store(i) && !was_seen(h->retained))
-            fail("release lost", "what handle %d had in its cache outlives the process", i);
+            fail("release lost", "what handle %d had in its cache outlives %s", i, when);
     }
+}
+
+/*
+ * What a handle has given back has no events but its loss. Only where callbacks run in a call of
+ * the program: another thread may be about to tell one that was due before.
+ */
+void check_event(int handle, pawl_event_kind kind)
+{
+    const handle_state *h = &W->handles[handle];
+    int client = W->program->handle[handle].client;
+    uint32_t since = W->clients[client].dispatching[S->current];
+    if (kind != PAWL_EVENT_LOST && h->ended_at && since && h->ended_at <= since)
+        fail("event after end", "handle %d was given back, and an event of it is told", handle);
 }
 
 void check_owed_none(const char *when)

@@ -74,10 +74,10 @@ static const weight several[] = {{OP_ACQUIRE, 8}, {OP_RELEASE, 6},       {OP_REL
                                  {OP_START, 4},   {OP_RELEASE_START, 2}, {OP_CANCEL, 2},
                                  {OP_HOLD, 2},    {OP_DETACH, 1},        {OP_FREE, 1},
                                  {OP_HELD, 1},    {OP_TOKEN, 1}};
-static const weight several_end[] = {{OP_ACQUIRE, 6}, {OP_RELEASE, 4}, {OP_START, 4},
-                                     {OP_CLOSE, 1},   {OP_FORK, 1},    {OP_BARE_FORK, 1},
-                                     {OP_EXIT, 1},    {OP_HOLD, 1},    {OP_BREAK, 2},
-                                     {OP_CANCEL, 1},  {OP_FREE, 1}};
+static const weight several_end[] = {
+    {OP_ACQUIRE, 12}, {OP_RELEASE, 8},   {OP_START, 7},  {OP_CLOSE, 2}, {OP_CLOSE_LAST, 2},
+    {OP_FORK, 1},     {OP_BARE_FORK, 1}, {OP_EXIT, 1},   {OP_HOLD, 2},  {OP_SIGNAL, 3},
+    {OP_BREAK, 1},    {OP_CANCEL, 2},    {OP_DETACH, 1}, {OP_FREE, 2},  {OP_CANCEL_THREAD, 1}};
 
 /* Readers, writers, and who reads now and writes later. */
 static const weight changing[] = {
@@ -205,7 +205,8 @@ static void draw_handles(source *s, program *p, bool forks)
         p->handle[i].client = (uint8_t)(i % p->clients);
         p->handle[i].name = (uint8_t)one_in(s, 4);
         p->handle[i].ttl_ms = ttl;
-        p->handle[i].retain_ms = retains && one_in(s, 2) ? (int16_t)(1 + draw(s, 200)) : 0;
+        p->handle[i].retain_ms =
+            retains && one_in(s, 2) ? (int16_t)(1 + draw(s, RETAIN_MAX_MS)) : 0;
         p->handle[i].events = one_in(s, 2);
         p->handle[i].on_event = one_in(s, 2) ? draw_then(s, forks) : OP_NOTHING;
     }
@@ -286,6 +287,9 @@ void program_generate(uint64_t seed, program *p)
         p->handle[i].mode = PAWL_MODE_PERMIT;
         p->handle[i].units = (uint8_t)(1 + draw(&s, 2));
     }
+    bool is_of_moments =
+        f->weights == bare || f->weights == reading; /* what is left is not asked */
+    p->probed = !is_of_moments && one_in(&s, 4);
 }
 
 /* ---- For people
@@ -328,6 +332,7 @@ void program_print(const program *p)
                "never %d twice %d wrong id %d (of 1024)\n",
                h->late, h->late_max_ms, h->lost, h->push_lost, h->push_late, h->link_down, h->yield,
                h->never, h->twice, h->wrong_id);
+    if (p->probed) printf("  at the end all is given back, and acquired by another client\n");
     if (p->stall_ms)
         printf("  a signal's handler stands still for %d ms%s\n", p->stall_ms,
                p->stalls_anywhere ? ", anywhere" : "");

@@ -28,13 +28,14 @@ typedef struct options {
     int strategy; /* -1: by the seed */
     bool trace, hash, keep_going, no_shrink, toys;
     int explore, floors; /* preemptions, -1: none */
+    int only;            /* of these the program with that number; 0: all */
     const char *flavour; /* NULL: all */
 } options;
 
 static const char usage[] =
     "usage: pawl-threads [--seed N] [--seeds N | --seconds S] [--strategy random|pct|weak]\n"
     "                    [--flavour NAME] [--trace] [--hash] [--keep-going] [--no-shrink]\n"
-    "       pawl-threads --explore PREEMPTIONS | --floors PREEMPTIONS\n"
+    "       pawl-threads --explore PREEMPTIONS | --floors PREEMPTIONS [--only NUMBER]\n"
     "       pawl-threads --toys\n";
 
 /* Of the processor: a busy machine makes no difference. */
@@ -201,19 +202,13 @@ static const char *flavour_of(const char *name)
 
 static options parse(int argc, char **argv)
 {
-    static const struct option known[] = {{"seed", 1, 0, 's'},
-                                          {"seeds", 1, 0, 'n'},
-                                          {"seconds", 1, 0, 't'},
-                                          {"strategy", 1, 0, 'S'},
-                                          {"flavour", 1, 0, 'F'},
-                                          {"trace", 0, 0, 'T'},
-                                          {"hash", 0, 0, 'H'},
-                                          {"explore", 1, 0, 'e'},
-                                          {"floors", 1, 0, 'f'},
-                                          {"keep-going", 0, 0, 'k'},
-                                          {"no-shrink", 0, 0, 'N'},
-                                          {"toys", 0, 0, 'y'},
-                                          {0}};
+    static const struct option known[] = {{"seed", 1, 0, 's'},       {"seeds", 1, 0, 'n'},
+                                          {"seconds", 1, 0, 't'},    {"strategy", 1, 0, 'S'},
+                                          {"flavour", 1, 0, 'F'},    {"trace", 0, 0, 'T'},
+                                          {"hash", 0, 0, 'H'},       {"explore", 1, 0, 'e'},
+                                          {"floors", 1, 0, 'f'},     {"only", 1, 0, 'o'},
+                                          {"keep-going", 0, 0, 'k'}, {"no-shrink", 0, 0, 'N'},
+                                          {"toys", 0, 0, 'y'},       {0}};
     options o = {.seed = 1, .seeds = 1, .strategy = -1, .explore = -1, .floors = -1};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (c == 's') o.seed = strtoull(optarg, NULL, 10);
@@ -228,6 +223,7 @@ static options parse(int argc, char **argv)
         if (c == 'N') o.no_shrink = true;
         if (c == 'f') o.floors = (int)strtol(optarg, NULL, 10);
         if (c == 'e') o.explore = (int)strtol(optarg, NULL, 10);
+        if (c == 'o') o.only = (int)strtol(optarg, NULL, 10);
         if (c == 'y') o.toys = true;
         if (c != '?') continue;
         fputs(usage, stderr);
@@ -243,7 +239,7 @@ int main(int argc, char **argv)
     start();
     watch_for_crashes();
     if (o->toys) return toys_run(true);
-    if (o->floors >= 0) return floors_run(o->floors);
-    if (o->explore >= 0) return explore_programs(o->explore, o->seeds > 1 ? o->seeds : UINT64_MAX);
+    if (o->floors >= 0) return floors_run(o->floors, o->only);
+    if (o->explore >= 0) return explore_programs(o->explore, o->only);
     return run_seeds(o);
 }

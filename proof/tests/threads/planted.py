@@ -20,14 +20,14 @@ VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtim
 HELD_H = "src/runtime/held.h"
 # What only an order of memory shows: looked for by the strategy that has such orders.
 WEAK = ("--strategy", "weak", "--flavour", "reading")
-# What a program on one floor of the runtime shows.
-FLOOR = ("--floors", "20")
+# What a program on one floor of the runtime shows, and what a small program shows in some schedule.
+FLOOR, SMALL = ("--floors", "20", "--only"), ("--explore", "1", "--only")
 
 PLANTED = [
     # ---- What a review found, planted again ----
     ("exit_without_loop", "exit() sends nothing if another thread has the loop",
      [(FORK, "if (!c->gate.closing && pawl__gate_take(&c->gate, until)) {",
-       "if (!c->gate.closing && !c->gate.owned && pawl__gate_take(&c->gate, until)) {")]),
+       "if (!c->gate.closing && !c->gate.owned && pawl__gate_take(&c->gate, until)) {")], "--flavour", "exiting"),
     ("exit_of_bare_child", "a child of _Fork() that exits takes its parent's clients for its own",
      [(FORK, "    if (!pawl__process_is(atomic_load(&watching))) return;\n", ""),
       (FORK, "if (pawl__client_is_forked(c) || !pawl__gate_lock_in_time(",
@@ -35,7 +35,7 @@ PLANTED = [
     ("tell_after_end", "an acquisition that ended at the first wish is told the second",
      [(ASK, "    a->telling = true;\n", "")]),
     ("thread_after_close", "a client that closes starts a thread for callbacks",
-     [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")]),
+     [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")], "--flavour", "closing"),
     ("dispatch_beside_close", "close runs callbacks while another thread runs one",
      [(CALLS, "count < max && !calls->running && !pawl__calls_none(calls)",
        "count < max && !pawl__calls_none(calls)"),
@@ -49,14 +49,14 @@ PLANTED = [
     ("canceled_in_fork", "a thread can be canceled in the handler of fork",
      [(FORK, "    int state = pawl__cancel_off();\n    int64_t until = pawl__instant_add(pawl__now(), "
        "FORK_WAIT_MS", "    int state = PTHREAD_CANCEL_ENABLE;\n    int64_t until = "
-       "pawl__instant_add(pawl__now(), FORK_WAIT_MS")]),
+       "pawl__instant_add(pawl__now(), FORK_WAIT_MS")], "--flavour", "forking"),
     ("fork_handler_hangs", "a program's own handler of fork that asks pawl waits for itself",
      [(FORK, "    forking = true;\n", "")]),
     ("cache_survives_exit", "a retained lease survives the exit",
      [(FORK, "        pawl__retention_recall_all(&c->acquisitions);\n        pthread_mutex_unlock(&c->gate.mutex);\n"
-       "        pawl__pump_feed(&c->pump, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")]),
+       "        pawl__pump_feed(&c->pump, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")], "--flavour", "retained"),
     ("query_for_ever", "a query that the store never answers hangs its caller",
-     [(QUERY, "    give_up_asking(queries, now);\n", "")]),
+     [(QUERY, "    give_up_asking(queries, now);\n", "")], "--flavour", "looking"),
     # ---- What the scheduler itself found first ----
     ("close_releases_first", "a close gives leases back while their handles say held",
      [(CLIENT, "    pawl__acquisitions_let_go(&c->acquisitions);\n", "")]),
@@ -76,7 +76,7 @@ PLANTED = [
      "--flavour", "plain", "--seconds", "60"),
     ("role_to_nobody", "who gives up the loop passes it to no caller",
      [(GATE, "        call_to_own(gate);\n    else if (needs_thread(gate))\n",
-       "        (void)call_to_own;\n    else if (needs_thread(gate))\n")]),
+       "        (void)call_to_own;\n    else if (needs_thread(gate))\n")], "--flavour", "looking"),
     ("role_wanters_not_told", "who gives up the loop does not tell those who want it before all",
      [(GATE, "        pthread_cond_broadcast(&gate->owner_cond);\n        return;", "        return;")]),
     ("post_before_unlink", "a waiter is woken first and unlinked afterwards",
@@ -91,7 +91,7 @@ PLANTED = [
        "    pthread_mutex_unlock(&queries->pump->gate->mutex);", "    complete_held(queries, query, err, message);")]),
     ("flag_unlocked", "who finds its lock gone reads without the mutex whether the client closes",
      [(LOCK, "    pthread_mutex_lock(&c->gate.mutex);\n    bool closing = c->gate.closing;\n    "
-       "pthread_mutex_unlock(&c->gate.mutex);", "    bool closing = c->gate.closing;")]),
+       "pthread_mutex_unlock(&c->gate.mutex);", "    bool closing = c->gate.closing;")], "--flavour", "closing"),
     ("reference_early", "an acquisition has no reference of its own",
      [(ACQUISITION, "    lock->refs++;\n", "")]),
     ("callbacks_not_joined", "close does not end the thread of the callbacks",
@@ -113,9 +113,9 @@ PLANTED = [
      [("src/runtime/retention.c", "    pawl__hold_is_recalled(lock, is_held);\n", "")]),
     ("loan_not_recalled", "a retained lease is not recalled when another handle wants it",
      [(HELD, "        if (pawl__held_pin(held)) return false;\n",
-       "        if (pawl__held_pin(held) || held) return false;\n")]),
+       "        if (pawl__held_pin(held) || held) return false;\n")], "--flavour", "retained"),
     ("caller_keeps_loop", "a caller sleeps in the loop while the client holds leases",
-     [(GATE, "gate->handed_over = mine && !spins && must_be_reliable(gate);", "gate->handed_over = false;")]),
+     [(GATE, "gate->handed_over = mine && !spins && must_be_reliable(gate);", "gate->handed_over = false;")], "--flavour", "stalled"),
     ("overdue_untold", "nobody tells a loss while a thread stands still in the loop",
      [(GATE_THREAD, "        if (gate->owned && !busy) gate->ops->overdue(gate->ctx);\n", "")], "--flavour", "stalled"),
     ("rows_doubled", "a list that is asked again keeps the rows of the first try",
@@ -132,7 +132,7 @@ PLANTED = [
      [(ACTIONS, "atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);",
        "atomic_store_explicit(&lock->token_version, version + 2, memory_order_relaxed);")], *WEAK),
     ("extended_blindly", "an extension revives a lock whose deadline somebody has seen pass",
-     [(HELD, "        if (word == PAWL__HELD_BY_NOBODY || word == PAWL__HELD_EXPIRED) return false;\n", "")], *FLOOR),
+     [(HELD, "        if (word == PAWL__HELD_BY_NOBODY || word == PAWL__HELD_EXPIRED) return false;\n", "")], *FLOOR, "5"),
     ("closer_not_told", "the last visitor does not tell close that it has left",
      [(VISIT, "if (atomic_fetch_sub(&c->visitors, 1) == (CLOSING | 1u)) sem_post(&c->visitors_left);",
        "atomic_fetch_sub(&c->visitors, 1);")]),
@@ -144,13 +144,13 @@ PLANTED = [
      [(HELD_H, "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n"
        "    return atomic_compare_exchange_strong(&held->word, &word, -word);",
        "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n    atomic_store(&held->word, -word);\n"
-       "    return true;")], *FLOOR),
+       "    return true;")], *FLOOR, "7"),
     ("taken_blindly", "a retained lease is taken although it was recalled",
      [(HELD_H, "        return false; /* law 2 */\n    return atomic_compare_exchange_strong(&held->word, &word, -word);",
-       "        return false; /* law 2 */\n    atomic_store(&held->word, -word);\n    return true;")], *FLOOR),
+       "        return false; /* law 2 */\n    atomic_store(&held->word, -word);\n    return true;")], *FLOOR, "6"),
     ("queries_forgotten", "a query that comes while the owner works is not taken",
      [(FLOORS, "    return !pawl__list_empty(&c->acquisitions.asked) || !pawl__list_empty(&c->queries.asked);",
-       "    return !pawl__list_empty(&c->acquisitions.asked);")]),
+       "    return !pawl__list_empty(&c->acquisitions.asked);")], "--flavour", "looking"),
     ("asked_forgotten", "what is asked while the owner works is not told",
      [(PUMP, "    } while (pump->ops->is_asked(pump->client));", "    } while (false);")]),
     ("asleep_unguarded", "an owner says that it sleeps after it has let go of the mutex",
@@ -161,6 +161,27 @@ PLANTED = [
      [(PUMP, "    if (pump->time_due) return EVLOOP_NONBLOCK;\n", "    if (at <= now) return flags;\n")]),
     ("stop_not_told", "close does not wake the thread that it joins",
      [(GATE, "    pthread_cond_broadcast(&gate->thread_cond);\n", "")]),
+    # ---- What is left behind, and what comes too late or too early ----
+    ("free_beside_callback", "a freed handle's callback is not waited for",
+     [(LOCK, "    pawl__calls_wait_for(&c->calls, lock);\n", "")], *SMALL, "15"),
+    ("abandoned_held", "what is granted to a freed handle stays held",
+     [(ACTIONS, "    if (a->abandoned) {\n        a->let_go = true;",
+       "    if (a->abandoned && !a) {\n        a->let_go = true;")], "--flavour", "asynchronous"),
+    ("retention_forgotten", "a retention never ends",
+     [(RETENTION, "        pawl__heap_set(&home->timers, &extras->timer, retention_end(lock));\n        return;\n    }\n    pthread",
+       "        return;\n    }\n    pthread")], *SMALL, "14"),
+    ("event_after_end", "events of a lock that was given back are told",
+     [(BEGIN, "    a->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);\n", "")]),
+    ("loss_after_end", "the loss of a lock that was given back is told",
+     [(ACTIONS, "    if (!a->let_go) tell_loss(home, a, action->err, action->message);\n",
+       "    tell_loss(home, a, action->err, action->message);\n")]),
+    ("fence_late", "the fence is shown after the lock is held",
+     [(ACTIONS, "    atomic_store(&lock->fence, action->fence);\n    atomic_store(&lock->mode, a->want.mode);\n",
+       "    atomic_store(&lock->mode, a->want.mode);\n"),
+      (ACTIONS, "    lock->state = PAWL__LOCK_HELD;\n    pawl__hold_begins(lock);\n",
+       "    lock->state = PAWL__LOCK_HELD;\n    atomic_store(&lock->fence, action->fence);\n    pawl__hold_begins(lock);\n")]),
+    ("unflushed_release", "a release for which others wait leaves with the next request only",
+     [(LOCK, "    else if (lent || a)\n        pawl__gate_flush_release(&c->gate);\n", "")]),
     # ---- Re-entrant handles ----
     ("inner_not_pinned", "an inner acquisition of a retained lease does not end the loan",
      [(REENTRY, "lock->state != PAWL__LOCK_HELD || !pawl__held_pin(&lock->held)",
@@ -189,7 +210,7 @@ PLANTED = [
      [("src/runtime/mode.c", "        atomic_store(&lock->mode, (uint8_t)to);\n        err = downgrade_parts(lock->extras->several, to);",
        "        err = downgrade_parts(lock->extras->several, to);\n        pawl__gate_flush_now(lock->home->gate);\n"
        "        atomic_store(&lock->mode, (uint8_t)to);")],
-     "--flavour", "changing_all"),
+     *SMALL, "16"),
     ("slots_not_told", "a handle keeps the slots of an earlier acquisition",
      [(ACTIONS, "        atomic_store(&lock->extras->slots[i], action->slots[i]);",
        "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],

@@ -114,6 +114,12 @@ static bool no_log(program *p, int n)
     return true;
 }
 
+static bool no_probe(program *p, int n)
+{
+    p->probed = false;
+    return n == 0;
+}
+
 static bool no_trace(program *p, int n)
 {
     if (n >= p->clients) return false;
@@ -122,7 +128,7 @@ static bool no_trace(program *p, int n)
 }
 
 static change *const changes[] = {calm_store, no_habit, no_callback, plain_handle,
-                                  no_stall,   no_log,   no_trace};
+                                  no_stall,   no_log,   no_trace,    no_probe};
 
 /* What differs in padding only is tried once more than needed. */
 static bool is_same(const program *a, const program *b)

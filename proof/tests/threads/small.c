@@ -27,16 +27,26 @@
     {                                                                                              \
         .client = (c), .ttl_ms = 3000, .mode = PAWL_MODE_##m                                       \
     }
+#define BOTH(c)                                                                                    \
+    {                                                                                              \
+        .client = (c), .ttl_ms = 3000, .several = true                                             \
+    }
+#define RETAINED(c)                                                                                \
+    {                                                                                              \
+        .client = (c), .ttl_ms = 3000, .retain_ms = 50                                             \
+    }
 #define CALL(k, t, m)                                                                              \
     {                                                                                              \
         .kind = OP_##k, .target = (t), .ms = (m)                                                   \
     }
 #define COMMON .close_timeout_ms = 200, .watched = true, .one_cpu = true
 
-static const struct small {
+typedef struct small {
     const char *name;
     program p;
-} smalls[] = {
+} small_program;
+
+static const small_program smalls[] = {
     {"one user",
      {COMMON, .clients = 1, .handles = 1, .users = 1, .client = {THREADS}, .handle = {ONE(0)},
       .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}}}}},
@@ -81,14 +91,28 @@ static const struct small {
      {COMMON, .clients = 1, .handles = 1, .users = 1, .client = {THREADS},
       .handle = {IN_MODE(0, EXCLUSIVE)},
       .user = {{3, {CALL(ACQUIRE, 0, -1), CALL(DOWNGRADE, 0, 0), CALL(UPGRADE, 0, -1)}}}}},
+    {"a retention comes to its end",
+     {COMMON, .probed = true, .clients = 1, .handles = 1, .users = 1, .client = {THREADS},
+      .handle = {RETAINED(0)}, .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}}}}},
 };
 
-static bool run(int number, const struct small *small, int preemptions, uint64_t runs_max)
+/* With so many schedules that they are run by their number only. */
+static const small_program larger[] = {
+    {"a handle is freed beside its callback",
+     {COMMON, .clients = 1, .handles = 2, .users = 2, .client = {THREADS},
+      .handle = {ONE(0), ONE(0)}, .user = {{1, {CALL(START, 1, 0)}}, {1, {CALL(FREE, 1, 0)}}}}},
+    {"a downgrade of two names lets a reader in",
+     {COMMON, .clients = 2, .handles = 2, .users = 2, .client = {PUMPED, PUMPED},
+      .handle = {BOTH(0), IN_MODE(1, SHARED)},
+      .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(DOWNGRADE, 0, 40)}}, {1, {CALL(ACQUIRE, 1, 20)}}}}},
+};
+
+static bool run(int number, const small_program *small, int preemptions)
 {
     explored e;
     schedule plan;
     program p = small->p;
-    bool found = explore(world_run, &p, preemptions, runs_max, &e, &plan);
+    bool found = explore(world_run, &p, preemptions, UINT64_MAX, &e, &plan);
     printf("%sok %d %s: %llu runs, %llu of them cut short, %llu states%s\n", found ? "not " : "",
            number, small->name, (unsigned long long)e.runs, (unsigned long long)e.pruned,
            (unsigned long long)e.states, e.complete ? "" : ", not all");
@@ -99,10 +123,14 @@ static bool run(int number, const struct small *small, int preemptions, uint64_t
     return false;
 }
 
-int explore_programs(int preemptions, uint64_t runs_max)
+int explore_programs(int preemptions, int only)
 {
     int wrong = 0, count = (int)(sizeof smalls / sizeof smalls[0]);
-    printf("1..%d\n", count);
-    for (int i = 0; i < count; i++) wrong += !run(i + 1, &smalls[i], preemptions, runs_max);
+    int with_larger = count + (int)(sizeof larger / sizeof larger[0]);
+    printf("1..%d\n", only ? 1 : count);
+    if (only > count && only <= with_larger)
+        return run(only, &larger[only - count - 1], preemptions) ? 0 : 1;
+    for (int i = 0; i < count; i++)
+        if (!only || only == i + 1) wrong += !run(i + 1, &smalls[i], preemptions);
     return wrong ? 1 : 0;
 }

@@ -175,19 +175,56 @@ static void wait_for_users(const program *p)
     for (int u = 0; u < p->users; u++) sched_join(W->user_ids[u], NULL);
 }
 
+static void free_all(const program *p)
+{
+    for (int i = p->handles; i-- > 0;) {
+        handle_state *h = &W->handles[i];
+        if (h->freed || !h->lock) continue;
+        h->users++; /* its callbacks may run until it is freed */
+        h->freed = true;
+        order_acquire(h);
+        pawl_lock_free(h->lock);
+        h->users--;
+    }
+}
+
+/* Everything was given back: another client gets each name, at the latest when the longest lease is
+ * over. */
+static void acquire_beside(void)
+{
+    pawl_client *c;
+    pawl_lock *lock;
+    pawl_lock_opts opts;
+    pawl_lock_opts_init(&opts);
+    if (pawl_client_open("memory:x", NULL, &c, NULL)) fail("open", "no client");
+    for (int name = 0; name < 2; name++) {
+        if (pawl_lock_new(c, name ? "b" : "a", 1, &opts, &lock)) fail("open", "no handle");
+        int err = pawl_lock_acquire(lock, 10000);
+        if (err && err != PAWL_ERR_KIND) /* a detached lease on permits */
+            fail("kept", "all was given back, and nobody gets %c: %s", 'a' + name,
+                 pawl_err_name(err));
+        pawl_lock_free(lock);
+    }
+    pawl_client_close(c);
+}
+
+/* After the users. */
+static void probe(const program *p)
+{
+    int64_t jumps = S->jumps;
+    sched_wait("waits for the retained", W, world_never, NULL, S->now + (RETAIN_MAX_MS + 50) * MS);
+    if (S->jumps == jumps) check_caches("its retention");
+    free_all(p);
+    acquire_beside();
+}
+
 static void close_all(const program *p)
 {
     for (int i = 0; i < p->clients; i++) {
         op o = {.kind = OP_CLOSE, .target = (uint8_t)i};
         world_do(&o);
     }
-    for (int i = p->handles; i-- > 0;) {
-        handle_state *h = &W->handles[i];
-        if (h->freed || !h->lock) continue;
-        h->freed = true;
-        order_acquire(h);
-        pawl_lock_free(h->lock);
-    }
+    free_all(p);
 }
 
 void world_run(void *arg)
@@ -207,6 +244,7 @@ void world_run(void *arg)
         W->user_ids[u] = sched_spawn(name, true, run_user, (void *)(intptr_t)u);
     }
     wait_for_users(p);
+    if (p->probed) probe(p);
     close_all(p);
     pawl_metrics_free(W->metrics);
     check_nothing_left();

@@ -8,12 +8,13 @@
 #include "pawl/pawl.h"
 #include "pawl/trace.h"
 
-#define CLIENTS_MAX 2
-#define HANDLES_MAX 4
-#define USERS_MAX   4
-#define OPS_MAX     8
-#define PERMITS     3
-#define RECORDS_MAX 96
+#define CLIENTS_MAX   2
+#define HANDLES_MAX   4
+#define USERS_MAX     4
+#define OPS_MAX       8
+#define PERMITS       3
+#define RECORDS_MAX   96
+#define RETAIN_MAX_MS 200
 
 /* ---- A program ---------------------------------------------------------------------- */
 
@@ -74,6 +75,7 @@ typedef struct program {
     bool stalls_anywhere; /* also in the middle of a turn */
     bool watched;         /* exclusion is looked at all the time */
     bool one_cpu;
+    bool probed; /* at the end all is given back, and somebody else acquires each name */
     int close_timeout_ms;
 } program;
 
@@ -100,6 +102,7 @@ typedef struct handle_state {
     bool miscounted;    /* one was lost before its caller heard of it, and another may release it */
     int starting;       /* those whose end is to come by a callback */
     int64_t gone_since; /* not held any more, and nobody was told; 0: no */
+    uint32_t ended_at;  /* the step at which it was given back for certain; 0: acquired since */
     int callback_on;    /* the thread that runs a callback of it, + 1 */
     int callback_count; /* of those that have begun */
     enum { LIFE_UNKNOWN = 0, LIFE_HELD, LIFE_ENDED } life; /* as seen between calls */
@@ -109,11 +112,12 @@ typedef struct handle_state {
 typedef struct client_state {
     pawl_client *client;
     bool closing, closed;
-    int callbacks;            /* that run */
-    int told;                 /* events of its trace */
-    int waits, holds;         /* that the trace has told to begin, and not to end */
-    bool gone;                /* closed without a handle left: nobody may enter */
-    bool inside[THREADS_MAX]; /* the thread is in a call on it */
+    int callbacks;                     /* that run */
+    int told;                          /* events of its trace */
+    int waits, holds;                  /* that the trace has told to begin, and not to end */
+    bool gone;                         /* closed without a handle left: nobody may enter */
+    bool inside[THREADS_MAX];          /* the thread is in a call on it */
+    uint32_t dispatching[THREADS_MAX]; /* and since which step in one that runs callbacks */
 } client_state;
 
 /* A release that has returned: the store must hear of it soon. */
@@ -192,6 +196,8 @@ void check_account(int client, const pawl_trace *event);
 void handle_callback_begins(handle_state *h);
 void handle_callback_ends(handle_state *h);
 void check_idle(int64_t until);
+/* An event of the handle is told on this thread. */
+void check_event(int handle, pawl_event_kind kind);
 /* Whether a thread stands still in a signal's handler. */
 bool world_stands_still(void);
 void check_nothing_left(void);
@@ -203,15 +209,16 @@ void world_saw_release(const char *token);
 /* The store was asked with it; and whether it was, for one that a handle shows. */
 void world_saw_token(const char *token);
 bool world_knows_token(const char *token);
-/* The process ends: what is in a cache was given back. */
-void check_caches(void);
+/* The process ends, or all retentions have: what was in a cache was given back. */
+void check_caches(const char *when);
 
 /* hostile.c */
 extern const struct pawl_store_ops hostile_ops;
 
 /* small.c, floors.c, toys.c */
-int explore_programs(int preemptions, uint64_t runs_max);
-int floors_run(int preemptions);
+/* only: the number of one program; 0: all of them. */
+int explore_programs(int preemptions, int only);
+int floors_run(int preemptions, int only);
 int toys_run(bool verbose);
 
 /* shrink.c, timeline.c */
