@@ -11,7 +11,7 @@ import pytest
 from pages import BUILD, SOURCE
 
 PAGE = (SOURCE / "docs/tasks.md").read_text("utf-8")
-LANGUAGES = ["c", "sh", "go", "python", "cpp"]
+LANGUAGES = ["c", "sh", "go", "python", "js", "cpp"]
 WORKED = [1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1]  # how often each task works: "busy" is held by another
 PATIENCE = 60
 
@@ -170,10 +170,30 @@ func main() {{
     check(run(["./tasks"], env, tmp_path))
 
 
-def test_python(env, tmp_path):
-    spec = importlib.util.spec_from_file_location("python_run", SOURCE / "proof/tests/python/run.py")
+def binding_of(language):
+    """The module that builds a binding for its own tests."""
+    spec = importlib.util.spec_from_file_location(f"{language}_run", SOURCE / f"proof/tests/{language}/run.py")
     binding = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(binding)
+    return binding
+
+
+def test_js(env, tmp_path):
+    binding = binding_of("node")
+    if binding.why_not():
+        pytest.skip(binding.why_not())
+    text = "import { Busy, Client } from 'pawl';\n"
+    text += "const work = () => console.log('work'), workWith = (number) => console.log(`work ${number}`);\n"
+    text += "".join(f"async function task{n}(client) {{\n{b}}}\n" for n, b in blocks("js").items())
+    text += "const client = new Client();\n"
+    text += "".join(f"console.log('task {n}');\nawait task{n}(client);\n" for n in blocks("js"))
+    (tmp_path / "tasks.mjs").write_text(text + "await client.close();\n")
+    (tmp_path / "node_modules").symlink_to(binding.prepare() / "node_modules")
+    check(run(["node", "tasks.mjs"], env, tmp_path))
+
+
+def test_python(env, tmp_path):
+    binding = binding_of("python")
     binding.prepare()
     text = "import asyncio\nimport pawl\nimport pawl.aio\n\n"
     text += 'def work():\n    print("work", flush=True)\n\ndef work_with(number):\n    print("work", number, flush=True)\n\n'
@@ -186,7 +206,7 @@ def test_python(env, tmp_path):
 
 def test_the_table_has_a_column_for_each():
     head = re.search(r"^\| \|(.*)\|$", PAGE, re.M).group(1)
-    assert [word.strip() for word in head.split("|")] == ["C", "shell", "Go", "Python", "C++"]
+    assert [word.strip() for word in head.split("|")] == ["C", "shell", "Go", "Python", "Node", "C++"]
 
 
 def test_the_page_is_found():

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""usage: run.py [arguments of node --test]
+
+Builds the Node binding as a user does, in a folder of its own below the build folder, unless it is there already; then
+runs its tests with it. Without a Node of at least 20, or its headers, it says so and skips.
+"""
+import fcntl
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+SOURCE = pathlib.Path(os.environ["PAWL_SOURCE"])
+BUILD = pathlib.Path(os.environ["PAWL_BUILD"])
+BINDING = SOURCE / "bindings/node"
+HOME = BUILD / "bindings-node"
+PACKAGE = HOME / "node_modules/pawl"
+PACKED = ["lib", "native", "build.cjs", "package.json", "README.md"]
+SKIPPED = 77
+
+
+def why_not():
+    """Why there is no Node to test with; None: there is one."""
+    if shutil.which("node") is None:
+        return "there is no node"
+    version = subprocess.run(["node", "--version"], text=True, stdout=subprocess.PIPE).stdout.strip()
+    if int(re.match(r"v(\d+)", version).group(1)) < 20:
+        return f"this node is {version}, and the binding is for 20 and newer"
+    places = [pathlib.Path(os.path.realpath(shutil.which("node"))).parent.parent / "include/node",
+              pathlib.Path("/usr/include/node")]
+    if not any((place / "node_api.h").exists() for place in places):
+        return "there are no headers of node"
+    return None
+
+
+def environment():
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PAWL_STORE")}
+    env["PKG_CONFIG_PATH"] = str(BUILD / "meson-uninstalled")
+    env["LD_LIBRARY_PATH"] = str(BUILD)
+    env["CFLAGS"] = f"-g -O1 -Wall -Wextra -Werror -Wno-missing-field-initializers -I{SOURCE}/include"
+    return env
+
+
+def files(names):
+    for name in names:
+        path = BINDING / name
+        yield from sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+def fingerprint():
+    digest = hashlib.sha256(subprocess.run(["node", "--version"], stdout=subprocess.PIPE).stdout)
+    for path in [*files(PACKED), *sorted((SOURCE / "include/pawl").glob("*.h")), pathlib.Path(__file__)]:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def make():
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    for path in files(PACKED):
+        there = PACKAGE / path.relative_to(BINDING)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, there)
+    done = subprocess.run(["node", "build.cjs"], cwd=PACKAGE, env=environment(), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        sys.exit(done.stdout)
+
+
+def prepare():
+    """The folder in which `import 'pawl'` finds the binding."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    stamp, wanted = HOME / "stamp", fingerprint()
+    with open(HOME / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of the suite run beside each other
+        if not stamp.exists() or stamp.read_text() != wanted:
+            stamp.unlink(missing_ok=True)
+            make()
+            stamp.write_text(wanted)
+    return HOME
+
+
+if __name__ == "__main__":
+    missing = why_not()
+    if missing:
+        print(f"SKIP: {missing}")
+        sys.exit(SKIPPED)
+    tests = prepare() / "tests"
+    shutil.rmtree(tests, ignore_errors=True)
+    shutil.copytree(BINDING / "tests", tests)
+    os.chdir(HOME)
+    os.execvpe("node", ["node", "--test", "--test-reporter=tap", *sys.argv[1:], "tests/pawl.test.mjs"], environment())
