@@ -43,7 +43,7 @@ static int go(const cli_command *self, char **argv)
     return CLI_EXIT_CANNOT_EXECUTE;
 }
 
-/* ---- bench ------------------------------------------------------------------------------ */
+/* ---- bench, top ------------------------------------------------------------------------------ */
 
 #define GLOBALS_MAX 12 /* words that options before the verb can be */
 
@@ -72,7 +72,9 @@ static int words_of(const cli_common *globals, char *timeout, size_t size, const
     return count;
 }
 
-static int bench_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
+/* The program as the options before the verb would have it. */
+static int go_with_globals(const cli_command *self, const cli_common *globals, int argc,
+                           char **argv)
 {
     char timeout[32];
     const char *words[GLOBALS_MAX];
@@ -97,7 +99,17 @@ const cli_command cli_cmd_bench = {
     .page = "Runs pawl-bench with these arguments; its options are in pawl bench --help and in\n"
             "pawl-bench(1).",
     .options = no_options,
-    .main = bench_main,
+    .main = go_with_globals,
+};
+
+const cli_command cli_cmd_top = {
+    .verb = "top",
+    .operands = "...",
+    .summary = "watch the locks of a store on a terminal",
+    .page = "Runs pawl-top with these arguments; its options and keys are in pawl top --help and\n"
+            "in pawl-top(1).",
+    .options = no_options,
+    .main = go_with_globals,
 };
 
 /* ---- torture ---------------------------------------------------------------------------- */

@@ -8,10 +8,13 @@
 #include "nearest.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_cmd_run,     &cli_cmd_once,  &cli_cmd_lead,    &cli_cmd_latch, &cli_cmd_barrier,
-    &cli_cmd_acquire, &cli_cmd_renew, &cli_cmd_release, &cli_cmd_check, &cli_cmd_hold,
-    &cli_cmd_wait,    &cli_cmd_ls,    &cli_cmd_show,    &cli_cmd_break, &cli_cmd_doctor,
-    &cli_cmd_schema,  &cli_cmd_bench, &cli_cmd_torture, NULL,
+    &cli_cmd_run,     &cli_cmd_once,    &cli_cmd_lead,
+    &cli_cmd_latch,   &cli_cmd_barrier, &cli_cmd_acquire,
+    &cli_cmd_renew,   &cli_cmd_release, &cli_cmd_check,
+    &cli_cmd_hold,    &cli_cmd_wait,    &cli_cmd_ls,
+    &cli_cmd_show,    &cli_cmd_stat,    &cli_cmd_break,
+    &cli_cmd_doctor,  &cli_cmd_schema,  &cli_cmd_bench,
+    &cli_cmd_torture, &cli_cmd_top,     NULL,
 };
 
 static const cli_command *lookup(const char *verb)

@@ -39,12 +39,17 @@ bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT])
            strftime(ret_text, CLI_UTC_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
 }
 
+int64_t cli_holder_since_s(const pawl_info *info)
+{
+    if (!info->held || info->foreign) return -1;
+    int64_t seconds = (int64_t)(info->fence / 1000000);
+    return seconds < YEAR_2020 || seconds > (int64_t)time(NULL) + MAY_LEAD ? -1 : seconds;
+}
+
 bool cli_holder_since(const pawl_info *info, char ret_text[CLI_UTC_TEXT])
 {
-    if (!info->held || info->foreign) return false;
-    int64_t seconds = (int64_t)(info->fence / 1000000);
-    if (seconds < YEAR_2020 || seconds > (int64_t)time(NULL) + MAY_LEAD) return false;
-    return cli_utc_text(seconds, ret_text);
+    int64_t seconds = cli_holder_since_s(info);
+    return seconds >= 0 && cli_utc_text(seconds, ret_text);
 }
 
 const char *cli_mode_word(pawl_mode mode)

@@ -29,6 +29,8 @@ const char *cli_mode_word(pawl_mode mode);
  * or nobody holds it, or a holder that is no pawl.
  */
 bool cli_holder_since(const pawl_info *info, char ret_text[CLI_UTC_TEXT]);
+/* The same in seconds since 1970; -1 for false. */
+int64_t cli_holder_since_s(const pawl_info *info);
 
 /* An instant in seconds since 1970, as 2026-11-28T10:15:00Z; false: it has no such text. */
 bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT]);

@@ -18,6 +18,7 @@ PARTS = {
     "src/stores/postgres": "libpawl_postgres.a.p",
     "src/runtime": "libpawl_runtime.a.p",
     "src/cli": "libpawl_cli.a.p",
+    "src/cli/top": "pawl-top.p",
     "contrib/beego/config": "libpawl_config.a.p",
     "proof/bench/own": "pawl-bench.p",
     "proof/sim": "pawl-sim.p",

@@ -18,6 +18,7 @@ RULES = {
     "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h", "composed.h"]),
     "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
     "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h", "trace.h"]),
+    "cli/top": (["cli/top", "cli"], ["types.h", "pawl.h"]),
     "proof/bench/own": (["proof/bench/own", "cli"], ["types.h", "pawl.h"]),
     "proof/torture/checks": (["proof/torture/checks", "proof/torture"], ["types.h"]),  # they judge, they know nobody
     "proof/torture/hostile": (["proof/torture/hostile"], ["types.h", "store.h"]),  # a store, for tests
@@ -61,6 +62,7 @@ LIBRARIES = {
     "sqlite3.h": ["stores/sqlite", "proof/torture"],
     "libpq-fe.h": ["stores/postgres"],
     "jansson.h": ["cli", "contrib/beego/config"],
+    "curses.h": ["cli/top"],
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import PAWL, PAWL_FLOCK, clean_env
 
-VERBS = "run acquire renew release check hold wait ls show break doctor schema".split()
+VERBS = "run acquire renew release check hold wait ls show stat break doctor schema".split()
 
 
 def one_line(done, code):

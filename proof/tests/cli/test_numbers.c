@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Durations as people write and read them, and the times of a run that follow from its ttl. */
+/* Durations as people write and read them, the times of a run that follow from its ttl, and how
+ * often a store is looked at. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include "cli/duration.h"
 #include "cli/run_plan.h"
+#include "cli/watch_rest.h"
 
 static void what_is_written_is_read(void **state)
 {
@@ -148,6 +150,16 @@ static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
     assert_true(run_plan_add_delay(&plan, 25380, why, sizeof why));
 }
 
+static void looking_takes_at_most_a_tenth_of_the_time(void **state)
+{
+    (void)state;
+    assert_int_equal(cli_watch_rest(2, 1000), 998);
+    assert_int_equal(cli_watch_rest(100, 1000), 900);
+    assert_int_equal(cli_watch_rest(101, 1000), 909);
+    assert_int_equal(cli_watch_rest(5000, 1000), 45000);
+    assert_int_equal(cli_watch_rest(0, 100), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +169,7 @@ int main(void)
         cmocka_unit_test(a_plan_follows_from_the_ttl),
         cmocka_unit_test(a_plan_that_does_not_fit_says_what_does),
         cmocka_unit_test(a_delay_lengthens_the_lease_and_not_the_run),
+        cmocka_unit_test(looking_takes_at_most_a_tenth_of_the_time),
     };
     return cmocka_run_group_tests_name("cli: numbers", tests, NULL, NULL);
 }

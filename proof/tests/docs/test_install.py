@@ -35,7 +35,7 @@ def test_programs_find_their_library_and_uninstall_removes_them(installed, tmp_p
     env["PAWL_STORE"] = f"sqlite:{tmp_path}/locks.db"
     for program, words in (("pawl", ["run", "k", "true"]), ("pawl", ["torture", "--help"]),
                            ("pawl", ["bench", "--help"]), ("pawl-bench", ["--help"]),
-                           ("pawl-torture", ["--help"]), ("pawl-flock", ["--help"])):
+                           ("pawl-torture", ["--help"]), ("pawl", ["top", "--help"]), ("pawl-flock", ["--help"])):
         code, said = run(installed / program, *words, env=env)
         assert code == 0, (program, said)
     code, said = run("ldd", installed / "pawl-torture", env=env)

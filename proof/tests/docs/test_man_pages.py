@@ -186,6 +186,14 @@ def test_bench_page_has_its_options():
     assert helped and helped == pages.options_in(sections["DESCRIPTION/Options"])
 
 
+@pytest.mark.skipif(not (BUILD / "pawl-top").exists(), reason="pawl-top was not built")
+def test_top_page_has_its_options():
+    sections = pages.sections(page("pawl-top.1"))
+    common = pages.options_in(pages.sections(page("pawl.1"))["OPTIONS"])
+    helped = options_of_help(output(BUILD / "pawl-top", "--help")) - common
+    assert helped and helped == pages.options_in(sections["DESCRIPTION/Options"])
+
+
 @needs_command
 def test_exit_codes():
     helped = output(PAWL, "help").split("Exit codes:")[1]
