@@ -77,7 +77,8 @@ struct pawl_metrics; /* pawl/metrics.h */
 typedef struct pawl_open_opts {
     size_t size;              /* set by pawl_open_opts_init */
     const char *owner;        /* readable label of its locks, at most PAWL_OWNER_MAX bytes, no
-                                 control characters; NULL: "user@host pid program" */
+                                 control characters; NULL: "user@host pid program", and
+                                 " trace=ID" where TRACEPARENT names a trace */
     int64_t store_timeout_ms; /* how long a call waits for a store that does not answer, from the
                                  call's begin or from the moment at which the store went away;
                                  then it returns PAWL_ERR_UNAVAILABLE or the store's reason.

@@ -51,6 +51,7 @@ static void print_holder(const pawl_info *info)
     if (cli_holder_parse(info->owner, &holder)) {
         print_escaped("host", holder.host, holder.host_len);
         cli_print("%-10s%ld\n", "pid", holder.pid);
+        if (holder.trace) cli_print("%-10s%s\n", "trace", holder.trace);
     }
     if (cli_holder_since(info, since)) cli_print("%-10s%s\n", "since", since);
 }

@@ -10,6 +10,17 @@
 #define YEAR_2020 INT64_C(1577836800) /* no pawl ran before: such a fence counts, it is no time */
 #define MAY_LEAD  60                  /* seconds that a store's clock may be ahead of ours */
 
+#define TRACE " trace="
+
+/* The id at the end of a label; NULL: it has none. */
+static const char *trace_of(const char *label)
+{
+    size_t len = strlen(label), tail = strlen(TRACE) + CLI_TRACE_ID_LEN;
+    if (len < tail || strncmp(label + len - tail, TRACE, strlen(TRACE)) != 0) return NULL;
+    const char *id = label + len - CLI_TRACE_ID_LEN;
+    return strspn(id, "0123456789abcdef") == CLI_TRACE_ID_LEN ? id : NULL;
+}
+
 bool cli_holder_parse(const char *label, cli_holder *ret_holder)
 {
     const char *at = strchr(label, '@');
@@ -27,7 +38,9 @@ bool cli_holder_parse(const char *label, cli_holder *ret_holder)
         .pid = strtol(number, NULL, 10),
         .program = number + digits + 1,
         .program_len = strlen(number + digits + 1),
+        .trace = trace_of(number + digits + 1),
     };
+    if (ret_holder->trace) ret_holder->program_len -= strlen(TRACE) + CLI_TRACE_ID_LEN;
     return true;
 }
 

@@ -10,9 +10,12 @@
 
 #define CLI_UTC_TEXT 32
 
-/* The parts of a default label, "user@host pid program". */
+#define CLI_TRACE_ID_LEN 32
+
+/* The parts of a default label, "user@host pid program" or "user@host pid program trace=ID". */
 typedef struct cli_holder {
     const char *user, *host, *program; /* parts of the label: not NUL-terminated */
+    const char *trace;                 /* CLI_TRACE_ID_LEN digits, NUL-terminated; NULL: none */
     size_t user_len, host_len, program_len;
     long pid;
 } cli_holder;

@@ -43,6 +43,7 @@ static void set_holder(json_t *object, const pawl_info *info)
     cli_json_set_bytes(object, "host", holder.host, holder.host_len);
     json_object_set_new(object, "pid", json_integer(holder.pid));
     cli_json_set_bytes(object, "program", holder.program, holder.program_len);
+    if (holder.trace) json_object_set_new(object, "trace_id", json_string(holder.trace));
 }
 
 static json_t *json_of_span(int64_t ms)

@@ -4,7 +4,10 @@
 
 #include "pawl/types.h"
 
-/* "user@host pid program", at most PAWL_OWNER_MAX bytes, no control characters. */
+/*
+ * "user@host pid program", and " trace=ID" if TRACEPARENT names a trace; at most PAWL_OWNER_MAX
+ * bytes, no control characters.
+ */
 void pawl__owner_default(char ret_label[PAWL_OWNER_MAX + 1]);
 
 #endif
