@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "_cgo_export.h"
 
 /* ---- Callbacks: userdata is a number of the registry ---------------------------------------- */
@@ -69,6 +72,7 @@ int pawlgo_open(const char *url, int from_config, const pawlgo_open_opts *given,
         opts.log = on_log;
         opts.log_userdata = (void *)given->log_id;
     }
+    opts.metrics = given->metrics;
     if (from_config) return pawl_open_config(url, &opts, ret_client, reterr_message);
     return pawl_client_open(url, &opts, ret_client, reterr_message);
 }
@@ -80,6 +84,47 @@ int pawlgo_config_url(const char *path, char **ret_url, char *reterr_message)
     if (!err) err = pawl_config_store_url(config, ret_url, reterr_message);
     pawl_config_free(config);
     return err;
+}
+
+/* ---- Metrics ----------------------------------------------------------------------------------
+ */
+
+int pawlgo_metrics_new(char **classes, size_t count, pawl_metrics **ret_metrics)
+{
+    pawl_metrics_opts opts;
+    pawl_metrics_opts_init(&opts);
+    opts.classes = (const char *const *)classes;
+    opts.class_count = count;
+    return pawl_metrics_new(&opts, ret_metrics);
+}
+
+typedef struct page {
+    char *text;
+    size_t len, room;
+} page;
+
+static bool append(const char *text, size_t len, void *userdata)
+{
+    page *p = userdata;
+    if (p->room - p->len < len) {
+        size_t room = 2 * p->room + len;
+        char *longer = realloc(p->text, room);
+        if (!longer) return false;
+        p->text = longer;
+        p->room = room;
+    }
+    memcpy(p->text + p->len, text, len);
+    p->len += len;
+    return true;
+}
+
+int pawlgo_metrics_text(const pawl_metrics *metrics, char **ret_text, size_t *ret_len)
+{
+    page p = {.text = NULL};
+    int err = pawl_metrics_write(metrics, append, &p);
+    *ret_text = p.text;
+    *ret_len = p.len;
+    return err == PAWL_ERR_CANCELED ? PAWL_ERR_NO_MEMORY : err;
 }
 
 /* ---- Locks ------------------------------------------------------------------------------------

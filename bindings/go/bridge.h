@@ -5,6 +5,7 @@
 
 #include <pawl/composed.h>
 #include <pawl/config.h>
+#include <pawl/metrics.h>
 #include <pawl/pawl.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ typedef struct pawlgo_open_opts {
     const char *owner;        /* NULL: the default */
     int64_t store_timeout_ms; /* 0: the default, as the next one */
     int64_t close_timeout_ms;
-    uintptr_t log_id; /* 0: no log */
+    uintptr_t log_id;      /* 0: no log */
+    pawl_metrics *metrics; /* NULL: none */
 } pawlgo_open_opts;
 
 typedef struct pawlgo_lock_opts {
@@ -57,6 +59,9 @@ int pawlgo_inspect(pawl_client *client, const char *name, size_t name_len, int64
                    uintptr_t id);
 int pawlgo_list(pawl_client *client, const char *prefix, size_t prefix_len, int64_t wait_ms,
                 uintptr_t id);
+int pawlgo_metrics_new(char **classes, size_t count, pawl_metrics **ret_metrics);
+/* All of it, in memory that the caller frees. */
+int pawlgo_metrics_text(const pawl_metrics *metrics, char **ret_text, size_t *ret_len);
 int pawlgo_doctor(pawl_client *client, int64_t wait_ms, uintptr_t id);
 
 #endif

@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,8 @@ type Options struct {
 	// ReleaseTimeout bounds how long Unlock, and Close, wait for the store to confirm
 	// releases; default 1 s.
 	ReleaseTimeout time.Duration
+	// Metrics counts what the client does; nil: nothing is counted.
+	Metrics *Metrics
 	// Log receives what pawl notices by itself, one line at a time and in order, on a goroutine of
 	// its own; there are no secrets in it. Default: silence.
 	Log func(severity Severity, line string)
@@ -128,6 +131,10 @@ func (c *Client) openStore(target string, fromConfig bool, opts *Options) error 
 		store_timeout_ms: C.int64_t(storeTimeout(opts.StoreTimeout)),
 		close_timeout_ms: C.int64_t(milliseconds(opts.ReleaseTimeout)),
 		log_id:           C.uintptr_t(c.logID),
+	}
+	if opts.Metrics != nil {
+		cOpts.metrics = opts.Metrics.ptr
+		defer runtime.KeepAlive(opts.Metrics)
 	}
 	config := C.int(0)
 	if fromConfig {
