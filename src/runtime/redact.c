@@ -3,8 +3,8 @@
  * What could be a password:
  *
  *   - all between the scheme and the last @, but for a user's name before the first colon, or
- *     of a URL whose password has a file; everything to the end if a ? stands before that @, for
- *     then nobody knows what is what
+ *     of a URL whose password has a file, or of PostgreSQL, which lets users in by their name;
+ * everything to the end if a ? stands before that @, for then nobody knows what is what
  *   - what stands after a colon where a port should, and is none: an @host was forgotten
  *   - the value of an option whose name sounds like it, but for the path of a password's file;
  *     an option without a name or a value
@@ -164,14 +164,21 @@ static bool has_password_file(const char *at)
     return false;
 }
 
+/* Of Redis it might be a password whose colon was forgotten. */
+static bool names_users(const char *url)
+{
+    return strncasecmp(url, "postgres:", 9) == 0 || strncasecmp(url, "postgresql:", 11) == 0;
+}
+
 /* All up to the last @. `bare`: without a colon nothing is hidden. */
-static const char *put_login(copy *out, const char *start, bool bare)
+static const char *put_login(copy *out, const char *url, const char *start, bool bare)
 {
     const char *at = strrchr(start, '@');
     const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
     if (!at || (bare && !colon)) return start;
     bool doubtful = memchr(start, '?', (size_t)(at - start)) != NULL;
-    if (!doubtful && (colon ? colon + 1 == at : has_password_file(at))) {
+    bool is_user = names_users(url) || has_password_file(at);
+    if (!doubtful && (colon ? colon + 1 == at : is_user)) {
         put(out, start, at); /* there is no password to hide */
         return at;
     }
@@ -193,7 +200,7 @@ char *pawl__redact(const char *url)
     start += strspn(start, "/");
     put(&out, url, start);
 
-    const char *rest = is_file ? start : put_login(&out, start, is_path);
+    const char *rest = is_file ? start : put_login(&out, url, start, is_path);
     if (*rest == '@') put(&out, rest, rest + 1);
     if (*rest == '@') rest++;
     if (authority) rest = put_host(&out, rest);

@@ -291,6 +291,9 @@ static void test_a_users_name_is_shown_where_it_can_be_nothing_else(void **state
         {"redis://joe@h?password_file=p", "redis://***@h?password_file=***"},
         {"redis://joe@h?xpassword_file=/p", "redis://***@h?xpassword_file=***"},
         {"redis://joe@h", "redis://***@h"},
+        {"postgres://joe@h/db", "postgres://joe@h/db"},
+        {"PostgreSQL://joe@/db?host=/run/x", "PostgreSQL://joe@/db?host=/run/x"},
+        {"postgres://joe:x@h", "postgres://joe:***@h"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
