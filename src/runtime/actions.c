@@ -81,6 +81,7 @@ static void on_changed(pawl__acquisitions *home, pawl__acquisition *a, const paw
     int err = action->err;
     bool undone = a->let_go || a->change_to != PAWL_MODE_EXCLUSIVE;
     if (!err && undone) err = PAWL_ERR_CANCELED; /* given back, or downgraded, meanwhile */
+    if (err == PAWL_ERR_CANCELED && home->gate->closing) err = PAWL_ERR_CLOSED;
     if (err == PAWL_ERR_CANCELED && lock->state == PAWL__LOCK_LOST && lock->acquisition == a)
         err = PAWL_ERR_LOST;
     if (!err) {

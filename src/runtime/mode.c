@@ -54,6 +54,7 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     completion->waiting.wait_until = pawl__wait_until(wait_ms);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_CHANGED);
     a->upgrades = *ret_waits = true;
+    a->asked &= (uint8_t)~PAWL__ASK_CANCEL; /* it was meant for what has ended meanwhile */
     ask_change(lock, PAWL_MODE_EXCLUSIVE);
     pawl__gate_flush_now(lock->home->gate);
     return PAWL_OK;

@@ -65,6 +65,7 @@ static handle_state *enter(int handle)
     handle_state *h = &W->handles[handle];
     if (!h->lock || h->freed) return NULL;
     h->users++;
+    h->calls++;
     return h;
 }
 
@@ -329,9 +330,11 @@ static void judge_upgraded(int handle, uint64_t fence_before, int err)
 
 static int upgrade(int handle, int ms)
 {
-    uint64_t fence = pawl_lock_fence(W->handles[handle].lock);
-    int err = pawl_lock_upgrade(W->handles[handle].lock, ms);
+    handle_state before = W->handles[handle];
+    uint64_t fence = pawl_lock_fence(before.lock);
+    int err = pawl_lock_upgrade(before.lock, ms);
     judge_upgraded(handle, fence, err);
+    if (err == PAWL_ERR_CANCELED) check_meant(handle, &before);
     return err;
 }
 

@@ -122,6 +122,13 @@ void check_depth(int handle)
         fail("depth", "handle %d is not held, and %d have not given it back", handle, h->depth);
 }
 
+void check_meant(int handle, const handle_state *before)
+{
+    const handle_state *h = &W->handles[handle];
+    if (before->users == 1 && h->users == 1 && h->calls == before->calls && !before->callback_on)
+        fail("canceled", "a call on handle %d was canceled, and nobody had asked for it", handle);
+}
+
 void check_step(void)
 {
     bool now = S->plan.strategy >= STRATEGY_REPLAY || S->steps % 8 == 0;

@@ -82,7 +82,7 @@ static const weight several_end[] = {
 /* Readers, writers, and who reads now and writes later. */
 static const weight changing[] = {
     {OP_ACQUIRE, 8}, {OP_DOWNGRADE, 10},    {OP_UPGRADE, 8}, {OP_UPGRADE_START, 3}, {OP_RELEASE, 2},
-    {OP_CANCEL, 1},  {OP_RELEASE_START, 1}, {OP_START, 1},   {OP_DETACH, 1},        {OP_CLOSE, 1}};
+    {OP_CANCEL, 6},  {OP_RELEASE_START, 1}, {OP_START, 1},   {OP_DETACH, 1},        {OP_CLOSE, 1}};
 
 /* The same of handles on both names, which cannot upgrade. */
 static const weight changing_all[] = {

@@ -211,6 +211,12 @@ PLANTED = [
        "        err = downgrade_parts(lock->extras->several, to);\n        pawl__gate_flush_now(lock->home->gate);\n"
        "        atomic_store(&lock->mode, (uint8_t)to);")],
      *SMALL, "16"),
+    ("cancel_kept", "a cancel that came too late for the acquisition cancels the upgrade after it",
+     [("src/runtime/mode.c", "    a->asked &= (uint8_t)~PAWL__ASK_CANCEL; /* it was meant for what has ended meanwhile */\n", "")],
+     "--flavour", "changing", "--seed", "1566001"),  # one in 200,000 programs: the search begins close to it
+    ("close_is_cancel", "an upgrade that the close ends is told to be canceled",
+     [(ACTIONS, "    if (err == PAWL_ERR_CANCELED && home->gate->closing) err = PAWL_ERR_CLOSED;\n", "")],
+     "--flavour", "changing"),
     ("slots_not_told", "a handle keeps the slots of an earlier acquisition",
      [(ACTIONS, "        atomic_store(&lock->extras->slots[i], action->slots[i]);",
        "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],

@@ -161,6 +161,7 @@ static void wait_for_users(const program *p)
         for (int i = 0; i < p->handles; i++)
             if (W->handles[i].lock && !W->handles[i].freed) {
                 W->handles[i].users++;
+                W->handles[i].calls++;
                 (void)pawl_lock_cancel(W->handles[i].lock);
                 W->handles[i].users--;
                 order_release(&W->handles[i]);

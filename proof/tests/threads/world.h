@@ -93,6 +93,7 @@ typedef struct record {
 typedef struct handle_state {
     pawl_lock *lock;
     int users; /* calls that are under way */
+    int calls; /* that have begun */
     bool freed;
     int begun, lost;    /* acquisitions; losses that were told */
     int changes;        /* calls that may change whether it is held */
@@ -188,6 +189,8 @@ void check_exclusion(void);
 /* A lock that is no handle of the program. */
 void check_exclusion_beside(const pawl_lock *lock, int name);
 void check_step(void);
+/* A call was told that it is canceled: somebody has called something since it began. */
+void check_meant(int handle, const handle_state *before);
 /* A re-entrant handle that nobody is in: it is held if it was acquired more often than released. */
 void check_depth(int handle);
 /* What the trace of a client tells begins before it ends. */
