@@ -39,7 +39,9 @@ static void who_may_not_make_it_is_told_what_to_do(void **state)
     const seen_reply *refused = rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_FAILED);
     assert_int_equal(refused->reply.err, PAWL_ERR_PERMISSION);
     rig_expect(c, ask_doctor(), PAWL_REPORTED);
-    assert_non_null(strstr(client_error_found(c), "may not use"));
+    assert_int_equal(client_severity(c, "rights"), PAWL_SEVERITY_ERROR);
+    assert_int_equal(client_severity(c, "write"), PAWL_SEVERITY_ERROR);
+    assert_non_null(strstr(client_error_found(c), "pawl schema postgres"));
     /* What the head of schema.sql says. */
     rig_sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO plain", schema);
     rig_sql("GRANT USAGE ON ALL SEQUENCES IN SCHEMA %s TO plain", schema);

@@ -273,11 +273,11 @@ static int release(int handle)
     pawl_token token;
     pawl_lock_token(h->lock, &token);
     bool held = pawl_lock_is_held(h->lock);
-    int err = pawl_lock_release(h->lock);
+    int calls = h->calls, err = pawl_lock_release(h->lock);
     judge_released(err);
     count_release(h, err);
     bool inner = W->program->handle[handle].reentrant && (h->depth > 0 || h->starting > 0);
-    bool alone = !err && held && h->users == 1 && !inner;
+    bool alone = !err && held && h->users == 1 && h->calls == calls && !inner;
     if (alone && W->program->handle[handle].retain_ms)
         memcpy(h->retained, token.text, sizeof h->retained);
     else if (alone)
