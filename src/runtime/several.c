@@ -344,12 +344,12 @@ void pawl__several_part_extended(const pawl_lock *part, bool after_doubt)
 
 void pawl__several_part_in_doubt(const pawl_lock *part, pawl_err err, const char *message)
 {
-    if (!acquisition_of_whole(part)) return;
-    pawl__part *in_round = part_in_round(part);
-    bool first = !any_in_doubt(in_round->round);
-    in_round->in_doubt = true;
-    if (!first || !whole_is_held(part)) return;
     pawl__acquisition *a = acquisition_of_whole(part);
+    if (!a) return;
+    /* Perhaps it begins, has asked for no part yet, and this is a lease of the one before it. */
+    bool first = !any_in_doubt(round_of(a));
+    part_in_round(part)->in_doubt = true;
+    if (!first || !whole_is_held(part)) return;
     char line[PAWL_MESSAGE_MAX];
     say_which(part, message, line);
     pawl__keep_event(a, err, line);

@@ -222,6 +222,9 @@ PLANTED = [
        "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],
      "--flavour", "permits"),
     # ---- Several names ----
+    ("doubt_without_round", "a doubt of an earlier lease is looked up in a round that has asked for no part",
+     [(SEVERAL, "    bool first = !any_in_doubt(round_of(a));", "    bool first = !any_in_doubt(part_in_round(part)->round);")],
+     "--seed", "60023287"),  # it needs a late answer at the moment between two acquisitions
     ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
      [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],
      "--flavour", "several"),
