@@ -13,6 +13,7 @@
 #include "flow.h"
 #include "visit.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,16 @@ static void over(pawl__flow *flow)
     free(s);
 }
 
+/* The loop owner writes the state, with the mutex. */
+static int why_not_held(const pawl_lock *lock)
+{
+    pthread_mutex_t *mutex = &lock->home->gate->mutex;
+    pthread_mutex_lock(mutex);
+    bool idle = lock->state == PAWL__LOCK_IDLE;
+    pthread_mutex_unlock(mutex);
+    return idle ? PAWL_ERR_NOT_HELD : PAWL_ERR_LOST;
+}
+
 /* 0 and *ret_speech, or why nothing can be said. */
 static int prepare(pawl_lock *lock, const void *value, size_t value_len, int64_t wait_ms,
                    speech **ret_speech)
@@ -66,8 +77,7 @@ static int prepare(pawl_lock *lock, const void *value, size_t value_len, int64_t
     if (!lock || wait_ms < PAWL_WAIT_FOREVER || (!value && value_len)) return PAWL_ERR_ARGUMENT;
     if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
     if (value_len > PAWL_LEADER_VALUE_MAX) return PAWL_ERR_VALUE;
-    if (!pawl_lock_is_held(lock))
-        return lock->state == PAWL__LOCK_IDLE ? PAWL_ERR_NOT_HELD : PAWL_ERR_LOST;
+    if (!pawl_lock_is_held(lock)) return why_not_held(lock);
     speech *s = calloc(1, sizeof *s);
     if (!s) return PAWL_ERR_NO_MEMORY;
     s->flow.lock = lock;
