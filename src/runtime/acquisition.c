@@ -99,11 +99,19 @@ void pawl__extras_free(pawl__extras *extras)
     free(extras);
 }
 
+/* A part outlives its handle as long as the engine knows an acquisition of it. */
+static void put_parts(const pawl__several *several)
+{
+    for (size_t i = 0; i < several->count; i++) {
+        several->parts[i]->extras->whole = NULL;
+        pawl__lock_put(several->parts[i]);
+    }
+}
+
 void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
-    pawl__several *several = lock->extras ? lock->extras->several : NULL;
-    for (size_t i = 0; several && i < several->count; i++) pawl__lock_put(several->parts[i]);
+    if (lock->extras && lock->extras->several) put_parts(lock->extras->several);
     lock->home->refs--; /* whoever holds the mutex has a reference of its own */
     pawl__extras_free(lock->extras);
     free(lock);

@@ -109,7 +109,7 @@ typedef struct pawl__extras {
     char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
     const pawl__acquisition *message_of; /* [m] */
     pawl__several *several;              /* [once] NULL: it has one name */
-    pawl_lock *whole;                    /* [once] of a part: the handle that it belongs to */
+    pawl_lock *whole;                    /* [m] of a part: its handle; NULL once that is freed */
     bool reentrant;                      /* [once] */
     uint16_t nested; /* [m] acquisitions beside the first, not released yet; see reentry.c */
     uint16_t units, capacity; /* [once] of permits; else 0 */

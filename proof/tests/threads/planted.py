@@ -222,6 +222,9 @@ PLANTED = [
        "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],
      "--flavour", "permits"),
     # ---- Several names ----
+    ("part_keeps_whole", "a part that outlives its handle looks at what is freed",
+     [(ACQUISITION, "        several->parts[i]->extras->whole = NULL;\n", "")],
+     "--seed", "94560655"),  # a callback frees the handle at the moment at which a part is lost
     ("doubt_without_round", "a doubt of an earlier lease is looked up in a round that has asked for no part",
      [(SEVERAL, "    bool first = !any_in_doubt(round_of(a));", "    bool first = !any_in_doubt(part_in_round(part)->round);")],
      "--seed", "60023287"),  # it needs a late answer at the moment between two acquisitions
