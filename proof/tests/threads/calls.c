@@ -464,7 +464,8 @@ static int break_lock(pawl_client *c, const op *o)
 {
     uint64_t fence = 0;
     int err = pawl_inspect(c, "a", 1, o->ms, see_info, &fence);
-    return err ? err : pawl_break(c, "a", 1, fence, o->ms);
+    if (err || W->clients[o->target].gone) return err; /* closed between the two calls */
+    return pawl_break(c, "a", 1, fence, o->ms);
 }
 
 static int dispatch(const op *o)
