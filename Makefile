@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 export BUILD PREFIX MESON_ARGS
 
-.PHONY: all demo counter test check-asan check-tsan install uninstall bench coverage fuzz mutate lint format clean help
+.PHONY: all demo counter test check-asan check-tsan install uninstall deb deb-check bench coverage fuzz mutate lint format clean help
 
 all: ## build into build/; the command is build/pawl
 	@scripts/setup build
@@ -43,6 +43,13 @@ uninstall: ## remove what the last make install of this build directory has inst
 	@ninja -C $(BUILD) uninstall
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
+deb: ## the Debian packages, in build-deb; lintian finds nothing in them
+	@scripts/setup deb
+	@scripts/deb
+
+deb-check: deb ## install the Debian packages into a minimal Debian, and use them there (as root)
+	@scripts/deb-check
+
 bench: ## measure on this machine
 	@scripts/setup bench
 	@scripts/build $(BUILD) -q
@@ -70,7 +77,7 @@ format: ## let clang-format rewrite the sources
 	@scripts/lint --fix
 
 clean: ## remove all build directories
-	rm -rf build build-asan build-tsan build-fuzz build-coverage build-mutate
+	rm -rf build build-deb build-asan build-tsan build-fuzz build-coverage build-mutate
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -10,6 +10,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -17,6 +18,7 @@ import (
 // acquisition is the time from one wish to its release.
 type acquisition struct {
 	name  string
+	mode  Mode // in which it was acquired
 	id    uintptr
 	ptr   *C.pawl_lock
 	once  *C.pawl_once // of a job; else nil: then ptr is ours to free
@@ -27,7 +29,7 @@ type acquisition struct {
 	fence     uint64
 	upgrading bool
 
-	decided  chan Code     // receives the outcome of the wish, once; then that of the release, once
+	decided  chan Code     // receives the outcome of the wish, once, if it comes later; so that of the release
 	upgraded chan Code     // receives the outcome of an upgrade; there is one at a time
 	gone     chan struct{} // closed when nobody uses the handle any more
 	wanted   chan struct{} // somebody waits for it
@@ -52,16 +54,18 @@ func (c *Client) acquire(ctx context.Context, l *Lock, try bool) (*acquisition, 
 		return nil, c.fail("lock", l.name, err)
 	}
 	a := newAcquisition(l)
-	if err := c.start(a, l, waitOf(ctx, try)); err != nil {
-		return nil, c.fail("lock", l.name, err)
+	code := c.start(a, l, waitOf(ctx, try))
+	if code == started {
+		code = outcome(ctx, a.decided, a.gone, a.cancel)
 	}
-	code := outcome(ctx, a.decided, a.gone, a.cancel)
 	if code != 0 {
-		a.end(c)
+		if a.ptr != nil {
+			a.end(c)
+		}
 		return nil, c.whyNot("lock", ctx, l.name, code)
 	}
 	if err := c.whyGone(ctx); err != nil {
-		_ = a.release(c.patience) // it was granted to somebody who has gone
+		_ = a.releaseWait(c) // it was granted to somebody who has gone
 		a.end(c)
 		return nil, c.fail("lock", l.name, err)
 	}
@@ -82,6 +86,7 @@ const jobCancelPause = 5 * time.Millisecond
 func newAcquisition(l *Lock) *acquisition {
 	return &acquisition{
 		name:     l.name,
+		mode:     l.opts.Mode,
 		decided:  make(chan Code, 1),
 		upgraded: make(chan Code, 1),
 		gone:     make(chan struct{}),
@@ -93,9 +98,8 @@ func newAcquisition(l *Lock) *acquisition {
 
 // look reads what was granted.
 func (a *acquisition) look(units int) {
-	a.fence = uint64(C.pawl_lock_fence(a.ptr))
 	var token C.pawl_token
-	C.pawl_lock_token(a.ptr, &token)
+	a.fence = uint64(C.pawlgo_granted(a.ptr, &token.text[0]))
 	a.token = C.GoString(&token.text[0])
 	a.slots = slotsOf(a, units)
 }
@@ -185,15 +189,18 @@ func (c *Client) whyGone(ctx context.Context) error {
 	}
 }
 
-// start asks for the lock; the answer comes through a.decided.
-func (c *Client) start(a *acquisition, l *Lock, wait int64) error {
+// started is no outcome yet: that comes through a.decided.
+const started = Code(C.PAWLGO_STARTED)
+
+// start asks for the lock. A store that is near answers while it looks.
+func (c *Client) start(a *acquisition, l *Lock, wait int64) Code {
 	opts := &l.opts
 	if !fits(l.capacity) || !fits(l.units) {
 		return ErrUnits
 	}
-	done, err := c.use()
-	if err != nil {
-		return err
+	done, closed := c.use()
+	if closed != nil {
+		return ErrClosed
 	}
 	defer done()
 	if strings.IndexByte(opts.Owner, 0) >= 0 {
@@ -218,11 +225,24 @@ func (c *Client) start(a *acquisition, l *Lock, wait int64) error {
 		return code
 	}
 	c.held.Store(a, nil)
-	if code := a.begin(wait); code != 0 {
-		a.end(c)
-		return code
+	return a.begin(c, wait)
+}
+
+// A goroutine that looks for an answer takes a thread meanwhile, and is not cancelled.
+const (
+	lookMS    = 10
+	looksMost = 4 // threads for each client
+)
+
+// look gives a call of libpawl's some time to end by itself, on this thread and without waking another,
+// unless so many look already.
+func (c *Client) look(call func(look C.int64_t) C.int) Code {
+	look := C.int64_t(lookMS)
+	if atomic.AddInt32(&c.looking, 1) > looksMost {
+		look = 0
 	}
-	return nil
+	defer atomic.AddInt32(&c.looking, -1)
+	return Code(call(look))
 }
 
 // make makes the handle.
@@ -265,28 +285,58 @@ func (a *acquisition) makeAll(c *Client, names []string, cOpts *C.pawlgo_lock_op
 		C.uintptr_t(a.id), &a.ptr))
 }
 
-func (a *acquisition) begin(wait int64) Code {
-	if a.once != nil {
-		return Code(C.pawlgo_once_begin_start(a.once, C.int64_t(wait), C.uintptr_t(a.id)))
+func (a *acquisition) begin(c *Client, wait int64) Code {
+	if a.once == nil {
+		return c.look(func(look C.int64_t) C.int {
+			return C.pawlgo_acquire(a.ptr, C.int64_t(wait), look, C.uintptr_t(a.id))
+		})
 	}
-	return Code(C.pawlgo_acquire_start(a.ptr, C.int64_t(wait), C.uintptr_t(a.id)))
+	code := Code(C.pawlgo_once_begin_start(a.once, C.int64_t(wait), C.uintptr_t(a.id)))
+	if code == 0 {
+		code = started
+	}
+	return code
 }
 
 // fits tells whether a number of permits is one of C's numbers; which of those are right, libpawl says.
 func fits(permits int) bool { return permits >= 0 && permits <= C.PAWL_CAPACITY_MAX }
 
-// release gives the lock back and waits for the store's word: what has only been handed to another
-// thread is lost when the program ends. An answer that does not come in time is ErrUnknown; pawl
-// goes on trying.
-func (a *acquisition) release(patience time.Duration) Code {
-	code := Code(C.pawlgo_release_start(a.ptr, C.uintptr_t(a.id)))
-	if code != 0 {
+// release gives the lock back. What has only been handed to another thread is lost when the program
+// ends, so that is waited for. So is the first release of a mode: a server that does not know the script
+// of it yet asks for it.
+func (a *acquisition) release(c *Client) Code {
+	known := &c.confirmed[a.mode]
+	if atomic.LoadInt32(known) == 0 {
+		code := a.releaseWait(c)
+		if code == 0 {
+			atomic.StoreInt32(known, 1)
+		}
 		return code
 	}
+	code := c.look(func(look C.int64_t) C.int {
+		return C.pawlgo_release(a.ptr, look, C.uintptr_t(a.id))
+	})
+	if code != started {
+		return code
+	}
+	return a.confirmed(c.patience)
+}
+
+// releaseWait gives the lock back and waits for the store's word.
+func (a *acquisition) releaseWait(c *Client) Code {
+	if code := Code(C.pawlgo_release_start(a.ptr, C.uintptr_t(a.id))); code != 0 {
+		return code
+	}
+	return a.confirmed(c.patience)
+}
+
+// confirmed waits for the answer to a release. One that does not come in time is ErrUnknown; pawl goes
+// on trying.
+func (a *acquisition) confirmed(patience time.Duration) Code {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case code = <-a.decided:
+	case code := <-a.decided:
 		return code
 	case <-timer.C:
 		return ErrUnknown

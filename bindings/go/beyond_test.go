@@ -15,7 +15,7 @@ import (
 // What a function makes of a loss, it says; that it was a loss, Do says.
 func TestDoReturnsTheLossBesideTheFunctionsError(t *testing.T) {
 	s := startServer(t)
-	lock := openTest(t, s.url()).NewLock("n", &LockOptions{TTL: 300 * time.Millisecond})
+	lock := openTest(t, s.url()).NewLock("n", &LockOptions{TTL: renewedSoon})
 	oops := errors.New("oops")
 	for _, own := range []error{context.Canceled, oops, nil} {
 		err := lock.Do(context.Background(), func(ctx context.Context) error {
@@ -43,7 +43,8 @@ func TestUnlockSaysThatTheStoreHasNotConfirmed(t *testing.T) {
 	must(t, lock.Lock(context.Background()))
 	s.signal(syscall.SIGSTOP)
 	defer s.signal(syscall.SIGCONT)
-	expect(t, lock.Unlock(), ErrUnknown)
+	expect(t, lock.UnlockWait(), ErrUnknown)
+	expect(t, lock.UnlockWait(), ErrNotHeld)
 	expect(t, lock.Unlock(), ErrNotHeld)
 	if lock.Held() || lock.Token() != "" || lock.Fence() != 0 || lock.Remaining() != 0 {
 		t.Fatal("unlocked, but it says that it holds")
@@ -69,7 +70,7 @@ func TestUnlockOfABrokenLockIsALoss(t *testing.T) {
 		if b := info.Broken; b == nil || b.By != client.Owner() || b.Fence != fence || b.Ago < 0 {
 			t.Fatalf("broken: %+v", info.Broken)
 		}
-		expect(t, lock.Unlock(), ErrLost)
+		expect(t, lock.UnlockWait(), ErrLost)
 	})
 }
 
@@ -78,7 +79,7 @@ func TestTheDeadlineSaysWhy(t *testing.T) {
 	url := "memory:" + t.Name()
 	must(t, openTest(t, url).NewLock("n", nil).Lock(ctx))
 	waiting := openTest(t, url).NewLock("n", nil)
-	short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, answered)
 	defer cancel()
 	err := waiting.Lock(short)
 	expect(t, err, context.DeadlineExceeded)

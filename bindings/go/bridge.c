@@ -216,6 +216,44 @@ int pawlgo_observe(pawl_client *client, const char *name, size_t name_len, uintp
     return pawl_election_observe(client, name, name_len, on_leader, (void *)id, ret_observer);
 }
 
+/* ---- Latches and barriers ---------------------------------------------------------------------
+ */
+
+int pawlgo_latch_new(pawl_client *client, const char *name, size_t name_len, uint32_t count,
+                     int64_t keep_ms, pawl_latch **ret_latch)
+{
+    pawl_latch_opts opts;
+    pawl_latch_opts_init(&opts);
+    opts.count = count;
+    if (keep_ms) opts.keep_ms = keep_ms;
+    return pawl_latch_new(client, name, name_len, &opts, ret_latch);
+}
+
+int pawlgo_latch_down_start(pawl_latch *latch, uint32_t by, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_latch_count_down_start(latch, by, wait_ms, on_said, (void *)id);
+}
+
+int pawlgo_latch_wait_start(pawl_latch *latch, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_latch_wait_start(latch, wait_ms, on_said, (void *)id);
+}
+
+int pawlgo_barrier_new(pawl_client *client, const char *name, size_t name_len, uint32_t parties,
+                       int64_t ttl_ms, pawl_barrier **ret_barrier)
+{
+    pawl_barrier_opts opts;
+    pawl_barrier_opts_init(&opts);
+    opts.parties = parties;
+    if (ttl_ms) opts.ttl_ms = ttl_ms;
+    return pawl_barrier_new(client, name, name_len, &opts, ret_barrier);
+}
+
+int pawlgo_barrier_wait_start(pawl_barrier *barrier, int64_t wait_ms, uintptr_t id)
+{
+    return pawl_barrier_wait_start(barrier, wait_ms, on_said, (void *)id);
+}
+
 /* ---- Leases that are begun --------------------------------------------------------------------
  */
 
@@ -224,14 +262,31 @@ int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock)
     return pawl_lock_new(client, "-", 1, NULL, ret_lock);
 }
 
-int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id)
+int pawlgo_acquire(pawl_lock *lock, int64_t wait_ms, int64_t look_ms, uintptr_t id)
 {
-    return pawl_lock_acquire_start(lock, wait_ms, on_done, (void *)id);
+    bool started = false;
+    int err = pawl_lock_acquire_or_start(lock, wait_ms, look_ms, on_done, (void *)id, &started);
+    return started ? PAWLGO_STARTED : err;
+}
+
+int pawlgo_release(pawl_lock *lock, int64_t look_ms, uintptr_t id)
+{
+    bool started = false;
+    int err = pawl_lock_release_or_start(lock, look_ms, on_done, (void *)id, &started);
+    return started ? PAWLGO_STARTED : err;
 }
 
 int pawlgo_release_start(pawl_lock *lock, uintptr_t id)
 {
     return pawl_lock_release_start(lock, on_done, (void *)id);
+}
+
+uint64_t pawlgo_granted(const pawl_lock *lock, char *ret_token)
+{
+    pawl_token token;
+    pawl_lock_token(lock, &token);
+    memcpy(ret_token, token.text, sizeof token.text);
+    return pawl_lock_fence(lock);
 }
 
 int pawlgo_upgrade_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id)

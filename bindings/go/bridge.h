@@ -9,8 +9,8 @@
 #include <pawl/pawl.h>
 #include <stdint.h>
 
-#if PAWL_VERSION_MAJOR == 0 && PAWL_VERSION_MINOR < 1
-#error "this binding needs libpawl 0.1 or newer: install it, or take an older version of the module"
+#if PAWL_VERSION_MAJOR == 0 && PAWL_VERSION_MINOR < 2
+#error "this binding needs libpawl 0.2 or newer: install it, or take an older version of the module"
 #endif
 
 typedef struct pawlgo_open_opts {
@@ -43,6 +43,8 @@ int pawlgo_once_new(pawl_client *client, const char *name, size_t name_len, int6
                     pawl_once **ret_once);
 int pawlgo_once_begin_start(pawl_once *once, int64_t wait_ms, uintptr_t id);
 int pawlgo_once_end_start(pawl_once *once, int success, uintptr_t id);
+/* The fence; the token into PAWL_TOKEN_LEN + 1 bytes. */
+uint64_t pawlgo_granted(const pawl_lock *lock, char *ret_token);
 void pawlgo_once_last(const pawl_once *once, pawl_once_info *ret_info);
 int pawlgo_proclaim_start(pawl_lock *lock, const void *value, size_t value_len, uintptr_t id);
 int pawlgo_resign_start(pawl_lock *lock, uintptr_t id);
@@ -50,8 +52,18 @@ int pawlgo_leader(pawl_client *client, const char *name, size_t name_len, int64_
                   uintptr_t id);
 int pawlgo_observe(pawl_client *client, const char *name, size_t name_len, uintptr_t id,
                    pawl_observer **ret_observer);
+int pawlgo_latch_new(pawl_client *client, const char *name, size_t name_len, uint32_t count,
+                     int64_t keep_ms, pawl_latch **ret_latch);
+int pawlgo_latch_down_start(pawl_latch *latch, uint32_t by, int64_t wait_ms, uintptr_t id);
+int pawlgo_latch_wait_start(pawl_latch *latch, int64_t wait_ms, uintptr_t id);
+int pawlgo_barrier_new(pawl_client *client, const char *name, size_t name_len, uint32_t parties,
+                       int64_t ttl_ms, pawl_barrier **ret_barrier);
+int pawlgo_barrier_wait_start(pawl_barrier *barrier, int64_t wait_ms, uintptr_t id);
 int pawlgo_keeper_new(pawl_client *client, pawl_lock **ret_lock);
-int pawlgo_acquire_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
+/* These two: PAWLGO_STARTED, and the outcome comes later; else it is the outcome. */
+#define PAWLGO_STARTED 1
+int pawlgo_acquire(pawl_lock *lock, int64_t wait_ms, int64_t look_ms, uintptr_t id);
+int pawlgo_release(pawl_lock *lock, int64_t look_ms, uintptr_t id);
 int pawlgo_release_start(pawl_lock *lock, uintptr_t id);
 int pawlgo_upgrade_start(pawl_lock *lock, int64_t wait_ms, uintptr_t id);
 int pawlgo_caps(pawl_client *client, int64_t wait_ms, pawl_caps *ret_caps);

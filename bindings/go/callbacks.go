@@ -59,7 +59,7 @@ func pawlgoUpgraded(id C.uintptr_t, err C.int) {
 
 //export pawlgoSaid
 func pawlgoSaid(id C.uintptr_t, err C.int) {
-	if s, ok := registered(uintptr(id)).(*saying); ok {
+	if s, ok := registered(uintptr(id)).(interface{ answered(Code) }); ok {
 		unregister(uintptr(id))
 		s.answered(Code(err))
 	}

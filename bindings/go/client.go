@@ -28,8 +28,8 @@ type Options struct {
 	// while the call stands in its queue; default 5 s. Negative: an outage is waited out, only the
 	// call's own context ends it.
 	StoreTimeout time.Duration
-	// ReleaseTimeout bounds how long Unlock, and Close, wait for the store to confirm
-	// releases; default 1 s.
+	// ReleaseTimeout bounds how long UnlockWait and Close, and Unlock where it waits, wait for the
+	// store to confirm releases; default 1 s.
 	ReleaseTimeout time.Duration
 	// Metrics counts what the client does; nil: nothing is counted.
 	Metrics *Metrics
@@ -57,7 +57,10 @@ type Client struct {
 	closing chan struct{}  // closed by Close
 
 	patience time.Duration // for the store to confirm a release
-	logID    uintptr       // 0: no log
+	looking  int32         // atomic: see look
+
+	confirmed [ModePermit + 1]int32 // atomic: whether the store has confirmed a release of that mode
+	logID     uintptr               // 0: no log
 
 	fd       *os.File // readable while callbacks wait
 	stopping int32    // atomic

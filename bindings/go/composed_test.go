@@ -199,3 +199,111 @@ func TestALeaderIsKnownByItsValue(t *testing.T) {
 		}
 	})
 }
+
+func TestALatchOpensWhenAllHaveCome(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, url string) {
+		a, b, ctx := openTest(t, url), openTest(t, url), within(t)
+		mine, theirs := a.NewLatch("latch", 3, nil), b.NewLatch("latch", 3, nil)
+		opened := make(chan error, 2)
+		for i := 0; i < 2; i++ { // goroutines share it
+			go func() { opened <- mine.Wait(ctx) }()
+		}
+		left, err := theirs.CountDown(ctx)
+		must(t, err)
+		if left != 2 {
+			t.Fatal(left)
+		}
+		short, cancel := context.WithTimeout(ctx, answered)
+		defer cancel()
+		expect(t, theirs.Wait(short), ErrTimeout)
+		waits, giveUp := context.WithCancel(ctx)
+		time.AfterFunc(20*time.Millisecond, giveUp)
+		expect(t, theirs.Wait(waits), context.Canceled)
+		_, err = a.NewLatch("latch", 4, nil).CountDown(ctx)
+		expect(t, err, ErrCount)
+		left, err = mine.Left(ctx)
+		must(t, err)
+		if left != 2 {
+			t.Fatal(left)
+		}
+		left, err = mine.CountDownBy(ctx, 2)
+		must(t, err)
+		if left != 0 || mine.Name() != "latch" {
+			t.Fatal(left)
+		}
+		must(t, <-opened)
+		must(t, <-opened)
+		must(t, theirs.Wait(ctx))
+		_, err = mine.CountDownBy(ctx, 4)
+		expect(t, err, ErrParties)
+		expect(t, a.NewLatch("x", 0, nil).Wait(ctx), ErrParties)
+		expect(t, a.NewLatch("x", 1, &LatchOptions{Keep: -1}).Wait(ctx), ErrArgument)
+		expect(t, a.NewLatch("", 1, nil).Wait(ctx), ErrName)
+	})
+}
+
+func TestTheCloseEndsWhoWaitsForALatch(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, url string) {
+		a, ctx := openTest(t, url), within(t)
+		ended := make(chan error)
+		go func() { ended <- a.NewLatch("latch", 1, nil).Wait(ctx) }()
+		go func() { ended <- func() error { _, err := a.NewBarrier("b", 2, nil).Wait(ctx); return err }() }()
+		awaitInfo(t, a, "b", func(info Info) bool { return info.Holders == 1 })
+		must(t, a.Close())
+		expect(t, <-ended, ErrClosed)
+		expect(t, <-ended, ErrClosed)
+		expect(t, a.NewLatch("latch", 1, nil).Wait(ctx), ErrClosed)
+	})
+}
+
+func TestABarrierLetsAllThroughTogether(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, url string) {
+		const parties = 3
+		a, b, ctx := openTest(t, url), openTest(t, url), within(t)
+		mine, theirs := a.NewBarrier("b", parties, nil), b.NewBarrier("b", parties, nil)
+		type passed struct {
+			round uint64
+			err   error
+		}
+		through := make(chan passed, parties)
+		wait := func(barrier *Barrier, ctx context.Context) {
+			round, err := barrier.Wait(ctx)
+			through <- passed{round, err}
+		}
+		for round := uint64(1); round <= 2; round++ {
+			go wait(mine, ctx)
+			go wait(mine, ctx)
+			awaitInfo(t, b, "b", func(info Info) bool { return info.Holders == 2 })
+			go wait(theirs, ctx)
+			for i := 0; i < parties; i++ {
+				if p := <-through; p.err != nil || p.round != round {
+					t.Fatalf("%+v", p)
+				}
+			}
+			awaitInfo(t, b, "b", isFree)
+		}
+		waits, giveUp := context.WithCancel(ctx) // breaks it for the others
+		go wait(mine, ctx)
+		awaitInfo(t, b, "b", func(info Info) bool { return info.Holders == 1 })
+		ended := make(chan error)
+		go func() { _, err := theirs.Wait(waits); ended <- err }()
+		awaitInfo(t, b, "b", func(info Info) bool { return info.Holders == 2 })
+		giveUp()
+		expect(t, <-ended, context.Canceled)
+		expect(t, (<-through).err, ErrBroken)
+		awaitInfo(t, b, "b", isFree)
+		short, cancel := context.WithTimeout(ctx, answered)
+		defer cancel()
+		_, err := mine.Wait(short)
+		expect(t, err, ErrTimeout)
+		_, err = a.NewBarrier("b", 0, nil).Wait(ctx)
+		expect(t, err, ErrParties)
+		_, err = a.NewBarrier("b", 1, &BarrierOptions{TTL: 1}).Wait(ctx)
+		expect(t, err, ErrTTL)
+		round, err := a.NewBarrier("alone", 1, nil).Wait(ctx)
+		must(t, err)
+		if round != 1 || mine.Name() != "b" {
+			t.Fatal(round)
+		}
+	})
+}

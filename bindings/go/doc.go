@@ -26,17 +26,18 @@
 // libpawl is installed first (make && sudo make install in a checkout of pawl), so that
 // pkg-config finds it; a C compiler is needed as well. Then
 //
-//	go get github.com/pawl-lock/pawl/bindings/go@v0.1.0
+//	go get github.com/pawl-lock/pawl/bindings/go@v0.2.0
 //
-// The module has libpawl's version, in tags such as bindings/go/v0.1.0. It asks for a libpawl
+// The module has libpawl's version, in tags such as bindings/go/v0.2.0. It asks for a libpawl
 // that is not older than itself. To work with a checkout instead of a version:
 //
 //	go mod edit -replace github.com/pawl-lock/pawl/bindings/go=/path/to/pawl/bindings/go
 //	go mod tidy
 //
-// A Go program that ends runs no function of libpawl's. Unlock and Do return when the store has
-// confirmed the release, so nothing is left behind by them. Close the client for what else there
-// is: leases kept by Retain, and places in queues that were given up a moment ago.
+// A Go program that ends runs no function of libpawl's. Unlock and Do return when the release has
+// left this process, so the store frees the lock although the program ends. Close the client for what
+// else there is: leases kept by Retain, places in queues that were given up a moment ago, and
+// connections that were down or full at the Unlock. UnlockWait returns when the store has confirmed.
 //
 // A thousand goroutines that wait need no thousand threads: one goroutine
 // per client hands out the results of libpawl's asynchronous calls.

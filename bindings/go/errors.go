@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code is an error of pawl's. Compare with errors.Is(err, pawl.ErrBusy).
@@ -43,6 +44,7 @@ const (
 	ErrValue       = Code(C.PAWL_ERR_VALUE)       // a leader's value has at most 4096 bytes
 	ErrBroken      = Code(C.PAWL_ERR_BROKEN)      // the latch or barrier is broken
 	ErrCount       = Code(C.PAWL_ERR_COUNT)       // it is in use with another count
+	ErrParties     = Code(C.PAWL_ERR_PARTIES)     // a barrier has 1 to 1000 parties, a latch counts from 1 to 1000000
 	ErrUnsupported = Code(C.PAWL_ERR_UNSUPPORTED) // this store or version cannot do that
 	ErrSystem      = Code(C.PAWL_ERR_SYSTEM)      // the operating system refused
 	ErrClosed      = Code(C.PAWL_ERR_CLOSED)      // the client was closed
@@ -72,6 +74,9 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(" %q", e.Name)
 	}
 	if e.Message != "" {
+		if e.Err == ErrLost && !strings.Contains(e.Message, "lost") { // it says by what only
+			text += ": lost"
+		}
 		return text + ": " + e.Message
 	}
 	text += ": " + e.Err.Error()

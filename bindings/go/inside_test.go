@@ -87,6 +87,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 			`pawl: lock "n": EOF: io: read/write on closed pipe`},
 		{&Error{Op: "lock", Name: "n", Err: io.EOF, Cause: io.ErrClosedPipe, Message: "why"},
 			`pawl: lock "n": why`},
+		{&Error{Op: "unlock", Name: "n", Err: ErrLost, Message: "broken by me"}, `pawl: unlock "n": lost: broken by me`},
+		{&Error{Op: "unlock", Name: "n", Err: ErrLost, Message: "lost it"}, `pawl: unlock "n": lost it`},
 	} {
 		if one.err.Error() != one.text {
 			t.Errorf("%q, not %q", one.err, one.text)

@@ -17,8 +17,7 @@ type JobOptions struct {
 	Every time.Duration
 	// KeepOnFailure lets a run that failed count as well.
 	KeepOnFailure bool
-	// Lock are the options of the lock that is held meanwhile: exclusive, neither Detached, Retained nor
-	// Reentrant.
+	// Lock are the options of the lock that is held meanwhile: exclusive, neither Retained nor Reentrant.
 	Lock LockOptions
 }
 

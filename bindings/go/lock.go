@@ -70,7 +70,7 @@ type Event struct {
 	Message   string        // one line for people; may be ""
 }
 
-// Lock is a claim on one name. Like a sync.Mutex it may be shared by goroutines,
+// Lock is a lock on one name. Like a sync.Mutex it may be shared by goroutines,
 // which then exclude each other, whatever its mode; unlike one it reaches as far as the store does.
 // Two Locks of one name exclude each other, too, unless their modes allow both. Nothing need be freed.
 type Lock struct {
@@ -245,20 +245,29 @@ func (l *Lock) give(a *acquisition, op string, code Code) error {
 	return nil
 }
 
-// Unlock releases. It returns when the store has confirmed: a program may end right after it. nil:
-// the lock was held until now. ErrLost: it had been lost before, by the local deadline or in the
-// store's eyes: what was done under it may not have been exclusive. ErrUnknown: it was held until
-// now, and the store has not confirmed within ReleaseTimeout; pawl goes on trying while the
-// program runs, else others wait until the lease ends. ErrNotHeld: it was not acquired. Any
-// goroutine may unlock.
-func (l *Lock) Unlock() error {
+// Unlock releases. It returns when the request has left, so a program may end right after it; whether
+// the store has confirmed, UnlockWait tells. nil: the lock was held until now, by the local deadline.
+// ErrLost: it had been lost before: what was done under it may not have been exclusive. ErrNotHeld: it
+// was not acquired. Any goroutine may unlock.
+//
+// Where another thread sends the request, and at a client's first Unlock, it waits for the store as
+// UnlockWait does.
+func (l *Lock) Unlock() error { return l.unlock((*acquisition).release) }
+
+// UnlockWait releases, and returns when the store has confirmed. Errors as Unlock; ErrLost also if it had
+// been lost in the store's eyes alone; ErrUnknown: it was held until now, and the store has not confirmed
+// within ReleaseTimeout; pawl goes on trying while the program runs, else others wait until the lease
+// ends.
+func (l *Lock) UnlockWait() error { return l.unlock((*acquisition).releaseWait) }
+
+func (l *Lock) unlock(release func(*acquisition, *Client) Code) error {
 	for {
 		if left, err := l.leave(); left {
 			return err
 		}
 		a, err := l.take("unlock")
 		if err == nil {
-			return l.give(a, "unlock", a.release(l.client.patience))
+			return l.give(a, "unlock", release(a, l.client))
 		}
 		if err.Err != ErrState { // else somebody has come in since
 			return err

@@ -231,7 +231,7 @@ func TestLossIsTold(t *testing.T) {
 
 func TestSomebodyElsesTokenIsALoss(t *testing.T) {
 	s := startServer(t)
-	lock := openTest(t, s.url()).NewLock("n", &LockOptions{TTL: 300 * time.Millisecond})
+	lock := openTest(t, s.url()).NewLock("n", &LockOptions{TTL: renewedSoon})
 	must(t, lock.Lock(context.Background()))
 	if s.redis("DEL", "pawl:n") != "1\n" {
 		t.Fatal("the key is called otherwise")

@@ -159,7 +159,7 @@ type RWLock struct {
 	opts   LockOptions
 }
 
-// NewRWLock makes a claim on a name, for readers and writers. No I/O; errors come with the first
+// NewRWLock makes a lock on one name, for readers and writers. No I/O; errors come with the first
 // acquisition. opts.Mode is of no account.
 func (c *Client) NewRWLock(name string, opts *LockOptions) *RWLock {
 	rw := &RWLock{client: c, name: name}
@@ -238,7 +238,7 @@ type Semaphore struct {
 	opts     LockOptions
 }
 
-// NewSemaphore makes a claim on the permits of a name. No I/O; errors come with the first
+// NewSemaphore makes a lock on permits of a name. No I/O; errors come with the first
 // acquisition. opts.Mode is of no account.
 func (c *Client) NewSemaphore(name string, capacity int, opts *LockOptions) *Semaphore {
 	s := &Semaphore{client: c, name: name, capacity: capacity}

@@ -512,7 +512,7 @@ func TestAReentrantLockCounts(t *testing.T) {
 func TestEveryUnlockOfALostReentrantLockSaysSo(t *testing.T) {
 	s := startServer(t)
 	ctx := within(t)
-	lock := openTest(t, s.url()).NewLock("n", &LockOptions{Reentrant: true, TTL: 300 * time.Millisecond})
+	lock := openTest(t, s.url()).NewLock("n", &LockOptions{Reentrant: true, TTL: renewedSoon})
 	must(t, lock.Lock(ctx))
 	must(t, lock.Lock(ctx))
 	must(t, lock.Lock(ctx))

@@ -3,6 +3,7 @@
 package pawl
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,7 @@ func TestNothingIsHeldAfterTheProgram(t *testing.T) {
 	const runs = 40
 	s := startServer(t)
 	program := buildProgram(t, "program")
-	for _, way := range []string{"unlock", "redislock", "retain", "gone"} {
+	for _, way := range []string{"unlock", "second", "later", "redislock", "retain", "gone"} {
 		left := 0
 		for i := 0; i < runs; i++ {
 			cmd := exec.Command(program, way, s.url())
@@ -55,6 +56,35 @@ func TestNothingIsHeldAfterTheProgram(t *testing.T) {
 			t.Errorf("%s: %d of %d programs left their lock", way, left, runs)
 		}
 	}
+}
+
+func TestAHolderThatIsKilledIsOutlived(t *testing.T) {
+	program := buildProgram(t, "program")
+	onEveryStore(t, func(t *testing.T, url string) {
+		if strings.HasPrefix(url, "memory:") {
+			return // it has one process
+		}
+		cmd := exec.Command(program, "killed", url)
+		cmd.Env = environment()
+		in, err := cmd.StdinPipe()
+		must(t, err)
+		defer in.Close()
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		var fence uint64
+		if _, err := fmt.Fscan(out, &fence); err != nil {
+			t.Error(err)
+		}
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait() // it was killed
+		lock := openTest(t, url).NewLock("n", nil)
+		must(t, lock.Lock(within(t)))
+		if lock.Fence() <= fence {
+			t.Fatalf("%d is not above %d", lock.Fence(), fence)
+		}
+		must(t, lock.Unlock())
+	})
 }
 
 func putFile(t *testing.T, path, text string) {

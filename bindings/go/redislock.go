@@ -49,13 +49,14 @@ func (r *RedisLock) LockContext(ctx context.Context) error {
 	return lock.Lock(ctx)
 }
 
-// Unlock releases it. ErrLost: it had been lost before. See Lock.Unlock.
+// Unlock releases it, and returns when the store has confirmed. ErrLost: it had been lost before. See
+// Lock.UnlockWait.
 func (r *RedisLock) Unlock() error {
 	lock := r.present()
 	if lock == nil {
 		return &Error{Op: "unlock", Name: r.Key, Err: ErrNotHeld}
 	}
-	return lock.Unlock()
+	return lock.UnlockWait()
 }
 
 // UnlockInto unlocks, and adds what Unlock returns to *err: for defer.

@@ -15,6 +15,12 @@ import (
 // patience is how long a test waits for what must come at once.
 const patience = 20 * time.Second
 
+// answered is a limit that runs out; a store that a busy machine delays has answered before.
+const answered = time.Second
+
+// renewedSoon is a TTL: what is broken is noticed soon, and a busy machine loses nothing by itself.
+const renewedSoon = 1500 * time.Millisecond
+
 // server is a real redis-server on a socket of its own.
 type server struct {
 	t      *testing.T

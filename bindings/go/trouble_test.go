@@ -134,7 +134,7 @@ func TestAContextEndsTheWaitForATurn(t *testing.T) {
 func TestASecondLossIsToldAsTheFirst(t *testing.T) {
 	s := startServer(t)
 	client := openTest(t, s.url())
-	lock := client.NewLock("n", &LockOptions{TTL: 300 * time.Millisecond})
+	lock := client.NewLock("n", &LockOptions{TTL: renewedSoon})
 	var fence uint64
 	for round := 0; round < 3; round++ {
 		must(t, lock.Lock(context.Background()))

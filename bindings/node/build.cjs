@@ -30,7 +30,7 @@ function pkgConfig(...words) {
 }
 
 const native = path.join(__dirname, 'native');
-const sources = ['client', 'handle', 'questions', 'values'].map((name) => path.join(native, `${name}.c`));
+const sources = ['client', 'composed', 'handle', 'leader', 'questions', 'values'].map((name) => path.join(native, `${name}.c`));
 const result = path.join(process.argv[2] || __dirname, 'pawl.node');
 const flags = (process.env.CFLAGS || '-O2 -g').split(/\s+/).filter(Boolean);
 execFileSync(process.env.CC || 'cc', ['-std=gnu11', '-shared', '-fPIC', '-fvisibility=hidden', ...flags, ...headers(),

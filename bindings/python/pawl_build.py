@@ -21,6 +21,8 @@ DECLARATIONS = """
 #define PAWLPY_SAID ...
 #define PAWLPY_LEADER ...
 #define PAWL_NAMES_MAX ...
+#define PAWL_LATCH_COUNT_MAX ...
+#define PAWL_BARRIER_PARTIES_MAX ...
 #define PAWL_HOLDERS_SHOWN_MAX ...
 #define PAWL_CAPACITY_MAX ...
 #define PAWL_REENTRY_MAX ...
@@ -28,7 +30,7 @@ DECLARATIONS = """
 enum { PAWL_ERR_BUSY, PAWL_ERR_TIMEOUT, PAWL_ERR_LOST, PAWL_ERR_NOT_HELD, PAWL_ERR_UNKNOWN,
        PAWL_ERR_ARGUMENT, PAWL_ERR_FORKED, PAWL_ERR_CLOSED, PAWL_ERR_CANCELED, PAWL_ERR_OWNER,
        PAWL_ERR_URL, PAWL_ERR_NO_MEMORY, PAWL_ERR_UNITS, PAWL_ERR_MODE, PAWL_ERR_STATE, PAWL_ERR_REENTRY,
-       PAWL_ERR_DONE, PAWL_ERR_NAME, PAWL_ERR_NAMES, ... };
+       PAWL_ERR_DONE, PAWL_ERR_NAME, PAWL_ERR_NAMES, PAWL_ERR_PARTIES, PAWL_ERR_BROKEN, ... };
 enum { PAWL_ONCE_NEVER, PAWL_ONCE_SUCCEEDED, PAWL_ONCE_FAILED, PAWL_ONCE_FAILED_KEPT, ... };
 enum { PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE, PAWL_MODE_PERMIT, ... };
 enum { PAWL_FENCE_NONE, PAWL_FENCE_BEST_EFFORT, PAWL_FENCE_DURABLE, ... };
@@ -39,6 +41,8 @@ enum { PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_LOST, PAWL_EVENT_YIELD, ...
 typedef struct pawl_client pawl_client;
 typedef struct pawl_lock pawl_lock;
 typedef struct pawl_once pawl_once;
+typedef struct pawl_latch pawl_latch;
+typedef struct pawl_barrier pawl_barrier;
 typedef struct pawlpy_observer pawlpy_observer;
 typedef struct pawlpy_wait pawlpy_wait;
 typedef struct pawlpy_inbox pawlpy_inbox;
@@ -64,6 +68,9 @@ typedef struct { int err, leads, has_value; uint64_t fence; int64_t remaining_ms
                  size_t value_len; char value[...]; } pawlpy_leader;
 typedef struct { int outcome; bool due; int64_t began_us, ended_us, now_us, next_us; uint64_t fence;
                  char owner[...]; ...; } pawl_once_info;
+
+typedef struct { uint32_t count; int64_t keep_ms; ...; } pawl_latch_opts;
+typedef struct { uint32_t parties; int64_t ttl_ms; ...; } pawl_barrier_opts;
 
 const char *pawl_version(void);
 const char *pawl_err_text(int err);
@@ -115,6 +122,21 @@ pawl_lock *pawl_once_lock(const pawl_once *once);
 int pawl_election_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms);
 int pawl_election_resign(pawl_lock *lock, int64_t wait_ms);
 
+void pawl_latch_opts_init_sized(pawl_latch_opts *opts, size_t size);
+int pawl_latch_new(pawl_client *client, const char *name, size_t name_len, const pawl_latch_opts *opts,
+                   pawl_latch **ret_latch);
+pawl_latch *pawl_latch_free(pawl_latch *latch);
+int pawl_latch_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms);
+int pawl_latch_wait(pawl_latch *latch, int64_t wait_ms);
+int pawl_latch_look(pawl_latch *latch, int64_t wait_ms);
+uint32_t pawl_latch_left(const pawl_latch *latch);
+void pawl_barrier_opts_init_sized(pawl_barrier_opts *opts, size_t size);
+int pawl_barrier_new(pawl_client *client, const char *name, size_t name_len,
+                     const pawl_barrier_opts *opts, pawl_barrier **ret_barrier);
+pawl_barrier *pawl_barrier_free(pawl_barrier *barrier);
+int pawl_barrier_wait(pawl_barrier *barrier, int64_t wait_ms);
+uint64_t pawl_barrier_generation(const pawl_barrier *barrier);
+
 int pawlpy_try(pawl_lock *lock);
 int pawlpy_wait_acquire(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_release(pawl_lock *lock, pawlpy_wait **ret_wait);
@@ -125,6 +147,9 @@ int pawlpy_wait_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_wait *
 int pawlpy_wait_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
                          pawlpy_wait **ret_wait);
 int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_wait **ret_wait);
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 void pawlpy_wait_free(pawlpy_wait *wait);
 void pawlpy_give_up(pawl_lock *lock, pawlpy_wait *wait);
@@ -146,6 +171,9 @@ int pawlpy_once_new(pawl_client *client, const char *name, size_t name_len, int6
                     pawl_once **ret_once);
 int pawlpy_tell_begin(pawl_once *once, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
                          pawlpy_teller *teller);

@@ -5,8 +5,8 @@ go 1.18
 require (
 	github.com/beego/beego/v2 v2.1.6
 	github.com/gomodule/redigo v2.0.0+incompatible
-	github.com/pawl-lock/pawl/bindings/go v0.1.0
-	github.com/pawl-lock/pawl/bindings/go/pawlbeego v0.1.0
+	github.com/pawl-lock/pawl/bindings/go v0.2.0
+	github.com/pawl-lock/pawl/bindings/go/pawlbeego v0.2.0
 )
 
 require (

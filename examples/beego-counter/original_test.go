@@ -363,18 +363,18 @@ func TestFlaw6WaitersHammerTheServer(t *testing.T) {
 
 // ---- 7. A lost reply leaves a lock that nobody holds --------------------------------------
 
-// deafProxy passes everything on, until it is told to swallow the next answer and hang up.
-type deafProxy struct {
+// muteProxy passes everything on, until it is told to swallow the next answer and hang up.
+type muteProxy struct {
 	address string
-	deaf    int32 // atomic
+	mute    int32 // atomic
 }
 
-func startProxy(t *testing.T, to string) *deafProxy {
+func startProxy(t *testing.T, to string) *muteProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { listener.Close() })
-	p := &deafProxy{address: listener.Addr().String()}
+	p := &muteProxy{address: listener.Addr().String()}
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -393,15 +393,15 @@ func startProxy(t *testing.T, to string) *deafProxy {
 	return p
 }
 
-func (p *deafProxy) answerNoMore() { atomic.StoreInt32(&p.deaf, 1) }
+func (p *muteProxy) answerNoMore() { atomic.StoreInt32(&p.mute, 1) }
 
-func (p *deafProxy) answer(client, server net.Conn) {
+func (p *muteProxy) answer(client, server net.Conn) {
 	defer client.Close()
 	defer server.Close()
 	buffer := make([]byte, 65536)
 	for {
 		n, err := server.Read(buffer)
-		if err != nil || atomic.CompareAndSwapInt32(&p.deaf, 1, 0) {
+		if err != nil || atomic.CompareAndSwapInt32(&p.mute, 1, 0) {
 			return
 		}
 		if _, err := client.Write(buffer[:n]); err != nil {
@@ -438,7 +438,7 @@ func TestFlaw7ALostReplyLeavesALockThatNobodyHolds(t *testing.T) {
 	proxy.answerNoMore()
 	lock := client.NewLock("n", nil)
 	must(t, lock.Lock(ctx)) // it asks again, with the same token
-	if atomic.LoadInt32(&proxy.deaf) != 0 {
+	if atomic.LoadInt32(&proxy.mute) != 0 {
 		t.Fatal("no reply was lost")
 	}
 	must(t, lock.Unlock())

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One more: acquire the lock, read, work, write, release. The lock keeps the
- * instances in line; the fence, checked by the counter itself, makes sure that a
- * holder that overslept cannot undo what its successor did.
+ * One more: acquire the lock, read, work, write, release. The lock lets one
+ * instance at a time do that; the fence, which the counter itself checks, makes sure that a holder
+ * whose lease ran out cannot undo what its successor did.
  */
 #define _GNU_SOURCE
 #include "app.h"
@@ -123,7 +123,7 @@ static void answer(add *d)
 static void changed(job *j)
 {
     add *d = (add *)j;
-    /* A loss is no failure here: the counter itself has judged by the fence. */
+    /* A loss is not a failure here: the counter itself has checked the fence. */
     if (pawl_lock_release(d->lock) != PAWL_OK) d->app->metrics.lost++;
     answer(d);
     finish(d);

@@ -23,7 +23,7 @@
 #define WATCH_ANSWER_MS  1000  /* for the lock's store */
 #define WAITERS_SHOWN    10
 #define HEADERS_SIZE_MAX 8192
-#define BODY_SIZE_MAX    1024  /* nobody has anything to say to a counter */
+#define BODY_SIZE_MAX    1024  /* a request to a counter has no body */
 #define SAY_MS           1000  /* between two lines of the log about one place */
 #define SAY_AGAIN_MS     60000 /* likewise, if they say the same */
 #define TURN_S           10    /* for a client to send a whole request, or to take an answer */

@@ -152,7 +152,7 @@ static void on_dispatch(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     app *a = arg;
-    pawl_client_dispatch(a->client); /* what is left keeps the descriptor readable */
+    pawl_client_dispatch(a->client); /* callbacks that are left keep the descriptor readable */
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)
@@ -202,7 +202,7 @@ static bool make_events(app *a)
 
 /* ---- Life ------------------------------------------------------------------------- */
 
-/* Beside the locks in Redis, else in a file of this directory. */
+/* In Redis beside the locks, else in a file of this directory. */
 static void choose_counter(app_options *o)
 {
     const char *store = o->store.value ? o->store.value : getenv("PAWL_STORE");
@@ -214,7 +214,7 @@ static void choose_counter(app_options *o)
     o->counter_is_here = true;
 }
 
-/* Instances that are started elsewhere would not share it. */
+/* Instances that are started in another directory would not share it. */
 static void say_where_the_counter_is(void)
 {
     char directory[PATH_MAX];

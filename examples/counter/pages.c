@@ -82,7 +82,7 @@ static json_t *lock_json(const app_state *s)
                      "waiters", (json_int_t)s->waiters, "queue", queue_json(s));
 }
 
-/* null for what is unknown: whoever reads it as a number or a "no" fails, and rightly so. */
+/* null for what is unknown: a program that takes it for a number or a "no" fails, as it should. */
 static json_t *unknown_lock_json(void)
 {
     return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "held", "owner", "remaining_ms", "fence",
@@ -111,7 +111,7 @@ static void state(app *a, struct evhttp_request *request)
                              (json_int_t)((app_now_us() - a->started_us) / 1000));
     add_fields(root, counter_json(s));
     add_fields(root, s->lock_known ? lock_json(s) : unknown_lock_json());
-    /* ASCII: labels hold what others wrote, and who reads this with curl reads it on a terminal. */
+    /* ASCII, because others wrote the labels, and curl prints this on a terminal. */
     char *text = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     app_reply(a, request, text ? 200 : 500, "application/json", "%s\n", text ? text : "{}");
     free(text);
@@ -171,7 +171,7 @@ static void put_connections(struct evbuffer *out, app *a)
         "counter_connections_cut_total %" PRIu64 "\n", visitors_cut(a->visitors));
 }
 
-/* A gauge that nobody knows has no sample: Prometheus then shows a gap, not a zero. */
+/* An unknown gauge has no sample: Prometheus then shows a gap, not a zero. */
 static void put_shared(struct evbuffer *out, const app_state *s)
 {
     put(out, "counter_up", "gauge", "Whether the counter answered when it was last asked.",
@@ -303,7 +303,7 @@ bool app_serve(app *a, char *ret_message)
     a->options.port = port_of(listener);
     evhttp_set_max_headers_size(a->http, HEADERS_SIZE_MAX);
     evhttp_set_max_body_size(a->http, BODY_SIZE_MAX);
-    evhttp_set_allowed_methods(a->http, 0xffff); /* so that 405 is ours to say */
+    evhttp_set_allowed_methods(a->http, 0xffff); /* so that we answer 405 ourselves */
     evhttp_set_gencb(a->http, on_request, a);
     return true;
 }

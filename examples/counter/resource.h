@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The counter that all instances share: a row in SQLite, or a hash in Redis. It
- * keeps, beside its value, the largest fence that it has seen, and deals with
- * nobody whose fence is smaller. Reading under a fence counts as seeing it:
- * otherwise a holder that overslept could still write after its successor has
- * read, and the successor would overwrite that.
+ * keeps, beside its value, the largest fence that it has seen, and refuses smaller ones. Reading
+ * with a fence counts as seeing it: otherwise a holder whose lease ran out could still write after
+ * its successor has read, and the successor would overwrite that.
  *
  * Calls block; one thread per object.
  */

@@ -154,7 +154,7 @@ static redisReply *ask(resource *r, char *ret_message, const char *format, ...)
         redisReply *reply = redisvCommand(r->context, format, args);
         va_end(args);
         if (reply) return reply;
-        again = was_closed(r->context); /* after a silence, asking again would be silence, too */
+        again = was_closed(r->context); /* after a time-out we would wait as long again */
         snprintf(ret_message, RESOURCE_MESSAGE_MAX, "counter: %s", r->context->errstr);
         hang_up(r);
     }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_WAIT_MS 2000 /* another process writes: it is done sooner */
+#define BUSY_WAIT_MS 2000 /* longer than any write of another process */
 
 struct resource {
     sqlite3 *db;

@@ -21,7 +21,7 @@ void app_complain(const char *text)
     fprintf(stderr, "pawl-counter: %s\n", line);
 }
 
-/* A visitor who asks again and again must not fill the disk. */
+/* A visitor that asks again and again must not fill the disk. */
 static bool is_news(app_log *log, const char *reason)
 {
     int64_t now_us = app_now_us();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose turn is it? evhttp's own timeouts start anew with each byte, so a client
- * that drips one now and then would keep its connection for ever. Here each turn has an end:
- * a client has TURN_S seconds to send a whole request, and as long to take the answer. Who
- * exceeds it is cut; and when there is no room for more, those who have had their turn longest
- * are. Running out of descriptors all the same pauses the listener instead of spinning.
+ * Bounds the time for which a client keeps us waiting. evhttp's own timeouts start anew with each
+ * byte, so a client that sends one now and then would keep its connection for ever. Here
+ * a client has TURN_S seconds to send a whole request, and as long to take the answer. A
+ * client that takes longer is cut off; when there is no room for more, those are cut off for whom
+ * we have waited longest. If descriptors run out in spite of that, the listener pauses.
  * While a client waits for us it has all the time that we need.
  */
 #define _GNU_SOURCE
@@ -24,7 +24,7 @@
 #define VISITORS_MAX   10000 /* connections at once, if the descriptors suffice */
 #define VISITORS_MIN   16
 #define OTHER_FILES    64     /* descriptors for everything else */
-#define CUT_AT_ONCE    16     /* to make room: a flood must not cost a pause for each */
+#define CUT_AT_ONCE    16     /* to make room: with a flood not one pause for each */
 #define CUT_PAUSE_US   1000   /* for evhttp to notice */
 #define FILES_PAUSE_US 100000 /* until descriptors come back */
 #define US_PER_SECOND  1000000
@@ -86,7 +86,7 @@ static void cut(visitor *v)
     int fd = bufferevent_getfd(v->link);
     end_turn(v);
     v->all->cut++;
-    /* An answer that is not taken would stay with the kernel, which drips on by itself. */
+    /* The kernel would go on sending an answer that is not taken. */
     int unsent = 0;
     if (ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -141,7 +141,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     if (all->listener) evconnlistener_enable(all->listener);
 }
 
-/* Called within the listener's loop, which would accept all that knock before any is cut. */
+/* Called in the loop of the listener, which would accept all that wait before any is cut off. */
 static void make_room(visitors *all)
 {
     collect(all);

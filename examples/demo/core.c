@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every part of the demo needs and what needs none of them: a clock, a pause, a message. */
+/* What every part of the demo uses: a clock, a pause, a message. */
 #define _GNU_SOURCE
 #include "demo.h"
 

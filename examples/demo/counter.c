@@ -28,7 +28,7 @@ long demo_counter_read(int fd)
     return strtol(text, NULL, 10);
 }
 
-/* One write of fixed length: what goes wrong here is the lock's fault, not the file's. */
+/* One write of fixed length: so a wrong number is the lock's fault, not the file's. */
 void demo_counter_write(int fd, long value)
 {
     char text[DIGITS + 2];

@@ -24,7 +24,7 @@
 #define DEMO_TTL_MS      300 /* how long a lock lives without renewal */
 #define DEMO_OVERSTAY_MS 450 /* work that takes longer than that: one holder in ten */
 #define DEMO_THINK_MS    2   /* all other work */
-#define DEMO_REST_MS     5   /* outside the lock, before the next increment: others get a chance */
+#define DEMO_REST_MS     5   /* outside the lock, so that others get it */
 
 typedef struct demo_config {
     int processes;

@@ -72,7 +72,7 @@ int demo_worker(const demo_config *config, const demo_algorithm *algorithm, bool
     w.lock = algorithm->open(config, &code);
     if (!w.lock) return code;
 
-    /* All begin together: the gate opens by being closed. */
+    /* All begin together, when the parent closes the pipe. */
     code = DEMO_INTERNAL;
     if (write(ready_fd, &byte, 1) == 1 && read(gate_fd, &byte, 1) == 0) {
         code = do_all(&w, config, overstay);

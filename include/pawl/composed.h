@@ -3,9 +3,9 @@
  * pawl/composed.h - what is built on locks: a job that runs once in a period, the election
  * of a leader, a latch that opens when enough have come, a barrier that all pass together.
  *
- * What pawl.h says of ownership, threads, fork and waiting holds here as well. How it is built,
- * and what it promises: docs/composed.md. It needs a store with pawl_caps.values; others answer
- * PAWL_ERR_UNSUPPORTED.
+ * What pawl.h says of ownership, threads, fork and waiting holds here as well. docs/composed.md
+ * says how this is built and what it promises. It needs a store with pawl_caps.values; with others
+ * the calls return PAWL_ERR_UNSUPPORTED.
  */
 #ifndef PAWL_COMPOSED_H
 #define PAWL_COMPOSED_H
@@ -28,7 +28,7 @@ extern "C" {
  *     ...the job; it must stop when the lock is lost, as under any lock...
  *     pawl_once_end      says how it went, and gives the lock back
  *
- * Who dies in between has done nothing: another one may run when its lease is over.
+ * A run whose process dies in between does not count: another one may run when the lease is over.
  */
 typedef struct pawl_once pawl_once;
 
@@ -44,10 +44,10 @@ typedef struct pawl_once_opts {
                                    0 is refused with PAWL_ERR_ARGUMENT */
     uint64_t flags;             /* PAWL_ONCE_... Default 0 */
     const pawl_lock_opts *lock; /* of the lock that is held meanwhile; copied. It must be
-                                   exclusive, not detached and not retained. Default NULL */
+                                   exclusive, not re-entrant and not retained. Default NULL */
 } pawl_once_opts;
 
-/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+/* Sets the defaults; see pawl_open_opts_init. Since 0.2. */
 PAWL_API void pawl_once_opts_init_sized(pawl_once_opts *opts, size_t size);
 #define pawl_once_opts_init(o) pawl_once_opts_init_sized((o), sizeof(pawl_once_opts))
 
@@ -62,7 +62,7 @@ typedef enum pawl_once_outcome {
 typedef struct pawl_once_info {
     size_t size;
     pawl_once_outcome outcome;
-    bool due;         /* no run of this period counts: pawl_once_begin would let one run */
+    bool due;         /* no run of this period counts: pawl_once_begin would allow one */
     int64_t began_us; /* when it began, µs since 1970 by the store's clock; 0 if NEVER */
     int64_t ended_us; /* when it said how it went; 0 if NEVER */
     int64_t now_us;   /* the store's clock */
@@ -74,15 +74,15 @@ typedef struct pawl_once_info {
 /*
  * Makes a handle on a job; no I/O. name as in pawl_lock_new: let nothing else use that name.
  * Errors: PAWL_ERR_ARGUMENT (every_ms, or a lock that is none of those), and as pawl_lock_new.
- * Since 0.1.
+ * Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_once_new(pawl_client *client, const char *name, size_t name_len,
                                          const pawl_once_opts *opts, pawl_once **ret_once);
 
 /*
- * Gives back what is held, as a run that failed without a word; cancels what waits (its done
- * callback still comes, once); frees the handle. NULL is allowed. Always returns NULL. Do
- * not call it while another thread uses the handle. Since 0.1.
+ * Gives back the lock if it is held: such a run does not count. Cancels what waits (its done
+ * callback still comes, once) and frees the handle. NULL is allowed. Always returns NULL. Do not
+ * call it while another thread uses the handle. Since 0.2.
  */
 PAWL_API pawl_once *pawl_once_free(pawl_once *once);
 
@@ -90,85 +90,89 @@ PAWL_API pawl_once *pawl_once_free(pawl_once *once);
  * Waits at most wait_ms for whoever runs the job now, as pawl_lock_acquire. 0: run it. After
  * any error nothing is held: PAWL_ERR_DONE (a run of this period counts; pawl_once_last tells
  * which), _BUSY and _TIMEOUT (somebody runs it: whether it will count is not known yet), _KIND
- * (the value beside the name is none of a once), _UNSUPPORTED, _STATE (begun, or a call of this
- * handle is under way), and those of pawl_lock_acquire. Since 0.1.
+ * (the value beside the name belongs to something else), _UNSUPPORTED, _STATE (the run has begun
+ * already, or a call of this handle is under way), and those of pawl_lock_acquire. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_once_begin(pawl_once *once, int64_t wait_ms);
 
-/* The same without waiting: done is called once, unless an error is returned. The lock that it
-   is given is that of pawl_once_lock. Since 0.1. */
+/* The same without waiting: done is called once, unless an error is returned. done is given the
+ * lock of pawl_once_lock. Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_once_begin_start(pawl_once *once, int64_t wait_ms,
                                                  pawl_done_fn done, void *userdata);
 
 /*
- * Says how the run went, and gives the lock back. 0: the store has it. PAWL_ERR_LOST: the lock
- * had been lost, nothing was said, and another one may have run or may run now.
- * PAWL_ERR_UNKNOWN: the store did not answer for wait_ms, or until the lease was over: if it
- * has not heard of a success, the job will run again in this period. While it does not answer
- * it is asked again; that counts once. _NOT_HELD: it was not begun. _STATE, _CLOSED, _FORKED,
- * _ARGUMENT, store errors. Since 0.1.
+ * Says how the run went, and gives the lock back. 0: the store knows it. PAWL_ERR_LOST: the lock
+ * had been lost, the store was not told, and another run may have begun. PAWL_ERR_UNKNOWN: the
+ * store did not answer for wait_ms, or until the lease was over or the client was closed: if a
+ * success has not reached it, the job will run again in this period. The message is repeated until
+ * the store answers; it counts once. _NOT_HELD: it was not begun. _STATE, _CLOSED, _FORKED,
+ * _ARGUMENT, store errors. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_once_end(pawl_once *once, bool success, int64_t wait_ms);
 
-/* The same without waiting: done is called once, unless an error is returned. Since 0.1. */
+/* The same without waiting: done is called once, unless an error is returned. Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_once_end_start(pawl_once *once, bool success, int64_t wait_ms,
                                                pawl_done_fn done, void *userdata);
 
 /*
  * What the latest pawl_once_begin or pawl_once_look of this handle found; all 0 before. No I/O.
- * Not while a call of the handle is under way. A macro passes the caller's size. Since 0.1.
+ * Not while a call of the handle is under way. A macro passes the caller's size. Since 0.2.
  */
 PAWL_API void pawl_once_last_sized(const pawl_once *once, pawl_once_info *ret_info, size_t size);
 #define pawl_once_last(once, ret_info)                                                             \
     pawl_once_last_sized((once), (ret_info), sizeof(pawl_once_info))
 
 /*
- * Asks the store how the latest run went, without the lock; pawl_once_last tells. Waits at
- * most wait_ms for somebody else's call of the handle to end: none may be under way (_STATE).
- * Errors: _KIND, _UNSUPPORTED, _UNAVAILABLE, _UNKNOWN, _CLOSED, _FORKED, _ARGUMENT, store
- * errors. Since 0.1.
+ * Asks the store how the latest run went, without the lock; pawl_once_last tells. Waits at most
+ * wait_ms. Errors: _STATE (a call of this handle is under way), _KIND, _UNSUPPORTED, _UNAVAILABLE,
+ * _UNKNOWN, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_once_look(pawl_once *once, int64_t wait_ms);
 
 /* The lock of the run: look at it before each step that cannot be undone (pawl_lock_is_held),
-   and pass on its fence. Do not acquire or release it. Borrowed. Since 0.1. */
+   and pass on its fence. Do not acquire or release it. After pawl_lock_detach the lease runs out by
+   itself; until then pawl_once_end may still say how the run went. Borrowed. Since 0.2. */
 PAWL_API pawl_lock *pawl_once_lock(const pawl_once *once);
 
 /* ---- Election -------------------------------------------------------------------------------- */
 
 /*
- * The leader is who holds the exclusive lock of a name: to campaign is pawl_lock_acquire, in order
- * of arrival, and everything that pawl.h says of a lock that is lost holds for one that leads. What
- * an election has beside that is a value by which the leader is known, and observers who are told.
+ * The leader is the holder of the exclusive lock of a name. A candidate calls pawl_lock_acquire;
+ * candidates lead in order of arrival. What pawl.h says about the loss of a lock holds for the loss
+ * of the lead. An election adds two things: a value by which the leader is known, and observers
+ * that are told of changes.
  */
 
 #define PAWL_LEADER_VALUE_MAX 4096 /* bytes */
 
 /*
- * The leader, who holds `lock`, makes its value known: an address, say. It replaces the one
- * before, and observers are told at once. It is known as long as the leader leads; after 30
- * days it must be proclaimed anew. 0: the store has it. PAWL_ERR_VALUE: it is too long.
- * PAWL_ERR_LOST: the lock had been lost. PAWL_ERR_UNKNOWN: the store did not answer for wait_ms,
- * or until the lease was over; until then it is asked again. _NOT_HELD, _UNSUPPORTED, _CLOSED,
- * _FORKED, _ARGUMENT, store errors. Since 0.1.
+ * The leader, which holds `lock`, makes its value known, for example an address. The value replaces
+ * the one before, and observers are told at once. It is known as long as the leader leads; after 30
+ * days it must be proclaimed again. From then on the lease ends with the next release: it is
+ * neither retained nor passed on to another candidate of the same client. 0: the store has it.
+ * PAWL_ERR_VALUE: it is too long. PAWL_ERR_LOST: the lock had been lost. PAWL_ERR_UNKNOWN: the
+ * store did not answer for wait_ms, or until the lease was over or the client was closed; until
+ * then it is asked again. _NOT_HELD, _UNSUPPORTED, _CLOSED, _FORKED, _ARGUMENT, store errors. Since
+ * 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_election_proclaim(pawl_lock *lock, const void *value,
                                                   size_t value_len, int64_t wait_ms);
 
 /* The same without waiting: done is called once, unless an error is returned. The lock must not be
-   freed before that; the value is copied. Since 0.1. */
+   freed before that; the value is copied. Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_election_proclaim_start(pawl_lock *lock, const void *value,
                                                         size_t value_len, int64_t wait_ms,
                                                         pawl_done_fn done, void *userdata);
 
 /*
- * Leads no more: tells observers, who would else find out later that a leader has only let go, and
- * releases. The lock is released in any case; the result is that of the release, as
- * pawl_lock_release has it, or PAWL_ERR_NOT_HELD, _CLOSED, _FORKED, _ARGUMENT. Since 0.1.
+ * Ends the lead: tells the observers, then releases the lock. After a mere release observers learn
+ * of it later. The lock is released in any case; the result is that of the release, as
+ * pawl_lock_release has it, or PAWL_ERR_NOT_HELD, _CLOSED, _FORKED, _ARGUMENT. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_election_resign(pawl_lock *lock, int64_t wait_ms);
 
-/* The same without waiting; see pawl_election_proclaim_start. Since 0.1. */
+/* The same without waiting; see pawl_election_proclaim_start. An error is that the observers cannot
+   be told: the lock is released all the same. Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_election_resign_start(pawl_lock *lock, int64_t wait_ms,
                                                       pawl_done_fn done, void *userdata);
 
@@ -177,7 +181,7 @@ PAWL_API PAWL_MUST_USE int pawl_election_resign_start(pawl_lock *lock, int64_t w
 typedef struct pawl_leader {
     size_t size;
     int err;              /* 0, or why nothing is known now: then all else is 0 */
-    bool leads;           /* somebody does */
+    bool leads;           /* somebody leads */
     const char *owner;    /* its label; "" if nobody leads */
     uint64_t fence;       /* of its lease */
     int64_t remaining_ms; /* until the lease ends, unless it is renewed; -1: never */
@@ -189,8 +193,8 @@ typedef void (*pawl_leader_fn)(const pawl_leader *leader, void *userdata);
 
 /*
  * Who leads now. The callback runs once, on the calling thread, before the function returns 0; not
- * after an error: _NAME, _KIND (the value beside the name is none of an election),
- * _UNSUPPORTED, _UNAVAILABLE, _UNKNOWN, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.1.
+ * after an error: _NAME, _KIND (the value beside the name belongs to something else), _UNSUPPORTED,
+ * _UNAVAILABLE, _UNKNOWN, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_election_leader(pawl_client *client, const char *name,
                                                 size_t name_len, int64_t wait_ms, pawl_leader_fn fn,
@@ -199,10 +203,11 @@ PAWL_API PAWL_MUST_USE int pawl_election_leader(pawl_client *client, const char 
 typedef struct pawl_observer pawl_observer;
 
 /*
- * Follows the leader: fn is called, in the place of callbacks, with what is known first, and then
- * whenever that changes: another leader, another value, nobody. What is proclaimed or resigned is
- * told within a round trip; the silent end of a leader when its lease is over. While the store
- * cannot be asked, fn is told so once, with err. Errors: as pawl_lock_new, _SYSTEM. Since 0.1.
+ * Follows the leader. fn is called where callbacks run: first with what is known now, then whenever
+ * that changes (another leader, another value, nobody). A proclamation or a resignation is told
+ * within a round trip. A leader that ends without a word is noticed when its lease is over. When
+ * the store cannot be asked, fn is called once with err. Errors: as pawl_lock_new, _SYSTEM,
+ * _UNSUPPORTED. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_election_observe(pawl_client *client, const char *name,
                                                  size_t name_len, pawl_leader_fn fn, void *userdata,
@@ -211,19 +216,19 @@ PAWL_API PAWL_MUST_USE int pawl_election_observe(pawl_client *client, const char
 /*
  * Ends it: after the return fn is not called any more, unless it is called from fn itself. Each
  * observer is stopped once, also after the close of its client. NULL is allowed. Always
- * returns NULL. Since 0.1.
+ * returns NULL. Since 0.2.
  */
 PAWL_API pawl_observer *pawl_observer_stop(pawl_observer *observer);
 
 /* ---- Latch ----------------------------------------------------------------------------------- */
 
 /*
- * A latch of N opens when it was counted down N times, by whomever; who waits goes on then, and who
- * comes later does not wait. It opens once: for the next time take another name. It is kept by the
- * store for keep_ms after the latest count; then it is as new.
+ * A latch of N opens when it has been counted down N times, no matter by whom. Then those who wait
+ * go on, and those who come later do not wait. It opens once: for the next time use another name.
+ * The store keeps it for keep_ms after the latest count; then it is as new.
  *
- * Who counts is not known by name: a program that counts, dies and is started again counts twice.
- * One that dies before it counts leaves the others waiting: let them wait with a limit.
+ * The latch does not know who has counted: a program that counts, dies and is started again counts
+ * twice. If a program dies before it counts, the others keep waiting: let them wait with a limit.
  */
 typedef struct pawl_latch pawl_latch;
 
@@ -233,40 +238,43 @@ typedef struct pawl_latch pawl_latch;
 
 typedef struct pawl_latch_opts {
     size_t size;     /* set by pawl_latch_opts_init */
-    uint32_t count;  /* 1..PAWL_LATCH_COUNT_MAX; all who use the latch name the same. No default */
+    uint32_t count;  /* 1..PAWL_LATCH_COUNT_MAX; all who use the latch pass the same. No default */
     uint32_t unused; /* 0 */
     int64_t keep_ms; /* 1..PAWL_LATCH_KEEP_MAX_MS. Default PAWL_LATCH_KEEP_MS */
+    int64_t ttl_ms;  /* lease of who counts: if it dies meanwhile, for so long nobody else can.
+                        PAWL_TTL_MIN_MS.._MAX_MS. Default 30 s. Since 0.2 */
 } pawl_latch_opts;
 
-/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+/* Sets the defaults; see pawl_open_opts_init. Since 0.2. */
 PAWL_API void pawl_latch_opts_init_sized(pawl_latch_opts *opts, size_t size);
 #define pawl_latch_opts_init(o) pawl_latch_opts_init_sized((o), sizeof(pawl_latch_opts))
 
 /*
  * Makes a handle; no I/O. name as in pawl_lock_new: let nothing else use that name. A handle has
- * one call at a time. Errors: PAWL_ERR_ARGUMENT (count or keep_ms), and as pawl_lock_new. Since
- * 0.1.
+ * one call at a time. Errors: PAWL_ERR_PARTIES (count), _ARGUMENT (keep_ms, or no opts), _TTL, and
+ * as pawl_lock_new. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_latch_new(pawl_client *client, const char *name, size_t name_len,
                                           const pawl_latch_opts *opts, pawl_latch **ret_latch);
 
 /* Ends what waits (its done callback still comes, once, with PAWL_ERR_CANCELED), and frees the
-   handle. NULL is allowed. Always returns NULL. Not while another thread uses it. Since 0.1. */
+   handle. NULL is allowed. Always returns NULL. Not while another thread uses it. Since 0.2. */
 PAWL_API pawl_latch *pawl_latch_free(pawl_latch *latch);
 
 /*
  * Counts down by 1..count; not below 0. 0: it counts, and pawl_latch_left tells what is left.
- * PAWL_ERR_UNKNOWN: the store did not answer until the lease or wait_ms was over, so it may or may
- * not count. After any other error nothing was counted: PAWL_ERR_COUNT (the latch has another
- * count), _BROKEN (it was further down when this handle last looked: the store has forgotten it, or
- * it has ended and begun anew; the next call uses it as it is), _KIND (the value beside the name is
- * none of a latch), _BUSY and _TIMEOUT (others count), _LOST, _STATE, _UNSUPPORTED, _ARGUMENT,
- * _CANCELED, and those of pawl_lock_acquire. Since 0.1.
+ * PAWL_ERR_UNKNOWN: the store did not answer until the lease or wait_ms was over, or the client was
+ * closed, so it may or may not count. After any other error nothing was counted: PAWL_ERR_COUNT
+ * (the latch has another count), _BROKEN (more is left than when this handle last looked: the store
+ * has forgotten the latch, or it has ended and begun again; the next call uses it as it is), _KIND
+ * (the value beside the name belongs to something else), _BUSY and _TIMEOUT (others count), _LOST,
+ * _STATE, _PARTIES (by), _UNSUPPORTED, _ARGUMENT, _CANCELED, and those of pawl_lock_acquire. Since
+ * 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_latch_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms);
 
 /* The same without waiting: done is called once, with lock NULL, unless an error is returned.
-   Since 0.1. */
+   Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_latch_count_down_start(pawl_latch *latch, uint32_t by,
                                                        int64_t wait_ms, pawl_done_fn done,
                                                        void *userdata);
@@ -275,33 +283,42 @@ PAWL_API PAWL_MUST_USE int pawl_latch_count_down_start(pawl_latch *latch, uint32
  * Waits until the latch is open. 0: it is. PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT: not yet;
  * pawl_latch_left tells how many are to come. PAWL_ERR_BROKEN, _COUNT, _KIND as above.
  * _UNAVAILABLE, _UNKNOWN: the store cannot be asked. _STATE, _UNSUPPORTED, _ARGUMENT, _CANCELED,
- * _CLOSED, _FORKED, store errors. Since 0.1.
+ * _CLOSED, _FORKED, store errors. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_latch_wait(pawl_latch *latch, int64_t wait_ms);
 
 /* The same without waiting: done is called once, with lock NULL, unless an error is returned.
-   Since 0.1. */
+   Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_latch_wait_start(pawl_latch *latch, int64_t wait_ms,
                                                  pawl_done_fn done, void *userdata);
 
-/* Asks the store; pawl_latch_left tells. Errors as pawl_latch_wait. Since 0.1. */
+/*
+ * Ends the call of this handle that is under way, on another thread or asynchronously: it returns
+ * PAWL_ERR_CANCELED, unless it ends by itself at that moment, or has sent its count; what the store
+ * has been asked is waited for first. 0: it was told; a call that begins right then may be the one
+ * that is told. PAWL_ERR_STATE: none is under way. _FORKED, _ARGUMENT. Does not wait; any thread.
+ * Since 0.2.
+ */
+PAWL_API PAWL_MUST_USE int pawl_latch_cancel(pawl_latch *latch);
+
+/* Asks the store; pawl_latch_left tells. Errors as pawl_latch_wait. Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_latch_look(pawl_latch *latch, int64_t wait_ms);
 
 /* How many are to come, as the latest call of the handle found it; `count` before. No I/O. Not
-   while a call is under way. Since 0.1. */
+   while a call is under way. Since 0.2. */
 PAWL_API uint32_t pawl_latch_left(const pawl_latch *latch);
 
 /* ---- Barrier --------------------------------------------------------------------------------- */
 
 /*
- * A barrier of N lets N parties through together, when all of them wait; the next N make the next
- * round. A late one of the last round is not counted in the next. Each party has a lease while it
- * waits, so one that dies is missed: it breaks the round, and all who wait in it get
- * PAWL_ERR_BROKEN. So does one that gives up. Those who come after that begin a round of their own.
- * One that is replaced before anybody has missed it breaks nothing.
+ * A barrier of N lets N parties pass together when all of them wait; the next N make the next
+ * round. A party that is still on its way out of one round is not counted in the next. Each party
+ * has a lease while it waits. If a party dies or gives up, the round is broken, and all who wait in
+ * it get PAWL_ERR_BROKEN; those who come after that begin a new round. If another one takes the
+ * place of a dead party before anybody has noticed, nothing is broken.
  *
- * What a party is told was true at one moment: all N were there, and alive. One of them may have
- * died since, and one that gives up or loses its lease in that moment may have been counted.
+ * A party that passes knows that at one moment all N were there and alive. One of them may have
+ * died since, and one that gives up or loses its lease at that very moment may have been counted.
  */
 typedef struct pawl_barrier pawl_barrier;
 
@@ -310,19 +327,19 @@ typedef struct pawl_barrier pawl_barrier;
 
 typedef struct pawl_barrier_opts {
     size_t size;      /* set by pawl_barrier_opts_init */
-    uint32_t parties; /* 1..PAWL_BARRIER_PARTIES_MAX; all parties name the same. No default */
+    uint32_t parties; /* 1..PAWL_BARRIER_PARTIES_MAX; all parties pass the same. No default */
     uint32_t unused;  /* 0 */
     int64_t ttl_ms;   /* lease of a party that waits, PAWL_TTL_MIN_MS.._MAX_MS. Default 30 s */
 } pawl_barrier_opts;
 
-/* Sets the defaults; see pawl_open_opts_init. Since 0.1. */
+/* Sets the defaults; see pawl_open_opts_init. Since 0.2. */
 PAWL_API void pawl_barrier_opts_init_sized(pawl_barrier_opts *opts, size_t size);
 #define pawl_barrier_opts_init(o) pawl_barrier_opts_init_sized((o), sizeof(pawl_barrier_opts))
 
 /*
  * Makes a handle for one party; no I/O. name has at most PAWL_BARRIER_NAME_MAX bytes; let nothing
- * else use that name, nor NAME.gate. A handle has one call at a time. Errors: PAWL_ERR_ARGUMENT
- * (parties), and as pawl_lock_new. Since 0.1.
+ * else use that name, nor NAME.gate. A handle has one call at a time. Errors: PAWL_ERR_PARTIES
+ * (parties), _ARGUMENT (no opts), and as pawl_lock_new. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_barrier_new(pawl_client *client, const char *name, size_t name_len,
                                             const pawl_barrier_opts *opts,
@@ -330,27 +347,34 @@ PAWL_API PAWL_MUST_USE int pawl_barrier_new(pawl_client *client, const char *nam
 
 /* Ends what waits (its done callback still comes, once, with PAWL_ERR_CANCELED; the others are
    told), and frees the handle. NULL is allowed. Always returns NULL. Not while another thread uses
-   it. Since 0.1. */
+   it. Since 0.2. */
 PAWL_API pawl_barrier *pawl_barrier_free(pawl_barrier *barrier);
 
 /*
- * Waits until all parties of the round are there. 0: they were; pawl_barrier_generation tells which
- * round it was. PAWL_ERR_TIMEOUT, _BUSY (wait_ms 0): they were not, and who waits is told that this
- * one has given up. PAWL_ERR_BROKEN: another one has given up or died, or the store has forgotten
- * the barrier. PAWL_ERR_LOST: our own lease was lost. PAWL_ERR_COUNT: it is in use with another
- * count. _KIND: one of the two names is in use as something else. _UNAVAILABLE, _UNKNOWN: the store
- * cannot be asked. _STATE, _UNSUPPORTED, _ARGUMENT, _CANCELED, and those of pawl_lock_acquire.
- * After any error call it again to take part in another round. Since 0.1.
+ * Waits until all parties of the round are there. 0: they are; pawl_barrier_generation tells which
+ * round it was. PAWL_ERR_TIMEOUT, _BUSY (wait_ms 0): they are not, and the others are told that
+ * this party has given up, for which it may take half a second more. PAWL_ERR_BROKEN: another one
+ * has given up or died, or the store has forgotten the barrier. PAWL_ERR_LOST: our own lease was
+ * lost. PAWL_ERR_COUNT: it is in use with another count. _KIND: one of the two names is in use as
+ * something else. _UNAVAILABLE, _UNKNOWN: the store cannot be asked. _STATE, _UNSUPPORTED,
+ * _ARGUMENT, _CANCELED, and those of pawl_lock_acquire. After any error call it again to take part
+ * in another round. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_barrier_wait(pawl_barrier *barrier, int64_t wait_ms);
 
 /* The same without waiting: done is called once, with lock NULL, unless an error is returned.
-   Since 0.1. */
+   Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_barrier_wait_start(pawl_barrier *barrier, int64_t wait_ms,
                                                    pawl_done_fn done, void *userdata);
 
+/*
+ * Ends the wait of this handle that is under way, as pawl_latch_cancel: it returns
+ * PAWL_ERR_CANCELED, and the others of the round are told that this party has given up. Since 0.2.
+ */
+PAWL_API PAWL_MUST_USE int pawl_barrier_cancel(pawl_barrier *barrier);
+
 /* The round that this party passed last: 1, 2 and so on, the same for all that passed together; 0:
-   none yet. Not while a call is under way. Since 0.1. */
+   none yet. Not while a call is under way. Since 0.2. */
 PAWL_API uint64_t pawl_barrier_generation(const pawl_barrier *barrier);
 
 #ifdef __cplusplus

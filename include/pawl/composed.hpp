@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl/composed.hpp - composed.h for C++17 and newer: a job that runs once in a period, and the
- * election of a leader. What pawl.hpp says of objects and results holds here as well.
+ * pawl/composed.hpp - composed.h for C++17 and newer: a job that runs once in a period, the
+ * election of a leader, a latch that opens when enough have come, a barrier that all pass together.
+ * What pawl.hpp says of objects and results holds here as well.
  *
  *     auto nightly = pawl::once::make(client, "nightly", 24h);
  *     if (!nightly) return complain(nightly.error().what());
@@ -9,7 +10,7 @@
  *     if (!ran) complain(ran.error().what());
  *     else if (!*ran) std::puts("somebody has done it");
  *
- * Since 0.1.
+ * Since 0.2.
  */
 #ifndef PAWL_COMPOSED_HPP
 #define PAWL_COMPOSED_HPP
@@ -17,7 +18,9 @@
 #include "composed.h"
 #include "pawl.hpp"
 
+#include <condition_variable>
 #include <exception>
+#include <mutex>
 #include <type_traits>
 
 namespace pawl
@@ -36,13 +39,14 @@ struct once_info {
 
 /*
  * At most one successful run of a job in each period, among all who name it: see composed.h. Its
- * end gives back what it has begun, as a run that failed. One thread at a time, but for cancel().
+ * destructor gives back the lock: a run that was begun and not ended does not count. One thread at
+ * a time, except cancel().
  */
 class once
 {
   public:
-    /* No I/O. The lock's options: exclusive, neither detached nor retained. keep_on_failure: a run
-       that failed counts as well. Errors as pawl_once_new. */
+    /* No I/O. The lock's options: exclusive, neither re-entrant nor retained. keep_on_failure: a
+       run that failed counts as well. Errors as pawl_once_new. */
     static result<once> make(const client &client, std::string_view name,
                              std::chrono::milliseconds every, bool keep_on_failure = false,
                              lock_options options = {})
@@ -103,7 +107,7 @@ class once
         return true;
     }
 
-    /* The steps of it: pawl_once_begin and pawl_once_end. */
+    /* The steps of run(): pawl_once_begin and pawl_once_end. */
     result<void> begin(wait_time wait = forever)
     {
         return home_->done(pawl_once_begin(once_, wait.ms()));
@@ -142,7 +146,8 @@ class once
         return std::chrono::milliseconds(pawl_lock_remaining_ms(pawl_once_lock(once_)));
     }
 
-    /* How the latest run went: asks the store; or what the latest begin or look of this one found.
+    /* How the latest run went. look() asks the store; last() has what the latest begin or look
+     * found.
      */
     result<once_info> look(wait_time wait = forever)
     {
@@ -212,8 +217,8 @@ inline leader copy(const pawl_leader &from)
 } // namespace detail
 
 /*
- * Who leads: the holder of the lock of a name. Each object is one candidate; to campaign is to
- * acquire its lock, and whatever pawl::lock says of a loss holds for the lead.
+ * The leader is the holder of the lock of a name. Each object is one candidate: it campaigns by
+ * acquiring its lock. What pawl::lock says about a loss holds for the lead.
  */
 class election
 {
@@ -238,7 +243,7 @@ class election
         return lock_.acquire(std::move(stop), wait);
     }
 #endif
-    /* The leader makes its value known; and leads no more. See pawl_election_proclaim, _resign. */
+    /* The leader makes its value known, or ends its lead. See pawl_election_proclaim, _resign. */
     result<void> proclaim(std::string_view value, wait_time wait = forever)
     {
         return home_->done(
@@ -332,6 +337,234 @@ class election
 
     std::shared_ptr<detail::connection> home_;
     pawl::lock lock_;
+};
+
+/* ---- Latch and barrier ---------------------------------------------------------------------- */
+
+namespace detail
+{
+struct freer {
+    void operator()(pawl_latch *latch) const
+    {
+        pawl_latch_free(latch);
+    }
+    void operator()(pawl_barrier *barrier) const
+    {
+        pawl_barrier_free(barrier);
+    }
+};
+
+inline uint64_t found(const pawl_latch *latch)
+{
+    return pawl_latch_left(latch);
+}
+inline uint64_t found(const pawl_barrier *barrier)
+{
+    return pawl_barrier_generation(barrier);
+}
+
+/* What a call of a handle of its own came to: it found `number`. */
+inline result<uint64_t> outcome(const connection &home, int code, uint64_t number)
+{
+    if (code) return home.error(code);
+    return number;
+}
+
+#ifdef __cpp_lib_jthread
+/*
+ * A call that a stop ends: it frees the handle, and the call tells its end, once, in any case. So
+ * all of this lives until then.
+ */
+template <typename Handle> struct stoppable {
+    std::unique_ptr<Handle, freer> handle;
+    const Handle *asked = handle.get();
+    std::mutex mutex;
+    std::condition_variable end;
+    bool has_ended = false;
+    int code = 0;
+    uint64_t number = 0;
+
+    explicit stoppable(Handle *made) : handle(made)
+    {
+    }
+    static void on_done(pawl_lock *, int err, void *self)
+    {
+        auto call = static_cast<stoppable *>(self);
+        std::lock_guard<std::mutex> guard(call->mutex);
+        call->code = err;
+        call->number = found(call->asked); /* who frees it waits for this callback */
+        call->has_ended = true;
+        call->end.notify_one();
+    }
+    template <typename Start> void run(std::stop_token stop, Start start)
+    {
+        int refused = start(handle.get(), on_done, this); /* on_done may have set code already */
+        if (refused) {
+            code = refused;
+            return;
+        }
+        std::stop_callback leave(std::move(stop), [this] { handle.reset(); });
+        std::unique_lock<std::mutex> guard(mutex);
+        end.wait(guard, [this] { return has_ended; });
+    }
+};
+#endif
+} // namespace detail
+
+/*
+ * A latch opens when it was counted down `count` times, by whomever; once. Each call has a handle
+ * of its own, so threads may share the object. See pawl_latch.
+ */
+class latch
+{
+  public:
+    /* No I/O. keep: how long the store keeps it after the latest count. Errors as pawl_latch_new.
+     */
+    static result<latch>
+    make(const client &client, std::string_view name, uint32_t count,
+         std::chrono::milliseconds keep = std::chrono::milliseconds(PAWL_LATCH_KEEP_MS))
+    {
+        latch made(client.home_, name, count, keep);
+        int code = 0;
+        std::unique_ptr<pawl_latch, detail::freer> tried(made.handle(code));
+        if (code) return client.home_->error(code);
+        return made;
+    }
+
+    /* How many are to come. Errors as pawl_latch_count_down. */
+    result<uint32_t> count_down(uint32_t by = 1, wait_time wait = forever)
+    {
+        return number(call([&](pawl_latch *l) { return pawl_latch_count_down(l, by, wait.ms()); }));
+    }
+    /* Returns when it is open. Errors as pawl_latch_wait. */
+    result<void> wait(wait_time wait = forever)
+    {
+        return nothing(call([&](pawl_latch *l) { return pawl_latch_wait(l, wait.ms()); }));
+    }
+#ifdef __cpp_lib_jthread
+    /* A stop ends the wait with PAWL_ERR_CANCELED. Its end is a callback: with
+     * PAWL_CALLBACKS_DISPATCH another thread has to dispatch. */
+    result<void> wait(std::stop_token stop, wait_time wait = forever)
+    {
+        int code = 0;
+        detail::stoppable<pawl_latch> waits(handle(code));
+        if (code) return home_->error(code);
+        waits.run(std::move(stop), [&](pawl_latch *l, pawl_done_fn done, void *self) {
+            return pawl_latch_wait_start(l, wait.ms(), done, self);
+        });
+        return home_->done(waits.code);
+    }
+#endif
+    /* How many are to come: pawl_latch_look. */
+    result<uint32_t> left(wait_time wait = forever)
+    {
+        return number(call([&](pawl_latch *l) { return pawl_latch_look(l, wait.ms()); }));
+    }
+
+  private:
+    latch(std::shared_ptr<detail::connection> home, std::string_view name, uint32_t count,
+          std::chrono::milliseconds keep)
+        : home_(std::move(home)), name_(name), count_(count), keep_(keep)
+    {
+    }
+    pawl_latch *handle(int &ret_code) const
+    {
+        pawl_latch *made = nullptr;
+        pawl_latch_opts opts;
+        pawl_latch_opts_init(&opts);
+        opts.count = count_;
+        opts.keep_ms = int64_t(keep_.count());
+        ret_code = pawl_latch_new(home_->client, name_.data(), name_.size(), &opts, &made);
+        return made;
+    }
+    template <typename Call> result<uint64_t> call(Call make_call) const
+    {
+        int code = 0;
+        std::unique_ptr<pawl_latch, detail::freer> own(handle(code));
+        if (!code) code = make_call(own.get());
+        return detail::outcome(*home_, code, code ? 0 : detail::found(own.get()));
+    }
+    static result<uint32_t> number(result<uint64_t> from)
+    {
+        if (!from) return from.error();
+        return uint32_t(*from);
+    }
+    static result<void> nothing(result<uint64_t> from)
+    {
+        if (!from) return from.error();
+        return {};
+    }
+
+    std::shared_ptr<detail::connection> home_;
+    std::string name_;
+    uint32_t count_;
+    std::chrono::milliseconds keep_;
+};
+
+/*
+ * A barrier lets `parties` callers through together; the next ones make the next round. Each call
+ * of wait() is one of them, with a handle of its own, so threads may share the object. See
+ * pawl_barrier.
+ */
+class barrier
+{
+  public:
+    /* No I/O. ttl: the lease of one that waits. Errors as pawl_barrier_new. */
+    static result<barrier>
+    make(const client &client, std::string_view name, uint32_t parties,
+         std::chrono::milliseconds ttl = std::chrono::milliseconds(PAWL_TTL_DEFAULT_MS))
+    {
+        barrier made(client.home_, name, parties, ttl);
+        int code = 0;
+        std::unique_ptr<pawl_barrier, detail::freer> tried(made.handle(code));
+        if (code) return client.home_->error(code);
+        return made;
+    }
+
+    /* The number of the round: 1, 2 and so on. Errors as pawl_barrier_wait. */
+    result<uint64_t> wait(wait_time wait = forever)
+    {
+        int code = 0;
+        std::unique_ptr<pawl_barrier, detail::freer> own(handle(code));
+        if (!code) code = pawl_barrier_wait(own.get(), wait.ms());
+        return detail::outcome(*home_, code, code ? 0 : detail::found(own.get()));
+    }
+#ifdef __cpp_lib_jthread
+    /* A stop ends the wait with PAWL_ERR_CANCELED, and breaks the round for the others. See
+     * latch::wait. */
+    result<uint64_t> wait(std::stop_token stop, wait_time wait = forever)
+    {
+        int code = 0;
+        detail::stoppable<pawl_barrier> waits(handle(code));
+        if (code) return home_->error(code);
+        waits.run(std::move(stop), [&](pawl_barrier *b, pawl_done_fn done, void *self) {
+            return pawl_barrier_wait_start(b, wait.ms(), done, self);
+        });
+        return detail::outcome(*home_, waits.code, waits.number);
+    }
+#endif
+
+  private:
+    barrier(std::shared_ptr<detail::connection> home, std::string_view name, uint32_t parties,
+            std::chrono::milliseconds ttl)
+        : home_(std::move(home)), name_(name), parties_(parties), ttl_(ttl)
+    {
+    }
+    pawl_barrier *handle(int &ret_code) const
+    {
+        pawl_barrier *made = nullptr;
+        pawl_barrier_opts opts;
+        pawl_barrier_opts_init(&opts);
+        opts.parties = parties_;
+        opts.ttl_ms = int64_t(ttl_.count());
+        ret_code = pawl_barrier_new(home_->client, name_.data(), name_.size(), &opts, &made);
+        return made;
+    }
+
+    std::shared_ptr<detail::connection> home_;
+    std::string name_;
+    uint32_t parties_;
+    std::chrono::milliseconds ttl_;
 };
 
 } // namespace pawl

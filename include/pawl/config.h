@@ -9,13 +9,16 @@
  * in one thing only: a line that could not take effect is refused, with its
  * file, its line and what was expected, where Beego reads on in silence.
  *
- * What chooses the store, each key looked for in the section of the run mode,
- * then before any section, then in [cache]:
+ * These keys choose the store. Each is looked for in the section of the run mode, then before any
+ * section, then in [cache]:
  *
  *   pawlstore = redis://10.0.0.5/0          any store of pawl's, by URL; or
  *
- *   adapter = redis                         redis, file (the embedded SQLite), memory
- *   conn    = 127.0.0.1:6379                redis: also redis://password@host:port; file: a path
+ *   adapter = redis                         redis, file (the embedded SQLite), memory,
+ *                                           memcache, mysql, postgres
+ *   conn    = 127.0.0.1:6379                redis: also redis://password@host:port; file: a path;
+ *                                           mysql: user:password@tcp(host:port)/database, as Go's
+ *                                           driver takes it, or a URL; postgres: a URL
  *   dbnum   = 0                             redis only, as the next two: others refuse them
  *   password = secret
  *   key     = myapp                         locks are called myapp:NAME (only in [cache])
@@ -40,7 +43,7 @@ typedef struct pawl_config pawl_config; /* one file and what it includes, read o
  * would choose, app.conf or $BEEGO_RUNMODE.app.conf in ./conf, else in the conf beside
  * the program. A directory: that file in it. Anything else: path itself. Errors:
  * PAWL_ERR_SYSTEM (path NULL, and there is no such file: reterr_message, as below, says where it
- * was looked for), PAWL_ERR_ARGUMENT, PAWL_ERR_NO_MEMORY. Since 0.1.
+ * was looked for), PAWL_ERR_ARGUMENT, PAWL_ERR_NO_MEMORY. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_config_find(const char *path, char **ret_path,
                                             char *reterr_message);
@@ -59,8 +62,8 @@ PAWL_API pawl_config *pawl_config_free(pawl_config *config);
 
 /*
  * The value of "key" (in the run mode's section, if it has one that is not
- * empty, else before any section) or of "section::key". Names in any case. NULL
- * if there is none. Borrowed. Since 0.1.
+ * empty, else before any section) or of "section::key". Upper and lower case are the same. NULL if
+ * there is none. Borrowed. Since 0.1.
  */
 PAWL_API const char *pawl_config_get(const pawl_config *config, const char *key);
 
@@ -78,16 +81,15 @@ PAWL_API const char *pawl_config_owner(const pawl_config *config);
  * The URL of the store that the file chooses, for free(); it may hold a
  * password. Errors: PAWL_ERR_OPTION (nothing or something contradictory is
  * chosen, a value is malformed), PAWL_ERR_SCHEME (no such adapter),
- * PAWL_ERR_UNSUPPORTED (memcache, ssdb, leveldb), PAWL_ERR_NO_MEMORY. Since 0.1.
+ * PAWL_ERR_UNSUPPORTED (ssdb, leveldb), PAWL_ERR_NO_MEMORY. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_config_store_url(const pawl_config *config, char **ret_url,
                                                  char *reterr_message);
 
 /*
  * The same for the arguments of Beego's cache.NewCache: an adapter and its JSON,
- * {"conn":"127.0.0.1:6379","dbNum":"0","password":"...","key":"..."}. Numbers may
- * be numbers; unknown fields and wrong types are errors. json NULL or "": {}.
- * Since 0.1.
+ * {"conn":"127.0.0.1:6379","dbNum":"0","password":"...","key":"..."}. Numbers may be JSON numbers
+ * or strings; unknown fields and other types are errors. json NULL or "": {}. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_cache_store_url(const char *adapter, const char *json,
                                                 char **ret_url, char *reterr_message);

@@ -11,7 +11,7 @@
  *  - So a lock alone protects efficiency. For correctness pass the fence to the
  *    resource, and let the resource refuse a smaller one than it has seen.
  *  - A child of fork() holds nothing: in it every call returns PAWL_ERR_FORKED.
- *  - Clocks need not agree, only tick at rates within the margin (10 %).
+ *  - Clocks need not agree. Their rates may differ by less than the margin (10 %).
  *
  * Ownership: what comes through a ret_ argument is yours to free; what a
  * function returns as a const pointer is borrowed from the object. A ret_
@@ -25,12 +25,12 @@
  * pawl_lock_is_held and pawl_lock_remaining_ms only. So may a handler of pthread_atfork in
  * the parent: there every other function returns PAWL_ERR_STATE or does nothing.
  *
- * A thread that stands still inside a call of pawl, in a handler of its signals or for want of the
- * processor, may be the one that works for the client at that moment. Then other calls of this
- * client may return late, by as long as it stands still. While the client holds a lease its own
- * thread does the work, and callers for 0.2 ms at a time only: so renewals do not wait for it,
- * unless it is caught just then. A loss is told in time in any case, by another thread. (Without a
- * thread of pawl's, PAWL_CALLBACKS_WAIT, there is nobody else.)
+ * A thread may stop inside a call of pawl: in a handler of its signals, or because it gets no
+ * processor. If it works for the client at that moment, other calls of this client may return late,
+ * by as long as it stands still. While the client holds a lease, the client's own thread does the
+ * work, and a caller does it for 0.2 ms at a time only. So renewals wait for a caller only if it
+ * stops within such a moment. A loss is told in time in any case, by another thread. (With
+ * PAWL_CALLBACKS_WAIT pawl has no other thread that could tell it.)
  *
  * Ownership of a lock is the handle, not the thread: two handles on one name
  * exclude each other, also within a thread; a handle may be released by another
@@ -46,11 +46,11 @@ extern "C" {
 #endif
 
 #define PAWL_VERSION_MAJOR 0
-#define PAWL_VERSION_MINOR 1
+#define PAWL_VERSION_MINOR 2
 #define PAWL_VERSION_PATCH 0
-#define PAWL_VERSION       "0.1.0"
+#define PAWL_VERSION       "0.2.0"
 
-/* The version of the library in use, "0.1.0". Static. Since 0.1. */
+/* The version of the library in use, "0.2.0". Static. Since 0.1. */
 PAWL_API const char *pawl_version(void);
 
 typedef struct pawl_client pawl_client; /* one store, one connection, any number of locks */
@@ -61,7 +61,7 @@ typedef struct pawl_lock pawl_lock;     /* a handle on one name */
 typedef enum pawl_callbacks {
     PAWL_CALLBACKS_THREAD = 0, /* on a thread of their own, started when it is first needed */
     PAWL_CALLBACKS_DISPATCH,   /* callbacks run inside pawl_client_dispatch() */
-    PAWL_CALLBACKS_WAIT        /* callbacks, and renewals, inside pawl_client_wait(): no thread */
+    PAWL_CALLBACKS_WAIT        /* callbacks and renewals run inside pawl_client_wait(): no thread */
 } pawl_callbacks;
 
 /* Receives what pawl notices by itself: one line, without secrets or control characters. */
@@ -92,7 +92,7 @@ typedef struct pawl_open_opts {
     pawl_trace_fn trace; /* default NULL: nobody listens */
     void *trace_userdata;
     uint64_t
-        trace_kinds; /* PAWL_TRACE_BIT(kind) of those that it wants to hear; 0: all. Default 0 */
+        trace_kinds; /* PAWL_TRACE_BIT(kind) of each kind that `trace` hears; 0: all. Default 0 */
     struct pawl_metrics *metrics; /* what the client does is counted there. Default NULL */
 } pawl_open_opts;
 
@@ -107,7 +107,7 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  * Opens a client on the store at url:
  *
  *   memory:                         in this process, shared by clients of the same memory:NAME;
- *                                   the log is told that it locks nobody else out
+ *                                   the log says that it does not lock out other processes
  *   sqlite:/path/locks.db           one machine; "sqlite:" alone: the default file
  *   redis://[user:password@]host[:port][/db][?prefix=pawl:]
  *                                   password instead: ?password_file=, $PAWL_REDIS_PASSWORD
@@ -116,6 +116,8 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *   redis+unix:///path/sock[?db=N]
  *   postgres://[user[:password]@]host[:port]/database
  *                                   and any parameter of libpq, as ?sslmode=verify-full
+ *   mysql://[user[:password]@]host[:port]/database
+ *                                   MariaDB or MySQL; ?password_file=, socket=, ssl=verify
  *
  * Every option is explained in pawl(1).
  *
@@ -124,10 +126,9 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *
  * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _OWNER, _ARGUMENT, _UNSUPPORTED (unknown
  * option struct tail), _NO_MEMORY, _SYSTEM, and what the store finds at once
- * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ..., _FORKED: a child of a fork that came while
- * SQLite was in use, see docs/guarantees.md). reterr_message, if not
- * NULL, has PAWL_MESSAGE_MAX bytes and receives one line that says what and where;
- * "" on success. Since 0.1.
+ * (_CORRUPT, _VERSION, _NETWORK_FS, _PERMISSION ..., _FORKED: this process was forked while SQLite
+ * was in use, see docs/guarantees.md). reterr_message, if not NULL, has PAWL_MESSAGE_MAX bytes and
+ * receives one line that says what and where; "" on success. Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_client_open(const char *url, const pawl_open_opts *opts,
                                             pawl_client **ret_client, char *reterr_message);
@@ -155,19 +156,18 @@ PAWL_API int pawl_client_fd(const pawl_client *client);
 /*
  * Runs the callbacks that wait, at most PAWL_DISPATCH_MAX of them, and returns
  * how many ran; 0 if none waited. Never blocks. Callbacks may call anything but
- * pawl_client_close. Callbacks of a client run one at a time: 0 while another thread runs one.
- * Errors: PAWL_ERR_STATE without PAWL_CALLBACKS_DISPATCH, _CLOSED, _FORKED. Since 0.1.
+ * pawl_client_close. Callbacks of a client run one at a time: the result is 0 while another thread
+ * runs one. Errors: PAWL_ERR_STATE without PAWL_CALLBACKS_DISPATCH, _CLOSED, _FORKED. Since 0.1.
  */
 PAWL_API int pawl_client_dispatch(pawl_client *client);
 #define PAWL_DISPATCH_MAX 256 /* one turn must not starve the caller's loop */
 
 /*
  * For programs that have a loop and want no threads: a client that was opened with
- * PAWL_CALLBACKS_WAIT starts none. This function does the work of that
- * thread, until callbacks wait, `fd` is readable (-1: none is watched; an
- * epoll descriptor stands for many), or wait_ms have passed (0: it does what can be
- * done at once, PAWL_WAIT_FOREVER allowed). Then it runs the callbacks, at most
- * PAWL_DISPATCH_MAX of them, and returns how many ran.
+ * PAWL_CALLBACKS_WAIT starts none. This function does the work that a thread would do, until
+ * callbacks wait, `fd` is readable (-1: none is watched; an epoll descriptor stands for many), or
+ * wait_ms have passed (0: it does what can be done at once, PAWL_WAIT_FOREVER allowed). Then it
+ * runs the callbacks, at most PAWL_DISPATCH_MAX of them, and returns how many ran.
  *
  * Leases are renewed only while a thread is in this or another waiting function: call it
  * again within a third of the ttl. A lease that was not renewed in time is lost, and
@@ -200,7 +200,7 @@ PAWL_API const char *pawl_client_url(const pawl_client *client);
  * Waits until the store answers, at most wait_ms, and says what it promises. A macro passes the
  * caller's size, as for pawl_open_opts_init; ret_caps->size says how much was filled in. Errors:
  * PAWL_ERR_UNAVAILABLE and the store's reason (_AUTH, ...), _FORKED, _CLOSED, _STATE (inside a
- * handler of fork), _ARGUMENT. Since 0.1.
+ * handler of fork), _ARGUMENT. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_client_caps_sized(pawl_client *client, int64_t wait_ms,
                                                   pawl_caps *ret_caps, size_t size);
@@ -242,9 +242,9 @@ typedef void (*pawl_done_fn)(pawl_lock *lock, int err, void *userdata);
  * only the last release gives the lock back. So a function that takes the lock can call another
  * one that takes it, too, if both have the handle. Two handles exclude each other as always.
  * At most PAWL_REENTRY_MAX acquisitions (PAWL_ERR_REENTRY). After a loss each release returns
- * PAWL_ERR_LOST, and the last one makes the handle free for a new acquisition: only who has
- * acquired releases, not whose acquisition ended with PAWL_ERR_LOST. pawl_lock_free gives
- * everything back. While one acquisition waits, another one returns PAWL_ERR_STATE.
+ * PAWL_ERR_LOST, and the last one makes the handle free for a new acquisition. Release once for
+ * each acquisition that succeeded, and not for one that ended with PAWL_ERR_LOST. pawl_lock_free
+ * gives everything back. While one acquisition waits, another one returns PAWL_ERR_STATE.
  */
 #define PAWL_LOCK_REENTRANT 0x2u
 
@@ -293,20 +293,20 @@ PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);
  * limit. 0 on success: from then on the lease is renewed until it is released
  * or lost. Waiters get their turn in order of arrival at the store.
  *
- * A store that is away, before or while the call waits in its queue, ends the call after
- * store_timeout_ms with PAWL_ERR_UNAVAILABLE or the reason of the outage; if wait_ms ends before
- * that while the store is away, the same error comes then. Who does not wait (wait_ms 0) has it as
- * soon as a try to connect has failed. PAWL_ERR_BUSY and _TIMEOUT mean that the
- * store has said so: somebody else has the lock.
+ * If the store is away, before the call is in its queue or later, the call ends after
+ * store_timeout_ms with PAWL_ERR_UNAVAILABLE or the reason of the outage. If wait_ms ends earlier
+ * while the store is away, the call ends then, with the same error. With wait_ms 0 it ends so as
+ * soon as one attempt to connect has failed. PAWL_ERR_BUSY and _TIMEOUT mean that the store has
+ * answered: somebody else has the lock.
  *
  * Errors: PAWL_ERR_BUSY (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel),
  * _CLOSED, _STATE (held, unless with PAWL_LOCK_REENTRANT, or acquiring on this handle
  * already), _REENTRY, _LOST (lost before: call pawl_lock_release first), _FORKED, _ARGUMENT,
  * _UNAVAILABLE and what the store reports (_AUTH, _PERMISSION, _WRONG_TYPE, _READONLY ...;
  * _UNSUPPORTED: it does not grant that mode; _KIND, _CAPACITY: the name is in use as something
- * else); the words are in pawl_client_reason. After any error nothing is held: if the outcome is
- * unknown, pawl releases in the background what may have been granted. Since 0.1. Algorithm:
- * docs/protocol.md; the deadline counts from before the request left.
+ * else); pawl_client_reason has the store's words. After any error nothing is held: if the outcome
+ * is unknown, pawl releases in the background what may have been granted. Since 0.1. Algorithm:
+ * docs/protocol.md; the deadline counts from an instant before the request left.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms);
 
@@ -319,6 +319,22 @@ PAWL_API PAWL_MUST_USE int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait
                                                    pawl_done_fn done, void *userdata);
 
 /*
+ * pawl_lock_acquire_start, which looks for the outcome first. For a program in which waking up
+ * costs more than a store that is near takes to answer: one with an event loop, or with goroutines.
+ *
+ * It looks for look_ms at most, in which the thread may sleep. look_ms 0: it never sleeps. It looks
+ * only if no other thread works for the client at that moment, and as long as pawl_lock_acquire
+ * looks before it sleeps: at most 0.2 ms, and not at all where answers have been taking longer.
+ *
+ * If the outcome comes meanwhile, the function returns it: the errors are those of
+ * pawl_lock_acquire, and done is not called. Else it returns 0 and *ret_started is true: done is
+ * called once, later. *ret_started false: acquired. Since 0.2.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_acquire_or_start(pawl_lock *lock, int64_t wait_ms,
+                                                      int64_t look_ms, pawl_done_fn done,
+                                                      void *userdata, bool *ret_started);
+
+/*
  * Ends a waiting acquisition or upgrade of this handle with PAWL_ERR_CANCELED, unless it
  * has been decided already. Nothing stays behind at the store. Errors:
  * PAWL_ERR_STATE (nothing waits), _FORKED, _CLOSED. Since 0.1.
@@ -326,7 +342,7 @@ PAWL_API PAWL_MUST_USE int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait
 PAWL_API int pawl_lock_cancel(pawl_lock *lock);
 
 /*
- * Three ways to release. They differ in what has happened when they return:
+ * Ways to release. They differ in what has happened when they return:
  *
  *   pawl_lock_release        the release is on its way. Use this one, unless you need another
  *   pawl_lock_release_wait   the store has done it. For a release before _exit(), exec or a message
@@ -337,15 +353,13 @@ PAWL_API int pawl_lock_cancel(pawl_lock *lock);
 
 /*
  * Releases. Returns when the release is on its way: from then on another client may hold the lock.
- * The request is sent at once. Only if a program acquires again right after each release, and
- * nobody else is known to wait, it is sent together with the next request, at most about 0.2 ms
- * later. exit() sends it and waits up to 250 ms for the store to confirm. _exit() does not: before
- * it, call pawl_lock_release_wait or close the client.
+ * The request is sent at once. exit() waits up to 250 ms for the store to confirm it. _exit() does
+ * not: before it, call pawl_lock_release_wait or close the client.
  *
  * 0: the lock was held until now, by the local deadline. An inner release of a re-entrant handle
- * returns the same and sends nothing; so do the two others. PAWL_ERR_LOST: it had been lost before;
- * the handle can acquire again. PAWL_ERR_NOT_HELD: it was never acquired. _FORKED, _CLOSED.
- * Since 0.1.
+ * returns the same and sends nothing; this holds for all three functions. PAWL_ERR_LOST: it had
+ * been lost before; the handle can acquire again. PAWL_ERR_NOT_HELD: it was never acquired.
+ * _FORKED, _CLOSED. Since 0.1.
  */
 PAWL_API int pawl_lock_release(pawl_lock *lock);
 
@@ -355,12 +369,27 @@ PAWL_API int pawl_lock_release(pawl_lock *lock);
  * until now. PAWL_ERR_LOST: it was not. PAWL_ERR_UNKNOWN: the store has not answered;
  * pawl goes on trying in the background until the lease has run out. Other errors as
  * in pawl_lock_release. Since 0.1.
+ *
+ * A loss that any of these functions finds is an event as well, if none has told it. The lock that
+ * was held until the call is given back by it: what the store says then is the answer, no event.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms);
 
-/* The same asynchronously: done once, unless an error is returned. Since 0.1. */
+/* The same without waiting: done is called once, unless an error is returned. Since 0.1. */
 PAWL_API PAWL_MUST_USE int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done,
                                                    void *userdata);
+
+/*
+ * For a program whose end runs no function of exit(), as one in Go: a release that only another
+ * thread would send might never leave. If the caller can send the request itself, this is
+ * pawl_lock_release: when it returns the request has left, unless the connection is down. If
+ * another thread works for the client at that moment, it waits for the store's answer as
+ * pawl_lock_release_wait, for look_ms at most; after that it returns 0, *ret_started is true, and
+ * done is called once, later. *ret_started false: released. Errors as there. Since 0.2.
+ */
+PAWL_API PAWL_MUST_USE int pawl_lock_release_or_start(pawl_lock *lock, int64_t look_ms,
+                                                      pawl_done_fn done, void *userdata,
+                                                      bool *ret_started);
 
 /*
  * Leaves the lease to somebody else: stops renewing it and forgets it, without releasing. The lease
@@ -384,8 +413,8 @@ PAWL_API int64_t pawl_lock_remaining_ms(const pawl_lock *lock);
 
 /*
  * The fencing token of the present acquisition, or of the latest one after it
- * was lost; 0 before the first. Callers of one client that are served by one lease, one after
- * the other, have one fence. No I/O. Since 0.1.
+ * was lost; 0 before the first. Callers of one client that use one lease, one after the other, have
+ * the same fence. No I/O. Since 0.1.
  */
 PAWL_API uint64_t pawl_lock_fence(const pawl_lock *lock);
 
@@ -405,64 +434,65 @@ PAWL_API const char *pawl_lock_name(const pawl_lock *lock);
  *
  * Acquiring asks for all of them at once; where all are free that is one round trip. Else they are
  * acquired in byte order, each in its queue, so handles on several names never wait for each
- * other in a circle. While it waits it may have some of them; it has none when the wait has ended.
- * Who does not wait (wait_ms 0) may find names busy that somebody else tries in the same moment.
- * A program that holds a lock and acquires such a handle beside it can still wait in a circle.
+ * other in a circle. While the handle waits it may hold some of them; if the acquisition fails it
+ * holds none. A call with wait_ms 0 may find a name busy because somebody else tries it at the same
+ * moment. Programs that already hold a lock while they acquire such a handle can still wait for
+ * each other in a circle.
  *
  * pawl_lock_name, _fence, _token and _slots tell of the first name that was given; see
  * pawl_lock_part. pawl_lock_upgrade is PAWL_ERR_UNSUPPORTED. Errors: PAWL_ERR_NAMES (none, too
- * many, or one of them twice), and those of pawl_lock_new. Since 0.1.
+ * many, or one of them twice), and those of pawl_lock_new. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_new_all(pawl_client *client, const char *const *names,
                                              size_t count, const pawl_lock_opts *opts,
                                              pawl_lock **ret_lock);
 
-/* How many names the handle has. Since 0.1. */
+/* How many names the handle has. Since 0.2. */
 PAWL_API size_t pawl_lock_count(const pawl_lock *lock);
 
 /*
  * One name of a handle, in the order in which they were given: for pawl_lock_name, _fence, _token,
- * _slots, _mode and _remaining_ms. Borrowed, as long as the handle. NULL: there is none so. What
- * it tells is worth something while the whole is held. Since 0.1.
+ * _slots, _mode and _remaining_ms. Borrowed, as long as the handle. NULL: `at` is too large. What
+ * the part tells is meaningful only while the whole handle is held. Since 0.2.
  */
 PAWL_API const pawl_lock *pawl_lock_part(const pawl_lock *lock, size_t at);
 
 /* ---- Modes ------------------------------------------------------------------- */
 
 /*
- * The mode in which the handle holds, or held last; before the first acquisition the one it
- * asks for. No I/O. Since 0.1.
+ * The mode in which the handle holds, or held last; before the first acquisition the one that it
+ * will ask for. No I/O. Since 0.2.
  */
 PAWL_API pawl_mode pawl_lock_mode(const pawl_lock *lock);
 
 /*
  * The permits of the present or latest acquisition: writes at most `room` slot numbers, the
  * lowest first, and returns how many there are; 0 before the first acquisition, and unless the
- * mode is PERMIT. A slot is one of 0 .. capacity-1, and nobody else has it; its fences grow. No
- * I/O; not while another thread acquires the handle. Since 0.1.
+ * mode is PERMIT. A slot is one of 0 .. capacity-1; two holders never have the same one, and the
+ * fences of a slot grow. No I/O; not while another thread acquires the handle. Since 0.2.
  */
 PAWL_API size_t pawl_lock_slots(const pawl_lock *lock, uint16_t *ret_slots, size_t room);
 
 /*
- * From UPDATE to EXCLUSIVE: waits, ahead of all who queue, until the readers beside us have gone,
- * at most wait_ms as in pawl_lock_acquire. 0: it is exclusive, with a new, larger fence; also if
- * it was before. After any error but _LOST the lock is held in UPDATE mode as before: _BUSY
- * (wait_ms 0), _TIMEOUT, _CANCELED (pawl_lock_cancel, or it was given back), _MODE (it is held
- * SHARED or as permits: take UPDATE to write later), _STATE (an upgrade waits already),
- * _NOT_HELD, _LOST, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.1.
+ * From UPDATE to EXCLUSIVE: waits, ahead of the whole queue, until all readers have released, at
+ * most wait_ms as in pawl_lock_acquire. 0: it is exclusive, with a new, larger fence; also if it
+ * was before. After any error but _LOST the lock is held in UPDATE mode as before: _BUSY (wait_ms
+ * 0), _TIMEOUT, _CANCELED (pawl_lock_cancel, or the lock was given back meanwhile), _MODE (it is
+ * held SHARED or as permits: take UPDATE to write later), _STATE (an upgrade waits already),
+ * _NOT_HELD, _LOST, _CLOSED, _FORKED, _ARGUMENT, store errors. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_upgrade(pawl_lock *lock, int64_t wait_ms);
 
 /* The same without waiting for the outcome: done is called once, unless an error is returned.
-   Since 0.1. */
+   Since 0.2. */
 PAWL_API PAWL_MUST_USE int pawl_lock_upgrade_start(pawl_lock *lock, int64_t wait_ms,
                                                    pawl_done_fn done, void *userdata);
 
 /*
- * From EXCLUSIVE to UPDATE or SHARED, and from UPDATE to SHARED: at once for this handle; the
- * store is told in the background and lets in whoever fits. The fence stays. An upgrade that
- * waits is canceled. Errors: PAWL_ERR_MODE (any other pair), _NOT_HELD, _LOST, _CLOSED, _FORKED,
- * _ARGUMENT. Since 0.1.
+ * From EXCLUSIVE to UPDATE or SHARED, and from UPDATE to SHARED. For this handle it takes effect at
+ * once; the store is told in the background and then lets in the waiters that fit beside the new
+ * mode. The fence stays. An upgrade that waits is canceled. Errors: PAWL_ERR_MODE (any other pair),
+ * _NOT_HELD, _LOST, _CLOSED, _FORKED, _ARGUMENT. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_lock_downgrade(pawl_lock *lock, pawl_mode mode);
 
@@ -477,13 +507,13 @@ typedef void (*pawl_work_fn)(pawl_lock *lock, void *userdata);
 /*
  * Opens the store at url (NULL: as pawl_client_open), acquires `name` (NUL-terminated) with the
  * default options, waiting at most wait_ms as pawl_lock_acquire, calls work(lock, userdata) once on
- * the calling thread, releases, and closes. For a program that takes one lock now and then; one
- * that takes many keeps a client.
+ * the calling thread, releases, and closes. For a program that takes one lock now and then; a
+ * program that takes many should keep a client.
  *
  * 0: work has run, and the lock was held until it was given back. PAWL_ERR_LOST: work has run,
  * and the lock was lost meanwhile. After any other error work has not run: those of
  * pawl_client_open and pawl_lock_acquire, and PAWL_ERR_ARGUMENT. reterr_message, if not NULL, has
- * PAWL_MESSAGE_MAX bytes and receives one line that says why. Since 0.1.
+ * PAWL_MESSAGE_MAX bytes and receives one line that says why. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_with_lock(const char *url, const char *name, int64_t wait_ms,
                                           pawl_work_fn work, void *userdata, char *reterr_message);
@@ -491,10 +521,10 @@ PAWL_API PAWL_MUST_USE int pawl_with_lock(const char *url, const char *name, int
 /* ---- By token: leases that outlive a process -------------------------------- */
 
 /*
- * How long these calls and those that look wait: at most wait_ms, and for a store that is away at
- * most store_timeout_ms. wait_ms 0: not for a store that is away, as in an acquisition: the
- * first try to connect that fails is the answer. A store that is there has its usual time to
- * answer.
+ * These calls and those of the next section wait at most wait_ms, and at most store_timeout_ms for
+ * a store that is away. With wait_ms 0 they do not wait for a store that is away: as in an
+ * acquisition, they end when the first attempt to connect has failed. A store that can be reached
+ * still has its usual time to answer.
  */
 
 /*
@@ -543,10 +573,10 @@ PAWL_API PAWL_MUST_USE int pawl_list(pawl_client *client, const char *prefix, si
 
 /*
  * Takes the lock from its holder, if the present fence is still `fence`, which pawl_inspect has
- * shown (also of a foreign holder). So a holder that came meanwhile is not hit. The next grant has
- * a larger fence. Who did it, by the client's label, is told to the holder with its loss and in
- * pawl_info's broken_by. Errors: PAWL_ERR_NOT_HELD (free, or another fence), store errors. Since
- * 0.1.
+ * shown (for a foreign holder, too). So this never hits a holder that came later. The next grant
+ * has a larger fence. The holder is told of its loss and of this client's label; others see the
+ * label in pawl_info.broken_by. Errors: PAWL_ERR_NOT_HELD (free, or another fence), store errors.
+ * Since 0.1.
  */
 PAWL_API PAWL_MUST_USE int pawl_break(pawl_client *client, const char *name, size_t name_len,
                                       uint64_t fence, int64_t wait_ms);

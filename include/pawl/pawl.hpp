@@ -14,10 +14,10 @@
  * What pawl.h says of leases, losses, fences, threads and forks holds here as well. Header only: a
  * program links libpawl, and compiles with any standard library.
  *
- * Nothing throws but result::value(), and the standard library when memory ends. A function that
- * you pass must not throw where it is said so.
+ * Nothing throws but result::value(), and the standard library when memory ends. Some functions
+ * that you pass must not throw; their comments say so.
  *
- * Since 0.1.
+ * Since 0.2.
  */
 #ifndef PAWL_PAWL_HPP
 #define PAWL_PAWL_HPP
@@ -148,7 +148,8 @@ inline bool collect(const pawl_info *from, void *into)
     return true;
 }
 
-/* A client that is closed with its last reference: its locks need it for their errors' words. */
+/* Its client is closed with the last reference: locks need the client for the text of their errors.
+ */
 struct connection {
     pawl_client *client = nullptr;
     pawl_lock *keeper = nullptr; /* never acquired: with it the client stays valid when closed */
@@ -224,9 +225,10 @@ inline int fill(lock_options &options, std::shared_ptr<listener> &events, pawl_l
 
 #ifdef __cpp_lib_jthread
 /*
- * Runs a call that waits; a stop ends it. A stop that comes before the call has begun to wait finds
- * nothing to cancel, so it tries until it has canceled or the call has returned. A stop that came
- * even before is heard by this thread, in the constructor of the callback: nobody may wait there.
+ * Runs a call that waits; a stop ends it. A stop may come before the call has begun to wait, and
+ * finds nothing to cancel then. So it tries until it has canceled or the call has returned. If the
+ * stop came even before this function, the constructor of the callback runs it on this thread,
+ * which must not wait there.
  */
 template <typename Call> int unless_stopped(std::stop_token stop, pawl_lock *lock, Call call)
 {
@@ -253,8 +255,8 @@ template <typename Call> int unless_stopped(std::stop_token stop, pawl_lock *loc
 /* ---- Lock ----------------------------------------------------------------------------------- */
 
 /*
- * A handle on one name; made by client::lock and client::acquire. Its end releases what it holds;
- * who wants to hear whether it was held until then calls release(). It may outlive its client; then
+ * A handle on one name; made by client::lock and client::acquire. Its destructor releases what it
+ * holds; call release() to learn whether it was held until then. It may outlive its client; then
  * every call returns PAWL_ERR_CLOSED. Calls may come from any thread; it is moved and destroyed
  * while nobody else uses it.
  */
@@ -297,12 +299,13 @@ class lock
         return done(pawl_lock_cancel(lock_));
     }
 
-    /* The release is on its way: pawl_lock_release. An error: it was not held until now. */
+    /* Returns when the release is on its way: pawl_lock_release. An error: it was not held until
+     * now. */
     result<void> release()
     {
         return done(pawl_lock_release(lock_));
     }
-    /* The store has done it: pawl_lock_release_wait. */
+    /* Returns when the store has done it: pawl_lock_release_wait. */
     result<void> release(wait_time wait)
     {
         return done(pawl_lock_release_wait(lock_, wait.ms()));
@@ -333,7 +336,7 @@ class lock
     {
         return pawl_lock_fence(lock_);
     }
-    /* A secret: who knows it can release the lock. */
+    /* A secret: whoever knows it can release the lock. */
     std::string token() const
     {
         pawl_token token;
@@ -476,7 +479,7 @@ class client
         return made;
     }
 
-    /* A lock that is held; its end releases it. Errors as pawl_lock_acquire. */
+    /* A lock that is held; its destructor releases it. Errors as pawl_lock_acquire. */
     result<pawl::lock> acquire(std::string_view name, wait_time wait = forever,
                                lock_options options = {}) const
     {
@@ -617,6 +620,8 @@ class client
   private:
     friend class once;
     friend class election;
+    friend class latch;
+    friend class barrier;
     explicit client(std::shared_ptr<detail::connection> home) : home_(std::move(home))
     {
     }

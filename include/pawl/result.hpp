@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pawl/result.hpp - what pawl.hpp's calls take and return: how long to wait, and a value or why
- * there is none. Since 0.1.
+ * there is none. Since 0.2.
  */
 #ifndef PAWL_RESULT_HPP
 #define PAWL_RESULT_HPP
@@ -42,7 +42,7 @@ class error
     {
         return pawl_err_class_of(code_);
     }
-    /* One line for people: the store's own words, if it is to blame. */
+    /* One line for people: the store's own words, if the error came from the store. */
     const char *what() const noexcept
     {
         return words_.empty() ? pawl_err_text(code_) : words_.c_str();
@@ -218,7 +218,7 @@ class wait_time
     }
     template <typename Duration> static constexpr int64_t bounded(Duration duration)
     {
-        /* What is longer than a century is no shorter in milliseconds that fit. */
+        /* A wait of more than a century may not fit into milliseconds: it is one without limit. */
         constexpr std::chrono::hours century(24L * 36525);
         if (std::chrono::duration<double>(duration) > std::chrono::duration<double>(century))
             return PAWL_WAIT_FOREVER;

@@ -11,13 +11,12 @@
  *  - Nobody waits for it either: it hears of an event a little later than the callers do. What
  *    happened until pawl_client_close is told before that returns, and nothing after that.
  *  - Memory is bounded: while PAWL_TRACE_WAITING_MAX events wait, further ones are dropped and
- *    counted (`dropped`). What is a line of the log, too, still has room then.
+ *    counted (`dropped`). Events that are also lines of the log still have room then.
  *  - With PAWL_CALLBACKS_DISPATCH and _WAIT an event counts as a callback that waits.
  *  - A client without a trace, a log and metrics pays one test of a bit for each event.
  *
- * Holds: each ACQUIRED, and each RECALLED with `held`, is followed by exactly one RELEASED,
- * DETACHED, LOST or RETAINED of the same name. Each ACQUIRING is followed by exactly one ACQUIRED
- * or REFUSED.
+ * Each ACQUIRED, and each RECALLED with `held`, is followed by exactly one RELEASED, DETACHED, LOST
+ * or RETAINED of the same name. Each ACQUIRING is followed by exactly one ACQUIRED or REFUSED.
  */
 #ifndef PAWL_TRACE_H
 #define PAWL_TRACE_H
@@ -30,12 +29,12 @@ extern "C" {
 
 #define PAWL_TRACE_WAITING_MAX 1024 /* events that wait for the function (law 8) */
 
-/* What is meant by `span_ns` and by other fields is said for each kind. */
+/* The line of each kind says what `span_ns` and other fields mean for it. */
 typedef enum pawl_trace_kind {
     /* A lock, as callers see it: name. */
     PAWL_TRACE_ACQUIRING = 1, /* a call of acquire begins to wait; ttl_ms */
     PAWL_TRACE_ACQUIRED,      /* it has the lock; fence, ttl_ms, span: how long it waited */
-    PAWL_TRACE_REFUSED,       /* it ends without; err, message, span: how long it waited */
+    PAWL_TRACE_REFUSED,       /* it ends without the lock; err, message, span: how long it waited */
     PAWL_TRACE_RENEWED,       /* a renewal was confirmed; ttl_ms, span: what was left until the
                                  local deadline; after_doubt */
     PAWL_TRACE_DOUBT,    /* a renewal is overdue; err, message, span: left until the deadline */
@@ -45,8 +44,8 @@ typedef enum pawl_trace_kind {
     PAWL_TRACE_DETACHED, /* left to who has the token; span: how long it was held */
     PAWL_TRACE_RETAINED, /* given back, but kept (retain_ms): until RECALLED the handle takes
                             it and gives it back without an event; span: how long it was held */
-    PAWL_TRACE_RECALLED, /* no longer so; held: the handle holds it at this moment; count: how
-                            often it took it meanwhile */
+    PAWL_TRACE_RECALLED, /* that has ended; held: the handle holds it at this moment; count: how
+                            often the handle took it meanwhile */
 
     /* Between the client and the store. */
     PAWL_TRACE_REQUEST, /* leaves with this turn; verb, name, request, ttl_ms */
@@ -55,11 +54,15 @@ typedef enum pawl_trace_kind {
     PAWL_TRACE_LINK,  /* up or down; again: it was up before; down: err, message */
 
     /* The client itself. */
-    PAWL_TRACE_LEASE, /* a lease has moved; name, from, to */
-    PAWL_TRACE_DRIFT, /* the system's two clocks ran apart (law 2); span: by how much since the
-                         latest such event of this client */
-    PAWL_TRACE_NOTE,  /* a line from the store or the client for the log; severity, message */
-    PAWL_TRACE_BROKEN /* pawl or the system failed, every lock is lost (law 10); message */
+    PAWL_TRACE_LEASE,  /* a lease has moved; name, from, to */
+    PAWL_TRACE_DRIFT,  /* the system's two clocks ran apart (law 2); span: by how much since the
+                          latest such event of this client */
+    PAWL_TRACE_NOTE,   /* a line from the store or the client for the log; severity, message */
+    PAWL_TRACE_BROKEN, /* pawl or the system failed, every lock is lost (law 10); message */
+
+    /* Between the client and the store, again. */
+    PAWL_TRACE_GUARD /* the store's restart guard begins, lasts longer than was said before, or
+                        ends; span: for how long nothing new is granted, 0: it has ended */
 } pawl_trace_kind;
 
 /* A bit for pawl_open_opts.trace_kinds. */
@@ -67,7 +70,7 @@ typedef enum pawl_trace_kind {
 
 /* The life of a lease in this client: docs/architecture.md, "What a lease goes through". */
 typedef enum pawl_lease_state {
-    PAWL_LEASE_ABSENT = 0, /* not yet or no more */
+    PAWL_LEASE_ABSENT = 0, /* it does not exist yet, or no more */
     PAWL_LEASE_REQUESTING,
     PAWL_LEASE_QUEUED,
     PAWL_LEASE_UNKNOWN,
@@ -106,14 +109,14 @@ typedef struct pawl_trace {
     bool held;
 } pawl_trace;
 
-/* Names for people: "renewed", "queued". "?" for what is none. Static. Any thread. Since 0.1. */
+/* Names for people: "renewed", "queued". "?" for other numbers. Static. Any thread. Since 0.2. */
 PAWL_API const char *pawl_trace_kind_name(pawl_trace_kind kind);
 PAWL_API const char *pawl_lease_state_name(pawl_lease_state state);
 
 /*
- * Writes the event as one line for people into ret_line, which has PAWL_MESSAGE_MAX bytes: for
- * those kinds that the log tells, the line of the log. Control characters in names become question
- * marks. Any thread. Since 0.1.
+ * Writes the event as one line for people into ret_line, which has PAWL_MESSAGE_MAX bytes: for the
+ * kinds that the log shows it is the line of the log. Control characters in names become question
+ * marks. Any thread. Since 0.2.
  */
 PAWL_API void pawl_trace_text(const pawl_trace *event, char *ret_line);
 

@@ -29,14 +29,14 @@ extern "C" {
 
 #define PAWL_NAME_MAX       512      /* bytes of a lock's name, NUL not counted */
 #define PAWL_OWNER_MAX      255      /* bytes of an owner label */
-#define PAWL_TTL_MIN_MS     10       /* shorter than one scheduling hiccup is no lease */
+#define PAWL_TTL_MIN_MS     10       /* less may be over after one delay by the scheduler */
 #define PAWL_TTL_MAX_MS     86400000 /* 24 h: a crashed holder must not block for longer */
 #define PAWL_TTL_DEFAULT_MS 30000    /* usual among libraries that renew by themselves */
 #define PAWL_MESSAGE_MAX    512      /* bytes of an error message, NUL counted */
 
 #define PAWL_CAPACITY_MAX 1024 /* permits of one semaphore */
 #define PAWL_NAMES_MAX    64   /* names of one handle */
-/* Acquisitions of one handle; more are a release that is missing. */
+/* Acquisitions of one handle at a time; if there are more, a release is missing. */
 #define PAWL_REENTRY_MAX  10000
 
 /* A wait_ms without limit. */
@@ -107,14 +107,18 @@ typedef enum pawl_err_class {
     X(KIND, -35, USAGE, "the name is in use as another kind of lock")                              \
     X(CAPACITY, -36, USAGE, "the semaphore is in use with another capacity")                       \
     X(UNITS, -37, USAGE, "a semaphore has 1 to 1024 permits; a request takes 1 to all of them")    \
-    X(MODE, -38, USAGE, "a lock held in this mode cannot change to that one")                      \
+    X(MODE, -38, USAGE,                                                                            \
+      "a lock held in this mode cannot change to that one: to write later, take it in mode "       \
+      "update")                                                                                    \
     X(REENTRY, -39, USAGE,                                                                         \
       "the handle was acquired 10000 times and not released: a release is missing")                \
     X(NAMES, -40, USAGE, "a handle has 1 to 64 names, and each of them once")                      \
     X(DONE, -50, BUSY, "it has been done in this period already")                                  \
     X(VALUE, -51, USAGE, "a leader's value has at most 4096 bytes")                                \
     X(BROKEN, -52, LOST, "the latch or barrier is broken: a party has left, or it was forgotten")  \
-    X(COUNT, -53, USAGE, "the latch or barrier is in use with another count")
+    X(COUNT, -53, USAGE, "the latch or barrier is in use with another count")                      \
+    X(PARTIES, -54, USAGE,                                                                         \
+      "a barrier has 1 to 1000 parties; a latch counts from 1 to 1000000, by 1 to all of them")
 
 typedef enum pawl_err {
     PAWL_OK = 0,
@@ -159,9 +163,9 @@ typedef struct pawl_token {
  * kind is refused with PAWL_ERR_KIND.
  */
 typedef enum pawl_mode {
-    PAWL_MODE_EXCLUSIVE = 0, /* alone: who writes */
-    PAWL_MODE_SHARED,        /* beside others: who reads */
-    PAWL_MODE_UPDATE,        /* one beside readers: who reads now and may write later */
+    PAWL_MODE_EXCLUSIVE = 0, /* alone: for a writer */
+    PAWL_MODE_SHARED,        /* beside others: for readers */
+    PAWL_MODE_UPDATE,        /* one beside readers: reads now and may write later */
     PAWL_MODE_PERMIT,        /* some of the permits of a semaphore */
     PAWL_MODE_FORCE_INT = 0x7fffffff
 } pawl_mode;
@@ -183,6 +187,8 @@ typedef struct pawl_caps {
     bool instant_release; /* the death of a holder's process frees its locks at once */
     unsigned modes;       /* bit (1 << pawl_mode) for each mode that it grants */
     bool values;          /* it keeps a value beside a name: once, election, latch and barrier */
+    bool notes;           /* reports say who broke a lock last */
+    int64_t linger_ms;    /* a lock that is not released is free at most this long after its ttl */
 } pawl_caps;
 
 /* ---- Reports ---------------------------------------------------------------- */
@@ -227,7 +233,7 @@ typedef struct pawl_info {
      * remaining_ms is the longest of all: the name may be held until then.
      */
     pawl_mode mode;                  /* of that holder; meaningless while free */
-    uint32_t capacity;               /* of the semaphore; 0: it is none */
+    uint32_t capacity;               /* of the semaphore; 0: it is no semaphore */
     size_t holder_count;             /* all that hold it */
     const pawl_holder_info *holders; /* in order of their fences; as many as holders_shown */
     size_t holders_shown;            /* at most PAWL_HOLDERS_SHOWN_MAX */
@@ -235,7 +241,7 @@ typedef struct pawl_info {
      * Who broke a lease of it last (pawl_break), as long as the store remembers: as long as the
      * broken lease would have lived, at least a minute.
      */
-    const char *broken_by; /* its label; NULL: nobody, or nobody knows any more */
+    const char *broken_by; /* its label; NULL: nobody, or the store has forgotten */
     int64_t broken_ms;     /* how long ago; 0 without broken_by */
     uint64_t broken_fence; /* of the lease that was broken; 0 without broken_by */
 } pawl_info;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of a program: think, want, hold, give back; some give up, some overrun. */
-#include "checks/check.h"
+/* Threads of a program: they think, want, hold and release; some give up, some hold too long. */
+#include "sim.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -37,12 +37,13 @@ void sim_callers_boot(sim *s, sim_client *client)
     }
 }
 
-void sim_callers_die(sim *s, sim_client *client)
+static void ended(sim *s, sim_client *client)
 {
     int first = client->number * s->config.callers;
     for (int i = first; i < first + s->config.callers; i++) {
         s->callers[i].state = SIM_CALLER_IDLE;
         s->callers[i].generation++;
+        sim_value_ended(&s->callers[i]);
         seen_died(s, &s->callers[i]);
     }
 }
@@ -66,7 +67,7 @@ static int64_t draw_patience(sim *s, sim_caller *caller, int64_t now)
     return kind == 0 ? 0 : now + span + 1;
 }
 
-/* Mostly of the kind that the name is of. */
+/* Mostly the kind that the name has. */
 static void draw_kind(sim *s, sim_caller *caller)
 {
     static const uint8_t modes[] = {PAWL_MODE_SHARED,    PAWL_MODE_SHARED,    PAWL_MODE_SHARED,
@@ -86,6 +87,8 @@ static void draw_kind(sim *s, sim_caller *caller)
         caller->want.mode = PAWL_MODE_PERMIT;
         caller->waiting.units = (uint16_t)(1 + sim_below(rng, most));
         caller->waiting.capacity = (uint16_t)capacity;
+    } else if (s->config.crowd) {
+        caller->want.mode = caller->client == 0 ? PAWL_MODE_EXCLUSIVE : PAWL_MODE_SHARED;
     } else if (s->config.modes) {
         caller->want.mode = modes[sim_below(rng, sizeof modes)];
         caller->changes_left = (int)sim_below(rng, 3);
@@ -98,6 +101,7 @@ static void want(sim *s, sim_caller *caller)
     sim_client *client = client_of(s, caller);
     sim_rng *rng = &caller->random;
     int64_t now = sim_client_now(s, client);
+    sim_value_look(s, caller);
     caller->name = (int)sim_below(rng, s->config.names);
     caller->want = (pawl__want){.name = sim_names[caller->name],
                                 .name_len = (uint16_t)strlen(sim_names[caller->name]),
@@ -159,9 +163,10 @@ static void give_back(sim *s, sim_caller *caller)
     if (detach) SIM_REACHED(s, detached);
     pawl__event event = {.kind = detach ? PAWL__EV_DETACH : PAWL__EV_RELEASE,
                          .want = &caller->want,
+                         .ends_lease = caller->spoke,
                          .await_store = caller->await_store};
     sim_client_step(s, client_of(s, caller), &event);
-    /* Still not told: so the store is being asked. */
+    /* Not told yet, so a request is under way. */
     if (caller->state == SIM_CALLER_RELEASING) caller->was_leaving = true;
 }
 
@@ -175,7 +180,7 @@ static pawl_mode draw_change(sim_caller *caller)
         return kind < 5 ? PAWL_MODE_UPDATE : PAWL_MODE_SHARED;
     case PAWL_MODE_UPDATE:
         return kind < 7 ? PAWL_MODE_EXCLUSIVE : PAWL_MODE_SHARED;
-    case PAWL_MODE_SHARED: /* cannot be */
+    case PAWL_MODE_SHARED: /* not possible */
         return kind < 8 ? PAWL_MODE_SHARED : PAWL_MODE_EXCLUSIVE;
     case PAWL_MODE_PERMIT:
     case PAWL_MODE_FORCE_INT:
@@ -216,7 +221,7 @@ static void change(sim *s, sim_caller *caller)
     if (caller->seen.changing && goes_on) tick_at(s, caller, at);
 }
 
-/* It is tired of waiting: takes it back, is content with less, or gives all back. */
+/* It waits no longer for its upgrade: it cancels it, downgrades, or releases all. */
 static void give_up_upgrade(sim *s, sim_caller *caller)
 {
     int64_t kind = sim_below(&caller->random, 3);
@@ -238,7 +243,7 @@ static void give_up_upgrade(sim *s, sim_caller *caller)
     sim_client_step(s, client_of(s, caller), &event);
 }
 
-void sim_caller_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence)
+static void changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence)
 {
     bool was_upgrading = caller->upgrading;
     SIM_NOTE(s, caller->client, "caller %d: change to %c: %s", caller->number,
@@ -250,7 +255,9 @@ void sim_caller_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence
         SIM_REACHED(s, downgraded);
     caller->upgrading = false;
     seen_changed(s, caller, err, fence);
-    if (caller->state == SIM_CALLER_HOLDING) tick_at(s, caller, s->t + hold_for(s, caller));
+    if (caller->state != SIM_CALLER_HOLDING) return;
+    sim_value_speak_again(s, caller);
+    tick_at(s, caller, s->t + hold_for(s, caller));
 }
 
 static void hold_on(sim *s, sim_caller *caller)
@@ -290,7 +297,7 @@ void sim_caller_tick(sim *s, sim_caller *caller)
 
 /* ---- What they are told ----------------------------------------------------- */
 
-void sim_caller_granted(sim *s, sim_caller *caller, const sim_grant *grant)
+static void granted(sim *s, sim_caller *caller, const sim_grant *grant)
 {
     int64_t deadline = grant->deadline;
     SIM_REACHED(s, granted);
@@ -305,10 +312,11 @@ void sim_caller_granted(sim *s, sim_caller *caller, const sim_grant *grant)
     caller->granted_at = s->t;
     caller->slots = grant->slots;
     seen_granted(s, caller, grant->fence, grant->token, deadline);
+    sim_value_granted(s, caller, grant->text);
     tick_at(s, caller, s->t + hold_for(s, caller));
 }
 
-void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err)
+static void refused(sim *s, sim_caller *caller, pawl_err err)
 {
     if (err == PAWL_ERR_TIMEOUT) SIM_REACHED(s, timed_out);
     if (err == PAWL_ERR_BUSY) SIM_REACHED(s, busy);
@@ -320,14 +328,15 @@ void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err)
     think(s, caller);
 }
 
-void sim_caller_extended(sim *s, sim_caller *caller, int64_t deadline)
+static void extended(sim *s, sim_caller *caller, int64_t deadline)
 {
     SIM_NOTE(s, caller->client, "caller %d: renewed, for %.3f ms", caller->number,
              (double)(deadline - client_of(s, caller)->seen_now) / 1e6);
     seen_extended(s, caller, deadline);
+    sim_value_speak_again(s, caller);
 }
 
-void sim_caller_lost(sim *s, sim_caller *caller, pawl_err err)
+static void lost(sim *s, sim_caller *caller, pawl_err err)
 {
     SIM_NOTE(s, caller->client, "caller %d LOST \"%s\": %s", caller->number,
              sim_names[caller->name], pawl_err_name(err));
@@ -336,11 +345,24 @@ void sim_caller_lost(sim *s, sim_caller *caller, pawl_err err)
     tick_at(s, caller, s->t + sim_below(&caller->random, s->config.think_max_us + 1) * SIM_US);
 }
 
-void sim_caller_released(sim *s, sim_caller *caller, pawl_err err)
+static void released(sim *s, sim_caller *caller, pawl_err err)
 {
     if (client_of(s, caller)->closing && !caller->seen.releasing) SIM_REACHED(s, closed_holding);
     SIM_NOTE(s, caller->client, "caller %d is told: released, %s", caller->number,
              err ? pawl_err_name(err) : "PAWL_OK");
     seen_released(s, caller, err);
     think(s, caller);
+}
+
+void sim_callers_init(sim *s)
+{
+    static const sim_told told = {.granted = granted,
+                                  .refused = refused,
+                                  .changed = changed,
+                                  .extended = extended,
+                                  .lost = lost,
+                                  .released = released,
+                                  .answered = sim_value_answered,
+                                  .ended = ended};
+    s->told = &told;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The host of an engine: what src/runtime is in the library, on simulated time. */
-#include "checks/check.h"
+#include "sim.h"
 
 #include "../../src/base/mutant.h"
 #include "../../src/engine/lease.h"
@@ -12,63 +12,12 @@
 #define CLOCK_AT_START (INT64_C(1000) * 1000 * SIM_MS) /* instants far from zero */
 #define CLOSE_MS       1000                            /* how long a close waits for the store */
 
-int64_t sim_client_now(sim *s, sim_client *client)
-{
-    if (PAWL_MUTANT(now_from_before_pause) && client->paused_until) {
-        client->paused_until = 0; /* once */
-        return client->seen_now;
-    }
-    client->seen_now = sim_clock_read(&client->clock, s->t);
-    return client->seen_now;
-}
-
-/* ---- Tokens: unique, and their number can be read back ---------------------- */
-
-int sim_token_draw(sim *s, int client, char *ret_text)
-{
-    seen *memory = &s->seen;
-    if (memory->token_count == memory->token_room) {
-        memory->token_room = memory->token_room ? memory->token_room * 2 : 256;
-        memory->tokens = realloc(memory->tokens, memory->token_room * sizeof *memory->tokens);
-        if (!memory->tokens) abort();
-    }
-    int number = (int)memory->token_count++;
-    memory->tokens[number] = (seen_token){.client = client,
-                                          .incarnation = s->clients[client].incarnation,
-                                          .name = -1,
-                                          .held_at = SEEN_LONG_AGO,
-                                          .first_at = SEEN_LONG_AGO,
-                                          .arrived_at = SEEN_LONG_AGO,
-                                          .yield_at = -1};
-    uint64_t mixed = s->config.seed + (uint64_t)number;
-    uint64_t high = pawl__random_next(&mixed), low = pawl__random_next(&mixed);
-    snprintf(ret_text, PAWL_TOKEN_LEN + 1, "%016" PRIx64 "%016" PRIx64 "%08x", high, low,
-             (unsigned)number);
-    return number;
-}
-
-int sim_token_number(const sim *s, const char *text)
-{
-    unsigned number = 0;
-    if (strlen(text) != PAWL_TOKEN_LEN) return -1;
-    for (const char *c = text + PAWL_TOKEN_LEN - 8; *c; c++)
-        number = number * 16 + (unsigned)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
-    return number < s->seen.token_count ? (int)number : -1;
-}
-
-int sim_token_of_lease(const sim *s, const pawl__lease *lease)
-{
-    char text[PAWL_TOKEN_LEN + 1];
-    pawl__hex_unpack(lease->token, PAWL__TOKEN_BYTES, text);
-    return sim_token_number(s, text);
-}
-
 typedef struct drawer {
     sim *s;
     int client;
 } drawer;
 
-static drawer drawers[SIM_CLIENTS_MAX]; /* outlive the engines; one world at a time */
+static drawer drawers[SIM_CLIENTS_MAX]; /* outlive the engines; one run at a time */
 
 static void draw_token(void *ctx, char *ret_text)
 {
@@ -125,7 +74,7 @@ static void first_boot(sim *s, sim_client *client)
 void sim_client_boot(sim *s, sim_client *client)
 {
     if (client->incarnation == 0) first_boot(s, client);
-    client->world = s;
+    client->sim = s;
     client->incarnation++;
     client->alive = true;
     client->closing = false;
@@ -135,13 +84,12 @@ void sim_client_boot(sim *s, sim_client *client)
              (unsigned)client->number);
     (void)pawl__redis_space_init(&client->space, PAWL__REDIS_PREFIX_DEFAULT, client->id, "model");
     if (s->config.algorithm == SIM_PAWL) client->engine = make_engine(s, client);
-    sim_link_start(s, client);
-    sim_callers_boot(s, client);
+    sim_link_start(s, client, sim_client_step);
 }
 
 static void end_program(sim *s, sim_client *client, int64_t back_at)
 {
-    sim_callers_die(s, client);
+    s->told->ended(s, client);
     client->engine = pawl__engine_free(client->engine);
     client->alive = false;
     client->closing = false;
@@ -188,10 +136,10 @@ static void note_loss(sim *s, const pawl__event *event)
 
 static void grant(sim *s, const pawl__action *a)
 {
-    sim_grant given = {a->fence, sim_token_number(s, a->token), a->deadline, 0};
+    sim_grant given = {a->fence, a->token, sim_token_number(s, a->token), a->deadline, 0};
     for (size_t i = 0; i < a->slot_count; i++)
         given.slots |= UINT32_C(1) << (a->slots[i] % MODEL_CAPACITY_MAX);
-    sim_caller_granted(s, caller_of(a->want), &given);
+    s->told->granted(s, caller_of(a->want), &given);
 }
 
 static void act(sim *s, sim_client *client, const pawl__event *event, const pawl__action *a)
@@ -205,12 +153,12 @@ static void act(sim *s, sim_client *client, const pawl__event *event, const pawl
         grant(s, a);
         return;
     case PAWL__ACT_REFUSED:
-        sim_caller_refused(s, caller_of(a->want), a->err);
+        s->told->refused(s, caller_of(a->want), a->err);
         return;
     case PAWL__ACT_EXTENDED:
         SIM_REACHED(s, renewed);
         if (a->after_doubt) SIM_REACHED(s, recovered);
-        sim_caller_extended(s, caller_of(a->want), a->deadline);
+        s->told->extended(s, caller_of(a->want), a->deadline);
         return;
     case PAWL__ACT_DOUBT:
         SIM_REACHED(s, doubted);
@@ -221,13 +169,13 @@ static void act(sim *s, sim_client *client, const pawl__event *event, const pawl
         return;
     case PAWL__ACT_LOST:
         note_loss(s, event);
-        sim_caller_lost(s, caller_of(a->want), a->err);
+        s->told->lost(s, caller_of(a->want), a->err);
         return;
     case PAWL__ACT_RELEASED:
-        sim_caller_released(s, caller_of(a->want), a->err);
+        s->told->released(s, caller_of(a->want), a->err);
         return;
     case PAWL__ACT_CHANGED:
-        sim_caller_changed(s, caller_of(a->want), a->err, a->fence);
+        s->told->changed(s, caller_of(a->want), a->err, a->fence);
         return;
     }
 }
@@ -245,7 +193,7 @@ void sim_client_step(sim *s, sim_client *client, const pawl__event *event)
     pawl__action action;
     pawl__engine_step(client->engine, sim_client_now(s, client), event);
     while (pawl__engine_next(client->engine, &action)) act(s, client, event, &action);
-    sim_link_flush(s, client);
+    sim_link_flush_soon(s, client);
     note_odd_leases(s, event);
     seen_step(s, client);
 }

@@ -4,6 +4,7 @@
  * fault at once find less than runs with few.
  */
 #include "config.h"
+#include "../../src/stores/redis/redis_link.h"
 #include "model_redis.h"
 
 #include <inttypes.h>
@@ -28,7 +29,7 @@ static unsigned draw_mask(sim_rng *rng)
     if (kind == 0) return 0;
     if (kind <= 2) return all;
     unsigned some = (unsigned)sim_below(rng, all), mask = some & (unsigned)sim_below(rng, all);
-    if (sim_chance(rng, 500)) mask &= (1u << SIM_FAULT_BREAK) - 1; /* only what must be borne */
+    if (sim_chance(rng, 500)) mask &= (1u << SIM_FAULT_BREAK) - 1; /* only harmless faults */
     return mask | 1u << sim_below(rng, SIM_FAULT_KINDS);
 }
 
@@ -53,7 +54,7 @@ static void draw_fault(sim_config *c, sim_rng *rng, sim_fault *fault)
     for (int k = 0; k < SIM_FAULT_KINDS; k++)
         if (c->fault_mask & 1u << k) kinds[count++] = k;
     int64_t ttl_us = c->ttl_ms * 1000;
-    fault->kind = (sim_fault_kind)kinds[sim_below(rng, count)];
+    fault->kind = (sim_fault_kind)kinds[sim_below(rng, count)]; /* none: the caller says which */
     fault->at_us = sim_below(rng, c->heal_ms * 1000);
     fault->target = (int)sim_below(rng, c->clients);
     int64_t spans[] = {ttl_us / 10, ttl_us / 3, ttl_us, 3 * ttl_us};
@@ -72,6 +73,61 @@ static void draw_kinds(sim_config *c, uint64_t seed)
     if (kind >= 7) c->capacity = 1 + (int)sim_below(&rng, 5);
     if (kind == 7) c->names = 2;
     if (sim_chance(&rng, 100)) c->mistaken = kind >= 4 ? 30 : 0;
+    c->values = sim_chance(&rng, 200);
+}
+
+/* What the guard is for is rare among all the faults: one more. */
+static void forget(sim_config *c, sim_rng *rng)
+{
+    static const sim_fault_kind kinds[] = {SIM_FAULT_LOSE_TAIL, SIM_FAULT_LOSE_ALL,
+                                           SIM_FAULT_FAILOVER};
+    sim_fault *fault = &c->faults[c->fault_count++];
+    draw_fault(c, rng, fault);
+    fault->kind = kinds[sim_below(rng, 3)];
+    fault->for_us %= c->ttl_ms * 100 + 1;
+    if (!sim_chance(rng, 500)) return;
+    sim_fault *death = &c->faults[c->fault_count++]; /* of a client, which forgets the run */
+    *death = *fault;
+    death->kind = SIM_FAULT_CRASH;
+    death->for_us = sim_below(rng, fault->for_us + 1);
+}
+
+/* Somebody deletes a lock key, the second one behind a renewal. */
+static void delete_some(sim_config *c, sim_rng *rng)
+{
+    for (int i = 0; i < 2; i++) {
+        sim_fault *fault = &c->faults[c->fault_count++];
+        draw_fault(c, rng, fault);
+        fault->kind = SIM_FAULT_EVICT;
+        fault->value = i ? 17 : 1;
+    }
+}
+
+/* A stream of its own as well. The guard is off and nothing is watched in half of the seeds. */
+static void draw_store_options(sim_config *c, uint64_t seed)
+{
+    static const int guards[] = {PAWL__REDIS_GUARD_AUTO, PAWL__REDIS_GUARD_ON};
+    static const int watches[] = {PAWL__REDIS_WATCH_AUTO, PAWL__REDIS_WATCH_ON};
+    c->guard = PAWL__REDIS_GUARD_OFF;
+    c->watch = PAWL__REDIS_WATCH_OFF;
+    if (c->algorithm != SIM_PAWL) return;
+    sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_STORE);
+    int64_t choice = sim_below(&rng, 4), which = sim_below(&rng, 2);
+    if (choice & 1) c->guard = guards[which];
+    if (choice & 2) c->watch = watches[sim_below(&rng, 2)];
+    c->age_ms = sim_below(&rng, 4 * c->ttl_ms + 2000);
+    if (c->guard != PAWL__REDIS_GUARD_OFF && sim_chance(&rng, 500)) forget(c, &rng);
+    if (c->watch != PAWL__REDIS_WATCH_OFF && sim_chance(&rng, 300)) delete_some(c, &rng);
+}
+
+/* A stream of its own, too. Only who does not wait travels together. */
+static void draw_together(sim_config *c, uint64_t seed)
+{
+    sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_TOGETHER);
+    if (c->algorithm != SIM_PAWL || !sim_chance(&rng, 40)) return;
+    c->together = c->impatient = true;
+    c->names = SIM_NAMES_MAX;
+    c->callers = SIM_NAMES_MAX;
 }
 
 void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algorithm)
@@ -94,6 +150,8 @@ void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algori
     c.fault_count = c.fault_mask ? (int)sim_between(&nemesis, 1, 12) : 0;
     for (int i = 0; i < c.fault_count; i++) draw_fault(&c, &nemesis, &c.faults[i]);
     draw_kinds(&c, seed);
+    draw_store_options(&c, seed);
+    draw_together(&c, seed);
     *ret_config = c;
 }
 
@@ -106,12 +164,15 @@ typedef struct key {
 } key;
 
 #define KEY(field) #field, offsetof(sim_config, field), sizeof(((sim_config *)0)->field)
-static const key keys[] = {
-    {KEY(clients)},      {KEY(callers)},      {KEY(names)},        {KEY(ttl_ms)},
-    {KEY(mixed_ttl)},    {KEY(retain)},       {KEY(impatient)},    {KEY(detach)},
-    {KEY(modes)},        {KEY(capacity)},     {KEY(mistaken)},     {KEY(hold_max_us)},
-    {KEY(think_max_us)}, {KEY(delay_min_us)}, {KEY(delay_max_us)}, {KEY(tail_per_thousand)},
-    {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)},      {KEY(monitor)}};
+static const key keys[] = {{KEY(clients)},      {KEY(callers)},      {KEY(names)},
+                           {KEY(ttl_ms)},       {KEY(mixed_ttl)},    {KEY(retain)},
+                           {KEY(impatient)},    {KEY(detach)},       {KEY(modes)},
+                           {KEY(crowd)},        {KEY(capacity)},     {KEY(mistaken)},
+                           {KEY(values)},       {KEY(hold_max_us)},  {KEY(think_max_us)},
+                           {KEY(delay_min_us)}, {KEY(delay_max_us)}, {KEY(tail_per_thousand)},
+                           {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)},
+                           {KEY(monitor)},      {KEY(guard)},        {KEY(watch)},
+                           {KEY(age_ms)},       {KEY(together)}};
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static int64_t get_key(const sim_config *c, const key *k)
@@ -187,7 +248,8 @@ static bool in_bounds(const sim_config *c)
            c->callers <= SIM_CALLERS_MAX && c->names >= 1 && c->names <= SIM_NAMES_MAX &&
            c->ttl_ms >= 10 && c->ttl_ms <= 86400000 && c->hold_max_us >= 0 && c->capacity >= 0 &&
            c->capacity < MODEL_CAPACITY_MAX && c->think_max_us >= 0 && c->delay_min_us >= 1 &&
-           c->delay_max_us >= c->delay_min_us && c->heal_ms >= 0 && c->calm_ms >= 0;
+           c->delay_max_us >= c->delay_min_us && c->heal_ms >= 0 && c->calm_ms >= 0 &&
+           c->guard >= 0 && c->guard <= 2 && c->watch >= 0 && c->watch <= 2 && c->age_ms >= 0;
 }
 
 bool sim_config_read(sim_config *config, FILE *file, char reterr[200])

@@ -10,8 +10,8 @@
 
 #include <stdio.h>
 
-#define SIM_CLIENTS_MAX 8
-#define SIM_CALLERS_MAX 4 /* of one client */
+#define SIM_CLIENTS_MAX 1024 /* a seed draws at most five; a crowd is written down */
+#define SIM_CALLERS_MAX 4    /* of one client */
 #define SIM_NAMES_MAX   3
 #define SIM_FAULTS_MAX  24
 
@@ -81,18 +81,30 @@ typedef struct sim_config {
     bool impatient; /* some callers do not wait, or not long, or cancel */
     bool detach;
     bool modes;   /* locks are held in all modes, and change them */
+    bool crowd;   /* the first client writes, all others read, and nobody changes its mode */
     int capacity; /* of the semaphore that the last name is; 0: all names are locks */
+    bool values;  /* who holds leaves values, others read and watch them */
     int mistaken; /* per thousand: callers who take a lock for a semaphore, or another capacity */
     int64_t hold_max_us, think_max_us;
     int64_t delay_min_us, delay_max_us;
     int tail_per_thousand; /* messages that take up to a ttl while faults are on */
+    bool together;         /* what a client asks within a short time travels together */
     bool lockstep;         /* constant delays: everybody moves at once */
     bool monitor;          /* somebody listens to every inbox: PSUBSCRIBE */
+    int guard;             /* pawl__redis_guard_mode of every client */
+    int watch;             /* pawl__redis_watch_mode of every client */
+    int64_t age_ms;        /* of the server at the beginning */
     int64_t heal_ms, calm_ms;
     unsigned fault_mask;
     int fault_count;
     sim_fault faults[SIM_FAULTS_MAX];
 } sim_config;
+
+/* The span of the restart guard. */
+static inline int64_t sim_guard_ms(const sim_config *c)
+{
+    return c->guard == 2 && c->mixed_ttl ? c->ttl_ms * 4 : c->ttl_ms;
+}
 
 extern const char *const sim_fault_words[SIM_FAULT_KINDS];
 extern const char *const sim_algorithm_words[];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The timeline: one line per happening, a column per actor. */
-#include "sim.h"
+/* The timeline: one line for each thing that happens, a column for each actor. */
+#include "core.h"
 
 #include <stdarg.h>
 

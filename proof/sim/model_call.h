@@ -8,6 +8,8 @@
  *   model_many.c    lib_many.lua: several holders, and queues in which not all are writers
  *   model_group.c   the scripts where they come to lib_many
  *   model_inspect.c inspect.lua
+ *   model_guard.c   guard.lua
+ *   model_value.c   publish.lua, read.lua
  */
 #ifndef PAWL_SIM_MODEL_CALL_H
 #define PAWL_SIM_MODEL_CALL_H
@@ -19,6 +21,7 @@ typedef struct model_call {
     model_lock *lock;
     model_reply *reply;
     int64_t now_ms;
+    bool guarded;  /* the variant that grants nothing new */
     uint64_t last; /* the fence as the script found it, or has drawn it */
     char arg[PAWL__REDIS_ARGS_MAX][PAWL__REDIS_WHO_MAX + 1];
 } model_call;
@@ -69,8 +72,18 @@ void model_break_among(model_call *c);
 bool model_serve_queue(model_call *c);
 void model_change(model_call *c);
 
+/* ---- model_guard.c ------------------------------------------------------------ */
+
+/* args: what follows the key. */
+void model_guard(model_redis *redis, const pawl__redis_bytes *args, model_reply *reply);
+
 /* ---- model_inspect.c ---------------------------------------------------------- */
 
 void model_inspect(model_call *c);
+
+/* ---- model_value.c ------------------------------------------------------------ */
+
+void model_publish(model_call *c);
+void model_read(model_call *c);
 
 #endif

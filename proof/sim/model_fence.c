@@ -48,7 +48,7 @@ void model_write_record(const model_call *c, const char *token, int64_t ttl_ms, 
     lock->fence = fence;
     model_copy_text(lock->rec_token, sizeof lock->rec_token, token);
     lock->rec_who = copy;
-    lock->rec_change = 0;
+    lock->rec_change = lock->rec_published = 0;
     lock->record_until = model_record_until(c, ttl_ms, fence);
 }
 
@@ -83,7 +83,7 @@ bool model_is_away(const model_call *c, const char *inbox)
 
 void model_take_out(model_lock *lock, const char *token)
 {
-    char copy[MODEL_TEXT_MAX]; /* it may lie in what is removed */
+    char copy[MODEL_TEXT_MAX]; /* it may be part of what is removed */
     model_copy_text(copy, sizeof copy, token);
     model_place_remove(lock, copy);
     model_waiter_remove(lock, copy);

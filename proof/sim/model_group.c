@@ -35,7 +35,7 @@ static void say_granted(many *m, const char *token, uint64_t fence, uint32_t slo
 
 /* ---- lib_enter.lua ---------------------------------------------------------------- */
 
-/* Of the name; -1: nobody knows. */
+/* Of the name; -1: unknown. */
 static int capacity_of_name(const many *m)
 {
     const model_lock *lock = m->lock;
@@ -68,7 +68,8 @@ static void take_at_once(many *m, const many_asker *as)
 {
     uint32_t slots = 0;
     if (as->mode == 'x') {
-        many_write_exclusive(m, as->token, as->ttl_ms, many_next_fence(m), &as->who, 0);
+        many_write_exclusive(m, as->token, as->ttl_ms, many_next_fence(m),
+                             &(model_waiter){.who = as->who});
     } else {
         model_waiter holder = many_let_in(m, as->token, as);
         slots = holder.slots;
@@ -110,7 +111,7 @@ static void write_waiter(many *m, const many_asker *as, int64_t since_ms)
     entry->mode = as->mode;
     entry->units = as->units;
     entry->capacity = as->capacity;
-    entry->till_ms = m->c->now_ms + (as->ttl_ms * 2 + 2) / 3;
+    entry->till_ms = m->c->now_ms + model_place_ms(as->ttl_ms);
     entry->ttl_ms = as->ttl_ms;
     entry->since_ms = since_ms;
     entry->who = as->who;
@@ -256,7 +257,7 @@ void model_renew_among(model_call *c)
     model_add_int(c->reply, many_is_awaited(&m, c->arg[0]));
 }
 
-/* Planted bugs: one who is not it, and all instead of one. */
+/* Planted bugs: another holder, and all instead of one. */
 static void part_wrongly(many *m)
 {
     bool strangers = PAWL_MUTANT(readers_release_without_compare);
@@ -348,7 +349,8 @@ static bool find_holder(change *ch)
     bool is_its = m->recorded && strcmp(m->rec_token, ch->token) == 0;
     ch->holder = (model_waiter){.mode = 'x',
                                 .fence = is_its ? ch->c->last : many_next_fence(m),
-                                .change = is_its ? lock->rec_change : 0};
+                                .change = is_its ? lock->rec_change : 0,
+                                .published = is_its ? lock->rec_published : 0};
     if (is_its) return true;
     m->has_latest = true;
     model_copy_text(m->latest, sizeof m->latest, ch->token);
@@ -372,7 +374,7 @@ static void extend(change *ch, bool allowed)
     if (!many_may_write(m, false)) return;
     m->lock->held_until = ch->c->now_ms + ch->ttl_ms;
     if (ch->to == 'x' || !allowed) {
-        many_write_exclusive(m, ch->token, ch->ttl_ms, ch->c->last, &ch->who, ch->holder.change);
+        many_write_exclusive(m, ch->token, ch->ttl_ms, ch->c->last, &ch->holder);
         many_note(m, ch->token, MODEL_EXTENDED);
     } else {
         many_found(m, 0);
@@ -383,14 +385,15 @@ static void extend(change *ch, bool allowed)
 static void upgrade(change *ch)
 {
     many *m = &ch->m;
-    if (m->group.many == 1 || PAWL_MUTANT(upgrade_beside_reader)) {
+    bool alone = m->group.many == 1 && !ch->c->guarded;
+    if (alone || PAWL_MUTANT(upgrade_beside_reader)) {
         many_finish_upgrade(m, ch->c->now_ms + ch->ttl_ms, true);
         ch->holder.fence = m->lock->fence;
         change_done(ch);
         return;
     }
     bool was_awaited = many_is_awaited(m, "-");
-    m->group.upgrade = ch->asks_only ? 0 : ch->c->now_ms + (ch->ttl_ms * 2 + 2) / 3;
+    m->group.upgrade = ch->asks_only ? 0 : ch->c->now_ms + model_place_ms(ch->ttl_ms);
     if (ch->asks_only)
         many_serve(m, NULL);
     else if (!was_awaited)

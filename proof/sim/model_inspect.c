@@ -18,7 +18,7 @@ static int units_of(uint32_t slots)
     return units;
 }
 
-/* The living ones, by their fences; as many as it says. */
+/* The living holders, by their fences; as many as the script shows. */
 static size_t list_holders(const model_call *c, model_hold *holders, size_t most)
 {
     size_t count = 0, at = 0;
@@ -45,7 +45,7 @@ static void add_holder(model_call *c, const model_hold *hold)
     model_add_int(c->reply, strcmp(hold->token, c->arg[0]) == 0);
 }
 
-/* All of them: those of whom the keys beside the lock key tell nothing are counted, too. */
+/* All holders are counted, also those that only the lock key knows. */
 static int64_t count_holders(const model_call *c)
 {
     const model_lock *lock = c->lock;

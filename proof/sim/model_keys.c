@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's keyspace: four keys per name, each with its own expiry. */
+/* The model's keyspace: five keys per name, each with its own expiry. */
 #include "model_redis.h"
 
 #include <stdlib.h>
@@ -17,6 +17,7 @@ void model_redis_flush(model_redis *redis)
         free(redis->locks[i].waiters);
     }
     redis->count = 0;
+    redis->guard = (model_guard_record){.is_there = false};
 }
 
 void model_redis_done(model_redis *redis)
@@ -56,6 +57,7 @@ void model_redis_copy(model_redis *to, const model_redis *from)
         lock->waiter_room = lock->waiter_count;
     }
     to->count = from->count;
+    to->guard = from->guard;
 }
 
 /* A key whose clock shows more than its expiry is gone (Redis: now > when). */
@@ -65,6 +67,7 @@ void model_lock_expire(model_lock *lock, int64_t now_ms)
     if (lock->recorded && now_ms > lock->record_until) lock->recorded = false;
     if (lock->place_count && now_ms > lock->places_until) lock->place_count = 0;
     if (lock->waiter_count && now_ms > lock->waiters_until) lock->waiter_count = 0;
+    if (now_ms > lock->value.until_ms) lock->value = (model_value){0};
 }
 
 static model_lock *search(model_redis *redis, const char *key, size_t len)

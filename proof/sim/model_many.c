@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lib_many.lua in C, statement by statement. What a script says, it says at its end. */
+/* lib_many.lua in C, statement by statement. A script sends its pushes at its end. */
 #include "model_many.h"
 
 #include "../../src/base/mutant.h"
@@ -41,7 +41,7 @@ model_waiter *many_holder(many *m, const char *token)
     return NULL;
 }
 
-/* False: its record was thrown out, so nobody knows which slots it has. */
+/* False: its record was evicted, so its slots are unknown. */
 static bool free_slots(many *m, const char *token)
 {
     const model_waiter *holder = model_holder_find(m->lock, token);
@@ -64,7 +64,7 @@ static void recount(many *m)
 
 void many_part(many *m, const char *token)
 {
-    char copy[MODEL_TEXT_MAX]; /* it may lie in what is removed */
+    char copy[MODEL_TEXT_MAX]; /* it may be part of what is removed */
     model_copy_text(copy, sizeof copy, token);
     if (!many_may_write(m, false)) return;
     if (strcmp(copy, m->group.updater) == 0) {
@@ -86,7 +86,7 @@ void many_dissolve(many *m)
     m->has_group = m->changed = false;
 }
 
-/* What is left of a group that is gone stands before all who wait. */
+/* What is left of a group that is gone comes before all waiters. */
 static void sweep(many *m)
 {
     while (!m->refused && m->waiting > 0 && m->lock->places[0].score < 0) {
@@ -105,15 +105,20 @@ static int64_t rank_of_next_end(const many *m)
 
 static void part_one_expired(many *m, const char *token)
 {
+    if (!PAWL_MUTANT(permits_leak)) {
+        many_part(m, token);
+        return;
+    }
     uint32_t slots = m->group.slots;
     many_part(m, token);
-    if (PAWL_MUTANT(permits_leak)) m->group.slots = slots;
+    m->group.slots = slots;
 }
 
-/* The planted bug takes who is away for dead. */
+/* The planted bug takes a waiter that is away for dead. */
 static void part_cut(many *m)
 {
-    for (int64_t i = m->group.many - 1; PAWL_MUTANT(cut_reader_is_gone) && i >= 0; i--) {
+    if (!PAWL_MUTANT(cut_reader_is_gone)) return;
+    for (int64_t i = m->group.many - 1; i >= 0; i--) {
         const model_waiter *holder = many_holder(m, m->lock->places[i].token);
         if (holder && model_is_away(m->c, holder->who.inbox)) many_part(m, holder->token);
     }
@@ -172,6 +177,7 @@ static int count_free(const many *m)
 
 bool many_fits(const many *m, char mode, int units)
 {
+    if (m->c->guarded) return false;
     if (m->lost || (m->lock->held && !m->has_group)) return false;
     if (mode == 'x' || m->group.many == 0) return m->group.many == 0;
     if (mode == 's') return m->group.capacity == 0;
@@ -221,11 +227,12 @@ model_waiter many_let_in(many *m, const char *token, const many_asker *as)
 }
 
 void many_write_exclusive(many *m, const char *token, int64_t ttl_ms, uint64_t fence,
-                          const model_who *who, int64_t change)
+                          const model_waiter *holder)
 {
     if (!many_may_write(m, true)) return;
-    model_write_grant(m->c, token, ttl_ms, fence, who);
-    m->lock->rec_change = change;
+    model_write_grant(m->c, token, ttl_ms, fence, &holder->who);
+    m->lock->rec_change = holder->change;
+    m->lock->rec_published = holder->published;
     m->recorded = m->blocked = true;
     model_copy_text(m->rec_token, sizeof m->rec_token, token);
     m->rec_who = m->lock->rec_who;
@@ -256,7 +263,7 @@ void many_tell(many *m, const char *inbox, char letter, const char *token)
 
 void many_note(many *m, const char *token, model_news what)
 {
-    for (size_t i = 0; i < m->news_count; i++) { /* one word about each token is enough */
+    for (size_t i = 0; i < m->news_count; i++) { /* one push for each token is enough */
         many_news *before = &m->news[i];
         if (!before->took || strcmp(before->token, token) != 0) continue;
         if (what == MODEL_EXTENDED) return;
@@ -335,7 +342,7 @@ bool many_finish_upgrade(many *m, int64_t till_ms, bool is_asker)
     many_part(m, token);
     m->has_group = m->changed = false;
     uint64_t fence = PAWL_MUTANT(upgrade_draws_no_fence) ? holder.fence : many_next_fence(m);
-    many_write_exclusive(m, token, till_ms - m->c->now_ms, fence, &holder.who, holder.change);
+    many_write_exclusive(m, token, till_ms - m->c->now_ms, fence, &holder);
     if (is_asker)
         many_note(m, token, MODEL_UPGRADED);
     else
@@ -349,7 +356,7 @@ typedef struct admitted {
     int64_t till_ms;
 } admitted;
 
-/* Who has come in stands where it stood until all have. */
+/* A waiter that was granted keeps its entry until all are granted. */
 typedef struct turn {
     many *m;
     const many_asker *asker;
@@ -397,7 +404,8 @@ static void admit(turn *t, const char *token, const model_waiter *waiter, bool i
     if (as.mode == 'x') {
         if (!many_may_write(m, false)) return;
         model_take_out(m->lock, token);
-        many_write_exclusive(m, token, till_ms - now_ms, many_next_fence(m), &as.who, 0);
+        many_write_exclusive(m, token, till_ms - now_ms, many_next_fence(m),
+                             &(model_waiter){.who = as.who});
     } else {
         model_waiter holder = many_let_in(m, token, &as);
         slots = holder.slots;
@@ -476,13 +484,16 @@ static bool serve_upgrade(many *m)
     if (m->group.many > 1 && PAWL_MUTANT(upgrade_stops_nobody)) return false;
     m->blocked = true;
     if (m->group.many == 1) many_finish_upgrade(m, -m->lock->places[0].score, false);
-    return m->lock->held ||
-           m->refused; /* else its record was lost, and the queue's turn has come */
+    return m->lock->held || m->refused; /* else its record was lost: now the queue is served */
 }
 
 void many_serve(many *m, const many_asker *asker)
 {
     turn t = {.m = m, .asker = asker};
+    if (m->c->guarded) {
+        m->blocked = true;
+        return;
+    }
     if (serve_upgrade(m)) return;
     m->blocked = m->lost || (m->lock->held && !m->has_group);
     while (m->waiting > (int64_t)t.away && !m->blocked && !m->refused) {

@@ -61,7 +61,7 @@ bool many_fits(const many *m, char mode, int units);
 bool many_is_full(const many *m);
 model_waiter many_let_in(many *m, const char *token, const many_asker *as);
 void many_write_exclusive(many *m, const char *token, int64_t ttl_ms, uint64_t fence,
-                          const model_who *who, int64_t change);
+                          const model_waiter *holder);
 uint64_t many_next_fence(many *m);
 bool many_finish_upgrade(many *m, int64_t till_ms, bool is_asker);
 void many_serve(many *m, const many_asker *asker);

@@ -22,7 +22,7 @@ typedef enum promotion {
     PROMOTED_NOBODY = 0, /* the queue is empty now, or all who wait are away */
     PROMOTED_SOMEBODY,
     PROMOTED_ASKER,
-    PROMOTED_UNSEEN,  /* too many that cannot take it: the rest is left to the next script */
+    PROMOTED_UNSEEN,  /* too many cannot take it: the next script goes on */
     PROMOTED_SEVERAL, /* lib_many has to go on: not all wait for the exclusive lock */
     PROMOTION_REFUSED
 } promotion;
@@ -42,6 +42,7 @@ static void hand_to(model_call *c, const model_waiter *waiter, uint64_t fence, b
 static promotion promote(model_call *c, const char *asker)
 {
     model_lock *lock = c->lock;
+    if (c->guarded) return PROMOTED_SEVERAL;
     uint64_t fence = model_draw(c);
     size_t away = 0;
     for (int i = 0; i < PAWL__REDIS_SKIP_MAX; i++) {
@@ -72,7 +73,7 @@ static promotion promote(model_call *c, const char *asker)
     return PROMOTED_UNSEEN;
 }
 
-/* lib_free.lua: whoever finds it free hands it on. */
+/* lib_free.lua: a request that finds the lock free hands it on. */
 static promotion promote_if_free(model_call *c)
 {
     if (c->lock->held) return c->lock->several ? PROMOTED_SEVERAL : PROMOTED_NOBODY;
@@ -148,7 +149,7 @@ static void queue_up(model_call *c, int64_t holder_ms, bool foreign)
 {
     model_lock *lock = c->lock;
     const char *token = c->arg[0];
-    int64_t ttl_ms = strtoll(c->arg[1], NULL, 10), place_ms = (ttl_ms * 2 + 2) / 3;
+    int64_t ttl_ms = strtoll(c->arg[1], NULL, 10), place_ms = model_place_ms(ttl_ms);
     int64_t life = lock->waiter_count ? model_remaining(c, lock->waiters_until) : -2;
     model_waiter *waiter = model_waiter_find(lock, token);
     int64_t position = waiter ? model_place_rank(lock, token) : -1;
@@ -189,7 +190,8 @@ static void acquire(model_call *c)
         extend(c, PAWL__REDIS_SAYS_GRANTED);
         return;
     }
-    if (!lock->held) {
+    bool kept_back = c->guarded && !lock->held && !lock->place_count;
+    if (!lock->held && !kept_back) {
         bool queue = lock->place_count && !PAWL_MUTANT(asker_barges_in);
         promotion chosen = queue ? promote(c, c->arg[0]) : PROMOTED_NOBODY;
         if (chosen == PROMOTION_REFUSED) return;
@@ -203,6 +205,7 @@ static void acquire(model_call *c)
         }
     }
     int64_t holder_ms = lock->held ? model_remaining(c, lock->held_until) : 0;
+    if (kept_back) holder_ms = -2; /* PTTL of a key that is not there */
     bool foreign = !lock->held || !model_record_is_of(lock, lock->token);
     if (c->arg[3][0]) {
         say_busy(c, holder_ms, foreign);
@@ -342,11 +345,19 @@ static void run(model_call *c, pawl__redis_script script)
     case PAWL__REDIS_CHANGE:
         model_change(c);
         return;
-    case PAWL__REDIS_PROBE: /* server.c */
-    case PAWL__REDIS_GUARD:
-    case PAWL__REDIS_PUBLISH: /* the engine says nothing of values */
+    case PAWL__REDIS_PUBLISH:
+        model_publish(c);
+        return;
     case PAWL__REDIS_READ:
-    case PAWL__REDIS_ACQUIRE_GUARDED:
+        model_read(c);
+        return;
+    case PAWL__REDIS_PROBE:            /* server.c */
+    case PAWL__REDIS_ACQUIRE_TOGETHER: /* the same, as so many calls of the ordinary ones */
+    case PAWL__REDIS_RELEASE_TOGETHER:
+    case PAWL__REDIS_ACQUIRE_TOGETHER_GUARDED:
+    case PAWL__REDIS_RELEASE_TOGETHER_GUARDED:
+    case PAWL__REDIS_GUARD:           /* model_guard.c */
+    case PAWL__REDIS_ACQUIRE_GUARDED: /* without the guard, and c->guarded */
     case PAWL__REDIS_RENEW_GUARDED:
     case PAWL__REDIS_RELEASE_GUARDED:
     case PAWL__REDIS_BREAK_GUARDED:
@@ -374,11 +385,17 @@ static void run_script(model_redis *redis, const pawl__redis_bytes *argv, size_t
     redis->scripts_known |= 1u << script;
     model_call c = {.redis = redis, .reply = reply, .now_ms = redis->now_us / 1000};
     size_t key_count = (size_t)(argv[2].data[0] - '0');
+    if (script == PAWL__REDIS_GUARD) {
+        model_guard(redis, &argv[3 + key_count], reply);
+        return;
+    }
+    pawl__redis_script base;
+    c.guarded = model_is_guarded((pawl__redis_script)script, &base);
     for (size_t i = 3 + key_count; i < argc; i++) take_arg(&c, i - 3 - key_count, argv[i]);
     c.lock = model_lock_get(redis, argv[3].data, argv[3].len);
     c.last = last_fence(c.lock);
-    run(&c, (pawl__redis_script)script);
-    if (script != PAWL__REDIS_INSPECT) model_as_text(reply);
+    run(&c, base);
+    if (script != PAWL__REDIS_INSPECT && script != PAWL__REDIS_READ) model_as_text(reply);
 }
 
 static int64_t to_number(pawl__redis_bytes arg)

@@ -17,7 +17,14 @@
 
 #define MODEL_TEXT_MAX  72 /* tokens and foreign values */
 #define MODEL_INBOX_MAX 72
+#define MODEL_RUN_MAX   48
 #define MODEL_NEVER     INT64_MAX /* a key without expiry */
+
+/* How long a place lives, as the scripts compute it. */
+static inline int64_t model_place_ms(int64_t ttl_ms)
+{
+    return (ttl_ms * 2 + 2) / 3;
+}
 
 /* "INBOX OWNER" */
 typedef struct model_who {
@@ -35,7 +42,7 @@ typedef struct model_waiter {
     int capacity;                      /* who waits */
     int64_t till_ms, ttl_ms, since_ms; /* who waits */
     uint64_t fence;                    /* who holds */
-    int64_t change;                    /* who holds */
+    int64_t change, published;         /* who holds */
     uint32_t slots;                    /* who holds: a bit for each */
     model_who who;
 } model_waiter;
@@ -57,7 +64,27 @@ typedef struct model_group {
     uint32_t slots; /* a bit for each that is taken */
 } model_group;
 
-/* The four keys of one name. */
+#define MODEL_WATCHERS_MAX 8
+#define MODEL_VALUE_MAX    40
+
+typedef struct model_watcher {
+    char inbox[MODEL_INBOX_MAX];
+    int64_t till_ms;
+} model_watcher;
+
+/* What stands beside a name, in a key of its own. */
+typedef struct model_value {
+    int64_t until_ms; /* the key lives until then */
+    bool is_set;
+    char bytes[MODEL_VALUE_MAX];
+    char owner[PAWL_OWNER_MAX + 1];
+    uint64_t fence;
+    int64_t at_us, till_ms;
+    model_watcher watchers[MODEL_WATCHERS_MAX];
+    int watcher_count;
+} model_value;
+
+/* The five keys of one name. */
 typedef struct model_lock {
     char key[PAWL__REDIS_KEY_MAX + 1];
     bool held;
@@ -69,7 +96,7 @@ typedef struct model_lock {
     uint64_t fence;
     char rec_token[MODEL_TEXT_MAX];
     model_who rec_who;
-    int64_t rec_change; /* behind the label; 0: none */
+    int64_t rec_change, rec_published; /* behind the label; 0: none */
     int64_t record_until;
     model_place *places;
     size_t place_count, place_room;
@@ -77,6 +104,7 @@ typedef struct model_lock {
     model_waiter *waiters;
     size_t waiter_count, waiter_room;
     int64_t waiters_until;
+    model_value value;
 } model_lock;
 
 typedef enum model_refusal {
@@ -103,10 +131,28 @@ typedef struct model_hold {
     uint32_t slots;
 } model_hold;
 
+/* The record of guard.lua. */
+typedef struct model_guard_record {
+    bool is_there;
+    char run[MODEL_RUN_MAX];
+    int64_t since_ms, span_ms, till_ms, far_ms;
+    bool guarded;
+    bool was_refused; /* the server could not write it once */
+} model_guard_record;
+
+/* What INFO tells of the process. */
+typedef struct model_process {
+    char run[MODEL_RUN_MAX];
+    int64_t uptime_s; /* below 0 when the clock was set back behind its start */
+    bool was_replica; /* it has a second replication id */
+} model_process;
+
 typedef struct model_redis model_redis;
 struct model_redis {
     model_lock *locks;
     size_t count, room;
+    model_guard_record guard;
+    model_process process;
     unsigned scripts_known; /* bit per pawl__redis_script */
     model_refusal refusal;
     bool dirty; /* the running script has written */
@@ -130,7 +176,7 @@ typedef struct model_reply {
 
 void model_redis_init(model_redis *redis);
 void model_redis_done(model_redis *redis);
-/* Makes `to` remember what `from` remembers (keys only). */
+/* Makes `to` remember what `from` remembers (keys only, the guard's record among them). */
 void model_redis_copy(model_redis *to, const model_redis *from);
 void model_redis_flush(model_redis *redis);
 
@@ -146,6 +192,12 @@ void model_redis_command(model_redis *redis, int64_t now_us, const pawl__redis_b
 
 /* A pawl__redis_says; -1 if no script said it. */
 int model_reply_says(const model_reply *reply);
+
+/* Whether whoever comes to this run of the server now finds the restart guard active. */
+bool model_guard_is_active(const model_redis *redis, const char *run, bool strict);
+
+/* Whether it is a variant that grants nothing new; *ret_base is the script without the guard. */
+bool model_is_guarded(pawl__redis_script script, pawl__redis_script *ret_base);
 
 /* ---- model_keys.c: the keyspace, for the scripts and the nemesis ---------- */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults: a numbered list from the configuration, each begun, most of them ended. */
 #include "../../src/base/mutant.h"
-#include "checks/check.h"
+#include "../../src/stores/redis/redis_scripts.h"
+#include "sim.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -22,7 +23,9 @@ void sim_nemesis_plan(sim *s)
 /* From now until then the client is excused from what is promised to live ones. */
 static void touch(sim *s, int client, int64_t until)
 {
-    if (s->clients[client].touched_at < until) s->clients[client].touched_at = until;
+    if (s->clients[client].touched_at >= until) return;
+    s->clients[client].touched_before = s->clients[client].touched_at;
+    s->clients[client].touched_at = until;
 }
 
 static void touch_all(sim *s, int64_t until)
@@ -100,7 +103,7 @@ static void partition(sim *s, const sim_fault *f, int64_t until)
 
 static void crash_client(sim *s, const sim_fault *f, int64_t until)
 {
-    if (f->value & 1) s->conns[f->target].dead = true; /* such a machine says no goodbye */
+    if (f->value & 1) s->conns[f->target].dead = true; /* the machine closes nothing */
     sim_client_crash(s, &s->clients[f->target], until);
 }
 
@@ -118,7 +121,7 @@ static void pause_client(sim *s, const sim_fault *f, int64_t until)
     touch(s, f->target, until);
     client->paused_until = until;
     if (PAWL_MUTANT(clock_stops_in_suspend)) sim_clock_step(&client->clock, s->t, s->t - until);
-    /* What came meanwhile is read in the order in which the loop finds its sockets. */
+    /* Bytes that came meanwhile are read in the order in which the loop finds the sockets. */
     s->conns[f->target].resume_skew = (f->value & 1) * 50 * SIM_US;
 }
 
@@ -130,13 +133,16 @@ static void evict(sim *s, const sim_fault *f, int64_t until)
     (void)until;
     sim_rng *rng = &s->fault_rng[f - s->config.faults];
     if (!s->server.model.count) return;
+    if (s->config.watch && f->value & 16) { /* before the holder can have it tracked again */
+        s->server.delete_behind_renewal = true;
+        return;
+    }
     int number = (int)sim_below(rng, (int64_t)s->server.model.count);
     model_lock *lock = &s->server.model.locks[number];
     int name = 0;
     for (int i = 0; i < s->config.names; i++)
         if (strstr(lock->key, sim_names[i])) name = i;
-    if (f->value & 1) lock->held = false;
-    if (f->value & 1) seen_broken(s, name);
+    if (f->value & 1) sim_tracked_delete(s, lock, name);
     if (f->value & 2) lock->recorded = false;
     if (f->value & 2) seen_record_lost(s, name);
     if (f->value & 4) lock->place_count = 0;
@@ -145,7 +151,7 @@ static void evict(sim *s, const sim_fault *f, int64_t until)
     SIM_REACHED(s, state_lost);
 }
 
-/* The name's key, and what the checkers have to know before another hand is on it. */
+/* The name's key. Before another program changes it, the checkers are told. */
 static int prepare_by_hand(sim *s, const sim_fault *f, char ret_key[KEY_MAX])
 {
     int name = (int)(f->value % s->config.names);
@@ -164,9 +170,11 @@ static void take_as_foreigner(sim *s, const sim_fault *f, int64_t until)
     snprintf(value, sizeof value, "%" PRId64, f->for_us / 1000 + 1);
     pawl__redis_bytes argv[] = {{"SET", 3}, {key, (size_t)len},     {"foreign", 7},
                                 {"PX", 2},  {value, strlen(value)}, {"NX", 2}};
+    sim_tracked_before(s);
     model_redis_command(&s->server.model, sim_server_now_us(s), argv, 6, &m->reply);
+    sim_tracked_after(s, NULL);
     if (m->reply.value.type == PAWL__REDIS_STATUS) SIM_REACHED(s, foreign_holder);
-    /* It has barged in before whoever waited: so be it, it is not pawl. */
+    /* It came before the waiters: that is allowed, because it is not pawl. */
     sim_message_free(s, m);
 }
 
@@ -185,6 +193,17 @@ static bool choose_holder(const sim *s, const sim_fault *f, const model_lock *lo
         found = true;
     }
     return found;
+}
+
+/* `pawl break` is a client like the others. */
+static pawl__redis_script script_of_break(const sim *s)
+{
+    char run[MODEL_RUN_MAX];
+    bool strict = s->config.guard == PAWL__REDIS_GUARD_ON;
+    if (s->config.guard == PAWL__REDIS_GUARD_OFF) return PAWL__REDIS_BREAK;
+    snprintf(run, sizeof run, "run%d", s->server.run);
+    return model_guard_is_active(&s->server.model, run, strict) ? PAWL__REDIS_BREAK_GUARDED
+                                                                : PAWL__REDIS_BREAK;
 }
 
 static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
@@ -206,13 +225,16 @@ static void break_by_hand(sim *s, const sim_fault *f, int64_t until)
     pawl__redis_call call;
     (void)pawl__redis_encode(&space, &request, &call);
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX], sha = {NULL, 40};
-    sha.data = sim_break_sha1();
+    pawl__redis_script script = script_of_break(s);
+    sha.data = pawl__redis_scripts[script].sha1;
     size_t argc = pawl__redis_call_argv(&call, sha, true, argv);
     seen_broken(s, (int)(f->value % s->config.names));
-    s->server.model.scripts_known |= 1u << PAWL__REDIS_BREAK;
+    s->server.model.scripts_known |= 1u << script;
     s->t++; /* what the break grants comes after it */
     if (!lock->several && strcmp(lock->rec_token, lock->token) != 0) token = SEEN_NOBODY;
+    sim_tracked_before(s);
     model_redis_command(&s->server.model, sim_server_now_us(s), argv, argc, &m->reply);
+    sim_tracked_after(s, NULL);
     if (model_reply_says(&m->reply) == PAWL__REDIS_SAYS_RELEASED) seen_cut_off(s, token);
     SIM_REACHED(s, broken_by_hand);
     sim_message_free(s, m);
@@ -267,6 +289,7 @@ static void step_forward(sim *s, const sim_fault *f, int64_t until)
     (void)until;
     seen_broken(s, -1);
     sim_clock_step(&s->server.wall, s->t, step_of(s, f));
+    seen_stepped(s, step_of(s, f));
     arm_anew(s);
 }
 
@@ -312,7 +335,7 @@ static void flush_scripts_again(sim *s, const sim_fault *f)
     flush_scripts(s, f, s->t);
 }
 
-/* The other algorithms never leave a replica. */
+/* The other algorithms would stay on a replica for ever. */
 static void switch_over(sim *s, const sim_fault *f, int64_t until)
 {
     (void)f;
@@ -368,7 +391,7 @@ static void fail_over(sim *s, const sim_fault *f, int64_t until)
 typedef enum excuse {
     NOBODY = 0, /* or the fault itself says so */
     ONE_NOW,    /* its client, from now on anew */
-    ONE_LATER,  /* its client, until what was slow has arrived as well */
+    ONE_LATER,  /* its client, until the slow messages have arrived, too */
     ALL_NOW,
     ALL_UNTIL /* everybody, until the fault is over */
 } excuse;
@@ -446,14 +469,15 @@ void sim_heal(sim *s)
     s->server.model.refusal = MODEL_WELL;
     s->server.slow_by = 0;
     s->server.paused_until = 0;
-    for (int i = 0; i < SIM_CLIENTS_MAX; i++) {
+    s->server.delete_behind_renewal = false;
+    for (int i = 0; i < s->config.clients; i++) {
         sim_conn *conn = &s->conns[i];
         conn->lossy = false;
         conn->stuffed_until = 0;
         if (s->clients[i].alive) sim_link_flush(s, &s->clients[i]);
         conn->slow_until = 0;
         conn->hold_up = conn->hold_down = 0;
-        if (conn->dead && conn->state == SIM_OPEN) /* at last somebody says so */
+        if (conn->dead && conn->state == SIM_OPEN) /* now the other end learns of it */
             sim_at(s, s->t, SIM_EV_CLOSED, i, conn->epoch);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Connections. Inside one, order is kept, each way; nothing is lost or doubled, as TCP
- * promises. A connection that its client gave up is another matter: what it had said may
- * still be executed, whenever it arrives, and nobody hears the reply.
+ * promises. If a client gave its connection up, its requests may still be executed
+ * whenever they arrive, and nobody gets the reply.
  */
 #include "sim.h"
 
@@ -66,6 +66,29 @@ static void schedule(sim *s, sim_event_kind kind, int64_t at, sim_message *messa
                                          .message = message});
 }
 
+/* ---- Sessions: the server's ends ---------------------------------------------------------------
+ */
+
+static uint32_t begin_session(sim *s, int conn, uint32_t epoch)
+{
+    uint32_t serial = ++s->session_serial;
+    s->sessions[serial % SIM_SESSIONS_MAX] = (sim_session){
+        .alive = true, .conn = conn, .epoch = epoch, .serial = serial, .run = s->server.run};
+    return serial;
+}
+
+sim_session *sim_session_find(sim *s, uint32_t serial)
+{
+    sim_session *session = &s->sessions[serial % SIM_SESSIONS_MAX];
+    return session->alive && session->serial == serial ? session : NULL;
+}
+
+void sim_session_end(sim *s, uint32_t serial)
+{
+    sim_session *session = sim_session_find(s, serial);
+    if (session) session->alive = false;
+}
+
 /* ---- Opening and closing ---------------------------------------------------- */
 
 void sim_conn_open(sim *s, int number)
@@ -80,14 +103,14 @@ void sim_conn_open(sim *s, int number)
     sim_at(s, at + 2 * draw_delay(s, conn, &conn->up), SIM_EV_CONNECTED, number, conn->epoch);
 }
 
-void sim_connected(sim *s, int number, uint32_t epoch)
+bool sim_conn_connected(sim *s, int number, uint32_t epoch, bool ok)
 {
     sim_conn *conn = &s->conns[number];
-    if (conn->epoch != epoch || conn->state != SIM_CONNECTING) return;
-    bool ok = s->server.up;
+    if (conn->epoch != epoch || conn->state != SIM_CONNECTING) return false;
     conn->state = ok ? SIM_OPEN : SIM_CLOSED;
-    if (ok) conn->session = sim_session_begin(s, number, epoch);
-    sim_link_connected(s, &s->clients[number], ok);
+    if (ok) conn->session = begin_session(s, number, epoch);
+    if (ok) conn->run = s->server.run;
+    return true;
 }
 
 void sim_conn_close(sim *s, int number)
@@ -95,7 +118,7 @@ void sim_conn_close(sim *s, int number)
     sim_conn *conn = &s->conns[number];
     if (conn->state == SIM_CLOSED) return;
     if (conn->state == SIM_OPEN) {
-        /* The server learns of it behind everything that was sent; perhaps late. */
+        /* The server learns of it after everything that was sent; perhaps late. */
         int64_t at = later(later(conn->last_up, conn->hold_up), s->t);
         at += draw_delay(s, conn, &conn->up);
         if (conn->dead) at += SIM_MS * s->config.ttl_ms * 2;
@@ -122,6 +145,7 @@ void sim_send_up(sim *s, int number, sim_message *message)
     message->conn = number;
     message->epoch = conn->epoch;
     message->session = conn->session;
+    message->run = conn->run;
     int64_t at = s->t + draw_delay(s, conn, &conn->up);
     conn->last_up = at = later(later(at, conn->hold_up), conn->last_up);
     if (conn->dead) {
@@ -148,19 +172,22 @@ void sim_send_down(sim *s, int number, uint32_t epoch, sim_message *message)
     schedule(s, SIM_EV_TO_CLIENT, at, message);
 }
 
-/* Whether a message that arrives is executed: one of a closed connection perhaps. */
+/*
+ * Whether a message that arrives is executed. If its connection is closed, chance decides; but no
+ * server reads what was said to another one.
+ */
 static bool still_counts(sim *s, const sim_message *message)
 {
     sim_conn *conn = &s->conns[message->conn];
     if (conn->epoch == message->epoch) return !conn->dead;
-    return message->token >= 0 && sim_chance(&conn->up, EXECUTED_AFTER_ALL);
+    if (message->is_guard) return message->run == s->server.run; /* before what it announces */
+    bool by_chance = message->token >= 0 && sim_chance(&conn->up, EXECUTED_AFTER_ALL);
+    return by_chance && message->run == s->server.run;
 }
 
-void sim_message_arrived(sim *s, sim_message *message)
+bool sim_message_arrives(sim *s, sim_message *message)
 {
-    if (!s->server.up || !still_counts(s, message)) {
-        sim_message_free(s, message);
-        return;
-    }
-    sim_server_hear(s, message);
+    if (s->server.up && still_counts(s, message)) return true;
+    sim_message_free(s, message);
+    return false;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lock clients without an engine, to show that the world finds what is wrong with them.
+ * Lock clients without an engine, to show that the simulator finds what is wrong with them.
  *
  *   tutorial  SET key "token" EX ttl NX; if it is taken, again after 0..99 ms; DEL to
  *             unlock; no renewal, no deadline
  *   setnx     the same with a token of its own, PX, compare-and-delete and a deadline
  *             counted from the sending; still no renewal, no queue, no fence
  */
-#include "checks/check.h"
+#include "sim.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,8 +35,8 @@ static void heard(sim *s, sim_client *client, int token, const pawl__redis_value
         int64_t deadline = PAWL__NEVER;
         if (s->config.algorithm == SIM_SETNX)
             deadline = caller->plain_sent_at + s->config.ttl_ms * SIM_MS * 9 / 10 - 7 * SIM_MS;
-        sim_grant grant = {0, caller->token, deadline, 0};
-        sim_caller_granted(s, caller, &grant);
+        sim_grant grant = {0, "", caller->token, deadline, 0};
+        s->told->granted(s, caller, &grant);
     }
 }
 
@@ -56,18 +56,18 @@ static void answered(pawl_store *store, pawl__redis_pending *pending,
 {
     sim_client *client = store->io;
     const said *what = pawl__container(pending, said, pending);
-    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->world, client, what->token, value);
+    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->sim, client, what->token, value);
     drop(pending);
 }
 
-/* Whoever asked does not know what became of it, and asks again. */
+/* The caller does not know whether it was done, and asks again. */
 static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
                        pawl_err err, const char *message)
 {
     sim_client *client = store->io;
     const said *what = pawl__container(pending, said, pending);
     (void)maybe_done, (void)err, (void)message;
-    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->world, client, what->token, NULL);
+    if (what->verb == PAWL_VERB_ACQUIRE) heard(client->sim, client, what->token, NULL);
     drop(pending);
 }
 
@@ -126,5 +126,5 @@ void sim_plain_release(sim *s, sim_caller *caller)
                                caller->plain_token};
         send(s, caller, words, s->config.algorithm == SIM_TUTORIAL ? 2 : 3);
     }
-    sim_caller_released(s, caller, PAWL_OK);
+    s->told->released(s, caller, PAWL_OK);
 }

@@ -21,7 +21,9 @@ typedef enum sim_purpose {
     SIM_RNG_CALLER,     /* entity: caller; what it wants, for how long */
     SIM_RNG_SERVER,     /* entity 0; snapshots, what is evicted */
     SIM_RNG_FAULT,      /* entity: number of the fault; its own draws */
-    SIM_RNG_KINDS       /* entity 0; which kinds of lock there are */
+    SIM_RNG_KINDS,      /* entity 0; which kinds of lock there are */
+    SIM_RNG_STORE,      /* entity 0; options of the store */
+    SIM_RNG_TOGETHER    /* entity 0; whether requests travel together */
 } sim_purpose;
 
 typedef struct sim_rng {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The server's process around the model: sessions, subscribers, death and return. */
+/* The server's process around the model: subscribers, death and return. */
 #include "../../src/base/mutant.h"
-#include "checks/check.h"
+#include "../../src/stores/redis/redis_scripts.h"
+#include "sim.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,33 +11,6 @@
 #define WALL_AT_START INT64_C(1700000000000000000) /* ns since 1970 */
 #define REPEATS_MAX   12  /* of the requests about one token, three at most under way */
 #define SNAPSHOT      100 /* per thousand: commands after which the stale copy catches up */
-
-int64_t sim_server_now_us(const sim *s)
-{
-    return sim_clock_read(&s->server.wall, s->t) / SIM_US;
-}
-
-/* ---- Sessions --------------------------------------------------------------- */
-
-uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch)
-{
-    uint32_t serial = ++s->session_serial;
-    s->sessions[serial % SIM_SESSIONS_MAX] =
-        (sim_session){.alive = true, .conn = conn, .epoch = epoch, .serial = serial};
-    return serial;
-}
-
-static sim_session *find_session(sim *s, uint32_t serial)
-{
-    sim_session *session = &s->sessions[serial % SIM_SESSIONS_MAX];
-    return session->alive && session->serial == serial ? session : NULL;
-}
-
-void sim_session_end(sim *s, uint32_t serial)
-{
-    sim_session *session = find_session(s, serial);
-    if (session) session->alive = false;
-}
 
 /* ---- PUBLISH ---------------------------------------------------------------- */
 
@@ -67,7 +41,7 @@ static int subscribed(void *ctx, const char *channel)
 {
     const sim *s = ctx;
     int count = PAWL_MUTANT(monitor_taken_for_waiter) && s->config.monitor;
-    for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
+    for (int i = 0; i < sim_session_count(s); i++) {
         const sim_session *session = &s->sessions[i];
         count += session->alive && session->subscribed && strcmp(session->channel, channel) == 0;
     }
@@ -78,7 +52,7 @@ static void publish(void *ctx, const char *channel, const char *payload)
 {
     sim *s = ctx;
     int heard = 0;
-    for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
+    for (int i = 0; i < sim_session_count(s); i++) {
         sim_session *session = &s->sessions[i];
         if (!session->alive || !session->subscribed) continue;
         if (strcmp(session->channel, channel) != 0) continue;
@@ -87,6 +61,7 @@ static void publish(void *ctx, const char *channel, const char *payload)
         heard++;
     }
     seen_published(s, payload, heard);
+    if (payload[0] == 'n') check_news(s, channel);
     if (payload[0] == 'g' || payload[0] == 'p') {
         if (heard) SIM_REACHED(s, handed_off);
         if (!heard) SIM_NOTE(s, -1, "publishes \"%s\": nobody hears it", payload);
@@ -110,6 +85,7 @@ void sim_server_boot(sim *s)
     server->random = sim_rng_make(s->config.seed, 0, SIM_RNG_SERVER);
     server->wall.reads = WALL_AT_START + sim_below(&server->random, 1000000000);
     server->wall.rate_ppm = sim_between(&server->random, -9000, 9000);
+    server->started_us = server->wall.reads / SIM_US - s->config.age_ms * 1000;
     server->up = true;
 }
 
@@ -118,12 +94,14 @@ void sim_server_boot(sim *s)
 static void note_reply(sim *s, const sim_message *m)
 {
     static const char *const words[] = {"granted", "queued",    "busy",     "confirmed", "released",
-                                        "left",    "not owner", "reported", "no lock"};
+                                        "left",    "not owner", "reported", "no lock",   "value"};
     const pawl__redis_value *v = &m->reply.value;
-    const char *verb = m->verb == PAWL_VERB_ACQUIRE  ? "ACQUIRE"
-                       : m->verb == PAWL_VERB_RENEW  ? "RENEW"
-                       : m->verb == PAWL_VERB_CHANGE ? "CHANGE"
-                                                     : "RELEASE";
+    const char *verb = m->verb == PAWL_VERB_ACQUIRE   ? "ACQUIRE"
+                       : m->verb == PAWL_VERB_RENEW   ? "RENEW"
+                       : m->verb == PAWL_VERB_CHANGE  ? "CHANGE"
+                       : m->verb == PAWL_VERB_PUBLISH ? "PUBLISH"
+                       : m->verb == PAWL_VERB_READ    ? "READ"
+                                                      : "RELEASE";
     if (m->argc && memcmp(m->argv[0].data, "EVAL", 4) != 0) verb = m->argv[0].data;
     int client = m->conn;
     bool script = m->argc && memcmp(m->argv[0].data, "EVAL", 4) == 0;
@@ -160,7 +138,7 @@ static bool is_replica(const sim *s, const sim_message *m)
            (session->serial == m->session && session->replica);
 }
 
-/* A request whose script is unknown is said again, by hash once more at most, then by body. */
+/* A request whose script is unknown is sent again: at most once by hash, then with the body. */
 static void check_repeats(sim *s, const sim_message *m)
 {
     if (s->config.algorithm != SIM_PAWL || m->token < 0) return;
@@ -173,23 +151,39 @@ static void check_repeats(sim *s, const sim_message *m)
                  token->unknown_scripts);
 }
 
-static void execute(sim *s, sim_message *m)
+/* The nemesis waits for that moment. */
+static void delete_behind_renewal(sim *s, const sim_message *m)
 {
     sim_server *server = &s->server;
+    bool renewed = m->verb == PAWL_VERB_RENEW && m->token >= 0 &&
+                   model_reply_says(&m->reply) == PAWL__REDIS_SAYS_CONFIRMED;
+    if (!server->delete_behind_renewal || !renewed) return;
+    int name = s->seen.tokens[m->token].name;
+    server->delete_behind_renewal = false;
+    SIM_NOTE(s, -2, "somebody deletes \"%s\"", sim_names[name]);
+    sim_tracked_delete(s, model_redis_find(&server->model, m->argv[3].data, m->argv[3].len), name);
+    seen_queue_lost(s, name);
+}
+
+static void execute_one(sim *s, sim_message *m)
+{
+    sim_server *server = &s->server;
+    sim_tracked_before(s);
     if (s->config.algorithm == SIM_PAWL) seen_arrived(s, m);
+    check_value_arrives(s, m);
     model_refusal before = server->model.refusal;
     if (is_replica(s, m)) server->model.refusal = MODEL_READONLY;
     model_redis_command(&server->model, sim_server_now_us(s), m->argv, m->argc, &m->reply);
     server->model.refusal = before;
+    sim_tracked_after(s, m);
     note_executed(s, m);
     check_repeats(s, m);
+    check_value_executed(s, m);
     if (s->config.algorithm == SIM_PAWL)
         seen_executed(s, m);
     else
         seen_plain_executed(s, m);
-    if (sim_chance(&server->random, SNAPSHOT)) model_redis_copy(&server->stale, &server->model);
-    m->word = SIM_WORD_REPLY;
-    sim_send_down(s, m->conn, m->epoch, m);
+    delete_behind_renewal(s, m);
 }
 
 static bool is_word(const sim_message *m, const char *word)
@@ -204,10 +198,95 @@ static void say_error(model_reply *reply, const char *text)
         (pawl__redis_value){.type = PAWL__REDIS_ERROR, .text = {reply->text, strlen(reply->text)}};
 }
 
+/* ---- Calls for several names --------------------------------------------------- */
+
+/* What a call is about one of its names, as a call of its own. */
+static void cut_part(sim *s, sim_message *part, const sim_message *m, size_t count, size_t i)
+{
+    static const pawl__redis_script scripts[2][2] = {
+        {PAWL__REDIS_RELEASE, PAWL__REDIS_RELEASE_GUARDED},
+        {PAWL__REDIS_ACQUIRE, PAWL__REDIS_ACQUIRE_GUARDED}};
+    bool acquires = m->verb == PAWL_VERB_ACQUIRE;
+    const char *body = pawl__redis_scripts[scripts[acquires][m->guarded]].body;
+    const pawl__redis_bytes *keys = &m->argv[3], *rest = keys + PAWL__REDIS_KEYS * count;
+    const pawl__redis_bytes *token = &rest[acquires ? 2 + i : i];
+    const pawl__redis_bytes words[] = {
+        {"EVAL", 4},     {body, strlen(body)}, {"4", 1}, keys[i], keys[2 * count + i],
+        keys[count + i], keys[3 * count + i],  *token,   rest[0], rest[1],
+        {"0", 1}};
+    part->argc = acquires ? 11 : 8;
+    memcpy(part->argv, words, part->argc * sizeof words[0]);
+    part->conn = m->conn;
+    part->epoch = m->epoch;
+    part->session = m->session;
+    part->run = m->run;
+    part->verb = m->verb;
+    part->guarded = m->guarded;
+    part->is_guard = part->together = false;
+    part->token = sim_token_number(s, token->data);
+}
+
+/* An error is `-`, and does not end the call. */
+static void add_answer(char *text, size_t room, const pawl__redis_value *value)
+{
+    size_t len = strlen(text);
+    if (value->type == PAWL__REDIS_INTEGER)
+        snprintf(text + len, room - len, "%" PRId64 "\n", value->integer);
+    else
+        snprintf(text + len, room - len, "%s\n",
+                 value->type == PAWL__REDIS_ERROR ? "-" : value->text.data);
+}
+
+/* One after the other, at the same instant. The short way of the scripts for names that are all
+ * free, or all held, does the same. */
+static void execute_together(sim *s, sim_message *m)
+{
+    model_redis *model = &s->server.model;
+    bool acquires = m->verb == PAWL_VERB_ACQUIRE;
+    const unsigned known = model->scripts_known;
+    const unsigned bit =
+        1u << (acquires ? PAWL__REDIS_ACQUIRE_TOGETHER : PAWL__REDIS_RELEASE_TOGETHER);
+    char text[sizeof m->reply.text] = "";
+    if (is_word(m, "EVALSHA") && !(known & bit)) {
+        SIM_REACHED(s, no_script);
+        say_error(&m->reply, "NOSCRIPT No matching script. Please use EVAL.");
+        return;
+    }
+    SIM_REACHED(s, together);
+    size_t count = (size_t)strtol(m->argv[2].data, NULL, 10) / PAWL__REDIS_KEYS;
+    for (size_t i = 0; i < count; i++) {
+        sim_message *part = sim_message_new(s, SIM_WORD_COMMAND);
+        cut_part(s, part, m, count, i);
+        execute_one(s, part);
+        add_answer(text, sizeof text, &part->reply.value);
+        sim_message_free(s, part);
+    }
+    model->scripts_known = known | bit;
+    snprintf(m->reply.text, sizeof m->reply.text, "%s", text);
+    m->reply.value =
+        (pawl__redis_value){.type = PAWL__REDIS_STRING, .text = {m->reply.text, strlen(text)}};
+}
+
+static void execute(sim *s, sim_message *m)
+{
+    sim_server *server = &s->server;
+    if (!m->together)
+        execute_one(s, m);
+    else if (server->model.refusal == MODEL_LOADING)
+        say_error(&m->reply, "LOADING Redis is loading the dataset in memory");
+    else
+        execute_together(s, m);
+    if (sim_chance(&server->random, SNAPSHOT)) model_redis_copy(&server->stale, &server->model);
+    m->word = SIM_WORD_REPLY;
+    sim_send_down(s, m->conn, m->epoch, m);
+}
+
+/* ---- Greetings ------------------------------------------------------------------ */
+
 /* Its success is a push, in the place of an answer. */
 static void subscribe(sim *s, sim_message *m)
 {
-    sim_session *session = find_session(s, m->session);
+    sim_session *session = sim_session_find(s, m->session);
     if (!session) return;
     session->subscribed = true;
     snprintf(session->channel, sizeof session->channel, "%.*s", MODEL_INBOX_MAX - 1,
@@ -219,7 +298,7 @@ static void subscribe(sim *s, sim_message *m)
         (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = 1};
 }
 
-/* probe.lua: who heard the word; or why this server is of no use. */
+/* probe.lua: how many heard the message; or why this server is of no use. */
 static void probe(sim *s, sim_message *m)
 {
     model_redis *model = &s->server.model;
@@ -241,7 +320,7 @@ static void probe(sim *s, sim_message *m)
         return;
     }
     int64_t heard = 0;
-    for (int i = 0; i < SIM_SESSIONS_MAX; i++) {
+    for (int i = 0; i < sim_session_count(s); i++) {
         const sim_session *session = &s->sessions[i];
         if (!session->alive || !session->subscribed) continue;
         if (strcmp(session->channel, inbox->data) != 0) continue;
@@ -253,17 +332,54 @@ static void probe(sim *s, sim_message *m)
         (pawl__redis_value){.type = PAWL__REDIS_INTEGER, .integer = heard};
 }
 
-/* What concerns a connection and no lock. False: it is for the model. */
+/* A run that was told apart by its number; a replica goes on under its own. */
+static void ask_guard(sim *s, sim_message *m)
+{
+    sim_server *server = &s->server;
+    model_process *process = &server->model.process;
+    const sim_session *session = sim_session_find(s, m->session);
+    model_refusal before = server->model.refusal;
+    snprintf(process->run, sizeof process->run, "run%d", session ? session->run : server->run);
+    process->was_replica = server->was_replica;
+    process->uptime_s = sim_server_now_us(s) / 1000000 - server->started_us / 1000000;
+    bool had_record = server->model.guard.is_there;
+    if (m->argv[m->argc - 1].data[0] != '0') SIM_REACHED(s, longer_announced);
+    if (is_replica(s, m)) server->model.refusal = MODEL_READONLY;
+    model_redis_command(&server->model, sim_server_now_us(s), m->argv, m->argc, &m->reply);
+    server->model.refusal = before;
+    if (m->reply.value.type == PAWL__REDIS_STRING) seen_asked_guard(s, m, had_record);
+    SIM_NOTE(s, -1, "guard.lua of client %d: %s", m->conn, m->reply.text);
+}
+
+static void tell_time(sim *s, sim_message *m)
+{
+    sim_session *session = sim_session_find(s, m->session);
+    char seconds[24], us[8];
+    int64_t now_us = sim_server_now_us(s);
+    snprintf(seconds, sizeof seconds, "%" PRId64, now_us / 1000000);
+    snprintf(us, sizeof us, "%d", (int)(now_us % 1000000));
+    const char *const words[] = {seconds, us};
+    say_array(&m->reply, words, 2);
+    if (session) seen_time_read(s, session);
+}
+
+/* Commands about a connection, not about a lock. False: the model has to do it. */
 static bool greet(sim *s, sim_message *m)
 {
-    const char *const facts[] = {"server", "redis", "role",
-                                 is_replica(s, m) ? "replica" : "master"};
+    const char *const facts[] = {"server", "redis", "version",
+                                 "7.0.15", "role",  is_replica(s, m) ? "replica" : "master"};
     if (is_word(m, "HELLO"))
-        say_array(&m->reply, facts, 4);
+        say_array(&m->reply, facts, 6);
     else if (is_word(m, "SUBSCRIBE"))
         subscribe(s, m);
+    else if (m->is_guard)
+        ask_guard(s, m);
     else if (m->verb == PAWL_VERB_DOCTOR)
         probe(s, m);
+    else if (is_word(m, "TIME"))
+        tell_time(s, m);
+    else if (s->config.algorithm == SIM_PAWL && sim_tracked_command(s, m))
+        return true;
     else
         return false;
     return true;
@@ -322,8 +438,8 @@ void sim_server_turn(sim *s)
 
 static void end_sessions(sim *s)
 {
-    for (int i = 0; i < SIM_CLIENTS_MAX; i++) sim_conn_reset(s, i);
-    for (int i = 0; i < SIM_SESSIONS_MAX; i++) s->sessions[i].alive = false;
+    for (int i = 0; i < s->config.clients; i++) sim_conn_reset(s, i);
+    for (int i = 0; i < sim_session_count(s); i++) s->sessions[i].alive = false;
 }
 
 void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at)
@@ -335,9 +451,13 @@ void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at)
     if (kind == SIM_FAULT_LOSE_TAIL || kind == SIM_FAULT_FAILOVER)
         model_redis_copy(&server->model, &server->stale);
     if (kind == SIM_FAULT_LOSE_ALL) model_redis_flush(&server->model);
+    server->run++;
+    server->was_replica = kind == SIM_FAULT_FAILOVER;
     if (kind != SIM_FAULT_RESTART) {
+        const model_guard_record *record = &server->model.guard;
+        int64_t till_ms = record->till_ms > record->far_ms ? record->till_ms : record->far_ms;
         SIM_REACHED(s, state_lost);
-        seen_broken(s, -1);
+        seen_forgot(s, kind == SIM_FAULT_FAILOVER ? 0 : till_ms); /* its clock is another one */
         seen_record_lost(s, -1);
         seen_queue_lost(s, -1);
     }
@@ -355,13 +475,18 @@ void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at)
 void sim_server_back(sim *s)
 {
     s->server.up = true;
+    s->server.began_at = s->t;
+    if (!s->server.was_replica) s->server.started_us = sim_server_now_us(s);
     s->server.paused_until = 0;
     SIM_NOTE(s, -1, "is up again");
 }
 
-/* A planned failover behind one address: who is connected stays so, to what is a replica now. */
+/* A planned failover behind one address: connections stay, and lead to a replica now. */
 void sim_server_switch_over(sim *s)
 {
-    for (int i = 0; i < SIM_SESSIONS_MAX; i++) s->sessions[i].replica = true;
+    for (int i = 0; i < sim_session_count(s); i++) s->sessions[i].replica = true;
+    s->server.run++;
+    s->server.began_at = s->t;
+    s->server.was_replica = true;
     SIM_REACHED(s, switched_over);
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define RUNS_MAX  4000
-#define SEEDS_TRY 20  /* for a simpler world */
+#define SEEDS_TRY 20  /* for a simpler run */
 #define SEEDS_MAX 400 /* a small scenario runs in well under a millisecond */
 
 typedef struct shrinker {
@@ -36,7 +36,7 @@ static bool fails_alike(shrinker *sh, const sim_config *candidate)
     return true;
 }
 
-/* With all else written down, a seed is only the order of the draws. */
+/* Everything else is in the scenario, so the seed only decides the draws. */
 static bool fails_with_some_seed(shrinker *sh, const sim_config *simpler)
 {
     for (int i = 0; i < SEEDS_TRY; i++) {

@@ -1,306 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated world: clients (each a real engine with the real protocol logic of the
- * Redis store), a model of the server, a network between them, callers who want locks,
- * and one owner of time.
+ * The simulator: clients (each a real engine with the real protocol logic of the Redis store), a
+ * model of the server, a network between them, callers who want locks, and one owner of time.
+ * Floors, the highest first; each calls those below it, and tells those above it by
+ * a table (sim_told, sim_link_told):
  *
- *   world.c     makes a world, takes events off the queue, ends the run
+ *   run.c       makes a run, hands each event to whom it concerns, ends the run
+ *   nemesis.c   faults
+ *   callers.c   what threads of a program do with locks
+ *   speak.c     and with the values beside them
+ *   plain.c     lock clients without an engine: the tutorial's, the textbook's
  *   client.c    the host of an engine: steps it, does its actions; crash, pause, close
  *   link.c      the real link of the Redis store, on simulated connections
- *   plain.c     lock clients without an engine: the tutorial's, the textbook's
- *   network.c   connections: order, delay, silence, reset
- *   server.c    sessions, subscriptions, the model; crash, pause, failover
- *   callers.c   what threads of a program do with locks
- *   nemesis.c   faults
+ *   server.c    subscriptions, the model; crash, pause, failover
+ *   tracked.c   CLIENT TRACKING
+ *   network.c   connections and sessions: order, delay, silence, reset
  *   checks/     what must never be seen, one file per property
  *   history.c   the timeline
- *
- * Everything that happens, happens in one thread, in the order of queue.h; every draw
- * comes from a stream of rng.h. So the configuration decides the run.
+ *   core.c      what all of them know
  */
 #ifndef PAWL_SIM_SIM_H
 #define PAWL_SIM_SIM_H
 
-#include "../../src/engine/engine.h"
-#include "../../src/stores/redis/redis_link.h"
-#include "checks/seen.h"
-#include "clock.h"
-#include "config.h"
-#include "model_redis.h"
-#include "queue.h"
+#include "checks/check.h"
+#include "core.h"
 
-#define SIM_US PAWL__NS_PER_US
-#define SIM_MS PAWL__NS_PER_MS
+/* ---- run.c ------------------------------------------------------------------ */
 
-#define SIM_SESSIONS_MAX   256
-#define SIM_ASKED_MAX      1024
-#define SIM_CALLERS_ALL    (SIM_CLIENTS_MAX * SIM_CALLERS_MAX)
-#define SIM_UNREACHABLE_MS 5000 /* a store that has not answered by then is out of reach */
-
-typedef struct sim sim;
-
-/* ---- Network ---------------------------------------------------------------- */
-
-typedef enum sim_word {
-    SIM_WORD_COMMAND = 0, /* client -> server: argv */
-    SIM_WORD_REPLY,       /* server -> client */
-    SIM_WORD_HEARD,       /* the probe's word, as a push */
-    SIM_WORD_PUSH         /* the same, of a hand-off; some faults lose it */
-} sim_word;
-
-typedef struct sim_message sim_message;
-struct sim_message {
-    sim_message *next; /* free, or waiting for the server */
-    sim_word word;
-    int conn; /* the client's number: each has one */
-    uint32_t epoch;
-    uint32_t session;
-    uint32_t rank; /* among those towards the client on this connection */
-    int token;     /* number, or -1: for checkers and the timeline */
-    pawl_verb verb;
-    size_t argc;
-    pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
-    char room[640]; /* what argv points to, but for scripts; a push's payload */
-    size_t room_len;
-    model_reply reply;
-};
-
-typedef enum sim_conn_state { SIM_CLOSED = 0, SIM_CONNECTING, SIM_OPEN } sim_conn_state;
-
-typedef struct sim_conn {
-    sim_conn_state state;
-    uint32_t epoch;
-    uint32_t session;
-    bool dead;                  /* silent for ever: only a new connection helps */
-    int64_t last_up, last_down; /* arrival of the latest message: order is kept */
-    int64_t hold_up, hold_down; /* nothing arrives before that */
-    int64_t slow_until, slow_by;
-    int64_t stuffed_until; /* the client's end takes no bytes, */
-    int stuffed_room;      /* but for those of so many commands */
-    bool stuffed_half;     /* and half of one more */
-    bool lossy;            /* pushes are lost while the fault lasts */
-    int64_t resume_skew;
-    uint32_t said_down, taken_down; /* messages of this epoch: order outlives a pause */
-    sim_rng up, down;
-} sim_conn;
-
-typedef struct sim_session { /* the server's end of a connection */
-    bool alive;
-    bool subscribed;
-    bool replica; /* since a planned failover it leads to what is a replica now */
-    int conn;
-    uint32_t epoch;
-    uint32_t serial;
-    char channel[MODEL_INBOX_MAX];
-} sim_session;
-
-/* ---- Clients ---------------------------------------------------------------- */
-
-/* What the client's end of a connection has to say. Each command has two "bytes". */
-#define SIM_COMMAND_BYTES 2
-
-typedef struct sim_side {
-    bool open, connected;
-    sim_message *first, *last; /* appended, not flushed */
-    uint64_t appended, written;
-} sim_side;
-
-typedef struct sim_asked {
-    pawl_verb verb;
-    int token;
-} sim_asked;
-
-typedef struct sim_link {
-    pawl_store store; /* the real one's logic */
-    pawl_host host;
-    uint32_t generation;
-    bool up;
-    bool turn_due, resolving;
-    sim_side side;
-    int64_t timer_at[PAWL__REDIS_TIMERS]; /* the client's clock */
-    int64_t armed_at;                     /* true time of the scheduled timer event */
-    sim_asked asked[SIM_ASKED_MAX];       /* by the request's id */
-    pawl_verb plain_verb;                 /* of the command that a plain client is saying */
-    int plain_token;
-} sim_link;
-
-/* A lock client without an engine. */
-typedef struct sim_plain {
-    int asking; /* caller whose reply is awaited, or -1 */
-    bool releasing;
-} sim_plain;
-
-typedef struct sim_client {
-    sim *world;
-    int number;
-    bool alive;
-    bool closing;
-    uint32_t incarnation;
-    pawl__engine *engine;
-    sim_clock clock;
-    int64_t seen_now; /* the latest reading that the program took */
-    int64_t paused_until;
-    int64_t touched_at; /* the latest true time at which a fault was on it */
-    int64_t up_at;      /* true time at which its link came up */
-    uint32_t timer_generation;
-    int64_t timer_at; /* true time of the scheduled engine timer */
-    int64_t close_by;
-    pawl__redis_space space;
-    char id[40];
-    char owner[24];
-    sim_link link;
-} sim_client;
-
-typedef enum sim_caller_state {
-    SIM_CALLER_IDLE = 0,
-    SIM_CALLER_WAITING,
-    SIM_CALLER_HOLDING,
-    SIM_CALLER_LOST,
-    SIM_CALLER_RELEASING
-} sim_caller_state;
-
-typedef struct sim_caller {
-    int number; /* among all */
-    int client;
-    sim_caller_state state;
-    uint32_t generation; /* of its scheduled event */
-    pawl__want want;
-    pawl__waiting waiting;
-    int name;
-    int64_t began;      /* true time of the want */
-    int64_t granted_at; /* true time */
-    int64_t deadline;   /* the client's clock */
-    uint64_t fence;
-    int token;
-    bool await_store;
-    bool was_leaving; /* the release went to the store */
-    bool will_detach;
-    /* In modes: */
-    pawl_mode believed; /* what it was told that it has */
-    uint32_t slots;     /* of permits: a bit for each */
-    int changes_left;   /* so many times it will want another mode */
-    bool upgrading;     /* it waits for one */
-    pawl_mode changes_to;
-    pawl__waiting upgrade;
-    char plain_token[PAWL_TOKEN_LEN + 1];
-    int64_t plain_sent_at; /* the client's clock */
-    seen_want seen;
-    sim_rng random;
-} sim_caller;
-
-/* ---- The server ------------------------------------------------------------- */
-
-typedef struct sim_server {
-    model_redis model;
-    model_redis stale; /* what a restart or a failover may come back with */
-    sim_clock wall;    /* reads ns since 1970 */
-    bool up;
-    uint32_t incarnation;
-    int64_t paused_until;
-    int64_t slow_by;
-    int64_t free_at;           /* it does one thing after another */
-    sim_message *first, *last; /* what waits for it */
-    sim_rng random;
-} sim_server;
-
-/* ---- The world -------------------------------------------------------------- */
-
-typedef enum sim_phase { SIM_FAULTS = 0, SIM_CALM, SIM_DRAINING, SIM_OVER } sim_phase;
-
-typedef struct sim_failure {
-    char check[32];
-    char text[400];
-    int64_t at;
-} sim_failure;
-
-/* Interesting states that a campaign must have reached. */
-/* clang-format takes the list for one expression. */
-/* clang-format off */
-#define SIM_SOMETIMES_LIST(X)                                                                      \
-    X(granted) X(handed_off) X(promoted_by_refresh) X(passed_over) X(passed_locally)             \
-    X(from_cache) X(yielded) X(renewed) X(doubted) X(recovered) X(lost_at_deadline)                \
-    X(lost_by_store) X(dead_grant) X(unknown_ask) X(unknown_release) X(late_request_executed)             \
-    X(late_grant_after_cancel) X(cancelled_in_queue) X(timed_out) X(busy) X(no_script) X(refused)  \
-    X(crashed_holding) X(closed_holding) X(detached) X(server_restarted) X(state_lost)             \
-    X(foreign_holder) X(broken_by_hand) X(place_regained) X(unreachable) X(switched_over)          \
-    X(stuffed) X(read_together) X(joined) X(upgraded) X(upgrade_waited) X(upgrade_given_up)        \
-    X(downgraded) X(change_refused) X(late_change) X(permits) X(several_permits) X(kind_refused)    \
-    X(capacity_refused) X(let_in_together) X(reader_broken)
-/* clang-format on */
-
-typedef enum sim_sometimes {
-#define SIM_SOMETIMES_ENUM(name) SIM_SOMETIMES_##name,
-    SIM_SOMETIMES_LIST(SIM_SOMETIMES_ENUM)
-#undef SIM_SOMETIMES_ENUM
-        SIM_SOMETIMES_COUNT
-} sim_sometimes;
-
-typedef struct sim_totals {
-    uint64_t operations; /* acquisitions and releases that were completed */
-    uint64_t grants;
-    uint64_t commands;
-    uint64_t events;
-    uint64_t sometimes[SIM_SOMETIMES_COUNT];
-} sim_totals;
-
-struct sim {
-    sim_config config;
-    int64_t t; /* true time, ns */
-    sim_phase phase;
-    sim_queue queue;
-    sim_message *free_messages;
-    sim_client clients[SIM_CLIENTS_MAX];
-    sim_conn conns[SIM_CLIENTS_MAX];
-    sim_caller callers[SIM_CALLERS_ALL];
-    int caller_count;
-    sim_session sessions[SIM_SESSIONS_MAX];
-    uint32_t session_serial;
-    sim_server server;
-    sim_rng fault_rng[SIM_FAULTS_MAX];
-    seen seen; /* what the checkers remember */
-    sim_failure failure;
-    bool failed;
-    uint64_t hash; /* of everything that happened */
-    sim_totals totals;
-    FILE *trace; /* the timeline goes there; NULL: nowhere */
-};
-
-/* ---- world.c ---------------------------------------------------------------- */
-
-/* Runs one world to its end. trace may be NULL. */
+/* One run from its beginning to its end. trace may be NULL. */
 void sim_run(const sim_config *config, FILE *trace, sim_totals *ret_totals,
              sim_failure *ret_failure, bool *ret_failed, uint64_t *ret_hash);
 
-void sim_at(sim *s, int64_t t, sim_event_kind kind, int a, uint32_t generation);
-/* The first failure of a run ends it. */
-__attribute__((format(printf, 3, 4))) void sim_fail(sim *s, const char *check, const char *format,
-                                                    ...);
-void sim_mix(sim *s, uint64_t value);
+/* ---- nemesis.c -------------------------------------------------------------- */
 
-static inline void sim_reached(sim *s, sim_sometimes what)
-{
-    s->totals.sometimes[what]++;
-}
-#define SIM_REACHED(s, name) sim_reached(s, SIM_SOMETIMES_##name)
+void sim_nemesis_plan(sim *s);
+void sim_fault_begin(sim *s, int number);
+void sim_fault_end(sim *s, int number);
+/* All faults are over; broken things are mended. */
+void sim_heal(sim *s);
 
-const char *sim_break_sha1(void);
-extern const char *const sim_names[SIM_NAMES_MAX];
-/* Of the semaphore that a name is; 0: it is a lock. */
-static inline int sim_capacity_of(const sim *s, int name)
-{
-    return name == s->config.names - 1 ? s->config.capacity : 0;
-}
-/* The longest time that anybody may have to wait once all is well. */
-int64_t sim_patience(const sim *s);
+/* ---- callers.c -------------------------------------------------------------- */
 
-/* ---- history.c -------------------------------------------------------------- */
+void sim_callers_init(sim *s);
+void sim_callers_boot(sim *s, sim_client *client);
+void sim_caller_tick(sim *s, sim_caller *caller);
 
-/* A line of the timeline; who: client number, -1: the server, -2: the nemesis. */
-__attribute__((format(printf, 3, 4))) void sim_note(sim *s, int who, const char *format, ...);
-#define SIM_NOTE(s, who, ...)                                                                      \
-    do {                                                                                           \
-        if ((s)->trace) sim_note(s, who, __VA_ARGS__);                                             \
-    } while (0)
+/* ---- speak.c ---------------------------------------------------------------- */
+
+/* It may publish a value; may publish another; may read one; is answered; its program is gone. */
+void sim_value_granted(sim *s, sim_caller *caller, const char *token);
+void sim_value_speak_again(sim *s, sim_caller *caller);
+void sim_value_look(sim *s, sim_caller *caller);
+void sim_value_answered(sim *s, sim_client *client, const pawl_reply *reply);
+void sim_value_ended(sim_caller *caller);
+
+/* ---- plain.c ---------------------------------------------------------------- */
+
+void sim_plain_want(sim *s, sim_caller *caller);
+void sim_plain_release(sim *s, sim_caller *caller);
+void sim_plain_tick(sim *s, sim_caller *caller);
 
 /* ---- client.c --------------------------------------------------------------- */
 
@@ -311,23 +69,21 @@ void sim_client_close(sim *s, sim_client *client);
 void sim_client_step(sim *s, sim_client *client, const pawl__event *event);
 /* After whatever let its program run: closing, timers. */
 void sim_client_after_event(sim *s, sim_client *client);
-int64_t sim_client_now(sim *s, sim_client *client);
-/* Fills `ret_text` with a token that was never used; returns its number. */
-int sim_token_draw(sim *s, int client, char *ret_text);
-/* -1 if it is not one of ours. */
-int sim_token_number(const sim *s, const char *text);
-int sim_token_of_lease(const sim *s, const pawl__lease *lease);
 
 /* ---- link.c ----------------------------------------------------------------- */
 
-void sim_link_start(sim *s, sim_client *client);
+void sim_link_start(sim *s, sim_client *client, sim_link_told *told);
 void sim_link_submit(sim *s, sim_client *client, const pawl_request *request);
 static inline bool sim_link_is_up(const sim_client *client)
 {
     return client->link.up && !client->link.store.link.broken;
 }
+/* A question that is not the engine's: sim_value_answered. */
+void sim_link_ask(sim *s, sim_client *client, const pawl_request *request);
 /* What was submitted leaves. */
 void sim_link_flush(sim *s, sim_client *client);
+/* At once, or (config.together) after a time in which others may come to travel with it. */
+void sim_link_flush_soon(sim *s, sim_client *client);
 void sim_link_end(sim *s, sim_client *client);
 /* Does what the link put off until its program has nothing else to do. */
 void sim_link_turn(sim *s, sim_client *client);
@@ -337,11 +93,24 @@ void sim_link_heard(sim *s, sim_client *client, sim_message *message);
 void sim_link_timer(sim *s, sim_client *client);
 void sim_link_arm(sim *s, sim_client *client);
 
-/* ---- plain.c ---------------------------------------------------------------- */
+/* ---- server.c --------------------------------------------------------------- */
 
-void sim_plain_want(sim *s, sim_caller *caller);
-void sim_plain_release(sim *s, sim_caller *caller);
-void sim_plain_tick(sim *s, sim_caller *caller);
+void sim_server_boot(sim *s);
+void sim_server_hear(sim *s, sim_message *message);
+void sim_server_turn(sim *s);
+void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at);
+void sim_server_back(sim *s);
+void sim_server_switch_over(sim *s);
+
+/* ---- tracked.c -------------------------------------------------------------- */
+
+/* Answers what a client says about keys that it watches. False: it is another command. */
+bool sim_tracked_command(sim *s, sim_message *message);
+/* Around whatever may change a lock key. message: whose command it is; NULL: another hand. */
+void sim_tracked_before(sim *s);
+void sim_tracked_after(sim *s, const sim_message *message);
+/* Another hand deletes a lock key. */
+void sim_tracked_delete(sim *s, model_lock *lock, int name);
 
 /* ---- network.c -------------------------------------------------------------- */
 
@@ -357,48 +126,13 @@ void sim_conn_close(sim *s, int conn);
 void sim_conn_reset(sim *s, int conn);
 void sim_send_up(sim *s, int conn, sim_message *message);
 void sim_send_down(sim *s, int conn, uint32_t epoch, sim_message *message);
-void sim_connected(sim *s, int conn, uint32_t epoch);
-/* At the server; it may belong to a connection that is no more. */
-void sim_message_arrived(sim *s, sim_message *message);
+/* The server took the call, or nobody listens. False: nobody waits for that any more. */
+bool sim_conn_connected(sim *s, int conn, uint32_t epoch, bool ok);
+/* Whether the server hears a message that comes to it; else it is freed. */
+bool sim_message_arrives(sim *s, sim_message *message);
 
-/* ---- server.c --------------------------------------------------------------- */
-
-void sim_server_boot(sim *s);
-void sim_server_hear(sim *s, sim_message *message);
-void sim_server_turn(sim *s);
-void sim_server_crash(sim *s, sim_fault_kind kind, int64_t back_at);
-void sim_server_back(sim *s);
-void sim_server_switch_over(sim *s);
-uint32_t sim_session_begin(sim *s, int conn, uint32_t epoch);
+/* NULL: it has ended. */
+sim_session *sim_session_find(sim *s, uint32_t serial);
 void sim_session_end(sim *s, uint32_t serial);
-int64_t sim_server_now_us(const sim *s);
-
-/* ---- callers.c -------------------------------------------------------------- */
-
-void sim_callers_boot(sim *s, sim_client *client);
-void sim_caller_tick(sim *s, sim_caller *caller);
-/* What the engine, or a plain client, tells them. */
-typedef struct sim_grant {
-    uint64_t fence;
-    int token;
-    int64_t deadline;
-    uint32_t slots; /* of permits: a bit for each */
-} sim_grant;
-void sim_caller_granted(sim *s, sim_caller *caller, const sim_grant *grant);
-void sim_caller_refused(sim *s, sim_caller *caller, pawl_err err);
-void sim_caller_changed(sim *s, sim_caller *caller, pawl_err err, uint64_t fence);
-void sim_caller_extended(sim *s, sim_caller *caller, int64_t deadline);
-void sim_caller_lost(sim *s, sim_caller *caller, pawl_err err);
-void sim_caller_released(sim *s, sim_caller *caller, pawl_err err);
-/* The program that they were part of is gone. */
-void sim_callers_die(sim *s, sim_client *client);
-
-/* ---- nemesis.c -------------------------------------------------------------- */
-
-void sim_nemesis_plan(sim *s);
-void sim_fault_begin(sim *s, int number);
-void sim_fault_end(sim *s, int number);
-/* All faults are over; broken things are mended. */
-void sim_heal(sim *s);
 
 #endif

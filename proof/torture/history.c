@@ -6,3 +6,6 @@ const char *const torture_note_words[TORTURE_NOTE_COUNT] = {
     TORTURE_NOTE_LIST(TORTURE_NOTE_WORD)
 #undef TORTURE_NOTE_WORD
 };
+
+const char *const torture_kind_words[TORTURE_KIND_COUNT] = {"exclusive", "modes", "permits",
+                                                            "composed"};

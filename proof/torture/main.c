@@ -2,6 +2,7 @@
 /* The roles of pawl-torture; and, for the one that people call, the setups one after another. */
 #include "check.h"
 #include "proxy/proxy.h"
+#include "rig/program.h"
 #include "rig/rig.h"
 #include "worker/worker.h"
 
@@ -102,6 +103,7 @@ static bool has_hostile_store(void)
 static const char *lacking(const torture_options *o, const torture_setup *setup)
 {
     if (!(setup->has & TORTURE_REDIS) && o->tutorial) return "the tutorial's lock needs redis";
+    if (setup->program && !setup->program->exists()) return "that server is not installed";
     if ((setup->has & TORTURE_REDIS) && !torture_redis_version()[0])
         return "redis-server is not installed";
     if ((setup->has & ROOT_ONLY) && geteuid() != 0) return "only root can do that";
@@ -112,7 +114,7 @@ static const char *lacking(const torture_options *o, const torture_setup *setup)
     return NULL;
 }
 
-/* 0: run it. -1: it is left out, which is said. Otherwise an exit code. */
+/* 0: run it. -1: it is left out, after one line. Otherwise an exit code. */
 static int can_run(const torture_options *o, const torture_setup *setup)
 {
     const char *why = lacking(o, setup);
@@ -126,9 +128,12 @@ static int can_run(const torture_options *o, const torture_setup *setup)
     return -1;
 }
 
-/* The other user has to come as far as the store's files. */
+/* The other user must be able to reach the store's files; and so must a database's. */
 static bool open_for_others(const places *p, const torture_rig *rig)
 {
+    if (rig->setup->has & TORTURE_SQL)
+        return chmod(p->dir, 0711) == 0 && chmod(p->disk, 0711) == 0 &&
+               chmod(rig->dir, 0711) == 0 && chmod(rig->disk, 0711) == 0;
     if (!(rig->setup->has & TORTURE_USERS)) return true;
     return chmod(p->dir, 0711) == 0 && chmod(p->disk, 0711) == 0 && chmod(rig->disk, 0777) == 0;
 }
@@ -201,7 +206,7 @@ int main(int argc, char **argv)
     if (argc == 5 && !strcmp(argv[1], "worker")) {
         return torture_worker_main(argv[2], argv[3], argv[4]);
     }
-    if (argc == 3 && !strcmp(argv[1], "proxy")) return torture_proxy_main(argv[2]);
+    if (argc >= 3 && !strcmp(argv[1], "proxy")) return torture_proxy_main(argv + 2);
     if (!torture_options_parse(argc, argv, &options, &code)) return code;
     if (options.check) return torture_check_dir(options.check);
     return run(&options);

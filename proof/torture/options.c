@@ -21,10 +21,13 @@ static const char help[] =
     "  --seconds N       hurt for so long, for each setup (default 10), and at least until\n"
     "                    each fault has come once\n"
     "  --seed N          which faults, when (default: from the clock; it is printed)\n"
-    "  --store LIST      setups, or redis, sqlite (default: all)\n"
+    "  --store LIST      setups, or redis, sqlite, cluster (default: all)\n"
     "  --faults LIST     only these faults (default: all that fit the setup)\n"
     "  --workers N       processes (default 6)\n"
-    "  --locks N         names (default 2)\n"
+    "  --locks N         names that are held exclusively (default 2)\n"
+    "  --kinds LIST      of exclusive, modes, permits, composed: those names, one that is held\n"
+    "                    in every mode, a semaphore; once, latch and barrier beside them\n"
+    "                    (default: all)\n"
     "  --ttl MS          leases last a half, one or two of it (default 300)\n"
     "  --grants N        refuse a run with fewer grants for a setup (default 50)\n"
     "  --algorithm NAME  pawl, or tutorial: SET NX and DEL, which must be found guilty\n"
@@ -95,6 +98,14 @@ static bool known_fault(const char *word)
     return false;
 }
 
+static bool known_kind(const char *word)
+{
+    for (int i = 0; i < TORTURE_KIND_COUNT; i++) {
+        if (!strcmp(word, torture_kind_words[i])) return true;
+    }
+    return false;
+}
+
 static bool take_list(const char *name, const char *list, known_word known, const char **ret_list)
 {
     for (const char *at = list;; at++) {
@@ -134,7 +145,9 @@ static bool take_option(torture_options *o, int option)
     case 'w':
         return take_number("workers", optarg, 2, TORTURE_WORKERS_MAX, &o->workers);
     case 'l':
-        return take_number("locks", optarg, 1, TORTURE_LOCKS_MAX, &o->locks);
+        return take_number("locks", optarg, 1, TORTURE_EXCLUSIVE_MAX, &o->locks);
+    case 'K':
+        return take_list("kinds", optarg, known_kind, &o->kinds);
     case 't':
         return take_number("ttl", optarg, 100, 60000, &o->ttl_ms);
     case 'g':
@@ -157,11 +170,11 @@ static bool take_option(torture_options *o, int option)
 bool torture_options_parse(int argc, char **argv, torture_options *ret_options, int *ret_code)
 {
     static const struct option longs[] = {
-        {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'n'},    {"store", 1, NULL, 'S'},
-        {"faults", 1, NULL, 'f'},  {"workers", 1, NULL, 'w'}, {"locks", 1, NULL, 'l'},
-        {"ttl", 1, NULL, 't'},     {"grants", 1, NULL, 'g'},  {"algorithm", 1, NULL, 'a'},
-        {"dir", 1, NULL, 'd'},     {"keep", 0, NULL, 'k'},    {"check", 1, NULL, 'c'},
-        {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
+        {"seconds", 1, NULL, 's'},   {"seed", 1, NULL, 'n'},    {"store", 1, NULL, 'S'},
+        {"faults", 1, NULL, 'f'},    {"workers", 1, NULL, 'w'}, {"locks", 1, NULL, 'l'},
+        {"kinds", 1, NULL, 'K'},     {"ttl", 1, NULL, 't'},     {"grants", 1, NULL, 'g'},
+        {"algorithm", 1, NULL, 'a'}, {"dir", 1, NULL, 'd'},     {"keep", 0, NULL, 'k'},
+        {"check", 1, NULL, 'c'},     {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
     torture_options o = {.seconds = 10,
                          .seed = torture_now() / 1000 % 1000000,
                          .workers = 6,

@@ -8,6 +8,7 @@ typedef struct torture_options {
     int64_t seconds; /* of faults, for each setup */
     int64_t seed;
     int64_t workers, locks, ttl_ms;
+    const char *kinds; /* comma-separated; NULL: all */
     int64_t grants_min;
     const char *stores; /* comma-separated setups or kinds of store; NULL: all */
     const char *faults; /* comma-separated; NULL: all that a setup can have */

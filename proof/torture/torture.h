@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl-torture: real processes on real servers, hurt for a while, and a judge that reads
- * afterwards what each of them wrote down.
+ * pawl-torture: real processes on real servers, with faults for a while; then a judge reads what
+ * each of them wrote down.
  *
  *   rig/      begins and ends servers, proxy and workers, and deals the faults
  *   faults/   one file for what is hurt, one entry of a table for each fault
  *   worker/   a process that wants locks and notes what it was told
+ *   canary.c  tells rig and workers when they could not run
  *   checks/   read a history and judge it; they know nothing of the rest
  *
  * The parts are roles of one program and meet in files: the history, and a page of shared
@@ -31,12 +32,42 @@ typedef enum torture_exit {
     TORTURE_SIGNAL_BASE = 128
 } torture_exit;
 
-#define TORTURE_WORKERS_MAX 32
-#define TORTURE_LOCKS_MAX   8
-#define TORTURE_PATH_MAX    3072 /* of a directory: room for the names inside it */
-#define TORTURE_FILE_MAX    4096
+#define TORTURE_WORKERS_MAX   32
+#define TORTURE_EXCLUSIVE_MAX 8
+#define TORTURE_LOCKS_MAX     (TORTURE_EXCLUSIVE_MAX + 2) /* one in all modes, and a semaphore */
+/* In a history the names of what is built on locks follow those of the locks. */
+#define TORTURE_JOB           TORTURE_LOCKS_MAX
+#define TORTURE_LATCH         (TORTURE_LOCKS_MAX + 1)
+#define TORTURE_BARRIER       (TORTURE_LOCKS_MAX + 2)
+#define TORTURE_NAMES_MAX     (TORTURE_LOCKS_MAX + 3)
+#define TORTURE_PATH_MAX      3072 /* of a directory: room for the names inside it */
+#define TORTURE_FILE_MAX      4096
 
 #define TORTURE_MS INT64_C(1000000) /* in ns */
+
+/* How a name is used: by the one who has it, in all modes of a lock, as a semaphore, or as what is
+   built on locks. */
+typedef enum torture_kind {
+    TORTURE_EXCLUSIVE = 0,
+    TORTURE_MODES,
+    TORTURE_PERMITS,
+    TORTURE_COMPOSED,
+    TORTURE_KIND_COUNT
+} torture_kind;
+
+extern const char *const torture_kind_words[TORTURE_KIND_COUNT];
+
+#define TORTURE_CAPACITY 3 /* of a semaphore */
+#define TORTURE_PARTIES  2 /* of a barrier */
+#define TORTURE_COUNT    3 /* of a latch */
+#define TORTURE_VARIANTS 3 /* ways to want a name: mode 0 .. 2, or 1 .. 3 permits */
+
+/* Whether a permit that was given back was free again. */
+typedef enum torture_again {
+    TORTURE_AGAIN_UNKNOWN = 0, /* there was none, or an error said too little */
+    TORTURE_AGAIN_FREE,        /* the same one was given again, or a lower one */
+    TORTURE_AGAIN_NEVER        /* only higher ones were given */
+} torture_again;
 
 /* All processes are on one kernel: this clock orders what they did, also over a suspend. */
 static inline int64_t torture_now(void)

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What people are told of a semaphore that is in use with another capacity (rule 9). */
+/* How many permits a semaphore may have; what is told if it is in use with other ones (rule 9). */
 #ifndef PAWL__CAPACITY_H
 #define PAWL__CAPACITY_H
 
+#include "pawl/types.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #define PAWL__CAPACITY_MESSAGE_MAX 96
+
+/* Whether so many permits may be asked of a semaphore that has so many. */
+static inline bool pawl__permits_fit(uint32_t units, uint32_t capacity)
+{
+    return capacity <= PAWL_CAPACITY_MAX && units >= 1 && units <= capacity;
+}
 
 /* Writes it without the end of a string; returns what is behind it. */
 static inline char *pawl__put_text(char *out, const char *text)
@@ -28,7 +37,7 @@ static inline char *pawl__put_count(char *out, uint32_t number)
     return out;
 }
 
-/* By hand: a model of a store that calls no library for output says it, too. */
+/* Written by hand, because the model of a store uses it, too, and calls no library for output. */
 static inline const char *pawl__capacity_message(uint32_t has, uint32_t asked,
                                                  char ret_message[PAWL__CAPACITY_MESSAGE_MAX])
 {

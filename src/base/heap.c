@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-/* Of two that were set for one instant; right while fewer than 2^31 were set between them. */
+/* Which of two timers of one instant was set first. Right while fewer than 2^31 were set between
+ * them. */
 static bool set_earlier(const pawl__timer *a, const pawl__timer *b)
 {
     return (int32_t)(a->order - b->order) < 0;

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* text: 2 * count digits. What is no digit is packed as one: the caller has made or checked it. */
+/* text: 2 * count digits. Other characters are packed as if they were digits: the caller has made
+ * or checked the text. */
 static inline void pawl__hex_pack(const char *text, uint8_t *ret_bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -3,9 +3,9 @@
 #define PAWL_BASE_LINE_H
 
 /*
- * A message is one line of text whatever it quotes, and no terminal obeys it: control characters
- * (of eight bits, too), what is not UTF-8, and what turns the direction of writing become question
- * marks. In place; it never gets longer.
+ * Makes a message one line of harmless text, whatever it quotes. Control characters (also those of
+ * eight bits), bytes that are not UTF-8, and characters that change the direction of writing become
+ * question marks. In place; the text never gets longer.
  */
 void pawl__line_mend(char *text);
 

@@ -47,11 +47,28 @@
     X(late_reply_read, "a connection with a late reply is used on")                                \
     X(noscript_is_no, "NOSCRIPT is taken for an answer")                                           \
     X(noscript_after_release, "an ask is repeated behind its release")                             \
+    X(together_one_answer, "of several answers in one all get the first")                          \
     X(bodies_never_arrive, "a script body that was sent once counts as under way for ever")        \
     X(replica_is_kept, "the connection to a server that has become a replica is used on")          \
     X(refusal_is_released, "a server that refuses a release has done it")                          \
     X(retry_after_5ms, "what failed is tried again after 5 ms, whatever the ttl")                  \
     X(retry_without_pause, "what failed is tried again at once")                                   \
+    /* The restart guard, the server's clock, keys that change (redis_guard.c, redis_watch.c) */   \
+    X(guard_not_heeded, "a server that may have forgotten locks grants at once")                   \
+    X(guard_hands_on, "a release hands the lock on while the restart guard is active")             \
+    X(guard_half_as_long, "the restart guard lasts for half of the longest ttl")                   \
+    X(guard_for_ever, "nobody asks whether the restart guard is over")                             \
+    X(guard_of_new_server, "a server that is new and empty lets its first client wait")            \
+    X(guard_forgets_record, "the record of an earlier run is no reason for the guard")             \
+    X(guard_forgets_run, "a client does not tell which run of the server it knew")                 \
+    X(longer_unannounced, "a lease longer than the guard's span is not announced")                 \
+    X(step_unseen, "a step of the server's clock is not seen")                                     \
+    X(step_asks_nobody, "a step of the server's clock is told, and no lease is asked about")       \
+    X(time_as_of_answer, "a reading of the server's clock counts as of its answer")                \
+    X(key_untracked, "a key is read without being tracked")                                        \
+    X(key_not_compared, "a key that changed before it was tracked is not noticed")                 \
+    X(invalidation_unread, "a client does not read that a key has changed")                        \
+    X(own_changes_are_news, "a client is told of its own changes of a key")                        \
     /* Fences (law 3) */                                                                           \
     X(fence_without_clock, "the fence is a counter that can be lost")                              \
     X(fence_expires, "the counter dies with its lease")                                            \
@@ -104,6 +121,14 @@
     X(slot_given_twice, "a permit is given to two")                                                \
     X(highest_slot_first, "the highest free permit is given, not the lowest")                      \
     X(small_ones_pass, "who asks for one permit passes who waits for many")                        \
+    /* Values beside names */                                                                      \
+    X(value_without_compare, "who does not hold leaves a value")                                   \
+    X(value_of_the_dead, "a reader whose lease ran out leaves a value")                            \
+    X(value_with_last_fence, "a value has the fence that was drawn last, not its writer's")        \
+    X(value_stays, "a value is not replaced")                                                      \
+    X(late_publication_counts, "a value that comes late replaces a newer one of its lease")        \
+    X(publications_have_one_number, "all values of a lease have one number")                       \
+    X(value_tells_nobody, "who watches is not told of a value")                                    \
     /* Several holders, in the client */                                                           \
     X(upgrade_believed_early, "an upgrade counts as granted when the store has queued it")         \
     X(upgrade_push_believed, "the push of an upgrade is believed, also of one taken back")         \

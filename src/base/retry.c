@@ -11,6 +11,13 @@ void pawl__retry_init(pawl__retry *retry)
     *retry = (pawl__retry){.pause_ms = PAWL__RETRY_MIN_MS};
 }
 
+uint64_t pawl__retry_seed(int64_t now, const void *store, const char *client_id)
+{
+    uint64_t seed = (uint64_t)now ^ (uint64_t)(uintptr_t)store;
+    for (const char *c = client_id; *c; c++) seed = seed * 31 + (unsigned char)*c;
+    return seed;
+}
+
 void pawl__retry_up(pawl__retry *retry)
 {
     retry->told = false;

@@ -27,8 +27,7 @@ static const cli_option acquire_options[] = {
      .help = "do not wait for a busy lock"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "wait at most so long; 0 is -n"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the lock stays busy (default 75)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the lock stays busy"),
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
      .help = "length of the lease; nobody renews it but pawl renew (default 30s)"},
     {CLI_VALUE_FLAG, 0, "sh", NULL, AT(shell), .help = "print assignments for a shell's eval"},
@@ -99,11 +98,10 @@ static int acquire_main(const cli_command *self, const cli_common *globals, int 
         .busy_code = CLI_EXIT_BUSY,
         .ttl_ms = PAWL_TTL_DEFAULT_MS,
     };
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    code = cli_key_check(self->verb, rest.items[0]);
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
+    code = cli_key_check(self->verb, key);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;
 
@@ -113,7 +111,7 @@ static int acquire_main(const cli_command *self, const cli_common *globals, int 
     lock_opts.flags = PAWL_LOCK_DETACHED;
 
     cli_session session;
-    code = cli_session_open(&session, &opts.common, cli_ending_signals, rest.items[0], &lock_opts);
+    code = cli_session_open(&session, &opts.common, cli_ending_signals, key, &lock_opts);
     bool held =
         !code && cli_session_acquire(&session, opts.wait_ms, (int)opts.busy_code, true, &code);
     if (held) code = leave_lease(&opts, &session);

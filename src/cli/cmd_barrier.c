@@ -19,14 +19,13 @@ typedef struct barrier_opts {
 #define AT(field) offsetof(barrier_opts, field)
 
 static const cli_option barrier_options[] = {
-    {CLI_VALUE_NUMBER, 0, "parties", "N", AT(parties), .max = PAWL_BARRIER_PARTIES_MAX,
+    {CLI_VALUE_NUMBER, 0, "parties", "N", AT(parties), .min = 1, .max = PAWL_BARRIER_PARTIES_MAX,
      .help = "so many go on together; all name the same N"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "give up after so long, which breaks the barrier for the others"},
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
      .help = "a party that died is missed after this (default 30s)"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the wait ran out (default 75)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the wait ran out"),
     CLI_OPTIONS_END,
 };
 
@@ -47,7 +46,7 @@ static void on_decided(pawl_lock *lock, int err, void *userdata)
     v->result = err;
 }
 
-/* Who is interrupted leaves: the others are told at once. */
+/* A signal makes this party leave: the others are told at once. */
 static void leave_on_signal(visit *v)
 {
     struct signalfd_siginfo info;
@@ -91,11 +90,9 @@ static int barrier_main(const cli_command *self, const cli_common *globals, int 
                          .ttl_ms = 30000,
                          .wait_ms = PAWL_WAIT_FOREVER,
                          .busy_code = CLI_EXIT_BUSY};
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    const char *key = rest.items[0];
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
     if (!opts.parties)
         return cli_usage_error(self, "--parties N is wanted: how many go on together");
     if (strlen(key) < 1 || strlen(key) > PAWL_BARRIER_NAME_MAX)

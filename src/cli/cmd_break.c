@@ -15,7 +15,7 @@ typedef struct break_opts {
     bool json;
 } break_opts;
 
-#define FENCE_NOT_GIVEN UINT64_MAX
+#define FENCE_NOT_GIVEN UINT64_MAX /* which no fence is */
 
 static const cli_option break_options[] = {
     {CLI_VALUE_FENCE, 0, "fence", "N", offsetof(break_opts, fence),
@@ -52,11 +52,9 @@ static int break_lock(const cli_command *self, const break_opts *opts, pawl_clie
 static int break_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     break_opts opts = {.common = *globals, .fence = FENCE_NOT_GIVEN};
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    const char *key = rest.items[0];
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
     code = cli_key_check(self->verb, key);
     if (code) return code;
     if (opts.fence == FENCE_NOT_GIVEN) {
@@ -78,7 +76,7 @@ const cli_command cli_cmd_break = {
     .page =
         "For locks whose holder will not come back. A living holder is told who broke it: at "
         "once,\n"
-        "or at its next renewal, a third of its ttl later. Until then both may be at work: what\n"
+        "or at its next renewal. Until then both may be at work: what\n"
         "the lock protects should refuse smaller fences. The next grant has a larger fence. pawl\n"
         "show tells for a minute at least who did it.",
     .options = break_options,

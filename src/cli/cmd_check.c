@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "claim.h"
 #include "exit_codes.h"
 #include "json.h"
+#include "lease.h"
 #include "message.h"
 #include "store.h"
 
@@ -50,19 +50,19 @@ static int check_by_fence(pawl_client *client, const char *key, uint64_t fence, 
     return PAWL_OK;
 }
 
-static int check(const check_opts *opts, const cli_claim *claim, pawl_client *client)
+static int check(const check_opts *opts, const cli_lease *lease, pawl_client *client)
 {
     int64_t remaining_ms = 0, wait_ms = opts->common.store_timeout_ms;
-    int err = opts->fence ? check_by_fence(client, claim->key, opts->fence, wait_ms, &remaining_ms)
-                          : pawl_token_check(client, claim->key, strlen(claim->key), claim->token,
+    int err = opts->fence ? check_by_fence(client, lease->key, opts->fence, wait_ms, &remaining_ms)
+                          : pawl_token_check(client, lease->key, strlen(lease->key), lease->token,
                                              wait_ms, &remaining_ms);
-    if (err) return cli_claim_fail(client, "check", claim, err);
+    if (err) return cli_lease_fail(client, "check", lease, err);
     if (!opts->json) {
         cli_print("%" PRId64 "\n", remaining_ms);
         return cli_finish_output(CLI_EXIT_OK);
     }
     json_t *object = json_object();
-    cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));
+    cli_json_set_bytes(object, "key", lease->key, strlen(lease->key));
     json_object_set_new(object, "remaining_ms", json_integer(remaining_ms));
     cli_json_print(object);
     return cli_finish_output(CLI_EXIT_OK);
@@ -72,20 +72,20 @@ static int check_main(const cli_command *self, const cli_common *globals, int ar
 {
     check_opts opts = {.common = *globals};
     cli_args rest;
-    cli_claim claim;
+    cli_lease lease;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    code = cli_claim_find(self, &rest, opts.token, false, &claim);
+    code = cli_lease_find(self, &rest, opts.token, false, &lease);
     if (code) return code;
 
     const char *fence = getenv("PAWL_FENCE");
-    if (!claim.token && !opts.fence && fence) opts.fence = strtoull(fence, NULL, 10);
-    if (!claim.token && !opts.fence) {
+    if (!lease.token && !opts.fence && fence) opts.fence = strtoull(fence, NULL, 10);
+    if (!lease.token && !opts.fence) {
         return cli_usage_error(self, "a token or a fence is wanted: --token, PAWL_TOKEN, --fence");
     }
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) code = check(&opts, &claim, client);
+    if (!code) code = check(&opts, &lease, client);
     pawl_client_close(client);
     return code;
 }

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "command.h"
 #include "exit_codes.h"
 #include "json.h"
@@ -23,37 +21,17 @@ typedef struct diagnosis {
     pawl_severity worst;
 } diagnosis;
 
-static const char *severity_name(pawl_severity severity)
-{
-    switch (severity) {
-    case PAWL_SEVERITY_OK:
-        return "ok";
-    case PAWL_SEVERITY_NOTE:
-        return "note";
-    case PAWL_SEVERITY_WARNING:
-        return "warning";
-    case PAWL_SEVERITY_ERROR:
-        return "error";
-    }
-    return "error";
-}
-
 static void on_finding(const pawl_finding *finding, void *userdata)
 {
     diagnosis *d = userdata;
     if (finding->severity > d->worst) d->worst = finding->severity;
     if (!d->json) {
-        cli_print("%-8s %-14s %s\n", severity_name(finding->severity), finding->topic,
+        cli_print("%-8s %-14s %s\n", cli_severity_word(finding->severity), finding->topic,
                   finding->text);
         if (*finding->advice) cli_print("%-8s %-14s -> %s\n", "", "", finding->advice);
         return;
     }
-    json_t *object = json_object();
-    json_object_set_new(object, "severity", json_string(severity_name(finding->severity)));
-    cli_json_set_bytes(object, "topic", finding->topic, strlen(finding->topic));
-    cli_json_set_bytes(object, "text", finding->text, strlen(finding->text));
-    cli_json_set_bytes(object, "advice", finding->advice, strlen(finding->advice));
-    cli_json_print(object);
+    cli_json_print(cli_json_of_finding(finding));
 }
 
 static int doctor_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
@@ -66,7 +44,7 @@ static int doctor_main(const cli_command *self, const cli_common *globals, int a
 
     diagnosis d = {.json = opts.json};
     pawl_client *client = NULL;
-    cli_store store; /* also one that locks nobody out: a finding says so */
+    cli_store store; /* also memory:, which locks nobody out: a finding says so */
     code = cli_store_choose(&opts.common, &store);
     if (!code) code = cli_client_open(&opts.common, &store, PAWL_CALLBACKS_WAIT, &client);
     if (!code) {

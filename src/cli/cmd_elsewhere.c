@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that are programs of their own: who installs pawl to take locks needs neither. Their
- * names work as commands all the same where the programs are installed.
+ * Commands that are programs of their own, because most users of pawl do not need them. If the
+ * programs are installed, their names work as commands.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,24 +30,27 @@ static void become(const char *program, char **argv)
     execvp(program, argv);
 }
 
-static int go(const cli_command *self, char **argv)
+/* `where`: what brings the program. */
+static int go(const cli_command *self, const char *where, char **argv)
 {
     char program[32];
     snprintf(program, sizeof program, "pawl-%s", self->verb);
     become(program, argv);
     if (errno == ENOENT) {
-        cli_error("%s is a program of its own, %s, and is not installed here", self->verb, program);
+        cli_error("%s is a program of its own, %s, and is not installed here (%s)", self->verb,
+                  program, where);
         return CLI_EXIT_NOT_FOUND;
     }
     cli_error("%s: %s: %s", self->verb, program, strerror(errno));
     return CLI_EXIT_CANNOT_EXECUTE;
 }
 
-/* ---- bench, top ------------------------------------------------------------------------------ */
+/* ---- bench, top, serve
+ * ------------------------------------------------------------------------------ */
 
 #define GLOBALS_MAX 12 /* words that options before the verb can be */
 
-/* The options that stood before the verb, as words. Returns how many; `timeout` is room for one. */
+/* The options before the verb, as words. Returns how many; `timeout` is room for one of them. */
 static int words_of(const cli_common *globals, char *timeout, size_t size, const char **ret_words)
 {
     int count = 0;
@@ -72,7 +75,7 @@ static int words_of(const cli_common *globals, char *timeout, size_t size, const
     return count;
 }
 
-/* The program as the options before the verb would have it. */
+/* Executes the program, with the options that stood before the verb. */
 static int go_with_globals(const cli_command *self, const cli_common *globals, int argc,
                            char **argv)
 {
@@ -87,7 +90,7 @@ static int go_with_globals(const cli_command *self, const cli_common *globals, i
     all[0] = argv[0];
     for (int i = 0; i < count; i++) all[1 + i] = words[i];
     for (int i = 1; i < argc; i++) all[count + i] = argv[i];
-    int code = go(self, (char **)all);
+    int code = go(self, "package pawl-tools", (char **)all);
     free(all);
     return code;
 }
@@ -112,6 +115,16 @@ const cli_command cli_cmd_top = {
     .main = go_with_globals,
 };
 
+const cli_command cli_cmd_serve = {
+    .verb = "serve",
+    .operands = "...",
+    .summary = "show the locks of a store to browsers",
+    .page = "Runs pawl-serve with these arguments; its options are in pawl serve --help and in\n"
+            "pawl-serve(1).",
+    .options = no_options,
+    .main = go_with_globals,
+};
+
 /* ---- torture ---------------------------------------------------------------------------- */
 
 static int torture_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
@@ -121,7 +134,7 @@ static int torture_main(const cli_command *self, const cli_common *globals, int 
         return cli_usage_error(self, "it starts servers of its own; --store redis, sqlite or a "
                                      "setup chooses among them");
     }
-    return go(self, argv);
+    return go(self, "make install brings it", argv);
 }
 
 const cli_command cli_cmd_torture = {

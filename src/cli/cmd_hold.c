@@ -15,6 +15,7 @@
 #include "fence_file.h"
 #include "json.h"
 #include "message.h"
+#include "notify.h"
 #include "session.h"
 #include "stdfds.h"
 
@@ -34,10 +35,9 @@ static const cli_option hold_options[] = {
      .help = "do not wait for a busy lock"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "wait at most so long; 0 is -n"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the lock stays busy (default 75)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the lock stays busy"),
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
-     .help = "length of the lease, renewed at a third of it (default 30s)"},
+     .help = "length of the lease, renewed long before its end (default 30s)"},
     {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
      .help = "write the fence to PATH once it is held"},
     {CLI_VALUE_FLAG, 0, "json", NULL, AT(json), .help = "print the line as JSON"},
@@ -47,7 +47,7 @@ static const cli_option hold_options[] = {
 typedef struct hold {
     cli_session session;
     bool lost;
-    char doubt_reason[PAWL_MESSAGE_MAX]; /* why it could not be renewed, until it could */
+    char doubt_reason[PAWL_MESSAGE_MAX]; /* why the latest renewal failed; "": it did not */
 } hold;
 
 static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
@@ -66,7 +66,7 @@ static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     cli_warn("%s: lost: %s", h->session.shown_key, reason);
 }
 
-/* What stdin can tell. */
+/* Whether stdin can tell when to stop. */
 typedef enum lifeline {
     LIFELINE_NONE,
     LIFELINE_PIPE,    /* its end is the end of the wait */
@@ -76,8 +76,8 @@ typedef enum lifeline {
 #define TERMINAL_LOOK_MS 250
 
 /*
- * A file is at its end at once, and so is /dev/null, which shells give background jobs.
- * That is no lifeline that somebody could close, and neither is a stdin that was never open.
+ * A file is at its end at once, and so is /dev/null, which shells give background jobs. Nobody can
+ * close such a stdin to end the wait, nor one that was never open.
  */
 static lifeline lifeline_of_stdin(void)
 {
@@ -106,7 +106,7 @@ static bool stdin_ended(lifeline kind)
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     if (!may_read(kind) || poll(&in, 1, 0) != 1) return false;
     ssize_t got = read(STDIN_FILENO, scrap, sizeof scrap);
-    /* EIO: put into the background this very moment. */
+    /* EIO: we were just put into the background. */
     bool not_ours = kind == LIFELINE_TERMINAL && got < 0 && errno == EIO;
     return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN && !not_ours);
 }
@@ -116,11 +116,12 @@ static void hold_until_told(hold *h)
     struct signalfd_siginfo info;
     lifeline kind = lifeline_of_stdin();
     if (kind == LIFELINE_PIPE && !cli_session_watch(&h->session, STDIN_FILENO, false)) return;
-    /* Not watched: what is typed for the foreground would wake us again and again. */
+    /* Not watched: each key that is typed for the foreground job would wake us. */
     if (kind == LIFELINE_TERMINAL) signal(SIGTTIN, SIG_IGN);
     for (;;) {
         int64_t span = pawl_lock_remaining_ms(h->session.lock) + 1;
         if (kind == LIFELINE_TERMINAL && span > TERMINAL_LOOK_MS) span = TERMINAL_LOOK_MS;
+        if (cli_notify_again() && span > CLI_NOTIFY_AGAIN_MS) span = CLI_NOTIFY_AGAIN_MS;
         if (cli_session_wait(&h->session, span) < 0 || h->lost) return;
         if (!pawl_lock_is_held(h->session.lock)) {
             h->lost = true;
@@ -162,8 +163,12 @@ static int hold_and_release(const hold_opts *opts, hold *h)
         return code;
     }
     code = announce(opts, &h->session);
-    if (!code) hold_until_told(h);
-
+    if (!code) {
+        cli_notify(CLI_NOTIFY_READY, "holds %s, fence %" PRIu64 ", as %s", h->session.shown_key,
+                   pawl_lock_fence(h->session.lock), pawl_client_owner(h->session.client));
+        hold_until_told(h);
+    }
+    cli_notify(CLI_NOTIFY_STOPPING, h->lost ? "%s is lost" : "gives %s back", h->session.shown_key);
     int err = cli_session_release(&h->session);
     if (h->lost || err == PAWL_ERR_LOST) return CLI_EXIT_LOST;
     return code;
@@ -177,22 +182,21 @@ static int hold_main(const cli_command *self, const cli_common *globals, int arg
         .busy_code = CLI_EXIT_BUSY,
         .ttl_ms = PAWL_TTL_DEFAULT_MS,
     };
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    code = cli_key_check(self->verb, rest.items[0]);
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
+    code = cli_key_check(self->verb, key);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;
 
+    cli_notify_open(false);
     hold h = {0};
     pawl_lock_opts lock_opts;
     pawl_lock_opts_init(&lock_opts);
     lock_opts.ttl_ms = opts.ttl_ms;
     lock_opts.on_event = on_event;
     lock_opts.event_userdata = &h;
-    code =
-        cli_session_open(&h.session, &opts.common, cli_ending_signals, rest.items[0], &lock_opts);
+    code = cli_session_open(&h.session, &opts.common, cli_ending_signals, key, &lock_opts);
     if (!code) code = hold_and_release(&opts, &h);
     cli_session_close(&h.session);
     return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* latch: waits until so many have counted down; counts down. */
+/* latch: waits until the count is down to zero; counts down. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,19 +20,18 @@ typedef struct latch_opts {
 #define AT(field) offsetof(latch_opts, field)
 
 static const cli_option latch_options[] = {
-    {CLI_VALUE_NUMBER, 0, "count", "N", AT(count), .max = PAWL_LATCH_COUNT_MAX,
+    {CLI_VALUE_NUMBER, 0, "count", "N", AT(count), .min = 1, .max = PAWL_LATCH_COUNT_MAX,
      .help = "the latch opens when it was counted down N times; all name the same N"},
     {CLI_VALUE_FLAG, 0, "down", NULL, AT(counts), .help = "count down, and do not wait"},
-    {CLI_VALUE_NUMBER, 0, "by", "K", AT(by), .max = PAWL_LATCH_COUNT_MAX,
+    {CLI_VALUE_NUMBER, 0, "by", "K", AT(by), .min = 1, .max = PAWL_LATCH_COUNT_MAX,
      .help = "with --down: count K at once (default 1)"},
     {CLI_VALUE_FLAG, 0, "left", NULL, AT(shows_left),
      .help = "neither count nor wait: print how many are still to come"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "wait at most so long; 0 only looks"},
     {CLI_VALUE_SPAN, 0, "keep", "D", AT(keep_ms),
-     .help = "with --down: the store keeps the latch so long after this (default 24h)"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the wait ran out (default 75)"},
+     .help = "with --down: the store keeps the latch so long after this (default 1d)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the wait ran out"),
     CLI_OPTIONS_END,
 };
 
@@ -77,10 +76,10 @@ static int check(const cli_command *self, const latch_opts *opts)
     if (!opts->count) return cli_usage_error(self, "--count N is wanted: how often it is counted");
     if (opts->counts && opts->shows_left)
         return cli_usage_error(self, "--down and --left exclude each other");
-    if (opts->by < 1 || opts->by > opts->count)
-        return cli_usage_error(self, "--by: 1 to the count of the latch");
-    if (opts->keep_ms < 1 || opts->keep_ms > PAWL_LATCH_KEEP_MAX_MS)
-        return cli_usage_error(self, "--keep: 1ms to 400d");
+    if (opts->by > opts->count)
+        return cli_usage_error(self, "--by %d: the latch counts from %d (--count)", (int)opts->by,
+                               (int)opts->count);
+    if (opts->keep_ms < 1) return cli_usage_error(self, "--keep: 1ms at least");
     return 0;
 }
 
@@ -91,16 +90,15 @@ static int latch_main(const cli_command *self, const cli_common *globals, int ar
                        .keep_ms = PAWL_LATCH_KEEP_MS,
                        .wait_ms = PAWL_WAIT_FOREVER,
                        .busy_code = CLI_EXIT_BUSY};
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    code = cli_key_check(self->verb, rest.items[0]);
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
+    code = cli_key_check(self->verb, key);
     if (!code) code = check(self, &opts);
     if (code) return code;
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) code = carry_out(self, &opts, client, rest.items[0]);
+    if (!code) code = carry_out(self, &opts, client, key);
     pawl_client_close(client);
     return code;
 }

@@ -12,6 +12,7 @@
 #include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "notify.h"
 #include "pawl/metrics.h"
 #include "run.h"
 #include "run_options.h"
@@ -22,7 +23,7 @@
 #define BACK_OFF_MAX_MS   30000
 #define LONG_TERM_MS      10000 /* after a term of this length the back-off begins anew */
 
-/* The order is that of the option. */
+/* In the order of the option's words. */
 enum { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 
 static const cli_option lead_options[] = {
@@ -95,11 +96,11 @@ static bool goes_on(const run_opts *opts, const run_end *end, int code)
 {
     if (end->by_signal) return false;
     if (end->lost) return opts->restart != RESTART_NEVER;
-    if (!end->ended) return passes(code); /* it was not started: only what may pass is waited out */
+    if (!end->ended) return passes(code); /* not started: wait only if that may pass */
     return opts->restart == RESTART_ALWAYS || (opts->restart == RESTART_ON_FAILURE && code != 0);
 }
 
-/* The signal that ended it, or 0. Between two terms signals are blocked, as in them. */
+/* The signal that ended it, or 0. Signals are blocked between two terms, too. */
 static int pause_for(int64_t span_ms)
 {
     sigset_t ending;
@@ -128,12 +129,16 @@ static int lead(run_opts *opts, const run_plan *plan, const char *key, char *con
         run_opts term = *opts;
         term.ret_end = &end;
         int code = run_execute(&term, plan, key, argv);
-        if (!goes_on(opts, &end, code)) return code;
+        if (!goes_on(opts, &end, code)) {
+            cli_notify(CLI_NOTIFY_STOPPING, "does not lead any more");
+            return code;
+        }
         if (end.held && cli_now_ms() - began > LONG_TERM_MS) back_off_ms = BACK_OFF_FIRST_MS;
         char *shown = cli_escape(key, strlen(key));
         cli_warn("%s: %s (%d); in at most %s it is led again", shown,
                  end.ended ? "the command has ended" : "it is not led", code,
                  cli_duration_text(back_off_ms, left));
+        cli_notify(CLI_NOTIFY_STATUS, "pauses before it queues for %s again", shown);
         free(shown);
         int number = pause_for(back_off_ms);
         if (number) return CLI_EXIT_SIGNAL_BASE + number;
@@ -189,5 +194,6 @@ const cli_command cli_cmd_lead = {
     .page = lead_page,
     .options = lead_options,
     .stops_at_operand = true,
+    .goes_on_behind = true,
     .main = lead_main,
 };

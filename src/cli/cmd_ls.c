@@ -61,7 +61,7 @@ static char *holder_text(const pawl_info *info)
     return strdup(info->foreign ? "(not pawl)" : "(unknown)");
 }
 
-/* "shared x 3": so many hold it; "permit 5/8": so many of its slots are taken. */
+/* "shared x 3": three hold it; "permit 5/8": five of eight slots are taken. */
 static char *mode_text(const pawl_info *info)
 {
     char text[64];

@@ -15,11 +15,12 @@
 #include "run.h"
 #include "run_options.h"
 
-#define AT(field) offsetof(run_opts, field)
+#define AT(field)       offsetof(run_opts, field)
+#define EVERY_NOT_GIVEN (-1)
 
 static const cli_option once_options[] = {
     {CLI_VALUE_SPAN, 0, "every", "D", AT(every_ms),
-     .help = "length of a period, by the store's clock: 1h, 24h (begins at midnight UTC)"},
+     .help = "length of a period, by the store's clock: 1h, 1d (begins at midnight UTC)"},
     {CLI_VALUE_FLAG, 0, "keep-on-failure", NULL, AT(keep_on_failure),
      .help = "a run that failed counts, too: nobody runs again in its period"},
     {CLI_VALUE_FLAG, 0, "last", NULL, AT(shows_last),
@@ -42,7 +43,7 @@ static void print_time(const char *label, int64_t us, int64_t now_us)
     cli_print("%-10s%s, %s%s%s\n", label, text, past ? "" : "in ", span, past ? " ago" : "");
 }
 
-/* What depends on the length of the period is said only if that was given. */
+/* Fields that depend on the length of the period are shown only if it was given. */
 static void print_info(const char *key, const pawl_once_info *info, bool knows_period)
 {
     static const char *const words[] = {"never, as far as is known", "succeeded", "failed",
@@ -71,7 +72,8 @@ static int show_last(const cli_command *self, const run_opts *opts, const char *
     pawl_once *once = NULL;
     pawl_once_opts once_opts;
     pawl_once_opts_init(&once_opts);
-    bool knows_period = opts->every_ms != 0; /* it matters to what is due, not to what has been */
+    bool knows_period =
+        opts->every_ms != EVERY_NOT_GIVEN; /* needed for the next run, not for the last one */
     once_opts.every_ms = knows_period ? opts->every_ms : PAWL_ONCE_EVERY_MIN_MS;
     int code = cli_client_open_simple(&opts->common, &client);
     if (!code) {
@@ -91,8 +93,9 @@ static int show_last(const cli_command *self, const run_opts *opts, const char *
 
 static int check_every(const cli_command *self, const run_opts *opts)
 {
-    if (!opts->every_ms && opts->shows_last) return 0;
-    if (!opts->every_ms) return cli_usage_error(self, "--every D is wanted: how long a period is");
+    bool is_given = opts->every_ms != EVERY_NOT_GIVEN;
+    if (!is_given && opts->shows_last) return 0;
+    if (!is_given) return cli_usage_error(self, "--every D is wanted: how long a period is");
     if (opts->every_ms < PAWL_ONCE_EVERY_MIN_MS)
         return cli_usage_error(self, "--every: a period lasts 100ms at least");
     return 0;
@@ -118,6 +121,7 @@ static int once_main(const cli_command *self, const cli_common *globals, int arg
     opts.common = *globals;
     opts.wait_ms = 0;
     opts.busy_code = 0;
+    opts.every_ms = EVERY_NOT_GIVEN;
     cli_args rest;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
@@ -135,7 +139,7 @@ static int once_main(const cli_command *self, const cli_common *globals, int arg
 static const char once_page[] =
     "COMMAND runs under the lock KEY, at most once in each period with success, whoever in\n"
     "the fleet calls this: let cron start it everywhere. Periods are counted by the store's\n"
-    "clock, from 1970 on: one of 24h begins at midnight UTC. A run belongs to the period in\n"
+    "clock, from 1970 on: one of 1d begins at midnight UTC. A run belongs to the period in\n"
     "which it began.\n\n"
     "When there is nothing for us to do, because the period has had its run or somebody runs\n"
     "it now, pawl says nothing and exits with 0 (-v says why, -E chooses another code).\n\n"
@@ -145,8 +149,8 @@ static const char once_page[] =
     "says so and exits with 74; then nobody can know whether the job runs again.\n\n"
     "What the options from -c on mean in detail, and the environment of COMMAND: pawl help run.\n\n"
     "  0 * * * *  pawl once hourly --every 1h -- ./report\n"
-    "  pawl once nightly --every 24h -w 2h -- ./backup.sh    # if the first one fails, we do it\n"
-    "  pawl once nightly --every 24h --last";
+    "  pawl once nightly --every 1d -w 2h -- ./backup.sh    # if the first one fails, we do it\n"
+    "  pawl once nightly --every 1d --last";
 
 const cli_command cli_cmd_once = {
     .verb = "once",
@@ -155,5 +159,6 @@ const cli_command cli_cmd_once = {
     .page = once_page,
     .options = once_options,
     .stops_at_operand = true,
+    .goes_on_behind = true,
     .main = once_main,
 };

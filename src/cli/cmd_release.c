@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "claim.h"
 #include "exit_codes.h"
 #include "json.h"
+#include "lease.h"
 #include "store.h"
 
 typedef struct release_opts {
@@ -20,14 +20,14 @@ static const cli_option release_options[] = {
     CLI_OPTIONS_END,
 };
 
-static int release(const release_opts *opts, const cli_claim *claim, pawl_client *client)
+static int release(const release_opts *opts, const cli_lease *lease, pawl_client *client)
 {
-    int err = pawl_token_release(client, claim->key, strlen(claim->key), claim->token,
+    int err = pawl_token_release(client, lease->key, strlen(lease->key), lease->token,
                                  opts->common.store_timeout_ms);
-    if (err) return cli_claim_fail(client, "release", claim, err);
+    if (err) return cli_lease_fail(client, "release", lease, err);
     if (opts->json) {
         json_t *object = json_object();
-        cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));
+        cli_json_set_bytes(object, "key", lease->key, strlen(lease->key));
         json_object_set_new(object, "released", json_true());
         cli_json_print(object);
     }
@@ -38,15 +38,15 @@ static int release_main(const cli_command *self, const cli_common *globals, int 
 {
     release_opts opts = {.common = *globals};
     cli_args rest;
-    cli_claim claim;
+    cli_lease lease;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    code = cli_claim_find(self, &rest, opts.token, true, &claim);
+    code = cli_lease_find(self, &rest, opts.token, true, &lease);
     if (code) return code;
 
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) code = release(&opts, &claim, client);
+    if (!code) code = release(&opts, &lease, client);
     pawl_client_close(client);
     return code;
 }

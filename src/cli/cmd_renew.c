@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "claim.h"
 #include "exit_codes.h"
 #include "json.h"
+#include "lease.h"
 #include "store.h"
 
 typedef struct renew_opts {
@@ -25,15 +25,15 @@ static const cli_option renew_options[] = {
     CLI_OPTIONS_END,
 };
 
-static int renew(const renew_opts *opts, const cli_claim *claim, pawl_client *client)
+static int renew(const renew_opts *opts, const cli_lease *lease, pawl_client *client)
 {
     uint64_t fence = 0;
-    int err = pawl_token_renew(client, claim->key, strlen(claim->key), claim->token, opts->ttl_ms,
+    int err = pawl_token_renew(client, lease->key, strlen(lease->key), lease->token, opts->ttl_ms,
                                opts->common.store_timeout_ms, &fence);
-    if (err) return cli_claim_fail(client, "renew", claim, err);
+    if (err) return cli_lease_fail(client, "renew", lease, err);
     if (opts->json) {
         json_t *object = json_object();
-        cli_json_set_bytes(object, "key", claim->key, strlen(claim->key));
+        cli_json_set_bytes(object, "key", lease->key, strlen(lease->key));
         json_object_set_new(object, "fence", json_integer((json_int_t)fence));
         json_object_set_new(object, "ttl_ms", json_integer(opts->ttl_ms));
         cli_json_print(object);
@@ -45,16 +45,16 @@ static int renew_main(const cli_command *self, const cli_common *globals, int ar
 {
     renew_opts opts = {.common = *globals, .ttl_ms = PAWL_TTL_DEFAULT_MS};
     cli_args rest;
-    cli_claim claim;
+    cli_lease lease;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    code = cli_claim_find(self, &rest, opts.token, true, &claim);
+    code = cli_lease_find(self, &rest, opts.token, true, &lease);
     if (!code) code = cli_ttl_check(self->verb, opts.ttl_ms);
     if (code) return code;
 
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    if (!code) code = renew(&opts, &claim, client);
+    if (!code) code = renew(&opts, &lease, client);
     pawl_client_close(client);
     return code;
 }

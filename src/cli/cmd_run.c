@@ -19,8 +19,7 @@ static const cli_option run_options[] = {
      .help = "do not wait for a busy lock"},
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "wait at most so long; 0 is -n"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the lock stays busy (default 75)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the lock stays busy"),
     {CLI_VALUE_WORDS, 'k', "key", "KEY", AT(keys),
      .help = "instead of KEY; several times: all of them, or none"},
     {CLI_VALUE_FIXED, 'x', "exclusive", NULL, AT(mode), .min = PAWL_MODE_EXCLUSIVE,
@@ -34,8 +33,6 @@ static const cli_option run_options[] = {
      .help = "a semaphore: N may hold KEY at once; PAWL_SLOT says which of them we are"},
     {CLI_VALUE_NUMBER, 0, "units", "U", AT(units), .min = 1, .max = PAWL_CAPACITY_MAX,
      .help = "with -N: take U of its slots (default 1)"},
-    {CLI_VALUE_SPAN, 0, "lock-delay", "D", AT(lock_delay_ms),
-     .help = "if we die or lose the lock, nobody gets it for so long afterwards"},
     {CLI_VALUE_FLAG, 0, "reentrant", NULL, AT(reentrant),
      .help = "inside a run of the same KEY: run under its lock, token and fence"},
     {CLI_VALUE_FLAG, 'F', "no-fork", NULL, AT(no_fork),
@@ -86,11 +83,22 @@ static int take_mode(const cli_command *self, run_opts *opts)
     return 0;
 }
 
+/* A KEY that comes twice among those of -k; NULL: none does. */
+static const char *key_twice(const cli_words *keys)
+{
+    for (int i = 1; i < keys->count; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(keys->items[i], keys->items[k]) == 0) return keys->items[i];
+    return NULL;
+}
+
 static int check_words(const cli_command *self, const run_opts *opts, const char *key)
 {
     int code = opts->keys.count ? 0 : cli_key_check(self->verb, key);
     for (int i = 0; !code && i < opts->keys.count; i++)
         code = cli_key_check(self->verb, opts->keys.items[i]);
+    const char *twice = key_twice(&opts->keys);
+    if (!code && twice) code = cli_usage_error(self, "-k %s: it is given twice", twice);
     const char *misfit = opts->no_fork ? run_no_fork_misfit(opts) : NULL;
     if (!code && misfit) code = cli_usage_error(self, "%s", misfit);
     if (!code && opts->reentrant && opts->keys.count > 1)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The statements by which a store's tables are made, for somebody who may: text that is built in.
- */
+/* Prints the statements that make a store's tables, for a user who may run them. */
 #include <stdio.h>
 #include <string.h>
 
 #include "command.h"
 #include "exit_codes.h"
 
-extern const char cli_schema_postgres[]; /* generated; each @ is the schema's name */
+/* Generated. In that of PostgreSQL each @ is the schema's name. */
+extern const char cli_schema_postgres[], cli_schema_mariadb[];
 
 typedef struct schema_opts {
     cli_common common;
@@ -16,11 +16,11 @@ typedef struct schema_opts {
 
 static const cli_option schema_options[] = {
     {CLI_VALUE_TEXT, 0, "schema", "NAME", offsetof(schema_opts, schema),
-     .help = "what the URL has as ?schema=NAME (pawl)"},
+     .help = "postgres: what the URL has as ?schema=NAME (pawl)"},
     CLI_OPTIONS_END,
 };
 
-/* As the store itself checks it. */
+/* The same check as in the store itself. */
 static bool is_name(const char *name)
 {
     size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
@@ -39,27 +39,39 @@ static void print_with(const char *text, const char *name)
 
 static int schema_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
-    schema_opts opts = {.common = *globals, .schema = "pawl"};
+    schema_opts opts = {.common = *globals};
     cli_args rest;
     int code = 0;
     if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1 || strcmp(rest.items[0], "postgres") != 0)
-        return cli_usage_error(self, "the name of a store is wanted, and postgres is the only one "
-                                     "that has a schema");
+    const char *store = rest.count == 1 ? rest.items[0] : "";
+    bool is_mariadb = strcmp(store, "mariadb") == 0 || strcmp(store, "mysql") == 0;
+    if (!is_mariadb && strcmp(store, "postgres") != 0)
+        return cli_usage_error(self, "the name of a store is wanted, and only postgres and mariadb "
+                                     "have a schema");
+    if (is_mariadb && opts.schema)
+        return cli_usage_error(self,
+                               "--schema is of postgres; mariadb's tables are in the database "
+                               "in which the statements are run");
+    if (!opts.schema) opts.schema = "pawl";
     if (!is_name(opts.schema))
         return cli_usage_error(self, "a schema has 1 to 63 small letters, digits and _, and does "
                                      "not begin with a digit or pg_");
-    print_with(cli_schema_postgres, opts.schema);
+    if (is_mariadb)
+        fputs(cli_schema_mariadb, stdout);
+    else
+        print_with(cli_schema_postgres, opts.schema);
     return cli_finish_output(CLI_EXIT_OK);
 }
 
 const cli_command cli_cmd_schema = {
     .verb = "schema",
-    .operands = "postgres",
+    .operands = "postgres|mariadb",
     .summary = "print the SQL that makes a store's tables",
     .page =
-        "For databases whose users may not make them: psql -f - for somebody who may, once. It\n"
-        "says at its head which rights users need then. Where they may, pawl makes them itself.",
+        "For databases whose users may not make them: psql -f - or mariadb DATABASE, for somebody\n"
+        "who may, once. It says at its head which rights users need then. Where they may, pawl\n"
+        "makes them itself.",
     .options = schema_options,
+    .choices = "postgres|mariadb",
     .main = schema_main,
 };

@@ -56,7 +56,7 @@ static void print_holder(const pawl_info *info)
     if (cli_holder_since(info, since)) cli_print("%-10s%s\n", "since", since);
 }
 
-/* Who holds it beside the one whom the lines above tell of, and in which mode. */
+/* The other holders, and the mode of each. The lines above are about one of them. */
 static void print_holders(const pawl_info *info)
 {
     char left[CLI_DURATION_TEXT];
@@ -120,11 +120,9 @@ static bool print_json(const pawl_info *info, void *userdata)
 static int show_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     show_opts opts = {.common = *globals};
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    const char *key = rest.items[0];
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
     code = cli_key_check(self->verb, key);
     if (code) return code;
 

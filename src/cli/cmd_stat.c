@@ -90,7 +90,7 @@ static void print_line(const cli_watch *now, const cli_watch_sums *sums)
 static void wait_until(pawl_client *client, int64_t instant)
 {
     for (int64_t left; (left = instant - cli_now_ms()) > 0;)
-        if (pawl_client_wait(client, -1, left) < 0) return; /* the link is looked after in there */
+        if (pawl_client_wait(client, -1, left) < 0) return; /* this keeps the link up */
 }
 
 static int watch(const stat_opts *opts, pawl_client *client, const char *prefix)

@@ -16,7 +16,7 @@
  */
 #define LOOK_MIN_MS  20
 #define LOOK_MAX_MS  200
-/* The last look, at the end of the wait, has so long for an answer. */
+/* How long the last look, at the end of the wait, waits for an answer. */
 #define LAST_LOOK_MS 300
 
 typedef struct wait_opts {
@@ -33,8 +33,7 @@ static const cli_option wait_options[] = {
     {CLI_VALUE_SPAN, 'w', "wait|timeout", "D", AT(wait_ms),
      .help = "wait at most so long; 0 only looks"},
     {CLI_VALUE_FIXED, 'n', "nb|nonblock", NULL, AT(wait_ms), .min = 0, .help = "only look"},
-    {CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", AT(busy_code), .max = 255,
-     .help = "exit code when the wait ran out (default 75)"},
+    CLI_OPTION_CONFLICT_CODE(AT(busy_code), "the wait ran out"),
     {CLI_VALUE_FLAG, 0, "held", NULL, AT(held), .help = "wait until it is taken instead"},
     {CLI_VALUE_FLAG, 0, "json", NULL, AT(json), .help = "print one JSON object at the end"},
     CLI_OPTIONS_END,
@@ -51,7 +50,7 @@ static bool on_info(const pawl_info *info, void *userdata)
     return true;
 }
 
-/* Random, so that many who wait do not look in step; not past what can be foreseen. */
+/* Random, so that many waiters do not look at the same time; not past the next known change. */
 static int64_t next_look_ms(const view *seen, int64_t left_ms)
 {
     int64_t span = LOOK_MIN_MS + random() % (LOOK_MAX_MS - LOOK_MIN_MS);
@@ -62,7 +61,7 @@ static int64_t next_look_ms(const view *seen, int64_t left_ms)
     return span > 0 ? span : 1;
 }
 
-/* What was seen last, also if the wait ran out. */
+/* Prints what was seen last, also if the wait ran out. */
 static int tell_seen(const wait_opts *opts, const char *key, bool held)
 {
     if (!opts->json) return CLI_EXIT_OK;
@@ -89,7 +88,7 @@ static int64_t left_ms(const looking *l)
     return left > 0 ? left : 0;
 }
 
-/* How long an outage may still last, as for who stands in a queue (store_timeout_ms). */
+/* How long an outage may still last, as for a waiter in a queue (store_timeout_ms). */
 static int64_t patience_ms(const looking *l)
 {
     if (l->opts->common.store_timeout_ms == PAWL_WAIT_FOREVER) return PAWL_WAIT_FOREVER;
@@ -109,7 +108,7 @@ static void pause_ms(int64_t span)
     nanosleep(&pause, NULL);
 }
 
-/* One look; an outage is looked through until the store's time-out or the wait is over. */
+/* One look. In an outage it looks again until the store's time-out or the wait is over. */
 static int look(looking *l, view *ret_seen)
 {
     for (;;) {
@@ -146,17 +145,16 @@ static int wait_for(const cli_command *self, looking *l)
 static int wait_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     wait_opts opts = {.common = *globals, .wait_ms = PAWL_WAIT_FOREVER, .busy_code = CLI_EXIT_BUSY};
-    cli_args rest;
+    const char *key;
     int code = 0;
-    if (!cli_command_parse(self, argc, argv, &opts.common, &rest, &code)) return code;
-    if (rest.count != 1) return cli_usage_error(self, "one KEY is wanted");
-    code = cli_key_check(self->verb, rest.items[0]);
+    if (!cli_command_parse_key(self, argc, argv, &opts.common, &key, &code)) return code;
+    code = cli_key_check(self->verb, key);
     if (code) return code;
 
     srandom((unsigned)cli_now_ms());
     pawl_client *client = NULL;
     code = cli_client_open_simple(&opts.common, &client);
-    looking l = {.opts = &opts, .client = client, .key = rest.items[0], .heard_at = cli_now_ms()};
+    looking l = {.opts = &opts, .client = client, .key = key, .heard_at = cli_now_ms()};
     l.until = l.heard_at + opts.wait_ms;
     if (!code) code = wait_for(self, &l);
     pawl_client_close(client);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complete.h"
 #include "exit_codes.h"
 #include "message.h"
 
@@ -21,6 +22,11 @@ void cli_command_print_page(const cli_command *command)
 bool cli_command_parse(const cli_command *self, int argc, char **argv, cli_common *target,
                        cli_args *ret_rest, int *ret_code)
 {
+    if (cli_complete_is_asked(argc, argv)) {
+        cli_complete(self, argv + 1);
+        *ret_code = cli_finish_output(CLI_EXIT_OK);
+        return false;
+    }
     bool fine = cli_options_parse(self->verb, self->options, self->stops_at_operand, argc, argv,
                                   target, ret_rest);
     if (!fine) {
@@ -33,6 +39,19 @@ bool cli_command_parse(const cli_command *self, int argc, char **argv, cli_commo
         return false;
     }
     cli_set_loudness(target->quiet ? CLI_QUIET : target->verbose ? CLI_VERBOSE : CLI_NORMAL);
+    return true;
+}
+
+bool cli_command_parse_key(const cli_command *self, int argc, char **argv, cli_common *target,
+                           const char **ret_key, int *ret_code)
+{
+    cli_args rest;
+    if (!cli_command_parse(self, argc, argv, target, &rest, ret_code)) return false;
+    if (rest.count != 1) {
+        *ret_code = cli_usage_error(self, "one KEY is wanted");
+        return false;
+    }
+    *ret_key = rest.items[0];
     return true;
 }
 

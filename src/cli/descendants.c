@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * /proc/PID/stat names each process's parent. Read in one pass and then followed
- * upwards; a process that ended in between is no loss, and one that was born in between
- * is found by the caller's next round.
+ * upwards. It does not matter if a process ends meanwhile; a process that is born meanwhile is
+ * found by the caller's next round.
  */
 #define _GNU_SOURCE /* pidfd_open, getdents64, mremap */
 #include "descendants.h"
@@ -21,7 +21,7 @@
 typedef descendants_process process;
 typedef descendants_list list;
 
-/* More than that nobody leaves behind an exec. */
+/* Nobody leaves more children behind an exec. */
 #define STRANGERS_MAX 64
 static pid_t strangers[STRANGERS_MAX];
 static size_t stranger_count;
@@ -185,7 +185,7 @@ static const process *top_of(const descendants *family, const list *all, const p
     return NULL;
 }
 
-/* Instead of an older process of that number. false: no memory. */
+/* Replaces an older process of that number. false: no memory. */
 static bool note(list *l, const process *p)
 {
     const process *noted = find(l, p->pid);
@@ -194,7 +194,7 @@ static bool note(list *l, const process *p)
     return true;
 }
 
-/* What a daemon starts stays the daemon's, also when the daemon dies: so it is noted, too. */
+/* The children of a daemon belong to it, also when it has died: so they are noted, too. */
 static bool is_daemon(descendants *family, const list *all, const process *p)
 {
     if (family->daemons_too || family->adopted) return false;
@@ -231,7 +231,7 @@ static void note_daemons(descendants *family, const list *all)
     }
 }
 
-/* Each pass over the processes: a child that is seen now stays known when its parent dies. */
+/* Each pass over the processes notes them: a child stays known when its parent dies. */
 static void note_members(descendants *family, const list *all)
 {
     for (size_t i = 0; family->adopted && i < all->count; i++) {
@@ -311,7 +311,7 @@ void descendants_note_daemons(descendants *family)
 
 /* ---- Strangers ------------------------------------------------------------------------ */
 
-/* Of any kind and in any state: one system call, where /proc costs three per process. */
+/* Children of any kind and in any state: one system call, where /proc takes three for each. */
 static bool have_children(void)
 {
     siginfo_t info;

@@ -11,7 +11,7 @@ static const struct {
     int64_t ns;
 } units[] = {
     {"", INT64_C(1000000000)},   {"ms", INT64_C(1000000)},      {"s", INT64_C(1000000000)},
-    {"m", INT64_C(60000000000)}, {"h", INT64_C(3600000000000)},
+    {"m", INT64_C(60000000000)}, {"h", INT64_C(3600000000000)}, {"d", INT64_C(86400000000000)},
 };
 
 static int64_t unit_ns(const char *name)
@@ -47,14 +47,15 @@ bool cli_duration_parse(const char *text, int64_t *ret_ms, const char **reterr_w
     for (bool after_point = p > text && p[-1] == '.'; after_point && is_digit(*p); p++) {
         digits = true;
         nonzero |= *p != '0';
-        if (scale == 1000000) continue; /* finer than anybody can wait */
+        if (scale == 1000000) continue; /* finer than a wait can be */
         fraction = fraction * 10 + (*p - '0');
         scale *= 10;
     }
 
     int64_t ns = digits ? unit_ns(p) : 0;
     if (ns == 0) {
-        *reterr_why = "a duration is a number with an optional unit: 10, 0.5, 250ms, 3s, 2m, 1h";
+        *reterr_why =
+            "a duration is a number with an optional unit: 10, 0.5, 250ms, 3s, 2m, 1h, 1d";
         return false;
     }
     if (whole > CLI_DURATION_MAX_MS / (ns / 1000000)) {

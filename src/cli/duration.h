@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Longest duration that the command line takes: a year. Anything longer is a slip. */
+/* Longest duration that the command line takes: a year. A longer one is probably a mistake. */
 #define CLI_DURATION_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
 
 /*
- * Reads "10", "0.5", "250ms", "3s", "1.5m", "2h": seconds unless a unit says
- * otherwise. More than nothing but less than a millisecond counts as one, so that
- * a short wait never becomes no wait. On failure *reterr_why says what is wrong.
+ * Reads "10", "0.5", "250ms", "3s", "1.5m", "2h", "7d": seconds unless a unit says
+ * otherwise. A time above 0 and below a millisecond counts as one millisecond, so that a short wait
+ * never becomes no wait. On failure *reterr_why says what is wrong.
  */
 bool cli_duration_parse(const char *text, int64_t *ret_ms, const char **reterr_why);
 

@@ -56,6 +56,7 @@ int cli_exit_of_err(int err)
     case PAWL_ERR_MODE:
     case PAWL_ERR_REENTRY:
     case PAWL_ERR_NAMES:
+    case PAWL_ERR_PARTIES:
         return CLI_EXIT_USAGE;
     case PAWL_ERR_NO_MEMORY:
     case PAWL_ERR_SYSTEM:

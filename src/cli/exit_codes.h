@@ -9,7 +9,7 @@
 typedef enum cli_exit {
     CLI_EXIT_OK = 0,
     CLI_EXIT_USAGE = 64,        /* the command line is wrong */
-    CLI_EXIT_DATA = 65,         /* the store is damaged, or the name is something else's */
+    CLI_EXIT_DATA = 65,         /* the store is damaged, or the name is used by something else */
     CLI_EXIT_NO_INPUT = 66,     /* a file that was named cannot be opened */
     CLI_EXIT_UNAVAILABLE = 69,  /* the store cannot serve now */
     CLI_EXIT_INTERNAL = 70,     /* pawl is broken */

@@ -18,7 +18,7 @@ int cli_fence_file_write(const char *path, uint64_t fence)
     if (cli_whole_file_write(path, text, (size_t)len)) return 0;
     int why = errno;
     char *safe = cli_escape(path, strlen(path));
-    cli_error("cannot write the fence file %s: %s", safe, strerror(why));
+    cli_error("cannot write the fence file %s: %s", safe, cli_whole_file_reason(why));
     free(safe);
     return CLI_EXIT_CANNOT_WRITE;
 }

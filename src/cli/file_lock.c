@@ -36,8 +36,8 @@ static int say_failed(const char *what, const char *path, int why)
 }
 
 /*
- * For reading only, and what exists is never opened with O_CREAT: so nothing is changed that
- * somebody has put there, and a file of another user's in a sticky directory can be locked
+ * For reading only, and an existing file is never opened with O_CREAT. So no file of somebody else
+ * is changed, and another user's file in a sticky directory can be locked
  * (fs.protected_regular refuses O_CREAT). O_EXCL does not follow a symbolic link that leads
  * nowhere: nobody can make us create a file elsewhere. O_NONBLOCK: a FIFO does not hang us.
  */
@@ -63,7 +63,7 @@ static bool is_current(int fd, const char *path)
 
 /* ---- A lock that we hold already ------------------------------------------------------ */
 
-/* Whether descriptor `number` carries an flock: the kernel lists them in its fdinfo. */
+/* Whether descriptor `number` has an flock: the kernel lists them in its fdinfo. */
 static bool carries_lock(const char *number)
 {
     char path[300], line[256];
@@ -106,7 +106,7 @@ static struct itimerval timer_at(int64_t until_ms)
     if (left < 1) left = 1;
     return (struct itimerval){
         .it_value = {left / 1000, left % 1000 * 1000},
-        .it_interval = {0, TICK_US}, /* a tick just before flock(2) is entered interrupts nothing */
+        .it_interval = {0, TICK_US}, /* repeated: the first may come before flock(2) */
     };
 }
 
@@ -141,7 +141,7 @@ static int wait_in_kernel(int fd, int kind, int64_t wait_ms, int64_t until_ms)
     return why;
 }
 
-/* On NFS the lock is one of fcntl(2), which wants a descriptor that can write. */
+/* On NFS the kernel uses fcntl(2) locks, which need a descriptor that can write. */
 static int reopen_for_writing(const char *path, int *fd)
 {
     int writable = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

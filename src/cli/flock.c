@@ -109,7 +109,7 @@ static int take_command(run_opts *opts, cli_args rest, char *shell_argv[4], char
     return 0;
 }
 
-/* Under the lock of the store as well: it can be lost, so the command is supervised. */
+/* With the lock of the store, too: it can be lost, so the command is supervised. */
 static int run_on_store(run_opts *opts, const run_plan *plan, const char *path,
                         char *const *command)
 {
@@ -131,13 +131,13 @@ static int run_on_store(run_opts *opts, const run_plan *plan, const char *path,
     return code;
 }
 
-/* Under the kernel's lock alone, which the command inherits if it takes our place. */
+/* With the kernel's lock alone, which the command inherits if it takes our place. */
 static int run_plain(const run_opts *opts, char *const *command)
 {
     return opts->no_fork ? cli_plain_become(command) : cli_plain_run(command);
 }
 
-/* The kernel's lock first, so that of each machine one process at a time asks the store. */
+/* The kernel's lock first: so only one process of each machine asks the store at a time. */
 static int lock_and_run(run_opts *opts, const char *path, char *const *command)
 {
     run_plan plan;
@@ -165,7 +165,7 @@ static bool asks_version(int argc, char **argv)
 int cli_flock_main(int argc, char **argv)
 {
     run_opts opts = run_opts_default;
-    opts.busy_code = 1; /* as flock's; and as quiet about it */
+    opts.busy_code = 1; /* as flock has it, and without a message */
     opts.say_busy = false;
     cli_args rest;
     if (asks_version(argc, argv)) {

@@ -24,7 +24,7 @@
 #include "session.h"
 #include "stdfds.h"
 
-/* Not "pawl": who ends all pawls by that name must not end those who clean up after them. */
+/* Not "pawl": a user who kills all pawls by name must not kill their guardians, which clean up. */
 #define GUARDIAN_NAME "lock-guardian"
 /* Kill rounds after the deadline, for what even SIGKILL cannot end (a dead network disk). */
 #define LATE_ROUNDS   50
@@ -73,7 +73,7 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
                            int report_fd)
 {
     const guardian_opts *opts = k->opts;
-    /* Should the guardian be killed as well as pawl, the kernel does what it can. */
+    /* If the guardian is killed, too, the kernel kills the command. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(CLI_EXIT_INTERNAL);
 
@@ -83,7 +83,7 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
     if (!guardian_expose(opts->events_fd, opts->events_as_fd)) report_failure(report_fd, errno);
     cli_stdfds_restore();
     cli_signals_restore(signals);
-    /* Last of all: who knows how long it took to come here. */
+    /* The last check, because coming here may have taken long. */
     if (cli_now_ms() >= atomic_load(&k->board->start_by_ms))
         report_failure(report_fd, GUARDIAN_TOO_LATE);
     execvpe(opts->argv[0], opts->argv, opts->envp);
@@ -104,7 +104,7 @@ static bool send_all(int fd, const void *bytes, size_t len)
     return true;
 }
 
-/* Its environment; each string with its end, and an empty one behind the last. */
+/* Sends its environment: each string with its NUL, and an empty one at the end. */
 static bool send_environment(int fd, char *const *envp)
 {
     char begins = GUARDIAN_LETS_BEGIN;
@@ -118,7 +118,7 @@ static bool send_environment(int fd, char *const *envp)
 static int let_begin(const guardian_adopted *adopted, char *const *envp)
 {
     int why = 0;
-    if (!send_environment(adopted->socket, envp)) return 0; /* it is gone: its end is seen next */
+    if (!send_environment(adopted->socket, envp)) return 0; /* it is gone: seen next */
     ssize_t got;
     do got = recv(adopted->socket, &why, sizeof why, MSG_WAITALL);
     while (got < 0 && errno == EINTR);
@@ -173,7 +173,7 @@ failed:
     say_phase(k, why);
 }
 
-/* It is nobody's child here: its end is all that can be known. */
+/* It is not our child, so we can only know that it has ended. */
 static void look_at_adopted(const keeper *k)
 {
     if (atomic_load(&k->board->phase) != GUARDIAN_RUNNING) return;
@@ -181,7 +181,7 @@ static void look_at_adopted(const keeper *k)
     atomic_store(&k->board->phase, GUARDIAN_ENDED);
 }
 
-/* Collects whoever has ended, or was stopped. */
+/* Collects all children that have ended, or were stopped. */
 static void reap(const keeper *k)
 {
     guardian_board *board = k->board;
@@ -224,7 +224,7 @@ static void set_timer(const keeper *k, int64_t at_ms)
 static bool wait_for_news(const keeper *k, int64_t at_ms)
 {
     const guardian_adopted *adopted = k->opts->adopted;
-    bool runs = atomic_load(&k->board->phase) == GUARDIAN_RUNNING; /* then its end is news */
+    bool runs = atomic_load(&k->board->phase) == GUARDIAN_RUNNING; /* then we watch for its end */
     struct pollfd fds[] = {
         {.fd = k->lifeline_fd}, /* POLLHUP comes unasked */
         {.fd = k->signal_fd, .events = POLLIN},
@@ -257,8 +257,8 @@ static descendants_count signal_all(keeper *k, int number)
 }
 
 /*
- * What is killed may have forked a moment before: its children become ours when it is
- * gone, and the next round finds them. At least some rounds, however late it is.
+ * A process may have forked just before it was killed: its children become ours, and the next
+ * round finds them. There are always some rounds, however late it is.
  */
 static void kill_all(keeper *k)
 {
@@ -291,7 +291,7 @@ static bool stops_command(const keeper *k)
     return atomic_load(&k->board->kill_at_ms) != GUARDIAN_NEVER_MS;
 }
 
-/* To whoever reads events; people have been told. */
+/* An event for programs; people have been told. */
 static void say(const keeper *k, const char *event, int64_t remaining_ms, const char *reason)
 {
     k->opts->say(k->opts->say_userdata, event, remaining_ms, reason);
@@ -304,14 +304,14 @@ static void say_term(const keeper *k)
     say(k, "term", remaining_ms > 0 ? remaining_ms : 0, "pawl was killed");
 }
 
-/* Before it is done: it is due, and who reads must not find out by the command's end. */
+/* Told before it is done, so that a reader hears of it before the command ends. */
 static void say_kill(const keeper *k, const char *reason)
 {
     cli_warn("%s: %s: SIGKILL to the command", k->opts->shown_key, reason);
     say(k, "kill", -1, reason);
 }
 
-/* Nobody renews any more: the command has its grace, but never beyond the deadline. */
+/* Nobody renews any more: the command gets its grace, but not beyond the deadline. */
 static void stop_command(keeper *k)
 {
     int64_t kill_at = atomic_load(&k->board->kill_at_ms);
@@ -322,7 +322,7 @@ static void stop_command(keeper *k)
         signal_all(k, SIGTERM);
         signal_all(k, SIGCONT); /* a stopped process does not hear TERM */
     }
-    k->lifeline_fd = -1; /* hung up for ever: poll would not wait */
+    k->lifeline_fd = -1; /* it stays hung up: poll would return at once */
     while (!is_gone(k) && cli_now_ms() < kill_at) (void)wait_for_news(k, kill_at);
     if (is_gone(k)) return;
     say_kill(k, "pawl was killed");
@@ -390,7 +390,7 @@ static bool open_descriptors(keeper *k)
 {
     sigset_t all, child;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL); /* whoever means the command sends it to pawl */
+    sigprocmask(SIG_SETMASK, &all, NULL); /* signals for the command are sent to pawl */
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     k->signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -419,7 +419,7 @@ static void live(keeper *k, const cli_signals *signals, pid_t group)
     prctl(PR_SET_NAME, GUARDIAN_NAME);
     cli_messages_never_block();
     k->family = (descendants){.keepers = {getpid()}, .daemons_too = k->opts->whole_tree};
-    setpgid(0, 0); /* a kill of pawl's group is no kill of ours */
+    setpgid(0, 0); /* a signal to pawl's group must not reach us */
     if (!open_descriptors(k)) {
         atomic_store(&k->board->why, errno);
         atomic_store(&k->board->phase, GUARDIAN_FAILED);
@@ -479,8 +479,8 @@ int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *si
     descendants_begin();
     pid_t group = getpgrp();
     /*
-     * Not fork: its handlers would bring the library to rest, which nobody needs here, and
-     * close the file whose lock says that we live, which is what the guardian is to keep.
+     * Not fork: its handlers would stop the library, and close the file whose lock shows that we
+     * live, which the guardian has to keep open.
      */
     pid_t pid = _Fork();
     if (pid == 0) {
@@ -489,7 +489,7 @@ int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *si
         live(&k, signals, group);
     }
     close(ends[0]);
-    if (opts->adopted) { /* if the guardian is killed the other end knows that no word will come */
+    if (opts->adopted) { /* if the guardian is killed, the other end sees a hang-up */
         close(opts->adopted->socket);
         opts->adopted->socket = -1;
     }
@@ -504,7 +504,7 @@ int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *si
 
 void guardian_end(guardian *g)
 {
-    /* First of all: it must not take the end of the lifeline for our death. */
+    /* First: else the guardian would take the end of the lifeline for our death. */
     if (g->pid > 0) kill(g->pid, SIGKILL);
     if (g->pid > 0) waitpid(g->pid, NULL, 0);
     g->pid = 0;

@@ -2,22 +2,22 @@
 /*
  * The guardian: a small process between pawl and the command.
  *
- *   pawl -- renews, keeps the timeline
- *    '-- guardian -- subreaper: whatever the command leaves behind stays below it
+ *   pawl -- renews, watches the timeline
+ *    '-- guardian -- subreaper: orphans of the command become its children
  *         '-- the command, and what it starts
  *
- * SIGKILL of pawl, or a pawl that is stopped, must not leave the command running beside
- * the next holder. The kernel's PR_SET_PDEATHSIG does not do: it is lost by a change of user, it
- * reaches one process, and TERM can be ignored. The guardian stops everything before the
- * lock is lost. Until then it keeps those files of pawl open whose locks tell others
- * that the holder lives (SQLite), so that the lock is not taken back under the command.
+ * If pawl gets SIGKILL or is stopped, the command must not go on running beside the next holder.
+ * The kernel's PR_SET_PDEATHSIG is not enough: a change of user removes it, it reaches only one
+ * process, and TERM can be ignored. The guardian stops everything before the lock is lost. Until
+ * then it keeps open those files of pawl whose locks show others that the holder lives (SQLite), so
+ * that nobody takes the lock back while the command runs.
  *
- * With --no-fork the command is the process that pawl was started as, and pawl and the guardian
- * stand beside it (no_fork.h): then the guardian lets it begin, watches it by its pidfd, and
- * stops it in the same way. How it ends nobody but its parent knows.
+ * With --no-fork the process that was started as pawl becomes the command, and pawl and the
+ * guardian run beside it (no_fork.h): then the guardian lets it begin, watches its pidfd, and stops
+ * it in the same way. Only its parent learns how it ends.
  *
- * It was forked without the library's fork handlers, perhaps beside threads: it touches
- * nothing of the library and does not allocate.
+ * The guardian is forked without the library's fork handlers, perhaps while other threads run: so
+ * it uses nothing of the library and does not allocate.
  */
 #ifndef PAWL_CLI_GUARDIAN_H
 #define PAWL_CLI_GUARDIAN_H
@@ -30,27 +30,29 @@
 #include "signals.h"
 
 #define GUARDIAN_NEVER_MS   INT64_MAX
-/* In `why` of the board: the command was not started, because the lock was as good as lost. */
+/* In `why` of the board: the command was not started, because the lock was nearly lost. */
 #define GUARDIAN_TOO_LATE   (-1)
-/* First byte to a command that waits to begin: its environment follows. Any other: see no_fork.c.
+/* The first byte to a command that waits to begin: its environment follows. Other bytes: see
+ * no_fork.c.
  */
 #define GUARDIAN_LETS_BEGIN 'b'
 
 typedef enum guardian_phase {
     GUARDIAN_STARTING = 0,
     GUARDIAN_RUNNING, /* the command has been executed */
-    GUARDIAN_FAILED,  /* it could not be: `why` */
-    GUARDIAN_ENDED    /* it has ended: `wait_status` */
+    GUARDIAN_FAILED,  /* it could not be executed: see `why` */
+    GUARDIAN_ENDED    /* it has ended: see `wait_status` */
 } guardian_phase;
 
-/* What pawl, the guardian and the command until it is executed tell each other: shared memory. */
+/* Shared memory in which pawl, the guardian and the command (until it is executed) tell each other.
+ */
 typedef struct guardian_board {
-    /* By pawl; instants of cli_now_ms. */
+    /* Written by pawl; instants of cli_now_ms. */
     _Atomic int64_t deadline_ms; /* T: from then on the store may give the lock away */
-    _Atomic int64_t start_by_ms; /* not later than that the command is started */
+    _Atomic int64_t start_by_ms; /* the command is not started later than this */
     _Atomic int64_t kill_at_ms;  /* everything must be dead by then; GUARDIAN_NEVER_MS */
-    _Atomic bool stopping;       /* the lock is lost: what the command leaves behind goes as well */
-    /* By the guardian and the command. */
+    _Atomic bool stopping; /* the lock is lost: what the command leaves behind is stopped, too */
+    /* Written by the guardian and the command. */
     _Atomic int phase;
     _Atomic int why; /* errno, or GUARDIAN_TOO_LATE */
     _Atomic pid_t command;
@@ -63,7 +65,7 @@ typedef struct guardian_board {
 typedef struct guardian_adopted {
     pid_t pid;
     int pidfd;
-    int socket; /* it reads its environment from there; its end closes when it begins. -1: done */
+    int socket; /* it reads its environment here, and closes its end when it begins. -1: done */
     guardian_board *board;
     int pipe_read, pipe_write; /* PAWL_FD, made before both processes; -1: none */
     int pipe_number;
@@ -79,9 +81,9 @@ typedef struct guardian_opts {
     bool whole_tree;       /* daemons belong to the command, too */
     int64_t grace_ms;      /* from TERM to KILL, if pawl has died */
     int events_fd;         /* read end of the events pipe; -1: none */
-    int events_as_fd;      /* the number that the command shall see */
-    int said_to_fd;        /* kept open for say; -1: none */
-    /* What the guardian does by itself, for programs; allocates nothing. remaining_ms -1: none. */
+    int events_as_fd;      /* the number that the command will see */
+    int said_to_fd;        /* kept open for `say`; -1: none */
+    /* Reports what the guardian does by itself; allocates nothing. remaining_ms -1: none. */
     void (*say)(void *userdata, const char *event, int64_t remaining_ms, const char *reason);
     void *say_userdata;
 } guardian_opts;
@@ -89,27 +91,27 @@ typedef struct guardian_opts {
 typedef struct guardian {
     pid_t pid; /* 0: it has ended */
     guardian_board *board;
-    int news_fd;     /* readable when something of the board has changed */
-    int lifeline_fd; /* as long as we live the other end does not hang up */
+    int news_fd;     /* readable when the board has changed */
+    int lifeline_fd; /* while we live the other end sees no hang-up */
 } guardian;
 
 /* A board that a child shares; NULL after one line. */
 guardian_board *guardian_board_new(void);
 
-/* The board, before anything else; one of an adopted command is there. 0 or an exit code. */
+/* Call it first: makes the board, or takes that of an adopted command. 0 or an exit code. */
 int guardian_prepare(guardian *ret_guardian, const guardian_adopted *adopted);
 
 /* Leaves fd (-1: none) open under the number `as` when a program is executed. Async-signal-safe. */
 bool guardian_expose(int fd, int as);
 
-/* Whether it has ended: for all who are not its parent. */
+/* Whether it has ended; for processes that are not its parent. */
 bool guardian_adopted_ended(const guardian_adopted *adopted);
 
 /* Forks the guardian, which starts the command, or lets it begin. 0 or an exit code after one line.
  */
 int guardian_start(guardian *g, const guardian_opts *opts, const cli_signals *signals);
 
-/* Ends it; what lives below it goes on. */
+/* Ends the guardian; its descendants go on. */
 void guardian_end(guardian *g);
 
 #endif

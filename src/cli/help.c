@@ -10,12 +10,12 @@ void cli_overview_print(void)
     printf("pawl: distributed locks over the store that you already run\n\n"
            "usage: pawl [-S URL] COMMAND [OPTIONS] ...\n\n");
     for (int i = 0; cli_commands[i]; i++) {
-        printf("  %-10s%s\n", cli_commands[i]->verb, cli_commands[i]->summary);
+        printf("  %-11s%s\n", cli_commands[i]->verb, cli_commands[i]->summary);
     }
-    printf("  %-10s%s\n  %-10s%s\n", "help", "this list; pawl help COMMAND: its page", "version",
-           "the version of the library");
+    for (const cli_other_verb *other = cli_other_verbs; other->verb; other++)
+        printf("  %-11s%s\n", other->verb, other->summary);
     printf("\nOptions of every command:\n\n");
     cli_options_print(cli_common_options);
-    printf("\nDurations are seconds, or carry a unit: 250ms, 3s, 2m, 1h.\n\nExit codes:\n\n");
+    printf("\nDurations are seconds, or carry a unit: 250ms, 3s, 2m, 1h, 1d.\n\nExit codes:\n\n");
     for (int i = 0; cli_exit_help(i); i++) printf("  %s\n", cli_exit_help(i));
 }

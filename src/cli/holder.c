@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define YEAR_2020 INT64_C(1577836800) /* no pawl ran before: such a fence counts, it is no time */
+#define YEAR_2020 INT64_C(1577836800) /* no pawl ran before: a smaller fence is not a time */
 #define MAY_LEAD  60                  /* seconds that a store's clock may be ahead of ours */
 
 #define TRACE " trace="

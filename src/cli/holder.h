@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a report lets us say about the holder of a lock, beyond its label. */
+/* What a report tells about the holder of a lock, beyond its label. */
 #ifndef PAWL_CLI_HOLDER_H
 #define PAWL_CLI_HOLDER_H
 
@@ -20,7 +20,8 @@ typedef struct cli_holder {
     long pid;
 } cli_holder;
 
-/* Takes a label apart. False: it is one of the user's own (--owner), which says what it likes. */
+/* Splits a label into its parts. False: the user has chosen the label (--owner), and it has no such
+ * parts. */
 bool cli_holder_parse(const char *label, cli_holder *ret_holder);
 
 /* "exclusive", "shared", "update", "permit". Static. */
@@ -28,14 +29,14 @@ const char *cli_mode_word(pawl_mode mode);
 
 /*
  * Since when the present holder has it, "2026-11-28T23:22:01Z". A fence is the store's clock in
- * microseconds at the grant, unless that clock went back: false if it cannot be such an instant,
- * or nobody holds it, or a holder that is no pawl.
+ * microseconds at the grant, unless that clock went back. false: it cannot be such an instant,
+ * nobody holds the lock, or the holder is not pawl.
  */
 bool cli_holder_since(const pawl_info *info, char ret_text[CLI_UTC_TEXT]);
 /* The same in seconds since 1970; -1 for false. */
 int64_t cli_holder_since_s(const pawl_info *info);
 
-/* An instant in seconds since 1970, as 2026-11-28T10:15:00Z; false: it has no such text. */
+/* An instant in seconds since 1970, as 2026-11-28T10:15:00Z; false: it cannot be written so. */
 bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT]);
 
 #endif

@@ -27,6 +27,13 @@ void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size
     json_object_set_new(object, name, json_stringn(hex, 2 * len));
 }
 
+static void set_trace(json_t *object, const char *label)
+{
+    cli_holder holder;
+    if (!cli_holder_parse(label, &holder) || !holder.trace) return;
+    json_object_set_new(object, "trace_id", json_string(holder.trace));
+}
+
 /* Null where the label or the fence does not tell. */
 static void set_holder(json_t *object, const pawl_info *info)
 {
@@ -43,7 +50,7 @@ static void set_holder(json_t *object, const pawl_info *info)
     cli_json_set_bytes(object, "host", holder.host, holder.host_len);
     json_object_set_new(object, "pid", json_integer(holder.pid));
     cli_json_set_bytes(object, "program", holder.program, holder.program_len);
-    if (holder.trace) json_object_set_new(object, "trace_id", json_string(holder.trace));
+    set_trace(object, info->owner);
 }
 
 static json_t *json_of_span(int64_t ms)
@@ -64,6 +71,7 @@ static json_t *json_of_holders(const pawl_info *info)
         json_t *holder = json_object();
         const pawl_holder_info *h = &info->holders[i];
         cli_json_set_bytes(holder, "owner", h->owner, strlen(h->owner));
+        set_trace(holder, h->owner);
         json_object_set_new(holder, "remaining_ms", json_of_span(h->remaining_ms));
         json_object_set_new(holder, "fence", json_integer((json_int_t)h->fence));
         set_mode(holder, h->mode, h->units);
@@ -100,12 +108,38 @@ json_t *cli_json_of_info(const pawl_info *info)
         json_t *waiter = json_object();
         const pawl_waiter_info *w = &info->waiters[i];
         cli_json_set_bytes(waiter, "owner", w->owner, strlen(w->owner));
+        set_trace(waiter, w->owner);
         json_object_set_new(waiter, "age_ms", json_integer(w->age_ms));
         json_object_set_new(waiter, "place_ms", json_integer(w->place_ms));
         set_mode(waiter, w->mode, w->units);
         json_array_append_new(waiters, waiter);
     }
     json_object_set_new(object, "waiters", waiters);
+    return object;
+}
+
+const char *cli_severity_word(pawl_severity severity)
+{
+    switch (severity) {
+    case PAWL_SEVERITY_OK:
+        return "ok";
+    case PAWL_SEVERITY_NOTE:
+        return "note";
+    case PAWL_SEVERITY_WARNING:
+        return "warning";
+    case PAWL_SEVERITY_ERROR:
+        return "error";
+    }
+    return "error";
+}
+
+json_t *cli_json_of_finding(const pawl_finding *finding)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "severity", json_string(cli_severity_word(finding->severity)));
+    cli_json_set_bytes(object, "topic", finding->topic, strlen(finding->topic));
+    cli_json_set_bytes(object, "text", finding->text, strlen(finding->text));
+    cli_json_set_bytes(object, "advice", finding->advice, strlen(finding->advice));
     return object;
 }
 

@@ -17,6 +17,10 @@ void cli_json_set_bytes(json_t *object, const char *key, const char *bytes, size
 /* The fields that ls and show share. */
 json_t *cli_json_of_info(const pawl_info *info);
 
+/* "ok", "note", "warning", "error". Static. */
+const char *cli_severity_word(pawl_severity severity);
+json_t *cli_json_of_finding(const pawl_finding *finding);
+
 /* Prints the object and a newline on stdout, and frees it. */
 void cli_json_print(json_t *object);
 

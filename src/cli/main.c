@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complete_line.h"
 #include "exit_codes.h"
 #include "message.h"
 #include "pawl/pawl.h"
@@ -47,6 +48,9 @@ static int pawl_main(int argc, char **argv)
     if (strcmp(rest.items[0], "help") == 0) return help_main(rest.count, rest.items);
     if (strcmp(rest.items[0], "version") == 0) return version_main();
 
+    if (strcmp(rest.items[0], "complete") == 0)
+        return cli_complete_line(rest.items + 1, rest.count - 1);
+
     const cli_command *command = cli_command_find(rest.items[0]);
     if (!command) return CLI_EXIT_USAGE;
     return command->main(command, &globals, rest.count, rest.items);
@@ -54,7 +58,7 @@ static int pawl_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    mallopt(M_ARENA_MAX, 1); /* two threads at most: a heap for each costs more than it saves */
+    mallopt(M_ARENA_MAX, 1); /* there are two threads at most: one heap is enough */
     cli_stdfds_open();
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "pawl";

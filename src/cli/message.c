@@ -47,7 +47,7 @@ static void say(const char *format, va_list args)
     struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (never_block && (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))) return;
     ssize_t written = write(STDERR_FILENO, line, len);
-    (void)written; /* there is nobody left to tell */
+    (void)written; /* an error could not be told to anybody */
 }
 
 void cli_error(const char *format, ...)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What pawl says to people: one line at a time, on stderr only, "pawl: " before it. */
+/* Messages of pawl for people: one line at a time, only on stderr, beginning with "pawl: ". */
 #ifndef PAWL_CLI_MESSAGE_H
 #define PAWL_CLI_MESSAGE_H
 
@@ -17,12 +17,13 @@ void cli_set_loudness(cli_loudness loudness);
 bool cli_is_verbose(void);
 
 /*
- * While a command is supervised a line is dropped rather than waited for: a pager
- * that nobody scrolls must not keep pawl from stopping the command in time.
+ * While a command is supervised, a line that cannot be written at once is dropped: a pager that
+ * nobody scrolls must not keep pawl from stopping the command in time.
  */
 void cli_messages_never_block(void);
 
-/* Always said; unless quiet; only if verbose. No newline at the end. The line is cleaned. */
+/* error: always printed; warn: unless quiet; info: only if verbose. No newline at the end. The line
+ * is cleaned. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

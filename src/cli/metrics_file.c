@@ -39,15 +39,27 @@ static bool append(const char *text, size_t len, void *userdata)
     return true;
 }
 
-void cli_metrics_write(const pawl_metrics *metrics, const char *path)
+char *cli_metrics_text(const pawl_metrics *metrics, size_t *ret_len)
 {
     page p = {.text = NULL};
-    bool fine = pawl_metrics_write(metrics, append, &p) == PAWL_OK &&
-                cli_whole_file_write(path, p.text, p.len);
+    if (pawl_metrics_write(metrics, append, &p) != PAWL_OK) {
+        free(p.text);
+        errno = ENOMEM;
+        return NULL;
+    }
+    *ret_len = p.len;
+    return p.text;
+}
+
+void cli_metrics_write(const pawl_metrics *metrics, const char *path)
+{
+    size_t len = 0;
+    char *text = cli_metrics_text(metrics, &len);
+    bool fine = text && cli_whole_file_write(path, text, len);
     int why = errno;
-    free(p.text);
+    free(text);
     if (fine) return;
     char *safe = cli_escape(path, strlen(path));
-    cli_warn("cannot write the metrics file %s: %s", safe, strerror(why));
+    cli_warn("cannot write the metrics file %s: %s", safe, cli_whole_file_reason(why));
     free(safe);
 }

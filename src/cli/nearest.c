@@ -35,7 +35,7 @@ static size_t distance(const char *a, const char *b)
 
 cli_nearest cli_nearest_to(const char *word)
 {
-    size_t farthest = strlen(word) / 3 + 1; /* beyond it is another word, not a slip */
+    size_t farthest = strlen(word) / 3 + 1; /* a word with more edits is another word */
     return (cli_nearest){.word = word, .edits = farthest + 1};
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "did you mean ...": of several words the one that is the smallest slip away. */
+/* "did you mean ...": finds the word that is nearest to what was typed. */
 #ifndef PAWL_CLI_NEAREST_H
 #define PAWL_CLI_NEAREST_H
 

@@ -13,6 +13,7 @@
 
 #include "exit_codes.h"
 #include "message.h"
+#include "notify.h"
 #include "stdfds.h"
 
 /* First byte to the process that waits: it ends, with the exit code that follows. */
@@ -53,7 +54,7 @@ static char *grown(char *heard, size_t *room)
     return more;
 }
 
-/* All that comes, until the other side has said the last word or is gone. NULL: no memory. */
+/* Reads until the empty string at the end, or the end of the other side. NULL: no memory. */
 static char *hear(int fd, size_t *ret_len)
 {
     size_t room = 16384, len = 0;
@@ -79,12 +80,33 @@ static char **environment_of(char *text)
     return env;
 }
 
+static const char *value_in(char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *env; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=') return *env + len + 1;
+    return "?";
+}
+
+/* We are the service's main process, whom the service manager believes; who stands beside is not.
+ */
+static void tell_ready(char *const *env)
+{
+    const char *key = value_in(env, "PAWL_KEY");
+    char *shown = cli_escape(key, strlen(key));
+    cli_notify(CLI_NOTIFY_READY, "holds %s, fence %s, as %s", shown, value_in(env, "PAWL_FENCE"),
+               value_in(env, "PAWL_OWNER"));
+    free(shown);
+    cli_notify_flush();
+}
+
 /* Executes the command, or says why not to those who wait for that, who say it to people. */
 static int begin(const guardian_adopted *self, char *env_text, char *const *argv)
 {
     char **env = environment_of(env_text);
     int why = env ? 0 : ENOMEM;
     if (!why && !guardian_expose(self->pipe_read, self->pipe_number)) why = errno;
+    if (!why) tell_ready(env);
     if (!why && cli_now_ms() >= atomic_load(&self->board->start_by_ms)) why = GUARDIAN_TOO_LATE;
     if (!why) {
         cli_stdfds_restore();
@@ -92,7 +114,7 @@ static int begin(const guardian_adopted *self, char *env_text, char *const *argv
         why = errno;
     }
     ssize_t told = send(self->socket, &why, sizeof why, MSG_NOSIGNAL);
-    (void)told; /* whoever is gone needs not know */
+    (void)told; /* they may be gone */
     free(env);
     if (why == GUARDIAN_TOO_LATE) return CLI_EXIT_LOST;
     return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
@@ -116,7 +138,7 @@ static int become_command(const guardian_adopted *self, char *const *argv)
 
 /* ---- Pawl beside it --------------------------------------------------------------------- */
 
-/* Nobody shall wait for the end of its pipes because of us; messages stay. */
+/* Closes the command's pipes here, so that their readers see its end. stderr stays. */
 static void leave_streams(void)
 {
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -131,8 +153,9 @@ static void stand_beside(const run_opts *opts, guardian_adopted *adopted, const 
 {
     run_opts own = *opts;
     own.adopted = adopted;
-    setpgid(0, 0); /* what the terminal sends is the command's */
+    setpgid(0, 0); /* the terminal's signals are for the command */
     leave_streams();
+    cli_notify_close();
     int code = run_execute(&own, plan, key, argv);
     const char word[] = {ENDS, (char)code};
     if (adopted->socket >= 0 && send(adopted->socket, word, sizeof word, MSG_NOSIGNAL) < 0)
@@ -140,7 +163,8 @@ static void stand_beside(const run_opts *opts, guardian_adopted *adopted, const 
     exit(code);
 }
 
-/* A child of a child that ends at once. 0 or an exit code after one line; does not return there. */
+/* Makes a child of a child that ends at once; does not return in it. 0 or an exit code after one
+ * line. */
 static int start_beside(const run_opts *opts, guardian_adopted *adopted, int own_end,
                         const run_plan *plan, const char *key, char *const *argv)
 {
@@ -164,6 +188,7 @@ static int prepare(const run_opts *opts, guardian_adopted *ret_self, int *ret_ot
 {
     int ends[2];
     run_report report = RUN_REPORT_NONE;
+    cli_notify_open(opts->pass_notify);
     *ret_self = (guardian_adopted){.pid = getpid()};
     ret_self->pidfd = pidfd_open(ret_self->pid, 0);
     if (ret_self->pidfd < 0) return say_system("pidfd_open");

@@ -57,24 +57,23 @@ static int index_of_word(const char *words, const char *word, size_t len)
     return -1;
 }
 
-/* The row, or where the table goes on behind its last one; NULL at its end. */
-static const cli_option *row(const cli_option *at)
+const cli_option *cli_option_row(const cli_option *at)
 {
     while (at && at->value == CLI_VALUE_END) at = at->more;
     return at;
 }
 
-static const cli_option *find_letter(const cli_option *table, char letter)
+const cli_option *cli_option_of_letter(const cli_option *table, char letter)
 {
-    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+    for (const cli_option *o = cli_option_row(table); o; o = cli_option_row(o + 1)) {
         if (o->letter == letter) return o;
     }
     return NULL;
 }
 
-static const cli_option *find_name(const cli_option *table, const char *name, size_t len)
+const cli_option *cli_option_of_name(const cli_option *table, const char *name, size_t len)
 {
-    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+    for (const cli_option *o = cli_option_row(table); o; o = cli_option_row(o + 1)) {
         if (index_of_word(o->names, name, len) >= 0) return o;
     }
     return NULL;
@@ -88,7 +87,7 @@ static bool takes_argument(const cli_option *option)
 static void try_names(cli_nearest *nearest, const cli_option *table)
 {
     char name[CLI_WORD_MAX];
-    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+    for (const cli_option *o = cli_option_row(table); o; o = cli_option_row(o + 1)) {
         for (int i = 0; nth_word(o->names, i, name); i++) cli_nearest_try(nearest, name);
     }
 }
@@ -112,7 +111,7 @@ static bool parse_fence(const char *text, uint64_t *ret_fence)
     if (!(*text >= '0' && *text <= '9')) return false;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0') return false;
+    if (errno != 0 || *end != '\0' || number > INT64_MAX) return false;
     *ret_fence = number;
     return true;
 }
@@ -124,13 +123,13 @@ static bool add_word(cli_words *words, const char *word)
     return true;
 }
 
-/* Stores the argument; what is wrong goes to ret_why. */
+/* Stores the argument; ret_why gets what is wrong with it. */
 static bool set_value(const cli_option *option, const char *argument, void *target, char *ret_why,
                       size_t why_size)
 {
     void *field = (char *)target + option->offset;
     const char *why = NULL;
-    if (!argument) argument = ""; /* a flag's; no kind that reads it comes without one */
+    if (!argument) argument = ""; /* a flag has none, and does not read it */
 
     switch (option->value) {
     case CLI_VALUE_END:
@@ -236,8 +235,8 @@ static bool take_long(parser *p, const char *word)
     char shown[CLI_WORD_MAX + 2];
     snprintf(shown, sizeof shown, "--%.*s", (int)len, name);
 
-    const cli_option *option = find_name(p->own, name, len);
-    if (!option) option = find_name(cli_common_options, name, len);
+    const cli_option *option = cli_option_of_name(p->own, name, len);
+    if (!option) option = cli_option_of_name(cli_common_options, name, len);
     if (!option) {
         cli_nearest nearest = cli_nearest_to(shown + 2);
         try_names(&nearest, p->own);
@@ -263,8 +262,8 @@ static bool take_letters(parser *p, const char *word)
     for (const char *letter = word + 1; *letter; letter++) {
         char shown[8];
         snprintf(shown, sizeof shown, "-%c", *letter);
-        const cli_option *option = find_letter(p->own, *letter);
-        if (!option) option = find_letter(cli_common_options, *letter);
+        const cli_option *option = cli_option_of_letter(p->own, *letter);
+        if (!option) option = cli_option_of_letter(cli_common_options, *letter);
         if (!option) {
             char *safe = cli_escape(shown, strlen(shown));
             usage(p, "there is no option %s; see %s --help", safe, cli_program);
@@ -314,7 +313,7 @@ bool cli_options_parse(const char *verb, const cli_option *own, bool stop_at_ope
 
 void cli_options_print(const cli_option *table)
 {
-    for (const cli_option *o = row(table); o; o = row(o + 1)) {
+    for (const cli_option *o = cli_option_row(table); o; o = cli_option_row(o + 1)) {
         if (!o->help || o->value == CLI_VALUE_REFUSED) continue;
         char left[120], word[CLI_WORD_MAX];
         int used = o->letter ? snprintf(left, sizeof left, "  -%c", o->letter)

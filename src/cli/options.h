@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options are declared in tables. From one table come the parser, the help page
- * and the usage errors, so that the three cannot disagree.
+ * Options are declared in tables. The parser, the help page and the usage errors use the same
+ * table, so they cannot disagree.
  */
 #ifndef PAWL_CLI_OPTIONS_H
 #define PAWL_CLI_OPTIONS_H
@@ -31,9 +31,9 @@ typedef struct cli_option {
     const char *argument; /* what help calls the argument, NULL where there is none */
     size_t offset;        /* of the field in the command's options struct */
     int64_t min, max;
-    const char *choices;
+    const char *choices;           /* for a text: "a,b,c", of which it is a list */
     const char *help;              /* NULL: hidden */
-    const struct cli_option *more; /* of the last row: the table goes on there; NULL: it ends */
+    const struct cli_option *more; /* in the last row: continue with this table; NULL: the end */
 } cli_option;
 
 #define CLI_WORDS_MAX 64
@@ -52,6 +52,13 @@ typedef struct cli_words {
         .value = CLI_VALUE_END, .more = (table)                                                    \
     }
 
+/* A row of several commands. `when`: what happened then, in words. */
+#define CLI_OPTION_CONFLICT_CODE(offset, when)                                                     \
+    {                                                                                              \
+        CLI_VALUE_NUMBER, 'E', "conflict-exit-code", "N", offset,                                  \
+            .max = 255, .help = "exit code when " when " (default 75)"                             \
+    }
+
 /* What every command takes. The first member of each command's options struct. */
 typedef struct cli_common {
     const char *store;
@@ -61,7 +68,7 @@ typedef struct cli_common {
     bool quiet;
     bool verbose;
     bool help;
-    struct pawl_metrics *metrics; /* no option: what the client counts into, or NULL */
+    struct pawl_metrics *metrics; /* not an option: the client's metrics, or NULL */
 } cli_common;
 
 #define CLI_STORE_TIMEOUT_DEFAULT_MS 5000
@@ -86,13 +93,23 @@ typedef struct cli_args {
 bool cli_options_parse(const char *verb, const cli_option *own, bool stop_at_operand, int argc,
                        char **argv, void *target, cli_args *ret_rest);
 
+/*
+ * For who looks through a table: the row, or where the table goes on behind its last one; NULL at
+ * its end. The next one is cli_option_row(o + 1).
+ */
+const cli_option *cli_option_row(const cli_option *at);
+
+/* The row of "-x", and that of "--name"; NULL: there is none. */
+const cli_option *cli_option_of_letter(const cli_option *table, char letter);
+const cli_option *cli_option_of_name(const cli_option *table, const char *name, size_t len);
+
 /* Prints the table for a help page on stdout. */
 void cli_options_print(const cli_option *table);
 
-/* "TERM", "SIGTERM", "15" to 15; 0 if it is none. */
+/* "TERM", "SIGTERM", "15": 15; 0 for other words. */
 int cli_signal_of_name(const char *name);
 
-/* "TERM"; "?" for what is none. */
+/* "TERM"; "?" for other numbers. */
 const char *cli_signal_name(int number);
 
 #endif

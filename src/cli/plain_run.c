@@ -48,7 +48,7 @@ int cli_plain_run(char *const *argv)
     sigaddset(&wanted, SIGCHLD);
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
         sigaddset(&wanted, passed_on[i]);
-    sigaction(SIGCHLD, &reaped, &inherited); /* ignored, it would leave us no exit code */
+    sigaction(SIGCHLD, &reaped, &inherited); /* while it is ignored we get no exit code */
     sigprocmask(SIG_BLOCK, &wanted, &before);
 
     pid_t pid = fork();
@@ -67,7 +67,7 @@ int cli_plain_run(char *const *argv)
     siginfo_t info;
     while (!has_ended(pid, &code)) {
         int number = sigwaitinfo(&wanted, &info);
-        /* What a terminal sends reaches the command as well: twice would be once too often. */
+        /* The terminal sends the signal to the command, too: it must not get it twice. */
         if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL) kill(pid, number);
     }
     return code;

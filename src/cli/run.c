@@ -11,7 +11,9 @@
 #include "exit_codes.h"
 #include "fence_file.h"
 #include "message.h"
+#include "metrics_endpoint.h"
 #include "metrics_file.h"
+#include "notify.h"
 #include "run_env.h"
 #include "run_require.h"
 
@@ -124,9 +126,8 @@ static bool protection_failed(const run *r)
 }
 
 /*
- * The command starts with its whole grace before it and time for an answer or two, or not at all:
- * what came since the lock was taken (--fence-file on a slow disk, a pawl that was stopped) may
- * have used the lease up.
+ * The command starts only if its whole grace is left, and time for an answer or two. Something may
+ * have used the lease up since the lock was taken: --fence-file on a slow disk, or a stop of pawl.
  */
 static bool is_fresh(run *r)
 {
@@ -135,7 +136,7 @@ static bool is_fresh(run *r)
         if (remaining > r->plan->start_ms) return true;
         if (remaining <= 0) break;
         int64_t soon = remaining < FRESH_LOOK_MS ? remaining : FRESH_LOOK_MS;
-        if (pawl_client_wait(r->session.client, -1, soon) < 0) break; /* it is renewed in there */
+        if (pawl_client_wait(r->session.client, -1, soon) < 0) break; /* this renews */
     }
     r->lost = true;
     return false;
@@ -186,7 +187,7 @@ static int run_command(run *r, char *const *argv)
     cli_messages_never_block();
     code = run_supervise(r);
     if (code) {
-        run_child_kill_all(&r->child); /* unsupervised it must not go on */
+        run_child_kill_all(&r->child); /* it must not run without supervision */
         return code;
     }
     return end_of_command(r);
@@ -195,10 +196,18 @@ static int run_command(run *r, char *const *argv)
 static void write_metrics(const run *r)
 {
     const run_opts *opts = r->opts;
-    if (opts->metrics_file) cli_metrics_write(opts->common.metrics, opts->metrics_file);
+    if (opts->metrics_to && cli_endpoint_kind_of(opts->metrics_to) == CLI_ENDPOINT_FILE)
+        cli_metrics_write(opts->common.metrics, opts->metrics_to);
 }
 
-/* Others know us by our value before the command begins to lead. */
+static void serve_metrics(run *r)
+{
+    const run_opts *opts = r->opts;
+    if (opts->metrics_to && cli_endpoint_kind_of(opts->metrics_to) == CLI_ENDPOINT_ADDRESS)
+        cli_session_serve_metrics(&r->session, opts->metrics_to, opts->common.metrics);
+}
+
+/* Others must know our value before the command begins to lead. */
 static int proclaim(run *r)
 {
     const char *value = r->opts->value ? r->opts->value : "";
@@ -232,19 +241,23 @@ static int run_held(run *r, char *const *argv)
     return code;
 }
 
-/* After an unclean end the lease runs out by itself, so that what is under way has its time. */
+/* After an unclean end the lease runs out by itself, so that late work of the command is over. */
 static bool leaves_lease(const run *r)
 {
     return r->plan->delay_ms && (r->lost || r->stopped_it);
 }
 
-/* Releases; the store may know of a loss that we have not heard of. */
+static bool leave_lease(run *r)
+{
+    bool left = leaves_lease(r) && pawl_lock_detach(r->session.lock) == PAWL_OK;
+    if (left) report_reason(r, "left", "the lock stays taken for --lock-delay");
+    return left;
+}
+
+/* Releases; the store may know of a loss that we do not know of yet. */
 static void let_go(run *r)
 {
-    if (leaves_lease(r) && pawl_lock_detach(r->session.lock) == PAWL_OK) {
-        report_reason(r, "left", "the lock stays taken for --lock-delay");
-        return;
-    }
+    if (leave_lease(r)) return;
     int err = cli_session_release(&r->session);
     if (err == PAWL_ERR_LOST && !r->lost) {
         r->lost = true;
@@ -260,16 +273,23 @@ static void let_go(run *r)
     if (!err) run_report_event(&r->report, "released", NULL);
 }
 
-/* How the run went is said before the lock is given back. */
+static int does_not_count(const run *r, const char *why)
+{
+    cli_warn("%s: %s: the run does not count, and another one may run in this period",
+             r->session.shown_key, why);
+    return (int)r->opts->lost_code;
+}
+
+/*
+ * Publishes how the run went before the lock is released. If we stopped the run because of the
+ * lock, nothing is published, even if the lock is held again; the end of the session releases it.
+ */
 static int end_once(run *r, int code)
 {
+    if (leave_lease(r) || protection_failed(r))
+        return does_not_count(r, r->lost ? "lost" : "stopped");
     int err = cli_session_release(&r->session);
-    bool lost = err == PAWL_ERR_LOST || err == PAWL_ERR_NOT_HELD || protection_failed(r);
-    if (lost) {
-        cli_warn("%s: lost: the run does not count, and another one may run in this period",
-                 r->session.shown_key);
-        return (int)r->opts->lost_code;
-    }
+    if (err == PAWL_ERR_LOST || err == PAWL_ERR_NOT_HELD) return does_not_count(r, "lost");
     if (!err) {
         run_report_event(&r->report, "released", NULL);
         return code;
@@ -280,7 +300,7 @@ static int end_once(run *r, int code)
     return code ? code : cli_exit_of_err(err);
 }
 
-/* Who is adopted has the one end already. */
+/* An adopted command has one end already. */
 static int open_pipe(run *r)
 {
     const guardian_adopted *adopted = r->opts->adopted;
@@ -322,6 +342,9 @@ static int run_with_session(run *r, char *const *argv)
     r->session.leads = opts->leads;
     code = run_held(r, argv);
     r->session.succeeded = code == 0 && !protection_failed(r);
+    if (!protection_failed(r)) /* of a loss is told already */
+        cli_notify(opts->leads ? CLI_NOTIFY_STATUS : CLI_NOTIFY_STOPPING, "gives %s back",
+                   r->session.shown_key);
     if (r->session.once) return end_once(r, code);
     let_go(r);
     return protection_failed(r) ? (int)opts->lost_code : code;
@@ -352,10 +375,11 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
         cli_error("run: --json-events %d: no such open file to write to", (int)opts->json_fd);
         return CLI_EXIT_USAGE;
     }
+    cli_notify_open(opts->pass_notify);
     pawl_lock_opts lock_opts;
     pawl_lock_opts_init(&lock_opts);
     lock_opts.ttl_ms = plan->ttl_ms;
-    /* The delay is for the time after us: the store must not end the lease when we die. */
+    /* The delay counts after our death, so the store must not end the lease when we die. */
     if (plan->delay_ms) lock_opts.flags = PAWL_LOCK_DETACHED;
     lock_opts.on_event = run_on_event;
     lock_opts.event_userdata = &r;
@@ -368,13 +392,14 @@ int run_execute(const run_opts *opts, const run_plan *plan, const char *key, cha
     /* The label of a holder should name the command: "ann@db1 4711 backup.sh". */
     program_invocation_short_name = basename(argv[0]);
     int code = open_session(&r, key, &lock_opts);
+    if (!code) serve_metrics(&r);
     if (!code) code = run_with_session(&r, argv);
     if (opts->ret_end) {
         opts->ret_end->lost = r.lost || r.stopped_it;
         opts->ret_end->by_signal = r.asked_to_end ? r.asked_to_end : r.session.ended_by;
     }
     cli_session_close(&r.session);
-    write_metrics(&r); /* with its end, and none open any more */
+    write_metrics(&r); /* with its end counted, and no lock held */
     run_report_close(&r.report);
     return code;
 }

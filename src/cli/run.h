@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Acquire, run a command, stop it before the lock could be somebody else's,
- * release. `pawl run` and `pawl-flock` are two grammars for this.
+ * Acquires, runs a command, stops it before somebody else could get the lock, and releases. `pawl
+ * run` and `pawl-flock` are two command lines for this.
  */
 #ifndef PAWL_CLI_RUN_H
 #define PAWL_CLI_RUN_H
@@ -29,7 +29,7 @@ typedef struct run_opts {
     int64_t ttl_ms;
     int64_t grace_ms; /* -1: default */
     int64_t at_least_ms;
-    int64_t lock_delay_ms; /* run: after an unclean end the lock stays taken for so long */
+    int64_t lock_delay_ms; /* after an unclean end the lock stays held for so long */
     int64_t on_lost;
     int64_t yield_signal; /* 0: none */
     int64_t json_fd;      /* -1: none */
@@ -37,9 +37,9 @@ typedef struct run_opts {
     int64_t slots;        /* -N: permits of the semaphore; 0: it is a lock */
     int64_t units;        /* --units: how many of them; 0: not given */
     int64_t every_ms;     /* once: length of a period; 0: it is a plain run */
-    cli_words keys;       /* -k: all of them or none; none: there is one, the operand */
+    cli_words keys;       /* -k: all of them or none; empty: the operand is the key */
     const char *fence_file;
-    const char *metrics_file;
+    const char *metrics_to; /* a path, or an address (metrics_endpoint.h) */
     const char *metrics_class;
     const char *shell_command;
     const char *require;
@@ -51,30 +51,31 @@ typedef struct run_opts {
     bool hold_descendants;
     bool foreground;
     bool say_busy;
+    bool pass_notify;        /* the command, not we, tells the service manager that it is ready */
     bool keep_on_failure;    /* once: a run that failed counts */
     bool shows_last;         /* once: run nothing, say who ran last */
-    bool leads;              /* lead: observers are told of us, and of our end */
+    bool leads;              /* lead: observers are told that we lead, and when we end */
     bool shows_leader;       /* lead: run nothing, say who leads */
-    bool observes;           /* lead: run nothing, say so whenever that changes */
+    bool observes;           /* lead: run nothing, say who leads whenever that changes */
     int64_t restart;         /* lead: when the command is started again, see cmd_lead.c */
-    const char *value;       /* lead: what is proclaimed; NULL: nothing but who we are */
+    const char *value;       /* lead: the value to proclaim; NULL: only our label is known */
     struct run_end *ret_end; /* lead: how the run ended; NULL: nobody asks */
 } run_opts;
 
 /* How a run ended, beside its exit code. */
 typedef struct run_end {
     bool held;     /* we had the lock */
-    bool ended;    /* the command was started, and has ended by itself */
+    bool ended;    /* the command was started, and ended by itself */
     bool lost;     /* the lock was lost */
     int by_signal; /* somebody asked us to end: its number; 0: nobody did */
 } run_end;
 
 extern const run_opts run_opts_default;
 
-/* The whole of it. argv is the command; opts are checked. Returns the exit code. */
+/* Does all of it. argv is the command; opts are checked before. Returns the exit code. */
 int run_execute(const run_opts *opts, const run_plan *plan, const char *key, char *const *argv);
 
-/* The command of -c: through the user's shell, as flock(1) does it. */
+/* Makes the command of -c: through the user's shell, as flock(1) does it. */
 void run_shell_argv(const char *command, char *ret_argv[4]);
 
 /* A run in progress. */
@@ -88,9 +89,9 @@ typedef struct run {
     bool lost;
     int64_t lost_at_ms;
     char lost_reason[PAWL_MESSAGE_MAX];
-    char doubt_reason[PAWL_MESSAGE_MAX]; /* why it could not be renewed, until it could */
-    bool told_term;                      /* we sent TERM, and the lock has not recovered since */
-    bool stopped_it; /* we sent TERM or KILL for the lock's sake: the run has failed */
+    char doubt_reason[PAWL_MESSAGE_MAX]; /* why it could not be renewed; until it was */
+    bool told_term;  /* we sent TERM, and the lock has not recovered since then */
+    bool stopped_it; /* we sent TERM or KILL because of the lock: the run has failed */
     bool killed;
     bool user_term;   /* somebody sent us a TERM, and it was relayed */
     int asked_to_end; /* the latest of HUP, INT, QUIT and TERM that came */
@@ -104,16 +105,17 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata);
 /* Why it was, or will be, lost; never empty. */
 const char *run_loss_reason(const run *r);
 
-/* How long the command may still run, in ms: the lock is held, and not for --lock-delay alone. */
+/* How long the command may still run, in ms: as long as the lock is held, without the time of
+ * --lock-delay. */
 int64_t run_remaining_ms(const run *r);
 
 /* Reads run_remaining_ms and lets the guardian know. */
 int64_t run_look_at_clock(run *r);
 
-/* Keeps the timeline until the command has ended. 0 or an exit code after one line. */
+/* Supervises the command by the timeline until it has ended. 0 or an exit code after one line. */
 int run_supervise(run *r);
 
-/* Keeps the lock until `until_ms`, or a signal, or its loss. */
+/* Keeps the lock until `until_ms`, a signal, or its loss. */
 void run_linger(run *r, int64_t until_ms);
 
 #endif

@@ -39,7 +39,7 @@ static void guardian_says(void *userdata, const char *event, int64_t remaining_m
     run_report_event_bare(userdata, event, remaining_ms, reason);
 }
 
-/* Who was adopted keeps its group and its terminal. */
+/* An adopted command keeps its group and its terminal. */
 static void choose_group(run_child *child, const run_child_opts *opts)
 {
     if (opts->adopted) return;
@@ -167,7 +167,7 @@ static void lose_guardian(run_child *child)
     if (!ours) note_end(child, CLI_EXIT_INTERNAL << 8);
 }
 
-/* Only when the guardian is gone more than that comes to us. */
+/* If the guardian is gone, other children come to us, too. */
 static void reap(run_child *child)
 {
     for (;;) {
@@ -183,7 +183,7 @@ static void reap(run_child *child)
     }
 }
 
-/* Not only by the guardian's word: it may have been killed. */
+/* The guardian may have been killed, so we look ourselves, too. */
 static void look_at_adopted(run_child *child)
 {
     const guardian_adopted *adopted = child->opts.adopted;
@@ -268,7 +268,7 @@ static descendants_count signal_all(run_child *child, int number)
     pid_t pid = run_child_pid(child);
     child->family.command = pid;
     if (!child->family.noted) descendants_note_daemons(&child->family);
-    /* By one call, between whose targets none can slip away. */
+    /* One call signals the whole group, so that no process is missed between two calls. */
     if (number != 0 && leads_group(child) && kill(-pid, number) == 0) spared.group = pid;
     bool seen = descendants_signal(&child->family, number, spared, &count);
     bool unseen = !seen && run_child_is_alive(child) && pid > 0;
@@ -296,9 +296,8 @@ static void say_survivors(const run_child *child, const descendants_count *left)
 }
 
 /*
- * What is killed may have forked a moment before: its children lose their parent when it
- * is gone, and the next round finds them. Bounded, for processes that even SIGKILL
- * cannot end (a dead network disk).
+ * A process may have forked just before it was killed: the next round finds its children. There is
+ * a last round, because even SIGKILL cannot end some processes (a dead network disk).
  */
 void run_child_kill_all(run_child *child)
 {

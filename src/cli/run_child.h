@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command that `run` starts, as pawl sees it: its birth, the signals to it, its end.
- * Between it and pawl stands the guardian (guardian.h).
+ * The command that `run` starts, as pawl sees it: its start, the signals to it, its end. The
+ * guardian is a process between it and pawl (guardian.h).
  *
  * Without a terminal it leads a process group of its own, so that one kill(2)
  * reaches everything that it started. On a terminal it stays in ours, because the
@@ -20,15 +20,15 @@
 #include "signals.h"
 
 typedef struct run_child_opts {
-    guardian_adopted *adopted; /* it is there already, and is no child of ours; NULL */
+    guardian_adopted *adopted; /* it exists already, and is not our child; NULL: start it */
     char *const *argv;
     char *const *envp;
     const char *shown_key; /* for messages */
-    bool foreground;       /* own group also on a terminal, and the terminal is given to it */
+    bool foreground;       /* own group also on a terminal, and it gets the terminal */
     bool whole_tree;       /* its daemons belong to it, too */
-    int64_t grace_ms;      /* from TERM to KILL, should pawl be killed */
+    int64_t grace_ms;      /* from TERM to KILL, if pawl is killed */
     int events_fd;         /* read end of the events pipe; -1: none */
-    int events_as_fd;      /* the number that the command shall see */
+    int events_as_fd;      /* the number that the command will see */
     run_report *report;    /* for what the guardian does by itself */
 } run_child_opts;
 
@@ -47,18 +47,19 @@ typedef struct run_child {
     bool own_group; /* it leads the group of its pid */
     int tty;        /* the terminal, if it was given to the command; else -1 */
     unsigned stops_seen;
-    uint64_t kept_signals; /* bits: to be passed on once there is somebody */
+    uint64_t kept_signals; /* bits: passed on when the command exists */
     int wait_status;
 } run_child;
 
-/* Before the start: the board, on which the times of the lock must stand. 0 or an exit code. */
+/* Call it before the start: makes the board, which must contain the times of the lock. 0 or an exit
+ * code. */
 int run_child_prepare(run_child *ret_child, const guardian_adopted *adopted);
 
 /* Tells the guardian the times of the lock, of cli_now_ms; see guardian.h. */
 void run_child_set_times(run_child *child, int64_t deadline_ms, int64_t start_by_ms,
                          int64_t kill_at_ms);
 
-/* Starts it, and does not wait until it is executed. 0, or the exit code after one line. */
+/* Starts it without waiting until it is executed. 0, or the exit code after one line. */
 int run_child_start(run_child *child, const run_child_opts *opts, const cli_signals *signals);
 
 /* Its process id; 0 if it has none yet. */
@@ -67,7 +68,7 @@ pid_t run_child_pid(const run_child *child);
 /* Whether it is being started, or runs. */
 bool run_child_is_alive(const run_child *child);
 
-/* Whether it was not started because the lock was as good as lost. */
+/* Whether it was not started because the lock was nearly lost. */
 bool run_child_was_too_late(const run_child *child);
 
 /* One line about why it could not be started; the exit code: 126 or 127. */
@@ -76,7 +77,7 @@ int run_child_say_failure(const run_child *child);
 /* Whether the terminal's own signals (^C, ^Z) reach the command without us. */
 bool run_child_shares_terminal(const run_child *child);
 
-/* Brings the state up to date. Whoever of ours has ended is collected. */
+/* Updates the state. Children that have ended are reaped. */
 void run_child_look(run_child *child);
 
 /* Whether job control has stopped it since the last call. */
@@ -85,28 +86,29 @@ bool run_child_was_stopped(run_child *child);
 /* Whether nothing that belongs to the command lives any more. */
 bool run_child_is_gone(run_child *child);
 
-/* A signal for the command, as somebody else would have sent it. */
+/* Sends a signal to the command, as if somebody else had sent it. */
 void run_child_relay(run_child *child, int number);
 
-/* Before the first signal for the sake of the lock: who is a daemon is decided now. */
+/* Call it before the first signal because of the lock: decides now which processes are daemons. */
 void run_child_note_daemons(run_child *child);
-/* The lock was recovered: the next time they are looked for anew. */
+/* The lock was recovered: next time daemons are looked for again. */
 void run_child_forget_daemons(run_child *child);
 
-/* A signal for everything of the command that still lives, but daemons only with whole_tree. */
+/* Sends a signal to everything of the command that still lives; to daemons only with whole_tree. */
 void run_child_signal_all(run_child *child, int number);
 
 /* SIGKILL for everything, again and again until nothing is left. */
 void run_child_kill_all(run_child *child);
 
-/* Ends the guardian; what lives of the command goes on. */
+/* Ends the guardian; what still lives of the command goes on. */
 void run_child_done(run_child *child);
 
 /* Takes the terminal back, or gives it (job control of --foreground). */
 void run_child_take_terminal(const run_child *child);
 void run_child_give_terminal(const run_child *child);
 
-/* The command's exit code as a shell would show it; of one that was adopted nobody tells us: 0. */
+/* The command's exit code as a shell would show it; 0 if it was adopted, because then nobody tells
+ * us. */
 int run_child_exit_code(const run_child *child);
 
 #endif

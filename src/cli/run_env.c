@@ -22,7 +22,7 @@ static const char *const own_names[] = {
     "PAWL_HELD",
     "PAWL_SLOT",
     "PAWL_SLOTS",
-    /* With a number behind, of each of several keys. */
+    /* With a number at the end, for each of several keys. */
     "PAWL_KEY_",
     "PAWL_FENCE_",
     "PAWL_TOKEN_",
@@ -174,7 +174,7 @@ static bool put_slots(char **env, size_t *count, const pawl_lock *lock)
     return put_number(env, count, "PAWL_SLOT", slots[0]) && put(env, count, "PAWL_SLOTS", list);
 }
 
-/* Where the configuration has a password, the command finds it as we did. */
+/* If the configuration has a password, the command reads the same configuration. */
 static bool put_store(char **env, size_t *count, const cli_session *session)
 {
     const char *url = cli_store_for_children(&session->store, session->client);

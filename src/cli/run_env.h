@@ -19,10 +19,9 @@ char **run_env_make(const cli_session *session, const run_env_opts *opts);
 void run_env_free(char **env);
 
 /*
- * PAWL_HELD names the locks that our ancestors hold, so that `run K` inside `run K`
- * is told apart from a busy lock: waiting for one's own ancestor would be for ever.
- * Entries are KEY@STORE, separated by blanks, odd bytes as %XX. The first @ of an entry is the
- * one between the two: that of a key is %40.
+ * PAWL_HELD names the locks that our ancestors hold, to distinguish `run K` inside `run K` from a
+ * busy lock: waiting for an ancestor would never end. Entries are KEY@STORE, separated by blanks,
+ * with unusual bytes as %XX. The first @ of an entry separates the two; an @ in a key is %40.
  */
 bool run_env_is_held_by_ancestor(const char *key, const char *store_url);
 

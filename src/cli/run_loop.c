@@ -6,9 +6,9 @@
  *
  * The rule (law 2): every turn begins by reading how long the lock is still held,
  * from a clock, and acts on that; what the library or the store say comes after.
- * So a pawl that was stopped, or starved, first of all does what is overdue, be it
- * after one turn of the library, which never blocks. Nothing else in a turn may block
- * either: output that does not fit is dropped.
+ * So a pawl that was stopped, or got no CPU, first does what is overdue, at the latest after one
+ * turn of the library, which never blocks. Nothing else in a turn may block either: output that
+ * does not fit is dropped.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +18,7 @@
 #include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "notify.h"
 #include "run.h"
 
 #define NEVER_MS INT64_MAX
@@ -49,6 +50,13 @@ int64_t run_remaining_ms(const run *r)
     return without_delay(r, pawl_lock_remaining_ms(r->session.lock));
 }
 
+/* To the service manager. */
+static void tell_held(const run *r, cli_notify_state state)
+{
+    cli_notify(state, "holds %s, fence %" PRIu64 ", as %s", r->session.shown_key,
+               pawl_lock_fence(r->session.lock), pawl_client_owner(r->session.client));
+}
+
 void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     run *r = userdata;
@@ -65,6 +73,8 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
                          remaining_and_reason(r, remaining_ms, reason_of(event)));
         cli_info("%s: renewal overdue, still held for %s: %s", key,
                  cli_duration_text(remaining_ms, left), reason_of(event));
+        cli_notify(CLI_NOTIFY_STATUS, "holds %s for %s at the most, renewal overdue: %s", key, left,
+                   reason_of(event));
         return;
     case PAWL_EVENT_HELD:
         if (r->lost) return; /* too late for us, though not for the lease: --lock-delay */
@@ -72,12 +82,13 @@ void run_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
         run_report_tell(&r->report, "held %" PRId64, remaining_ms);
         run_report_event(&r->report, "held", remaining_and_reason(r, remaining_ms, NULL));
         cli_info("%s: renewed again", key);
+        tell_held(r, CLI_NOTIFY_STATUS);
         return;
     case PAWL_EVENT_YIELD:
         r->yield_due = true;
         return;
     case PAWL_EVENT_LOST:
-        /* The loop sees the loss itself, by the clock; only the reason is news. */
+        /* The loop sees the loss itself, by the clock; only the reason is new. */
         snprintf(r->lost_reason, sizeof r->lost_reason, "%s", reason_of(event));
         return;
     }
@@ -108,6 +119,14 @@ static bool stops_command(const run *r)
     return r->opts->on_lost == RUN_LOST_TERM || r->opts->on_lost == RUN_LOST_KILL;
 }
 
+/* A leader queues again: its service does not end. */
+static void tell_stop(const run *r)
+{
+    bool ends = stops_command(r) && !r->opts->leads;
+    cli_notify(ends ? CLI_NOTIFY_STOPPING : CLI_NOTIFY_STATUS, "%s is lost%s: %s",
+               r->session.shown_key, r->lost ? "" : " soon", run_loss_reason(r));
+}
+
 static void send_term(run *r, int64_t now)
 {
     r->told_term = r->stopped_it = true;
@@ -117,6 +136,7 @@ static void send_term(run *r, int64_t now)
     int64_t remaining_ms = r->lost ? -1 : r->deadline_ms - now;
     run_report_event(&r->report, "term", remaining_and_reason(r, remaining_ms, run_loss_reason(r)));
     if (r->lost) return;
+    tell_stop(r);
     char left[CLI_DURATION_TEXT];
     cli_warn("%s: not renewed, lost in %s at the latest: SIGTERM to the command: %s",
              r->session.shown_key, cli_duration_text(remaining_ms, left), run_loss_reason(r));
@@ -140,6 +160,7 @@ static void note_loss(run *r, int64_t now)
     run_report_tell(&r->report, "lost");
     run_report_event(&r->report, "lost", remaining_and_reason(r, -1, reason));
     cli_warn("%s: lost: %s", r->session.shown_key, reason);
+    tell_stop(r);
 }
 
 /* A loss known before T leaves the command its grace, but never beyond T. */
@@ -159,8 +180,7 @@ static int64_t term_at(const run *r)
 }
 
 /*
- * What the guardian needs to know. It kills a little later than we, who are to do it: only
- * when we cannot.
+ * The times that the guardian needs. It kills a little later than we do: only if we cannot.
  */
 static void tell_guardian(run *r)
 {
@@ -199,7 +219,7 @@ static int64_t keep_timeline(run *r)
     if (now >= kill_at(r)) send_kill(r);
     if (r->killed) return NEVER_MS;
     int64_t due = earlier(term_at(r), kill_at(r));
-    /* It is renewed at ttl/3: this soon the guardian hears of it. */
+    /* It is renewed at ttl/3: the guardian must hear of it this soon. */
     return r->lost ? due : earlier(due, now + remaining / 2 + 1);
 }
 
@@ -213,7 +233,7 @@ int64_t run_look_at_clock(run *r)
 
 /* ---- Signals --------------------------------------------------------------------------- */
 
-/* ^Z: the command has been stopped; so are we, and nobody renews. */
+/* ^Z: the command was stopped. We stop, too, and nobody renews. */
 static void stop_with_command(run *r)
 {
     char left[CLI_DURATION_TEXT];
@@ -247,8 +267,8 @@ static void take_signal(run *r, const struct signalfd_siginfo *info)
     if (number == SIGTSTP) stop_with_command(r);
 }
 
-/* Who was adopted has a number of its own, to which they are sent: what comes to us is a
-   service manager's, for all processes of the service. */
+/* An adopted command has its own pid, to which users send signals: a signal to us comes from a
+ * service manager, and is for all processes of the service. */
 static void take_signals(run *r)
 {
     struct signalfd_siginfo info;
@@ -258,7 +278,7 @@ static void take_signals(run *r)
 
 /* ---- The loop ---------------------------------------------------------------------------- */
 
-/* Callbacks run in here. An error is the library's, which cannot go on. */
+/* Callbacks run in here. After an error the library cannot go on. */
 static int wait_for_news(run *r, int64_t until_ms)
 {
     int64_t span = PAWL_WAIT_FOREVER;
@@ -280,6 +300,7 @@ static void report_start(run *r)
     json_t *details = run_report_details(&r->report);
     json_object_set_new(details, "pid", json_integer(run_child_pid(&r->child)));
     run_report_event(&r->report, "started", details);
+    tell_held(r, CLI_NOTIFY_READY);
 }
 
 static void take_news_of_command(run *r)
@@ -322,13 +343,15 @@ int run_supervise(run *r)
     while (!is_over(r)) {
         int64_t until_ms = keep_timeline(r);
         if (is_over(r)) break;
+        if (cli_notify_again()) until_ms = earlier(until_ms, cli_now_ms() + CLI_NOTIFY_AGAIN_MS);
         int code = wait_for_news(r, until_ms);
         if (code) return code;
-        (void)keep_timeline(r); /* we may have been stopped for long: this before all else */
+        (void)keep_timeline(r); /* first, because we may have been stopped for long */
         if (r->opts->hold_descendants) run_report_close_unread(&r->report);
         pass_on_yield(r);
         take_signals(r);
         take_news_of_command(r);
+        cli_endpoint_turn(r->session.endpoint);
     }
     run_child_take_terminal(&r->child);
     return 0;
@@ -352,5 +375,6 @@ void run_linger(run *r, int64_t until_ms)
             int number = (int)info.ssi_signo;
             if (number == SIGINT || number == SIGTERM || number == SIGHUP) return;
         }
+        cli_endpoint_turn(r->session.endpoint);
     }
 }

@@ -6,6 +6,7 @@
 
 #include "exit_codes.h"
 #include "message.h"
+#include "metrics_endpoint.h"
 #include "metrics_file.h"
 #include "run_require.h"
 
@@ -17,11 +18,13 @@ const cli_option run_command_options[] = {
     {CLI_VALUE_FLAG, 'o', "close", NULL, AT(close_fds),
      .help = "do not pass PAWL_FD to the command"},
     {CLI_VALUE_SPAN, 't', "ttl", "D", AT(ttl_ms),
-     .help = "length of the lease, renewed at a third of it (default 30s)"},
+     .help = "length of the lease, renewed long before its end (default 30s)"},
     {CLI_VALUE_SPAN, 'g', "grace", "D", AT(grace_ms),
      .help = "TERM so long before the lock is lost (default 5s, at most ttl/4)"},
     {CLI_VALUE_SPAN, 0, "at-least", "D", AT(at_least_ms),
      .help = "keep the lock so long even if the command ends sooner"},
+    {CLI_VALUE_SPAN, 0, "lock-delay", "D", AT(lock_delay_ms),
+     .help = "if we die or lose the lock, nobody gets it for so long afterwards"},
     {CLI_VALUE_CHOICE, 0, "on-lost", "ACTION", AT(on_lost), .choices = "term|kill|notify|ignore",
      .help = "what happens to the command: term (default), kill, notify, ignore"},
     {CLI_VALUE_SIGNAL, 0, "yield", "SIG", AT(yield_signal),
@@ -32,8 +35,8 @@ const cli_option run_command_options[] = {
      .help = "on a terminal, too, give the command its own process group"},
     {CLI_VALUE_TEXT, 0, "fence-file", "PATH", AT(fence_file),
      .help = "write the fence to PATH before the command starts"},
-    {CLI_VALUE_TEXT, 0, "metrics", "PATH", AT(metrics_file),
-     .help = "write metrics for Prometheus to PATH while it is held and at the end"},
+    {CLI_VALUE_TEXT, 0, "metrics", "FILE|ADDR", AT(metrics_to),
+     .help = "metrics for Prometheus: in FILE, or served at ADDR (:9110) until the end"},
     {CLI_VALUE_TEXT, 0, "metrics-class", "PATTERN", AT(metrics_class),
      .help = "the label class of these metrics, if KEY fits (default other)"},
     {CLI_VALUE_NUMBER, 0, "json-events", "FD", AT(json_fd), .max = 65535,
@@ -42,12 +45,14 @@ const cli_option run_command_options[] = {
      .help = "exit code when the lock was lost (default 76)"},
     {CLI_VALUE_FLAG, 0, "no-token", NULL, AT(no_token),
      .help = "do not show the token to the command"},
-    {CLI_VALUE_TEXT, 0, "require", "LIST", AT(require),
+    {CLI_VALUE_FLAG, 0, "pass-notify", NULL, AT(pass_notify),
+     .help = "systemd: the command, not pawl, says READY=1; it gets NOTIFY_SOCKET"},
+    {CLI_VALUE_TEXT, 0, "require", "LIST", AT(require), .choices = RUN_REQUIRE_WORDS,
      .help = "refuse a store that does not promise all of LIST"},
     CLI_OPTIONS_END,
 };
 
-/* Options stand before KEY; an option after it is a slip that would become a command. */
+/* Options stand before KEY; an option after it would be taken for the command. */
 int run_take_command(const cli_command *self, run_opts *opts, char **after, int count,
                      char *shell_argv[4], char *const **ret_argv)
 {
@@ -86,7 +91,7 @@ bool run_take_more_options(const cli_command *self, run_opts *opts, cli_args *re
     char *key = rest->items[0];
     if (!cli_command_parse(self, rest->count, rest->items, &opts->common, &behind, ret_code))
         return false;
-    rest->items = behind.items - 1; /* in front of what is left stands what was parsed */
+    rest->items = behind.items - 1; /* KEY comes before what is left */
     rest->items[0] = key;
     rest->count = behind.count + 1;
     return true;
@@ -100,16 +105,27 @@ static int check_promises(const cli_command *self, const run_opts *opts)
                            unknown);
 }
 
+static int check_metrics(const cli_command *self, const run_opts *opts)
+{
+    const char *word = opts->metrics_to;
+    if (!word || cli_endpoint_kind_of(word) != CLI_ENDPOINT_NONSENSE) return 0;
+    return cli_usage_error(self,
+                           "--metrics %.80s: an address is HOST:PORT with a number as HOST, like "
+                           "127.0.0.1:9110 or [::1]:9110, or :9110; a file of that name is ./%.80s",
+                           word, word);
+}
+
 int run_options_finish(const cli_command *self, run_opts *opts, run_plan *ret_plan)
 {
     char why[300];
     int code = cli_ttl_check(self->verb, opts->ttl_ms);
     if (!code) code = check_promises(self, opts);
+    if (!code) code = check_metrics(self, opts);
     if (code) return code;
     if (!run_plan_make(opts->ttl_ms, opts->grace_ms, ret_plan, why, sizeof why) ||
         !run_plan_add_delay(ret_plan, opts->lock_delay_ms, why, sizeof why))
         return cli_usage_error(self, "%s", why);
     code = cli_ttl_check(self->verb, ret_plan->ttl_ms);
     if (code) return code;
-    return opts->metrics_file ? cli_metrics_open(opts->metrics_class, &opts->common.metrics) : 0;
+    return opts->metrics_to ? cli_metrics_open(opts->metrics_class, &opts->common.metrics) : 0;
 }

@@ -6,10 +6,13 @@
 #include "duration.h"
 #include "pawl/types.h"
 
-#define LEAD_MS        100 /* a KILL needs no more than a scheduling delay or two */
+#define LEAD_MS        100 /* a KILL takes one or two scheduling delays */
 #define RTT_TIMEOUT_MS 500 /* the longest that one answer of a healthy store may take */
 
-/* What law 2 takes off the ttl for clocks that are slewed. */
+/* The margin and the interval of the engine (src/engine/plan.c); a test compares the numbers. */
+#define RENEWALS_PER_TTL 3
+
+/* The margin of law 2 for clocks that are slewed. */
 static int64_t margin_ms(int64_t ttl_ms)
 {
     int64_t tenth = ttl_ms / 10;
@@ -22,16 +25,22 @@ static int64_t rtt_ms(int64_t ttl_ms)
     return twentieth < RTT_TIMEOUT_MS ? twentieth : RTT_TIMEOUT_MS;
 }
 
+/* The instant of the renewal, rounded up. */
+static int64_t renewal_ms(int64_t ttl_ms)
+{
+    return (ttl_ms + RENEWALS_PER_TTL - 1) / RENEWALS_PER_TTL;
+}
+
 /*
- * The longest grace that leaves the renewal, at ttl/3, and two answers' time for a
- * retry in front of the TERM: else a single lost packet would stop the command.
+ * The longest grace that leaves time for the renewal and for two answers before the TERM: else a
+ * single lost packet would stop the command.
  */
 static int64_t grace_max_ms(int64_t ttl_ms)
 {
-    return ttl_ms - margin_ms(ttl_ms) - (ttl_ms + 2) / 3 - 2 * rtt_ms(ttl_ms);
+    return ttl_ms - margin_ms(ttl_ms) - renewal_ms(ttl_ms) - 2 * rtt_ms(ttl_ms);
 }
 
-/* Not all that fits: on a busy machine renewals need their second and third chance. */
+/* Less than would fit, because on a busy machine renewals may need a second and third try. */
 static int64_t default_grace_ms(int64_t ttl_ms)
 {
     int64_t quarter = ttl_ms / 4;
@@ -71,7 +80,7 @@ static void say_grace_too_long(int64_t ttl_ms, int64_t grace_ms, char *reterr_wh
         reterr_why, why_size,
         "--grace %s does not fit into --ttl %s: renewal after %s + grace %s + answers 2 x %s "
         "+ margin %s = %s; take --grace %s or --ttl %s",
-        grace, ttl, cli_duration_exact((ttl_ms + 2) / 3, room[2]), grace,
+        grace, ttl, cli_duration_exact(renewal_ms(ttl_ms), room[2]), grace,
         cli_duration_exact(rtt_ms(ttl_ms), room[3]), cli_duration_exact(margin_ms(ttl_ms), room[4]),
         cli_duration_exact(ttl_ms - most + grace_ms, room[5]), cli_duration_exact(most, room[6]),
         cli_duration_exact(least_ttl_ms(grace_ms), room[7]));
@@ -92,13 +101,13 @@ bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *r
     int64_t grace = grace_ms >= 0 ? grace_ms : default_grace_ms(ttl_ms);
     if (grace > most) grace = most;
     if (grace < lead) grace = lead;
-    /* A lease that was handed on is shorter until it is renewed, which comes at once. */
+    /* A lease that was handed on is shorter until its first renewal, which follows at once. */
     int64_t start = grace + 2 * rtt_ms(ttl_ms);
     *ret_plan = (run_plan){.ttl_ms = ttl_ms, .grace_ms = grace, .lead_ms = lead, .start_ms = start};
     return true;
 }
 
-/* What it leaves for the grace: the lease is longer by it, and so is a third of the lease. */
+/* What the delay leaves for the grace: a longer lease is renewed later. */
 static int64_t grace_beside_delay_ms(int64_t ttl_ms, int64_t delay_ms)
 {
     return grace_max_ms(ttl_ms + delay_ms) - delay_ms;
@@ -120,14 +129,15 @@ static int64_t longest_delay_ms(const run_plan *plan)
 bool run_plan_add_delay(run_plan *plan, int64_t delay_ms, char *reterr_why, size_t why_size)
 {
     char delay[CLI_DURATION_TEXT], ttl[CLI_DURATION_TEXT], grace[CLI_DURATION_TEXT],
-        most[CLI_DURATION_TEXT];
+        renewal[CLI_DURATION_TEXT], most[CLI_DURATION_TEXT];
     if (delay_ms <= 0) return true;
     if (grace_beside_delay_ms(plan->ttl_ms, delay_ms) < plan->grace_ms) {
         snprintf(reterr_why, why_size,
                  "--lock-delay %s is too long for --ttl %s and --grace %s: a lease that lasts for "
-                 "both is renewed at a third of that; take --lock-delay %s or a longer --ttl",
+                 "both is renewed after %s; take --lock-delay %s or a longer --ttl",
                  cli_duration_exact(delay_ms, delay), cli_duration_exact(plan->ttl_ms, ttl),
                  cli_duration_exact(plan->grace_ms, grace),
+                 cli_duration_exact(renewal_ms(plan->ttl_ms + delay_ms), renewal),
                  cli_duration_exact(longest_delay_ms(plan), most));
         return false;
     }

@@ -20,18 +20,18 @@ typedef struct run_plan {
     int64_t delay_ms; /* from T to the end of the lease: --lock-delay */
     int64_t grace_ms; /* from TERM to T */
     int64_t lead_ms;  /* from KILL to T */
-    int64_t start_ms; /* with no more than this before T the command is not started yet */
+    int64_t start_ms; /* the command is not started if less than this is left before T */
 } run_plan;
 
 /*
  * Fits a grace into a ttl: grace_ms < 0 asks for the default, 5 s but at most a
- * quarter of the ttl. False, with one line in reterr_why, when what was asked for does not fit.
+ * quarter of the ttl. False, with one line in reterr_why, when the requested grace does not fit.
  */
 bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,
                    size_t why_size);
 
 /*
- * Lets the lease last for delay_ms beyond T. False, with one line in reterr_why, if it would then
+ * Makes the lease last delay_ms longer than T. False, with one line in reterr_why, if it would then
  * be renewed too late for the grace.
  */
 bool run_plan_add_delay(run_plan *plan, int64_t delay_ms, char *reterr_why, size_t why_size);

@@ -21,7 +21,7 @@ bool run_report_open_json(run_report *report, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) return false;
-    /* The command has no business with it, and would keep it open. */
+    /* The command must not inherit it: it would keep it open. */
     if (fd > STDERR_FILENO) fcntl(fd, F_SETFD, FD_CLOEXEC);
     report->json_fd = fd;
     return true;
@@ -47,7 +47,7 @@ int run_report_open_pipe(run_report *report)
         cli_error("pipe: %s", strerror(errno));
         return CLI_EXIT_SYSTEM;
     }
-    /* Above the numbers that the child may replace. */
+    /* Above the descriptor numbers that the child may replace. */
     report->pipe_read = fcntl(ends[0], F_DUPFD_CLOEXEC, 10);
     report->pipe_write = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
     close(ends[0]);
@@ -95,7 +95,7 @@ void run_report_tell(run_report *report, const char *format, ...)
     va_end(args);
     line[len++] = '\n';
     ssize_t written = write(report->pipe_write, line, (size_t)len);
-    (void)written; /* nobody reads, or nobody is there: PAWL_FD is an offer */
+    (void)written; /* the command need not read PAWL_FD */
 }
 
 static int64_t wall_clock_ms(void)
@@ -105,7 +105,7 @@ static int64_t wall_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A line no longer than PIPE_BUF goes through whole, once poll says that there is room. */
+/* A line of at most PIPE_BUF bytes is written whole if poll says that there is room. */
 static bool write_line(int fd, const char *line, size_t len)
 {
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
@@ -119,7 +119,7 @@ json_t *run_report_details(const run_report *report)
     return report->json_fd < 0 ? NULL : json_object();
 }
 
-/* Each as "key" has it: what JSON cannot carry is escaped. */
+/* Escaped as in "key", because JSON takes only UTF-8. */
 static json_t *keys_json(const cli_words *keys)
 {
     json_t *array = json_array();
@@ -195,6 +195,6 @@ void run_report_event_bare(const run_report *report, const char *event, int64_t 
 bool run_report_has_reader(const run_report *report)
 {
     if (report->pipe_write < 0) return false;
-    struct pollfd fd = {.fd = report->pipe_write}; /* POLLERR comes unasked: no reader is left */
+    struct pollfd fd = {.fd = report->pipe_write}; /* POLLERR: no reader is left */
     return poll(&fd, 1, 0) == 0 || !(fd.revents & POLLERR);
 }

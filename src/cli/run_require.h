@@ -7,7 +7,7 @@
 /* The words of --require, for help and errors. */
 #define RUN_REQUIRE_WORDS "fence,durable-fence,fair,push,list,instant-release"
 
-/* A word of the comma-separated list that is none of them; NULL if all are known. */
+/* The first unknown word of the comma-separated list; NULL if all are known. */
 const char *run_require_unknown(const char *list);
 
 /* 0 if the store promises every word of the list; else an exit code after one line. */

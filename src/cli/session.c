@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "session.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,8 +15,9 @@
 #include "duration.h"
 #include "exit_codes.h"
 #include "message.h"
+#include "notify.h"
 
-/* A wait that ran out must not go on because the store does not say who has the lock. */
+/* If the wait is over, it must not last longer because the store does not tell the holder. */
 #define CLI_HOLDER_WAIT_MS 300
 
 typedef enum cli_busy_line { CLI_BUSY_UNSAID, CLI_BUSY_EXPECTED, CLI_BUSY_SAID } cli_busy_line;
@@ -115,6 +117,17 @@ bool cli_session_end_with(cli_session *session, int fd)
     return cli_session_watch(session, fd, false);
 }
 
+void cli_session_serve_metrics(cli_session *session, const char *address,
+                               const pawl_metrics *metrics)
+{
+    session->endpoint = cli_endpoint_open(address, metrics);
+    if (!session->endpoint) return;
+    if (cli_session_watch(session, cli_endpoint_fd(session->endpoint), false)) return;
+    cli_warn("cannot serve metrics at %s: epoll: %s; the command runs without", address,
+             strerror(errno));
+    session->endpoint = cli_endpoint_close(session->endpoint);
+}
+
 void cli_session_unwatch(cli_session *session, int fd)
 {
     (void)epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -161,16 +174,50 @@ static void end_wait(cli_session *session, int number, int *ended_by)
 {
     if (*ended_by) return;
     *ended_by = number;
-    /* STATE means that it has just been decided; the callback says how. */
+    /* If it answers PAWL_ERR_STATE, it was decided just now: the callback tells how. */
     (void)pawl_lock_cancel(session->lock);
+}
+
+/* How soon the service manager hears for whom we wait, and how often that is looked at again. */
+#define TELL_FIRST_MS 200
+#define TELL_AGAIN_MS 10000
+
+static bool tell_holder(const pawl_info *info, void *userdata)
+{
+    const cli_session *session = userdata;
+    if (!info->held) return false;
+    cli_notify(CLI_NOTIFY_STATUS, "waits for %s, held by %s, fence %" PRIu64, session->shown_key,
+               *info->owner ? info->owner : "somebody unknown", info->fence);
+    return false;
+}
+
+/* Returns how long a wait may last until this is called again. */
+static int64_t tell_wait(cli_session *session, int64_t *at_ms)
+{
+    int64_t now = cli_now_ms();
+    if (!cli_notify_is_on()) return PAWL_WAIT_FOREVER;
+    if (*at_ms == 0) {
+        cli_notify(CLI_NOTIFY_STATUS, "waits for %s", session->shown_key);
+        *at_ms = now + TELL_FIRST_MS;
+    } else if (now >= *at_ms) {
+        int unseen = PAWL_OK; /* who does not answer is not asked for the next key */
+        for (size_t i = 0; !unseen && i < session->key_count; i++)
+            unseen = pawl_inspect(session->client, session->keys[i], strlen(session->keys[i]),
+                                  CLI_HOLDER_WAIT_MS, tell_holder, session);
+        *at_ms = cli_now_ms() + TELL_AGAIN_MS;
+    }
+    (void)cli_notify_again();
+    return *at_ms > now ? *at_ms - now : 0;
 }
 
 /* Turns the loop until the acquisition has ended. Returns the signal that came, or 0. */
 static int wait_decision(cli_session *session)
 {
     int ended_by = 0;
+    int64_t tell_at_ms = 0;
     while (!session->decided) {
-        if (cli_session_wait(session, PAWL_WAIT_FOREVER) < 0) return SIGABRT;
+        int64_t span_ms = tell_wait(session, &tell_at_ms);
+        if (cli_session_wait(session, span_ms) < 0) return SIGABRT;
 
         struct signalfd_siginfo info;
         while (cli_signals_next(&session->signals, &info)) {
@@ -179,11 +226,12 @@ static int wait_decision(cli_session *session)
             if (ends_wait(number)) end_wait(session, number, &ended_by);
         }
         if (asker_is_gone(session)) end_wait(session, SIGHUP, &ended_by);
+        cli_endpoint_turn(session->endpoint);
     }
     return ended_by;
 }
 
-/* Who has it, for the one line that says that it was busy. */
+/* Finds the holder, for the line that says that the lock was busy. */
 static bool note_holder(const pawl_info *info, void *userdata)
 {
     cli_session *session = userdata;
@@ -217,7 +265,7 @@ static void note_busy(cli_session *session)
     }
 }
 
-/* The period has had its run: whose it was. */
+/* The period has had its run: tells whose it was. */
 static void note_done(cli_session *session)
 {
     pawl_once_info info;
@@ -256,7 +304,7 @@ static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_b
     return busy_code;
 }
 
-/* Who asks with -n -E 0 has said that busy is fine: as with flock(1), silence. */
+/* With -n -E 0 busy is no error for the user: no message, as with flock(1). */
 static cli_busy_line busy_line(int64_t wait_ms, int busy_code, bool say_busy)
 {
     if (!say_busy) return CLI_BUSY_UNSAID;
@@ -291,7 +339,7 @@ bool cli_session_acquire(cli_session *session, int64_t wait_ms, int busy_code, b
     return true;
 }
 
-/* A run says how it went as long as its lease lasts. */
+/* The result of a run is published as long as its lease lasts. */
 static int begin_release(cli_session *session, int64_t wait_ms)
 {
     if (session->once)
@@ -321,10 +369,11 @@ int cli_session_release(cli_session *session)
 
 void cli_session_close(cli_session *session)
 {
-    if (session->once) session->lock = NULL; /* it goes with its once */
+    if (session->once) session->lock = NULL; /* it is freed with its once */
     session->once = pawl_once_free(session->once);
     session->lock = pawl_lock_free(session->lock);
     session->client = pawl_client_close(session->client);
+    session->endpoint = cli_endpoint_close(session->endpoint);
     if (session->epoll_fd >= 0) close(session->epoll_fd);
     free(session->shown_key);
     session->shown_key = NULL;

@@ -20,7 +20,7 @@ int cli_signals_open(cli_signals *signals, const int *numbers)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
     sigaction(SIGPIPE, &ignore, &signals->inherited_pipe);
-    /* Ignored, it would take the children's exit status away from us. */
+    /* While it is ignored, the children's exit status is lost. */
     sigaction(SIGCHLD, &standard, &signals->inherited_child);
 
     sigset_t set;
@@ -48,8 +48,8 @@ void cli_signals_restore(const cli_signals *signals)
 }
 
 /*
- * By SIGTSTP, not SIGSTOP: where nobody could continue us (an orphaned process
- * group) the kernel then does not stop us at all.
+ * With SIGTSTP, not SIGSTOP: if nobody could continue us (an orphaned process group), the kernel
+ * does not stop us.
  */
 void cli_signals_stop_self(void)
 {

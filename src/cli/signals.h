@@ -13,21 +13,20 @@
 typedef struct cli_signals {
     int fd;
     sigset_t inherited_mask;         /* for the command that we run */
-    struct sigaction inherited_pipe; /* SIGPIPE's and SIGCHLD's dispositions, likewise */
+    struct sigaction inherited_pipe; /* dispositions of SIGPIPE and SIGCHLD, for the same */
     struct sigaction inherited_child;
 } cli_signals;
 
 /*
- * Blocks and watches `numbers` (0-terminated) but those that our parent told us to
- * ignore (nohup, a shell's background job): they stay ignored. Ignores SIGPIPE.
- * 0 or the exit code after one line.
+ * Blocks and watches `numbers` (0-terminated), except those that our parent made us ignore (nohup,
+ * a shell's background job): they stay ignored. Ignores SIGPIPE. 0 or the exit code after one line.
  */
 int cli_signals_open(cli_signals *signals, const int *numbers);
 
 /* The next one that has come; false when there is none. */
 bool cli_signals_next(cli_signals *signals, struct signalfd_siginfo *ret_info);
 
-/* In a forked child: as our parent gave it to us. Async-signal-safe. */
+/* In a forked child: restores what our parent gave us. Async-signal-safe. */
 void cli_signals_restore(const cli_signals *signals);
 
 /* Stops this process as SIGTSTP does by default; returns when it was continued. */

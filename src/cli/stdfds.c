@@ -15,7 +15,7 @@ void cli_stdfds_open(void)
     for (int fd = 0; fd < 3; fd++) {
         if (fcntl(fd, F_GETFD) != -1) continue;
         was_closed[fd] = true;
-        /* The wrong direction on purpose: using it fails, as it would have done. */
+        /* The wrong direction on purpose: using it fails, as if it were closed. */
         int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
         if (open("/dev/null", flags) != fd) _exit(CLI_EXIT_SYSTEM);
     }

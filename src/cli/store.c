@@ -30,7 +30,7 @@ static int make_absolute(cli_store *store, const char *base)
 static int read_url(const char *path, cli_store *ret_store)
 {
     char *url = ret_store->url;
-    if (strstr(path, "://")) { /* with a password perhaps: it is not quoted */
+    if (strstr(path, "://")) { /* it may contain a password, so it is not quoted */
         cli_error("after the @ of a store stands the name of a file that has the URL: "
                   "to give the URL itself, leave the @ out");
         return CLI_EXIT_USAGE;
@@ -99,7 +99,7 @@ bool cli_store_is_named(const cli_common *common)
            unless_empty(getenv("PAWL_CONFIG"));
 }
 
-/* What a run puts into the environment instead of a password; a real one can be written %2A. */
+/* A run puts this into the environment instead of a password; a real one can be written %2A. */
 #define STARS "***"
 
 static int take_given(const char *given, cli_store *ret_store)
@@ -169,7 +169,7 @@ static void log_line(pawl_client *client, pawl_severity severity, const char *li
     }
 }
 
-/* Who has to wait for a release has done so before; a place in a queue is left in passing. */
+/* A command that must wait for its release has done so; a place in a queue is given up here. */
 #define CLOSE_TIMEOUT_MS 200
 
 static int refuse_label(const cli_common *common, const cli_store *store, int err)

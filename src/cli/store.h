@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which store, and a client on it. */
+/* Finds the store, and opens a client on it. */
 #ifndef PAWL_CLI_STORE_H
 #define PAWL_CLI_STORE_H
 
@@ -8,10 +8,11 @@
 
 /* Longest URL that is read from a file. */
 #define CLI_URL_MAX   4096
-/* A longer place is cut: it is for people. */
+/* A longer place is cut, because it is only shown to people. */
 #define CLI_WHERE_MAX 256
 
-/* The wait_ms of commands that wait for nothing: a store that refuses the connection is told. */
+/* The wait_ms of commands that do not wait: they fail at once if the store refuses the connection.
+ */
 #define CLI_NOT_WAITING 0
 
 /* A store as the user named it. */
@@ -31,23 +32,23 @@ typedef struct cli_store {
  */
 int cli_store_choose(const cli_common *common, cli_store *ret_store);
 
-/* Whether one of these names a store, so that cli_store_choose would not fall back on "sqlite:". */
+/* Whether one of these names a store, so that cli_store_choose does not use the default "sqlite:".
+ */
 bool cli_store_is_named(const cli_common *common);
 
 /*
- * What a command that we run may see as PAWL_STORE. A reference to a file and a
- * URL in which the library hides nothing are passed on as they were given; of any other URL
- * only what the library shows, because the environment of a process is no place for
- * secrets: whoever wants its commands to reach such a store puts the URL into a
- * file and gives "@FILE". NULL: it gets PAWL_CONFIG instead.
+ * The PAWL_STORE of a command that we run. "@FILE", and a URL in which the library hides nothing,
+ * are passed on as they were given. Of any other URL only the redacted form is passed on, because
+ * an environment is not safe for secrets; to let commands use such a store, put the URL into a file
+ * and give "@FILE". NULL: the command gets PAWL_CONFIG instead.
  */
 const char *cli_store_for_children(const cli_store *store, const pawl_client *client);
-/* The configuration that says what is hidden, for PAWL_CONFIG; NULL: PAWL_STORE suffices. */
+/* The PAWL_CONFIG of such a command, if the URL contains a secret; NULL: PAWL_STORE is enough. */
 const char *cli_store_config_for_children(const cli_store *store, const pawl_client *client);
 
 /*
- * Refuses memory: for commands that lock or ask about locks: it is the memory of this very
- * process, so the lock would keep nobody out, and nobody's lock would be seen. 0 or an exit code.
+ * Refuses memory: for commands that lock or look at locks. It is the memory of this one process, so
+ * a lock would keep nobody out, and no lock of others would be seen. 0 or an exit code.
  */
 int cli_store_refuse_memory(const cli_store *store);
 
@@ -55,7 +56,7 @@ int cli_store_refuse_memory(const cli_store *store);
 int cli_client_open(const cli_common *common, const cli_store *store, pawl_callbacks callbacks,
                     pawl_client **ret_client);
 
-/* All at once, for commands that ask one question about locks and are done. */
+/* All of this in one call, for commands that ask one question about locks. */
 int cli_client_open_simple(const cli_common *common, pawl_client **ret_client);
 
 /*

@@ -10,7 +10,7 @@
 
 #define SQLITE "sqlite:"
 
-/* As a URL wants a path. */
+/* Writes the path as it must be in a URL. */
 static void encode(const char *path, char *out)
 {
     for (; *path; path++) {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* N of /dev/fd/N; -1: it is no such path. */
+/* N of /dev/fd/N; -1: it is another path. */
 static int number_of(const char *path)
 {
     int number, len = 0;

@@ -14,7 +14,7 @@
 
 /* ---- What is printable --------------------------------------------------------------- */
 
-/* Unseen by the eye, or turning the direction of writing: all of them can forge a line. */
+/* Characters that are invisible or change the direction of writing: they can forge a line. */
 static const struct {
     uint32_t first, last;
 } hidden[] = {

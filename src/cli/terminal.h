@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place between us and a terminal. Names, labels, a server's words and the library's
- * messages may hold what somebody else has chosen: escape sequences that forge lines, characters
- * that turn the direction of writing. What is printed with these functions holds none of them.
+ * All output to a terminal goes through these functions. Names, labels, a server's words and the
+ * library's messages may contain what somebody else has chosen: escape sequences that forge lines,
+ * characters that change the direction of writing. These functions remove them.
  */
 #ifndef PAWL_CLI_TERMINAL_H
 #define PAWL_CLI_TERMINAL_H
@@ -16,20 +16,21 @@
 char *cli_escape(const char *bytes, size_t len);
 
 /*
- * The same for a line of text that may quote what was escaped already: a backslash stays, so
- * that doing it twice changes nothing. Free it; never NULL.
+ * The same for a line of text that may contain escaped parts already: a backslash stays, so
+ * cleaning twice changes nothing. Free it; never NULL.
  */
 char *cli_clean(const char *text);
 
-/* cli_clean into buf, cut where it is full. Allocates nothing: for the guardian. */
+/* Like cli_clean, into buf; cut if it is too long. Allocates nothing: for the guardian. */
 void cli_clean_into(const char *text, char *buf, size_t size);
 
-/* As cli_clean for a text in JSON, where \u00NN says the same character again. */
+/* Like cli_clean, for a text in JSON: control characters become \u00NN, which means the same
+ * character. */
 char *cli_clean_json(const char *text);
 
 /*
- * printf to stdout, cleaned. A newline at the very end of the format ends the line; one that
- * stands anywhere else is escaped as all control characters are.
+ * printf to stdout, cleaned. A newline at the very end of the format ends the line; any other
+ * newline is escaped like all control characters.
  */
 void cli_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The length of the character at the start of bytes, its code point; 0 if it is none. */
+/* The length and the code point of the character at the start of bytes; 0 if it is not valid. */
 size_t cli_utf8_next(const char *bytes, size_t len, uint32_t *ret_c);
 
 bool cli_utf8_valid(const char *bytes, size_t len);

@@ -38,7 +38,7 @@ static char *copy_bytes(const char *bytes, size_t len)
     return copy;
 }
 
-/* How long who has waited longest waits; the store shows the first of the queue. */
+/* The longest wait among the waiters that the store shows, which are the first of the queue. */
 static int64_t longest_wait(const pawl_info *info)
 {
     int64_t longest = -1;
@@ -55,9 +55,8 @@ static uint32_t units_of(const pawl_info *info)
     return units;
 }
 
-static bool keep(const pawl_info *info, void *userdata)
+bool cli_watch_keep(const pawl_info *info, cli_watch *watch)
 {
-    cli_watch *watch = userdata;
     watch->err = has_room(watch) ? PAWL_OK : PAWL_ERR_NO_MEMORY;
     if (watch->err) return false;
     cli_watch_row *row = &watch->rows[watch->count++];
@@ -85,6 +84,19 @@ static bool keep(const pawl_info *info, void *userdata)
     return whole;
 }
 
+typedef struct looking {
+    cli_watch *watch;
+    pawl_info_fn fn; /* NULL: nobody, or it has seen enough */
+    void *userdata;
+} looking;
+
+static bool see(const pawl_info *info, void *userdata)
+{
+    looking *l = userdata;
+    if (l->fn && !l->fn(info, l->userdata)) l->fn = NULL;
+    return cli_watch_keep(info, l->watch);
+}
+
 static void forget(cli_watch *watch)
 {
     for (size_t i = 0; i < watch->count; i++) free_row(&watch->rows[i]);
@@ -93,11 +105,13 @@ static void forget(cli_watch *watch)
     watch->count = watch->room = 0;
 }
 
-void cli_watch_look(pawl_client *client, const char *prefix, cli_watch *ret_watch)
+void cli_watch_look_with(pawl_client *client, const char *prefix, pawl_info_fn fn, void *userdata,
+                         cli_watch *ret_watch)
 {
+    looking l = {.watch = ret_watch, .fn = fn, .userdata = userdata};
     *ret_watch = (cli_watch){.rows = NULL};
     int64_t began = cli_now_ms();
-    int err = pawl_list(client, prefix, strlen(prefix), CLI_NOT_WAITING, keep, ret_watch);
+    int err = pawl_list(client, prefix, strlen(prefix), CLI_NOT_WAITING, see, &l);
     if (!err) err = ret_watch->err;
     ret_watch->err = err;
     ret_watch->at_ms = cli_now_ms();
@@ -111,6 +125,11 @@ void cli_watch_look(pawl_client *client, const char *prefix, cli_watch *ret_watc
         qsort(ret_watch->rows, ret_watch->count, sizeof *ret_watch->rows, cli_watch_order);
 }
 
+void cli_watch_look(pawl_client *client, const char *prefix, cli_watch *ret_watch)
+{
+    cli_watch_look_with(client, prefix, NULL, NULL, ret_watch);
+}
+
 void cli_watch_done(cli_watch *watch)
 {
     forget(watch);
@@ -118,7 +137,7 @@ void cli_watch_done(cli_watch *watch)
 
 int64_t cli_watch_next(const cli_watch *watch, int64_t interval_ms)
 {
-    return watch->at_ms + cli_watch_rest(watch->took_ms, interval_ms);
+    return watch->at_ms + cli_watch_rest(watch->took_ms, interval_ms, watch->err != 0);
 }
 
 /* ---- Two looks ----------------------------------------------------------------------- */

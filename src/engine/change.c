@@ -2,19 +2,19 @@
 /*
  * Another mode for a holder (rule 10 of pawl/store.h).
  *
- * A downgrade counts at once: who believes in less harms nobody. An upgrade counts when the store
- * has granted it as the answer to its own request. Until a change has been answered for good, it
- * takes the place of the renewal. Each one has a larger number than the one before, so that
- * one which arrives late does nothing.
+ * A downgrade counts at once: a holder that believes in a weaker mode harms nobody. An upgrade
+ * counts when the store has granted it in the answer to its own request. Until a change has a final
+ * answer, it is sent instead of the renewal. Each change has a larger number than the one before,
+ * so that a late one does nothing.
  */
 #include "lease.h"
 
-/* A reader that dies is noticed when its lease is over; it must not make us ask without pause. */
+/* A dead reader is noticed when its lease is over; it must not make us ask without pause. */
 #define RECHECK_PAUSE_MS 5
 
 /*
- * Only a caller that waits hears of the end. That of a downgrade went on long ago, and might take
- * it for the end of an upgrade that it has asked for since (law 1).
+ * Only a caller that waits is told of the end. The caller of a downgrade has gone on long ago, and
+ * might mistake the notice for the end of a later upgrade (law 1).
  */
 static void tell_change(pawl__engine *e, const pawl__event *event, pawl_err err,
                         const char *message)
@@ -24,7 +24,7 @@ static void tell_change(pawl__engine *e, const pawl__event *event, pawl_err err,
     pawl__want_tell(e, event->want, PAWL__ACT_CHANGED, err);
 }
 
-/* From now on the store is to be told. */
+/* From now on the store must be told of the change. */
 static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
 {
     if (!PAWL_MUTANT(change_numbers_repeat) || !lease->change) lease->change++;
@@ -34,6 +34,20 @@ static void begin(pawl__engine *e, pawl__lease *lease, pawl_mode to)
     pawl__lease_touch(e, lease);
     if (lease->request)
         lease->recheck = true; /* L5: one at a time */
+    else
+        pawl__lease_renew(e, lease);
+}
+
+/*
+ * A store that was killed may have lost its last writes. If a downgrade was among them, it would
+ * keep others out of what nobody holds, for as long as it is renewed. (Of a lost upgrade the
+ * renewal's answer tells, by its fence.)
+ */
+void pawl__change_again(pawl__engine *e, pawl__lease *lease)
+{
+    bool is_downgraded = lease->change && lease->mode != PAWL_MODE_EXCLUSIVE;
+    if (is_downgraded && !lease->changing)
+        begin(e, lease, (pawl_mode)lease->mode);
     else
         pawl__lease_renew(e, lease);
 }
@@ -90,11 +104,8 @@ void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err)
 {
     pawl__lease *lease = want->lease;
     pawl__upgrade_ends(e, want, err);
-    if (PAWL_MUTANT(upgrade_not_taken_back)) {
-        lease->changing = false;
-        return;
-    }
-    begin(e, lease, PAWL_MODE_UPDATE); /* it may have been granted meanwhile: it is taken back */
+    if (PAWL_MUTANT(upgrade_not_taken_back)) return;
+    begin(e, lease, PAWL_MODE_UPDATE); /* it may have been granted meanwhile: take it back */
 }
 
 void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
@@ -107,7 +118,7 @@ void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
 
 /* ---- What the store answers ---------------------------------------------------------- */
 
-/* The caller that waits for the store hears from it, or does not (`silent`). */
+/* Notes whether the store answers the waiting caller, or not (`silent`). */
 static void heard(pawl__engine *e, const pawl__lease *lease, bool silent)
 {
     pawl__waiting *waiting = lease->want->waiting;
@@ -129,18 +140,18 @@ static void upgraded(pawl__engine *e, pawl__lease *lease, const pawl_reply *repl
 
 static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
-    bool present = lease->change_sent; /* else a newer one follows it */
+    bool present = lease->change_sent; /* else a newer change follows it */
     bool upgrades = present && pawl__lease_upgrades(lease);
-    /* It is the old one if the store has not heard yet of the downgrade before the upgrade. */
+    /* The fence stays if the store has not yet received the downgrade before this upgrade. */
     bool grows = upgrades && !lease->alone;
     if (reply->fence < lease->fence || (grows && reply->fence == lease->fence)) {
         pawl__engine_set_message(
             e, "the store's fence did not grow: its memory and its clock went back");
-        pawl__lease_lost(e, lease, PAWL_ERR_FENCE); /* law 3, and fail closed */
+        pawl__lease_lost(e, lease, PAWL_ERR_FENCE); /* law 3: fail closed */
         return;
     }
     if (upgrades) upgraded(e, lease, reply);
-    lease->fence = reply->fence; /* an upgrade that was taken back has drawn one */
+    lease->fence = reply->fence; /* an upgrade that was taken back has drawn a fence, too */
     lease->alone = lease->sent_to == PAWL_MODE_EXCLUSIVE;
     if (present)
         lease->changing = false;
@@ -150,7 +161,7 @@ static void on_granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
     if (reply->waiting) pawl__lease_wanted(e, lease);
 }
 
-/* It waits ahead of the queue; and it was renewed. */
+/* The upgrade waits ahead of the queue; the lease was renewed. */
 static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     pawl__lease_extended(e, lease, lease->sent_at);
@@ -162,7 +173,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
     pawl__lease_plan(e, lease, pawl__instant_min(at, lease->next_at));
 }
 
-/* The store will not do it: the holder keeps what it has, and goes on renewing. */
+/* The store refuses the change: the holder keeps its mode, and goes on renewing. */
 static void on_refused(pawl__engine *e, pawl__lease *lease, pawl_err err)
 {
     if (lease->change_sent) {
@@ -189,7 +200,7 @@ static void on_not_done(pawl__engine *e, pawl__lease *lease, const pawl_reply *r
         pawl__lease_retry(e, lease);
 }
 
-/* L1: somebody holds it. A lease that is left awaits no answer but that of its release. */
+/* L1: somebody holds the lease. One that was given up waits only for its release. */
 void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     switch (reply->outcome) {

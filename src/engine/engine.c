@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine's face: made, stepped, asked for actions and for its next deadline. */
+/* The engine's interface: makes it, steps it, fetches its actions and its next deadline. */
 #include "lease.h"
 
 #include <stdlib.h>
@@ -26,12 +26,12 @@ pawl__engine *pawl__engine_new(const pawl__engine_opts *opts)
 pawl__engine *pawl__engine_free(pawl__engine *e)
 {
     if (!e) return NULL;
-    e->opts.moved = NULL; /* without a word */
+    e->opts.moved = NULL; /* nobody is told */
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         pawl__list_init(&lease->group->wants);
-        lease->timer.position = 0; /* the heap goes whole: in it are timers of wants */
+        lease->timer.position = 0; /* the whole heap is freed: it contains timers of wants */
         pawl__lease_free(e, lease);
     }
     pawl__heap_done(&e->timers);
@@ -53,7 +53,7 @@ static void take(pawl__engine *e, const pawl__event *event)
         pawl__on_cancel(e, event->want);
         return;
     case PAWL__EV_RELEASE:
-        pawl__on_release(e, event->want, event->await_store);
+        pawl__on_release(e, event->want, event->await_store, event->ends_lease);
         return;
     case PAWL__EV_DETACH:
         pawl__on_detach(e, event->want);
@@ -112,6 +112,11 @@ bool pawl__want_is_wanted(const pawl__want *want)
 {
     const pawl__lease *lease = want->lease;
     return !lease || lease->yield || !pawl__list_empty(&lease->group->wants);
+}
+
+pawl__want *pawl__want_holder_at(const pawl__want *want, uint32_t i)
+{
+    return want->lease ? pawl__lease_holder_at(want->lease, i) : NULL;
 }
 
 bool pawl__want_had_queued(const pawl__want *want)

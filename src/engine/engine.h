@@ -3,19 +3,18 @@
  * The engine: everything that a lock client decides, and nothing that it does.
  *
  * It knows no socket, clock, thread or random source. Time comes in with each
- * event; what must be done comes out as actions; pawl__engine_deadline says when it wants
- * to hear that time has passed. The same object file runs in the library and in the
- * simulator.
+ * event; what must be done comes out as actions; pawl__engine_deadline says when it needs to be
+ * told that time has passed. The same object file runs in the library and in the simulator.
  *
  *   pawl__engine_step(engine, now, &event);
  *   while (pawl__engine_next(engine, &action)) do(action);
  *   ... sleep until pawl__engine_deadline(engine) or the next event
  *
- * Words: a *want* is one local caller's claim on a name, embedded in the
+ * Words: a *want* is one local caller's wish for a name, embedded in the
  * caller's own handle. A *lease* is one token's life at the store. Wants of one
- * name and mode are a *group* and share one lease, readers at the same time, others one after the
- * other: they queue here, only the client queues in the store. Each want for permits has a lease
- * of its own.
+ * name and mode are a *group* and share one lease: readers at the same time, others one after the
+ * other. The wants queue here; in the store's queue the client has only one place. Each want for
+ * permits has a lease of its own.
  */
 #ifndef PAWL_ENGINE_ENGINE_H
 #define PAWL_ENGINE_ENGINE_H
@@ -29,7 +28,7 @@ typedef struct pawl__engine pawl__engine;
 typedef struct pawl__lease pawl__lease;
 typedef struct pawl__group pawl__group;
 
-/* ---- A local claim ---------------------------------------------------------- */
+/* ---- A want --------------------------------------------------------------- */
 
 typedef enum pawl__want_state {
     PAWL__WANT_NONE = 0, /* the engine does not know it */
@@ -42,8 +41,8 @@ typedef enum pawl__want_state {
 typedef struct pawl__want pawl__want;
 
 /*
- * What a want needs only while it waits, so that held leases need not carry it along. The
- * caller's; he may take it back when GRANTED or REFUSED has been fetched.
+ * What a want needs only while it waits, so that held leases need not carry it along. It belongs to
+ * the caller, who may reuse it when GRANTED or REFUSED has been fetched.
  */
 typedef struct pawl__waiting {
     int64_t wait_until; /* by the caller: an instant; 0: do not wait; PAWL__NEVER: without limit */
@@ -52,7 +51,7 @@ typedef struct pawl__waiting {
     /* The engine's. */
     pawl__want *want;
     pawl__group *group;     /* in which it waits; NULL: it holds, and waits to be upgraded */
-    int64_t unreachable_at; /* a store that is still silent by then is out of reach */
+    int64_t unreachable_at; /* a store that is still silent by then counts as out of reach */
     pawl__link in_queue;    /* among the waiting wants of its name, in order */
     pawl__timer timer;      /* wait_until, or the give-up instant of an unreachable store */
 } pawl__waiting;
@@ -70,7 +69,7 @@ struct pawl__want {
     /* The engine's; zero before the first use, readable for tests and checkers. */
     uint8_t state : 6;    /* pawl__want_state */
     bool listed : 1;      /* among those with actions to fetch */
-    bool after_doubt : 1; /* the extension to be told ends a doubt */
+    bool after_doubt : 1; /* the extension that is to be told ends a doubt */
     uint8_t out;          /* actions that wait to be fetched: a bit for each kind but SEND */
     int8_t err;           /* result that a waiting action will carry (pawl_err) */
     int8_t change_err;    /* the same of CHANGED */
@@ -102,14 +101,15 @@ typedef struct pawl__event {
     pawl__event_kind kind;
     pawl__want *want;        /* WANT, CANCEL, RELEASE, DETACH */
     bool await_store;        /* RELEASE: RELEASED comes with the store's word, not at once */
+    bool ends_lease;         /* RELEASE: the lease is neither passed on nor kept */
     pawl_mode mode;          /* CHANGE */
     pawl__waiting *waiting;  /* CHANGE: the engine's until CHANGED has been fetched; NULL: a
-                                downgrade whose end is to be told to nobody */
+                                downgrade whose end nobody wants to hear of */
     const pawl_reply *reply; /* REPLY */
     const pawl_push *push;   /* PUSH */
     bool up;                 /* LINK */
     pawl_err err;            /* LINK down: why */
-    bool final;              /* LINK down: waiting does not heal it, whatever err says */
+    bool final;              /* LINK down: waiting does not help, whatever the class of err says */
     const char *message;     /* LINK down: one line */
 } pawl__event;
 
@@ -124,7 +124,7 @@ typedef enum pawl__action_kind {
     PAWL__ACT_YIELD,    /* the holding want is wanted by others */
     PAWL__ACT_LOST,     /* the holding want was lost; err says why */
     PAWL__ACT_RELEASED, /* the releasing want ends with err (0, LOST, UNKNOWN); forgotten */
-    PAWL__ACT_CHANGED   /* CHANGE with `waiting` ends with err; 0: the want has the mode, `fence` */
+    PAWL__ACT_CHANGED   /* a CHANGE with `waiting` ends with err; 0: it has the mode and `fence` */
 } pawl__action_kind;
 
 /* Valid until the next step or the next call of pawl__engine_next. */
@@ -152,7 +152,7 @@ typedef struct pawl__engine_opts {
     void *draw_ctx;
     int64_t unreachable_ms; /* a want that waits ends when the store has been silent for this
                                long; PAWL_WAIT_FOREVER: only its own time ends it */
-    /* A lease moves from one state to another; runs inside the step. NULL: nobody wants to hear. */
+    /* A lease moves from one state to another; runs inside the step. NULL: not called. */
     void (*moved)(void *ctx, const char *name, pawl_lease_state from, pawl_lease_state to);
     void *moved_ctx;
     uint32_t share_count_max; /* local passes of a lease once somebody else waits */
@@ -166,8 +166,8 @@ void pawl__engine_opts_init(pawl__engine_opts *opts);
 pawl__engine *pawl__engine_new(const pawl__engine_opts *opts);
 
 /*
- * Frees everything; wants still known are forgotten without a word, and without a touch: in the
- * child of a fork what they lie in may be gone (law 9). NULL is allowed; returns NULL.
+ * Frees everything; wants still known are forgotten: nobody is told, and their memory is not
+ * touched, because in the child of a fork it may be gone (law 9). NULL is allowed; returns NULL.
  */
 pawl__engine *pawl__engine_free(pawl__engine *engine);
 
@@ -175,7 +175,7 @@ pawl__engine *pawl__engine_free(pawl__engine *engine);
  * Takes one event at `now`. Time that passed is accounted first: a deadline that
  * has come counts before the news (law 2). now may not go back; an older now is
  * taken as the latest known. Out of memory on WANT: the want is refused with
- * PAWL_ERR_NO_MEMORY. Nothing else allocates what it could miss.
+ * PAWL_ERR_NO_MEMORY. No other event fails without memory.
  */
 void pawl__engine_step(pawl__engine *engine, int64_t now, const pawl__event *event);
 
@@ -188,22 +188,27 @@ int64_t pawl__engine_deadline(const pawl__engine *engine);
 /* The want that holds the lease of a name's exclusive group, or NULL. */
 pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len);
 
-/* Whether somebody here or elsewhere waits for what a holding want has, as far as is known. */
+/* Whether somebody here or elsewhere waits for the lock of a holding want, as far as is known. */
 bool pawl__want_is_wanted(const pawl__want *want);
 
-/* Whether the lease of a holding want stood in the store's queue before it was granted. */
+/* The i-th holder that shares the lease of a holding want, itself included; NULL behind the last.
+ */
+pawl__want *pawl__want_holder_at(const pawl__want *want, uint32_t i);
+
+/* Whether the lease of a holding want waited in the store's queue before it was granted. */
 bool pawl__want_had_queued(const pawl__want *want);
 
-/* Whether anything is still to be told to or heard from the store (close waits for this). */
+/* Whether the store must still be told something, or must still answer (close waits for this). */
 bool pawl__engine_busy(const pawl__engine *engine);
 
-/* Whether anybody here waits for what the store will say; renewals are not waited for. */
+/* Whether anybody here waits for an answer of the store; nobody waits for renewals. */
 bool pawl__engine_awaits_store(const pawl__engine *engine);
 
 /* Whether it has leases that need renewals: held, in doubt, or cached. */
 bool pawl__engine_tends(const pawl__engine *engine);
 
-/* Whether the store has still to be told of a release, or to confirm it. Looks at every lease. */
+/* Whether the store must still be told of a release, or must still confirm it. Looks at every
+ * lease. */
 bool pawl__engine_releases(const pawl__engine *engine);
 
 /* Leases known to the store or perhaps known to it, for tests. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Having a lease: granted, given to a local want, extended, doubted, wanted, lost, left. */
+/* The life of a held lease: granted, given to a local want, extended, in doubt, wanted, lost, given
+ * up. */
 #include "lease.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Grants in a row that may come after their deadline before we call the store too slow. */
+/* So many grants in a row may come after their deadline; then the store counts as too slow. */
 #define DEAD_GRANTS_MAX 3
 
 static void plan_renewal(pawl__engine *e, pawl__lease *lease)
@@ -30,6 +31,7 @@ bool pawl__lease_reserve_readers(pawl__lease *lease, uint32_t count)
     pawl__readers *readers = lease->readers;
     if (readers ? readers->room >= count : count == 0) return true;
     uint32_t room = count < 8 ? 8 : count * 2;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the list is one of pointers */
     readers = realloc(readers, sizeof *readers + room * sizeof readers->wants[0]);
     if (!readers) return false;
     if (!lease->readers) readers->count = 0;
@@ -52,7 +54,7 @@ static uint32_t more_readers(const pawl__lease *lease)
     return shared && lease->readers ? lease->readers->count : 0;
 }
 
-/* The last of the readers takes its place. */
+/* The last reader moves to the place of the one that leaves. */
 void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want)
 {
     uint32_t more = more_readers(lease);
@@ -80,7 +82,7 @@ void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want)
     pawl__want_tell(e, want, PAWL__ACT_GRANTED, PAWL_OK);
 }
 
-/* A grant that is over before it is reported must not be reported (laws 2 and 6). */
+/* A grant that is over before callers are told must not be told (laws 2 and 6). */
 static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
 {
     if (lease->state != PAWL__LEASE_UNKNOWN) pawl__lease_move(e, lease, PAWL__LEASE_UNKNOWN);
@@ -94,7 +96,7 @@ static void ask_about_dead_grant(pawl__engine *e, pawl__lease *lease)
     pawl__lease_leave(e, lease);
 }
 
-/* Readers who wait here come in together; the others wait for the next lease. */
+/* Waiting readers get the lease together; other waiters wait for the next lease. */
 static void give_to_those_who_wait(pawl__engine *e, pawl__lease *lease)
 {
     pawl__group *group = lease->group;
@@ -109,7 +111,7 @@ static void give_to_those_who_wait(pawl__engine *e, pawl__lease *lease)
     }
 }
 
-/* False: the store granted something else than was asked for. */
+/* False: the store has granted something else than we asked for. */
 static bool take_slots(pawl__lease *lease, const pawl__grant *grant)
 {
     if (lease->group->mode != PAWL_MODE_PERMIT) return true;
@@ -158,7 +160,7 @@ void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at)
 {
     lease->base_at = sent_at;
     if (PAWL_MUTANT(renewal_from_reply)) lease->base_at = e->now;
-    lease->handed = false; /* from now on it has its whole ttl */
+    lease->handed = false; /* from now on the lease has its whole ttl */
     pawl__lease_heard(e, lease);
     plan_renewal(e, lease);
     if (!pawl__lease_is_held(lease)) return;
@@ -201,7 +203,7 @@ void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease)
     tell_holders(e, lease, PAWL__ACT_YIELD, PAWL_OK);
 }
 
-/* Others are shown one label for the whole of a lease. */
+/* Others see one label for the whole life of a lease. */
 static bool same_owner(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want)
 {
     const char *owner = want->owner ? want->owner : e->opts.owner;
@@ -214,14 +216,14 @@ bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pa
            (want->ttl_ms == lease->ttl_ms || PAWL_MUTANT(ttl_changes_hands));
 }
 
-/* The lease is what the group asks for: its mode has not been changed. */
+/* Whether the lease still has the mode of its group. */
 static bool is_whole(const pawl__lease *lease)
 {
     if (PAWL_MUTANT(weaker_lease_passed)) return true;
     return lease->mode == lease->group->mode && !lease->changing;
 }
 
-/* Local passing is free while nobody else waits, and bounded once somebody does. */
+/* Passing on locally is unlimited while nobody else waits, and bounded once somebody does. */
 static bool may_pass(pawl__engine *e, pawl__lease *lease, const pawl__want *next)
 {
     if (!next || lease->state != PAWL__LEASE_HELD || !is_whole(lease)) return false;
@@ -240,16 +242,18 @@ bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__
     return may_pass(e, lease, want);
 }
 
-void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by)
+void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by,
+                          bool ends_lease)
 {
     if (lease->want && !PAWL_MUTANT(first_reader_ends_all)) return; /* others still hold it */
     pawl__want *next = pawl__group_first_want(lease->group);
-    if (may_pass(e, lease, next)) {
+    if (!ends_lease && may_pass(e, lease, next)) {
         pawl__lease_give(e, lease, next);
         return;
     }
-    bool keeps = by->retain_ms > 0 && !e->keeps_nothing && !lease->yield && is_whole(lease) &&
-                 lease->mode != PAWL_MODE_PERMIT; /* no group that others could find */
+    bool keeps = !ends_lease && by->retain_ms > 0 && !e->keeps_nothing && !lease->yield &&
+                 is_whole(lease) &&
+                 lease->mode != PAWL_MODE_PERMIT; /* others cannot find its group */
     if (!next && keeps && lease->state == PAWL__LEASE_HELD) {
         lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
         pawl__lease_move(e, lease, PAWL__LEASE_IDLE);
@@ -272,7 +276,7 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err)
         if (PAWL_MUTANT(readers_not_told) && lease->want) continue;
         if (!PAWL_MUTANT(loss_never_told)) pawl__want_tell(e, holder, PAWL__ACT_LOST, err);
     }
-    pawl__lease_leave(e, lease); /* the store compares: it frees early, or does nothing */
+    pawl__lease_leave(e, lease); /* the store compares: it ends early, or nothing happens */
 }
 
 static void say_broken(pawl__engine *e, const char *by)
@@ -328,13 +332,13 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     if (PAWL_MUTANT(cancel_leaves_place) && lease->state == PAWL__LEASE_QUEUED) heard = false;
     if (PAWL_MUTANT(late_grant_kept) && lease->state == PAWL__LEASE_REQUESTING) heard = false;
     if (PAWL_MUTANT(unknown_not_released) && lease->state == PAWL__LEASE_UNKNOWN) heard = false;
-    if (!heard) { /* by the store */
+    if (!heard) { /* the store has not heard of it */
         pawl__lease_drop(e, lease);
         return;
     }
     lease->group->lease = NULL;
     pawl__lease_move(e, lease, PAWL__LEASE_RELEASING);
-    /* Whatever was sent so far, confirmed or not, has run out one ttl from now. */
+    /* Whatever was sent until now, confirmed or not, will have run out one ttl from now. */
     int64_t life = pawl__ms_to_ns(lease->ttl_ms);
     if (PAWL_MUTANT(release_gives_up_early)) life /= 2;
     lease->until = pawl__instant_add(e->now, life);

@@ -38,7 +38,7 @@ pawl__group *pawl__group_of(const pawl__name_state *name, pawl_mode mode)
     return (pawl__group *)group;
 }
 
-/* The name's own, unless it is in use. */
+/* Takes the group inside the name, unless it is in use. */
 static pawl__group *allocate_group(pawl__name_state *name)
 {
     if (!name->first.in_use) {
@@ -77,7 +77,7 @@ pawl__group *pawl__group_get(pawl__engine *e, const pawl__want *want)
 
 void pawl__group_put(pawl__engine *e, pawl__group *group)
 {
-    if (group->refs) return; /* who waits, waits for one of those leases (L6) */
+    if (group->refs) return; /* wants wait for one of those leases (L6) */
     pawl__name_state *name = pawl__group_name(group);
     group->in_use = false;
     if (!group->is_first) {
@@ -95,7 +95,8 @@ pawl__want *pawl__group_first_want(const pawl__group *group)
     return first ? pawl__container(first, pawl__waiting, in_queue)->want : NULL;
 }
 
-/* Request ids are (sequence << 32 | index + 1): found without a search, stale ones refused. */
+/* Request ids are (sequence << 32 | index + 1): so a lease is found without a search, and stale ids
+ * are refused. */
 pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id)
 {
     uint64_t index = (id & UINT32_MAX) - 1, sequence = id >> 32;
@@ -128,14 +129,14 @@ static uint32_t free_index(pawl__engine *e)
     return e->free_hint;
 }
 
-/* Room for one more, and for its timer. */
+/* Makes room for one more lease, and for its timer. */
 static bool reserve_lease(pawl__engine *e)
 {
     if (e->lease_count == e->lease_room && !grow_leases(e)) return false;
     return pawl__heap_reserve(&e->timers, e->want_count + e->lease_count + 1);
 }
 
-/* The group's own, unless an older lease of the name still has that. */
+/* Takes the lease inside the group, unless an older lease of the name still uses it. */
 static pawl__lease *allocate(pawl__group *group)
 {
     if (group->first_in_use) return calloc(1, sizeof(pawl__lease));
@@ -144,7 +145,7 @@ static pawl__lease *allocate(pawl__group *group)
     return &group->first;
 }
 
-/* What a lease needs beside itself: a label of its own, and permits. */
+/* What a lease needs beside its struct: its own label, and permits. */
 typedef struct belongings {
     char *owner;
     pawl__permits *permits;

@@ -19,7 +19,7 @@
  *  L4 a held lease has a fence, and its deadline (base + span, or what is left of its place)
  *     lies ahead; one that waits has none yet.
  *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
- *  L6 who waits, waits for the living lease of his name.
+ *  L6 a waiting want waits for the living lease of its name.
  *  L7 no ask of a lease in REQUESTING has gone unanswered.
  */
 #ifndef PAWL_ENGINE_LEASE_H
@@ -56,19 +56,20 @@ typedef enum pawl__lease_state {
 
 typedef struct pawl__name_state pawl__name_state;
 
-/* Those who read by one lease, beside its first holder. */
+/* The readers that share one lease, except its first holder. */
 typedef struct pawl__readers {
     uint32_t count, room;
     pawl__want *wants[];
 } pawl__readers;
 
-/* `units` of the semaphore's permits; which ones is known once they were granted. */
+/* `units` of the semaphore's permits; `slots` is filled in when they are granted. */
 typedef struct pawl__permits {
     uint16_t units, capacity;
     uint16_t slots[];
 } pawl__permits;
 
-/* 100 000 of them lie in one client: what can be computed is not kept, some members share. */
+/* A client may have 100 000 of them: so what can be computed is not stored, and some members have
+ * several uses. */
 struct pawl__lease {
     pawl__group *group;
     pawl__want *want; /* HELD, DOUBT: the holder, of several the first one. RELEASING: who awaits
@@ -78,12 +79,12 @@ struct pawl__lease {
         pawl__permits *permits; /* PERMIT: what was asked for, and what was granted */
     };
     pawl__timer timer;
-    uint64_t fence;    /* 0 until granted */
-    int64_t base_at;   /* just before the last confirmed request left (law 2) */
-    int64_t sent_at;   /* of the request in flight or about to leave */
-    int64_t next_at;   /* when to ask, renew or release again; NEVER while in flight */
-    int64_t until;     /* HELD, after a yield request: end of the local passing. IDLE: end of
-                          retention. RELEASING: run out at the store by then */
+    uint64_t fence;  /* 0 until granted */
+    int64_t base_at; /* just before the last confirmed request left (law 2) */
+    int64_t sent_at; /* of the request in flight or about to leave */
+    int64_t next_at; /* when to ask, renew or release again; NEVER while in flight */
+    int64_t until; /* HELD, after a yield request: end of the local passing. IDLE: end of retention.
+                      RELEASING: when it has run out at the store */
     const char *owner; /* of the want that it was asked for: its own copy, or the
                           engine's. A want that inherits the place of one that gave up
                           inherits the label, too */
@@ -98,11 +99,11 @@ struct pawl__lease {
     uint8_t state;           /* pawl__lease_state */
     uint8_t verb;            /* pawl_verb of the request in flight */
     uint8_t send;            /* PAWL__SEND_... bits not yet fetched */
-    bool changing : 1;       /* that one has not been answered for good */
-    bool change_sent : 1;    /* the request in flight is that one, not an older */
+    bool changing : 1;       /* the latest CHANGE has no final answer yet */
+    bool change_sent : 1;    /* the request in flight is that CHANGE, not an older one */
     uint8_t flags : 2;       /* of the want that it was asked for */
     uint8_t dead_grants : 2; /* grants in a row that came after their deadline */
-    uint8_t mode : 2;        /* that its holder may believe in */
+    uint8_t mode : 2;        /* the mode that its holder may rely on */
     uint8_t change_to : 2;   /* the mode of the latest CHANGE */
     uint8_t sent_to : 2;     /* the mode of the CHANGE in flight */
     bool alone : 1;          /* as far as the store has said, it is exclusive there */
@@ -114,9 +115,9 @@ struct pawl__lease {
     bool wanted_early : 1;   /* the same, heard before the grant itself */
     bool late_request : 1;   /* an ask went unanswered and may still arrive late */
     bool release_unsure : 1; /* a release went unanswered and may have been done */
-    bool out_of_touch : 1;   /* a grant may have come and gone unheard: a push may be of that one */
+    bool out_of_touch : 1;   /* a grant may have come and gone unnoticed: a push may tell of it */
     bool recheck : 1;        /* ask again as soon as the present ask is answered */
-    bool handed : 1;         /* by a push, and not confirmed since: it ends with its place */
+    bool handed : 1; /* granted by a push, and not confirmed since: it ends with its place */
     uint8_t token[PAWL__TOKEN_BYTES];
 };
 
@@ -128,8 +129,8 @@ struct pawl__group {
     pawl__group *next;   /* of the same name */
     pawl__link wants;    /* pawl__waiting: those who wait, in order */
     pawl__lease *lease;  /* the living one, or NULL */
-    uint64_t last_fence; /* as far as this group has heard: the next one is larger */
-    uint32_t refs;       /* leases that name it */
+    uint64_t last_fence; /* that this group has heard of: the next one is larger */
+    uint32_t refs;       /* leases that refer to it */
     uint8_t mode;
     bool in_use;
     bool is_first; /* of its name, in the name itself; else in a pawl__more_group */
@@ -167,15 +168,15 @@ struct pawl__engine {
     size_t want_count;      /* wants that wait, and so may have a timer */
     uint32_t next_request;
     uint32_t free_hint;           /* where to look for a free index */
-    uint32_t out_first, out_last; /* index + 1 of the leases with something to send; 0: none */
+    uint32_t out_first, out_last; /* index + 1 of the first and last lease that sends; 0: none */
     uint32_t touched_count;       /* in touched */
     uint32_t touched[PAWL__TOUCHED_MAX];    /* indexes of leases that moved or were planned anew */
-    pawl__want *out_wants, **out_wants_end; /* those with something to be told */
+    pawl__want *out_wants, **out_wants_end; /* wants with an action to fetch */
     char token[PAWL_TOKEN_LEN + 1];         /* of the action that was fetched */
     uint64_t random;
     bool link_up;
     bool link_tried;                     /* it is down, and a try to connect has failed */
-    bool link_final;                     /* it is down for a reason that waiting does not heal */
+    bool link_final;                     /* it is down, and waiting does not help */
     bool closing;                        /* nothing new is asked for */
     bool keeps_nothing;                  /* no lease is kept for a next caller */
     const char *broken;                  /* the invariant that broke: nothing is granted any more */
@@ -188,7 +189,7 @@ enum { PAWL__TIMER_WANT = 1, PAWL__TIMER_LEASE = 2 };
 
 #define PAWL__ASTRAY "a lease is in a state that it cannot be in"
 
-/* L2: asks, and somebody here waits for it. */
+/* L2: it has been asked for, and somebody here waits for it. */
 static inline bool pawl__lease_waits(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_REQUESTING || lease->state == PAWL__LEASE_QUEUED ||
@@ -200,7 +201,7 @@ static inline bool pawl__lease_is_held(const pawl__lease *lease)
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
 }
 
-/* Nobody here waits for what the store will say of it. */
+/* Nobody here waits for an answer of the store about it. */
 static inline bool pawl__lease_is_confirmed(const pawl__lease *lease)
 {
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_IDLE;
@@ -234,7 +235,7 @@ static inline int64_t pawl__lease_deadline(const pawl__lease *lease)
     return pawl__instant_add(lease->base_at, span);
 }
 
-/* What is handed to its place now is believed until then. */
+/* If the lock is handed to its place now, the grant is believed until then. */
 static inline int64_t pawl__lease_place_end(const pawl__lease *lease)
 {
     return pawl__instant_add(lease->base_at, pawl__plan_place_ns(lease->ttl_ms));
@@ -244,7 +245,7 @@ static inline int64_t pawl__lease_place_end(const pawl__lease *lease)
 
 /* Makes a move if the table allows it; otherwise the engine breaks (law 10). */
 void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to);
-/* Whoever follows the leases hears of a move. */
+/* Tells the observer of the leases, if there is one, of a move. */
 static inline void pawl__lease_tell_move(const pawl__engine *e, const pawl__lease *lease,
                                          pawl__lease_state from, pawl__lease_state to)
 {
@@ -252,7 +253,7 @@ static inline void pawl__lease_tell_move(const pawl__engine *e, const pawl__leas
     e->opts.moved(e->opts.moved_ctx, pawl__group_name(lease->group)->name, (pawl_lease_state)from,
                   (pawl_lease_state)to);
 }
-/* This step has changed the lease: it is checked at the step's end. */
+/* Notes that this step has changed the lease: it is checked at the end of the step. */
 static inline void pawl__lease_touch(pawl__engine *e, const pawl__lease *lease)
 {
     if (e->touched_count < PAWL__TOUCHED_MAX) e->touched[e->touched_count++] = lease->index;
@@ -269,7 +270,7 @@ void pawl__engine_fail_closed(pawl__engine *e);
 /* ---- groups.c: making and freeing --------------------------------------- */
 
 pawl__name_state *pawl__name_find(const pawl__engine *e, const char *name, size_t name_len);
-/* Of the mode; NULL: there is none. Permits have no group that others could find. */
+/* The group of the mode; NULL: there is none. A group for permits is never found by others. */
 pawl__group *pawl__group_of(const pawl__name_state *name, pawl_mode mode);
 /* The group that the want belongs to, found or made; NULL when out of memory. */
 pawl__group *pawl__group_get(pawl__engine *e, const pawl__want *want);
@@ -282,13 +283,13 @@ void pawl__lease_free(pawl__engine *e, pawl__lease *lease);
 pawl__lease *pawl__lease_of_request(const pawl__engine *e, uint64_t id);
 /* The first waiting want of a group or NULL. */
 pawl__want *pawl__group_first_want(const pawl__group *group);
-/* The token as text; e->token, until the next one. */
+/* The token as text, in e->token; valid until the next call. */
 const char *pawl__lease_token(pawl__engine *e, const pawl__lease *lease);
 void pawl__lease_draw_token(pawl__engine *e, pawl__lease *lease);
 
 /* ---- send.c: what the store is to be told ----------------------------------- */
 
-/* Marks a request to leave in this step; sent_at is now. Without a link it becomes due later. */
+/* Marks a request to be sent in this step; sent_at is now. Without a link it becomes due later. */
 void pawl__lease_ask(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease);
@@ -308,13 +309,13 @@ void pawl__lease_arm(pawl__engine *e, pawl__lease *lease);
 void pawl__want_tell(pawl__engine *e, pawl__want *want, pawl__action_kind kind, pawl_err err);
 /* Fetches one notice; false if none is marked. */
 bool pawl__tell_next(pawl__engine *e, pawl__action *ret_action);
-/* It waits no more. */
+/* The want waits no more. */
 void pawl__want_decided(pawl__engine *e, pawl__want *want);
 /* Ends a waiting want with err. */
 void pawl__want_refuse(pawl__engine *e, pawl__want *want, pawl_err err);
-/* Whoever waits to be upgraded, if anybody, hears how it ended. */
+/* If the want waits to be upgraded, it is told how that ended. */
 void pawl__upgrade_ends(pawl__engine *e, pawl__want *want, pawl_err err);
-/* The store owes an answer, or is away: those who wait give it up after unreachable_ms. */
+/* The store owes an answer, or is away: waiting wants end after unreachable_ms. */
 void pawl__lease_silent(pawl__engine *e, pawl__lease *lease);
 /* The store has decided something about the lease: only the callers' own time counts again. */
 void pawl__lease_heard(pawl__engine *e, pawl__lease *lease);
@@ -322,7 +323,7 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease);
 int64_t pawl__silence_end(const pawl__engine *e);
 /* Sets the one timer of a want that waits. */
 void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting);
-/* Ends those that would not wait, or all that wait. */
+/* Ends the wants with wait_until 0 (only_impatient), or all that wait. */
 void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool only_impatient);
 void pawl__engine_set_message(pawl__engine *e, const char *message);
 
@@ -336,12 +337,12 @@ typedef struct pawl__grant {
     size_t slot_count;
 } pawl__grant;
 
-/* The store granted; base_at is set. Gives it to those who wait, or asks again. */
+/* The store granted; base_at is set. Gives the lease to those who wait, or asks again. */
 void pawl__lease_granted(pawl__engine *e, pawl__lease *lease, const pawl__grant *grant);
 /* A request sent at sent_at was confirmed: the deadline moves. */
 void pawl__lease_extended(pawl__engine *e, pawl__lease *lease, int64_t sent_at);
 void pawl__lease_doubted(pawl__engine *e, pawl__lease *lease, pawl_err err);
-/* Somebody else waits for it: an idle one goes at once, a holder is told once. */
+/* Somebody else waits for the lock: an idle lease is released at once, a holder is told once. */
 void pawl__lease_wanted(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err);
 /*
@@ -351,38 +352,41 @@ void pawl__lease_lost(pawl__engine *e, pawl__lease *lease, pawl_err err);
  */
 bool pawl__lease_suits(const pawl__engine *e, const pawl__lease *lease, const pawl__want *want);
 /* The holder has given it back: pass on, keep, or release. */
-void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by);
-/* There is room for it among the readers, if somebody holds it already. */
+void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want *by,
+                          bool ends_lease);
+/* Makes the want a holder. If it is not the first one, room among the readers has been reserved. */
 void pawl__lease_give(pawl__engine *e, pawl__lease *lease, pawl__want *want);
 /* Makes room for so many holders; false: out of memory. */
 bool pawl__lease_reserve_readers(pawl__lease *lease, uint32_t count);
-/* The want is none of its holders any more. */
+/* The want no longer holds the lease. */
 void pawl__lease_remove_holder(pawl__lease *lease, pawl__want *want);
-/* Somebody holds it in a mode that allows others, and the want may hold it as well. */
+/* Whether somebody holds it in a mode that allows others, and the want may hold it as well. */
 bool pawl__lease_may_be_joined(pawl__engine *e, pawl__lease *lease, const pawl__want *want);
 /*
- * A grant is over, or the store says that it was: the holders are told. broken_by is the label of
- * who broke it; NULL: nobody did, or the store does not know.
+ * The lease is over, or the store says so: the holders are told. broken_by is the label of who
+ * broke it; NULL: nobody did, or the store does not know.
  */
 void pawl__lease_not_ours(pawl__engine *e, pawl__lease *lease, const char *broken_by);
-/* Takes it out of its group and tells the store, if the store may know it. */
+/* Takes the lease out of its group, and tells the store if the store may know it. */
 void pawl__lease_leave(pawl__engine *e, pawl__lease *lease);
-/* Forgets it without a word to the store; those who still wait begin anew. */
+/* Forgets the lease without telling the store; those who still wait begin anew. */
 void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
 /* Those who wait and have no lease get a new one, with a new token (law 5). */
 void pawl__group_start(pawl__engine *e, pawl__group *group);
-/* Lets a lease leave that waits for nobody any more. */
+/* Gives up a lease that nobody waits for any more. */
 void pawl__lease_leave_if_unneeded(pawl__engine *e, pawl__lease *lease);
 
 /* ---- change.c: another mode for a holder (rule 10 of pawl/store.h) ---------------- */
 
-/* It waits to be upgraded. */
+/* Whether its holder waits to be upgraded. */
 static inline bool pawl__lease_upgrades(const pawl__lease *lease)
 {
     return lease->changing && lease->mode == PAWL_MODE_UPDATE &&
            lease->change_to == PAWL_MODE_EXCLUSIVE;
 }
 void pawl__on_change(pawl__engine *e, const pawl__event *event);
+/* The link is back: the lease is renewed, and a downgrade told again. */
+void pawl__change_again(pawl__engine *e, pawl__lease *lease);
 /* The caller's time is over, or it has canceled. */
 void pawl__upgrade_given_up(pawl__engine *e, pawl__want *want, pawl_err err);
 void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want);
@@ -393,7 +397,7 @@ void pawl__on_change_answer(pawl__engine *e, pawl__lease *lease, const pawl_repl
 void pawl__on_time(pawl__engine *e);
 void pawl__on_want(pawl__engine *e, pawl__want *want);
 void pawl__on_cancel(pawl__engine *e, pawl__want *want);
-void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store);
+void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store, bool ends_lease);
 void pawl__on_detach(pawl__engine *e, pawl__want *want);
 void pawl__on_reply(pawl__engine *e, const pawl_reply *reply);
 void pawl__on_push(pawl__engine *e, const pawl_push *push);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* A waiter that lost its connection re-asks at once (law 7): its push may have been lost. */
+/* A waiter that has lost its connection asks again at once (law 7): a push may have been lost. */
 static void catch_up(pawl__engine *e, pawl__lease *lease)
 {
     if (lease->request || lease->send) return;
@@ -15,9 +15,14 @@ static void catch_up(pawl__engine *e, pawl__lease *lease)
         pawl__lease_ask(e, lease);
         return;
     case PAWL__LEASE_HELD:
-    case PAWL__LEASE_IDLE: /* a renewal also tells whether a yield request was lost */
     case PAWL__LEASE_DOUBT:
-        pawl__lease_renew(e, lease);
+        pawl__change_again(e, lease);
+        return;
+    case PAWL__LEASE_IDLE: /* a renewal also tells whether a yield request was lost */
+        if (lease->change)
+            pawl__lease_leave(e, lease); /* what the store makes of its changes is not known */
+        else
+            pawl__lease_renew(e, lease);
         return;
     case PAWL__LEASE_RELEASING:
         pawl__lease_send_release(e, lease);
@@ -37,7 +42,7 @@ bool pawl__link_is_final(const pawl__engine *e)
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
-/* Who waits, also behind a holder of ours, waits for a store that is away (law 7). */
+/* All waiting wants, also those behind a holder here, now wait for a store that is away (law 7). */
 static void all_silent(pawl__engine *e)
 {
     for (size_t i = 0; i < e->lease_room; i++)
@@ -54,7 +59,7 @@ static void refuse_unanswered(pawl__engine *e, pawl_err err)
     }
 }
 
-/* Who does not wait, waits for one try to connect at most; it has failed. */
+/* Wants that do not wait stay for one attempt to connect at most; it has failed now. */
 static void refuse_hasty(pawl__engine *e, pawl_err err)
 {
     for (size_t i = 0; i < e->lease_room; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A caller gives back, forgets, or everything is closed. */
+/* A caller releases or detaches a lease, or everything is closed. */
 #include "lease.h"
 
-/* It holds no more, and is about to be told so. */
+/* The want no longer holds, and will be told so. */
 static void take_out(pawl__engine *e, pawl__lease *lease, pawl__want *want)
 {
     pawl__lease_remove_holder(lease, want);
@@ -11,7 +11,7 @@ static void take_out(pawl__engine *e, pawl__lease *lease, pawl__want *want)
     want->state = PAWL__WANT_RELEASING;
 }
 
-void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
+void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store, bool ends_lease)
 {
     if (want->state == PAWL__WANT_LOST) {
         want->state = PAWL__WANT_RELEASING;
@@ -22,7 +22,7 @@ void pawl__on_release(pawl__engine *e, pawl__want *want, bool await_store)
     if (want->state != PAWL__WANT_HOLDING) return;
     pawl__lease *lease = want->lease;
     take_out(e, lease, want);
-    pawl__lease_returned(e, lease, want);
+    pawl__lease_returned(e, lease, want, ends_lease);
     if (await_store && lease->state == PAWL__LEASE_RELEASING) {
         lease->want = want;
         return;
@@ -41,7 +41,7 @@ void pawl__on_detach(pawl__engine *e, pawl__want *want)
     if (want->state != PAWL__WANT_HOLDING) return;
     pawl__lease *lease = want->lease;
     let_go(e, lease, want);
-    if (!lease->want) pawl__lease_drop(e, lease); /* else it is others', too */
+    if (!lease->want) pawl__lease_drop(e, lease); /* else others hold it, too */
 }
 
 void pawl__on_keep_nothing(pawl__engine *e)

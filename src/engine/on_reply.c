@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The store answered a request. What the answer means depends on the verb and the state. */
+/* The store has answered a request. What the answer means depends on the verb and the state. */
 #include "lease.h"
 
-/* The waiters that arm a timer at the holder's end; the others rely on their refresh. */
+/* The first waiters set a timer for the end of the holder's lease; the others rely on their
+ * refresh. */
 #define FIRST_WAITERS         4
 #define FIRST_STAGGER_MS      25
-/* A holder near its end that renews each time must not make us ask without pause. */
+/* A holder that renews shortly before its end each time must not make us ask without pause. */
 #define RECHECK_PAUSE_MS      5
-/* A late ask may arrive behind its release; the release is repeated once after this. */
+/* A late ask may arrive after its release; so the release is repeated once after this time. */
 #define LATE_REQUEST_PAUSE_MS 1000
 
 static bool is_transient(pawl_err err)
@@ -33,7 +34,7 @@ static int64_t next_refresh(const pawl__engine *e, const pawl__lease *lease,
     return pawl__instant_min(at, pawl__instant_add(e->now, pawl__ms_to_ns(pause_ms)));
 }
 
-/* Since the last ask that the store acknowledged, a lease may have been granted and run out. */
+/* Whether a lease may have been granted and have run out since the last acknowledged ask. */
 static bool was_out_of_touch(const pawl__engine *e, const pawl__lease *lease)
 {
     return pawl__lease_place_end(lease) <= e->now;
@@ -46,7 +47,7 @@ static void on_queued(pawl__engine *e, pawl__lease *lease, const pawl_reply *rep
     if (was_out_of_touch(e, lease) && !PAWL_MUTANT(old_push_believed)) lease->out_of_touch = true;
     if (reply->fence > lease->group->last_fence && !PAWL_MUTANT(old_push_believed))
         lease->group->last_fence =
-            reply->fence;            /* drawn before: a grant of ours has a larger one */
+            reply->fence;            /* drawn before: our grant will have a larger one */
     lease->base_at = lease->sent_at; /* a later hand-off counts from here (law 2) */
     pawl__lease_move(e, lease, PAWL__LEASE_QUEUED);
     pawl__engine_set_message(e, "");
@@ -85,7 +86,7 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
 {
     lease->err = (int16_t)reply->err;
     set_reason(e, reply);
-    if (reply->err == PAWL_ERR_UNAVAILABLE) { /* the link or the want's own timer decides */
+    if (reply->err == PAWL_ERR_UNAVAILABLE) { /* the link or the want's timer decides */
         pawl__lease_retry(e, lease);
         return;
     }
@@ -94,7 +95,7 @@ static void on_ask_failed(pawl__engine *e, pawl__lease *lease, const pawl_reply 
         pawl__lease_retry(e, lease);
         return;
     }
-    if (lease->state == PAWL__LEASE_REQUESTING) /* its only ask (L7) */
+    if (lease->state == PAWL__LEASE_REQUESTING) /* this was its only ask (L7) */
         pawl__lease_drop(e, lease);
     else
         pawl__lease_leave(e, lease);
@@ -110,7 +111,8 @@ static void on_ask_unknown(pawl__engine *e, pawl__lease *lease, const pawl_reply
     pawl__lease_retry(e, lease);
 }
 
-/* A refresh overtaken by a hand-off's push: only what came after the grant says anything new. */
+/* The push of a hand-off has overtaken the answer to a refresh: only what was sent after the grant
+ * is news. */
 static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
 {
     if (reply->outcome == PAWL_GRANTED && reply->fence == lease->fence) {
@@ -120,11 +122,11 @@ static void on_ask_while_held(pawl__engine *e, pawl__lease *lease, const pawl_re
     }
     if (reply->outcome == PAWL_QUEUED && reply->fence >= lease->fence) {
         pawl__lease_not_ours(e, lease,
-                             NULL); /* queued again: the push was of a grant that is over */
+                             NULL); /* queued again: the push told of a grant that is over */
         return;
     }
     if (reply->outcome == PAWL_UNKNOWN) lease->late_request = true;
-    pawl__lease_renew(e, lease); /* which compares, and so decides */
+    pawl__lease_renew(e, lease); /* it compares tokens, and so decides */
 }
 
 static void granted(pawl__engine *e, pawl__lease *lease, const pawl_reply *reply)
@@ -173,7 +175,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
 {
     switch (reply->outcome) {
     case PAWL_CONFIRMED:
-        if (reply->fence && reply->fence != lease->fence) { /* not the grant we know */
+        if (reply->fence && reply->fence != lease->fence) { /* not the grant that we know */
             pawl__lease_not_ours(e, lease, NULL);
             return;
         }
@@ -189,7 +191,7 @@ static void on_renewal(pawl__engine *e, pawl__lease *lease, const pawl_reply *re
         pawl__lease_not_ours(e, lease, reply->message);
         return;
     case PAWL_FAILED:
-    case PAWL_UNKNOWN: /* a renewal that cannot be confirmed is none */
+    case PAWL_UNKNOWN: /* a renewal without a confirmation does not count */
         set_reason(e, reply);
         if (PAWL_MUTANT(silence_is_consent)) pawl__lease_extended(e, lease, lease->sent_at);
         pawl__lease_doubted(e, lease, reply->err);
@@ -234,10 +236,10 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
     case PAWL_RELEASED:
         release_done(e, lease, PAWL_OK);
         return;
-    case PAWL_LEFT:      /* a releaser believed that it held */
-    case PAWL_NOT_OWNER: /* never called a success (law 4) */
+    case PAWL_LEFT:      /* the caller believed that it held */
+    case PAWL_NOT_OWNER: /* never reported as a success (law 4) */
         pawl__engine_set_message(e, "the store says that the lease was not ours any more");
-        /* Law 4: our own release, whose answer was lost, may have been what ended it. */
+        /* Law 4: our own earlier release, whose answer was lost, may have ended it. */
         if (PAWL_MUTANT(loss_called_released)) {
             release_done(e, lease, PAWL_OK);
             return;
@@ -266,7 +268,7 @@ static void on_release_answer(pawl__engine *e, pawl__lease *lease, const pawl_re
 void pawl__on_reply(pawl__engine *e, const pawl_reply *reply)
 {
     pawl__lease *lease = pawl__lease_of_request(e, reply->id);
-    if (!lease) return; /* of a request that we gave up: a release by token has followed it */
+    if (!lease) return; /* we gave this request up: a release by token has followed it */
     lease->request = 0;
     switch ((pawl_verb)lease->verb) {
     case PAWL_VERB_ACQUIRE:

@@ -2,7 +2,7 @@
 /* Time has passed. Deadlines come before anything else (law 2). */
 #include "lease.h"
 
-/* A lost answer is a detail: the caller hears that the store is out of reach. */
+/* A lost answer is a detail: the caller is told that the store cannot be reached. */
 static pawl_err why_silent(const pawl__engine *e, const pawl__lease *lease)
 {
     pawl_err err = lease->err ? (pawl_err)lease->err : (pawl_err)e->link_err;
@@ -24,7 +24,7 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
         pawl__waiting_arm(e, waiting);
         return;
     }
-    /* A link that is up and no failure: only the caller was in a hurry. */
+    /* The link is up and nothing has failed: only the caller's time was short. */
     bool fine_so_far = e->link_up && !lease->err && e->now < waiting->unreachable_at;
     bool is_patience = over && (!lease->silent || fine_so_far);
     if (is_patience)
@@ -58,7 +58,7 @@ static void release_is_due(pawl__engine *e, pawl__lease *lease)
         return;
     }
     if (lease->want) pawl__want_tell(e, lease->want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
-    pawl__lease_drop(e, lease); /* it has run out at the store by now */
+    pawl__lease_drop(e, lease); /* by now it has run out at the store */
 }
 
 static void lease_is_due(pawl__engine *e, pawl__lease *lease)
@@ -87,7 +87,7 @@ static void lease_is_due(pawl__engine *e, pawl__lease *lease)
 
 void pawl__on_time(pawl__engine *e)
 {
-    while (!e->broken) { /* else what is due would stay due */
+    while (!e->broken) { /* else what is due would stay due for ever */
         pawl__timer *timer = pawl__heap_first(&e->timers);
         if (!timer || timer->at > e->now) return;
         if (timer->kind == PAWL__TIMER_WANT)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A caller wants a name, or wants it no more. */
+/* A caller wants a name, or no longer wants it. */
 #include "lease.h"
 
 #include <string.h>
@@ -32,15 +32,15 @@ static pawl_err refusal_of_all(pawl__engine *e)
 
 static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease *lease)
 {
-    bool hasty = waiting->wait_until == 0; /* what others were answered does not help him */
+    bool hasty = waiting->wait_until == 0; /* it needs an answer of its own */
     if (hasty && lease->answered && PAWL_MUTANT(hasty_waits_on)) return;
     if (!lease->silent)
-        waiting->unreachable_at = PAWL__NEVER; /* who is hasty waits for an answer */
+        waiting->unreachable_at = PAWL__NEVER; /* a hasty want waits for the answer */
     pawl__waiting_arm(e, waiting);
 }
 
 /*
- * A cached lease serves at once; one of another kind makes room first. A reader joins readers.
+ * A cached lease serves at once; one of another kind is released first. A reader joins readers.
  */
 static bool serve_at_once(pawl__engine *e, pawl__group *group, pawl__want *want)
 {
@@ -64,14 +64,15 @@ static bool known_to_be_busy(const pawl__lease *lease)
            lease->state == PAWL__LEASE_DOUBT;
 }
 
-/* Refused for good when the link went down; what the store has answered may still recover. */
+/* The store refused us for good when the link went down; an error in an answer may still pass. */
 static bool store_refuses_us(const pawl__engine *e, const pawl__group *group)
 {
     if (e->link_up || !pawl__link_is_final(e)) return false;
     return !group->lease || !group->lease->answered;
 }
 
-/* Who does not wait is not kept for the next try to connect; a holder of ours is known without. */
+/* A want that does not wait is not kept until the next attempt to connect; a local holder is known
+ * without the store. */
 static bool store_is_away(const pawl__engine *e, const pawl__group *group, const pawl__want *want)
 {
     bool hasty = want->waiting->wait_until == 0 && !PAWL_MUTANT(hasty_waits_on);
@@ -87,7 +88,7 @@ static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
     }
     pawl__list_append(&group->wants, &want->waiting->in_queue);
     pawl__group_start(e, group);
-    if (!want->waiting) return; /* no memory: refused */
+    if (!want->waiting) return; /* refused: no memory */
     if (want->waiting->wait_until == 0 && known_to_be_busy(group->lease)) {
         pawl__engine_set_message(e, "");
         pawl__want_refuse(e, want, PAWL_ERR_BUSY);

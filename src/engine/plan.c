@@ -10,8 +10,9 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
 }
 
 /*
- * What the store has promised for `term` from a later instant than ours, less the margin of law 2:
- * max(term/10, 5 ms) + 2 ms. NTP slews by up to 8.3 %.
+ * The store has promised `term`, counted from a later instant than ours. This is the part that we
+ * trust: term less the margin of law 2, which is max(term/10, 5 ms) + 2 ms. NTP may slow a clock
+ * down by up to 8.3 %.
  */
 static int64_t trusted_part(int64_t term)
 {
@@ -38,7 +39,7 @@ int64_t pawl__plan_renew_ns(int64_t ttl_ms)
 {
     if (PAWL_MUTANT(renew_at_ttl)) return pawl__ms_to_ns(ttl_ms);
     if (PAWL_MUTANT(renew_at_two_thirds)) return pawl__ms_to_ns(ttl_ms) * 2 / 3;
-    /* For the shortest ttls a third lies behind the deadline: half of the span then. */
+    /* For the shortest ttls a third would come after the deadline: then it is half of the span. */
     return pawl__instant_min(pawl__ms_to_ns(ttl_ms) / 3, pawl__plan_span_ns(ttl_ms) / 2);
 }
 

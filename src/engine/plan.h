@@ -9,14 +9,14 @@
 int64_t pawl__plan_span_ns(int64_t ttl_ms);
 
 /*
- * The same for a place in the queue, and for a lease that was handed to it: that one ends at the
- * store where the place would have ended, until it is confirmed (rule 8 of pawl/store.h).
+ * The same for a place in the queue, and for a lease that was handed to it: it ends at the store
+ * when the place would have ended, until it is confirmed (rule 8 of pawl/store.h).
  */
 int64_t pawl__plan_place_ns(int64_t ttl_ms);
 
 /*
- * With less than this left of a place a hand-off is asked about before it is believed: ttl/4, and
- * no less than a confirmation takes whose answer is slow.
+ * If less than this is left of a place, a hand-off is first confirmed by the store and then
+ * believed: ttl/4, and at least as long as a confirmation with a slow answer takes.
  */
 int64_t pawl__plan_enough_ns(int64_t ttl_ms);
 

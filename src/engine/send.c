@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the store is to be told, and the one timer of each lease.
+ * The requests to the store, and the one timer of each lease.
  *
- * A request is marked in a step and fetched after it. The instant of the step
- * is earlier than the instant at which the request leaves, so counting from it
- * is safe (law 2).
+ * A request is marked in a step and fetched after it. The step happens before the request is sent,
+ * so counting from the step's instant is safe (law 2).
  */
 #include "lease.h"
 
@@ -50,7 +49,7 @@ static void mark(pawl__engine *e, pawl__lease *lease, uint8_t what)
 
 void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
 {
-    if (lease->request) { /* one at a time: the answer decides, then we ask again */
+    if (lease->request) { /* only one at a time: after the answer we ask again */
         lease->recheck = true;
         pawl__lease_plan(e, lease, PAWL__NEVER);
         return;
@@ -60,7 +59,7 @@ void pawl__lease_ask(pawl__engine *e, pawl__lease *lease)
     mark(e, lease, PAWL__SEND_ASK);
 }
 
-/* A change that is not answered for good goes with it: it renews as well. */
+/* A change without a final answer is sent instead, because it renews as well. */
 void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
 {
     pawl__lease_silent(e, lease);
@@ -69,7 +68,7 @@ void pawl__lease_renew(pawl__engine *e, pawl__lease *lease)
 
 void pawl__lease_send_release(pawl__engine *e, pawl__lease *lease)
 {
-    lease->request = 0; /* an older answer has nothing to say any more */
+    lease->request = 0; /* an older answer no longer matters */
     mark(e, lease, PAWL__SEND_RELEASE);
 }
 
@@ -120,14 +119,14 @@ static unsigned ask_flags(const pawl__lease *lease)
     return flags | (lease->flags & PAWL_ASK_DETACHED);
 }
 
-/* An upgrade queues if its caller has time. */
+/* An upgrade waits in the store only if its caller has time. */
 static unsigned change_flags(const pawl__lease *lease)
 {
     const pawl__waiting *waiting = lease->want->waiting;
     return waiting && waiting->wait_until != 0 ? PAWL_ASK_QUEUE : 0;
 }
 
-/* What the verb says beside what every request says. */
+/* Fills in the fields that only this verb has. */
 static void fill_request(const pawl__lease *lease, pawl_request *request)
 {
     request->mode = (pawl_mode)lease->mode;

@@ -8,7 +8,8 @@ void (*pawl__engine_on_broken)(const char *what);
 
 #define TO(state) (1u << PAWL__LEASE_##state)
 
-/* From each state, the states that may follow. RELEASING and unasked leases end by being freed. */
+/* From each state, the states that may follow. Leases in RELEASING, and those never asked for, end
+ * when they are freed. */
 static const unsigned moves[PAWL__LEASE_STATES] = {
     [PAWL__LEASE_ABSENT] = TO(REQUESTING),
     [PAWL__LEASE_REQUESTING] = TO(QUEUED) | TO(UNKNOWN) | TO(HELD) | TO(RELEASING),
@@ -65,7 +66,7 @@ void pawl__lease_move(pawl__engine *e, pawl__lease *lease, pawl__lease_state to)
 static const char *check_holder(const pawl__lease *lease)
 {
     const pawl__want *want = lease->want;
-    if (lease->state == PAWL__LEASE_RELEASING) return NULL; /* who awaits the release */
+    if (lease->state == PAWL__LEASE_RELEASING) return NULL; /* `want` awaits the release */
     if (!pawl__lease_is_held(lease))
         return want ? "L1: a lease that is not held has a holder" : NULL;
     if (!want) return "L1: a held lease has no holder";
@@ -115,7 +116,7 @@ void pawl__leases_check_touched(pawl__engine *e)
 {
     for (uint32_t i = 0; i < e->touched_count; i++) {
         const pawl__lease *lease = e->leases[e->touched[i]];
-        const char *broken = lease ? pawl__lease_check(e, lease) : NULL; /* it may be gone */
+        const char *broken = lease ? pawl__lease_check(e, lease) : NULL; /* NULL: freed */
         if (broken) pawl__engine_break(e, broken);
     }
     e->touched_count = 0;
@@ -128,7 +129,8 @@ void pawl__engine_break(pawl__engine *e, const char *what)
     if (pawl__engine_on_broken) pawl__engine_on_broken(what);
 }
 
-/* Who holds is told that it lost, or, if it has not yet heard of its grant, that it got nothing. */
+/* Tells the holder that it has lost the lock; or, if it does not know of its grant yet, that it got
+ * none. */
 static void take_away(pawl__engine *e, pawl__want *holder)
 {
     pawl__upgrade_ends(e, holder, PAWL_ERR_INTERNAL);
@@ -144,12 +146,12 @@ static void take_away(pawl__engine *e, pawl__want *holder)
 
 void pawl__engine_fail_closed(pawl__engine *e)
 {
-    pawl__engine_set_message(e, e->broken); /* and nothing else that was said in this step */
+    pawl__engine_set_message(e, e->broken); /* and no other message of this step */
     for (size_t i = 0; i < e->lease_room; i++) {
         pawl__lease *lease = e->leases[i];
         if (!lease) continue;
         pawl__group_refuse(e, lease->group, PAWL_ERR_INTERNAL, false);
-        /* Whatever has become of the lease, wants know their state. */
+        /* Wants have a valid state, whatever the lease has. */
         pawl__want *want;
         for (uint32_t n = 0; (want = pawl__lease_holder_at(lease, n)); n++) {
             if (want->state == PAWL__WANT_HOLDING)
@@ -157,7 +159,7 @@ void pawl__engine_fail_closed(pawl__engine *e)
             else
                 pawl__want_tell(e, want, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
         }
-        pawl__lease_free(e, lease); /* at the store it runs out by itself */
+        pawl__lease_free(e, lease); /* it runs out by itself at the store */
     }
-    e->confirmed_count = e->tended_count = 0; /* states that went astray were not counted */
+    e->confirmed_count = e->tended_count = 0; /* leases in wrong states were not counted */
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What callers are told: each notice once, the last one of a want ends it (law 6). */
+/* What callers are told: each notice once; the last notice of a want ends it (law 6). */
 #include "lease.h"
 
 #include <string.h>
@@ -102,13 +102,13 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease)
     pawl__group *group = lease->group;
     for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next) {
         pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
-        if (waiting->wait_until == 0) continue; /* what others were answered does not help him */
+        if (waiting->wait_until == 0) continue; /* it needs an answer of its own */
         waiting->unreachable_at = PAWL__NEVER;
         pawl__waiting_arm(e, waiting);
     }
 }
 
-/* Grants come before changes and extensions, notices before losses, endings last. */
+/* The order: grants, then changes and extensions, then notices, then losses, then endings. */
 static pawl__action_kind first_to_tell(const pawl__want *want)
 {
     static const pawl__action_kind before_released[] = {
@@ -119,7 +119,7 @@ static pawl__action_kind first_to_tell(const pawl__want *want)
     return PAWL__ACT_RELEASED;
 }
 
-/* The first of those with something to be told has been told all. */
+/* The first want in the list has nothing more to be told: removes it. */
 static void unlist_first(pawl__engine *e)
 {
     pawl__want *want = e->out_wants;

@@ -50,7 +50,7 @@ pawl__acquisition *pawl__acquisition_new(pawl_lock *lock)
                                       .name_len = terms->name_len,
                                       .owner = terms->owner,
                                       .ttl_ms = terms->ttl_ms,
-                                      .retain_ms = lock->retain_ms,
+                                      .retain_ms = lock->extras ? lock->extras->retain_ms : 0,
                                       .mode = terms->mode,
                                       .flags = terms->flags}};
     lock->refs++;
@@ -66,7 +66,7 @@ static void deallocate(pawl_lock *lock, pawl__acquisition *a)
         free(pawl__container(a, pawl__spare_acquisition, acquisition));
 }
 
-/* Some are left only in the child of a fork (law 9). There a waiter's stack may be gone. */
+/* Completions are left only in the child of a fork (law 9), where a waiter's stack may be gone. */
 static void free_completions(pawl__acquisition *a)
 {
     if (a->on_stack) return;
@@ -76,15 +76,25 @@ static void free_completions(pawl__acquisition *a)
     }
 }
 
+/* Leaves the readers that share its lease (readers.c). */
+static void leave_readers(pawl__acquisition *a)
+{
+    if (!a->reading) return;
+    if (a->reading->stays == a) a->reading->stays = NULL;
+    if (--a->reading->refs == 0) free(a->reading);
+    a->reading = NULL;
+}
+
 void pawl__acquisition_free_unused(pawl__acquisition *a)
 {
     pawl_lock *lock = pawl__acquisition_lock(a);
     if (a->known || a->calls || lock->acquisition == a) return;
-    if (a->running || a->telling) return; /* it is looked at again afterwards */
+    if (a->running || a->telling) return; /* this is called again afterwards */
     pawl__list_remove(&a->in_all);
     pawl__list_remove(&a->in_asked);
-    pawl__list_remove(&a->in_calls); /* news that was taken back leaves it there */
+    pawl__list_remove(&a->in_calls); /* it is still in if its news was taken back */
     free_completions(a);
+    leave_readers(a);
     deallocate(lock, a);
     pawl__lock_put(lock);
 }
@@ -112,7 +122,7 @@ void pawl__lock_put(pawl_lock *lock)
 {
     if (--lock->refs > 0) return;
     if (lock->extras && lock->extras->several) put_parts(lock->extras->several);
-    lock->home->refs--; /* whoever holds the mutex has a reference of its own */
+    lock->home->refs--; /* not the last one: the caller has another */
     pawl__extras_free(lock->extras);
     free(lock);
 }
@@ -165,6 +175,12 @@ void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__compl
     while (*at && *at != completion) at = &(*at)->next;
     if (*at) *at = completion->next;
     if (completion->waiter) a->on_stack = any_on_stack(a);
+}
+
+void pawl__acquisition_call_later(pawl__acquisition *a, pawl__completion *completion)
+{
+    completion->waiter = NULL;
+    a->on_stack = any_on_stack(a);
 }
 
 static pawl__completion *find(const pawl__acquisition *a, uint8_t call, bool over)

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Acquisitions: where a caller's view of a lock and the engine's meet.
+ * Acquisitions: they connect a caller's view of a lock with the engine's.
  *
- * An acquisition lasts from the first wish to the last callback. A handle has one at a time
- * (lock->acquisition) from the call of acquire until the lock is given back; older ones may live
- * on beside it until the engine has forgotten them and their callbacks have run. So a handle can
- * be acquired again at once after a release, and a freed handle's callbacks still find their
- * memory.
+ * An acquisition lasts from the call of acquire to the last callback. A handle has one at a time
+ * (lock->acquisition) from the call of acquire until the lock is given back; older ones may live on
+ * beside it until the engine has forgotten them and their callbacks have run. So a handle can be
+ * acquired again at once after a release, and a freed handle's callbacks still find their memory.
  *
- * Exactly once (law 6): each end is told to its completion, and a second time there is none; a
- * loss is told when the acquisition is not let go yet, and lets it go.
+ * Exactly once (law 6): when a call ends, its completion is told and removed, so it cannot be told
+ * again. A loss is told only if the acquisition has not been let go, and it lets it go.
  *
- * Locking: by the marks of gate.h. What is said about a function: "mutex held" is before and
- * after; [loop] functions are called by the loop owner.
+ * Locking: by the marks of gate.h. "Mutex held" means before and after the function; the loop owner
+ * calls [loop] functions.
  */
 #ifndef PAWL_RUNTIME_ACQUISITION_H
 #define PAWL_RUNTIME_ACQUISITION_H
 
 #include "held.h"
 #include "pump.h"
+#include "token_shown.h"
 
-/* What a caller asks of the engine, in the order in which it is told. */
+/* What a caller asks of the engine, in the order in which the engine is told. */
 enum {
     PAWL__ASK_WANT = 0x1,
     PAWL__ASK_CHANGE = 0x2,
@@ -44,24 +44,32 @@ enum {
 };
 
 /*
- * Who is to hear of the end of an acquisition, an upgrade or a release, and what is needed until
- * then: a thread that waits, with this on its stack; or a callback, and then it is malloc'ed. [m]
+ * Who hears of the end of an acquisition, an upgrade or a release, and what is needed until then.
+ * Either a thread that waits and has this on its stack, or a callback; then it is malloc'ed. [m]
+ * (What lies there for a callback may have a thread that waits for a moment first.)
  */
 typedef struct pawl__completion {
     struct pawl__completion *next; /* a release may begin before a callback has run */
     pawl__waiter *waiter;          /* NULL: the callback */
     pawl_done_fn done;
     void *userdata;
-    /* Instead of both: of a part of a handle on several names. Mutex held, by the loop owner. */
+    /* Instead of both, for a part of a handle on several names. The loop owner calls it, mutex
+     * held. */
     void (*on_end)(struct pawl__completion *completion, int err);
     int16_t err;           /* once it is over */
-    uint8_t call;          /* PAWL__CALL_ACQUIRED, _CHANGED or _RELEASED: of what */
+    uint8_t call;          /* what ends: PAWL__CALL_ACQUIRED, _CHANGED or _RELEASED */
     bool over;             /* the callback waits to run */
     int64_t begun_at;      /* ACQUIRED, for the trace; 0: nobody reads it */
     pawl__waiting waiting; /* [loop] ACQUIRED, CHANGED */
 } pawl__completion;
 
-/* As small as it can be while the lock is held: 100 000 of them lie in one client. */
+/* The acquisitions that read, or have read, through one lease: see readers.c. [m] */
+typedef struct pawl__reading {
+    uint32_t refs;
+    struct pawl__acquisition *stays; /* its lease keeps the loans of the others; NULL: none */
+} pawl__reading;
+
+/* It is kept small, because a client may hold 100 000 locks. */
 typedef struct pawl__acquisition {
     pawl__want want; /* [loop] */
     /* All below: [m]. */
@@ -69,20 +77,22 @@ typedef struct pawl__acquisition {
     pawl__link in_asked;
     pawl__link in_calls;
     pawl__completion *completions;
-    int16_t event_err; /* for the callback */
-    uint8_t asked;     /* PAWL__ASK_... that the loop owner has not seen */
-    uint8_t calls;     /* PAWL__CALL_... */
-    /* No bits: they are read without the mutex, when nobody writes them. */
-    bool is_spare;         /* [once] it is in a pawl__spare_acquisition */
-    bool was_retained;     /* let go while nobody held it: the time since then counts */
-    bool known : 1;        /* to the engine, or about to be: want must stay where it is */
+    pawl__reading *reading; /* SHARED: with whom it shares a lease; NULL: nobody has come yet */
+    int16_t event_err;      /* for the callback */
+    uint8_t asked;          /* PAWL__ASK_... that the loop owner has not seen */
+    uint8_t calls;          /* PAWL__CALL_... */
+    /* Not bits, because they are read without the mutex, at times when nobody writes them. */
+    bool is_spare;         /* [once] it lies in a pawl__spare_acquisition */
+    bool was_retained;     /* let go while it was retained: the time since the put-back counts */
+    bool known : 1;        /* the engine knows it, or will soon: want must stay where it is */
     bool let_go : 1;       /* released, detached, lost or freed: nobody holds it */
     bool abandoned : 1;    /* the handle was freed while it waited */
     bool await_store : 1;  /* the release wants the store's word */
+    bool ends_lease : 1;   /* the release ends the lease: nobody else gets it, or keeps it */
     uint8_t change_to : 2; /* the mode that was asked for last */
     bool upgrades : 1;     /* an upgrade waits */
-    bool wanted : 1;       /* somebody else waits, or it is in doubt: it is not lent any more */
-    bool waited : 1;       /* it stood in the store's queue before it was granted */
+    bool wanted : 1;       /* somebody else waits, or it is in doubt: it is no longer lent */
+    bool waited : 1;       /* it waited in the store's queue before it was granted */
     bool running : 1;      /* a callback of it runs now */
     bool telling : 1;      /* the loop owner tells the engine what was asked */
     bool on_stack : 1;     /* one of completions lies on the stack of the thread that waits */
@@ -98,36 +108,35 @@ typedef enum pawl__lock_state {
 /* Of a handle on several names: see several.c. [once] */
 typedef struct pawl__several {
     size_t count;
-    uint8_t at[PAWL_NAMES_MAX];       /* of the name that the caller gave so, in parts */
+    uint8_t at[PAWL_NAMES_MAX];       /* index in `parts` of the i-th name that the caller gave */
     pawl_lock *parts[PAWL_NAMES_MAX]; /* in byte order of their names */
 } pawl__several;
 
-/* What few handles have: events, retention, permits, a client that is traced. */
+/* What only few handles need: for events, retention, permits, or a client that is traced. */
 typedef struct pawl__extras {
     pawl_event_fn on_event; /* [once] */
     void *event_userdata;   /* [once] */
-    char *event_message;    /* [m] with the event of message_of; NULL: the err's text */
+    char *event_message;    /* [m] for the event of message_of; NULL: the text of the err */
     const pawl__acquisition *message_of; /* [m] */
     pawl__several *several;              /* [once] NULL: it has one name */
     pawl_lock *whole;                    /* [m] of a part: its handle; NULL once that is freed */
     bool reentrant;                      /* [once] */
-    uint16_t nested; /* [m] acquisitions beside the first, not released yet; see reentry.c */
+    uint16_t nested; /* [m] acquisitions after the first that are not released; see reentry.c */
     uint16_t units, capacity; /* [once] of permits; else 0 */
     _Atomic uint16_t *slots;  /* `units` of them, of the latest acquisition */
-    /* Of a client whose holds are traced; see holds.c. */
+    /* For a client whose holds are traced; see holds.c. */
     bool traced;                 /* [once] */
-    bool loan_told;              /* [m] RETAINED was told, and not RECALLED */
+    bool loan_told;              /* [m] RETAINED has been told, RECALLED has not */
     _Atomic int64_t held_since;  /* the instant at which the hold began */
-    _Atomic uint64_t uses;       /* of the loan: how often the handle took it */
+    _Atomic uint64_t uses;       /* how often the handle took the lock during the loan */
     pawl_metrics *metrics;       /* [once] a reference of its own: it outlives the client's */
-    pawl__class_metrics *counts; /* [once] in metrics; NULL: nobody counts */
-    bool retains; /* [once] the rest is of a handle with retain_ms; see retention.c */
+    pawl__class_metrics *counts; /* [once] lies in metrics; NULL: nothing is counted */
+    int32_t retain_ms;           /* [once] */
+    bool retains; /* [once] what follows is for handles with retain_ms; see retention.c */
     _Atomic int64_t put_back_at; /* when it was released last */
-    pawl__acquisition *lent;     /* [loop] the one whose timer runs */
+    pawl__acquisition *lent;     /* [loop] the acquisition whose timer runs */
     pawl__timer timer;           /* [loop] in acquisitions->timers */
 } pawl__extras;
-
-#define PAWL__TOKEN_WORDS (PAWL_TOKEN_LEN / 8) /* of four bytes, each of two digits */
 
 /* Of one client. */
 typedef struct pawl__acquisitions {
@@ -150,23 +159,22 @@ struct pawl_lock {
     pawl__acquisitions *home;       /* [once] the client's, counted */
     pawl__held held;                /* atomic */
     pawl__extras *extras;           /* [once] NULL: neither */
-    pawl__acquisition *acquisition; /* [m] ACQUIRING, HELD, LOST: the one in question */
+    pawl__acquisition *acquisition; /* [m] ACQUIRING, HELD, LOST: the present one */
     _Atomic uint64_t fence;         /* of the present or latest acquisition */
-    _Atomic uint32_t token_version; /* odd while the token is being written */
-    _Atomic uint32_t token[PAWL__TOKEN_WORDS];
-    uint32_t refs;        /* [m] the handle itself and its acquisitions in use */
-    int32_t retain_ms;    /* [once] */
-    uint8_t state;        /* [m] pawl__lock_state */
-    bool freed;           /* [m] by the user */
-    bool first_in_use;    /* [m] */
-    _Atomic uint8_t mode; /* of the present or latest acquisition: pawl_mode */
-    /* The one that needs no allocation. What its want says of name, label, ttl and flags is
-       the handle's, in use or not [once]. */
+    pawl__token_shown token;        /* atomic */
+    uint32_t refs;                  /* [m] the handle itself and its acquisitions in use */
+    uint8_t state;                  /* [m] pawl__lock_state */
+    bool freed : 1;                 /* [m] by the user */
+    bool first_in_use : 1;          /* [m] */
+    bool cancels : 1;               /* [m] the next acquisition is canceled when it begins */
+    _Atomic uint8_t mode;           /* of the present or latest acquisition: pawl_mode */
+    /* The first acquisition needs no allocation. Name, label, ttl and flags in its want belong to
+     * the handle and are valid even when it is not in use [once]. */
     pawl__acquisition first;
     char name[]; /* [once] and the label */
 };
 
-/* One of a handle whose first one has not ended yet. */
+/* For a handle whose first acquisition has not ended yet. */
 typedef struct pawl__spare_acquisition {
     pawl__acquisition acquisition;
     pawl_lock *lock;
@@ -179,7 +187,7 @@ static inline pawl_lock *pawl__acquisition_lock(const pawl__acquisition *a)
     return pawl__container(a, pawl_lock, first);
 }
 
-/* One part in a round. [m] */
+/* One part of a handle on several names, in a round. [m] */
 typedef struct pawl__part {
     pawl__completion acquired, released; /* the first members: see several.c */
     pawl__acquisition *asked;            /* whose acquired is open */
@@ -189,16 +197,17 @@ typedef struct pawl__part {
     bool in_doubt; /* its renewal is overdue */
 } pawl__part;
 
-/* The acquisition of a handle on several names. The engine does not know it, but its parts'. [m] */
+/* The acquisition of a handle on several names. The engine knows only the acquisitions of its
+ * parts. [m] */
 typedef struct pawl__round {
     pawl__spare_acquisition spare;
     int64_t wait_until; /* of all parts together */
-    uint16_t asked;     /* parts whose acquisition has not ended */
-    uint16_t releasing; /* and whose release */
+    uint16_t asked;     /* number of parts whose acquisition has not ended */
+    uint16_t releasing; /* number of parts whose release has not ended */
     int16_t in_queue;   /* the part that was asked for in its queue; -1: none yet */
     int16_t err;        /* why the acquisition ends; 0: it does not */
     int16_t release_err;
-    bool anew; /* a part that it had was lost: the acquisition begins from the start */
+    bool anew; /* a part that was already held was lost: start again */
     pawl__part parts[];
 } pawl__round;
 
@@ -228,37 +237,45 @@ pawl__acquisition *pawl__acquisition_new(pawl_lock *lock);
 void pawl__acquisition_free_unused(pawl__acquisition *a);
 /* NULL is allowed. */
 void pawl__extras_free(pawl__extras *extras);
-/* Drops a reference; whoever calls has a reference to the client beside the lock's. */
+/* Drops a reference; the caller has a reference to the client as well. */
 void pawl__lock_put(pawl_lock *lock);
+/* lock.c; mutex not held: cancels the acquisition that waits, or else the next one when it begins;
+   and takes that back. */
+void pawl__lock_cancel_soon(pawl_lock *lock);
+void pawl__lock_cancel_no_more(pawl_lock *lock);
 /* What a wait_ms of the API means to the engine: 0, an instant, or never. */
 int64_t pawl__wait_until(int64_t wait_ms);
-/* One whose callback is to be called; NULL: out of memory. */
+/* Makes one that ends with a callback; NULL: out of memory. */
 pawl__completion *pawl__complete_by_callback(pawl_done_fn done, void *userdata);
 /* From now on the completion hears of the end. */
 void pawl__acquisition_add_completion(pawl__acquisition *a, pawl__completion *completion,
                                       uint8_t call);
-/* It does not want to hear any more. */
+/* The completion no longer hears of the end. */
 void pawl__acquisition_remove_completion(pawl__acquisition *a, const pawl__completion *completion);
-/* Of the call that is over, taken from the acquisition, to be run and freed. */
+/* The thread that waits goes, and the completion's callback hears of the end instead. */
+void pawl__acquisition_call_later(pawl__acquisition *a, pawl__completion *completion);
+/* Takes the completion of a call that is over from the acquisition; the caller runs and frees it.
+ */
 pawl__completion *pawl__acquisition_take_over(pawl__acquisition *a, uint8_t call);
-/* Whether one more is over, whose callback is still to come. */
+/* Whether another completion is over and its callback has not run yet. */
 bool pawl__acquisition_has_over(const pawl__acquisition *a, uint8_t call);
-/* Who is to hear of the end of the call and has not been told; NULL: nobody, or no more. */
+/* The completion that has not yet been told of the end of the call; NULL: there is none. */
 pawl__completion *pawl__acquisition_find_open(const pawl__acquisition *a, uint8_t call);
 /* Cancels grants whose callbacks have not run yet: the handle is freed. */
 void pawl__acquisition_cancel_grant(pawl__acquisition *a);
-/* Puts it into the list of what the loop owner is to be told. */
+/* Asks the loop owner for `what`, which is passed on to the engine. */
 void pawl__acquisition_ask(pawl__acquisition *a, uint8_t what);
 
 /* ---- begin.c: an acquisition begins, and is taken back from its handle; mutex held ------------
  */
 
-/* wait_until: of pawl__wait_until. 0, or why none begins. */
+/* wait_until: from pawl__wait_until. Returns 0, or why no acquisition begins. */
 int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completion *completion);
 /*
  * Takes the acquisition from the handle: 0, or PAWL_ERR_LOST when it had been lost, or
- * why there is nothing to give back. After the first two the handle is free for
- * a new acquisition. *ret_a: for the engine to be told, NULL if it knows. how: for the trace.
+ * why there is nothing to give back. After 0 and PAWL_ERR_LOST the handle is free for a new
+ * acquisition. *ret_a: the acquisition of which the engine must be told; NULL if it knows. how: for
+ * the trace.
  */
 int pawl__acquisition_take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acquisition **ret_a);
 
@@ -271,34 +288,35 @@ void pawl__end_release(pawl__acquisitions *home, pawl__acquisition *a, int err);
 void pawl__end_change(pawl__acquisitions *home, pawl__acquisition *a, int err);
 /* For the next event of the handle. */
 void pawl__keep_event(pawl__acquisition *a, pawl_err err, const char *message);
-/* What is said about err; ret_room: PAWL_MESSAGE_MAX bytes. */
+/* The message about err; ret_room has PAWL_MESSAGE_MAX bytes. */
 const char *pawl__reason(const pawl__acquisitions *home, pawl_err err, const char *message,
                          char *ret_room);
-/* The latest trouble is the line of the event. */
+/* Keeps the line of the event as the latest trouble. */
 void pawl__keep_trouble(pawl__acquisitions *home, const pawl_trace *event);
-/* The handle has lost it, and hears of it. It is its lock's. */
+/* The handle has lost the lock and is told so. `a` is the present acquisition of its lock. */
 void pawl__lose(pawl__acquisition *a, pawl_err err, const char *message);
 
 /* ---- several.c: handles on several names; mutex held ------------------------------------------
  */
 
-/* What was asked of the whole (PAWL__ASK_...) is asked of the parts. [loop] */
+/* Asks the parts for what was asked of the whole (PAWL__ASK_...). [loop] */
 void pawl__several_tell(pawl__acquisition *a, unsigned wish);
-/* What became of a part that is held: by the loop owner, _lost by anybody. */
+/* What happens to a part that is held. The loop owner calls these; anybody may call _lost. */
 void pawl__several_part_lost(const pawl_lock *part, pawl_err err, const char *message);
 void pawl__several_part_extended(const pawl_lock *part, bool after_doubt);
 void pawl__several_part_in_doubt(const pawl_lock *part, pawl_err err, const char *message);
 void pawl__several_part_wanted(const pawl_lock *part);
-/* All that are left: nobody hears of their parts' ends any more. */
+/* Ends all handles on several names that are left: nobody is told of the ends of their parts. */
 void pawl__several_disband_all(pawl__acquisitions *home);
 
 /* ---- reentry.c: handles of PAWL_LOCK_REENTRANT; mutex held ------------------------------------
  */
 
-/* Whether the handle has the lock, and it is for that one to say what becomes of the acquisition:
- *ret_err. false: it is acquired like any other. */
+/* Whether this is an inner acquisition: the handle has the lock already, and *ret_err is the
+ * result. false: acquire it like any other handle. */
 bool pawl__reentry_enter(pawl_lock *lock, int *ret_err);
-/* Whether the release is that of an inner acquisition: *ret_err. false: it is the last one. */
+/* Whether the release is that of an inner acquisition; *ret_err is the result. false: it is the
+ * last release. */
 bool pawl__reentry_leave(pawl_lock *lock, int *ret_err);
 static inline bool pawl__lock_is_nested(const pawl_lock *lock)
 {
@@ -308,18 +326,18 @@ static inline bool pawl__lock_is_nested(const pawl_lock *lock)
 /* ---- deliver.c: its callbacks; mutex held -----------------------------------------------------
  */
 
-/* Queues a callback; an event only for a handle that wants to hear of it. */
+/* Queues a callback; an event only if the handle has on_event. */
 void pawl__acquisition_call(pawl__acquisition *a, uint8_t call);
-/* The call is over already, and well: its callback comes. */
+/* The call has succeeded already: queues its callback. */
 void pawl__acquisition_complete_at_once(pawl__acquisition *a, pawl__completion *completion,
                                         uint8_t call);
 /* For pawl__calls_ops: runs the earliest callback. */
 bool pawl__acquisition_run_call(pawl__calls *calls, pawl__acquisition *a);
 
-/* ---- holds.c: from when to when a handle has its lock, for the trace --------------------------
+/* ---- holds.c: for how long a handle has its lock, for the trace --------------------------
  */
 
-/* Whether anybody reads how long locks are held: then handles have extras. */
+/* Whether anybody wants to know how long locks are held: then handles have extras. */
 static inline bool pawl__holds_are_traced(const pawl__trace *trace)
 {
     return trace->metrics || trace->hook_hears & PAWL__TRACE_HOLDS;
@@ -328,7 +346,7 @@ static inline bool pawl__lock_is_traced(const pawl_lock *lock)
 {
     return lock->extras && lock->extras->traced;
 }
-/* A hold begins, or ends by an event of the kind; err, message: of a loss. Mutex held. */
+/* A hold begins, or ends with an event of this kind; err and message: of a loss. Mutex held. */
 void pawl__hold_begins(pawl_lock *lock);
 void pawl__hold_tell_end(pawl_lock *lock, pawl_trace_kind kind, pawl_err err, const char *message)
     __attribute__((cold));
@@ -338,10 +356,10 @@ static inline void pawl__hold_ends(pawl_lock *lock, pawl_trace_kind kind, pawl_e
     if (pawl__lock_is_traced(lock) || pawl__trace_hears(lock->home->trace, kind))
         pawl__hold_tell_end(lock, kind, err, message);
 }
-/* The handle has it no more: it is given back, or it was lost. Mutex held. */
+/* The handle no longer has the lock: it is given back or lost. Mutex held. */
 void pawl__hold_given_up(pawl_lock *lock);
-/* The loan begins with the release of a hold that began at `since`; and it ends, held: the handle
-   has it. Mutex held. */
+/* A loan begins with the release of a hold that began at `since`. A loan ends; held: the handle has
+ * the lock at this moment. Mutex held. */
 void pawl__hold_is_lent(pawl_lock *lock, int64_t since);
 void pawl__hold_is_recalled(pawl_lock *lock, bool held);
 /* When the hold began, as far as it is traced. Any thread. */
@@ -362,24 +380,42 @@ static inline bool pawl__lock_retains(const pawl_lock *lock)
 {
     return lock->extras && lock->extras->retains;
 }
+/* Whether its lease can be lent: the handle retains leases, or it is a reader. */
+static inline bool pawl__lock_lends(const pawl_lock *lock)
+{
+    return pawl__lock_retains(lock) || lock->first.want.mode == PAWL_MODE_SHARED;
+}
+/* Whether the client allows the lease of the handle to be lent. */
+bool pawl__may_lend(const pawl_lock *lock);
 /* Whether the release was turned into a loan. Mutex held. */
 bool pawl__retention_lend(pawl_lock *lock);
 /* Ends the loan; if nobody held it the acquisition is to be released. Mutex held. */
 void pawl__retention_recall(pawl_lock *lock);
-/* Of all handles: every call comes by the mutex from now on. Mutex held. */
+/* The same for all handles: from now on every call takes the mutex. Mutex held. */
 void pawl__retention_recall_all(pawl__acquisitions *home);
 /* Ends it because somebody else waits or the lease is in doubt: it is not lent again. Mutex held.
  */
 void pawl__retention_refuse(pawl__acquisition *a);
-/* The timer. [loop], mutex not held, but for _disarm. */
+/* The timer. [loop]; mutex not held, except for _disarm. */
 void pawl__retention_arm(pawl__acquisition *a);
 void pawl__retention_disarm(pawl__acquisition *a);
 void pawl__retention_time(pawl__acquisitions *home, int64_t now);
 int64_t pawl__retention_deadline(const pawl__acquisitions *home);
-/* What is left of its retention for one that is given back. */
+/* How much of the retention is left when the acquisition is given back. */
 int64_t pawl__retention_left_ms(const pawl__acquisition *a);
 
-/* ---- ask.c: what was asked goes to the engine; [loop], mutex held -----------------------------
+/* ---- readers.c: readers of one client beside each other; mutex held ---------------------------
+ */
+
+/* The reader was granted the lock. [loop] */
+void pawl__reader_comes(pawl__acquisition *a);
+/* Whether the release was turned into a loan. */
+bool pawl__reader_lends(pawl_lock *lock);
+/* The engine will be told that `a` no longer holds: ends the loans that depend on its lease. [loop]
+ */
+void pawl__readers_recall(const pawl__acquisition *a);
+
+/* ---- ask.c: tells the engine what was asked; [loop], mutex held -----------------------------
  */
 
 /* The mutex is let go meanwhile. */
@@ -390,14 +426,14 @@ void pawl__acquisitions_tell(pawl__acquisitions *home);
 
 /* Mutex not held. */
 void pawl__acquisitions_act(pawl__acquisitions *home, const pawl__action *action);
-/* Tells the losses that the clock shows, without the engine: its owner does not come back.
-   Anybody, mutex held. */
+/* Tells the losses that the clock shows, without the engine, because the loop owner does not come
+ * back. Any thread, mutex held. */
 void pawl__acquisitions_tell_overdue(pawl__acquisitions *home);
 /* The client closes: nobody holds anything. Mutex held. */
 void pawl__acquisitions_let_go(pawl__acquisitions *home);
 /* Ends all with err (close, law 10); the engine is gone. Mutex held. */
 void pawl__acquisitions_end(pawl__acquisitions *home, int err);
-/* In the child of a fork: frees all, without a word. */
+/* In the child of a fork: frees all, tells nobody. */
 void pawl__acquisitions_forget(pawl__acquisitions *home);
 
 #endif

@@ -1,29 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the engine says about an acquisition reaches its handle, its callers and its callbacks. */
+/* Passes the engine's actions on to the handles, the callers and the callbacks. */
 #define _GNU_SOURCE
 #include "acquisition.h"
 
-#include "../base/hex.h"
-
 #include <stdio.h>
 #include <string.h>
-
-/*
- * A reader that sees any of the new words also sees the odd version (each word is
- * released after it and acquired before it is looked at again), and reads anew.
- */
-static void publish_token(pawl_lock *lock, const char *token)
-{
-    uint32_t words[PAWL__TOKEN_WORDS];
-    uint8_t bytes[sizeof words];
-    pawl__hex_pack(token, bytes, sizeof bytes);
-    memcpy(words, bytes, sizeof words);
-    uint32_t version = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
-    atomic_store_explicit(&lock->token_version, version + 1, memory_order_relaxed);
-    for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
-        atomic_store_explicit(&lock->token[i], words[i], memory_order_release);
-    atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);
-}
 
 static void forget_by_engine(pawl__acquisition *a)
 {
@@ -33,7 +14,7 @@ static void forget_by_engine(pawl__acquisition *a)
     a->asked = 0;
 }
 
-/* It is its lock's. */
+/* `a` is the present acquisition of its lock. */
 static void tell_loss(pawl__acquisitions *home, pawl__acquisition *a, pawl_err err,
                       const char *message)
 {
@@ -60,7 +41,7 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
         pawl__end_acquire(home, a, PAWL_ERR_CANCELED, NULL);
         return;
     }
-    publish_token(lock, action->token);
+    pawl__token_show(&lock->token, action->token);
     for (size_t i = 0; i < action->slot_count; i++)
         atomic_store(&lock->extras->slots[i], action->slots[i]);
     atomic_store(&lock->fence, action->fence);
@@ -69,11 +50,12 @@ static void on_granted(pawl__acquisitions *home, pawl__acquisition *a, const paw
     a->waited = pawl__want_had_queued(&a->want);
     pawl__held_begin(&lock->held, action->deadline);
     lock->state = PAWL__LOCK_HELD;
+    pawl__reader_comes(a);
     pawl__hold_begins(lock);
     pawl__end_acquire(home, a, PAWL_OK, NULL);
 }
 
-/* The end of an upgrade: nobody waits for that of a downgrade. */
+/* The end of an upgrade; nobody waits for the end of a downgrade. */
 static void on_changed(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
 {
     if (!a->upgrades) return;
@@ -130,7 +112,7 @@ static void on_extended(pawl__acquisitions *home, pawl__acquisition *a, const pa
     if (a->let_go) return;
     pawl_lock *lock = pawl__acquisition_lock(a);
     int64_t old_deadline = pawl__held_deadline(&lock->held);
-    if (!pawl__held_extend(&lock->held, action->deadline)) { /* law 2: the reader was right */
+    if (!pawl__held_extend(&lock->held, action->deadline)) { /* law 2: it was seen to pass */
         tell_loss(home, a, PAWL_ERR_LOST, "the renewal was confirmed after the deadline");
         pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
         return;
@@ -184,7 +166,7 @@ static void on_lost(pawl__acquisitions *home, pawl__acquisition *a, const pawl__
 static void on_released(pawl__acquisitions *home, pawl__acquisition *a, const pawl__action *action)
 {
     forget_by_engine(a);
-    if (!a->let_go) { /* the engine was closed under it */
+    if (!a->let_go) { /* the engine was closed while it was held */
         a->let_go = true;
         pawl__hold_given_up(pawl__acquisition_lock(a));
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What callers asked goes to the engine, which ignores what comes too late. */
+/* Tells the engine what callers have asked; the engine ignores what comes too late. */
 #include "acquisition.h"
 
-/* Read with the mutex, told without. */
+/* Read with the mutex held, used without it. */
 typedef struct change {
     pawl_mode mode;
     pawl__waiting *waiting; /* of an upgrade, also if a downgrade came after it; else NULL */
@@ -14,9 +14,17 @@ static change change_of(const pawl__acquisition *a)
     return (change){(pawl_mode)a->change_to, completion ? &completion->waiting : NULL};
 }
 
-static void feed(pawl__acquisition *a, pawl__event_kind kind, bool await_store)
+/* How a release is meant; read with the mutex held, used without it. */
+typedef struct end {
+    bool await_store, ends_lease;
+} end;
+
+static void feed(pawl__acquisition *a, pawl__event_kind kind, end how)
 {
-    pawl__event event = {.kind = kind, .want = &a->want, .await_store = await_store};
+    pawl__event event = {.kind = kind,
+                         .want = &a->want,
+                         .await_store = how.await_store,
+                         .ends_lease = how.ends_lease};
     pawl__pump_feed(pawl__acquisition_lock(a)->home->pump, &event);
 }
 
@@ -29,18 +37,18 @@ static void feed_change(pawl__acquisition *a, const change *wanted)
     pawl__pump_feed(pawl__acquisition_lock(a)->home->pump, &event);
 }
 
-/* One wish of an acquisition that the engine knows. Mutex not held. */
-static void tell(pawl__acquisition *a, unsigned wish, bool await_store, const change *wanted)
+/* Tells one request of an acquisition that the engine knows. Mutex not held. */
+static void tell(pawl__acquisition *a, unsigned wish, end how, const change *wanted)
 {
     switch (wish) {
     case PAWL__ASK_WANT:
-        feed(a, PAWL__EV_WANT, false);
+        feed(a, PAWL__EV_WANT, (end){0});
         return;
     case PAWL__ASK_CHANGE:
         feed_change(a, wanted);
         return;
     case PAWL__ASK_CANCEL:
-        feed(a, PAWL__EV_CANCEL, false);
+        feed(a, PAWL__EV_CANCEL, (end){0});
         return;
     case PAWL__ASK_LEND:
         pawl__retention_arm(a);
@@ -48,26 +56,30 @@ static void tell(pawl__acquisition *a, unsigned wish, bool await_store, const ch
     }
     pawl__retention_disarm(a);
     if (a->was_retained) a->want.retain_ms = (int32_t)pawl__retention_left_ms(a);
-    feed(a, wish == PAWL__ASK_RELEASE ? PAWL__EV_RELEASE : PAWL__EV_DETACH, await_store);
+    feed(a, wish == PAWL__ASK_RELEASE ? PAWL__EV_RELEASE : PAWL__EV_DETACH, how);
 }
 
 /*
- * The mutex is let go while the engine works. Each wish may end the acquisition, and others may
- * free its handle meanwhile: `telling` keeps it until all is told.
+ * The mutex is released while the engine works. Each request may end the acquisition, and other
+ * threads may free its handle meanwhile: `telling` keeps it until all is told.
  */
 static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
 {
     pawl__list_remove(&a->in_asked);
     unsigned asked = a->asked;
-    bool await_store = a->await_store;
+    end how = {a->await_store, a->ends_lease};
     change wanted = change_of(a);
     a->asked = 0;
     a->telling = true;
     bool several = pawl__lock_is_several(pawl__acquisition_lock(a));
+    bool is_part = pawl__lock_is_part(pawl__acquisition_lock(a));
     for (; several && asked; asked &= asked - 1) pawl__several_tell(a, asked & -asked);
-    for (; asked && a->known; asked &= asked - 1) { /* else it was decided meanwhile */
+    for (; asked && a->known; asked &= asked - 1) { /* else it has ended meanwhile */
+        if (asked & -asked & (PAWL__ASK_RELEASE | PAWL__ASK_DETACH)) pawl__readers_recall(a);
         pthread_mutex_unlock(&home->gate->mutex);
-        tell(a, asked & -asked, await_store, &wanted);
+        home->pump->together = is_part;
+        tell(a, asked & -asked, how, &wanted);
+        home->pump->together = false;
         pthread_mutex_lock(&home->gate->mutex);
     }
     a->telling = false;
@@ -75,8 +87,8 @@ static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
 }
 
 /*
- * A retained lease that another handle of this client wants goes back to the engine first: so
- * even one who would not wait can have it.
+ * If another handle of this client wants a retained lease, the lease first goes back to the engine:
+ * so even a caller that does not wait can get it.
  */
 static void recall_for(pawl__acquisitions *home, const pawl__acquisition *a)
 {

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Barrier (docs/composed.md). Each party holds one permit of a semaphore that has as many as there
- * are parties: that it is there, and alive, is its lease. Beside the name NAME.gate stands what
- * became of the rounds,
+ * Barrier (docs/composed.md). Each party holds one permit of a semaphore that has one for each
+ * party: while it has its lease, it is there and alive. The value beside the name NAME.gate tells
+ * what became of the rounds,
  *
  *     pawl barrier 1 GENERATION OPENED ENDED
  *
- * written only by who holds the exclusive lock of that name. GENERATION rounds have opened. ENDED
- * is the largest fence of a permit whose round is over, OPENED that of the latest round that
- * opened. So a party knows by its fence: not above OPENED, it has passed; else not above ENDED, its
- * round is broken; else its round is the present one. A later round cannot open while a party of an
- * earlier one still has its permit: there are not enough of them.
+ * and only the holder of the exclusive lock of that name writes it. GENERATION is the number of
+ * rounds that have opened. ENDED is the largest fence of a permit whose round is over; OPENED is
+ * that of the latest round that has opened. So a party compares its own fence: if it is not above
+ * OPENED, the party has passed; else, if it is not above ENDED, its round is broken; else its round
+ * is the present one. A later round cannot open while a party of an earlier one still has its
+ * permit, because there are not enough permits.
  *
- * The holders are asked for before the value: who sees a party gone then also sees that the
- * barrier opened before it went.
+ * The holders are read before the value: a party that sees another one gone then also sees whether
+ * the barrier had opened before that.
  */
 #include "pawl/composed.h"
 
@@ -29,13 +30,14 @@
 #define WORD          "pawl barrier 1 "
 #define GATE          ".gate"
 #define KEEP_MS       INT64_C(2592000000) /* 30 days */
-#define WATCH_MS      60000               /* how long the store is to tell us */
-/* So often we look anyway: a hint may be lost (law 7), and the dead say nothing. */
+#define WATCH_MS      60000               /* how long the store tells us of news */
+/* How often we look without a hint: a hint may be lost (law 7), and dead parties send none. */
 #define LOOK_FIRST_MS 1000
 #define LOOK_MAX_MS   5000
-#define AFTER_END_MS  20 /* behind the end of a lease */
+#define AFTER_END_MS  20  /* after the end of a lease */
+#define GIVE_UP_MS    500 /* how long who gives up tries to tell the others */
 
-#define WAITS 1 /* beside the results */
+#define WAITS 1 /* a value that is not a result */
 
 _Static_assert(PAWL_BARRIER_PARTIES_MAX <= PAWL_HOLDERS_SHOWN_MAX, "all holders are told");
 
@@ -54,13 +56,13 @@ struct pawl_barrier {
     bool is_in_gate;     /* it holds the exclusive lock */
     bool asks_again;     /* the latest question had no answer */
     bool gives_up;
-    int why;  /* it gives up */
-    int says; /* the result once that is published */
+    int why;  /* why it gives up */
+    int says; /* the result, when the record is published */
     int64_t look_ms;
     int64_t first_end_ms; /* until another party's lease ends; -1: none does */
     size_t here_count, seen_count;
-    uint64_t *seen;  /* fences of the parties that were there when we looked before */
-    uint64_t here[]; /* and now */
+    uint64_t *seen;  /* fences of the parties that were there at the last look */
+    uint64_t here[]; /* the same at this look */
 };
 
 static pawl_barrier *barrier_of(pawl__flow *flow)
@@ -127,7 +129,8 @@ static int judge(pawl_barrier *b)
     bool knew = b->knows_rounds;
     b->rounds = now;
     b->knows_rounds = true;
-    if (!pawl_lock_is_held(b->permit) || !is_here(b, b->fence)) return PAWL_ERR_LOST;
+    if (!pawl_lock_is_held(b->permit) || !is_here(b, b->fence))
+        return pawl__flow_why_lost(b->permit);
     bool forgotten = knew && (now.generation < before.generation || now.ended < before.ended);
     if (forgotten) return PAWL_ERR_BROKEN;
     if (b->fence > now.ended) return WAITS;
@@ -136,7 +139,7 @@ static int judge(pawl_barrier *b)
     return PAWL_OK;
 }
 
-/* The present round is over: it opens, or it is broken. */
+/* Makes the record that ends the present round: it opens, or it is broken. */
 static void make_record(pawl_barrier *b, bool opens)
 {
     pawl__flow *flow = &b->job.flow;
@@ -178,7 +181,7 @@ static pawl__step look(pawl_barrier *b)
     return of_permit(b, PAWL__STEP_INSPECT, INSPECTED);
 }
 
-/* With the result; first gives back what it has. */
+/* Ends with the result; first releases what it holds. */
 static pawl__step leave(pawl_barrier *b, int result)
 {
     b->job.flow.result = result;
@@ -187,7 +190,7 @@ static pawl__step leave(pawl_barrier *b, int result)
     return of_gate(b, PAWL__STEP_RELEASE, LEAVES);
 }
 
-/* One question without an answer is asked again; then it is an outage. */
+/* A question without an answer is asked once more; after that the store counts as away. */
 static pawl__step ask_again(pawl_barrier *b, int err)
 {
     b->asks_again = !b->asks_again && pawl__flow_may_ask_again(err);
@@ -201,12 +204,14 @@ static pawl__step say(pawl_barrier *b, int result)
     return of_gate(b, PAWL__STEP_PUBLISH, SAID);
 }
 
-/* Who gives up tells the others, if nobody is in the gate just now; else they find out. */
+/* Gives up, and tells the others. A party that has not seen us yet does not miss us: so we wait for
+ * the gate, and only if the store is away are the others left to find out themselves. */
 static pawl__step give_up(pawl_barrier *b, int why)
 {
     b->gives_up = true;
     b->why = why;
-    b->job.flow.until = pawl__now();
+    b->job.flow.hasty = false;
+    b->job.flow.until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(GIVE_UP_MS));
     return of_gate(b, PAWL__STEP_ACQUIRE, ENTERED);
 }
 
@@ -224,7 +229,7 @@ static pawl__step await(pawl_barrier *b)
     return of_gate(b, PAWL__STEP_AWAIT, AWAITED);
 }
 
-/* Out of the gate, and on with waiting. */
+/* Leaves the gate and goes on waiting. */
 static pawl__step go_out(pawl_barrier *b)
 {
     b->is_in_gate = false;
@@ -237,29 +242,36 @@ static pawl__step decide(pawl_barrier *b)
     if (result != WAITS) return leave(b, result);
     bool complete = all_are_here(b), broken = somebody_has_gone(b);
     b->asks_again = false;
-    if (!broken) remember(b); /* else who has gone would be forgotten before that is published */
+    if (!broken) remember(b); /* else we would forget who has gone before it is published */
     bool ends = complete || broken || b->gives_up;
     if (!b->is_in_gate) return ends ? of_gate(b, PAWL__STEP_ACQUIRE, ENTERED) : await(b);
     if (complete) return say(b, PAWL_OK);
     return ends ? say(b, b->gives_up ? b->why : PAWL_ERR_BROKEN) : go_out(b);
 }
 
-/* What was seen outside the gate may have changed: all is asked anew. */
+/*
+ * What was seen outside the gate may have changed: asks everything again. Who cannot get in in time
+ * gives up like any other. A cancel may be meant for an earlier call, and comes once.
+ */
 static pawl__step entered(pawl_barrier *b, int err)
 {
     if (!err) {
         b->is_in_gate = true;
         return look(b);
     }
-    return leave(b, b->gives_up ? b->why : err);
+    if (err == PAWL_ERR_CANCELED) return give_up(b, b->gives_up ? b->why : err);
+    if (b->gives_up) return leave(b, b->why);
+    bool is_late = err == PAWL_ERR_TIMEOUT || err == PAWL_ERR_BUSY;
+    return is_late ? give_up(b, err) : leave(b, err);
 }
 
 static pawl__step said(pawl_barrier *b, int err)
 {
     if (pawl__flow_says_again(&b->job.flow, err)) return of_gate(b, PAWL__STEP_PUBLISH, SAID);
     err = pawl__flow_said(&b->job.flow, err);
-    if (err && b->gives_up) return leave(b, b->why);
-    if (err) return go_out(b); /* and finds out what is there now */
+    bool may_be_open = err == PAWL_ERR_UNKNOWN && b->says == PAWL_OK;
+    if (err && b->gives_up) return leave(b, may_be_open ? err : b->why);
+    if (err) return go_out(b); /* then it finds out what is true now */
     if (b->says == PAWL_OK) b->generation = b->rounds.generation + 1;
     return leave(b, b->says);
 }
@@ -303,7 +315,7 @@ static pawl__step wait_next(pawl__flow *flow, int err)
     case LEAVES:
         return of_permit(b, PAWL__STEP_RELEASE, LEFT);
     }
-    return PAWL__STEP_END; /* all is given back: the result stands */
+    return PAWL__STEP_END; /* all is released: return the result */
 }
 
 /* ---- The calls ------------------------------------------------------------------------- */
@@ -321,6 +333,11 @@ int pawl_barrier_wait(pawl_barrier *b, int64_t wait_ms)
 int pawl_barrier_wait_start(pawl_barrier *b, int64_t wait_ms, pawl_done_fn done, void *userdata)
 {
     return pawl__job_start(job_of(b), wait_next, wait_ms, done, userdata);
+}
+
+int pawl_barrier_cancel(pawl_barrier *b)
+{
+    return pawl__job_cancel(job_of(b));
 }
 
 uint64_t pawl_barrier_generation(const pawl_barrier *b)
@@ -345,10 +362,10 @@ static int take_opts(const pawl_barrier_opts *given, pawl_barrier_opts *ret_opts
     int err = pawl__opts_take(given, OPTS_FIRST_SIZE, ret_opts, sizeof *ret_opts);
     if (err) return err;
     bool fits = ret_opts->parties >= 1 && ret_opts->parties <= PAWL_BARRIER_PARTIES_MAX;
-    return fits ? PAWL_OK : PAWL_ERR_ARGUMENT;
+    return fits ? PAWL_OK : PAWL_ERR_PARTIES;
 }
 
-/* Whose permit is lost looks, and finds that. */
+/* After the loss of its permit the party looks, and finds the loss. */
 static void on_event(pawl_lock *permit, const pawl_event *event, void *userdata)
 {
     pawl_barrier *b = userdata;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* An acquisition begins, and is taken back from its handle. */
+/* Begins an acquisition, and takes it back from its handle. */
 #include "acquisition.h"
 
-static int may_acquire(const pawl_lock *lock)
+static int may_acquire(pawl_lock *lock)
 {
     const pawl__acquisitions *home = lock->home;
     if (home->gate->closing) return PAWL_ERR_CLOSED;
+    if (lock->cancels) {
+        lock->cancels = false;
+        return PAWL_ERR_CANCELED;
+    }
     switch ((pawl__lock_state)lock->state) {
     case PAWL__LOCK_IDLE:
         return home->pump->broken ? home->pump->break_err : PAWL_OK;
@@ -19,7 +23,7 @@ static int may_acquire(const pawl_lock *lock)
     return PAWL_ERR_STATE;
 }
 
-/* Tells when the wait began. */
+/* Tells the trace that a wait begins; returns when. */
 static int64_t tell_acquiring(const pawl_lock *lock) __attribute__((cold));
 
 static int64_t tell_acquiring(const pawl_lock *lock)
@@ -34,7 +38,7 @@ int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completio
 {
     pawl__acquisitions *home = lock->home;
     if (!home->gate->closing && lock->state == PAWL__LOCK_HELD)
-        pawl__retention_recall(lock); /* the new one takes the lease over, if it is still there */
+        pawl__retention_recall(lock); /* the new acquisition gets the lease, if it is still there */
     int err = may_acquire(lock);
     if (err) return err;
     pawl__acquisition *a = pawl__acquisition_new(lock);
@@ -48,7 +52,6 @@ int pawl__acquisition_begin(pawl_lock *lock, int64_t wait_until, pawl__completio
     if (home->trace->hears & PAWL__TRACE_WAITS && !pawl__lock_is_several(lock))
         completion->begun_at = tell_acquiring(lock);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_ACQUIRED);
-    if (!pawl__lock_is_part(lock)) pawl__gate_note_acquire(home->gate);
     a->known = true;
     lock->acquisition = a;
     lock->state = PAWL__LOCK_ACQUIRING;
@@ -77,7 +80,7 @@ int pawl__acquisition_take_back(pawl_lock *lock, pawl_trace_kind how, pawl__acqu
     *ret_a = a;
     pawl__hold_ends(lock, held ? how : PAWL_TRACE_LOST, held ? PAWL_OK : PAWL_ERR_LOST, NULL);
     if (held) return PAWL_OK;
-    a->event_err = PAWL_ERR_LOST; /* the loss is an event, whoever notices it first (law 6) */
+    a->event_err = PAWL_ERR_LOST; /* a loss is an event, whoever notices it first (law 6) */
     pawl__acquisition_call(a, PAWL__CALL_LOST);
     return PAWL_ERR_LOST;
 }

@@ -55,17 +55,14 @@ bool pawl__calls_none(const pawl__calls *calls)
 
 static void announce(pawl__calls *calls)
 {
-    if (calls->has_runner) {
-        pthread_cond_signal(&calls->added);
-        return;
-    }
+    if (calls->has_runner) pthread_cond_signal(&calls->added);
     if (calls->dispatch_fd < 0) {
         calls->ops->announce(calls->client);
         return;
     }
     uint64_t one = 1;
     ssize_t n = write(calls->dispatch_fd, &one, sizeof one);
-    (void)n; /* it can only fail when the descriptor is readable already */
+    (void)n; /* it fails only if the descriptor is readable already */
 }
 
 static void append(pawl__calls *calls, pawl__link *list, pawl__link *link)
@@ -104,7 +101,7 @@ uint64_t pawl__calls_begin(pawl__calls *calls, const void *of)
 
 bool pawl__calls_end(pawl__calls *calls, uint64_t process)
 {
-    if (!pawl__process_is(process)) return false; /* the child may have freed what we look at */
+    if (!pawl__process_is(process)) return false; /* the child may have freed this memory */
     pthread_mutex_lock(calls->mutex);
     calls->running = false;
     calls->running_of = NULL;
@@ -149,7 +146,7 @@ void pawl__calls_unannounce(pawl__calls *calls)
     uint64_t announced;
     if (!pawl__calls_none(calls)) return;
     ssize_t n = read(calls->dispatch_fd, &announced, sizeof announced);
-    (void)n; /* nothing was announced: it stays unreadable */
+    (void)n; /* it was not readable */
 }
 
 /* ---- The thread ----------------------------------------------------------------------------- */
@@ -161,6 +158,7 @@ static void *run_thread(void *arg)
     for (;;) {
         if (pawl__calls_run(calls, INT_MAX) == PAWL_ERR_FORKED) return NULL;
         if (calls->stop) break;
+        if (calls->ops->await(calls->client)) continue;
         pthread_cond_wait(&calls->added, calls->mutex);
     }
     pthread_mutex_unlock(calls->mutex);
@@ -169,7 +167,7 @@ static void *run_thread(void *arg)
 
 int pawl__calls_need(pawl__calls *calls)
 {
-    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */
+    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join the thread */
     if (!calls->has_runner || calls->thread_started) return PAWL_OK;
     int err = pawl__thread_start(&calls->thread, "pawl-callbacks", run_thread, calls);
     if (!err) calls->thread_started = true;

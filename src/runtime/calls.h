@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callbacks of a client: a queue of entries that have something to say, and of notes for the
+ * The callbacks of a client: a queue of entries that have something to tell, and of notes for the
  * hooks (trace.h), which come first. They run one at a time and without the mutex, so they may call
- * anything. They never run on the thread that owns the loop: a callback that takes long, or waits
+ * anything. They never run while their thread owns the loop: a callback that takes long, or waits
  * for another lock, must not stop renewals.
  *
- * With PAWL_CALLBACKS_THREAD a thread of their own runs them, made when the first callback can
- * come up; with PAWL_CALLBACKS_DISPATCH and _WAIT the user's thread.
+ * With PAWL_CALLBACKS_THREAD a thread of its own runs them; it is started when the first callback
+ * becomes possible. With PAWL_CALLBACKS_DISPATCH and _WAIT the user's thread runs them.
  *
- * An entry is a link in what its owner has: queueing it cannot fail (law 6). This floor knows
- * neither locks nor what an entry says: the owner's `run` runs it.
+ * An entry is a link inside its owner's struct, so queueing it cannot fail (law 6). This floor
+ * knows neither locks nor what an entry tells: the owner's `run` runs it.
  *
- * Locking: everything here is guarded by the one mutex that the owner names [m]. All functions
+ * Locking: everything here is guarded by one mutex, which the owner passes in [m]. All functions
  * are called with it held unless they say otherwise.
  */
 #ifndef PAWL_RUNTIME_CALLS_H
@@ -26,16 +26,20 @@
 typedef struct pawl__calls_ops {
     /*
      * Runs one callback of the first entry, between pawl__calls_begin and pawl__calls_end, or none
-     * if it has nothing to say any more; takes the entry out when it has said all. false: the
-     * callback forked, and this is the child. Mutex held before; after, unless false.
+     * if there is nothing left to tell; takes the entry out of the queue when all is told. false:
+     * the callback forked, and this is the child. Mutex held before; after, unless false.
      */
     bool (*run)(pawl_client *client, pawl__link *entry);
     /* The same for the first note. */
     bool (*run_note)(pawl_client *client, pawl__link *note);
     /* The same for the first answer to an asynchronous question. */
     bool (*run_answer)(pawl_client *client, pawl__link *answer);
-    /* Something waits, nobody here runs it and there is no descriptor to say so. Mutex held. */
+    /* Something waits, and there is no descriptor that shows it; a thread here may be in `await`.
+     * Mutex held. */
     void (*announce)(pawl_client *client);
+    /* Nothing waits: our thread may do something else until it is announced. false: it has not.
+     * Mutex held before and after. */
+    bool (*await)(pawl_client *client);
 } pawl__calls_ops;
 
 typedef struct pawl__calls {
@@ -54,7 +58,7 @@ typedef struct pawl__calls {
     pthread_cond_t ended;   /* for those who wait for the end of a callback */
     const void *running_of; /* whose callback runs */
     bool running;           /* a callback runs */
-    pthread_t runner;       /* on this thread */
+    pthread_t runner;       /* the thread that runs it */
     bool closed;            /* no thread is started any more */
     bool stop;              /* our thread shall end */
     bool thread_started;
@@ -70,7 +74,8 @@ int pawl__calls_open(pawl__calls *calls);
 void pawl__calls_free_parts(pawl__calls *calls);
 void pawl__calls_destroy(pawl__calls *calls);
 
-/* The thread, if they run on one and there is none yet. 0, PAWL_ERR_CLOSED or _SYSTEM. */
+/* Starts the thread, if callbacks run on one and there is none yet. 0, PAWL_ERR_CLOSED or _SYSTEM.
+ */
 int pawl__calls_need(pawl__calls *calls);
 /* Queues an entry that is in no list. */
 void pawl__calls_add(pawl__calls *calls, pawl__link *entry);
@@ -81,14 +86,14 @@ void pawl__calls_add_answer(pawl__calls *calls, pawl__link *answer);
 bool pawl__calls_none(const pawl__calls *calls);
 
 /*
- * Runs those that wait, at most max, unless one runs already; the mutex is let go while they
- * run. Tells how many; PAWL_ERR_FORKED: a callback forked, this is the child, and nothing is
- * held.
+ * Runs the callbacks that wait, at most max, unless one runs already; the mutex is released while
+ * they run. Returns how many ran; PAWL_ERR_FORKED: a callback forked, this is the child, and
+ * nothing is held.
  */
 int pawl__calls_run(pawl__calls *calls, int max);
 /*
- * The two that enclose a callback: the mutex is let go in between. of: for pawl__calls_wait_for.
- * The second one takes what the first one tells: the process in which the callback began.
+ * Before and after a callback: the mutex is released in between. of: for pawl__calls_wait_for. Pass
+ * the result of begin, the process in which the callback began, to end.
  */
 uint64_t pawl__calls_begin(pawl__calls *calls, const void *of);
 /*
@@ -101,14 +106,14 @@ bool pawl__calls_end(pawl__calls *calls, uint64_t process);
 void pawl__calls_wait_for(pawl__calls *calls, const void *of);
 /* Whether this thread is in a callback. */
 bool pawl__calls_is_inside(const pawl__calls *calls);
-/* The descriptor says whether callbacks wait. */
+/* Updates the descriptor, which shows whether callbacks wait. */
 void pawl__calls_unannounce(pawl__calls *calls);
 
 /* Ends our thread and waits for it; mutex not held. */
 void pawl__calls_join(pawl__calls *calls);
 /*
- * The same; then runs what is left: every operation is told its end (law 6). Mutex not held. false:
- * a callback has forked, and this is the child, which may touch nothing more (law 9).
+ * The same; then runs what is left, so that every operation is told its end (law 6). Mutex not
+ * held. false: a callback has forked, and this is the child, which may touch nothing more (law 9).
  */
 bool pawl__calls_finish(pawl__calls *calls);
 

@@ -58,7 +58,7 @@ static int name_client(pawl_client *c)
         snprintf(c->owner, sizeof c->owner, "%s", c->opts.owner);
     else
         pawl__owner_default(c->owner);
-    c->opts.owner = c->owner; /* the caller's string may go */
+    c->opts.owner = c->owner; /* the caller may free its string */
     return PAWL_OK;
 }
 
@@ -98,7 +98,7 @@ static int open_client(pawl_client *c, char *message)
     return err;
 }
 
-/* Not published, or its last thread has left. */
+/* The client is not published, or its last thread has left. */
 static void free_client(pawl_client *c)
 {
     pawl__client_free_parts(c);
@@ -107,8 +107,9 @@ static void free_client(pawl_client *c)
 }
 
 /*
- * A program with such a store runs without any complaint, on its developer's machine as on ten
- * servers. The thread for callbacks is there already: the line may be told at once.
+ * A program with this store runs without any error, on one machine and on ten servers, although the
+ * servers do not lock each other out. The thread for callbacks exists already, so the line may be
+ * told at once.
  */
 static void warn_of_memory(pawl_client *c)
 {
@@ -158,7 +159,7 @@ int pawl_client_open(const char *url, const pawl_open_opts *given, pawl_client *
     int cancel_state = pawl__cancel_off();
     err = open_url(url, &opts, ret_client, message);
     pawl__cancel_restore(cancel_state);
-    if (err == PAWL_OK) message[0] = '\0'; /* whatever a store wrote there */
+    if (err == PAWL_OK) message[0] = '\0'; /* a store may have written there */
     return err;
 }
 
@@ -170,8 +171,9 @@ static void close_engine(pawl_client *c)
     int64_t patience = pawl__ms_to_ns(c->opts.close_timeout_ms);
     int64_t until = pawl__instant_add(pawl__now(), patience);
     static const pawl__event closing = {.kind = PAWL__EV_CLOSE};
-    pawl__pump_work(&c->pump); /* what was asked before comes before */
-    /* Each handle says no before its release leaves: after that somebody else may hold the lock. */
+    pawl__pump_work(&c->pump); /* earlier requests come first */
+    /* Each handle stops holding before its release is sent: after that somebody else may hold the
+     * lock. */
     pawl__acquisitions_let_go(&c->acquisitions);
     pthread_mutex_unlock(&c->gate.mutex);
     pawl__pump_feed(&c->pump, &closing);
@@ -195,7 +197,7 @@ static void forget_in_child(pawl_client *c)
 {
     if (!pawl__gate_is_quiet(&c->gate) || c->gate.closing) return;
     c->gate.closing = true;
-    c->visitors = 0; /* their threads are not here */
+    c->visitors = 0; /* their threads do not exist in the child */
     if (!pawl__pump_forget(&c->pump)) return;
     pawl__client_free_parts(c);
     pawl__acquisitions_forget(&c->acquisitions);
@@ -215,14 +217,15 @@ pawl_client *pawl_client_close(pawl_client *c)
     pawl__fork_unwatch(c);
     pthread_mutex_lock(&c->gate.mutex);
     c->gate.closing = c->calls.closed = true;
-    /* From now on every call comes by the mutex, and finds it closing. */
+    /* From now on every call takes the mutex, and finds `closing` set. */
     pawl__retention_recall_all(&c->acquisitions);
-    pawl__gate_take(&c->gate, PAWL__NEVER); /* and never gives it back */
+    pawl__gate_take(&c->gate, PAWL__NEVER); /* it is never given back */
     close_engine(c);
     pawl__gate_stop(&c->gate);
     pthread_mutex_unlock(&c->gate.mutex);
+    pawl__fork_unwatched_is_done();
     pawl__gate_join_thread(&c->gate);
-    if (!pawl__calls_finish(&c->calls)) { /* all that is left belongs to the parent (law 9) */
+    if (!pawl__calls_finish(&c->calls)) { /* what is left belongs to the parent (law 9) */
         pawl__cancel_restore(cancel_state);
         return NULL;
     }
@@ -266,7 +269,7 @@ void pawl_client_message(const pawl_client *client, char *ret_message)
     if (!ret_message) return;
     ret_message[0] = '\0';
     if (!client) return;
-    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
+    pawl_client *c = (pawl_client *)client; /* only the mutex changes */
     pawl__visit visit;
     int err = pawl__enter(c, &visit);
     if (err) {
@@ -294,7 +297,7 @@ void pawl_client_reason(const pawl_client *client, int err, char *ret_message)
 {
     if (!ret_message) return;
     snprintf(ret_message, PAWL_MESSAGE_MAX, "%s", pawl_err_text(err));
-    pawl_client *c = (pawl_client *)client; /* the mutex is no part of what is const */
+    pawl_client *c = (pawl_client *)client; /* only the mutex changes */
     pawl__visit visit;
     if (!pawl__is_of_store(err) || pawl__enter(c, &visit)) return;
     if (c->messages.reason_err == err)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client: the floors of the runtime, one upon the other, and how public functions enter it.
+ * A client: the floors of the runtime, from top to bottom, and how public functions enter it.
  *
  *   client lock query_api wait with_lock visit fork   public calls
- *   acquisition begin ends actions ask deliver        what a handle has asked and holds,
+ *   acquisition begin ends actions ask deliver        what a handle asks for and holds,
  *   reentry several retention holds                   how often, of how many names, how long
- *   query                                             questions past the engine
+ *   query                                             questions that bypass the engine
  *   pump                                              engine, store and loop: one turn
  *   trace metrics                                     events, and who reads them
  *   calls                                             callbacks
  *   gate waiter spin                                  mutex, loop owner, threads that wait
- *   held clock token process thread messages ...      what knows nobody
+ *   held clock token process thread messages ...      these use no other floor
  *
- * Each floor has a struct, a header and a rule of locking at its head. It includes and calls its
- * own and lower floors only; what goes upward goes through a table of functions (floors.c).
+ * Each floor has a struct, a header and a rule of locking at its head. It includes and calls only
+ * its own and lower floors; calls upward go through a table of functions (floors.c).
  */
 #ifndef PAWL_RUNTIME_CLIENT_H
 #define PAWL_RUNTIME_CLIENT_H
@@ -58,7 +58,7 @@ static inline bool pawl__lock_is_forked(const pawl_lock *lock)
     return pawl__client_is_forked(pawl__lock_client(lock));
 }
 
-/* ---- floors.c: what the floors say to those above ----------------------------------------------
+/* ---- floors.c: calls from a floor to those above ----------------------------------------------
  */
 
 /* All floors, empty; the queries and acquisitions know the pump. */
@@ -72,7 +72,7 @@ pawl_client *pawl__client_new(const pawl_open_opts *opts, pawl__address *address
                               const pawl_store_ops *store_ops);
 /* Frees all but the memory and the mutex, which handles still need. The store is closed. */
 void pawl__client_free_parts(pawl_client *client);
-/* Drops a reference with the mutex held, and lets go of the mutex. */
+/* Drops a reference with the mutex held, and releases the mutex. */
 void pawl__client_put_unlock(pawl_client *client);
 /* The same in the child of a fork, where nobody else is left. */
 void pawl__client_put_in_child(pawl_client *client);

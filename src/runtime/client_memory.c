@@ -46,5 +46,5 @@ void pawl__client_put_unlock(pawl_client *c)
 
 void pawl__client_put_in_child(pawl_client *c)
 {
-    if (--c->acquisitions.refs == 0) free_memory(c); /* a mutex that is locked is not destroyed */
+    if (--c->acquisitions.refs == 0) free_memory(c); /* a locked mutex is not destroyed */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One instant out of two clocks.
+ * Makes one instant from two clocks.
  *
  * B(t) = CLOCK_BOOTTIME + boot_offset and R(t) = CLOCK_MONOTONIC_RAW +
  * raw_offset; an instant is max(B, R). Offsets never shrink, and a reading is
@@ -39,20 +39,18 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define GAP_MAX_NS PAWL__NS_PER_MS /* how far apart the two may be seen */
-#define CLOSE_FROM_NS                                                                              \
-    (GAP_MAX_NS / 2) /* once at it, close the gaps that soon would be too wide                     \
-                      */
-#define WINDOW_NS     (100 * PAWL__NS_PER_US) /* three readings within this were not preempted */
+#define GAP_MAX_NS    PAWL__NS_PER_MS         /* how far apart the two may be seen */
+#define CLOSE_FROM_NS (GAP_MAX_NS / 2)        /* also close gaps that would be too wide soon */
+#define WINDOW_NS     (100 * PAWL__NS_PER_US) /* three readings within this time were not preempted */
 #define TRIES_MAX     64
-#define SEEN_FRESH_NS (50 * PAWL__NS_PER_MS) /* a reading as old as this still bounds the next */
+#define SEEN_FRESH_NS (50 * PAWL__NS_PER_MS) /* a reading is useful as a bound for this long */
 
 static int64_t load(const _Atomic int64_t *offset)
 {
     return atomic_load_explicit(offset, memory_order_relaxed);
 }
 
-/* Raises an offset from what it was seen to be; another thread may have been faster. */
+/* Raises an offset from the value `seen`; does nothing if another thread was faster. */
 static void raise_offset(pawl__clock *clock, _Atomic int64_t *offset, int64_t seen, int64_t by)
 {
     bool raised = atomic_compare_exchange_strong_explicit(
@@ -78,8 +76,8 @@ void pawl__clock_start(pawl__clock *clock)
 }
 
 /*
- * This thread was preempted at every try: raises each by all that it might lag.
- * Leases then age too fast, which is the safe side.
+ * This thread was preempted at every attempt: raises each offset by all that its clock might lag.
+ * Then leases age too fast, which is safe.
  */
 static int64_t mend_blindly(pawl__clock *clock)
 {
@@ -91,7 +89,7 @@ static int64_t mend_blindly(pawl__clock *clock)
     return larger(after, raw);
 }
 
-/* Measures the gap, closes it, and reads again until it is narrow. */
+/* Measures the gap, closes it, and reads again until the gap is small. */
 static int64_t mend(pawl__clock *clock)
 {
     for (int i = 0; i < TRIES_MAX; i++) {
@@ -114,7 +112,7 @@ static int64_t mend(pawl__clock *clock)
 static int64_t keep_seen(pawl__clock *clock, int64_t now)
 {
     int64_t seen = load(&clock->seen);
-    if (now - seen > SEEN_FRESH_NS || now < seen) /* not each time: it is shared by all threads */
+    if (now - seen > SEEN_FRESH_NS || now < seen) /* not each time, because all threads share it */
         atomic_store_explicit(&clock->seen, now, memory_order_relaxed);
     return now;
 }
@@ -130,7 +128,7 @@ int64_t pawl__clock_read(pawl__clock *clock)
 
 bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about)
 {
-    int64_t seen = load(&clock->seen); /* before the clock is read: an older one is safe */
+    int64_t seen = load(&clock->seen); /* read before the clock: an older value is safe */
     int64_t boot = clock->read_boot(clock->ctx) + load(&clock->boot_offset);
     int64_t span = boot - seen + GAP_MAX_NS;
     bool fresh = seen && span >= 0 && span <= 2 * SEEN_FRESH_NS;
@@ -216,8 +214,8 @@ int pawl__alarm_open(pawl__alarm *alarm)
 }
 
 /*
- * The timer runs by BOOTTIME, which may be slewed up to 8.3 % slow: it aims at
- * nine tenths of the way, and is set anew from there, until little is left.
+ * The timer uses BOOTTIME, which may run up to 8.3 % slow. So it is set to nine tenths of the time
+ * that is left, then set again, until little is left.
  */
 static int64_t aim(int64_t now, int64_t at)
 {

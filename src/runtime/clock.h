@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's clock (law 2): over any interval it advances at least as much as
- * CLOCK_BOOTTIME and as CLOCK_MONOTONIC_RAW did, less 1 ms. The first counts
- * suspend, the second cannot be slewed slow.
+ * The client's clock (law 2): over any interval it advances at least as much as CLOCK_BOOTTIME and
+ * as CLOCK_MONOTONIC_RAW, less 1 ms. The first goes on during suspend; nobody can slow the second
+ * down.
  *
  * Only clock.c reads clocks in this directory.
  */
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* One clock out of two. Tests make their own on readings that they invent. */
+/* One clock out of two. Tests make their own with invented readings. */
 typedef struct pawl__clock {
     int64_t (*read_boot)(void *ctx);
     int64_t (*read_raw)(void *ctx);
@@ -31,8 +31,8 @@ void pawl__clock_start(pawl__clock *clock);
 int64_t pawl__clock_read(pawl__clock *clock);
 
 /*
- * Whether a reading now would be before `until`. Reads one clock if that settles it.
- * ret_about: if so, a reading or at most 1 ms less.
+ * Whether a reading now would be before `until`. Reads only one clock if that is enough. ret_about:
+ * if true, the reading, or at most 1 ms less.
  */
 bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the callbacks of an acquisition say: its end, the end of a release, and events. An
- * acquisition holds them as bits, and runs them in the order of the bits.
+ * The callbacks of an acquisition: its end, the end of a release, and events. An acquisition stores
+ * them as bits, and runs them in the order of the bits.
  */
 #define _GNU_SOURCE
 #include "../base/instant.h"
@@ -78,7 +78,7 @@ static bool run_call(pawl__calls *calls, pawl__acquisition *a, uint8_t call)
 
 bool pawl__acquisition_run_call(pawl__calls *calls, pawl__acquisition *a)
 {
-    uint8_t call = (uint8_t)(a->calls & -a->calls); /* the lowest: the earliest */
+    uint8_t call = (uint8_t)(a->calls & -a->calls); /* the lowest bit is the earliest */
     a->calls &= (uint8_t)~call;
     if (!a->calls) pawl__list_remove(&a->in_calls);
     if (!call) return true;

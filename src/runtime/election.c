@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Election (docs/composed.md): who holds the lock leads. The value beside it is
+ * Election (docs/composed.md): the holder of the lock leads. The value beside it is
  *
  *     pawl leads 1 NEWLINE VALUE     by the leader
- *     pawl leads 0 NEWLINE           by one that resigns
+ *     pawl leads 0 NEWLINE           by a leader that resigns
  *
- * and counts as long as the lease of its fence does.
+ * and it is valid as long as the lease with its fence lasts.
  */
 #include "pawl/composed.h"
 
@@ -41,7 +41,8 @@ static pawl__step proclaim_next(pawl__flow *flow, int err)
     return pawl__flow_end(flow, pawl__flow_said(flow, err));
 }
 
-/* That observers hear of it is a favour: the release counts. */
+/* Telling the observers is only a service, so its failure does not matter: the result is that of
+ * the release. */
 static pawl__step resign_next(pawl__flow *flow, int err)
 {
     switch (flow->state++) {
@@ -60,17 +61,18 @@ static void over(pawl__flow *flow)
     free(s);
 }
 
-/* The loop owner writes the state, with the mutex. */
+/* Takes the mutex, because the loop owner writes the state. */
 static int why_not_held(const pawl_lock *lock)
 {
     pthread_mutex_t *mutex = &lock->home->gate->mutex;
     pthread_mutex_lock(mutex);
-    bool idle = lock->state == PAWL__LOCK_IDLE;
+    bool idle = lock->state == PAWL__LOCK_IDLE, closing = lock->home->gate->closing;
     pthread_mutex_unlock(mutex);
+    if (closing) return PAWL_ERR_CLOSED;
     return idle ? PAWL_ERR_NOT_HELD : PAWL_ERR_LOST;
 }
 
-/* 0 and *ret_speech, or why nothing can be said. */
+/* 0 and *ret_speech, or why nothing can be published. */
 static int prepare(pawl_lock *lock, const void *value, size_t value_len, int64_t wait_ms,
                    speech **ret_speech)
 {
@@ -132,10 +134,12 @@ int pawl_election_proclaim_start(pawl_lock *lock, const void *value, size_t valu
     return err ? err : say_start(s, wait_ms, done, userdata);
 }
 
+/* The lock is released in any case, also where there is no memory for the word to observers. */
 int pawl_election_resign(pawl_lock *lock, int64_t wait_ms)
 {
     speech *s;
     int err = prepare_farewell(lock, wait_ms, &s);
+    if (err == PAWL_ERR_NO_MEMORY) return pawl_lock_release(lock);
     return err ? err : say(s, wait_ms);
 }
 
@@ -143,6 +147,7 @@ int pawl_election_resign_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn do
 {
     speech *s;
     int err = done ? prepare_farewell(lock, wait_ms, &s) : PAWL_ERR_ARGUMENT;
+    if (err == PAWL_ERR_NO_MEMORY) (void)pawl_lock_release(lock);
     return err ? err : say_start(s, wait_ms, done, userdata);
 }
 
@@ -153,7 +158,7 @@ static bool begins(const pawl_value *value, const char *word)
     return value->len >= WORD_LEN && memcmp(value->bytes, word, WORD_LEN) == 0;
 }
 
-/* From a READ and an INSPECT after it. 0, or PAWL_ERR_KIND. */
+/* Fills in the leader from a READ and the INSPECT after it. 0, or PAWL_ERR_KIND. */
 static int know(const pawl__flow *flow, pawl_leader *ret_leader)
 {
     const pawl_value *value = &flow->heard.value;
@@ -205,9 +210,9 @@ int pawl_election_leader(pawl_client *client, const char *name, size_t name_len,
 
 /* ---- Observers ------------------------------------------------------------------------- */
 
-#define WATCH_MS     60000 /* how long the store is to tell us */
-#define LOOK_MS      20000 /* so often we look anyway: a hint may be lost (law 7) */
-#define AFTER_END_MS 20    /* behind the end of a lease */
+#define WATCH_MS     60000 /* how long the store tells us of news */
+#define LOOK_MS      20000 /* how often we look without a hint, which may be lost (law 7) */
+#define AFTER_END_MS 20    /* after the end of a lease */
 #define RETRY_MS     1000  /* after a store that did not answer */
 
 struct pawl_observer {
@@ -216,7 +221,7 @@ struct pawl_observer {
     void *userdata;
     atomic_int refs; /* the caller and the flow */
     atomic_bool stopped;
-    bool told; /* fn was told something: the rest says what */
+    bool told; /* fn was told something; the other members say what */
     int told_err;
     bool told_leads;
     uint64_t told_fence, told_version; /* version: when the value was published; 0: none */
@@ -234,7 +239,7 @@ static void observer_over(pawl__flow *flow)
     drop((pawl_observer *)flow);
 }
 
-/* Tells what is new, once. */
+/* Tells fn if something is new. */
 static void tell(pawl_observer *o, const pawl_leader *leader)
 {
     uint64_t version = leader->value ? (uint64_t)o->flow.heard.value.at_us : 0;
@@ -249,7 +254,7 @@ static void tell(pawl_observer *o, const pawl_leader *leader)
     o->fn(leader, o->userdata);
 }
 
-/* Looks at what is known, and says until when there is nothing to do. */
+/* Looks at what is known, and returns until when there is nothing to do. */
 static int64_t look(pawl_observer *o, int err)
 {
     pawl_leader leader = {.size = sizeof leader, .owner = ""};
@@ -269,6 +274,10 @@ static pawl__step observe_next(pawl__flow *flow, int err)
     pawl_observer *o = (pawl_observer *)flow;
     if (atomic_load(&o->stopped) || err == PAWL_ERR_CLOSED || err == PAWL_ERR_FORKED)
         return pawl__flow_end(flow, err);
+    if (flow->not_begun) { /* it would not be the next time either */
+        if (o->told) (void)look(o, err);
+        return pawl__flow_end(flow, err);
+    }
     if (err && flow->state == INSPECTS) flow->state = LOOKS; /* nothing was read */
     switch (flow->state) {
     case READS:
@@ -308,7 +317,7 @@ int pawl_election_observe(pawl_client *client, const char *name, size_t name_len
     return err;
 }
 
-/* Until no callback of ours runs, unless it is this thread's own. */
+/* Waits until no callback of the observer runs, unless this thread is in it. */
 static void await_callback(const pawl_observer *o)
 {
     pawl__visit visit;
@@ -323,7 +332,7 @@ pawl_observer *pawl_observer_stop(pawl_observer *o)
     if (!o) return NULL;
     atomic_store(&o->stopped, true);
     if (!pawl__lock_is_forked(o->flow.lock)) {
-        /* The flow that waits for news looks again, and finds that it is over. */
+        /* The flow waits for news: it looks again and finds that it must end. */
         pawl__flow_wake(pawl__lock_client(o->flow.lock), pawl_lock_name(o->flow.lock));
         await_callback(o);
     }

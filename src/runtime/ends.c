@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ends of what callers wait for, and losses: who has to hear of it is told once (law 6). */
+/* The ends of what callers wait for, and losses: each is told once (law 6). */
 #define _GNU_SOURCE
 #include "acquisition.h"
 
@@ -10,7 +10,7 @@
 
 /* ---- Ends ----------------------------------------------------------------------------------- */
 
-/* The end of a wait, for the trace. */
+/* Tells the trace of the end of a wait. */
 static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int64_t begun_at,
                              int err, const char *message) __attribute__((cold));
 
@@ -28,7 +28,7 @@ static void tell_end_of_wait(pawl__acquisitions *home, pawl__acquisition *a, int
     pawl__trace_tell(home->trace, &event);
 }
 
-/* Exactly once: whoever waits for it is told, or there is nobody (law 6). */
+/* Exactly once (law 6): tells the completion that waits for this end, if there is one. */
 static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t call, int err,
                      const char *message)
 {
@@ -47,7 +47,7 @@ static void end_call(pawl__acquisitions *home, pawl__acquisition *a, uint8_t cal
     }
     completion->over = true;
     completion->err = (int16_t)err;
-    home->gate->async_pending--;
+    pawl__gate_async_ended(home->gate);
     pawl__acquisition_call(a, call);
 }
 
@@ -75,12 +75,12 @@ void pawl__keep_event(pawl__acquisition *a, pawl_err err, const char *message)
     a->event_err = (int16_t)err;
     if (!extras || !extras->on_event) return;
     free(extras->event_message);
-    extras->event_message = message && *message ? strdup(message) : NULL; /* else the err's text */
+    extras->event_message = message && *message ? strdup(message) : NULL; /* NULL: the err's text */
     if (extras->event_message) pawl__line_mend(extras->event_message);
     extras->message_of = a;
 }
 
-/* A store that has said nothing at all has given no reason either. */
+/* If the store has never answered, it has given no reason either. */
 const char *pawl__reason(const pawl__acquisitions *home, pawl_err err, const char *message,
                          char *ret_room)
 {
@@ -90,7 +90,7 @@ const char *pawl__reason(const pawl__acquisitions *home, pawl_err err, const cha
     return ret_room;
 }
 
-/* The latest trouble is the line of the event. */
+/* Keeps the line of the event as the latest trouble. */
 void pawl__keep_trouble(pawl__acquisitions *home, const pawl_trace *event)
 {
     char line[PAWL_MESSAGE_MAX];
@@ -106,6 +106,6 @@ void pawl__lose(pawl__acquisition *a, pawl_err err, const char *message)
     pawl__held_expire(&lock->held);
     lock->state = PAWL__LOCK_LOST;
     pawl__keep_event(a, err, message);
-    a->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older events say nothing any more */
+    a->calls &= (uint8_t)~PAWL__CALL_EVENTS; /* older events no longer matter */
     pawl__acquisition_call(a, PAWL__CALL_LOST);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the floors of a client say to those above: the tables of the pump and the calls, and who
- * answers. (The table of the gate is the pump's own.)
+ * Calls from a floor to those above: the tables of the pump and the calls, and the functions in
+ * them. (The pump itself has the table of the gate.)
  */
 #include "../base/instant.h"
 #include "client.h"
@@ -75,6 +75,12 @@ static void end_all(pawl_client *c, int err)
     pawl__queries_end(&c->queries, err);
 }
 
+/* In a callback on our own thread of them. */
+static bool comes_back(const pawl_client *c)
+{
+    return c->calls.has_runner && pawl__calls_is_inside(&c->calls);
+}
+
 static void on_overdue(pawl_client *c)
 {
     pawl__acquisitions_tell_overdue(&c->acquisitions);
@@ -92,7 +98,8 @@ static const pawl__pump_ops pump_ops = {.is_asked = is_asked,
                                         .due = due,
                                         .time = on_time,
                                         .end = end_all,
-                                        .overdue = on_overdue};
+                                        .overdue = on_overdue,
+                                        .comes_back = comes_back};
 
 /* ---- The calls: acquisitions, and who is in pawl_client_wait ----------------------------------
  */
@@ -116,10 +123,19 @@ static bool run_answer(pawl_client *c, pawl__link *answer)
 static void announce_call(pawl_client *c)
 {
     if (c->in_wait) c->in_wait->complete = true;
+    if (c->calls.has_runner) pawl__gate_call(&c->gate);
 }
 
-static const pawl__calls_ops calls_ops = {
-    .run = run_call, .run_note = run_note, .run_answer = run_answer, .announce = announce_call};
+static bool await_call(pawl_client *c)
+{
+    return pawl__gate_own_for_calls(&c->gate);
+}
+
+static const pawl__calls_ops calls_ops = {.run = run_call,
+                                          .run_note = run_note,
+                                          .run_answer = run_answer,
+                                          .announce = announce_call,
+                                          .await = await_call};
 
 void pawl__floors_init(pawl_client *c, const pawl_store_ops *store_ops)
 {

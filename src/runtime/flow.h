@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A flow: a job of several steps at the store, as once and election are. What comes next is
- * decided by a function that does no I/O: it is given how the step before ended, and says the
- * next one. Two drivers carry the steps out, one that sleeps and one that is called back; so
- * a job is written once for its call and for the asynchronous twin of that.
+ * A flow: a job of several steps at the store, such as once and election. A function without I/O
+ * decides what comes next: it gets the result of the last step and returns the next step. Two
+ * drivers carry out the steps: one sleeps, the other is called back. So a job is written once for
+ * the call that waits and for the asynchronous one.
  *
  * A flow belongs to one caller at a time: to the thread in pawl__flow_run, or, from
  * pawl__flow_start until `over` is called, to the callbacks of its client.
@@ -43,14 +43,16 @@ struct pawl__flow {
     pawl__holder_seen holder;
     size_t value_len;
     char value[PAWL_STORED_MAX];
-    void (*see)(pawl__flow *flow, const pawl_info *info); /* all of INSPECT's answer; or NULL */
+    void (*see)(pawl__flow *flow, const pawl_info *info); /* gets INSPECT's answer; or NULL */
     /* The drivers'. */
-    bool hasty; /* the job does not wait: for the store one try to connect */
+    bool hasty; /* the job does not wait: one attempt to connect is enough */
     pawl__step asked;
     pawl__query query;
     pawl_token token;
     int tries;                      /* of the present PUBLISH that had no answer */
+    uint64_t publication;           /* its number: the same for each try */
     bool in_doubt;                  /* one of them may have been carried out */
+    int not_begun;                  /* why the latest step that was not could not be begun */
     void (*over)(pawl__flow *flow); /* asynchronous: the end; it may free the flow */
 };
 
@@ -64,16 +66,20 @@ int pawl__flow_start(pawl__flow *flow, int64_t wait_ms, void (*over)(pawl__flow 
 pawl__step pawl__flow_end(pawl__flow *flow, int result);
 
 /*
- * After a PUBLISH. Law 4: the same value is said again until the store has answered, or the lease
- * or the time is over; then pawl__flow_said tells what became of it.
+ * After a PUBLISH. Law 4: the same value is published again until the store has answered, or the
+ * lease or the time is over; then pawl__flow_said returns the result.
  */
 bool pawl__flow_says_again(pawl__flow *flow, int err);
 int pawl__flow_said(pawl__flow *flow, int err);
 
+/* Why the lock is not held any more: PAWL_ERR_CLOSED if its client closes, else PAWL_ERR_LOST. */
+int pawl__flow_why_lost(const pawl_lock *lock);
+
 /* All who await news of the name look again. */
 void pawl__flow_wake(pawl_client *client, const char *name);
 
-/* An answer by which the store was not reached or did not say: the same may be asked again. */
+/* Whether the error means that the store was not reached or gave no answer: then the same may be
+ * asked again. */
 bool pawl__flow_may_ask_again(int err);
 
 #endif

@@ -2,14 +2,13 @@
 /*
  * What happens at a fork.
  *
- * The child has one thread, the one that called fork; whatever the others were
- * doing stays half done for ever in its copy of the memory. So the parent's
- * fork() first takes every client's loop and mutex, for an instant: then
- * nobody is in the middle of anything, and the child may free its copies. If a
- * client does not become quiet in time (the forking thread itself owns its loop, from
- * a signal handler say; it uses up its own share of the time only), its copy in the child is left
- * alone for ever: a leak is better than a crash. fork() by raw clone() or _Fork() runs no handlers
- * and counts as such a case.
+ * The child has only one thread, the one that called fork; what other threads were doing stays half
+ * done in its copy of the memory. So the parent's fork() first takes every client's loop and mutex
+ * for a moment: then nobody is in the middle of anything, and the child may free its copies. A
+ * client may not become quiet in time, for example because the forking thread itself owns its loop
+ * and forks in a signal handler; such a client uses up only its own share of the time. The child
+ * never touches the copy of such a client: a leak is better than a crash. The same is true for raw
+ * clone() and _Fork(), which run no handlers.
  */
 #define _GNU_SOURCE
 #include "fork.h"
@@ -23,11 +22,13 @@
 #include <stdlib.h>
 
 #define FORK_WAIT_MS 20   /* for all clients together; a turn of the loop takes microseconds */
-#define EXIT_WAIT_MS 1000 /* for all together; until then its owner has let go of the loop */
+#define EXIT_WAIT_MS 1000 /* for all together; by then each owner has given up the loop */
 
-static _Atomic uint64_t watching; /* the process whose clients are in the list */
+static _Atomic uint64_t watching; /* mark of the process whose clients are in the list */
 static pthread_mutex_t watched_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pawl__link watched = {&watched, &watched};
+static pthread_cond_t closed = PTHREAD_COND_INITIALIZER; /* with watched_mutex */
+static int closing; /* clients whose close may still have releases to send; under watched_mutex */
 
 /* ---- Handlers ------------------------------------------------------------------------------- */
 
@@ -44,19 +45,20 @@ static pawl__gate *gate_of(pawl__link *link)
     return &pawl__container(link, pawl_client, in_watched)->gate;
 }
 
-/* In the order of the list; each has an equal share of the time that those before it have left. */
+/* In the order of the list; each client gets an equal share of the time that is left. */
 static void freeze_all(int64_t until)
 {
     int64_t clients = 0;
     for (const pawl__link *l = watched.next; l != &watched; l = l->next) clients++;
     for (pawl__link *l = watched.next; l != &watched; l = l->next, clients--) {
         int64_t now = pawl__now();
-        int64_t share = until > now ? (until - now) / clients : 0;
+        int64_t share = until > now && clients > 0 ? (until - now) / clients : 0;
         pawl__gate_freeze(gate_of(l), now + share);
     }
 }
 
-/* The waits in here are where a thread could be canceled, with everything locked. */
+/* Cancellation is off, because a thread could be canceled in the waits below, with everything
+ * locked. */
 static void before_fork(void)
 {
     int state = pawl__cancel_off();
@@ -75,7 +77,8 @@ static void end_fork(void)
     pawl__cancel_restore(state);
 }
 
-/* In the reverse order: a client that goes on takes its mutex again, behind those still frozen. */
+/* In the reverse order, because a client that goes on may take its mutex again while others are
+ * still frozen. */
 static void after_in_parent(void)
 {
     for (pawl__link *l = watched.prev; l != &watched; l = l->prev) pawl__gate_thaw(gate_of(l));
@@ -85,11 +88,12 @@ static void after_in_parent(void)
 static void after_in_child(void)
 {
     pawl__process_is_new();
-    pawl__list_init(&watched); /* they are the parent's */
+    pawl__list_init(&watched); /* the clients belong to the parent */
+    closing = 0;
     end_fork();
 }
 
-/* What was asked leaves, and what is asked from now on; nothing is retained. */
+/* Sends what was asked, and from now on each request at once; nothing is retained. */
 static void leave(pawl_client *c, int64_t until)
 {
     static const pawl__event keep_nothing = {.kind = PAWL__EV_KEEP_NOTHING};
@@ -106,10 +110,19 @@ static void leave(pawl_client *c, int64_t until)
     pthread_mutex_unlock(&c->gate.mutex);
 }
 
+/* What a client that closes was asked before, its close sends. */
+static void await_closes(int64_t until)
+{
+    for (int64_t left; closing > 0 && (left = until - pawl__now()) > 0;) {
+        struct timespec end = pawl__wait_end(left);
+        pthread_cond_clockwait(&closed, &watched_mutex, CLOCK_MONOTONIC, &end);
+    }
+}
+
 /*
- * exit() and the return from main: what has been released leaves before the process ends. A
- * child of _Fork() that exits has the parent's clients in its list, and perhaps its mutex
- * locked for ever: it touches neither (law 9).
+ * exit() and the return from main: releases are sent before the process ends. A child of _Fork()
+ * that exits has the parent's clients in its list, and the mutex may be locked for ever: it touches
+ * neither (law 9).
  */
 static void at_exit(void)
 {
@@ -119,6 +132,7 @@ static void at_exit(void)
     pthread_mutex_lock(&watched_mutex);
     for (pawl__link *l = watched.next; l != &watched; l = l->next)
         leave(pawl__container(l, pawl_client, in_watched), until);
+    await_closes(until);
     pthread_mutex_unlock(&watched_mutex);
     pawl__cancel_restore(state);
 }
@@ -139,7 +153,8 @@ void pawl__fork_start(void)
 void pawl__fork_watch(pawl_client *client)
 {
     pthread_mutex_lock(&watched_mutex);
-    atomic_store(&watching, client->gate.process);
+    if (atomic_exchange(&watching, client->gate.process) != client->gate.process)
+        closing = 0; /* those of a parent that this process has left by _Fork() */
     pawl__list_append(&watched, &client->in_watched);
     pthread_mutex_unlock(&watched_mutex);
 }
@@ -148,5 +163,14 @@ void pawl__fork_unwatch(pawl_client *client)
 {
     pthread_mutex_lock(&watched_mutex);
     pawl__list_remove(&client->in_watched);
+    closing++;
+    pthread_mutex_unlock(&watched_mutex);
+}
+
+void pawl__fork_unwatched_is_done(void)
+{
+    pthread_mutex_lock(&watched_mutex);
+    closing--;
+    pthread_cond_broadcast(&closed);
     pthread_mutex_unlock(&watched_mutex);
 }

@@ -76,7 +76,8 @@ void pawl__gate_wait_ns(pawl__gate *gate, pthread_cond_t *cond, int64_t span_ns)
     pthread_cond_clockwait(cond, &gate->mutex, CLOCK_MONOTONIC, &end);
 }
 
-/* It is held for short stretches only, unless by this very thread under a signal handler. */
+/* The mutex is held only for short times, unless a signal handler has interrupted this thread while
+ * it held it. */
 bool pawl__gate_lock_in_time(pawl__gate *gate, int64_t until)
 {
     while (pthread_mutex_trylock(&gate->mutex) != 0) {
@@ -99,7 +100,7 @@ void pawl__gate_wake_owner(pawl__gate *gate)
     gate->asleep = false; /* one write is enough */
     uint64_t one = 1;
     ssize_t n = write(gate->wake_fd, &one, sizeof one);
-    (void)n; /* the counter cannot be full: it is read at each waking */
+    (void)n; /* the counter cannot be full: the owner reads it each time it wakes */
 }
 
 void pawl__gate_wake_thread(pawl__gate *gate)
@@ -114,7 +115,7 @@ void pawl__gate_complete(pawl__gate *gate, pawl__waiter *waiter, int err)
     waiter->complete = true;
     waiter->err = err;
     gate->has_served = true;
-    if (!pawl__link_linked(&waiter->in_waiters)) return; /* it is awake, or about to be */
+    if (!pawl__link_linked(&waiter->in_waiters)) return; /* it is awake, or will be soon */
     pawl__list_remove(&waiter->in_waiters);
     waiter->called = true;
     if (gate->serving)
@@ -124,8 +125,8 @@ void pawl__gate_complete(pawl__gate *gate, pawl__waiter *waiter, int err)
 }
 
 /*
- * Callers are woken after the turn: earlier they would block on the mutex. Each feeding of the
- * engine is followed by `work`, which wakes before it looks whether more has been asked.
+ * Callers are woken after the turn: earlier they would block on the mutex. After each event for the
+ * engine comes `work`, which wakes them before it checks for more requests.
  */
 void pawl__gate_rouse(pawl__gate *gate)
 {
@@ -156,26 +157,30 @@ bool pawl__gate_may_own(const pawl__gate *gate)
     return !gate->owned && gate->owner_wanted == 0;
 }
 
-/* The loop is free: would the client's thread come too late by itself? */
+/* Whether the client's thread must be woken, because it would look too late by itself. The loop is
+ * free. */
 static bool needs_thread(const pawl__gate *gate)
 {
     if (gate->thread_looks_at == 0) return false; /* it is awake, and looks before it sleeps */
-    if (gate->async_pending > 0 || is_awaited(gate, PAWL__AWAITS_TURN)) return true;
+    bool comes_back = gate->async_pending == 1 && gate->ops->comes_back(gate->ctx);
+    if (gate->async_pending > 0 && !comes_back) return true;
+    if (is_awaited(gate, PAWL__AWAITS_TURN)) return true;
     int64_t by = gate->ops->due(gate->ctx);
     if (gate->hears_at_once) by = pawl__instant_min(by, pawl__now() + PAWL__LOOK_FIRST_NS);
     return by < gate->thread_looks_at;
 }
 
-/* The loop is free: is there anything for which a caller that waits should own it? */
+/* Whether a waiting caller should own the loop. The loop is free. */
 static bool needs_caller(const pawl__gate *gate)
 {
-    if (!gate->has_thread) return true; /* nobody else will */
+    if (!gate->has_thread) return true; /* nobody else would own it */
     return is_awaited(gate, PAWL__AWAITS_TURN | PAWL__AWAITS_STORE);
 }
 
 void pawl__gate_pass_on(pawl__gate *gate)
 {
     gate->owned = false;
+    if (gate->thread_looks_at == PAWL__NEVER) pawl__gate_wake_thread(gate); /* it relied on us */
     if (gate->owner_wanted > 0) {
         pthread_cond_broadcast(&gate->owner_cond);
         return;
@@ -196,7 +201,7 @@ void pawl__gate_work_at_once(pawl__gate *gate)
 
 void pawl__gate_rest(pawl__gate *gate, int64_t until, pawl__rest how)
 {
-    /* Under the mutex, and nothing is asked: whoever asks now wakes us. */
+    /* The mutex is held, and nothing is asked: a thread that asks from now on wakes us. */
     gate->asleep = how == PAWL__REST_SLEEP;
     gate->ops->rest(gate->ctx, until, how);
     gate->asleep = false;
@@ -204,8 +209,8 @@ void pawl__gate_rest(pawl__gate *gate, int64_t until, pawl__rest how)
 
 /*
  * While this client holds leases a caller does not sleep in the loop: a signal handler, a pause
- * or a low priority could keep it there, and renewals would wait for it. It leaves the loop to
- * the client's thread, where there is one. Without leases nothing is lost by that.
+ * or a low priority could stop it there, and renewals would wait for it. So it leaves the loop to
+ * the client's thread, if there is one. Without leases a stopped caller does no harm.
  */
 static bool must_be_reliable(const pawl__gate *gate)
 {
@@ -220,6 +225,7 @@ static bool works_for_callers(const pawl__gate *gate)
 static bool has_owned_enough(const pawl__gate *gate, const pawl__waiter *mine, int64_t until)
 {
     if (gate->owner_wanted > 0) return true;
+    if (mine && mine->is_ours) return mine->complete || gate->async_pending == 0;
     if (mine) return mine->complete || pawl__gate_has_come(until) || !needs_caller(gate);
     if (gate->stop) return true;
     /* Callers own the loop themselves. */
@@ -235,17 +241,19 @@ static bool may_spin(pawl__gate *gate, const pawl__waiter *mine)
 void pawl__gate_own(pawl__gate *gate, const pawl__waiter *mine, int64_t until)
 {
     gate->owned = true;
-    gate->has_served = gate->handed_over = false;
+    gate->handed_over = false;
+    if (mine || gate->async_pending == 0) gate->has_served = false;
     pawl__spin_begin(&gate->spin);
     for (;;) {
         gate->ops->work(gate->ctx);
         if (has_owned_enough(gate, mine, until)) break;
         bool spins = may_spin(gate, mine);
         if (!spins && gate->release_alone) {
-            gate->release_alone = false; /* what was held back leaves first */
+            gate->release_alone = false; /* send what was held back first */
             continue;
         }
-        gate->handed_over = mine && !spins && must_be_reliable(gate);
+        if (!spins && mine && mine->only_looks) break;
+        gate->handed_over = mine && !mine->is_ours && !spins && must_be_reliable(gate);
         if (gate->handed_over) break;
         pawl__gate_rest(gate, until, spins ? PAWL__REST_SPIN : PAWL__REST_SLEEP);
     }
@@ -255,7 +263,7 @@ void pawl__gate_own(pawl__gate *gate, const pawl__waiter *mine, int64_t until)
 
 /* ---- Waiting -------------------------------------------------------------------------------- */
 
-/* The mutex is held before, and not after. */
+/* The mutex is held before, but not after. */
 static void sleep_outside(pawl__gate *gate, pawl__waiter *waiter, int64_t until)
 {
     pawl__waiter_begin(waiter);
@@ -264,7 +272,7 @@ static void sleep_outside(pawl__gate *gate, pawl__waiter *waiter, int64_t until)
     pawl__waiter_sleep(waiter, until);
 }
 
-/* Mutex held: who was not woken in time goes; if a post is on its way, after that. */
+/* Mutex held: not woken in time, it leaves the list; it waits for a post that is coming. */
 static void withdraw(pawl__gate *gate, pawl__waiter *waiter)
 {
     if (waiter->heard) return;
@@ -292,8 +300,24 @@ void pawl__gate_wait(pawl__gate *gate, pawl__waiter *waiter, int64_t until)
         pthread_mutex_lock(&gate->mutex);
         withdraw(gate, waiter);
     }
-    if (waiter->to_own && !gate->owned) pawl__gate_pass_on(gate); /* it was us who were to own it */
+    if (waiter->to_own && !gate->owned) pawl__gate_pass_on(gate); /* we were woken to own it */
     pthread_mutex_unlock(&gate->mutex);
+}
+
+bool pawl__gate_is_free(pawl__gate *gate)
+{
+    if (pawl__gate_may_own(gate) && !gate->handed_over) return true;
+    gate->has_served = true;
+    return false;
+}
+
+void pawl__gate_look(pawl__gate *gate, pawl__waiter *waiter)
+{
+    if (!pawl__gate_is_free(gate)) return;
+    gate->takes++;
+    waiter->only_looks = true;
+    pawl__gate_own(gate, waiter, pawl__now() + PAWL__SPIN_NS);
+    gate->has_served = true; /* whoever goes on with it gives up the loop then */
 }
 
 /* ---- Before all others: close, exit and fork ------------------------------------------------- */
@@ -319,12 +343,13 @@ bool pawl__gate_take(pawl__gate *gate, int64_t until)
 
 void pawl__gate_give(pawl__gate *gate)
 {
-    /* Whoever asked meanwhile could not own the loop, and relied on us. */
+    /* Threads that asked meanwhile could not own the loop, and relied on us. */
     if (is_awaited(gate, PAWL__AWAITS_TURN)) pawl__gate_work_at_once(gate);
     pawl__gate_pass_on(gate);
 }
 
-/* After all others who want it: fork and exit would never get it from one that takes it again. */
+/* After all others that want it: else fork and exit would never get the loop from a thread that
+ * takes it again and again. */
 bool pawl__gate_take_unless_closing(pawl__gate *gate)
 {
     gate->owner_wanted++;
@@ -357,8 +382,8 @@ void pawl__gate_run_to_rest(pawl__gate *gate, int64_t until)
     }
 }
 
-/* It may need a second try, and a socket that is closed over unread news drops what it has not
-   sent: so the answers are waited for. */
+/* Waits for the answers: a request may need a second try, and closing a socket that has unread data
+ * drops what was not sent yet. */
 void pawl__gate_drain(pawl__gate *gate, int64_t until)
 {
     int64_t by = pawl__instant_min(until, pawl__instant_add(pawl__now(), PAWL__EXIT_ANSWER_NS));
@@ -378,7 +403,7 @@ void pawl__gate_sent(pawl__gate *gate)
 
 void pawl__gate_answered(pawl__gate *gate)
 {
-    /* An answer may come after it was given up. */
+    /* An answer may come after its request was given up. */
     if (gate->spin.under_way > 0) gate->spin.under_way--;
     gate->release_alone = false;
 }

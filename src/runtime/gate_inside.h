@@ -9,20 +9,16 @@
 /* How long the client's thread sleeps before it looks whether anybody owns the loop. */
 #define PAWL__LOOK_FIRST_NS  PAWL__NS_PER_MS
 #define PAWL__LOOK_MAX_NS    (256 * PAWL__NS_PER_MS)
-/* How long a release may wait for the next request. */
-#define PAWL__DEFER_NS       (200 * PAWL__NS_PER_US)
-/* How long exit() waits for the word to a release. */
+/* How long exit() waits for the answer to a release. */
 #define PAWL__EXIT_ANSWER_NS (250 * PAWL__NS_PER_MS)
 
-/* The loop is free, and nobody wants it before all others. */
-bool pawl__gate_may_own(const pawl__gate *gate);
 void pawl__gate_wake_owner(pawl__gate *gate);
 void pawl__gate_wake_thread(pawl__gate *gate);
-/* Owns the loop until it is passed on. mine: the caller that waits; NULL: the client's thread. */
+/* Owns the loop, then passes it on. mine: the caller that waits; NULL: the client's thread. */
 void pawl__gate_own(pawl__gate *gate, const pawl__waiter *mine, int64_t until);
-/* Gives up the loop, and calls whoever needs it. Owner. */
+/* Gives up the loop, and wakes whoever needs it. Owner. */
 void pawl__gate_pass_on(pawl__gate *gate);
-/* One turn that does not rest: all that was asked leaves now. Owner. */
+/* One turn without a rest: sends all that was asked now. Owner. */
 void pawl__gate_work_at_once(pawl__gate *gate);
 /* Owner. */
 void pawl__gate_rest(pawl__gate *gate, int64_t until, pawl__rest how);

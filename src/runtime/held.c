@@ -61,12 +61,18 @@ bool pawl__held_is_retained(const pawl__held *held)
     return pawl__word_is_retained(atomic_load(&held->word));
 }
 
+bool pawl__held_is_lent(const pawl__held *held)
+{
+    int64_t word = atomic_load(&held->word);
+    return pawl__word_is_retained(word) || pawl__word_is_lent_and_held(word);
+}
+
 bool pawl__held_lend(pawl__held *held, _Atomic int64_t *ret_at)
 {
     int64_t word = atomic_load(&held->word);
     int64_t now = pawl__now();
     if (word <= PAWL__HELD_BY_NOBODY || now >= word) return false;
-    atomic_store_explicit(ret_at, now, memory_order_relaxed);
+    if (ret_at) atomic_store_explicit(ret_at, now, memory_order_relaxed);
     return atomic_compare_exchange_strong(&held->word, &word, -lent_form(word));
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From when to when a handle has its lock, for those who read the trace. Each hold that was told to
- * begin is told to end, once: whoever takes the acquisition from its handle tells it.
+ * For how long a handle has its lock, for readers of the trace. For each hold whose beginning was
+ * told, the end is told once, by the function that takes the acquisition from its handle.
  *
- * A retained lease is taken and put back without the mutex, and without an event: millions of times
- * a second. The metrics count these, too, as they are atomics; the trace hears of the loan's begin
- * and end and of the number between them.
+ * A retained lease is taken and put back without the mutex and without an event, up to millions of
+ * times a second. The metrics count these, too, because they are atomics; the trace is told when
+ * the loan begins and ends, and how often it was used.
  */
 #include "acquisition.h"
 
@@ -24,9 +24,9 @@ void pawl__hold_begins(pawl_lock *lock)
 void pawl__hold_tell_end(pawl_lock *lock, pawl_trace_kind kind, pawl_err err, const char *message)
 {
     pawl__hold_is_recalled(lock, true);
-    if (pawl__lock_is_several(lock)) return; /* its parts tell */
+    if (pawl__lock_is_several(lock)) return; /* its parts tell it */
     if (!pawl__trace_hears(lock->home->trace, kind)) return;
-    int64_t since = pawl__hold_since(lock); /* 0: the log does not want to know */
+    int64_t since = pawl__hold_since(lock); /* 0: only the log reads it */
     pawl_trace event = {.kind = kind,
                         .err = err,
                         .message = message,
@@ -48,7 +48,7 @@ void pawl__hold_given_up(pawl_lock *lock)
 void pawl__hold_is_lent(pawl_lock *lock, int64_t since)
 {
     if (!pawl__lock_is_traced(lock)) return;
-    if (lock->extras->loan_told) { /* it was put back the slow way */
+    if (lock->extras->loan_told) { /* it was put back with the mutex */
         pawl__hold_put_back(lock, since);
         return;
     }

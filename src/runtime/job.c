@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "job.h"
 
-#include <stdio.h>
-
 enum { IDLE, BUSY, ABANDONED };
 
 bool pawl__job_is_idle(const pawl__job *job)
@@ -12,7 +10,13 @@ bool pawl__job_is_idle(const pawl__job *job)
 
 bool pawl__job_is_left(const pawl__job *job)
 {
-    return atomic_load(&job->is_leaving);
+    return atomic_load(&job->is_leaving) || atomic_load(&job->is_canceled);
+}
+
+static void each_lock(const pawl__job *job, void (*of_lock)(pawl_lock *lock))
+{
+    for (size_t i = 0; i < 2; i++)
+        if (job->locks[i]) of_lock(job->locks[i]);
 }
 
 static int enter(pawl__job *job, pawl__next *next, int64_t wait_ms)
@@ -21,6 +25,22 @@ static int enter(pawl__job *job, pawl__next *next, int64_t wait_ms)
     int idle = IDLE;
     if (!atomic_compare_exchange_strong(&job->use, &idle, BUSY)) return PAWL_ERR_STATE;
     job->flow.next = next;
+    if (atomic_exchange(&job->is_canceled, false)) each_lock(job, pawl__lock_cancel_no_more);
+    return PAWL_OK;
+}
+
+/*
+ * The call may be just about to acquire: so each lock remembers the cancel. `is_canceled` comes
+ * after that, so that the next call finds it and makes them forget.
+ */
+int pawl__job_cancel(pawl__job *job)
+{
+    if (!job) return PAWL_ERR_ARGUMENT;
+    if (pawl__lock_is_forked(job->locks[0])) return PAWL_ERR_FORKED;
+    if (atomic_load(&job->use) != BUSY) return PAWL_ERR_STATE;
+    each_lock(job, pawl__lock_cancel_soon);
+    atomic_store(&job->is_canceled, true);
+    pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);
     return PAWL_OK;
 }
 
@@ -59,17 +79,14 @@ int pawl__job_start(pawl__job *job, pawl__next *next, int64_t wait_ms, pawl_done
     return err;
 }
 
+/* When the call under way is abandoned, its end destroys the handle, and with it perhaps what kept
+ * the client: so all that needs the client comes before. */
 void pawl__job_free(pawl__job *job)
 {
-    char name[PAWL_NAME_MAX + 1] = "";
-    pawl_client *client = pawl__lock_client(job->locks[0]);
-    bool forked = pawl__lock_is_forked(job->locks[0]);
-    if (job->watched) snprintf(name, sizeof name, "%s", job->watched);
     atomic_store(&job->is_leaving, true);
-    for (size_t i = 0; i < 2; i++)
-        if (job->locks[i]) (void)pawl_lock_cancel(job->locks[i]);
+    each_lock(job, pawl__lock_cancel_soon);
+    bool waits = atomic_load(&job->use) == BUSY && !pawl__lock_is_forked(job->locks[0]);
+    if (waits && job->watched) pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);
     int busy = BUSY;
-    bool waits = atomic_compare_exchange_strong(&job->use, &busy, ABANDONED);
-    if (!waits) job->destroy(job);
-    if (waits && *name && !forked) pawl__flow_wake(client, name);
+    if (!atomic_compare_exchange_strong(&job->use, &busy, ABANDONED)) job->destroy(job);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Latch (docs/composed.md): the value beside a name says how many are still to come,
+ * Latch (docs/composed.md): the value beside a name says how many counts are left,
  *
  *     pawl latch 1 COUNT LEFT
  *
- * and is changed under the exclusive lock of that name. Nothing there: nobody has come yet.
+ * and is changed under the exclusive lock of that name. No value: nobody has counted yet.
  */
 #include "pawl/composed.h"
 
@@ -18,8 +18,8 @@
 #include <string.h>
 
 #define WORD          "pawl latch 1 "
-#define WATCH_MS      60000 /* how long the store is to tell us */
-/* So often we look anyway: a hint may be lost (law 7). Later and later. */
+#define WATCH_MS      60000 /* how long the store tells us of news */
+/* How often we look without a hint, which may be lost (law 7). The pauses grow. */
 #define LOOK_FIRST_MS 1000
 #define LOOK_MAX_MS   20000
 
@@ -49,7 +49,8 @@ static int take_record(const pawl_value *value, uint32_t *ret_count, uint32_t *r
     return count == 2 && *ret_left <= *ret_count ? PAWL_OK : PAWL_ERR_KIND;
 }
 
-/* A latch only goes down. One that went up was forgotten, or has ended and begun anew. */
+/* A latch only counts down. If more is left than before, the store has forgotten it, or it has
+ * ended and begun again. */
 static int take_value(pawl_latch *latch)
 {
     const pawl_value *value = &latch->job.flow.heard.value;
@@ -58,7 +59,7 @@ static int take_value(pawl_latch *latch)
     if (err) return err;
     if (count != latch->count) return PAWL_ERR_COUNT;
     bool went_up = latch->left < left;
-    latch->left = went_up ? NEVER_SEEN : left; /* so the next call begins with what is there */
+    latch->left = went_up ? NEVER_SEEN : left; /* the next call begins with the present value */
     return went_up ? PAWL_ERR_BROKEN : PAWL_OK;
 }
 
@@ -108,10 +109,10 @@ static pawl__step count_next(pawl__flow *flow, int err)
         if (!err) latch->left = latch->left > latch->by ? latch->left - latch->by : 0;
         return give_up(flow, err);
     }
-    return PAWL__STEP_END; /* given back: the result stands */
+    return PAWL__STEP_END; /* all is released: return the result */
 }
 
-/* One question without an answer is asked again; then it is an outage. */
+/* A question without an answer is asked once more; after that the store counts as away. */
 static bool asks_again(pawl_latch *latch, int err)
 {
     latch->asks_again = !latch->asks_again && pawl__flow_may_ask_again(err);
@@ -154,7 +155,8 @@ static pawl__step look_next(pawl__flow *flow, int err)
 
 static int prepare(pawl_latch *latch, uint32_t by, int64_t watch_ms)
 {
-    if (!latch || by < 1 || by > latch->count) return PAWL_ERR_ARGUMENT;
+    if (!latch) return PAWL_ERR_ARGUMENT;
+    if (by < 1 || by > latch->count) return PAWL_ERR_PARTIES;
     if (!pawl__job_is_idle(&latch->job)) return PAWL_ERR_STATE;
     latch->by = by;
     latch->look_ms = LOOK_FIRST_MS;
@@ -188,6 +190,11 @@ int pawl_latch_wait_start(pawl_latch *latch, int64_t wait_ms, pawl_done_fn done,
     return err ? err : pawl__job_start(&latch->job, wait_next, wait_ms, done, userdata);
 }
 
+int pawl_latch_cancel(pawl_latch *latch)
+{
+    return pawl__job_cancel(latch ? &latch->job : NULL);
+}
+
 int pawl_latch_look(pawl_latch *latch, int64_t wait_ms)
 {
     int err = prepare(latch, 1, 0);
@@ -202,8 +209,8 @@ uint32_t pawl_latch_left(const pawl_latch *latch)
 
 /* ---- Made and freed -------------------------------------------------------------------- */
 
-static const pawl_latch_opts defaults = {.size = sizeof(pawl_latch_opts),
-                                         .keep_ms = PAWL_LATCH_KEEP_MS};
+static const pawl_latch_opts defaults = {
+    .size = sizeof(pawl_latch_opts), .keep_ms = PAWL_LATCH_KEEP_MS, .ttl_ms = 30000};
 #define OPTS_FIRST_SIZE (offsetof(pawl_latch_opts, keep_ms) + sizeof(int64_t))
 
 void pawl_latch_opts_init_sized(pawl_latch_opts *opts, size_t size)
@@ -217,8 +224,8 @@ static int take_opts(const pawl_latch_opts *given, pawl_latch_opts *ret_opts)
     *ret_opts = defaults;
     int err = pawl__opts_take(given, OPTS_FIRST_SIZE, ret_opts, sizeof *ret_opts);
     if (err) return err;
-    bool fits = ret_opts->count >= 1 && ret_opts->count <= PAWL_LATCH_COUNT_MAX &&
-                ret_opts->keep_ms >= 1 && ret_opts->keep_ms <= PAWL_LATCH_KEEP_MAX_MS;
+    if (ret_opts->count < 1 || ret_opts->count > PAWL_LATCH_COUNT_MAX) return PAWL_ERR_PARTIES;
+    bool fits = ret_opts->keep_ms >= 1 && ret_opts->keep_ms <= PAWL_LATCH_KEEP_MAX_MS;
     return fits ? PAWL_OK : PAWL_ERR_ARGUMENT;
 }
 
@@ -240,7 +247,10 @@ int pawl_latch_new(pawl_client *client, const char *name, size_t name_len,
     latch->count = opts.count;
     latch->keep_ms = opts.keep_ms;
     latch->left = NEVER_SEEN;
-    err = pawl_lock_new(client, name, name_len, NULL, &latch->job.flow.lock);
+    pawl_lock_opts of_lock;
+    pawl_lock_opts_init(&of_lock);
+    of_lock.ttl_ms = opts.ttl_ms;
+    err = pawl_lock_new(client, name, name_len, &of_lock, &latch->job.flow.lock);
     if (err) {
         free(latch);
         return err;

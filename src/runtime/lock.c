@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lock handles: what callers do with them. */
-#include "../base/hex.h"
+/* What callers do with lock handles. */
 #include "../base/instant.h"
 #include "client.h"
 #include "visit.h"
@@ -30,18 +29,9 @@ void pawl_lock_token(const pawl_lock *lock, pawl_token *ret_token)
 {
     if (!ret_token) return;
     memset(ret_token, 0, sizeof *ret_token);
-    if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition, no token */
-    if (pawl__lock_is_forked(lock)) return;      /* perhaps half written there, for ever */
-    uint32_t words[PAWL__TOKEN_WORDS], before, after;
-    uint8_t bytes[sizeof words];
-    do {
-        before = atomic_load_explicit(&lock->token_version, memory_order_acquire);
-        for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
-            words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);
-        after = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
-    } while (before != after || before & 1);
-    memcpy(bytes, words, sizeof bytes);
-    pawl__hex_unpack(bytes, sizeof bytes, ret_token->text);
+    if (!lock || !pawl_lock_fence(lock)) return; /* no acquisition yet, so no token */
+    if (pawl__lock_is_forked(lock)) return;      /* it may be half written there */
+    pawl__token_read(&lock->token, ret_token->text);
 }
 
 const char *pawl_lock_name(const pawl_lock *lock)
@@ -51,7 +41,7 @@ const char *pawl_lock_name(const pawl_lock *lock)
 
 /* ---- Acquire --------------------------------------------------------------------------------- */
 
-/* Between the grant and our waking much may have happened: never report a dead grant. */
+/* Much may have happened between the grant and our waking: never report a grant that is over. */
 static int why_gone(const pawl_lock *lock)
 {
     pawl_client *c = pawl__lock_client(lock);
@@ -60,13 +50,13 @@ static int why_gone(const pawl_lock *lock)
     bool closing = c->gate.closing;
     pthread_mutex_unlock(&c->gate.mutex);
     if (closing) return PAWL_ERR_CLOSED;
-    /* Anything else: given back, by another thread. */
+    /* Otherwise another thread has given it back. */
     return pawl__held_is_expired(&lock->held) ? PAWL_ERR_LOST : PAWL_OK;
 }
 
 /*
- * A grant that is reported as lost does not count for a re-entrant handle: whoever has acquired it
- * beside us releases, and we do not. (Any other handle stays lost until it is released.)
+ * A re-entrant handle does not count a grant that is reported as lost: callers that have acquired
+ * it release it, and we do not. (Any other handle stays lost until it is released.)
  */
 static void uncount(pawl_lock *lock)
 {
@@ -79,6 +69,15 @@ static void uncount(pawl_lock *lock)
     if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
     if (a) pawl__gate_flush_now(lock->home->gate);
     pthread_mutex_unlock(&lock->home->gate->mutex);
+}
+
+/* What a caller is told whose wait is over. Mutex not held. */
+static int end_of_wait(pawl_lock *lock, const pawl__waiter *waiter)
+{
+    if (waiter->err) return waiter->err;
+    int err = why_gone(lock);
+    if (err == PAWL_ERR_LOST) uncount(lock);
+    return err;
 }
 
 static int acquire(pawl_lock *lock, int64_t wait_ms)
@@ -96,8 +95,7 @@ static int acquire(pawl_lock *lock, int64_t wait_ms)
         return err;
     }
     pawl__gate_wait(lock->home->gate, &waiter, PAWL__NEVER); /* the engine ends it in time */
-    err = waiter.err ? waiter.err : why_gone(lock);
-    if (!waiter.err && err == PAWL_ERR_LOST) uncount(lock);
+    err = end_of_wait(lock, &waiter);
     pawl__leave_unlocked(&visit);
     return err;
 }
@@ -107,7 +105,7 @@ int pawl_lock_acquire(pawl_lock *lock, int64_t wait_ms)
     if (!lock || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
     if (!pawl__held_take(&lock->held)) return acquire(lock, wait_ms);
-    if (lock->extras->traced) pawl__hold_taken(lock);
+    if (pawl__lock_is_traced(lock)) pawl__hold_taken(lock);
     return PAWL_OK;
 }
 
@@ -134,6 +132,66 @@ int pawl_lock_acquire_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     return err;
 }
 
+/*
+ * Mutex held: looks for the end of a call that `later` waits for by `waiter`. false: it has not
+ * come, and later's callback hears of it.
+ */
+static bool look_for_end(pawl__acquisition *a, pawl__completion *later, pawl__waiter *waiter,
+                         int64_t look_ms)
+{
+    pawl__gate *gate = pawl__acquisition_lock(a)->home->gate;
+    if (look_ms == 0) {
+        pawl__gate_look(gate, waiter);
+    } else {
+        pawl__gate_wait(gate, waiter, pawl__instant_add(pawl__now(), pawl__ms_to_ns(look_ms)));
+        pthread_mutex_lock(&gate->mutex);
+    }
+    if (waiter->complete) return true;
+    pawl__acquisition_call_later(a, later);
+    gate->async_pending++;
+    pawl__gate_flush_now(gate);
+    return false;
+}
+
+/* Mutex held. false: it has begun, and goes on. */
+static bool begin_and_look(pawl_lock *lock, int64_t wait_ms, int64_t look_ms,
+                           pawl__completion *later, pawl__waiter *waiter)
+{
+    pawl__waiter_init(waiter);
+    later->waiter = waiter;
+    waiter->err = pawl__acquisition_begin(lock, pawl__wait_until(wait_ms), later);
+    return waiter->err || look_for_end(lock->acquisition, later, waiter, look_ms);
+}
+
+int pawl_lock_acquire_or_start(pawl_lock *lock, int64_t wait_ms, int64_t look_ms, pawl_done_fn done,
+                               void *userdata, bool *ret_started)
+{
+    if (!lock || !done || !ret_started || wait_ms < PAWL_WAIT_FOREVER || look_ms < 0)
+        return PAWL_ERR_ARGUMENT;
+    if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
+    if (pawl__held_take(&lock->held)) {
+        if (pawl__lock_is_traced(lock)) pawl__hold_taken(lock);
+        *ret_started = false;
+        return PAWL_OK;
+    }
+    pawl_client *c = pawl__lock_client(lock);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    pawl__waiter waiter;
+    pawl__completion *later = pawl__complete_by_callback(done, userdata);
+    err = later ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
+    bool over = err || pawl__reentry_enter(lock, &err);
+    bool begun = !over;
+    if (begun) over = begin_and_look(lock, wait_ms, look_ms, later, &waiter);
+    if (over) free(later);
+    pthread_mutex_unlock(&c->gate.mutex);
+    if (begun && over) err = end_of_wait(lock, &waiter);
+    pawl__leave_unlocked(&visit);
+    if (!err) *ret_started = !over;
+    return err;
+}
+
 int pawl_lock_cancel(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
@@ -154,39 +212,73 @@ int pawl_lock_cancel(pawl_lock *lock)
     return err;
 }
 
-/* ---- Release, mutex held -------------------------------------------------------------------- */
-
-static int release(pawl_lock *lock)
+void pawl__lock_cancel_soon(pawl_lock *lock)
 {
     pawl_client *c = pawl__lock_client(lock);
     pawl__visit visit;
-    int err = pawl__enter(c, &visit);
-    if (err) return err;
+    if (pawl__enter(c, &visit)) return;
+    if (lock->state == PAWL__LOCK_ACQUIRING && !c->gate.closing) {
+        pawl__acquisition_ask(lock->acquisition, PAWL__ASK_CANCEL);
+        pawl__gate_flush_now(&c->gate);
+    } else {
+        lock->cancels = true;
+    }
+    pawl__leave(&visit);
+}
+
+void pawl__lock_cancel_no_more(pawl_lock *lock)
+{
+    pawl_client *c = pawl__lock_client(lock);
+    pawl__visit visit;
+    if (pawl__enter(c, &visit)) return;
+    lock->cancels = false;
+    pawl__leave(&visit);
+}
+
+/* ---- Release, mutex held -------------------------------------------------------------------- */
+
+/* Sends it at once if nobody else owns the loop, else wakes who does. */
+static int release(pawl_lock *lock)
+{
+    pawl__gate *gate = lock->home->gate;
     pawl__acquisition *a = NULL;
+    int err = PAWL_OK;
     bool inner = pawl__reentry_leave(lock, &err);
     bool lent = !inner && pawl__retention_lend(lock);
-    if (!inner) err = lent ? PAWL_OK : pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
+    bool rests = !inner && !lent && pawl__reader_lends(lock);
+    if (!inner && !lent && !rests) err = pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
     if (a) pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
     if (a && !err && !a->wanted && !a->waited)
-        pawl__gate_flush_later(&c->gate);
+        pawl__gate_flush_now(gate);
     else if (lent || a)
-        pawl__gate_flush_release(&c->gate);
-    pawl__leave(&visit);
+        pawl__gate_flush_release(gate);
     return err;
+}
+
+/* A lease that the handle retains is put back without the mutex. */
+static bool put_back(pawl_lock *lock)
+{
+    int64_t since = pawl__hold_since(lock);
+    _Atomic int64_t *put_back_at = lock->extras ? &lock->extras->put_back_at : NULL;
+    if (!pawl__held_put_back(&lock->held, put_back_at)) return false;
+    if (pawl__lock_is_traced(lock)) pawl__hold_put_back(lock, since);
+    return true;
 }
 
 int pawl_lock_release(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
     if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
-    if (!lock->extras) return release(lock);
-    int64_t since = pawl__hold_since(lock);
-    if (!pawl__held_put_back(&lock->held, &lock->extras->put_back_at)) return release(lock);
-    if (lock->extras->traced) pawl__hold_put_back(lock, since);
-    return PAWL_OK;
+    if (put_back(lock)) return PAWL_OK;
+    pawl__visit visit;
+    int err = pawl__enter(pawl__lock_client(lock), &visit);
+    if (err) return err;
+    err = release(lock);
+    pawl__leave(&visit);
+    return err;
 }
 
-/* One whose end is waited for. Lost ones are released without waiting: false. */
+/* A release whose end somebody waits for. false: it was lost, and there is nothing to wait for. */
 static bool ask_release_waiting(pawl__acquisition *a, pawl__completion *completion, int err)
 {
     if (!a) return false;
@@ -216,9 +308,9 @@ int pawl_lock_release_wait(pawl_lock *lock, int64_t wait_ms)
         pthread_mutex_lock(&c->gate.mutex);
         err = waiter.complete ? waiter.err : PAWL_ERR_UNKNOWN;
         if (!waiter.complete)
-            pawl__acquisition_remove_completion(a, &completion); /* pawl goes on without us */
+            pawl__acquisition_remove_completion(a, &completion); /* pawl goes on by itself */
     }
-    if (a && err) pawl__gate_flush_now(&c->gate); /* it leaves at least */
+    if (a && err) pawl__gate_flush_now(&c->gate); /* at least it is sent */
     pawl__leave(&visit);
     return err;
 }
@@ -245,6 +337,53 @@ int pawl_lock_release_start(pawl_lock *lock, pawl_done_fn done, void *userdata)
     return err;
 }
 
+/* Mutex held: another thread sends the request. false: it has begun, and goes on. */
+static bool release_and_look(pawl_lock *lock, int64_t look_ms, pawl__completion *later,
+                             int *ret_err)
+{
+    pawl__acquisition *a = NULL;
+    pawl__waiter waiter;
+    pawl__waiter_init(&waiter);
+    /* cppcheck-suppress autoVariables ; look_for_end takes it back if it is not over */
+    later->waiter = &waiter;
+    if (pawl__reentry_leave(lock, ret_err)) return true;
+    *ret_err = pawl__acquisition_take_back(lock, PAWL_TRACE_RELEASED, &a);
+    bool over = !ask_release_waiting(a, later, *ret_err);
+    if (!over) {
+        over = look_for_end(a, later, &waiter, look_ms);
+        *ret_err = over ? waiter.err : PAWL_OK;
+    } else if (a)
+        pawl__gate_flush_now(lock->home->gate);
+    return over;
+}
+
+int pawl_lock_release_or_start(pawl_lock *lock, int64_t look_ms, pawl_done_fn done, void *userdata,
+                               bool *ret_started)
+{
+    if (!lock || !done || !ret_started || look_ms < 0) return PAWL_ERR_ARGUMENT;
+    if (pawl__lock_is_forked(lock)) return PAWL_ERR_FORKED;
+    if (put_back(lock)) {
+        *ret_started = false;
+        return PAWL_OK;
+    }
+    pawl_client *c = pawl__lock_client(lock);
+    pawl__visit visit;
+    int err = pawl__enter(c, &visit);
+    if (err) return err;
+    bool over = pawl__gate_is_free(&c->gate);
+    if (over) {
+        err = release(lock);
+    } else {
+        pawl__completion *later = pawl__complete_by_callback(done, userdata);
+        err = later ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
+        over = err || release_and_look(lock, look_ms, later, &err);
+        if (over) free(later);
+    }
+    pawl__leave(&visit);
+    if (!err) *ret_started = !over;
+    return err;
+}
+
 int pawl_lock_detach(pawl_lock *lock)
 {
     if (!lock) return PAWL_ERR_ARGUMENT;
@@ -265,7 +404,8 @@ int pawl_lock_detach(pawl_lock *lock)
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* In the child of a fork: memory only, and only what was caught at a quiet moment (law 9). */
+/* In the child of a fork: frees only memory, and only if the fork found the client at a quiet
+ * moment (law 9). */
 static void free_in_child(pawl_lock *lock)
 {
     pawl_client *c = pawl__lock_client(lock);
@@ -277,8 +417,8 @@ static void free_in_child(pawl_lock *lock)
 }
 
 /*
- * Mutex held: gives up whatever the handle has. True if that has to leave at once; a release that
- * was asked before leaves by itself when it is due.
+ * Mutex held: gives up whatever the handle has. True if that must be sent at once; a release that
+ * was asked for earlier is sent by itself when it is due.
  */
 static bool abandon(pawl_lock *lock)
 {
@@ -318,8 +458,8 @@ pawl_lock *pawl_lock_free(pawl_lock *lock)
         return NULL;
     }
     pawl__visit visit;
-    if (pawl__enter(c, &visit)) return NULL; /* in a handler of fork: it stays */
-    c->acquisitions.refs++;                  /* the handle's may be the last */
+    if (pawl__enter(c, &visit)) return NULL; /* in a fork handler: it is not freed */
+    c->acquisitions.refs++;                  /* the handle's reference may be the last one */
     if (abandon(lock)) pawl__gate_flush_now(&c->gate);
     pawl__calls_wait_for(&c->calls, lock);
     pawl__lock_put(lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lock handles are made: on one name, or on several. */
+/* Makes lock handles: on one name, or on several. */
 #define _GNU_SOURCE /* strnlen */
 #include "client.h"
 #include "options.h"
@@ -56,13 +56,14 @@ static bool add_extras(pawl_lock *lock, const pawl_lock_opts *opts, bool traced,
     if (permits && !add_permits(lock->extras, opts)) return false;
     lock->extras->on_event = opts->on_event;
     lock->extras->event_userdata = opts->event_userdata;
+    lock->extras->retain_ms = (int32_t)opts->retain_ms;
     lock->extras->retains = opts->retain_ms > 0 && opts->mode == PAWL_MODE_EXCLUSIVE;
     lock->extras->traced = traced;
     lock->extras->reentrant = reentrant;
     return true;
 }
 
-/* One that has not joined. NULL is allowed. */
+/* Frees a handle that has not joined. NULL is allowed. */
 static void unmake(pawl_lock *lock)
 {
     if (!lock) return;
@@ -70,7 +71,7 @@ static void unmake(pawl_lock *lock)
     free(lock);
 }
 
-/* several: it is, or belongs to, a handle on several names. NULL: out of memory. */
+/* several: the handle is on several names, or is a part of such a handle. NULL: out of memory. */
 static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *opts, bool traced,
                        bool several)
 {
@@ -80,7 +81,6 @@ static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *
     memcpy(lock->name, name, name_len);
     char *owner = lock->name + name_len + 1;
     if (opts->owner) memcpy(owner, opts->owner, owner_size);
-    lock->retain_ms = (int32_t)opts->retain_ms;
     lock->first.want =
         (pawl__want){.name = lock->name,
                      .name_len = (uint16_t)name_len,
@@ -94,7 +94,7 @@ static pawl_lock *make(const char *name, size_t name_len, const pawl_lock_opts *
     return NULL;
 }
 
-/* It joins its client, or is gone. */
+/* Joins the handle to its client, or frees it. */
 static int join(pawl_client *c, pawl_lock *lock)
 {
     pawl__visit visit;
@@ -111,7 +111,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
                   pawl_lock **ret_lock)
 {
     if (!c || !ret_lock) return PAWL_ERR_ARGUMENT;
-    if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED; /* before anything is looked at */
+    if (pawl__client_is_forked(c)) return PAWL_ERR_FORKED; /* before anything else is read */
     if (!name_ok(name, name_len)) return PAWL_ERR_NAME;
     pawl_lock_opts opts;
     int err = pawl__lock_opts_take(given, &opts);
@@ -125,7 +125,7 @@ int pawl_lock_new(pawl_client *c, const char *name, size_t name_len, const pawl_
 
 /* ---- On several names ------------------------------------------------------------------------ */
 
-/* By insertion: they are few. false: one of them comes twice. */
+/* Insertion sort, because there are few. false: a name comes twice. */
 static bool sort(const char *const *names, size_t count, uint8_t *ret_order)
 {
     for (size_t i = 0; i < count; i++) {
@@ -158,7 +158,7 @@ static void unmake_whole(pawl_lock *lock)
     unmake(lock);
 }
 
-/* The events of a part are told by the whole; what is acquired again counts there. */
+/* The whole handle tells the events of a part, and counts inner acquisitions. */
 static pawl_lock *make_part(pawl_lock *whole, const char *name, const pawl_lock_opts *opts,
                             bool traced)
 {
@@ -198,7 +198,7 @@ static int join_whole(pawl_client *c, pawl_lock *whole)
     err = join_client(c, whole);
     const pawl__several *several = whole->extras->several;
     for (size_t i = 0; !err && i < several->count; i++)
-        (void)join_client(c, several->parts[i]); /* neither closing nor a thread that is missing */
+        (void)join_client(c, several->parts[i]); /* cannot fail: it is open and has its thread */
     pawl__leave(&visit);
     return err;
 }

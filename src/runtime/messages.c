@@ -17,10 +17,10 @@ void pawl__set_message(pawl__messages *messages, const char *format, ...)
 
 bool pawl__is_of_store(int err)
 {
-    /* After the client was opened only the store finds these. */
+    /* After the client is opened, only the store returns these. */
     if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
     if (err == PAWL_ERR_KIND || err == PAWL_ERR_CAPACITY)
-        return true; /* what the name is in use as */
+        return true; /* the store says how the name is used */
     switch (pawl_err_class_of(err)) {
     case PAWL_CLASS_RETRY:
     case PAWL_CLASS_UNKNOWN:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client can say about its latest trouble.
+ * What a client can tell about its latest trouble.
  *
  * Locking: guarded by the mutex of the gate [m]; `where` is set once.
  */
@@ -21,11 +21,11 @@ typedef struct pawl__messages {
 /* Keeps a line as the latest trouble. */
 void pawl__set_message(pawl__messages *messages, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Keeps the store's words about an error, if only the store can say why it came up. */
+/* Keeps the store's words about an error, if only the store can say why it happened. */
 void pawl__set_reason(pawl__messages *messages, int err, const char *reason);
 /* Whether only the store can say why, and not the caller, the other holders or the clock. */
 bool pawl__is_of_store(int err);
-/* A line about a store that has said nothing, of PAWL_MESSAGE_MAX bytes. */
+/* Writes a line about a store that does not answer; ret_line has PAWL_MESSAGE_MAX bytes. */
 void pawl__say_silence(const pawl__messages *messages, char *ret_line);
 /* "what: the error's text" into the message for the caller of an open; returns err. what: or NULL.
  */

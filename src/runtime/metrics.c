@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counting; how it is written is in metrics_text.c. */
+/* Counts; metrics_text.c writes the text. */
 #include "metrics.h"
 
 #include "../base/instant.h"
@@ -16,9 +16,11 @@ const uint64_t pawl__metrics_hears =
     PAWL_TRACE_BIT(PAWL_TRACE_RETAINED) | PAWL_TRACE_BIT(PAWL_TRACE_RECALLED) |
     PAWL_TRACE_BIT(PAWL_TRACE_REQUEST) | PAWL_TRACE_BIT(PAWL_TRACE_REPLY) |
     PAWL_TRACE_BIT(PAWL_TRACE_PUSH) | PAWL_TRACE_BIT(PAWL_TRACE_LINK) |
-    PAWL_TRACE_BIT(PAWL_TRACE_DRIFT) | PAWL_TRACE_BIT(PAWL_TRACE_BROKEN);
+    PAWL_TRACE_BIT(PAWL_TRACE_DRIFT) | PAWL_TRACE_BIT(PAWL_TRACE_BROKEN) |
+    PAWL_TRACE_BIT(PAWL_TRACE_GUARD);
 
-/* Seconds, but the margin: that is a part of the ttl. A healthy renewal leaves 0.56 of it. */
+/* In seconds, except the margin, which is a fraction of the ttl. A normal renewal leaves 0.56 of
+ * it. */
 const pawl__buckets pawl__wait_buckets = {
     11, {0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600}};
 const pawl__buckets pawl__hold_buckets = {
@@ -36,7 +38,7 @@ void pawl_metrics_opts_init_sized(pawl_metrics_opts *opts, size_t size)
     pawl__opts_init(opts, size, &defaults, sizeof defaults);
 }
 
-/* A pattern is a label: it can be read in any encoding of the page. */
+/* A pattern becomes a label, so it must be readable in any encoding. */
 static bool pattern_ok(const char *pattern)
 {
     if (!pattern || !*pattern || strlen(pattern) > PAWL_METRICS_CLASS_MAX) return false;
@@ -144,7 +146,7 @@ static bool fits(const char *pattern, const char *name)
         } else if (*pattern == '?' || *pattern == *name) {
             pattern++;
             name++;
-        } else if (star) { /* the latest star takes one byte more */
+        } else if (star) { /* the latest star takes one more byte */
             pattern = star + 1;
             name = ++resume;
         } else {
@@ -185,7 +187,7 @@ static void count_renewal(pawl__class_metrics *counts, const pawl_trace *event)
     observe(&counts->margin, &pawl__margin_buckets, ttl > 0 ? (double)event->span_ns / ttl : 0);
 }
 
-/* What happens to a lock. */
+/* Counts what happens to a lock. */
 static void count_lock(pawl__class_metrics *counts, const pawl_trace *event)
 {
     switch (event->kind) {
@@ -238,6 +240,21 @@ static void count_reply(pawl_metrics *metrics, const pawl_trace *event)
         observe(&metrics->round_trip, &pawl__round_trip_buckets, seconds(event->span_ns));
 }
 
+/*
+ * Clients of one store tell of one guard, each at its time: the latest end counts. It is an instant
+ * and not a count of clients, so that a client that ends, or asks nothing more, leaves nothing
+ * behind.
+ */
+static void count_guard(pawl_metrics *metrics, const pawl_trace *event)
+{
+    int64_t until = pawl__instant_add(event->at_ns, event->span_ns);
+    int64_t known = atomic_load_explicit(&metrics->guard_until, memory_order_relaxed);
+    if (event->span_ns <= 0) return; /* the end that was told has come: the writer sees it */
+    if (known <= event->at_ns) add(&metrics->guards, 1);
+    while (until > known && !atomic_compare_exchange_weak(&metrics->guard_until, &known, until)) {
+    }
+}
+
 void pawl__metrics_count(pawl_metrics *metrics, const pawl_trace *event, pawl__link_state *link)
 {
     switch (event->kind) {
@@ -258,6 +275,9 @@ void pawl__metrics_count(pawl_metrics *metrics, const pawl_trace *event, pawl__l
         return;
     case PAWL_TRACE_BROKEN:
         add(&metrics->broken, 1);
+        return;
+    case PAWL_TRACE_GUARD:
+        count_guard(metrics, event);
         return;
     case PAWL_TRACE_WANTED:
     case PAWL_TRACE_LEASE:

@@ -13,11 +13,11 @@
 
 #include <stdatomic.h>
 
-/* Errors as indexes: 0 is success, then -1, -2 ...; what is none of ours counts as the last. */
+/* Errors as indexes: 0 is success, then -1, -2 ...; unknown numbers count as the last. */
 #define PAWL__METRICS_ERRORS  48
 #define PAWL__METRICS_BUCKETS 12
 
-/* The bounds of a histogram, in its unit; the last bucket has none. */
+/* The upper bounds of a histogram, in its unit; the last bucket has no bound. */
 typedef struct pawl__buckets {
     size_t count;
     double bounds[PAWL__METRICS_BUCKETS];
@@ -43,8 +43,9 @@ struct pawl_metrics {
     pawl__class_metrics classes[PAWL_METRICS_CLASSES_MAX + 1];
     _Atomic uint64_t requests[PAWL_VERB_COUNT];
     _Atomic uint64_t replies[PAWL_UNKNOWN + 1];
-    _Atomic uint64_t hand_offs, reconnects, drift_ns, broken;
-    _Atomic int64_t clients[3]; /* by pawl__link_state */
+    _Atomic uint64_t hand_offs, reconnects, drift_ns, broken, guards;
+    _Atomic int64_t guard_until; /* instant: the latest end of a restart guard that was told */
+    _Atomic int64_t clients[3];  /* by pawl__link_state */
     pawl__histogram round_trip;
 };
 
@@ -60,19 +61,20 @@ extern const uint64_t pawl__metrics_hears;
 extern const pawl__buckets pawl__wait_buckets, pawl__hold_buckets, pawl__margin_buckets,
     pawl__round_trip_buckets;
 
-/* "renew", "not_owner" (trace_text.c). "?" for what is none. */
+/* "renew", "not_owner" (trace_text.c). "?" for other numbers. */
 const char *pawl__verb_name(pawl_verb verb);
 const char *pawl__outcome_name(pawl_outcome outcome);
 
-/* A reference more; returns it. */
+/* Adds a reference; returns it. */
 pawl_metrics *pawl__metrics_hold(pawl_metrics *metrics);
-/* A client begins to count there, and ends, with the state that it has then. */
+/* A client begins to count there; a client ends, and its link was in this state. */
 void pawl__metrics_join(pawl_metrics *metrics);
 void pawl__metrics_leave(pawl_metrics *metrics, pawl__link_state link);
 /* Counts an event; link: of the client, kept by the caller. */
 void pawl__metrics_count(pawl_metrics *metrics, const pawl_trace *event, pawl__link_state *link);
 
-/* A retained lease is taken and put back without an event: a few instructions are all it costs. */
+/* A retained lease is taken and put back without an event, so that it costs only a few
+ * instructions. */
 pawl__class_metrics *pawl__metrics_class(pawl_metrics *metrics, const char *name);
 void pawl__metrics_taken(pawl__class_metrics *counts);
 void pawl__metrics_put_back(pawl__class_metrics *counts, int64_t held_ns);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The counts as Prometheus' text format. */
+/* Writes the counts in Prometheus' text format. */
+#include "clock.h"
 #include "metrics.h"
 
 #include <ctype.h>
@@ -46,7 +47,7 @@ static int64_t read_gauge(const _Atomic int64_t *gauge)
 
 #define LABEL_MAX (2 * PAWL_METRICS_CLASS_MAX + 16)
 
-/* class="...", with the bytes escaped that the format wants to see escaped. */
+/* class="...", with bytes escaped as the format demands. */
 static const char *label_of(const pawl_metrics *metrics, size_t class, char *ret_label)
 {
     const char *name = class < metrics->class_count ? metrics->patterns[class] : "other";
@@ -79,7 +80,8 @@ static const char *word_of(size_t index, char *ret_word)
 
 typedef const _Atomic uint64_t *(*count_fn)(const pawl__class_metrics *);
 
-/* By error: `always` are written even where nothing was counted, so that rates begin at zero. */
+/* One line for each error; those in `always` even if nothing was counted, so that rates begin at
+ * zero. */
 static void put_by_error(output *out, const pawl_metrics *metrics, const char *name,
                          const char *key, count_fn counts_of, uint64_t always)
 {
@@ -245,12 +247,28 @@ static void put_store(output *out, const pawl_metrics *metrics)
                 read_count(&metrics->hand_offs));
 }
 
+/* The end is an instant, so it needs nobody to say that it has come. */
+static void put_guard(output *out, const pawl_metrics *metrics)
+{
+    int64_t until = read_gauge(&metrics->guard_until);
+    int64_t left_ns = until ? until - pawl__now() : 0;
+    if (left_ns < 0) left_ns = 0;
+    put_family(out, "pawl_guard_active", "gauge",
+               "1 while a store's restart guard grants nothing new.");
+    put(out, "pawl_guard_active %d\n", left_ns > 0);
+    put_family(out, "pawl_guard_left_seconds", "gauge", "How long it will go on.");
+    put(out, "pawl_guard_left_seconds %.3f\n", (double)left_ns / 1e9);
+    put_counter(out, "pawl_guards_total", "Restart guards that were met.",
+                read_count(&metrics->guards));
+}
+
 int pawl_metrics_write(const pawl_metrics *metrics, pawl_write_fn fn, void *userdata)
 {
     if (!metrics || !fn) return PAWL_ERR_ARGUMENT;
     output out = {.fn = fn, .userdata = userdata};
     put_locks(&out, metrics);
     put_store(&out, metrics);
+    put_guard(&out, metrics);
     put_family(&out, "pawl_clock_drift_seconds_total", "counter",
                "By how much the system's two clocks ran apart.");
     put(&out, "pawl_clock_drift_seconds_total %.9f\n",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Modes: what a handle holds, and how it changes. */
+/* The mode in which a handle holds, and how it changes. */
 #include "client.h"
 #include "visit.h"
 
@@ -21,7 +21,7 @@ size_t pawl_lock_slots(const pawl_lock *lock, uint16_t *ret_slots, size_t room)
 
 /* ---- Mutex held ----------------------------------------------------------------------------- */
 
-/* Whether the handle holds, and stays with its caller: then its lease is not lent any more. */
+/* Whether the handle holds. If so, ends the loan of its lease, so that it stays with its caller. */
 static int keep(pawl_lock *lock)
 {
     if (lock->home->gate->closing) return PAWL_ERR_CLOSED;
@@ -38,14 +38,15 @@ static void ask_change(pawl_lock *lock, pawl_mode mode)
     pawl__acquisition_ask(lock->acquisition, PAWL__ASK_CHANGE);
 }
 
-/* 0 without *ret_waits: it is exclusive already. */
+/* 0, and *ret_waits false: it is exclusive already. */
 static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *completion,
                          bool *ret_waits)
 {
     *ret_waits = false;
     int err = keep(lock);
     if (err) return err;
-    if (pawl__lock_is_several(lock)) return PAWL_ERR_UNSUPPORTED; /* it could wait in a circle */
+    if (pawl__lock_is_several(lock))
+        return PAWL_ERR_UNSUPPORTED; /* handles could wait for each other in a circle */
     pawl_mode mode = pawl_lock_mode(lock);
     if (mode == PAWL_MODE_EXCLUSIVE) return PAWL_OK;
     if (mode != PAWL_MODE_UPDATE) return PAWL_ERR_MODE;
@@ -54,30 +55,30 @@ static int begin_upgrade(pawl_lock *lock, int64_t wait_ms, pawl__completion *com
     completion->waiting.wait_until = pawl__wait_until(wait_ms);
     pawl__acquisition_add_completion(a, completion, PAWL__CALL_CHANGED);
     a->upgrades = *ret_waits = true;
-    a->asked &= (uint8_t)~PAWL__ASK_CANCEL; /* it was meant for what has ended meanwhile */
+    a->asked &= (uint8_t)~PAWL__ASK_CANCEL; /* it was for a call that has ended */
     ask_change(lock, PAWL_MODE_EXCLUSIVE);
     pawl__gate_flush_now(lock->home->gate);
     return PAWL_OK;
 }
 
-static int downgrade_one(pawl_lock *lock, pawl_mode to)
+static void downgrade_one(pawl_lock *lock, pawl_mode to)
 {
-    int err = keep(lock);
-    if (err) return err;
     atomic_store(&lock->mode, (uint8_t)to);
     ask_change(lock, to);
+}
+
+/* The loss of one of several names is the loss of all. */
+static int downgrade_parts(const pawl__several *several, pawl_mode to)
+{
+    for (size_t i = 0; i < several->count; i++) {
+        int err = keep(several->parts[i]);
+        if (err) return err;
+        downgrade_one(several->parts[i], to);
+    }
     return PAWL_OK;
 }
 
-/* That one of several names is lost is the loss of all. */
-static int downgrade_parts(const pawl__several *several, pawl_mode to)
-{
-    int err = PAWL_OK;
-    for (size_t i = 0; !err && i < several->count; i++) err = downgrade_one(several->parts[i], to);
-    return err;
-}
-
-/* The handle says less before the store may hear of it, which is not before the flush (law 1). */
+/* The handle gets the weaker mode before the store is told, which happens at the flush (law 1). */
 static int downgrade(pawl_lock *lock, pawl_mode to)
 {
     int err = keep(lock);
@@ -89,7 +90,7 @@ static int downgrade(pawl_lock *lock, pawl_mode to)
         atomic_store(&lock->mode, (uint8_t)to);
         err = downgrade_parts(lock->extras->several, to);
     } else {
-        err = downgrade_one(lock, to);
+        downgrade_one(lock, to);
     }
     pawl__gate_flush_now(lock->home->gate);
     return err;
@@ -129,7 +130,7 @@ int pawl_lock_upgrade_start(pawl_lock *lock, int64_t wait_ms, pawl_done_fn done,
     err = completion ? pawl__calls_need(&c->calls) : PAWL_ERR_NO_MEMORY;
     if (!err) err = begin_upgrade(lock, wait_ms, completion, &waits);
     if (waits) c->gate.async_pending++;
-    if (!err && !waits) /* it is exclusive: the callback comes all the same */
+    if (!err && !waits) /* it is exclusive already: the callback still comes */
         pawl__acquisition_complete_at_once(lock->acquisition, completion, PAWL__CALL_CHANGED);
     pawl__leave(&visit);
     if (err) free(completion);

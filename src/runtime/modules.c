@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stores that come as modules: pawl-store-NAME.so, beside libpawl.so, in the
- * directory "pawl" there, or in $PAWL_MODULES. The command has libpawl inside and is
- * installed elsewhere: it looks beside itself, and where its installation put them. The name
- * is the scheme up to its first +. A loaded module stays: its code may be on a stack.
+ * Stores that are modules: pawl-store-NAME.so, beside libpawl.so, in the directory "pawl" there, or
+ * in $PAWL_MODULES. The command contains libpawl and is installed elsewhere: it looks beside
+ * itself, and where its installation has put the modules. NAME is the scheme up to its first +. A
+ * module is never unloaded, because its code may be on a stack.
  */
 #define _GNU_SOURCE
 #include "modules.h"
@@ -31,8 +31,8 @@
 #define TEXT_OF_(x) #x
 
 /*
- * The stores that pawl is shipped with, each named here and nowhere else. A module that is not
- * in this table is found as well, if its schemes begin with its name.
+ * The stores that pawl is shipped with, each named here and nowhere else. A module that is not in
+ * this table is also found, if its schemes begin with its name.
  */
 static const struct shipped_store {
     const char *name;               /* also of the module, the package and the build option */
@@ -45,12 +45,16 @@ static const struct shipped_store {
     {"sqlite", "sqlite:", {NULL}, NULL, "libsqlite3-0"},
     {"redis", "redis://, rediss://, redis+unix://", {"rediss", "valkey"}, NULL, NULL},
     {"postgres", "postgres://", {"postgresql"}, NULL, "libpq5"},
+    {"mariadb", "mysql://, mariadb://", {"mysql"}, NULL, "libmariadb3"},
+    {"memcached", "memcached://, memcached+unix://", {"memcache"}, NULL, NULL},
+    {"etcd", "etcd://, etcds://", {"etcds"}, NULL, "libcurl4"},
+    {"zookeeper", "zookeeper://", {"zk", "zookeepers"}, NULL, "libzookeeper-st2"},
 };
 
 #define SHIPPED_COUNT (sizeof shipped / sizeof shipped[0])
 
-/* Why people look for a store that pawl does not have, and what to take instead. */
-#define SERVER "redis:// or postgres://"
+/* Stores that pawl does not have, why people look for them, and what to use instead. */
+#define SERVER "redis://, postgres:// or mysql://"
 static const struct missing_store {
     const char *schemes[5];
     const char *why, *instead;
@@ -62,13 +66,8 @@ static const struct missing_store {
     {{"leveldb", "rocksdb", "lmdb"},
      "one process has such a database to itself, and a lock is for several",
      "sqlite:"},
-    {{"memcached", "memcache"},
-     "memcached forgets what it evicts, and everything when it restarts: then two would hold",
-     SERVER},
-    {{"mysql", "mariadb", "mysqlx"}, "pawl has not been written for it yet", SERVER},
-    {{"etcd", "etcds", "zookeeper", "zk", "consul"},
-     "pawl has not been written for it yet",
-     SERVER},
+    {{"mysqlx"}, "pawl speaks the classic protocol of MySQL, and not its X protocol", "mysql://"},
+    {{"consul"}, "pawl has not been written for it yet", SERVER},
     {{"mongodb", "dynamodb", "cassandra", "couchbase"}, "pawl has not been written for it", SERVER},
     {{"file", "flock", "dir"},
      "a file alone knows neither fences nor a queue that outlives its processes",
@@ -86,7 +85,7 @@ static bool is_called(const struct shipped_store *store, const char *scheme)
     return false;
 }
 
-/* The scheme without what follows a +; the store of that name, or NULL if it is not ours. */
+/* ret_name: the scheme up to a +. Returns the shipped store of that name, or NULL. */
 static const struct shipped_store *find_shipped(const char *scheme, char ret_name[STORE_NAME_MAX])
 {
     size_t len = strcspn(scheme, "+");
@@ -105,7 +104,7 @@ static const struct shipped_store *find_shipped(const char *scheme, char ret_nam
 
 static const char here; /* an address inside libpawl */
 
-/* Of the file that libpawl's code is in: libpawl.so or the program itself. */
+/* The directory of the file that contains libpawl's code: libpawl.so or the program itself. */
 static bool own_directory(char ret_dir[PATH_MAX], bool *ret_is_program)
 {
     Dl_info info;
@@ -197,7 +196,7 @@ static int check_ops(const char *path, const pawl_store_ops *ops, char *message)
     return PAWL_OK;
 }
 
-/* Mostly it is a library that is missing, and whoever reads this wants to know its package. */
+/* Usually a library is missing, and the reader needs the name of its package. */
 static int refuse_unloadable(const struct shipped_store *store, char *message)
 {
     const char *said = dlerror();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Once (docs/composed.md): a lock, and beside it a value that says how the latest run went:
+ * Once (docs/composed.md): a lock, and beside it a value that tells how the latest run went:
  *
  *     pawl once 1 BEGAN_US OUTCOME
  *
@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define WORD         "pawl once 1 "
-#define KEEP_MIN_MS  INT64_C(604800000) /* a week: who looks wants to know of the latest run */
+#define KEEP_MIN_MS  INT64_C(604800000) /* a week, so that people can look at the latest run */
 #define KEEP_PERIODS 3
 
 struct pawl_once {
@@ -37,7 +37,7 @@ static pawl_once *once_of(pawl__flow *flow)
 
 /* ---- The record ------------------------------------------------------------------------ */
 
-/* The clock of a store may stand before 1970 for all we know: rounded down all the same. */
+/* A store's clock may show a time before 1970: rounds down in that case, too. */
 static int64_t period_of(const pawl_once *once, int64_t us)
 {
     int64_t every_us = once->every_ms * 1000;
@@ -56,7 +56,7 @@ static bool take_record(const pawl_value *value, pawl_once_info *info)
     return true;
 }
 
-/* 0, or PAWL_ERR_KIND: the value is something else's. */
+/* 0, or PAWL_ERR_KIND: the value belongs to something else. */
 static int take_value(pawl_once *once)
 {
     const pawl_value *value = &once->job.flow.heard.value;
@@ -88,7 +88,7 @@ static void make_record(pawl_once *once)
 
 /* ---- The steps ------------------------------------------------------------------------- */
 
-/* Gives back first; then the result. */
+/* Releases first; then ends with the result. */
 static pawl__step give_up(pawl__flow *flow, int result)
 {
     flow->result = result;
@@ -100,7 +100,7 @@ static pawl__step begin_next(pawl__flow *flow, int err)
 {
     pawl_once *once = once_of(flow);
     switch (flow->state++) {
-    case 0: /* who comes too late takes nothing, so it is in nobody's way */
+    case 0: /* a late call takes no lock, so it delays nobody */
         return PAWL__STEP_READ;
     case 1:
         if (!err) err = take_value(once);
@@ -116,9 +116,9 @@ static pawl__step begin_next(pawl__flow *flow, int err)
         if (err) return give_up(flow, err);
         once->began_us = once->info.now_us;
         return pawl_lock_is_held(flow->lock) ? pawl__flow_end(flow, PAWL_OK)
-                                             : give_up(flow, PAWL_ERR_LOST);
+                                             : give_up(flow, pawl__flow_why_lost(flow->lock));
     }
-    return PAWL__STEP_END; /* given back: the result stands */
+    return PAWL__STEP_END; /* all is released: return the result */
 }
 
 static pawl__step end_next(pawl__flow *flow, int err)
@@ -165,7 +165,7 @@ int pawl_once_begin_start(pawl_once *once, int64_t wait_ms, pawl_done_fn done, v
     return pawl__job_start(job_of(once), begin_next, wait_ms, done, userdata);
 }
 
-/* 0: what is to be said can be said. */
+/* 0: the end of the run can be published. */
 static int prepare_end(pawl_once *once, bool success)
 {
     if (!once) return PAWL_ERR_ARGUMENT;
@@ -226,7 +226,8 @@ static int take_opts(const pawl_once_opts *given, pawl_once_opts *ret_opts)
     bool fits = ret_opts->every_ms >= PAWL_ONCE_EVERY_MIN_MS &&
                 ret_opts->every_ms <= PAWL_ONCE_EVERY_MAX_MS;
     const pawl_lock_opts *lock = ret_opts->lock;
-    if (lock && (lock->mode != PAWL_MODE_EXCLUSIVE || lock->flags || lock->retain_ms))
+    if (lock &&
+        (lock->mode != PAWL_MODE_EXCLUSIVE || lock->flags & ~PAWL_LOCK_DETACHED || lock->retain_ms))
         return PAWL_ERR_ARGUMENT;
     return fits ? PAWL_OK : PAWL_ERR_ARGUMENT;
 }

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include "../base/capacity.h"
+
 #include <string.h>
 
 /* A struct that ended in padding could gain a field without growing. */
 #define NO_TAIL(type, last)                                                                        \
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type),               \
                    "no padding at the end of " #type)
+/* NOLINTNEXTLINE(bugprone-sizeof-expression): the last member is a pointer */
 NO_TAIL(pawl_open_opts, metrics);
 NO_TAIL(pawl_lock_opts, unused);
 
-/* What the first release had: no caller can know less. */
+/* The size in the first release: no caller's struct can be smaller. */
 #define OPEN_OPTS_FIRST_SIZE (offsetof(pawl_open_opts, metrics) + sizeof(void *))
 #define LOCK_OPTS_FIRST_SIZE (offsetof(pawl_lock_opts, unused) + sizeof(uint32_t))
 
-#define SIZE_MAX_SANE         4096 /* a struct this large was not initialised */
+#define SIZE_MAX_SANE         4096 /* a larger struct was not initialised */
 #define CLOSE_TIMEOUT_MS      1000
 #define CLIENT_TIMEOUT_MAX_MS 86400000 /* as PAWL_TTL_MAX_MS */
 
@@ -37,7 +40,7 @@ void pawl__opts_init(void *opts, size_t size, const void *defaults, size_t our_s
 {
     if (!opts || size < sizeof(size_t)) return;
     pawl__give_sized(opts, size, defaults, our_size);
-    memcpy(opts, &size, sizeof size); /* the first member: how much the caller knows */
+    memcpy(opts, &size, sizeof size); /* the first member is the size of the caller's struct */
 }
 
 void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size)
@@ -103,9 +106,7 @@ static int check_mode(const pawl_lock_opts *opts)
     if (opts->unused || (unsigned)opts->mode > PAWL_MODE_PERMIT) return PAWL_ERR_UNSUPPORTED;
     if (opts->mode != PAWL_MODE_PERMIT)
         return opts->capacity || opts->units > 1 ? PAWL_ERR_UNITS : PAWL_OK;
-    bool fits =
-        opts->capacity <= PAWL_CAPACITY_MAX && opts->units >= 1 && opts->units <= opts->capacity;
-    return fits ? PAWL_OK : PAWL_ERR_UNITS;
+    return pawl__permits_fit(opts->units, opts->capacity) ? PAWL_OK : PAWL_ERR_UNITS;
 }
 
 int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts)

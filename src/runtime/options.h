@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Option structs that grow: what an older or newer caller passes becomes ours. */
+/* Option structs that grow: converts the struct of an older or newer caller to ours. */
 #ifndef PAWL_RUNTIME_OPTIONS_H
 #define PAWL_RUNTIME_OPTIONS_H
 
@@ -13,7 +13,7 @@
 int pawl__open_opts_take(const pawl_open_opts *given, pawl_open_opts *ret_opts);
 int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts);
 
-/* Long enough for a slow network, short for a person. */
+/* Long enough for a slow network, short enough for a person who waits. */
 #define PAWL__STORE_TIMEOUT_MS 5000
 
 /*
@@ -23,7 +23,8 @@ int pawl__lock_opts_take(const pawl_lock_opts *given, pawl_lock_opts *ret_opts);
 int pawl__opts_take(const void *given, size_t first_size, void *ret_opts, size_t our_size);
 void pawl__opts_init(void *opts, size_t size, const void *defaults, size_t our_size);
 
-/* Copies to a caller's struct of its own size: no more than it knows; what we do not know is 0. */
+/* Copies to a caller's struct: only as many bytes as it has; members that we do not know become 0.
+ */
 void pawl__give_sized(void *ret_struct, size_t caller_size, const void *ours, size_t our_size);
 
 #endif

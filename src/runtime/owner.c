@@ -15,8 +15,7 @@
 #define PARENT_ID_LEN 16
 
 /*
- * The environment first: asking the user database may mean asking a slow server. Who root
- * is we know.
+ * The environment first, because the user database may ask a slow server. Root needs no look-up.
  */
 static void read_user(char ret_user[PART_MAX])
 {
@@ -43,13 +42,14 @@ static void read_host(char ret_host[PART_MAX])
 
 /* ---- The trace that this process belongs to -------------------------------------------------- */
 
-/* Exactly len small hexadecimal digits, and not zeros alone. */
+/* Exactly len lowercase hexadecimal digits, not all zero. */
 static bool is_id(const char *text, size_t len)
 {
     return strspn(text, "0123456789abcdef") == len && strspn(text, "0") < len;
 }
 
-/* TRACEPARENT as W3C has it: VERSION-TRACE-PARENT-FLAGS; of a later version more may follow. */
+/* TRACEPARENT as in the W3C standard: VERSION-TRACE-PARENT-FLAGS; in later versions more may
+ * follow. */
 static bool read_trace(char ret_id[TRACE_ID_LEN + 1])
 {
     static const char hex[] = "0123456789abcdef";
@@ -61,7 +61,8 @@ static bool read_trace(char ret_id[TRACE_ID_LEN + 1])
     const char *parent = trace + TRACE_ID_LEN + 1;
     if (!is_id(parent, PARENT_ID_LEN) || parent[PARENT_ID_LEN] != '-') return false;
     const char *flags = parent + PARENT_ID_LEN + 1;
-    bool ends = flags[0] && flags[1] && (!flags[2] || (flags[2] == '-' && strncmp(text, "00", 2)));
+    bool has_more = flags[0] && flags[1] && flags[2] == '-' && strncmp(text, "00", 2) != 0;
+    bool ends = has_more || (flags[0] && flags[1] && !flags[2]);
     if (!ends || strspn(flags, hex) != 2) return false;
     snprintf(ret_id, TRACE_ID_LEN + 1, "%s", trace);
     return true;
@@ -76,7 +77,7 @@ void pawl__owner_default(char ret_label[PAWL_OWNER_MAX + 1])
     if (read_trace(id)) snprintf(trace, sizeof trace, " trace=%s", id);
     snprintf(line, sizeof line, "%s@%s %ld %s", user, host, (long)getpid(),
              program_invocation_short_name);
-    int room = PAWL_OWNER_MAX - (int)strlen(trace); /* the trace is told whole */
+    int room = PAWL_OWNER_MAX - (int)strlen(trace); /* the trace is never cut */
     snprintf(ret_label, PAWL_OWNER_MAX + 1, "%.*s%s", room, line, trace);
     for (char *p = ret_label; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';

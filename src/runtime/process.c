@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static _Atomic uint64_t fallback_mark;          /* where the kernel cannot wipe: a handler does */
+static _Atomic uint64_t fallback_mark; /* if the kernel cannot wipe memory, a handler does */
 static _Atomic uint64_t *mark = &fallback_mark; /* 0 in a child until it asks */
-static _Atomic uint64_t last_mark;              /* inherited, so that a child's is new */
+static _Atomic uint64_t last_mark;              /* inherited, so that a child's mark is new */
 
 static void start(void)
 {

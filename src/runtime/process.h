@@ -20,7 +20,7 @@ void pawl__process_start(void);
 uint64_t pawl__process_mark(void);
 /* Whether this process has that mark. Async-signal-safe. */
 bool pawl__process_is(uint64_t mark);
-/* For the handler of fork in the child: the mark is drawn anew. */
+/* For the fork handler in the child: draws a new mark. */
 void pawl__process_is_new(void);
 
 #endif

@@ -21,14 +21,14 @@ void pawl__pump_submit(pawl__pump *pump, const pawl_request *request)
     if (pump->trace->hears & PAWL__TRACE_REQUESTS) pawl__trace_request(pump->trace, request);
 }
 
-/* Law 10: somebody must hear of it. Mutex held. */
+/* Law 10: the user must be told. Mutex held. */
 static void tell_broken(pawl__pump *pump)
 {
     pawl_trace event = {.kind = PAWL_TRACE_BROKEN, .message = pump->messages->latest};
     pawl__trace_tell(pump->trace, &event);
 }
 
-/* Runs inside a step of the engine. */
+/* The pump whose engine runs a step on this thread. */
 static _Thread_local pawl__pump *stepping;
 
 void pawl__pump_say_broken(const char *what)
@@ -72,12 +72,16 @@ void pawl__pump_feed(pawl__pump *pump, const pawl__event *event)
     if (!pump->engine) return;
     step(pump, event);
     pawl__action action;
-    while (pawl__engine_next(pump->engine, &action)) act(pump, &action);
+    while (pawl__engine_next(pump->engine, &action)) {
+        if (pump->together) action.request.flags |= PAWL_ASK_TOGETHER;
+        act(pump, &action);
+    }
 }
 
 /* ---- Work ------------------------------------------------------------------------------------ */
 
-/* What cannot fail has failed: everybody is told that nothing is held, nothing more is sent. */
+/* Something failed that must not fail: tells everybody that nothing is held, and sends nothing
+ * more. */
 static void shut_down(pawl__pump *pump)
 {
     pump->engine = pawl__engine_free(pump->engine);
@@ -113,6 +117,7 @@ void pawl__pump_work(pawl__pump *pump)
 {
     do {
         pump->ops->take_asked(pump->client);
+        pump->calm = pump->gate->async_pending == 0;
         pthread_mutex_unlock(&pump->gate->mutex);
         account_time(pump);
         if (pump->unflushed && !pump->gate->release_alone) {
@@ -134,7 +139,7 @@ static int64_t due(const void *ctx)
     return pump->engine ? pawl__instant_min(at, pawl__engine_deadline(pump->engine)) : at;
 }
 
-/* After a shut-down the loop may be what has failed. Only a wake-up matters any more. */
+/* After a shut-down the loop may be the part that failed. Only a wake-up matters now. */
 static void wait_broken(const pawl__pump *pump)
 {
     struct pollfd wake = {.fd = pump->gate->wake_fd, .events = POLLIN};
@@ -142,7 +147,7 @@ static void wait_broken(const pawl__pump *pump)
     if (poll(&wake, 1, BROKEN_POLL_MS) > 0 && read(wake.fd, &count, sizeof count) < 0) return;
 }
 
-/* What is due is seen before the sleep. The flags for the loop. */
+/* Notices what is due before the sleep. Returns the flags for the loop. */
 static int set_alarm(pawl__pump *pump, int64_t until, int flags)
 {
     int64_t at = pawl__instant_min(until, due(pump));
@@ -164,7 +169,8 @@ static void rest(void *ctx, int64_t until, pawl__rest how)
         pump->failed |= event_base_loop(pump->base, flags) < 0;
     else if (how != PAWL__REST_LOOK)
         wait_broken(pump);
-    if (how == PAWL__REST_SPIN) sched_yield(); /* what we wait for may need this very processor */
+    /* The store may need this very processor. */
+    if (how == PAWL__REST_SPIN && pawl__spin_goes_on(&pump->gate->spin)) sched_yield();
     pthread_mutex_lock(&pump->gate->mutex);
 }
 
@@ -172,7 +178,7 @@ static void rest(void *ctx, int64_t until, pawl__rest how)
 
 static bool awaits_store(const pawl__pump *pump)
 {
-    if (!pump->engine) return true; /* only callers look after what is left */
+    if (!pump->engine) return true; /* callers alone do what is left to do */
     return pump->gate->spin.under_way > 0 || pump->ops->awaits_link(pump->client) ||
            pawl__engine_awaits_store(pump->engine);
 }
@@ -200,5 +206,15 @@ static void overdue(void *ctx)
     pump->ops->overdue(pump->client);
 }
 
-const pawl__gate_ops pawl__pump_gate_ops = {
-    .work = work, .rest = rest, .due = due, .awaited = awaited, .overdue = overdue};
+static bool comes_back(const void *ctx)
+{
+    const pawl__pump *pump = ctx;
+    return pump->ops->comes_back(pump->client);
+}
+
+const pawl__gate_ops pawl__pump_gate_ops = {.work = work,
+                                            .rest = rest,
+                                            .due = due,
+                                            .awaited = awaited,
+                                            .overdue = overdue,
+                                            .comes_back = comes_back};

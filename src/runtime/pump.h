@@ -2,16 +2,16 @@
 /*
  * The pump: one engine, one store and one event loop, and one turn of them.
  *
- * In a turn everything that was asked goes to the engine, what the engine wants goes to the store
- * in one write, then the owner rests in the loop. The pump knows nobody who asks: it talks upward
+ * In a turn everything that was asked goes to the engine, the engine's requests go to the store in
+ * one write, then the owner rests in the loop. The pump does not know who asks: it calls upward
  * through a table.
  *
- * Each event is put to the engine with an instant of its own, read just before: an instant that is
- * older than the event could only make leases shorter, but one that is newer than a request's
- * departure would make them longer (law 2).
+ * Each event is given to the engine with an instant of its own, read just before. An instant that
+ * is too old can only make leases shorter; one that is later than the sending of a request would
+ * make them longer (law 2).
  *
- * Locking: the pump belongs to the loop owner [loop], but for what is marked otherwise. The marks
- * are those of gate.h.
+ * Locking: the pump belongs to the loop owner [loop], except for what is marked otherwise. The
+ * marks are those of gate.h.
  */
 #ifndef PAWL_RUNTIME_PUMP_H
 #define PAWL_RUNTIME_PUMP_H
@@ -27,14 +27,15 @@
 struct event;
 struct event_base;
 
-/* What the floors above do. The loop is owned in all of them but `overdue`. */
+/* What the floors above do. The loop is owned in all of them except `overdue`. */
 typedef struct pawl__pump_ops {
-    /* Whether something was asked; and passes it on to the pump. Mutex held. */
+    /* Whether something was asked; and: pass what was asked on to the pump. Mutex held. */
     bool (*is_asked)(const pawl_client *client);
     void (*take_asked)(pawl_client *client);
     /* The engine says something about a want. Mutex not held, as in all that follow. */
     void (*action)(pawl_client *client, const pawl__action *action);
-    /* The store answers a request that is not the engine's; false: nor one of theirs. */
+    /* The store answers a request that is not the engine's; false: it is not one of theirs either.
+     */
     bool (*reply)(pawl_client *client, const pawl_reply *reply);
     void (*row)(pawl_client *client, uint64_t id, const pawl_info *info);
     void (*finding)(pawl_client *client, uint64_t id, const pawl_finding *finding);
@@ -42,14 +43,15 @@ typedef struct pawl__pump_ops {
     bool (*push)(pawl_client *client, const pawl_push *push);
     /* The link came up or went down. */
     void (*link)(pawl_client *client);
-    /* Whether somebody waits for the link; when they want to hear of time; time has passed. */
+    /* Whether somebody waits for the link; when `time` must be called; time has passed. */
     bool (*awaits_link)(const pawl_client *client);
     int64_t (*due)(const pawl_client *client);
     void (*time)(pawl_client *client, int64_t now);
-    /* All that is under way ends with err: the engine is gone. Mutex held. */
+    /* Ends all that is under way with err: the engine is gone. Mutex held. */
     void (*end)(pawl_client *client, int err);
     /* See pawl__gate_ops. Mutex held. */
     void (*overdue)(pawl_client *client);
+    bool (*comes_back)(const pawl_client *client);
 } pawl__pump_ops;
 
 typedef struct pawl__pump {
@@ -61,7 +63,7 @@ typedef struct pawl__pump {
     pawl__trace *trace;
     pawl__messages *messages;
     const pawl_store_ops *store_ops;
-    int64_t answer_ms; /* how long one request may take, where an outage may last for ever, too */
+    int64_t answer_ms; /* how long one request may take, even if store_timeout_ms is unlimited */
     /* [loop] */
     pawl__engine *engine;
     pawl_store *store;
@@ -69,14 +71,16 @@ typedef struct pawl__pump {
     struct event *wake_event, *alarm_event;
     pawl__alarm alarm;
     pawl__pool pool; /* of random bytes */
-    bool unflushed;  /* the store has requests that it has not been told to send */
+    bool unflushed;  /* requests were submitted, but not flushed yet */
+    bool together;   /* what the engine asks now belongs to a handle on several names */
+    bool calm;       /* nobody has asked for something without waiting for it */
     bool time_due;   /* a deadline has come */
-    bool failed;     /* something failed that cannot fail: shut down at the next moment */
+    bool failed;     /* something failed that must not fail: shut down soon */
     bool link_up;
-    bool was_up;       /* some time before */
+    bool was_up;       /* at any time before */
     pawl_err link_err; /* why it is down */
-    bool link_final;   /* and waiting does not heal that */
-    bool link_tried;   /* and a try to connect has failed since it went down */
+    bool link_final;   /* and waiting does not help */
+    bool link_tried;   /* and an attempt to connect has failed since it went down */
     char link_message[PAWL_MESSAGE_MAX];
     /* [m] */
     bool broken; /* shut down by a failure (law 10) */
@@ -101,8 +105,8 @@ int pawl__pump_open(pawl__pump *pump, const pawl_url *url, const char *owner, co
                     const pawl_open_opts *opts, char *message);
 /* Frees all but the store, which is closed before. Takes half-made pumps. */
 void pawl__pump_free(pawl__pump *pump);
-/* In the child of a fork: the store and the loop say nothing on what they share with the parent;
-   false: they cannot, and the pump must stay as it is. */
+/* In the child of a fork: makes sure that store and loop send nothing on what they share with the
+ * parent; false: that is impossible, and the pump must stay as it is. */
 bool pawl__pump_forget(pawl__pump *pump);
 
 /* ---- Turns: loop owned ----------------------------------------------------------------------- */
@@ -111,12 +115,12 @@ bool pawl__pump_forget(pawl__pump *pump);
 void pawl__pump_work(pawl__pump *pump);
 /* An event for the engine, and all that follows from it. Mutex not held. */
 void pawl__pump_feed(pawl__pump *pump, const pawl__event *event);
-/* Tells the client whose engine is in a step that an invariant broke (law 10). */
+/* Tells the client whose engine runs a step on this thread that an invariant broke (law 10). */
 void pawl__pump_say_broken(const char *what);
 /* For the engine's options: tells of a lease that moved, see pawl/trace.h. ctx: the pump. */
 void pawl__pump_lease_moved(void *ctx, const char *name, pawl_lease_state from,
                             pawl_lease_state to);
-/* A request for the store, which leaves at the end of the turn. Mutex not held. */
+/* Submits a request to the store; it is sent at the end of the turn. Mutex not held. */
 void pawl__pump_submit(pawl__pump *pump, const pawl_request *request);
 
 /* ---- What the store calls (pump_host.c) -------------------------------------------------------

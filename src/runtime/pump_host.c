@@ -2,6 +2,8 @@
 /* What the store calls, in the event loop: the loop is owned, the mutex is not held. */
 #include "pump.h"
 
+#include "../base/instant.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +15,8 @@ static pawl__pump *pump_of(pawl_host *host)
 /* ---- What no store may say ------------------------------------------------------------------- */
 
 /*
- * A store module may be somebody else's. What makes no sense is not believed: a failure has an
- * error, or it would be taken for success, and what a count promises is there.
+ * A store module may come from somebody else, so nonsense is corrected: a failure must have an
+ * error, or it would look like success, and an array must be there if its count says so.
  */
 
 static bool is_error(int err)
@@ -50,7 +52,7 @@ static bool makes_sense(const pawl_reply *reply)
     return !reply->value || !lacks_value(reply->value);
 }
 
-/* A grant of permits that names none is refused by the engine. */
+/* The engine itself refuses a grant of permits that names no slots. */
 static pawl_reply mended(const pawl_reply *said)
 {
     pawl_reply reply = *said;
@@ -146,7 +148,7 @@ static void tell_link(pawl__pump *pump, bool is_news)
 
 static void link_changed(pawl__pump *pump, bool up, bool final, pawl_err err, const char *message)
 {
-    if (!up && !is_error(err)) err = PAWL_ERR_PROTOCOL; /* down, and names no error */
+    if (!up && !is_error(err)) err = PAWL_ERR_PROTOCOL; /* down without an error */
     bool is_news = up != pump->link_up || (!up && err != pump->link_err);
     pump->link_tried = !up && !pump->link_up;
     pump->link_up = up;
@@ -184,6 +186,21 @@ static void on_warn(pawl_host *host, const char *message)
     pthread_mutex_unlock(&pump->gate->mutex);
 }
 
+static void on_guarded(pawl_host *host, int64_t left_ms)
+{
+    pawl__pump *pump = pump_of(host);
+    if (left_ms < 0) left_ms = 0; /* nonsense */
+    if (pawl__trace_hears(pump->trace, PAWL_TRACE_GUARD))
+        pawl__trace_guard(pump->trace, pawl__ms_to_ns(left_ms));
+}
+
+/* The releases that the store is told of belong to nobody any more. */
+static bool may_block(const pawl_host *host)
+{
+    const pawl__pump *pump = pawl__container(host, const pawl__pump, host);
+    return pump->calm && pump->engine && !pawl__engine_tends(pump->engine);
+}
+
 void pawl__pump_init_host(pawl__pump *pump, const char *owner, const char *id, bool work_inline)
 {
     pump->host = (pawl_host){.size = sizeof pump->host,
@@ -198,6 +215,8 @@ void pawl__pump_init_host(pawl__pump *pump, const char *owner, const char *id, b
                              .push = on_push,
                              .link = on_link,
                              .link_final = on_link_final,
+                             .guarded = on_guarded,
                              .warn = on_warn,
-                             .work_inline = work_inline};
+                             .work_inline = work_inline,
+                             .may_block = may_block};
 }

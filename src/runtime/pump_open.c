@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pump's parts: made, freed, and forgotten in the child of a fork. */
+/* Makes the pump's parts, frees them, and forgets them in the child of a fork. */
 #define _GNU_SOURCE
 #include "../base/instant.h"
 #include "../base/line.h"
@@ -29,14 +29,14 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     (void)arg;
     uint64_t count;
     ssize_t n = read(fd, &count, sizeof count);
-    (void)n; /* nothing there: another waking took it */
+    (void)n; /* nothing to read: an earlier wake-up has read it */
 }
 
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    pawl__alarm_take(arg); /* what is due is seen before the next sleep */
+    pawl__alarm_take(arg); /* what is due is noticed before the next sleep */
 }
 
 static struct event_base *new_base(void)
@@ -79,7 +79,7 @@ static void draw_token(void *ctx, char *ret_text)
 {
     pawl__pump *pump = ctx;
     if (pawl__token_draw(&pump->pool, ret_text)) return;
-    memset(ret_text, '0', PAWL_TOKEN_LEN); /* never leaves: see pump.c, act() */
+    memset(ret_text, '0', PAWL_TOKEN_LEN); /* it is never sent: see pump.c, act() */
     ret_text[PAWL_TOKEN_LEN] = '\0';
     pump->failed = true;
 }
@@ -130,8 +130,8 @@ void pawl__pump_free(pawl__pump *pump)
 }
 
 /*
- * event_reinit comes first: the two processes share one epoll object, and taking our events from
- * it would take the parent's.
+ * event_reinit comes first: both processes share one epoll object, and removing our events from it
+ * would remove the parent's.
  */
 bool pawl__pump_forget(pawl__pump *pump)
 {

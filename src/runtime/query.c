@@ -9,13 +9,13 @@
 #include <string.h>
 
 /*
- * The ids of our requests are a number of 32 bits above 32 zeros, where the engine's have the
- * index of a lease, which begins at 1 (groups.c). Both numbers come round after 2^32 requests and
- * leave out 0; by then nobody waits any more for an answer to the request that had the number.
+ * The ids of our requests are a 32-bit number above 32 zero bits; in the engine's ids those bits
+ * are the index of a lease, which begins at 1 (groups.c). Both numbers start again after 2^32
+ * requests and skip 0; by then nobody waits for the answer to the request that had the same number.
  */
 #define QUERY_SHIFT 32
 
-/* A store answers by itself in time; one that is still silent after this never will. */
+/* A store answers in time by itself; one that is still silent after this time never will. */
 #define ANSWER_GRACE_NS (100 * PAWL__NS_PER_MS)
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-/* A store of one mode need not list its one holder: it is whom the report tells of. */
+/* A store with only one mode need not list its holder; then the report itself describes it. */
 static pawl_holder_info the_holder(const pawl_info *info)
 {
     return (pawl_holder_info){.owner = info->owner,
@@ -88,9 +88,9 @@ static pawl__row *copy_row(const pawl_info *info)
 
 static pawl__row *copy_info(const pawl_info *given)
 {
-    pawl_info whole = {0}; /* a store built for an older pawl knows fewer members */
+    pawl_info whole = {0}; /* a store for an older pawl has fewer members */
     memcpy(&whole, given, given->size < sizeof whole ? given->size : sizeof whole);
-    if (!whole.name) whole.name_len = 0; /* a store that lies must not crash us */
+    if (!whole.name) whole.name_len = 0; /* a wrong report must not crash us */
     if (!whole.waiters) whole.waiters_shown = 0;
     if (!whole.holders) whole.holders_shown = 0;
     if (!whole.held || whole.holder_count) return copy_row(&whole);
@@ -112,7 +112,7 @@ static pawl__row *copy_finding(const pawl_finding *finding)
     row->finding.topic = put_text(&room, topic, strlen(topic));
     row->finding.text = put_text(&room, text, strlen(text));
     row->finding.advice = put_text(&room, advice, strlen(advice));
-    /* It may quote names of a server's tables, and a terminal is where it is read. */
+    /* It may quote names of a server's tables, and people read it on a terminal. */
     pawl__line_mend((char *)row->finding.topic);
     pawl__line_mend((char *)row->finding.text);
     pawl__line_mend((char *)row->finding.advice);
@@ -135,7 +135,7 @@ static pawl__query *query_of(pawl__link *link)
     return pawl__container(link, pawl__query, in_queries);
 }
 
-/* The query may be gone when this returns: its caller sleeps no more. Mutex held. */
+/* The query may be gone when this returns, because its caller wakes. Mutex held. */
 static void complete_held(pawl__queries *queries, pawl__query *query, int err, const char *message)
 {
     pawl__list_remove(&query->in_queries);
@@ -144,7 +144,7 @@ static void complete_held(pawl__queries *queries, pawl__query *query, int err, c
         pawl__gate_complete(queries->pump->gate, &query->waiter, err);
         return;
     }
-    queries->pump->gate->async_pending--;
+    pawl__gate_async_ended(queries->pump->gate);
     query->err = err;
     if (err && err != PAWL_ERR_CLOSED) {
         pawl__set_message(queries->pump->messages, "%s", query->message);
@@ -213,13 +213,13 @@ static void submit(pawl__queries *queries, pawl__query *query)
     pawl__pump_submit(queries->pump, &query->request);
 }
 
-/* Who does not wait, waits for one try to connect at most, as in an acquisition. */
+/* A caller that does not wait stays for one attempt to connect at most, as in an acquisition. */
 static bool is_too_hasty(const pawl__queries *queries, const pawl__query *query)
 {
     return query->hasty && queries->pump->link_tried;
 }
 
-/* A store that refuses us for good must not make callers wait. */
+/* Callers must not wait for a store that refuses us for good. */
 static bool refuses_for_good(const pawl__queries *queries)
 {
     pawl_err_class cls = pawl_err_class_of(queries->pump->link_err);
@@ -227,7 +227,7 @@ static bool refuses_for_good(const pawl__queries *queries)
     return cls == PAWL_CLASS_DENIED || cls == PAWL_CLASS_USAGE || cls == PAWL_CLASS_INTERNAL;
 }
 
-/* Wakes those who watch the name, or all. A reading that is under way came too early, too. */
+/* Wakes those who watch the name, or all. A READ under way is older than the news, too. */
 static void tell_news(pawl__queries *queries, const char *name, size_t name_len)
 {
     queries->news++;
@@ -242,6 +242,7 @@ static void tell_news(pawl__queries *queries, const char *name, size_t name_len)
 
 static void await_news(pawl__queries *queries, pawl__query *query)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): awaits_news is set with heard */
     if (queries->news != query->heard->news) {
         complete(queries, query, PAWL_OK, NULL);
         return;
@@ -308,7 +309,7 @@ bool pawl__queries_are_awaited(const pawl__queries *queries)
 void pawl__queries_link(pawl__queries *queries)
 {
     tell_news(queries, NULL, 0);
-    pawl__link list; /* of those that wait: they may do so again while we look */
+    pawl__link list; /* taken out, because a query may wait again meanwhile */
     if (pawl__list_empty(&queries->waiting)) return;
     move_list(&queries->waiting, &list);
     ask_or_wait_all(queries, &list);
@@ -321,7 +322,7 @@ static pawl__query *find(pawl__queries *queries, uint64_t id)
     return NULL;
 }
 
-/* Whether a store may answer so: what is not listed says neither yes nor no to what was asked. */
+/* Whether the outcome is an answer to this verb: all others are errors of the store. */
 static bool is_an_answer(const pawl__query *query, const pawl_reply *reply)
 {
     switch (query->request.verb) {
@@ -375,8 +376,8 @@ bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply)
     if (query->heard) hear(query->heard, reply->value ? reply->value : &(pawl_value){0});
     int err = err_of(query, reply);
     if (err == PAWL_ERR_UNAVAILABLE &&
-        !queries->pump->link_up) {    /* not done: it waits for the link again */
-        pawl__query_free_rows(query); /* and is told all anew */
+        !queries->pump->link_up) {    /* not done: wait for the link again */
+        pawl__query_free_rows(query); /* all rows come again */
         query->no_memory = false;
         ask_or_wait(queries, query);
         return true;
@@ -426,13 +427,13 @@ int64_t pawl__queries_deadline(const pawl__queries *queries)
     return at;
 }
 
-/* A store, perhaps somebody else's, that broke its word must not keep a caller. */
+/* A store that does not answer in time must not keep a caller waiting. */
 static void give_up_asking(pawl__queries *queries, int64_t now)
 {
     for (pawl__link *l = queries->asking.next, *next; l != &queries->asking; l = next) {
         next = l->next;
         if (given_up_at(query_of(l)) > now) continue;
-        pawl__gate_answered(queries->pump->gate); /* it will not be */
+        pawl__gate_answered(queries->pump->gate); /* there will be no answer */
         complete(queries, query_of(l), PAWL_ERR_UNKNOWN, pawl_err_text(PAWL_ERR_UNKNOWN));
     }
 }

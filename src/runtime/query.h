@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions that go to the store past the engine, and wait for the link if it is down. Their
- * ids are a space of their own beside the engine's.
+ * Questions that go to the store without the engine, and wait for the link if it is down. Their ids
+ * never equal those of the engine.
  *
  * Locking: `asked` is [m]; all else belongs to the loop owner [loop]. A query lies on the stack of
- * the caller that sleeps for it: what came is the caller's once its waiter is complete. One that is
- * asked asynchronously is in its asker's memory until `done` has begun.
+ * the caller that waits for it; the answer belongs to the caller once its waiter is complete. An
+ * asynchronous query lies in memory that its owner keeps until `done` has begun.
  */
 #ifndef PAWL_RUNTIME_QUERY_H
 #define PAWL_RUNTIME_QUERY_H
@@ -37,23 +37,23 @@ typedef int pawl__judge(const pawl__query *query, const char **ret_text);
 struct pawl__query {
     pawl__link in_queries; /* [m] in asked; then [loop] in waiting or asking */
     pawl_request request;  /* id and answer_by are set when it is submitted */
-    int64_t until;         /* the caller's patience */
+    int64_t until;         /* how long the caller waits */
     int64_t link_until;    /* how long it waits for the link */
-    bool hasty;            /* it does not wait for one that does not come up at the first try */
-    bool wants_caps;       /* nothing is asked: the link's coming up is the answer */
-    bool awaits_news;      /* nothing is asked: news about the name, or of the link, that came
-                              after `heard`, or the end of the patience is the answer */
-    bool is_news;          /* nothing is asked: who awaits news about the name looks again */
-    pawl__heard *heard;    /* [loop], then the caller's: of READ; NULL: nobody wants it */
-    pawl_caps *ret_caps;   /* [loop] */
-    pawl__link rows;       /* [loop], then the caller's */
-    bool no_memory;        /* [loop] a row could not be kept */
-    pawl__judge *judge;    /* NULL: an answer is a success */
+    bool hasty;            /* it waits for the first attempt to connect only */
+    bool wants_caps;       /* nothing is asked: it ends when the link is up */
+    bool awaits_news;    /* nothing is asked: it ends with news about the name or the link that came
+                            after `heard`, or at `until` */
+    bool is_news;        /* nothing is asked: those who await news about the name look again */
+    pawl__heard *heard;  /* [loop], then the caller's: of READ; NULL: nobody wants it */
+    pawl_caps *ret_caps; /* [loop] */
+    pawl__link rows;     /* [loop], then the caller's */
+    bool no_memory;      /* [loop] a row could not be kept */
+    pawl__judge *judge;  /* NULL: an answer is a success */
     pawl_outcome outcome;
     uint64_t fence;
     char message[PAWL_MESSAGE_MAX];
     pawl__waiter waiter;
-    /* Asynchronous: called once in the place of callbacks. NULL: a caller sleeps. */
+    /* Asynchronous: called once, where callbacks run. NULL: a caller sleeps. */
     void (*done)(pawl__query *query, int err);
     void *ctx;           /* for done */
     const void *of;      /* for pawl__calls_wait_for */
@@ -62,14 +62,15 @@ struct pawl__query {
 };
 
 typedef struct pawl__queries {
-    pawl__pump *pump;    /* [once] */
-    pawl__calls *calls;  /* [once] */
-    pawl__link asked;    /* [m] those that the loop owner has not seen */
-    pawl__link waiting;  /* for the link */
-    pawl__link asking;   /* those that the store has */
-    pawl__link watching; /* those that wait for news */
-    uint32_t news;       /* counts them */
-    uint32_t last_id;    /* see query.c; 0 is none */
+    pawl__pump *pump;      /* [once] */
+    pawl__calls *calls;    /* [once] */
+    pawl__link asked;      /* [m] queries that the loop owner has not seen */
+    pawl__link waiting;    /* for the link */
+    pawl__link asking;     /* those that the store has */
+    pawl__link watching;   /* those that wait for news */
+    uint32_t news;         /* counts them */
+    uint32_t last_id;      /* see query.c; 0 is none */
+    uint64_t publications; /* [m] of the client, so each lease's are in order (rule 12) */
 } pawl__queries;
 
 void pawl__queries_init(pawl__queries *queries, pawl__pump *pump, pawl__calls *calls);
@@ -83,7 +84,7 @@ void pawl__query_ask(pawl__queries *queries, pawl__query *query);
 void pawl__queries_take(pawl__queries *queries);
 /* Runs the callback of one that is over. false: it forked, and this is the child. */
 bool pawl__query_run(pawl__calls *calls, pawl__link *in_calls);
-/* Whether a caller sleeps until the link, or news, come. */
+/* Whether a caller sleeps until the link comes up, or until news come. */
 bool pawl__queries_are_awaited(const pawl__queries *queries);
 /* Completes all with err. */
 void pawl__queries_end(pawl__queries *queries, int err);
@@ -98,7 +99,7 @@ bool pawl__queries_reply(pawl__queries *queries, const pawl_reply *reply);
 void pawl__queries_push(pawl__queries *queries, const pawl_push *push);
 void pawl__queries_row(pawl__queries *queries, uint64_t id, const pawl_info *info);
 void pawl__queries_finding(pawl__queries *queries, uint64_t id, const pawl_finding *finding);
-/* Those that waited too long, for the link or for an answer. */
+/* Ends queries that have waited too long, for the link or for an answer. */
 void pawl__queries_time(pawl__queries *queries, int64_t now);
 int64_t pawl__queries_deadline(const pawl__queries *queries);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The public questions: by token, looking, breaking. The caller sleeps until the answer is there,
- * then runs its own callbacks: they never run on the loop owner's side.
+ * then runs its own callbacks: the loop owner never runs them.
  */
 #include "query_api.h"
 #include "../base/instant.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define CAPS_FIRST_SIZE (offsetof(pawl_caps, modes) + sizeof(unsigned)) /* in the first release */
-#define CAPS_SIZE_SANE  4096                                            /* larger: it was not set */
+#define CAPS_SIZE_SANE  4096 /* a larger one was not set */
 
 static bool name_ok(const char *name, size_t name_len)
 {
@@ -32,7 +32,7 @@ static void prepare(pawl_client *c, pawl__query *query, int64_t wait_ms)
     int64_t now = pawl__now();
     int64_t patience = pawl__ms_to_ns(c->opts.store_timeout_ms);
     query->hasty = wait_ms == 0;
-    if (query->hasty) wait_ms = c->pump.answer_ms; /* what is under way may take its time */
+    if (query->hasty) wait_ms = c->pump.answer_ms; /* a request under way may take its usual time */
     query->until = wait_ms < 0 ? PAWL__NEVER : pawl__instant_add(now, pawl__ms_to_ns(wait_ms));
     query->link_until = query->until;
     if (!query->wants_caps && patience >= 0)
@@ -80,7 +80,7 @@ int pawl__query_start(pawl_client *c, pawl__query *query, int64_t wait_ms)
     return err;
 }
 
-/* What came is in the query; the client is not touched afterwards. */
+/* The answer is in the query; the client is not used afterwards. */
 int pawl__query_put(pawl_client *c, pawl__query *query, int64_t wait_ms)
 {
     if (wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
@@ -94,7 +94,7 @@ int pawl__query_put(pawl_client *c, pawl__query *query, int64_t wait_ms)
     return err;
 }
 
-/* The name gets a NUL behind it, as stores expect. */
+/* Adds a NUL behind the name, as stores expect. */
 static int begin(const pawl_client *c, pawl__query *query, pawl_verb verb, const char *name,
                  size_t name_len, char room[PAWL_NAME_MAX + 1])
 {

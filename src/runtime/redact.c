@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What could be a password:
+ * These parts could be a password:
  *
- *   - all between the scheme and the last @, but for a user's name before the first colon, or
- *     of a URL whose password has a file, or of PostgreSQL, which lets users in by their name;
- * everything to the end if a ? stands before that @, for then nobody knows what is what
- *   - what stands after a colon where a port should, and is none: an @host was forgotten
- *   - the value of an option whose name sounds like it, but for the path of a password's file;
- *     an option without a name or a value
+ *   - everything between the scheme and the last @, except a user's name: the text before the
+ *     first colon; or all of it if the password is in a file, or for PostgreSQL, where users may
+ *     have no password. If a ? comes before that @, everything to the end, because then it is not
+ *     clear what is what
+ *   - what follows a colon where a port should be, if it is no port: the @host was forgotten
+ *   - the value of an option whose name sounds like a password, except the path of a password's
+ *     file; and an option without a name or a value
  */
 #define _GNU_SOURCE /* strcasestr */
 #include "redact.h"
@@ -20,7 +21,7 @@
 
 #define STARS "***"
 
-/* The copy, as far as it is made. It never gets longer than three bytes for each of the URL. */
+/* The part of the copy that is made. It has at most three bytes for each byte of the URL. */
 typedef struct copy {
     char *text;
     size_t len;
@@ -95,7 +96,7 @@ static int hex_digit(char c)
     return isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
 }
 
-/* The key as the store will read it, %XX decoded; cut where it is longer than any word. */
+/* The key as the store will read it, %XX decoded; cut if it is longer than any known word. */
 static void decode_key(const char *from, const char *to, char *ret_key, size_t room)
 {
     size_t used = 0;
@@ -108,7 +109,7 @@ static void decode_key(const char *from, const char *to, char *ret_key, size_t r
     ret_key[used] = '\0';
 }
 
-/* Not a bare word: somebody may have written the password itself. */
+/* A word without a path does not count: somebody may have written the password itself. */
 static bool is_path_of_secret(const char *key, const char *value)
 {
     return strcmp(key, "password_file") == 0 &&
@@ -151,7 +152,7 @@ static void put_options(copy *out, const char *query)
 
 /* ---- The login -------------------------------------------------------------------------- */
 
-/* Where the password has a file, only a user's name can stand before the @. */
+/* If the password is in a file, only a user's name can stand before the @. */
 static bool has_password_file(const char *at)
 {
     for (const char *c = strchr(at, '?'); c; c = strchr(c + 1, '&')) {
@@ -164,13 +165,16 @@ static bool has_password_file(const char *at)
     return false;
 }
 
-/* Of Redis it might be a password whose colon was forgotten. */
+/* For Redis it might be a password whose colon was forgotten. */
 static bool names_users(const char *url)
 {
-    return strncasecmp(url, "postgres:", 9) == 0 || strncasecmp(url, "postgresql:", 11) == 0;
+    static const char *const schemes[] = {"postgres:", "postgresql:", "mysql:", "mariadb:"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) return true;
+    return false;
 }
 
-/* All up to the last @. `bare`: without a colon nothing is hidden. */
+/* Everything up to the last @. `bare`: hide nothing if there is no colon. */
 static const char *put_login(copy *out, const char *url, const char *start, bool bare)
 {
     const char *at = strrchr(start, '@');

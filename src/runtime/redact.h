@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A URL as messages may show it. */
+/* A URL in the form that messages may show. */
 #ifndef PAWL_RUNTIME_REDACT_H
 #define PAWL_RUNTIME_REDACT_H
 
 #include <stdbool.h>
 
 /*
- * A copy in which all that could be a password is ***, for free(); NULL: out of memory. It need
- * not be a URL: what does not parse is just what is shown, and holds a password no less often.
+ * A copy in which all that could be a password is ***, for free(); NULL: out of memory. The text
+ * need not be a valid URL: error messages show invalid ones, and they may hold a password, too.
  */
 char *pawl__redact(const char *url);
 

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Loans of retained leases. readers.c explains the loans of readers; they end in the same way.
+ *
  * Retained leases: a handle with retain_ms that is released and acquired again while nobody else
- * wants the lock. To the engine the lease is held all the while: it renews it, and watches its
- * deadline. Only the word of the handle (held.h) says whether the caller has it.
+ * wants the lock. For the engine the lease is held all the time: it renews the lease, and watches
+ * its deadline. Only the word of the handle (held.h) says whether the caller has it.
  *
  * A loan begins with a release and ends with a recall: somebody here or elsewhere wants the lock,
- * the renewal is overdue, the lease is lost, the client closes, the handle is freed, the retention
- * has passed. If nobody held it then, the acquisition is taken from the handle and the engine is
- * told of a release. Else its release comes by the ordinary way and tells the engine.
+ * the renewal is overdue, the lease is lost, the client closes, the handle is freed, or the
+ * retention is over. If nobody holds it then, the acquisition is taken from the handle and the
+ * engine is told of a release. Else the next release is an ordinary one and tells the engine.
  *
- * Law 6: a loan is one acquisition, however often it was used; a loss is told if the word says
- * that it is held, and then ends the acquisition.
+ * Law 6: a loan is one acquisition, however often it was used; if the word says that it is held, a
+ * loss is told and ends the acquisition.
  *
- * The timer of the retention belongs to the loop owner and is not touched by use: when it fires
- * it looks at the instant of the latest release, and runs on for the rest. If it finds the lock
- * held it ends the loan, and the next release lends anew: so a lock that is held for long costs
- * no more timers.
+ * The timer of the retention belongs to the loop owner, and using the loan does not change it: when
+ * it fires it looks at the instant of the latest release, and is set for the rest. If the lock is
+ * held then, it ends the loan, and the next release lends again: so a lock that is held for long
+ * needs no more timers.
  */
 #include "acquisition.h"
 
@@ -23,20 +25,20 @@
 
 /* ---- Loans, mutex held ---------------------------------------------------------------------- */
 
-static bool may_lend(const pawl_lock *lock)
+bool pawl__may_lend(const pawl_lock *lock)
 {
     const pawl__acquisitions *home = lock->home;
-    bool lends = pawl__lock_retains(lock) && !home->gate->closing && !home->gate->exiting &&
-                 !home->pump->broken;
-    if (!lends || lock->state != PAWL__LOCK_HELD) return false;
+    if (home->gate->closing || home->gate->exiting || home->pump->broken) return false;
+    if (lock->state != PAWL__LOCK_HELD) return false;
     const pawl__acquisition *a = lock->acquisition;
     return !a->wanted && !(a->calls & PAWL__CALL_ACQUIRED);
 }
 
 bool pawl__retention_lend(pawl_lock *lock)
 {
-    int64_t since = pawl__hold_since(lock); /* before anybody may take it again */
-    if (!may_lend(lock) || !pawl__held_lend(&lock->held, &lock->extras->put_back_at)) return false;
+    int64_t since = pawl__hold_since(lock); /* read before anybody can take it again */
+    if (!pawl__lock_retains(lock) || !pawl__may_lend(lock)) return false;
+    if (!pawl__held_lend(&lock->held, &lock->extras->put_back_at)) return false;
     pawl__hold_is_lent(lock, since);
     lock->acquisition->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);
     pawl__acquisition_ask(lock->acquisition, PAWL__ASK_LEND);
@@ -45,12 +47,13 @@ bool pawl__retention_lend(pawl_lock *lock)
 
 void pawl__retention_recall(pawl_lock *lock)
 {
-    if (!pawl__lock_retains(lock)) return;
+    if (!pawl__lock_lends(lock)) return;
     bool is_held = !pawl__held_recall(&lock->held);
     pawl__hold_is_recalled(lock, is_held);
     if (is_held) return;
     pawl__acquisition *a = lock->acquisition;
-    a->let_go = a->was_retained = true;
+    a->let_go = true;
+    a->was_retained = pawl__lock_retains(lock); /* not for a reader, which has no retention time */
     lock->acquisition = NULL;
     lock->state = PAWL__LOCK_IDLE;
     pawl__acquisition_ask(a, PAWL__ASK_RELEASE);
@@ -74,7 +77,7 @@ void pawl__retention_refuse(pawl__acquisition *a)
 static int64_t retention_end(const pawl_lock *lock)
 {
     int64_t from = atomic_load_explicit(&lock->extras->put_back_at, memory_order_relaxed);
-    return pawl__instant_add(from, pawl__ms_to_ns(lock->retain_ms));
+    return pawl__instant_add(from, pawl__ms_to_ns(lock->extras->retain_ms));
 }
 
 void pawl__retention_arm(pawl__acquisition *a)
@@ -88,7 +91,7 @@ void pawl__retention_arm(pawl__acquisition *a)
         return;
     }
     pthread_mutex_lock(&home->gate->mutex);
-    pawl__retention_refuse(a); /* nobody would end its retention */
+    pawl__retention_refuse(a); /* else nobody would end its retention */
     pthread_mutex_unlock(&home->gate->mutex);
 }
 

@@ -2,23 +2,23 @@
 /*
  * Handles on several names: all of them or none.
  *
- * Such a handle has a part for each name, an ordinary handle that the user does not release. Its
- * own acquisition, a round, is known to no engine: what is asked of it is asked of the parts, and
- * what becomes of them decides what becomes of it. Its word (held.h) has the earliest of their
+ * Such a handle has a part for each name: an ordinary handle that the user never releases. The
+ * engine does not know its own acquisition, a round: what is asked of the round is asked of the
+ * parts, and their results decide its result. Its word (held.h) has the earliest of their
  * deadlines.
  *
- * First all names are asked for at once, without a wait: where all are free that is one flush, and
- * nobody has waited for anybody. What was granted behind the first one that is busy is given back.
- * Then the rest is asked for one by one, in byte order of the names, each in its queue. So who
- * waits has names before that one only (what comes behind is on its way back, whatever happens),
- * and of all who wait the one that wants the largest name waits for nobody who waits: no deadlock.
- * And the first step is done once for each acquisition: after it everybody only goes forward, no
- * livelock.
+ * First all names are asked for at once, without a wait: if all are free, that is one flush (on
+ * Redis one call, see PAWL_ASK_TOGETHER), and nobody has waited. Otherwise all that was granted
+ * after the first busy name is given back. Then the rest is asked for one by one, in byte order of
+ * the names, each in its queue. So a handle that waits for a name holds only smaller names (larger
+ * ones are being given back in any case). Of all handles that wait, the one that waits for the
+ * largest name therefore waits for a handle that does not wait: no deadlock. The first step is done
+ * once for each acquisition, and after it every handle only goes forward: no livelock.
  *
- * A part that is lost before all are held makes the round begin anew, in order, within the same
- * wait. After that its loss is the loss of the whole, and the other parts are given back.
+ * If a part is lost before all are held, the round begins again, in order, within the same wait.
+ * After that its loss is the loss of the whole, and the other parts are given back.
  *
- * Locking: mutex held. Parts are asked by the loop owner, who tells the engine right afterwards.
+ * Locking: mutex held. The loop owner asks the parts, and tells the engine right afterwards.
  */
 #include "acquisition.h"
 
@@ -86,7 +86,7 @@ static void give_back(pawl__round *round, size_t from)
         give_back_part(round, i, PAWL_TRACE_RELEASED, false);
 }
 
-/* All were held, or lost, and the caller has given them back. */
+/* All were held, or were lost, and the caller has released. */
 static void give_back_all(pawl__round *round, pawl_trace_kind how)
 {
     bool await = round->spare.acquisition.await_store;
@@ -112,18 +112,12 @@ static void refuse(pawl__round *round)
     ends(round);
 }
 
-/* What the handle tells of the first name that its caller gave. */
+/* Copies what the handle tells about the first name that its caller gave. */
 static void copy_first(pawl_lock *lock)
 {
     const pawl__several *several = lock->extras->several;
     const pawl_lock *first = several->parts[several->at[0]];
-    uint32_t version = atomic_load_explicit(&lock->token_version, memory_order_relaxed);
-    atomic_store_explicit(&lock->token_version, version + 1, memory_order_relaxed);
-    for (size_t i = 0; i < PAWL__TOKEN_WORDS; i++)
-        atomic_store_explicit(&lock->token[i],
-                              atomic_load_explicit(&first->token[i], memory_order_relaxed),
-                              memory_order_release);
-    atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);
+    pawl__token_show_same(&lock->token, &first->token);
     for (size_t i = 0; i < lock->extras->units; i++)
         atomic_store(&lock->extras->slots[i], atomic_load(&first->extras->slots[i]));
     atomic_store(&lock->fence, atomic_load(&first->fence));
@@ -159,7 +153,7 @@ static size_t count_held(const pawl__several *several)
     return n;
 }
 
-/* 0: one of them is over, though nobody may have told so yet. */
+/* 0: one of them is over, even if this was not told yet. */
 static int64_t earliest(const pawl__several *several)
 {
     int64_t deadline = INT64_MAX;
@@ -194,7 +188,7 @@ static void begin_anew(pawl__round *round)
     give_back(round, 0);
 }
 
-/* No part is being asked for: what now? */
+/* Decides what comes next when no part is being asked for. */
 static void decide(pawl__round *round)
 {
     const pawl__several *several = several_of(round);
@@ -206,7 +200,7 @@ static void decide(pawl__round *round)
         grant(round, deadline);
         return;
     }
-    if (held == several->count && !round->err) { /* too late for one of them */
+    if (held == several->count && !round->err) { /* one of them is over already */
         begin_anew(round);
         held = 0;
     }
@@ -239,7 +233,7 @@ static void begin(pawl__round *round)
     if (round->asked == 0) decide(round);
 }
 
-/* Ends what is being asked for; its end decides. */
+/* Cancels what is being asked for; its end calls decide(). */
 static void interrupt(pawl__round *round)
 {
     for (size_t i = 0; i < several_of(round)->count; i++)
@@ -255,7 +249,7 @@ void pawl__several_tell(pawl__acquisition *a, unsigned wish)
         begin(round);
         return;
     case PAWL__ASK_ANEW:
-        if (round->anew) interrupt(round); /* else it has begun anew already */
+        if (round->anew) interrupt(round); /* else it has begun again already */
         return;
     case PAWL__ASK_CANCEL:
         if (round->asked > 0) round->err = PAWL_ERR_CANCELED;
@@ -346,7 +340,7 @@ void pawl__several_part_in_doubt(const pawl_lock *part, pawl_err err, const char
 {
     pawl__acquisition *a = acquisition_of_whole(part);
     if (!a) return;
-    /* Perhaps it begins, has asked for no part yet, and this is a lease of the one before it. */
+    /* The round may have asked for no part yet; then this lease belongs to the round before it. */
     bool first = !any_in_doubt(round_of(a));
     part_in_round(part)->in_doubt = true;
     if (!first || !whole_is_held(part)) return;

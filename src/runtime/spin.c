@@ -7,10 +7,9 @@
 
 #include <sched.h>
 
-#define SPIN_NS    (200 * PAWL__NS_PER_US)
 #define SCORE_MAX  4
 #define SCORE_LOSS 2
-#define TRIES_EACH 32 /* of the waits with a score of 0 one is tried */
+#define TRIES_EACH 32 /* with a score of 0, one of so many waits spins */
 
 #define NO_WAIT  INT64_C(0)
 #define GIVEN_UP PAWL__NEVER
@@ -36,7 +35,7 @@ bool pawl__spin_again(pawl__spin *spin)
         spin->since = is_worth_it(spin) ? now : GIVEN_UP;
         return spin->since == now;
     }
-    if (now - spin->since < SPIN_NS) return true;
+    if (now - spin->since < PAWL__SPIN_NS) return true;
     int8_t *score = &spin->score[spin->kind];
     *score = *score > SCORE_LOSS ? (int8_t)(*score - SCORE_LOSS) : 0;
     spin->since = GIVEN_UP;
@@ -48,9 +47,13 @@ void pawl__spin_begin(pawl__spin *spin)
     spin->since = NO_WAIT;
 }
 
+bool pawl__spin_goes_on(const pawl__spin *spin)
+{
+    return spin->since != NO_WAIT && spin->since != GIVEN_UP;
+}
+
 void pawl__spin_heard(pawl__spin *spin)
 {
-    bool in_time = spin->since != NO_WAIT && spin->since != GIVEN_UP;
-    if (in_time && spin->score[spin->kind] < SCORE_MAX) spin->score[spin->kind]++;
+    if (pawl__spin_goes_on(spin) && spin->score[spin->kind] < SCORE_MAX) spin->score[spin->kind]++;
     spin->since = NO_WAIT;
 }

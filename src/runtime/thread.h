@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of ours, and how a thread of the user's is not canceled while it is in here. */
+/* Threads of pawl, and protection of a user's thread from cancellation while it is in here. */
 #ifndef PAWL_RUNTIME_THREAD_H
 #define PAWL_RUNTIME_THREAD_H
 
 #include <pthread.h>
 
-/* A thread with all signals blocked: they are the user's. 0 or PAWL_ERR_SYSTEM. */
+/* Starts a thread with all signals blocked, because signals belong to the user. 0 or
+ * PAWL_ERR_SYSTEM. */
 int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
 
 /* A caller must not be canceled while it has a mutex or owns the loop. */

@@ -26,7 +26,7 @@ static bool fill(pawl__pool *pool)
 
 bool pawl__pool_take(pawl__pool *pool, void *ret_bytes, size_t count)
 {
-    /* A child has the same bytes in its copy: they are the parent's (law 9). */
+    /* A child has a copy of the same bytes: they belong to the parent (law 9). */
     bool inherited = pool->process != pawl__process_mark();
     if ((inherited || pool->left < count) && !fill(pool)) return false;
     unsigned char *from = pool->bytes + sizeof pool->bytes - pool->left;

@@ -9,7 +9,7 @@
 
 #define PAWL__POOL_BYTES 512
 
-/* Random bytes in store, so that a token rarely costs a system call. One thread at a time. */
+/* A supply of random bytes, so that a token rarely costs a system call. One thread at a time. */
 typedef struct pawl__pool {
     unsigned char bytes[PAWL__POOL_BYTES];
     size_t left;      /* of bytes, counted from the end */

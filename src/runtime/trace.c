@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "trace.h"
 
+#include "../base/instant.h"
 #include "../base/line.h"
 #include "clock.h"
 #include "process.h"
@@ -17,7 +18,10 @@ typedef struct note {
     char text[];
 } note;
 
-/* What the log tells (trace_text.c). */
+/* The end of a guard is known to the millisecond; by so much more it is another one. */
+#define GUARD_NEWS_NS (500 * PAWL__NS_PER_MS)
+
+/* The kinds that the log tells (trace_text.c). */
 #define LOGGED                                                                                     \
     (PAWL_TRACE_BIT(PAWL_TRACE_DOUBT) | PAWL_TRACE_BIT(PAWL_TRACE_LOST) |                          \
      PAWL_TRACE_BIT(PAWL_TRACE_LINK) | PAWL_TRACE_BIT(PAWL_TRACE_NOTE) |                           \
@@ -71,7 +75,8 @@ static bool is_line(const pawl__trace *trace, const pawl_trace *event)
     return trace->log && pawl__trace_severity(event) != PAWL_SEVERITY_OK;
 }
 
-/* NULL: out of memory, or too many wait. A flood of events leaves room for the lines of the log. */
+/* NULL: out of memory, or too many wait. Even with very many events there is room for lines of the
+ * log. */
 static note *new_note(const pawl__trace *trace, const pawl_trace *event)
 {
     const char *name = or_empty(event->name), *message = or_empty(event->message);
@@ -107,7 +112,7 @@ static void queue(pawl__trace *trace, const pawl_trace *event)
     pawl__calls_add_note(trace->calls, &n->in_notes);
 }
 
-/* The event as readers see it, and the metrics, who need no queue. */
+/* Completes the event for its readers, and counts it in the metrics, which need no queue. */
 static pawl_trace complete(pawl__trace *trace, const pawl_trace *event)
 {
     pawl_trace whole = *event;
@@ -140,7 +145,8 @@ void pawl__trace_tell_outside(pawl__trace *trace, const pawl_trace *event)
 
 /* ---- Hooks ---------------------------------------------------------------------------------- */
 
-/* process: where it began. A hook may fork, and its child close the client (law 9). */
+/* process: the one in which the call began. A hook may fork, and the child may close the client
+ * (law 9). */
 static void log_line(const pawl__trace *trace, const pawl_trace *event, size_t dropped,
                      uint64_t process)
 {
@@ -172,7 +178,7 @@ bool pawl__trace_run(pawl__trace *trace, pawl__link *link)
 
 /* ---- The store ------------------------------------------------------------------------------ */
 
-/* A request that finds no room is answered without a round trip: unknown is shown as unknown. */
+/* If there is no room, the answer has no round-trip time: unknown is shown as unknown. */
 static void remember(pawl__trace *trace, const pawl_request *request)
 {
     if (!trace->flights) trace->flights = malloc(PAWL__FLIGHTS_MAX * sizeof *trace->flights);
@@ -190,7 +196,7 @@ static void remember(pawl__trace *trace, const pawl_request *request)
         (pawl__flight){.id = request->id, .sent_at = pawl__now(), .verb = (uint8_t)request->verb};
 }
 
-/* Answers mostly come in the order of the requests, so it is among the first. */
+/* Answers usually come in the order of the requests, so the request is among the first. */
 static pawl__flight take(pawl__trace *trace, uint64_t id)
 {
     pawl__flight found = {.id = 0};
@@ -232,8 +238,24 @@ void pawl__trace_reply(pawl__trace *trace, const pawl_reply *reply)
 
 void pawl__trace_push(pawl__trace *trace, const pawl_push *push)
 {
+    char name[PAWL_NAME_MAX + 1]; /* a store's ends where its length says, and not with a NUL */
+    size_t len = push->name_len < PAWL_NAME_MAX ? push->name_len : PAWL_NAME_MAX;
+    if (len) memcpy(name, push->name, len);
+    name[len] = '\0';
     pawl_trace event = {
-        .kind = PAWL_TRACE_PUSH, .push = push->kind, .name = push->name, .fence = push->fence};
+        .kind = PAWL_TRACE_PUSH, .push = push->kind, .name = name, .fence = push->fence};
+    pawl__trace_tell_outside(trace, &event);
+}
+
+/* A store may say it with each answer: what was told already is no news. */
+void pawl__trace_guard(pawl__trace *trace, int64_t left_ns)
+{
+    pawl_trace event = {.kind = PAWL_TRACE_GUARD, .span_ns = left_ns};
+    int64_t until = left_ns > 0 ? pawl__instant_add(pawl__now(), left_ns) : 0;
+    bool is_longer = until > trace->guard_until + GUARD_NEWS_NS;
+    bool has_ended = !until && trace->guard_until;
+    if (!is_longer && !has_ended) return;
+    trace->guard_until = until;
     pawl__trace_tell_outside(trace, &event);
 }
 

@@ -5,8 +5,8 @@
  *
  * An event is told where it happens, often by the loop owner in the middle of a turn. So telling
  * never waits for a reader: the metrics are atomics, and for the hooks a copy is queued among the
- * callbacks, at most so many of them. Nobody hears an event about which nobody asked to be told:
- * `hears` is looked at first.
+ * callbacks; the number of copies is bounded. An event is made only if somebody wants to hear of
+ * its kind: look at `hears` first.
  *
  * Locking: by the marks of gate.h. [m] is the mutex of the gate, which the calls know, too.
  */
@@ -18,15 +18,15 @@
 #include "pawl/pawl.h"
 #include "pawl/trace.h"
 
-#define PAWL__LINES_MAX      256  /* of the log: more than a reader will miss (law 8) */
+#define PAWL__LINES_MAX      256  /* of the log: a reader needs no more (law 8) */
 #define PAWL__FLIGHTS_MAX    4096 /* requests under way whose round trip is measured */
-/* The kinds that say when a request left. */
+/* The kinds that need the time at which a request left. */
 #define PAWL__TRACE_REQUESTS (PAWL_TRACE_BIT(PAWL_TRACE_REQUEST) | PAWL_TRACE_BIT(PAWL_TRACE_REPLY))
-/* The kinds that say from when to when a call waits. */
+/* The kinds that need the time at which a call began to wait. */
 #define PAWL__TRACE_WAITS                                                                          \
     (PAWL_TRACE_BIT(PAWL_TRACE_ACQUIRING) | PAWL_TRACE_BIT(PAWL_TRACE_ACQUIRED) |                  \
      PAWL_TRACE_BIT(PAWL_TRACE_REFUSED))
-/* The kinds that say from when to when a lock is held. */
+/* The kinds that need the time at which a hold began. */
 #define PAWL__TRACE_HOLDS                                                                          \
     (PAWL_TRACE_BIT(PAWL_TRACE_RECALLED) | PAWL_TRACE_BIT(PAWL_TRACE_RELEASED) |                   \
      PAWL_TRACE_BIT(PAWL_TRACE_DETACHED) | PAWL_TRACE_BIT(PAWL_TRACE_LOST) |                       \
@@ -58,13 +58,14 @@ typedef struct pawl__trace {
     size_t flight_first, flight_end;
     pawl__link_state link; /* as the metrics have counted it */
     int64_t drift;         /* of the process, as far as this client has told of it */
+    int64_t guard_until;   /* the end of the restart guard, as it was told; 0: none */
 } pawl__trace;
 
 /* Mutex not held in these three. opts: of the client. */
 void pawl__trace_init(pawl__trace *trace, pawl__calls *calls, const pawl_open_opts *opts);
-/* Frees what was not told. */
+/* Frees events that were not told. */
 void pawl__trace_free_parts(pawl__trace *trace);
-/* Somebody hears of events by a callback. */
+/* Whether somebody hears of events by a callback. */
 static inline bool pawl__trace_calls(const pawl__trace *trace)
 {
     return trace->log || trace->hook;
@@ -77,7 +78,7 @@ static inline bool pawl__trace_hears(const pawl__trace *trace, pawl_trace_kind k
 }
 
 /*
- * Tells an event of a kind that is heard or not; the strings of `event` are borrowed, NULL is "".
+ * Tells an event, if anybody hears of its kind; the strings of `event` are borrowed, NULL is "".
  * The instant is filled in. Mutex held in the first one, and not in the second.
  */
 void pawl__trace_tell(pawl__trace *trace, const pawl_trace *event);
@@ -92,13 +93,15 @@ bool pawl__trace_run(pawl__trace *trace, pawl__link *note);
 void pawl__trace_request(pawl__trace *trace, const pawl_request *request) __attribute__((cold));
 void pawl__trace_reply(pawl__trace *trace, const pawl_reply *reply) __attribute__((cold));
 void pawl__trace_push(pawl__trace *trace, const pawl_push *push) __attribute__((cold));
-/* total: what the clock says of the whole process. */
+/* The store's restart guard lasts for so long; 0: it is over. Tells what is news. */
+void pawl__trace_guard(pawl__trace *trace, int64_t left_ns) __attribute__((cold));
+/* total: the drift of the whole process, from the clock. */
 void pawl__trace_drift(pawl__trace *trace, int64_t total) __attribute__((cold));
 
 /* ---- trace_text.c -----------------------------------------------------------------------------
  */
 
-/* How a line about the event is logged; PAWL_SEVERITY_OK: not at all. */
+/* The severity of the log line about the event; PAWL_SEVERITY_OK: it is not logged. */
 pawl_severity pawl__trace_severity(const pawl_trace *event);
 
 #endif

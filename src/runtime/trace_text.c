@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An event as a line: all that the log says about events is written here. */
+/* An event as a line: this file writes all that the log says about events. */
 #include "../base/line.h"
 #include "trace.h"
 
@@ -18,7 +18,7 @@ static const char *const kinds[] = {
     [PAWL_TRACE_REPLY] = "reply",         [PAWL_TRACE_PUSH] = "push",
     [PAWL_TRACE_LINK] = "link",           [PAWL_TRACE_LEASE] = "lease",
     [PAWL_TRACE_DRIFT] = "drift",         [PAWL_TRACE_NOTE] = "note",
-    [PAWL_TRACE_BROKEN] = "broken",
+    [PAWL_TRACE_BROKEN] = "broken",       [PAWL_TRACE_GUARD] = "guard",
 };
 
 static const char *const verbs[] = {
@@ -90,6 +90,7 @@ pawl_severity pawl__trace_severity(const pawl_trace *event)
     case PAWL_TRACE_PUSH:
     case PAWL_TRACE_LEASE:
     case PAWL_TRACE_DRIFT:
+    case PAWL_TRACE_GUARD: /* the store says it in words of its own */
         break;
     }
     return PAWL_SEVERITY_OK;
@@ -109,7 +110,7 @@ static void write_line(char *ret_line, const char *format, ...)
     pawl__line_mend(ret_line);
 }
 
-/* Lines for people hold names, which may hold anything. */
+/* Lines for people contain names, which may contain anything. */
 static void name_of(const pawl_trace *event, char *ret_name)
 {
     snprintf(ret_name, NAME_SHOWN + 1, "%s", event->name ? event->name : "");
@@ -135,7 +136,7 @@ static double ms_of(int64_t span_ns)
 static void write_about_lock(const pawl_trace *event, const char *name, char *ret_line)
 {
     const char *kind = WORD(kinds, event->kind);
-    /* Then the message is the holder's label. */
+    /* In this case the message is the holder's label. */
     bool by_label = event->err == PAWL_ERR_BUSY && has_message(event);
     switch (event->kind) {
     case PAWL_TRACE_REFUSED:
@@ -183,6 +184,15 @@ static void write_reply(const pawl_trace *event, char *ret_line)
                event->err ? why(event) : "");
 }
 
+static void write_guard(const pawl_trace *event, char *ret_line)
+{
+    if (event->span_ns > 0)
+        write_line(ret_line, "restart guard: nothing new is granted for %.3f ms",
+                   ms_of(event->span_ns));
+    else
+        write_line(ret_line, "the restart guard has ended");
+}
+
 void pawl_trace_text(const pawl_trace *event, char *ret_line)
 {
     char name[NAME_SHOWN + 1];
@@ -198,13 +208,16 @@ void pawl_trace_text(const pawl_trace *event, char *ret_line)
         write_reply(event, ret_line);
         return;
     case PAWL_TRACE_PUSH:
-        write_line(ret_line, "push: \"%s\": %s", name, WORD(pushes, event->push));
+        write_line(ret_line, "push: \"%s\": %s", name[0] ? name : "*", WORD(pushes, event->push));
         return;
     case PAWL_TRACE_LINK:
         write_line(ret_line, "%s", event->up ? "connected to the store" : why(event));
         return;
     case PAWL_TRACE_DRIFT:
         write_line(ret_line, "the system's two clocks ran apart by %.3f ms", ms_of(event->span_ns));
+        return;
+    case PAWL_TRACE_GUARD:
+        write_guard(event, ret_line);
         return;
     case PAWL_TRACE_NOTE:
     case PAWL_TRACE_BROKEN:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * URLs after RFC 3986, without fragments. What is wrong is said with its place, which
- * ready-made parsers do not tell. Everything that a message shows is redacted first.
+ * URLs as in RFC 3986, without fragments. Errors are reported with their place, which existing
+ * parsers do not tell. Everything that a message shows is redacted first.
  */
 #define _GNU_SOURCE
 #include "url.h"
@@ -60,7 +60,7 @@ static int fail_at(char *message, const char *redacted, const char *what, size_t
     return fail(message, PAWL_ERR_URL, redacted, line);
 }
 
-/* The characters of RFC 3986, and %XX with what it may stand for. */
+/* Allows the characters of RFC 3986, and %XX for the bytes that it may encode. */
 static int check_characters(const char *text, const char *redacted, char *message)
 {
     for (size_t i = 0; text[i]; i++) {
@@ -85,8 +85,8 @@ static int check_characters(const char *text, const char *redacted, char *messag
 }
 
 /*
- * A password with a bare / or ? in it, or an address without its //: what follows would be taken
- * for a path or for options, and be quoted as such.
+ * Refuses a password with a plain / or ? in it, and an address without its //: what follows would
+ * look like a path or options, and would be quoted in messages.
  */
 static int check_authority(const char *text, const char *redacted, char *message)
 {
@@ -234,7 +234,7 @@ static int check_port(const char *text, piece port, const char *redacted, char *
     return PAWL_OK;
 }
 
-/* They stand around an IPv6 address only. */
+/* Brackets are allowed only around an IPv6 address. */
 static bool is_bracket_of_host(const pieces *p, const char *c)
 {
     piece rest = p->hosts;
@@ -311,7 +311,7 @@ static bool take_userinfo(pawl__address *address, piece userinfo)
     return take(address, colon + 1, (size_t)(end - colon - 1), &address->url.password);
 }
 
-/* Several hosts stay together as they are written: which ports they have is their store's business.
+/* Several hosts stay together as they are written: their store parses the ports.
  */
 static bool take_hosts(pawl__address *address, const pieces *p)
 {
@@ -362,7 +362,7 @@ static int take_options(pawl__address *address, const char *query, char *message
     return PAWL_OK;
 }
 
-/* A scheme is written small, whatever the user typed. */
+/* A scheme becomes lowercase, whatever the user typed. */
 static bool take_scheme(pawl__address *address, piece scheme)
 {
     char *copy = strndup(scheme.at, scheme.len);
@@ -409,7 +409,7 @@ int pawl__address_parse(const char *text, pawl__address **ret_address, char *ret
     }
     int err = parse(address, text, reterr_message);
     if (err) {
-        pawl__line_mend(reterr_message); /* it quotes what may be no URL at all */
+        pawl__line_mend(reterr_message); /* it quotes text that may not be a URL */
         pawl__address_free(address);
         return err;
     }

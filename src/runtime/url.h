@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The address of a store, taken apart. */
+/* The address of a store, parsed. */
 #ifndef PAWL_RUNTIME_URL_H
 #define PAWL_RUNTIME_URL_H
 

@@ -4,7 +4,7 @@
 #include "fork.h"
 #include "thread.h"
 
-#define CLOSING 0x80000000u /* beside the number of visitors */
+#define CLOSING 0x80000000u /* a bit above the number of visitors */
 
 int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
 {
@@ -17,7 +17,7 @@ int pawl__enter(pawl_client *c, pawl__visit *ret_visit)
     return PAWL_OK;
 }
 
-/* The last of those who came before the close tells it. */
+/* Leaves. The last visitor that came before the close wakes it. */
 static void go(pawl_client *c)
 {
     if (atomic_fetch_sub(&c->visitors, 1) == (CLOSING | 1u)) sem_post(&c->visitors_left);

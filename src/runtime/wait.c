@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client without a thread of its own (PAWL_CALLBACKS_WAIT): whoever is in
- * pawl_client_wait owns the loop, works for all callers, and runs the
- * callbacks between two turns. So news from the store does not cross threads.
+ * A client without a thread of its own (PAWL_CALLBACKS_WAIT): the thread in pawl_client_wait owns
+ * the loop, works for all callers, and runs the callbacks between two turns. So news from the store
+ * does not cross threads.
  */
 #include "../base/instant.h"
 #include "visit.h"
@@ -21,7 +21,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     pthread_mutex_unlock(&c->gate.mutex);
 }
 
-/* The event loop would complain on stderr. */
+/* Checked first, because the event loop would write an error to stderr. */
 static bool can_be_watched(int fd)
 {
     struct stat st;

@@ -19,8 +19,8 @@ void pawl__waiter_begin(pawl__waiter *waiter)
     atomic_store_explicit(&waiter->posted, false, memory_order_relaxed);
 }
 
-/* posted says to ThreadSanitizer, which does not know sem_clockwait, what the semaphore does:
-   whatever was written before the post can be read after it. */
+/* ThreadSanitizer does not know sem_clockwait. `posted` shows it what the semaphore does: what was
+ * written before the post is visible after it. */
 void pawl__waiter_post(pawl__waiter *waiter)
 {
     atomic_store_explicit(&waiter->posted, true, memory_order_release);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* One call for the first five minutes, made of the public calls alone. */
+/* One call for beginners, made only of public calls. */
 #include "pawl/pawl.h"
 
 #include <string.h>
 
-/* The work has run: what became of the lock meanwhile is the answer. */
+/* The work has run; the result tells what became of the lock meanwhile. */
 static int give_back(pawl_lock *lock)
 {
-    int err = pawl_lock_release_wait(lock, PAWL_WAIT_FOREVER); /* the lease's own end bounds it */
-    /* It was ours until the release left; whether the store has freed it yet harms nobody. */
+    int err = pawl_lock_release_wait(lock, PAWL_WAIT_FOREVER); /* ends with the lease at most */
+    /* It was ours until the release was sent; it does not matter whether the store has freed it
+     * yet. */
     return err == PAWL_ERR_UNKNOWN ? PAWL_OK : err;
 }
 

@@ -4,7 +4,7 @@ go 1.18
 
 require (
 	github.com/beego/beego/v2 v2.1.6
-	github.com/pawl-lock/pawl/bindings/go v0.1.0
+	github.com/pawl-lock/pawl/bindings/go v0.2.0
 )
 
 require (

@@ -26,7 +26,7 @@ func Once(client *pawl.Client, name string, fn func(ctx gocontext.Context) error
 	return func(ctx gocontext.Context) error {
 		lock := client.NewLock(name, &s.lock)
 		err := s.acquire(ctx, lock)
-		if isBusy(err) && ctx.Err() == nil {
+		if isBusy(err) && !isOver(ctx) {
 			return whyBusy(ctx, client, name)
 		}
 		if err != nil {
@@ -35,6 +35,13 @@ func Once(client *pawl.Client, name string, fn func(ctx gocontext.Context) error
 		since := time.Now()
 		return runOnce(ctx, lock, fn, since.Add(s.minHold))
 	}
+}
+
+// isOver tells whether the context has ended. Its own timer may be a moment late: libpawl, which was given
+// the same deadline and rounds it to a millisecond, has told us first then.
+func isOver(ctx gocontext.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && time.Until(deadline) <= time.Millisecond
 }
 
 // whyBusy is nil if another node does it, and the store still says so.

@@ -14,7 +14,7 @@
 //
 // After libpawl is installed (see package pawl):
 //
-//	go get github.com/pawl-lock/pawl/bindings/go/pawlbeego@v0.1.0
+//	go get github.com/pawl-lock/pawl/bindings/go/pawlbeego@v0.2.0
 package pawlbeego
 
 import (

@@ -299,6 +299,27 @@ func TestOnceOfAContextThatEndsIsAnError(t *testing.T) {
 	}
 }
 
+// lateTimer is a context whose deadline has come, and whose timer has not gone off yet.
+type lateTimer struct {
+	gocontext.Context
+	deadline time.Time
+}
+
+func (c lateTimer) Deadline() (time.Time, bool) { return c.deadline, true }
+
+func TestOnceOfAContextWhoseTimerIsLateIsAnError(t *testing.T) {
+	url := "memory:" + t.Name()
+	must(t, openTest(t, url).NewLock("n", nil).Lock(gocontext.Background()))
+	ctx := lateTimer{gocontext.Background(), time.Now().Add(20 * time.Millisecond)}
+	err := Once(openTest(t, url), "n", func(gocontext.Context) error {
+		t.Error("ran")
+		return nil
+	}, Wait(time.Hour))(ctx)
+	if !errors.Is(err, gocontext.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
 func TestOnceWaitsIfItIsToldTo(t *testing.T) {
 	url := "memory:" + t.Name()
 	holder := openTest(t, url).NewLock("n", nil)

@@ -3,7 +3,8 @@
 'use strict';
 const native = require('./native.cjs');
 const { errors, makeError } = require('./errors.cjs');
-const { Held, asyncDispose, milliseconds, modeNumber, waitMs, WORDS } = require('./held.cjs');
+const { Barrier, Election, Job, Latch, Leading, Run, copyLeader, observe } = require('./composed.cjs');
+const { Held, LOCK, asyncDispose, milliseconds, modeNumber, waitMs, WORDS } = require('./held.cjs');
 
 const LEVELS = ['debug', 'info', 'warning', 'error'];
 const ASK_MS = 60000;
@@ -18,7 +19,7 @@ function withoutNul(value, errno, op) {
   return value;
 }
 
-/** A claim on one name, or on several: what client.lock() makes. It may be acquired again and again, also
+/** A lock on one name, or on several: what client.lock() makes. It may be acquired again and again, also
  * several times at once: each acquisition is a Held of its own. */
 class Lock {
   #client; #names; #options; #current = null; #depth = 0;
@@ -157,21 +158,35 @@ class Client {
   /** @internal */
   _fail(code, op, lock) { return makeError(code, op, lock, native.reason(this.#pointer, code)); }
 
+  /** What make(client, id) makes in C: its id and its handle. Its news go to listener(id, handle).
+   * @internal */
+  _make(op, name, make, listener) {
+    const id = ++this.#lastId;
+    const handle = make(this.#pointer, id);
+    if (typeof handle === 'number') throw this._fail(handle, op, name);
+    const listens = listener(id, handle);
+    this.#held.set(id, listens);
+    inUse.add(this);
+    return { id, handle, listens };
+  }
+
   /** @internal */
   async _acquire(names, options, wait, signal) {
+    const make = (pointer, id) => native.lock(pointer, id, names, options.ttl, options.retain, options.owner, options.flags,
+      options.mode, options.capacity, options.units, options.isSeveral);
+    return this._hold(names.join(', '), make, options.onEvent, wait, signal);
+  }
+
+  /** Asks for what `make` makes, in the given way.
+   * @internal */
+  async _hold(name, make, onEvent, wait, signal, way = LOCK) {
     const limit = waitMs(wait);
     signal?.throwIfAborted();
-    const id = ++this.#lastId;
-    const handle = native.lock(this.#pointer, id, names, options.ttl, options.retain, options.owner, options.flags,
-      options.mode, options.capacity, options.units, options.isSeveral);
-    const name = names.join(', ');
-    if (typeof handle === 'number') throw this._fail(handle, 'lock', name);
-    const held = new Held(this, id, handle, name, options.onEvent);
-    this.#held.set(id, held);
-    inUse.add(this);
+    const { id, handle, listens: held } = this._make(way.op, name, make,
+      (...made) => new Held(this, ...made, name, onEvent));
     try {
-      await held._acquire(limit, signal);
-      if (this.#closing) throw this._fail(native.ERR_CLOSED, 'lock', name);
+      await held._acquire(limit, signal, way);
+      if (this.#closing) throw this._fail(native.ERR_CLOSED, way.op, name);
     } catch (error) {
       this._forget(id);
       native.free(handle);
@@ -208,7 +223,7 @@ class Client {
 
   rwlock(name, options) { return new RWLock((mode) => this.lock(name, { ...options, mode })); }
 
-  /** A claim on `units` of the `capacity` permits of a name. */
+  /** A lock on `units` of the `capacity` permits of a name. */
   semaphore(name, capacity, units = 1, options = undefined) {
     withoutNul(text(name, 'a name'), native.ERR_NAME, 'lock');
     if (![capacity, units].every(Number.isInteger) || units < 1 || units > capacity || capacity > native.CAPACITY_MAX) {
@@ -222,6 +237,44 @@ class Client {
 
   /** client.using(name, [options,] work): runs work(held) under the lock. */
   async using(name, ...given) { return this.lock(name, given.length > 1 ? given[0] : undefined).using(...given); }
+
+  // ---- What is built on locks: docs/composed.md -------------------------------------------------------
+
+  #plain(name) { return withoutNul(text(name, 'a name'), native.ERR_NAME, 'lock'); }
+
+  /** A job that succeeds at most once in each period of `every` milliseconds. */
+  once(name, every, { keepOnFailure = false, ...options } = {}) {
+    const { ttl, owner, onEvent } = this.#options(options, name);
+    return new Job(this, this.#plain(name), { every: Math.ceil(milliseconds(every, 'every')), keepOnFailure, ttl, owner,
+      onEvent });
+  }
+
+  /** A candidate for the lead of a name. value: what it proclaims when it leads. */
+  election(name, { value, ...options } = {}) {
+    return new Election(this.lock(name, { ...options, mode: 'exclusive', reentrant: false }), value);
+  }
+
+  /** Who leads now. */
+  async leader(name, options) { return copyLeader(await this.#ask('leader', native.LEADER, this.#plain(name), options)); }
+
+  /** for await (const leader of client.observe(name)): what is known of the leader, now and whenever that changes. */
+  observe(name, options) { return observe(this, this.#plain(name), options); }
+
+  /** Opens when it was counted down `count` times. */
+  latch(name, count, { keep = 86400000 } = {}) {
+    return new Latch(this, this.#plain(name), count, Math.ceil(milliseconds(keep, 'keep')));
+  }
+
+  /** Lets `parties` callers through together. */
+  barrier(name, parties, { ttl = 30000 } = {}) {
+    return new Barrier(this, this.#plain(name), parties, Math.ceil(milliseconds(ttl, 'ttl')));
+  }
+
+  /** @internal */
+  _look(name, every, options) { return this.#ask('look', native.LOOK, name, options, undefined, every); }
+
+  /** @internal */
+  _left(name, count, options) { return this.#ask('look', native.LEFT, name, options, undefined, count); }
 
   // ---- Looking, and breaking --------------------------------------------------------------------------
 
@@ -247,6 +300,7 @@ class Client {
   /** Takes a lock from its holder if its present fence is `fence`. */
   async breakLock(name, fence, options) {
     if (typeof fence !== 'bigint') throw new TypeError('pawl: a fence is a bigint');
+    if (BigInt.asUintN(64, fence) !== fence) throw new RangeError('pawl: a fence has 64 bits and no sign');
     await this.#ask('break', native.BREAK, name, options, undefined, 0, fence);
   }
 
@@ -296,4 +350,5 @@ function info(from) {
     waiters: from.waiters.map(({ fence, ...one }) => person(one)) };
 }
 
-module.exports = { Client, Held, Lock, RWLock, ...errors, version: native.version };
+module.exports = { Client, Held, Lock, RWLock, Barrier, Election, Job, Latch, Leading, Run, ...errors,
+  version: native.version };

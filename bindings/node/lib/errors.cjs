@@ -14,9 +14,11 @@ class PawlError extends Error {
   }
 }
 class Busy extends PawlError {}
+class Done extends Busy {}
 class Timeout extends Busy {}
 class Lost extends PawlError {}
 class NotHeld extends Lost {}
+class Broken extends Lost {}
 class Unavailable extends PawlError {}
 class Unknown extends PawlError {}
 class Usage extends PawlError {}
@@ -25,7 +27,8 @@ class Canceled extends PawlError {}
 class Closed extends Canceled {}
 class Internal extends PawlError {}
 
-const byCode = new Map([[native.ERR_TIMEOUT, Timeout], [native.ERR_NOT_HELD, NotHeld], [native.ERR_CLOSED, Closed]]);
+const byCode = new Map([[native.ERR_TIMEOUT, Timeout], [native.ERR_NOT_HELD, NotHeld], [native.ERR_CLOSED, Closed],
+  [native.ERR_DONE, Done], [native.ERR_BROKEN, Broken]]);
 const byClass = new Map([[native.CLASS_BUSY, Busy], [native.CLASS_RETRY, Unavailable], [native.CLASS_LOST, Lost],
   [native.CLASS_UNKNOWN, Unknown], [native.CLASS_USAGE, Usage], [native.CLASS_DENIED, Denied],
   [native.CLASS_CANCELED, Canceled]]);
@@ -37,5 +40,5 @@ function makeError(errno, op, lock = '', reason = '', options = undefined) {
   return new Kind(`pawl: ${about}: ${reason || text}`, errno, lock, options);
 }
 
-module.exports = { makeError, errors: { PawlError, Busy, Timeout, Lost, NotHeld, Unavailable, Unknown, Usage, Denied,
+module.exports = { makeError, errors: { PawlError, Busy, Done, Timeout, Lost, NotHeld, Broken, Unavailable, Unknown, Usage, Denied,
   Canceled, Closed, Internal } };

@@ -56,10 +56,14 @@ async function outcome(wish, signal, cancel, undo) {
   }
 }
 
+/** How a lock is asked for, how the wait is given up, and how a grant is given back. */
+const LOCK = { op: 'lock', begin: native.acquire, cancel: native.cancel, undo: native.release };
+
 /** A lock that is held: what client.acquire and client.using give. */
 class Held {
   #client; #handle; #id; #name; #loss = new AbortController(); #onEvent;
-  #isOver = false; #why = null; #done = null; #upgrading = null; #onOver = null;
+  #isOver = false; #why = null; #done = null; #upgrading = null; #saying = null; #onOver = null;
+  #hasEnded = false; #isFreed = true;
   #token = ''; #fences = []; #mode; #slots = [];
 
   /** Made by the client. */
@@ -76,9 +80,16 @@ class Held {
   // ---- What the client tells -------------------------------------------------------------------
 
   /** @internal */
-  async _acquire(wait, signal) {
-    const code = await this._wait(() => native.acquire(this.#handle, wait), signal, () => native.release(this.#handle));
-    if (code) throw this.#client._fail(code, 'lock', this.name);
+  async _acquire(wait, signal, { op, begin, cancel, undo } = LOCK) {
+    this.#done = pending();
+    let code = begin(this.#handle, wait);
+    if (code === native.ACQUIRED_AT_ONCE) {
+      code = 0;
+    } else if (!code) {
+      this.#client._waiting(1);
+      code = await outcome(this.#done, signal, () => cancel(this.#handle), () => undo(this.#handle));
+    }
+    if (code) throw this.#client._fail(code, op, this.name);
     this.#token = native.token(this.#handle);
     this.#slots = native.slots(this.#handle);
     this.#look();
@@ -90,18 +101,20 @@ class Held {
     this.#mode = WORDS.get(native.mode(this.#handle));
   }
 
-  async _wait(begin, signal, undo) {
-    this.#done = pending();
-    const code = begin();
-    if (code) return code;
-    this.#client._waiting(1);
-    return outcome(this.#done, signal, () => native.cancel(this.#handle), undo);
-  }
-
   _told(kind, err, remaining, message) {
-    if (kind === native.NEWS_DONE || kind === native.NEWS_UPGRADED) {
+    if (kind === native.NEWS_DONE) {
       this.#client._waiting(-1);
-      (kind === native.NEWS_DONE ? this.#done : this.#upgrading).resolve(err);
+      this.#done.resolve(err);
+    } else if (kind === native.NEWS_UPGRADED) {
+      this.#client._waiting(-1);
+      this.#upgrading.resolve(err);
+      this.#upgrading = null;
+      this.#forget();
+    } else if (kind === native.NEWS_SAID) {
+      this.#client._waiting(-1);
+      this.#saying.resolve(err);
+      this.#saying = null;
+      this.#forget();
     } else if (kind === native.EVENT_LOST) {
       this._lose(makeError(native.ERR_LOST, 'hold', this.name, message,
         err ? { cause: makeError(err, 'hold', this.name) } : undefined));
@@ -203,10 +216,7 @@ class Held {
     const limit = wait === undefined ? undefined : waitMs(wait);
     this.#take('release');
     const code = limit === undefined ? native.release(this.#handle) : await this.#releaseWait(limit);
-    this.#client._forget(this.#id);
-    if (limit === undefined || code !== native.ERR_UNKNOWN) native.free(this.#handle); // else libpawl goes on with it
-    if (code && this.#why) throw this.#why;
-    if (code) throw this.#client._fail(code, 'release', this.name);
+    this.#ended(code, 'release', limit === undefined || code !== native.ERR_UNKNOWN);
   }
 
   async #releaseWait(limit) {
@@ -224,6 +234,47 @@ class Held {
     }
   }
 
+  /** An end that tells the store more than that it is over. `begin` begins it.
+   * @internal */
+  async _end(op, begin) {
+    this.#take(op);
+    this.#done = pending();
+    let code = begin(this.#handle);
+    if (!code) {
+      this.#client._waiting(1);
+      code = await this.#done.promise;
+    }
+    this.#ended(code, op);
+  }
+
+  /** The lock has been given back. `isFreed`: libpawl does not go on with it. */
+  #ended(code, op, isFreed = true) {
+    this.#hasEnded = true;
+    this.#isFreed = isFreed;
+    this.#forget();
+    if (code && this.#why) throw this.#why;
+    if (code) throw this.#client._fail(code, op, this.name);
+  }
+
+  /** Once nothing is to be told of it any more. */
+  #forget() {
+    if (!this.#hasEnded || this.#upgrading || this.#saying) return;
+    this.#client._forget(this.#id);
+    if (this.#isFreed) native.free(this.#handle);
+  }
+
+  /** One after the other.
+   * @internal */
+  async _proclaim(value, wait) {
+    while (this.#saying) await this.#saying.promise;
+    const code = this.#isOver ? native.ERR_NOT_HELD : native.proclaim(this.#handle, wait, value);
+    if (code) throw this.#client._fail(code, 'proclaim', this.name);
+    const said = this.#saying = pending();
+    this.#client._waiting(1);
+    const outcome = await said.promise;
+    if (outcome) throw this.#client._fail(outcome, 'proclaim', this.name);
+  }
+
   #take(op) {
     if (this.#isOver) throw this.#client._fail(native.ERR_NOT_HELD, op, this.name);
     this.#isOver = true;
@@ -234,10 +285,7 @@ class Held {
   detach() {
     const token = this.#token;
     this.#take('detach');
-    const code = native.detach(this.#handle);
-    this.#client._forget(this.#id);
-    native.free(this.#handle);
-    if (code) throw this.#client._fail(code, 'detach', this.name);
+    this.#ended(native.detach(this.#handle), 'detach');
     return token;
   }
 
@@ -247,4 +295,4 @@ class Held {
   }
 }
 
-module.exports = { Held, asyncDispose, milliseconds, modeNumber, waitMs, WORDS };
+module.exports = { Held, LOCK, asyncDispose, milliseconds, modeNumber, outcome, pending, waitMs, WORDS };

@@ -70,8 +70,8 @@ static bool take_line(client *c, news *ret_news)
 }
 
 /* In the order in which they make sense together. */
-static const int order[] = {NEWS_UPGRADED,   NEWS_DONE,        PAWL_EVENT_DOUBT,
-                            PAWL_EVENT_HELD, PAWL_EVENT_YIELD, PAWL_EVENT_LOST};
+static const int order[] = {NEWS_UPGRADED,    NEWS_SAID,       NEWS_LEADER,      NEWS_DONE,
+                            PAWL_EVENT_DOUBT, PAWL_EVENT_HELD, PAWL_EVENT_YIELD, PAWL_EVENT_LOST};
 
 static void take_kind(handle *h, int kind, news *ret_news)
 {
@@ -81,6 +81,7 @@ static void take_kind(handle *h, int kind, news *ret_news)
         memcpy(ret_news->message, h->message, sizeof h->message);
     ret_news->err = kind == NEWS_DONE          ? h->done
                     : kind == NEWS_UPGRADED    ? h->upgraded
+                    : kind == NEWS_SAID        ? h->said
                     : kind == PAWL_EVENT_LOST  ? h->lost
                     : kind == PAWL_EVENT_DOUBT ? h->doubt
                                                : 0;
@@ -93,7 +94,8 @@ static bool take_of_handle(client *c, news *ret_news, handle **ret_ended)
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         if (!(h->kinds & 1u << order[i])) continue;
         take_kind(h, order[i], ret_news);
-        if (order[i] == NEWS_DONE || order[i] == NEWS_UPGRADED) *ret_ended = h;
+        if (order[i] == NEWS_DONE || order[i] == NEWS_UPGRADED || order[i] == NEWS_SAID)
+            *ret_ended = h;
         break;
     }
     if (h->kinds) return true;
@@ -395,19 +397,25 @@ static void export_numbers(napi_env env, napi_value exports)
 #define NUMBER(name) {#name, PAWL_##name},
         NUMBER(WAIT_FOREVER) NUMBER(ERR_BUSY) NUMBER(ERR_TIMEOUT) NUMBER(ERR_LOST)
             NUMBER(ERR_NOT_HELD) NUMBER(ERR_UNKNOWN) NUMBER(ERR_ARGUMENT) NUMBER(ERR_CLOSED)
-                NUMBER(ERR_CANCELED) NUMBER(ERR_NAME) NUMBER(ERR_NAMES) NUMBER(ERR_REENTRY)
-                    NUMBER(ERR_STATE) NUMBER(ERR_UNITS) NUMBER(ERR_NO_MEMORY) NUMBER(ERR_OWNER)
-                        NUMBER(ERR_URL) NUMBER(CLASS_BUSY) NUMBER(CLASS_RETRY) NUMBER(CLASS_LOST)
-                            NUMBER(CLASS_UNKNOWN) NUMBER(CLASS_USAGE) NUMBER(CLASS_DENIED)
-                                NUMBER(CLASS_CANCELED) NUMBER(MODE_EXCLUSIVE) NUMBER(MODE_SHARED)
-                                    NUMBER(MODE_UPDATE) NUMBER(MODE_PERMIT) NUMBER(EVENT_DOUBT)
-                                        NUMBER(EVENT_HELD) NUMBER(EVENT_LOST) NUMBER(EVENT_YIELD)
-                                            NUMBER(LOCK_DETACHED) NUMBER(NAMES_MAX)
-                                                NUMBER(CAPACITY_MAX) NUMBER(REENTRY_MAX)
+                NUMBER(ERR_PARTIES) NUMBER(ERR_CANCELED) NUMBER(ERR_NAME) NUMBER(ERR_NAMES)
+                    NUMBER(ERR_REENTRY) NUMBER(ERR_STATE) NUMBER(ERR_UNITS) NUMBER(ERR_NO_MEMORY)
+                        NUMBER(ERR_OWNER) NUMBER(ERR_URL) NUMBER(CLASS_BUSY) NUMBER(CLASS_RETRY)
+                            NUMBER(CLASS_LOST) NUMBER(CLASS_UNKNOWN) NUMBER(CLASS_USAGE)
+                                NUMBER(CLASS_DENIED) NUMBER(CLASS_CANCELED) NUMBER(MODE_EXCLUSIVE)
+                                    NUMBER(MODE_SHARED) NUMBER(MODE_UPDATE) NUMBER(MODE_PERMIT)
+                                        NUMBER(EVENT_DOUBT) NUMBER(EVENT_HELD) NUMBER(EVENT_LOST)
+                                            NUMBER(EVENT_YIELD) NUMBER(LOCK_DETACHED)
+                                                NUMBER(NAMES_MAX) NUMBER(CAPACITY_MAX)
+                                                    NUMBER(REENTRY_MAX) NUMBER(ERR_DONE)
+                                                        NUMBER(ERR_BROKEN) NUMBER(LATCH_COUNT_MAX)
+                                                            NUMBER(BARRIER_PARTIES_MAX)
 #undef NUMBER
-                                                    {"NEWS_DONE", NEWS_DONE},
+                                                                {"NEWS_DONE", NEWS_DONE},
+        {"ACQUIRED_AT_ONCE", ACQUIRED_AT_ONCE},
         {"NEWS_UPGRADED", NEWS_UPGRADED},
         {"NEWS_LOG", NEWS_LOG},
+        {"NEWS_SAID", NEWS_SAID},
+        {"NEWS_LEADER", NEWS_LEADER},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         set(env, exports, numbers[i].name, make_int(env, numbers[i].value));

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_MS 2
+
 /* ---- Told
  * ----------------------------------------------------------------------------------------
  */
 
-static void on_done(pawl_lock *lock, int err, void *userdata)
+void handle_on_done(pawl_lock *lock, int err, void *userdata)
 {
     (void)lock;
     handle *h = userdata;
@@ -30,7 +32,7 @@ static void on_upgraded(pawl_lock *lock, int err, void *userdata)
     pthread_mutex_unlock(&h->client->mutex);
 }
 
-static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
+void handle_on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
 {
     (void)lock;
     handle *h = userdata;
@@ -65,12 +67,24 @@ static void unqueue(handle *h)
     pthread_mutex_unlock(&c->mutex);
 }
 
+/* Gives back what it has. What waits is ended, and tells of that. */
+static void free_native(handle *h)
+{
+    if (!h->once) pawl_lock_free(h->lock);
+    h->lock = NULL;
+    h->once = pawl_once_free(h->once);
+    h->latch = pawl_latch_free(h->latch);
+    h->barrier = pawl_barrier_free(h->barrier);
+    h->observer = pawl_observer_stop(h->observer);
+}
+
 void handle_unref(handle *h)
 {
     if (--h->refs > 0) return;
-    pawl_lock_free(h->lock); /* after it nothing calls back */
+    free_native(h); /* after it nothing calls back: no call is under way */
     unqueue(h);
     client_unref(h->client);
+    free(h->leader);
     free(h);
 }
 
@@ -79,6 +93,24 @@ static void on_dropped(napi_env env, void *data, void *hint)
     (void)env;
     (void)hint;
     handle_unref(data);
+}
+
+handle *handle_new(client *c, int64_t id)
+{
+    handle *h = c ? calloc(1, sizeof *h) : NULL;
+    if (!h) return NULL;
+    *h = (handle){.client = c, .id = (uint32_t)id, .refs = 1};
+    c->refs++;
+    return h;
+}
+
+napi_value handle_made(napi_env env, handle *h, int err)
+{
+    napi_value result;
+    if (!h) return make_int(env, PAWL_ERR_NO_MEMORY);
+    if (!err && napi_create_external(env, h, on_dropped, NULL, &result) == napi_ok) return result;
+    handle_unref(h);
+    return make_int(env, err ? err : PAWL_ERR_NO_MEMORY);
 }
 
 /* A list of names, NULL-terminated, in memory of its own; NULL: no memory. */
@@ -114,7 +146,7 @@ static pawl_lock_opts take_opts(const args *a, handle *h, const char *owner)
         opts.capacity = (uint32_t)int_at(a, 8);
         opts.units = (uint32_t)int_at(a, 9);
     }
-    opts.on_event = on_event;
+    opts.on_event = handle_on_event;
     opts.event_userdata = h;
     return opts;
 }
@@ -142,24 +174,16 @@ static int make_lock(handle *h, const args *a, bool is_several)
 static napi_value js_lock(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
-    client *c = pointer_at(&a, 0);
-    handle *h = c ? calloc(1, sizeof *h) : NULL;
-    if (!h) return make_int(env, PAWL_ERR_NO_MEMORY);
-    *h = (handle){.client = c, .id = (uint32_t)int_at(&a, 1), .refs = 1};
-    c->refs++;
-    int err = make_lock(h, &a, bool_at(&a, 10));
-    napi_value result;
-    if (!err && napi_create_external(env, h, on_dropped, NULL, &result) == napi_ok) return result;
-    handle_unref(h);
-    return make_int(env, err ? err : PAWL_ERR_NO_MEMORY);
+    handle *h = handle_new(pointer_at(&a, 0), int_at(&a, 1));
+    return handle_made(env, h, h ? make_lock(h, &a, bool_at(&a, 10)) : PAWL_ERR_NO_MEMORY);
 }
 
-/* Gives the lock back now, not when JavaScript collects its object. */
+/* Gives back now, not when JavaScript collects its object. */
 static napi_value js_free(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
     handle *h = pointer_at(&a, 0);
-    h->lock = pawl_lock_free(h->lock);
+    free_native(h);
     return NULL;
 }
 
@@ -167,31 +191,50 @@ static napi_value js_free(napi_env env, napi_callback_info info)
  * --------------------------------------------------------------------------
  */
 
-static napi_value begun(napi_env env, handle *h, int err)
+napi_value handle_begun(napi_env env, handle *h, int err)
 {
     if (!err) h->refs++; /* until its news is handed out */
     return make_int(env, err);
 }
 
+/*
+ * Whether this turn of Node's loop is young. Looking for an answer takes Node's thread for as long
+ * as a near store needs; and what is awaited without a turn of the loop keeps timers and sockets
+ * waiting.
+ */
+static bool may_look(napi_env env)
+{
+    uv_loop_t *loop;
+    if (napi_get_uv_event_loop(env, &loop) != napi_ok) return false;
+    return uv_hrtime() / 1000000 < uv_now(loop) + LOOK_MS;
+}
+
+/* (handle, wait): a code; ACQUIRED_AT_ONCE, and there will be no news of it. */
 static napi_value js_acquire(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
     handle *h = pointer_at(&a, 0);
-    return begun(env, h, pawl_lock_acquire_start(h->lock, int_at(&a, 1), on_done, h));
+    int64_t wait = int_at(&a, 1);
+    bool started = true;
+    int err = may_look(env)
+                  ? pawl_lock_acquire_or_start(h->lock, wait, 0, handle_on_done, h, &started)
+                  : pawl_lock_acquire_start(h->lock, wait, handle_on_done, h);
+    if (!err && !started) return make_int(env, ACQUIRED_AT_ONCE);
+    return handle_begun(env, h, err);
 }
 
 static napi_value js_release_wait(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
     handle *h = pointer_at(&a, 0);
-    return begun(env, h, pawl_lock_release_start(h->lock, on_done, h));
+    return handle_begun(env, h, pawl_lock_release_start(h->lock, handle_on_done, h));
 }
 
 static napi_value js_upgrade(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
     handle *h = pointer_at(&a, 0);
-    return begun(env, h, pawl_lock_upgrade_start(h->lock, int_at(&a, 1), on_upgraded, h));
+    return handle_begun(env, h, pawl_lock_upgrade_start(h->lock, int_at(&a, 1), on_upgraded, h));
 }
 
 /* ---- Calls that do not wait

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INSPECT, LIST, BREAK, RENEW, RELEASE, CHECK };
+enum { INSPECT, LIST, BREAK, RENEW, RELEASE, CHECK, LOOK, LEFT, LEADER };
 
 /* A holder or a waiter. */
 typedef struct person {
@@ -37,8 +37,11 @@ typedef struct question {
     char *name, *token;
     size_t name_len;
     uint64_t fence;
-    int64_t wait_ms, ttl_ms, remaining_ms;
+    int64_t wait_ms, ttl_ms, remaining_ms; /* ttl_ms: of LOOK the period, of LEFT the count */
     report *first, **last;
+    pawl_once_info once;
+    uint32_t left;
+    leader_copy leader;
 } question;
 
 /* ---- On a thread of the pool -------------------------------------------------------------------
@@ -99,6 +102,34 @@ static bool on_info(const pawl_info *info, void *userdata)
     return true;
 }
 
+static int look(question *q)
+{
+    pawl_once *once;
+    pawl_once_opts opts;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = q->ttl_ms;
+    int err = pawl_once_new(q->client->pawl, q->name, q->name_len, &opts, &once);
+    if (err) return err;
+    err = pawl_once_look(once, q->wait_ms);
+    pawl_once_last(once, &q->once);
+    pawl_once_free(once);
+    return err;
+}
+
+static int ask_left(question *q)
+{
+    pawl_latch *latch;
+    pawl_latch_opts opts;
+    pawl_latch_opts_init(&opts);
+    opts.count = (uint32_t)q->ttl_ms;
+    int err = pawl_latch_new(q->client->pawl, q->name, q->name_len, &opts, &latch);
+    if (err) return err;
+    err = pawl_latch_look(latch, q->wait_ms);
+    q->left = pawl_latch_left(latch);
+    pawl_latch_free(latch);
+    return err;
+}
+
 static int ask(question *q)
 {
     pawl_client *pawl = q->client->pawl;
@@ -118,6 +149,13 @@ static int ask(question *q)
         return err;
     case RELEASE:
         return pawl_token_release(pawl, q->name, q->name_len, q->token, q->wait_ms);
+    case LOOK:
+        return look(q);
+    case LEFT:
+        return ask_left(q);
+    case LEADER:
+        return pawl_election_leader(pawl, q->name, q->name_len, q->wait_ms, copy_leader,
+                                    &q->leader);
     case CHECK:
         return pawl_token_check(pawl, q->name, q->name_len, q->token, q->wait_ms, &q->remaining_ms);
     }
@@ -179,6 +217,12 @@ static napi_value make_answer(napi_env env, const question *q)
         return make_bigint(env, q->fence);
     case CHECK:
         return make_int(env, q->remaining_ms);
+    case LOOK:
+        return make_once_info(env, &q->once);
+    case LEFT:
+        return make_int(env, q->left);
+    case LEADER:
+        return make_leader(env, &q->leader);
     }
     napi_create_array(env, &list);
     uint32_t i = 0;
@@ -216,7 +260,7 @@ static void complete(napi_env env, napi_status status, void *data)
     napi_fatal_exception(env, thrown);
 }
 
-/* (client, kind, name, wait, token, ttl, fence, answer) */
+/* (client, kind, name, wait, token, ttl or number, fence, answer) */
 static napi_value js_ask(napi_env env, napi_callback_info info)
 {
     args a = take_args(env, info);
@@ -233,7 +277,8 @@ static napi_value js_ask(napi_env env, napi_callback_info info)
     q->token = text_at(&a, 4, &token_len);
     q->ttl_ms = int_at(&a, 5);
     q->fence = bigint_at(&a, 6);
-    if (!q->name || (q->kind >= RENEW && (!q->token || strlen(q->token) != token_len))) {
+    bool needs_token = q->kind >= RENEW && q->kind <= CHECK;
+    if (!q->name || (needs_token && (!q->token || strlen(q->token) != token_len))) {
         free_question(q);
         return make_int(env, PAWL_ERR_ARGUMENT);
     }
@@ -246,7 +291,8 @@ static napi_value js_ask(napi_env env, napi_callback_info info)
 
 void export_questions(napi_env env, napi_value exports)
 {
-    static const char *const names[] = {"INSPECT", "LIST", "BREAK", "RENEW", "RELEASE", "CHECK"};
+    static const char *const names[] = {"INSPECT", "LIST", "BREAK", "RENEW", "RELEASE",
+                                        "CHECK",   "LOOK", "LEFT",  "LEADER"};
     for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
         set(env, exports, names[i], make_int(env, i));
     export_function(env, exports, "ask", js_ask);

@@ -56,6 +56,14 @@ char *text_at(const args *a, int i, size_t *ret_len)
     return text_of(a->env, a->at[i], ret_len);
 }
 
+const void *bytes_at(const args *a, int i, size_t *ret_len)
+{
+    void *bytes = NULL;
+    *ret_len = 0;
+    if (napi_get_buffer_info(a->env, a->at[i], &bytes, ret_len) != napi_ok) return NULL;
+    return bytes ? bytes : "";
+}
+
 napi_value make_int(napi_env env, int64_t value)
 {
     napi_value made = NULL;
@@ -84,6 +92,13 @@ napi_value make_text(napi_env env, const char *text, size_t len)
     return made;
 }
 
+napi_value make_bytes(napi_env env, const void *bytes, size_t len)
+{
+    napi_value made = NULL;
+    napi_create_buffer_copy(env, len, bytes, NULL, &made);
+    return made;
+}
+
 napi_value make_null(napi_env env)
 {
     napi_value made = NULL;
@@ -109,5 +124,7 @@ NAPI_MODULE_INIT()
     export_clients(env, exports);
     export_handles(env, exports);
     export_questions(env, exports);
+    export_composed(env, exports);
+    export_leaders(env, exports);
     return exports;
 }

@@ -1,43 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The binding on real stores: locks, losses, waits that are given up, many waiters, other processes.
 import assert from 'node:assert/strict';
-import { fork, spawn } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import * as pawl from 'pawl';
-import { PATIENCE, hasRedis, onEveryStore, startRedis, until } from './stores.mjs';
+import { ANSWERED, PATIENCE, breakIt, free, hasRedis, onEveryStore, program, startRedis, two, until, waits } from './stores.mjs';
 
 const { Client } = pawl;
 const never = () => assert.fail('it must not run');
-
-async function breakIt(client, name) {
-  await client.breakLock(name, (await client.inspect(name)).fence);
-}
-const waits = (client, name, count = 1) => until(async () => (await client.inspect(name)).waiterCount >= count);
-const free = (client, name) => until(async () => !(await client.inspect(name)).held);
-
-/** Two clients of a store, closed at the end of the test. */
-async function two(t, open, options) {
-  const url = await open();
-  const both = [new Client(url, options), new Client(url, options)];
-  t.after(() => Promise.all(both.map((client) => client.close())));
-  return both;
-}
-
-/** A program that has the client `c`; it prints lines. */
-function program(t, url, text) {
-  const child = spawn(process.execPath, ['--input-type=module', '-e',
-    `import { Client } from 'pawl'; const c = new Client(process.argv[1]);\n${text}`, url],
-    { stdio: ['pipe', 'pipe', 'inherit'], cwd: import.meta.dirname ?? new URL('.', import.meta.url).pathname });
-  t.after(() => child.kill('SIGKILL'));
-  let said = '';
-  child.stdout.on('data', (data) => { said += data; });
-  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
-  return { child, ended, says: (line) => until(() => said.includes(line)) };
-}
 
 onEveryStore('locks', (open, kind) => {
   test('one at a time, with a fence that grows', async (t) => {
@@ -47,7 +21,7 @@ onEveryStore('locks', (open, kind) => {
       assert.ok(lock.held && lock.check() > 0 && lock.token && !lock.signal.aborted);
       assert.equal(lock.mode, 'exclusive');
       await assert.rejects(b.using('x', { wait: 0 }, never), pawl.Busy);
-      await assert.rejects(b.acquire('x', { wait: 20 }), (error) => error instanceof pawl.Timeout &&
+      await assert.rejects(b.acquire('x', { wait: ANSWERED }), (error) => error instanceof pawl.Timeout &&
         error instanceof pawl.Busy && error.code === 'PAWL_ERR_TIMEOUT' && error.lock === 'x');
       return lock.fence;
     });
@@ -92,6 +66,20 @@ onEveryStore('locks', (open, kind) => {
       throw mine;
     }).catch((error) => error);
     assert.ok(both instanceof pawl.Lost); // a loss matters more
+  });
+
+  test('pairs without a wait let timers and sockets run', async (t) => {
+    const [client] = await two(t, open), lock = client.lock('x');
+    let fired = false, read = false;
+    setTimeout(() => { fired = true; }, 1);
+    client.inspect('other').then(() => { read = true; });
+    let fence = 0n;
+    while (!fired || !read) { // for ever, if each pair were settled without a turn of the loop
+      const held = await lock.acquire({ wait: PATIENCE });
+      assert.ok(held.held && held.fence >= fence);
+      fence = held.fence;
+      await held.release();
+    }
   });
 
   test('a wait is given up', async (t) => {
@@ -300,6 +288,11 @@ test('wrong arguments are errors', async (t) => {
   await assert.rejects(client.acquire('x', { wait: -1 }), RangeError);
   await assert.rejects(client.acquire('x', { wait: NaN }), TypeError);
   await assert.rejects(client.breakLock('x', 1), TypeError);
+  await client.using('x', async (lock) => {
+    for (const other of [lock.fence + 2n ** 64n, lock.fence - 2n ** 64n]) // the same 64 bits
+      await assert.rejects(client.breakLock('x', other), RangeError);
+    lock.check();
+  });
   await assert.rejects(client.checkToken('x', 'no token'), pawl.Usage);
   await client.using('x', () => {}); // nothing of that stays behind
 });
@@ -314,8 +307,14 @@ test('both kinds of modules, and the types, tell of the same', () => {
   assert.deepEqual(declared.sort(), Object.keys(common).sort());
   for (const [name, kind] of Object.entries(common)) {
     if (typeof kind !== 'function' || kind.prototype instanceof Error) continue;
-    const body = types.match(new RegExp(`^export declare class ${name} \\{\\n([^]*?)^\\}`, 'm'))[1];
+    const body = types.match(new RegExp(`^export declare class ${name}(?: extends \\w+)? \\{\\n([^]*?)^\\}`, 'm'))[1];
     const own = Object.getOwnPropertyNames(kind.prototype).filter((one) => one !== 'constructor' && !one.startsWith('_'));
     for (const one of own) assert.match(body, new RegExp(`\\b${one}\\b`), `${name}.${one}`);
   }
+});
+
+test('the measurement runs', () => { // its numbers are no matter here
+  const said = execFileSync(process.execPath, [new URL('./pair.mjs', import.meta.url).pathname, 'memory:', '--seconds', '0.01',
+    '--rounds', '1'], { encoding: 'utf8', cwd: new URL('..', import.meta.url).pathname });
+  assert.match(said, /^pawl, lock\.acquire\(\) +[\d.]+ us\npawl, client\.using\(\) +[\d.]+ us\n$/);
 });

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pawl';
 
-export const PATIENCE = 20000;
+export const PATIENCE = 30000;
+export const ANSWERED = 1000; // a limit that runs out; a store that a busy machine delays has answered before
 
 /** Asks again and again until it is true, and returns it. */
 export async function until(what) {
@@ -66,4 +68,30 @@ export function onEveryStore(name, define) {
       return shared.url;
     }, 'redis');
   });
+}
+
+export async function breakIt(client, name) {
+  await client.breakLock(name, (await client.inspect(name)).fence);
+}
+export const waits = (client, name, count = 1) => until(async () => (await client.inspect(name)).waiterCount >= count);
+export const free = (client, name) => until(async () => !(await client.inspect(name)).held);
+
+/** Two clients of a store, closed at the end of the test. */
+export async function two(t, open, options) {
+  const url = await open();
+  const both = [new Client(url, options), new Client(url, options)];
+  t.after(() => Promise.all(both.map((client) => client.close())));
+  return both;
+}
+
+/** A program that has the client `c`; it prints lines. */
+export function program(t, url, text) {
+  const child = spawn(process.execPath, ['--input-type=module', '-e',
+    `import { Client } from 'pawl'; const c = new Client(process.argv[1]);\n${text}`, url],
+    { stdio: ['pipe', 'pipe', 'inherit'], cwd: import.meta.dirname ?? new URL('.', import.meta.url).pathname });
+  t.after(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (data) => { said += data; });
+  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+  return { child, ended, says: (line) => until(() => said.includes(line)) };
 }

@@ -360,6 +360,21 @@ int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller
     return pawl_once_end_start(once, success, wait_ms, on_done, teller);
 }
 
+int pawlpy_tell_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_latch_count_down_start(latch, by, wait_ms, on_done, teller);
+}
+
+int pawlpy_tell_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_latch_wait_start(latch, wait_ms, on_done, teller);
+}
+
+int pawlpy_tell_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_teller *teller)
+{
+    return pawl_barrier_wait_start(barrier, wait_ms, on_done, teller);
+}
+
 int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
 {
     return pawl_election_resign_start(lock, wait_ms, on_done, teller);

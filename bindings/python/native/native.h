@@ -11,9 +11,9 @@
 #include <pawl/pawl.h>
 #include <stdint.h>
 
-#if PAWL_VERSION_MAJOR == 0 && PAWL_VERSION_MINOR < 1
+#if PAWL_VERSION_MAJOR == 0 && PAWL_VERSION_MINOR < 2
 #error                                                                                             \
-    "this binding needs libpawl 0.1 or newer: install it, or take an older version of the package"
+    "this binding needs libpawl 0.2 or newer: install it, or take an older version of the package"
 #endif
 
 /* ---- Options, by value (inbox.c) ------------------------------------------------------------ */
@@ -64,6 +64,9 @@ int pawlpy_wait_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_wait *
 int pawlpy_wait_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,
                          pawlpy_wait **ret_wait);
 int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_wait **ret_wait);
+int pawlpy_wait_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_wait **ret_wait);
 /* The outcome; PAWLPY_NOT_YET after slice_ms, or when a signal came. */
 int pawlpy_wait_for(pawlpy_wait *wait, int slice_ms);
 /* The caller is done with it, whether the call has ended or not. */
@@ -128,6 +131,9 @@ int pawlpy_tell_upgrade(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller)
 
 int pawlpy_tell_begin(pawl_once *once, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_end(pawl_once *once, int success, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_teller *teller);
+int pawlpy_tell_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_teller *teller);
 int pawlpy_tell_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_teller *teller);
 /* As PAWLPY_SAID. */
 int pawlpy_tell_proclaim(pawl_lock *lock, const char *value, size_t value_len, int64_t wait_ms,

@@ -109,6 +109,27 @@ int pawlpy_wait_resign(pawl_lock *lock, int64_t wait_ms, pawlpy_wait **ret_wait)
     return begun(pawl_election_resign_start(lock, wait_ms, on_done, wait), wait, ret_wait);
 }
 
+int pawlpy_wait_count_down(pawl_latch *latch, uint32_t by, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_latch_count_down_start(latch, by, wait_ms, on_done, wait), wait, ret_wait);
+}
+
+int pawlpy_wait_latch(pawl_latch *latch, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_latch_wait_start(latch, wait_ms, on_done, wait), wait, ret_wait);
+}
+
+int pawlpy_wait_barrier(pawl_barrier *barrier, int64_t wait_ms, pawlpy_wait **ret_wait)
+{
+    pawlpy_wait *wait = make();
+    if (!wait) return PAWL_ERR_NO_MEMORY;
+    return begun(pawl_barrier_wait_start(barrier, wait_ms, on_done, wait), wait, ret_wait);
+}
+
 static struct timespec in_ms(int ms)
 {
     struct timespec at;

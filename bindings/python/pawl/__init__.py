@@ -18,9 +18,10 @@ and client.once a job that runs once in a period.
 from ._ask import Caps, Finding, Holder, Info, Waiter
 from ._client import Client
 from ._election import Election, Leader, Observer
-from ._errors import (Busy, Canceled, Closed, Denied, Done, Error, Forked, Internal, Lost, NotHeld,
-                      Timeout, Unavailable, Unknown, Usage, text as _text)
+from ._errors import (Broken, Busy, Canceled, Closed, Denied, Done, Error, Forked, Internal, Lost,
+                      NotHeld, Timeout, Unavailable, Unknown, Usage, text as _text)
 from ._events import Event, EventKind
+from ._latch import Barrier, Latch
 from ._lock import Lock
 from ._native import lib as _lib
 from ._job import Job, JobInfo, Outcome
@@ -30,7 +31,7 @@ from ._rwlock import RWLock
 #: Of libpawl in use.
 __version__: str = _text(_lib.pawl_version())
 
-__all__ = ["Busy", "Canceled", "Caps", "Client", "Closed", "Denied", "Done", "Election", "Error",
-           "Event", "EventKind", "Finding", "Forked", "Holder", "Info", "Internal", "Job", "JobInfo",
-           "Leader", "Lock", "Lost", "NotHeld", "Observer", "Outcome", "RWLock", "Timeout",
-           "Unavailable", "Unknown", "Usage", "Waiter", "once"]
+__all__ = ["Barrier", "Broken", "Busy", "Canceled", "Caps", "Client", "Closed", "Denied", "Done",
+           "Election", "Error", "Event", "EventKind", "Finding", "Forked", "Holder", "Info", "Internal",
+           "Job", "JobInfo", "Latch", "Leader", "Lock", "Lost", "NotHeld", "Observer", "Outcome",
+           "RWLock", "Timeout", "Unavailable", "Unknown", "Usage", "Waiter", "once"]

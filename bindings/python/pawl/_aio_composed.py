@@ -8,14 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Optional, Type, TypeVar, Union, cast
 
 from . import _core, aio
-from ._claim import Claim
+from ._aio_call import Acquisition
 from ._core import Core, Seconds, decode, encode, wait_ms
 from ._election import Leader, new_observer, take_leader
 from ._errors import Busy, Done, Error
+from ._handles import owned
 from ._job import JobInfo, info_of, new_once
 from ._native import ffi, lib
 from ._once import Name, name_of
-from .aio import Lock, _Acquisition, _take_back
+from ._spec import Spec
+from .aio import Lock, _take_back
 
 if TYPE_CHECKING:
     from .aio import Client
@@ -58,7 +60,7 @@ def _free_once(handle: Any, once: Any) -> None:
     lib.pawl_once_free(once)
 
 
-class _Run(_Acquisition):
+class _Run(Acquisition):
     """A run of a job, from the wish to its end."""
 
     __slots__ = ("once", "loop")
@@ -66,9 +68,9 @@ class _Run(_Acquisition):
     def __init__(self, ident: int, job: "Job", core: Core, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(ident, job._lock, core, loop)
         self.loop = loop
-        made = new_once(core, job._lock._claim, job._every_ms, job._keep, self.teller)
+        made = new_once(core, job._lock._spec, job._every_ms, job._keep, self.teller)
         # The handle that super() made owns the teller, so it goes after this one.
-        self.once = ffi.gc(made, functools.partial(_free_once, self.handle))
+        self.once = owned(made, functools.partial(_free_once, self.handle))
         self.handle = lib.pawl_once_lock(made)
 
     def give_up(self) -> None:
@@ -83,9 +85,9 @@ class Job:
     """As pawl.Job, for tasks: ``await job.run(coroutine_function)``, or ``async with job as run:``, whose
     task is cancelled if the lock is lost; the block ends with Lost then."""
 
-    def __init__(self, client: "Client", claim: Claim, every_ms: int, keep_on_failure: bool) -> None:
+    def __init__(self, client: "Client", spec: Spec, every_ms: int, keep_on_failure: bool) -> None:
         self._client = client
-        self._lock = Lock(client, claim, None)
+        self._lock = Lock(client, spec, None)
         self._every_ms = every_ms
         self._keep = keep_on_failure
         self._run: Optional[_Run] = None
@@ -115,7 +117,7 @@ class Job:
             raise self._fail(lib.PAWL_ERR_STATE, "once")
         assert self._client._loop is not None
         run = _Run(next(self._client._idents), self, core, self._client._loop)
-        code: int = lib.pawlpy_tell_begin(run.once, self._lock._claim.default_wait, run.teller)
+        code: int = lib.pawlpy_tell_begin(run.once, self._lock._spec.default_wait, run.teller)
         code = code or await self._client._outcome(run)
         if code:
             raise self._fail(code, "once")
@@ -176,8 +178,8 @@ class Job:
         return cast(JobInfo, await self._client._ask(self._look, wait_ms(timeout)))
 
     def _look(self, core: Core, wait: int) -> JobInfo:
-        once = ffi.gc(new_once(core, self._lock._claim, self._every_ms, self._keep),
-                      lib.pawl_once_free)
+        once = owned(new_once(core, self._lock._spec, self._every_ms, self._keep),
+                     lib.pawl_once_free)
         code = lib.pawl_once_look(once, wait)
         if code:
             raise core.error(code, "look", self.name)

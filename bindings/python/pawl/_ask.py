@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any, Callable, FrozenSet, List, Optional, Tuple
 
 from . import _core
-from ._claim import Mode, mode_of, modes_in
 from ._core import Core, decode
 from ._errors import make_error, text
 from ._native import ffi, lib
+from ._spec import Mode, mode_of, modes_in
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
@@ -118,18 +119,33 @@ def pawlpy_finding(finding: Any, userdata: Any) -> None:
         Finding(level, text(finding.topic), text(finding.text), text(finding.advice)))
 
 
-def _ask(core: Core, op: str, name: bytes, call: Callable[[], Any]) -> None:
+def _in_a_thread(call: Callable[[], Any]) -> Any:
+    """What the call returns or raises: an argument that does not fit into C's type, for instance."""
+    answers: List[Any] = []
+    errors: List[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # it is raised on the other thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="pawl question")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors.pop()
+    return answers[0]
+
+
+def ask(core: Core, op: str, name: bytes, call: Callable[[], Any]) -> None:
     """A call that may wait for the store. On the main thread a signal would wait with it, so it has
-    a thread of its own there; who is interrupted leaves it behind."""
-    if threading.get_ident() != _core.main_thread:
+    a thread of its own there; who is interrupted leaves it behind. At the very end of the interpreter
+    a thread does not begin any more, and who starts one waits for ever."""
+    if threading.get_ident() != _core.main_thread or sys.is_finalizing():
         code = call()
     else:
-        answers: List[int] = []
-        thread = threading.Thread(target=lambda: answers.append(call()), daemon=True,
-                                  name="pawl question")
-        thread.start()
-        thread.join()
-        code = answers[0]
+        code = _in_a_thread(call)
     if code:
         raise core.error(code, op, decode(name))
 
@@ -137,7 +153,7 @@ def _ask(core: Core, op: str, name: bytes, call: Callable[[], Any]) -> None:
 def inspect(core: Core, name: bytes, wait: int) -> Info:
     infos: List[Info] = []
     handle = ffi.new_handle(infos)
-    _ask(core, "inspect", name, lambda: lib.pawl_inspect(
+    ask(core, "inspect", name, lambda: lib.pawl_inspect(
         core.ptr, name, len(name), wait, lib.pawlpy_info, handle))
     if len(infos) != 1:
         raise make_error(lib.PAWL_ERR_UNKNOWN, "inspect", decode(name))
@@ -147,7 +163,7 @@ def inspect(core: Core, name: bytes, wait: int) -> Info:
 def list_all(core: Core, prefix: bytes, wait: int) -> List[Info]:
     infos: List[Info] = []
     handle = ffi.new_handle(infos)
-    _ask(core, "list", prefix, lambda: lib.pawl_list(
+    ask(core, "list", prefix, lambda: lib.pawl_list(
         core.ptr, prefix, len(prefix), wait, lib.pawlpy_info, handle))
     return infos
 
@@ -158,7 +174,7 @@ _FENCES = {lib.PAWL_FENCE_NONE: "none", lib.PAWL_FENCE_BEST_EFFORT: "best effort
 
 def caps(core: Core, wait: int) -> Caps:
     told = ffi.new("pawl_caps *")
-    _ask(core, "caps", b"", lambda: lib.pawlpy_caps(core.ptr, wait, told))
+    ask(core, "caps", b"", lambda: lib.pawlpy_caps(core.ptr, wait, told))
     return Caps(_FENCES[told.fence], told.fair, told.push, told.list, told.instant_release,
                 modes_in(told.modes))
 
@@ -166,12 +182,12 @@ def caps(core: Core, wait: int) -> Caps:
 def doctor(core: Core, wait: int) -> List[Finding]:
     findings: List[Finding] = []
     handle = ffi.new_handle(findings)
-    _ask(core, "doctor", b"", lambda: lib.pawl_doctor(core.ptr, wait, lib.pawlpy_finding, handle))
+    ask(core, "doctor", b"", lambda: lib.pawl_doctor(core.ptr, wait, lib.pawlpy_finding, handle))
     return findings
 
 
 def break_lock(core: Core, name: bytes, fence: int, wait: int) -> None:
-    _ask(core, "break", name, lambda: lib.pawl_break(core.ptr, name, len(name), fence, wait))
+    ask(core, "break", name, lambda: lib.pawl_break(core.ptr, name, len(name), fence, wait))
 
 
 def _token(token: str, op: str, name: bytes) -> bytes:
@@ -183,19 +199,19 @@ def _token(token: str, op: str, name: bytes) -> bytes:
 
 def renew_token(core: Core, name: bytes, token: str, ttl: int, wait: int) -> int:
     fence, raw = ffi.new("uint64_t *"), _token(token, "renew", name)
-    _ask(core, "renew", name, lambda: lib.pawl_token_renew(
+    ask(core, "renew", name, lambda: lib.pawl_token_renew(
         core.ptr, name, len(name), raw, ttl, wait, fence))
     return int(fence[0])
 
 
 def release_token(core: Core, name: bytes, token: str, wait: int) -> None:
     raw = _token(token, "release", name)
-    _ask(core, "release", name, lambda: lib.pawl_token_release(
+    ask(core, "release", name, lambda: lib.pawl_token_release(
         core.ptr, name, len(name), raw, wait))
 
 
 def check_token(core: Core, name: bytes, token: str, wait: int) -> float:
     remaining, raw = ffi.new("int64_t *"), _token(token, "check", name)
-    _ask(core, "check", name, lambda: lib.pawl_token_check(
+    ask(core, "check", name, lambda: lib.pawl_token_check(
         core.ptr, name, len(name), raw, wait, remaining))
     return float(remaining[0]) / 1000

@@ -8,15 +8,16 @@ from typing import Callable, Iterable, List, Optional, Type, Union
 
 from . import _ask, _core
 from ._ask import Caps, Finding, Info
-from ._claim import Mode, claim_of, claim_of_all, permits_of
 from ._core import Core, Seconds, encode, milliseconds, wait_ms
 from ._election import Election, Leader, Observer, ask_leader
-from ._events import Event, Events, LogFunction, log_function
 from ._errors import make_error
+from ._events import Event, Events, LogFunction, log_function
 from ._job import Job
+from ._latch import Barrier, BarrierTerms, Latch, LatchTerms
 from ._lock import Lock
-from ._rwlock import RWLock
 from ._native import lib
+from ._rwlock import RWLock
+from ._spec import Mode, permits_of, spec_of, spec_of_all
 
 
 class Client:
@@ -90,8 +91,8 @@ class Client:
         gives it back. The Lock counts, not the thread: those that share it do not exclude each other.
         on_event: told of doubt, of loss, and of others who wait, on a thread of its own.
         """
-        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
-                                   mode), on_event)
+        return Lock(self, spec_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
+                                  mode), on_event)
 
     def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
                timeout: Optional[Seconds] = None, blocking: bool = True,
@@ -107,9 +108,9 @@ class Client:
                   ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
                   owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
                   on_event: Optional[Callable[[Event], None]] = None) -> Lock:
-        """A claim on `units` of the `capacity` permits of a name: a Lock in the mode "permit", whose
+        """`units` of the `capacity` permits of a name: a Lock in the mode "permit", whose
         `slots` are their numbers. All users of the name give the same capacity, 1 to 1024. One such
-        object is one claim: threads make one each. The other arguments are those of lock()."""
+        object is held once at a time: threads make one each. The other arguments are those of lock()."""
         return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
                                      detached), on_event)
 
@@ -121,10 +122,10 @@ class Client:
         """A lock on 1 to 64 different names: all of them or none. The loss of one is the loss of all.
         `fences` has the fence of each. Handles on several names never wait for each other in a circle,
         whatever their order. The other arguments are those of lock()."""
-        return Lock(self, claim_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
-                                       mode), on_event)
+        return Lock(self, spec_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
+                                      mode), on_event)
 
-    # ---- Jobs and elections: docs/composed.md ---------------------------------------------------
+    # ---- What is built on locks: docs/composed.md -----------------------------------------------
 
     def once(self, name: Union[str, bytes], every: Seconds, *, keep_on_failure: bool = False,
              ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
@@ -134,7 +135,7 @@ class Client:
 
         keep_on_failure: a run that failed counts as well.
         timeout: how long a run waits for another that is under way; see lock()."""
-        return Job(self, claim_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
+        return Job(self, spec_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
                    milliseconds(every), keep_on_failure)
 
     def election(self, name: Union[str, bytes], *, value: Union[str, bytes, None] = None,
@@ -154,6 +155,20 @@ class Client:
         """Calls with what is known of the leader, now and whenever that changes, on the thread of
         events. What changes faster than you look is left out but for the latest."""
         return Observer(self, encode(name), call)
+
+    def latch(self, name: Union[str, bytes], count: int, *, keep: Seconds = 86400.0) -> Latch:
+        """Opens when it was counted down `count` times, 1 to 1000000; all who use it give the same. Let
+        nothing else use that name.
+
+        keep: how long the store keeps it after the latest count."""
+        return Latch(self, LatchTerms(encode(name), count, keep))
+
+    def barrier(self, name: Union[str, bytes], parties: int, *, ttl: Seconds = 30.0) -> Barrier:
+        """Lets `parties` callers, 1 to 1000, through together; all give the same. The name has 507 bytes
+        at most; let nothing else use it, nor NAME.gate.
+
+        ttl: the lease of one that waits. If it dies, the others learn of it when that is over."""
+        return Barrier(self, BarrierTerms(encode(name), parties, ttl))
 
     # ---- Looking, and breaking -----------------------------------------------------------------
 

@@ -10,13 +10,15 @@ import sys
 import threading
 import weakref
 from datetime import timedelta
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from ._errors import Error, make_error, text
+from ._handles import INBOXES, LOCKS, owned
 from ._native import ffi, lib
 from ._turn import Turn
 
 Seconds = Union[int, float, timedelta]
+_Text = TypeVar("_Text", str, bytes)
 
 FOREVER: int = lib.PAWL_WAIT_FOREVER
 DEFAULT: int = lib.PAWLPY_DEFAULT
@@ -28,14 +30,25 @@ Spare = Tuple[Any, Turn]
 
 
 def milliseconds(duration: Seconds) -> int:
-    """Rounds away from 0: a wait of 1 µs is a wait, and a negative ttl an error."""
+    """Rounds away from 0: a wait of 1 µs is a wait, and a negative ttl an error. But 20.998 s are 20998 ms,
+    though 20.998 * 1000 is a little more."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
     if seconds != seconds:
         raise ValueError("a duration is a number, not NaN")
-    ms = seconds * 1000.0
+    try:
+        ms = seconds * 1000.0
+    except TypeError:
+        raise TypeError(f"a duration is a number of seconds or a timedelta, not {type(duration).__name__}") from None
     if abs(ms) > _MAX_MS:
         return FOREVER if ms > 0 else -_MAX_MS
+    nearest = round(ms)
+    if nearest and math.isclose(ms, nearest, rel_tol=1e-12):
+        return nearest
     return math.ceil(ms) if ms > 0 else math.floor(ms)
+
+
+def _is_positive(duration: Seconds) -> bool:
+    return (duration.total_seconds() if isinstance(duration, timedelta) else duration) > 0
 
 
 def wait_ms(timeout: Optional[Seconds]) -> int:
@@ -43,17 +56,25 @@ def wait_ms(timeout: Optional[Seconds]) -> int:
     if timeout is None or timeout == -1:
         return FOREVER
     ms = milliseconds(timeout)
+    if ms == FOREVER and _is_positive(timeout):
+        return FOREVER  # infinity, and what is as good as that
     if ms < 0:
         raise ValueError("a timeout is not negative (-1 and None: without limit)")
     return ms
 
 
 def encode(name: Union[str, bytes]) -> bytes:
-    return name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+    return name if isinstance(name, bytes) else _text(name, str).encode("utf-8", "surrogateescape")
 
 
 def decode(name: Union[str, bytes]) -> str:
-    return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+    return name if isinstance(name, str) else _text(name, bytes).decode("utf-8", "surrogateescape")
+
+
+def _text(name: Any, kind: "Type[_Text]") -> "_Text":
+    if isinstance(name, kind):
+        return name
+    raise TypeError(f"a name, a label or a value is str or bytes, not {type(name).__name__}")
 
 
 # ---- Processes ------------------------------------------------------------------------------
@@ -141,7 +162,7 @@ class Core:
         self.keeper = self.new_lock(b"-", ffi.new("pawlpy_lock_opts *", [DEFAULT, 0, ffi.NULL, 0, 0,
                                                                          lib.PAWL_MODE_EXCLUSIVE, 0, 0]))
         self._spares: "Dict[Any, Spare]" = {}
-        #: Handles with which libpawl goes on although nobody waits for that.
+        #: They stay until the close.
         self.lingering: "List[Any]" = []
         _cores.add(self)
         _close_with_process()
@@ -156,26 +177,26 @@ class Core:
         if code:
             raise self.error(code, "lock", name)
         if not teller:
-            return ffi.gc(lock[0], lib.pawl_lock_free)
-        return ffi.gc(lock[0], functools.partial(_free_telling, generation, teller, self.inbox))
+            return owned(lock[0], lib.pawl_lock_free, LOCKS)
+        return owned(lock[0], functools.partial(_free_telling, generation, teller, self.inbox), LOCKS)
 
-    def new_claimed(self, claim: Any, teller: Any = ffi.NULL) -> Any:
-        """What new_lock makes, for a Claim."""
-        if not claim.names:
-            return self.new_lock(claim.raw, claim.opts, teller)
-        lock, words = ffi.new("pawl_lock **"), [ffi.new("char[]", name) for name in claim.names]
+    def new_with(self, spec: Any, teller: Any = ffi.NULL) -> Any:
+        """What new_lock makes, for a Spec."""
+        if not spec.names:
+            return self.new_lock(spec.raw, spec.opts, teller)
+        lock, words = ffi.new("pawl_lock **"), [ffi.new("char[]", name) for name in spec.names]
         code = lib.pawlpy_lock_new_all(self.ptr, ffi.new("const char *[]", words), len(words),
-                                       claim.opts, teller, lock)
-        return self._owned(code, claim.name, lock, teller)
+                                       spec.opts, teller, lock)
+        return self._owned(code, spec.name, lock, teller)
 
     # A program that locks by `with client.lock(…)` makes a Lock each time; what is behind one that
     # has gone serves the next one that asks for the same. Each step is one of the interpreter's, so
     # threads need no mutex.
 
-    def spare(self, claim: Any) -> "Optional[Spare]":
-        return self._spares.pop(claim, None)
+    def spare(self, spec: Any) -> "Optional[Spare]":
+        return self._spares.pop(spec, None)
 
-    def keep(self, claim: Any, handle: Any, turn: Turn) -> None:
+    def keep(self, spec: Any, handle: Any, turn: Turn) -> None:
         if turn.is_taken() or lib.pawl_lock_is_held(handle):  # an exception came at a bad moment
             return
         if len(self._spares) >= _SPARES_MAX:
@@ -183,7 +204,11 @@ class Core:
                 self._spares.pop(next(iter(self._spares)), None)  # the oldest
             except (RuntimeError, StopIteration):  # another thread was there
                 return
-        self._spares[claim] = (handle, turn)
+        self._spares[spec] = (handle, turn)
+
+    def linger(self, handle: Any) -> None:
+        """libpawl goes on with it although nobody waits for that."""
+        self.lingering.append(handle)
 
     def know(self, turn: Turn) -> None:
         """Somebody waits for that turn: the close calls it off."""
@@ -198,6 +223,8 @@ class Core:
 
     def error(self, code: int, op: str, lock: str = "") -> Error:
         """With the store's words, if the store is to blame."""
+        if exiting and code == lib.PAWL_ERR_CLOSED and threading.get_ident() != main_thread:
+            raise SystemExit  # ends a thread of daemons, which the end of the interpreter finds waiting
         if self.generation != generation:
             return make_error(code, op, lock)
         why = ffi.new("char[]", lib.PAWL_MESSAGE_MAX)
@@ -225,7 +252,7 @@ class Core:
             lib.pawl_client_close(self.ptr)
 
     def __del__(self) -> None:
-        if not self.closed:
+        if not getattr(self, "closed", True):  # a copy that could not be made has nothing
             self.close()
 
 
@@ -233,7 +260,7 @@ def _new_inbox() -> Any:
     inbox = lib.pawlpy_inbox_new()
     if not inbox:
         raise MemoryError
-    return ffi.gc(inbox, functools.partial(_free_inbox, generation))
+    return owned(inbox, functools.partial(_free_inbox, generation), INBOXES)
 
 
 # In a child of fork another thread's hand may be on an inbox for ever: what is in it stays.

@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type, Union
 
 from . import _core
+from ._ask import ask
 from ._core import Core, Seconds, decode, encode, wait_ms
 from ._errors import Error, make_error, text
+from ._handles import owned
 from ._lock import Lock
 from ._native import ffi, lib
 
@@ -39,9 +41,8 @@ def leader_of(report: Any, name: str) -> Leader:
 
 def ask_leader(core: Core, name: bytes, wait: int) -> Leader:
     report = ffi.new("pawlpy_leader *")
-    code = lib.pawlpy_leader_now(core.ptr, name, len(name), wait, report)
-    if code:
-        raise core.error(code, "leader", decode(name))
+    ask(core, "leader", name,
+        lambda: lib.pawlpy_leader_now(core.ptr, name, len(name), wait, report))
     return leader_of(report, decode(name))
 
 
@@ -58,7 +59,7 @@ def new_observer(core: Core, name: bytes, teller: Any) -> Any:
     if code:
         lib.pawlpy_teller_free(teller)
         raise core.error(code, "observe", decode(name))
-    return ffi.gc(made[0], functools.partial(_free_observer, core.generation, teller, core.inbox))
+    return owned(made[0], functools.partial(_free_observer, core.generation, teller, core.inbox))
 
 
 def take_leader(observer: Any, name: str) -> Leader:

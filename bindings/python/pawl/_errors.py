@@ -2,6 +2,7 @@
 """One tree of exceptions. What to do is in the class, what happened in the code and the message."""
 from __future__ import annotations
 
+import threading
 from typing import Any, Optional, Type
 
 from ._native import ffi, lib
@@ -51,6 +52,11 @@ class Forked(Lost):
     """This process is a fork of the one that acquired: it holds nothing."""
 
 
+class Broken(Lost, threading.BrokenBarrierError):
+    """A latch or a barrier that one waits for will not open: another one has given up or died, or the
+    store has forgotten it."""
+
+
 class Unavailable(Error):
     """The store cannot serve now: try again later."""
 
@@ -84,6 +90,7 @@ _BY_CODE: "dict[int, Type[Error]]" = {
     lib.PAWL_ERR_DONE: Done,
     lib.PAWL_ERR_NOT_HELD: NotHeld,
     lib.PAWL_ERR_FORKED: Forked,
+    lib.PAWL_ERR_BROKEN: Broken,
     lib.PAWL_ERR_CLOSED: Closed,
 }
 _BY_CLASS: "dict[int, Type[Error]]" = {

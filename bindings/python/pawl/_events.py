@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import logging
+import sys
 import threading
 import weakref
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ class Events:
     """The thread that tells; one for a client, made when the first lock or log wants it."""
 
     def __init__(self, core: Core, log: Optional[LogFunction]) -> None:
+        if sys.is_finalizing():  # a thread does not begin any more, and who starts one waits for ever
+            raise make_error(lib.PAWL_ERR_CLOSED, "open", reason="the interpreter ends")
         self._core = core
         self._reader = Reader(core, log)
         self._locks: "weakref.WeakValueDictionary[int, Union[Lock, Observer]]" = weakref.WeakValueDictionary()
@@ -116,5 +119,6 @@ class Events:
 
     def join(self) -> None:
         """After the client was closed. An event's function may close the client itself."""
-        if threading.current_thread() is not self._thread:
+        is_own = threading.current_thread() is self._thread
+        if not is_own and not sys.is_finalizing():  # then it may have stopped without an end
             self._thread.join()

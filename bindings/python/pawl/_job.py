@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from . import _core
-from ._claim import Claim
+from ._ask import ask
 from ._core import Core, Seconds, wait_ms
 from ._errors import Done, Error, make_error, text
+from ._handles import owned
 from ._lock import on_any_thread
 from ._native import ffi, lib
+from ._spec import Spec
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -58,13 +60,13 @@ def info_of(once: Any) -> JobInfo:
                    text(found.owner))
 
 
-def new_once(core: Core, claim: Claim, every_ms: int, keep: bool, teller: Any = ffi.NULL) -> Any:
+def new_once(core: Core, spec: Spec, every_ms: int, keep: bool, teller: Any = ffi.NULL) -> Any:
     """A pawl_once; who gets it frees it."""
     made = ffi.new("pawl_once **")
-    code = lib.pawlpy_once_new(core.ptr, claim.raw, len(claim.raw), every_ms, keep, claim.opts, teller,
+    code = lib.pawlpy_once_new(core.ptr, spec.raw, len(spec.raw), every_ms, keep, spec.opts, teller,
                                made)
     if code:
-        raise core.error(code, "once", claim.name)
+        raise core.error(code, "once", spec.name)
     return made[0]
 
 
@@ -79,9 +81,9 @@ class Job:
     A block that raises has failed, and gives the period back.
     """
 
-    def __init__(self, client: "Client", claim: Claim, every_ms: int, keep_on_failure: bool) -> None:
+    def __init__(self, client: "Client", spec: Spec, every_ms: int, keep_on_failure: bool) -> None:
         self._client = client
-        self._claim = claim
+        self._spec = spec
         self._every_ms = every_ms
         self._keep = keep_on_failure
         self._core: Optional[Core] = None
@@ -90,7 +92,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        return self._claim.name
+        return self._spec.name
 
     def run(self, function: "Callable[..., Any]", *args: Any, **kwargs: Any) -> bool:
         """Runs it, and tells whether: False, if it has been done in this period. What the function
@@ -109,10 +111,11 @@ class Job:
         return True
 
     def __enter__(self) -> "Job":
-        handle, wait = self._present(), self._claim.default_wait
+        handle, wait = self._present(), self._spec.default_wait
         try:
-            code = on_any_thread(self._core, handle, lambda: lib.pawl_once_begin(handle, wait),
-                                 lambda waiting: lib.pawlpy_wait_begin(handle, wait, waiting))
+            code = on_any_thread(lambda: lib.pawl_once_begin(handle, wait),
+                                 lambda waiting: lib.pawlpy_wait_begin(handle, wait, waiting),
+                                 self._abandon)
         except BaseException:
             self._abandon()
             raise
@@ -124,15 +127,13 @@ class Job:
     def _present(self) -> Any:
         core = self._client._present()
         if self._core is not core or self._handle is None:
-            made = new_once(core, self._claim, self._every_ms, self._keep)
-            self._core, self._handle, self._runs = core, ffi.gc(made, lib.pawl_once_free), False
+            made = new_once(core, self._spec, self._every_ms, self._keep)
+            self._core, self._handle, self._runs = core, owned(made, lib.pawl_once_free), False
         return self._handle
 
     def _abandon(self) -> None:
         """The caller goes: what waits ends, and what comes of it is given back."""
-        handle, core, self._handle = self._handle, self._core, None
-        if core is not None and handle in core.lingering:
-            core.lingering.remove(handle)
+        handle, self._handle = self._handle, None
         if handle is not None:
             ffi.release(handle)
 
@@ -149,12 +150,17 @@ class Job:
         if self._core is not None and self._core.generation != _core.generation:
             raise make_error(lib.PAWL_ERR_FORKED, "once", self.name)
         handle, self._runs = self._handle, False
-        code = on_any_thread(self._core, handle,
-                             lambda: lib.pawl_once_end(handle, success, _core.FOREVER),
+        code = on_any_thread(lambda: lib.pawl_once_end(handle, success, _core.FOREVER),
                              lambda waiting: lib.pawlpy_wait_end(handle, success, _core.FOREVER,
-                                                                 waiting))
+                                                                 waiting),
+                             self._leave)
         if code:
             raise self._fail(code, "once")
+
+    def _leave(self) -> None:
+        """The caller goes before the store has answered."""
+        if self._core is not None:
+            self._core.linger(self._handle)
 
     # ---- The run -----------------------------------------------------------------------------------
 
@@ -182,10 +188,14 @@ class Job:
 
     def look(self, *, timeout: Seconds = 60.0) -> JobInfo:
         """Asks the store how the latest run went, without the lock."""
-        handle, wait = self._present(), wait_ms(timeout)
-        code = lib.pawl_once_look(handle, wait)
-        if code:
-            raise self._fail(code, "look")
+        handle, core, wait = self._present(), self._client._present(), wait_ms(timeout)
+        try:
+            ask(core, "look", self._spec.raw, lambda: lib.pawl_once_look(handle, wait))
+        except Error:
+            raise
+        except BaseException:
+            self._handle = None  # who was interrupted leaves the question behind, and its handle with it
+            raise
         return info_of(handle)
 
     def last(self) -> JobInfo:

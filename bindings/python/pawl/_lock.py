@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type
 
 from . import _core
-from ._claim import Claim, Mode, mode_of, number_of
 from ._core import Core, Seconds, wait_ms
 from ._errors import Error, make_error, text
 from ._events import Event, EventKind, event_of
+from ._handles import is_collection
 from ._native import ffi, lib
+from ._spec import Mode, Spec, mode_of, number_of
 from ._turn import Turn
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _get_ident = threading.get_ident
 
 
 class Lock:
-    """A claim on one name.
+    """A lock on one name.
 
     As a threading.Lock it may be shared by threads, which then exclude each other whatever its mode,
     and it cannot be acquired twice; but it reaches as far as the store does. Two Locks of one name
@@ -34,13 +35,13 @@ class Lock:
     Lost at the end of the block, if the lock was lost meanwhile.
     """
 
-    __slots__ = ("_client", "_claim", "_on_event", "_core", "_turn", "_handle", "_grants", "_was_held",
+    __slots__ = ("_client", "_spec", "_on_event", "_core", "_turn", "_handle", "_grants", "_was_held",
                  "_ident", "__weakref__")
 
-    def __init__(self, client: "Client", claim: Claim,
+    def __init__(self, client: "Client", spec: Spec,
                  on_event: Optional[Callable[[Event], None]]) -> None:
         self._client = client
-        self._claim = claim
+        self._spec = spec
         self._on_event = on_event
         self._core: Optional[Core] = None
         self._turn: Turn
@@ -69,10 +70,10 @@ class Lock:
     def _wait(self, blocking: bool, timeout: Optional[Seconds]) -> int:
         if not blocking:
             return 0
-        return self._claim.default_wait if timeout is None else wait_ms(timeout)
+        return self._spec.default_wait if timeout is None else wait_ms(timeout)
 
     def __enter__(self) -> "Lock":
-        code = self._acquire(self._claim.default_wait)
+        code = self._acquire(self._spec.default_wait)
         if code:
             raise self._fail(code, "lock")
         return self
@@ -105,7 +106,7 @@ class Lock:
         if not code:
             self._grants.append(True)
             self._was_held = True
-        if code or self._claim.reentrant:
+        if code or self._spec.reentrant:
             turn.give()
         return code
 
@@ -116,7 +117,7 @@ class Lock:
                 return
             if self._core is not None:  # of the parent
                 self._grants = []
-            spare = None if self._on_event else core.spare(self._claim)
+            spare = None if self._on_event else core.spare(self._spec)
             if spare:
                 self._handle, self._turn = spare
             else:
@@ -128,7 +129,7 @@ class Lock:
         teller = ffi.NULL
         if self._on_event:
             self._ident, teller = self._client._events_of(core).register(self)
-        self._handle = core.new_claimed(self._claim, teller)
+        self._handle = core.new_with(self._spec, teller)
 
     def _wait_for_turn(self, core: Core, wait: int) -> int:
         """Another thread has this Lock. 0, or why the turn did not come."""
@@ -177,13 +178,13 @@ class Lock:
     @property
     def mode(self) -> Mode:
         """In which it is held; while it is not held, the one in which it will be acquired."""
-        return mode_of(lib.pawl_lock_mode(self._handle)) if self._grants else self._claim.mode
+        return mode_of(lib.pawl_lock_mode(self._handle)) if self._grants else self._spec.mode
 
     @property
     def slots(self) -> "Tuple[int, ...]":
         """The numbers of the permits that it holds, the lowest first: each is one of 0 to capacity-1,
         and nobody else has it. Empty if it holds no permits."""
-        return slots_of(self._handle, self._claim) if self._grants else ()
+        return slots_of(self._handle, self._spec) if self._grants else ()
 
     def upgrade(self, blocking: bool = True, timeout: Optional[Seconds] = None) -> bool:
         """From update to exclusive: waits, ahead of all who queue, until the readers have gone, and
@@ -245,7 +246,7 @@ class Lock:
             raise self._fail(code, "release")
 
     def _give_turn(self) -> None:
-        if not self._claim.reentrant:  # then it was given when the lock was acquired
+        if not self._spec.reentrant:  # then it was given when the lock was acquired
             self._turn.give()
 
     def _take_grant(self, op: str) -> Any:
@@ -304,7 +305,7 @@ class Lock:
 
     @property
     def name(self) -> str:
-        return self._claim.name
+        return self._spec.name
 
     @property
     def held(self) -> bool:
@@ -317,7 +318,7 @@ class Lock:
 
     def locked(self) -> bool:
         """Asks the store whether anybody holds it, or one of its names."""
-        return any(self._client.inspect(name).held for name in self._claim.names or [self._claim.raw])
+        return any(self._client.inspect(name).held for name in self._spec.names or [self._spec.raw])
 
     def check(self) -> float:
         """Raises Lost unless it is held now; returns the seconds until the deadline. Ask before each
@@ -377,11 +378,12 @@ class Lock:
 
     def _resign(self, wait: int) -> None:
         """As release; observers of the election are told first."""
-        core, handle = self._core, self._take_grant("resign")
+        handle = self._take_grant("resign")
         try:
             code = on_any_thread(
-                core, handle, lambda: lib.pawl_election_resign(handle, wait),
-                lambda waiting: lib.pawlpy_wait_resign(handle, wait, waiting))
+                lambda: lib.pawl_election_resign(handle, wait),
+                lambda waiting: lib.pawlpy_wait_resign(handle, wait, waiting),
+                lambda: self._linger(handle))
         finally:
             self._give_turn()
         if code:
@@ -391,12 +393,17 @@ class Lock:
         self._check_fork("proclaim")
         if not self._grants:
             raise self._fail(lib.PAWL_ERR_NOT_HELD, "proclaim")
-        core, handle = self._core, self._handle
+        handle = self._handle
         code = on_any_thread(
-            core, handle, lambda: lib.pawl_election_proclaim(handle, value, len(value), wait),
-            lambda waiting: lib.pawlpy_wait_proclaim(handle, value, len(value), wait, waiting))
+            lambda: lib.pawl_election_proclaim(handle, value, len(value), wait),
+            lambda waiting: lib.pawlpy_wait_proclaim(handle, value, len(value), wait, waiting),
+            lambda: self._linger(handle))
         if code:
             raise self._fail(code, "proclaim")
+
+    def _linger(self, handle: Any) -> None:
+        if self._core is not None:
+            self._core.linger(handle)
 
     def _told(self, news: Any) -> None:
         self._happened(event_of(news, self.name))
@@ -412,8 +419,6 @@ class Lock:
 
     def _fail(self, code: int, op: str) -> Error:
         core = self._core
-        if _core.exiting and code == lib.PAWL_ERR_CLOSED and _get_ident() != _core.main_thread:
-            raise SystemExit  # ends a thread of daemons, which the end of the interpreter finds waiting
         return core.error(code, op, self.name) if core else make_error(code, op, self.name)
 
     def __repr__(self) -> str:
@@ -425,17 +430,17 @@ class Lock:
         if not core or core.closed or core.generation != _core.generation:
             return
         if not self._grants:
-            if not self._ident:  # nobody tells of it: its handle may serve another
-                core.keep(self._claim, self._handle, self._turn)
+            if not self._ident and not is_collection():  # nobody tells of it: its handle may serve another
+                core.keep(self._spec, self._handle, self._turn)
         else:
             warnings.warn(f"{self!r} was dropped before it was released", ResourceWarning,
                           source=self)
 
 
-def on_any_thread(core: "Optional[Core]", handle: Any, call: "Callable[[], Any]",
-                  start: "Callable[[Any], Any]") -> int:
+def on_any_thread(call: "Callable[[], Any]", start: "Callable[[Any], Any]",
+                  leave: "Callable[[], object]") -> int:
     """A call that waits for the store: on the main thread in slices. If an exception ends it there,
-    libpawl goes on, and the handle stays until the client is closed."""
+    libpawl goes on, and leave() says what becomes of that."""
     if _get_ident() != _core.main_thread:
         code: int = call()
         return code
@@ -444,8 +449,8 @@ def on_any_thread(core: "Optional[Core]", handle: Any, call: "Callable[[], Any]"
         code = start(waiting)
         return code or Lock._wait_in_slices(waiting[0])
     except BaseException:
-        if core is not None and waiting[0]:
-            core.lingering.append(handle)
+        if waiting[0]:
+            leave()
             lib.pawlpy_wait_free(waiting[0])
         raise
 
@@ -455,11 +460,11 @@ def fences_of(handle: Any) -> "Dict[str, int]":
     return {text(lib.pawl_lock_name(part)): int(lib.pawl_lock_fence(part)) for part in parts}
 
 
-def slots_of(handle: Any, claim: Claim) -> "Tuple[int, ...]":
+def slots_of(handle: Any, spec: Spec) -> "Tuple[int, ...]":
     """Of a handle that holds."""
-    numbers = ffi.new("uint16_t[]", max(1, claim.units))
-    count = lib.pawl_lock_slots(handle, numbers, claim.units)
-    return tuple(numbers[i] for i in range(min(count, claim.units)))
+    numbers = ffi.new("uint16_t[]", max(1, spec.units))
+    count = lib.pawl_lock_slots(handle, numbers, spec.units)
+    return tuple(numbers[i] for i in range(min(count, spec.units)))
 
 
 def _may_wait(code: int, wait: int) -> bool:

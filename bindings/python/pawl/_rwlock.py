@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Generic, TypeVar
 
-from ._claim import Mode
+from ._spec import Mode
 
 Kind = TypeVar("Kind")  # pawl.Lock, or pawl.aio.Lock
 

@@ -18,82 +18,40 @@ from types import TracebackType
 from typing import (Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Type, Union, cast)
 
 from . import _ask, _core
+from ._aio_call import Acquisition, Call
 from ._ask import Caps, Finding, Info
-from ._claim import Claim, Mode, claim_of, claim_of_all, mode_of, number_of, permits_of
 from ._core import Core, Seconds, encode, milliseconds, wait_ms
 from ._election import Leader, ask_leader
 from ._errors import Error, Lost, make_error
 from ._events import Event, EventKind, LogFunction, Reader, event_of, guarded, log_function
+from ._latch import BarrierTerms, LatchTerms
 from ._lock import fences_of, slots_of
 from ._native import ffi, lib
 from ._rwlock import RWLock
+from ._spec import Mode, Spec, mode_of, number_of, permits_of, spec_of, spec_of_all
 
 _log = logging.getLogger("pawl")
 _DISPATCH_MAX = 256
 
 
-class _Acquisition:
-    """The time from one wish to its end."""
-
-    __slots__ = ("ident", "lock", "handle", "teller", "decided", "task", "tasks_cancels", "lost",
-                 "on_event", "depth", "is_releasing", "upgrading", "saying", "is_left", "is_over")
-
-    def __init__(self, ident: int, lock: "Lock", core: Core, loop: asyncio.AbstractEventLoop) -> None:
-        self.ident = ident
-        self.lock = lock.name
-        self.on_event = lock._on_event
-        self.teller = core.new_teller(ident)
-        self.handle = core.new_claimed(lock._claim, self.teller)
-        #: Of the wish, then of a release that is waited for.
-        self.decided: "asyncio.Future[int]" = loop.create_future()
-        self.task: "Optional[asyncio.Task[Any]]" = None  # that is cancelled on loss
-        self.tasks_cancels = 0  # that it had before ours
-        self.lost: Optional[Event] = None
-        self.depth = 1  # how often a re-entrant one was acquired
-        self.is_releasing = False  # libpawl has yet to tell the outcome: the teller is in use
-        self.upgrading: "Optional[asyncio.Future[int]]" = None  # likewise
-        self.saying: "Optional[asyncio.Future[int]]" = None  # likewise
-        self.is_left = False  # the task that upgraded has gone
-        self.is_over = False  # it was released
-
-    def give_up(self) -> None:
-        """Nobody waits for the outcome any more, which comes later."""
-        lib.pawl_lock_cancel(self.handle)
-
-    def give_back(self) -> None:
-        """It was granted to a task that has gone."""
-        lib.pawl_lock_release(self.handle)
-
-    def lose(self, event: Event) -> None:
-        if self.lost is None:
-            self.lost = event
-            if self.task is not None:
-                self.task.cancel()
-            self.tell(event)
-
-    def tell(self, event: Event) -> None:
-        if self.on_event:
-            guarded(self.on_event, event)
-
-
 class Lock:
-    """A claim on one name, for tasks. As an asyncio.Lock it may be shared by tasks, which then exclude
+    """A lock on one name, for tasks. As an asyncio.Lock it may be shared by tasks, which then exclude
     each other, and it cannot be acquired twice; but it reaches as far as the store does.
 
     ``async with`` acquires and releases, and raises when it could not: Busy, Timeout, Unavailable. If
     the lock is lost in the block, the task is cancelled there, and the block ends with Lost.
     """
 
-    def __init__(self, client: "Client", claim: Claim,
+    def __init__(self, client: "Client", spec: Spec,
                  on_event: Optional[Callable[[Event], None]]) -> None:
         self._client = client
-        self._claim = claim
-        self.name = claim.name
+        self._spec = spec
+        self.name = spec.name
         self._on_event = on_event
         self._generation = _core.generation
         self._taken = False
         self._line: "Deque[asyncio.Future[None]]" = deque()
-        self._held: Optional[_Acquisition] = None
+        self._held: Optional[Acquisition] = None
         self._latest_fence = 0
 
     # ---- Acquire -----------------------------------------------------------------------------------
@@ -116,10 +74,10 @@ class Lock:
     def _wait(self, blocking: bool, timeout: Optional[Seconds]) -> int:
         if not blocking:
             return 0
-        return self._claim.default_wait if timeout is None else wait_ms(timeout)
+        return self._spec.default_wait if timeout is None else wait_ms(timeout)
 
     async def __aenter__(self) -> "Lock":
-        code = await self._acquire(self._claim.default_wait)
+        code = await self._acquire(self._spec.default_wait)
         if code:
             raise self._client._fail(code, "lock", self.name)
         held, task = self._held, asyncio.current_task()
@@ -146,7 +104,7 @@ class Lock:
         except BaseException:
             self._give_turn()
             raise
-        if code or self._claim.reentrant:
+        if code or self._spec.reentrant:
             self._give_turn()
         if not code:
             self._held = acquisition
@@ -154,7 +112,7 @@ class Lock:
         return code
 
     @staticmethod
-    def _enter(held: _Acquisition) -> int:
+    def _enter(held: Acquisition) -> int:
         if not lib.pawl_lock_is_held(held.handle):
             return int(lib.PAWL_ERR_LOST)
         if held.depth >= lib.PAWL_REENTRY_MAX:
@@ -180,7 +138,7 @@ class Lock:
                 self._give_turn()
             me.cancel()
             raise
-        if core.closed:
+        if core.closed or self._client.closed:  # the close frees the turn before it reaches the core
             return lib.PAWL_ERR_CLOSED, 0
         if not me.done():
             me.cancel()
@@ -207,13 +165,13 @@ class Lock:
     @property
     def mode(self) -> Mode:
         """In which it is held; while it is not held, the one in which it will be acquired."""
-        return mode_of(lib.pawl_lock_mode(self._held.handle)) if self._held else self._claim.mode
+        return mode_of(lib.pawl_lock_mode(self._held.handle)) if self._held else self._spec.mode
 
     @property
     def slots(self) -> "tuple[int, ...]":
         """The numbers of the permits that it holds, the lowest first: each is one of 0 to capacity-1,
         and nobody else has it. Empty if it holds no permits."""
-        return slots_of(self._held.handle, self._claim) if self._held else ()
+        return slots_of(self._held.handle, self._spec) if self._held else ()
 
     async def upgrade(self, blocking: bool = True, timeout: Optional[Seconds] = None) -> bool:
         """As pawl.Lock.upgrade. A task that is cancelled while it waits leaves the lock in update mode."""
@@ -255,23 +213,23 @@ class Lock:
         if code:
             raise self._client._fail(code, "release", self.name)
 
-    def _present(self, op: str) -> _Acquisition:
+    def _present(self, op: str) -> Acquisition:
         if self._generation != _core.generation:
             raise make_error(lib.PAWL_ERR_FORKED, op, self.name)
         if self._held is None:
             raise self._client._fail(lib.PAWL_ERR_NOT_HELD, op, self.name)
         return self._held
 
-    def _take(self, op: str) -> _Acquisition:
+    def _take(self, op: str) -> Acquisition:
         held = self._present(op)
         self._held = None
         held.task = None
         return held
 
-    def _end(self, held: _Acquisition) -> None:
+    def _end(self, held: Acquisition) -> None:
         held.is_over = True
         self._client._forget(held)
-        if not self._claim.reentrant:
+        if not self._spec.reentrant:
             self._give_turn()
 
     async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
@@ -320,7 +278,7 @@ class Lock:
 
     async def locked(self) -> bool:
         """Asks the store whether anybody holds it, or one of its names."""
-        names = self._claim.names or [self._claim.raw]
+        names = self._spec.names or [self._spec.raw]
         return any([(await self._client.inspect(name)).held for name in names])
 
     def check(self) -> float:
@@ -390,7 +348,7 @@ class Client:
         self._reader: Optional[Reader] = None
         self._fd = -1
         self._idents = itertools.count(1)
-        self._all: Dict[int, _Acquisition] = {}
+        self._all: Dict[int, Call] = {}
         self._observers: "Dict[int, Observer]" = {}
         self._lines: Set[Lock] = set()  # in which tasks wait for their turn
 
@@ -432,48 +390,48 @@ class Client:
         for news in self._reader.fetch():
             if news.kind == lib.PAWLPY_LEADER and news.id in self._observers:
                 self._observers[news.id]._told()
-            acquisition = self._all.get(news.id)
-            if acquisition is None:
+            call = self._all.get(news.id)
+            if call is None:
                 continue
             if news.kind == lib.PAWLPY_DONE:
-                self._decided(acquisition, news.err)
+                self._decided(call, news.err)
             elif news.kind == lib.PAWLPY_UPGRADED:
-                self._upgraded(acquisition, news.err)
+                self._upgraded(call, news.err)
             elif news.kind == lib.PAWLPY_SAID:
-                self._said(acquisition, news.err)
+                self._said(call, news.err)
             elif news.kind == lib.PAWL_EVENT_LOST:
-                acquisition.lose(event_of(news, acquisition.lock))
+                call.lose(event_of(news, call.name))
             else:
-                acquisition.tell(event_of(news, acquisition.lock))
+                call.tell(event_of(news, call.name))
 
-    def _decided(self, acquisition: _Acquisition, code: int) -> None:
-        if not acquisition.decided.done():
-            acquisition.decided.set_result(code)
+    def _decided(self, call: Call, code: int) -> None:
+        if not call.decided.done():
+            call.decided.set_result(code)
             return
         if code == 0:  # granted to a task that has gone; or the release that it did not wait for
-            acquisition.give_back()
-        acquisition.is_releasing, acquisition.is_over = False, True
-        self._forget(acquisition)
+            call.give_back()
+        call.is_releasing, call.is_over = False, True
+        self._forget(call)
 
-    def _upgraded(self, acquisition: _Acquisition, code: int) -> None:
-        if acquisition.upgrading is not None:
-            acquisition.upgrading.set_result(code)
-        acquisition.upgrading, acquisition.is_left = None, False
-        if acquisition.is_over:
-            self._forget(acquisition)
+    def _upgraded(self, call: Call, code: int) -> None:
+        if call.upgrading is not None:
+            call.upgrading.set_result(code)
+        call.upgrading, call.is_left = None, False
+        if call.is_over:
+            self._forget(call)
 
-    def _said(self, acquisition: _Acquisition, code: int) -> None:
-        if acquisition.saying is not None and not acquisition.saying.done():
-            acquisition.saying.set_result(code)
-        acquisition.saying = None
-        if acquisition.is_over:
-            self._forget(acquisition)
+    def _said(self, call: Call, code: int) -> None:
+        if call.saying is not None and not call.saying.done():
+            call.saying.set_result(code)
+        call.saying = None
+        if call.is_over:
+            self._forget(call)
 
-    def _forget(self, acquisition: _Acquisition) -> None:
+    def _forget(self, call: Call) -> None:
         """Unless libpawl has yet to tell of it: its teller stays until then."""
-        news = (acquisition.upgrading, acquisition.saying)
-        if not acquisition.is_releasing and news == (None, None):
-            self._all.pop(acquisition.ident, None)
+        news = (call.upgrading, call.saying)
+        if not call.is_releasing and news == (None, None):
+            self._all.pop(call.ident, None)
 
     async def close(self) -> None:
         """Releases every lock, ends every wait with Closed, and cancels the tasks that are in a block of
@@ -486,12 +444,12 @@ class Client:
         self._loop.remove_reader(self._fd)
         me = asyncio.current_task()
         why = make_error(lib.PAWL_ERR_CLOSED, "hold")
-        for acquisition in list(self._all.values()):  # before anybody else can have it
-            if acquisition.task is not None and acquisition.task is not me:
-                lost = make_error(lib.PAWL_ERR_LOST, "hold", acquisition.lock,
+        for call in list(self._all.values()):  # before anybody else can have it
+            if call.task is not None and call.task is not me:
+                lost = make_error(lib.PAWL_ERR_LOST, "hold", call.name,
                                   "the client was closed")
                 lost.__cause__ = why
-                acquisition.lose(Event(EventKind.LOST, lost, 0.0))
+                call.lose(Event(EventKind.LOST, lost, 0.0))
         await asyncio.shield(self._loop.run_in_executor(None, core.close))
         self._hand_out()
         for lock in list(self._lines):
@@ -516,8 +474,8 @@ class Client:
              on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """A lock on a name. The arguments are those of pawl.Client.lock; on_event is called by the
         loop."""
-        return Lock(self, claim_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
-                                   mode), on_event)
+        return Lock(self, spec_of(name, ttl, timeout, blocking, owner, retain, detached, reentrant,
+                                  mode), on_event)
 
     def rwlock(self, name: Union[str, bytes], *, ttl: Seconds = 30.0,
                timeout: Optional[Seconds] = None, blocking: bool = True,
@@ -532,7 +490,7 @@ class Client:
                   ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
                   owner: Optional[str] = None, retain: Seconds = 0.0, detached: bool = False,
                   on_event: Optional[Callable[[Event], None]] = None) -> Lock:
-        """A claim on some permits of a name; as pawl.Client.semaphore."""
+        """Some permits of a name; as pawl.Client.semaphore."""
         return Lock(self, permits_of(name, capacity, units, ttl, timeout, blocking, owner, retain,
                                      detached), on_event)
 
@@ -542,14 +500,14 @@ class Client:
                  mode: Mode = "exclusive",
                  on_event: Optional[Callable[[Event], None]] = None) -> Lock:
         """Several names, all or none; as pawl.Client.lock_all."""
-        return Lock(self, claim_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
-                                       mode), on_event)
+        return Lock(self, spec_of_all(names, ttl, timeout, blocking, owner, detached, reentrant,
+                                      mode), on_event)
 
     def once(self, name: Union[str, bytes], every: Seconds, *, keep_on_failure: bool = False,
              ttl: Seconds = 30.0, timeout: Optional[Seconds] = None, blocking: bool = True,
              owner: Optional[str] = None) -> "Job":
         """A job that succeeds at most once in a period; as pawl.Client.once."""
-        return Job(self, claim_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
+        return Job(self, spec_of(name, ttl, timeout, blocking, owner, 0.0, False, False, "exclusive"),
                    milliseconds(every), keep_on_failure)
 
     def election(self, name: Union[str, bytes], *, value: Union[str, bytes, None] = None,
@@ -560,6 +518,14 @@ class Client:
         return Election(self.lock(name, ttl=ttl, timeout=timeout, blocking=blocking, owner=owner,
                                   on_event=on_event), value)
 
+    def latch(self, name: Union[str, bytes], count: int, *, keep: Seconds = 86400.0) -> "Latch":
+        """Opens when it was counted down `count` times; as pawl.Client.latch."""
+        return Latch(self, LatchTerms(encode(name), count, keep))
+
+    def barrier(self, name: Union[str, bytes], parties: int, *, ttl: Seconds = 30.0) -> "Barrier":
+        """Lets `parties` tasks through together; as pawl.Client.barrier."""
+        return Barrier(self, BarrierTerms(encode(name), parties, ttl))
+
     async def leader(self, name: Union[str, bytes], *, timeout: Seconds = 60.0) -> Leader:
         """Who leads now."""
         return cast(Leader, await self._ask(ask_leader, encode(name), wait_ms(timeout)))
@@ -569,36 +535,36 @@ class Client:
         that changes. What changes faster than you look is left out but for the latest."""
         return Observer(self, name)
 
-    async def _acquire(self, core: Core, lock: Lock, wait: int) -> "tuple[_Acquisition, int]":
+    async def _acquire(self, core: Core, lock: Lock, wait: int) -> "tuple[Acquisition, int]":
         assert self._loop is not None
-        acquisition = _Acquisition(next(self._idents), lock, core, self._loop)
+        acquisition = Acquisition(next(self._idents), lock, core, self._loop)
         code: int = lib.pawlpy_tell_acquire(acquisition.handle, wait, acquisition.teller)
         return acquisition, code or await self._outcome(acquisition)
 
-    async def _outcome(self, acquisition: _Acquisition) -> int:
-        """Of an acquisition that has begun."""
-        self._all[acquisition.ident] = acquisition
+    async def _outcome(self, call: Call) -> int:
+        """Of a call that has begun."""
+        self._all[call.ident] = call
         try:
-            code = await acquisition.decided
+            code = await call.decided
         except BaseException:
-            self._give_up(acquisition)
+            self._give_up(call)
             raise
         if code:
-            self._all.pop(acquisition.ident, None)
+            self._all.pop(call.ident, None)
         return code
 
-    def _give_up(self, acquisition: _Acquisition) -> None:
+    def _give_up(self, call: Call) -> None:
         """The task that waited was cancelled. Its place is given up now; its outcome comes later, and
         until then libpawl may use the teller."""
-        decided = acquisition.decided
+        decided = call.decided
         if decided.done() and not decided.cancelled():
-            self._all.pop(acquisition.ident, None)
-            acquisition.give_back()
+            self._all.pop(call.ident, None)
+            call.give_back()
             return
         decided.cancel()
-        acquisition.give_up()
+        call.give_up()
 
-    async def _release(self, held: _Acquisition, wait: int,
+    async def _release(self, held: Call, wait: int,
                        start: "Optional[Callable[[], int]]" = None) -> int:
         assert self._loop is not None
         held.decided = self._loop.create_future()
@@ -613,7 +579,7 @@ class Client:
             held.decided.cancel()  # unless it is done
         return int(lib.PAWL_ERR_UNKNOWN) if held.is_releasing else held.decided.result()
 
-    async def _upgrade(self, held: _Acquisition, wait: int) -> int:
+    async def _upgrade(self, held: Acquisition, wait: int) -> int:
         assert self._loop is not None
         if held.is_left and held.upgrading is not None:
             await asyncio.wait({held.upgrading})  # it was called off, and ends now
@@ -694,6 +660,7 @@ class Client:
 
 
 from ._aio_composed import Election, Job, Observer, once  # noqa: E402: made of what is above
+from ._aio_latch import Barrier, Latch  # noqa: E402
 
 
-__all__ = ["Client", "Election", "Job", "Lock", "Lost", "Observer", "once"]
+__all__ = ["Barrier", "Client", "Election", "Job", "Latch", "Lock", "Lost", "Observer", "once"]

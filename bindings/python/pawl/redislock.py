@@ -4,7 +4,8 @@
     r.lock("nightly", timeout=10, lock_class=pawl.redislock.Lock)
 
 The keys are the same, so both kinds exclude each other while a fleet changes over. What differs is
-listed in docs/from-redis-py.md. Errors are redis-py's own, with pawl's as their __cause__.
+listed in docs/from-redis-py.md. Errors are redis-py's own, with pawl's as their __cause__. For
+redis.asyncio see pawl.redislock_aio.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import logging
 import ssl
 import threading
 from types import SimpleNamespace, TracebackType
-from typing import Any, Callable, Dict, Optional, Type, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Type, Union
 from urllib.parse import quote, urlencode
 
 from . import _core
@@ -71,13 +72,8 @@ def client_of(redis: Any) -> Client:
         return client
 
 
-class Lock:
-    """As redis.lock.Lock. `timeout` is the ttl; None: pawl's default, 30 s. It is renewed until the
-    release, so it is only how long a crashed holder blocks the others. `sleep` is not needed: waiters
-    are told."""
-
-    #: A subclass may name its own.
-    client: Optional[Client] = None
+class Face:
+    """What the locks of threads and of tasks have in common: redis-py's arguments and errors."""
 
     def __init__(self, redis: Any, name: Union[str, bytes], timeout: Optional[float] = None,
                  sleep: float = 0.1, blocking: bool = True, blocking_timeout: Optional[float] = None,
@@ -90,29 +86,70 @@ class Lock:
         self.blocking_timeout = blocking_timeout
         self.thread_local = bool(thread_local)
         self.raise_on_release_error = raise_on_release_error
-        self._client = self.client or client_of(redis)
         #: .token of the present acquisition, or None; as in redis-py a thread sees its own.
         self.local: Any = threading.local() if self.thread_local else SimpleNamespace()
         self.local.token = None
 
+    @property
+    def _ttl(self) -> float:
+        return 30.0 if self.timeout is None else self.timeout
+
+    def _wait(self, blocking: Optional[bool], blocking_timeout: Optional[float],
+              token: Optional[str]) -> "Tuple[bool, Optional[float]]":
+        """What an acquire(...) of pawl's is given."""
+        if token is not None:
+            raise NotImplementedError("pawl.redislock: a token cannot be chosen; Client.renew_token and "
+                                      "release_token work with the one in lock.local.token")
+        wait = self.blocking_timeout if blocking_timeout is None else blocking_timeout
+        if wait is not None and wait_ms(wait) == 0:
+            return False, wait
+        return self.blocking if blocking is None else blocking, wait
+
+    def _not_acquired(self) -> Any:
+        return _named(LockError, "Unable to acquire lock within the time specified", self.name)
+
+    def _released(self, why: Exception) -> None:
+        """A release at the end of a block has failed, and is not raised."""
+        logger.warning("%s", why)
+
+    def _ttl_to_renew(self) -> float:
+        if self.timeout is None:
+            raise _named(LockError, "a lock with no timeout is not extended", self.name)
+        return self.timeout
+
+    def _error(self, why: Error) -> Any:
+        if isinstance(why, NotHeld):
+            return _named(LockError, "the lock is not held", self.name)
+        if isinstance(why, Lost):
+            return _named(LockNotOwnedError, "the lock is no longer owned", self.name)
+        if isinstance(why, (Unavailable, Unknown)):
+            return _errors.ConnectionError(str(why))
+        return _named(LockError, str(why), self.name)
+
+
+class Lock(Face):
+    """As redis.lock.Lock. `timeout` is the ttl; None: pawl's default, 30 s. It is renewed until the
+    release, so it is only how long a crashed holder blocks the others. `sleep` is not needed: waiters
+    are told."""
+
+    #: A subclass may name its own.
+    client: Optional[Client] = None
+
+    def __init__(self, redis: Any, name: Union[str, bytes], *args: Any, **options: Any) -> None:
+        super().__init__(redis, name, *args, **options)
+        self._client = self.client or client_of(redis)
+
     def _lock(self) -> PawlLock:
         lock: Optional[PawlLock] = getattr(self.local, "lock", None)
         if lock is None:
-            ttl = 30.0 if self.timeout is None else self.timeout
-            lock = self.local.lock = self._client.lock(self.name, ttl=ttl)
+            lock = self.local.lock = self._client.lock(self.name, ttl=self._ttl)
             self.local.token = None
         return lock
 
     def acquire(self, sleep: Optional[float] = None, blocking: Optional[bool] = None,
                 blocking_timeout: Optional[float] = None, token: Optional[str] = None) -> bool:
         """As redis-py's, but for `token`: pawl's tokens are random."""
-        if token is not None:
-            raise NotImplementedError("pawl.redislock: a token cannot be chosen; Client.renew_token and "
-                                      "release_token work with the one in lock.local.token")
-        blocking = self.blocking if blocking is None else blocking
-        wait = self.blocking_timeout if blocking_timeout is None else blocking_timeout
-        if wait is not None and wait_ms(wait) == 0:
-            blocking = False
+        blocking, wait = self._wait(blocking, blocking_timeout, token)
         lock = self._lock()
         try:
             acquired = lock.acquire(blocking, wait)
@@ -124,7 +161,7 @@ class Lock:
     def __enter__(self) -> "Lock":
         if self.acquire():
             return self
-        raise _named(LockError, "Unable to acquire lock within the time specified", self.name)
+        raise self._not_acquired()
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
@@ -133,7 +170,7 @@ class Lock:
         except LockError as why:
             if self.raise_on_release_error:
                 raise
-            logger.warning("%s", why)
+            self._released(why)
 
     def release(self) -> None:
         """Returns when the store has done it."""
@@ -169,12 +206,10 @@ class Lock:
         return self._renew(lambda ttl, token: ttl)
 
     def _renew(self, ttl_of: Callable[[float, str], float]) -> bool:
-        lock = self._lock()
-        if self.timeout is None:
-            raise _named(LockError, "a lock with no timeout is not extended", self.name)
+        lock, ttl = self._lock(), self._ttl_to_renew()
         try:
             lock.check()
-            self._client.renew_token(self.name, lock.token, ttl_of(self.timeout, lock.token))
+            self._client.renew_token(self.name, lock.token, ttl_of(ttl, lock.token))
         except Error as why:
             raise self._error(why) from why
         return True
@@ -183,15 +218,6 @@ class Lock:
     def fence(self) -> int:
         """What redis-py has not: a number that grows with each grant of the name."""
         return self._lock().fence
-
-    def _error(self, why: Error) -> Any:
-        if isinstance(why, NotHeld):
-            return _named(LockError, "the lock is not held", self.name)
-        if isinstance(why, Lost):
-            return _named(LockNotOwnedError, "the lock is no longer owned", self.name)
-        if isinstance(why, (Unavailable, Unknown)):
-            return _errors.ConnectionError(str(why))
-        return _named(LockError, str(why), self.name)
 
 
 def _named(kind: Any, text: str, name: Union[str, bytes]) -> Any:

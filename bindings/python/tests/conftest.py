@@ -13,7 +13,9 @@ import pytest
 
 import pawl
 
-PATIENCE = 20  # seconds for what comes at once
+PATIENCE = 30  # seconds for what comes at once
+ANSWERED = 1  # a limit that runs out; a store that a busy machine delays has answered before
+RENEWED_SOON = 1.5  # a ttl: what is broken is noticed soon, and a busy machine loses nothing by itself
 
 
 def until(what, patience=PATIENCE):

@@ -8,7 +8,7 @@ import pytest
 
 import pawl
 import pawl.aio
-from conftest import PATIENCE, until
+from conftest import ANSWERED, PATIENCE, until
 
 LONG = timedelta(days=366)  # a period that no test sees the end of
 
@@ -54,7 +54,7 @@ async def soon(what):
 def test_several_names_are_held_all_or_none(client, other):
     with other.lock("b"):
         assert not client.lock_all(["c", "b", "a"]).acquire(blocking=False)
-        assert not client.lock_all(["c", "b", "a"]).acquire(timeout=0.02)
+        assert not client.lock_all(["c", "b", "a"]).acquire(timeout=ANSWERED)
         until(free(other, "a"))
     with client.lock_all(["c", "b", "a"], timeout=PATIENCE) as held:
         assert held.held and held.name == "c, b, a" and held.locked()
@@ -152,7 +152,7 @@ def test_a_job_waits_for_another_run_and_may_give_up(client, other, program, url
         client.once("job", 0).run(print)
     with other.lock("job"):
         with pytest.raises(pawl.Timeout):
-            client.once("job", LONG, timeout=0.02).run(print)
+            client.once("job", LONG, timeout=ANSWERED).run(print)
     if url.startswith("memory:"):
         return
     with other.lock("job", timeout=PATIENCE):

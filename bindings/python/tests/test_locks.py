@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Locks of threads: what a caller is told."""
+import copy
 import datetime
 import gc
 import math
 import pickle
+import sys
 import threading
 import time
 import warnings
@@ -11,7 +13,8 @@ import warnings
 import pytest
 
 import pawl
-from conftest import PATIENCE, until
+from conftest import ANSWERED, PATIENCE, RENEWED_SOON, until
+from pawl._core import milliseconds
 
 
 def waiters(client, name):
@@ -35,6 +38,13 @@ def test_a_block_holds_the_lock(client, other):
         assert held.fence > first
 
 
+def test_seconds_become_milliseconds():
+    """20.998 * 1000 is more than 20998: a lease that was made longer came out a millisecond too long."""
+    assert [n for n in range(-50000, 50000) if milliseconds(n / 1000) != n] == []
+    assert [n for n in range(20000) if milliseconds(n / 1000 + 10.5) != n + 10500] == []
+    assert [milliseconds(s) for s in (0, 1e-9, 0.0101, -1e-9, -0.0101)] == [0, 1, 11, -1, -11]
+
+
 def test_busy_and_timeout(client, other):
     with other.lock("x"):
         with pytest.raises(pawl.Busy) as busy:
@@ -43,7 +53,7 @@ def test_busy_and_timeout(client, other):
         assert type(busy.value) is pawl.Busy and busy.value.code_name == "PAWL_ERR_BUSY"
         assert str(busy.value) == "pawl: lock 'x': somebody else holds the lock"
         with pytest.raises(pawl.Timeout) as timeout:
-            with client.lock("x", timeout=datetime.timedelta(milliseconds=50)):
+            with client.lock("x", timeout=datetime.timedelta(seconds=ANSWERED)):
                 pass
         assert isinstance(timeout.value, pawl.Busy) and isinstance(timeout.value, TimeoutError)
         assert timeout.value.code == -2 and timeout.value.lock == "x"
@@ -53,19 +63,19 @@ def test_busy_and_timeout(client, other):
 def test_the_errors_are_one_tree():
     kinds = [getattr(pawl, name) for name in pawl.__all__]
     errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert len(errors) == 14 and all(issubclass(kind, pawl.Error) for kind in errors)
+    assert len(errors) == 15 and all(issubclass(kind, pawl.Error) for kind in errors)
     error = pickle.loads(pickle.dumps(pawl.Lost("why", -3, "x")))  # Celery does that
     assert (type(error), str(error), error.code, error.lock) == (pawl.Lost, "why", -3, "x")
 
 
 def test_the_habits_of_threading_and_redis_py(client, other):
-    lock, foe = client.lock("x", timeout=0.3), other.lock("x")
+    lock, foe = client.lock("x", timeout=ANSWERED), other.lock("x")
     assert lock.acquire() is True
     assert foe.acquire(False) is False
     assert foe.acquire(blocking=False) is False
-    assert foe.acquire(timeout=0.05) is False
-    assert foe.acquire(True, 0.05) is False
-    assert foe.acquire(blocking=True, blocking_timeout=0.05) is False
+    assert foe.acquire(timeout=ANSWERED) is False
+    assert foe.acquire(True, ANSWERED) is False
+    assert foe.acquire(blocking=True, blocking_timeout=ANSWERED) is False
     assert lock.locked() and foe.locked() and lock.owned() and not foe.owned()
     assert lock.extend(10) and lock.extend(10, replace_ttl=True) and lock.reacquire()
     lock.release()
@@ -89,13 +99,37 @@ def test_wrong_arguments(client):
         client.lock("x", timeout=-2)
     with pytest.raises(ValueError):
         client.lock("x", ttl=math.nan)
+    for wrong in (5, None, ["x"]):
+        with pytest.raises(TypeError, match="is str or bytes, not"):
+            client.lock(wrong)
+    with pytest.raises(TypeError, match="number of seconds"):
+        client.lock("x", ttl="30")
+    with pytest.raises(TypeError, match="number of seconds"):
+        client.lock("x").acquire(timeout="30")
     with pytest.raises(pawl.Usage):
         client.lock("x", owner="a\0b")
     with pytest.raises(pawl.Usage, match="scheme"):
         pawl.Client("nowhere://")
     with pytest.raises(pawl.Usage):
         pawl.Client("memory:\0")
-    assert client.lock("x", timeout=0.0000001)._claim.default_wait == 1  # a wait is a wait
+    for fence, error in (-5, OverflowError), (2 ** 64, OverflowError), ("5", TypeError):
+        with pytest.raises(error):
+            client.break_lock("x", fence)
+    assert client.lock("x", timeout=0.0000001)._spec.default_wait == 1  # a wait is a wait
+    for forever in (None, -1, math.inf, 1e18):
+        assert client.lock("x", timeout=forever)._spec.default_wait == -1
+    for negative in (-0.001, -2, -math.inf, datetime.timedelta(seconds=-1)):
+        with pytest.raises(ValueError, match="not negative"):
+            client.lock("x", timeout=negative)
+
+
+def test_what_cannot_be_copied_goes_without_a_word(client, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with pytest.raises(TypeError):
+        copy.deepcopy(client.lock("x"))
+    gc.collect()
+    assert not said, said
 
 
 def test_any_name_and_label(client, other):
@@ -108,7 +142,7 @@ def test_any_name_and_label(client, other):
 
 def test_a_loss_is_told(client, other):
     with pytest.raises(pawl.Lost) as lost:
-        with client.lock("x", ttl=0.5) as held:
+        with client.lock("x", ttl=RENEWED_SOON) as held:
             other.break_lock("x", held.fence)
             until(lambda: not held.held)
             with pytest.raises(pawl.Lost):
@@ -122,7 +156,7 @@ def test_a_loss_is_told(client, other):
 
 def test_a_loss_does_not_hide_ctrl_c(client, other):
     with pytest.raises(KeyboardInterrupt):
-        with client.lock("x", ttl=0.5) as held:
+        with client.lock("x", ttl=RENEWED_SOON) as held:
             other.break_lock("x", held.fence)
             until(lambda: not held.held)
             raise KeyboardInterrupt
@@ -130,7 +164,7 @@ def test_a_loss_does_not_hide_ctrl_c(client, other):
 
 def test_events(client, other):
     events = []
-    lock = client.lock("x", ttl=0.5, on_event=events.append)
+    lock = client.lock("x", ttl=RENEWED_SOON, on_event=events.append)
     lock.acquire()
     wanted = other.lock("x", timeout=PATIENCE)
     waiter = threading.Thread(target=wanted.acquire)
@@ -151,7 +185,7 @@ def test_a_callback_that_fails_harms_nobody(client, other, caplog):
 
     told = []
     for callback in (fail, told.append):
-        lock = client.lock("x", ttl=0.5, on_event=callback)
+        lock = client.lock("x", ttl=RENEWED_SOON, on_event=callback)
         lock.acquire()
         other.break_lock("x", lock.fence)
         until(lambda: not lock.held)
@@ -247,7 +281,7 @@ def test_a_wait_for_its_own_thread_ends(client):
     lock = client.lock("x")
     with lock:
         assert lock.acquire(False) is False
-        assert lock.acquire(timeout=0.05) is False
+        assert lock.acquire(timeout=ANSWERED) is False
 
 
 def test_release_with_the_stores_word(client, other):

@@ -10,7 +10,7 @@ import pytest
 
 import pawl
 import pawl.aio
-from conftest import PATIENCE, until
+from conftest import ANSWERED, PATIENCE, RENEWED_SOON, until
 
 MODES = ("exclusive", "shared", "update", "permit")
 
@@ -96,7 +96,7 @@ def test_upgrade_and_downgrade(rw, foe, other):
     reader.acquire()
     before = held.fence
     assert foe.update().acquire(False) is False  # one at a time: no two upgrades wait for each other
-    assert held.upgrade(False) is False and held.upgrade(timeout=0.02) is False
+    assert held.upgrade(False) is False and held.upgrade(timeout=ANSWERED) is False
     with pytest.raises(pawl.Usage, match="cannot change"):
         reader.upgrade()
     assert (held.mode, held.held, held.fence) == ("update", True, before)
@@ -128,7 +128,7 @@ def test_an_upgrade_in_another_thread(rw, foe):
     held, results = rw.update(), []
     held.acquire()
     with foe.read():
-        thread, = begin(lambda: results.append((held.upgrade(False), held.upgrade(timeout=0.02))))
+        thread, = begin(lambda: results.append((held.upgrade(False), held.upgrade(timeout=ANSWERED))))
         thread.join()
     thread, = begin(lambda: results.append(held.upgrade()))
     thread.join()
@@ -148,7 +148,7 @@ def test_whoever_releases_ends_an_upgrade(rw, foe, client):
     for end in (held.release, client.close):
         held.acquire()
         reader = foe.read()
-        reader = type(reader)(reader._client, reader._claim, events.append)  # that is told of others
+        reader = type(reader)(reader._client, reader._spec, events.append)  # that is told of others
         reader.acquire()
         thread, = begin(upgrade)
         until(lambda: events)
@@ -310,7 +310,7 @@ def test_spares_are_few(client):
         with client.lock(f"n{number}"):
             pass
     assert 0 < len(client._core._spares) <= 128
-    assert {claim.name for claim in client._core._spares} >= {"n299", "n200"}  # the oldest have gone
+    assert {spec.name for spec in client._core._spares} >= {"n299", "n200"}  # the oldest have gone
     core = client._core
     client.close()
     assert not core._spares
@@ -396,7 +396,7 @@ def test_a_reentrant_lock_counts(client, other):
 
 
 def test_every_release_of_a_lost_reentrant_lock_says_so(client, other):
-    lock = client.lock("x", ttl=0.5, reentrant=True, timeout=PATIENCE)
+    lock = client.lock("x", ttl=RENEWED_SOON, reentrant=True, timeout=PATIENCE)
     for _ in range(3):
         lock.acquire()
     other.break_lock("x", lock.fence)
@@ -451,7 +451,7 @@ def test_tasks_read_and_write(url):
             async with rw.update() as held:
                 reader, before = foe.read(), held.fence
                 await reader.acquire()
-                assert await held.upgrade(False) is False and await held.upgrade(timeout=0.02) is False
+                assert await held.upgrade(False) is False and await held.upgrade(timeout=ANSWERED) is False
                 with pytest.raises(pawl.Usage):
                     await reader.upgrade()
                 upgrade = asyncio.ensure_future(held.upgrade())

@@ -263,8 +263,15 @@ import pawl, pawl.aio, sys, threading
 client = pawl.Client(sys.argv[1], log=lambda *_: None)
 lock = client.lock("x", ttl=3600, on_event=lambda event: None)
 lock.acquire()
+
+def wait():  # the exit closes the client, and this thread may still be told so
+    try:
+        client.lock("x").acquire()
+    except pawl.Error:
+        pass
+
 for _ in range(3):
-    threading.Thread(target=client.lock("x").acquire, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()
 print("ready", flush=True)
 sys.stdin.readline()
 if sys.argv[2] == "raise":
@@ -286,6 +293,84 @@ def test_an_interpreter_ends_with_open_clients(url, client, program, way, status
     assert (code, out) == (status, "")
     assert (err.splitlines() or [""])[-1] == ("RuntimeError: on purpose" if way == "raise" else "")
     assert err.count("Traceback") == (way == "raise")
+
+
+CYCLES = """
+import gc, pawl, sys
+client = pawl.Client(sys.argv[1])
+
+def inside(release):
+    try:
+        yield
+    finally:
+        release()
+
+def drop(*things):
+    cycle = [*things]
+    cycle.append(cycle)
+
+for _ in range(50):
+    lock = client.lock("x", timeout=60)  # older than what releases it: it is finalized first
+    lock.acquire()
+    block = inside(lock.release)
+    next(block)
+    drop(lock, block)
+    del lock, block
+    gc.collect()
+    election = client.election("e", timeout=60)
+    election.campaign()
+    block = inside(election.resign)
+    next(block)
+    drop(election, block)
+    del election, block
+    gc.collect()
+    used = client.lock("y")
+    with used:
+        pass
+    drop(used)
+    del used
+    gc.collect()
+    with client.lock("y") as again:  # not by the handle that has gone
+        assert again.held
+print("whole", flush=True)
+"""
+
+
+def test_what_goes_in_a_cycle_is_whole_until_all_has_gone(url, program):
+    """An error, its traceback and the frames in it are one; their blocks release by what goes with them."""
+    going = program(CYCLES, url, options=["-W", "ignore"])
+    assert going.line() == "whole"
+    assert going.end() == (0, "", "")
+
+
+LATE = """
+import pawl, sys
+client = pawl.Client(sys.argv[1])
+
+class Late:
+    def __del__(self, say=sys.stdout.write, call=CALL):
+        try:
+            say(repr(call()))
+        except pawl.Closed:
+            say("closed")
+
+kept = Late()  # goes with the modules, when everything else of the interpreter has ended
+"""
+LATE_CALLS = {
+    "ask": "client.list", "leader": "lambda leader=client.leader: leader('e')",
+    "look": "client.once('o', 60).look", "left": "client.latch('l', 1).left",
+    "observe": "lambda observe=client.observe: observe('e', id)",
+    "hear": "lambda lock=client.lock: lock('x', on_event=id).acquire()",
+    "acquire": "client.lock('x').acquire", "wait": "client.barrier('b', 2).wait",
+    "open": "lambda make=pawl.Client, log=id: make('memory:', log=log)",
+}
+
+
+@pytest.mark.parametrize("call", LATE_CALLS)
+def test_the_very_end_of_the_interpreter_waits_for_nothing(url, program, call):
+    """What the traceback of an error keeps alive, and calls pawl when it goes, must not hang there."""
+    ending = program(LATE.replace("CALL", LATE_CALLS[call]), url, options=["-W", "ignore"])
+    assert ending.end()[:2] == (0, "closed")
 
 
 def test_a_wait_lets_other_threads_run(client, other):

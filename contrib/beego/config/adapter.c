@@ -103,8 +103,8 @@ static bool put_address(FILE *out, const char *address)
 }
 
 /*
- * What stands before the @ is a password in Beego's conn and user:password in a
- * URL; a user without a password would be of no use, so both can be told apart.
+ * Before the @ stands a password in Beego's conn, and user:password in a URL. The colon tells
+ * which, because a user without a password would be of no use.
  */
 static int put_login(const pawl__adapter_settings *settings, FILE *out, const char *login,
                      size_t len, char *message)
@@ -133,7 +133,7 @@ static bool is_db_number(const char *text)
     return len > 0 && len <= DBNUM_DIGITS_MAX && !text[len];
 }
 
-/* NULL if none is given: then conn's path or Redis' 0 holds. */
+/* NULL if none is given: then conn's path counts, or Redis' 0. */
 static int check_dbnum(const pawl__setting *dbnum, char *message)
 {
     if (!is_given(dbnum) || is_db_number(dbnum->value)) return PAWL_OK;
@@ -216,7 +216,7 @@ static int redis_url(const pawl__adapter_settings *settings, FILE *out, char *me
 
 /* ---- file, memory ---------------------------------------------------------------------------- */
 
-/* What an adapter has no use for is refused: whoever wrote it believes that it does something. */
+/* A setting that the adapter does not use is refused: its author believes that it has an effect. */
 static int check_unused(const pawl__setting *setting, const char *text, char *message)
 {
     return is_given(setting) ? fail(message, setting, "%s", text) : PAWL_OK;
@@ -263,6 +263,184 @@ static int memory_url(const pawl__adapter_settings *settings, FILE *out, char *m
     return PAWL_OK;
 }
 
+/* ---- memcache ------------------------------------------------------------------------ */
+
+/* host:port, as Beego's memcache adapter dials it. Several, separated by ;, are refused: one name
+ * would be a lock on each of the servers. */
+static int memcache_url(const pawl__adapter_settings *settings, FILE *out, char *message)
+{
+    const pawl__setting *conn = &settings->conn;
+    if (!is_given(conn))
+        return fail(message, conn->value ? conn : &settings->adapter,
+                    "adapter memcache: expected conn, such as 127.0.0.1:11211; there is none");
+    int err = check_unused(&settings->dbnum,
+                           "dbnum: expected none: memcached has no numbered databases", message);
+    if (!err)
+        err = check_unused(&settings->password,
+                           "password: expected none: adapter memcache has no login", message);
+    if (err) return err;
+    if (strpbrk(conn->value, ";,"))
+        return fail(message, conn,
+                    "conn: expected one server for adapter memcache: of several each would have "
+                    "locks of its own");
+    fputs("memcached://", out);
+    if (!put_address(out, conn->value))
+        return fail(message, conn, "conn: expected host:port for adapter memcache");
+    put_tail(settings, out, '?');
+    return PAWL_OK;
+}
+
+/* ---- mysql, postgres ----------------------------------------------------------------- */
+
+/* Of the options behind a ?: those of Go's driver that say nothing about where the locks are. */
+static const char *const idle_options[] = {"allowNativePasswords",
+                                           "charset",
+                                           "checkConnLiveness",
+                                           "clientFoundRows",
+                                           "collation",
+                                           "columnsWithAlias",
+                                           "loc",
+                                           "interpolateParams",
+                                           "maxAllowedPacket",
+                                           "multiStatements",
+                                           "parseTime",
+                                           "readTimeout",
+                                           "timeout",
+                                           "writeTimeout"};
+
+static bool is_idle_option(const char *option)
+{
+    size_t len = strcspn(option, "=");
+    for (size_t i = 0; i < sizeof idle_options / sizeof *idle_options; i++)
+        if (strlen(idle_options[i]) == len && strncmp(option, idle_options[i], len) == 0)
+            return true;
+    return false;
+}
+
+static int put_mysql_option(const pawl__setting *conn, FILE *out, const char *option,
+                            char separator, char *message)
+{
+    if (is_idle_option(option)) return PAWL_OK;
+    if (strcmp(option, "tls=false") == 0)
+        fprintf(out, "%cssl=off", separator);
+    else if (strcmp(option, "tls=true") == 0)
+        fprintf(out, "%cssl=verify", separator);
+    else if (strcmp(option, "tls=skip-verify") == 0)
+        fprintf(out, "%cssl=on", separator);
+    else
+        return fail(message, conn,
+                    "conn: option \"%.40s\" is not known here: give the store's URL instead "
+                    "(pawlstore = mysql://...)",
+                    option);
+    return PAWL_OK;
+}
+
+static int put_mysql_options(const pawl__setting *conn, FILE *out, char *options, char separator,
+                             char *message)
+{
+    for (char *option; (option = strsep(&options, "&")) != NULL;) {
+        long before = ftell(out);
+        int err = *option ? put_mysql_option(conn, out, option, separator, message) : PAWL_OK;
+        if (err) return err;
+        if (ftell(out) != before) separator = '&';
+    }
+    return PAWL_OK;
+}
+
+/* tcp(host:port), unix(/path), or nothing; a path goes behind the database. False: none of them. */
+static bool put_mysql_place(FILE *out, char *place, const char **ret_socket)
+{
+    size_t len = strlen(place);
+    *ret_socket = NULL;
+    if (len == 0 || strcmp(place, "tcp") == 0) {
+        fputs("127.0.0.1", out);
+        return true;
+    }
+    if (len < 6 || place[len - 1] != ')') return false;
+    place[len - 1] = '\0';
+    if (strncmp(place, "tcp(", 4) == 0) return put_address(out, place + 4);
+    if (strncmp(place, "unix(/", 6) != 0) return false;
+    *ret_socket = place + 5;
+    return true;
+}
+
+static int put_mysql(const pawl__setting *conn, FILE *out, char *text, char *message)
+{
+    const char *socket;
+    char *slash = strrchr(text, '/');
+    if (!slash)
+        return fail(message, conn, "%s", "conn: expected user:password@tcp(host:port)/database");
+    *slash = '\0';
+    char *at = strrchr(text, '@'), *place = at ? at + 1 : text;
+    char *database = slash + 1, *options = strchr(database, '?');
+    if (options) *options++ = '\0';
+    fputs("mysql://", out);
+    if (at) {
+        size_t user_len = strcspn(text, ":@");
+        *at = '\0';
+        put_encoded(out, text, user_len);
+        if (text[user_len] == ':') {
+            fputc(':', out);
+            put_encoded(out, text + user_len + 1, strlen(text + user_len + 1));
+        }
+        fputc('@', out);
+    }
+    if (!put_mysql_place(out, place, &socket) || !*database)
+        return fail(message, conn, "%s", "conn: expected user:password@tcp(host:port)/database");
+    fputc('/', out);
+    put_encoded(out, database, strlen(database));
+    if (socket) {
+        fputs("?socket=", out);
+        put_path(out, socket);
+    }
+    return options ? put_mysql_options(conn, out, options, socket ? '&' : '?', message) : PAWL_OK;
+}
+
+/* What stands in conn, and nowhere else. */
+static int check_database(const pawl__adapter_settings *settings, const char *example,
+                          char *message)
+{
+    const pawl__setting *conn = &settings->conn;
+    if (!is_given(conn))
+        return fail(message, conn->value ? conn : &settings->adapter,
+                    "adapter %s: expected conn, such as %s; there is none", settings->adapter.value,
+                    example);
+    int err =
+        check_unused(&settings->dbnum, "dbnum: expected none: conn names the database", message);
+    if (!err)
+        err = check_unused(&settings->password, "password: expected none: it stands in conn",
+                           message);
+    if (!err)
+        err = check_unused(&settings->key,
+                           "key: expected none: give each application a database of its own",
+                           message);
+    return err;
+}
+
+/* user:password@tcp(host:port)/database, as Beego's session provider and ORM take it for Go's
+ * driver. */
+static int mysql_url(const pawl__adapter_settings *settings, FILE *out, char *message)
+{
+    int err = check_database(settings, "user:password@tcp(127.0.0.1:3306)/database", message);
+    if (err) return err;
+    char *text = strdup(settings->conn.value);
+    if (!text) return PAWL_ERR_NO_MEMORY;
+    err = put_mysql(&settings->conn, out, text, message);
+    free(text);
+    return err;
+}
+
+/* Only a URL: it is passed on before this is called. */
+static int postgres_url(const pawl__adapter_settings *settings, FILE *out, char *message)
+{
+    (void)out;
+    int err = check_database(settings, "postgres://user:password@host/database", message);
+    if (err) return err;
+    return fail(message, &settings->conn,
+                "conn: expected postgres://user:password@host/database for adapter %s",
+                settings->adapter.value);
+}
+
 /* ---- The table -------------------------------------------------------------------- */
 
 static const struct adapter {
@@ -273,15 +451,25 @@ static const struct adapter {
     {"memory", memory_url, NULL},
     {"file", file_url, NULL},
     {"redis", redis_url, NULL},
-    {"memcache", NULL, "this version of pawl has no store for memcached"},
+    {"memcache", memcache_url, NULL},
+    {"mysql", mysql_url, NULL},
+    {"postgres", postgres_url, NULL},
+    {"postgresql", postgres_url, NULL},
     {"ssdb", NULL, "this version of pawl has no store for SSDB"},
     {"leveldb", NULL, "LevelDB serves one process only, so it cannot lock between processes"},
 };
 
-/* A URL of pawl's own in conn is passed on as it is: rediss://, redis+sentinel:// ... */
-static bool is_own_url(const pawl__setting *conn)
+/* A URL of pawl's own in conn is passed on as it is: rediss://, redis+sentinel://, mysql:// ... */
+static bool takes_own_url(const struct adapter *adapter, const pawl__setting *conn)
 {
-    return is_given(conn) && strstr(conn->value, "://") && strncmp(conn->value, "redis://", 8) != 0;
+    bool is_url = is_given(conn) && strstr(conn->value, "://");
+    if (adapter->url == redis_url) return is_url && strncmp(conn->value, "redis://", 8) != 0;
+    if (adapter->url == mysql_url)
+        return is_url && (strncmp(conn->value, "mysql://", 8) == 0 ||
+                          strncmp(conn->value, "mariadb://", 10) == 0);
+    return is_url && adapter->url == postgres_url &&
+           (strncmp(conn->value, "postgres://", 11) == 0 ||
+            strncmp(conn->value, "postgresql://", 13) == 0);
 }
 
 static int own_url(const pawl__adapter_settings *settings, FILE *out, char *message)
@@ -305,16 +493,17 @@ static int put_url(const pawl__adapter_settings *settings, FILE *out, char *mess
                  adapter->why_not);
             return PAWL_ERR_UNSUPPORTED;
         }
-        if (adapter->url == redis_url && is_own_url(&settings->conn))
-            return own_url(settings, out, message);
+        if (takes_own_url(adapter, &settings->conn)) return own_url(settings, out, message);
         return adapter->url(settings, out, message);
     }
-    if (strpbrk(name, ":@")) /* an address, with a password perhaps: it is not quoted */
+    if (strpbrk(name, ":@")) /* an address, perhaps with a password: it is not quoted */
         fail(message, &settings->adapter,
-             "adapter: expected redis, file or memory; an address stands in conn, a URL in "
+             "adapter: expected redis, memcache, mysql, postgres, file or memory; an address "
+             "stands in conn, a URL in "
              "pawlstore");
     else
-        fail(message, &settings->adapter, "adapter: expected redis, file or memory, is \"%.60s\"",
+        fail(message, &settings->adapter,
+             "adapter: expected redis, memcache, mysql, postgres, file or memory, is \"%.60s\"",
              name);
     return PAWL_ERR_SCHEME;
 }

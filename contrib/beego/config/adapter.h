@@ -14,7 +14,8 @@ typedef struct pawl__setting {
 /* What describes a store in Beego's words; borrowed. */
 typedef struct pawl__adapter_settings {
     pawl__setting adapter;
-    pawl__setting conn;     /* redis: host:port, also with redis:// and password@; file: a path */
+    /* redis: host:port, also with redis:// and password@; file: a path; mysql: as Go's driver */
+    pawl__setting conn;
     pawl__setting dbnum;    /* redis */
     pawl__setting password; /* redis */
     pawl__setting key;      /* redis: locks are called key:NAME */

@@ -18,7 +18,7 @@ typedef enum field_id {
     FIELD_KEY,
     FIELD_SKIP_EMPTY_PREFIX,
     FIELD_CACHE_PATH,
-    FIELD_IGNORED, /* tunes a cache (pools, sweeps, file names), means nothing to a lock */
+    FIELD_IGNORED, /* tunes a cache (pools, sweeps, file names); no effect on a lock */
     FIELD_COUNT
 } field_id;
 
@@ -30,10 +30,10 @@ struct pawl__cache_json {
 static const struct field {
     const char *name;
     field_id id;
-    bool numeric; /* a number will do as well as a string of digits */
+    bool numeric; /* a number is accepted, and a string of digits */
     const char *adapters;
 } fields[] = {
-    {"conn", FIELD_CONN, false, "redis memcache ssdb leveldb"},
+    {"conn", FIELD_CONN, false, "redis memcache mysql postgresql ssdb leveldb"},
     {"dbNum", FIELD_DBNUM, true, "redis"},
     {"password", FIELD_PASSWORD, false, "redis"},
     {"key", FIELD_KEY, false, "redis"},
@@ -136,7 +136,7 @@ static int read_text(pawl__cache_json *json, const char *adapter, const char *te
     json_error_t error;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!root) {
-        /* jansson's own words would quote the text, which may hold a password */
+        /* jansson's message would quote the text, which may contain a password */
         char line[160];
         snprintf(line, sizeof line,
                  "expected JSON such as {\"conn\":\"127.0.0.1:6379\"}, broken at character %d",

@@ -56,7 +56,7 @@ static const char *run_mode_in(const pawl__ini *ini, const char *mode)
     return entry && entry->value[0] ? entry->value : NULL;
 }
 
-/* As Beego does: it starts in mode prod, and looks again in the mode that it finds. */
+/* Like Beego: it starts in mode prod, and looks again in the mode that it finds. */
 static const char *choose_run_mode(const pawl__ini *ini)
 {
     const char *mode = getenv("BEEGO_RUNMODE");
@@ -117,7 +117,7 @@ pawl_config *pawl_config_free(pawl_config *config)
 
 /* ---- Lookups ------------------------------------------------------------------------------- */
 
-/* Beego's order: the run mode's section, if it says something, then what precedes all sections. */
+/* Beego's order: the run mode's section, if it has the key, then the lines before all sections. */
 static const pawl__ini_entry *find_plain(const pawl_config *config, const char *key)
 {
     const pawl__ini_entry *entry = pawl__ini_find(config->ini, config->run_mode_section, key);
@@ -235,8 +235,9 @@ static int url_of_json(const pawl__setting *adapter, const char *where, const ch
 {
     pawl__cache_json *json = NULL;
     pawl__adapter_settings settings = {.adapter = *adapter};
-    /* an adapter that there is none of is the first thing to say, whatever its JSON */
-    static const char *const known[] = {"redis", "file", "memory", NULL};
+    /* an unknown adapter is told first, whatever its JSON */
+    static const char *const known[] = {"redis", "file",     "memory",     "memcache",
+                                        "mysql", "postgres", "postgresql", NULL};
     if (!is_one_of(adapter->value, known)) return pawl__adapter_url(&settings, ret_url, message);
     int err = pawl__cache_json_read(adapter->value, where, text, &json, message);
     if (err) return err;
@@ -271,7 +272,7 @@ static int url_of_choice(const pawl_config *config, choice *c, char **ret_url, c
                  config->path);
         return PAWL_ERR_OPTION;
     }
-    pawl__setting adapter = {"redis", ""}; /* an address alone is a server's */
+    pawl__setting adapter = {"redis", ""}; /* an address without an adapter is a Redis server */
     if (c->adapter) adapter = setting_of(c->adapter);
     if (json) {
         err = check_beside_json(c, json, message);
@@ -288,8 +289,8 @@ static int url_of_choice(const pawl_config *config, choice *c, char **ret_url, c
 }
 
 /*
- * A key of the store's whose variable is not set. Beego takes it for absent; then something else
- * in the file, or nothing, would choose where the locks live.
+ * A key of the store whose variable is not set. For Beego it is absent; then another key of the
+ * file, or the default, would decide where the locks are.
  */
 static const pawl__ini_entry *find_unset(const pawl_config *config, const char *key)
 {
@@ -336,7 +337,7 @@ static int check_keys(const pawl_config *config, char *message)
         int err = check_comment(config, keys[i], message);
         if (!err && strcmp(keys[i], "dbnum") != 0) err = check_set(config, keys[i], message);
         if (err) return err;
-        if (i == 0 && find_store_key(config, keys[0])) break; /* it alone chooses */
+        if (i == 0 && find_store_key(config, keys[0])) break; /* the store key alone decides */
     }
     return PAWL_OK;
 }

@@ -9,7 +9,7 @@
  *   ${VAR||default}                 only as the whole value, after the quotes went
  *   include "other.conf"            relative to the file that says so
  *
- * Where Beego reads on in silence and can only be wrong, a line is refused: a
+ * A line that Beego accepts, but cannot use, is refused: a
  * key that no lookup reaches (empty, with "::", with a leading "["), a NUL.
  */
 #define _GNU_SOURCE /* asprintf */
@@ -119,7 +119,7 @@ static char *expand(pawl__span value)
     pawl__span name = {inner.text, 0};
     pawl__span fallback = {inner.text + inner.len, 0};
     for (; name.len < inner.len && inner.text[name.len] != '}'; name.len++) {
-        if (memcmp(inner.text + name.len, "||", 2) != 0) continue; /* the } bounds it */
+        if (memcmp(inner.text + name.len, "||", 2) != 0) continue; /* searched before the } only */
         fallback.text = inner.text + name.len + 2;
         fallback.len = inner.len - name.len - 2;
         break;
@@ -166,7 +166,7 @@ static int take_include(reader *r, pawl__span rest)
     char *path = name ? path_beside(r->path, name) : NULL;
     char inner[PAWL_MESSAGE_MAX];
     int err = path ? parse_file(r->ini, path, r->depth + 1, inner) : fail_memory(inner);
-    /* What is malformed inside names its own file and line; what cannot be read, ours. */
+    /* An error inside names the included file and line; a file that cannot be read, our line. */
     if (err == PAWL_ERR_SYSTEM) {
         fail(r, "%s", inner);
     } else if (err) {

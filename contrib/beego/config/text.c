@@ -56,7 +56,7 @@ static bool is_space(uint32_t rune)
            rune == 0x2029 || rune == 0x202F || rune == 0x205F || rune == 0x3000;
 }
 
-/* As base/line.c has it for the library: what no terminal may obey, or would show otherwise. */
+/* The same characters as in base/line.c: those that a terminal obeys or shows differently. */
 static bool is_hidden(uint32_t rune)
 {
     static const struct {

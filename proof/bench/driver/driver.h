@@ -18,6 +18,11 @@
  *   contend  all clients want one name, a connection for each     -> handovers, gap_p50_ns, jain
  *   share    the same, one connection for each process
  *   threads  a name for each thread, one connection for all       -> pairs
+ *   mix      all want one lock, each every 20th time to write, else to read (a connection for each;
+ *            Redisson's share a client) -> reads, writes, jain_reads, jain_writes, passed_p99: how
+ *            many asked after a writer did and got in before it
+ *   permits  all want one of 8 permits -> handovers: since this client's last acquisition more than
+ *            8 others got in
  *   wire     one pair after the other on each of CLIENTS names, twice, to be recorded: says
  *            "pair" after each and waits for a line
  */
@@ -40,15 +45,17 @@ typedef struct bench_args {
     double seconds;
 } bench_args;
 
-/* Functions end the program with a message when the lock fails: a benchmark has no plan B. */
+/* If the lock fails, functions end the program with a message. */
 typedef struct bench_driver {
     const char *name;
     void *(*connect)(const bench_args *args);
-    void *(*lock)(void *connection, const char *name); /* a client: one claim on one name */
+    void *(*lock)(void *connection, const char *name); /* a client: its handle for one name */
     void (*acquire)(void *lock);
     void (*release)(void *lock);
     void (*release_and_wait)(
         void *lock); /* releases, waits for the store's word; NULL: release does */
+    /* Closes all connections, so that the last releases are at the server. May be NULL. */
+    void (*end)(void);
     /* Workloads that only this driver has; prints its own JSON. May be NULL. */
     bool (*other)(const bench_args *args);
 } bench_driver;

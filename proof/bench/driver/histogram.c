@@ -28,6 +28,13 @@ void bench_histogram_add(bench_histogram *h, int64_t ns)
     h->buckets[bucket < BENCH_BUCKETS ? bucket : BENCH_BUCKETS - 1]++;
 }
 
+void bench_histogram_merge(bench_histogram *into, const bench_histogram *from)
+{
+    into->count += from->count;
+    if (from->max_ns > into->max_ns) into->max_ns = from->max_ns;
+    for (unsigned i = 0; i < BENCH_BUCKETS; i++) into->buckets[i] += from->buckets[i];
+}
+
 int64_t bench_histogram_quantile(const bench_histogram *h, double share)
 {
     uint64_t wanted = (uint64_t)((double)h->count * share), seen = 0;

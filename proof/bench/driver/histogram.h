@@ -15,6 +15,7 @@ typedef struct bench_histogram {
 } bench_histogram;
 
 void bench_histogram_add(bench_histogram *h, int64_t ns);
+void bench_histogram_merge(bench_histogram *into, const bench_histogram *from);
 int64_t bench_histogram_quantile(const bench_histogram *h, double share); /* 0 if empty */
 
 #endif

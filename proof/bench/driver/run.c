@@ -2,8 +2,7 @@
 /*
  * The frame of a run. The processes share one piece of memory. In it lie
  * the witness (how many are inside), the last release and the counts; what a
- * holder writes is guarded by the lock under test, and the witness says whether
- * that can be relied on.
+ * holder writes is guarded by the lock under test, and the witness shows whether the lock works.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -59,7 +58,7 @@ typedef struct client {
 
 /* ---- One client ------------------------------------------------------------------ */
 
-/* The lock has just been acquired: who had it before, and since when was it free? */
+/* The lock was just acquired: notes who had it before, and since when it was free. */
 static void enter(shared *s, int me, int64_t asked_ns)
 {
     int64_t now = bench_now_ns();
@@ -185,7 +184,9 @@ static void process_main(int number, void *userdata)
     atomic_fetch_add(&run->shared->cpu_ns, bench_cpu_ns() - cpu);
     pthread_barrier_wait(&run->shared->done);
     pthread_barrier_wait(&run->shared->leave);
-    _exit(0); /* the server is about to be emptied: nothing is closed */
+    if (run->driver->end) run->driver->end();
+    pthread_barrier_wait(&run->shared->leave);
+    _exit(0);
 }
 
 /* ---- The parent ---------------------------------------------------------------------- */
@@ -202,7 +203,7 @@ static double jain(const shared *s, int clients)
     return squares > 0 ? sum * sum / (clients * squares) : 0;
 }
 
-/* What the poorest process got, 1 being its fair share. */
+/* What the process with the fewest got; 1: its fair share. */
 static double least_share(const shared *s, const bench_args *args, uint64_t acquired)
 {
     uint64_t least = UINT64_MAX;
@@ -271,6 +272,7 @@ static void measure(plan *run)
     print(run);
     bench_wait_for_end();
     pthread_barrier_wait(&s->leave);
+    pthread_barrier_wait(&s->leave); /* they die with us, and have said good-bye by then */
 }
 
 /* ---- The command line ------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ _Noreturn void bench_die(const char *format, ...)
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
-    _exit(1); /* other clients may be anywhere */
+    _exit(1); /* no exit handlers: other clients still run */
 }
 
 void bench_say_and_wait(const char *word)

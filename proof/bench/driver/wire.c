@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The workload that is recorded: pairs, one after the other, each named to who listens. */
+/* The workload that is recorded: pairs, one after the other, each announced to the recorder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Not a lock, but the most that one could reach whose holders meet at a server: a
+ * Not a lock, but the fastest hand-over that is possible through a server: a
  * baton goes round. Each client waits for it in BLPOP on a list of its own, and
  * pushes it into the list of the next; the push and the next wait leave in one
  * write. No owner, no expiry, no queue, no script. Like pawl, it looks for the
@@ -93,7 +93,7 @@ static void baton_acquire(void *lock)
     }
     look(b->redis);
     redisReply *reply = take_reply(b->redis);
-    if (reply->type == REDIS_REPLY_NIL) pthread_exit(NULL); /* the run is over, who had it left */
+    if (reply->type == REDIS_REPLY_NIL) pthread_exit(NULL); /* the run is over */
     freeReplyObject(reply);
     b->waiting = false;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SET NX PX, and who finds the lock taken sleeps in BLPOP on a list into which
- * the release pushes one element: the usual way to wake a waiter without
- * polling. The list holds one element at most, so a release that nobody waited
+ * SET NX PX; a client that finds the lock taken sleeps in BLPOP on a list into which the release
+ * pushes one element: the usual way to wake a waiter without polling.
+ * The list holds one element at most, so a release that nobody waited
  * for leaves one spurious wake-up behind and no more.
  */
 #define _GNU_SOURCE

@@ -2,7 +2,7 @@
 /*
  * The lock that everybody writes by hand, done properly: a script that does
  * SET NX PX and draws a fence with INCR, and one that compares and deletes; a
- * blocking socket. Who finds it taken asks again every millisecond.
+ * blocking socket. A client that finds it taken asks again every millisecond.
  *
  * Workloads of its own: ping (one PING at a time).
  */

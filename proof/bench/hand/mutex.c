@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a cached lease is measured against: lock and unlock of a mutex that
- * nobody else wants, and one look at CLOCK_BOOTTIME, in a program with threads: as
- * long as there is only one, glibc leaves out what makes the mutex one. URL: any.
+ * A cached lease is compared with this: lock and unlock of a mutex that nobody else wants, and one
+ * reading of CLOCK_BOOTTIME, in a program with threads (with only one thread glibc takes a shorter
+ * way). URL: any.
  * Workload: cached.
  */
 #define _GNU_SOURCE

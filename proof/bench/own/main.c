@@ -84,6 +84,24 @@ static bool choose_kinds(const cli_command *self, const char *text, unsigned *re
     return true;
 }
 
+/* A measurement of a mode that the store does not grant is left out, which is said once. */
+static unsigned leave_out(unsigned kinds, unsigned modes, const char *url)
+{
+    static const struct {
+        bench_kind kind;
+        pawl_mode mode;
+        const char *what;
+    } needs[] = {{BENCH_READERS, PAWL_MODE_SHARED, "shared locks"},
+                 {BENCH_PERMITS, PAWL_MODE_PERMIT, "semaphores"}};
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        if (!(kinds & 1u << needs[i].kind) || modes & 1u << needs[i].mode) continue;
+        cli_error("bench: %s is left out: %s has no %s", bench_kind_names[needs[i].kind], url,
+                  needs[i].what);
+        kinds &= ~(1u << needs[i].kind);
+    }
+    return kinds;
+}
+
 static int choose_phases(const bench_opts *opts, unsigned kinds, bench_phase *ret_phases)
 {
     int count = 0, threads = (int)opts->threads;
@@ -151,7 +169,7 @@ static int measure(bench_setup *setup, const bench_phase *phases, int count, boo
 
 /* ---- Telling ------------------------------------------------------------------------ */
 
-/* Where a file will be made is found out before the time is spent. */
+/* Checks before the measurement that the file can be made. */
 static int open_plot(const char *path, FILE **ret_file)
 {
     *ret_file = NULL;
@@ -187,15 +205,20 @@ static int tell(const bench_report *report, const bench_opts *opts, FILE *plot)
     return broken ? CLI_EXIT_INTERNAL : CLI_EXIT_OK;
 }
 
-/* The store's URL without its password; an exit code if there is no such store. */
-static int name_store(const bench_setup *setup, char ret_url[CLI_URL_MAX])
+/* The store's URL without its password, and which modes it grants; an exit code if there is no such
+ * store, or if it cannot be reached. */
+static int ask_store(const bench_setup *setup, char ret_url[CLI_URL_MAX], unsigned *ret_modes)
 {
     pawl_client *client;
+    pawl_caps caps;
     int code = cli_client_open(setup->common, setup->store, PAWL_CALLBACKS_THREAD, &client);
     if (code) return code;
     snprintf(ret_url, CLI_URL_MAX, "%s", pawl_client_url(client));
+    int err = pawl_client_caps(client, setup->common->store_timeout_ms, &caps);
+    if (err) code = cli_fail(client, "bench", NULL, err);
+    *ret_modes = err ? 0 : caps.modes;
     pawl_client_close(client);
-    return 0;
+    return code;
 }
 
 static int run_bench(const bench_opts *opts, const char *key, unsigned kinds)
@@ -209,13 +232,18 @@ static int run_bench(const bench_opts *opts, const char *key, unsigned kinds)
                          .hold_ms = opts->hold_ms,
                          .ttl_ms = opts->ttl_ms};
     int code = cli_store_choose(&opts->common, &store);
-    if (!code) code = name_store(&setup, url);
+    unsigned modes = 0;
+    if (!code) code = ask_store(&setup, url, &modes);
     FILE *plot = NULL;
     if (!code) code = open_plot(opts->plot, &plot);
     if (code) return code;
 
     bench_phase phases[PHASES_MAX];
-    int count = choose_phases(opts, kinds, phases);
+    int count = choose_phases(opts, leave_out(kinds, modes, url), phases);
+    if (count == 0) {
+        (void)close_plot(opts->plot, plot);
+        return CLI_EXIT_CONFIG;
+    }
     bench_result *results = calloc((size_t)count, sizeof *results);
     bench_report report = {.store = url, .setup = &setup, .results = results};
     if (!results) {
@@ -224,7 +252,7 @@ static int run_bench(const bench_opts *opts, const char *key, unsigned kinds)
     } else {
         code = measure(&setup, phases, count, !opts->common.quiet, &report, results);
     }
-    /* What was measured before something failed is told all the same. */
+    /* Measurements from before a failure are printed, too. */
     if (results && (report.count || !code)) {
         int told = tell(&report, opts, plot);
         if (!code) code = told;

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +15,8 @@
 #include "../../../src/cli/message.h"
 
 #define PROGRESS_MS   500
-#define WAIT_LIMIT_MS 60000 /* a wait as long as this is a fault, not a queue */
-#define RETAIN_MS     60000 /* longer than a phase is wont to last */
+#define WAIT_LIMIT_MS 60000 /* a longer wait is a failure, not a queue */
+#define RETAIN_MS     60000 /* longer than a phase usually lasts */
 #define CACHED_BATCH                                                                               \
     64 /* reading a clock takes as long as such a pair: one in so many is timed                    \
         */
@@ -57,16 +56,19 @@ typedef struct run {
 const char *const bench_kind_names[BENCH_KINDS] = {
     "uncontended", "contended", "cached", "threads", "names", "readers", "permits", "several"};
 
-static volatile sig_atomic_t interrupted;
+/* Atomic, because the kernel may give the signal to any thread; without a lock, as a handler
+ * needs it (C11 7.14.1.1). */
+static atomic_bool interrupted;
+_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler writes it");
 
 void bench_phase_stop(void)
 {
-    interrupted = 1;
+    atomic_store(&interrupted, true);
 }
 
 bool bench_phase_was_stopped(void)
 {
-    return interrupted;
+    return atomic_load(&interrupted);
 }
 
 const char *bench_phase_title(const bench_phase *phase, char buf[BENCH_TITLE_MAX])
@@ -125,7 +127,7 @@ static bool failed(run *r, int err)
     return true;
 }
 
-/* What a lock is for, checked while it is measured. */
+/* Checks mutual exclusion during the measurement. */
 static void check_inside(worker *w, bench_place *place, uint64_t fence, bool counted)
 {
     run *r = w->run;
@@ -178,7 +180,7 @@ static bool one_pair(worker *w, bool measured)
     return true;
 }
 
-/* Nobody looks at these pairs, so that only the lock is measured. */
+/* These pairs are not checked, so that only the lock is measured. */
 static bool cached_pairs(worker *w)
 {
     pawl_lock *lock = w->locks[0];
@@ -218,7 +220,7 @@ static int name_count(const bench_phase *phase)
     return phase->kind == BENCH_THREADS ? phase->threads : 1;
 }
 
-/* Which places this worker goes to: all share the only one, or each has its part. */
+/* The places of this worker: all share the only one, or each has its part. */
 static void share_places(worker *w, const bench_phase *phase)
 {
     int names = name_count(phase);
@@ -333,7 +335,8 @@ static int64_t watch(run *r)
     const bench_setup *setup = r->setup;
     int64_t began = now_ns(), elapsed_ms = 0, shown_ms = 0;
     atomic_store(&r->go, true);
-    while (elapsed_ms < setup->duration_ms && !atomic_load(&r->stop) && !interrupted) {
+    while (elapsed_ms < setup->duration_ms && !atomic_load(&r->stop) &&
+           !bench_phase_was_stopped()) {
         int64_t left = setup->duration_ms - elapsed_ms;
         sleep_ms(left < 20 ? left : 20);
         elapsed_ms = (now_ns() - began) / 1000000;
@@ -361,7 +364,9 @@ static int go_and_join(run *r, const bench_relay *relay, int64_t *ret_took_ns, u
         cli_error("bench: cannot start thread %d", i + 1);
         code = CLI_EXIT_SYSTEM;
     }
-    while (!code && atomic_load(&r->ready) < r->phase->threads && !interrupted) sleep_ms(1);
+    while (!code && atomic_load(&r->ready) < r->phase->threads && !bench_phase_was_stopped()) {
+        sleep_ms(1);
+    }
     *ret_sent = relay ? bench_relay_count(relay) : 0;
     *ret_took_ns = code ? 1 : watch(r);
     atomic_store(&r->stop, true);

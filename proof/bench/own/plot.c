@@ -139,7 +139,7 @@ static double y_of(const scale *s, double ns)
     return UPPER_BOTTOM - (UPPER_BOTTOM - UPPER_TOP) * fmin(fmax(share, 0), 1);
 }
 
-/* As many nines as the count of samples can tell: the last step is the largest one itself. */
+/* As many nines as there are samples for; the last step is the largest sample. */
 static double nines_of(const bench_result *r)
 {
     return fmin(log10((double)r->waits.count + 1), NINES_MAX);
@@ -338,7 +338,7 @@ static void put_lower(const bench_report *report, FILE *file)
     }
 }
 
-/* What the two panels cannot show, beside the lower one. */
+/* Beside the lower panel: figures that the panels cannot show. */
 static void put_notes(const bench_report *report, FILE *file)
 {
     double y = LOWER_TOP + 4;

@@ -102,7 +102,7 @@ static void from_server(struct bufferevent *server, void *userdata)
     bufferevent_write_buffer(p->client, bufferevent_get_input(server));
 }
 
-/* One side is gone: so is the other. The memory stays until the relay closes. */
+/* If one side is gone, the other is closed. The memory stays until the relay closes. */
 static void on_end(struct bufferevent *side, short what, void *userdata)
 {
     (void)side;

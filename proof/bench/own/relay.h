@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counts the requests that clients send to a Redis server: it stands in their way
- * and passes everything on. What scripts call inside the server does not come by.
+ * Counts the requests that clients send to a Redis server: it is between them, and passes
+ * everything on. It does not see what scripts call inside the server.
  */
 #ifndef PAWL_BENCH_RELAY_H
 #define PAWL_BENCH_RELAY_H

@@ -19,7 +19,7 @@ static double us(int64_t ns)
 
 /* ---- For people ------------------------------------------------------------------ */
 
-/* Three digits or the whole number: tens of nanoseconds matter only next to nothing. */
+/* Three digits or the whole number: more digits have no meaning. */
 static const char *us_text(int64_t ns, char buf[24])
 {
     snprintf(buf, 24, ns < 10000 ? "%.2f" : ns < 100000 ? "%.1f" : "%.0f", us(ns));

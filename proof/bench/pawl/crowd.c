@@ -37,20 +37,20 @@ typedef struct crowd {
     client_count *counts;
 } crowd;
 
-typedef struct claim {
+typedef struct handle {
     crowd *crowd;
     pawl_lock *lock;
     int client, name;
-} claim;
+} handle;
 
 static void must(int err, const char *what)
 {
     if (err) bench_die("pawl: %s: %s", what, pawl_err_text(err));
 }
 
-/* ---- A claim: on the thread of its client ---------------------------------------------- */
+/* ---- A handle: on the thread of its client ---------------------------------------------- */
 
-static void inside(claim *c, int64_t now)
+static void inside(handle *c, int64_t now)
 {
     crowd *all = c->crowd;
     name_state *name = &all->states[c->name];
@@ -71,7 +71,7 @@ static void inside(claim *c, int64_t now)
 
 static void on_granted(pawl_lock *lock, int err, void *userdata)
 {
-    claim *c = userdata;
+    handle *c = userdata;
     must(err, "acquire");
     inside(c, bench_now_ns());
     must(pawl_lock_release(lock), "release");
@@ -92,15 +92,15 @@ static pawl_client *open_client(const char *url)
     return client;
 }
 
-static void want_all(crowd *all, int client, claim *claims)
+static void want_all(crowd *all, int client, handle *handles)
 {
     pawl_client *connection = open_client(all->args->url);
     char name[40];
     for (int i = 0; i < all->names; i++) {
-        claims[i] = (claim){.crowd = all, .client = client, .name = i};
+        handles[i] = (handle){.crowd = all, .client = client, .name = i};
         int length = snprintf(name, sizeof name, "crowd-%d", i);
-        must(pawl_lock_new(connection, name, (size_t)length, NULL, &claims[i].lock), "new");
-        must(pawl_lock_acquire_start(claims[i].lock, PAWL_WAIT_FOREVER, on_granted, &claims[i]),
+        must(pawl_lock_new(connection, name, (size_t)length, NULL, &handles[i].lock), "new");
+        must(pawl_lock_acquire_start(handles[i].lock, PAWL_WAIT_FOREVER, on_granted, &handles[i]),
              "acquire");
     }
 }
@@ -110,10 +110,10 @@ static void process_main(int number, void *userdata)
     crowd *all = userdata;
     int clients = all->args->threads;
     size_t before = bench_resident_bytes();
-    claim *claims = calloc((size_t)clients * (size_t)all->names, sizeof *claims);
-    if (!claims) bench_die("out of memory");
+    handle *handles = calloc((size_t)clients * (size_t)all->names, sizeof *handles);
+    if (!handles) bench_die("out of memory");
     for (int i = 0; i < clients; i++) {
-        want_all(all, number * clients + i, claims + (size_t)i * (size_t)all->names);
+        want_all(all, number * clients + i, handles + (size_t)i * (size_t)all->names);
     }
     pthread_barrier_wait(&all->asked);
     pthread_barrier_wait(&all->start);
@@ -131,7 +131,7 @@ static void process_main(int number, void *userdata)
 static void print(const crowd *all)
 {
     int clients = all->args->processes * all->args->threads;
-    double claims = (double)clients * all->names, sum = 0, squares = 0;
+    double handles = (double)clients * all->names, sum = 0, squares = 0;
     uint64_t handovers = 0;
     for (int i = 0; i < clients; i++) {
         double acquired = (double)all->counts[i].acquired;
@@ -144,7 +144,7 @@ static void print(const crowd *all)
            "\"client_cpu_us\": %lld, \"resident_each\": %.0f, \"overlaps\": %llu",
            all->args->workload, clients, all->names, all->args->seconds, sum,
            (unsigned long long)handovers, squares > 0 ? sum * sum / (clients * squares) : 0,
-           (long long)all->cpu_ns / 1000, (double)all->resident / claims,
+           (long long)all->cpu_ns / 1000, (double)all->resident / handles,
            (unsigned long long)all->overlaps);
     if (all->gaps.count) {
         printf(", \"gap_p50_ns\": %lld, \"gap_p99_ns\": %lld",
@@ -174,11 +174,11 @@ static crowd *crowd_new(const bench_args *args, int names)
 void workload_crowd(const bench_args *args, int names)
 {
     crowd *all = crowd_new(args, names);
-    uint64_t claims = (uint64_t)args->processes * (uint64_t)args->threads * (uint64_t)names;
+    uint64_t handles = (uint64_t)args->processes * (uint64_t)args->threads * (uint64_t)names;
     bench_fork(args->processes, process_main, all);
     pthread_barrier_wait(&all->asked);
-    /* Until each claim has had its turn, on average: then all are connected and queue. */
-    while (all->grants < claims) bench_sleep_until(bench_now_ns() + WARMING_NS);
+    /* Until each handle has had its turn, on average: then all are connected and queue. */
+    while (all->grants < handles) bench_sleep_until(bench_now_ns() + WARMING_NS);
     bench_wait_for_go();
     pthread_barrier_wait(&all->start);
     all->measuring = true;

@@ -4,9 +4,11 @@
  *
  * Workloads of its own: cached (a lease that is kept between acquisitions),
  * leases (CLIENTS leases held by one client; what they cost), crowd-NAMES (many
- * waiters on one name, or on many), kinds and wake (shared locks, permits, several names).
+ * waiters on one name, or on many), kinds, readers and wake (shared locks, permits, several names),
+ * mix and permits, mix-one and permits-one (names that several hold).
  */
 #include <pawl/pawl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,23 +24,34 @@ static void must(int err, pawl_client *client, const char *what)
     bench_die("pawl: %s: %s", what, reason);
 }
 
+static pawl_client *clients[BENCH_CLIENTS_MAX];
+static atomic_size_t client_count;
+
+/* So that the last releases are at the store: whoever measures next would wait for these leases. */
+static void close_all(void)
+{
+    for (size_t i = 0; i < BENCH_CLIENTS_MAX && clients[i]; i++) pawl_client_close(clients[i]);
+}
+
 static void *pawl_connect(const bench_args *args)
 {
     char message[PAWL_MESSAGE_MAX];
     pawl_client *client;
     int err = pawl_client_open(args->url, NULL, &client, message);
     if (err) bench_die("pawl: %s", message);
+    size_t at = atomic_fetch_add(&client_count, 1);
+    if (at < BENCH_CLIENTS_MAX) clients[at] = client;
     return client;
 }
 
-typedef struct claim {
+typedef struct handle {
     pawl_client *client;
     pawl_lock *lock;
-} claim;
+} handle;
 
-static void *pawl_claim(void *client, const char *name)
+static void *pawl_handle_new(void *client, const char *name)
 {
-    claim *c = calloc(1, sizeof *c);
+    handle *c = calloc(1, sizeof *c);
     if (!c) bench_die("out of memory");
     c->client = client;
     must(pawl_lock_new(client, name, strlen(name), NULL, &c->lock), client, "new");
@@ -47,19 +60,19 @@ static void *pawl_claim(void *client, const char *name)
 
 static void pawl_acquire(void *lock)
 {
-    claim *c = lock;
+    handle *c = lock;
     must(pawl_lock_acquire(c->lock, PAWL_WAIT_FOREVER), c->client, "acquire");
 }
 
 static void pawl_release(void *lock)
 {
-    claim *c = lock;
+    handle *c = lock;
     must(pawl_lock_release(c->lock), c->client, "release");
 }
 
 static void pawl_release_and_wait(void *lock)
 {
-    claim *c = lock;
+    handle *c = lock;
     must(pawl_lock_release_wait(c->lock, PAWL_WAIT_FOREVER), c->client, "release");
 }
 
@@ -77,8 +90,19 @@ static bool other(const bench_args *args)
         workload_kinds(args, pawl_connect(args));
         return true;
     }
+    if (strcmp(args->workload, "readers") == 0) {
+        workload_readers(args);
+        return true;
+    }
     if (strcmp(args->workload, "wake") == 0) {
         workload_wake(args, pawl_connect(args));
+        return true;
+    }
+    bool permits = strncmp(args->workload, "permits", strlen("permits")) == 0;
+    const char *rest = args->workload + strlen(permits ? "permits" : "mix");
+    if (permits || strncmp(args->workload, "mix", strlen("mix")) == 0) {
+        if (*rest && strcmp(rest, "-one") != 0) return false;
+        workload_several(args, permits, *rest != '\0');
         return true;
     }
     int names;
@@ -92,10 +116,11 @@ static bool other(const bench_args *args)
 static const bench_driver driver = {
     .name = "pawl",
     .connect = pawl_connect,
-    .lock = pawl_claim,
+    .lock = pawl_handle_new,
     .acquire = pawl_acquire,
     .release = pawl_release,
     .release_and_wait = pawl_release_and_wait,
+    .end = close_all,
     .other = other,
 };
 

@@ -28,8 +28,21 @@ void workload_crowd(const bench_args *args, int names);
  */
 void workload_kinds(const bench_args *args, pawl_client *client);
 
+/*
+ * PROCESSESxTHREADS readers of one name, and the same threads with an exclusive lock each: pairs
+ * per second of all.
+ */
+void workload_readers(const bench_args *args);
+
 /* A writer before CLIENTS readers, a connection each: from its release until the last is told. */
 void workload_wake(const bench_args *args, pawl_client *client);
+
+/*
+ * CLIENTS threads want one name, which several may hold. Either every 20th acquisition of each is
+ * to write and the others are to read, or it is a semaphore of 8 permits. A connection for each
+ * thread, or one client for all of them.
+ */
+void workload_several(const bench_args *args, bool permits, bool one_client);
 
 size_t bench_resident_bytes(void); /* of this process */
 

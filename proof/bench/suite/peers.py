@@ -2,6 +2,7 @@
 """What pawl is compared with. Peers come from their own registries by their ordinary clients, into
 a cache below the build directory; one whose tools are missing is skipped, and the reason said."""
 import dataclasses
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -12,6 +13,13 @@ import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent / "peers"
 BUILDS_WITHIN_S = 900
+EXCLUSIVE = ("pairs", "acquire", "contend")
+# The workloads of those that have more, or something else; see proof/bench/driver/driver.h.
+WORKLOADS = {"redisson": (*EXCLUSIVE, "mix", "mix-one", "permits", "permits-one"),
+             "redis-semaphore": (*EXCLUSIVE, "permits"),
+             "redis-rw-lock": ("mix",), "rds_lock": ("mix",),
+             # Not on Redis: the group of their server has what they do.
+             "curator": ("zookeeper",), "etcd-concurrency": ("etcd",), "etcd-bare": ("etcd",)}
 
 
 @dataclasses.dataclass
@@ -21,6 +29,10 @@ class Peer:
     what: str       # one phrase for the table
     version: str = ""
     library: bool = True
+
+    @property
+    def workloads(self):
+        return WORKLOADS.get(self.name, EXCLUSIVE)
 
 
 class Skipped(Exception):
@@ -49,15 +61,17 @@ def run(command, directory, **environment):
 
 
 def once(source, output, build):
-    """Builds into output unless that has been done from the same sources."""
+    """Builds into output unless that has been done from the same sources; two who want it at once
+    take turns."""
     files = [p for p in sorted(source.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
     state = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
     stamp = output / f".{build.__name__}"
-    if stamp.exists() and stamp.read_text() == state:
-        return
     output.mkdir(parents=True, exist_ok=True)
-    build()
-    stamp.write_text(state)
+    with open(output / ".turn", "w", encoding="utf-8") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != state:
+            build()
+            stamp.write_text(state)
 
 
 def version_in(path, pattern):
@@ -66,19 +80,20 @@ def version_in(path, pattern):
 
 # ---- Go ----------------------------------------------------------------------------------------
 
-def go_peer(cache, name, module, what):
-    go = tool("go")
-    output = cache / "go" / name
+def go_peer(cache, name, module, what, program=None):
+    go, program = tool("go"), program or name
+    output = cache / "go" / program
     # The module cache is writable, so that `make clean` can remove it.
     environment = {"GOMODCACHE": str(cache / "go/modules"), "GOCACHE": str(cache / "go/cache"),
                    "GOFLAGS": "-modcacherw -buildvcs=false"}
 
     def build():
-        run([go, "build", "-o", str(output / name), f"./{name}"], SOURCE / "go", **environment)
+        run([go, "build", "-o", str(output / program), f"./{program}"], SOURCE / "go",
+            **environment)
 
     once(SOURCE / "go", output, build)
     version = version_in("go/go.mod", re.escape(module) + r" (v\S+)")
-    return Peer(name, [str(output / name)], what, version)
+    return Peer(name, [str(output / program)], what, version)
 
 
 # ---- Python ------------------------------------------------------------------------------------
@@ -114,22 +129,39 @@ def node_peer(cache, name, package, script, what):
     return Peer(name, [node, str(output / script)], what, version)
 
 
-# ---- Java --------------------------------------------------------------------------------------
+# ---- Rust --------------------------------------------------------------------------------------
 
-def redisson(cache):
-    java, maven = tool("java"), tool("mvn")
-    tool("javac")
-    output = cache / "java"
+def rust_peer(cache, name, crate, what):
+    cargo = tool("cargo")
+    output = cache / "rust"
 
     def build():
-        run([maven, "-q", "-B", "-f", str(SOURCE / "java/pom.xml"),
+        source = output / "source"  # where cargo may leave its lock file
+        shutil.copytree(SOURCE / "rust", source, dirs_exist_ok=True)
+        run([cargo, "build", "--quiet", "--release"], source, CARGO_TARGET_DIR=str(output))
+
+    once(SOURCE / "rust", output, build)
+    version = version_in("rust/Cargo.toml", rf'(?m)^{crate} = "=([^"]+)"')
+    return Peer(name, [str(output / "release" / crate.replace("_", "-"))], what, version)
+
+
+# ---- Java --------------------------------------------------------------------------------------
+
+def java_peer(cache, name, folder, artifact, program, what):
+    java, maven = tool("java"), tool("mvn")
+    tool("javac")
+    output = cache / folder
+
+    def build():
+        run([maven, "-q", "-B", "-f", str(SOURCE / folder / "pom.xml"),
              f"-Dmaven.repo.local={cache / 'maven'}", f"-Dbench.output={output}", "package"],
             output)
 
-    once(SOURCE / "java", output, build)
-    version = version_in("java/pom.xml", r"<artifactId>redisson</artifactId>\s*<version>([^<]+)")
-    path = f"{output / 'bench-redisson.jar'}:{output / 'lib'}/*"
-    return Peer("redisson", [java, "-cp", path, "BenchRedisson"], "Java; queue by pub/sub", version)
+    once(SOURCE / folder, output, build)
+    version = version_in(f"{folder}/pom.xml",
+                         rf"<artifactId>{artifact}</artifactId>\s*<version>([^<]+)")
+    path = f"{output / f'bench-{name}.jar'}:{output / 'lib'}/*"
+    return Peer(name, [java, "-cp", path, program], what, version)
 
 
 MAKERS = {
@@ -144,11 +176,22 @@ MAKERS = {
     "python-redis-lock": lambda c: python_peer(c, "python-redis-lock", "python-redis-lock",
                                                "python_redis_lock.py",
                                                "Python; BLPOP wakes waiters"),
+    "redis-rw-lock": lambda c: python_peer(c, "redis-rw-lock", "redis-rw-lock", "rw_lock.py",
+                                           "Python; readers and writers, by BLPOP"),
+    "rds_lock": lambda c: rust_peer(c, "rds_lock", "rds_lock",
+                                    "Rust; readers and writers, polls every 100 ms"),
     "node-redlock": lambda c: node_peer(c, "node-redlock", "redlock", "redlock.js",
                                         "Node; polls every 200 ms"),
     "redis-semaphore": lambda c: node_peer(c, "redis-semaphore", "redis-semaphore", "semaphore.js",
                                            "Node; polls every 10 ms"),
-    "redisson": redisson,
+    "redisson": lambda c: java_peer(c, "redisson", "java", "redisson", "BenchRedisson",
+                                    "Java; queue by pub/sub"),
+    "curator": lambda c: java_peer(c, "curator", "curator", "curator-recipes", "BenchCurator",
+                                   "Java; ZooKeeper: InterProcessMutex"),
+    "etcd-concurrency": lambda c: go_peer(c, "etcd-concurrency", "go.etcd.io/etcd/client/v3",
+                                          "Go; etcd's own: concurrency.Mutex, by gRPC", "etcd"),
+    "etcd-bare": lambda c: go_peer(c, "etcd-bare", "go.etcd.io/etcd/client/v3",
+                                   "Go; no lock: a put and a delete by gRPC", "etcd"),
 }
 
 

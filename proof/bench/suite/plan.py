@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 
-from . import driver, wire
+from . import databases, driver, wire
 from .peers import Peer
 from .server import CONNECTIONS_MAX, CommandCount
 
@@ -18,7 +18,11 @@ LEASES_S = 10      # one renewal of each lease of 30 s
 COUNT_S = 0.4      # for counting commands, apart from the timing: MONITOR slows the server
 PING_S = 0.25      # before and after each contention
 SQLITE = [8, 32]
+DATABASES = [8, 32]
+BESIDE = "8x8"     # readers of one name: processes x threads
 READERS = 100      # who wait behind one writer
+MIX, PERMITS = 32, 64   # clients of the workloads of those names
+SEVERAL = {"mix": MIX, "mix-one": MIX, "permits": PERMITS, "permits-one": PERMITS}
 WAITERS = [10, 100, 1000, min(10_000, (CONNECTIONS_MAX - 100) // 2)]  # two connections each
 NAMES = [100, 1000, 10_000]
 WAITERS_OF_NAME = 10
@@ -76,6 +80,20 @@ def compared_with(build):
              dataclasses.replace(begin, name="begin, empty",
                                  what="the same, but the transaction writes nothing"),
              hand(build, "flock", "flock(2)")]
+    getlock = hand(build, "getlock", "MariaDB: GET_LOCK; nothing is written")
+    advisory = hand(build, "advisory", "PostgreSQL: pg_advisory_lock of the session")
+    peers += [getlock, advisory,
+              hand(build, "gateway", "etcd: a put and a delete by its JSON gateway, no lock"),
+              dataclasses.replace(getlock, name="getlock, fence",
+                                  what="the same, and one UPDATE counts a fence"),
+              dataclasses.replace(advisory, name="advisory-fence",
+                                  what="the same, and one UPDATE counts a fence"),
+              dataclasses.replace(advisory, name="skip-locked",
+                                  what="PostgreSQL: SELECT ... FOR UPDATE SKIP LOCKED every ms"),
+              dataclasses.replace(advisory, name="skip-lease",
+                                  what="the same as a lease: token, fence and end are written"),
+              dataclasses.replace(advisory, name="bare",
+                                  what="PostgreSQL: two statements that write the same rows")]
     return {peer.name: peer for peer in peers}
 
 
@@ -95,8 +113,10 @@ class Plan:
         self._threads()
         self._kinds()
         self._contended()
+        self._several()
         self._sharing()
         self._sqlite()
+        self._databases()
         self._processes()
         self._leases()
         self._scale()
@@ -115,21 +135,26 @@ class Plan:
             return dict(result, **cpu)
         return measure
 
-    def _counted(self, peer, clients):
+    def _can(self, workload):
+        return [peer for peer in self.peers if workload in peer.workloads]
+
+    def _counted(self, peer, clients, workload="contend"):
         """Like _on_redis; the first time it also counts what the clients send."""
         counted = {}
-        # A thousand clients need the time: a turn more or less must not look unfair.
-        seconds = max(2.0, 2 * self.seconds) if clients == MANY else self.seconds
+        # A thousand clients need the time, and so do writers, who come seldom: a turn more or less
+        # must not look unfair.
+        is_long = clients == MANY or workload in SEVERAL
+        seconds = max(2.0, 2 * self.seconds) if is_long else self.seconds
 
         def measure():
             if not counted:
                 self.server.clear()
                 count = CommandCount(self.server)
-                result = driver.run(peer.command, self.server.url, "contend", clients, COUNT_S,
+                result = driver.run(peer.command, self.server.url, workload, clients, COUNT_S,
                                     between=count)
                 counted.update(commands=count.sent / result["total"],
                                calls_in_scripts=count.in_scripts / result["total"])
-            return dict(self._on_redis(peer, "contend", clients, seconds)(), **counted)
+            return dict(self._on_redis(peer, workload, clients, seconds)(), **counted)
         return measure
 
     def _between_pings(self, measure):
@@ -144,7 +169,7 @@ class Plan:
 
     def _uncontended(self):
         for workload in ("pairs", "acquire"):
-            for peer in [self.pawl, self.hiredis, *self.peers]:
+            for peer in [self.pawl, self.hiredis, *self._can(workload)]:
                 self._add(workload, 1, peer.name, self._on_redis(peer, workload, 1))
             if self.server.tls_url:
                 self._add(workload, 1, "pawl, TLS",
@@ -155,6 +180,7 @@ class Plan:
 
     def _kinds(self):
         self._add("kinds", 1, "pawl", self._on_redis(self.pawl, "kinds", 1))
+        self._add("readers", BESIDE, "pawl", self._on_redis(self.pawl, "readers", BESIDE))
         self._add("wake", READERS, "pawl", self._on_redis(self.pawl, "wake", READERS))
 
     def _replay(self, peer, pairs):
@@ -183,9 +209,15 @@ class Plan:
             self._add("contend", n, "pawl", self._between_pings(self._counted(self.pawl, n)))
             others = [self.blpop, self.baton]
             if n != MANY:
-                others += [self.hiredis, *self.peers]
+                others += [self.hiredis, *self._can("contend")]
             for peer in others:
                 self._add("contend", n, peer.name, self._counted(peer, n))
+
+    def _several(self):
+        """Names that several hold at once."""
+        for workload, n in SEVERAL.items():
+            for peer in [self.pawl, *self._can(workload)]:
+                self._add(workload, n, peer.name, self._counted(peer, n, workload))
 
     def _sharing(self):
         self._add("share", "8x8", "pawl", self._on_redis(self.pawl, "share", "8x8"))
@@ -204,6 +236,37 @@ class Plan:
         for n in SQLITE:
             for peer in peers:
                 self._add("sqlite", n, peer.name, self._on_files(peer, "contend", f"{n}x1"))
+
+    def _on_database(self, database, peer, workload, clients):
+        def measure():
+            database.start()
+            cpu = {}
+            url = {**database.urls, **database.peers}.get(peer.name, database.url)
+            result = driver.run(peer.command, url, workload, clients, self.seconds,
+                                between=cpu_of(database, cpu))
+            return dict(result, **cpu)
+        return measure
+
+    def _databases(self):
+        """pawl beside what the server has by itself."""
+        kinds = (databases.PostgreSQL, databases.MariaDB, databases.Etcd, databases.ZooKeeper)
+        every = [kind(self.scratch) for kind in kinds]
+        self.databases = [database for database in every if database.installed]
+        for database in self.databases:
+            peers = [self.pawl, *(self.others[name] for name in database.urls),
+                     *self._can(database.name)]
+            for peer in peers:
+                self._add(database.name, 1, peer.name,
+                          self._on_database(database, peer, "pairs", 1))
+            for n in DATABASES:
+                for peer in peers:
+                    if peer.name not in ("bare", "gateway", "etcd-bare"):  # they do not wait
+                        self._add(database.name, n, peer.name,
+                                  self._on_database(database, peer, "contend", n))
+
+    def stop(self):
+        for database in self.databases:
+            database.stop()
 
     def _processes(self):
         pawl = str(self.build / "pawl")

@@ -10,7 +10,9 @@ import subprocess
 
 from .plan import MANY, WAITERS_OF_NAME
 from .results import handovers_per_second, per_second, server_cpu_each
+from .targets import shape
 
+DATABASES = ("postgres", "mariadb", "etcd", "zookeeper")
 BEGIN, END = "<!-- written by proof/bench/compare: begin -->", "<!-- written by proof/bench/compare: end -->"
 
 
@@ -97,9 +99,28 @@ def contended(results, group, n):
                      f"{commands[0]:.2f}" if commands else "",
                      sum(r.get("overlaps", 0) for r in results.of(key).values())))
     rows.sort(key=lambda row: -float(row[1].replace(",", "")))
-    clients = "processes" if group == "sqlite" else "clients"
-    return table([f"{n} {clients}", "hand-overs/s", "acquisitions/s", "free p50 us", "p99 us",
+    where = {"sqlite": "{} processes", "contend": "{} clients", "permits": "8 permits, {} clients",
+             "permits-one": "8 permits, {} threads of one client"}.get(group, f"{group}, {{}} clients")
+    return table([where.format(n), "hand-overs/s", "acquisitions/s", "free p50 us", "p99 us",
                   "Jain", "longest wait ms", "commands", "two inside"], rows)
+
+
+def mix(results, group, n):
+    rows = []
+    for who in results.who(group, n):
+        key = (group, n, who)
+        rows.append((label(who), f"{results.median(key, per_second):,.0f}",
+                     f"{results.median(key, lambda r: r['writes'] / r['seconds']):,.0f}",
+                     *(f"{results.median(key, f'jain_{kind}'):.3f}" for kind in ("reads", "writes")),
+                     *(f"{results.median(key, f'longest_{kind}_ns') / 1e6:,.0f}"
+                       for kind in ("read", "write")),
+                     f"{results.median(key, 'passed_p99'):,.0f}",
+                     f"{results.median(key, 'commands'):.2f}",
+                     sum(r.get("overlaps", 0) for r in results.of(key).values())))
+    rows.sort(key=lambda row: -float(row[1].replace(",", "")))
+    return table([f"95 % readers, {shape(group, n)}", "acquisitions/s", "of them to write",
+                  "Jain, reads", "writes", "longest wait to read ms", "to write",
+                  "pass a writer, p99", "commands", "broken"], rows)
 
 
 def crowds(results):
@@ -136,20 +157,26 @@ def held(results):
                   "taken per second"], rows) if rows else []
 
 
+def unit_of(results, key):
+    return f"{results.median(key, server_cpu_each):.1f} us of server CPU per pair"
+
+
 def others(results):
     rows = []
     for key in results.rounds:
         group, clients, who = key
         if group in ("server", "threads"):
-            unit = f"{results.median(key, server_cpu_each):.1f} us of server CPU per pair"
             rows.append((f"{group}, {clients}", label(who),
-                         f"{results.median(key, per_second):,.0f} pairs/s; {unit}"))
+                         f"{results.median(key, per_second):,.0f} pairs/s; {unit_of(results, key)}"))
         if group == "cached":
             rows.append((group, label(who), f"{results.median(key, 'pair_ns'):.1f} ns per pair"))
         if group == "share":
             rows.append((f"{group}, {clients}", label(who),
                          f"{results.median(key, per_second):,.0f} acquisitions/s; least share "
                          f"{results.median(key, 'least_share'):.2f}"))
+        if group in DATABASES and clients == "1":
+            rows.append((f"{group}, one caller", label(who),
+                         f"{results.median(key, per_second):,.0f} pairs/s; {unit_of(results, key)}"))
         if group == "sqlite" and clients == "1":
             rows.append((f"{group}, one process", label(who),
                          f"{results.median(key, per_second):,.0f} pairs/s"))
@@ -173,7 +200,11 @@ def body(results, rows):
     if results.who("pairs", 1):
         blocks.append(uncontended(results))
     blocks += [contended(results, "contend", n) for n in results.clients("contend")]
-    blocks += [contended(results, "sqlite", n) for n in results.clients("sqlite") if n != "1"]
+    blocks += [mix(results, group, n) for group in ("mix", "mix-one") for n in results.clients(group)]
+    blocks += [contended(results, group, n) for group in ("permits", "permits-one")
+               for n in results.clients(group)]
+    blocks += [contended(results, group, n) for group in ("sqlite", *DATABASES)
+               for n in results.clients(group) if n != "1"]
     blocks += [crowds(results), held(results), others(results)]
     blocks.append(table(["compared with", "what it is", "version"],
                         results.about["compared with"], words=3))
@@ -195,7 +226,7 @@ def describe(plan, load):
 def headline(about):
     return (f"{about['date']}. {about['machine']}; {about['software']}. "
             f"Profile {about['profile']}: {about['rounds']} rounds of {about['seconds']:g} s for "
-            f"most measurements ({MANY} clients longer), medians; TCP on the loopback interface, "
+            f"most measurements ({MANY} clients, readers and writers, and permits longer), medians; TCP on the loopback interface, "
             f"no persistence; load average before the run {about['load']:.2f}.")
 
 

@@ -6,11 +6,15 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "ports"))
+from free_port import free_port  # noqa: E402
 
 STARTS_WITHIN_S = 10
-PORTS_TRIED = 5
 # The server inherits this limit; it keeps some descriptors for itself.
 CONNECTIONS_MAX = min(30_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
 
@@ -68,27 +72,18 @@ class Connection:
         self.socket.close()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Server:
     def __init__(self, directory):
         self.program = shutil.which("valkey-server") or shutil.which("redis-server")
         if not self.program:
             raise FileNotFoundError("there is no redis-server or valkey-server")
-        for _ in range(PORTS_TRIED):  # another program may take the port in between
-            self.port = free_port()
-            self.process = subprocess.Popen(
-                [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                 "--appendonly", "no", "--dir", directory, "--maxclients", str(CONNECTIONS_MAX),
-                 "--logfile", os.path.join(directory, "redis.log")])
-            if self._answers():
-                break
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--appendonly", "no", "--dir", directory, "--maxclients", str(CONNECTIONS_MAX),
+             "--logfile", os.path.join(directory, "redis.log")])
+        if not self._answers():
             self.stop()
-        else:
             raise RuntimeError(f"{self.program} does not start; see redis.log")
         self.url = f"redis://127.0.0.1:{self.port}"
         self.tls_url = self._with_tls(directory)

@@ -4,7 +4,7 @@ that was not measured says so."""
 import dataclasses
 import statistics
 
-from .plan import CONTENDED, LEASES, MANY, READERS, SQLITE
+from .plan import BESIDE, CONTENDED, DATABASES, LEASES, MANY, MIX, PERMITS, READERS, SQLITE
 from .results import handovers_per_second, per_second, server_cpu_each
 
 HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
@@ -98,6 +98,10 @@ def kinds(r, _):
                   lambda: f"{r.median(key, 'several_ns') / 1e3:.0f} us")
     yield row("a second reader of one client, one thread", 5, True, "at least 5 million pairs/s",
               r.has(*key) and r.all(key, lambda x: 1e3 / x["local_ns"]), "{:.1f} million/s")
+    readers = ("readers", BESIDE, "pawl")
+    yield compare(r, "64 readers of 8 processes on one name, acquisitions/s", readers, readers, 0.9,
+                  True, "64 exclusive names", ["shared_per_s", "exclusive_per_s"],
+                  lambda: f"{r.median(readers, 'shared_per_s') / 1e6:.2f} million/s")
     wake = ("wake", READERS, "pawl")
     yield compare(r, f"a writer's release until the last of {READERS} readers is told", wake, wake,
                   3, False, "until one is", ["wake_all_ns", "wake_one_ns"],
@@ -128,6 +132,40 @@ def handover_quality(r, _):
                   measured and r.all(pawl, "jain"), "{:.3f}")
         yield row(f"server commands per acquisition, {n} clients", 2.1, False, "at most 2.1",
                   measured and r.all(pawl, "commands"), "{:.2f}")
+
+
+def shape(workload, n):
+    return f"{n} threads of one client" if workload.endswith("-one") else f"{n} clients"
+
+
+def mixes(r, peers):
+    """Where all threads are one client's, Redisson's are, too."""
+    for group in ("mix", "mix-one"):
+        what, pawl = f"95 % readers, {shape(group, MIX)}", (group, MIX, "pawl")
+        yield compare(r, f"{what}, acquisitions/s", pawl, (group, MIX, "redisson"), 10, True,
+                      "Redisson's RReadWriteLock", [per_second], rate(r, pawl))
+        if group == "mix":
+            best = r.best(group, MIX, set(peers) - {"redisson"}, per_second)
+            yield compare(r, f"{what}, acquisitions/s", pawl, (group, MIX, best), 3, True,
+                          "the best other peer", [per_second], lambda best=best: f"{best}")
+        for kind in ("reads", "writes"):
+            yield row(f"{what}, fairness (Jain) of {kind}", 0.95, True, "at least 0.95",
+                      r.has(*pawl) and r.all(pawl, f"jain_{kind}"), "{:.3f}")
+        yield row(f"{what}, how many pass a writer that waits, p99", MIX - 1, False,
+                  f"at most {MIX - 1}: each other, once", r.has(*pawl) and r.all(pawl, "passed_p99"),
+                  "{:.0f}")
+
+
+def permits(r, _):
+    for group in ("permits", "permits-one"):
+        what, pawl = f"8 permits, {shape(group, PERMITS)}", (group, PERMITS, "pawl")
+        others = [("redisson", "Redisson's RPermitExpirableSemaphore"),
+                  ("redis-semaphore", "redis-semaphore")]
+        for name, of in others if group == "permits" else others[:1]:
+            yield compare(r, f"{what}, hand-overs/s", pawl, (group, PERMITS, name), 5, True, of,
+                          [handovers_per_second], rate(r, pawl, handovers_per_second))
+        yield row(f"{what}, server commands per acquisition", 2.2, False, "at most 2.2",
+                  r.has(*pawl) and r.all(pawl, "commands"), "{:.2f}")
 
 
 def sharing(r, _):
@@ -162,6 +200,42 @@ def sqlite(r, _):
                   r.has(*pawl) and [min(r.all(pawl, "least_share"))], "{:.2f}")
 
 
+def databases(r, _):
+    pair = ("postgres", 1, "pawl")
+    yield compare(r, "PostgreSQL, one caller, pairs/s", pair, ("postgres", 1, "bare"), 0.8, True,
+                  "two bare statements", [per_second], rate(r, pair))
+    per = handovers_per_second
+    for n in DATABASES:
+        for name, group, other, bound, of in (
+                ("PostgreSQL", "postgres", "skip-locked", 5, "polling FOR UPDATE SKIP LOCKED"),
+                ("PostgreSQL", "postgres", "skip-lease", 5, "polling a lease by SKIP LOCKED"),
+                ("PostgreSQL", "postgres", "advisory", 1, "pg_advisory_lock"),
+                ("PostgreSQL", "postgres", "advisory-fence", 1, "pg_advisory_lock, fence counted"),
+                ("MariaDB", "mariadb", "getlock", 1, "GET_LOCK"),
+                ("MariaDB", "mariadb", "getlock, fence", 1, "GET_LOCK that counts a fence")):
+            pawl = (group, n, "pawl")
+            yield compare(r, f"{name}, {n} clients, hand-overs/s", pawl, (group, n, other), bound,
+                          True, of, [per], rate(r, pawl, per))
+
+
+def clusters(r, _):
+    """What others do with the same server. The gateway is a bound: who speaks JSON gets no more."""
+    per = handovers_per_second
+    for name, group, other, of, alone, contended in (
+            ("ZooKeeper", "zookeeper", "curator", "Curator's InterProcessMutex", 0.91, 1.2),
+            ("etcd", "etcd", "etcd-concurrency", "etcd's own Go package", 1.2, 1.2)):
+        pawl = (group, 1, "pawl")
+        yield compare(r, f"{name}, one caller, pairs/s", pawl, (group, 1, other), alone, True, of,
+                      [per_second], rate(r, pawl))
+        for n in DATABASES:
+            pawl = (group, n, "pawl")
+            yield compare(r, f"{name}, {n} clients, hand-overs/s", pawl, (group, n, other),
+                          contended, True, of, [per], rate(r, pawl, per))
+    pawl = ("etcd", 1, "pawl")
+    yield compare(r, "etcd, one caller, pairs/s", pawl, ("etcd", 1, "gateway"), 0.8, True,
+                  "a put and a delete by the gateway", [per_second], rate(r, pawl))
+
+
 def processes(r, _):
     key = ("run", 1, "all")
 
@@ -179,6 +253,7 @@ def processes(r, _):
 
 def rows(results, peers):
     """peers: the names of the peer libraries."""
-    for judge in (uncontended, cached, server, threads, kinds, handover_rate, handover_quality, sharing,
-                  leases, sqlite, processes):
+    for judge in (uncontended, cached, server, threads, kinds, handover_rate, handover_quality, mixes,
+                  permits, sharing, leases, sqlite, databases, clusters,
+                  processes):
         yield from judge(results, peers)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes of a mode: each is told once and in time; one that comes late does nothing; what
- * cannot be is refused; and what a client has come to believe, the store hears.
+ * Changes of a mode: each is told once and in time; a late one does nothing; an impossible one is
+ * refused; and the store hears of each mode that a client believes.
  */
 #include "check.h"
 
@@ -36,7 +36,7 @@ void check_change_executed(sim *s, const sim_message *m, int says)
         if (number < token->change_seen) SIM_REACHED(s, late_change);
         return;
     }
-    token->upgrade_till_ms = waits ? now_ms + (ttl_of(m) * 2 + 2) / 3 : 0;
+    token->upgrade_till_ms = waits ? now_ms + model_place_ms(ttl_of(m)) : 0;
     if (waits) SIM_REACHED(s, upgrade_waited);
     bool forgotten = s->seen.names[token->name].broken_at >= token->change_seen_at;
     if (number < token->change_seen && !forgotten)
@@ -102,9 +102,9 @@ static int64_t later(int64_t a, int64_t b)
 }
 
 /*
- * What the store has is what the client believes: or the client is about to tell it, with the
- * next renewal at the latest. So a downgrade lets others in, and an upgrade that was given up
- * holds up nobody.
+ * The store has the mode that the client believes, or the client is about to tell it, with its next
+ * renewal at the latest. So a downgrade lets others in, and an upgrade that was given up blocks
+ * nobody.
  */
 void check_believed(sim *s, const sim_client *client)
 {

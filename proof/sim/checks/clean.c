@@ -24,16 +24,16 @@ static bool is_known(const pawl__engine *e, const sim *s, int token)
     return false;
 }
 
-/* Law 4: what the store has of a client that lives, the client knows of, or has released. */
+/* Law 4: what the store has of a living client, the client knows, or has released. */
 static void check_orphan(sim *s, const sim_client *client, int number)
 {
     if (number < 0) return;
     const seen_token *token = &s->seen.tokens[number];
     if (token->client != client->number || token->incarnation != client->incarnation) return;
     if (token->by_late_request || token->detached) return;
-    /* A store that went back to an older state may have again what was released. */
+    /* A store that went back to an older state may have leases again that were released. */
     if (token->left_at && s->seen.names[token->name].broken_at > token->left_at) return;
-    /* What was executed after its client had left may outlive the ttl for which that tries. */
+    /* A request that is executed after its client left may outlive the tries to release it. */
     if (token->release_at && token->said_at > token->release_at) return;
     if (is_known(client->engine, s, number)) return;
     sim_fail(s, "orphan", "client %d has forgotten token %d, and the store has not", client->number,
@@ -57,7 +57,7 @@ void check_orphans(sim *s, const sim_client *client)
     }
 }
 
-/* Without faults, at once; with them, what crashed clients left runs out by itself. */
+/* Without faults all is clean at once; with faults the leases of crashed clients run out first. */
 void check_nothing_left(sim *s)
 {
     bool quiet = s->config.fault_count == 0 && s->config.tail_per_thousand == 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Law 1: at no instant do two callers hold one name, each by its own clock. Judged in true
- * time. A hold is exempt once the world has broken an assumption since the store last
- * confirmed it (state lost, clock stepped forward): until the store confirms it again.
+ * Law 1: at no instant do two callers hold one name, each by its own clock. Judged in true time. A
+ * hold is exempt if a fault has broken an assumption (state lost, clock stepped forward) since the
+ * store confirmed it, until the store confirms it again.
  *
- * Stronger, and so quicker to bite: whoever holds by its own clock is the holder at the
- * store; and at each grant and extension the local deadline lies before the store's.
+ * Two stronger rules, which find mistakes sooner: a caller that holds by its own clock is the
+ * holder at the store; and at each grant and extension the local deadline lies before the store's.
  */
 #include "check.h"
 
 #include <string.h>
 
-/* Two that hold one name: whether they may not. */
+/* Whether two that hold one name exclude each other. */
 static bool exclude(const sim_caller *a, const sim_caller *b)
 {
     if (a->believed == PAWL_MODE_PERMIT && b->believed == PAWL_MODE_PERMIT)
@@ -19,7 +19,7 @@ static bool exclude(const sim_caller *a, const sim_caller *b)
     return check_excludes(check_letter(a->believed), check_letter(b->believed));
 }
 
-/* Inside one client no clock and no store is an excuse. */
+/* Inside one client neither a clock nor the store is an excuse. */
 static bool are_one_lease(const sim *s, const sim_caller *a, const sim_caller *b)
 {
     bool writers = a->want.mode == PAWL_MODE_EXCLUSIVE && b->want.mode == PAWL_MODE_EXCLUSIVE;
@@ -31,7 +31,7 @@ void check_overlap(sim *s, const sim_caller *caller)
     for (int i = 0; i < s->caller_count; i++) {
         const sim_caller *other = &s->callers[i];
         if (other == caller || other->name != caller->name || !seen_is_live(s, other)) continue;
-        bool promised = seen_is_owed(s, caller) && seen_is_owed(s, other);
+        bool promised = seen_is_guarded(s, caller) && seen_is_guarded(s, other);
         if (!promised && !are_one_lease(s, caller, other)) continue;
         if (!exclude(caller, other)) {
             SIM_REACHED(s, read_together);
@@ -53,7 +53,7 @@ static const seen_token *at_store(const sim *s, int name, int number)
     return token->store_till_ms >= sim_server_now_us(s) / 1000 ? token : NULL;
 }
 
-/* What it believes to have, the store has given it at least. */
+/* The store has given it at least what it believes to have. */
 static bool is_covered(const sim_caller *caller, const seen_token *token)
 {
     switch (caller->believed) {
@@ -106,7 +106,7 @@ void check_margin(sim *s, const sim_caller *caller)
                      : (double)(sim_clock_read(&s->server.wall, end) - till_ms * SIM_MS) / 1e6);
 }
 
-/* For lock clients without an engine: whose key is it, and who deletes it? */
+/* For lock clients without an engine: whose key it is, and who deletes it. */
 void seen_plain_executed(sim *s, const sim_message *m)
 {
     const pawl__redis_value *value = &m->reply.value;

@@ -5,28 +5,14 @@
  * client passes its lease on within its budget only.
  *
  * A waiter is there if no fault has touched it since the store last told it that it
- * waits, and its place stands. Whoever is not may be passed over; but while its place
- * stands it keeps it, so it may not be passed over any more once it is back.
+ * waits, and its place stands. A waiter that is not there may be passed over; but it
+ * keeps its place until that runs out, so once it is back it must not be passed over any more.
  */
 #include "check.h"
 
 #include "../../../src/engine/lease.h"
 
 #include <string.h>
-
-/* And if nothing has touched it since `since`, it was there all the time. */
-static bool is_there(const sim *s, int number, int64_t since)
-{
-    const seen_token *token = &s->seen.tokens[number];
-    if (s->clients[token->client].incarnation != token->incarnation) return false;
-    if (token->till_ms <= sim_server_now_us(s) / 1000 + 1) return false;
-    return seen_is_calm(s, token->client, since);
-}
-
-bool seen_is_there(const sim *s, int token)
-{
-    return is_there(s, token, s->seen.tokens[token].asked_at);
-}
 
 void check_turn(sim *s, int number, int token)
 {
@@ -39,7 +25,7 @@ void check_turn(sim *s, int number, int token)
         if (name->waiting[i] == token || !came_first) continue;
         if (name->waiting[i] == s->seen.asker && s->seen.asks_only) continue;
         if (other->capacity != chosen->capacity) continue; /* of another kind than the name is */
-        if (!seen_is_there(s, name->waiting[i])) continue;
+        if (!seen_is_there(s, name->waiting[i], other->asked_at)) continue;
         sim_fail(s, "fifo", "\"%s\": token %d (client %d) overtook token %d (client %d)",
                  sim_names[number], token, s->seen.tokens[token].client, name->waiting[i],
                  s->seen.tokens[name->waiting[i]].client);
@@ -53,7 +39,7 @@ static bool is_waiting(const pawl__lease *lease)
            lease->state == PAWL__LEASE_UNKNOWN;
 }
 
-/* A place and a lease are confirmed at each third of the ttl, so that one answer may be lost. */
+/* A place and a lease are confirmed at each third of the ttl, so one lost answer does no harm. */
 static void check_interval(sim *s, const sim_client *client, const pawl__lease *lease)
 {
     bool tended = is_waiting(lease) || pawl__lease_is_tended(lease);
@@ -61,7 +47,7 @@ static void check_interval(sim *s, const sim_client *client, const pawl__lease *
     int64_t due = pawl__instant_add(lease->base_at, pawl__ms_to_ns(lease->ttl_ms) / 3);
     int64_t soon = pawl__instant_add(client->engine->now, 5 * SIM_MS);
     if (lease->next_at > due && lease->next_at > soon)
-        sim_fail(s, "forgotten", "client %d: a place or a lease that is not confirmed each third",
+        sim_fail(s, "forgotten", "client %d: a place or a lease that is not confirmed in time",
                  client->number);
 }
 
@@ -88,14 +74,14 @@ void check_forgotten(sim *s, const sim_client *client)
     }
 }
 
-/* The waiter that has waited longest, of those whose waiting nothing excuses; or -1. */
+/* Of the waiters that no fault excuses, the one that has waited longest; or -1. */
 static int patient_head(const sim *s, int name)
 {
     const seen_name *queue = &s->seen.names[name];
     int head = -1;
     for (size_t i = 0; i < queue->waiting_count; i++) {
         int token = queue->waiting[i];
-        if (!is_there(s, token, s->seen.tokens[token].arrived_at)) continue;
+        if (!seen_is_there(s, token, s->seen.tokens[token].arrived_at)) continue;
         if (head < 0 || s->seen.tokens[token].arrived_at < s->seen.tokens[head].arrived_at)
             head = token;
     }
@@ -161,7 +147,7 @@ void check_passing(sim *s, const sim_caller *caller)
     }
     int head = patient_head(s, caller->name);
     if (head < 0 || !seen_is_promised(s, caller->name, caller->token)) return;
-    /* From the later of the two: the store can only tell the holder that it knows. */
+    /* From the later instant of the two: the store can tell only a holder that it knows. */
     if (should_know(s, caller->client, s->seen.tokens[head].arrived_at, caller->want.lease->ttl_ms))
         sim_fail(s, "budget",
                  "client %d passes a lease on locally, and does not know that "

@@ -31,7 +31,7 @@ void check_fence_drawn(sim *s, uint64_t fence, int number, bool is_new)
     if (excused) check_fences_excused(s, number);
 }
 
-/* Those that it has, and what was told of them before it was asked for. */
+/* The fences that it has, and the largest that were told before it was asked for. */
 static uint64_t slots_floor(const sim_caller *caller)
 {
     uint64_t floor = 0;
@@ -45,7 +45,7 @@ static void remember_told(sim *s, const sim_caller *caller)
 {
     seen_name *name = &s->seen.names[caller->name];
     const seen_token *token = &s->seen.tokens[caller->token];
-    /* Larger than what the store drew last: from before its fences were allowed to go back. */
+    /* Larger than the last one that the store drew: from before fences were allowed to go back. */
     if (token->excuses != name->excuses || caller->fence > name->last_fence) return;
     for (int i = 0; i < SEEN_SLOTS_MAX; i++)
         if (caller->slots >> i & 1 && caller->fence > name->told_slots[i])
@@ -75,7 +75,7 @@ void check_fence_told(sim *s, const sim_caller *caller)
     remember_told(s, caller);
 }
 
-/* An upgrade is a grant; unless the store had not heard yet of the downgrade before it. */
+/* An upgrade is a grant, unless the store has not heard of the downgrade before it. */
 void check_upgrade_fence(sim *s, const sim_caller *caller, uint64_t before)
 {
     bool alone_all_the_time = caller->fence == s->seen.names[caller->name].last_fence;

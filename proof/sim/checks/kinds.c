@@ -97,11 +97,11 @@ static void check_beside(sim *s, int name, const count *all)
         sim_fail(s, "beside", "\"%s\": a lock and a semaphore", sim_names[name]);
 }
 
-/* One holder's renewal does not prolong another's lease. */
+/* The renewal of one holder does not extend the lease of another. */
 static void check_own_end(sim *s, const model_hold *hold, int number)
 {
     seen_token *token = &s->seen.tokens[number];
-    /* A store that went back to an older state has an older idea of what was asked. */
+    /* A store that went back to an older state knows older requests only. */
     bool older = token->said_at <= s->seen.names[token->name].broken_at;
     if ((number == s->seen.speaker || older) && hold->until_ms > token->own_till_ms)
         token->own_till_ms = hold->until_ms;
@@ -124,7 +124,7 @@ static void look_at(sim *s, int number, const model_hold *hold)
     check_own_end(s, hold, who);
 }
 
-/* Others wait for what these hold: from now on the store may say so to them. */
+/* Others wait for these holders: from now on the store may tell them. */
 static void note_awaited(sim *s, const seen_name *name, const model_lock *lock)
 {
     bool several = lock->held && lock->several;
@@ -168,7 +168,7 @@ void check_slots_drawn(sim *s, const model_lock *lock, int number, const model_h
     if (hold->mode != 'p') return;
     SIM_REACHED(s, permits);
     if (hold->slots & (hold->slots - 1)) SIM_REACHED(s, several_permits);
-    if (s->seen.names[number].queue_lost_at) return; /* permits of nobody may be taken for good */
+    if (s->seen.names[number].queue_lost_at) return; /* some permits may stay taken by nobody */
     while (model_next_hold(lock, sim_server_now_us(s) / 1000, &at, &other)) taken |= other.slots;
     uint32_t highest = hold->slots;
     while (highest & (highest - 1)) highest &= highest - 1;
@@ -189,7 +189,7 @@ void check_no_upgrade_waits(sim *s, int number, int token)
         if (who == token || holder->upgrade_till_ms <= sim_server_now_us(s) / 1000) continue;
         if (holder->store_till_ms <= sim_server_now_us(s) / 1000) continue;
         if (s->seen.speaker == who) continue;                    /* it may end just now */
-        if (holder->change_seen_at <= name->broken_at) continue; /* and the store has forgotten */
+        if (holder->change_seen_at <= name->broken_at) continue; /* and it is forgotten */
         sim_fail(s, "overtaken", "token %d came in although token %d waits to be upgraded", token,
                  who);
     }
@@ -201,8 +201,8 @@ static bool stands(const sim *s, int token)
 }
 
 /*
- * The first in the queue; -1 if nobody knows which that is. A place that ran out may have been
- * given up or not, so both its arrivals count.
+ * The first in the queue; -1 if that is unknown. The store may have removed a place that ran out or
+ * not, so both arrivals of its waiter count.
  */
 static int head_of(const sim *s, const seen_name *name)
 {
@@ -240,7 +240,7 @@ static bool would_fit(const sim *s, const model_lock *lock, const seen_token *wa
     return waiter->mode != 'p' || waiter->capacity - count_bits(slots) >= waiter->units;
 }
 
-/* Law 7: no wake-up is lost. Whoever asks the store for a name serves its queue. */
+/* Law 7: no wake-up is lost. Each request for a name serves its queue. */
 void check_woken(sim *s, int number, const model_lock *lock)
 {
     const seen_name *name = &s->seen.names[number];
@@ -250,7 +250,7 @@ void check_woken(sim *s, int number, const model_lock *lock)
     if (head < 0 || name->closed || s->seen.went_back) return;
     const seen_token *waiter = &s->seen.tokens[head];
     if (waiter->mode == 'p' && name->queue_lost_at) return; /* see check_slots_drawn */
-    if (!seen_is_there(s, head)) return;
+    if (!seen_is_there(s, head, waiter->asked_at)) return;
     for (size_t i = 0; i < name->holder_count; i++)
         if (s->seen.tokens[name->holders[i]].upgrade_till_ms) return; /* that goes first */
     if (lock->held && !lock->several && sim_token_number(s, lock->token) < 0) return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When all is well again, everybody gets the lock in time. And keeps it. */
+/* When the faults are over, everybody gets the lock in time, and keeps it. */
 #include "check.h"
 
 static int64_t later(int64_t a, int64_t b)

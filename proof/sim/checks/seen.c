@@ -6,35 +6,6 @@
 
 #include <string.h>
 
-bool seen_is_live(sim *s, const sim_caller *caller)
-{
-    if (caller->state != SIM_CALLER_HOLDING) return false;
-    return sim_clock_read(&s->clients[caller->client].clock, s->t) < caller->deadline;
-}
-
-bool seen_is_promised(const sim *s, int name, int token)
-{
-    if (s->seen.drifted || token < 0) return false;
-    return s->seen.tokens[token].held_at > s->seen.names[name].broken_at;
-}
-
-/* What a caller was told before the world broke may be another grant than the store's. */
-bool seen_is_owed(const sim *s, const sim_caller *caller)
-{
-    if (!seen_is_promised(s, caller->name, caller->token)) return false;
-    if (s->config.algorithm != SIM_PAWL) return true;
-    return caller->fence == s->seen.tokens[caller->token].fence ||
-           caller->fence > s->seen.names[caller->name].broken_fence;
-}
-
-bool seen_is_calm(const sim *s, int client, int64_t since)
-{
-    const sim_client *c = &s->clients[client];
-    if (!c->alive || c->closing || c->paused_until > s->t) return false;
-    if (s->conns[client].dead) return false;
-    return c->link.up && c->up_at <= since && c->touched_at < since;
-}
-
 static int name_of_key(const sim *s, const char *key)
 {
     const char *name = key + strlen(PAWL__REDIS_PREFIX_DEFAULT);
@@ -58,7 +29,7 @@ static bool is_in_queue(const seen_name *name, int token)
     return false;
 }
 
-/* A place that ran out may have been given up, or not yet: both its arrivals count. */
+/* The store may not have removed a place that ran out: both arrivals of its waiter count. */
 static void join_queue(sim *s, seen_name *name, seen_token *token, int number, int64_t now_ms)
 {
     bool stands = is_in_queue(name, number);
@@ -74,7 +45,7 @@ static void join_queue(sim *s, seen_name *name, seen_token *token, int number, i
     if (token->first_at == SEEN_LONG_AGO) token->first_at = s->t;
 }
 
-/* Behind a foreign holder all kinds may queue; whoever comes in says which the name is. */
+/* Behind a foreign holder all kinds may queue; the first grant decides which kind the name has. */
 static void leave_for_another_kind(const sim *s, seen_name *name, int capacity)
 {
     for (size_t i = 0; i < name->waiting_count;) {
@@ -101,8 +72,21 @@ static void got_its_turn(sim *s, int number, int token)
     }
 }
 
+/* What ran out is gone at the store as well if anybody came upon it. */
+static void upgrades_over(sim *s)
+{
+    int64_t now_ms = sim_server_now_us(s) / 1000;
+    for (size_t i = 0; i < s->seen.token_count; i++) {
+        seen_token *token = &s->seen.tokens[i];
+        if (token->upgrade_till_ms <= now_ms || token->store_till_ms <= now_ms)
+            token->upgrade_till_ms = 0;
+    }
+}
+
 void seen_places_over(sim *s)
 {
+    upgrades_over(s);
+    check_values_lost(s, -1); /* what ran out may be valid again, or is gone */
     for (int n = 0; n < s->config.names; n++) {
         seen_name *name = &s->seen.names[n];
         for (size_t i = 0; i < name->waiting_count;) {
@@ -117,6 +101,7 @@ void seen_places_over(sim *s)
 
 void seen_queue_lost(sim *s, int name)
 {
+    check_numbers_lost(s);
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].waiting_count = 0;
     for (int i = 0; i < s->config.names; i++)
@@ -126,7 +111,7 @@ void seen_queue_lost(sim *s, int name)
 
 void seen_tampered(sim *s, int name)
 {
-    for (size_t i = 0; i < s->seen.token_count; i++) { /* nobody looked who waited then */
+    for (size_t i = 0; i < s->seen.token_count; i++) { /* nobody looked at the queue then */
         seen_token *token = &s->seen.tokens[i];
         token->awaited |= name < 0 || token->name == name;
     }
@@ -144,8 +129,8 @@ void seen_published(sim *s, const char *payload, int heard)
 }
 
 /*
- * A hand-off goes to a waiter whose place stands and who has heard of it, and for as long as
- * that: who froze meanwhile holds up nobody for longer.
+ * A hand-off goes to a waiter whose place has not run out and who hears of it, and lasts as long as
+ * the place: so a waiter that froze blocks nobody for longer.
  */
 static void check_choice(sim *s, int token, int64_t held_until)
 {
@@ -155,7 +140,7 @@ static void check_choice(sim *s, int token, int64_t held_until)
     if (token == s->seen.unheard)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, and nobody heard of it",
                  token, chosen->client);
-    /* A store that went back to an older state has an older idea of the place. */
+    /* A store that went back to an older state has an older end of the place. */
     bool current = chosen->asked_at > s->seen.names[chosen->name].broken_at;
     if (current && chosen->till_ms <= sim_server_now_us(s) / 1000)
         sim_fail(s, "fifo", "token %d (client %d) was handed the lock, its place had run out",
@@ -165,7 +150,7 @@ static void check_choice(sim *s, int token, int64_t held_until)
                  token, chosen->client);
 }
 
-/* Law 5: what is confirmed was there, without a gap. */
+/* Law 5: a lease that is confirmed was there all the time. */
 static void check_not_revived(sim *s, int number, int token)
 {
     const seen_name *name = &s->seen.names[number];
@@ -180,12 +165,17 @@ static void check_not_revived(sim *s, int number, int token)
 /* ---- The store -------------------------------------------------------------- */
 
 /* When the promise to its client began: a hand-off promises no more than the place did (rule 8). */
-static void note_promise(sim *s, seen_token *holder, int token, model_news news)
+static void note_promise(sim *s, seen_token *holder, int token, const model_hold *hold,
+                         model_news news)
 {
     if (news == MODEL_UPGRADED && token != s->seen.speaker) return;
     bool handed = news == MODEL_TAKEN && token != s->seen.asker;
     holder->held_at = handed ? holder->asked_at : s->t;
-    if (handed) holder->own_till_ms = holder->till_ms;
+    if (!handed) return;
+    /* A place that came back with an older state of the store ends as that state says. */
+    const seen_name *name = &s->seen.names[holder->name];
+    bool older = name->queue_lost_at && holder->asked_at <= name->queue_lost_at;
+    holder->own_till_ms = older ? hold->until_ms : holder->till_ms;
 }
 
 static void check_fence_held(sim *s, const model_lock *lock, int name, const model_hold *hold,
@@ -212,9 +202,10 @@ void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_new
     if (token < 0) return;
     seen_token *holder = &s->seen.tokens[token];
     bool is_new = news != MODEL_EXTENDED;
-    note_promise(s, holder, token, news);
     holder->name = name;
+    note_promise(s, holder, token, hold, news);
     check_fence_held(s, lock, name, hold, holder, is_new);
+    if (is_new) check_early_grant(s, token);
     if (is_new) holder->granted = hold->fence;
     if (is_new) holder->cut_off_at = 0; /* it queued again, and that is another grant */
     holder->fence = hold->fence;
@@ -236,7 +227,7 @@ void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_new
     got_its_turn(s, name, token);
 }
 
-/* It is told to wait, and still stands among the holders, without its record: no place yet. */
+/* It is told to wait, and is still among the holders, without its record: it has no place yet. */
 static bool has_no_place(sim *s, const sim_message *m)
 {
     const pawl__redis_bytes *key = &m->argv[3], *word = &check_args(m)[0];
@@ -262,13 +253,13 @@ static void executed_ask(sim *s, const sim_message *m, int name)
         int64_t now_ms = sim_server_now_us(s) / 1000;
         join_queue(s, queue, token, m->token, now_ms);
         token->asked_at = s->t;
-        token->till_ms = now_ms + (ttl_ms * 2 + 2) / 3;
+        token->till_ms = now_ms + model_place_ms(ttl_ms);
         return;
     }
     leave_queue(queue, m->token);
 }
 
-/* Who leaves the queue is out of it before the very command hands the lock on. */
+/* A waiter that leaves is out of the queue before the same command hands the lock on. */
 void seen_arrived(sim *s, const sim_message *m)
 {
     s->seen.asker = m->verb == PAWL_VERB_ACQUIRE ? m->token : SEEN_NOBODY;
@@ -291,12 +282,12 @@ static void put_back(sim *s, int token)
 }
 
 /* What the store has now. */
-static void look(sim *s, const pawl__redis_bytes *key, int name)
+static void look(sim *s, const pawl__redis_bytes *key, int name, bool guarded)
 {
     const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
     if (lock) check_keys(s, lock);
     if (lock) check_look(s, name, lock);
-    if (lock) check_woken(s, name, lock);
+    if (lock && !guarded) check_woken(s, name, lock);
     check_truth(s, name);
 }
 
@@ -307,6 +298,8 @@ static void note_executed(sim *s, const sim_message *m, int says, int name)
         token->by_late_request = s->conns[m->conn].epoch != m->epoch;
         token->said_at = s->t;
     }
+    if (m->verb == PAWL_VERB_RENEW && says == PAWL__REDIS_SAYS_CONFIRMED && !token->by_late_request)
+        token->renewed_at = s->t;
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_CHANGE) check_change_executed(s, m, says);
     if (m->verb != PAWL_VERB_RELEASE) return;
@@ -322,12 +315,13 @@ void seen_executed(sim *s, const sim_message *m)
     int says = model_reply_says(&m->reply);
     if (s->seen.withdrew && says < 0) put_back(s, m->token);
     if (m->token < 0 || m->argc < 4) return;
-    /* A script that says no in its own words has looked after the queue. */
+    if (m->verb == PAWL_VERB_PUBLISH) return; /* it hands on nothing (rule 12) */
+    /* A script that refuses by itself has served the queue. */
     bool said_no = value->type == PAWL__REDIS_ERROR && strncmp(value->text.data, "PAWL", 4) == 0;
     if (says < 0 && !said_no) return;
     int name = name_of_key(s, m->argv[3].data);
     if (says >= 0) note_executed(s, m, says, name);
-    look(s, &m->argv[3], name);
+    look(s, &m->argv[3], name, m->guarded);
 }
 
 void seen_broken(sim *s, int name)
@@ -336,18 +330,21 @@ void seen_broken(sim *s, int name)
         if (name >= 0 && name != i) continue;
         s->seen.names[i].broken_at = s->t;
         s->seen.names[i].broken_fence = s->seen.names[i].last_fence;
+        s->seen.names[i].unguarded_at = s->t;
+        s->seen.names[i].unguarded_fence = s->seen.names[i].last_fence;
     }
 }
 
 void seen_record_lost(sim *s, int name)
 {
+    check_values_lost(s, name);
     for (int i = 0; i < s->config.names; i++)
         if (name < 0 || name == i) s->seen.names[i].record_lost = true;
 }
 
 /* ---- Clients ---------------------------------------------------------------- */
 
-/* Law 8: nobody asks the store without pause. */
+/* Law 8: no client asks the store without a pause. */
 static void check_pace(sim *s, const sim_client *client, const pawl_request *request, int number)
 {
     seen_token *token = &s->seen.tokens[number];
@@ -360,7 +357,7 @@ static void check_pace(sim *s, const sim_client *client, const pawl_request *req
                  client->number, token->asks);
 }
 
-/* What failed is tried again after a twelfth of the ttl, unless there is news. */
+/* A request that failed is tried again after a twelfth of the ttl, unless there is news. */
 static void check_pause(sim *s, const sim_client *client, const pawl_request *request, int number)
 {
     const seen_token *token = &s->seen.tokens[number];
@@ -380,7 +377,7 @@ void seen_sent(sim *s, const sim_client *client, const pawl_request *request)
     if (number < 0) return;
     bool releases = request->verb == PAWL_VERB_RELEASE;
     if (releases && client->closing && s->seen.tokens[number].detached &&
-        !s->seen.tokens[number].release_at)
+        !s->seen.tokens[number].given_up && !s->seen.tokens[number].release_at)
         sim_fail(s, "truth", "client %d releases at its close what it was to leave behind",
                  client->number);
     if (releases && !s->seen.tokens[number].release_at) s->seen.tokens[number].release_at = s->t;
@@ -448,6 +445,7 @@ void seen_granted(sim *s, sim_caller *caller, uint64_t fence, int token, int64_t
     if (s->config.algorithm == SIM_PAWL && token >= 0) {
         check_fence_told(s, caller);
         check_margin(s, caller);
+        check_announced(s, caller);
         if (fence <= s->seen.tokens[token].floor) /* law 5 */
             sim_fail(s, "fence",
                      "caller %d is told of a grant that was over when its client "
@@ -474,6 +472,7 @@ void seen_extended(sim *s, sim_caller *caller, int64_t deadline)
     must(s, caller, token->extensions <= token->confirms,
          "extended more often than the store confirmed");
     check_margin(s, caller);
+    check_announced(s, caller);
 }
 
 void seen_refused(sim *s, sim_caller *caller, pawl_err err)
@@ -496,9 +495,10 @@ void seen_lost(sim *s, sim_caller *caller, pawl_err err)
 {
     must(s, caller, caller->seen.granted, "lost what it never had");
     must(s, caller, !caller->seen.lost, "told of a loss twice");
-    /* A deadline that has passed comes before the release that found it so. */
+    /* A deadline that has passed counts before the release that notices it. */
     must(s, caller, !caller->seen.releasing || !caller->was_leaving, "lost what it had given back");
     caller->seen.lost = true;
+    if (caller->token >= 0) s->seen.tokens[caller->token].given_up = true;
     check_steady(s, caller, err);
 }
 
@@ -549,7 +549,7 @@ void seen_died(sim *s, sim_caller *caller)
 
 /* ---- After every step ------------------------------------------------------- */
 
-/* Law 2: whose deadline has passed has been told, if its program runs at all. */
+/* Law 2: a caller whose deadline has passed has been told, if its program runs at all. */
 static void check_told_of_loss(sim *s, const sim_caller *caller)
 {
     if (caller->state != SIM_CALLER_HOLDING || !caller->seen.open) return;
@@ -558,7 +558,7 @@ static void check_told_of_loss(sim *s, const sim_caller *caller)
                  caller->number);
 }
 
-/* Law 6: no call takes longer than its caller allowed, nor than its client lives. */
+/* Law 6: no call takes longer than its caller allowed, or than its client lives. */
 static void check_in_time(sim *s, const sim_caller *caller)
 {
     const sim_client *client = &s->clients[caller->client];
@@ -589,7 +589,7 @@ static void check_engine(sim *s, const sim_client *client)
     if (broken) sim_fail(s, "engine", "client %d: %s", client->number, broken);
 }
 
-/* An engine that was just told the time must want a later one: else its host spins. */
+/* An engine that was just told the time must ask for a later one: else its host spins. */
 void seen_time_told(sim *s, const sim_client *client)
 {
     if (!client->alive || pawl__engine_deadline(client->engine) > client->seen_now) return;
@@ -601,6 +601,7 @@ void seen_step(sim *s, sim_client *client)
     if (!client->alive) return;
     bool engine = s->config.algorithm == SIM_PAWL;
     if (engine) check_engine(s, client);
+    if (engine) check_step(s, client);
     int first = client->number * s->config.callers;
     for (int i = first; i < first + s->config.callers; i++) {
         const sim_caller *caller = &s->callers[i];

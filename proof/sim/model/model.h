@@ -2,8 +2,8 @@
 /*
  * Small models of the protocols, explored completely: every order of everything that may
  * happen, with messages late or lost and leases that end at any moment. No clocks and no
- * probabilities; what the random simulator finds once in a million runs is found here in
- * a second, if it fits into the model at all. Each has wrong variants that must fail.
+ * probabilities; a mistake that the random simulator finds once in a million runs is
+ * found here in a second, if the model can have it at all. Each has wrong variants that must fail.
  */
 #ifndef PAWL_SIM_MODEL_H
 #define PAWL_SIM_MODEL_H

@@ -4,13 +4,14 @@
  * who upgrades when they have gone; a queue in strict order of arrival; leases and places that
  * end at any moment; requests and answers that are lost, and changes of a mode that come late.
  * A client stops at its deadline, which comes before the store's expiry: so an answer that is
- * still under way when a lease ends is never believed. What is lost is what never arrives: the
- * next message takes its place. A client comes again when the store has nothing of it left.
- * Wanted: nobody holds beside whom he excludes, nobody who fits is left waiting, a writer's
- * fence is the largest so far.
+ * still under way when a lease ends is never believed. A lost message never arrives: the next
+ * message replaces it. A client comes again when the store has nothing of it left.
+ * Wanted: no two hold that exclude each other, nobody who fits is left waiting, and the fence of
+ * a writer is the largest so far.
  */
 #include "alike.h"
 #include "model.h"
+#include "queue.h"
 
 #include <string.h>
 
@@ -102,15 +103,7 @@ static void grant(state *s, int c, int mode, int answer)
     to->down_fence = to->fence;
 }
 
-static void take_out(state *s, int c)
-{
-    int n = 0;
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (s->queue[i] && s->queue[i] != c + 1) s->queue[n++] = s->queue[i];
-    while (n < CLIENTS_MAX) s->queue[n++] = 0;
-}
-
-/* Whoever waits ahead of all, if he is alone now; true: nobody else may come in. */
+/* Grants the upgrade that waits ahead of all, if it is alone now; true: nobody else may come in. */
 static bool serve_upgrade(state *s, int variant)
 {
     for (int c = 0; c < CLIENTS_MAX; c++) {
@@ -133,7 +126,7 @@ static void serve(state *s, int variant)
     while (s->queue[0]) {
         int c = s->queue[0] - 1;
         if (!fits(s, c, s->of[c].mode, variant)) return;
-        take_out(s, c);
+        queue_take_out(s->queue, CLIENTS_MAX, c);
         grant(s, c, s->of[c].mode, GRANTED);
         if (variant == WAKES_ONE) return;
     }
@@ -141,17 +134,10 @@ static void serve(state *s, int variant)
 
 /* ---- One state of those that differ in names only --------------------------------- */
 
-static bool waits_for(const state *s, int c)
-{
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (s->queue[i] == c + 1) return true;
-    return false;
-}
-
 static void forget_what_means_nothing(state *s, int c)
 {
     client *of = &s->of[c];
-    bool known = of->held || waits_for(s, c);
+    bool known = of->held || queue_has(s->queue, CLIENTS_MAX, c);
     if (!of->held) of->fence = of->seen = of->pending = 0;
     if (!of->down) of->down_number = of->down_fence = 0;
     if (of->phase != DONE) return;
@@ -189,7 +175,8 @@ static void acquire(state *s, int c, int variant)
         of->down_fence = of->fence;
         return;
     }
-    bool waits = waits_for(s, c), passes = variant == PASSES_WRITER && of->mode == S;
+    bool waits = queue_has(s->queue, CLIENTS_MAX, c),
+         passes = variant == PASSES_WRITER && of->mode == S;
     bool stopped = upgrade_waits(s) && variant != READERS_NOT_STOPPED;
     if (!waits && (!s->queue[0] || passes) && !stopped && fits(s, c, of->mode, variant)) {
         if (s->queue[0] || upgrade_waits(s)) s->wrong = OVERTAKEN;
@@ -204,7 +191,7 @@ static void acquire(state *s, int c, int variant)
 static void release(state *s, int c, int variant)
 {
     client *of = &s->of[c];
-    take_out(s, c);
+    queue_take_out(s->queue, CLIENTS_MAX, c);
     of->held = of->pending = of->down = 0;
     serve(s, variant);
 }
@@ -310,7 +297,7 @@ static void believe(state *s, int c, int mode)
     of->believes = (uint8_t)mode;
     for (int i = 0; i < CLIENTS_MAX; i++)
         if (i != c && s->of[i].believes && excludes(mode, s->of[i].believes)) s->wrong = BESIDE;
-    /* Who was not heard going down is still alone: it keeps its fence. */
+    /* If the store did not hear of the downgrade, it still holds alone: it keeps its fence. */
     uint8_t above = mode == X ? s->told : s->told_writer;
     if (fence < above || (fence == above && !of->alone)) s->wrong = FENCE;
     of->alone = mode == X;
@@ -391,8 +378,8 @@ static void expire(explorer *x, const state *from, int c, int variant)
         reach(x, &s);
     }
     s = *from;
-    if (waits_for(&s, c)) {
-        take_out(&s, c);
+    if (queue_has(s.queue, CLIENTS_MAX, c)) {
+        queue_take_out(s.queue, CLIENTS_MAX, c);
         serve(&s, variant);
         reach(x, &s);
         return;

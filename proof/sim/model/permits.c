@@ -2,13 +2,14 @@
 /*
  * Permits of a semaphore that has two: clients that want one or both, a queue in strict order of
  * arrival, leases and places that end at any moment, requests and answers that are lost. A client
- * stops at its deadline, which comes before the store's expiry. What is lost is what never
- * arrives: the next message takes its place. A client comes again when the store has nothing of
+ * stops at its deadline, which comes before the store's expiry. A lost message is one that
+ * never arrives: the next message replaces it. A client comes again when the store has nothing of
  * it left. Wanted: no permit has two holders, nobody who fits is left waiting, who wants both
  * is not passed by those who want one, and the fences of each permit grow.
  */
 #include "alike.h"
 #include "model.h"
+#include "queue.h"
 
 #include <string.h>
 
@@ -44,20 +45,14 @@ typedef struct state {
     uint8_t last_fence, told[CAPACITY], wrong;
 } state;
 
-static bool waits_for(const state *s, int c)
-{
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (s->queue[i] == c + 1) return true;
-    return false;
-}
-
 static void forget_what_means_nothing(state *s, int c)
 {
     client *of = &s->of[c];
     if (!of->held) of->fence = 0;
     if (of->phase != DONE) return;
     of->down = of->down_slots = of->down_fence = 0;
-    if (!of->held && !waits_for(s, c)) memset(of, 0, sizeof *of); /* it comes again */
+    if (!of->held && !queue_has(s->queue, CLIENTS_MAX, c))
+        memset(of, 0, sizeof *of); /* it comes again */
 }
 
 static void reach(explorer *x, const state *at)
@@ -108,20 +103,12 @@ static void grant(state *s, int c, int variant)
     to->down_fence = to->fence;
 }
 
-static void take_out(state *s, int c)
-{
-    int n = 0;
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (s->queue[i] && s->queue[i] != c + 1) s->queue[n++] = s->queue[i];
-    while (n < CLIENTS_MAX) s->queue[n++] = 0;
-}
-
 static void serve(state *s, int variant)
 {
     while (s->queue[0]) {
         int c = s->queue[0] - 1;
         if (!fits(s, s->of[c].units, variant)) return;
-        take_out(s, c);
+        queue_take_out(s->queue, CLIENTS_MAX, c);
         grant(s, c, variant);
         if (variant == WAKES_ONE) return;
     }
@@ -136,7 +123,7 @@ static void acquire(state *s, int c, int variant)
         of->down_fence = of->fence;
         return;
     }
-    if (waits_for(s, c)) return;
+    if (queue_has(s->queue, CLIENTS_MAX, c)) return;
     bool passes = variant == SMALL_PASS && of->units == 1;
     if ((!s->queue[0] || passes) && fits(s, of->units, variant)) {
         if (s->queue[0]) s->wrong = OVERTAKEN;
@@ -157,7 +144,7 @@ static void part(state *s, int c)
 
 static void release(state *s, int c, int variant)
 {
-    take_out(s, c);
+    queue_take_out(s->queue, CLIENTS_MAX, c);
     if (variant == ANOTHERS_RELEASE && s->of[c].held) s->taken &= 2;
     part(s, c);
     serve(s, variant);
@@ -189,8 +176,8 @@ static void expire(explorer *x, const state *from, int c, int variant)
         reach(x, &s);
     }
     s = *from;
-    if (!waits_for(&s, c)) return;
-    take_out(&s, c);
+    if (!queue_has(s.queue, CLIENTS_MAX, c)) return;
+    queue_take_out(s.queue, CLIENTS_MAX, c);
     serve(&s, variant);
     reach(x, &s);
 }

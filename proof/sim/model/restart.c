@@ -38,7 +38,7 @@ static void begin(void *to, int variant, int size)
     memset(&s, 0, sizeof s);
     (void)variant, (void)size;
     s.run = 1;
-    s.noted = s.stale_noted = 1; /* an operator's empty server is none of our concern */
+    s.noted = s.stale_noted = 1; /* the server begins with its run_id noted */
     memcpy(to, &s, sizeof s);
 }
 
@@ -61,7 +61,7 @@ static void acquire(explorer *x, const state *from, int c, int kind, int variant
     if (s.holds[c]) return;
     bool open = is_open(&s, variant);
     if (!open && variant == OWN_TTL && kind == SHORT && s.refusing) {
-        /* It has waited for a short ttl: short leases of before are over, long ones not. */
+        /* It has waited for a short ttl: earlier short leases are over, long ones are not. */
         open = true;
         for (int i = 0; i < CLIENTS_MAX; i++)
             if (s.old[i] && s.holds[i] == SHORT) open = false;
@@ -130,7 +130,7 @@ static void remember(explorer *x, const state *from)
     explorer_reach(x, &s);
 }
 
-/* One largest ttl has passed since the guard began: so has every lease of before. */
+/* One largest ttl has passed since the guard began, so every earlier lease is over. */
 static void guard_ends(explorer *x, const state *from)
 {
     state s = *from;

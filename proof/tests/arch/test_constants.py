@@ -12,6 +12,7 @@ import tree
 SCRIPTS = "src/stores/redis/scripts"
 PROTO, STORE_H, TYPES = "src/stores/redis/redis_proto.h", "include/pawl/store.h", "include/pawl/types.h"
 SCHEMA = "src/stores/postgres/schema.sql"
+MARIADB = "src/stores/mariadb/schema.sql"
 ENTER = "src/stores/sqlite/sqlite_enter.c"
 
 
@@ -46,13 +47,15 @@ SHARED = {
                                               (ENTER, define("TOLD_MAX"))],
     "how long a note of a break is kept": [(STORE_H, define("PAWL_BROKEN_KEEP_MS")),
                                            (SCHEMA, r"now_us \+ (\d+)000\), ow\)"),
+                                           (MARIADB, r"now_us \+ (\d+)000\), ow\)"),
                                            (f"{SCRIPTS}/lib_broken.lua", lua("BROKEN_KEEP_MS"))],
     "notes of breaks of one name": [(STORE_H, define("PAWL_BROKEN_MAX")),
                                     (SCHEMA, r"b\.at_us DESC LIMIT (\d+)"),
+                                    (MARIADB, r"LIMIT 1 OFFSET (\d+)"),
                                     (f"{SCRIPTS}/lib_broken.lua", lua("BROKEN_MAX"))],
     "waiters that a report shows": [(TYPES, define("PAWL_WAITERS_SHOWN_MAX")),
                                     (TYPES, define("PAWL_HOLDERS_SHOWN_MAX")),
-                                    (SCHEMA, r"r\.place <= (\d+)")],
+                                    (SCHEMA, r"r\.place <= (\d+)"), (MARIADB, r"r\.place <= (\d+)")],
     "names on one page of a list": [("src/stores/postgres/postgres_report.c", r"#define PAGE\s+(\d+)"),
                                     ("src/stores/postgres/postgres_report.c", r'#define PAGE_TEXT "(\d+)"')],
     "the length of a token": [(TYPES, define("PAWL_TOKEN_LEN")),
@@ -61,6 +64,14 @@ SHARED = {
                               (f"{SCRIPTS}/lib_free.lua", r"#held > (\d+)")],
     "the longest ttl that Lua prints in full": [(f"{SCRIPTS}/acquire.lua", lua("HOLDER_MS_MAX")),
                                                 (f"{SCRIPTS}/lib_many.lua", r"'PTTL', KEYS\[1\]\), (\d+)\)")],
+}
+
+PLAN, RUN_PLAN = "src/engine/plan.c", "src/cli/run_plan.c"
+SHARED |= {  # the command plans its stops before there is a lease
+    "renewals in a ttl": [(PLAN, r"min\(pawl__ms_to_ns\(ttl_ms\) / (\d+), pawl__plan_span_ns"), (RUN_PLAN, define("RENEWALS_PER_TTL"))],
+    "the margin's part of the ttl": [(PLAN, r"tenth = term / (\d+)"), (RUN_PLAN, r"tenth = ttl_ms / (\d+);\n\s+return \(tenth > 5")],
+    "the least margin, in ms": [(PLAN, r"least = (\d+) \* PAWL__NS_PER_MS"), (RUN_PLAN, r"tenth : (\d+)\) \+")],
+    "what is added to the margin, in ms": [(PLAN, r"least\) \+ (\d+) \* PAWL__NS_PER_MS"), (RUN_PLAN, r"tenth : \d+\) \+ (\d+);")],
 }
 
 # The last fence: a power of two in C, a number in Lua.
@@ -86,8 +97,10 @@ def test_one_number_in_all_its_places(what):
 def test_the_last_fence():
     for pattern, path in LAST_FENCE.items():
         assert found(path, pattern) == {53}, path
-    for script in ("lib_last.lua", "lib_many.lua"):
-        assert found(f"{SCRIPTS}/{script}", r"tonumber\(last\) >= (\d+)") == {2 ** 53}, script
+    assert found(f"{SCRIPTS}/lib_last.lua", r"tonumber\(last\) >= (\d+)") == {2 ** 53}
+    by_digits = f"{SCRIPTS}/lib_many.lua"  # which compares texts
+    assert found(by_digits, r"#last == \d+ and last >= '(\d+)'") == {2 ** 53}
+    assert found(by_digits, r"#last [>=]+ (\d+) ") == {len(str(2 ** 53))}
 
 
 def test_the_last_fence_of_the_schema():
@@ -97,12 +110,12 @@ def test_the_last_fence_of_the_schema():
 def test_a_place_lives_so_long_in_the_schema():
     """It divides first, as pawl_place_span does."""
     places = re.findall(r"now_us \+ (ttl / \d+ \* \d+)", tree.read(SCHEMA))
-    assert len(places) >= 3 and set(places) == {"ttl / 3 * 2"}
+    assert len(places) >= 3 and set(places) == {place_span()}
 
 
 def test_a_place_lives_for_the_same_part_of_the_ttl():
     """pawl_place_span in C; Lua rounds up, which is never less."""
-    span = re.search(r"pawl_place_span\(int64_t ttl\)\n\{\n\s+return ([^;]+);", tree.read(STORE_H)).group(1)
+    span = place_span()
     scripts = ("acquire.lua", "lib_enter.lua", "change.lua")
     expressions = {s: re.findall(r"math\.ceil\((ttl \* \d+ / \d+)\)", tree.read(f"{SCRIPTS}/{s}")) for s in scripts}
     assert all(expressions.values()), expressions
@@ -110,6 +123,11 @@ def test_a_place_lives_for_the_same_part_of_the_ttl():
     for ttl in (3, 9, 30000, 86400000):
         for script, texts in expressions.items():
             assert {value(text, ttl) for text in texts} == {value(span, ttl)}, script
+
+
+def place_span():
+    """The expression in C."""
+    return re.search(r"pawl_place_span\(int64_t ttl\)\n\{\n\s+return ([^;]+);", tree.read(STORE_H)).group(1)
 
 
 def value(expression, ttl):

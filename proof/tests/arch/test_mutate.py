@@ -55,6 +55,12 @@ def test_comments_and_directives_are_no_code(tmp_path):
     assert list(mutate.code_lines(source)) == [(6, "    f(1);")]
 
 
+def test_what_only_a_planted_bug_does_is_no_code(tmp_path):
+    source = tmp_path / "x.c"
+    source.write_text("    if (PAWL_MUTANT(a)) return 1;\n    if (PAWL_MUTANT(a) || b) return 1;\n")
+    assert list(mutate.code_lines(source)) == [(2, "    if (PAWL_MUTANT(a) || b) return 1;")]
+
+
 @pytest.mark.parametrize("name, line, code", [
     ("x.c", '    f("redis://", 8); // why', '    f("redis://", 8);'),
     ("x.c", '    f("/* 1 */");', '    f("/* 1 */");'),
@@ -77,3 +83,8 @@ def test_each_excuse_is_for_a_line_that_is_there():
     known = {mutation.id for area in mutate.AREAS for mutation in mutate.drawable(area)}
     gone = {name: reason for name, reason in mutate.excuses().items() if name not in known}
     assert not gone
+
+
+def test_each_store_has_an_area():
+    stores = {path.name for path in (tree.SOURCE / "src/stores").iterdir() if path.is_dir()}
+    assert stores and stores <= set(mutate.AREAS)

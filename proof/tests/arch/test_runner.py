@@ -60,6 +60,14 @@ def test_a_crash_is_a_failure():
     assert tally_of(stdout=PYTEST, result="ERROR") == (3, 1, 1)
 
 
+def test_a_failure_says_why_at_the_end():
+    tally = runner.Tally()
+    said = "ERROR: the lock was not granted"
+    tally.add("plain", {"name": "x", "result": "FAIL", "stdout": "\n" * 50 + said + "\n" + CMOCKA})
+    assert tally.failures == [f"plain: x (FAIL, 1 failed)\n    {said}\n    [  FAILED  ] c"]
+    assert runner.what_it_said("a\n" * 9 + "Segmentation fault\n")[-1] == "Segmentation fault"
+
+
 def test_a_silent_program_is_one_case():
     assert tally_of() == (1, 0, 0)
     assert tally_of(result="SKIP", stdout="SKIP: no moon") == (0, 0, 1)
@@ -68,6 +76,15 @@ def test_a_silent_program_is_one_case():
 def test_reasons_are_found():
     assert runner.skip_reasons(CMOCKA) == ["there is no moon"]
     assert runner.skip_reasons(PYTEST) == ["tests/test_x.py:3: no moon"]
+
+
+def test_a_skip_that_does_not_say_why_has_failed():
+    silent = CMOCKA.replace("  FAILED  ] c", "  SKIPPED ] c").replace("FAILED  ] 1", "SKIPPED ] 1")
+    assert runner.silent_skips(silent) == ["c"] and runner.silent_skips(CMOCKA) == []
+    assert tally_of(stdout=silent) == (1, 1, 1)
+    assert tally_of(result="SKIP") == (0, 1, 0)
+    assert tally_of(result="SKIP", stdout="SKIP: ") == (0, 1, 0)
+    assert tally_of(stdout="1..2\nok 1 - a\nok 2 # SKIP\n") == (1, 1, 0)
 
 
 # ---- Nothing is left out ----------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 import tree
 from test_layers import FLOORS
 
-# All that the engine may ask of the world: memory and memory's arithmetic.
+# All that the engine may ask of the system: memory and memory's arithmetic.
 ENGINE_NEEDS = {"memcpy", "memmove", "memset", "memcmp", "memchr", "strlen", "strcmp", "strncmp",
                 "malloc", "calloc", "realloc", "free", "abort",
                 "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
@@ -90,6 +90,24 @@ def mapped(path):
     return names
 
 
+def nodes(path):
+    """{symbol: the version whose node of the map has it}"""
+    text = re.sub(r"/\*.*?\*/", "", tree.read(path), flags=re.S)
+    return {name: version for version, body in re.findall(r"PAWL\w*_([\d.]+) \{\s*global:(.*?)(?:local:|\})", text, re.S)
+            for name in re.findall(r"(\w+);", body)}
+
+
+def since(header):
+    """{function: the version that the comment above it, or above its group, names}"""
+    found, version = {}, None
+    for comment, text in re.findall(r"(/\*.*?\*/)|((?:(?!/\*).)+)", tree.read(f"include/pawl/{header}"), re.S):
+        said = re.search(r"[Ss]ince[\s*]+(\d+\.\d+)", comment)
+        version = said.group(1) if said else version
+        for declaration in re.findall(r"\bPAWL_API\b(.*?);", text, re.S):
+            found[re.search(r"\b(pawl_\w+)\s*\(", declaration).group(1)] = version
+    return found
+
+
 def exported(library):
     names = set()
     for line in tree.run("nm", "-D", "--defined-only", library).splitlines():
@@ -110,6 +128,13 @@ def test_header_map_and_library_agree(library):
     assert declared(headers)
     assert declared(headers) == mapped(path)
     assert mapped(path) == exported(library)
+
+
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_since_is_the_symbols_node(library):
+    headers, path = LIBRARIES[library]
+    told = {name: version for header in headers for name, version in since(header).items()}
+    assert told == nodes(path)
 
 
 @pytest.mark.parametrize("library", sorted(LIBRARIES))

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "base/capacity.h"
 #include "base/heap.h"
+#include "base/hex.h"
 #include "base/instant.h"
 #include "base/line.h"
 #include "base/list.h"
@@ -36,6 +38,20 @@ static void remaining_is_rounded_down(void **state)
     assert_int_equal(pawl__ms_until(11, 10), 0);
     assert_int_equal(pawl__ms_until(0, PAWL__NS_PER_MS - 1), 0);
     assert_int_equal(pawl__ms_until(0, PAWL__NS_PER_MS), 1);
+}
+
+static void every_byte_has_its_two_digits(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 256; i++) {
+        char expected[3], text[3];
+        uint8_t byte = (uint8_t)~i;
+        snprintf(expected, sizeof expected, "%02x", i);
+        pawl__hex_pack(expected, &byte, 1);
+        assert_int_equal(byte, i);
+        pawl__hex_unpack(&byte, 1, text);
+        assert_string_equal(text, expected);
+    }
 }
 
 static void timers_fire_by_instant_then_by_order_of_setting(void **state)
@@ -193,11 +209,23 @@ static void every_error_has_name_text_and_class(void **state)
     assert_int_equal(pawl_err_class_of(PAWL_OK), PAWL_CLASS_OK);
 }
 
+static void a_capacity_is_told_with_all_its_digits(void **state)
+{
+    (void)state;
+    char message[PAWL__CAPACITY_MESSAGE_MAX];
+    assert_string_equal(
+        pawl__capacity_message(0, 10, message),
+        "the semaphore is in use with another capacity: it has 0, asked for were 10");
+    pawl__capacity_message(UINT32_MAX, UINT32_MAX, message);
+    assert_non_null(strstr(message, "it has 4294967295, asked for were 4294967295"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_clamp),
         cmocka_unit_test(remaining_is_rounded_down),
+        cmocka_unit_test(every_byte_has_its_two_digits),
         cmocka_unit_test(timers_fire_by_instant_then_by_order_of_setting),
         cmocka_unit_test(jitter_keeps_its_bounds),
         cmocka_unit_test(table_leaves_no_memory_behind),
@@ -205,6 +233,7 @@ int main(void)
         cmocka_unit_test(lists_keep_order_and_forget),
         cmocka_unit_test(a_line_holds_nothing_that_a_terminal_obeys),
         cmocka_unit_test(every_error_has_name_text_and_class),
+        cmocka_unit_test(a_capacity_is_told_with_all_its_digits),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

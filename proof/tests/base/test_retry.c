@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <string.h>
+
 #include <cmocka.h>
 
 #include "base/instant.h"
@@ -64,6 +66,17 @@ static void two_clients_do_not_come_back_together(void **state)
                          pawl__retry_pause(&retry, PAWL_ERR_UNAVAILABLE, &other));
 }
 
+static void a_seed_differs_by_clock_store_and_client(void **state)
+{
+    (void)state;
+    static const char stores[2];
+    uint64_t seed = pawl__retry_seed(1, &stores[0], "00ff");
+    assert_true(seed == pawl__retry_seed(1, &stores[0], "00ff"));
+    assert_true(seed != pawl__retry_seed(2, &stores[0], "00ff"));
+    assert_true(seed != pawl__retry_seed(1, &stores[1], "00ff"));
+    assert_true(seed != pawl__retry_seed(1, &stores[0], "00fe"));
+}
+
 static void the_same_failure_again_is_no_news(void **state)
 {
     (void)state;
@@ -81,6 +94,18 @@ static void the_same_failure_again_is_no_news(void **state)
     assert_true(pawl__retry_is_news(&retry, was_down, PAWL_ERR_AUTH, "a: no route"));
 }
 
+static void what_is_remembered_of_a_long_message_is_cut(void **state)
+{
+    (void)state;
+    pawl__retry retry = {0};
+    char message[PAWL_MESSAGE_MAX + 20];
+    memset(message, 'x', sizeof message - 1);
+    message[sizeof message - 1] = '\0';
+    assert_true(pawl__retry_is_news(&retry, true, PAWL_ERR_UNAVAILABLE, message));
+    assert_int_equal(retry.told_message[PAWL_MESSAGE_MAX - 1], '\0');
+    assert_int_equal(strlen(retry.told_message), PAWL_MESSAGE_MAX - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,7 +113,9 @@ int main(void)
         cmocka_unit_test(what_only_a_person_can_change_is_asked_for_slowly),
         cmocka_unit_test(only_who_stayed_up_begins_anew),
         cmocka_unit_test(two_clients_do_not_come_back_together),
+        cmocka_unit_test(a_seed_differs_by_clock_store_and_client),
         cmocka_unit_test(the_same_failure_again_is_no_news),
+        cmocka_unit_test(what_is_remembered_of_a_long_message_is_cut),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
 }

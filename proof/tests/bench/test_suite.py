@@ -66,6 +66,16 @@ def test_every_goal_has_a_row_also_unmeasured():
                  "hand-overs/s, 32 clients: at least 12 x the fastest peer",
                  "hand-overs/s, 128 clients: at least 25 x the fastest peer",
                  "hand-overs/s, 1000 clients: at least 0.8 x those of 8 clients",
+                 *(f"95 % readers, {shape}, {goal}" for shape in ("32 clients", "32 threads of one client")
+                   for goal in ("acquisitions/s: at least 10 x Redisson's RReadWriteLock",
+                                "fairness (Jain) of reads: at least 0.95",
+                                "fairness (Jain) of writes: at least 0.95",
+                                "how many pass a writer that waits, p99: at most 31")),
+                 "95 % readers, 32 clients, acquisitions/s: at least 3 x the best other peer",
+                 "8 permits, 64 clients, hand-overs/s: at least 5 x Redisson's",
+                 "8 permits, 64 clients, hand-overs/s: at least 5 x redis-semaphore",
+                 "8 permits, 64 threads of one client, hand-overs/s: at least 5 x Redisson's",
+                 "8 permits, 64 clients, server commands per acquisition: at most 2.2",
                  "8 processes of 8 threads, one name: at least 5 x 64 single-threaded clients",
                  "8 processes of 8 threads, one name: each process at least 0.5",
                  "100,000 leases held by one client: at most 512 bytes each",
@@ -102,6 +112,44 @@ def test_the_bounds_of_hand_overs(ours, reached):
     free = rows["free between two holders, p50, 8 clients",
                 "at most 1.2 x a PING right before and after"]
     assert free.reached and free.values == [1.2]
+
+
+def mixed(acquired, passed):
+    return {"acquired": acquired, "seconds": 1.0, "writes": acquired / 20, "jain_reads": 0.96,
+            "jain_writes": 0.94, "longest_read_ns": 1e6, "longest_write_ns": 2e6,
+            "passed_p99": passed, "commands": 2.0}
+
+
+def test_readers_and_writers_beside_redisson_and_the_best_other_peer():
+    kept = Results()
+    for who, acquired, passed in (("pawl", 1000, 31), ("redisson", 100, 900), ("slow", 100, 0),
+                                  ("fast", 400, 0)):
+        kept.add(("mix", "32", who), 0, mixed(acquired, passed))
+    rows = {(row.what, row.target): row
+            for row in targets.rows(kept, ["redisson", "slow", "fast"])}
+    beside = {target: rows[f"95 % readers, 32 clients, {what}", target] for what, target in (
+        ("acquisitions/s", "at least 10 x Redisson's RReadWriteLock"),
+        ("acquisitions/s", "at least 3 x the best other peer"),
+        ("how many pass a writer that waits, p99", "at most 31: each other, once"))}
+    assert [(row.values, row.reached) for row in beside.values()] == \
+        [([10], True), ([2.5], False), ([31], True)]
+    assert beside["at least 3 x the best other peer"].measured.endswith("fast")
+    fair = [rows[f"95 % readers, 32 clients, fairness (Jain) of {kind}", "at least 0.95"].reached
+            for kind in ("reads", "writes")]
+    assert fair == [True, False]
+    table = report.mix(kept, "mix", "32")
+    assert table[2].startswith("| **pawl** | 1,000 | 50 | 0.960 | 0.940 | 1 | 2 | 31 | 2.00 |")
+
+
+def test_permits_beside_both_peers():
+    kept = Results()
+    for who, handovers in (("pawl", 50), ("redisson", 10), ("redis-semaphore", 11)):
+        kept.add(("permits", "64", who), 0, contended(handovers))
+    rows = {(row.what, row.target): row for row in targets.rows(kept, ["redisson"])}
+    what = "8 permits, 64 clients, hand-overs/s"
+    assert rows[what, "at least 5 x Redisson's RPermitExpirableSemaphore"].reached
+    assert rows[what, "at least 5 x redis-semaphore"].reached is False
+    assert report.contended(kept, "permits", "64")[0].startswith("| 8 permits, 64 clients |")
 
 
 def test_the_page_takes_the_tables_between_its_marks(tmp_path):

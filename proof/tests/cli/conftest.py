@@ -2,11 +2,15 @@
 import os
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
-from harness import RedisServer, World  # noqa: E402
+HERE = os.path.dirname(__file__)
+for folder in (HERE, os.path.join(HERE, "../../ports")):
+    sys.path.insert(0, folder)
+from harness import RedisServer, Rig  # noqa: E402
 
 
 def need_redis():
@@ -17,9 +21,26 @@ def need_redis():
 
 @pytest.fixture
 def sqlite(tmp_path):
-    world = World(f"sqlite:{tmp_path}/locks.db", tmp_path)
-    yield world
-    world.close()
+    rig = Rig(f"sqlite:{tmp_path}/locks.db", tmp_path)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def common_ground():
+    """A directory that every user may enter. Not below pytest's own one: each start of a pytest
+    closes that to others again."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def open_sqlite(common_ground):
+    """A store in a directory that every user may enter."""
+    rig = Rig(f"sqlite:{common_ground}/locks.db", common_ground)
+    yield rig
+    rig.close()
 
 
 @pytest.fixture
@@ -32,13 +53,13 @@ def server(tmp_path):
 
 @pytest.fixture
 def redis(server, tmp_path):
-    world = World(server.url, tmp_path)
-    world.server = server
-    yield world
-    world.close()
+    rig = Rig(server.url, tmp_path)
+    rig.server = server
+    yield rig
+    rig.close()
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def world(request):
+def rig(request):
     """The same test on both stores."""
     return request.getfixturevalue(request.param)

@@ -97,18 +97,32 @@ class Proc:
     def errors(self):
         return self.popen.stderr.read().decode() if self.popen.stderr else ""
 
+    def unread_errors(self):
+        """What it has written to stderr and nobody has read. Whatever inherited the pipe may hold it
+        open: this does not wait for its end."""
+        if not self.popen.stderr or self.popen.stderr.closed:
+            return ""
+        os.set_blocking(self.popen.stderr.fileno(), False)
+        return (self.popen.stderr.read() or b"").decode(errors="replace")
+
     def end(self):
+        """Kills it if it still runs. A report of a sanitizer that no test has read fails here."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.kill()
             self.popen.wait()
+        unread = self.unread_errors()
+        self.close_streams()
+        check_sanitizers(unread)
+
+    def close_streams(self):
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             with contextlib.suppress(BrokenPipeError):  # what was not read by a process that is gone
                 if stream:
                     stream.close()
 
 
-class World:
+class Rig:
     """One store, and everything that a test starts on it."""
 
     def __init__(self, url, tmp):
@@ -161,8 +175,9 @@ class World:
         return self.until(key, lambda seen: not seen["held"])
 
     def close(self):
-        for proc in self.procs:
-            proc.end()
+        with contextlib.ExitStack() as ends:  # all of them, also after one that fails
+            for proc in self.procs:
+                ends.callback(proc.end)
 
 
 class RedisServer:
@@ -296,9 +311,9 @@ while True:
 """
 
 
-def start_loners(world, run_flags, *words, prefix=(), **options):
+def start_loners(rig, run_flags, *words, prefix=(), **options):
     """pawl, and the processes that left the command's session."""
-    proc = world.start("run", *run_flags, "k", *prefix, sys.executable, "-c", LONER, *words, **options)
+    proc = rig.start("run", *run_flags, "k", *prefix, sys.executable, "-c", LONER, *words, **options)
     pids = []
     while not (line := proc.expect(("pid", "ready"))).startswith("ready"):
         pids.append(int(line.split()[1]))

@@ -6,7 +6,7 @@ from test_command_line import one_line
 
 
 def no_store(extra=None):
-    """World.env sets PAWL_STORE; an empty one counts as none."""
+    """Rig.env sets PAWL_STORE; an empty one counts as none."""
     return {"PAWL_STORE": "", **(extra or {})}
 
 

@@ -4,35 +4,33 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE, PAWL, PAWL_FLOCK, World, clean_env, is_alive, reporter, wait_dead
+from harness import PATIENCE, PAWL, PAWL_FLOCK, Rig, clean_env, is_alive, reporter, wait_dead
 
 FLOCK = shutil.which("flock")
 pytestmark = pytest.mark.skipif(not FLOCK, reason="flock(1) is not installed")
 
 
-def both(world, *argv, **options):
-    """Runs the same words by either program, each on a path of its own world."""
-    ours = world.run(*argv, program=PAWL_FLOCK, **options)
-    theirs = world.run(*argv, program=FLOCK, **options)
+def both(rig, *argv, **options):
+    """Runs the same words by either program, each on a path of its own rig."""
+    ours = rig.run(*argv, program=PAWL_FLOCK, **options)
+    theirs = rig.run(*argv, program=FLOCK, **options)
     return ours, theirs
 
 
 @pytest.fixture
 def local(tmp_path):
     """No store is named: an empty PAWL_STORE names none."""
-    world = World("", tmp_path)
-    yield world
-    world.close()
+    rig = Rig("", tmp_path)
+    yield rig
+    rig.close()
 
 
 @pytest.fixture(params=["sqlite", "local"])
-def any_world(request):
+def any_rig(request):
     return request.getfixturevalue(request.param)
 
 
@@ -46,10 +44,10 @@ def as_nobody():
     os.setuid(NOBODY)
 
 
-def hold(world, path, *options, program=PAWL_FLOCK, **more):
+def hold(rig, path, *options, program=PAWL_FLOCK, **more):
     """A process that holds the lock on path until its stdin closes."""
-    proc = world.start(*options, path, "-c", "echo held; cat", program=program,
-                       stdin=subprocess.PIPE, **more)
+    proc = rig.start(*options, path, "-c", "echo held; cat", program=program,
+                     stdin=subprocess.PIPE, **more)
     proc.expect("held")
     return proc
 
@@ -71,11 +69,11 @@ def until_waiting(path, count=1):
 
 
 @pytest.fixture
-def busy(any_world):
-    """A world and a path that is locked."""
-    path = any_world.tmp / "lock"
-    hold(any_world, path)
-    return any_world, path
+def busy(any_rig):
+    """A rig and a path that is locked."""
+    path = any_rig.tmp / "lock"
+    hold(any_rig, path)
+    return any_rig, path
 
 
 @pytest.mark.parametrize("words", [
@@ -107,9 +105,9 @@ def busy(any_world):
     ["--no-such-option", "{}", "true"],
     ["-E", "256", "{}", "true"],
 ], ids=" ".join)
-def test_free(any_world, words):
-    path = any_world.tmp / "lock"
-    ours, theirs = both(any_world, *[w.format(path) for w in words])
+def test_free(any_rig, words):
+    path = any_rig.tmp / "lock"
+    ours, theirs = both(any_rig, *[w.format(path) for w in words])
     assert (ours.code, ours.out) == (theirs.code, theirs.out), (ours.err, theirs.err)
 
 
@@ -124,15 +122,15 @@ def test_free(any_world, words):
     ["-n", "{}", "-c", "echo ran"],
 ], ids=" ".join)
 def test_busy(busy, words):
-    world, path = busy
-    ours, theirs = both(world, *[w.format(path) for w in words])
+    rig, path = busy
+    ours, theirs = both(rig, *[w.format(path) for w in words])
     assert (ours.code, ours.out, ours.err) == (theirs.code, theirs.out, theirs.err)
 
 
-def test_waits_without_an_option(any_world):
-    path = any_world.tmp / "lock"
-    holder = hold(any_world, path)
-    waiters = [any_world.start(path, "echo", "mine", program=p) for p in (PAWL_FLOCK, FLOCK)]
+def test_waits_without_an_option(any_rig):
+    path = any_rig.tmp / "lock"
+    holder = hold(any_rig, path)
+    waiters = [any_rig.start(path, "echo", "mine", program=p) for p in (PAWL_FLOCK, FLOCK)]
     until_waiting(path, 2)
     let_go(holder)
     for waiter in waiters:
@@ -141,12 +139,12 @@ def test_waits_without_an_option(any_world):
 
 
 def test_one_file_by_many_names_is_one_lock(busy):
-    world, path = busy
-    (world.tmp / "link").symlink_to(path)
-    os.link(path, world.tmp / "hard")
-    os.mkdir(world.tmp / "dir")
+    rig, path = busy
+    (rig.tmp / "link").symlink_to(path)
+    os.link(path, rig.tmp / "hard")
+    os.mkdir(rig.tmp / "dir")
     for name in ("link", "hard", "dir/../lock", "./lock"):
-        ours, theirs = both(world, "-n", name, "echo", "ran", cwd=world.tmp)
+        ours, theirs = both(rig, "-n", name, "echo", "ran", cwd=rig.tmp)
         assert (ours.code, ours.out) == (theirs.code, theirs.out) == (1, "")
 
 
@@ -154,12 +152,12 @@ def test_one_file_by_many_names_is_one_lock(busy):
 
 @pytest.mark.parametrize("first, second", [(PAWL_FLOCK, FLOCK), (FLOCK, PAWL_FLOCK)],
                          ids=["it keeps flock out", "flock keeps it out"])
-def test_flock_itself_on_the_same_file(any_world, first, second):
-    path = any_world.tmp / "lock"
-    holder = hold(any_world, path, program=first)
-    assert any_world.run("-n", path, "echo", "ran", program=second).code == 1
+def test_flock_itself_on_the_same_file(any_rig, first, second):
+    path = any_rig.tmp / "lock"
+    holder = hold(any_rig, path, program=first)
+    assert any_rig.run("-n", path, "echo", "ran", program=second).code == 1
     let_go(holder)
-    assert any_world.run("-n", path, "echo", "ran", program=second).out == "ran\n"
+    assert any_rig.run("-n", path, "echo", "ran", program=second).out == "ran\n"
 
 
 def test_the_same_file_with_different_stores(sqlite, tmp_path):
@@ -172,27 +170,25 @@ def test_the_same_file_with_different_stores(sqlite, tmp_path):
 
 
 @pytest.fixture
-def common_ground(local):
-    """A directory that every user may enter, with a pawl-flock that every user may run."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        os.chmod(name, 0o755)
-        shutil.copy(PAWL, os.path.join(name, "pawl-flock"))
-        local.common = Path(name)
-        yield local
+def open_local(local, common_ground):
+    """With a pawl-flock that every user may run, in a directory that every user may enter."""
+    shutil.copy(PAWL, common_ground / "pawl-flock")
+    local.common = common_ground
+    return local
 
 
-def run_as_nobody(world, *words):
-    return world.run(*words, program=str(world.common / "pawl-flock"), cwd="/",
-                     preexec_fn=as_nobody)
+def run_as_nobody(rig, *words):
+    return rig.run(*words, program=str(rig.common / "pawl-flock"), cwd="/",
+                   preexec_fn=as_nobody)
 
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o644, 0o600])
-def test_two_users_of_one_file(common_ground, mode):
-    path = common_ground.common / "lock"
+def test_two_users_of_one_file(open_local, mode):
+    path = open_local.common / "lock"
     path.touch(mode)
-    hold(common_ground, path)
-    other = run_as_nobody(common_ground, "-n", path, "echo", "ran")
+    hold(open_local, path)
+    other = run_as_nobody(open_local, "-n", path, "echo", "ran")
     assert other.out == ""
     if mode == 0o644:
         assert (other.code, other.err) == (1, "")
@@ -201,46 +197,46 @@ def test_two_users_of_one_file(common_ground, mode):
 
 
 @needs_root
-def test_a_file_of_another_user_in_a_sticky_directory(common_ground):
+def test_a_file_of_another_user_in_a_sticky_directory(open_local):
     """fs.protected_regular refuses to open it with O_CREAT; nothing needs that."""
-    shared = common_ground.common / "shared"
+    shared = open_local.common / "shared"
     shared.mkdir()
     os.chmod(shared, 0o1777)
     path = shared / "lock"
-    assert run_as_nobody(common_ground, path, "true").code == 0
+    assert run_as_nobody(open_local, path, "true").code == 0
     assert os.stat(path).st_uid == NOBODY
-    assert common_ground.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
+    assert open_local.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
 
 
-def test_a_link_that_leads_nowhere_creates_nothing(any_world):
-    target = any_world.tmp / "target"
-    (any_world.tmp / "link").symlink_to(target)
-    done = any_world.run(any_world.tmp / "link", "echo", "ran", program=PAWL_FLOCK)
+def test_a_link_that_leads_nowhere_creates_nothing(any_rig):
+    target = any_rig.tmp / "target"
+    (any_rig.tmp / "link").symlink_to(target)
+    done = any_rig.run(any_rig.tmp / "link", "echo", "ran", program=PAWL_FLOCK)
     assert done.code == 66 and "leads nowhere" in done.err and done.out == ""
     assert not target.exists()
 
 
-def test_a_file_that_is_removed_while_one_waits(any_world):
+def test_a_file_that_is_removed_while_one_waits(any_rig):
     """The waiter would lock what has no name any more, beside somebody who comes later."""
-    path = any_world.tmp / "lock"
-    holder = hold(any_world, path)
-    waiter = any_world.start(path, "-c", "echo mine; cat", program=PAWL_FLOCK,
-                             stdin=subprocess.PIPE)
+    path = any_rig.tmp / "lock"
+    holder = hold(any_rig, path)
+    waiter = any_rig.start(path, "-c", "echo mine; cat", program=PAWL_FLOCK,
+                           stdin=subprocess.PIPE)
     until_waiting(path)
     path.unlink()
     let_go(holder)
     waiter.expect("mine")
-    assert any_world.run("-n", path, "echo", "ran", program=FLOCK).code == 1
+    assert any_rig.run("-n", path, "echo", "ran", program=FLOCK).code == 1
 
 
-def test_a_fifo_does_not_hang(any_world):
-    path = any_world.tmp / "fifo"
+def test_a_fifo_does_not_hang(any_rig):
+    path = any_rig.tmp / "fifo"
     os.mkfifo(path)
-    assert any_world.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
+    assert any_rig.run("-n", path, "echo", "ran", program=PAWL_FLOCK).out == "ran\n"
 
 
-def test_a_read_only_directory_says_so(any_world):
-    done = any_world.run("/proc/none", "echo", "ran", program=PAWL_FLOCK)
+def test_a_read_only_directory_says_so(any_rig):
+    done = any_rig.run("/proc/none", "echo", "ran", program=PAWL_FLOCK)
     assert done.code in (66, 73) and "cannot open lock file /proc/none" in done.err
 
 
@@ -269,29 +265,29 @@ def test_the_limit_is_that_of_both_waits(sqlite):
     assert time.monotonic() - began >= 1
 
 
-def test_inside_itself_it_does_not_wait_for_ever(any_world):
+def test_inside_itself_it_does_not_wait_for_ever(any_rig):
     """flock(1) does. The descriptor is inherited, so nobody could ever give the lock back."""
-    path = any_world.tmp / "lock"
-    done = any_world.run(path, PAWL_FLOCK, path, "echo", "ran", program=PAWL_FLOCK)
+    path = any_rig.tmp / "lock"
+    done = any_rig.run(path, PAWL_FLOCK, path, "echo", "ran", program=PAWL_FLOCK)
     assert done.code == 1 and "ancestor" in done.err and "--reentrant" not in done.err
 
 
 # ---- How long it is held ---------------------------------------------------------------
 
-def test_as_flock_a_descendant_keeps_the_lock(any_world):
-    path = any_world.tmp / "lock"
+def test_as_flock_a_descendant_keeps_the_lock(any_rig):
+    path = any_rig.tmp / "lock"
     words = ("-n", path, "true")
-    any_world.run(path, "-c", "cat <&3 >/dev/null 2>&1 & true", program=PAWL_FLOCK,
-                  **_pipe(any_world))
-    assert any_world.run(*words, program=PAWL_FLOCK).code == 1
-    any_world.gate.close()
-    assert any_world.run("-w", "20", path, "true", program=FLOCK).code == 0
+    any_rig.run(path, "-c", "cat <&3 >/dev/null 2>&1 & true", program=PAWL_FLOCK,
+                **_pipe(any_rig))
+    assert any_rig.run(*words, program=PAWL_FLOCK).code == 1
+    any_rig.gate.close()
+    assert any_rig.run("-w", "20", path, "true", program=FLOCK).code == 0
 
 
-def _pipe(world):
-    """Descriptor 3 of a command: readable until world.gate is closed."""
+def _pipe(rig):
+    """Descriptor 3 of a command: readable until rig.gate is closed."""
     read, write = os.pipe()
-    world.gate = os.fdopen(write, "wb")
+    rig.gate = os.fdopen(write, "wb")
     return {"preexec_fn": lambda: os.dup2(read, 3), "pass_fds": (3, read)}
 
 
@@ -329,10 +325,10 @@ def test_a_fence_comes_with_a_store_only(sqlite, local):
     assert int(sqlite.run(*words, program=PAWL_FLOCK).out) > 0
 
 
-def test_a_directory_and_a_file_that_is_not_there_yet(any_world):
-    (any_world.tmp / "dir").mkdir()
-    for name in (any_world.tmp / "dir", any_world.tmp / "new"):
-        ours, theirs = both(any_world, "-n", name, "echo", "x")
+def test_a_directory_and_a_file_that_is_not_there_yet(any_rig):
+    (any_rig.tmp / "dir").mkdir()
+    for name in (any_rig.tmp / "dir", any_rig.tmp / "new"):
+        ours, theirs = both(any_rig, "-n", name, "echo", "x")
         assert (ours.code, ours.out) == (theirs.code, theirs.out) == (0, "x\n")
 
 
@@ -343,19 +339,19 @@ def test_the_descriptor_form_names_what_replaces_it(sqlite):
     assert done.code == 64 and "pawl hold" in done.err
 
 
-def test_shared_holders_are_beside_each_other_and_nobody_else(any_world):
+def test_shared_holders_are_beside_each_other_and_nobody_else(any_rig):
     """By flock(1) as well, on the same file."""
-    path = any_world.tmp / "lock"
-    reader = any_world.start("-s", path, "sh", "-c", "echo in; cat", program=PAWL_FLOCK,
-                             stdin=subprocess.PIPE)
+    path = any_rig.tmp / "lock"
+    reader = any_rig.start("-s", path, "sh", "-c", "echo in; cat", program=PAWL_FLOCK,
+                           stdin=subprocess.PIPE)
     assert reader.line() == "in"
     for program in (PAWL_FLOCK, FLOCK):
-        assert any_world.run("-s", "-n", path, "echo", "x", program=program).out == "x\n"
-        assert any_world.run("-n", path, "echo", "x", program=program).code == 1
-        assert any_world.run("-x", "-n", path, "echo", "x", program=program).code == 1
+        assert any_rig.run("-s", "-n", path, "echo", "x", program=program).out == "x\n"
+        assert any_rig.run("-n", path, "echo", "x", program=program).code == 1
+        assert any_rig.run("-x", "-n", path, "echo", "x", program=program).code == 1
     reader.popen.stdin.close()
     assert reader.wait() == 0
-    assert any_world.run("-n", path, "echo", "x", program=PAWL_FLOCK).out == "x\n"
+    assert any_rig.run("-n", path, "echo", "x", program=PAWL_FLOCK).out == "x\n"
 
 
 def test_help_and_version(sqlite):
@@ -365,9 +361,9 @@ def test_help_and_version(sqlite):
     assert done.stderr.startswith(b"pawl-flock: ")
 
 
-def test_unlike_flock_a_command_that_is_not_there_is_127(any_world):
+def test_unlike_flock_a_command_that_is_not_there_is_127(any_rig):
     """flock says 69, which no shell does: a difference on purpose."""
-    ours, theirs = both(any_world, any_world.tmp / "lock", "/no/such")
+    ours, theirs = both(any_rig, any_rig.tmp / "lock", "/no/such")
     assert (ours.code, theirs.code) == (127, 69)
 
 

@@ -6,38 +6,38 @@ import subprocess
 SAYS = 'echo "on $PAWL_FENCE"; cat; exit ${CODE:-0}'
 
 
-def leads(world, *flags, env=None):
-    proc = world.start("lead", *flags, "k", "--", "sh", "-c", SAYS, stdin=subprocess.PIPE, env=env)
+def leads(rig, *flags, env=None):
+    proc = rig.start("lead", *flags, "k", "--", "sh", "-c", SAYS, stdin=subprocess.PIPE, env=env)
     return proc, int(proc.expect("on").split()[1])
 
 
-def test_the_next_one_leads_when_the_first_ends(world):
-    first, fence = leads(world, "--value", "one", "--restart", "never")
-    second = world.start("lead", "k", "--value", "two", "--", "sh", "-c", SAYS,
-                         stdin=subprocess.PIPE)
-    world.until_waiting("k")
-    assert ": one" in world.run("lead", "k", "--who").out
+def test_the_next_one_leads_when_the_first_ends(rig):
+    first, fence = leads(rig, "--value", "one", "--restart", "never")
+    second = rig.start("lead", "k", "--value", "two", "--", "sh", "-c", SAYS,
+                       stdin=subprocess.PIPE)
+    rig.until_waiting("k")
+    assert ": one" in rig.run("lead", "k", "--who").out
     first.popen.stdin.close()
     assert int(second.expect("on").split()[1]) > fence
     assert first.wait() == 0
-    assert ": two" in world.run("lead", "k", "--who").out
+    assert ": two" in rig.run("lead", "k", "--who").out
     second.kill(signal.SIGTERM)
     assert second.wait() == 128 + signal.SIGTERM
-    assert world.run("lead", "k", "--who").out == "nobody leads\n"
+    assert rig.run("lead", "k", "--who").out == "nobody leads\n"
 
 
-def test_it_leads_again_after_the_command_has_ended(world):
-    proc = world.start("lead", "k", "--", "sh", "-c", 'echo "on $PAWL_FENCE"')
+def test_it_leads_again_after_the_command_has_ended(rig):
+    proc = rig.start("lead", "k", "--", "sh", "-c", 'echo "on $PAWL_FENCE"')
     fences = [int(proc.expect("on").split()[1]) for _ in range(3)]
     assert fences == sorted(set(fences))
     proc.kill(signal.SIGTERM)
     assert proc.wait() in (0, 128 + signal.SIGTERM)  # as the command, if it had just ended
 
 
-def test_the_command_of_a_later_term_hears_signals_too(world):
-    proc = world.start("lead", "k", "--restart", "on-failure", "--", "sh", "-c",
-                       'trap "echo heard; exit 0" TERM; echo on; read x; exit 1',
-                       stdin=subprocess.PIPE)
+def test_the_command_of_a_later_term_hears_signals_too(rig):
+    proc = rig.start("lead", "k", "--restart", "on-failure", "--", "sh", "-c",
+                     'trap "echo heard; exit 0" TERM; echo on; read x; exit 1',
+                     stdin=subprocess.PIPE)
     proc.expect("on")
     proc.say(b"\n")
     proc.expect("on")
@@ -46,8 +46,8 @@ def test_the_command_of_a_later_term_hears_signals_too(world):
     assert proc.wait() == 0
 
 
-def test_a_signal_ends_it_between_two_terms(world):
-    proc = world.start("lead", "k", "--", "false")
+def test_a_signal_ends_it_between_two_terms(rig):
+    proc = rig.start("lead", "k", "--", "false")
     for line in iter(proc.popen.stderr.readline, b""):
         if b"at most 1.6s" in line:  # the pause has begun, and lasts for 0.8 s at least
             break
@@ -55,36 +55,36 @@ def test_a_signal_ends_it_between_two_terms(world):
     assert proc.wait() == 128 + signal.SIGTERM
 
 
-def test_when_it_is_started_again(world):
-    assert world.run("lead", "--restart", "never", "k", "-c", "exit 4").code == 4
-    assert world.run("lead", "--restart", "on-failure", "k", "true").code == 0
-    proc = world.start("lead", "--restart", "on-failure", "k", "-c", "echo on; exit 4")
+def test_when_it_is_started_again(rig):
+    assert rig.run("lead", "--restart", "never", "k", "-c", "exit 4").code == 4
+    assert rig.run("lead", "--restart", "on-failure", "k", "true").code == 0
+    proc = rig.start("lead", "--restart", "on-failure", "k", "-c", "echo on; exit 4")
     proc.expect("on")
     proc.expect("on")
     proc.kill(signal.SIGTERM)
     proc.wait()
 
 
-def test_a_leader_that_lost_the_lead_is_stopped_and_queues_again(world):
-    proc, fence = leads(world, "--value", "v", "-t", "5s")
-    assert world.run("break", "k", "--fence", str(fence)).code == 0
+def test_a_leader_that_lost_the_lead_is_stopped_and_queues_again(rig):
+    proc, fence = leads(rig, "--value", "v", "-t", "5s")
+    assert rig.run("break", "k", "--fence", str(fence)).code == 0
     assert int(proc.expect("on").split()[1]) > fence
     proc.kill(signal.SIGTERM)
     proc.wait()
 
 
-def test_a_leader_that_is_killed_is_followed(world):
-    first, fence = leads(world, "-t", "1s")
-    second = world.start("lead", "k", "-t", "1s", "--", "sh", "-c", SAYS, stdin=subprocess.PIPE)
-    world.until_waiting("k")
+def test_a_leader_that_is_killed_is_followed(rig):
+    first, fence = leads(rig, "-t", "1s")
+    second = rig.start("lead", "k", "-t", "1s", "--", "sh", "-c", SAYS, stdin=subprocess.PIPE)
+    rig.until_waiting("k")
     first.kill(signal.SIGKILL)
     assert int(second.expect("on").split()[1]) > fence
 
 
-def test_observers_are_told(world):
-    observer = world.start("lead", "k", "--observe")
+def test_observers_are_told(rig):
+    observer = rig.start("lead", "k", "--observe")
     assert observer.line() == "nobody leads"
-    proc, fence = leads(world, "--value", "a b\n", "--owner", "ann")
+    proc, fence = leads(rig, "--value", "a b\n", "--owner", "ann")
     assert observer.line() == f"leads ann, fence {fence}: a b\\x0a"
     proc.kill(signal.SIGTERM)
     proc.wait()

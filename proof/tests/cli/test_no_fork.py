@@ -16,30 +16,30 @@ def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def beside(world, key="k"):
+def beside(rig, key="k"):
     """The pid of the pawl that holds the lock: its label says it."""
-    return int(re.search(r"\S+@\S+ (\d+) ", world.show(key)["holders"][0]["owner"]).group(1))
+    return int(re.search(r"\S+@\S+ (\d+) ", rig.show(key)["holders"][0]["owner"]).group(1))
 
 
-def start(world, *flags, command=None):
-    proc = world.start("run", "-F", *flags, "k", *(command or reporter("USR1")),
-                       stdin=subprocess.PIPE)
+def start(rig, *flags, command=None):
+    proc = rig.start("run", "-F", *flags, "k", *(command or reporter("USR1")),
+                     stdin=subprocess.PIPE)
     assert proc.expect("ready") == f"ready {proc.pid}"
     return proc
 
 
-def test_the_command_has_our_number_and_no_child(world):
-    proc = start(world)
+def test_the_command_has_our_number_and_no_child(rig):
+    proc = start(rig)
     assert children(proc.pid) == []
     assert proc.line().startswith("fd held ")
     assert Path(f"/proc/{proc.pid}/environ").read_text().count("PAWL_TOKEN=") == 1
-    assert os.readlink(f"/proc/{beside(world)}/exe") == os.path.realpath(PAWL)
-    assert world.run("run", "-n", "k", "true").code == 75
+    assert os.readlink(f"/proc/{beside(rig)}/exe") == os.path.realpath(PAWL)
+    assert rig.run("run", "-n", "k", "true").code == 75
     proc.kill(signal.SIGUSR1)  # it is the command's own
     assert proc.expect("USR1") == "USR1 1"
     proc.say(b"exit 7\n")
     assert proc.wait() == 7
-    world.until_free("k")
+    rig.until_free("k")
     assert proc.errors() == ""
 
 
@@ -51,7 +51,7 @@ def test_a_death_by_signal_is_seen_as_it_is(sqlite):
 
 
 def test_the_lease_is_renewed_and_the_environment_tells_of_it(sqlite):
-    proc = start(sqlite, "-t", "400ms", command=["sh", "-c", f"echo ready $$; {PAWL} check; cat"])
+    proc = start(sqlite, "-t", "2s", command=["sh", "-c", f"echo ready $$; {PAWL} check; cat"])
     first = sqlite.show("k")["holders"][0]["remaining_ms"]
     sqlite.until("k", lambda lock: lock["holders"][0]["remaining_ms"] > first)  # renewed
     proc.popen.stdin.close()
@@ -71,13 +71,13 @@ def test_who_gets_no_lock_or_no_command_exits_as_ever(sqlite):
         sqlite.until_free("k")
 
 
-def test_who_is_killed_while_it_waits_leaves_the_queue(world):
-    holder = start(world)
-    waiter = world.start("run", "-F", "k", "true")
-    world.until_waiting("k")
+def test_who_is_killed_while_it_waits_leaves_the_queue(rig):
+    holder = start(rig)
+    waiter = rig.start("run", "-F", "k", "true")
+    rig.until_waiting("k")
     waiter.kill(signal.SIGTERM)
     assert waiter.wait() == -signal.SIGTERM
-    world.until_waiting("k", 0)
+    rig.until_waiting("k", 0)
     holder.say(b"exit 0\n")
     assert holder.wait() == 0
 
@@ -102,14 +102,14 @@ signal.pause()
                                         ("redis", "killed"), ("sqlite", "stands still")])
 def test_all_of_it_is_stopped_when_the_lock_cannot_be_kept(request, store, end):
     """By pawl, or by its guardian; also what the command has left behind when it ended at TERM."""
-    world = request.getfixturevalue(store)
-    proc = start(world, "-t", "1500ms", "-g", "300ms", command=["python3", "-c", LEAVES_ONE])
+    rig = request.getfixturevalue(store)
+    proc = start(rig, "-t", "1500ms", "-g", "300ms", command=["python3", "-c", LEAVES_ONE])
     left = children(proc.pid)
     assert len(left) == 1
-    fence = world.show("k")["holders"][0]["fence"]
-    keeper = beside(world)
+    fence = rig.show("k")["holders"][0]["fence"]
+    keeper = beside(rig)
     if end == "lost":
-        assert world.run("break", "k", "--fence", str(fence)).code == 0
+        assert rig.run("break", "k", "--fence", str(fence)).code == 0
     else:
         os.kill(keeper, signal.SIGKILL if end == "killed" else signal.SIGSTOP)
     wait_dead(left[0])

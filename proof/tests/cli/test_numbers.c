@@ -27,6 +27,9 @@ static void what_is_written_is_read(void **state)
         {"3s", 3000},
         {"1.5m", 90000},
         {"2h", 7200000},
+        {"1d", 86400000},
+        {"0.5d", 43200000},
+        {"365d", INT64_C(31536000000)},
         {"0", 0},
         {"0ms", 0},
         {"0.000", 0},
@@ -53,11 +56,12 @@ static void what_is_no_duration_is_refused_with_its_reason(void **state)
         const char *text, *why;
     } cases[] = {
         {"", "optional unit"},       {".", "optional unit"},
-        {"s", "optional unit"},      {"1d", "optional unit"},
+        {"s", "optional unit"},      {"1w", "optional unit"},
         {"1 s", "optional unit"},    {"1..5", "optional unit"},
         {"-1", "negative"},          {"8761h", "a year"},
         {"31536001", "a year"},      {"525601m", "a year"},
         {"31536000001ms", "a year"}, {"99999999999999999999999999", "a year"},
+        {"366d", "a year"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -74,10 +78,11 @@ static void durations_are_printed_for_people(void **state)
         int64_t ms;
         const char *text, *exact;
     } cases[] = {
-        {0, "0ms", "0ms"},        {1, "1ms", "1ms"},         {999, "999ms", "999ms"},
-        {1000, "1.0s", "1s"},     {1599, "1.5s", "1599ms"},  {59999, "59.9s", "59999ms"},
-        {60000, "1m00s", "1m"},   {90000, "1m30s", "90s"},   {3599999, "59m59s", "3599999ms"},
-        {3600000, "1h00m", "1h"}, {5400000, "1h30m", "90m"}, {108000000, "30h00m", "30h"},
+        {0, "0ms", "0ms"},           {1, "1ms", "1ms"},         {999, "999ms", "999ms"},
+        {1000, "1.0s", "1s"},        {1599, "1.5s", "1599ms"},  {59999, "59.9s", "59999ms"},
+        {60000, "1m00s", "1m"},      {90000, "1m30s", "90s"},   {3599999, "59m59s", "3599999ms"},
+        {3600000, "1h00m", "1h"},    {5400000, "1h30m", "90m"}, {108000000, "30h00m", "30h"},
+        {172800000, "48h00m", "2d"},
     };
     char room[CLI_DURATION_TEXT];
     (void)state;
@@ -145,7 +150,7 @@ static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
     assert_false(run_plan_add_delay(&plan, 26000, why, sizeof why));
     assert_string_equal(why,
                         "--lock-delay 26s is too long for --ttl 30s and --grace 5s: a lease that "
-                        "lasts for both is renewed at a third of that; take --lock-delay "
+                        "lasts for both is renewed after 18667ms; take --lock-delay "
                         "25380ms or a longer --ttl");
     assert_true(run_plan_add_delay(&plan, 25380, why, sizeof why));
 }
@@ -153,11 +158,13 @@ static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
 static void looking_takes_at_most_a_tenth_of_the_time(void **state)
 {
     (void)state;
-    assert_int_equal(cli_watch_rest(2, 1000), 998);
-    assert_int_equal(cli_watch_rest(100, 1000), 900);
-    assert_int_equal(cli_watch_rest(101, 1000), 909);
-    assert_int_equal(cli_watch_rest(5000, 1000), 45000);
-    assert_int_equal(cli_watch_rest(0, 100), 100);
+    assert_int_equal(cli_watch_rest(2, 1000, false), 998);
+    assert_int_equal(cli_watch_rest(100, 1000, false), 900);
+    assert_int_equal(cli_watch_rest(101, 1000, false), 909);
+    assert_int_equal(cli_watch_rest(5000, 1000, false), 45000);
+    assert_int_equal(cli_watch_rest(0, 100, false), 100);
+    assert_int_equal(cli_watch_rest(5000, 1000, true), 5000);
+    assert_int_equal(cli_watch_rest(2, 1000, true), 1000);
 }
 
 int main(void)

@@ -6,103 +6,105 @@ import subprocess
 LONG = "8000h"  # its end is not seen by a test
 
 
-def test_one_run_in_a_period(world):
-    first = world.run("once", "job", "--every", LONG, "--", "echo", "ran")
+def test_one_run_in_a_period(rig):
+    first = rig.run("once", "job", "--every", LONG, "--", "echo", "ran")
     assert (first.code, first.out, first.err) == (0, "ran\n", "")
-    again = world.run("once", "--every", LONG, "job", "echo", "ran")
+    again = rig.run("once", "--every", LONG, "job", "echo", "ran")
     assert (again.code, again.out, again.err) == (0, "", "")
-    told = world.run("once", "-v", "-E", "9", "--every", LONG, "job", "echo", "ran")
+    told = rig.run("once", "-v", "-E", "9", "--every", LONG, "job", "echo", "ran")
     assert told.code == 9 and "done in this period already" in told.err
 
 
-def test_who_ran_last_and_when(world):
-    before = world.run("once", "job", "--every", LONG, "--last")
+def test_who_ran_last_and_when(rig):
+    before = rig.run("once", "job", "--every", LONG, "--last")
     assert before.code == 0 and "never" in before.out and "due       yes" in before.out
-    assert world.run("once", "--owner", "ann", "job", "--every", LONG, "true").code == 0
-    after = world.run("once", "job", "--every", LONG, "--last")
+    assert rig.run("once", "--owner", "ann", "job", "--every", LONG, "true").code == 0
+    after = rig.run("once", "job", "--every", LONG, "--last")
     assert "succeeded" in after.out and "ann" in after.out and "due       no" in after.out
 
 
-def test_who_ran_last_is_told_without_the_length_of_a_period(world):
-    assert "never" in world.run("once", "job", "--last").out
-    assert world.run("once", "--owner", "ann", "job", "--every", LONG, "true").code == 0
-    told = world.run("once", "--last", "job")
+def test_who_ran_last_is_told_without_the_length_of_a_period(rig):
+    assert "never" in rig.run("once", "job", "--last").out
+    assert rig.run("once", "--owner", "ann", "job", "--every", LONG, "true").code == 0
+    told = rig.run("once", "--last", "job")
     assert told.code == 0 and "succeeded" in told.out and "ann" in told.out
     assert "due" not in told.out and "next" not in told.out
 
 
-def test_a_failure_gives_the_period_back(world):
-    failed = world.run("once", "job", "--every", LONG, "-c", "exit 3")
+def test_a_failure_gives_the_period_back(rig):
+    failed = rig.run("once", "job", "--every", LONG, "-c", "exit 3")
     assert failed.code == 3
-    assert "failed" in world.run("once", "job", "--every", LONG, "--last").out
-    assert world.run("once", "job", "--every", LONG, "echo", "ran").out == "ran\n"
+    assert "failed" in rig.run("once", "job", "--every", LONG, "--last").out
+    assert rig.run("once", "job", "--every", LONG, "echo", "ran").out == "ran\n"
 
 
-def test_a_failure_that_counts(world):
-    assert world.run("once", "--keep-on-failure", "--every", LONG, "job", "false").code == 1
-    assert world.run("once", "job", "--every", LONG, "echo", "ran").out == ""
+def test_a_failure_that_counts(rig):
+    assert rig.run("once", "--keep-on-failure", "--every", LONG, "job", "false").code == 1
+    assert rig.run("once", "job", "--every", LONG, "echo", "ran").out == ""
 
 
-def test_the_next_period(world):
+def test_the_next_period(rig):
     for i in range(3):
-        proc = world.run("once", "job", "--every", "200ms", "-E", "9", "echo", "ran")
+        proc = rig.run("once", "job", "--every", "200ms", "-E", "9", "echo", "ran")
         while proc.code == 9:
-            proc = world.run("once", "job", "--every", "200ms", "-E", "9", "echo", "ran")
+            proc = rig.run("once", "job", "--every", "200ms", "-E", "9", "echo", "ran")
         assert (proc.code, proc.out) == (0, "ran\n"), i
 
 
-def test_nobody_runs_beside_another(world):
-    first = world.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat; exit 1",
-                        stdin=subprocess.PIPE)
+def test_nobody_runs_beside_another(rig):
+    first = rig.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat; exit 1",
+                      stdin=subprocess.PIPE)
     assert first.line() == "on"
-    busy = world.run("once", "-E", "9", "--every", LONG, "job", "echo", "ran")
+    busy = rig.run("once", "-E", "9", "--every", LONG, "job", "echo", "ran")
     assert (busy.code, busy.out) == (9, "")
-    waits = world.start("once", "-w", "30s", "--every", LONG, "job", "echo", "took over")
-    world.until_waiting("job")
+    waits = rig.start("once", "-w", "30s", "--every", LONG, "job", "echo", "took over")
+    rig.until_waiting("job")
     first.popen.stdin.close()
     assert first.wait() == 1
     assert waits.line() == "took over" and waits.wait() == 0
-    assert world.run("once", "job", "--every", LONG, "echo", "ran").out == ""
+    assert rig.run("once", "job", "--every", LONG, "echo", "ran").out == ""
 
 
-def test_a_runner_that_is_killed_has_done_nothing(world):
-    first = world.start("once", "job", "--every", LONG, "-t", "1s", "--", "sh", "-c",
-                        "echo on; exec sleep 1000")
+def test_a_runner_that_is_killed_has_done_nothing(rig):
+    first = rig.start("once", "job", "--every", LONG, "-t", "1s", "--", "sh", "-c",
+                      "echo on; exec sleep 1000")
     assert first.line() == "on"
     first.kill(signal.SIGKILL)
     first.wait()
-    second = world.run("once", "-w", "30s", "--every", LONG, "job", "echo", "took over")
+    second = rig.run("once", "-w", "30s", "--every", LONG, "job", "echo", "took over")
     assert (second.code, second.out) == (0, "took over\n")
-    assert "succeeded" in world.run("once", "job", "--every", LONG, "--last").out
+    assert "succeeded" in rig.run("once", "job", "--every", LONG, "--last").out
 
 
-def test_an_interrupted_wait_leaves_nothing_behind(world):
-    first = world.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat",
-                        stdin=subprocess.PIPE)
+def test_an_interrupted_wait_leaves_nothing_behind(rig):
+    first = rig.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat",
+                      stdin=subprocess.PIPE)
     assert first.line() == "on"
-    waits = world.start("once", "-w", "1h", "--every", LONG, "job", "echo", "ran")
-    world.until_waiting("job")
+    waits = rig.start("once", "-w", "1h", "--every", LONG, "job", "echo", "ran")
+    rig.until_waiting("job")
     waits.kill(signal.SIGTERM)
     assert waits.wait() == 128 + signal.SIGTERM
-    world.until_waiting("job", 0)
+    rig.until_waiting("job", 0)
     first.popen.stdin.close()
     assert first.wait() == 0
-    assert "succeeded" in world.run("once", "job", "--every", LONG, "--last").out
+    assert "succeeded" in rig.run("once", "job", "--every", LONG, "--last").out
 
 
-def test_a_run_that_lost_its_lock_does_not_count(world):
-    first = world.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat",
-                        stdin=subprocess.PIPE)
+def test_a_run_that_lost_its_lock_does_not_count(rig):
+    first = rig.start("once", "job", "--every", LONG, "--", "sh", "-c", "echo on; cat",
+                      stdin=subprocess.PIPE)
     assert first.line() == "on"
-    assert world.run("break", "job", "--fence", world.show("job")["fence"]).code == 0
+    assert rig.run("break", "job", "--fence", rig.show("job")["fence"]).code == 0
     assert first.wait() == 76
-    assert "due       yes" in world.run("once", "job", "--every", LONG, "--last").out
+    assert "due       yes" in rig.run("once", "job", "--every", LONG, "--last").out
 
 
 def test_wrong_calls(sqlite):
     for words, said in [
             (["once", "job", "true"], "--every"), (["once"], "KEY"),
             (["once", "--every", "1ms", "job", "true"], "100ms"),
+            (["once", "--every", "0", "job", "true"], "100ms"),
+            (["once", "--every", "0", "--last", "job"], "100ms"),
             (["once", "--every", "9000h", "job", "true"], "at most a year"),
             (["once", "--every", "1h", "job"], "a command is wanted")]:
         done = sqlite.run(*words)

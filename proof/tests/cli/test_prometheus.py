@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from free_port import free_port
 from harness import PATIENCE
 
 SOURCE = Path(os.environ["PAWL_SOURCE"])
@@ -30,6 +30,7 @@ def promtool(*words):
     done = subprocess.run(["promtool", *map(str, words)], text=True, check=False, timeout=PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
@@ -40,6 +41,18 @@ def test_each_alert_fires_when_it_should_and_only_then(tmp_path):
     for alert in re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8")):
         assert f'alertname="{alert}"' in text, f"nothing is played to {alert}"
     promtool("test", "rules", played)
+
+
+def questions_of_alerts():
+    return yaml_values(RULES.read_text(encoding="utf-8"), "expr")
+
+
+def yaml_values(text, key):
+    """The values of a key; of the lines below it if it stands alone."""
+    found = []
+    for match in re.finditer(rf"^( *){key}: *(?:[|>]-?\n((?:\1  .*\n)+)|(.+)\n)", text, re.M):
+        found.append(match.group(2) or match.group(3))
+    return found
 
 
 def panels():
@@ -61,6 +74,33 @@ def test_the_dashboard_is_whole():
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24 and panel["description"].endswith(".")
     assert "$" not in "".join(questions())
+
+
+def families(text):
+    """What each family is: {name: type}"""
+    return dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+
+
+def test_each_question_names_what_pawl_writes(sqlite, tmp_path):
+    """Whoever renames a metric, or writes a new one, hears of the files that ask for it."""
+    path = tmp_path / "pawl.prom"
+    assert sqlite.run("run", "--metrics", path, "k", "true").code == 0
+    written = families(path.read_text())
+    series = {name + end for name, kind in written.items()
+              for end in (["_bucket", "_sum", "_count"] if kind == "histogram" else [""])}
+    alerts, shown = questions_of_alerts(), list(questions())
+    assert len(alerts) == len(re.findall("alert: ", RULES.read_text(encoding="utf-8"))) and len(shown) > 20
+    asked = set(re.findall(r"\bpawl_\w+", " ".join(alerts + shown)))
+    assert asked - series == set()
+    unasked = {name for name in written if not any(one.startswith(name) for one in asked)}
+    assert unasked <= {"pawl_guards_total", "pawl_clock_drift_seconds_total"}, "no panel and no alert shows it"
+
+
+def test_promtool_reads_each_question_of_the_dashboard(tmp_path):
+    rules = [{"record": f"pawl:question_{i}", "expr": text} for i, text in enumerate(questions())]
+    (tmp_path / "questions.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    said = promtool("check", "rules", tmp_path / "questions.yml")
+    assert f"{len(rules)} rules found" in said
 
 
 # ---- One run, one loss, one server ----------------------------------------------------------
@@ -86,14 +126,13 @@ def serving(path):
 
 
 class Prometheus:
-    def __init__(self, tmp, target):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+    def __init__(self, tmp, *targets):
+        self.port = free_port()
         config = {
             "global": {"scrape_interval": "100ms", "scrape_timeout": "100ms", "evaluation_interval": "100ms"},
             "rule_files": [str(RULES)],
             "scrape_configs": [{"job_name": "pawl",
-                                "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
+                                "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in targets]}]}],
         }
         (tmp / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         self.log = (tmp / "prometheus.log").open("w")
@@ -124,14 +163,19 @@ class Prometheus:
         self.log.close()
 
 
-def test_a_planted_loss_fires_the_alert(sqlite, tmp_path):
+def test_a_run_is_asked_and_a_planted_loss_fires_the_alert(sqlite, tmp_path):
     path = tmp_path / "nightly.prom"
     run = sqlite.start("run", "--metrics", path, "--metrics-class", "nightly*", "-t", "3s", "nightly-7",
                        "sh", "-c", "echo ready; cat", stdin=subprocess.PIPE)
     run.expect("ready")
+    served = sqlite.start("run", "-v", "--metrics", ":0", "--metrics-class", "weekly*", "weekly-1", "cat",
+                          stdin=subprocess.PIPE, stderr=subprocess.STDOUT)
+    own_port = re.search(r":(\d+)/metrics$", served.expect("pawl: metrics at ")).group(1)
     with serving(path) as port:
-        prometheus = Prometheus(tmp_path, port)
+        prometheus = Prometheus(tmp_path, port, own_port)
         try:
+            prometheus.until('pawl_held{class="weekly*"} == 1')  # it was asked itself, at its address
+            prometheus.until(f'up{{instance="127.0.0.1:{own_port}"}} == 1')
             held = prometheus.until('pawl_held{class="nightly*"} == 1')
             assert held["metric"]["job"] == "pawl"
             assert prometheus.ask('ALERTS{alertname=~"Pawl.*"}') == []

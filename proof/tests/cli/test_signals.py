@@ -78,25 +78,25 @@ def test_ignored_signals_stay_ignored(sqlite):
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM"])
-def test_a_signal_while_waiting_leaves_the_queue(world, name):
+def test_a_signal_while_waiting_leaves_the_queue(rig, name):
     number = getattr(signal, "SIG" + name)
-    holder = world.start("hold", "k", stdin=subprocess.PIPE)
+    holder = rig.start("hold", "k", stdin=subprocess.PIPE)
     holder.expect("held")
     for verb in (["run", "k", "echo", "ran"], ["acquire", "k"], ["hold", "k"]):
-        waiter = world.start(*verb)
-        world.until_waiting("k", 1)
+        waiter = rig.start(*verb)
+        rig.until_waiting("k", 1)
         waiter.kill(number)
         assert waiter.wait() == 128 + number
         assert waiter.line() == "" and waiter.errors() == ""
-        world.until_waiting("k", 0)
+        rig.until_waiting("k", 0)
     holder.popen.stdin.close()
     assert holder.wait() == 0
-    assert world.run("run", "-n", "k", "true").code == 0
+    assert rig.run("run", "-n", "k", "true").code == 0
 
 
-def test_killed_pawl_takes_its_command_along(world):
+def test_killed_pawl_takes_its_command_along(rig):
     """SIGKILL of pawl: the kernel tells the command, and PAWL_FD ends."""
-    proc = world.start("run", "k", *reporter("TERM"), stdin=subprocess.PIPE)
+    proc = rig.start("run", "k", *reporter("TERM"), stdin=subprocess.PIPE)
     pid = int(proc.expect("ready").split()[1])
     proc.kill(signal.SIGKILL)
     seen = {proc.expect(("TERM 1", "fd end")), proc.expect(("TERM 1", "fd end"))}
@@ -138,11 +138,11 @@ def test_a_stopped_command_is_not_a_dead_one(sqlite):
 class Terminal:
     """pawl as the leader of a session with a terminal of its own; the pty is what a user types on."""
 
-    def __init__(self, world, argv):
+    def __init__(self, rig, argv):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own
-            os.execve(argv[0], argv, clean_env({"PAWL_STORE": world.url}))
+            os.execve(argv[0], argv, clean_env({"PAWL_STORE": rig.url}))
         self.text = b""
         self.status = None
 

@@ -3,29 +3,31 @@
 import json
 import subprocess
 
+import watch_cost
+
 
 def lines(done):
     assert done.err == "", done.err
     return [json.loads(line) for line in done.out.splitlines()]
 
 
-def holds(world, *words):
-    proc = world.start("run", *words, "sh", "-c", "echo held; cat", stdin=subprocess.PIPE)
+def holds(rig, *words):
+    proc = rig.start("run", *words, "sh", "-c", "echo held; cat", stdin=subprocess.PIPE)
     proc.expect("held")
     return proc
 
 
-def test_what_is_held_and_waited_for(world):
-    holds(world, "-s", "a:1")
-    holds(world, "-s", "a:1")
-    holds(world, "b:1")
-    world.start("run", "b:1", "true")
-    world.until_waiting("b:1")
-    [seen] = lines(world.run("stat", "--json", "-c", "1"))
+def test_what_is_held_and_waited_for(rig):
+    holds(rig, "-s", "a:1")
+    holds(rig, "-s", "a:1")
+    holds(rig, "b:1")
+    rig.start("run", "b:1", "true")
+    rig.until_waiting("b:1")
+    [seen] = lines(rig.run("stat", "--json", "-c", "1"))
     told = {k: seen[k] for k in ("held", "holders", "waiting", "queues", "changed")}
     assert told == {"held": 2, "holders": 3, "waiting": 1, "queues": 1, "changed": None}
     assert seen["oldest_wait_ms"] >= 0 and seen["took_ms"] >= 0 and "error" not in seen
-    [seen] = lines(world.run("stat", "--json", "-c", "1", "a:"))
+    [seen] = lines(rig.run("stat", "--json", "-c", "1", "a:"))
     assert (seen["held"], seen["waiting"], seen["oldest_wait_ms"]) == (1, 0, None)
 
 
@@ -76,3 +78,16 @@ def test_bad_words(sqlite):
     for words in (["-i", "1ms"], ["-c", "0"], ["a", "b"]):
         done = sqlite.run("stat", *words)
         assert done.code == 64 and done.out == "" and done.err.count("\n") == 1
+
+
+def test_what_a_look_costs_the_server(redis):
+    """One script for each lock, and SCAN twice over pages of 500 keys; nothing for who waits."""
+    for locks, waiters in ((30, 0), (30, 30), (120, 10)):
+        redis.server.cli("flushall")
+        with watch_cost.crowd(redis, locks, waiters):
+            keys = int(redis.server.cli("dbsize"))
+            asked, lines = watch_cost.of_one_look(redis)
+        assert lines[-1]["held"] == locks and lines[-1]["waiting"] == waiters
+        assert asked["evalsha"] == locks
+        assert asked["scan"] <= 2 * (4 * keys // 500 + 2)  # 500 places of a table that may be larger than its keys
+        assert sum(asked.values()) <= 20 * locks + 10, asked

@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -12,7 +13,8 @@ import time
 
 import pytest
 
-from harness import BUILD, PATIENCE, PAWL, clean_env
+from harness import BUILD, PATIENCE, PAWL, Rig, clean_env
+from swallow import Swallow
 
 pyte = pytest.importorskip("pyte", reason="python3-pyte is not installed: pawl top was not drawn")
 pytestmark = pytest.mark.skipif(not (BUILD / "pawl-top").exists(), reason="pawl-top was not built")
@@ -21,16 +23,21 @@ DOWN, ENTER, ESC = "\x1bOB", "\r", "\x1b"
 
 
 class Terminal:
-    def __init__(self, world, *words, columns=100, rows=20):
+    def __init__(self, rig, *words, columns=100, rows=20):
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        env = world.env({"TERM": "vt100", "LC_ALL": "C.UTF-8"})
+        env = rig.env({"TERM": "vt100", "LC_ALL": "C.UTF-8"})
         self.popen = subprocess.Popen([PAWL, "top", "-i", "250ms", *words], env=env, stdin=slave, stdout=slave,
                                       stderr=slave, start_new_session=True)
         os.close(slave)
+
+    def resize(self, columns, rows):
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.popen.send_signal(signal.SIGWINCH)
 
     def type(self, text):
         os.write(self.master, text.encode())
@@ -79,27 +86,27 @@ class Terminal:
 def watching():
     terminals = []
 
-    def start(world, *words, **options):
-        terminals.append(Terminal(world, *words, **options))
+    def start(rig, *words, **options):
+        terminals.append(Terminal(rig, *words, **options))
         return terminals[-1]
     yield start
     for terminal in terminals:
         terminal.end()
 
 
-def holds(world, *words):
-    proc = world.start("run", *words, "sh", "-c", "echo held; cat", stdin=subprocess.PIPE)
+def holds(rig, *words):
+    proc = rig.start("run", *words, "sh", "-c", "echo held; cat", stdin=subprocess.PIPE)
     proc.expect("held")
     return proc
 
 
-def test_held_and_waiting(world, watching):
-    holds(world, "a:1")
-    holds(world, "-s", "b:1")
-    holds(world, "-s", "b:1")
-    world.start("run", "a:1", "true")
-    world.until_waiting("a:1")
-    top = watching(world)
+def test_held_and_waiting(rig, watching):
+    holds(rig, "a:1")
+    holds(rig, "-s", "b:1")
+    holds(rig, "-s", "b:1")
+    rig.start("run", "a:1", "true")
+    rig.until_waiting("a:1")
+    top = watching(rig)
     top.shows(r"1 held 2 .* 2 waiting 1 .* 3 hot 0 .* 4 lost 0", r"^a:1 +exclusive +\w+@", r"^b:1 +shared x2 ",
               r"^pawl top .* as of \S+ ago, asked in \S+ *$")
     top.type("2")
@@ -165,14 +172,14 @@ def test_hot_counts_other_holders(sqlite, watching):
     top.shows(r"^KEY +CHANGES", r"^k +1 +0 ")
 
 
-def test_broken_with_the_wrong_and_the_right_fence(world, watching):
-    holder = holds(world, "-t", "3s", "k")
-    top = watching(world)
+def test_broken_with_the_wrong_and_the_right_fence(rig, watching):
+    holder = holds(rig, "-t", "3s", "k")
+    top = watching(rig)
     top.order("k")
-    fence = world.show("k")["fence"]
+    fence = rig.show("k")["fence"]
     top.type("b7" + ENTER)
     top.shows("not broken: k: that is not its fence")
-    assert world.show("k")["held"]
+    assert rig.show("k")["held"]
     top.type("b")
     top.shows(f"to break k type its fence, {fence}:")
     top.type(f"{fence}{ENTER}")
@@ -180,6 +187,24 @@ def test_broken_with_the_wrong_and_the_right_fence(world, watching):
     assert holder.wait() == 76
     top.type("4")
     top.shows(r"^KEY +FENCE +AGO +BROKEN BY", rf"^k +{fence} +\S+ +\w+@.* pawl-top|^k +{fence} +\S+ +\w+@", "4 lost 1")
+
+
+def test_a_break_without_an_answer_is_unknown(redis, watching, tmp_path):
+    holder = holds(redis, "k")
+    fence = redis.show("k")["fence"]
+    assert redis.run("break", "k", "--fence", str(fence + 1)).returncode == 76  # now the server knows the script
+    between = Swallow(str(tmp_path / "between.sock"), redis.server.socket)
+    far = Rig("redis+unix://" + between.path, tmp_path)
+    try:
+        top = watching(far, "--store-timeout", "500ms", columns=200)
+        top.order("k")
+        between.words = b"\r\n" + str(fence).encode() + b"\r\n"
+        top.type(f"b{fence}{ENTER}")
+        top.shows(r"^unknown whether broken: k: \S+", without="not broken")
+        assert between.swallowed and holder.wait() == 76  # it was done, as it happens
+    finally:
+        between.close()
+        far.close()
 
 
 def test_readonly_breaks_nothing(sqlite, watching):
@@ -218,6 +243,44 @@ def test_a_store_that_is_gone_is_shown_as_unknown(redis, watching):
     top.shows("1 held 0 ")
 
 
+def test_the_mark_and_the_details_outlast_an_outage(redis, watching):
+    for name in "klm":
+        holds(redis, "-t", "10m", name)
+    top = watching(redis, columns=150)
+    top.order("k", "l", "m")
+    top.type(DOWN)
+    away = redis.server.socket + ".away"
+
+    def out(*shown):
+        os.rename(redis.server.socket, away)
+        for kind in ("normal", "pubsub"):
+            subprocess.run(["redis-cli", "-s", away, "client", "kill", "type", kind], check=True, timeout=PATIENCE,
+                           stdout=subprocess.DEVNULL)
+        top.shows(*shown)
+        os.rename(away, redis.server.socket)
+    out("nothing is known now")
+    top.order("k", "l", "m")
+    top.type(ENTER)
+    top.shows(r"^key +l", r"^state +held")
+    out(r"^key +l", r"^state +\?  \(.*redis", r"1 held \?")
+    top.shows(r"^key +l", r"^state +held", "1 held 3")
+
+
+def test_details_stay_with_their_lock(sqlite, watching):
+    holder = holds(sqlite, "k")
+    holds(sqlite, "l")
+    top = watching(sqlite)
+    top.order("k", "l")
+    top.type(ENTER)
+    top.shows(r"^key +k", r"^state +held")
+    holder.popen.stdin.close()
+    top.shows(r"^key +k", r"^state +free", "1 held 1")
+    holds(sqlite, "m")
+    top.shows(r"^key +k", r"^state +free", "1 held 2")  # a later look: k is in no list any more
+    top.type(ESC)
+    top.order("l", "m")
+
+
 FORGED = "a\x1b]0;owned\x07\x1b[2J\u202egnp\nnew line"
 
 
@@ -237,6 +300,46 @@ def test_long_and_wide_names_stay_in_their_column(sqlite, watching):
     top.shows(r"^锁")
     for line in top.shows(r"^x+\$ exclusive", r"^(锁 ?)+ *\$ exclusive")[:-1]:
         assert len(line) <= 80
+
+
+def test_a_narrow_terminal_and_one_that_changes(sqlite, watching):
+    """What does not fit is cut off; the key is there in any width, and nothing breaks."""
+    holds(sqlite, "nightly")
+    sqlite.start("run", "nightly", "true")
+    sqlite.until_waiting("nightly")
+    top = watching(sqlite, columns=30, rows=6)
+    top.shows(r"^nightly +exclusive", r"^KEY +MODE")
+    top.type(ENTER)
+    top.shows(r"^key +nightly", r"^state +held")
+    top.type(ESC)
+    top.resize(12, 5)
+    top.shows(r"^nightly", r"^1-4 tab", without="exclusive")
+    top.type("2s")
+    top.shows(r"^nightly", r"^KEY")
+    top.resize(12, 3)  # no room for the table
+    top.type("/n" + ENTER + ENTER + ESC)
+    top.resize(100, 10)
+    top.shows(r"^nightly +1 +\S+ +\w+@", r"2 waiting 1 .* filter: n", r"^KEY +WAITING +OLDEST +HOLDER +LEFT")
+    top.type("q")
+    assert top.popen.wait(PATIENCE) == 0
+
+
+def test_a_label_that_tells_nothing_is_shown_as_unknown(redis, watching):
+    """A lock of somebody else's has no fence that says since when, and no label."""
+    redis.server.cli("SET", "pawl:theirs", "x", "PX", "600000")
+    top = watching(redis, columns=120)
+    top.shows(r"^theirs +exclusive +\(not pawl\) +\? +9m\d+s ")
+    top.type(ENTER)
+    top.shows(r"^key +theirs", r"^state +held, not by pawl", r"^since +\?")
+
+
+def test_a_terminal_that_goes_ends_it(sqlite, watching):
+    """Without a SIGHUP, as under nohup: it would ask for keys again and again."""
+    top = watching(sqlite)
+    top.shows("1 held 0")
+    os.close(top.master)
+    top.master = os.open(os.devnull, os.O_RDONLY)
+    assert top.popen.wait(PATIENCE) == 71
 
 
 def test_without_a_terminal(sqlite):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """TRACEPARENT goes through `run` as it is, and who waits sees the trace of the holder."""
+import json
 import subprocess
 
 import pytest
@@ -8,20 +9,33 @@ ID, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACE = f"00-{ID}-{PARENT}-01"
 
 
-def holds(world, *words, trace=TRACE):
-    proc = world.start("run", *words, "k", "sh", "-c", 'echo "$TRACEPARENT"; cat', stdin=subprocess.PIPE,
-                       env={"TRACEPARENT": trace})
+def holds(rig, *words, trace=TRACE):
+    proc = rig.start("run", *words, "k", "sh", "-c", 'echo "$TRACEPARENT"; cat', stdin=subprocess.PIPE,
+                     env={"TRACEPARENT": trace})
     assert proc.line() == trace
     return proc
 
 
-def test_who_waits_sees_the_trace_of_the_holder(world):
-    holds(world)
-    seen = world.show("k")
+def test_who_waits_sees_the_trace_of_the_holder(rig):
+    holds(rig)
+    seen = rig.show("k")
     assert seen["trace_id"] == ID and seen["program"] == "sh"
-    assert f"\ntrace     {ID}\n" in world.run("show", "k").out
-    done = world.run("run", "-n", "k", "true")
+    assert f"\ntrace     {ID}\n" in rig.run("show", "k").out
+    [listed] = map(json.loads, rig.run("ls", "--json").out.splitlines())
+    assert listed["key"] == "k" and listed["trace_id"] == ID
+    assert f"trace={ID}" in rig.run("ls").out
+    done = rig.run("run", "-n", "k", "true")
     assert done.code == 75 and f"trace={ID}" in done.err
+
+
+def test_each_holder_and_each_waiter_has_a_trace_of_its_own(rig):
+    other = ID[::-1]
+    holds(rig, "-s")
+    holds(rig, "-s", trace=TRACE.replace(ID, other))
+    rig.start("run", "k", "true", env={"TRACEPARENT": TRACE.replace(ID, "ab" * 16)})
+    seen = rig.until_waiting("k")
+    assert {holder["trace_id"] for holder in seen["holders"]} == {ID, other}
+    assert [waiter["trace_id"] for waiter in seen["waiters"]] == ["ab" * 16]
 
 
 def test_a_label_of_ones_own_is_left_alone(sqlite):
@@ -45,7 +59,7 @@ def test_a_later_version_may_say_more(sqlite):
     assert sqlite.show("k")["trace_id"] == ID
 
 
-def test_a_label_that_claims_a_trace_is_believed_only_in_its_form(sqlite):
+def test_a_trace_in_a_label_is_believed_only_in_its_form(sqlite):
     for label, told in ((f"a@b 1 x trace={ID}", ID), (f"a@b 1 x trace={ID}0", None), ("a@b 1 x trace=z" + ID[1:], None),
                         (f"trace={ID}", None)):
         proc = holds(sqlite, "--owner", label)

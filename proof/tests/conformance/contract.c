@@ -46,7 +46,9 @@ static bool same_story(const story *a, const story *b)
     if (a->held != b->held || a->waiting != b->waiting || a->fence != b->fence) return false;
     if (a->last != b->last || a->drew_for_nobody != b->drew_for_nobody) return false;
     if (memcmp(a->unseen, b->unseen, sizeof(a->unseen)) != 0) return false;
+    if (a->may_wait != b->may_wait || a->waits != b->waits) return false;
     if (a->value != b->value || a->value_fence != b->value_fence) return false;
+    if (a->held && a->published != b->published) return false;
     if (a->yield_to != b->yield_to || a->yield_token != b->yield_token) return false;
     if (a->held && !(same_owner(&a->holder, &b->holder) && touch(a->holder.until, b->holder.until)))
         return false;
@@ -101,7 +103,7 @@ static void explain(const contract *c, const story *s, range when, event_fn take
     attempt a = {.of = c};
     do {
         a.s = *s;
-        a.t = (range){larger(when.lo - c->grain_ns, s->now), when.hi + c->grain_ns};
+        a.t = (range){larger(when.lo - c->store.grain_ns, s->now), when.hi + c->store.grain_ns};
         a.taken = 0;
         a.impossible = false;
         take(&a, event);
@@ -117,7 +119,7 @@ static bool is_next(const contract_ask *asks, int at, unsigned done)
     return true;
 }
 
-/* In every order that the clients' own orders allow. */
+/* In every order that keeps each client's own order. */
 static void apply_all(const contract *c, const story_set *from, const contract_ask *asks, int count,
                       unsigned done, story_set *ret_to)
 {
@@ -138,9 +140,9 @@ static void apply_all(const contract *c, const story_set *from, const contract_a
 
 /* ---- The interface -------------------------------------------------------------------- */
 
-void contract_init(contract *c, int64_t grain_ns, bool instant_release)
+void contract_init(contract *c, contract_store store)
 {
-    *c = (contract){.grain_ns = grain_ns, .instant_release = instant_release, .count = 1};
+    *c = (contract){.store = store, .count = 1};
     c->stories = calloc(CONTRACT_STORIES, sizeof(story));
     CHECK(c->stories != NULL);
     c->stories[0].yield_to = -1;
@@ -208,13 +210,15 @@ static void owner_gone(const contract *c, contract_owner *p, range when, bool ho
 {
     p->gone = true;
     p->gone_at = when;
-    if (c->instant_release && !(holds && p->detached)) p->until = earlier_of(p->until, when);
+    if (c->store.instant_release && !(holds && p->detached)) p->until = earlier_of(p->until, when);
+    if (c->store.leaves && !holds) p->until.lo = smaller(p->until.lo, when.lo);
 }
 
 void contract_closed(contract *c, int client, range when)
 {
     for (int i = 0; i < c->count; i++) {
         story *s = &c->stories[i];
+        contract_forget_client(s, client);
         if (s->held && s->holder.client == client && !s->holder.gone)
             owner_gone(c, &s->holder, when, true);
         for (int k = 0; k < s->waiting; k++)
@@ -237,9 +241,15 @@ int64_t contract_boundary(const contract *c, int64_t after)
     return next;
 }
 
+int64_t contract_end(const contract *c)
+{
+    return c->stories[0].held ? c->stories[0].holder.until.hi : 0;
+}
+
 bool contract_owes_grant(const contract *c, int *ret_client, int *ret_token)
 {
     const contract_owner *first = &c->stories[0].holder;
+    if (!c->store.queues) return false;
     for (int i = 0; i < c->count; i++) {
         const story *s = &c->stories[i];
         if (!s->held || s->fence || s->holder.gone) return false;

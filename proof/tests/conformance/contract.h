@@ -56,13 +56,27 @@ typedef struct story {
     int yield_token;
     int value; /* what was published last; 0: nothing */
     uint64_t value_fence;
-    int64_t now; /* the store's clock was here already */
+    uint64_t published; /* the largest number under the present lease */
+    int64_t now;        /* the store's clock was here already */
+    /* Without a queue: a bit for each token of each client that may, or surely does, wait. */
+    uint32_t may_wait, waits;
 } story;
 
+/* What is known of the store beside the contract. */
+typedef struct contract_store {
+    int64_t grain_ns;  /* its clock against ours */
+    int64_t fence_us;  /* how far the clock of its fences may be from ours */
+    int64_t linger_ns; /* pawl_caps, as the others */
+    bool instant_release;
+    bool queues;   /* `fair`; without it: contract_queueless.c */
+    bool all_hear; /* each client that asked with a token hears of its grant, not only the latest */
+    bool in_steps; /* who left in one step of a request may have been counted in another */
+    bool leaves;   /* a client that is closed gives up its places, if there is time for it */
+} contract_store;
+
 typedef struct contract {
-    int64_t grain_ns;     /* the store's clock against ours */
-    int64_t wall_ns;      /* what is to be added to ours to have the wall clock's */
-    bool instant_release; /* pawl_caps */
+    contract_store store;
+    int64_t wall_ns; /* what is to be added to ours to have the wall clock's */
     story *stories;
     int count;
     int most; /* stories at once, so far */
@@ -83,11 +97,12 @@ typedef struct contract_ask {
     int64_t sent_at, answered_at;
     pawl_reply reply;
     const pawl_info *row; /* INSPECT, LIST; NULL: LIST left the name out */
+    uint64_t number;      /* PUBLISH: in the life of the lease */
     int value;            /* PUBLISH: which, from 1 on. READ: which was told; 0: none */
     uint64_t value_fence; /* READ */
 } contract_ask;
 
-void contract_init(contract *c, int64_t grain_ns, bool instant_release);
+void contract_init(contract *c, contract_store store);
 void contract_free(contract *c);
 
 /* The label of a token's owner in requests and reports. */
@@ -105,10 +120,17 @@ void contract_closed(contract *c, int client, range when);
 
 /* The next instant at which something may run out; 0: none. */
 int64_t contract_boundary(const contract *c, int64_t after);
+/* When the lease has surely run out; 0: nobody holds, in the first story. */
+int64_t contract_end(const contract *c);
 /* Handed to a waiter in every story, and it has not been told: its client and token. */
 bool contract_owes_grant(const contract *c, int *ret_client, int *ret_token);
 /* Somebody waits who did not, in every story: the holder's client must hear of it. */
 bool contract_owes_yield(const contract *c, int *ret_client, int *ret_token);
+/* Whoever hears with the grant that others wait need not be asked again. */
+static inline bool contract_asks_to_yield(const pawl_push *push)
+{
+    return push->kind == PAWL_PUSH_YIELD || (push->kind == PAWL_PUSH_GRANT && push->waiting);
+}
 /* The holder of the first story, or -1; its fence, or the largest seen. */
 int contract_holder(const contract *c);
 uint64_t contract_fence(const contract *c);

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define MS             INT64_C(1000000)
-#define FENCE_SLACK_US 1000000 /* a wall clock may be slewed during a walk */
+#define MS INT64_C(1000000)
 
 int64_t smaller(int64_t a, int64_t b)
 {
@@ -19,7 +18,7 @@ int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static bool choose(attempt *a)
+bool attempt_choose(attempt *a)
 {
     if (a->taken == a->known) {
         CHECK(a->known < ATTEMPT_CHOICES);
@@ -28,17 +27,16 @@ static bool choose(attempt *a)
     return a->choices[a->taken++];
 }
 
-static void expect_so(attempt *a, bool so)
+void attempt_expect(attempt *a, bool so)
 {
     if (!so) a->impossible = true;
 }
 
-/* Has the instant come at that moment? Where both may be, choosing narrows both. */
-static bool has_come(attempt *a, range *instant, range *moment)
+bool attempt_has_come(attempt *a, range *instant, range *moment)
 {
     if (instant->hi <= moment->lo) return true;
     if (instant->lo > moment->hi) return false;
-    if (choose(a)) {
+    if (attempt_choose(a)) {
         moment->lo = larger(moment->lo, instant->lo);
         instant->hi = smaller(instant->hi, moment->hi);
         return true;
@@ -48,17 +46,20 @@ static bool has_come(attempt *a, range *instant, range *moment)
     return false;
 }
 
-/* The store said that `instant` was `ms` away; it may round either way. */
+/* The store said that `instant` was `ms` away; it may round either way, and where leases linger by
+ * as much. */
 static void is_away(attempt *a, range *instant, int64_t ms)
 {
-    instant->lo = larger(instant->lo, a->t.lo + (ms - 1) * MS - a->of->grain_ns);
-    instant->hi = smaller(instant->hi, a->t.hi + (ms + 1) * MS + a->of->grain_ns);
-    expect_so(a, instant->lo <= instant->hi);
+    int64_t off_ns = a->of->store.grain_ns + a->of->store.linger_ns;
+    instant->lo = larger(instant->lo, a->t.lo + (ms - 1) * MS - off_ns);
+    instant->hi = smaller(instant->hi, a->t.hi + (ms + 1) * MS + off_ns);
+    attempt_expect(a, instant->lo <= instant->hi);
 }
 
-static range later(range moment, int64_t span_ns)
+/* When a lease, or a place, of that span ends. */
+static range ends(const attempt *a, range moment, int64_t span_ns)
 {
-    return (range){moment.lo + span_ns, moment.hi + span_ns};
+    return (range){moment.lo + span_ns, moment.hi + span_ns + a->of->store.linger_ns};
 }
 
 range earlier_of(range a, range b)
@@ -81,7 +82,7 @@ static void remove_place(story *s, int at)
     memmove(&s->queue[at], &s->queue[at + 1], (size_t)(s->waiting - at) * sizeof(s->queue[0]));
 }
 
-/* Of the first `count`, those whose place surely stands. */
+/* Of the first `count` waiters, those whose place has certainly not run out. */
 static int surely_waiting(const story *s, int count, const range *moment)
 {
     int sure = 0;
@@ -91,18 +92,18 @@ static int surely_waiting(const story *s, int count, const range *moment)
 
 /* ---- Granting ------------------------------------------------------------------------- */
 
-/* Rule 6: it grows, and comes from the clock. */
-static void learn_fence(attempt *a, uint64_t fence)
+/* It grows, and comes from the clock. */
+void attempt_learn_fence(attempt *a, uint64_t fence)
 {
     story *s = &a->s;
     if (s->fence) {
-        expect_so(a, fence == s->fence);
+        attempt_expect(a, fence == s->fence);
         return;
     }
     int64_t us = (int64_t)fence;
-    expect_so(a, fence > s->last);
-    expect_so(a, us > (s->granted.lo + a->of->wall_ns) / 1000 - FENCE_SLACK_US);
-    expect_so(a, us < (s->granted.hi + a->of->wall_ns) / 1000 + FENCE_SLACK_US);
+    attempt_expect(a, fence > s->last);
+    attempt_expect(a, us > (s->granted.lo + a->of->wall_ns) / 1000 - a->of->store.fence_us);
+    attempt_expect(a, us < (s->granted.hi + a->of->wall_ns) / 1000 + a->of->store.fence_us);
     s->fence = s->last = fence;
 }
 
@@ -127,9 +128,9 @@ static void grant(attempt *a, const contract_owner *to, range moment)
     story *s = &a->s;
     s->held = true;
     s->holder = *to;
-    if (to->gone && a->of->instant_release && !to->detached)
+    if (to->gone && a->of->store.instant_release && !to->detached)
         s->holder.until = earlier_of(s->holder.until, to->gone_at);
-    s->fence = 0;
+    s->fence = s->published = 0;
     s->granted = moment;
     s->behind_least = surely_waiting(s, s->waiting, &moment);
     s->behind_most = s->waiting;
@@ -138,7 +139,8 @@ static void grant(attempt *a, const contract_owner *to, range moment)
 /* Its client is gone, and the store may have noticed: it is passed over, and keeps its place. */
 static bool is_passed_over(attempt *a, const contract_owner *waiter, int asker)
 {
-    return waiter->gone && waiter->token != asker && !a->of->instant_release && choose(a);
+    return waiter->gone && waiter->token != asker && !a->of->store.instant_release &&
+           attempt_choose(a);
 }
 
 /*
@@ -151,8 +153,8 @@ static range hand_on(attempt *a, range moment, int asker)
     drop_holder(a);
     for (int at = 0; at < s->waiting;) {
         contract_owner next = s->queue[at];
-        bool over = has_come(a, &next.until, &moment);
-        if (over && !(next.token == asker && choose(a))) {
+        bool over = attempt_has_come(a, &next.until, &moment);
+        if (over && !(next.token == asker && attempt_choose(a))) {
             remove_place(s, at);
             continue;
         }
@@ -162,7 +164,7 @@ static range hand_on(attempt *a, range moment, int asker)
         }
         remove_place(s, at);
         /* Rule 8: it ends with the place; who asks at that moment has a whole ttl. */
-        if (next.token == asker) next.until = later(moment, next.ttl_ms * MS);
+        if (next.token == asker) next.until = ends(a, moment, next.ttl_ms * MS);
         grant(a, &next, moment);
         break;
     }
@@ -176,10 +178,10 @@ static range hand_on(attempt *a, range moment, int asker)
 static void let_time_pass(attempt *a, bool must, int asker)
 {
     story *s = &a->s;
-    while (s->held && has_come(a, &s->holder.until, &a->t)) {
-        if (!must && s->waiting && choose(a)) return;
+    while (s->held && attempt_has_come(a, &s->holder.until, &a->t)) {
+        if (!must && s->waiting && attempt_choose(a)) return;
         range moment = {larger(s->holder.until.lo, s->now), a->t.hi};
-        expect_so(a, moment.lo <= moment.hi);
+        attempt_expect(a, moment.lo <= moment.hi);
         if (a->impossible) return;
         moment = hand_on(a, moment, asker);
         a->t.lo = larger(a->t.lo, moment.lo);
@@ -191,19 +193,19 @@ static void let_time_pass(attempt *a, bool must, int asker)
 
 static void answer_is(attempt *a, const contract_ask *ask, pawl_outcome outcome)
 {
-    expect_so(a, ask->reply.outcome == outcome);
+    attempt_expect(a, ask->reply.outcome == outcome);
 }
 
 static void waiting_is(attempt *a, bool said, int least, int most)
 {
-    expect_so(a, said ? most > 0 : least == 0);
+    attempt_expect(a, said ? most > 0 : least == 0);
 }
 
 static void answer_is_held(attempt *a, const contract_ask *ask, pawl_outcome outcome)
 {
     const story *s = &a->s;
     answer_is(a, ask, outcome);
-    learn_fence(a, ask->reply.fence);
+    attempt_learn_fence(a, ask->reply.fence);
     waiting_is(a, ask->reply.waiting, surely_waiting(s, s->waiting, &a->t), s->waiting);
 }
 
@@ -216,16 +218,16 @@ static void answer_is_queued(attempt *a, const contract_ask *ask, int at)
 {
     int64_t said = ask->reply.position;
     answer_is(a, ask, PAWL_QUEUED);
-    expect_so(a, said == -1 || (said >= surely_waiting(&a->s, at, &a->t) && said <= at));
+    attempt_expect(a, said == -1 || (said >= surely_waiting(&a->s, at, &a->t) && said <= at));
     holder_ms_is(a, &ask->reply);
-    if (ask->reply.fence) learn_fence(a, ask->reply.fence);
+    if (ask->reply.fence) attempt_learn_fence(a, ask->reply.fence);
 }
 
 static void answer_is_busy(attempt *a, const contract_ask *ask)
 {
     const char *label = ask->reply.message;
     answer_is(a, ask, PAWL_BUSY);
-    expect_so(a, !label || strcmp(label, contract_label(a->s.holder.token)) == 0);
+    attempt_expect(a, !label || strcmp(label, contract_label(a->s.holder.token)) == 0);
     holder_ms_is(a, &ask->reply);
 }
 
@@ -250,18 +252,18 @@ static void acquire(attempt *a, const contract_ask *ask)
                          .client = ask->client,
                          .detached = ask->flags & PAWL_ASK_DETACHED,
                          .ttl_ms = ask->ttl_ms,
-                         .until = later(a->t, pawl_place_span(ask->ttl_ms * MS)),
+                         .until = ends(a, a->t, pawl_place_span(ask->ttl_ms * MS)),
                          .since = a->t};
     if (s->held && s->holder.token == ask->token) { /* rule 3: the same fence, a full ttl */
         me.moved = s->holder.moved || s->holder.gone || s->holder.client != ask->client;
         s->holder = me;
-        s->holder.until = later(a->t, ask->ttl_ms * MS);
+        s->holder.until = ends(a, a->t, ask->ttl_ms * MS);
         answer_is_held(a, ask, PAWL_GRANTED);
         return;
     }
     int at = place_of(s, ask->token);
     if (!s->held) { /* then nobody waits who is there */
-        me.until = later(a->t, ask->ttl_ms * MS);
+        me.until = ends(a, a->t, ask->ttl_ms * MS);
         grant(a, &me, a->t);
         answer_is_held(a, ask, PAWL_GRANTED);
         return;
@@ -272,12 +274,14 @@ static void acquire(attempt *a, const contract_ask *ask)
         return;
     }
     /* A place that ran out may be gone already, or be taken up again. */
-    if (at >= 0 && has_come(a, &s->queue[at].until, &a->t) && choose(a)) {
+    if (at >= 0 && attempt_has_come(a, &s->queue[at].until, &a->t) && attempt_choose(a)) {
         remove_place(s, at);
         at = -1;
     }
     if (at >= 0) {
         me.since = s->queue[at].since;
+        me.moved =
+            a->of->store.all_hear && (s->queue[at].moved || s->queue[at].client != ask->client);
         s->queue[at] = me;
     } else {
         at = s->waiting;
@@ -289,30 +293,30 @@ static void acquire(attempt *a, const contract_ask *ask)
 static void renew(attempt *a, const contract_ask *ask)
 {
     /* A waiter may be answered before what has run out is handed on, to it perhaps. */
-    bool before = place_of(&a->s, ask->token) >= 0 && choose(a);
+    bool before = place_of(&a->s, ask->token) >= 0 && attempt_choose(a);
     let_time_pass(a, true, -1);
     if (before || !a->s.held || a->s.holder.token != ask->token) {
         answer_is(a, ask, PAWL_NOT_OWNER);
         return;
     }
     a->s.holder.ttl_ms = ask->ttl_ms;
-    a->s.holder.until = later(a->t, ask->ttl_ms * MS);
+    a->s.holder.until = ends(a, a->t, ask->ttl_ms * MS);
     answer_is_held(a, ask, PAWL_CONFIRMED);
 }
 
 static void leave(attempt *a, const contract_ask *ask, int at)
 {
-    bool over = has_come(a, &a->s.queue[at].until, &a->t);
+    bool over = attempt_has_come(a, &a->s.queue[at].until, &a->t);
     remove_place(&a->s, at);
-    answer_is(a, ask, over && choose(a) ? PAWL_NOT_OWNER : PAWL_LEFT);
+    answer_is(a, ask, over && attempt_choose(a) ? PAWL_NOT_OWNER : PAWL_LEFT);
 }
 
 static void release(attempt *a, const contract_ask *ask)
 {
     story *s = &a->s;
     int at = place_of(s, ask->token);
-    /* Who leaves when the lock has run out may do so before or after it is handed on. */
-    if (at >= 0 && choose(a)) {
+    /* A waiter that leaves when the lock has run out may leave before or after the hand-off. */
+    if (at >= 0 && attempt_choose(a)) {
         leave(a, ask, at);
         let_time_pass(a, true, -1);
         return;
@@ -334,10 +338,11 @@ static void break_it(attempt *a, const contract_ask *ask)
 {
     story *s = &a->s;
     let_time_pass(a, true, -1);
-    bool same = s->held && (s->fence ? s->fence == ask->fence : ask->fence > s->last && choose(a));
+    bool same =
+        s->held && (s->fence ? s->fence == ask->fence : ask->fence > s->last && attempt_choose(a));
     answer_is(a, ask, same ? PAWL_RELEASED : PAWL_NOT_OWNER);
     if (!same) return;
-    learn_fence(a, ask->fence);
+    attempt_learn_fence(a, ask->fence);
     s->drew_for_nobody = true;
     a->t = hand_on(a, a->t, -1);
 }
@@ -353,36 +358,37 @@ static void fence_of_a_free_lock_is(attempt *a, uint64_t fence)
 {
     story *s = &a->s;
     if (fence == 0) return;
-    expect_so(a, fence == s->last ||
-                     (fence > s->last && (s->drew_for_nobody || any_unseen(s) || s->held)));
+    attempt_expect(a, fence == s->last ||
+                          (fence > s->last && (s->drew_for_nobody || any_unseen(s) || s->held)));
     s->last = fence;
 }
 
 static void holder_is(attempt *a, const contract_ask *ask, const pawl_info *row)
 {
     story *s = &a->s;
-    learn_fence(a, row->fence);
+    attempt_learn_fence(a, row->fence);
     is_away(a, &s->holder.until, row->remaining_ms);
-    expect_so(a, row->mine == (ask->verb == PAWL_VERB_INSPECT && ask->token == s->holder.token));
-    expect_so(a, strcmp(row->owner, contract_label(s->holder.token)) == 0);
+    attempt_expect(a,
+                   row->mine == (ask->verb == PAWL_VERB_INSPECT && ask->token == s->holder.token));
+    attempt_expect(a, strcmp(row->owner, contract_label(s->holder.token)) == 0);
 }
 
-/* Those whose place stands, in their order, and nobody else. */
+/* The waiters whose place has not run out, in their order, and no others. */
 static void waiters_are(attempt *a, const pawl_info *row)
 {
     story *s = &a->s;
     size_t n = 0;
     for (int i = 0; i < s->waiting; i++) {
         contract_owner *waiter = &s->queue[i];
-        if (has_come(a, &waiter->until, &a->t)) continue;
-        expect_so(a, row && n < row->waiters_shown);
+        if (attempt_has_come(a, &waiter->until, &a->t)) continue;
+        attempt_expect(a, row && n < row->waiters_shown);
         if (a->impossible) return;
         const pawl_waiter_info *said = &row->waiters[n++];
-        expect_so(a, strcmp(said->owner, contract_label(waiter->token)) == 0);
+        attempt_expect(a, strcmp(said->owner, contract_label(waiter->token)) == 0);
         is_away(a, &waiter->until, said->place_ms);
         is_away(a, &waiter->since, -said->age_ms);
     }
-    expect_so(a, n == (row ? row->waiter_count : 0));
+    attempt_expect(a, n == (row ? row->waiter_count : 0));
 }
 
 /* INSPECT, and LIST, which leaves out what is neither held nor waited for. */
@@ -391,18 +397,18 @@ static void report(attempt *a, const contract_ask *ask)
     story *s = &a->s;
     const pawl_info *row = ask->row;
     let_time_pass(a, false, -1);
-    bool held = s->held && !has_come(a, &s->holder.until, &a->t);
+    bool held = s->held && !attempt_has_come(a, &s->holder.until, &a->t);
     answer_is(a, ask, PAWL_REPORTED);
-    expect_so(a, held == (row && row->held));
+    attempt_expect(a, held == (row && row->held));
     waiters_are(a, row);
     if (a->impossible || !row) return;
-    expect_so(a, !row->foreign);
+    attempt_expect(a, !row->foreign);
     if (held) {
         holder_is(a, ask, row);
         return;
     }
-    expect_so(a, !row->mine && row->owner[0] == '\0');
-    expect_so(a, ask->verb == PAWL_VERB_INSPECT || row->waiter_count);
+    attempt_expect(a, !row->mine && row->owner[0] == '\0');
+    attempt_expect(a, ask->verb == PAWL_VERB_INSPECT || row->waiter_count);
     fence_of_a_free_lock_is(a, row->fence);
 }
 
@@ -411,10 +417,13 @@ static void publish(attempt *a, const contract_ask *ask)
 {
     story *s = &a->s;
     let_time_pass(a, false, -1);
-    bool holds = s->held && s->holder.token == ask->token && !has_come(a, &s->holder.until, &a->t);
+    bool holds =
+        s->held && s->holder.token == ask->token && !attempt_has_come(a, &s->holder.until, &a->t);
     answer_is(a, ask, holds ? PAWL_CONFIRMED : PAWL_NOT_OWNER);
     if (!holds) return;
-    learn_fence(a, ask->reply.fence);
+    attempt_learn_fence(a, ask->reply.fence);
+    if (ask->number <= s->published) return;
+    s->published = ask->number;
     s->value = ask->value;
     s->value_fence = s->fence;
 }
@@ -422,12 +431,17 @@ static void publish(attempt *a, const contract_ask *ask)
 static void read_value(attempt *a, const contract_ask *ask)
 {
     answer_is(a, ask, PAWL_REPORTED);
-    expect_so(a, ask->value == a->s.value && ask->value_fence == a->s.value_fence);
+    attempt_expect(a, ask->value == a->s.value && ask->value_fence == a->s.value_fence);
 }
 
 void attempt_request(attempt *a, const void *request)
 {
     const contract_ask *ask = request;
+    if (!a->of->store.queues) {
+        attempt_without_queue(a, ask);
+        a->s.now = larger(a->s.now, a->t.lo);
+        return;
+    }
     switch (ask->verb) {
     case PAWL_VERB_ACQUIRE:
         acquire(a, ask);
@@ -444,13 +458,13 @@ void attempt_request(attempt *a, const void *request)
     case PAWL_VERB_INSPECT:
     case PAWL_VERB_LIST:
         report(a, ask);
-        break;
+        return; /* a change beside it may have read the clock before, and be seen only behind it */
     case PAWL_VERB_PUBLISH:
         publish(a, ask);
         break;
     case PAWL_VERB_READ:
         read_value(a, ask);
-        break;
+        return;
     case PAWL_VERB_DOCTOR:
     case PAWL_VERB_CHANGE: /* the walk asks for no mode but exclusive */
         break;
@@ -467,17 +481,19 @@ void attempt_news(attempt *a, const void *news)
     story *s = &a->s;
     int owner = contract_fence_owner(a->of, n->push->fence);
     if (owner >= 0) {
-        expect_so(a, owner == n->token);
+        attempt_expect(a, owner == n->token);
         return;
     }
-    if (s->unseen[n->token] && choose(a)) {
+    if (s->unseen[n->token] && attempt_choose(a)) {
         s->unseen[n->token]--;
         s->last = n->push->fence > s->last ? n->push->fence : s->last;
         return;
     }
     let_time_pass(a, false, -1);
-    expect_so(a, s->held && s->holder.token == n->token && s->holder.client == n->client);
+    bool may_hear = s->holder.client == n->client || (a->of->store.all_hear && s->holder.moved);
+    attempt_expect(a, s->held && s->holder.token == n->token && may_hear);
     if (a->impossible) return;
-    if (!s->fence) waiting_is(a, n->push->waiting, s->behind_least, s->behind_most);
-    learn_fence(a, n->push->fence);
+    if (!s->fence && !a->of->store.in_steps)
+        waiting_is(a, n->push->waiting, s->behind_least, s->behind_most);
+    attempt_learn_fence(a, n->push->fence);
 }

@@ -30,6 +30,20 @@ typedef struct contract_news {
 void attempt_request(attempt *a, const void *request);
 void attempt_news(attempt *a, const void *news);
 
+/* What happens to a request where there is no queue. */
+void attempt_without_queue(attempt *a, const contract_ask *ask);
+/* Its places belong to clients. */
+void contract_forget_client(story *s, int client);
+
+/* Either, one after the other. */
+bool attempt_choose(attempt *a);
+/* Else this order does not explain what was seen. */
+void attempt_expect(attempt *a, bool so);
+/* Has the instant come at that moment? Where both may be, choosing narrows both. */
+bool attempt_has_come(attempt *a, range *instant, range *moment);
+/* Rule 6, of the holder's fence. */
+void attempt_learn_fence(attempt *a, uint64_t fence);
+
 /* Whose fence it is; -1: it was not seen so far. */
 int contract_fence_owner(const contract *c, uint64_t fence);
 

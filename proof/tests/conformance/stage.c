@@ -3,8 +3,12 @@
 #include "conformance.h"
 
 #include "../support/check.h"
+#include "../support/etcd_server.h"
+#include "../support/mariadb_server.h"
+#include "../support/memcached_server.h"
 #include "../support/postgres_server.h"
 #include "../support/redis_server.h"
+#include "../support/zookeeper_server.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -13,11 +17,13 @@
 
 extern const pawl_store_ops pawl__memory_ops;
 
-static const store_kind *const kinds[] = {&kind_memory,
+static const store_kind *const kinds[] = {
+    &kind_memory, &kind_hostile,
 #ifdef HAVE_SQLITE
-                                          &kind_sqlite,
+    &kind_sqlite,
 #endif
-                                          &kind_redis, &kind_postgres, NULL};
+    &kind_redis,  &kind_postgres,  &kind_mariadb, &kind_memcached,
+    &kind_etcd,   &kind_zookeeper, NULL};
 
 static const store_kind *kind_named(const char *name)
 {
@@ -54,6 +60,22 @@ void stage_choose(stage *s, const char *kind, const char *module)
         puts("SKIP: there is no PostgreSQL on this machine");
         exit(77);
     }
+    if (s->kind == &kind_mariadb && !mariadb_server_exists()) {
+        puts("SKIP: there is no MariaDB on this machine");
+        exit(77);
+    }
+    if (s->kind == &kind_memcached && !memcached_server_exists()) {
+        puts("SKIP: there is no memcached on this machine");
+        exit(77);
+    }
+    if (s->kind == &kind_etcd && !etcd_server_exists()) {
+        puts("SKIP: there is no etcd on this machine");
+        exit(77);
+    }
+    if (s->kind == &kind_zookeeper && !zookeeper_server_exists()) {
+        puts("SKIP: there is no ZooKeeper on this machine, or no java");
+        exit(77);
+    }
     check_cases_run_here();
     chosen = s;
 }
@@ -77,15 +99,15 @@ int case_begin(void **state)
 {
     stage *s = *state;
     s->number++;
-    s->world = world_new();
+    s->loop = test_loop_new();
     return 0;
 }
 
 int case_end(void **state)
 {
     stage *s = *state;
-    world_free(s->world);
-    s->world = NULL;
+    test_loop_free(s->loop);
+    s->loop = NULL;
     return 0;
 }
 
@@ -100,8 +122,67 @@ const char *lock_name(stage *s, const char *suffix)
 
 client *join(stage *s, const char *owner)
 {
-    return client_up(s->world, &s->address, owner);
+    return client_up(s->loop, &s->address, owner);
 }
+
+/* ---- What it promises -------------------------------------------------------------------- */
+
+static const char *const trait_names[TRAIT_COUNT] = {"fair",  "push",   "list",
+                                                     "modes", "values", "notes"};
+static const unsigned all_modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
+                                  1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT;
+
+const char *trait_name(store_trait trait)
+{
+    return trait_names[trait];
+}
+
+unsigned kind_modes(const store_kind *kind)
+{
+    bool lacks = kind->lacks & 1u << TRAIT_MODES;
+    return lacks ? 1u << PAWL_MODE_EXCLUSIVE | kind->modes : all_modes;
+}
+
+bool has_trait(client *c, store_trait trait)
+{
+    const pawl_caps *caps = client_caps(c);
+    const bool has[TRAIT_COUNT] = {caps->fair,   caps->push, caps->list, caps->modes == all_modes,
+                                   caps->values, caps->notes};
+    return has[trait];
+}
+
+void need(client *c, store_trait trait)
+{
+    if (has_trait(c, trait)) return;
+    client_close(c);
+    skip_case("this store lacks the trait '%s'", trait_name(trait));
+}
+
+client *join_with(stage *s, const char *owner, store_trait trait)
+{
+    client *c = join(s, owner);
+    need(c, trait);
+    return c;
+}
+
+int64_t told_at_most(client *c, int64_t ms)
+{
+    return ms + client_caps(c)->linger_ms;
+}
+
+int64_t surely_over_ms(client *c, int64_t ttl_ms)
+{
+    return ttl_ms + client_caps(c)->linger_ms + 100;
+}
+
+uint64_t await_turn(client *c, const char *name, const char *token)
+{
+    if (!has_trait(c, TRAIT_FAIR) || !has_trait(c, TRAIT_PUSH))
+        return acquire_soon(c, name, token, LONG_MS)->reply.fence;
+    return client_await_push(c, PAWL_PUSH_GRANT, token)->push.fence;
+}
+
+/* ---- Asking ------------------------------------------------------------------------------ */
 
 const char *outcome_name(pawl_outcome outcome)
 {
@@ -123,10 +204,10 @@ const seen_reply *expect(client *c, pawl_request request, pawl_outcome outcome)
 const seen_reply *acquire_soon(client *c, const char *name, const char *token, int64_t ttl_ms)
 {
     pawl_request request = ask_queue(name, token, ttl_ms);
-    for (int64_t start = world_now(); world_now() - start < SOON_NS;) {
+    for (int64_t start = host_now(); host_now() - start < SOON_NS;) {
         const seen_reply *answer = client_ask(c, &request);
         if (answer->reply.outcome == PAWL_GRANTED) return answer;
-        world_for(client_world(c), 5);
+        test_loop_for(client_loop(c), 5);
     }
     fail_msg("\"%s\" was not granted", name);
     return NULL;

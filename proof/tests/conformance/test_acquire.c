@@ -36,7 +36,7 @@ static void a_held_lock_is_busy_and_says_for_how_long(void **state)
     const char *name = lock_name(s, "x");
     expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
     const seen_reply *r = expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_BUSY);
-    assert_in_range(r->reply.holder_ms, LONG_MS / 2, LONG_MS);
+    assert_in_range(r->reply.holder_ms, LONG_MS / 2, told_at_most(b, LONG_MS));
     if (r->reply.message) assert_string_equal(r->reply.message, "holder's label");
     client_close(a);
     client_close(b);
@@ -72,7 +72,8 @@ static void asking_again_gives_a_full_ttl(void **state)
     const char *name = lock_name(s, "x"), *token = fresh_token();
     expect(a, ask_acquire(name, token, LONG_MS / 2), PAWL_GRANTED);
     expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
-    assert_in_range(inspect(a, name, token)->remaining_ms, LONG_MS / 2 + 1, LONG_MS);
+    assert_in_range(inspect(a, name, token)->remaining_ms, LONG_MS * 3 / 4,
+                    told_at_most(a, LONG_MS));
     client_close(a);
 }
 
@@ -85,9 +86,10 @@ static void renew_sets_the_ttl_and_keeps_the_fence(void **state)
     const seen_reply *r = expect(a, ask_renew(name, token, 2 * LONG_MS), PAWL_CONFIRMED);
     assert_int_equal(r->reply.fence, fence);
     assert_false(r->reply.waiting);
-    assert_in_range(inspect(a, name, token)->remaining_ms, LONG_MS + 1, 2 * LONG_MS);
+    assert_in_range(inspect(a, name, token)->remaining_ms, LONG_MS * 3 / 2,
+                    told_at_most(a, 2 * LONG_MS));
     expect(a, ask_renew(name, token, LONG_MS / 2), PAWL_CONFIRMED); /* set, not added */
-    assert_in_range(inspect(a, name, token)->remaining_ms, 1, LONG_MS / 2);
+    assert_in_range(inspect(a, name, token)->remaining_ms, 1, told_at_most(a, LONG_MS / 2));
     client_close(a);
 }
 
@@ -146,8 +148,29 @@ static void any_client_with_the_token_is_the_owner(void **state)
     client *a = join(s, "a");
     client *b = join(s, "b");
     const char *name = lock_name(s, "x"), *token = fresh_token();
-    uint64_t fence = expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    pawl_request request = ask_acquire(name, token, LONG_MS);
+    if (s->kind->in_session) request.flags = PAWL_ASK_DETACHED;
+    uint64_t fence = expect(a, request, PAWL_GRANTED)->reply.fence;
     assert_int_equal(expect(b, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED)->reply.fence,
+                     fence);
+    expect(b, ask_release(name, token), PAWL_RELEASED);
+    expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
+    client_close(a);
+    client_close(b);
+}
+
+/* It cannot keep the other's session alive, so it must not say that it has renewed. */
+static void another_client_releases_what_is_in_a_session_and_renews_it_not(void **state)
+{
+    stage *s = *state;
+    if (!s->kind->in_session) skip_case("a lease of this store lives in no session");
+    client *a = join(s, "a");
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *token = fresh_token();
+    uint64_t fence = expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    const seen_reply *r = expect(b, ask_renew(name, token, LONG_MS), PAWL_FAILED);
+    assert_int_equal(r->reply.err, PAWL_ERR_UNSUPPORTED);
+    assert_int_equal(expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED)->reply.fence,
                      fence);
     expect(b, ask_release(name, token), PAWL_RELEASED);
     expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
@@ -216,7 +239,7 @@ static void a_lease_expires_not_before_its_ttl_and_soon_after(void **state)
     const seen_reply *second = acquire_soon(b, name, fresh_token(), LONG_MS);
     int64_t gap_ms = (second->answered_at - first->sent_at) / 1000000;
     /* Two clocks tick here, the store's and ours; each may round by one. */
-    assert_in_range(gap_ms, SHORT_MS - 2, SHORT_MS + 5000);
+    assert_in_range(gap_ms, SHORT_MS - 2, told_at_most(b, SHORT_MS) + 5000);
     assert_true(second->reply.fence > first->reply.fence);
     client_close(a);
     client_close(b);
@@ -228,7 +251,7 @@ static void what_has_expired_does_not_come_back(void **state)
     client *a = join(s, "a");
     const char *name = lock_name(s, "x"), *token = fresh_token();
     uint64_t fence = expect(a, ask_acquire(name, token, SHORT_MS), PAWL_GRANTED)->reply.fence;
-    world_for(s->world, SHORT_MS + 100);
+    test_loop_for(s->loop, surely_over_ms(a, SHORT_MS));
     expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
     expect(a, ask_release(name, token), PAWL_NOT_OWNER);
     assert_false(inspect(a, name, token)->held);
@@ -261,8 +284,8 @@ static void renewals_keep_a_lease_alive_beyond_its_ttl(void **state)
     const char *name = lock_name(s, "x"), *token = fresh_token();
     int64_t ttl_ms = 1500; /* wide, so that a busy machine does not miss a turn */
     expect(a, ask_acquire(name, token, ttl_ms), PAWL_GRANTED);
-    for (int64_t start = world_now(); world_now() - start < 2 * ttl_ms * 1000000;) {
-        world_for(s->world, ttl_ms / 5);
+    for (int64_t start = host_now(); host_now() - start < 2 * ttl_ms * 1000000;) {
+        test_loop_for(s->loop, ttl_ms / 5);
         expect(a, ask_renew(name, token, ttl_ms), PAWL_CONFIRMED);
         expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_BUSY);
     }
@@ -280,7 +303,8 @@ static void the_shortest_and_the_longest_ttl_work(void **state)
     acquire_soon(a, brief, fresh_token(), PAWL_TTL_MIN_MS);
     expect(a, ask_acquire(day, token, PAWL_TTL_MAX_MS), PAWL_GRANTED);
     expect(a, ask_renew(day, token, PAWL_TTL_MAX_MS), PAWL_CONFIRMED);
-    assert_in_range(inspect(a, day, token)->remaining_ms, PAWL_TTL_MAX_MS - 60000, PAWL_TTL_MAX_MS);
+    assert_in_range(inspect(a, day, token)->remaining_ms, PAWL_TTL_MAX_MS - 60000,
+                    told_at_most(a, PAWL_TTL_MAX_MS));
     expect(a, ask_release(day, token), PAWL_RELEASED);
     client_close(a);
 }
@@ -294,12 +318,14 @@ static void fences_grow_from_the_clock_and_fit_53_bits(void **state)
     client *b = join(s, "b");
     const char *name = lock_name(s, "x");
     uint64_t last = 0, second = 1000000;
+    /* A clock of whole seconds is behind by up to one. */
+    if (client_caps(a)->fence == PAWL_FENCE_BEST_EFFORT) second *= 5;
     for (int i = 0; i < 20; i++) {
         client *c = i % 2 ? a : b;
         const char *token = fresh_token();
         uint64_t fence = expect(c, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
         assert_true(fence > last);
-        assert_true(fence + second > wall_us());
+        if (!s->kind->counts_fences) assert_true(fence + second > wall_us());
         assert_true(fence < UINT64_C(1) << 53);
         last = fence;
         expect(c, ask_release(name, token), PAWL_RELEASED);
@@ -341,6 +367,7 @@ static void names_are_bytes(void **state)
     client *a = join(s, "a");
     client *b = join(s, "b");
     static char longest[PAWL_NAME_MAX + 1], longest_but_one[PAWL_NAME_MAX];
+    bool is_fair = has_trait(a, TRAIT_FAIR);
     memset(longest, 'n', PAWL_NAME_MAX);
     memset(longest_but_one, 'n', PAWL_NAME_MAX - 1);
     static const char *const names[] = {"a",
@@ -394,13 +421,13 @@ static void names_are_bytes(void **state)
         assert_string_equal(info->name, names[i]);
         assert_int_equal(info->name_len, strlen(names[i]));
         assert_true(info->held && info->mine);
-        assert_int_equal(info->waiter_count, 1);
+        assert_int_equal(info->waiter_count, is_fair ? 1 : 0);
     }
     for (size_t i = 0; i < COUNT; i++) {
         expect(a, ask_renew(names[i], tokens[i], LONG_MS), PAWL_CONFIRMED);
         expect(a, ask_release(names[i], tokens[i]), PAWL_RELEASED);
-        /* to b's waiter, and by exactly this name */
-        assert_true(inspect(a, names[i], NULL)->held);
+        /* to b's waiter, if there is a queue, and by exactly this name */
+        assert_int_equal(inspect(a, names[i], NULL)->held, is_fair);
     }
     client_close(a);
     client_close(b);
@@ -418,6 +445,7 @@ const struct CMUnitTest acquire_cases[] = {
     CASE(a_second_release_is_not_the_owners),
     CASE(a_release_frees_the_lock_for_others),
     CASE(any_client_with_the_token_is_the_owner),
+    CASE(another_client_releases_what_is_in_a_session_and_renews_it_not),
     CASE(requests_take_effect_in_the_order_of_submit),
     CASE(a_release_undoes_the_acquire_before_it),
     CASE(a_lease_expires_not_before_its_ttl_and_soon_after),

@@ -16,10 +16,7 @@ static pawl_request change(const char *name, const char *token, pawl_mode mode, 
 
 static client *join_for_change(stage *s, const char *owner)
 {
-    client *c = join(s, owner);
-    need_mode(c, S);
-    need_mode(c, U);
-    return c;
+    return join_modes(s, owner, 1u << S | 1u << U);
 }
 
 static uint64_t fence_of(client *c, const char *name, const char *token, pawl_mode mode)
@@ -160,7 +157,7 @@ static void an_upgrade_that_nobody_refreshes_ends_but_not_its_lease(void **state
     hold_mode(b, name, S);
     expect(a, ask_change(name, token, X, 1, SHORT_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
     expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
-    world_for(s->world, pawl_place_span(SHORT_MS) + 200);
+    test_loop_for(s->loop, pawl_place_span(SHORT_MS) + 200);
     hold_mode(b, name, S); /* nobody stands before it any more */
     expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
     client_close(a);
@@ -254,9 +251,9 @@ static void a_change_extends_the_lease(void **state)
     stage *s = *state;
     client *a = join_for_change(s, "a");
     const char *name = lock_name(s, "x"), *token = fresh_token();
-    expect(a, ask_mode(name, token, U, SHORT_MS, 0), PAWL_GRANTED);
+    expect(a, ask_mode(name, token, U, WIDE_MS, 0), PAWL_GRANTED);
     expect(a, change(name, token, U, 1), PAWL_GRANTED);
-    world_for(s->world, SHORT_MS + 200);
+    test_loop_for(s->loop, WIDE_MS + 200);
     expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
     client_close(a);
 }

@@ -12,12 +12,13 @@
 #define S PAWL_MODE_SHARED
 #define U PAWL_MODE_UPDATE
 
-void need_mode(client *c, pawl_mode mode)
+client *join_modes(stage *s, const char *owner, unsigned modes)
 {
-    if (client_caps(c)->modes & 1u << mode) return;
-    printf("SKIP: this store does not grant mode %d yet\n", (int)mode);
+    client *c = join(s, owner);
+    unsigned lacks = modes & ~client_caps(c)->modes;
+    if (!lacks) return c;
     client_close(c);
-    skip();
+    skip_case("this store does not grant the modes 0x%x", lacks);
 }
 
 const char *hold_mode(client *c, const char *name, pawl_mode mode)
@@ -40,9 +41,7 @@ static void the_table_says_who_fits_beside_whom(void **state)
 {
     static const bool fits[3][3] = {[S] = {[S] = true, [U] = true}, [U] = {[S] = true}};
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
-    need_mode(a, U);
+    client *a = join_modes(s, "a", 1u << S | 1u << U);
     for (int held = 0; held < 3; held++)
         for (int asked = 0; asked < 3; asked++) {
             char suffix[8];
@@ -58,9 +57,7 @@ static void the_table_says_who_fits_beside_whom(void **state)
 static void each_grant_has_a_larger_fence(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
-    need_mode(a, U);
+    client *a = join_modes(s, "a", 1u << S | 1u << U);
     const char *name = lock_name(s, "x"), *tokens[4];
     static const pawl_mode modes[4] = {S, U, S, X};
     uint64_t last = 0;
@@ -79,12 +76,11 @@ static void each_grant_has_a_larger_fence(void **state)
 static void each_holder_has_a_lease_of_its_own(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x"), *brief = fresh_token(), *long_one = fresh_token();
     uint64_t first = expect(a, ask_mode(name, long_one, S, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
     expect(a, ask_mode(name, brief, S, SHORT_MS, 0), PAWL_GRANTED);
-    world_for(s->world, SHORT_MS + 200);
+    test_loop_for(s->loop, surely_over_ms(a, SHORT_MS));
     expect(a, ask_renew(name, brief, SHORT_MS), PAWL_NOT_OWNER);
     const seen_reply *r = expect(a, ask_renew(name, long_one, LONG_MS), PAWL_CONFIRMED);
     assert_int_equal(r->reply.fence, first);
@@ -95,8 +91,7 @@ static void each_holder_has_a_lease_of_its_own(void **state)
 static void a_reader_that_asks_again_is_granted_again(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x"), *token = fresh_token();
     uint64_t fence = expect(a, ask_mode(name, token, S, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
     hold_mode(a, name, S);
@@ -111,8 +106,7 @@ static void a_reader_that_asks_again_is_granted_again(void **state)
 static void a_token_releases_what_it_has_and_nothing_else(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x");
     const char *one = hold_mode(a, name, S), *two = hold_mode(a, name, S);
     expect(a, ask_release(name, fresh_token()), PAWL_NOT_OWNER);
@@ -130,9 +124,8 @@ static void a_token_releases_what_it_has_and_nothing_else(void **state)
 static void a_writer_that_waits_stops_later_readers(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
     const char *name = lock_name(s, "x");
     const char *reader = hold_mode(a, name, S), *writer = wait_mode(b, name, X);
     expect(a, ask_mode(name, fresh_token(), S, LONG_MS, 0), PAWL_BUSY);
@@ -146,13 +139,39 @@ static void a_writer_that_waits_stops_later_readers(void **state)
     client_close(b);
 }
 
+/* Each of them has a lease of its own. Stores whose requests are slow get fewer. */
+static void a_writer_waits_behind_a_crowd_of_readers(void **state)
+{
+    enum { CROWD = 1000, FEW = 40, TTL_MS = 600000 };
+    static const char *readers[CROWD];
+    stage *s = *state;
+    client *a = join_modes(s, "a", 1u << S);
+    client *b = join(s, "b");
+    const char *name = lock_name(s, "x"), *writer = fresh_token(), *late = fresh_token();
+    int count = s->kind->in_steps || s->kind->is_slow ? FEW : CROWD;
+    for (int i = 0; i < count; i++) {
+        readers[i] = fresh_token();
+        expect(a, ask_mode(name, readers[i], S, TTL_MS, 0), PAWL_GRANTED);
+    }
+    expect(b, ask_mode(name, writer, X, TTL_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    expect(a, ask_mode(name, late, S, TTL_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    for (int i = 1; i < count; i++) expect(a, ask_release(name, readers[i]), PAWL_RELEASED);
+    expect(b, ask_mode(name, writer, X, TTL_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    expect(a, ask_release(name, readers[0]), PAWL_RELEASED);
+    expect(b, ask_mode(name, writer, X, TTL_MS, PAWL_ASK_QUEUE), PAWL_GRANTED);
+    expect(a, ask_mode(name, late, S, TTL_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    expect(b, ask_release(name, writer), PAWL_RELEASED);
+    expect(a, ask_mode(name, late, S, TTL_MS, PAWL_ASK_QUEUE), PAWL_GRANTED);
+    client_close(a);
+    client_close(b);
+}
+
 static void one_release_lets_all_leading_readers_in(void **state)
 {
     enum { READERS = 20 };
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
     const char *name = lock_name(s, "x"), *writer = hold_mode(a, name, X), *readers[READERS];
     for (int i = 0; i < READERS; i++) readers[i] = wait_mode(b, name, S);
     const char *next = wait_mode(b, name, X), *behind = wait_mode(b, name, S);
@@ -181,9 +200,8 @@ static void one_release_lets_all_leading_readers_in(void **state)
 static void readers_come_in_when_the_writer_before_them_leaves_the_queue(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
     const char *name = lock_name(s, "x");
     hold_mode(a, name, S);
     const char *writer = wait_mode(b, name, X), *one = wait_mode(b, name, S),
@@ -202,14 +220,14 @@ static void readers_come_in_when_the_writer_before_them_leaves_the_queue(void **
 static void readers_come_in_when_the_writer_before_them_vanishes(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
-    const char *name = lock_name(s, "x"), *dead = fresh_token();
+    const char *name = lock_name(s, "x");
     hold_mode(a, name, S);
+    const char *dead = wait_mode(a, name, X), *reader = wait_mode(b, name, S);
     expect(a, ask_mode(name, dead, X, SHORT_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
-    const char *reader = wait_mode(b, name, S);
-    world_for(s->world, SHORT_MS + 200); /* its place has run out; the next request finds it */
+    test_loop_for(s->loop, surely_over_ms(
+                               a, SHORT_MS)); /* its place has run out; the next request finds it */
     expect(b, ask_mode(name, reader, S, LONG_MS, PAWL_ASK_QUEUE), PAWL_GRANTED);
     expect(a, ask_release(name, dead), PAWL_NOT_OWNER);
     client_close(a);
@@ -219,9 +237,8 @@ static void readers_come_in_when_the_writer_before_them_vanishes(void **state)
 static void the_last_dead_reader_lets_the_writer_in(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
     const char *name = lock_name(s, "x"), *living = hold_mode(a, name, S);
     expect(a, ask_mode(name, fresh_token(), S, SHORT_MS, 0), PAWL_GRANTED);
     const char *writer = wait_mode(b, name, X);
@@ -234,16 +251,16 @@ static void the_last_dead_reader_lets_the_writer_in(void **state)
 static void a_grant_from_the_queue_ends_with_its_place(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S);
     client *b = join(s, "b");
-    need_mode(a, S);
     const char *name = lock_name(s, "x"), *writer = hold_mode(a, name, X), *reader = fresh_token();
-    expect(b, ask_mode(name, reader, S, SHORT_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    expect(b, ask_mode(name, reader, S, WIDE_MS, PAWL_ASK_QUEUE), PAWL_QUEUED);
     expect(a, ask_release(name, writer), PAWL_RELEASED);
     client_await_push(b, PAWL_PUSH_GRANT, reader);
-    world_for(s->world, pawl_place_span(SHORT_MS) + 200); /* rule 8: less than its ttl */
+    test_loop_for(s->loop,
+                  surely_over_ms(a, pawl_place_span(WIDE_MS))); /* rule 8: less than its ttl */
     hold_mode(a, name, X);
-    expect(b, ask_renew(name, reader, SHORT_MS), PAWL_NOT_OWNER);
+    expect(b, ask_renew(name, reader, WIDE_MS), PAWL_NOT_OWNER);
     client_close(a);
     client_close(b);
 }
@@ -251,9 +268,8 @@ static void a_grant_from_the_queue_ends_with_its_place(void **state)
 static void two_who_would_update_come_one_after_the_other(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << U);
     client *b = join(s, "b");
-    need_mode(a, U);
     const char *name = lock_name(s, "x");
     hold_mode(a, name, S);
     const char *first = hold_mode(a, name, U), *second = wait_mode(b, name, U);
@@ -268,10 +284,8 @@ static void two_who_would_update_come_one_after_the_other(void **state)
 static void holders_who_stand_in_the_way_are_told(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S | 1u << U);
     client *b = join(s, "b");
-    need_mode(a, S);
-    need_mode(a, U);
     const char *name = lock_name(s, "x");
     const char *reader = hold_mode(a, name, S), *updater = hold_mode(a, name, U);
     wait_mode(b, name, U);
@@ -292,10 +306,8 @@ static void holders_who_stand_in_the_way_are_told(void **state)
 static void a_report_names_each_holder_and_what_waiters_want(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << S | 1u << U);
     client *b = join(s, "b");
-    need_mode(a, S);
-    need_mode(a, U);
     const char *name = lock_name(s, "x");
     const char *reader = hold_mode(a, name, S);
     hold_mode(b, name, U);
@@ -325,8 +337,7 @@ static void a_report_names_each_holder_and_what_waiters_want(void **state)
 static void a_report_tells_the_fence_of_the_last_who_still_holds(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x"), *first = fresh_token();
     uint64_t fence = expect(a, ask_mode(name, first, S, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
     expect(a, ask_release(name, hold_mode(a, name, S)), PAWL_RELEASED);
@@ -338,8 +349,7 @@ static void a_report_tells_the_fence_of_the_last_who_still_holds(void **state)
 static void a_list_shows_a_name_once_however_many_hold_it(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x");
     for (int i = 0; i < 5; i++) hold_mode(a, name, S);
     pawl_request request = ask_list(name);
@@ -354,20 +364,22 @@ static void a_list_shows_a_name_once_however_many_hold_it(void **state)
 static void a_break_hits_the_holder_of_that_fence(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, S);
+    client *a = join_modes(s, "a", 1u << S);
     const char *name = lock_name(s, "x"), *one = fresh_token();
     uint64_t fence = expect(a, ask_mode(name, one, S, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
     const char *two = hold_mode(a, name, S);
     expect(a, ask_break(name, fence - 1), PAWL_NOT_OWNER);
     expect(a, ask_break(name, fence), PAWL_RELEASED);
     client_await_push(a, PAWL_PUSH_RECHECK, NULL);
-    assert_string_equal(expect(a, ask_renew(name, one, LONG_MS), PAWL_NOT_OWNER)->text, "a");
+    const seen_reply *r = expect(a, ask_renew(name, one, LONG_MS), PAWL_NOT_OWNER);
     expect(a, ask_renew(name, two, LONG_MS), PAWL_CONFIRMED);
     const pawl_info *info = inspect(a, name, NULL);
     assert_int_equal(info->holder_count, 1);
-    assert_string_equal(info->broken_by, "a");
-    assert_int_equal(info->broken_fence, fence);
+    if (has_trait(a, TRAIT_NOTES)) {
+        assert_string_equal(r->text, "a");
+        assert_string_equal(info->broken_by, "a");
+        assert_int_equal(info->broken_fence, fence);
+    }
     client_close(a);
 }
 
@@ -375,8 +387,7 @@ static void a_break_hits_the_holder_of_that_fence(void **state)
 static void a_holder_that_changes_is_told_who_broke_it(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, U);
+    client *a = join_modes(s, "a", 1u << U);
     const char *name = lock_name(s, "x"), *token = fresh_token();
     uint64_t fence = expect(a, ask_mode(name, token, U, LONG_MS, 0), PAWL_GRANTED)->reply.fence;
     expect(a, ask_break(name, fence), PAWL_RELEASED);
@@ -392,6 +403,7 @@ const struct CMUnitTest mode_cases[] = {
     CASE(a_reader_that_asks_again_is_granted_again),
     CASE(a_token_releases_what_it_has_and_nothing_else),
     CASE(a_writer_that_waits_stops_later_readers),
+    CASE(a_writer_waits_behind_a_crowd_of_readers),
     CASE(one_release_lets_all_leading_readers_in),
     CASE(readers_come_in_when_the_writer_before_them_leaves_the_queue),
     CASE(readers_come_in_when_the_writer_before_them_vanishes),

@@ -32,8 +32,7 @@ static const char *wait_permits(client *c, const char *name, uint32_t units)
 static void so_many_hold_as_there_are_permits(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
+    client *a = join_modes(s, "a", 1u << P);
     const char *name = lock_name(s, "x"), *token;
     uint64_t last = 0;
     for (uint16_t i = 0; i < CAPACITY; i++) {
@@ -50,8 +49,7 @@ static void so_many_hold_as_there_are_permits(void **state)
 static void a_slot_that_is_given_back_is_given_again_with_a_larger_fence(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
+    client *a = join_modes(s, "a", 1u << P);
     const char *name = lock_name(s, "x"), *zero, *one, *two, *again;
     take(a, name, 1, &zero);
     uint64_t fence = take(a, name, 1, &one)->reply.fence;
@@ -66,9 +64,8 @@ static void a_slot_that_is_given_back_is_given_again_with_a_larger_fence(void **
 static void one_holder_may_have_several(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << P);
     client *b = join(s, "b");
-    need_mode(a, P);
     const char *name = lock_name(s, "x"), *one, *more;
     take(a, name, 1, &one);
     const seen_reply *r = take(a, name, 3, &more);
@@ -89,9 +86,8 @@ static void one_holder_may_have_several(void **state)
 static void who_wants_many_is_not_passed_by_those_who_want_one(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << P);
     client *b = join(s, "b");
-    need_mode(a, P);
     const char *name = lock_name(s, "x"), *held;
     take(a, name, 1, &held);
     const char *all = wait_permits(b, name, CAPACITY), *one = wait_permits(b, name, 1);
@@ -108,9 +104,8 @@ static void who_wants_many_is_not_passed_by_those_who_want_one(void **state)
 static void one_release_serves_all_who_fit(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << P);
     client *b = join(s, "b");
-    need_mode(a, P);
     const char *name = lock_name(s, "x"), *held, *waits[3];
     take(a, name, CAPACITY, &held);
     for (int i = 0; i < 3; i++) waits[i] = wait_permits(b, name, 2);
@@ -130,14 +125,14 @@ static void one_release_serves_all_who_fit(void **state)
 static void the_permits_of_a_dead_holder_come_back(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << P);
     client *b = join(s, "b");
-    need_mode(a, P);
-    const char *name = lock_name(s, "x"), *living;
+    const char *name = lock_name(s, "x"), *living, *dead;
     take(a, name, 1, &living);
-    expect(a, ask_permits(name, fresh_token(), 3, CAPACITY, SHORT_MS, 0), PAWL_GRANTED);
+    take(a, name, 3, &dead);
     expect(b, permits(name, fresh_token(), 1, 0), PAWL_BUSY);
-    world_for(s->world, SHORT_MS + 200);
+    expect(a, ask_renew(name, dead, SHORT_MS), PAWL_CONFIRMED);
+    test_loop_for(s->loop, surely_over_ms(a, SHORT_MS));
     const seen_reply *r = expect(b, permits(name, fresh_token(), 3, 0), PAWL_GRANTED);
     assert_int_equal(r->slots[0], 1);
     client_close(a);
@@ -147,8 +142,7 @@ static void the_permits_of_a_dead_holder_come_back(void **state)
 static void asking_again_keeps_the_slots(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
+    client *a = join_modes(s, "a", 1u << P);
     const char *name = lock_name(s, "x"), *first, *token;
     take(a, name, 1, &first);
     uint64_t fence = take(a, name, 2, &token)->reply.fence;
@@ -164,8 +158,7 @@ static void asking_again_keeps_the_slots(void **state)
 static void who_holds_fewer_permits_than_it_asks_for_is_refused(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
+    client *a = join_modes(s, "a", 1u << P);
     const char *name = lock_name(s, "x"), *one, *two;
     take(a, name, 1, &one);
     uint64_t fence = take(a, name, 2, &two)->reply.fence;
@@ -187,9 +180,8 @@ static void fails_with(client *c, pawl_request request, pawl_err err)
 static void another_capacity_is_refused_as_long_as_anything_lives(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_modes(s, "a", 1u << P);
     client *b = join(s, "b");
-    need_mode(a, P);
     const char *name = lock_name(s, "x"), *held;
     take(a, name, CAPACITY, &held);
     char both[64];
@@ -211,13 +203,12 @@ static void another_capacity_is_refused_as_long_as_anything_lives(void **state)
 static void a_lock_is_no_semaphore_and_a_semaphore_no_lock(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
-    need_mode(a, PAWL_MODE_SHARED);
+    client *a = join_modes(s, "a", 1u << P | 1u << PAWL_MODE_SHARED);
     static const pawl_mode modes[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE};
     const char *semaphore = lock_name(s, "semaphore"), *held;
     take(a, semaphore, 1, &held);
     for (int i = 0; i < 3; i++) {
+        if (!(client_caps(a)->modes & 1u << modes[i])) continue;
         const char *lock = lock_name(s, i == 0 ? "x" : i == 1 ? "s" : "u");
         hold_mode(a, lock, modes[i]);
         fails_with(a, permits(lock, fresh_token(), 1, PAWL_ASK_QUEUE), PAWL_ERR_KIND);
@@ -233,8 +224,7 @@ static void a_lock_is_no_semaphore_and_a_semaphore_no_lock(void **state)
 static void units_that_do_not_fit_the_capacity_are_refused(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
-    need_mode(a, P);
+    client *a = join_modes(s, "a", 1u << P);
     const char *name = lock_name(s, "x");
     static const uint32_t wrong[][2] = {{0, 4}, {5, 4}, {0, 0}, {1, PAWL_CAPACITY_MAX + 1}};
     for (int i = 0; i < 4; i++)

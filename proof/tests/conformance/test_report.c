@@ -49,7 +49,7 @@ static void a_held_lock_is_reported_with_its_holder(void **state)
     assert_false(info->foreign);
     assert_string_equal(info->owner, "anna@host 42 backup");
     assert_int_equal(info->fence, fence);
-    assert_in_range(info->remaining_ms, LONG_MS / 2, LONG_MS);
+    assert_in_range(info->remaining_ms, LONG_MS / 2, told_at_most(a, LONG_MS));
     assert_true(inspect(b, name, token)->mine);
     assert_false(inspect(b, name, fresh_token())->mine);
     client_close(a);
@@ -62,9 +62,9 @@ static void looking_does_not_extend(void **state)
     client *a = join(s, "a");
     const char *name = lock_name(s, "x"), *token = fresh_token();
     expect(a, ask_acquire(name, token, SHORT_MS), PAWL_GRANTED);
-    for (int64_t start = world_now(); inspect(a, name, token)->held;) {
-        assert_true(world_now() - start < SOON_NS);
-        world_for(s->world, 5);
+    for (int64_t start = host_now(); inspect(a, name, token)->held;) {
+        assert_true(host_now() - start < SOON_NS);
+        test_loop_for(s->loop, 5);
     }
     expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
     client_close(a);
@@ -90,13 +90,13 @@ static void the_owner_label_is_kept_to_its_bound(void **state)
 static void waiters_are_reported_in_order_with_their_ages(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "holder");
+    client *a = join_with(s, "holder", TRAIT_FAIR);
     client *b = join(s, "first");
     client *c = join(s, "second");
     const char *name = lock_name(s, "x");
     expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
     expect(b, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
-    world_for(s->world, 60);
+    test_loop_for(s->loop, 60);
     expect(c, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
     const pawl_info *info = inspect(a, name, NULL);
     assert_int_equal(info->waiter_count, 2);
@@ -105,7 +105,8 @@ static void waiters_are_reported_in_order_with_their_ages(void **state)
     assert_string_equal(info->waiters[1].owner, "second");
     assert_in_range(info->waiters[0].age_ms, 50, 50 + SOON_NS / 1000000);
     assert_true(info->waiters[0].age_ms >= info->waiters[1].age_ms + 40);
-    for (int i = 0; i < 2; i++) assert_in_range(info->waiters[i].place_ms, 1, LONG_MS);
+    for (int i = 0; i < 2; i++)
+        assert_in_range(info->waiters[i].place_ms, 1, told_at_most(a, LONG_MS));
     client_close(a);
     client_close(b);
     client_close(c);
@@ -114,29 +115,37 @@ static void waiters_are_reported_in_order_with_their_ages(void **state)
 static void a_refresh_does_not_make_a_waiter_younger(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_FAIR);
     const char *name = lock_name(s, "x"), *waiter = fresh_token();
     expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
     expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
-    world_for(s->world, 60);
+    test_loop_for(s->loop, 60);
     expect(a, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
     assert_true(inspect(a, name, NULL)->waiters[0].age_ms >= 50);
     client_close(a);
 }
 
+/* So many writes, each of which may wait for a disk: they live longer, and few are asked at once,
+ * so that each is answered soon. */
+#define MANY_LIVE_MS (10 * LONG_MS)
+
+static void ask_one_of_many(client *c, pawl_request request, int i, int many)
+{
+    client_submit(c, &request);
+    if (i % 32 && i + 1 < many) return;
+    client_flush(c);
+    client_await_all(c);
+}
+
 static void a_report_of_a_long_queue_is_bounded(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_FAIR);
     const char *name = lock_name(s, "x");
     enum { WAITERS = PAWL_WAITERS_SHOWN_MAX + 5 };
-    expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
-    for (int i = 0; i < WAITERS; i++) {
-        pawl_request request = ask_queue(name, fresh_token(), LONG_MS);
-        client_submit(a, &request);
-    }
-    client_flush(a);
-    client_await_all(a);
+    expect(a, ask_acquire(name, fresh_token(), MANY_LIVE_MS), PAWL_GRANTED);
+    for (int i = 0; i < WAITERS; i++)
+        ask_one_of_many(a, ask_queue(name, fresh_token(), MANY_LIVE_MS), i, WAITERS);
     const pawl_info *info = inspect(a, name, NULL);
     assert_int_equal(info->waiter_count, WAITERS);
     assert_int_equal(info->waiters_shown, PAWL_WAITERS_SHOWN_MAX);
@@ -148,7 +157,7 @@ static void a_report_of_a_long_queue_is_bounded(void **state)
 static void a_list_has_what_is_held_or_waited_for_and_nothing_else(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_LIST);
     const char *held = lock_name(s, "held"), *wanted = lock_name(s, "wanted");
     const char *freed = lock_name(s, "freed"), *token = fresh_token();
     expect(a, ask_acquire(held, fresh_token(), LONG_MS), PAWL_GRANTED);
@@ -176,9 +185,9 @@ static void a_list_has_what_is_held_or_waited_for_and_nothing_else(void **state)
 static void an_expired_lock_is_not_listed(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_LIST);
     expect(a, ask_acquire(lock_name(s, "x"), fresh_token(), SHORT_MS), PAWL_GRANTED);
-    world_for(s->world, SHORT_MS + 100);
+    test_loop_for(s->loop, surely_over_ms(a, SHORT_MS));
     uint64_t id = list(a, lock_name(s, ""));
     assert_int_equal(client_row_count(a, id), 0);
     client_close(a);
@@ -189,13 +198,14 @@ static void a_lock_that_ran_out_is_listed_while_it_is_waited_for(void **state)
 {
     stage *s = *state;
     static const char *const suffixes[] = {"x", "{tag}x"};
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_LIST);
     for (size_t i = 0; i < 2; i++) {
-        const char *name = lock_name(s, suffixes[i]);
-        expect(a, ask_acquire(name, fresh_token(), SHORT_MS), PAWL_GRANTED);
+        const char *name = lock_name(s, suffixes[i]), *held = fresh_token();
+        expect(a, ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
         expect(a, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
+        expect(a, ask_renew(name, held, SHORT_MS), PAWL_CONFIRMED);
     }
-    world_for(s->world, SHORT_MS + 100);
+    test_loop_for(s->loop, surely_over_ms(a, SHORT_MS));
     uint64_t id = list(a, lock_name(s, ""));
     assert_int_equal(client_row_count(a, id), 2);
     for (size_t i = 0; i < 2; i++) {
@@ -209,7 +219,7 @@ static void a_lock_that_ran_out_is_listed_while_it_is_waited_for(void **state)
 static void a_prefix_is_no_pattern(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_LIST);
     static const char *const odd[] = {"a*b", "a?b", "a[x]b", "axb", "a\\b",
                                       "a%b", "a_b", "a{b}",  "A*b"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
@@ -231,16 +241,14 @@ static void a_prefix_is_no_pattern(void **state)
 static void a_long_list_is_complete(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_LIST);
     enum { LOCKS = 500 };
     for (int i = 0; i < LOCKS; i++) {
         char suffix[32];
         snprintf(suffix, sizeof(suffix), "many-%d", i);
-        pawl_request request = ask_acquire(lock_name(s, suffix), fresh_token(), LONG_MS);
-        client_submit(a, &request);
+        const char *name = lock_name(s, suffix);
+        ask_one_of_many(a, ask_acquire(name, fresh_token(), MANY_LIVE_MS), i, LOCKS);
     }
-    client_flush(a);
-    client_await_all(a);
     uint64_t id = list(a, lock_name(s, "many-"));
     assert_int_equal(client_row_count(a, id), LOCKS);
     for (int i = 0; i < LOCKS; i++) {
@@ -278,7 +286,7 @@ static void breaking_needs_the_present_fence(void **state)
 static void breaking_hands_off(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_FAIR);
     client *b = join(s, "b");
     const char *name = lock_name(s, "x"), *waiter = fresh_token();
     uint64_t fence =
@@ -296,7 +304,7 @@ static void breaking_hands_off(void **state)
 static void a_break_is_told_to_who_looks_and_to_whose_lease_it_was(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_NOTES);
     client *b = join(s, "b@host 42 breaker");
     const char *name = lock_name(s, "x"), *token = fresh_token();
     assert_null(inspect(a, name, NULL)->broken_by);
@@ -319,7 +327,7 @@ static void a_break_is_told_to_who_looks_and_to_whose_lease_it_was(void **state)
 static void a_break_is_remembered_beside_the_next_holder_and_lists_nothing(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_NOTES);
     client *b = join(s, "b");
     const char *name = lock_name(s, "x"), *waiter = fresh_token();
     uint64_t fence =
@@ -342,7 +350,7 @@ static void a_break_is_remembered_beside_the_next_holder_and_lists_nothing(void 
 static void the_latest_breaks_are_remembered_each(void **state)
 {
     stage *s = *state;
-    client *a = join(s, "a");
+    client *a = join_with(s, "a", TRAIT_NOTES);
     const char *name = lock_name(s, "x"), *tokens[PAWL_BROKEN_MAX + 2];
     for (size_t i = 0; i < PAWL_BROKEN_MAX + 2; i++) {
         char label[32];
@@ -374,18 +382,6 @@ static void the_doctor_answers(void **state)
     client_close(a);
 }
 
-static void the_promises_are_complete(void **state)
-{
-    stage *s = *state;
-    client *a = join(s, "a");
-    const pawl_caps *caps = client_caps(a);
-    assert_int_equal(caps->size, sizeof(*caps));
-    assert_true(caps->modes & 1u << PAWL_MODE_EXCLUSIVE);
-    assert_in_range(caps->fence, PAWL_FENCE_NONE, PAWL_FENCE_DURABLE);
-    assert_true(caps->fair && caps->list);
-    client_close(a);
-}
-
 const struct CMUnitTest report_cases[] = {
     CASE(a_lock_that_never_was_is_reported_free),
     CASE(a_held_lock_is_reported_with_its_holder),
@@ -405,6 +401,5 @@ const struct CMUnitTest report_cases[] = {
     CASE(a_break_is_remembered_beside_the_next_holder_and_lists_nothing),
     CASE(the_latest_breaks_are_remembered_each),
     CASE(the_doctor_answers),
-    CASE(the_promises_are_complete),
 };
 const size_t report_case_count = sizeof(report_cases) / sizeof(report_cases[0]);

@@ -6,6 +6,7 @@
 #ifndef PAWL_TESTS_WALK_H
 #define PAWL_TESTS_WALK_H
 
+#include "../../../src/base/random.h"
 #include "conformance.h"
 #include "contract.h"
 
@@ -30,6 +31,7 @@ typedef struct walk_name {
     uint64_t fence_before; /* of the grant before the last */
     uint64_t fence;
     int value_before, value; /* published */
+    int published;           /* how many there were, with those that were refused */
     char value_text[12];     /* on its way */
 } walk_name;
 
@@ -45,6 +47,33 @@ struct walk_lie {
     bool (*push)(pawl_push *push);                  /* may change it; false: it is lost */
     void (*row)(pawl_info *row);
 };
+
+/* ---- Drawing -------------------------------------------------------------------------- */
+
+typedef struct dice {
+    uint64_t state;
+} dice;
+
+static inline int below(dice *d, int n)
+{
+    return (int)(pawl__random_next(&d->state) % (uint64_t)n);
+}
+
+/* A lease that lives in a session cannot be detached later: there one token's always are, and the
+ * others' never. */
+static inline unsigned detached_for_good(const stage *s, int token)
+{
+    return s->kind->in_session && token == 0 ? PAWL_ASK_DETACHED : 0;
+}
+
+/* The command line; a usage error ends the program. */
+typedef struct walk_options {
+    uint64_t seed, seeds, steps, seconds;
+    const walk_lie *lie;
+    bool lies;
+} walk_options;
+
+__attribute__((nonnull)) void walk_read_options(walk_options *o, int argc, char **argv);
 
 extern const walk_lie walk_lies[];
 extern const size_t walk_lie_count;

@@ -95,26 +95,26 @@ def has_read(witness, owner):
 @pytest.mark.parametrize("successor_work_ms", [0, 4000], ids=["has-written", "has-only-read"])
 def test_a_holder_that_overslept_cannot_lose_an_update(fleet, successor_work_ms):
     """It is stopped between reading and writing until another has the lock, and wakes then."""
-    sleeper = fleet.start("--ttl", "500", "--work", "2000")
+    paused = fleet.start("--ttl", "500", "--work", "2000")
     other = fleet.start("--work", str(successor_work_ms))
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        late = pool.submit(sleeper.ask, "/add")
+        late = pool.submit(paused.ask, "/add")
         until(lambda: has_read(other, "counter 1"), "counter 1 has read")
-        sleeper.signal(signal.SIGSTOP)
+        paused.signal(signal.SIGSTOP)
         early = pool.submit(other.ask, "/add")
         if successor_work_ms:
             until(lambda: has_read(other, "counter 2"), "counter 2 has read")
             assert not early.done()
         else:
             assert early.result(PATIENCE)[:2] == (200, "1")
-        sleeper.signal(signal.SIGCONT)
+        paused.signal(signal.SIGCONT)
         status, text, _ = late.result(PATIENCE)
         assert status == 503 and "another holder came: not counted" in text
         assert early.result(PATIENCE)[:2] == (200, "1")
     assert other.get("/counter") == "1"
-    assert sleeper.metric('counter_adds_total{result="stale"}') == 1
-    assert sleeper.metric("counter_locks_lost_total") == 1
-    assert sleeper.get("/add") == "2"  # it has recovered
+    assert paused.metric('counter_adds_total{result="stale"}') == 1
+    assert paused.metric("counter_locks_lost_total") == 1
+    assert paused.get("/add") == "2"  # it has recovered
 
 
 def test_a_holder_that_dies_blocks_nobody_for_long(fleet):
@@ -316,7 +316,9 @@ def test_too_many_wait(on_sqlite):
         connection.close()
     on_sqlite.others[0].stdin.close()
     until(lambda: instance.metric("counter_adds_waiting") == 0, "their turns are over")
-    assert instance.get("/add") == "1001"
+    added, busy = (instance.metric(f'counter_adds_total{{result="{how}"}}') for how in ("added", "busy"))
+    assert added > 0 and added + busy == 1000  # a machine that is slow enough makes some wait in vain
+    assert instance.get("/add") == str(int(added) + 1)
 
 
 # ---- Trouble ------------------------------------------------------------------------------------

@@ -35,6 +35,34 @@ def test_the_page_is_alive(fleet, browser):
     browser.until("document.querySelectorAll('#queue li').length === 0", "nobody waits")
 
 
+def beside(label):
+    """Whether the mark stands still beside this one's line."""
+    return """(() => {
+        const line = [...document.querySelectorAll('#track div')].find((e) => e.firstChild.textContent === LABEL);
+        const mark = document.getElementById('baton');
+        if (!mark || mark.className !== '' || !line || mark.getAnimations().length) return false;
+        const at = mark.getBoundingClientRect(), place = line.getBoundingClientRect();
+        return place.top < at.top && at.bottom < place.bottom;
+    })()""".replace("LABEL", repr(label))
+
+
+def test_the_baton_goes_to_the_next_one(on_sqlite, browser):
+    instance = on_sqlite.start()
+    first = on_sqlite.hold("the first")
+    browser.open(instance.url)
+    browser.until(beside("the first"), "it is beside the holder")
+    assert browser.run(of("moves")) == "no hand-over seen yet"
+    browser.run("window.moved = 0; document.getElementById('baton')"
+                ".addEventListener('transitionend', (e) => { moved += e.propertyName === 'transform'; })")
+    on_sqlite.hold("the second", ready=False)
+    browser.until(f"{of('track')}.includes('the secondwaits')", "the next one is shown")
+    first.stdin.close()
+    browser.until(f"moved > 0 && {beside('the second')}", "it has moved to the next one")
+    assert browser.run(of("moves")) == "at least 1 hand-over seen"
+    assert browser.run("document.querySelector('#lease i').getBoundingClientRect().width") > 0
+    assert browser.run("getComputedStyle(document.querySelector('#lease i')).position") == "absolute", "serve's own bar"
+
+
 def test_the_button_adds_one(on_sqlite, browser):
     instance = on_sqlite.start()
     browser.open(instance.url)
@@ -97,6 +125,8 @@ def test_what_is_unknown_is_called_so(on_redis, browser):
     on_redis.redis.signal(signal.SIGSTOP)
     for field in ("value", "holder", "waiters", "left", "fence", "seen"):
         browser.until(f"{of(field)} === 'unknown'", f"{field} is unknown")
+    assert browser.run("document.getElementById('baton').className") == "unknown"
+    browser.until(f"{of('track')}.includes('the holderunknown')", "nobody has the lock for certain")
     assert browser.run(of("trouble"))
     on_redis.redis.signal(signal.SIGCONT)
     browser.until(f"{of('value')} === '0'", "it is known again")

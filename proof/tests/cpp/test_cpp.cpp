@@ -4,61 +4,7 @@
  * functions on a real store, as C++17 and as C++20; a sanitizer watches in the runs that have one.
  * Argument: memory, sqlite or redis. Prints TAP.
  */
-#include "pawl/composed.hpp"
-
-extern "C" {
-#include "redis_server.h"
-#include "temp_dir.h"
-}
-
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <mutex>
-#include <thread>
-
-using namespace std::chrono_literals;
-
-static constexpr auto patience = 20s; /* for what comes at once */
-static std::string store;
-
-#define CHECK(what)                                                                                \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            std::printf("not ok 1 - %s:%d: %s\n", __func__, __LINE__, #what);                      \
-            std::fflush(stdout);                                                                   \
-            std::_Exit(1);                                                                         \
-        }                                                                                          \
-    } while (0)
-
-static pawl::client open_client(pawl::client_options options = {})
-{
-    return pawl::client::open(store, std::move(options)).value();
-}
-
-/* The store is asked until it is so: releases are on their way. */
-template <typename What> static void until(What what)
-{
-    auto end = std::chrono::steady_clock::now() + patience;
-    while (!what()) {
-        CHECK(std::chrono::steady_clock::now() < end);
-        std::this_thread::sleep_for(1ms); /* nothing tells when it is time to ask again */
-    }
-}
-
-static void until_free(const pawl::client &client, const char *name)
-{
-    until([&] { return !client.inspect(name).value().held; });
-}
-
-static bool grants(const pawl::client &client, pawl::mode mode)
-{
-    return client.caps().value().modes & 1u << unsigned(mode);
-}
+#include "stage.hpp"
 
 /* ---- Without a store ------------------------------------------------------------------------ */
 
@@ -378,6 +324,83 @@ static void a_leader_is_known_by_its_value()
     observer.stop();
 }
 
+/* ---- Latches and barriers ------------------------------------------------------------------- */
+
+static void until_there(const pawl::client &client, const char *name, size_t count)
+{
+    until([&] { return client.inspect(name).value().holder_count == count; });
+}
+
+static void a_latch_opens_when_all_have_come()
+{
+    auto client = open_client(), other = open_client();
+    auto mine = pawl::latch::make(client, "l", 3).value();
+    auto theirs = pawl::latch::make(other, "l", 3).value();
+    std::vector<std::thread> waiting;
+    for (int i = 0; i < 4; i++) waiting.emplace_back([&] { CHECK(mine.wait()); });
+    CHECK(theirs.count_down().value() == 2 && mine.left(patience).value() == 2);
+    CHECK(theirs.wait(20ms).error() == PAWL_ERR_TIMEOUT);
+    CHECK(theirs.wait(0s).error() == PAWL_ERR_BUSY);
+    CHECK(pawl::latch::make(client, "l", 4).value().count_down().error() == PAWL_ERR_COUNT);
+    CHECK(pawl::latch::make(client, "l", 4).value().wait().error() == PAWL_ERR_COUNT);
+    CHECK(mine.count_down(4).error() == PAWL_ERR_PARTIES);
+    CHECK(mine.count_down(2, patience).value() == 0);
+    for (auto &thread : waiting) thread.join();
+    CHECK(theirs.wait(patience) && mine.count_down().value() == 0);
+    CHECK(pawl::latch::make(client, "l", 0).error() == PAWL_ERR_PARTIES);
+    CHECK(pawl::latch::make(client, "", 1).error() == PAWL_ERR_NAME);
+    CHECK(pawl::latch::make(client, "l", 1, -1ms).error() == PAWL_ERR_ARGUMENT);
+}
+
+static void a_barrier_lets_all_through_together()
+{
+    auto client = open_client(), other = open_client();
+    auto mine = pawl::barrier::make(client, "b", 3).value();
+    auto theirs = pawl::barrier::make(other, "b", 3).value();
+    CHECK(theirs.wait(0s).error().is_busy() && theirs.wait(20ms).error() == PAWL_ERR_TIMEOUT);
+    until_there(other, "b", 0);
+    for (uint64_t round = 1; round <= 2; round++) {
+        std::vector<std::thread> waiting; /* they share the object */
+        for (int i = 0; i < 2; i++)
+            waiting.emplace_back([&] { CHECK(mine.wait().value() == round); });
+        until_there(other, "b", 2);
+        CHECK(theirs.wait(patience).value() == round);
+        for (auto &thread : waiting) thread.join();
+        until_there(other, "b", 0);
+    }
+    std::thread loses([&] { CHECK(mine.wait().error() == PAWL_ERR_LOST); });
+    until_there(other, "b", 1);
+    CHECK(other.break_lock("b", other.inspect("b").value().fence));
+    loses.join();
+    auto held = client.permits("c", 2).value();
+    auto four = pawl::barrier::make(client, "c", 4).value();
+    CHECK(four.wait(patience).error() == PAWL_ERR_COUNT);
+    CHECK(pawl::barrier::make(client, "b", 0).error() == PAWL_ERR_PARTIES);
+    CHECK(pawl::barrier::make(client, "b", 1, 1ms).error() == PAWL_ERR_TTL);
+    CHECK(pawl::barrier::make(client, "alone", 1).value().wait().value() == 1);
+}
+
+static void a_close_ends_who_waits_inside()
+{
+    auto client = open_client(), other = open_client();
+    auto latch = pawl::latch::make(client, "closed", 1).value();
+    auto barrier = pawl::barrier::make(client, "b2", 9).value();
+    std::vector<std::thread> waiting;
+    for (int i = 0; i < 4; i++) {
+        waiting.emplace_back([&] { CHECK(latch.wait().error() == PAWL_ERR_CLOSED); });
+        waiting.emplace_back([&] { CHECK(barrier.wait().error() == PAWL_ERR_CLOSED); });
+    }
+    until_there(other, "b2", 4);
+    pid_t child = fork(); /* it is a part of nothing */
+    if (child == 0) _exit(latch.wait().error() == PAWL_ERR_FORKED ? 0 : 1);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    client.close();
+    for (auto &thread : waiting) thread.join();
+    until_there(other, "b2", 0);
+    CHECK(latch.count_down().error() == PAWL_ERR_CLOSED);
+}
+
 static void questions_and_tokens()
 {
     auto client = open_client(), other = open_client();
@@ -399,24 +422,6 @@ static void questions_and_tokens()
     CHECK(held.detach().error() == PAWL_ERR_NOT_HELD);
     CHECK(client.url().substr(0, 6) == store.substr(0, 6) && !client.owner().empty());
     CHECK(client.native() && held.native());
-}
-
-static void many_threads_exclude_each_other()
-{
-    auto a = open_client(), b = open_client();
-    int counter = 0; /* a sanitizer watches, too */
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 32; i++)
-        threads.emplace_back([&, i] {
-            auto lock = (i % 2 ? a : b).lock("x").value();
-            for (int round = 0; round < 10; round++) {
-                CHECK(lock.acquire());
-                counter++;
-                CHECK(lock.release());
-            }
-        });
-    for (auto &thread : threads) thread.join();
-    CHECK(counter == 320);
 }
 
 static void a_close_and_a_cancel_end_every_wait()
@@ -452,6 +457,34 @@ static void a_child_holds_nothing()
 }
 
 #ifdef __cpp_lib_jthread
+static void a_stop_ends_a_wait_for_others()
+{
+    auto client = open_client(), other = open_client();
+    auto latch = pawl::latch::make(client, "stop", 1).value();
+    auto mine = pawl::barrier::make(client, "stops", 3).value();
+    auto theirs = pawl::barrier::make(other, "stops", 3).value();
+    for (int round = 0; round < 50; round++) { /* wherever the wait is when the stop comes */
+        std::jthread waits(
+            [&](std::stop_token stop) { CHECK(latch.wait(stop).error() == PAWL_ERR_CANCELED); });
+    }
+    std::stop_source before, never;
+    before.request_stop();
+    CHECK(latch.wait(before.get_token()).error() == PAWL_ERR_CANCELED);
+    CHECK(latch.wait(never.get_token(), 20ms).error() == PAWL_ERR_TIMEOUT);
+    std::thread stays;
+    {
+        std::jthread leaves(
+            [&](std::stop_token stop) { CHECK(mine.wait(stop).error() == PAWL_ERR_CANCELED); });
+        until_there(other, "stops", 1);
+        stays = std::thread([&] { CHECK(theirs.wait(60s).error() == PAWL_ERR_BROKEN); });
+        until_there(other, "stops", 2);
+    } /* its end requests the stop */
+    stays.join();
+    CHECK(latch.count_down() && latch.wait(never.get_token(), patience));
+    auto alone = pawl::barrier::make(client, "single", 1).value();
+    CHECK(alone.wait(never.get_token()).value() == 1);
+}
+
 static void a_stop_ends_a_wait()
 {
     auto client = open_client(), other = open_client();
@@ -495,14 +528,20 @@ static void a_stop_ends_a_wait()
     X(a_job_runs_once_in_a_period)                                                                 \
     X(a_run_that_is_lost_does_not_count)                                                           \
     X(a_leader_is_known_by_its_value)                                                              \
+    X(a_latch_opens_when_all_have_come)                                                            \
+    X(a_barrier_lets_all_through_together)                                                         \
+    X(a_close_ends_who_waits_inside)                                                               \
     X(questions_and_tokens)                                                                        \
     X(many_threads_exclude_each_other)                                                             \
+    X(a_thousand_wait_without_a_thread_each)                                                       \
+    X(a_holder_that_is_killed_is_outlived)                                                         \
     X(a_close_and_a_cancel_end_every_wait)                                                         \
     X(a_child_holds_nothing)
 
 int main(int argc, char **argv)
 {
     std::string kind = argc > 1 ? argv[1] : "memory";
+    if (kind == "hold" && argc > 2) return hold_until_killed(argv[2]);
     char *dir = nullptr;
     redis_server *server = nullptr;
     if (kind == "redis") {
@@ -525,6 +564,7 @@ int main(int argc, char **argv)
     ALL(RUN)
 #ifdef __cpp_lib_jthread
     RUN(a_stop_ends_a_wait)
+    RUN(a_stop_ends_a_wait_for_others)
 #endif
     std::printf("1..%d\n", number);
     redis_server_stop(server);

@@ -7,11 +7,14 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 import pytest
+
+sys.path.insert(0, os.path.join(os.environ["PAWL_SOURCE"], "proof/ports"))
+from free_port import free_port  # noqa: E402
 
 DEMO = os.path.join(os.environ["PAWL_BUILD"], "examples", "demo", "pawl-demo")
 SHORT = ["--rounds", "30", "--seconds", "1", "--plain"]
@@ -82,9 +85,7 @@ def redis(tmp_path):
         pytest.skip("redis-server is not installed")
     home = tmp_path / "redis"
     home.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = str(home / "sock")
     server = subprocess.Popen(
         ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--unixsocket", path,

@@ -27,7 +27,8 @@ MARKDOWN = [SOURCE / name for name in (
     SOURCE / "docs" / name for name in
     ("architecture.md", "glossary.md", "internals.md", "laws.md", "protocol.md", "guarantees.md", "fencing.md", "tutorial.md",
      "tutorial.zh-CN.md", "recipes.md", "from-flock.md", "from-redis-py.md",
-     "from-consul-lock.md", "composed.md", "operations.md")]
+     "from-consul-lock.md", "composed.md", "operations.md", "modes.md", "comparison.md",
+     "testing.md", "performance.md")]
 
 CODE_LANGUAGES = ("sh", "bash", "c", "sql", "python", "lua", "console")
 WHAT = ("run", "redis", "installed", "shown")

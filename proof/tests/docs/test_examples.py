@@ -115,6 +115,17 @@ def test_there_are_examples():
     assert any(e.what == "redis" for e in EXAMPLES)
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_stores_that_are_said_to_be_missing_are(page, tmp_path):
+    line, = [line for line in (SOURCE / page).read_text("utf-8").splitlines() if "`ssdb://`" in line]
+    schemes, clean = re.findall(r"`(\w+)://`", line), environment(tmp_path)
+    assert len(schemes) >= 2
+    for scheme in schemes:
+        done = subprocess.run([BUILD / "pawl", "-S", f"{scheme}://h", "show", "k"], env=clean, check=False,
+                              timeout=BOUND, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 78 and f"there is no store for {scheme}: " in done.stderr, done.stderr
+
+
 def test_the_documented_permissions_suffice(tmp_path, redis):
     """The ACL of docs/protocol.md: every command works under it, and is refused without it."""
     text = (SOURCE / "docs/protocol.md").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def test_every_page_is_installed():
 
 def exported(library):
     lines = output("nm", "-D", "--defined-only", library).splitlines()
-    return {line.split()[-1].split("@")[0] for line in lines} - {"PAWL_0.1", "PAWL_CONFIG_0.1"}
+    return {line.split()[-1].split("@")[0] for line in lines} - {"PAWL_0.1", "PAWL_0.2", "PAWL_CONFIG_0.1", "PAWL_CONFIG_0.2"}
 
 
 def documented():
@@ -191,6 +191,14 @@ def test_top_page_has_its_options():
     sections = pages.sections(page("pawl-top.1"))
     common = pages.options_in(pages.sections(page("pawl.1"))["OPTIONS"])
     helped = options_of_help(output(BUILD / "pawl-top", "--help")) - common
+    assert helped and helped == pages.options_in(sections["DESCRIPTION/Options"])
+
+
+@pytest.mark.skipif(not (BUILD / "pawl-serve").exists(), reason="pawl-serve was not built")
+def test_serve_page_has_its_options():
+    sections = pages.sections(page("pawl-serve.1"))
+    common = pages.options_in(pages.sections(page("pawl.1"))["OPTIONS"])
+    helped = options_of_help(output(BUILD / "pawl-serve", "--help")) - common
     assert helped and helped == pages.options_in(sections["DESCRIPTION/Options"])
 
 

@@ -188,13 +188,13 @@ def test_js(env, tmp_path):
     text += "const client = new Client();\n"
     text += "".join(f"console.log('task {n}');\nawait task{n}(client);\n" for n in blocks("js"))
     (tmp_path / "tasks.mjs").write_text(text + "await client.close();\n")
-    (tmp_path / "node_modules").symlink_to(binding.prepare() / "node_modules")
+    (tmp_path / "node_modules").symlink_to(binding.built() / "node_modules")
     check(run(["node", "tasks.mjs"], env, tmp_path))
 
 
 def test_python(env, tmp_path):
     binding = binding_of("python")
-    binding.prepare()
+    binding.built()
     text = "import asyncio\nimport pawl\nimport pawl.aio\n\n"
     text += 'def work():\n    print("work", flush=True)\n\ndef work_with(number):\n    print("work", number, flush=True)\n\n'
     text += "".join(f"def task{n}(client):\n{indented(b, '    ')}\n" for n, b in blocks("python").items())

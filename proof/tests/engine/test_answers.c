@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a store may say, at the edges: slowly, vaguely, at the wrong time, to nobody. */
+/* Answers at the edges of what a store may say: late, vague, at a wrong time, or to nobody. */
 #include "../../../src/engine/lease.h"
 #include "trial.h"
 
@@ -14,7 +14,7 @@ static void reply(trial *t, pawl_reply reply)
 static void a_store_slower_than_the_ttl_is_said_so(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.ttl_ms = 1000;
     trial_want(t, &a);
     for (int i = 0; i < 2; i++) {
@@ -36,7 +36,7 @@ static int64_t refreshed_after(pawl_reply queued, int64_t answered_after)
 {
     trial t;
     trial_open_patient(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(&t, &a);
     trial_queue(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 9, TTL);
     trial_pass(&t, TTL / 3 * MS);
@@ -80,7 +80,7 @@ static void the_times_of_short_and_long_ttls(void **state)
 static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     uint64_t id = trial_ask(t, &a).id;
     trial_push(t, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it is asking */
     assert_int_equal(t->count, 0);
@@ -101,10 +101,37 @@ static void a_waiter_that_is_to_ask_again_asks_once_at_a_time(void **state)
     trial_sent(t, PAWL_VERB_RENEW); /* the grant, too, may be from before that */
 }
 
+/* No name: all that the client holds and waits for. Leases are in doubt until confirmed. */
+static void a_store_that_was_emptied_is_asked_about_all(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
+    pawl__want waits = want_on("c", PAWL__NEVER), leaves = want_on("d", PAWL__NEVER);
+    trial_hold(t, &a, 1);
+    trial_hold(t, &b, 2);
+    trial_hold(t, &leaves, 3);
+    trial_release(t, &leaves); /* it is being given back anyway */
+    trial_queue(t, trial_ask(t, &waits).id, 9, TTL);
+    trial_push(t, PAWL_PUSH_RECHECK, "", NULL, 0);
+    assert_int_equal(trial_count(t, PAWL__ACT_DOUBT), 2);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RENEW), 2);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_ACQUIRE), 1);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+    uint64_t ids[2] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->actions[i].kind == PAWL__ACT_SEND && t->actions[i].request.verb == PAWL_VERB_RENEW)
+            ids[n++] = t->actions[i].request.id;
+    trial_confirm(t, ids[0], 1, false);
+    assert_true(trial_only(t, PAWL__ACT_EXTENDED)->after_doubt);
+    trial_answer(t, ids[1], PAWL_NOT_OWNER);
+    trial_only(t, PAWL__ACT_LOST);
+}
+
 static void news_of_a_value_are_nothing_to_a_lease(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_push(t, PAWL_PUSH_NEWS, "a", NULL, 0);
     assert_int_equal(t->count, 0);
@@ -116,7 +143,7 @@ static void a_holder_whose_lock_was_broken_is_told_at_once(void **state)
     for (int meanwhile = 0; meanwhile <= 1; meanwhile++) {
         trial t;
         trial_open(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
+        pawl__want a = want_on("a", PAWL__NEVER);
         trial_hold(&t, &a, 1);
         if (meanwhile) trial_pass(&t, TTL / 3 * MS);
         uint64_t id = meanwhile ? trial_sent(&t, PAWL_VERB_RENEW).id : 0;
@@ -137,7 +164,7 @@ static void a_holder_whose_lock_was_broken_is_told_at_once(void **state)
 static void who_came_while_busy_was_under_way_queues(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", 0), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", 0), b = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     trial_want(t, &b);
     trial_answer(t, ask.id, PAWL_BUSY);
@@ -149,7 +176,7 @@ static void who_came_while_busy_was_under_way_queues(void **state)
 static void busy_after_unknown_is_followed_by_a_release(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", 0);
+    pawl__want a = want_on("a", 0);
     trial_want(t, &a);
     trial_fail(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     trial_pass(t, 2 * pawl__plan_retry_ns(TTL));
@@ -167,7 +194,7 @@ static void a_failure_that_may_pass_ends_only_who_does_not_wait(void **state)
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
         trial t;
         trial_open(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", 0);
+        pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", 0);
         uint64_t id = trial_ask(&t, &a).id;
         trial_want(&t, &b);
         reply(&t, (pawl_reply){.id = id, .outcome = PAWL_FAILED, .err = passing[i]});
@@ -183,7 +210,7 @@ static void a_failure_that_may_pass_ends_only_who_does_not_wait(void **state)
 static void a_denial_of_a_refresh_gives_the_place_up(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 9, TTL);
     trial_pass(t, TTL / 3 * MS);
@@ -195,7 +222,7 @@ static void a_denial_of_a_refresh_gives_the_place_up(void **state)
 static void a_release_that_failed_is_sent_again(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_release_await(t, &a);
     trial_fail(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_FAILED, PAWL_ERR_READONLY);
@@ -213,7 +240,7 @@ static void what_is_said_at_length_is_cut(void **state)
     tale[sizeof tale - 1] = '\0';
     trial t;
     trial_open(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(&t, &a);
     reply(&t, (pawl_reply){.id = trial_sent(&t, PAWL_VERB_ACQUIRE).id,
                            .outcome = PAWL_FAILED,
@@ -231,7 +258,7 @@ static void what_is_said_at_length_is_cut(void **state)
 static uint64_t held_while_asking(trial *t, pawl__want *a, uint64_t fence)
 {
     trial_open(t);
-    *a = trial_claim("a", PAWL__NEVER);
+    *a = want_on("a", PAWL__NEVER);
     trial_want(t, a);
     pawl_request ask = trial_sent(t, PAWL_VERB_ACQUIRE);
     char token[PAWL_TOKEN_LEN + 1];
@@ -262,7 +289,7 @@ static void a_refresh_from_after_the_grant_extends_it(void **state)
     }
 }
 
-/* Only a renewal compares, and so decides. */
+/* Only a renewal compares the token, so only it decides. */
 static void a_refresh_that_says_nothing_clear_is_followed_by_a_renewal(void **state)
 {
     (void)state;
@@ -289,7 +316,7 @@ static void a_refresh_that_says_nothing_clear_is_followed_by_a_renewal(void **st
 static void a_grant_that_others_want_already_is_to_be_yielded(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     reply(t, (pawl_reply){.id = trial_sent(t, PAWL_VERB_ACQUIRE).id,
                           .outcome = PAWL_GRANTED,
@@ -302,7 +329,7 @@ static void a_grant_that_others_want_already_is_to_be_yielded(void **state)
 static void handed_before_the_ask_has_left(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -322,7 +349,7 @@ static void a_confirmation_is_of_the_grant_that_we_know(void **state)
     for (uint64_t fence = 0; fence <= 2; fence++) { /* 0: the store does not say */
         trial t;
         trial_open(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
+        pawl__want a = want_on("a", PAWL__NEVER);
         trial_hold(&t, &a, 1);
         trial_pass(&t, TTL / 3 * MS);
         trial_confirm(&t, trial_sent(&t, PAWL_VERB_RENEW).id, fence, false);
@@ -334,7 +361,7 @@ static void a_confirmation_is_of_the_grant_that_we_know(void **state)
 static void a_cached_lease_is_lost_without_a_word(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.retain_ms = TTL;
     trial_hold(t, &a, 1);
     trial_release(t, &a);
@@ -349,7 +376,7 @@ static void a_cached_lease_is_lost_without_a_word(void **state)
 static void an_answer_to_what_was_not_asked_does_nothing(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     uint64_t id = trial_ask(t, &a).id;
     const uint64_t strange[] = {0, 1, id & UINT32_MAX, id + 1, id + 1000, id + (UINT64_C(1) << 32)};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
@@ -366,7 +393,7 @@ static void request_ids_go_round_and_are_never_zero(void **state)
 {
     trial *t = *state;
     t->engine->next_request = UINT32_MAX;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     uint64_t id = trial_ask(t, &a).id;
     assert_int_equal(id >> 32, 1);
     trial_grant(t, id, 1);
@@ -377,7 +404,7 @@ static void request_ids_go_round_and_are_never_zero(void **state)
 static void a_push_that_fits_nothing_does_nothing(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -409,6 +436,7 @@ int main(void)
         cmocka_unit_test(when_a_place_is_refreshed),
         cmocka_unit_test(the_times_of_short_and_long_ttls),
         TRIAL(a_waiter_that_is_to_ask_again_asks_once_at_a_time),
+        TRIAL(a_store_that_was_emptied_is_asked_about_all),
         TRIAL(news_of_a_value_are_nothing_to_a_lease),
         cmocka_unit_test(a_holder_whose_lock_was_broken_is_told_at_once),
         TRIAL(who_came_while_busy_was_under_way_queues),

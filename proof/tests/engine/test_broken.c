@@ -43,7 +43,7 @@ static void expect_told(trial *t, const pawl__want *want, pawl__action_kind kind
     if (err == PAWL_ERR_INTERNAL) assert_string_equal(action->message, broken_what);
 }
 
-/* What a store of another pawl might say: each is no answer to that verb. */
+/* Answers of a store of another version: none of them fits that verb. */
 static void breaks(trial *t, pawl_verb verb, pawl_outcome outcome)
 {
     uint64_t id = trial_sent(t, verb).id;
@@ -56,13 +56,11 @@ static void everyone_is_told_and_nothing_is_kept(void **state)
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want holder = trial_claim("a", PAWL__NEVER), waiter = trial_claim("a", PAWL__NEVER);
-    pawl__want returned = trial_claim("b", PAWL__NEVER), asker = trial_claim("c", PAWL__NEVER);
-    trial_want(&t, &holder);
-    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+    pawl__want holder = want_on("a", PAWL__NEVER), waiter = want_on("a", PAWL__NEVER);
+    pawl__want returned = want_on("b", PAWL__NEVER), asker = want_on("c", PAWL__NEVER);
+    trial_hold(&t, &holder, 1);
     trial_want(&t, &waiter);
-    trial_want(&t, &returned);
-    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 2);
+    trial_hold(&t, &returned, 2);
     trial_release_await(&t, &returned);
     trial_want(&t, &asker);
     breaks(&t, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
@@ -85,7 +83,7 @@ static void later_news_does_nothing(void **state)
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
     trial_want(&t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, trial_sent(&t, PAWL_VERB_ACQUIRE).token);
@@ -116,7 +114,7 @@ static void a_step_checks_the_leases_that_it_touches(void **state)
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(&t, &a, 1);
     a.lease->fence = 0; /* L4: a held lease has one */
     pawl__engine_step(t.engine, t.now, &(pawl__event){.kind = PAWL__EV_TIME});
@@ -141,7 +139,7 @@ static void a_step_checks_so_many_at_most(void **state)
     trial_link(&t, false, PAWL_ERR_UNAVAILABLE);
     for (int i = 0; i < LEASES; i++) {
         snprintf(names[i], sizeof names[i], "n%d", i);
-        wants[i] = trial_claim(names[i], PAWL__NEVER);
+        wants[i] = want_on(names[i], PAWL__NEVER);
         trial_want(&t, &wants[i]);
     }
     trial_link(&t, true, PAWL_OK); /* all of them ask in one step */
@@ -156,7 +154,7 @@ static void a_touched_lease_may_be_gone(void **state)
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(&t, &a, 1);
     t.now += TTL / 3 * MS;
     trial_step(&t, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
@@ -165,13 +163,13 @@ static void a_touched_lease_may_be_gone(void **state)
     trial_close(&t);
 }
 
-/* Nobody has heard of it yet: then he never had it. */
+/* The caller was not told of the grant yet, so it never had it. */
 static void a_grant_that_was_not_fetched_is_taken_back(void **state)
 {
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
     trial_want(&t, &a);
     pawl_reply granted = {
         .id = trial_sent(&t, PAWL_VERB_ACQUIRE).id, .outcome = PAWL_GRANTED, .fence = 1};
@@ -189,9 +187,8 @@ static void a_holder_of_a_lease_gone_astray_is_told_that_he_lost(void **state)
     (void)state;
     trial t;
     open_to_break(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
-    trial_want(&t, &a);
-    trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
+    trial_hold(&t, &a, 1);
     trial_want(&t, &b);
     a.lease->state = PAWL__LEASE_QUEUED;
     breaks(&t, PAWL_VERB_ACQUIRE, PAWL_CONFIRMED);
@@ -200,56 +197,75 @@ static void a_holder_of_a_lease_gone_astray_is_told_that_he_lost(void **state)
     trial_close(&t);
 }
 
+/* `ask` leaves a request of that verb under way: each outcome breaks it, and the caller is told. */
+typedef struct misfits {
+    void (*ask)(trial *t, pawl__want *a);
+    pawl_verb verb;
+    pawl_outcome outcomes[8];
+    size_t count;
+    pawl__action_kind told;
+    pawl_err err;
+} misfits;
+
+static void none_of_these_fits(const misfits *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        trial t;
+        open_to_break(&t);
+        pawl__want a = want_on("a", PAWL__NEVER);
+        m->ask(&t, &a);
+        breaks(&t, m->verb, m->outcomes[i]);
+        expect_told(&t, &a, m->told, m->err);
+        trial_close(&t);
+    }
+}
+
+static void renews(trial *t, pawl__want *a)
+{
+    trial_hold(t, a, 1);
+    trial_pass(t, TTL / 3 * MS);
+}
+
 static void an_answer_that_does_not_fit_a_renewal(void **state)
 {
     (void)state;
-    static const pawl_outcome alien[] = {PAWL_GRANTED, PAWL_QUEUED,   PAWL_BUSY, PAWL_RELEASED,
-                                         PAWL_LEFT,    PAWL_REPORTED, NO_OUTCOME};
-    for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        trial t;
-        open_to_break(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
-        trial_want(&t, &a);
-        trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
-        trial_pass(&t, TTL / 3 * MS);
-        breaks(&t, PAWL_VERB_RENEW, alien[i]);
-        expect_told(&t, &a, PAWL__ACT_LOST, PAWL_ERR_INTERNAL);
-        trial_close(&t);
-    }
+    none_of_these_fits(&(misfits){
+        renews,
+        PAWL_VERB_RENEW,
+        {PAWL_GRANTED, PAWL_QUEUED, PAWL_BUSY, PAWL_RELEASED, PAWL_LEFT, PAWL_REPORTED, NO_OUTCOME},
+        7,
+        PAWL__ACT_LOST,
+        PAWL_ERR_INTERNAL});
+}
+
+static void holds_and_releases(trial *t, pawl__want *a)
+{
+    trial_hold(t, a, 1);
+    trial_release_await(t, a);
 }
 
 static void an_answer_that_does_not_fit_a_release(void **state)
 {
     (void)state;
-    static const pawl_outcome alien[] = {PAWL_GRANTED,   PAWL_QUEUED,   PAWL_BUSY,
-                                         PAWL_CONFIRMED, PAWL_REPORTED, NO_OUTCOME};
-    for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        trial t;
-        open_to_break(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
-        trial_want(&t, &a);
-        trial_grant(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, 1);
-        trial_release_await(&t, &a);
-        breaks(&t, PAWL_VERB_RELEASE, alien[i]);
-        expect_told(&t, &a, PAWL__ACT_RELEASED, PAWL_ERR_UNKNOWN);
-        trial_close(&t);
-    }
+    none_of_these_fits(&(misfits){
+        holds_and_releases,
+        PAWL_VERB_RELEASE,
+        {PAWL_GRANTED, PAWL_QUEUED, PAWL_BUSY, PAWL_CONFIRMED, PAWL_REPORTED, NO_OUTCOME},
+        6,
+        PAWL__ACT_RELEASED,
+        PAWL_ERR_UNKNOWN});
 }
 
 static void an_answer_that_does_not_fit_an_acquisition(void **state)
 {
     (void)state;
-    static const pawl_outcome alien[] = {PAWL_CONFIRMED, PAWL_RELEASED, PAWL_LEFT,
-                                         PAWL_NOT_OWNER, PAWL_REPORTED, NO_OUTCOME};
-    for (size_t i = 0; i < sizeof alien / sizeof alien[0]; i++) {
-        trial t;
-        open_to_break(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
-        trial_want(&t, &a);
-        breaks(&t, PAWL_VERB_ACQUIRE, alien[i]);
-        expect_told(&t, &a, PAWL__ACT_REFUSED, PAWL_ERR_INTERNAL);
-        trial_close(&t);
-    }
+    none_of_these_fits(&(misfits){
+        trial_want,
+        PAWL_VERB_ACQUIRE,
+        {PAWL_CONFIRMED, PAWL_RELEASED, PAWL_LEFT, PAWL_NOT_OWNER, PAWL_REPORTED, NO_OUTCOME},
+        6,
+        PAWL__ACT_REFUSED,
+        PAWL_ERR_INTERNAL});
 }
 
 /* ---- Nonsense in memory: nothing that could happen, so made by hand ---- */
@@ -261,8 +277,8 @@ static const uint8_t astray[] = {PAWL__LEASE_ABSENT, PAWL__LEASE_LOST, PAWL__LEA
 static void go_astray(trial *t, pawl__want *a, pawl__want *b, uint8_t lease_state)
 {
     open_to_break(t);
-    *a = trial_claim("a", PAWL__NEVER);
-    *b = trial_claim("a", PAWL__NEVER);
+    *a = want_on("a", PAWL__NEVER);
+    *b = want_on("a", PAWL__NEVER);
     trial_hold(t, a, 1);
     trial_want(t, b);
     a->lease->state = lease_state;

@@ -9,7 +9,7 @@
 static void what_is_not_held_is_not_given_back(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_release(t, &a);
     assert_int_equal(t->count, 0);
     pawl_request ask = trial_ask(t, &a);
@@ -23,7 +23,7 @@ static void what_is_not_held_is_not_given_back(void **state)
 static void only_who_waits_can_cancel(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_cancel(t, &a);
     assert_int_equal(t->count, 0);
@@ -36,7 +36,7 @@ static void only_who_waits_can_cancel(void **state)
 static void a_release_replaces_the_renewal_that_has_not_left(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     t->now += TTL / 3 * MS;
     trial_step_unfetched(t, (pawl__event){.kind = PAWL__EV_TIME});
@@ -56,23 +56,23 @@ static void expect_busy(trial *t, const pawl__want *want)
 static void who_does_not_wait_hears_at_once_what_is_known(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b;
+    pawl__want a = want_on("a", PAWL__NEVER), b;
     pawl_request ask = trial_ask(t, &a);
-    b = trial_claim("a", 0);
+    b = want_on("a", 0);
     trial_want(t, &b); /* the store is being asked: it decides */
     assert_int_equal(t->count, 0);
     trial_queue(t, ask.id, 0, TTL);
     expect_busy(t, &b);
-    b = trial_claim("a", 0);
+    b = want_on("a", 0);
     trial_want(t, &b); /* queued */
     expect_busy(t, &b);
     trial_push(t, PAWL_PUSH_GRANT, "a", ask.token, 9);
-    b = trial_claim("a", 0);
+    b = want_on("a", 0);
     trial_want(t, &b); /* held */
     expect_busy(t, &b);
     trial_pass(t, TTL / 3 * MS);
     trial_fail(t, trial_sent(t, PAWL_VERB_RENEW).id, PAWL_FAILED, PAWL_ERR_LOADING);
-    b = trial_claim("a", 0);
+    b = want_on("a", 0);
     trial_want(t, &b); /* held, in doubt */
     expect_busy(t, &b);
 }
@@ -81,7 +81,7 @@ static void who_does_not_wait_hears_at_once_what_is_known(void **state)
 static void a_place_that_nobody_wants_is_given_up(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", 0);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", 0);
     pawl_request ask = trial_ask(t, &a);
     trial_want(t, &b);
     trial_cancel(t, &a);
@@ -94,9 +94,9 @@ static void a_place_that_nobody_wants_is_given_up(void **state)
 
 /* ---- Owners' labels --------------------------------------------------------------- */
 
-static pawl__want owned_claim(const char *owner)
+static pawl__want want_of_owner(const char *owner)
 {
-    pawl__want want = trial_claim("a", PAWL__NEVER);
+    pawl__want want = want_on("a", PAWL__NEVER);
     want.owner = owner;
     return want;
 }
@@ -105,7 +105,7 @@ static void a_lease_carries_the_label_of_who_asked(void **state)
 {
     trial *t = *state;
     char label[] = "nightly";
-    pawl__want a = owned_claim(label), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_of_owner(label), b = want_on("b", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     assert_string_equal(ask.owner, "nightly");
     trial_cancel(t, &a);
@@ -119,7 +119,7 @@ static void a_lease_is_passed_on_under_one_label(void **state)
 {
     trial *t = *state;
     char same[] = "nightly";
-    pawl__want a = owned_claim("nightly"), b = owned_claim(same), c = owned_claim("weekly");
+    pawl__want a = want_of_owner("nightly"), b = want_of_owner(same), c = want_of_owner("weekly");
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_want(t, &c);
@@ -133,14 +133,14 @@ static void a_lease_is_passed_on_under_one_label(void **state)
 
 /* ---- Passing on and keeping ------------------------------------------------------- */
 
-/* What the store has not confirmed for a while is not worth giving to another. */
+/* A lease that was not confirmed for a while is not passed on. */
 static void a_lease_in_doubt_is_neither_passed_on_nor_kept(void **state)
 {
     (void)state;
     for (int others = 0; others <= 1; others++) {
         trial t;
         trial_open(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+        pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
         a.retain_ms = TTL;
         trial_hold(&t, &a, 1);
         trial_pass(&t, TTL / 3 * MS);
@@ -157,7 +157,7 @@ static void a_lease_in_doubt_is_neither_passed_on_nor_kept(void **state)
 static void local_passing_ends_some_time_after_a_yield_request(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     trial_grant(t, ask.id, 1);
     trial_push(t, PAWL_PUSH_YIELD, "a", ask.token, 0);
@@ -171,7 +171,7 @@ static void local_passing_ends_some_time_after_a_yield_request(void **state)
 static void who_awaits_the_store_does_not_wait_for_what_stays_here(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_release_await(t, &a);
@@ -190,7 +190,7 @@ static void many_names_and_many_leases_of_one(void **state)
     pawl__want wants[NAMES];
     for (int i = 0; i < NAMES; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        wants[i] = trial_claim(names[i], PAWL__NEVER);
+        wants[i] = want_on(names[i], PAWL__NEVER);
         trial_hold(&t, &wants[i], 1);
     }
     for (int round = 0; round < 2; round++)
@@ -209,7 +209,7 @@ static void many_names_and_many_leases_of_one(void **state)
 static void a_holder_can_see_that_others_wait_elsewhere(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     trial_grant(t, ask.id, 1);
     assert_false(pawl__want_is_wanted(&a));
@@ -223,7 +223,7 @@ static void a_holder_can_see_that_others_wait_elsewhere(void **state)
 static void a_holder_can_see_whether_it_had_queued(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
     assert_false(pawl__want_had_queued(&a));
     trial_hold(t, &a, 1);
     assert_false(pawl__want_had_queued(&a));
@@ -238,7 +238,7 @@ static void busy_until_everyone_has_been_told(void **state)
     (void)state;
     trial t;
     trial_open_down(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(&t, &a);
     trial_step_unfetched(&t, (pawl__event){.kind = PAWL__EV_CANCEL, .want = &a});
     assert_int_equal(pawl__engine_lease_count(t.engine), 0);
@@ -260,8 +260,8 @@ static void no_engine_can_be_freed(void **state)
 static void closing_leaves_what_is_detached_and_what_is_leaving(void **state)
 {
     trial *t = *state;
-    pawl__want detached = trial_claim("a", PAWL__NEVER), asks = trial_claim("b", PAWL__NEVER);
-    pawl__want leaving = trial_claim("c", PAWL__NEVER);
+    pawl__want detached = want_on("a", PAWL__NEVER), asks = want_on("b", PAWL__NEVER);
+    pawl__want leaving = want_on("c", PAWL__NEVER);
     detached.flags = asks.flags = PAWL_ASK_DETACHED;
     trial_hold(t, &detached, 1);
     trial_hold(t, &leaving, 1);
@@ -285,7 +285,7 @@ static void the_store_is_awaited_until_it_has_decided(void **state)
 {
     trial *t = *state;
     assert_false(pawl__engine_awaits_store(t->engine));
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     assert_true(pawl__engine_awaits_store(t->engine));
     trial_queue(t, ask.id, 0, 1000);
@@ -306,7 +306,7 @@ static void the_store_is_awaited_until_it_has_decided(void **state)
 static void nothing_is_kept_any_more(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
     a.retain_ms = b.retain_ms = 10000;
     assert_false(pawl__engine_tends(t->engine));
     trial_hold(t, &a, 1);

@@ -7,7 +7,7 @@
 
 static pawl__waiting *change(trial *t, pawl__want *want, pawl_mode mode, int64_t wait_until)
 {
-    pawl__waiting *waiting = trial_claim("a", wait_until).waiting;
+    pawl__waiting *waiting = want_on("a", wait_until).waiting;
     trial_step(
         t, (pawl__event){.kind = PAWL__EV_CHANGE, .want = want, .mode = mode, .waiting = waiting});
     return waiting;
@@ -15,7 +15,7 @@ static pawl__waiting *change(trial *t, pawl__want *want, pawl_mode mode, int64_t
 
 static void hold_update(trial *t, pawl__want *want)
 {
-    *want = trial_claim_mode(PAWL_MODE_UPDATE);
+    *want = want_of_mode(PAWL_MODE_UPDATE);
     trial_hold(t, want, 1);
 }
 
@@ -147,6 +147,28 @@ static void a_waiting_upgrade_ends_when_the_store_is_silent(void **state)
     assert_int_equal(a.state, PAWL__WANT_HOLDING); /* what it had, it has */
 }
 
+/* The reason is the link's, if it is the link; a time that is over has none, whatever was before.
+ */
+static void an_upgrade_that_ends_says_why(void **state)
+{
+    trial *t = *state;
+    pawl__want a;
+    hold_update(t, &a);
+    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
+    trial_step(t, (pawl__event){
+                      .kind = PAWL__EV_LINK, .err = PAWL_ERR_UNAVAILABLE, .message = "no route"});
+    for (int i = 0; i < 100 && !trial_count(t, PAWL__ACT_CHANGED); i++) trial_pass(t, 100 * MS);
+    assert_string_equal(trial_only(t, PAWL__ACT_CHANGED)->message, "no route");
+    trial_link(t, true, PAWL_OK);
+    trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1); /* it is in the mode of before */
+    change(t, &a, PAWL_MODE_EXCLUSIVE, t->now + 50 * MS);
+    trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
+    trial_pass(t, 50 * MS);
+    assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_TIMEOUT);
+    assert_string_equal(trial_only(t, PAWL__ACT_CHANGED)->message, "");
+}
+
 static void an_upgrade_without_a_new_fence_is_a_loss(void **state)
 {
     trial *t = *state;
@@ -185,7 +207,7 @@ static void an_upgrade_is_canceled(void **state)
 static void a_downgrade_counts_at_once_and_is_repeated_until_the_store_knows(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
     pawl__action *changed = trial_only(t, PAWL__ACT_CHANGED);
@@ -205,7 +227,7 @@ static void a_downgrade_counts_at_once_and_is_repeated_until_the_store_knows(voi
 static void a_lease_that_was_downgraded_is_not_passed_on(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE), b = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE), b = want_of_mode(PAWL_MODE_EXCLUSIVE);
     a.retain_ms = 60000;
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
@@ -234,7 +256,7 @@ static void a_change_waits_for_the_request_in_flight(void **state)
 static void an_answer_to_an_older_change_is_not_taken_for_the_newer(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_UPDATE, 0);
     pawl_request down = trial_sent(t, PAWL_VERB_CHANGE);
@@ -251,7 +273,7 @@ static void an_answer_to_an_older_change_is_not_taken_for_the_newer(void **state
 static void what_cannot_be_changed_is_refused_here(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
@@ -294,7 +316,7 @@ static void a_change_to_what_it_is_needs_no_request(void **state)
     static const pawl_mode modes[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_UPDATE};
     for (int i = 0; i < 3; i++) {
         trial *t = *state;
-        pawl__want a = trial_claim_mode(modes[i]);
+        pawl__want a = want_of_mode(modes[i]);
         trial_hold(t, &a, (uint64_t)i + 1);
         change(t, &a, modes[i], 0);
         assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
@@ -308,7 +330,7 @@ static void a_change_to_what_it_is_needs_no_request(void **state)
 static void a_downgrade_that_nobody_waits_for_is_told_to_nobody(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 1);
     const pawl__event event = {.kind = PAWL__EV_CHANGE, .want = &a, .mode = PAWL_MODE_UPDATE};
     trial_step(t, event);
@@ -345,7 +367,7 @@ static void an_older_upgrade_that_is_busy_or_refused_does_not_end_the_newer(void
 {
     for (int refused = 0; refused < 2; refused++) {
         trial *t = *state;
-        pawl__want a = trial_claim_mode(PAWL_MODE_UPDATE);
+        pawl__want a = want_of_mode(PAWL_MODE_UPDATE);
         trial_hold(t, &a, 10 + (uint64_t)refused);
         change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
         pawl_request older = trial_sent(t, PAWL_VERB_CHANGE);
@@ -424,7 +446,7 @@ static void an_upgrade_that_was_granted_but_is_wanted_by_others_says_so(void **s
 static void a_fence_that_goes_back_in_a_change_is_a_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
     change(t, &a, PAWL_MODE_SHARED, 0);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 4);
@@ -462,7 +484,7 @@ static void the_word_of_an_upgrade_comes_while_its_request_is_under_way(void **s
 static void an_upgrade_that_waits_is_not_passed_on(void **state)
 {
     trial *t = *state;
-    pawl__want a, b = trial_claim_mode(PAWL_MODE_UPDATE);
+    pawl__want a, b = want_of_mode(PAWL_MODE_UPDATE);
     hold_update(t, &a);
     trial_want(t, &b);
     change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
@@ -510,7 +532,7 @@ static void permits_do_not_change(void **state)
 {
     static const uint16_t slots[] = {0};
     trial *t = *state;
-    pawl__want a = trial_claim_permits(1);
+    pawl__want a = want_of_permits(1);
     trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
     for (int mode = 0; mode < PAWL_MODE_PERMIT; mode++) {
         change(t, &a, (pawl_mode)mode, 0);
@@ -523,7 +545,7 @@ static void permits_do_not_change(void **state)
 
 static void hold_exclusive(trial *t, pawl__want *want)
 {
-    *want = trial_claim("a", PAWL__NEVER);
+    *want = want_on("a", PAWL__NEVER);
     trial_hold(t, want, 1);
 }
 
@@ -619,6 +641,7 @@ int main(void)
         TRIAL(an_upgrade_that_does_not_wait_ends_with_the_link),
         TRIAL(a_waiting_upgrade_survives_an_unknown_answer),
         TRIAL(a_waiting_upgrade_ends_when_the_store_is_silent),
+        TRIAL(an_upgrade_that_ends_says_why),
         TRIAL(an_upgrade_without_a_new_fence_is_a_loss),
         TRIAL(a_release_ends_an_upgrade),
         TRIAL(an_upgrade_is_canceled),

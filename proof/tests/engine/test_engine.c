@@ -7,7 +7,7 @@
 static void deadline_counts_from_before_the_request_left(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     int64_t sent_at = t->now;
     pawl_request ask = trial_sent(t, PAWL_VERB_ACQUIRE);
@@ -20,7 +20,7 @@ static void deadline_counts_from_before_the_request_left(void **state)
 static void a_renewal_counts_from_its_own_sending(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_pass(t, TTL / 3 * MS);
     int64_t sent_at = t->now;
@@ -34,7 +34,7 @@ static void a_renewal_counts_from_its_own_sending(void **state)
 static void lost_at_the_deadline_whoever_says_otherwise(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_pass(t, TTL / 3 * MS);
     pawl_request renew = trial_sent(t, PAWL_VERB_RENEW);
@@ -49,7 +49,7 @@ static void lost_at_the_deadline_whoever_says_otherwise(void **state)
 static void a_grant_that_is_already_over_is_not_reported(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     t->now += TTL * MS;
     a.waiting->unreachable_at = PAWL__NEVER;
@@ -62,7 +62,7 @@ static void a_grant_that_is_already_over_is_not_reported(void **state)
 static void a_fence_that_does_not_grow_is_refused(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     b.flags = PAWL_ASK_DETACHED; /* so that the lease is not passed on locally */
     trial_hold(t, &a, 100);
     trial_want(t, &b);
@@ -78,7 +78,7 @@ static void a_fence_that_does_not_grow_is_refused(void **state)
 static void an_unanswered_ask_is_asked_again_with_the_same_token(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request first = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, first.token);
@@ -96,7 +96,7 @@ static void an_unanswered_ask_is_asked_again_with_the_same_token(void **state)
 static void a_caller_that_gave_up_is_followed_by_a_release(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     trial_cancel(t, &a);
     assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_CANCELED);
@@ -111,7 +111,7 @@ static void a_caller_that_gave_up_is_followed_by_a_release(void **state)
 static void a_late_ask_behind_its_release_is_released_again(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_fail(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     trial_cancel(t, &a);
@@ -125,7 +125,7 @@ static void a_late_ask_behind_its_release_is_released_again(void **state)
 static void an_unanswered_release_is_sent_again_until_the_lease_has_run_out(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_release_await(t, &a);
     assert_int_equal(trial_count(t, PAWL__ACT_RELEASED), 0);
@@ -142,7 +142,7 @@ static void an_unanswered_release_is_sent_again_until_the_lease_has_run_out(void
 static void not_owner_on_renewal_is_final(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_pass(t, TTL / 3 * MS);
     trial_answer(t, trial_sent(t, PAWL_VERB_RENEW).id, PAWL_NOT_OWNER);
@@ -156,7 +156,7 @@ static void not_owner_on_renewal_is_final(void **state)
 static void a_loss_names_who_broke_the_lease(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_push(t, PAWL_PUSH_RECHECK, "a", NULL, 0); /* it asks at once */
     trial_broken(t, trial_sent(t, PAWL_VERB_RENEW).id, "eve@host 42 pawl");
@@ -168,7 +168,7 @@ static void a_loss_names_who_broke_the_lease(void **state)
 static void each_acquisition_has_its_own_token(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     char token[PAWL_TOKEN_LEN + 1];
     trial_release(t, &a);
@@ -181,7 +181,7 @@ static void each_acquisition_has_its_own_token(void **state)
 static void a_release_that_finds_another_owner_is_no_success(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_release_await(t, &a);
     trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_NOT_OWNER);
@@ -193,7 +193,7 @@ static void a_release_that_finds_another_owner_is_no_success(void **state)
 static void renewal_goes_on_trying_until_the_deadline(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     int64_t deadline = trial_only(t, PAWL__ACT_GRANTED)->deadline;
     trial_pass(t, TTL / 3 * MS);
@@ -216,7 +216,7 @@ static void renewal_goes_on_trying_until_the_deadline(void **state)
 static void doubt_ends_with_a_confirmation(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_pass(t, TTL / 3 * MS);
     trial_fail(t, trial_sent(t, PAWL_VERB_RENEW).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
@@ -224,12 +224,15 @@ static void doubt_ends_with_a_confirmation(void **state)
     trial_pass(t, 2 * pawl__plan_retry_ns(TTL));
     trial_confirm(t, trial_sent(t, PAWL_VERB_RENEW).id, 1, false);
     assert_true(trial_only(t, PAWL__ACT_EXTENDED)->after_doubt);
+    trial_pass(t, TTL / 3 * MS);
+    trial_confirm(t, trial_sent(t, PAWL_VERB_RENEW).id, 1, false);
+    assert_false(trial_only(t, PAWL__ACT_EXTENDED)->after_doubt); /* told once */
 }
 
 static void a_link_that_is_down_is_doubt_then_loss_and_recovers(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     int64_t deadline = trial_only(t, PAWL__ACT_GRANTED)->deadline;
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
@@ -248,7 +251,7 @@ static void a_link_that_is_down_is_doubt_then_loss_and_recovers(void **state)
 static void a_queued_waiter_is_handed_the_lock_by_a_push(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     int64_t sent_at = t->now;
     pawl_request ask = trial_sent(t, PAWL_VERB_ACQUIRE);
@@ -268,7 +271,7 @@ static void a_queued_waiter_is_handed_the_lock_by_a_push(void **state)
 static void a_push_for_an_old_token_does_nothing(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 0, 20000);
     trial_push(t, PAWL_PUSH_GRANT, "a", "00000000000000000000000000000000000000ff", 9);
@@ -282,7 +285,7 @@ static void only_the_first_waiters_watch_the_holders_end(void **state)
     for (int64_t position = 0; position < 6; position++) {
         trial t;
         trial_open(&t);
-        pawl__want a = trial_claim("a", PAWL__NEVER);
+        pawl__want a = want_on("a", PAWL__NEVER);
         trial_want(&t, &a);
         trial_queue(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, position, 500);
         trial_pass(&t, 700 * MS);
@@ -294,7 +297,7 @@ static void only_the_first_waiters_watch_the_holders_end(void **state)
 static void a_waiter_refreshes_its_place_and_keeps_its_token(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -313,7 +316,7 @@ static void a_waiter_refreshes_its_place_and_keeps_its_token(void **state)
 static void a_waiter_re_asks_at_once_when_the_link_is_back(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 9, 20000);
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
@@ -327,7 +330,7 @@ static void a_waiter_re_asks_at_once_when_the_link_is_back(void **state)
 static void waiting_ends_at_its_time(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", t->now + 700 * MS);
+    pawl__want a = want_on("a", t->now + 700 * MS);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 9, 20000);
     trial_pass(t, 699 * MS);
@@ -341,7 +344,7 @@ static void waiting_ends_at_its_time(void **state)
 static void not_waiting_is_answered_busy_and_leaves_nothing(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", 0);
+    pawl__want a = want_on("a", 0);
     pawl_request ask = trial_ask(t, &a);
     assert_false(ask.flags & PAWL_ASK_QUEUE);
     trial_answer(t, ask.id, PAWL_BUSY);
@@ -358,7 +361,7 @@ static pawl_err end_of_haste(bool up, pawl_err failure, int64_t wait_ns, int64_t
         trial_open(&t);
     else
         trial_open_down(&t);
-    pawl__want a = trial_claim("a", t.now + wait_ns);
+    pawl__want a = want_on("a", t.now + wait_ns);
     trial_want(&t, &a);
     if (failure) trial_fail(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, PAWL_FAILED, failure);
     t.now += pass_ns;
@@ -384,7 +387,7 @@ static void an_unreachable_store_is_said_so(void **state)
     (void)state;
     trial t;
     trial_open_down(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", 0);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", 0);
     trial_want(&t, &a);
     trial_want(&t, &b);
     trial_pass(&t, 5000 * MS);
@@ -399,7 +402,7 @@ static void a_store_that_refuses_us_is_said_so_at_once(void **state)
     (void)state;
     trial t;
     trial_open_down(&t);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(&t, &a);
     trial_link(&t, false, PAWL_ERR_AUTH);
     assert_int_equal(trial_only(&t, PAWL__ACT_REFUSED)->err, PAWL_ERR_AUTH);
@@ -414,7 +417,7 @@ static void a_store_that_refuses_us_is_said_so_at_once(void **state)
 static void a_denied_acquisition_ends_with_its_reason(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_fail(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, PAWL_FAILED, PAWL_ERR_WRONG_TYPE);
     pawl__action *refused = trial_only(t, PAWL__ACT_REFUSED);
@@ -427,8 +430,8 @@ static void a_denied_acquisition_ends_with_its_reason(void **state)
 static void local_callers_share_one_lease_in_order(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
-    pawl__want c = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
+    pawl__want c = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_want(t, &c);
@@ -445,7 +448,7 @@ static void local_callers_share_one_lease_in_order(void **state)
 static void a_holder_can_see_who_holds_and_that_another_waits(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     assert_null(pawl__engine_holder(t->engine, "a", 1));
     trial_hold(t, &a, 1);
     assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1), &a);
@@ -461,7 +464,7 @@ static void a_holder_can_see_who_holds_and_that_another_waits(void **state)
 static void a_yield_request_bounds_local_sharing(void **state)
 {
     trial *t = *state;
-    pawl__want wants[2] = {trial_claim("a", PAWL__NEVER), trial_claim("a", PAWL__NEVER)};
+    pawl__want wants[2] = {want_on("a", PAWL__NEVER), want_on("a", PAWL__NEVER)};
     trial_want(t, &wants[0]);
     pawl_request ask = trial_sent(t, PAWL_VERB_ACQUIRE);
     trial_grant(t, ask.id, 1);
@@ -483,7 +486,7 @@ static void a_yield_request_bounds_local_sharing(void **state)
 static void a_cached_lease_costs_nothing_and_goes_when_wanted(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.retain_ms = 10000;
     pawl_request ask = trial_ask(t, &a);
     trial_grant(t, ask.id, 1);
@@ -500,7 +503,7 @@ static void a_cached_lease_costs_nothing_and_goes_when_wanted(void **state)
 static void a_cached_lease_is_given_back_after_its_time(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.retain_ms = 1500;
     trial_hold(t, &a, 1);
     trial_release(t, &a);
@@ -510,10 +513,26 @@ static void a_cached_lease_is_given_back_after_its_time(void **state)
     trial_sent(t, PAWL_VERB_RELEASE);
 }
 
+static void a_lease_that_is_to_end_is_neither_passed_on_nor_kept(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
+    b.retain_ms = 10000;
+    trial_hold(t, &a, 1);
+    trial_want(t, &b);
+    trial_step(t, (pawl__event){.kind = PAWL__EV_RELEASE, .want = &a, .ends_lease = true});
+    assert_int_equal(trial_count(t, PAWL__ACT_GRANTED), 0);
+    trial_sent(t, PAWL_VERB_RELEASE);
+    trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 2); /* b has a lease of its own */
+    trial_only(t, PAWL__ACT_GRANTED);
+    trial_step(t, (pawl__event){.kind = PAWL__EV_RELEASE, .want = &b, .ends_lease = true});
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
 static void a_lost_yield_request_is_repeated_by_the_renewal(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.retain_ms = 60000;
     trial_hold(t, &a, 1);
     trial_release(t, &a);
@@ -525,7 +544,7 @@ static void a_lost_yield_request_is_repeated_by_the_renewal(void **state)
 static void a_detached_lease_is_left_alone(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.flags = PAWL_ASK_DETACHED;
     trial_hold(t, &a, 1);
     trial_step(t, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
@@ -537,8 +556,8 @@ static void a_detached_lease_is_left_alone(void **state)
 static void closing_tells_everyone_once_and_releases(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("b", PAWL__NEVER);
-    pawl__want c = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("b", PAWL__NEVER);
+    pawl__want c = want_on("a", PAWL__NEVER);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_want(t, &c);
@@ -558,7 +577,7 @@ static void time_may_begin_before_zero(void **state)
     trial_open_down(&t);
     t.now = -3600 * INT64_C(1000) * MS;
     trial_link(&t, true, PAWL_OK);
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_hold(&t, &a, 1);
     assert_true(trial_only(&t, PAWL__ACT_GRANTED)->deadline < t.now + TTL * MS);
     trial_pass(&t, TTL * MS);
@@ -601,6 +620,7 @@ int main(void)
         TRIAL(a_yield_request_bounds_local_sharing),
         TRIAL(a_cached_lease_costs_nothing_and_goes_when_wanted),
         TRIAL(a_cached_lease_is_given_back_after_its_time),
+        TRIAL(a_lease_that_is_to_end_is_neither_passed_on_nor_kept),
         TRIAL(a_lost_yield_request_is_repeated_by_the_renewal),
         TRIAL(a_detached_lease_is_left_alone),
         TRIAL(closing_tells_everyone_once_and_releases),

@@ -17,7 +17,7 @@ typedef struct waiter {
 static void queue_up_for(trial *t, waiter *a, unsigned flags, int ttl_ms)
 {
     trial_open_patient(t);
-    a->want = trial_claim("a", PAWL__NEVER);
+    a->want = want_on("a", PAWL__NEVER);
     a->want.flags = (uint8_t)flags;
     a->want.ttl_ms = ttl_ms;
     a->sent_at = t->now;
@@ -134,7 +134,7 @@ static void who_gets_it_locally_has_no_more_of_it(void **state)
     trial t;
     waiter a;
     be_handed(&t, &a, 0);
-    pawl__want b = trial_claim("a", PAWL__NEVER);
+    pawl__want b = want_on("a", PAWL__NEVER);
     trial_want(&t, &b);
     trial_release(&t, &a.want);
     assert_int_equal(trial_only(&t, PAWL__ACT_GRANTED)->deadline, a.sent_at + PLACE_NS);
@@ -142,7 +142,7 @@ static void who_gets_it_locally_has_no_more_of_it(void **state)
     trial_close(&t);
 }
 
-/* What is left could not be confirmed in time: the store is asked, and gives a whole ttl. */
+/* Too little is left to confirm it in time: the store is asked, and gives a whole ttl. */
 static void handed_near_its_end_it_asks_first(void **state)
 {
     (void)state;

@@ -33,9 +33,9 @@ typedef struct scene {
 static void scene_open(scene *s)
 {
     trial_open(&s->t);
-    s->a = trial_claim("a", PAWL__NEVER);
-    s->b = trial_claim("b", PAWL__NEVER);
-    s->c = trial_claim("c", PAWL__NEVER);
+    s->a = want_on("a", PAWL__NEVER);
+    s->b = want_on("b", PAWL__NEVER);
+    s->c = want_on("c", PAWL__NEVER);
     trial_hold(&s->t, &s->a, 1);
     trial_want(&s->t, &s->b);
     uint64_t id = trial_sent(&s->t, PAWL_VERB_ACQUIRE).id;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the engine believes of answers and pushes that come late; found by the simulator. */
+/* Late answers and pushes, and what the engine makes of them; found by the simulator. */
 #include "trial.h"
 
 /* Law 4: our own release, whose answer was lost, may be what ended the lease. */
 static void a_release_that_may_have_been_done_is_not_called_lost(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 1);
     trial_release_await(t, &a);
@@ -21,7 +21,7 @@ static void a_release_that_may_have_been_done_is_not_called_lost(void **state)
 static void a_holder_that_only_waited_is_told_that_it_lost(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 1);
     trial_release_await(t, &a);
@@ -33,7 +33,7 @@ static void a_holder_that_only_waited_is_told_that_it_lost(void **state)
 static void a_lease_is_not_passed_to_a_want_of_another_ttl(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     b.ttl_ms = 4 * TTL;
     trial_want(t, &a);
     trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 1);
@@ -51,7 +51,7 @@ static void a_lease_is_not_passed_to_a_want_of_another_ttl(void **state)
 static void a_cached_lease_does_not_serve_a_want_of_another_ttl(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
     a.retain_ms = TTL;
     b.ttl_ms = TTL / 2;
     trial_want(t, &a);
@@ -66,7 +66,7 @@ static void a_cached_lease_does_not_serve_a_want_of_another_ttl(void **state)
 static void a_push_of_a_grant_that_was_over_when_we_asked_is_ignored(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -81,7 +81,7 @@ static void a_push_of_a_grant_that_was_over_when_we_asked_is_ignored(void **stat
 static void a_waiter_that_was_out_of_touch_asks_before_it_believes_a_push(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -98,7 +98,7 @@ static void a_waiter_that_was_out_of_touch_asks_before_it_believes_a_push(void *
 static void queued_again_while_held_is_a_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -115,7 +115,7 @@ static void queued_again_while_held_is_a_loss(void **state)
 static void a_waiter_that_left_unheard_is_released_for_a_whole_ttl(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 0, TTL);
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
@@ -131,7 +131,7 @@ static void a_waiter_that_left_unheard_is_released_for_a_whole_ttl(void **state)
 static void queued_from_before_the_grant_is_no_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     pawl_request ask = trial_ask(t, &a);
     char token[PAWL_TOKEN_LEN + 1];
     strcpy(token, ask.token);
@@ -147,7 +147,7 @@ static void queued_from_before_the_grant_is_no_loss(void **state)
 static void a_yield_request_may_overtake_the_grant(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER);
+    pawl__want a = want_on("a", PAWL__NEVER);
     a.retain_ms = TTL;
     pawl_request ask = trial_ask(t, &a);
     trial_push(t, PAWL_PUSH_YIELD, "a", ask.token, 0);
@@ -162,7 +162,7 @@ static void a_yield_request_may_overtake_the_grant(void **state)
 static void who_does_not_wait_is_told_that_the_store_is_gone(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim("a", PAWL__NEVER), b = trial_claim("a", 0);
+    pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", 0);
     trial_want(t, &a);
     trial_queue(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 0, TTL);
     trial_pass(t, TTL / 3 * MS);

@@ -62,7 +62,7 @@ static void expect_granted_or_no_memory(trial *t)
     }
 }
 
-/* What the store would do: it grants all that is asked, and releases all. */
+/* The store: it grants every request, and confirms every release. */
 static void serve(trial *t)
 {
     static uint64_t fence;
@@ -94,11 +94,11 @@ static void story(trial *t)
     pawl__want wants[NAMES], next;
     for (int i = 0; i < NAMES; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        wants[i] = trial_claim(names[i], PAWL__NEVER);
+        wants[i] = want_on(names[i], PAWL__NEVER);
         wants[i].owner = i % 2 ? "odd" : NULL;
         want(t, &wants[i]);
     }
-    next = trial_claim(names[0], PAWL__NEVER);
+    next = want_on(names[0], PAWL__NEVER);
     next.owner = "another";
     trial_want(t, &next);
     expect_granted_or_no_memory(t);
@@ -147,7 +147,7 @@ static void grant_whatever_is_asked(trial *t)
 
 static void want_in_mode(trial *t, pawl__want *want, pawl_mode mode)
 {
-    *want = trial_claim("modes", PAWL__NEVER);
+    *want = want_on("modes", PAWL__NEVER);
     want->mode = (uint8_t)mode;
     want->waiting->units = 2;
     want->waiting->capacity = 4;
@@ -159,7 +159,7 @@ static void want_in_mode(trial *t, pawl__want *want, pawl_mode mode)
 static void upgrade_if_held(trial *t, pawl__want *want)
 {
     if (want->state != PAWL__WANT_HOLDING) return;
-    pawl__waiting *waiting = trial_claim("modes", PAWL__NEVER).waiting;
+    pawl__waiting *waiting = want_on("modes", PAWL__NEVER).waiting;
     trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
                                 .want = want,
                                 .mode = PAWL_MODE_EXCLUSIVE,
@@ -215,7 +215,7 @@ static void story_of_upgrades(trial *t)
     asked_count = 0;
     for (int i = 0; i < UPDATERS; i++) {
         snprintf(names[i], sizeof names[i], "u%d", i);
-        updaters[i] = trial_claim(names[i], PAWL__NEVER);
+        updaters[i] = want_on(names[i], PAWL__NEVER);
         updaters[i].mode = PAWL_MODE_UPDATE;
         trial_want(t, &updaters[i]);
         expect_granted_or_no_memory(t);
@@ -284,14 +284,14 @@ static void check_room_with(int others)
     pawl__want wants[NAMES], holder, next;
     trial t;
     trial_open(&t);
-    holder = trial_claim("name", PAWL__NEVER);
+    holder = want_on("name", PAWL__NEVER);
     trial_hold(&t, &holder, 1);
-    next = trial_claim("name", t.now + TTL * MS);
+    next = want_on("name", t.now + TTL * MS);
     next.owner = "another";
     trial_want(&t, &next);
     for (int i = 0; i < others; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        wants[i] = trial_claim(names[i], t.now + TTL * MS);
+        wants[i] = want_on(names[i], t.now + TTL * MS);
         trial_want(&t, &wants[i]);
     }
     trial_release(&t, &holder);

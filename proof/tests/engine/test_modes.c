@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Modes: readers that share a lease, permits with a lease each; groups of one name. */
+#include "../../../src/engine/lease.h"
 #include "trial.h"
 
 static void draw_zeros(void *ctx, char *ret_text)
@@ -14,7 +15,7 @@ static void draw_zeros(void *ctx, char *ret_text)
 static void readers_who_wait_together_come_in_together(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_SHARED);
     pawl_request request = trial_ask(t, &a);
     assert_int_equal(request.mode, PAWL_MODE_SHARED);
     trial_want(t, &b);
@@ -27,7 +28,7 @@ static void readers_who_wait_together_come_in_together(void **state)
 static void a_reader_joins_readers_without_a_request(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     assert_int_equal(trial_only(t, PAWL__ACT_GRANTED)->fence, 1);
@@ -39,10 +40,31 @@ static void a_reader_joins_readers_without_a_request(void **state)
     trial_sent(t, PAWL_VERB_RELEASE);
 }
 
+/* The list of the others is full to its end: what lies behind belongs to somebody else. */
+static void readers_leave_a_full_list_one_by_one(void **state)
+{
+    enum { MORE = 8 };
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), more[MORE];
+    trial_hold(t, &a, 1);
+    for (int i = 0; i < MORE; i++) {
+        more[i] = want_of_mode(PAWL_MODE_SHARED);
+        trial_want(t, &more[i]);
+    }
+    assert_int_equal(a.lease->readers->count, a.lease->readers->room);
+    for (int i = 0; i < MORE; i++) {
+        trial_release(t, &more[i]);
+        assert_ptr_equal(trial_only(t, PAWL__ACT_RELEASED)->want, &more[i]);
+        assert_int_equal(a.state, PAWL__WANT_HOLDING);
+    }
+    trial_release(t, &a);
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
 static void all_readers_hear_of_doubt_extension_and_loss(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_pass(t, TTL / 3 * MS);
@@ -65,14 +87,13 @@ static void all_readers_hear_of_doubt_extension_and_loss(void **state)
 static void who_joins_is_bounded_once_a_writer_waits(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), late = trial_claim_mode(PAWL_MODE_SHARED),
-               more[70];
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), late = want_of_mode(PAWL_MODE_SHARED), more[70];
     trial_hold(t, &a, 1);
     trial_push(t, PAWL_PUSH_YIELD, "a", trial_token_of(t, &a), 1);
     trial_only(t, PAWL__ACT_YIELD);
     int joined = 0;
     for (int i = 0; i < 70; i++) {
-        more[i] = trial_claim_mode(PAWL_MODE_SHARED);
+        more[i] = want_of_mode(PAWL_MODE_SHARED);
         trial_want(t, &more[i]);
         joined += more[i].state == PAWL__WANT_HOLDING;
     }
@@ -88,8 +109,8 @@ static void who_joins_is_bounded_once_a_writer_waits(void **state)
 static void nobody_passes_a_reader_that_waits_here(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), other = trial_claim_mode(PAWL_MODE_SHARED),
-               b = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), other = want_of_mode(PAWL_MODE_SHARED),
+               b = want_of_mode(PAWL_MODE_SHARED);
     other.ttl_ms = TTL / 2; /* another lease: it waits for its turn */
     trial_hold(t, &a, 1);
     trial_want(t, &other);
@@ -101,8 +122,7 @@ static void nobody_passes_a_reader_that_waits_here(void **state)
 static void a_writer_has_a_lease_beside_the_readers_of_its_client(void **state)
 {
     trial *t = *state;
-    pawl__want reader = trial_claim_mode(PAWL_MODE_SHARED),
-               writer = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want reader = want_of_mode(PAWL_MODE_SHARED), writer = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &reader, 1);
     pawl_request request = trial_ask(t, &writer); /* the store knows who fits beside whom */
     assert_int_equal(request.mode, PAWL_MODE_EXCLUSIVE);
@@ -120,7 +140,7 @@ static void a_writer_has_a_lease_beside_the_readers_of_its_client(void **state)
 static void a_cached_lease_of_readers_goes_when_a_writer_waits(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED);
     a.retain_ms = 60000;
     trial_hold(t, &a, 1);
     const char *token = trial_token_of(t, &a);
@@ -137,7 +157,7 @@ static void permits_are_not_kept_for_later(void **state)
 {
     static const uint16_t slots[] = {0};
     trial *t = *state;
-    pawl__want a = trial_claim_permits(1);
+    pawl__want a = want_of_permits(1);
     a.retain_ms = 60000;
     trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
     trial_only(t, PAWL__ACT_GRANTED);
@@ -149,7 +169,7 @@ static void each_who_asks_for_permits_has_a_lease(void **state)
 {
     static const uint16_t first[] = {0, 1}, second[] = {2};
     trial *t = *state;
-    pawl__want a = trial_claim_permits(2), b = trial_claim_permits(1);
+    pawl__want a = want_of_permits(2), b = want_of_permits(1);
     pawl_request one = trial_ask(t, &a), two = trial_ask(t, &b);
     assert_int_equal(one.units, 2);
     assert_int_equal(one.capacity, 8);
@@ -170,7 +190,7 @@ static void another_number_of_permits_is_no_grant(void **state)
 {
     static const uint16_t slots[] = {0};
     trial *t = *state;
-    pawl__want a = trial_claim_permits(2);
+    pawl__want a = want_of_permits(2);
     pawl_request request = trial_ask(t, &a);
     trial_grant_slots(t, request.id, 1, slots, 1);
     assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_PROTOCOL);
@@ -181,7 +201,7 @@ static void a_push_finds_its_lease_among_permits(void **state)
 {
     static const uint16_t slots[] = {5};
     trial *t = *state;
-    pawl__want a = trial_claim_permits(1), b = trial_claim_permits(1);
+    pawl__want a = want_of_permits(1), b = want_of_permits(1);
     trial_queue(t, trial_ask(t, &a).id, 0, TTL);
     pawl_request second = trial_ask(t, &b);
     trial_queue(t, second.id, 1, TTL);
@@ -202,7 +222,7 @@ static void a_push_finds_its_lease_among_permits(void **state)
 static void a_detached_reader_leaves_the_lease_to_the_others(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
     trial_want(t, &b);
     trial_step(t, (pawl__event){.kind = PAWL__EV_DETACH, .want = &a});
@@ -215,7 +235,7 @@ static void a_detached_reader_leaves_the_lease_to_the_others(void **state)
 static void a_reader_whose_lease_would_be_another_waits_beside_those_that_come_in(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), other = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), other = want_of_mode(PAWL_MODE_SHARED);
     pawl_request request = trial_ask(t, &a);
     other.ttl_ms = TTL / 2;
     trial_want(t, &other);
@@ -231,8 +251,9 @@ static void a_name_is_forgotten_when_its_last_group_is(void **state)
     for (int last = 0; last < 3; last++) {
         pawl__want wants[3];
         for (int i = 0; i < 3; i++) {
-            wants[i] = trial_claim_mode(modes[i]);
-            trial_hold(t, &wants[i], (uint64_t)(last * 10 + i + 1)); /* a store that allows it */
+            wants[i] = want_of_mode(modes[i]);
+            trial_hold(t, &wants[i],
+                       (uint64_t)last * 10 + (uint64_t)i + 1); /* a store that allows it */
         }
         for (int n = 1; n <= 3; n++) {
             pawl__want *want = &wants[(last + n) % 3];
@@ -249,8 +270,7 @@ static void a_name_is_forgotten_when_its_last_group_is(void **state)
 static void who_holds_is_known_by_name(void **state)
 {
     trial *t = *state;
-    pawl__want a = trial_claim_mode(PAWL_MODE_EXCLUSIVE),
-               reader = trial_claim_mode(PAWL_MODE_SHARED);
+    pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE), reader = want_of_mode(PAWL_MODE_SHARED);
     assert_null(pawl__engine_holder(t->engine, "a", 1));
     pawl_request request = trial_ask(t, &a);
     assert_null(pawl__engine_holder(t->engine, "a", 1)); /* it waits */
@@ -263,6 +283,21 @@ static void who_holds_is_known_by_name(void **state)
 }
 
 /* Whoever follows the leases hears each move, also of the second group of a name. */
+static void all_who_read_by_one_lease_are_known(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_SHARED);
+    assert_null(pawl__want_holder_at(&a, 0));
+    trial_hold(t, &a, 1);
+    trial_want(t, &b);
+    assert_ptr_equal(pawl__want_holder_at(&b, 0), &a);
+    assert_ptr_equal(pawl__want_holder_at(&a, 1), &b);
+    assert_null(pawl__want_holder_at(&a, 2));
+    trial_release(t, &a);
+    assert_ptr_equal(pawl__want_holder_at(&b, 0), &b);
+    assert_null(pawl__want_holder_at(&a, 0));
+}
+
 static void on_moved(void *ctx, const char *name, pawl_lease_state from, pawl_lease_state to)
 {
     assert_string_equal(name, "a");
@@ -288,7 +323,7 @@ static void moves_are_told_in_all_groups(void **state)
     opts.moved = on_moved;
     opts.moved_ctx = &moves;
     pawl__engine *engine = pawl__engine_new(&opts);
-    pawl__want a = trial_claim_mode(PAWL_MODE_SHARED), b = trial_claim_mode(PAWL_MODE_EXCLUSIVE);
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_EXCLUSIVE);
     pawl__engine_step(engine, 1, &(pawl__event){.kind = PAWL__EV_WANT, .want = &a});
     pawl__engine_step(engine, 1, &(pawl__event){.kind = PAWL__EV_WANT, .want = &b});
     assert_int_equal(moves, 2);
@@ -301,6 +336,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         TRIAL(readers_who_wait_together_come_in_together),
         TRIAL(a_reader_joins_readers_without_a_request),
+        TRIAL(readers_leave_a_full_list_one_by_one),
         TRIAL(all_readers_hear_of_doubt_extension_and_loss),
         TRIAL(who_joins_is_bounded_once_a_writer_waits),
         TRIAL(nobody_passes_a_reader_that_waits_here),
@@ -313,6 +349,7 @@ int main(void)
         cmocka_unit_test(each_state_has_a_name),
         cmocka_unit_test(moves_are_told_in_all_groups),
         TRIAL(who_holds_is_known_by_name),
+        TRIAL(all_who_read_by_one_lease_are_known),
         TRIAL(a_detached_reader_leaves_the_lease_to_the_others),
         TRIAL(a_reader_whose_lease_would_be_another_waits_beside_those_that_come_in),
         TRIAL(a_name_is_forgotten_when_its_last_group_is),

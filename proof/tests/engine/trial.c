@@ -76,7 +76,7 @@ static pawl__waiting *waiting_new(int64_t wait_until)
     return waiting;
 }
 
-pawl__want trial_claim(const char *name, int64_t wait_until)
+pawl__want want_on(const char *name, int64_t wait_until)
 {
     return (pawl__want){.name = name,
                         .name_len = (uint16_t)strlen(name),
@@ -84,16 +84,16 @@ pawl__want trial_claim(const char *name, int64_t wait_until)
                         .waiting = waiting_new(wait_until)};
 }
 
-pawl__want trial_claim_mode(pawl_mode mode)
+pawl__want want_of_mode(pawl_mode mode)
 {
-    pawl__want want = trial_claim("a", PAWL__NEVER);
+    pawl__want want = want_on("a", PAWL__NEVER);
     want.mode = (uint8_t)mode;
     return want;
 }
 
-pawl__want trial_claim_permits(uint16_t units)
+pawl__want want_of_permits(uint16_t units)
 {
-    pawl__want want = trial_claim_mode(PAWL_MODE_PERMIT);
+    pawl__want want = want_of_mode(PAWL_MODE_PERMIT);
     want.waiting->units = units;
     want.waiting->capacity = 8;
     return want;

@@ -41,11 +41,11 @@ int trial_end(void **state);
 #define TRIAL(test) cmocka_unit_test_setup_teardown(test, trial_begin, trial_end)
 
 /* A want on `name`, ready for trial_want; if it is used again it waits without limit. */
-pawl__want trial_claim(const char *name, int64_t wait_until);
+pawl__want want_on(const char *name, int64_t wait_until);
 
 /* The same on "a", in another mode; and for so many of 8 permits. */
-pawl__want trial_claim_mode(pawl_mode mode);
-pawl__want trial_claim_permits(uint16_t units);
+pawl__want want_of_mode(pawl_mode mode);
+pawl__want want_of_permits(uint16_t units);
 
 void trial_step(trial *t, pawl__event event);
 /* Takes an event; its actions wait until the next trial_step. */

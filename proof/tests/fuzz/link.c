@@ -112,7 +112,7 @@ static void turn(scene *s)
     for (int i = 0; i < TURNS; i++) event_base_loop(s->base, EVLOOP_NONBLOCK);
     if (s->end < 0) s->end = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (s->end < 0) return;
-    /* What the store asks is read, so that it never waits to be rid of it; kept is the latest. */
+    /* Reads the store's requests, so that its socket is never full; keeps the latest. */
     char rest[8192];
     for (ssize_t n; (n = recv(s->end, rest, sizeof rest, 0)) > 0;) {
         memcpy(s->heard, rest, (size_t)n);
@@ -156,13 +156,13 @@ static void hang_up(scene *s)
 
 /* ---- The client ------------------------------------------------------------------- */
 
-static void ask(scene *s, pawl_verb verb)
+static void submit(scene *s, pawl_verb verb, const char *name, unsigned flags)
 {
     if (s->asked == REQUESTS_MAX) return;
     pawl_request request = {.id = ++s->asked,
                             .verb = verb,
-                            .flags = PAWL_ASK_QUEUE,
-                            .name = "x",
+                            .flags = flags,
+                            .name = name,
                             .name_len = 1,
                             .token = "0123456789012345678901234567890123456789",
                             .owner = "fuzz",
@@ -172,8 +172,28 @@ static void ask(scene *s, pawl_verb verb)
     if (verb == PAWL_VERB_LIST || verb == PAWL_VERB_DOCTOR) request.token = NULL;
     s->inside = true;
     pawl_store_entry.submit(s->store, &request);
+    s->inside = false;
+}
+
+static void flush(scene *s)
+{
+    s->inside = true;
     pawl_store_entry.flush(s->store);
     s->inside = false;
+}
+
+static void ask(scene *s, pawl_verb verb)
+{
+    submit(s, verb, "x", PAWL_ASK_QUEUE);
+    flush(s);
+}
+
+/* As a handle on several names does. */
+static void ask_together(scene *s, pawl_verb verb)
+{
+    static const char *const names[] = {"x", "y", "z"};
+    for (int i = 0; i < 3; i++) submit(s, verb, names[i], PAWL_ASK_TOGETHER);
+    flush(s);
 }
 
 static void open_store(scene *s)
@@ -205,6 +225,8 @@ static void step(scene *s, fuzz_input *in)
     if (what < 160) { /* mostly the server speaks */
         fuzz_input piece = fuzz_cut(in, fuzz_byte(in));
         say(s, piece.data, piece.left);
+    } else if (what >= 246 && what < 250) {
+        ask_together(s, what % 2 ? PAWL_VERB_RELEASE : PAWL_VERB_ACQUIRE);
     } else if (what < 250) {
         ask(s, (pawl_verb)(what % PAWL_VERB_COUNT));
     } else {

@@ -180,7 +180,7 @@ static bool same(const meaning *a, const meaning *b)
     return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
 
-/* Who breaks for a reason of its own has understood the same until then. */
+/* A reader that stops for its own reason has understood the same until then. */
 static void compare(const meaning *ours, const meaning *other)
 {
     if (other->foreign) return;

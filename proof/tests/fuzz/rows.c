@@ -99,13 +99,14 @@ static void run(const char *sql)
 static void put_lock(fuzz_input *in)
 {
     sqlite3_stmt *st =
-        prepare("INSERT OR IGNORE INTO lock VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+        prepare("INSERT OR IGNORE INTO lock VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+                " ?12)");
     const char *name = names[fuzz_below(in, 2)];
     sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
     bind_some(in, st, 2, tokens[fuzz_below(in, 3)]);
     bind_some(in, st, 3, client);
     bind_some(in, st, 4, "owner");
-    for (int column = 5; column <= 9; column++) bind_some(in, st, column, NULL);
+    for (int column = 5; column <= 12; column++) bind_some(in, st, column, NULL);
     (void)sqlite3_step(st); /* what breaks a constraint is not there */
     sqlite3_finalize(st);
 }
@@ -113,7 +114,7 @@ static void put_lock(fuzz_input *in)
 static void put_hold(fuzz_input *in)
 {
     sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO hold VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-                               " ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
+                               " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
     const char *name = names[fuzz_below(in, 2)];
     sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
     bind_some(in, st, 2, NULL);
@@ -122,18 +123,19 @@ static void put_hold(fuzz_input *in)
     bind_some(in, st, 5, "owner");
     for (int column = 6; column <= 14; column++) bind_some(in, st, column, NULL);
     bind_some(in, st, 15, "\1");
+    bind_some(in, st, 16, NULL);
     (void)sqlite3_step(st);
     sqlite3_finalize(st);
 }
 
-/* Of a semaphore of one, or of readers: as pawl writes them, but for the dates. */
+/* Rows of a semaphore with one permit, or of readers: as pawl writes them, except the dates. */
 static void put_sound_hold(fuzz_input *in)
 {
     unsigned what = fuzz_byte(in);
     bool is_permit = what & 1;
     const char *name = names[what >> 1 & 1];
     sqlite3_stmt *st = prepare("INSERT OR IGNORE INTO hold VALUES(?1, ?2, ?3, ?4, 'owner', ?5, -1,"
-                               " 0, 0, ?6, ?7, ?7, 0, ?8, ?9)");
+                               " 0, 0, ?6, ?7, ?7, 0, ?8, ?9, 0)");
     sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
     sqlite3_bind_int(st, 2, 1 + (int)(what >> 2 & 3));
     sqlite3_bind_text(st, 3, tokens[fuzz_below(in, 3)], -1, SQLITE_STATIC);
@@ -145,7 +147,8 @@ static void put_sound_hold(fuzz_input *in)
     sqlite3_bind_blob(st, 9, "\1", is_permit, SQLITE_STATIC);
     (void)sqlite3_step(st);
     sqlite3_finalize(st);
-    st = prepare("INSERT OR REPLACE INTO lock VALUES(?1, '', '', '', 9, 0, 0, 0, 0)");
+    st =
+        prepare("INSERT OR REPLACE INTO lock VALUES(?1, '', '', '', 9, 0, 0, 0, 0, NULL, NULL, 0)");
     sqlite3_bind_blob(st, 1, name, 1, SQLITE_STATIC);
     (void)sqlite3_step(st);
     sqlite3_finalize(st);

@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 MODULES = ["bindings/go", "bindings/go/pawlbeego", "examples/beego-counter"]
+BENCH = "bindings/go/bench"  # its peers are large, and nothing of pawl's
 PATH = "github.com/pawl-lock/pawl/"
 
 
@@ -28,7 +29,8 @@ def environment():
     env["PKG_CONFIG_PATH"] = os.path.join(BUILD, "meson-uninstalled")
     env["LD_LIBRARY_PATH"] = BUILD
     env["CGO_CFLAGS"] = f"-g -O1 -I{SOURCE}/include"
-    env["GOFLAGS"] = "-buildvcs=false"
+    # With -trimpath all of them share what go has compiled, wherever they have their modules.
+    env["GOFLAGS"] = "-buildvcs=false -trimpath"
     env["PAWL_TEST_CONFIG_DUMP"] = os.path.join(BUILD, "proof", "tests", "config", "test-config-dump")
     for name in ("PAWL_STORE", "PAWL_CONFIG", "BEEGO_RUNMODE"):
         env.pop(name, None)
@@ -125,7 +127,7 @@ def published(environment, tmp_path_factory):
     cache = subprocess.run(["go", "env", "GOMODCACHE"], env=environment, stdout=subprocess.PIPE,
                            text=True, check=True).stdout.strip()
     return dict(environment, GOPROXY=f"file://{proxy},file://{cache}/cache/download", GOSUMDB="off",
-                GOMODCACHE=str(tmp_path_factory.mktemp("cache")), GOFLAGS="-buildvcs=false -modcacherw -trimpath")
+                GOMODCACHE=str(tmp_path_factory.mktemp("cache")), GOFLAGS="-buildvcs=false -trimpath -modcacherw")
 
 
 def run_in(folder, env, command):
@@ -176,13 +178,20 @@ def test_the_beego_module_is_fetched(published, tmp_path):
     assert f"{PATH}bindings/go {version()}" in (tmp_path / "go.mod").read_text()
 
 
+def test_the_measurement_runs(environment):
+    """Its numbers are no matter here; without the tag peers it needs nothing but the binding."""
+    run = go(dict(environment, GOPROXY="off"), BENCH, "run", ".", "-seconds", "0.01", "-rounds", "1", "memory:")
+    assert run.returncode == 0, run.stdout
+    assert re.findall(r"^(pawl.*?) +[\d.]+ us$", run.stdout, re.M) == ["pawl, one Lock", "pawl, NewLock().Do"]
+
+
 def test_without_cgo_the_compiler_says_what_to_do(environment):
     build = go(dict(environment, CGO_ENABLED="0"), "bindings/go", "build", ".")
     assert build.returncode != 0
     assert "pawl_needs_cgo__set_CGO_ENABLED_to_1_and_have_a_C_compiler_and_libpawl_installed" in build.stdout
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, BENCH])
 def test_one_name_everywhere(module):
     """The module's path, and the versions that modules ask of each other."""
     text = page(f"{module}/go.mod")
@@ -194,12 +203,13 @@ def test_one_name_everywhere(module):
 
 # ---- The pages ----------------------------------------------------------------------------------
 
-PAGES = ["README.md", "README.zh-CN.md", "docs/modes.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
+PAGES = ["README.md", "README.zh-CN.md", "docs/modes.md", "docs/operations.md", "docs/tutorial.md", "docs/tutorial.zh-CN.md"]
 
 AROUND = """package pages
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/beego/beego/v2/server/web"
@@ -207,12 +217,13 @@ import (
 
 	pawl "github.com/pawl-lock/pawl/bindings/go"
 	"github.com/pawl-lock/pawl/bindings/go/pawlbeego"
+	"github.com/pawl-lock/pawl/bindings/go/pawlmetrics"
 )
 
 var (
 	ctx    = context.Background()
 	client *pawl.Client
-	_      = []interface{}{ctx, client, backup, report, train, time.Minute, web.Run, task.AddTask, pawlbeego.Open}
+	_      = []interface{}{ctx, client, backup, report, train, time.Minute, web.Run, task.AddTask, pawlbeego.Open, http.Handle, pawlmetrics.Handler}
 )
 
 func backup(context.Context) error { return nil }
@@ -253,7 +264,7 @@ def test_vet(environment, module):
     assert vet.returncode == 0, vet.stdout
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, BENCH])
 def test_format(environment, module):
     wrong = subprocess.run(["gofmt", "-l", "."], cwd=os.path.join(SOURCE, module),
                            stdout=subprocess.PIPE, text=True, check=True)
@@ -263,7 +274,7 @@ def test_format(environment, module):
 @pytest.mark.parametrize("module", MODULES)
 def test_race(environment, module):
     need_modules(environment, module)
-    run = go(environment, module, "test", "-race", "-count=1", "-v", "-timeout", "240s", "./...")
+    run = go(environment, module, "test", "-race", "-vet=off", "-count=1", "-v", "-timeout", "240s", "./...")
     print(run.stdout)
     assert run.returncode == 0, run.stdout
     skips = [line.strip() for line in run.stdout.splitlines() if "SKIP: " in line]

@@ -2,12 +2,11 @@
 """Locks of other libraries beside pawl's, on the same keys of one real server, in both directions.
 
 The libraries are the real ones, in programs of their own that are asked line by line. redis-py is
-always there; with PAWL_INTEROP=all those of Go and Node are fetched and built as well, which takes
-minutes. One that the registries do not bring here is skipped, and the reason said.
+always there, Redisson in CI; with PAWL_INTEROP=all all are fetched and built, which takes minutes. One
+that the registries do not bring here is skipped, and the reason said.
 """
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,9 @@ import pytest
 ROOT = pathlib.Path(os.environ.get("PAWL_SOURCE", "."))
 sys.path.insert(0, str(ROOT / "proof/tests/cli"))
 sys.path.insert(0, str(ROOT / "proof/bench"))
-from harness import BUILD, PATIENCE, Proc, RedisServer, World, clean_env  # noqa: E402
+sys.path.insert(0, str(ROOT / "proof/ports"))
+from free_port import free_port  # noqa: E402
+from harness import BUILD, PATIENCE, Proc, RedisServer, Rig, clean_env  # noqa: E402
 from suite import peers  # noqa: E402
 
 CACHE = BUILD.absolute() / "bench/cache"
@@ -34,23 +35,28 @@ def node():
     return peers.node_peer(CACHE, "node-redlock", "redlock", "interop.js", "").command
 
 
+def redisson(kind):
+    peer = peers.MAKERS["redisson"](CACHE)
+    return [*peer.command[:-1], "InteropRedisson", kind]
+
+
 LIBRARIES = {
     "redis-py": lambda: [sys.executable, str(ROOT / "proof/tests/interop/redis_py.py")],
     "redsync": lambda: go("redsync"),
     "redislock": lambda: go("redislock"),
     "rueidislock": lambda: go("rueidislock"),
     "node-redlock": node,
+    "redisson": lambda: redisson("bucket"),  # RBucket.setIfAbsent: a plain key
+    # Not of the kind below: see test_rlock.py.
+    "redisson's rlock": lambda: redisson("lock"),
+    "by hand": lambda: [sys.executable, str(ROOT / "proof/tests/interop/hash_lock.py")],
 }
-CHOSEN = list(LIBRARIES) if os.environ.get("PAWL_INTEROP") == "all" else ["redis-py"]
+PLAIN = list(LIBRARIES)[:-2]
+CHOSEN = (PLAIN if os.environ.get("PAWL_INTEROP") == "all"
+          else ["redis-py", "redisson"] if os.environ.get("PAWL_CI") else ["redis-py"])
 RENEWS = {"rueidislock"}  # these never run out while their program lives
 # The name that the library is given for pawl's, and pawl's own. rueidislock makes keys of its own.
 NAMES = {"rueidislock": ("k", "0:k")}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Other:
@@ -60,9 +66,12 @@ class Other:
         self.proc = Proc([*command, f"127.0.0.1:{port}", name, str(ttl_ms)], clean_env(),
                          stdin=subprocess.PIPE)
 
-    def ask(self, word):
+    def say(self, word):
         self.proc.say(f"{word}\n".encode())
-        answer = self.proc.line()
+        return self.proc.line()
+
+    def ask(self, word):
+        answer = self.say(word)
         assert answer in ("yes", "no"), answer or self.proc.errors()
         return answer == "yes"
 
@@ -82,7 +91,7 @@ class Scene:
         self.name, self.key = NAMES.get(library, ("pawl:k", "k"))
         self.port = free_port()
         self.server = RedisServer(tmp, "--port", str(self.port))
-        self.redis = World(self.server.url, tmp)
+        self.redis = Rig(self.server.url, tmp)
 
     def other(self, ttl_ms):
         other = Other(self.command, self.port, self.name, ttl_ms)

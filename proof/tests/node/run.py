@@ -4,7 +4,6 @@
 Builds the Node binding as a user does, in a folder of its own below the build folder, unless it is there already; then
 runs its tests with it. Without a Node of at least 20, or its headers, it says so and skips.
 """
-import fcntl
 import hashlib
 import os
 import pathlib
@@ -12,6 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from prepared import prepare  # pylint: disable=wrong-import-position
 
 SOURCE = pathlib.Path(os.environ["PAWL_SOURCE"])
 BUILD = pathlib.Path(os.environ["PAWL_BUILD"])
@@ -69,16 +71,9 @@ def make():
         sys.exit(done.stdout)
 
 
-def prepare():
-    """The folder in which `import 'pawl'` finds the binding."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = HOME / "stamp", fingerprint()
-    with open(HOME / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of the suite run beside each other
-        if not stamp.exists() or stamp.read_text() != wanted:
-            stamp.unlink(missing_ok=True)
-            make()
-            stamp.write_text(wanted)
+def built():
+    """The folder in whose node_modules the binding is."""
+    prepare(HOME, fingerprint(), make)
     return HOME
 
 
@@ -87,8 +82,10 @@ if __name__ == "__main__":
     if missing:
         print(f"SKIP: {missing}")
         sys.exit(SKIPPED)
-    tests = prepare() / "tests"
+    tests = built() / "tests"  # where `import 'pawl'` finds the binding
     shutil.rmtree(tests, ignore_errors=True)
     shutil.copytree(BINDING / "tests", tests)
+    shutil.copy(BINDING / "bench/pair.mjs", tests)
     os.chdir(HOME)
-    os.execvpe("node", ["node", "--test", "--test-reporter=tap", *sys.argv[1:], "tests/pawl.test.mjs"], environment())
+    all_tests = sorted(str(path.relative_to(HOME)) for path in tests.glob("*.test.mjs"))
+    os.execvpe("node", ["node", "--test", "--test-reporter=tap", *sys.argv[1:], *all_tests], environment())

@@ -7,22 +7,17 @@
 #include <string.h>
 
 static postgres_server *server;
-static world *the_world;
+static test_loop *the_loop;
 
 void rig_need_server(void)
 {
-    if (postgres_server_exists()) {
-        check_cases_run_here();
-        return;
-    }
-    puts("SKIP: there is no PostgreSQL on this machine");
-    exit(77);
+    rig_need(postgres_server_exists(), "there is no PostgreSQL on this machine");
 }
 
 void rig_begin_with(const char *const *settings)
 {
     server = postgres_server_start(settings);
-    the_world = world_new();
+    the_loop = test_loop_new();
 }
 
 int rig_begin(void **state)
@@ -35,7 +30,7 @@ int rig_begin(void **state)
 int rig_end(void **state)
 {
     (void)state;
-    world_free(the_world);
+    test_loop_free(the_loop);
     postgres_server_stop(server);
     return 0;
 }
@@ -45,9 +40,9 @@ postgres_server *rig_server(void)
     return server;
 }
 
-world *rig_world(void)
+test_loop *rig_loop(void)
 {
-    return the_world;
+    return the_loop;
 }
 
 const char *rig_schema(void)
@@ -106,23 +101,13 @@ const char *rig_sql(const char *format, ...)
     return value;
 }
 
-const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome)
-{
-    const seen_reply *answer = client_ask(c, &request);
-    if (answer->reply.outcome != outcome)
-        FAIL_TEST("verb %d: outcome %d (%s %s), expected %d", (int)request.verb,
-                  (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
-                  (int)outcome);
-    return answer;
-}
-
 void rig_until(const char *value, const char *sql)
 {
-    int64_t start = world_now();
+    int64_t start = host_now();
     while (strcmp(rig_sql("%s", sql), value) != 0) {
-        if (world_now() - start > PATIENCE_MS * INT64_C(1000000))
+        if (host_now() - start > PATIENCE_MS * INT64_C(1000000))
             FAIL_TEST("%s: not %s", sql, value);
-        world_for(the_world, 1);
+        test_loop_for(the_loop, 1);
     }
 }
 
@@ -141,11 +126,5 @@ static bool said(void *arg)
 void rig_await_words(client *c, const char *part)
 {
     words w = {c, part};
-    world_until(the_world, said, &w, part);
-}
-
-const seen_link *rig_await_refusal(client *c)
-{
-    rig_await_words(c, ":");
-    return client_link(c, client_link_count(c) - 1);
+    test_loop_until(the_loop, said, &w, part);
 }

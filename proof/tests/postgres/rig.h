@@ -3,31 +3,20 @@
 #ifndef PAWL_TESTS_POSTGRES_RIG_H
 #define PAWL_TESTS_POSTGRES_RIG_H
 
-#include "../support/check.h"
 #include "../support/postgres_server.h"
-#include "../support/test_host.h"
+#include "../support/store_rig.h"
 
 #include <libpq-fe.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-
-#define LONG_MS 60000
-
-extern const pawl_store_ops pawl_store_entry;
 
 /* Ends the program with 77 and the reason if there is no server to start. */
 void rig_need_server(void);
 
-/* Of the group: a world, which the cases share. */
+/* Of the group: a loop, which the cases share. */
 int rig_begin(void **state);
 void rig_begin_with(const char *const *settings); /* of postgres_server_start */
 int rig_end(void **state);
 postgres_server *rig_server(void);
-world *rig_world(void);
+test_loop *rig_loop(void);
 
 /* A schema that is not there yet, so that cases do not meet; static storage of the program. */
 const char *rig_schema(void);
@@ -39,12 +28,8 @@ const char *rig_sql(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* A connection of the superuser's, for the test to close. */
 PGconn *rig_connect(void);
 
-/* Asks and requires the outcome; failing shows both. */
-const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome);
 /* Asks the superuser until the statement's value is this. */
 void rig_until(const char *value, const char *sql);
-/* The link's latest refusal, as soon as there is one. */
-const seen_link *rig_await_refusal(client *c);
 /* Runs the loop until the client's latest link message has `part` in it. */
 void rig_await_words(client *c, const char *part);
 

@@ -10,7 +10,7 @@ static const char *findings(const char *schema)
 {
     static char found[8192];
     store_address address = rig_address(schema);
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_doctor(), PAWL_REPORTED);
     snprintf(found, sizeof found, "%s", client_found(c));
     client_close(c);
@@ -86,18 +86,15 @@ static void behind_a_pooler_who_waits_asks(void **state)
     char directory[200];
     size_t warnings;
     (void)state;
-    if (!postgres_server_has("pgbouncer")) {
-        puts("SKIP: there is no pgbouncer on this machine");
-        skip();
-    }
+    if (!postgres_server_has("pgbouncer")) skip_case("there is no pgbouncer on this machine");
     postgres_server_directory_new(rig_server(), "pool", directory);
     pid_t pooler = start_pooler(directory);
     store_address address = rig_address(rig_schema());
-    client_close(client_up(rig_world(), &address, "a"));
+    client_close(client_up(rig_loop(), &address, "a"));
     address.options[0].value = directory;
     address.options[2] = (pawl_url_option){"port", "6432"};
     address.option_count = 3;
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
     assert_false(client_caps(a)->push);
     assert_non_null(strstr(client_warning(a, &warnings), "pooler"));
     assert_int_equal(warnings, 1);

@@ -25,7 +25,7 @@ static void openssl_outlives_exit(void **state)
         store_address nowhere = {.ops = &pawl_store_entry, .scheme = "postgres", .path = ""};
         nowhere.options[nowhere.option_count++] = (pawl_url_option){"host", "/nowhere/at/all"};
         if (atexit(look_whether_it_is_there) != 0) _exit(2);
-        (void)client_open(world_new(), &nowhere, "a");
+        (void)client_open(test_loop_new(), &nowhere, "a");
         EVP_MD_free(EVP_MD_fetch(NULL, "SHA256", NULL)); /* as libpq's first connection does */
         exit(3);
     }

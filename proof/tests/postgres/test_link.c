@@ -14,7 +14,7 @@ static client *open_as(const char *user, const char *password, const char *path)
     address.user = user;
     address.password = password;
     address.path = path;
-    return client_open(rig_world(), &address, "a");
+    return client_open(rig_loop(), &address, "a");
 }
 
 /* ---- Refused
@@ -70,7 +70,7 @@ static void of_several_hosts_the_one_that_works_is_taken(void **state)
     snprintf(hosts, sizeof hosts, "/nowhere/at/all,%s", postgres_server_directory(rig_server()));
     store_address address = rig_address(rig_schema());
     address.options[0].value = hosts;
-    client_close(client_up(rig_world(), &address, "a"));
+    client_close(client_up(rig_loop(), &address, "a"));
 }
 
 static void a_host_that_is_not_there_is_said(void **state)
@@ -78,7 +78,7 @@ static void a_host_that_is_not_there_is_said(void **state)
     (void)state;
     store_address address = rig_address(rig_schema());
     address.options[0].value = "/nowhere/at/all";
-    client *c = client_open(rig_world(), &address, "a");
+    client *c = client_open(rig_loop(), &address, "a");
     const seen_link *link = rig_await_refusal(c);
     assert_int_equal(link->err, PAWL_ERR_UNAVAILABLE);
     assert_non_null(strstr(link->text, "/nowhere/at/all"));
@@ -99,7 +99,7 @@ static void a_waiter_that_was_cut_off_keeps_its_place(void **state)
     const char *held = fresh_token(), *first = fresh_token(), *second = fresh_token();
     store_address address = rig_address(rig_schema());
     (void)state;
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
     rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
     rig_expect(b, ask_queue("x", first, LONG_MS), PAWL_QUEUED);
     end_sessions();
@@ -115,15 +115,34 @@ static void a_waiter_that_was_cut_off_keeps_its_place(void **state)
     client_close(b);
 }
 
-/* Who is away when its turn comes is passed over, and is served when it is back. */
+/* It may be carried out, and what else this server answers is not to be trusted: connects anew. */
+static void an_answer_that_is_none_of_ours_ends_the_connection(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_loop(), &address, "a");
+    rig_expect(a, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
+    rig_sql("CREATE OR REPLACE FUNCTION %s.say_busy(n bytea, now_us bigint) RETURNS text "
+            "LANGUAGE sql AS $$ SELECT 'nonsense'::text $$",
+            schema);
+    const seen_reply *answer =
+        rig_expect(a, ask_acquire("x", fresh_token(), LONG_MS), PAWL_UNKNOWN);
+    assert_int_equal(answer->reply.err, PAWL_ERR_PROTOCOL);
+    rig_await_words(a, "not pawl's protocol");
+    client_await_link(a, true);
+    client_close(a);
+}
+
+/* A waiter that is away when its turn comes is passed over, and is served when it is back. */
 static void a_waiter_that_is_away_is_passed_over_and_comes_back(void **state)
 {
     const char *held = fresh_token(), *first = fresh_token(), *second = fresh_token();
     const char *schema = rig_schema();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b"),
-           *c = client_up(rig_world(), &address, "c");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b"),
+           *c = client_up(rig_loop(), &address, "c");
     rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
     rig_expect(b, ask_queue("x", first, LONG_MS), PAWL_QUEUED);
     client_close(b); /* it is away for good */
@@ -131,7 +150,7 @@ static void a_waiter_that_is_away_is_passed_over_and_comes_back(void **state)
     rig_expect(a, ask_release("x", held), PAWL_RELEASED);
     client_await_push(c, PAWL_PUSH_GRANT, second);
     rig_expect(c, ask_release("x", second), PAWL_RELEASED);
-    /* Nobody who is there waits: free for whoever comes, and for who comes back. */
+    /* No present waiter: the lock is free for a new caller, and for a waiter that comes back. */
     const char *third = fresh_token();
     rig_expect(a, ask_acquire("x", third, LONG_MS), PAWL_GRANTED);
     rig_expect(a, ask_release("x", third), PAWL_RELEASED);
@@ -145,7 +164,7 @@ static void a_server_that_is_stopped_is_waited_for(void **state)
     const char *token = fresh_token();
     store_address address = rig_address(rig_schema());
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     postgres_server_end(rig_server(), SIGINT);
     client_await_link(a, false);
@@ -180,7 +199,7 @@ static void a_session_keeps_its_statements_prepared(void **state)
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     watch_prepared(schema, "");
     for (int i = 0; i < 2; i++) {
         rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
@@ -195,13 +214,13 @@ static void a_session_keeps_its_statements_prepared(void **state)
     client_close(a);
 }
 
-/* As a pooler does that was not recognized. Nothing was done, and asked again it works. */
+/* Like a pooler that was not recognized. Nothing was done, and the next try works. */
 static void a_session_that_forgets_is_asked_without_them(void **state)
 {
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     watch_prepared(schema, "EXECUTE 'DEALLOCATE ALL';");
     rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     const seen_reply *refused = rig_expect(a, ask_acquire("y", token, LONG_MS), PAWL_FAILED);
@@ -248,14 +267,14 @@ static void a_standby_is_no_place_for_locks(void **state)
     postgres_server *standby = start_standby("standby");
     store_address address = rig_address(rig_schema());
     address.options[0].value = postgres_server_directory(standby);
-    client *c = client_open(rig_world(), &address, "a");
+    client *c = client_open(rig_loop(), &address, "a");
     assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_READONLY);
     client_abandon(c);
     /* Named too, the primary is found, and its doctor tells of the standby. */
     snprintf(hosts, sizeof hosts, "%s,%s", postgres_server_directory(standby),
              postgres_server_directory(rig_server()));
     address.options[0].value = hosts;
-    c = client_up(rig_world(), &address, "a");
+    c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_doctor(), PAWL_REPORTED);
     assert_non_null(strstr(client_found(c), "standby: the standby is asynchronous"));
     client_close(c);
@@ -288,7 +307,7 @@ static void a_promoted_standby_that_was_synchronous_has_every_lock(void **state)
     snprintf(hosts, sizeof hosts, "%s,%s", postgres_server_directory(rig_server()),
              postgres_server_directory(standby));
     address.options[0].value = hosts;
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
     uint64_t fence = rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED)->reply.fence;
     rig_expect(b, ask_queue("x", waits, LONG_MS), PAWL_QUEUED);
     postgres_server_kill(rig_server());
@@ -316,6 +335,7 @@ int main(void)
         cmocka_unit_test(of_several_hosts_the_one_that_works_is_taken),
         cmocka_unit_test(a_host_that_is_not_there_is_said),
         cmocka_unit_test(a_waiter_that_was_cut_off_keeps_its_place),
+        cmocka_unit_test(an_answer_that_is_none_of_ours_ends_the_connection),
         cmocka_unit_test(a_waiter_that_is_away_is_passed_over_and_comes_back),
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
         cmocka_unit_test(a_session_keeps_its_statements_prepared),

@@ -4,13 +4,9 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define SOON_NS INT64_C(5000000000)
 #define LATE_NS (10 * SOON_NS) /* a bound for a test that is broken, not for a slow machine */
@@ -39,45 +35,17 @@ static void who_stands_still_behind_its_statement_holds_up_nobody(void **state)
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     PGconn *still = call_without_sync(schema, "x", token);
-    int64_t start = world_now();
+    int64_t start = host_now();
     rig_expect(a, ask_queue("x", fresh_token(), LONG_MS), PAWL_QUEUED);
     rig_expect(a, ask_release("x", token), PAWL_RELEASED);
-    assert_true(world_now() - start < SOON_NS);
+    assert_true(host_now() - start < SOON_NS);
     PQfinish(still);
     client_close(a);
 }
 
 /* ---- A process that is killed --------------------------------------------------------------- */
-
-/* A process of its own, with a client of its own, that asks this and stands still. */
-static pid_t start_process(const char *schema, const char *owner, const char *token)
-{
-    int ready[2];
-    char byte;
-    CHECK(pipe(ready) == 0);
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        store_address address = rig_address(schema);
-        client *c = client_up(world_new(), &address, owner);
-        pawl_request request = ask_queue("x", token, LONG_MS);
-        (void)client_ask(c, &request);
-        CHECK(write(ready[1], "r", 1) == 1);
-        for (;;) pause();
-    }
-    close(ready[1]);
-    CHECK(read(ready[0], &byte, 1) == 1);
-    close(ready[0]);
-    return child;
-}
-
-static void kill_process(pid_t child)
-{
-    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
-}
 
 /* Its lock ends with its ttl, and not before; a place of one that was killed holds up nobody. */
 static void of_a_killed_process_the_lock_ends_with_its_ttl(void **state)
@@ -86,12 +54,12 @@ static void of_a_killed_process_the_lock_ends_with_its_ttl(void **state)
     const char *next = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    pid_t holder = start_process(schema, "holder", held);
-    pid_t waiter = start_process(schema, "waiter", dead);
-    kill_process(holder);
-    kill_process(waiter);
+    pid_t holder = rig_start_process(&address, "holder", held);
+    pid_t waiter = rig_start_process(&address, "waiter", dead);
+    rig_kill_process(holder);
+    rig_kill_process(waiter);
     rig_until("0", "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pawl:%'");
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     const seen_reply *answer = rig_expect(a, ask_queue("x", next, LONG_MS), PAWL_QUEUED);
     assert_int_equal(answer->reply.position, 1);
     assert_true(answer->reply.holder_ms > 0);
@@ -110,7 +78,7 @@ static void of_a_killed_process_the_lock_ends_with_its_ttl(void **state)
 static void see_what_was_granted_meanwhile(const char *schema)
 {
     store_address address = rig_address(schema);
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
     for (int i = 0; i < 20; i++) {
         char name[16];
         snprintf(name, sizeof name, "x%d", i);
@@ -122,15 +90,15 @@ static void see_what_was_granted_meanwhile(const char *schema)
         char sql[100];
         snprintf(sql, sizeof sql, "SELECT %s.enter('%s')", schema, name);
         PQclear(PQexec(door, sql));
-        int64_t start = world_now();
+        int64_t start = host_now();
         uint64_t first = client_submit(a, &one), second = client_submit(b, &two);
         client_flush(a);
         client_flush(b);
         while (strcmp(rig_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT "
                               "granted"),
                       "2") != 0) {
-            CHECK(world_now() - start < LATE_NS);
-            world_for(rig_world(), 1);
+            CHECK(host_now() - start < LATE_NS);
+            test_loop_for(rig_loop(), 1);
         }
         PQfinish(door);
         pawl_outcome got = client_await(a, first)->reply.outcome;
@@ -160,14 +128,14 @@ static void a_commit_is_waited_for_whatever_the_default(void **state)
     const char *schema = rig_schema();
     (void)state;
     store_address address = rig_address(schema);
-    client_close(client_up(rig_world(), &address, "a")); /* the schema is made */
+    client_close(client_up(rig_loop(), &address, "a")); /* the schema is made */
     rig_sql("CREATE TABLE %s.seen(setting text); "
             "CREATE FUNCTION %s.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "
             "%s.seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; "
             "CREATE TRIGGER see BEFORE INSERT ON %s.hold FOR EACH ROW EXECUTE FUNCTION %s.see()",
             schema, schema, schema, schema, schema);
     rig_sql("ALTER ROLE pawl SET synchronous_commit = off");
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     rig_expect(a, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
     assert_string_equal(rig_sql("SELECT string_agg(setting, ',') FROM %s.seen", schema), "on");
     client_close(a);
@@ -183,21 +151,21 @@ static void a_commit_that_was_warned_about_is_no_grant(void **state)
     const char *token = fresh_token();
     store_address address = rig_address(rig_schema());
     (void)state;
-    client *a = client_up(rig_world(), &address, "waits for a standby");
+    client *a = client_up(rig_loop(), &address, "waits for a standby");
     rig_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     rig_sql("SELECT pg_reload_conf()");
     int tries = 0;
     char name[24] = "try 0";
     pawl_request request = ask_acquire(name, token, LONG_MS);
-    int64_t begun = world_now();
+    int64_t begun = host_now();
     uint64_t id = client_submit(a, &request);
     client_flush(a);
     while (
         strcmp(rig_sql("SET synchronous_commit = local; SELECT count(pg_cancel_backend(pid)) FROM "
                        "pg_stat_activity WHERE wait_event = 'SyncRep'"),
                "1") != 0) {
-        CHECK(world_now() - begun < LATE_NS);
-        world_for(rig_world(), 1);
+        CHECK(host_now() - begun < LATE_NS);
+        test_loop_for(rig_loop(), 1);
         if (client_answer(a, id)) { /* the server has not read its new settings yet */
             snprintf(name, sizeof name, "try %d", ++tries);
             request = ask_acquire(name, token, LONG_MS);
@@ -210,9 +178,9 @@ static void a_commit_that_was_warned_about_is_no_grant(void **state)
     assert_non_null(strstr(answer->text, "may not survive"));
     rig_sql("ALTER SYSTEM RESET synchronous_standby_names");
     rig_sql("SELECT pg_reload_conf()");
-    for (int64_t start = world_now();;) { /* asked again with its token it is told what it has */
+    for (int64_t start = host_now();;) { /* asked again with its token it is told what it has */
         if (client_ask(a, &request)->reply.outcome == PAWL_GRANTED) break;
-        assert_true(world_now() - start < LATE_NS);
+        assert_true(host_now() - start < LATE_NS);
     }
     client_close(a);
 }
@@ -238,17 +206,17 @@ static void nobody_is_granted_while_a_transaction_has_checked_the_fence(void **s
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a"), *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
     uint64_t fence = rig_expect(a, ask_acquire("x", token, TTL_MS), PAWL_GRANTED)->reply.fence;
     PGconn *user = rig_connect();
     PQclear(PQexec(user, "BEGIN"));
     assert_true(still_mine(user, schema, fence));
     rig_expect(a, ask_renew("x", token, TTL_MS), PAWL_CONFIRMED); /* renewals go on */
-    world_for(rig_world(), TTL_MS + 20);
+    test_loop_for(rig_loop(), TTL_MS + 20);
     pawl_request request = ask_acquire("x", fresh_token(), LONG_MS); /* it has run out */
     uint64_t id = client_submit(b, &request);
     client_flush(b);
-    world_for(rig_world(), 50);
+    test_loop_for(rig_loop(), 50);
     assert_null(client_answer(b, id));
     PQclear(PQexec(user, "COMMIT"));
     assert_int_equal(client_await(b, id)->reply.outcome, PAWL_GRANTED);
@@ -274,7 +242,7 @@ static void fences_grow_across_kill_and_lost_rows(void **state)
     const char *schema = rig_schema();
     store_address address = rig_address(schema);
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     uint64_t first = fence_of_turn(a, "x"), second = fence_of_turn(a, "x");
     assert_true(second > first);
     postgres_server_kill(rig_server());
@@ -288,13 +256,13 @@ static void fences_grow_across_kill_and_lost_rows(void **state)
     client_close(a);
 }
 
-/* What was acknowledged is there after a crash: nobody else gets it before its ttl. */
+/* An acknowledged lease is there after a crash: nobody else gets the lock before its ttl. */
 static void a_lock_survives_the_crash_of_the_server(void **state)
 {
     const char *token = fresh_token();
     store_address address = rig_address(rig_schema());
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     uint64_t fence = rig_expect(a, ask_acquire("x", token, LONG_MS), PAWL_GRANTED)->reply.fence;
     postgres_server_kill(rig_server());
     client_await_link(a, false);
@@ -314,8 +282,8 @@ static void names_are_any_bytes(void **state)
     for (size_t i = 0; i < PAWL_NAME_MAX; i++) longest[i] = (char)(i % 255 + 1);
     longest[PAWL_NAME_MAX] = '\0';
     const char *const names[] = {longest, "'; DROP TABLE x; --", "\\x61", "\xff\xfe", "%s$1"};
-    client *a = client_up(rig_world(), &address, "o'wner\\ \"$1\" \xc3\xa9"),
-           *b = client_up(rig_world(), &address, "b");
+    client *a = client_up(rig_loop(), &address, "o'wner\\ \"$1\" \xc3\xa9"),
+           *b = client_up(rig_loop(), &address, "b");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *held = fresh_token(), *waiter = fresh_token();
         rig_expect(a, ask_acquire(names[i], held, LONG_MS), PAWL_GRANTED);
@@ -342,7 +310,7 @@ static void a_long_list_is_complete(void **state)
     enum { NAMES = 650 };
     store_address address = rig_address(rig_schema());
     (void)state;
-    client *a = client_up(rig_world(), &address, "a");
+    client *a = client_up(rig_loop(), &address, "a");
     for (int i = 0; i < NAMES; i++) {
         char name[16];
         snprintf(name, sizeof name, "n%d", i);

@@ -13,7 +13,7 @@ static void all_who_come_first_at_once_find_it(void **state)
     client *clients[CLIENTS];
     store_address address = rig_address(rig_schema());
     (void)state;
-    for (int i = 0; i < CLIENTS; i++) clients[i] = client_open(rig_world(), &address, "a");
+    for (int i = 0; i < CLIENTS; i++) clients[i] = client_open(rig_loop(), &address, "a");
     for (int i = 0; i < CLIENTS; i++) client_await_link(clients[i], true);
     for (int i = 0; i < CLIENTS; i++) {
         assert_int_equal(client_link_count(clients[i]), 1); /* none had to come again */
@@ -29,11 +29,11 @@ static void who_may_not_make_it_is_told_what_to_do(void **state)
     store_address address = rig_address(schema);
     client *maker, *c;
     address.user = "plain";
-    c = client_open(rig_world(), &address, "a");
+    c = client_open(rig_loop(), &address, "a");
     assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_PERMISSION);
     assert_non_null(strstr(client_link(c, 0)->text, "pawl schema postgres"));
     address.user = "pawl";
-    maker = client_up(rig_world(), &address, "maker");
+    maker = client_up(rig_loop(), &address, "maker");
     rig_sql("GRANT USAGE ON SCHEMA %s TO plain", schema);
     client_await_link(c, true); /* it has tried again by itself */
     const seen_reply *refused = rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_FAILED);
@@ -60,7 +60,7 @@ static void a_schema_of_another_format_is_left_alone(void **state)
     rig_sql("CREATE SCHEMA %s", schema);
     rig_sql("COMMENT ON SCHEMA %s IS 'pawl format 999'", schema);
     store_address address = rig_address(schema);
-    client *c = client_open(rig_world(), &address, "a");
+    client *c = client_open(rig_loop(), &address, "a");
     assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_VERSION);
     client_abandon(c);
     assert_string_equal(
@@ -74,17 +74,42 @@ static void a_schema_without_values_gets_them(void **state)
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_sql("DROP TABLE %s.value, %s.watch", schema, schema);
     client_close(c);
-    c = client_up(rig_world(), &address, "a");
+    c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_publish("x", token, "kept"), PAWL_CONFIRMED);
     assert_int_equal(rig_expect(c, ask_read("x", 0), PAWL_REPORTED)->reply.value->len, 4);
     client_close(c);
 }
 
-/* Of values and watches that are over each new one takes some along. */
+/* One that was made before publications had numbers. A lease that was taken then counts from 0. */
+static void a_schema_without_numbers_gets_them(void **state)
+{
+    const char *schema = rig_schema(), *token = fresh_token();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *c = client_up(rig_loop(), &address, "a");
+    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    client_close(c);
+    rig_sql("ALTER TABLE %s.hold DROP COLUMN published", schema);
+    rig_sql("DROP PROCEDURE %s.publish(bytea, text, bytea, bigint, bigint, text)", schema);
+    rig_sql("CREATE PROCEDURE %s.publish(n bytea, tok text, b bytea, keep bigint, INOUT r text) "
+            "LANGUAGE sql AS 'SELECT ''not_owner'''",
+            schema);
+    c = client_up(rig_loop(), &address, "a");
+    pawl_request late = ask_publish("x", token, "late");
+    rig_expect(c, ask_publish("x", token, "kept"), PAWL_CONFIRMED);
+    rig_expect(c, late, PAWL_CONFIRMED);
+    rig_expect(c, ask_acquire("y", fresh_token(), LONG_MS), PAWL_GRANTED);
+    const pawl_value *value = rig_expect(c, ask_read("x", 0), PAWL_REPORTED)->reply.value;
+    assert_int_equal(value->len, 4);
+    assert_memory_equal(value->bytes, "kept", 4);
+    client_close(c);
+}
+
+/* Each new value removes some values and watches that have ended. */
 static void old_values_leave_with_new_ones(void **state)
 {
     enum { OLD = 12 };
@@ -92,7 +117,7 @@ static void old_values_leave_with_new_ones(void **state)
     store_address address = rig_address(schema);
     char name[16];
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     for (int i = 0; i < OLD; i++) {
         snprintf(name, sizeof name, "old%d", i);
         token = fresh_token();
@@ -114,7 +139,7 @@ static void only_so_many_watch_one_name(void **state)
     const char *schema = rig_schema();
     store_address address = rig_address(schema);
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_sql("INSERT INTO %s.watch SELECT 'x', 'client' || i, 9007199254740992 "
             "FROM generate_series(1, %d) i",
             schema, PAWL_WATCHERS_MAX);
@@ -130,7 +155,7 @@ static void a_schema_that_was_dropped_is_made_again(void **state)
     const char *schema = rig_schema();
     store_address address = rig_address(schema);
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
     rig_sql("DROP SCHEMA %s CASCADE", schema);
     const seen_reply *refused =
@@ -150,7 +175,7 @@ static void old_names_leave_with_new_ones(void **state)
     store_address address = rig_address(schema);
     char name[16];
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_acquire("held", held, LONG_MS), PAWL_GRANTED);
     for (int i = 0; i < OLD; i++) {
         const char *token = fresh_token();
@@ -176,7 +201,7 @@ static void the_last_fence_is_the_last(void **state)
     const char *schema = rig_schema(), *token = fresh_token();
     store_address address = rig_address(schema);
     (void)state;
-    client *c = client_up(rig_world(), &address, "a");
+    client *c = client_up(rig_loop(), &address, "a");
     rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_expect(c, ask_release("x", token), PAWL_RELEASED);
     rig_sql("UPDATE %s.name SET fence = 9007199254740992", schema);
@@ -193,6 +218,7 @@ int main(void)
         cmocka_unit_test(who_may_not_make_it_is_told_what_to_do),
         cmocka_unit_test(a_schema_of_another_format_is_left_alone),
         cmocka_unit_test(a_schema_without_values_gets_them),
+        cmocka_unit_test(a_schema_without_numbers_gets_them),
         cmocka_unit_test(old_values_leave_with_new_ones),
         cmocka_unit_test(only_so_many_watch_one_name),
         cmocka_unit_test(a_schema_that_was_dropped_is_made_again),

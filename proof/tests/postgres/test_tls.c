@@ -5,26 +5,20 @@
 #include "../redis/certs.h"
 #include "rig.h"
 
+#include "../../ports/free_port.h"
 #include "../support/temp_dir.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static char *dir; /* of the certificates */
 static int port;
 
 static const char *path_of(const char *name)
 {
-    static char paths[8][300];
-    static unsigned count;
-    char *path = paths[count++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
+    return temp_dir_file(dir, name);
 }
 
 /* Over TCP, with what libpq's options say of TLS. */
@@ -38,30 +32,14 @@ static store_address secure(const char *host, const char *sslmode, const char *c
     return address;
 }
 
-static void lock_and_unlock(client *c)
-{
-    const char *token = fresh_token();
-    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
-    rig_expect(c, ask_release("x", token), PAWL_RELEASED);
-}
-
-static void expect_refusal(const store_address *address, pawl_err err, const char *words)
-{
-    client *c = client_open(rig_world(), address, "a");
-    const seen_link *link = rig_await_refusal(c);
-    if (link->err != err || !strstr(link->text, words))
-        FAIL_TEST("%s: \"%s\"; wanted \"%s\"", pawl_err_name(link->err), link->text, words);
-    client_abandon(c);
-}
-
 /* ---- The server's certificate -------------------------------------------------------------- */
 
 static void a_server_is_verified_by_its_name(void **state)
 {
     (void)state;
     store_address address = secure("localhost", "verify-full", "ca.pem");
-    client *c = client_up(rig_world(), &address, "a");
-    lock_and_unlock(c);
+    client *c = client_up(rig_loop(), &address, "a");
+    rig_lock_and_unlock(c);
     rig_expect(c, ask_doctor(), PAWL_REPORTED);
     assert_non_null(strstr(client_found(c), ", over TLS"));
     client_close(c);
@@ -71,11 +49,12 @@ static void a_stranger_is_refused(void **state)
 {
     (void)state;
     store_address address = secure("localhost", "verify-full", "other.pem");
-    expect_refusal(&address, PAWL_ERR_TLS, "certificate verify failed");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_TLS, "certificate verify failed");
     address = secure("127.0.0.1", "verify-full", "ca.pem");
-    expect_refusal(&address, PAWL_ERR_TLS, "does not match host name \"127.0.0.1\"");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_TLS,
+                       "does not match host name \"127.0.0.1\"");
     address = secure("localhost", "verify-full", "nowhere.pem");
-    expect_refusal(&address, PAWL_ERR_TLS, "nowhere.pem\" does not exist");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_TLS, "nowhere.pem\" does not exist");
 }
 
 static void a_server_without_tls_is_refused(void **state)
@@ -85,7 +64,7 @@ static void a_server_without_tls_is_refused(void **state)
     rig_sql("SELECT pg_reload_conf()");
     rig_until("off", "SHOW ssl");
     store_address address = secure("localhost", "require", "ca.pem");
-    expect_refusal(&address, PAWL_ERR_TLS, "does not support SSL");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_TLS, "does not support SSL");
     rig_sql("ALTER SYSTEM SET ssl = on");
     rig_sql("SELECT pg_reload_conf()");
     rig_until("on", "SHOW ssl");
@@ -98,32 +77,21 @@ static void a_client_shows_its_certificate_in_place_of_a_password(void **state)
     (void)state;
     store_address address = secure("localhost", "verify-full", "ca.pem");
     address.user = "certified";
-    expect_refusal(&address, PAWL_ERR_AUTH, "28000");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_AUTH, "28000");
     address.options[1] = (pawl_url_option){"sslcert", path_of("certified.pem")};
     address.options[3] = (pawl_url_option){"sslkey", path_of("certified.key")};
     address.option_count = 4;
-    client *c = client_up(rig_world(), &address, "a");
-    lock_and_unlock(c);
+    client *c = client_up(rig_loop(), &address, "a");
+    rig_lock_and_unlock(c);
     assert_string_equal(rig_sql("SELECT client_dn FROM pg_stat_ssl s JOIN pg_stat_activity a USING "
                                 "(pid) WHERE a.usename = 'certified'"),
                         "/CN=certified");
     client_close(c);
     (void)chmod(path_of("certified.key"), 0644);
-    expect_refusal(&address, PAWL_ERR_TLS, "has group or world access");
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_TLS, "has group or world access");
 }
 
 /* ---- The server ---------------------------------------------------------------------------- */
-
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(fd, (struct sockaddr *)&address, len) == 0);
-    CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 static void write_certificates(void)
 {

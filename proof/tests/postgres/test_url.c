@@ -56,6 +56,21 @@ static void an_address_becomes_words_for_libpq(void **state)
     pawl__postgres_config_done(&config);
 }
 
+/* As long as the server's identifiers may be, and no longer. */
+static void the_longest_schema_is_taken_whole(void **state)
+{
+    char name[PAWL__POSTGRES_NAME_MAX + 2] = "", message[PAWL_MESSAGE_MAX];
+    pawl__postgres_config config;
+    pawl_url url = {.host = "a", .path = "/l", .options = {{"schema", name}}, .option_count = 1};
+    (void)state;
+    memset(name, 's', PAWL__POSTGRES_NAME_MAX);
+    assert_int_equal(init(&url, &config, message), 0);
+    assert_string_equal(config.schema, name);
+    pawl__postgres_config_done(&config);
+    name[PAWL__POSTGRES_NAME_MAX] = 's';
+    assert_int_equal(init(&url, &config, message), PAWL_ERR_OPTION);
+}
+
 /* As libpq reads them: each host has its own port, or libpq's. */
 static void each_host_of_an_address_has_its_port(void **state)
 {
@@ -151,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(an_address_becomes_words_for_libpq),
+        cmocka_unit_test(the_longest_schema_is_taken_whole),
         cmocka_unit_test(each_host_of_an_address_has_its_port),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_refusal_is_known_by_its_code_and_is_one_line),

@@ -4,13 +4,15 @@
 Builds the Python binding as a user does, source distribution, wheel, installation, in an environment
 of its own below the build folder, unless it is there already; then runs pytest in it.
 """
-import fcntl
 import hashlib
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from prepared import prepare  # pylint: disable=wrong-import-position
 
 SOURCE = pathlib.Path(os.environ["PAWL_SOURCE"])
 BUILD = pathlib.Path(os.environ["PAWL_BUILD"])
@@ -84,19 +86,24 @@ def make():
     call(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel)
 
 
-def prepare():
-    HOME.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = HOME / "stamp", fingerprint()
-    with open(HOME / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of the suite run beside each other
-        if not stamp.exists() or stamp.read_text() != wanted:
-            stamp.unlink(missing_ok=True)
-            make()
-            stamp.write_text(wanted)
+def built():
+    """The folder whose environment has the binding."""
+    prepare(HOME, fingerprint(), make)
+    return HOME
+
+
+def preloaded():
+    """For a libpawl with AddressSanitizer, whose functions must come before those of Python's own libraries. Leaks are
+    not looked for: Python keeps much until its end."""
+    if os.environ.get("PAWL_TEST_FLAVOUR") != "asan":
+        return {}
+    paths = [subprocess.run(["cc", f"-print-file-name=lib{name}.so"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.strip() for name in ("asan", "ubsan")]
+    options = os.environ.get("ASAN_OPTIONS", "halt_on_error=1:abort_on_error=1")
+    return {"LD_PRELOAD": ":".join(paths), "ASAN_OPTIONS": options + ":detect_leaks=0"}
 
 
 if __name__ == "__main__":
-    prepare()
-    os.chdir(HOME)  # what is tested is what was installed
+    os.chdir(built())  # what is tested is what was installed
     os.execve(PYTHON, [str(PYTHON), "-X", "dev", "-m", "pytest", *sys.argv[1:]],
-              dict(environment(), PAWL_WHEELS=str(HOME / "wheels"), PAWL_SDIST=str(HOME / "dist")))
+              dict(environment(), **preloaded(), PAWL_WHEELS=str(HOME / "wheels"), PAWL_SDIST=str(HOME / "dist")))

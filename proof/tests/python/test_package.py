@@ -77,6 +77,9 @@ with client.lock("x", mode="update") as writer:
     if writer.upgrade(timeout=1):
         writer.downgrade("shared")
 
+left_to_come: int = client.latch("l", 2).count_down()
+round_number: int = client.barrier("b", 1).wait(timeout=5)
+
 @pawl.once(client, "x")
 def report(day: int) -> str:
     return str(day)
@@ -87,6 +90,9 @@ async def main() -> None:
             fence: int = held.fence
         async with tasks.rwlock("x").update() as later:
             alone: bool = await later.upgrade()
+        number: int = await tasks.barrier("b", 1).wait(5)
+        left: int = await tasks.latch("m", 2).count_down(by=2)
+        await tasks.latch("m", 2).wait()
 
 text: str = report(1)
 asyncio.run(main())
@@ -98,7 +104,8 @@ asyncio.run(main())
 
 def test_everything_public_is_documented():
     import pawl.aio
-    undocumented = [f"{kind.__name__}.{name}" for kind in (pawl.Client, pawl.Lock, pawl.RWLock, pawl.aio.Client, pawl.aio.Lock)
+    undocumented = [f"{kind.__name__}.{name}" for kind in (pawl.Client, pawl.Lock, pawl.RWLock, pawl.Latch, pawl.Barrier, pawl.aio.Client, pawl.aio.Lock,
+                                 pawl.aio.Latch, pawl.aio.Barrier)
                     for name, thing in vars(kind).items()
                     if not name.startswith("_") and (callable(thing) or isinstance(thing, property))
                     and not thing.__doc__ and name not in ("closed", "name")]

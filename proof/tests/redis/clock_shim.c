@@ -24,7 +24,9 @@ static clock_setting *setting(void)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
-    return at == MAP_FAILED ? NULL : (known = at);
+    if (at == MAP_FAILED) return NULL;
+    known = at;
+    return at;
 }
 
 static int64_t shown_ns(void)

@@ -8,7 +8,7 @@ extern const pawl_store_ops pawl_store_entry;
 
 stage begin(void **state)
 {
-    stage s = {.rig = *state, .world = world_new()};
+    stage s = {.rig = *state, .loop = test_loop_new()};
     rig_must(s.rig, "FLUSHALL");
     rig_must(s.rig, "ACL SETUSER default on nopass ~* &* +@all");
     rig_must(s.rig, "ACL SETUSER joe reset on >secret " MINIMAL_ACL);
@@ -26,5 +26,5 @@ void as_joe(stage *s)
 
 void end(stage *s)
 {
-    world_free(s->world);
+    test_loop_free(s->loop);
 }

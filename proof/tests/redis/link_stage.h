@@ -15,7 +15,7 @@
 
 typedef struct stage {
     rig *rig;
-    world *world;
+    test_loop *loop;
     store_address address;
 } stage;
 

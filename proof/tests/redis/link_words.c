@@ -36,7 +36,7 @@ static bool is_down_for(void *arg)
 const char *await_down(client *c, pawl_err err)
 {
     link_wish wish = {.client = c, .err = err};
-    world_until(client_world(c), is_down_for, &wish, pawl_err_name(err));
+    test_loop_until(client_loop(c), is_down_for, &wish, pawl_err_name(err));
     return client_link(c, client_link_count(c) - 1)->text;
 }
 

@@ -147,7 +147,7 @@ static void *serve(void *arg)
             fds[2 + 2 * i] = (struct pollfd){.fd = p->pairs[i].client, .events = POLLIN};
             fds[3 + 2 * i] = (struct pollfd){.fd = p->pairs[i].server, .events = POLLIN};
         }
-        if (poll(fds, (nfds_t)(2 + 2 * count), -1) < 0) continue;
+        if (poll(fds, 2 + 2 * (nfds_t)count, -1) < 0) continue;
         if (fds[0].revents) return NULL;
         /* From the last: drop() moves the last into the gap. */
         for (int i = count - 1; i >= 0; i--) {

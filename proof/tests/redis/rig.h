@@ -66,8 +66,6 @@ redisReply *rig_do(rig *r, const char *format, ...);
 /* The same, and fails the test on an error reply. */
 void rig_must(rig *r, const char *format, ...);
 int64_t rig_int(rig *r, const char *format, ...);
-/* A port of TCP that nobody listens on at the moment, at any address of this machine. */
-int rig_free_port(void);
 /* Text of a reply, "" for nil. */
 const char *rig_text(rig *r, const char *format, ...);
 

@@ -181,7 +181,8 @@ static void end(stage *s)
 
 static void append(stage *s, size_t len)
 {
-    static char bytes[4096];
+    static char bytes[8192];
+    assert_true(len <= sizeof bytes);
     const pawl__redis_bytes words[] = {{"PING", 4}, {bytes, len}};
     assert_true(pawl__redis_conn_append(s->conn, words, 2));
 }
@@ -265,6 +266,21 @@ static void a_transport_that_must_write_before_it_can_read_is_asked_again(void *
     end(&s);
 }
 
+/* Each client has such a buffer as long as it lives. */
+static void who_says_little_keeps_little_room(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s, &exact);
+    append(&s, 300);
+    append(&s, 300);
+    assert_true(s.conn->out_room <= 1024);
+    append(&s, 5000);
+    pawl__redis_conn_flush(s.conn);
+    assert_true(s.conn->written == s.conn->appended);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -272,6 +288,7 @@ int main(void)
         cmocka_unit_test(what_a_transport_may_have_sent_counts_as_gone),
         cmocka_unit_test(what_came_before_a_failure_is_heard),
         cmocka_unit_test(a_transport_that_must_write_before_it_can_read_is_asked_again),
+        cmocka_unit_test(who_says_little_keeps_little_room),
     };
     return cmocka_run_group_tests_name("a connection and its transport", cases, NULL, NULL);
 }

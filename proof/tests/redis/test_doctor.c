@@ -6,17 +6,18 @@
 #define _GNU_SOURCE
 #include "link_stage.h"
 
+#include "../../ports/free_port.h"
 #include "stores/redis/redis_exam.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What it says of a topic, to a client that comes for it. */
+/* What the doctor says about a topic, to a new client. */
 static void expect_finding(stage *s, const char *topic, pawl_severity severity, const char *words)
 {
     char whole[256];
-    client *c = client_up(s->world, &s->address, "a");
+    client *c = client_up(s->loop, &s->address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), topic);
     if (client_severity(c, topic) != severity)
@@ -71,11 +72,11 @@ static void an_idle_client_outlives_the_servers_timeout(void **state)
     stage s = begin(state);
     rig_must(s.rig, "CONFIG SET timeout 1 hz 100");
     redisContext *other = rig_connect(s.rig); /* this one does not */
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     redisReply *reply = redisCommand(other, "CLIENT ID");
     assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
     while (strstr(rig_text(s.rig, "CLIENT LIST ID %lld", reply->integer), "id="))
-        world_for(s.world, 20);
+        test_loop_for(s.loop, 20);
     freeReplyObject(reply);
     redisFree(other);
     assert_int_equal(client_link_count(c), 1);
@@ -89,14 +90,14 @@ static void a_primary_without_enough_replicas_is_found(void **state)
 {
     stage s = begin(state);
     char port[16];
-    snprintf(port, sizeof(port), "%d", rig_free_port());
+    snprintf(port, sizeof(port), "%d", free_port());
     const char *const arguments[] = {
         "--bind", "127.0.0.1", "--port", port, "--repl-diskless-sync-delay", "0", NULL};
     rig *primary = rig_new(arguments);
     s.address.path = redis_server_socket(primary->server);
     expect_finding(&s, "replication", PAWL_SEVERITY_OK, "without replicas");
     rig_must(primary, "CONFIG SET min-replicas-to-write 1");
-    client *c = client_open(s.world, &s.address, "a"); /* which must not write may look */
+    client *c = client_open(s.loop, &s.address, "a"); /* which must not write may look */
     client_await_link(c, true);
     expect(c, ask_doctor(), PAWL_REPORTED);
     assert_int_equal(client_severity(c, "min-replicas"), PAWL_SEVERITY_ERROR);
@@ -134,7 +135,7 @@ static void keys_of_locks_that_never_end_are_counted(void **state)
     stage s = begin(state);
     expect_finding(&s, "endless", PAWL_SEVERITY_OK, "All 0 keys of locks"); /* not the guard's */
     rig_must(s.rig, "EVAL %s 0", many);
-    client *c = client_up(s.world, &s.address, "b");
+    client *c = client_up(s.loop, &s.address, "b");
     expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
     expect_finding(&s, "endless", PAWL_SEVERITY_OK, "All 1501 keys of locks");
     rig_must(s.rig, "SET other:y 1"); /* another prefix */
@@ -155,7 +156,7 @@ static void commands_that_took_long_are_named_without_their_arguments(void **sta
     rig_must(s.rig, "CONFIG SET slowlog-log-slower-than 0");
     rig_must(s.rig, "EVAL %s 0 hunter2", "for i=1,2000000 do end");
     rig_must(s.rig, "CONFIG SET slowlog-log-slower-than -1");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), "slow: 2 slow commands, 1 of them scripts");
     assert_true(client_severity(c, "slow") >= PAWL_SEVERITY_NOTE);
@@ -169,7 +170,7 @@ static void commands_that_took_long_are_named_without_their_arguments(void **sta
 static void answers_are_measured(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), "answers half took up to");
     rig_must(s.rig, "CLIENT PAUSE 1500 ALL");
@@ -186,7 +187,7 @@ static void what_is_denied_is_said_once_and_not_judged(void **state)
 {
     stage s = begin(state);
     as_joe(&s); /* may ask neither INFO nor CONFIG nor SLOWLOG */
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     const char *config = strstr(client_found(c), "CONFIG is not answered");
     assert_non_null(config);

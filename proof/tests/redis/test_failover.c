@@ -7,6 +7,8 @@
 #include "link_words.h"
 #include "peer.h"
 
+#include "../../ports/free_port.h"
+
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
@@ -48,7 +50,7 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
 typedef struct stage {
     rig *one, *two; /* listening on hosts[0] and hosts[1], at the same port */
     char port[16];
-    world *world;
+    test_loop *loop;
 } stage;
 
 static rig *start(const char *host, const char *port)
@@ -60,8 +62,8 @@ static rig *start(const char *host, const char *port)
 
 static stage begin(void)
 {
-    stage s = {.world = world_new()};
-    snprintf(s.port, sizeof(s.port), "%d", rig_free_port());
+    stage s = {.loop = test_loop_new()};
+    snprintf(s.port, sizeof(s.port), "%d", free_port());
     s.one = start(hosts[0], s.port);
     s.two = start(hosts[1], s.port);
     return s;
@@ -69,7 +71,7 @@ static stage begin(void)
 
 static void end(stage *s)
 {
-    world_free(s->world);
+    test_loop_free(s->loop);
     rig_free(s->one);
     rig_free(s->two);
 }
@@ -94,7 +96,7 @@ static void a_planned_failover_behind_one_address_keeps_the_lock(void **state)
     peer *p = peer_new(redis_server_socket(s.one->server));
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(p)};
-    client *c = client_up(s.world, &address, "a");
+    client *c = client_up(s.loop, &address, "a");
     const char *token = fresh_token();
     (void)state;
     follow(s.two, hosts[0], s.port);
@@ -125,7 +127,7 @@ static void masterdown_is_left_as_well(void **state)
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = peer_socket(p)};
     add_option(&address, "guard", "off"); /* this is about the way to the primary */
-    client *c = client_up(s.world, &address, "a");
+    client *c = client_up(s.loop, &address, "a");
     (void)state;
     rig_must(s.one, "CONFIG SET replica-serve-stale-data no");
     rig_must(s.one, "REPLICAOF 127.0.0.1 1");
@@ -156,7 +158,7 @@ static void of_two_addresses_the_primary_is_taken(void **state)
         rig_must(primary, "REPLICAOF NO ONE");
         follow(replica, hosts[i], s.port);
         rig_must(primary, "CONFIG RESETSTAT");
-        client *c = client_up(s.world, &address, "a");
+        client *c = client_up(s.loop, &address, "a");
         const char *token = fresh_token();
         expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
         assert_int_equal(rig_int(primary, "EXISTS pawl:x"), 1);
@@ -178,7 +180,7 @@ static void of_two_addresses_the_one_that_lets_us_in_is_taken(void **state)
                              .port = atoi(s.port)};
     (void)state;
     rig_must(s.one, "ACL SETUSER default resetpass >another");
-    client *c = client_up(s.world, &address, "a");
+    client *c = client_up(s.loop, &address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     assert_int_equal(rig_int(s.two, "EXISTS pawl:x"), 1);
@@ -187,7 +189,7 @@ static void of_two_addresses_the_one_that_lets_us_in_is_taken(void **state)
     end(&s);
 }
 
-/* What it accepts is gone when it next follows its primary. */
+/* What is written to it is gone when it follows its primary again. */
 static void a_replica_that_accepts_writes_is_no_primary(void **state)
 {
     stage s = begin();
@@ -197,8 +199,8 @@ static void a_replica_that_accepts_writes_is_no_primary(void **state)
     (void)state;
     rig_must(s.one, "CONFIG SET replica-read-only no");
     follow(s.one, hosts[1], s.port);
-    client *c = client_open(s.world, &address, "a");
-    world_until(s.world, was_told, c, "that the link is down");
+    client *c = client_open(s.loop, &address, "a");
+    test_loop_until(s.loop, was_told, c, "that the link is down");
     says(client_link(c, 0)->text, "is a replica");
     assert_int_equal(client_link(c, 0)->err, PAWL_ERR_READONLY);
     client_close(c);

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "link_words.h"
 
+#include "../../ports/free_port.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -20,13 +22,13 @@ extern const pawl_store_ops pawl_store_entry;
 
 typedef struct stage {
     rig *rig;
-    world *world;
+    test_loop *loop;
     store_address address;
 } stage;
 
 static stage begin(const char *guard, const char *const *arguments)
 {
-    stage s = {.rig = rig_new(arguments), .world = world_new()};
+    stage s = {.rig = rig_new(arguments), .loop = test_loop_new()};
     s.address = (store_address){.ops = &pawl_store_entry,
                                 .scheme = "redis+unix",
                                 .path = redis_server_socket(s.rig->server),
@@ -37,7 +39,7 @@ static stage begin(const char *guard, const char *const *arguments)
 
 static void end(stage *s)
 {
-    world_free(s->world);
+    test_loop_free(s->loop);
     rig_free(s->rig);
 }
 
@@ -52,7 +54,7 @@ static void restart(stage *s)
 /* It was told of the loss of its link, and has it again. */
 static void await_return(client *c, size_t links_before)
 {
-    while (client_link_count(c) < links_before + 2) world_for(client_world(c), 1);
+    while (client_link_count(c) < links_before + 2) test_loop_for(client_loop(c), 1);
     client_await_link(c, true);
 }
 
@@ -65,7 +67,7 @@ static const seen_reply *wait_for(client *c, const char *name, const char *token
         if (a->reply.outcome == PAWL_GRANTED) return a;
         assert_int_equal(a->reply.outcome, PAWL_QUEUED);
         int64_t pause_ms = a->reply.holder_ms < 0 ? SPAN_MS / 3 : a->reply.holder_ms + 1;
-        world_for(client_world(c), pause_ms < SPAN_MS / 3 ? pause_ms : SPAN_MS / 3);
+        test_loop_for(client_loop(c), pause_ms < SPAN_MS / 3 ? pause_ms : SPAN_MS / 3);
     }
 }
 
@@ -84,20 +86,20 @@ static const keeping keepings[] = {
     {{"--appendonly", "yes", "--appendfsync", "everysec", NULL}, false, false, true},
     {{"--appendonly", "yes", "--appendfsync", "always", NULL}, false, false, false}};
 
-/* Of a holder, one who waits, and one who comes when the server is back. */
+/* A holder, a waiter, and a client that comes when the server is back. */
 static void try_keeping(const keeping *k, const char *guard)
 {
     stage s = begin(guard, k->arguments);
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    client *a = client_up(s.loop, &s.address, "a"), *b = client_up(s.loop, &s.address, "b");
     const char *mine = fresh_token(), *theirs = fresh_token();
-    world_for(s.world, strcmp(guard, "on") == 0 ? SPAN_MS + 1000 : 0); /* it was new itself */
+    test_loop_for(s.loop, strcmp(guard, "on") == 0 ? SPAN_MS + 1000 : 0); /* it was new itself */
     if (k->saves) rig_must(s.rig, "SAVE");
     int64_t held_at = wait_for(a, "x", mine)->sent_at;
     pawl_request queue = ask_queue("x", theirs, SPAN_MS);
     (void)client_ask(b, &queue);
     size_t links_a = client_link_count(a), links_b = client_link_count(b);
     restart(&s);
-    client *c = client_up(s.world, &s.address, "c"); /* knows of nothing */
+    client *c = client_up(s.loop, &s.address, "c"); /* knows of nothing */
     const seen_reply *busy = NULL;
     if (strcmp(guard, "on") == 0 || !k->forgets) {
         busy = expect(c, ask_acquire("x", fresh_token(), SHORT_MS), PAWL_BUSY);
@@ -140,15 +142,15 @@ static void whoever_knew_the_run_before_guards_by_itself(void **state)
         try_keeping(&keepings[i], "auto");
 }
 
-/* What the guard is for. */
+/* The case that the guard is for. */
 static void without_a_guard_a_restart_gives_a_second_holder(void **state)
 {
     stage s = begin("off", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     expect(a, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     restart(&s);
-    client *b = client_up(s.world, &s.address, "b");
+    client *b = client_up(s.loop, &s.address, "b");
     expect(b, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     client_close(a);
     client_close(b);
@@ -160,7 +162,7 @@ static void without_a_guard_a_restart_gives_a_second_holder(void **state)
 static void a_new_and_empty_server_lets_nobody_wait(void **state)
 {
     stage s = begin("auto", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     expect(a, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     client_close(a);
@@ -171,14 +173,14 @@ static void a_new_and_empty_server_lets_nobody_wait(void **state)
 static void with_guard_on_a_server_must_be_older_than_a_lease(void **state)
 {
     stage s = begin("on", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     expect(a, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_BUSY);
-    world_for(s.world, SPAN_MS + 2200); /* the server tells its age in whole seconds */
-    client *b = client_up(s.world, &s.address, "b");
+    test_loop_for(s.loop, SPAN_MS + 2200); /* the server tells its age in whole seconds */
+    client *b = client_up(s.loop, &s.address, "b");
     expect(b, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     rig_must(s.rig, "FLUSHALL");
-    client *c = client_up(s.world, &s.address, "c"); /* the first of all at an old server */
+    client *c = client_up(s.loop, &s.address, "c"); /* the first of all at an old server */
     expect(c, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     client_close(a);
     client_close(b);
@@ -190,7 +192,7 @@ static void with_guard_on_a_server_must_be_older_than_a_lease(void **state)
 static void the_guard_is_kept_for_all(void **state)
 {
     stage s = begin("auto", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     size_t links = client_link_count(a);
     for (int round = 0; round < 2; round++) { /* a second restart is one, too */
@@ -198,7 +200,7 @@ static void the_guard_is_kept_for_all(void **state)
         await_return(a, links);
         links = client_link_count(a);
         for (int i = 0; i < 2; i++) {
-            client *b = client_up(s.world, &s.address, "b");
+            client *b = client_up(s.loop, &s.address, "b");
             const seen_reply *busy = expect(b, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_BUSY);
             says(busy->text, "restart guard");
             client_close(b);
@@ -211,7 +213,7 @@ static void the_guard_is_kept_for_all(void **state)
 static void an_emptied_server_is_guarded_by_whoever_knew_it(void **state)
 {
     stage s = begin("auto", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     size_t links = client_link_count(a);
     (void)state;
     rig_must(s.rig, "FLUSHALL");
@@ -225,7 +227,7 @@ static void an_emptied_server_is_guarded_by_whoever_knew_it(void **state)
 static void nothing_is_guarded_where_nothing_was_forgotten(void **state)
 {
     stage s = begin("auto", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     size_t links = client_link_count(a);
     (void)state;
     rig_must(s.rig, "SCRIPT FLUSH");
@@ -242,7 +244,7 @@ static void nothing_is_guarded_where_nothing_was_forgotten(void **state)
 static void a_holder_whose_lock_survived_goes_on(void **state)
 {
     stage s = begin("auto", keepings[3].arguments);
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    client *a = client_up(s.loop, &s.address, "a"), *b = client_up(s.loop, &s.address, "b");
     const char *mine = fresh_token(), *theirs = fresh_token();
     (void)state;
     uint64_t fence = expect(a, ask_acquire("x", mine, SPAN_MS), PAWL_GRANTED)->reply.fence;
@@ -270,7 +272,7 @@ static void a_holder_whose_lock_survived_goes_on(void **state)
 static void no_mode_gets_in(void **state)
 {
     stage s = begin("auto", keepings[3].arguments);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     const char *reader = fresh_token(), *updater = fresh_token();
     (void)state;
     expect(a, ask_mode("x", updater, PAWL_MODE_UPDATE, SPAN_MS, 0), PAWL_GRANTED);
@@ -292,7 +294,7 @@ static void no_mode_gets_in(void **state)
 static void a_lease_longer_than_the_span_is_announced(void **state)
 {
     stage s = begin("auto", keepings[3].arguments);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     expect(a, ask_acquire("x", fresh_token(), 20 * SPAN_MS), PAWL_GRANTED);
     size_t links = client_link_count(a);
@@ -307,7 +309,7 @@ static void a_lease_longer_than_the_span_is_announced(void **state)
 static void with_guard_on_a_lease_longer_than_the_span_is_refused(void **state)
 {
     stage s = begin("on", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     const seen_reply *refused =
         expect(a, ask_acquire("x", fresh_token(), SPAN_MS + 1), PAWL_FAILED);
@@ -324,14 +326,14 @@ static void without_info_auto_is_off_and_on_refuses(void **state)
     stage s = begin("auto", NULL);
     (void)state;
     rig_must(s.rig, "ACL SETUSER default on nopass ~* &* +@all -info");
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     expect(a, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_GRANTED);
     expect(a, ask_doctor(), PAWL_REPORTED);
     says(client_found(a), "guard: No restart guard");
     says(client_found(a), "+info");
     s.address.options[0].value = "on";
-    client *b = client_open(s.world, &s.address, "b");
-    while (client_link_count(b) == 0) world_for(s.world, 1);
+    client *b = client_open(s.loop, &s.address, "b");
+    while (client_link_count(b) == 0) test_loop_for(s.loop, 1);
     assert_false(client_link(b, 0)->up);
     assert_int_equal(client_link(b, 0)->err, PAWL_ERR_PERMISSION);
     says(client_link(b, 0)->text, "guard=on");
@@ -344,7 +346,7 @@ static void without_info_auto_is_off_and_on_refuses(void **state)
 static void the_doctor_says_for_how_long(void **state)
 {
     stage s = begin("on", NULL);
-    client *a = client_up(s.world, &s.address, "a");
+    client *a = client_up(s.loop, &s.address, "a");
     (void)state;
     expect(a, ask_doctor(), PAWL_REPORTED);
     says(client_found(a), "guard: The restart guard is active");
@@ -358,20 +360,20 @@ static void the_doctor_says_for_how_long(void **state)
 static void a_replica_that_takes_over_is_guarded(void **state)
 {
     char port[16];
-    snprintf(port, sizeof(port), "%d", rig_free_port());
+    snprintf(port, sizeof(port), "%d", free_port());
     const char *const arguments[] = {"--bind", "127.0.0.1", "--port", port, NULL};
     stage s = begin("auto", arguments);
     const char *const other[] = {"--repl-diskless-sync-delay", "0", NULL};
     rig *replica = rig_new(other);
     (void)state;
     rig_must(s.rig, "CONFIG SET repl-diskless-sync-delay 0");
-    client *a = client_up(s.world, &s.address, "a"); /* writes the record */
+    client *a = client_up(s.loop, &s.address, "a"); /* writes the record */
     rig_must(replica, "REPLICAOF 127.0.0.1 %s", port);
     while (!strstr(rig_text(replica, "INFO replication"), "master_link_status:up")) continue;
-    world_for(s.world, SPAN_MS + 2200);
+    test_loop_for(s.loop, SPAN_MS + 2200);
     rig_must(replica, "REPLICAOF NO ONE");
     s.address.path = redis_server_socket(replica->server);
-    client *b = client_up(s.world, &s.address, "b");
+    client *b = client_up(s.loop, &s.address, "b");
     expect(b, ask_acquire("x", fresh_token(), SPAN_MS), PAWL_BUSY);
     client_close(a);
     client_close(b);

@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "link_stage.h"
 
+#include "../../ports/free_port.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@ static void a_password_alone_is_the_default_users(void **state)
     stage s = begin(state);
     rig_must(s.rig, "ACL SETUSER default resetpass >open");
     s.address.password = "wrong";
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_AUTH), "refused the user or password");
     /* A request is refused for the same reason, and at once. */
     const seen_reply *a = expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
@@ -37,7 +39,7 @@ static void no_password_where_one_is_wanted(void **state)
 {
     stage s = begin(state);
     rig_must(s.rig, "ACL SETUSER default resetpass >open");
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_AUTH), "wants a password");
     client_close(c);
     end(&s);
@@ -47,7 +49,7 @@ static void a_user_that_is_disabled_while_a_lock_is_held(void **state)
 {
     stage s = begin(state);
     as_joe(&s);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "ACL SETUSER joe off");
@@ -67,7 +69,7 @@ static void databases_and_prefixes_are_used(void **state)
     stage s = begin(state);
     add_option(&s.address, "db", "3");
     add_option(&s.address, "prefix", "team/locks-");
-    client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
+    client *c = client_up(s.loop, &s.address, "a"), *d = client_up(s.loop, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token();
     expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "SELECT 3");
@@ -86,7 +88,7 @@ static void a_database_that_is_not_there(void **state)
 {
     stage s = begin(state);
     add_option(&s.address, "db", "99");
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_OPTION), "database");
     client_close(c);
     end(&s);
@@ -96,7 +98,7 @@ static void an_empty_prefix_meets_other_libraries_and_lists_no_records(void **st
 {
     stage s = begin(state);
     add_option(&s.address, "prefix", "");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     rig_must(s.rig, "SET other-lock theirs PX 60000");
     expect(c, ask_acquire("other-lock", token, LONG_MS), PAWL_BUSY);
@@ -116,7 +118,7 @@ static void a_server_on_tcp_by_address_and_by_name(void **state)
 {
     stage s = begin(state);
     char port[16];
-    s.address.port = rig_free_port();
+    s.address.port = free_port();
     snprintf(port, sizeof(port), "%d", s.address.port);
     rig_must(s.rig, "CONFIG SET port %s", port);
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
@@ -124,7 +126,7 @@ static void a_server_on_tcp_by_address_and_by_name(void **state)
     s.address.path = "";
     for (int i = 0; i < 2; i++) {
         s.address.host = hosts[i];
-        client *c = client_up(s.world, &s.address, "a");
+        client *c = client_up(s.loop, &s.address, "a");
         lock_and_unlock(c);
         client_close(c);
     }
@@ -139,19 +141,19 @@ static void hosts_that_are_not_there_are_named(void **state)
                                 .scheme = "redis",
                                 .path = "",
                                 .host = "127.0.0.1",
-                                .port = rig_free_port()};
-    client *c = client_open(s.world, &s.address, "a");
+                                .port = free_port()};
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNAVAILABLE), "Connection refused");
     client_close(c);
     s.address.host = "no-such-host.invalid";
-    c = client_open(s.world, &s.address, "a");
+    c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNAVAILABLE), "cannot find the host");
     client_close(c);
-    c = client_open(s.world, &s.address, "a");
+    c = client_open(s.loop, &s.address, "a");
     client_close(c); /* while the name is being looked up */
     s.address = (store_address){
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = "/nowhere/redis.sock"};
-    c = client_open(s.world, &s.address, "a");
+    c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNAVAILABLE), "No such file");
     client_close(c);
     end(&s);
@@ -170,7 +172,7 @@ static void a_long_list_stays_below_the_output_limit(void **state)
     stage s = begin(state);
     rig_must(s.rig, "EVAL %s 0", fill);
     rig_must(s.rig, "CONFIG SET client-output-buffer-limit %s", "pubsub 1000000 0 0");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     pawl_request list = ask_list("");
     uint64_t id = client_submit(c, &list);
     client_flush(c);
@@ -187,7 +189,7 @@ static void a_long_list_stays_below_the_output_limit(void **state)
 static void a_killed_connection_is_made_again(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a"), *d = client_up(s.world, &s.address, "b");
+    client *c = client_up(s.loop, &s.address, "a"), *d = client_up(s.loop, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token();
     expect(c, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     expect(d, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
@@ -217,7 +219,7 @@ static void a_client_has_one_connection(void **state)
 {
     stage s = begin(state);
     rig_unsubscribe(s.rig);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *list = rig_text(s.rig, "CLIENT LIST");
     assert_int_equal(count_words(list, "\n"), 2); /* the rig's own is the other one */
     const char *ours = strstr(list, "name=pawl:");
@@ -236,7 +238,7 @@ static void a_server_that_lost_hello_is_told_in_a_sentence(void **state)
     rig *old = rig_new(arguments); /* as a server before 6.0 answers */
     stage s = begin(state);
     s.address.path = redis_server_socket(old->server);
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNSUPPORTED), "pawl needs Redis 6.0 or newer");
     client_close(c);
     end(&s);
@@ -246,7 +248,7 @@ static void a_server_that_lost_hello_is_told_in_a_sentence(void **state)
 static void a_forgotten_script_is_said_again(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     pawl_request steps[] = {ask_acquire("x", token, LONG_MS), ask_renew("x", token, LONG_MS),
                             ask_inspect("x", token), ask_release("x", token)};
@@ -265,7 +267,7 @@ static void a_forgotten_script_is_said_again(void **state)
 static void a_script_forgotten_again_and_again_costs_two_calls_each_time(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     for (int i = 0; i < 4; i++) { /* on one connection */
@@ -284,7 +286,7 @@ static void a_script_forgotten_again_and_again_costs_two_calls_each_time(void **
 static void a_release_behind_a_forgotten_acquisition_has_the_last_word(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     for (int known = 0; known < 2; known++) {
         const char *token = fresh_token();
         pawl_request acquire = ask_acquire("x", token, LONG_MS), release = ask_release("x", token);
@@ -308,7 +310,7 @@ static void a_burst_that_the_server_does_not_know_is_said_again_once(void **stat
     static uint64_t ids[MANY];
     static char names[MANY][16];
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     rig_must(s.rig, "SCRIPT FLUSH");
     rig_must(s.rig, "CONFIG RESETSTAT");
     for (int i = 0; i < MANY; i++) {
@@ -328,7 +330,7 @@ static void a_burst_that_the_server_does_not_know_is_said_again_once(void **stat
 static void a_busy_script_is_an_error_that_passes(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "CONFIG SET busy-reply-threshold 1");
@@ -352,7 +354,7 @@ static void a_replica_is_said_to_be_one(void **state)
 {
     stage s = begin(state);
     rig_must(s.rig, "REPLICAOF 127.0.0.1 1");
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_READONLY), "connect to the primary");
     rig_must(s.rig, "REPLICAOF NO ONE");
     client_await_link(c, true);
@@ -365,7 +367,7 @@ static void too_many_clients_is_an_error_that_passes(void **state)
 {
     stage s = begin(state);
     rig_must(s.rig, "CONFIG SET maxclients 2"); /* the rig's own two */
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_UNAVAILABLE), "maxclients");
     rig_must(s.rig, "CONFIG SET maxclients 1000");
     client_await_link(c, true);
@@ -377,7 +379,7 @@ static void too_many_clients_is_an_error_that_passes(void **state)
 static void words_in_the_inbox_that_are_not_ours_are_ignored(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     rig_unsubscribe(s.rig);
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
@@ -405,7 +407,7 @@ static void a_loading_server_is_awaited(void **state)
              "for i = 1, 3000 do redis.call('SET', 'filler' .. i, string.rep('x', 2000)) end");
     rig_must(s.rig, "SAVE");
     add_option(&s.address, "guard", "off");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     redis_server_restart_to(s.rig->server, "Loading RDB");
     says(await_down(c, PAWL_ERR_LOADING), "loading");
     client_await_link(c, true);

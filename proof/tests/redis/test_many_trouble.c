@@ -104,9 +104,9 @@ static void changes_that_no_table_has(void **state)
         assert_int_equal(a->reply.err, PAWL_ERR_MODE);
         assert_non_null(strstr(a->message, "acquire it in mode update"));
     }
-    rig_expect(r, ask_renew("x", reader, 10), PAWL_CONFIRMED);
+    rig_expect(r, ask_renew("x", reader, LONG_MS / 2), PAWL_CONFIRMED);
     rig_expect(r, to_mode(reader, X, 1), PAWL_FAILED);
-    assert_true(rig_int(r, "PTTL pawl:x") > 10); /* every such answer extends */
+    assert_true(rig_int(r, "PTTL pawl:x") > LONG_MS / 2); /* every such answer extends */
     rig_expect(r, ask_release("x", reader), PAWL_RELEASED);
     rig_expect(r, permits(token, 2, 4, 0), PAWL_GRANTED);
     rig_expect(r, to_mode(token, S, 1), PAWL_FAILED);
@@ -377,7 +377,7 @@ static void a_lock_key_that_says_nonsense_is_a_foreign_holder(void **state)
     }
 }
 
-/* Whatever lies in the two keys: each script answers, and no writer comes in beside a reader. */
+/* Whatever is in the two keys: each script answers, and no writer gets in beside a reader. */
 static void records_that_are_none(void **state)
 {
     static const char *const texts[] = {"",

@@ -193,8 +193,10 @@ static void requests_become_calls(void **state)
     r.value = "v\0w";
     r.value_len = 3;
     r.keep_ms = PAWL_KEEP_MAX_MS;
+    r.publication = 7;
     assert_true(pawl__redis_encode(&s, &r, &call));
     is_key(call.args[2], "v\0w", 3);
+    is_key(call.args[3], "7", 1);
     call.arg_count = 2;
     has_args(&call, 2, TOKEN, "34560000000");
     assert_int_equal(pawl__redis_call_argv(&call, (pawl__redis_bytes){"abc", 3}, true, argv), 10);
@@ -395,92 +397,96 @@ static void what_no_script_says_is_doubted(void **state)
 
 /* ---- Errors ----------------------------------------------------------------------- */
 
+static const struct {
+    const char *error;
+    pawl_err err;
+    bool not_done, reconnect;
+    const char *says;
+} errors_told[] = {
+    {"NOAUTH Authentication required.", PAWL_ERR_AUTH, true, true, "password"},
+    {"WRONGPASS invalid username-password pair or user is disabled.", PAWL_ERR_AUTH, true, true,
+     "refused the user or password"},
+    {"ERR Client sent AUTH, but no password is set", PAWL_ERR_AUTH, true, false, "no password set"},
+    {"ERR AUTH <password> called without any password configured for the default user. Are you "
+     "sure your configuration is correct?",
+     PAWL_ERR_AUTH, true, false, "no password set"},
+    {"READONLY You can't write against a read only replica.", PAWL_ERR_READONLY, true, true,
+     "replica"},
+    {"LOADING Redis is loading the dataset in memory", PAWL_ERR_LOADING, true, true, "loading"},
+    {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+     PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
+    {"OOM command not allowed when used memory > 'maxmemory'.", PAWL_ERR_STORE_FULL, true, false,
+     "maxmemory"},
+    {"MISCONF Redis is configured to save RDB snapshots, but", PAWL_ERR_STORE_FULL, true, false,
+     "disk"},
+    {"NOREPLICAS Not enough good replicas to write.", PAWL_ERR_UNAVAILABLE, true, false,
+     "replicas"},
+    {"TRYAGAIN Multiple keys request during rehashing of slot", PAWL_ERR_UNAVAILABLE, true, false,
+     "cluster"},
+    {"CLUSTERDOWN Hash slot not served", PAWL_ERR_UNAVAILABLE, true, false, "cluster"},
+    {"MASTERDOWN Link with MASTER is down", PAWL_ERR_UNAVAILABLE, true, true, "primary"},
+    {"MOVED 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
+    {"ASK 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
+    {"CROSSSLOT Keys in request don't hash to the same slot", PAWL_ERR_UNSUPPORTED, true, false,
+     "cluster"},
+    {"DENIED Redis is running in protected mode because", PAWL_ERR_PERMISSION, true, false,
+     "protected mode"},
+    {"PAWLKIND 0 4", PAWL_ERR_KIND, true, false, "in use as a lock"},
+    {"PAWLKIND 4 0", PAWL_ERR_KIND, true, false, "in use as a semaphore"},
+    {"PAWLCAPACITY 4 5", PAWL_ERR_CAPACITY, true, false, "it has 4, asked for were 5"},
+    {"PAWLMODE sx", PAWL_ERR_MODE, true, false, "mode update"},
+    {"PAWLMODE ux", PAWL_ERR_MODE, true, false, "in mode update already"},
+    {"PAWLMODE ps", PAWL_ERR_MODE, true, false, "permits"},
+    {"PAWLMODE xp", PAWL_ERR_MODE, true, false, "cannot change to permits"},
+    {"ERR max number of clients reached", PAWL_ERR_UNAVAILABLE, true, false, "maxclients"},
+    {"ERR DB index is out of range", PAWL_ERR_OPTION, true, false, "database"},
+    {"NOPERM User joe has no permissions to run the 'evalsha' command", PAWL_ERR_PERMISSION, true,
+     false, "+evalsha"},
+    {"NOPERM this user has no permissions to access one of the keys used as arguments",
+     PAWL_ERR_PERMISSION, true, false, "~pawl:* ~{pawl:*"},
+    {"NOPERM No permissions to access a key", PAWL_ERR_PERMISSION, true, false,
+     "~pawl:* ~{pawl:*"}, /* from 7.2 on, and Valkey */
+    {"NOPERM No permissions to access a channel", PAWL_ERR_PERMISSION, true, false,
+     "&pawl:inbox:*"},
+    {"NOPERM this user has no permissions to access one of the channels used as arguments",
+     PAWL_ERR_PERMISSION, true, false, "&pawl:inbox:*"},
+    {"ERR unknown command 'EVALSHA', with args beginning with:", PAWL_ERR_UNSUPPORTED, true, false,
+     "EVALSHA"},
+    {"ERR something that nobody has thought of", PAWL_ERR_UNSUPPORTED, false, false,
+     "nobody has thought of"},
+    /* Inside a script, Redis 7. Line 4 of this script is GET on KEYS[2]. */
+    {"WRONGTYPE Operation against a key holding the wrong kind of value script: f1, on "
+     "@user_script:4.",
+     PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
+    {"ERR The user executing the script can't run this command or subcommand script: f1, on "
+     "@user_script:2.",
+     PAWL_ERR_PERMISSION, true, false, "+zadd"},
+    /* The same, Redis 6. */
+    {"ERR Error running script (call to f_f1): @user_script:4: WRONGTYPE Operation against a "
+     "key holding the wrong kind of value",
+     PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
+    {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -OOM command "
+     "not allowed when used memory > 'maxmemory'.",
+     PAWL_ERR_STORE_FULL, true, false, "memory is full"},
+    {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -NOPERM The "
+     "user executing the script can't run this command or subcommand",
+     PAWL_ERR_PERMISSION, true, false, "+zadd"},
+    {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -READONLY You "
+     "can't write against a read only replica.",
+     PAWL_ERR_READONLY, true, true, "replica"},
+    {"ERR Error running script (call to f_f1): @user_script:1: Script killed by user with "
+     "SCRIPT KILL...",
+     PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
+    /* Nonsense in the place of the line. */
+    {"WRONGTYPE Operation script: f1, on @user_script:999999999999999.", PAWL_ERR_WRONG_TYPE, true,
+     false, "a key of l"},
+    {"WRONGTYPE Operation script: f1, on @user_script:", PAWL_ERR_WRONG_TYPE, true, false, "l"},
+    {"WRONGTYPE", PAWL_ERR_WRONG_TYPE, true, false, "l"},
+    {"", PAWL_ERR_UNSUPPORTED, false, false, "refused"},
+};
+
 static void errors_say_what_and_what_to_do(void **state)
 {
-    static const struct {
-        const char *error;
-        pawl_err err;
-        bool not_done, reconnect;
-        const char *says;
-    } errors[] = {
-        {"NOAUTH Authentication required.", PAWL_ERR_AUTH, true, true, "password"},
-        {"WRONGPASS invalid username-password pair or user is disabled.", PAWL_ERR_AUTH, true, true,
-         "refused the user or password"},
-        {"ERR Client sent AUTH, but no password is set", PAWL_ERR_AUTH, true, false,
-         "no password set"},
-        {"ERR AUTH <password> called without any password configured for the default user. Are you "
-         "sure your configuration is correct?",
-         PAWL_ERR_AUTH, true, false, "no password set"},
-        {"READONLY You can't write against a read only replica.", PAWL_ERR_READONLY, true, true,
-         "replica"},
-        {"LOADING Redis is loading the dataset in memory", PAWL_ERR_LOADING, true, true, "loading"},
-        {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-         PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
-        {"OOM command not allowed when used memory > 'maxmemory'.", PAWL_ERR_STORE_FULL, true,
-         false, "maxmemory"},
-        {"MISCONF Redis is configured to save RDB snapshots, but", PAWL_ERR_STORE_FULL, true, false,
-         "disk"},
-        {"NOREPLICAS Not enough good replicas to write.", PAWL_ERR_UNAVAILABLE, true, false,
-         "replicas"},
-        {"TRYAGAIN Multiple keys request during rehashing of slot", PAWL_ERR_UNAVAILABLE, true,
-         false, "cluster"},
-        {"CLUSTERDOWN Hash slot not served", PAWL_ERR_UNAVAILABLE, true, false, "cluster"},
-        {"MASTERDOWN Link with MASTER is down", PAWL_ERR_UNAVAILABLE, true, true, "primary"},
-        {"MOVED 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
-        {"ASK 3999 127.0.0.1:6381", PAWL_ERR_UNSUPPORTED, true, false, "cluster"},
-        {"CROSSSLOT Keys in request don't hash to the same slot", PAWL_ERR_UNSUPPORTED, true, false,
-         "cluster"},
-        {"DENIED Redis is running in protected mode because", PAWL_ERR_PERMISSION, true, false,
-         "protected mode"},
-        {"PAWLKIND 0 4", PAWL_ERR_KIND, true, false, "in use as a lock"},
-        {"PAWLKIND 4 0", PAWL_ERR_KIND, true, false, "in use as a semaphore"},
-        {"PAWLCAPACITY 4 5", PAWL_ERR_CAPACITY, true, false, "it has 4, asked for were 5"},
-        {"PAWLMODE sx", PAWL_ERR_MODE, true, false, "mode update"},
-        {"PAWLMODE ux", PAWL_ERR_MODE, true, false, "in mode update already"},
-        {"PAWLMODE ps", PAWL_ERR_MODE, true, false, "permits"},
-        {"PAWLMODE xp", PAWL_ERR_MODE, true, false, "cannot change to permits"},
-        {"ERR max number of clients reached", PAWL_ERR_UNAVAILABLE, true, false, "maxclients"},
-        {"ERR DB index is out of range", PAWL_ERR_OPTION, true, false, "database"},
-        {"NOPERM User joe has no permissions to run the 'evalsha' command", PAWL_ERR_PERMISSION,
-         true, false, "+evalsha"},
-        {"NOPERM this user has no permissions to access one of the keys used as arguments",
-         PAWL_ERR_PERMISSION, true, false, "~pawl:* ~{pawl:*"},
-        {"NOPERM this user has no permissions to access one of the channels used as arguments",
-         PAWL_ERR_PERMISSION, true, false, "&pawl:inbox:*"},
-        {"ERR unknown command 'EVALSHA', with args beginning with:", PAWL_ERR_UNSUPPORTED, true,
-         false, "EVALSHA"},
-        {"ERR something that nobody has thought of", PAWL_ERR_UNSUPPORTED, false, false,
-         "nobody has thought of"},
-        /* Inside a script, Redis 7. Line 4 of this script is GET on KEYS[2]. */
-        {"WRONGTYPE Operation against a key holding the wrong kind of value script: f1, on "
-         "@user_script:4.",
-         PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
-        {"ERR The user executing the script can't run this command or subcommand script: f1, on "
-         "@user_script:2.",
-         PAWL_ERR_PERMISSION, true, false, "+zadd"},
-        /* The same, Redis 6. */
-        {"ERR Error running script (call to f_f1): @user_script:4: WRONGTYPE Operation against a "
-         "key holding the wrong kind of value",
-         PAWL_ERR_WRONG_TYPE, true, false, "the key f holds"},
-        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -OOM command "
-         "not allowed when used memory > 'maxmemory'.",
-         PAWL_ERR_STORE_FULL, true, false, "memory is full"},
-        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -NOPERM The "
-         "user executing the script can't run this command or subcommand",
-         PAWL_ERR_PERMISSION, true, false, "+zadd"},
-        {"ERR Error running script (call to f_f1): @user_script:2: @user_script: 2: -READONLY You "
-         "can't write against a read only replica.",
-         PAWL_ERR_READONLY, true, true, "replica"},
-        {"ERR Error running script (call to f_f1): @user_script:1: Script killed by user with "
-         "SCRIPT KILL...",
-         PAWL_ERR_STORE_BUSY, true, false, "SCRIPT KILL"},
-        /* Nonsense in the place of the line. */
-        {"WRONGTYPE Operation script: f1, on @user_script:999999999999999.", PAWL_ERR_WRONG_TYPE,
-         true, false, "a key of l"},
-        {"WRONGTYPE Operation script: f1, on @user_script:", PAWL_ERR_WRONG_TYPE, true, false, "l"},
-        {"WRONGTYPE", PAWL_ERR_WRONG_TYPE, true, false, "l"},
-        {"", PAWL_ERR_UNSUPPORTED, false, false, "refused"},
-    };
     static const char script[] = "local a = 1\n"
                                  "redis.call('ZADD', KEYS[3], 1, 2)\n"
                                  "local b = 2\n"
@@ -488,14 +494,14 @@ static void errors_say_what_and_what_to_do(void **state)
     const pawl__redis_bytes keys[] = {{"l", 1}, {"f", 1}, {"q", 1}, {"w", 1}};
     pawl__redis_space s = space("pawl:");
     (void)state;
-    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+    for (size_t i = 0; i < sizeof(errors_told) / sizeof(errors_told[0]); i++) {
         char message[PAWL_MESSAGE_MAX] = "";
-        pawl__redis_bytes error = {errors[i].error, strlen(errors[i].error)};
+        pawl__redis_bytes error = {errors_told[i].error, strlen(errors_told[i].error)};
         pawl__redis_trouble trouble =
             pawl__redis_explain(&s, "EVALSHA", keys, script, error, message);
-        if (trouble.err != errors[i].err || trouble.not_done != errors[i].not_done ||
-            trouble.reconnect != errors[i].reconnect || !strstr(message, errors[i].says))
-            fail_msg("%s -> %s, %d, %d: %s", errors[i].error, pawl_err_name(trouble.err),
+        if (trouble.err != errors_told[i].err || trouble.not_done != errors_told[i].not_done ||
+            trouble.reconnect != errors_told[i].reconnect || !strstr(message, errors_told[i].says))
+            fail_msg("%s -> %s, %d, %d: %s", errors_told[i].error, pawl_err_name(trouble.err),
                      trouble.not_done, trouble.reconnect, message);
         assert_non_null(strstr(message, "redis://h:1"));
         assert_null(strchr(message, '\n'));

@@ -19,7 +19,7 @@ static void the_minimal_acl_suffices(void **state)
     stage s = begin(state);
     as_joe(&s);
     rig_must(s.rig, "SCRIPT FLUSH"); /* so EVAL is needed too */
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    client *a = client_up(s.loop, &s.address, "a"), *b = client_up(s.loop, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token(), *third = fresh_token();
     expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     expect(a, ask_renew("x", first, LONG_MS), PAWL_CONFIRMED);
@@ -40,7 +40,7 @@ static void the_minimal_acl_suffices(void **state)
     end(&s);
 }
 
-/* Whoever may only look is told at his first request to lock, at once, which rule is missing. */
+/* A user who may only look is told at once, at the first request to lock, which rule is missing. */
 static void may_only_look(client *c, const char *rule)
 {
     const seen_reply *a = expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED);
@@ -68,7 +68,7 @@ static void a_missing_permission_is_named_at_once(void **state)
         rig_must(s.rig, "SCRIPT FLUSH");
         rig_must(s.rig, "ACL SETUSER joe -%s", cases[i].command);
         snprintf(rule, sizeof(rule), "+%s", cases[i].command);
-        client *c = client_open(s.world, &s.address, "a");
+        client *c = client_open(s.loop, &s.address, "a");
         if (cases[i].looks) {
             client_await_link(c, true);
             may_only_look(c, rule);
@@ -89,12 +89,12 @@ static void a_missing_permission_is_named_at_once(void **state)
 static void whoever_may_only_read_looks(void **state)
 {
     stage s = begin(state);
-    client *holder = client_up(s.world, &s.address, "holder");
+    client *holder = client_up(s.loop, &s.address, "holder");
     const char *token = fresh_token();
     uint64_t fence = expect(holder, ask_acquire("x", token, LONG_MS), PAWL_GRANTED)->reply.fence;
     rig_must(s.rig, "ACL SETUSER joe reset on >secret " LOOKERS_ACL);
     as_joe(&s);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     may_only_look(c, "+set +del +exists +pexpire +pexpireat +zadd");
     may_only_look(c, "+subscribe &pawl:inbox:*");
     pawl_request look = ask_inspect("x", NULL);
@@ -134,11 +134,11 @@ static void rules_that_are_given_later_are_noticed(void **state)
     stage s = begin(state);
     rig_must(s.rig, "ACL SETUSER joe reset on >secret " LOOKERS_ACL);
     as_joe(&s);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     may_only_look(c, "+set");
     rig_must(s.rig, "ACL SETUSER joe reset on >secret " MINIMAL_ACL);
     lock_wish wish = {.client = c, .token = fresh_token()};
-    world_until(s.world, is_granted, &wish, "the lock");
+    test_loop_until(s.loop, is_granted, &wish, "the lock");
     client_close(c);
     end(&s);
 }
@@ -148,7 +148,7 @@ static void missing_permissions_are_named_together(void **state)
     stage s = begin(state);
     as_joe(&s);
     rig_must(s.rig, "ACL SETUSER joe -zadd -hset -pttl");
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_PERMISSION), "+pttl +zadd +hset"); /* pttl is for looking */
     rig_must(s.rig, "ACL SETUSER joe +zadd +hset +pttl");
     client_await_link(c, true);
@@ -161,19 +161,19 @@ static void missing_channels_and_keys_are_named(void **state)
     stage s = begin(state);
     as_joe(&s);
     rig_must(s.rig, "ACL SETUSER joe resetchannels");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     may_only_look(c, "&pawl:inbox:*");
     client_close(c);
     rig_must(s.rig, "ACL SETUSER joe &pawl:inbox:* resetkeys");
-    c = client_open(s.world, &s.address, "a");
+    c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_PERMISSION), "~pawl:* ~{pawl:*");
     client_close(c);
     rig_must(s.rig, "ACL SETUSER joe ~pawl:*"); /* half of it: the companions are missing */
-    c = client_open(s.world, &s.address, "a");
+    c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_PERMISSION), "~pawl:* ~{pawl:*");
     client_close(c);
     rig_must(s.rig, "ACL SETUSER joe ~{pawl:*");
-    c = client_up(s.world, &s.address, "a");
+    c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     rig_must(s.rig, "ACL SETUSER joe resetkeys ~pawl:*"); /* taken away later: doctor finds it */
     expect(c, ask_doctor(), PAWL_REPORTED);
@@ -186,7 +186,7 @@ static void a_permission_taken_away_later_is_named_too(void **state)
 {
     stage s = begin(state);
     as_joe(&s);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     expect(c, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "ACL SETUSER joe -zadd");
     const seen_reply *a = expect(c, ask_queue("x", fresh_token(), LONG_MS), PAWL_FAILED);
@@ -204,7 +204,7 @@ static void whoever_may_not_publish_still_hands_off(void **state)
 {
     stage s = begin(state);
     as_joe(&s);
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    client *a = client_up(s.loop, &s.address, "a"), *b = client_up(s.loop, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token();
     expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
@@ -221,12 +221,12 @@ static void whoever_may_not_publish_still_hands_off(void **state)
 static void the_doctor_examines_and_says_what_was_denied(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     assert_true(client_finding_count(c) >= 7);
     client_close(c);
     as_joe(&s); /* may neither INFO nor CONFIG */
-    c = client_up(s.world, &s.address, "a");
+    c = client_up(s.loop, &s.address, "a");
     expect(c, ask_doctor(), PAWL_REPORTED);
     assert_true(client_finding_count(c) >= 4);
     client_close(c);
@@ -242,7 +242,7 @@ static void the_doctor_finds(client *c, const char *words)
 static void the_doctor_writes_and_leaves_nothing(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     int64_t sets = rig_calls(s.rig, "set"), dels = rig_calls(s.rig, "del");
     expect(c, ask_doctor(), PAWL_REPORTED);
     assert_int_equal(rig_calls(s.rig, "set"), sets + 2); /* the probe's too */
@@ -255,7 +255,7 @@ static void the_doctor_writes_and_leaves_nothing(void **state)
 static void the_doctor_finds_that_writes_are_refused(void **state)
 {
     stage s = begin(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     rig_must(s.rig, "CONFIG SET maxmemory 1");
     the_doctor_finds(c, "memory is full");
     rig_must(s.rig, "CONFIG SET maxmemory 0");
@@ -269,13 +269,13 @@ static void the_doctor_finds_that_writes_are_refused(void **state)
     end(&s);
 }
 
-/* Whoever is nobody here gets in as nobody, also where the server lets everybody in. */
+/* An unknown user is refused, also by a server that lets everybody in without a user. */
 static void a_refused_login_is_not_replaced_by_another_one(void **state)
 {
     stage s = begin(state);
     s.address.user = "jim";
     s.address.password = "secret";
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     says(await_down(c, PAWL_ERR_AUTH), "refused the user or password");
     client_close(c);
     end(&s);
@@ -290,21 +290,21 @@ static void a_sentinel_is_said_to_be_one(void **state)
     redis_server *sentinel = redis_server_start_sentinel(config);
     store_address address = {
         .ops = &pawl_store_entry, .scheme = "redis+unix", .path = redis_server_socket(sentinel)};
-    client *c = client_open(s.world, &address, "a");
+    client *c = client_open(s.loop, &address, "a");
     const char *said = await_down(c, PAWL_ERR_UNSUPPORTED);
     says(said, "is a Sentinel");
     says(said, "get-master-addr-by-name");
     says(said, "redis://HOST:PORT");
     client_close(c);
     address.options[address.option_count++] = (pawl_url_option){.key = "db", .value = "2"};
-    c = client_open(s.world, &address, "a");
+    c = client_open(s.loop, &address, "a");
     says(await_down(c, PAWL_ERR_UNSUPPORTED), "is a Sentinel");
     client_close(c);
     address.user = "joe"; /* a Sentinel has users of its own, and refuses those of the Redis */
     address.password = "secret";
     for (int i = 0; i < 2; i++) {
         if (i == 1) add_option(&address, "guard", "on");
-        c = client_open(s.world, &address, "a");
+        c = client_open(s.loop, &address, "a");
         says(await_down(c, PAWL_ERR_UNSUPPORTED), "is a Sentinel");
         client_close(c);
     }

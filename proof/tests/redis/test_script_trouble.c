@@ -221,7 +221,7 @@ static void a_full_server_grants_nothing_and_lets_go(void **state)
     rig_must(r, "CONFIG SET maxmemory 1");
     rig_refused(r, ask_acquire("y", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
     rig_refused(r, ask_queue("x", fresh_token(), LONG_MS), PAWL_ERR_STORE_FULL, "memory is full");
-    /* What is held goes on, and gets free; who waits keeps its place, and gets its turn. */
+    /* A held lock goes on, and becomes free; a waiter keeps its place, and gets its turn. */
     rig_expect(r, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
     rig_expect(r, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_expect(r, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
@@ -321,7 +321,7 @@ static void fences_grow_when_the_server_forgets(void **state)
 static void fences_grow_when_the_clock_stepped_back(void **state)
 {
     rig *r = begin(state);
-    /* What a grant leaves behind whose clock was a year ahead. */
+    /* The record of a grant at which the clock was a year ahead. */
     uint64_t ahead = fence_of_next_grant(r) + UINT64_C(31536000000000);
     rig_must(r, "SET " RECORD " %s", "");
     char record[128];
@@ -358,6 +358,77 @@ static void the_record_outlives_every_renewal(void **state)
     assert_true(rig_int(r, "PTTL " RECORD) > 3600000 + PAWL__REDIS_FENCE_KEEP_MS - 10000);
     rig_expect(r, ask_renew("x", token, 7200000), PAWL_CONFIRMED);
     assert_true(rig_int(r, "PTTL " RECORD) > 7200000 + PAWL__REDIS_FENCE_KEEP_MS - 10000);
+}
+
+/* ---- What a server throws out ------------------------------------------------------------- */
+
+/* The keys beside the lock key that are gone; bits. */
+enum { RECORD_GONE = 1, QUEUE_GONE = 2, WAITERS_GONE = 4, ALL_GONE = 7 };
+
+static void throw_out(rig *r, int which)
+{
+    if (which & RECORD_GONE) rig_must(r, "DEL " RECORD);
+    if (which & QUEUE_GONE) rig_must(r, "DEL " QUEUE);
+    if (which & WAITERS_GONE) rig_must(r, "DEL " WAITERS);
+}
+
+/* Each asks for it: how many have it, one at most. The fence of the grant is larger than before. */
+static int count_holders(rig *r, const char *const tokens[], int count, uint64_t fence)
+{
+    int holders = 0;
+    for (int i = 0; i < count; i++) {
+        pawl_request request = ask_queue("x", tokens[i], LONG_MS);
+        const answer *a = rig_ask(r, &request);
+        assert_true(a->reply.outcome == PAWL_GRANTED || a->reply.outcome == PAWL_QUEUED);
+        if (a->reply.outcome != PAWL_GRANTED) continue;
+        assert_true(a->reply.fence > fence);
+        holders++;
+    }
+    return holders;
+}
+
+/* As long as the lock key is there, whatever else is gone. */
+static void what_is_thrown_out_beside_a_lock_lets_nobody_in(void **state)
+{
+    for (int which = RECORD_GONE; which <= ALL_GONE; which++) {
+        rig *r = begin(state);
+        char tokens[4][64];
+        const char *others[3] = {tokens[1], tokens[2], tokens[3]};
+        for (int i = 0; i < 4; i++) snprintf(tokens[i], sizeof tokens[i], "%s", fresh_token());
+        rig_expect(r, ask_acquire("x", tokens[0], LONG_MS), PAWL_GRANTED);
+        rig_expect(r, ask_queue("x", others[0], LONG_MS), PAWL_QUEUED);
+        rig_expect(r, ask_queue("x", others[1], LONG_MS), PAWL_QUEUED);
+        throw_out(r, which);
+        assert_int_equal(count_holders(r, others, 3, 0), 0);
+        throw_out(r, which);
+        rig_expect(r, ask_acquire("x", others[2], LONG_MS), PAWL_BUSY);
+        uint64_t fence =
+            rig_expect(r, ask_renew("x", tokens[0], LONG_MS), PAWL_CONFIRMED)->reply.fence;
+        throw_out(r, which & ~RECORD_GONE);
+        rig_expect(r, ask_release("x", tokens[0]), PAWL_RELEASED);
+        assert_int_equal(count_holders(r, others, 3, fence), 1);
+    }
+}
+
+/* Without the lock key nobody can know: the next one comes in with a larger fence, and the one
+ * before is told at its next request, which changes nothing. */
+static void a_lock_that_is_thrown_out_goes_to_one_other(void **state)
+{
+    for (int which = 0; which <= ALL_GONE; which++) {
+        rig *r = begin(state);
+        char tokens[3][64];
+        const char *others[2] = {tokens[1], tokens[2]};
+        for (int i = 0; i < 3; i++) snprintf(tokens[i], sizeof tokens[i], "%s", fresh_token());
+        uint64_t fence =
+            rig_expect(r, ask_acquire("x", tokens[0], LONG_MS), PAWL_GRANTED)->reply.fence;
+        rig_expect(r, ask_queue("x", others[0], LONG_MS), PAWL_QUEUED);
+        rig_must(r, "DEL pawl:x");
+        throw_out(r, which);
+        assert_int_equal(count_holders(r, others, 2, fence), 1);
+        rig_expect(r, ask_renew("x", tokens[0], LONG_MS), PAWL_NOT_OWNER);
+        rig_expect(r, ask_release("x", tokens[0]), PAWL_NOT_OWNER);
+        assert_int_equal(count_holders(r, others, 2, fence), 1);
+    }
 }
 
 /* ---- Names ------------------------------------------------------------------------ */
@@ -443,6 +514,8 @@ int main(void)
         cmocka_unit_test(fences_grow_when_the_clock_stepped_back),
         cmocka_unit_test(a_holder_whose_record_was_lost_gets_a_larger_fence),
         cmocka_unit_test(the_record_outlives_every_renewal),
+        cmocka_unit_test(what_is_thrown_out_beside_a_lock_lets_nobody_in),
+        cmocka_unit_test(a_lock_that_is_thrown_out_goes_to_one_other),
         cmocka_unit_test(names_with_hash_tags_do_not_meet),
         cmocka_unit_test(the_keys_of_every_name_are_in_the_slot_of_the_lock),
         cmocka_unit_test(a_value_that_looks_like_a_record_is_a_foreign_holder),

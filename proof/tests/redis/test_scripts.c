@@ -356,10 +356,10 @@ static void a_lock_is_free_while_all_who_wait_are_away(void **state)
     const char *second = wait_without_a_connection(r, 1), *stranger = fresh_token();
     rig_expect(r, ask_release("x", holder), PAWL_RELEASED);
     assert_int_equal(rig_int(r, "EXISTS pawl:x"), 0);
-    /* Who comes meanwhile gets it, and hears that somebody waits. */
+    /* A client that comes meanwhile gets it, and is told that somebody waits. */
     assert_true(rig_expect(r, ask_acquire("x", stranger, LONG_MS), PAWL_GRANTED)->reply.waiting);
     rig_expect(r, ask_release("x", stranger), PAWL_RELEASED);
-    /* Whoever is back first gets it; the other one keeps its place. */
+    /* The first waiter that is back gets it; the other one keeps its place. */
     assert_true(rig_expect(r, ask_queue("x", second, LONG_MS), PAWL_GRANTED)->reply.waiting);
     assert_int_equal(rig_expect(r, ask_queue("x", gone, LONG_MS), PAWL_QUEUED)->reply.position, 0);
     rig_expect(r, ask_release("x", gone), PAWL_LEFT);

@@ -73,7 +73,7 @@ static void a_password_is_read_from_a_file(void **state)
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         stage s = begin_with_file(state);
         write_file(files[i].bytes, files[i].len, 0640);
-        client *c = client_up(s.world, &s.address, "a");
+        client *c = client_up(s.loop, &s.address, "a");
         lock_and_unlock(c);
         (void)client_warning(c, &warnings);
         assert_int_equal(warnings, 0);
@@ -87,15 +87,15 @@ static void a_name_without_a_slash_is_a_credential(void **state)
     char message[PAWL_MESSAGE_MAX];
     stage s = begin_with_file(state);
     s.address.options[0].value = FILE_NAME;
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "$CREDENTIALS_DIRECTORY");
     setenv("CREDENTIALS_DIRECTORY", dir, 1);
     s.address.options[0].value = "hunter2"; /* who mistakes it for the password itself */
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "No such file");
     assert_null(strstr(message, "hunter2"));
     s.address.options[0].value = FILE_NAME;
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     end(&s);
@@ -106,17 +106,17 @@ static void the_environment_is_asked_when_the_url_says_nothing(void **state)
     char message[PAWL_MESSAGE_MAX];
     stage s = begin_with_file(state);
     s.address.option_count = 0;
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_URL);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_URL);
     says(message, "a user needs a password");
     setenv("PAWL_REDIS_PASSWORD", "", 1);
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_URL);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_URL);
     setenv("PAWL_REDIS_PASSWORD", "secret", 1);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     setenv("PAWL_REDIS_PASSWORD", "another", 1);
     s.address.password = "secret"; /* the URL counts */
-    c = client_up(s.world, &s.address, "a");
+    c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     unsetenv("PAWL_REDIS_PASSWORD");
@@ -141,22 +141,22 @@ static void files_that_are_of_no_use_are_told_at_open(void **state)
     memset(longest, 's', sizeof(longest));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         write_file(wrong[i].bytes, wrong[i].len, 0600);
-        assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+        assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
         says(message, wrong[i].words);
         assert_null(strstr(message, "sec"));
     }
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "No such file");
     assert_int_equal(mkfifo(path, 0600), 0); /* would be waited for, and is empty the next time */
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "no ordinary file");
     s.address.options[0].value = "some/where";
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "begins with /");
     s.address.options[0].value = path;
     s.address.password = "secret";
-    assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
     says(message, "given twice");
     assert_int_equal(unlink(path), 0);
     end(&s);
@@ -167,7 +167,7 @@ static void a_file_that_everybody_may_read_is_warned_of_once(void **state)
     size_t warnings;
     stage s = begin_with_file(state);
     write_file("secret", 6, 0644);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     says(client_warning(c, &warnings), "everybody on this machine may read the password");
     expect(c, ask_doctor(), PAWL_REPORTED);
     says(client_found(c), "Everybody on this machine may read");
@@ -192,12 +192,12 @@ static bool is_refused(void *arg)
 static void a_lock_survives_a_new_password(void **state)
 {
     stage s = begin_with_file(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "ACL SETUSER joe resetpass >rotated");
     rig_must(s.rig, "CLIENT KILL USER joe"); /* the server is quicker than the file */
-    world_until(s.world, is_refused, c, "the login is refused");
+    test_loop_until(s.loop, is_refused, c, "the login is refused");
     assert_int_equal(client_link(c, client_link_count(c) - 1)->err, PAWL_ERR_UNAVAILABLE);
     /* who asks meanwhile hears that it passes, and asks again */
     const seen_reply *asked = expect(c, ask_acquire("y", fresh_token(), LONG_MS), PAWL_FAILED);
@@ -221,7 +221,7 @@ static void a_file_that_is_gone_leaves_the_old_password(void **state)
 {
     size_t warnings;
     stage s = begin_with_file(state);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     assert_int_equal(unlink(path), 0);
     rig_must(s.rig, "CLIENT KILL USER joe");
     client_await_link(c, false);
@@ -241,7 +241,7 @@ static void an_open_file_that_vanishes_is_warned_of_twice(void **state)
     size_t warnings;
     stage s = begin_with_file(state);
     write_file("secret", 6, 0644);
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     assert_int_equal(unlink(path), 0);
     for (int i = 0; i < 2; i++) {
         rig_must(s.rig, "CLIENT KILL USER joe");

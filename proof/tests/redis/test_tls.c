@@ -8,13 +8,12 @@
 #include "certs.h"
 #include "link_words.h"
 
+#include "../../ports/free_port.h"
 #include "../support/temp_dir.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define ALL "DNS:localhost,IP:127.0.0.1"
@@ -30,7 +29,7 @@ typedef struct scenery {
 typedef struct stage {
     rig *rig;
     const scenery *scenery;
-    world *world;
+    test_loop *loop;
     store_address address;
     char paths[4][512]; /* of the options */
 } stage;
@@ -60,7 +59,7 @@ static void show(const stage *s, const char *name)
 static stage begin(void **state)
 {
     scenery *here = *state;
-    stage s = {.rig = here->rig, .scenery = here, .world = world_new()};
+    stage s = {.rig = here->rig, .scenery = here, .loop = test_loop_new()};
     rig_must(s.rig, "FLUSHALL");
     rig_must(s.rig, "CONFIG SET tls-auth-clients no");
     show(&s, "good");
@@ -74,7 +73,7 @@ static stage begin(void **state)
 
 static void end(stage *s)
 {
-    world_free(s->world);
+    test_loop_free(s->loop);
 }
 
 typedef struct wish {
@@ -92,7 +91,7 @@ static bool was_told(void *arg)
 static void expect_down(client *c, size_t news, pawl_err err, const char *word)
 {
     wish w = {.client = c, .count = news};
-    world_until(client_world(c), was_told, &w, word);
+    test_loop_until(client_loop(c), was_told, &w, word);
     const seen_link *link = client_link(c, news);
     says(link->text, word);
     assert_false(link->up);
@@ -101,7 +100,7 @@ static void expect_down(client *c, size_t news, pawl_err err, const char *word)
 
 static void expect_refusal(stage *s, pawl_err err, const char *word)
 {
-    client *c = client_open(s->world, &s->address, "a");
+    client *c = client_open(s->loop, &s->address, "a");
     expect_down(c, 0, err, word);
     client_close(c);
 }
@@ -115,7 +114,7 @@ static void a_server_is_verified_by_name_and_by_address(void **state)
         stage s = begin(state);
         s.address.host = hosts[i];
         add_file(&s, "tls_ca", i ? "" : "ca.pem"); /* a file, and a directory of them */
-        client *c = client_up(s.world, &s.address, "a");
+        client *c = client_up(s.loop, &s.address, "a");
         lock_and_unlock(c);
         expect(c, ask_doctor(), PAWL_REPORTED);
         says(client_found(c), "tls: Encrypted (TLSv1.");
@@ -144,7 +143,7 @@ static void each_bad_certificate_has_its_sentence(void **state)
     show(&s, "other");
     expect_refusal(&s, PAWL_ERR_TLS, "not for 127.0.0.1");
     add_option(&s.address, "tls_name", "elsewhere.example");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     end(&s);
@@ -162,7 +161,7 @@ static void a_certificate_signed_by_itself_can_be_named(void **state)
     stage s = begin(state);
     show(&s, "alone");
     add_file(&s, "tls_ca", "alone.pem");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     end(&s);
@@ -174,7 +173,7 @@ static void none_works_warns_and_shows_in_doctor(void **state)
     stage s = begin(state);
     show(&s, "stranger");
     add_option(&s.address, "tls_verify", "none");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     says(client_warning(c, &warnings), "the server's certificate is not verified");
     expect(c, ask_doctor(), PAWL_REPORTED);
@@ -200,7 +199,7 @@ static void the_doctor_says_how_long_a_certificate_is_good(void **state)
     add_option(&s.address, "tls_verify", "none"); /* else nobody gets so far with the last one */
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         show(&s, cases[i].shown);
-        client *c = client_up(s.world, &s.address, "a");
+        client *c = client_up(s.loop, &s.address, "a");
         expect(c, ask_doctor(), PAWL_REPORTED);
         says(client_found(c), cases[i].words);
         assert_int_equal(client_severity(c, "certificate"), cases[i].severity);
@@ -221,7 +220,7 @@ static void a_client_certificate_is_wanted_refused_and_taken(void **state)
     s.address.option_count = 1;
     add_file(&s, "tls_cert", "good.pem");
     add_file(&s, "tls_key", "good.key");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     lock_and_unlock(c);
     client_close(c);
     end(&s);
@@ -239,7 +238,7 @@ static void files_that_are_of_no_use_are_told_at_open(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         stage s = begin(state);
         add_file(&s, wrong[i].key, wrong[i].file);
-        assert_int_equal(client_open_error(s.world, &s.address, message), PAWL_ERR_OPTION);
+        assert_int_equal(client_open_error(s.loop, &s.address, message), PAWL_ERR_OPTION);
         says(message, wrong[i].words);
         says(message, wrong[i].file);
         end(&s);
@@ -271,7 +270,7 @@ static void a_handshake_that_hangs_holds_up_nothing(void **state)
     add_file(&s, "tls_ca", "ca.pem");
     add_option(&s.address, "connect_timeout_ms", "100");
     redis_server_pause(s.rig->server);
-    client *c = client_open(s.world, &s.address, "a");
+    client *c = client_open(s.loop, &s.address, "a");
     expect_down(c, 0, PAWL_ERR_UNAVAILABLE, "the TLS handshake did not end in time");
     redis_server_resume(s.rig->server);
     client_await_link(c, true);
@@ -294,7 +293,7 @@ static void a_reply_of_many_records_is_read_to_its_end(void **state)
     stage s = begin(state);
     rig_must(s.rig, "EVAL %s 0", fill);
     add_file(&s, "tls_ca", "ca.pem");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     for (int i = 0; i < 20; i++) {
         expect(c, ask_inspect("x", NULL), PAWL_REPORTED); /* 270 KB */
         expect(c, ask_release("y", fresh_token()), PAWL_NOT_OWNER);
@@ -307,7 +306,7 @@ static void pushes_and_answers_come_on_one_connection(void **state)
 {
     stage s = begin(state);
     add_file(&s, "tls_ca", "ca.pem");
-    client *a = client_up(s.world, &s.address, "a"), *b = client_up(s.world, &s.address, "b");
+    client *a = client_up(s.loop, &s.address, "a"), *b = client_up(s.loop, &s.address, "b");
     const char *first = fresh_token(), *second = fresh_token();
     expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED);
     expect(b, ask_queue("x", second, LONG_MS), PAWL_QUEUED);
@@ -324,7 +323,7 @@ static void a_cut_without_goodbye_is_told_and_the_session_goes_on(void **state)
 {
     stage s = begin(state);
     add_file(&s, "tls_ca", "ca.pem");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     const char *token = fresh_token();
     expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
     rig_must(s.rig, "CLIENT KILL TYPE pubsub SKIPME yes");
@@ -346,7 +345,7 @@ static void what_is_called_failed_was_not_done(void **state)
     char owner[PAWL_OWNER_MAX + 1];
     stage s = begin(state);
     add_file(&s, "tls_ca", "ca.pem");
-    client *c = client_up(s.world, &s.address, "a");
+    client *c = client_up(s.loop, &s.address, "a");
     memset(owner, 'o', PAWL_OWNER_MAX);
     owner[PAWL_OWNER_MAX] = '\0';
     redis_server_pause(s.rig->server);
@@ -354,7 +353,7 @@ static void what_is_called_failed_was_not_done(void **state)
         snprintf(tokens[i], sizeof(tokens[i]), "%s", fresh_token());
         pawl_request request = ask_queue("x", tokens[i], LONG_MS);
         request.owner = owner;
-        request.answer_by = world_now() + INT64_C(2000000000); /* sending takes its time, too */
+        request.answer_by = host_now() + INT64_C(2000000000); /* sending takes its time, too */
         ids[i] = client_submit(c, &request);
     }
     client_flush(c);
@@ -380,17 +379,6 @@ static void what_is_called_failed_was_not_done(void **state)
 
 /* ---- The servers ------------------------------------------------------------------------------
  */
-
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 static void write_certificates(const char *dir)
 {

@@ -123,15 +123,15 @@ static bool was_told(void *arg)
 
 static void expect_down(const store_address *address, pawl_err err, const char *word)
 {
-    world *w = world_new();
-    client *c = client_open(w, address, "a");
-    world_until(w, was_told, c, word);
+    test_loop *loop = test_loop_new();
+    client *c = client_open(loop, address, "a");
+    test_loop_until(loop, was_told, c, word);
     const seen_link *link = client_link(c, 0);
     if (!strstr(link->text, word)) fail_msg("\"%s\" does not say \"%s\"", link->text, word);
     assert_int_equal(link->err, err);
     assert_int_equal(ERR_peek_error(), 0); /* the queue is the thread's, not ours */
     client_close(c);
-    world_free(w);
+    test_loop_free(loop);
 }
 
 /* ---- Cases ---------------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ static void a_goodbye_during_the_handshake_has_its_sentence(void **state)
     listener_end(&l);
 }
 
-/* What OpenSSL keeps of an error would be found by the program's next call of it. */
+/* Else the program's next call of OpenSSL would find our error in its queue. */
 static void an_end_without_a_word_leaves_no_error_behind(void **state)
 {
     listener l = {.words = "", .words_len = 0};
@@ -182,35 +182,35 @@ static void a_name_that_tls_cannot_ask_for_is_refused_at_open(void **state)
 {
     char name[300], message[PAWL_MESSAGE_MAX];
     listener l = {.port = 1};
-    world *w = world_new();
+    test_loop *loop = test_loop_new();
     store_address address = address_of(&l);
     (void)state;
     memset(name, 'n', sizeof(name) - 1);
     name[256] = '\0';
     address.options[address.option_count++] = (pawl_url_option){.key = "tls_name", .value = name};
-    assert_int_equal(client_open_error(w, &address, message), PAWL_ERR_OPTION);
+    assert_int_equal(client_open_error(loop, &address, message), PAWL_ERR_OPTION);
     assert_non_null(strstr(message, "1 to 255 bytes"));
     address.option_count = 0;
     address.host = name; /* it is what is asked for without tls_name */
-    assert_int_equal(client_open_error(w, &address, message), PAWL_ERR_URL);
+    assert_int_equal(client_open_error(loop, &address, message), PAWL_ERR_URL);
     name[255] = '\0';
-    client *c = client_open(w, &address, "a");
+    client *c = client_open(loop, &address, "a");
     client_close(c);
-    world_free(w);
+    test_loop_free(loop);
 }
 
 /* OpenSSL has 127 of them, for everybody in the process. */
 static void clients_share_one_kind_of_bio(void **state)
 {
     listener l = {.port = 1};
-    world *w = world_new();
+    test_loop *loop = test_loop_new();
     store_address address = address_of(&l);
     (void)state;
-    client_close(client_open(w, &address, "a"));
+    client_close(client_open(loop, &address, "a"));
     int before = BIO_get_new_index();
-    for (int i = 0; i < 150; i++) client_close(client_open(w, &address, "a"));
+    for (int i = 0; i < 150; i++) client_close(client_open(loop, &address, "a"));
     assert_int_equal(BIO_get_new_index(), before + 1);
-    world_free(w);
+    test_loop_free(loop);
 }
 
 static bool is_refused(void *arg)
@@ -223,16 +223,16 @@ static void a_server_that_negotiates_anew_is_refused(void **state)
 {
     char ca[512];
     listener l = {.dir = *state};
-    world *w = world_new();
+    test_loop *loop = test_loop_new();
     listener_start(&l);
     store_address address = address_of(&l);
     snprintf(ca, sizeof(ca), "%s/ca.pem", l.dir);
     address.options[address.option_count++] = (pawl_url_option){.key = "tls_ca", .value = ca};
-    client *c = client_open(w, &address, "a");
-    world_until(w, is_refused, &l, "that no second handshake is made");
+    client *c = client_open(loop, &address, "a");
+    test_loop_until(loop, is_refused, &l, "that no second handshake is made");
     client_close(c);
     listener_end(&l);
-    world_free(w);
+    test_loop_free(loop);
 }
 
 /* A certificate may name what is neither a host nor an address. */

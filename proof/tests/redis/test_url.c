@@ -28,6 +28,7 @@ static void urls_are_taken_apart(void **state)
     assert_string_equal(c.where, "redis://127.0.0.1:6379");
     assert_true(c.db == 0 && !c.user && !c.password && c.connect_timeout_ms == 5000);
     assert_string_equal(c.prefix, "pawl:");
+    assert_int_equal(c.watch, PAWL__REDIS_WATCH_AUTO);
     pawl__redis_config_done(&c);
     pawl_url url = {.scheme = "redis",
                     .user = "u",
@@ -35,11 +36,12 @@ static void urls_are_taken_apart(void **state)
                     .host = "::1",
                     .port = 7,
                     .path = "/3",
-                    .options = {{"prefix", ""}, {"connect_timeout_ms", "250"}},
-                    .option_count = 2};
+                    .options = {{"prefix", ""}, {"connect_timeout_ms", "250"}, {"watch", "on"}},
+                    .option_count = 3};
     assert_int_equal(config(url, &c, message), 0);
     assert_string_equal(c.where, "redis://[::1]:7"); /* no secrets */
     assert_true(c.db == 3 && c.connect_timeout_ms == 250 && c.prefix[0] == '\0');
+    assert_int_equal(c.watch, PAWL__REDIS_WATCH_ON);
     pawl__redis_config_done(&c);
     url = (pawl_url){.scheme = "redis+unix",
                      .path = "/run/r.sock",
@@ -93,6 +95,21 @@ static void tls_is_asked_for_by_the_scheme(void **state)
     }
 }
 
+static void the_longest_name_for_tls_is_taken(void **state)
+{
+    char name[PAWL__REDIS_HOST_MAX + 2] = "", message[PAWL_MESSAGE_MAX];
+    pawl__redis_config c;
+    pawl_url url = {
+        .scheme = "rediss", .port = -1, .options = {{"tls_name", name}}, .option_count = 1};
+    (void)state;
+    memset(name, 'n', PAWL__REDIS_HOST_MAX);
+    assert_int_equal(config(url, &c, message), 0);
+    assert_string_equal(c.tls_name, name);
+    pawl__redis_config_done(&c);
+    name[PAWL__REDIS_HOST_MAX] = 'n';
+    assert_int_equal(config(url, &c, message), PAWL_ERR_OPTION);
+}
+
 static void wrong_urls_are_named(void **state)
 {
     static char longest[200];
@@ -112,6 +129,8 @@ static void wrong_urls_are_named(void **state)
         {{.scheme = "redis", .port = -1, .path = "/1", .options = {{"db", "1"}}, .option_count = 1},
          PAWL_ERR_OPTION},
         {{.scheme = "redis", .port = -1, .options = {{"db", ""}}, .option_count = 1},
+         PAWL_ERR_OPTION},
+        {{.scheme = "redis", .port = -1, .options = {{"watch", "yes"}}, .option_count = 1},
          PAWL_ERR_OPTION},
         {{.scheme = "redis", .port = -1, .options = {{"prefix", "a b"}}, .option_count = 1},
          PAWL_ERR_OPTION},
@@ -141,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_are_taken_apart),
         cmocka_unit_test(tls_is_asked_for_by_the_scheme),
+        cmocka_unit_test(the_longest_name_for_tls_is_taken),
         cmocka_unit_test(wrong_urls_are_named),
     };
     return cmocka_run_group_tests_name("redis: urls", tests, NULL, NULL);

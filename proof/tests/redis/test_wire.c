@@ -3,220 +3,10 @@
  * The link on a scripted wire and a clock that the test moves: what no real server does on
  * demand, to the millisecond.
  */
-#include "stores/redis/redis_link.h"
+#include "wire_stage.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-
-#define MS INT64_C(1000000)
-
-typedef struct stage {
-    pawl_store store;
-    pawl_host host;
-    int64_t timers[PAWL__REDIS_TIMERS]; /* delay in us, as it was last set */
-    bool turn_due, resolving, open;
-    uint64_t sent, left;     /* commands */
-    size_t addresses, tried; /* of the server's name; the latest connection's */
-    bool stuffed;            /* no more leaves */
-    pawl_reply reply;        /* the latest */
-    pawl_outcome first_outcome;
-    int replies, ups;
-    char down[PAWL_MESSAGE_MAX]; /* why the link is down */
-    pawl_err down_err;
-} stage;
-
-static int64_t now = 1000 * MS;
-
-static int64_t read_clock(void)
-{
-    return now;
-}
-
-static stage *stage_of(const pawl_store *store)
-{
-    return store->io;
-}
-
-static int resolve(pawl_store *store)
-{
-    stage_of(store)->resolving = true;
-    return 0;
-}
-
-static int open_connection(pawl_store *store, size_t address)
-{
-    stage_of(store)->tried = address;
-    stage_of(store)->open = true;
-    stage_of(store)->sent = stage_of(store)->left = 0;
-    return 0;
-}
-
-static pawl__redis_stage get_stage(const pawl_store *store)
-{
-    return stage_of(store)->open ? PAWL__REDIS_CONNECTED : PAWL__REDIS_CONNECTING;
-}
-
-static bool append(pawl_store *store, const pawl__redis_bytes *argv, size_t argc, uint64_t *ret_end)
-{
-    (void)argv, (void)argc;
-    *ret_end = ++stage_of(store)->sent;
-    return stage_of(store)->open;
-}
-
-static void flush(pawl_store *store)
-{
-    if (!stage_of(store)->stuffed) stage_of(store)->left = stage_of(store)->sent;
-}
-
-static uint64_t written(const pawl_store *store)
-{
-    return stage_of(store)->left;
-}
-
-static void close_all(pawl_store *store)
-{
-    stage_of(store)->open = false;
-}
-
-static void set_timer(pawl_store *store, pawl__redis_timer timer, int64_t delay_us)
-{
-    stage_of(store)->timers[timer] = delay_us;
-}
-
-static void turn_soon(pawl_store *store)
-{
-    stage_of(store)->turn_due = true;
-}
-
-static const pawl__redis_wire wire = {resolve, open_connection, get_stage, append,    flush,
-                                      written, close_all,       set_timer, turn_soon, NULL};
-
-static void host_link(pawl_host *host, bool up, pawl_err err, const char *message)
-{
-    stage *s = (stage *)((char *)host - offsetof(stage, host));
-    s->ups += up;
-    s->down_err = err;
-    snprintf(s->down, sizeof(s->down), "%s", message);
-}
-
-static void host_reply(pawl_host *host, const pawl_reply *reply)
-{
-    stage *s = (stage *)((char *)host - offsetof(stage, host));
-    if (s->replies == 0) s->first_outcome = reply->outcome;
-    s->reply = *reply;
-    s->replies++;
-}
-
-static void begin(stage *s)
-{
-    *s = (stage){.host = {.client_id = "0123456789abcdef0123456789abcdef",
-                          .owner = "me",
-                          .now = read_clock,
-                          .link = host_link,
-                          .reply = host_reply}};
-    s->addresses = 1;
-    s->store.wire = &wire;
-    s->store.io = s;
-    s->store.host = &s->host;
-    s->store.config.connect_timeout_ms = 1000;
-    s->store.config.guard_ms = PAWL__REDIS_GUARD_MS_DEFAULT;
-    assert_true(pawl__redis_space_init(&s->store.space, "pawl:", s->host.client_id, "here"));
-    assert_true(pawl__redis_requests_init(&s->store));
-    pawl__redis_link_init(&s->store, 7);
-}
-
-static void end(stage *s)
-{
-    pawl__redis_requests_done(&s->store);
-}
-
-static void turn(stage *s)
-{
-    while (s->turn_due || s->resolving) {
-        if (s->resolving) {
-            s->resolving = false;
-            pawl__redis_found(&s->store, s->addresses, NULL);
-        }
-        s->turn_due = false;
-        pawl__redis_turn(&s->store);
-    }
-}
-
-static void hear(stage *s, pawl__redis_value value)
-{
-    if (pawl__redis_heard(&s->store, &value)) pawl__redis_batch_ended(&s->store);
-    turn(s);
-}
-
-static pawl__redis_value string(const char *text)
-{
-    return (pawl__redis_value){.type = PAWL__REDIS_STRING, .text = {text, strlen(text)}};
-}
-
-static pawl__redis_value error(const char *text)
-{
-    return (pawl__redis_value){.type = PAWL__REDIS_ERROR, .text = {text, strlen(text)}};
-}
-
-static void answer(stage *s, pawl__redis_value *items, size_t count)
-{
-    hear(s, (pawl__redis_value){.type = PAWL__REDIS_ARRAY, .items = items, .count = count});
-}
-
-static void push(stage *s, const char *kind, const char *what)
-{
-    pawl__redis_value items[] = {string(kind), string("inbox"), string(what)};
-    hear(s, (pawl__redis_value){.type = PAWL__REDIS_PUSH, .items = items, .count = 3});
-}
-
-static void attempt(stage *s)
-{
-    pawl__redis_timer_due(&s->store, PAWL__REDIS_TIMER_LINK);
-    turn(s);
-}
-
-static void answer_hello(stage *s)
-{
-    pawl__redis_value hello[] = {string("server"), string("redis"), string("role"),
-                                 string("master")};
-    answer(s, hello, 4);
-}
-
-static void answer_probe(stage *s)
-{
-    pawl__redis_value one = {.type = PAWL__REDIS_INTEGER, .integer = 1};
-    answer(s, &one, 1);
-}
-
-static void answer_guard(stage *s, const char *words)
-{
-    hear(s, string(words));
-}
-
-/* The next attempt, which succeeds. */
-static void come_up(stage *s)
-{
-    int ups = s->ups;
-    attempt(s);
-    answer_hello(s);
-    push(s, "subscribe", "1");
-    answer_probe(s);
-    push(s, "message", s->store.link.word);
-    answer_guard(s, "0 run1");
-    assert_int_equal(s->ups, ups + 1);
-}
-
-static int64_t pause_after_a_cut(stage *s)
-{
-    pawl__redis_link_break(&s->store, PAWL_ERR_UNAVAILABLE, "cut");
-    turn(s);
-    return s->timers[PAWL__REDIS_TIMER_LINK] / 1000;
-}
 
 /* ---- Cases ---------------------------------------------------------------------------- */
 
@@ -534,7 +324,7 @@ static void want_of_memory_breaks_the_link_and_is_not_final(void **state)
     end(&s);
 }
 
-/* Who may only look is connected anew when he asks for a lock, but no look is cut for it. */
+/* If a user who may only look asks for a lock, the link is made again; no INSPECT is cut off. */
 static void a_lock_that_is_refused_cuts_no_look(void **state)
 {
     stage s;
@@ -567,6 +357,32 @@ static void a_lock_that_is_refused_cuts_no_look(void **state)
     end(&s);
 }
 
+/*
+ * If the server has forgotten the script, the announcement would be said again behind the request:
+ * a lease was granted that a restart right then did not know of.
+ */
+static void an_announcement_precedes_its_lease_whatever_scripts_are_known(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    come_up(&s);
+    s.store.config.guard_ms = 1000;
+    pawl_request longer = {.id = 1,
+                           .verb = PAWL_VERB_ACQUIRE,
+                           .name = "x",
+                           .name_len = 1,
+                           .token = "0123456789012345678901234567890123456789",
+                           .owner = "me",
+                           .ttl_ms = 5000,
+                           .answer_by = now + 1000 * MS};
+    pawl__redis_ask(&s.store, &longer);
+    assert_memory_equal(s.words, "EVALSHA ", 8);
+    assert_memory_equal(s.before, "EVAL ", 5);
+    assert_non_null(strstr(s.before, "uptime_in_seconds")); /* guard.lua */
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -583,6 +399,7 @@ int main(void)
         cmocka_unit_test(addresses_that_come_too_late_are_not_tried),
         cmocka_unit_test(want_of_memory_breaks_the_link_and_is_not_final),
         cmocka_unit_test(a_lock_that_is_refused_cuts_no_look),
+        cmocka_unit_test(an_announcement_precedes_its_lease_whatever_scripts_are_known),
     };
     return cmocka_run_group_tests_name("the link on a scripted wire", cases, NULL, NULL);
 }

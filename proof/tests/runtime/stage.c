@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "stage.h"
 
+#include "etcd_server.h"
+#include "mariadb_server.h"
 #include "postgres_server.h"
 #include "redis_server.h"
 #include "temp_dir.h"
@@ -20,6 +22,8 @@ static char kind[16];
 static char *dir;
 static redis_server *server;
 static postgres_server *postgres;
+static mariadb_server *mariadb;
+static etcd_server *etcd;
 
 void stage_begin(int argc, char **argv)
 {
@@ -45,6 +49,21 @@ void stage_begin(int argc, char **argv)
         CHECK(setenv("PGUSER", "pawl", 1) == 0); /* an address that is shown hides a user's name */
         snprintf(url, sizeof url, "postgres:///postgres?host=%s",
                  postgres_server_directory(postgres));
+    } else if (stage_is("mariadb")) {
+        if (!mariadb_server_exists()) {
+            printf("SKIP: there is no MariaDB on this machine\n");
+            exit(77);
+        }
+        mariadb = mariadb_server_start(NULL);
+        snprintf(url, sizeof url, "mysql://root@/runtime?socket=%s",
+                 mariadb_server_socket(mariadb));
+    } else if (stage_is("etcd")) {
+        if (!etcd_server_exists()) {
+            printf("SKIP: there is no etcd on this machine\n");
+            exit(77);
+        }
+        etcd = etcd_server_start(1);
+        snprintf(url, sizeof url, "etcd://127.0.0.1:%d", etcd_server_port(etcd, 0));
     } else {
         FAIL_TEST("unknown kind of store: %s", kind);
     }
@@ -54,9 +73,13 @@ void stage_end(void)
 {
     redis_server_stop(server);
     postgres_server_stop(postgres);
+    mariadb_server_stop(mariadb);
+    etcd_server_stop(etcd);
     temp_dir_free(dir);
     server = NULL;
     postgres = NULL;
+    mariadb = NULL;
+    etcd = NULL;
     dir = NULL;
 }
 

@@ -28,6 +28,11 @@ pawl_client *stage_client(const pawl_open_opts *opts);
 /* A name that no other test uses; static storage, overwritten by the next call on this thread. */
 const char *stage_name(void);
 
+/* A limit that runs out. A store that a busy machine delays has answered before; else it counts as
+ * one that cannot be reached. */
+#define ANSWERED_MS     1000
+/* A lease that is renewed soon, and is not lost when a busy machine stands still for a moment. */
+#define RENEWED_SOON_MS 1500
 pawl_lock *lock_new(pawl_client *client, const char *name, int64_t ttl_ms);
 pawl_lock *lock_with_events(pawl_client *client, const char *name, int64_t ttl_ms,
                             pawl_event_fn on_event, void *userdata);

@@ -27,6 +27,8 @@
 #endif
 
 #define OPEN_REQUESTS_MAX 64
+#define EXCLUSIVE         (1U << PAWL_MODE_EXCLUSIVE)
+#define PERMIT            (1U << PAWL_MODE_PERMIT)
 
 struct pawl_store {
     pawl_host *host;
@@ -179,9 +181,12 @@ void (*pawl_fake_flush)(pawl_store *s) = fake_flush; /* so that it is used */
 
 static const pawl_caps *fake_caps(pawl_store *s)
 {
-    static const pawl_caps caps = {.size = sizeof caps, .modes = 1, .values = true};
-    (void)s;
-    return &caps;
+    static const pawl_caps caps = {.size = sizeof caps, .modes = EXCLUSIVE, .values = true};
+    static const pawl_caps scripted = {
+        .size = sizeof scripted, .modes = EXCLUSIVE | PERMIT, .values = true};
+    static const pawl_caps valueless = {.size = sizeof valueless, .modes = EXCLUSIVE};
+    if (is(s, "valueless")) return &valueless;
+    return is(s, "scripted") ? &scripted : &caps;
 }
 
 static void fake_close(pawl_store *s)

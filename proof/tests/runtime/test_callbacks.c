@@ -191,7 +191,7 @@ static void test_free_in_the_lost_callback(void **state)
     const char *name = stage_name();
     freeing f = {.on = PAWL_EVENT_LOST};
     record_init(&f.r);
-    pawl_lock *lock = lock_with_events(client, name, 300, free_on_event, &f);
+    pawl_lock *lock = lock_with_events(client, name, RENEWED_SOON_MS, free_on_event, &f);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     break_lock(other, name);
     record_await_event(&f.r, PAWL_EVENT_LOST, 1);
@@ -235,12 +235,13 @@ static void test_blocking_calls_in_a_callback(void **state)
     const char *name = stage_name();
     char second_name[40];
     snprintf(second_name, sizeof second_name, "%s-second", name);
-    pawl_lock *lock = lock_new(client, name, 200), *second = lock_new(client, second_name, 5000);
+    pawl_lock *lock = lock_new(client, name, RENEWED_SOON_MS);
+    pawl_lock *second = lock_new(client, second_name, 5000);
     pawl_lock *theirs = lock_new(other, second_name, 5000);
     CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire_start(lock, PATIENCE_MS, acquire_inside, second), PAWL_OK);
     stage_await_waiters(other, second_name, 1);
-    stage_pass(600); /* three ttls of the lock whose callback waits */
+    stage_pass(2 * RENEWED_SOON_MS); /* of the lock whose callback waits */
     assert_true(pawl_lock_is_held(lock));
     CHECK_ERR(pawl_lock_release(theirs), PAWL_OK);
     stage_await_free(other, name);
@@ -278,7 +279,7 @@ static void *free_lock(void *arg)
     return NULL;
 }
 
-/* What a callback uses may go when pawl_lock_free has returned. */
+/* When pawl_lock_free has returned, the program may free what its callbacks use. */
 static void test_free_waits_for_a_running_event_callback(void **state)
 {
     (void)state;
@@ -286,7 +287,7 @@ static void test_free_waits_for_a_running_event_callback(void **state)
     const char *name = stage_name();
     gate g = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     record_init(&g.r);
-    pawl_lock *lock = lock_with_events(client, name, 300, stay_inside, &g);
+    pawl_lock *lock = lock_with_events(client, name, RENEWED_SOON_MS, stay_inside, &g);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     pthread_mutex_lock(&g.mutex);
     break_lock(other, name);
@@ -303,6 +304,103 @@ static void test_free_waits_for_a_running_event_callback(void **state)
     pawl_client_close(other);
 }
 
+/* ---- The thread of the callbacks waits in the loop ------------------------------------------- */
+
+#define LONG_MS 300000 /* nothing is due before PATIENCE_MS is over */
+
+typedef struct chain {
+    pawl_client *client, *other;
+    pawl_lock *held, *first, *waiting, *rival;
+    record begun, over;
+    int64_t stays_ms;
+    bool still_held;
+} chain;
+
+static void stay(pawl_lock *lock, int err, void *userdata)
+{
+    chain *c = userdata;
+    stage_pass(c->stays_ms);
+    c->still_held = pawl_lock_is_held(c->held);
+    record_done(lock, err, &c->over);
+}
+
+static void begin_next(pawl_lock *lock, int err, void *userdata)
+{
+    chain *c = userdata;
+    CHECK_ERR(pawl_lock_acquire_start(c->waiting, PAWL_WAIT_FOREVER, stay, c), PAWL_OK);
+    record_done(lock, err, &c->begun);
+}
+
+/* A client that holds a lock, and whose thread of the callbacks waits for another that a rival has.
+ */
+static void begin_chain(chain *c, int64_t held_ttl_ms)
+{
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.store_timeout_ms = LONG_MS;
+    c->client = stage_client(&opts);
+    c->other = stage_client(NULL);
+    record_init(&c->begun);
+    record_init(&c->over);
+    pawl_lock_opts lock_opts;
+    pawl_lock_opts_init(&lock_opts);
+    lock_opts.ttl_ms = held_ttl_ms;
+    lock_opts.flags = PAWL_LOCK_REENTRANT;
+    const char *name = stage_name();
+    CHECK_ERR(pawl_lock_new(c->client, name, strlen(name), &lock_opts, &c->held), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(c->held, PATIENCE_MS), PAWL_OK);
+    c->rival = lock_new(c->other, stage_name(), LONG_MS);
+    CHECK_ERR(pawl_lock_acquire(c->rival, PATIENCE_MS), PAWL_OK);
+    c->waiting = lock_new(c->client, pawl_lock_name(c->rival), LONG_MS);
+    c->first = lock_new(c->client, stage_name(), LONG_MS);
+    CHECK_ERR(pawl_lock_acquire_start(c->first, PATIENCE_MS, begin_next, c), PAWL_OK);
+    record_await_done(&c->begun, 1);
+    stage_pass(1000); /* until its threads sleep as long as they would */
+}
+
+static void end_chain(chain *c)
+{
+    CHECK_ERR(pawl_lock_release(c->rival), PAWL_OK);
+    record_await_done(&c->over, 1);
+    CHECK_ERR(c->over.done_err, PAWL_OK);
+    assert_true(c->still_held);
+    pawl_lock_free(c->first);
+    pawl_lock_free(c->waiting);
+    pawl_lock_free(c->held);
+    pawl_lock_free(c->rival);
+    pawl_client_close(c->client);
+    pawl_client_close(c->other);
+}
+
+/* What another thread has to tell is told at once, although the store says nothing meanwhile. */
+static void test_a_callback_comes_while_another_call_waits(void **state)
+{
+    (void)state;
+    chain c = {.stays_ms = 0};
+    record again;
+    record_init(&again);
+    begin_chain(&c, LONG_MS);
+    int64_t since = stage_now_ms();
+    CHECK_ERR(pawl_lock_acquire_start(c.held, 0, record_done, &again), PAWL_OK);
+    record_await_done(&again, 1);
+    assert_true(stage_now_ms() - since < PATIENCE_MS / 2); /* and not when something else is due */
+    assert_int_equal(record_dones(&c.over), 0);
+    end_chain(&c);
+}
+
+/* Leases are renewed while that thread waits in the loop, and while a callback keeps it elsewhere.
+ */
+static void test_leases_are_renewed_while_a_callback_stays(void **state)
+{
+    (void)state;
+    int64_t ttl_ms = 2 * RENEWED_SOON_MS; /* it is not to be lost at any load */
+    chain c = {.stays_ms = ttl_ms + 500};
+    begin_chain(&c, ttl_ms);
+    stage_pass(ttl_ms);
+    assert_true(pawl_lock_is_held(c.held));
+    end_chain(&c);
+}
+
 /* ---- Events --------------------------------------------------------------------------------- */
 
 static void test_broken_lock_is_lost_once(void **state)
@@ -312,7 +410,7 @@ static void test_broken_lock_is_lost_once(void **state)
     const char *name = stage_name();
     record r;
     record_init(&r);
-    pawl_lock *lock = lock_with_events(client, name, 300, record_event, &r);
+    pawl_lock *lock = lock_with_events(client, name, RENEWED_SOON_MS, record_event, &r);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     uint64_t fence = pawl_lock_fence(lock);
     break_lock(other, name);
@@ -370,7 +468,7 @@ static void test_callbacks_come_in_order(void **state)
     pawl_client *client = dispatch_client(), *other = stage_client(NULL);
     const char *name = stage_name();
     sequence s = {0};
-    pawl_lock *lock = lock_with_events(client, name, 300, note_event, &s);
+    pawl_lock *lock = lock_with_events(client, name, RENEWED_SOON_MS, note_event, &s);
     CHECK_ERR(pawl_lock_acquire_start(lock, PATIENCE_MS, note_done, &s), PAWL_OK);
     CHECK(is_readable(client, PATIENCE_MS));
     break_lock(other, name);
@@ -437,7 +535,7 @@ static void test_log_says_what_happens(void **state)
     pawl_client *client = stage_client(&opts), *other = stage_client(NULL);
     const char *name = stage_name();
     record_await_line(&r, "connected");
-    pawl_lock *lock = lock_new(client, name, 300);
+    pawl_lock *lock = lock_new(client, name, RENEWED_SOON_MS);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     break_lock(other, name);
     char line[64];
@@ -461,6 +559,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_free_in_the_yield_callback_hands_over),
         cmocka_unit_test(test_blocking_calls_in_a_callback),
         cmocka_unit_test(test_free_waits_for_a_running_event_callback),
+        cmocka_unit_test(test_a_callback_comes_while_another_call_waits),
+        cmocka_unit_test(test_leases_are_renewed_while_a_callback_stays),
         cmocka_unit_test(test_broken_lock_is_lost_once),
         cmocka_unit_test(test_callbacks_come_in_order),
         cmocka_unit_test(test_release_of_a_lock_that_was_broken),

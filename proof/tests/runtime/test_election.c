@@ -201,6 +201,47 @@ static void a_leader_that_was_paused_beyond_its_lease_says_nothing(void **state)
     pawl_client_close(b);
 }
 
+static pawl_lock *retained_lock(pawl_client *client, const char *name)
+{
+    pawl_lock_opts opts;
+    pawl_lock *lock;
+    pawl_lock_opts_init(&opts);
+    opts.retain_ms = 60000;
+    CHECK_ERR(pawl_lock_new(client, name, strlen(name), &opts, &lock), PAWL_OK);
+    return lock;
+}
+
+/* The next leader is one of the same client, or the same handle: nothing of the one before is its.
+ */
+static void a_leader_of_the_same_client_is_another_leader(void **state)
+{
+    (void)state;
+    record r;
+    record_init(&r);
+    pawl_client *a = client_called("a");
+    const char *name = stage_name();
+    pawl_lock *one = retained_lock(a, name), *two = retained_lock(a, name);
+    CHECK_ERR(pawl_lock_acquire(one, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(one), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(one, PATIENCE_MS), PAWL_OK); /* it was retained */
+    CHECK_ERR(pawl_election_proclaim(one, "1", 1, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(two, PATIENCE_MS, record_done, &r), PAWL_OK);
+    uint64_t fence = pawl_lock_fence(one);
+    CHECK_ERR(pawl_lock_release(one), PAWL_OK);
+    record_await_done(&r, 1);
+    assert_true(pawl_lock_fence(two) > fence);
+    leader_is(a, name, "a=");
+    fence = pawl_lock_fence(two);
+    CHECK_ERR(pawl_election_resign(two, PATIENCE_MS), PAWL_OK);
+    leader_is(a, name, "-");
+    CHECK_ERR(pawl_lock_acquire(two, PATIENCE_MS), PAWL_OK);
+    assert_true(pawl_lock_fence(two) > fence);
+    leader_is(a, name, "a=");
+    pawl_lock_free(one);
+    pawl_lock_free(two);
+    pawl_client_close(a);
+}
+
 static void calls_that_do_not_wait(void **state)
 {
     (void)state;
@@ -294,6 +335,51 @@ static void a_job_is_no_election_and_an_election_no_job(void **state)
     pawl_client_close(a);
 }
 
+/* As docs/composed.md tells: the others give way to the one that the leader has named. */
+static void a_leader_hands_the_lead_to_the_candidate_that_it_names(void **state)
+{
+    (void)state;
+    seen s;
+    record of_early, of_wanted;
+    seen_init(&s);
+    record_init(&of_early);
+    record_init(&of_wanted);
+    pawl_client *a = client_called("a"), *b = client_called("b"), *c = client_called("c");
+    char name[PAWL_NAME_MAX];
+    snprintf(name, sizeof name, "%s", stage_name());
+    pawl_lock *leader = lock_new(a, name, 60000), *early = lock_new(b, name, 60000),
+              *wanted = lock_new(c, name, 60000);
+    pawl_observer *observer;
+    CHECK_ERR(pawl_lock_acquire(leader, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire_start(early, PAWL_WAIT_FOREVER, record_done, &of_early), PAWL_OK);
+    stage_await_waiters(a, name, 1);
+    CHECK_ERR(pawl_lock_acquire_start(wanted, PAWL_WAIT_FOREVER, record_done, &of_wanted), PAWL_OK);
+    stage_await_waiters(a, name, 2);
+    CHECK_ERR(pawl_election_observe(b, name, strlen(name), see, &s, &observer), PAWL_OK);
+    CHECK_ERR(pawl_election_proclaim(leader, "next is c", 9, PATIENCE_MS), PAWL_OK);
+    await_seen(&s, "a=next is c");
+    CHECK_ERR(pawl_lock_cancel(early), PAWL_OK);
+    record_await_done(&of_early, 1);
+    assert_int_equal(of_early.done_err, PAWL_ERR_CANCELED);
+    stage_await_waiters(a, name, 1);
+    CHECK_ERR(pawl_lock_acquire_start(early, PAWL_WAIT_FOREVER, record_done, &of_early), PAWL_OK);
+    stage_await_waiters(a, name, 2);
+    CHECK_ERR(pawl_election_resign(leader, PATIENCE_MS), PAWL_OK);
+    record_await_done(&of_wanted, 1);
+    assert_int_equal(of_wanted.done_err, PAWL_OK);
+    assert_int_equal(record_dones(&of_early), 1);
+    CHECK_ERR(pawl_election_resign(wanted, PATIENCE_MS), PAWL_OK);
+    record_await_done(&of_early, 2);
+    assert_int_equal(of_early.done_err, PAWL_OK);
+    pawl_observer_stop(observer);
+    pawl_lock_free(leader);
+    pawl_lock_free(early);
+    pawl_lock_free(wanted);
+    pawl_client_close(a);
+    pawl_client_close(b);
+    pawl_client_close(c);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
@@ -301,10 +387,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(observers_are_told_of_each_change),
         cmocka_unit_test(the_silent_end_of_a_leader_is_seen_when_its_lease_is_over),
         cmocka_unit_test(a_leader_that_was_paused_beyond_its_lease_says_nothing),
+        cmocka_unit_test(a_leader_of_the_same_client_is_another_leader),
         cmocka_unit_test(calls_that_do_not_wait),
         cmocka_unit_test(a_client_that_closes_ends_its_observers),
         cmocka_unit_test(values_of_all_lengths),
         cmocka_unit_test(a_job_is_no_election_and_an_election_no_job),
+        cmocka_unit_test(a_leader_hands_the_lead_to_the_candidate_that_it_names),
     };
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests_name("election", cases, NULL, NULL);

@@ -5,6 +5,7 @@
  * a store that does what the test says at the moment that it chooses; argv[1] is its directory.
  */
 #define _GNU_SOURCE
+#include "pawl/composed.h"
 #include "runtime/visit.h"
 #include "scripted.h"
 #include "stage.h"
@@ -75,14 +76,19 @@ static void test_a_grant_that_is_over_is_no_success(void **state)
     pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD);
     script->answers = granted_and_overtaken;
     pawl_lock *lock = lock_new(client, "a", 20);
-    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_ERR_LOST);
+    int err;
+    do { /* on a busy machine the grant may be over before the engine hears of it */
+        err = pawl_lock_acquire(lock, PATIENCE_MS);
+    } while (err == PAWL_ERR_UNAVAILABLE);
+    CHECK_ERR(err, PAWL_ERR_LOST);
     CHECK(!pawl_lock_is_held(lock));
     CHECK_ERR(pawl_lock_release(lock), PAWL_ERR_LOST);
     pawl_lock_free(lock);
     pawl_client_close(client);
 }
 
-/* ---- Several wishes of one claim ------------------------------------------------------------- */
+/* ---- Several wishes of one acquisition ----------------------------------------------------------
+ */
 
 static bool lost_at_the_gate(pawl_host *host, const pawl_request *request, pawl_reply *reply)
 {
@@ -93,14 +99,14 @@ static bool lost_at_the_gate(pawl_host *host, const pawl_request *request, pawl_
     return true;
 }
 
-/* The loss asks for a release behind a detach that waits: the first wish ends the claim. */
+/* The loss asks for a release behind a detach that waits: the first wish ends the acquisition. */
 static void test_detached_and_freed_while_the_loss_comes(void **state)
 {
     (void)state;
     pawl_client *client = open_scripted(PAWL_CALLBACKS_THREAD);
     gate_init();
     script->answers = lost_at_the_gate;
-    pawl_lock *lock = lock_new(client, "a", 300);
+    pawl_lock *lock = lock_new(client, "a", RENEWED_SOON_MS);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     await(&entered);
     CHECK_ERR(pawl_lock_detach(lock), PAWL_OK);
@@ -190,7 +196,7 @@ static void test_close_beside_wait(void **state)
     close_beside_a_callback(PAWL_CALLBACKS_WAIT, run_wait);
 }
 
-/* Whoever is in a call, wherever it is there, has left before anything goes. */
+/* Each thread has left its call, wherever it was in it, before anything is freed. */
 static void test_close_waits_for_its_visitors(void **state)
 {
     (void)state;
@@ -349,7 +355,7 @@ static void test_a_stuck_client_leaves_a_fork_time_for_the_others(void **state)
 static pthread_t stuck;
 static atomic_bool is_stuck;
 
-/* Only in the thread of the user's that drives, not when the client's own has the loop. */
+/* Only in a thread of the program that owns the loop, not if the client's own thread has it. */
 static bool sticks(pawl_host *host, const pawl_request *request, pawl_reply *reply)
 {
     (void)host;
@@ -419,6 +425,71 @@ static void test_numbers_of_requests_come_round(void **state)
     pawl_client_close(client);
 }
 
+/* The number of a lease's change does not come round: what is smaller came late (rule 10). So the
+ * lease is over then, and nobody is kept out by it. */
+static void test_the_changes_of_a_lease_end(void **state)
+{
+    (void)state;
+    pawl_open_opts opts;
+    pawl_lock_opts lock_opts;
+    pawl_client *client, *other = NULL;
+    pawl_lock *lock, *writer;
+    pawl_open_opts_init(&opts);
+    opts.callbacks = PAWL_CALLBACKS_WAIT; /* nobody else drives */
+    CHECK_ERR(pawl_client_open("memory:ends", &opts, &client, NULL), PAWL_OK);
+    CHECK_ERR(pawl_client_open("memory:ends", NULL, &other, NULL), PAWL_OK);
+    pawl_lock_opts_init(&lock_opts);
+    lock_opts.mode = PAWL_MODE_UPDATE;
+    lock_opts.ttl_ms = 600000; /* what is over before has not run out */
+    CHECK_ERR(pawl_lock_new(client, "changed", 7, &lock_opts, &lock), PAWL_OK);
+    writer = lock_new(other, "changed", 60000);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    pawl__engine *engine = client->pump.engine;
+    for (size_t i = 0; i < engine->lease_room; i++)
+        if (engine->leases[i]) engine->leases[i]->change = UINT32_MAX - 1;
+    CHECK_ERR(pawl_lock_upgrade(lock, PATIENCE_MS), PAWL_OK); /* the last number */
+    CHECK_ERR(pawl_lock_downgrade(lock, PAWL_MODE_SHARED), PAWL_OK);
+    for (int64_t start = stage_now_ms(); pawl_lock_is_held(lock);) {
+        CHECK(stage_now_ms() - start < PATIENCE_MS);
+        (void)pawl_client_wait(client, -1, 10);
+    }
+    CHECK_ERR(pawl_lock_release(lock), PAWL_ERR_LOST);
+    CHECK_ERR(pawl_lock_acquire(writer, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_release(writer), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK); /* the next lease counts anew */
+    CHECK_ERR(pawl_lock_upgrade(lock, PATIENCE_MS), PAWL_OK);
+    pawl_lock_free(lock);
+    pawl_lock_free(writer);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
+/* News are counted to be told apart from those of before. */
+static void test_news_come_round(void **state)
+{
+    (void)state;
+    pawl_latch *latch, *counter;
+    pawl_client *client;
+    pawl_latch_opts opts;
+    CHECK_ERR(pawl_client_open("memory:ends", NULL, &client, NULL), PAWL_OK);
+    pawl_latch_opts_init(&opts);
+    opts.count = 4;
+    CHECK_ERR(pawl_latch_new(client, "news", 4, &opts, &latch), PAWL_OK);
+    CHECK_ERR(pawl_latch_new(client, "news", 4, &opts, &counter), PAWL_OK);
+    pthread_mutex_lock(&client->gate.mutex);
+    client->queries.news = UINT32_MAX - 1;
+    pthread_mutex_unlock(&client->gate.mutex);
+    record r;
+    record_init(&r);
+    CHECK_ERR(pawl_latch_wait_start(latch, PAWL_WAIT_FOREVER, record_done, &r), PAWL_OK);
+    for (int i = 0; i < 4; i++) CHECK_ERR(pawl_latch_count_down(counter, 1, PATIENCE_MS), PAWL_OK);
+    record_await_done(&r, 1);
+    CHECK_ERR(r.done_err, PAWL_OK);
+    pawl_latch_free(latch);
+    pawl_latch_free(counter);
+    pawl_client_close(client);
+}
+
 static void test_a_token_number_comes_round(void **state)
 {
     (void)state;
@@ -434,7 +505,7 @@ static void test_a_token_version_comes_round(void **state)
     (void)state;
     pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT);
     pawl_lock *lock = lock_new(client, "a", 60000);
-    lock->token_version = UINT32_MAX - 3; /* even: nobody writes */
+    lock->token.version = UINT32_MAX - 3; /* even: nobody writes */
     char last[PAWL_TOKEN_LEN + 1] = "";
     for (int i = 0; i < 6; i++) {
         pawl_token token;
@@ -551,30 +622,23 @@ static void test_a_list_that_is_asked_again_has_each_row_once(void **state)
 
 /* ---- The role -------------------------------------------------------------------------------- */
 
-/*
- * A release that waits for the next request goes on waiting when its handle is freed: a program
- * that makes a handle for each acquisition sends as little as one that keeps its handle. What the
- * free itself gives back leaves, and takes it along.
- */
-static void test_a_free_sends_what_it_gives_back(void **state)
+/* Nobody else waits for these locks, and still neither release waits for the next request. */
+static void test_releases_are_sent_at_once(void **state)
 {
     (void)state;
     pawl_client *client = open_scripted(PAWL_CALLBACKS_WAIT);
     pawl_lock *released = lock_new(client, "a", 60000), *held = lock_new(client, "b", 60000);
     CHECK_ERR(pawl_lock_acquire(released, PATIENCE_MS), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire(held, PATIENCE_MS), PAWL_OK);
-    client->gate.cycling = true;      /* as if the acquisition had followed a release */
-    client->gate.thread_looks_at = 1; /* there is no thread: nobody but us sends it */
     CHECK_ERR(pawl_lock_release(released), PAWL_OK);
-    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 0);
+    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 1);
     pawl_lock_free(released);
-    assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 0);
     pawl_lock_free(held);
     assert_int_equal(script->submitted[PAWL_VERB_RELEASE], 2);
     pawl_client_close(client);
 }
 
-/* Who asks while a fork waits for the role cannot drive, and relies on who has it then. */
+/* A caller cannot take the loop while a fork waits for it, so it relies on the owner after that. */
 static void test_a_release_beside_a_fork_leaves_at_once(void **state)
 {
     (void)state;
@@ -609,12 +673,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_stuck_client_leaves_a_fork_time_for_the_others),
         cmocka_unit_test(test_a_stuck_driver_holds_up_no_loss),
         cmocka_unit_test(test_numbers_of_requests_come_round),
+        cmocka_unit_test(test_the_changes_of_a_lease_end),
+        cmocka_unit_test(test_news_come_round),
         cmocka_unit_test(test_a_token_number_comes_round),
         cmocka_unit_test(test_a_token_version_comes_round),
         cmocka_unit_test(test_a_store_that_never_answers_keeps_nobody),
         cmocka_unit_test(test_a_store_that_falls_silent_keeps_no_waiter),
         cmocka_unit_test(test_a_list_that_is_asked_again_has_each_row_once),
-        cmocka_unit_test(test_a_free_sends_what_it_gives_back),
+        cmocka_unit_test(test_releases_are_sent_at_once),
         cmocka_unit_test(test_a_release_beside_a_fork_leaves_at_once),
     };
     CHECK(argc == 2);

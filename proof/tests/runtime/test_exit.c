@@ -32,11 +32,8 @@ static pawl_lock *late; /* of the child; what is left in a static is no leak */
 /* A child that ends with exit() after `work`; then the name must be free. */
 static void check_free_after(void (*work)(const char *name))
 {
-    if (!CHILD_MAY_HAVE_THREADS) {
-        print_message("SKIP: TSan allows no threads in a child of fork\n");
-        skip();
-    }
-    if (stage_is("memory")) return; /* it ends with the process */
+    if (!CHILD_MAY_HAVE_THREADS) skip_case("TSan allows no threads in a child of fork");
+    if (stage_is("memory")) skip_case("the memory store ends with the process");
     const char *name = stage_name();
     pid_t child = fork();
     if (child == 0) {
@@ -108,7 +105,7 @@ static void release_in_a_handler(const char *name)
 static void test_a_release_in_a_handler_of_exit_arrives(void **state)
 {
     (void)state;
-    if (stage_is("sqlite")) return; /* the death of the process frees it */
+    if (stage_is("sqlite")) skip_case("on SQLite the death of the process frees the lock");
     check_free_after(release_in_a_handler);
 }
 

@@ -196,7 +196,7 @@ static void wipe_stacks(void)
     for (int i = 0; i < STACKS; i++) pthread_join(threads[i], NULL);
 }
 
-/* What a thread keeps on its stack while it waits is gone in the child. */
+/* The stack of a thread that waits does not exist in the child. */
 static void test_child_leaves_the_stacks_of_waiting_threads_alone(void **state)
 {
     (void)state;
@@ -226,11 +226,8 @@ static void test_child_leaves_the_stacks_of_waiting_threads_alone(void **state)
 static void test_child_has_clients_of_its_own(void **state)
 {
     (void)state;
-    if (!CHILD_MAY_HAVE_THREADS) {
-        print_message("SKIP: TSan allows no threads in a child of fork\n");
-        skip();
-    }
-    if (stage_is("memory")) return; /* its locks are one process's */
+    if (!CHILD_MAY_HAVE_THREADS) skip_case("TSan allows no threads in a child of fork");
+    if (stage_is("memory")) skip_case("the locks of the memory store are one process's");
     pawl_client *client = stage_client(NULL);
     const char *name = stage_name();
     pawl_lock *lock = lock_new(client, name, 60000);

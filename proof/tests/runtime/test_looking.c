@@ -82,7 +82,7 @@ static pawl_lock *lock_by(pawl_client *client, const char *name, char *owner, in
     return lock;
 }
 
-/* Whoever looks sees who holds it now, also when it went from hand to hand within one client. */
+/* A look shows the present holder, also if the lock was passed on within one client. */
 static void test_every_lock_may_have_its_label(void **state)
 {
     (void)state;

@@ -6,6 +6,7 @@
  */
 #include "scripted.h"
 #include "stage.h"
+#include "told.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,6 +199,28 @@ static void pushes_that_point_nowhere_change_nothing(void **state)
     pawl_client_close(client);
 }
 
+/* What is behind it belongs to something else. */
+static void the_name_of_a_push_ends_where_its_length_says(void **state)
+{
+    static const pawl_push push = {.kind = PAWL_PUSH_RECHECK, .name = "abcdef", .name_len = 3};
+    told heard;
+    int rows = 0;
+    pawl_open_opts opts;
+    (void)state;
+    told_init(&heard);
+    pawl_open_opts_init(&opts);
+    opts.trace = told_hear;
+    opts.trace_userdata = &heard;
+    pawl_client *client = scripted_client(&opts);
+    atomic_store(&pushed, &push);
+    script->ticks = pushes;
+    CHECK_ERR(pawl_inspect(client, "y", 1, PATIENCE_MS, count_row, &rows), PAWL_OK);
+    assert_int_equal(told_await(&heard, PAWL_TRACE_PUSH, "abc", 1)->push, PAWL_PUSH_RECHECK);
+    script->ticks = NULL;
+    pawl_client_close(client);
+    told_free(&heard);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
@@ -209,6 +232,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_answer_to_another_question_is_an_error),
         cmocka_unit_test(a_row_that_points_nowhere_is_shown_empty),
         cmocka_unit_test(pushes_that_point_nowhere_change_nothing),
+        cmocka_unit_test(the_name_of_a_push_ends_where_its_length_says),
     };
     if (argc < 2) return 64;
     scripted_load(argv[1]);

@@ -83,6 +83,31 @@ static void a_failure_gives_the_period_back_or_keeps_it(void **state)
     pawl_client_close(client);
 }
 
+/* What the first one has published may be executed once more, late: then its lease must be over. */
+static void the_next_run_of_the_same_client_has_a_lease_of_its_own(void **state)
+{
+    (void)state;
+    record r;
+    record_init(&r);
+    pawl_client *client = stage_client(NULL);
+    const char *name = stage_name();
+    pawl_once *a = once_in(client, name, LONG_PERIOD_MS, 0);
+    pawl_once *b = once_in(client, name, LONG_PERIOD_MS, 0);
+    pawl_lock *behind = lock_new(client, name, 30000);
+    CHECK_ERR(pawl_once_begin(a, 0), PAWL_OK);
+    uint64_t fence = pawl_lock_fence(pawl_once_lock(a));
+    CHECK_ERR(pawl_lock_acquire_start(behind, PATIENCE_MS, record_done, &r), PAWL_OK);
+    CHECK_ERR(pawl_once_end(a, false, PATIENCE_MS), PAWL_OK); /* it gives the period back */
+    record_await_done(&r, 1);
+    assert_true(pawl_lock_fence(behind) > fence);
+    CHECK_ERR(pawl_lock_release(behind), PAWL_OK);
+    CHECK_ERR(pawl_once_begin(b, PATIENCE_MS), PAWL_OK);
+    pawl_lock_free(behind);
+    pawl_once_free(a);
+    pawl_once_free(b);
+    pawl_client_close(client);
+}
+
 static void the_next_period_has_a_run_of_its_own(void **state)
 {
     (void)state;
@@ -140,6 +165,38 @@ static void who_has_lost_the_lock_says_nothing(void **state)
     pawl_once_free(a);
     pawl_client_close(other);
     pawl_client_close(client);
+}
+
+/* Others are kept away until its lease is over. */
+static void a_run_that_is_left_keeps_its_lease_and_may_say_how_it_went(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    pawl_lock_opts lock_opts;
+    pawl_lock_opts_init(&lock_opts);
+    lock_opts.flags = PAWL_LOCK_DETACHED;
+    pawl_once_opts opts;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = LONG_PERIOD_MS;
+    opts.lock = &lock_opts;
+    const char *name = stage_name();
+    pawl_once *a, *b = once_in(other, name, LONG_PERIOD_MS, 0);
+    CHECK_ERR(pawl_once_new(client, name, strlen(name), &opts, &a), PAWL_OK);
+    CHECK_ERR(pawl_once_begin(a, 0), PAWL_OK);
+    uint64_t fence = pawl_lock_fence(pawl_once_lock(a));
+    CHECK_ERR(pawl_lock_detach(pawl_once_lock(a)), PAWL_OK);
+    pawl_once_free(a);
+    pawl_client_close(client);
+    CHECK_ERR(pawl_once_begin(b, 0), PAWL_ERR_BUSY);
+    CHECK_ERR(pawl_break(other, name, strlen(name), fence, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_once_begin(b, PATIENCE_MS), PAWL_OK);
+    assert_int_equal(last(b).outcome, PAWL_ONCE_NEVER);
+    CHECK_ERR(pawl_lock_detach(pawl_once_lock(b)), PAWL_OK);
+    CHECK_ERR(pawl_once_end(b, true, PATIENCE_MS), PAWL_OK);
+    assert_true(stage_view(other, name).held);
+    assert_int_equal(last(b).outcome, PAWL_ONCE_SUCCEEDED);
+    pawl_once_free(b);
+    pawl_client_close(other);
 }
 
 static void calls_that_do_not_wait(void **state)
@@ -214,7 +271,7 @@ static void wrong_calls_change_nothing(void **state)
     opts.flags = 0;
     opts.lock = &lock_opts;
     pawl_lock_opts_init(&lock_opts);
-    lock_opts.flags = PAWL_LOCK_DETACHED;
+    lock_opts.flags = PAWL_LOCK_REENTRANT;
     CHECK_ERR(pawl_once_new(client, "x", 1, &opts, &once), PAWL_ERR_ARGUMENT);
     lock_opts.flags = 0;
     lock_opts.mode = PAWL_MODE_SHARED;
@@ -242,9 +299,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(one_success_in_a_period),
         cmocka_unit_test(a_failure_gives_the_period_back_or_keeps_it),
+        cmocka_unit_test(the_next_run_of_the_same_client_has_a_lease_of_its_own),
         cmocka_unit_test(the_next_period_has_a_run_of_its_own),
         cmocka_unit_test(who_dies_in_the_middle_has_done_nothing),
         cmocka_unit_test(who_has_lost_the_lock_says_nothing),
+        cmocka_unit_test(a_run_that_is_left_keeps_its_lease_and_may_say_how_it_went),
         cmocka_unit_test(calls_that_do_not_wait),
         cmocka_unit_test(one_that_is_freed_while_it_waits_is_canceled_once),
         cmocka_unit_test(wrong_calls_change_nothing),

@@ -65,10 +65,7 @@ static void test_no_random_numbers_any_more(void **state)
     CHECK_ERR(pawl_lock_new_all(client, busy, 3, NULL, &some), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire(all, PATIENCE_MS), PAWL_OK);
     CHECK_ERR(pawl_lock_acquire_start(some, PAWL_WAIT_FOREVER, record_done, &of_all), PAWL_OK);
-    if (!forbid_getrandom()) {
-        print_message("SKIP: this kernel lets us forbid nothing (seccomp)\n");
-        skip();
-    }
+    if (!forbid_getrandom()) skip_case("this kernel lets us forbid nothing (seccomp)");
     assert_int_equal(getrandom(&byte, 1, 0), -1);
     int err = PAWL_OK, rounds = 0;
     while (!err && ++rounds < 1000) { /* as long as the pool lasts, all is well */

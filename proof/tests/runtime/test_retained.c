@@ -148,7 +148,7 @@ static void test_a_loss_is_told_once_and_only_if_held(void **state)
     const char *name = stage_name();
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
-    opts.ttl_ms = 600; /* a renewal finds the loss soon */
+    opts.ttl_ms = RENEWED_SOON_MS; /* a renewal finds the loss soon */
     opts.retain_ms = LONG_MS;
     opts.on_event = record_event;
     opts.event_userdata = &r;
@@ -199,17 +199,17 @@ static void test_renewals_go_on_while_it_is_lent(void **state)
     pawl_client *client = stage_client(NULL);
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
-    opts.ttl_ms = 300;
+    opts.ttl_ms = RENEWED_SOON_MS;
     opts.retain_ms = LONG_MS;
     const char *name = stage_name();
     pawl_lock *lock = NULL;
     CHECK_ERR(pawl_lock_new(client, name, strlen(name), &opts, &lock), PAWL_OK);
     use(lock, 2);
     uint64_t fence = pawl_lock_fence(lock);
-    stage_pass(700);
+    stage_pass(RENEWED_SOON_MS + 200);
     CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_OK);
     assert_int_equal(pawl_lock_fence(lock), fence);
-    stage_pass(700);
+    stage_pass(RENEWED_SOON_MS + 200);
     assert_true(pawl_lock_is_held(lock));
     CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
     pawl_lock_free(lock);

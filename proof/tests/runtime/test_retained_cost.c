@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: to take a retained lease again and to put it back makes no system call and
- * no allocation. Method: after the first release the thread forbids itself all
- * system calls but the end of the process, under penalty of death, and malloc
- * counts.
+ * no allocation, nor does a reader who comes and goes beside another one of its client. Method:
+ * after the first release the thread forbids itself all system calls but the end of the process,
+ * under penalty of death, and malloc counts.
  */
 #define _GNU_SOURCE
+#include "allocations.h"
 #include "pawl/pawl.h"
 
 #include <linux/audit.h>
@@ -20,25 +21,6 @@
 #include <unistd.h>
 
 #define PAIRS 10000
-
-static _Thread_local long allocations;
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-void *malloc(size_t size);
-void *calloc(size_t count, size_t size);
-
-void *malloc(size_t size)
-{
-    allocations++;
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __libc_calloc(count, size);
-}
 
 static bool forbid_system_calls(void)
 {
@@ -60,16 +42,29 @@ static int fail(const char *what)
     return 1;
 }
 
-/* Ends with 0 if all went well, 77 if this system cannot forbid, 1 else. */
-static int work(bool by_syscall)
+typedef enum lease { RETAINED, BESIDE_A_READER } lease;
+
+/* NULL: it failed. */
+static pawl_lock *lock_of(pawl_client *client, lease kind)
 {
-    pawl_client *client;
     pawl_lock_opts opts;
     pawl_lock_opts_init(&opts);
-    opts.retain_ms = 3600000;
-    pawl_lock *lock;
+    if (kind == RETAINED) opts.retain_ms = 3600000;
+    if (kind == BESIDE_A_READER) opts.mode = PAWL_MODE_SHARED;
+    pawl_lock *stays = NULL, *lock = NULL;
+    if (pawl_lock_new(client, "lease", 5, &opts, &lock)) return NULL;
+    if (kind == RETAINED) return lock;
+    if (pawl_lock_new(client, "lease", 5, &opts, &stays)) return NULL;
+    return pawl_lock_acquire(stays, 1000) ? NULL : lock;
+}
+
+/* Ends with 0 if all went well, 77 if this system cannot forbid, 1 else. */
+static int work(lease kind, bool by_syscall)
+{
+    pawl_client *client;
     if (pawl_client_open("memory:", NULL, &client, NULL)) return 1;
-    if (pawl_lock_new(client, "retained", 6, &opts, &lock)) return 1;
+    pawl_lock *lock = lock_of(client, kind);
+    if (!lock) return 1;
     for (int i = 0; i < 2; i++)
         if (pawl_lock_acquire(lock, 1000) || pawl_lock_release(lock)) return 1;
     if (!forbid_system_calls()) return 77;
@@ -80,11 +75,11 @@ static int work(bool by_syscall)
     return allocations == before ? 0 : 1;
 }
 
-static int run(bool by_syscall)
+static int run(lease kind, bool by_syscall)
 {
     fflush(NULL);
     pid_t child = fork();
-    if (child == 0) _exit(work(by_syscall));
+    if (child == 0) _exit(work(kind, by_syscall));
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child) return 1 << 8;
     return status;
@@ -92,16 +87,19 @@ static int run(bool by_syscall)
 
 int main(void)
 {
-    int status = run(false);
+    int status = run(RETAINED, false), beside = run(BESIDE_A_READER, false);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
         printf("SKIP: system calls cannot be forbidden here\n");
         return 77;
     }
-    printf("1..2\n");
+    printf("1..3\n");
     if (!WIFEXITED(status)) return fail("a retained pair made a system call");
     if (WEXITSTATUS(status)) return fail("a retained pair failed or allocated");
     printf("ok 1 - no system call, no allocation\n");
-    if (!WIFSIGNALED(run(true))) return fail("system calls were not forbidden");
+    if (!WIFSIGNALED(run(RETAINED, true))) return fail("system calls were not forbidden");
     printf("ok 2 - a system call would have been seen\n");
+    if (!WIFEXITED(beside)) return fail("a reader beside another made a system call");
+    if (WEXITSTATUS(beside)) return fail("a reader beside another failed or allocated");
+    printf("ok 3 - neither by a reader beside another\n");
     return 0;
 }

@@ -447,16 +447,13 @@ static long writes_of_process(void)
     return writes;
 }
 
-/* Who gives back wakes the next one, and no third one who would tell the engine. */
+/* A release wakes the next caller, and no third thread that would tell the engine. */
 static void test_passing_on_wakes_no_driver(void **state)
 {
     (void)state;
     enum { PASSES = 2000 };
     sharers s;
-    if (writes_of_process() < 0) {
-        print_message("SKIPPED: this kernel does not count writes in /proc/self/io\n");
-        skip();
-    }
+    if (writes_of_process() < 0) skip_case("this kernel does not count writes in /proc/self/io");
     sharers_start(&s);
     sharers_pass(&s, PASSES); /* by then the client's thread stays away */
     long passes = s.passes, writes = writes_of_process();
@@ -467,7 +464,7 @@ static void test_passing_on_wakes_no_driver(void **state)
     if (writes > passes / 4) FAIL_TEST("%ld wake-ups of a driver in %ld passes", writes, passes);
 }
 
-/* Nobody listens to the store, yet others are heard, long before the next renewal. */
+/* No thread owns the loop, and still others are noticed long before the next renewal. */
 static void test_others_get_what_threads_pass_on(void **state)
 {
     (void)state;

@@ -19,15 +19,6 @@
 
 #define TTL_MS 60000
 
-static pawl_client *traced_client(told *t)
-{
-    pawl_open_opts opts;
-    pawl_open_opts_init(&opts);
-    opts.trace = told_hear;
-    opts.trace_userdata = t;
-    return stage_client(&opts);
-}
-
 /* A traced client, and a lock of it that nobody else has. */
 typedef struct scene {
     told t;
@@ -44,7 +35,7 @@ static void begin_with(scene *s, unsigned flags, int64_t retain_ms)
     opts.flags = flags;
     opts.retain_ms = retain_ms;
     told_init(&s->t);
-    s->client = traced_client(&s->t);
+    s->client = told_client(&s->t);
     snprintf(s->name, sizeof s->name, "%s", stage_name());
     CHECK_ERR(pawl_lock_new(s->client, s->name, strlen(s->name), &opts, &s->lock), PAWL_OK);
 }
@@ -186,7 +177,7 @@ static void test_a_hand_off_between_two_clients(void **state)
     told_init(&first);
     told_init(&second);
     record_init(&r);
-    pawl_client *holder = traced_client(&first), *waiter = traced_client(&second);
+    pawl_client *holder = told_client(&first), *waiter = told_client(&second);
     const char *name = stage_name();
     pawl_lock *theirs = lock_new(holder, name, TTL_MS), *lock = lock_new(waiter, name, TTL_MS);
     CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
@@ -271,13 +262,13 @@ static void test_only_what_was_asked_for_is_told(void **state)
     told_free(&t);
 }
 
-/* What is held at the close is told to end before that returns, and then the hook is silent. */
+/* The end of each hold is told before the close returns; after that the hook is silent. */
 static void test_the_close_tells_all_and_then_nothing(void **state)
 {
     (void)state;
     told t;
     told_init(&t);
-    pawl_client *client = traced_client(&t);
+    pawl_client *client = told_client(&t);
     const char *name = stage_name();
     pawl_lock *lock = lock_new(client, name, TTL_MS);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
@@ -334,7 +325,7 @@ static void count_events(pawl_client *client, const pawl_trace *event, void *use
     atomic_fetch_add(&dropped, event->dropped);
 }
 
-/* Whoever does not listen costs bounded memory, and hears how much was dropped. */
+/* A hook that does not return costs bounded memory, and is told how many events were dropped. */
 static void test_a_flood_is_bounded_and_counted(void **state)
 {
     (void)state;

@@ -93,7 +93,7 @@ static void test_short_stop_is_only_doubt(void **state)
     pawl_client_close(client);
 }
 
-/* Who waits for a store that restarts, and not for those whom it has forgotten. */
+/* Callers wait for a store that restarts, but not for holders that it has forgotten. */
 static const char *unguarded(void)
 {
     static char text[PAWL_MESSAGE_MAX];

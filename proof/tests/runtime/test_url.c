@@ -294,6 +294,8 @@ static void test_a_users_name_is_shown_where_it_can_be_nothing_else(void **state
         {"postgres://joe@h/db", "postgres://joe@h/db"},
         {"PostgreSQL://joe@/db?host=/run/x", "PostgreSQL://joe@/db?host=/run/x"},
         {"postgres://joe:x@h", "postgres://joe:***@h"},
+        {"mysql://joe@h/db?socket=/s", "mysql://joe@h/db?socket=/s"},
+        {"mariadb://joe:x@h", "mariadb://joe:***@h"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {

@@ -100,9 +100,9 @@ static void test_renewed_while_waiting(void **state)
     (void)state;
     pawl_client *client = quiet_client(), *other = stage_client(NULL);
     const char *name = stage_name();
-    pawl_lock *lock = lock_new(client, name, 500);
+    pawl_lock *lock = lock_new(client, name, RENEWED_SOON_MS);
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
-    wait_for_ms(client, 1500);
+    wait_for_ms(client, 2 * RENEWED_SOON_MS);
     assert_true(pawl_lock_is_held(lock));
     assert_true(stage_view(other, name).held);
     pawl_lock_free(lock);
@@ -110,7 +110,7 @@ static void test_renewed_while_waiting(void **state)
     pawl_client_close(other);
 }
 
-/* Nobody drives: the clock says so, and the loss is told at the next opportunity. */
+/* No thread owns the loop: the clock shows the loss, and it is told at the next opportunity. */
 static void test_lost_when_nobody_waits(void **state)
 {
     (void)state;
@@ -268,7 +268,7 @@ static void test_one_thread_drives_for_others(void **state)
     close(ends[1]);
     pthread_join(thread, NULL);
     assert_int_equal(w.result, 0);
-    /* Nobody is in it now: callers drive themselves. */
+    /* No thread is in it now: callers take the loop themselves. */
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     pawl_lock_free(lock);
     pawl_client_close(w.client);

@@ -42,6 +42,15 @@ void told_hear(pawl_client *client, const pawl_trace *event, void *userdata)
 }
 
 /* Mutex held. */
+pawl_client *told_client(told *t)
+{
+    pawl_open_opts opts;
+    pawl_open_opts_init(&opts);
+    opts.trace = told_hear;
+    opts.trace_userdata = t;
+    return stage_client(&opts);
+}
+
 static const pawl_trace *find(const told *t, pawl_trace_kind kind, const char *name, size_t number)
 {
     for (size_t i = 0; i < t->count; i++) {

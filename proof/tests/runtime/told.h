@@ -28,6 +28,9 @@ void told_free(told *t);
 /* For pawl_open_opts.trace; userdata: the told. */
 void told_hear(pawl_client *client, const pawl_trace *event, void *userdata);
 
+/* A client whose trace it keeps. */
+pawl_client *told_client(told *t);
+
 /* Waits for the number-th event (from 1) of the kind about the name, NULL: any; fails the test
    after its patience. What it returns stays. */
 const pawl_trace *told_await(told *t, pawl_trace_kind kind, const char *name, size_t number);

@@ -4,7 +4,9 @@
  * real server:
  *
  *   NOW_US SCRIPT KEY ARG...   a script of src/stores/redis/scripts at that instant
- *   evict KEY SUFFIX           one of the keys of a name is gone: l, f, q or w
+ *   evict KEY SUFFIX           one of the keys of a name is gone: l, f, q or w; or a: the guard's
+ *                              record is of another run
+ *   process RUN UPTIME_S WAS_REPLICA   what INFO says of the server
  *   hears CHANNEL              the channel has a subscriber from now on
  *   unsubscribe CHANNEL
  *
@@ -47,10 +49,25 @@ static int subscribed(void *ctx, const char *name)
 
 static int script_of(const char *word)
 {
-    static const char *const names[] = {"acquire", "renew",        "release", "inspect",
-                                        "break",   "acquire_many", "change"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(word, names[i]) == 0) return (int)i;
+    static const char *const names[PAWL__REDIS_SCRIPTS] = {
+        [PAWL__REDIS_ACQUIRE] = "acquire",
+        [PAWL__REDIS_RENEW] = "renew",
+        [PAWL__REDIS_RELEASE] = "release",
+        [PAWL__REDIS_INSPECT] = "inspect",
+        [PAWL__REDIS_BREAK] = "break",
+        [PAWL__REDIS_ACQUIRE_MANY] = "acquire_many",
+        [PAWL__REDIS_CHANGE] = "change",
+        [PAWL__REDIS_PUBLISH] = "publish",
+        [PAWL__REDIS_READ] = "read",
+        [PAWL__REDIS_GUARD] = "guard",
+        [PAWL__REDIS_ACQUIRE_GUARDED] = "acquire_guarded",
+        [PAWL__REDIS_RENEW_GUARDED] = "renew_guarded",
+        [PAWL__REDIS_RELEASE_GUARDED] = "release_guarded",
+        [PAWL__REDIS_BREAK_GUARDED] = "break_guarded",
+        [PAWL__REDIS_ACQUIRE_MANY_GUARDED] = "acquire_many_guarded",
+        [PAWL__REDIS_CHANGE_GUARDED] = "change_guarded"};
+    for (int i = 0; i < PAWL__REDIS_SCRIPTS; i++)
+        if (names[i] && strcmp(word, names[i]) == 0) return i;
     fprintf(stderr, "no script %s\n", word);
     exit(1);
 }
@@ -87,8 +104,17 @@ static void run(model_redis *redis, char **words, size_t count)
     printf("\n");
 }
 
+/* What INFO says of the server. */
+static void be_process(model_redis *redis, char **words)
+{
+    snprintf(redis->process.run, sizeof redis->process.run, "%s", words[1]);
+    redis->process.uptime_s = strtoll(words[2], NULL, 10);
+    redis->process.was_replica = strcmp(words[3], "1") == 0;
+}
+
 static void evict(model_redis *redis, const char *key, char which)
 {
+    if (which == 'a') snprintf(redis->guard.run, sizeof redis->guard.run, "another");
     model_lock *lock = model_redis_find(redis, key, strlen(key));
     if (!lock) return;
     if (which == 'l') lock->held = false;
@@ -116,6 +142,8 @@ int main(void)
             channel(words[1])[0] = '\0';
         else if (count == 3 && strcmp(words[0], "evict") == 0)
             evict(&redis, words[1], words[2][0]);
+        else if (count == 4 && strcmp(words[0], "process") == 0)
+            be_process(&redis, words);
         else if (count > 2)
             run(&redis, words, count);
         fflush(stdout);

@@ -64,7 +64,7 @@ static void replace(fleet *f, pawl_client *fresh)
     f->client = fresh;
     pthread_rwlock_unlock(&f->lock);
     if (!old) return;
-    claim_closes((int)(f - soak_fleets), generation);
+    belief_closes((int)(f - soak_fleets), generation);
     pawl_client_close(old);
     count(FIGURE_closes);
 }
@@ -91,7 +91,7 @@ static void bother(user *chance)
     }
 }
 
-/* All come home, all is closed, and nothing is left at the store. */
+/* All users end, all is closed, and nothing is left at the store. */
 static void end_epoch(void)
 {
     atomic_store(&soak_homewards, true);

@@ -8,7 +8,7 @@
  *   main.c    epochs; between two all is closed, and memory, descriptors and threads are counted
  *   user.c    what one thread does with its handle
  *   child.c   what a forked process may do with its parent's handle
- *   claims.c  who may believe to hold what; fails at once if two may
+ *   beliefs.c  who may believe to hold what; fails at once if two may
  */
 #ifndef PAWL_TESTS_SOAK_H
 #define PAWL_TESTS_SOAK_H
@@ -78,26 +78,26 @@ const char *soak_url(void);
 /* For unknown names and labels: whether somebody asked the users to come home. */
 extern _Atomic bool soak_homewards;
 
-/* ---- Claims --------------------------------------------------------------------------------- */
+/* ---- Beliefs --------------------------------------------------------------------------------- */
 
 /* Who: the holder's handle. Instants in ns. */
-typedef struct claimant {
+typedef struct believer {
     const void *who;
     int name, fleet, generation;
-} claimant;
+} believer;
 
 /* Before asking: the largest fence that was granted so far. */
-uint64_t claim_before(int name);
-void claim_granted(const claimant *c, uint64_t fence, uint64_t fence_before, int64_t at,
-                   int64_t until);
+uint64_t belief_before(int name);
+void belief_granted(const believer *c, uint64_t fence, uint64_t fence_before, int64_t at,
+                    int64_t until);
 /* It was told "held", until then. */
-void claim_looked(const claimant *c, uint64_t fence, int64_t until);
+void belief_looked(const believer *c, uint64_t fence, int64_t until);
 /* Before it lets go, or when it was told that it has lost it. */
-void claim_letgo(const claimant *c);
+void belief_letgo(const believer *c);
 /* Before the client is closed. */
-void claim_closes(int which, int generation);
+void belief_closes(int which, int generation);
 /* Before the hold with that fence is broken. */
-void claim_breaks(int name, uint64_t fence);
+void belief_breaks(int name, uint64_t fence);
 
 /* ---- Users ---------------------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@ typedef struct ending {
 
 /* A handle, and whose it is. */
 typedef struct handle {
-    claimant claim;
+    believer believer;
     pawl_lock *lock;
     _Atomic int told; /* losses */
 } handle;
@@ -36,7 +36,7 @@ void soak_on_signal(int number)
     errno = before;
 }
 
-/* What a program does wrong, or pawl, this one does not. */
+/* These errors come from a mistake of the program or of pawl, so they must not come here. */
 static void check_err(const char *call, int err)
 {
     pawl_err_class class = pawl_err_class_of(err);
@@ -107,7 +107,7 @@ static void on_event(pawl_lock *lock, const pawl_event *event, void *userdata)
     handle *h = userdata;
     (void)lock;
     if (event->kind != PAWL_EVENT_LOST) return;
-    claim_letgo(&h->claim);
+    belief_letgo(&h->believer);
     atomic_fetch_add(&h->told, 1);
     count(FIGURE_losses);
 }
@@ -127,7 +127,7 @@ static handle *new_handle(user *u)
     opts.event_userdata = h;
     fleet *f = &soak_fleets[which];
     pthread_rwlock_rdlock(&f->lock);
-    h->claim = (claimant){h, name, which, f->generation};
+    h->believer = (believer){h, name, which, f->generation};
     int err = pawl_lock_new(f->client, soak_names[name], strlen(soak_names[name]), &opts, &h->lock);
     pthread_rwlock_unlock(&f->lock);
     if (err) FAIL_TEST("pawl_lock_new says %s", pawl_err_name(err));
@@ -138,7 +138,7 @@ static handle *new_handle(user *u)
 static handle *drop_handle(handle *h)
 {
     if (!h) return NULL;
-    claim_letgo(&h->claim);
+    belief_letgo(&h->believer);
     in_use = NULL;
     pawl_lock_free(h->lock);
     free(h);
@@ -196,14 +196,14 @@ static bool look(handle *h, uint64_t fence)
     int64_t before = soak_now();
     count(FIGURE_looks);
     if (!pawl_lock_is_held(h->lock)) return false;
-    claim_looked(&h->claim, fence, before + pawl_lock_remaining_ms(h->lock) * NS_PER_MS);
+    belief_looked(&h->believer, fence, before + pawl_lock_remaining_ms(h->lock) * NS_PER_MS);
     return true;
 }
 
 static void ask_by_token(user *u, handle *h)
 {
     fleet *f = &soak_fleets[draw(u, CLIENTS)];
-    const char *name = soak_names[h->claim.name];
+    const char *name = soak_names[h->believer.name];
     pawl_token token;
     pawl_lock_token(h->lock, &token);
     pthread_rwlock_rdlock(&f->lock);
@@ -238,7 +238,7 @@ static int release_async(user *u, handle *h)
 static handle *let_go(user *u, handle *h)
 {
     int kind = draw(u, 16), err;
-    claim_letgo(&h->claim);
+    belief_letgo(&h->believer);
     if (kind == 0) return drop_handle(h);
     if (kind == 1) {
         err = pawl_lock_detach(h->lock);
@@ -276,7 +276,7 @@ static void ask_store(user *u)
                         : pawl_inspect(f->client, text, strlen(text), ANSWER_MS, see, &fence);
     check_err("looking", err);
     if (!err && kind == 1 && fence) {
-        claim_breaks(name, fence);
+        belief_breaks(name, fence);
         err = pawl_break(f->client, text, strlen(text), fence, ANSWER_MS);
         if (!err) count(FIGURE_broken);
     }
@@ -294,7 +294,7 @@ static handle *play(user *u, handle *h)
         h = new_handle(u);
     }
     if (draw(u, 32) == 0) return ask_and_drop(u, h);
-    uint64_t before = claim_before(h->claim.name);
+    uint64_t before = belief_before(h->believer.name);
     int err = acquire(u, h);
     int64_t at = soak_now();
     if (err) {
@@ -303,7 +303,8 @@ static handle *play(user *u, handle *h)
         return h;
     }
     uint64_t fence = pawl_lock_fence(h->lock);
-    claim_granted(&h->claim, fence, before, at, at + pawl_lock_remaining_ms(h->lock) * NS_PER_MS);
+    belief_granted(&h->believer, fence, before, at,
+                   at + pawl_lock_remaining_ms(h->lock) * NS_PER_MS);
     count(FIGURE_granted);
     hold(u, h, fence);
     return let_go(u, h);

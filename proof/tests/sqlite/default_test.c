@@ -4,6 +4,7 @@
  * namespace of its own, where the user database, the homes and /var/lock are the test's.
  */
 #define _GNU_SOURCE
+#include "check.h"
 #include "place.h"
 
 #include "stores/sqlite/sqlite_db.h"
@@ -106,10 +107,7 @@ static found find_default(unsigned uid, bool (*circumstance)(void))
 /* Runs the check on a stage of its own; it returns what is wrong, or NULL. */
 static void on_stage(const char *(*check)(void))
 {
-    if (geteuid() != 0) {
-        print_message("SKIP: mounts and other users need root\n");
-        skip();
-    }
+    if (geteuid() != 0) skip_case("mounts and other users need root");
     pid_t pid = fork();
     if (pid == 0) {
         if (!set_stage()) {
@@ -122,10 +120,8 @@ static void on_stage(const char *(*check)(void))
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-        print_message("SKIP: mount namespaces need privileges that this process lacks\n");
-        skip();
-    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip_case("mount namespaces need privileges that this process lacks");
     assert_int_equal(status, 0);
 }
 

@@ -57,7 +57,7 @@ static int status_of(pid_t child)
 
 /* ---- An idle parent ---------------------------------------------------------------- */
 
-/* Who keeps others from locking the whole database; the caller's own locks do not count. */
+/* The process that keeps others from locking the whole database; our own locks do not count. */
 static pid_t reader_of_database(int fd)
 {
     struct flock lock = {
@@ -72,7 +72,7 @@ static pid_t reader_of_database(int fd)
  */
 static void test_a_child_takes_locks_of_its_own(void **state)
 {
-    int ready[2], go[2];
+    int ready[2] = {-1, -1}, go[2] = {-1, -1};
     char word;
     (void)state;
     host_open(&a, path);
@@ -183,7 +183,7 @@ static void test_a_child_that_would_hang_is_refused(void **state)
     get_loose(id);
 }
 
-/* Who waits for another process's transaction comes out for a fork, and goes on waiting. */
+/* A thread that waits for another process's transaction leaves for a fork, and then waits again. */
 static void test_a_fork_does_not_wait_for_a_stranger(void **state)
 {
     sqlite3 *stranger;
@@ -209,7 +209,7 @@ static void test_a_fork_does_not_wait_for_a_stranger(void **state)
     host_close(&b);
 }
 
-/* So does one that opens the database: what it was about to do is no failure of the file. */
+/* So does a thread that opens the database: the interruption is no error of the file. */
 static void test_a_fork_does_not_fail_an_opening(void **state)
 {
     sqlite3 *stranger;
@@ -292,7 +292,7 @@ static void test_what_is_forgotten_closes_no_other_files(void **state)
     host_close(&b);
 }
 
-/* Who has closed nothing is rid of what it inherited. */
+/* A child that has closed nothing loses what it inherited. */
 static void test_what_is_forgotten_is_closed(void **state)
 {
     (void)state;

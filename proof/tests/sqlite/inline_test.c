@@ -76,7 +76,7 @@ static void test_short_work_needs_no_thread(void **state)
     while (!goes_without(one_after_the_other)) assert_true(++round < ROUNDS);
 }
 
-/* Whoever looks after a lease waits for no disk in the host's thread. */
+/* While a lease is held, the host's thread never waits for a disk. */
 static void test_other_work_has_a_thread(void **state)
 {
     static void (*const works[])(void) = {two_at_once, a_renewal, a_query, a_wait, a_while};

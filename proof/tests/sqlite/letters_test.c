@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is written to a client that has no inbox yet: it finds out by itself, when it has one. */
+/* Letters to a client without an inbox: it finds out by itself as soon as it has one. */
 #define _GNU_SOURCE
 #include "stores/sqlite/sqlite_store.h"
 /* its names come before the hosts a and b */
@@ -40,7 +40,7 @@ static void test_a_waiter_without_an_inbox_is_heard(void **state)
     host_close(&b);
 }
 
-/* What was given back, or nobody waits for any more, is no news. */
+/* A lock that was released, or for which nobody waits any more, is no news. */
 static void test_no_news_are_made_up(void **state)
 {
     (void)state;
@@ -57,7 +57,7 @@ static void test_no_news_are_made_up(void **state)
     host_close(&a);
 }
 
-/* Who has been handed the lock has nobody before it any more. */
+/* A client that was handed the lock has no owner before it any more. */
 static void test_a_grant_ends_the_watch(void **state)
 {
     (void)state;

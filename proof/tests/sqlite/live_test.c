@@ -30,7 +30,7 @@ static void close_both(void)
     host_close(&b);
 }
 
-/* Nobody can open the file that the database names. */
+/* No process can open the file that the database names. */
 static void hide_live_file(void)
 {
     shell("mv $L $L.away && mkdir $L");
@@ -62,7 +62,7 @@ static void test_byte_of_old_file_ties_no_lease(void **state)
     close_both();
 }
 
-/* What could not be opened is tried again: then deaths are seen as before. */
+/* A file that could not be opened is tried again: then deaths are seen as before. */
 static void test_file_that_is_back_is_used(void **state)
 {
     (void)state;
@@ -77,7 +77,7 @@ static void test_file_that_is_back_is_used(void **state)
     host_close(&a);
 }
 
-/* Who only looks has not followed the database to the new file yet. */
+/* A client that only looks has not followed the database to the new file yet. */
 static void test_looking_believes_no_old_file(void **state)
 {
     (void)state;

@@ -6,6 +6,7 @@
  * everything.
  */
 #define _GNU_SOURCE
+#include "check.h"
 #include "place.h"
 
 #include <signal.h>
@@ -24,9 +25,7 @@
 
 static void need_root(void)
 {
-    if (geteuid() == 0) return;
-    print_message("SKIP: only root can become another user\n");
-    skip();
+    if (geteuid() != 0) skip_case("only root can become another user");
 }
 
 /* The commands find the directory in $D. */
@@ -226,7 +225,7 @@ static void test_looker_sees_a_death(void **state)
     as_nobody(check_blind_for_deaths);
 }
 
-/* Nobody who may write has come since the machine was started. */
+/* No user who may write has come since the machine was started. */
 static void test_looker_knows_an_earlier_boot(void **state)
 {
     (void)state;
@@ -294,10 +293,8 @@ static void test_rights_may_be_given_later(void **state)
 static void test_read_only_filesystem(void **state)
 {
     (void)state;
-    if (mount("tmpfs", dir, "tmpfs", 0, "size=4m") < 0) {
-        print_message("SKIP: mounting a small filesystem needs root\n");
-        skip();
-    }
+    if (mount("tmpfs", dir, "tmpfs", 0, "size=4m") < 0)
+        skip_case("mounting a small filesystem needs root");
     end_holder(start_holder());
     assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
     host_open(&b, path);

@@ -288,7 +288,7 @@ static void same_answer(walk *w, const pawl__answer *real, const pawl_reply *mod
     same_fence(w, real->fence, modelled->fence);
 }
 
-/* Who holds, in order of their fences, and how many wait: without those who are dead. */
+/* The living holders, in order of their fences, and how many living ones wait. */
 static void same_rows(walk *w)
 {
     pawl_request look = {.verb = PAWL_VERB_INSPECT, .name = "x", .name_len = 1};

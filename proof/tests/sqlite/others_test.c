@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The SQLite store in directories where others may write, too: nothing is changed by its name. */
 #define _GNU_SOURCE
+#include "check.h"
 #include "place.h"
 
 #include "stores/sqlite/sqlite_db.h"
@@ -18,7 +19,7 @@
 
 #define ID "0123456789abcdef0123456789abcdef"
 
-/* What somebody else does at the very moment at which a socket has got its name. */
+/* What another user does at the moment at which a socket has got its name. */
 static void (*meanwhile)(void);
 
 int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
@@ -83,7 +84,7 @@ static void test_link_in_place_of_the_socket(void **state)
     }
 }
 
-/* What the umask takes away is given back, and nothing is left over from that. */
+/* The mode is set in spite of the umask, and no helper file is left. */
 static void test_socket_has_the_mode_of_the_database(void **state)
 {
     static const mode_t modes[] = {0600, 0640, 0660, 0666};
@@ -148,6 +149,59 @@ static void test_link_to_another_socket(void **state)
     close(other);
 }
 
+static int bind_other(const pawl__sqlite_inbox *inbox, const char *id, const struct stat *like)
+{
+    int fd = pawl__sqlite_inbox_bind(inbox, id, like);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static bool has_letter(int fd)
+{
+    pawl__letter letter;
+    return recv(fd, &letter, sizeof(letter), MSG_DONTWAIT) > 0;
+}
+
+/* The sender stays connected to a client, which may make its inbox again, lose its name, or end. */
+static void test_a_letter_finds_the_present_inbox(void **state)
+{
+    static const char second[] = "f123456789abcdef0123456789abcdef";
+    const struct stat like = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
+    pawl__sqlite_inbox inbox;
+    pawl__letter letter;
+    (void)state;
+    open_inbox(&inbox, &like);
+    pawl__letter_write(&letter, PAWL_PUSH_RECHECK, "n", 1, NULL, 0, false);
+    int one = bind_other(&inbox, ID, &like), two = bind_other(&inbox, second, &like);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, ID, &letter), PAWL__POST_SENT);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_SENT);
+    assert_true(has_letter(one) && has_letter(two));
+
+    close(two);
+    two = bind_other(&inbox, second, &like);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_SENT);
+    assert_true(has_letter(two));
+
+    pawl__sqlite_inbox_unbind(&inbox, second);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_SENT);
+    assert_true(has_letter(two));
+
+    while (pawl__sqlite_inbox_post(&inbox, second, &letter) == PAWL__POST_SENT) {
+    }
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_FULL);
+    assert_true(has_letter(two));
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_SENT);
+
+    close(two);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, second, &letter), PAWL__POST_GONE);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, ID, &letter), PAWL__POST_SENT);
+    assert_true(has_letter(one));
+    close(one);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, ID, &letter), PAWL__POST_GONE);
+    assert_false(pawl__sqlite_inbox_is_bound(&inbox, ID));
+    pawl__sqlite_inbox_close(&inbox);
+}
+
 /* A file of somebody else's that was put in place of the live file is not written into. */
 static void test_foreign_live_file(void **state)
 {
@@ -197,17 +251,14 @@ static void test_descriptor_0_is_as_good_as_any(void **state)
     if (made != 0 || there != 0) fail_msg("%s", message);
 }
 
-/* What a path leads through in /tmp and the like is not for others to decide. */
+/* In /tmp and the like other users must not decide where a path leads. */
 static void test_links_of_others_are_not_followed(void **state)
 {
     char place[160], link_path[160], through[200], message[PAWL_MESSAGE_MAX];
     char found[PATH_MAX];
     struct stat st;
     (void)state;
-    if (geteuid() != 0) {
-        print_message("SKIP: only root can make a link for another user\n");
-        skip();
-    }
+    if (geteuid() != 0) skip_case("only root can make a link for another user");
     snprintf(place, sizeof(place), "%s/place", dir);
     snprintf(link_path, sizeof(link_path), "%s/link", dir);
     snprintf(through, sizeof(through), "%s/link/locks.db", dir);
@@ -228,13 +279,10 @@ static void test_links_of_others_are_not_followed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_link_in_place_of_the_socket),
-        TEST(test_socket_has_the_mode_of_the_database),
-        TEST(test_shared_inbox_is_sticky),
-        TEST(test_link_to_another_socket),
-        TEST(test_foreign_live_file),
-        TEST(test_descriptor_0_is_as_good_as_any),
-        TEST(test_links_of_others_are_not_followed),
+        TEST(test_link_in_place_of_the_socket),      TEST(test_socket_has_the_mode_of_the_database),
+        TEST(test_shared_inbox_is_sticky),           TEST(test_link_to_another_socket),
+        TEST(test_a_letter_finds_the_present_inbox), TEST(test_foreign_live_file),
+        TEST(test_descriptor_0_is_as_good_as_any),   TEST(test_links_of_others_are_not_followed),
     };
     return cmocka_run_group_tests_name("sqlite beside others", tests, NULL, NULL);
 }

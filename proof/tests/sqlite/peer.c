@@ -177,7 +177,7 @@ static uint64_t take(const char *name, const char *token)
     }
 }
 
-/* Whoever stands in there must have been killed there: dead within a second. */
+/* A process that is in there must have been killed there: it is dead within a second. */
 static bool died_inside(int pid)
 {
     struct pollfd fd = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};

@@ -5,6 +5,7 @@
 
 #include "stores/sqlite/sqlite_db.h"
 #include "stores/sqlite/sqlite_inbox.h"
+#include "stores/sqlite/sqlite_rows.h"
 #include "stores/sqlite/sqlite_watch.h"
 
 #include <event2/event.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,6 +67,28 @@ static void test_a_short_log_is_left_at_close(void **state)
     assert_int_equal(atomic_load(&syncs), before);
 }
 
+/* While somebody reads all the time the log cannot start over, and each commit finds it long. To
+ * copy it back waits for the disk, so that is not tried again at once. */
+static void test_a_long_log_is_copied_now_and_then(void **state)
+{
+    enum { PAGES = 2500, TRIES = 10, SYNCS_OF_ONE = 3 };
+    sqlite3 *reader;
+    (void)state;
+    host_open(&a, path);
+    acquire(&a, "n", 1);
+    assert_int_equal(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    int before = atomic_load(&syncs);
+    for (int i = 0; i < PAGES; i++) { /* each renewal writes one */
+        const char *begin = i ? "COMMIT; BEGIN; SELECT * FROM host" : "BEGIN; SELECT * FROM host";
+        assert_int_equal(sqlite3_exec(reader, begin, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
+                         PAWL_CONFIRMED);
+    }
+    assert_in_range(atomic_load(&syncs) - before, 1, TRIES * SYNCS_OF_ONE);
+    sqlite3_close(reader);
+    host_close(&a);
+}
+
 /* Beyond 2^53 doubles and JSON are not exact: that is an error, not a grant. */
 static void test_fences_end_at_2_53(void **state)
 {
@@ -79,6 +103,28 @@ static void test_fences_end_at_2_53(void **state)
     assert_int_equal(r.outcome, PAWL_FAILED);
     assert_int_equal(r.err, PAWL_ERR_CORRUPT);
     host_close(&a);
+}
+
+/* ---- What went wrong --------------------------------------------------------------- */
+
+/* It is asked when something failed: SQLite may have noted a success last, or nothing. */
+static void test_what_went_wrong_is_never_a_success(void **state)
+{
+    sqlite3_stmt *st;
+    pawl__sqlite_db db = {0};
+    (void)state;
+    assert_int_equal(sqlite3_open(":memory:", &db.handle), SQLITE_OK);
+    assert_int_equal(pawl__sqlite_error_of(&db), SQLITE_ERROR);
+    assert_int_equal(sqlite3_prepare_v2(db.handle, "SELECT 1", -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_int_equal(pawl__sqlite_error_of(&db), SQLITE_ERROR);
+    assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+    assert_int_equal(pawl__sqlite_error_of(&db), SQLITE_ERROR);
+    sqlite3_finalize(st);
+    sqlite3_exec(db.handle, "CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (1), (1)", NULL, NULL,
+                 NULL);
+    assert_int_equal(pawl__sqlite_error_of(&db), SQLITE_CONSTRAINT_UNIQUE);
+    sqlite3_close(db.handle);
 }
 
 /* ---- A worker that does not come back in time ------------------------------------- */
@@ -115,6 +161,39 @@ static void post_grant(const host *to, const char *token)
     assert_int_equal(pawl__sqlite_inbox_open(&inbox, inbox_path, &like), 0);
     pawl__letter_write(&letter, PAWL_PUSH_GRANT, "n", 1, token, 77, false);
     assert_int_equal(pawl__sqlite_inbox_post(&inbox, to->client_id, &letter), PAWL__POST_SENT);
+    pawl__sqlite_inbox_close(&inbox);
+}
+
+/* Whose socket was found once need not be found again; another socket of the same name is found. */
+static void test_letters_to_the_latest_receivers_find_them_once(void **state)
+{
+    enum { RECEIVERS = PAWL__POST_LINES, LETTERS = 3 };
+    const struct stat like = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
+    char inbox_path[160], ids[RECEIVERS][PAWL__CLIENT_ID_LEN + 1];
+    int sockets[RECEIVERS];
+    pawl__sqlite_inbox inbox;
+    pawl__letter letter;
+    (void)state;
+    beside(inbox_path, "-inbox");
+    assert_int_equal(pawl__sqlite_inbox_open(&inbox, inbox_path, &like), 0);
+    pawl__letter_write(&letter, PAWL_PUSH_GRANT, "n", 1, host_token(1), 77, false);
+    for (int i = 0; i < RECEIVERS; i++) {
+        snprintf(ids[i], sizeof(ids[0]), "%032x", (unsigned)i + 1);
+        sockets[i] = pawl__sqlite_inbox_bind(&inbox, ids[i], &like);
+        assert_true(sockets[i] >= 0);
+    }
+    for (int i = 0; i < RECEIVERS * LETTERS; i++)
+        assert_int_equal(pawl__sqlite_inbox_post(&inbox, ids[i % RECEIVERS], &letter),
+                         PAWL__POST_SENT);
+    assert_int_equal(inbox.turn, RECEIVERS);
+    close(sockets[0]);
+    sockets[0] = pawl__sqlite_inbox_bind(&inbox, ids[0], &like);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, ids[0], &letter), PAWL__POST_SENT);
+    assert_true(recv(sockets[0], &letter, sizeof(letter), MSG_DONTWAIT) > 0);
+    close(sockets[1]);
+    assert_int_equal(pawl__sqlite_inbox_post(&inbox, ids[1], &letter), PAWL__POST_GONE);
+    for (int i = 0; i < RECEIVERS; i++)
+        if (i != 1) close(sockets[i]);
     pawl__sqlite_inbox_close(&inbox);
 }
 
@@ -182,7 +261,7 @@ static void test_close_waits_for_what_is_under_way(void **state)
 
 /* ---- The queue ------------------------------------------------------------------- */
 
-/* In a new live file nobody has a byte: those who wait must not be taken for dead. */
+/* In a new live file no process has a byte yet: waiters must not be taken for dead. */
 static void test_waiters_outlive_the_live_file(void **state)
 {
     static host c;
@@ -206,7 +285,7 @@ static void test_waiters_outlive_the_live_file(void **state)
     host_close(&c);
 }
 
-/* Who is dropped because it did not refresh still lives: its successor watches the wrong one. */
+/* A waiter that missed a refresh was dropped, but lives: its successor watches the wrong one. */
 static void test_successor_of_a_dropped_waiter_is_told(void **state)
 {
     static host c;
@@ -301,6 +380,73 @@ static void test_byte_is_tested_once_it_is_watched(void **state)
     pawl__sqlite_live_close(&l.other);
     watch_pid(&l, byte, getpid());
     assert_int_equal(deaths, 1);
+    pawl__watches_clear(&l.watches, host_token(1)); /* what it opened is not trusted again */
+    assert_int_equal(l.watches.pidfd_count, 0);
+    end_lookout(&l);
+}
+
+static pid_t sleeping_child(void)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (;;) pause();
+    }
+    return child;
+}
+
+static void end_child(pid_t child)
+{
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* Who stands before us is mostly one who did before: its descriptor is there still, and tells. */
+static void test_descriptor_is_kept_for_the_next_time(void **state)
+{
+    lookout l;
+    (void)state;
+    begin_lookout(&l);
+    pid_t child = sleeping_child();
+    for (int i = 0; i < 3; i++) {
+        watch_pid(&l, l.other.offset, child);
+        pawl__watches_clear(&l.watches, host_token(1));
+        assert_int_equal(l.watches.pidfd_count, 1);
+    }
+    watch_pid(&l, l.other.offset, child);
+    end_child(child);
+    await_deaths(&l, 1);
+    assert_int_equal(l.watches.pidfd_count, 0);
+    end_lookout(&l);
+}
+
+/* One that ends while nobody looks is nobody's news; and not more than a few are kept. */
+static void test_few_descriptors_are_kept(void **state)
+{
+    enum { OWNERS = PAWL__PIDFD_SPARE + 4 };
+    const struct stat like = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
+    const struct timeval soon = {.tv_usec = 50000};
+    pawl__sqlite_live owners[OWNERS];
+    char live[160];
+    int64_t id = 0;
+    lookout l;
+    (void)state;
+    begin_lookout(&l);
+    beside(live, "-live");
+    pid_t child = sleeping_child();
+    for (int i = 0; i < OWNERS; i++) {
+        pawl__sqlite_live_init(&owners[i]);
+        assert_int_equal(pawl__sqlite_live_open(&owners[i], live, &like, id, &id), 0);
+        watch_pid(&l, owners[i].offset, child);
+    }
+    pawl__watches_clear(&l.watches, host_token(1));
+    assert_int_equal(l.watches.pidfd_count, PAWL__PIDFD_SPARE);
+    end_child(child);
+    event_base_loopexit(l.base, &soon);
+    event_base_dispatch(l.base);
+    assert_int_equal(l.watches.pidfd_count, 0);
+    assert_int_equal(deaths, 0);
+    for (int i = 0; i < OWNERS; i++) pawl__sqlite_live_close(&owners[i]);
     end_lookout(&l);
 }
 
@@ -310,10 +456,7 @@ static void test_byte_that_outlives_its_process(void **state)
     lookout l;
     (void)state;
     begin_lookout(&l);
-    pid_t pid = fork();
-    if (pid == 0) {
-        for (;;) pause();
-    }
+    pid_t pid = sleeping_child();
     watch_pid(&l, l.other.offset, pid);
     assert_int_equal(deaths, 0);
     assert_int_equal(kill(pid, SIGKILL), 0);
@@ -329,12 +472,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_ceiling_is_written_through),
         TEST(test_a_short_log_is_left_at_close),
+        TEST(test_a_long_log_is_copied_now_and_then),
         TEST(test_fences_end_at_2_53),
+        cmocka_unit_test(test_what_went_wrong_is_never_a_success),
+        TEST(test_letters_to_the_latest_receivers_find_them_once),
         TEST(test_a_grant_follows_an_unknown_answer),
         TEST(test_close_waits_for_what_is_under_way),
         TEST(test_waiters_outlive_the_live_file),
         TEST(test_successor_of_a_dropped_waiter_is_told),
         TEST(test_byte_is_tested_once_it_is_watched),
+        TEST(test_descriptor_is_kept_for_the_next_time),
+        TEST(test_few_descriptors_are_kept),
         TEST(test_byte_that_outlives_its_process),
     };
     return cmocka_run_group_tests_name("sqlite steps", tests, NULL, NULL);

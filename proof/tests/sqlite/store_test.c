@@ -42,7 +42,7 @@ static void test_only_the_owner(void **state)
                      PAWL_NOT_OWNER);
     assert_int_equal(release(&a, "n", 1).outcome, PAWL_RELEASED);
     assert_int_equal(release(&a, "n", 1).outcome, PAWL_NOT_OWNER);
-    /* What is gone is not re-created. */
+    /* A lease that is gone is not made again. */
     assert_int_equal(host_call(&a, PAWL_VERB_RENEW, "n", host_token(1), TTL, 0).outcome,
                      PAWL_NOT_OWNER);
     assert_false(inspect(&a, "n", NULL).held);
@@ -211,7 +211,7 @@ static void test_fence_survives_the_row(void **state)
     uint64_t fence = acquire(&a, "n", 1).fence;
     release(&a, "n", 1);
     /* As if the clock had stood an hour ahead at that grant, and a minute had passed since. */
-    sql("UPDATE lock SET fence = fence + 3600000000, expires_at = 1");
+    sql("UPDATE lock SET fence = fence + 3600000000, expires_at = 1, look_at = 1");
     uint64_t high = fence + UINT64_C(3600000000);
     /* Another new name clears old rows. */
     acquire(&a, "m", 2);
@@ -263,12 +263,36 @@ static void test_old_rows_are_cleared(void **state)
         id = host_send(&a, PAWL_VERB_RELEASE, name, host_token(i), 0, 0, 0);
         host_wait(&a, id);
     }
-    sql("UPDATE lock SET expires_at = 1");
+    sql("UPDATE lock SET expires_at = 1, look_at = 1");
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof(name), "later-%d", i);
         assert_int_equal(acquire(&a, name, 1000 + i).outcome, PAWL_GRANTED);
     }
     assert_int_equal(sql_int("SELECT count(*) FROM lock WHERE expires_at = 1"), 0);
+    host_close(&a);
+}
+
+/* Rows that are still needed come first when it is looked for old ones. */
+static void test_rows_in_use_hide_no_old_ones(void **state)
+{
+    char name[32];
+    (void)state;
+    host_open(&a, path);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "held-%d", i);
+        acquire(&a, name, i);
+        snprintf(name, sizeof(name), "free-%d", i);
+        acquire(&a, name, 100 + i);
+        release(&a, name, 100 + i);
+    }
+    sql("UPDATE lock SET look_at = iif(token IS NULL, 2, 1);"
+        "UPDATE lock SET expires_at = 1 WHERE token IS NULL");
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "new-%d", i);
+        acquire(&a, name, 1000 + i);
+    }
+    assert_int_equal(sql_int("SELECT count(*) FROM lock"), 30);
+    assert_int_equal(sql_int("SELECT count(*) FROM lock WHERE look_at < 3"), 0);
     host_close(&a);
 }
 
@@ -509,7 +533,7 @@ static void test_short_visit_makes_no_inbox(void **state)
     assert_false(made);
 }
 
-/* Who has no inbox yet is asked for a yield a little later. */
+/* A holder without an inbox is asked to yield a little later. */
 static void test_yield_finds_a_new_holder(void **state)
 {
     (void)state;
@@ -645,6 +669,7 @@ int main(void)
         TEST(test_fence_survives_lost_commits),
         TEST(test_fence_reaches_the_ceiling),
         TEST(test_old_rows_are_cleared),
+        TEST(test_rows_in_use_hide_no_old_ones),
         TEST(test_another_boot),
         TEST(test_boot_id_of_a_container),
         TEST(test_boot_id_that_is_not_the_kernels),

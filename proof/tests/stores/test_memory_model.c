@@ -198,7 +198,7 @@ static void a_successor_starts_above_the_floor(void **state)
     assert_true(acquire(t, "x", 2, 1000, 0).fence > fence);
 }
 
-/* As in the other stores: what comes after the last fence is an error, and no grant. */
+/* As in the other stores: after the last fence there is an error, and no grant. */
 static void fences_end_at_2_53(void **state)
 {
     table *t = *state;

@@ -29,3 +29,15 @@ void check_failed(const char *file, int line, const char *format, ...)
     if (gettid() == case_thread) fail();
     abort(); /* another thread, or the child of a fork: not cmocka's business */
 }
+
+void skip_case(const char *format, ...)
+{
+    va_list args;
+    printf("SKIP: ");
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    skip();
+    abort();
+}

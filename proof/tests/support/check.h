@@ -16,6 +16,12 @@ void check_cases_run_here(void);
 _Noreturn void check_failed(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * Ends the case in the thread that runs it: it cannot be played here. Prints why, without which
+ * scripts/test counts it as failed.
+ */
+_Noreturn void skip_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #define FAIL_TEST(...) check_failed(__FILE__, __LINE__, __VA_ARGS__)
 
 #define CHECK(condition)                                                                           \

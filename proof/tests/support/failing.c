@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -103,13 +104,43 @@ static void *next_of(_Atomic(void *) *slot, void *sanitizers, const char *name)
 
 /* ---- Memory ----------------------------------------------------------------------- */
 
+/* The code of a library that is spared. */
+static atomic_uintptr_t spared_from, spared_to;
+
+static int find_library(struct dl_phdr_info *info, size_t size, void *part)
+{
+    (void)size;
+    if (!strstr(info->dlpi_name, part)) return 0;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
+        atomic_store(&spared_from, info->dlpi_addr + segment->p_vaddr);
+        atomic_store(&spared_to, info->dlpi_addr + segment->p_vaddr + segment->p_memsz);
+        return 1;
+    }
+    return 0;
+}
+
+void failing_spare_library(const char *part)
+{
+    if (!dl_iterate_phdr(find_library, (void *)(uintptr_t)part))
+        FAIL_TEST("no library %s is loaded", part);
+}
+
+static bool memory_fails(const char *name, const void *caller)
+{
+    uintptr_t at = (uintptr_t)caller;
+    if (at >= atomic_load(&spared_from) && at < atomic_load(&spared_to)) return false;
+    return fails(FAILING_MEMORY, name);
+}
+
 DECLARE_REAL(malloc)
 DECLARE_REAL(calloc)
 DECLARE_REAL(realloc)
 
 void *malloc(size_t size)
 {
-    if (fails(FAILING_MEMORY, "malloc")) {
+    if (memory_fails("malloc", __builtin_return_address(0))) {
         errno = ENOMEM;
         return NULL;
     }
@@ -118,7 +149,7 @@ void *malloc(size_t size)
 
 void *calloc(size_t count, size_t size)
 {
-    if (fails(FAILING_MEMORY, "calloc")) {
+    if (memory_fails("calloc", __builtin_return_address(0))) {
         errno = ENOMEM;
         return NULL;
     }
@@ -127,7 +158,7 @@ void *calloc(size_t count, size_t size)
 
 void *realloc(void *block, size_t size)
 {
-    if (fails(FAILING_MEMORY, "realloc")) {
+    if (memory_fails("realloc", __builtin_return_address(0))) {
         errno = ENOMEM;
         return NULL;
     }
@@ -263,7 +294,7 @@ int pthread_getattr_np(pthread_t thread, pthread_attr_t *ret_attr)
     return err;
 }
 
-/* Those with a last argument that is not always there. */
+/* Calls whose last argument is optional. */
 #define CALL_MODE(name, params, args, last, error, interruptible)                                  \
     DECLARE_REAL(name)                                                                             \
     int name params                                                                                \

@@ -26,7 +26,11 @@ unsigned failing_disarm(void);
 /* The name of the first call that failed since failing_arm; "" if none. */
 const char *failing_victim(void);
 
-/* Of this thread, in spare.c: no use unless failing.c is there. */
+/* From now on allocations of the loaded library whose path contains `part` succeed: it has faults
+ * of its own when memory is short. */
+void failing_spare_library(const char *part);
+
+/* Of this thread, in spare.c; it works only together with failing.c. */
 void failing_spare(int by);
 bool failing_is_spared(void);
 

@@ -2,10 +2,10 @@
 #define _GNU_SOURCE
 #include "postgres_server.h"
 
+#include "server.h"
 #include "temp_dir.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
 #include <poll.h>
@@ -14,10 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ARGUMENTS_MAX 64
@@ -33,39 +31,27 @@ struct postgres_server {
     const char *settings[ARGUMENTS_MAX];
 };
 
-static void die(const char *what)
-{
-    fprintf(stderr, "postgres_server: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 /* ---- Programs -------------------------------------------------------------------------------- */
 
 /* Debian keeps them out of the PATH: the newest version, or what is in the PATH. */
-static bool find_program(const char *name, char ret_path[256])
+static bool find_program(const char *name, char ret_path[SERVER_PATH_MAX])
 {
     char pattern[128];
     glob_t found;
     snprintf(pattern, sizeof pattern, "/usr/lib/postgresql/*/bin/%s", name);
     if (glob(pattern, 0, NULL, &found) == 0) {
-        snprintf(ret_path, 256, "%s", found.gl_pathv[found.gl_pathc - 1]);
+        snprintf(ret_path, SERVER_PATH_MAX, "%s", found.gl_pathv[found.gl_pathc - 1]);
         globfree(&found);
         return true;
     }
-    snprintf(ret_path, 256, "/usr/sbin/%s", name);
+    snprintf(ret_path, SERVER_PATH_MAX, "/usr/sbin/%s", name);
     if (access(ret_path, X_OK) == 0) return true;
-    const char *path = getenv("PATH");
-    for (const char *dir = path ? path : ""; *dir;
-         dir += strcspn(dir, ":") + (strchr(dir, ':') != NULL)) {
-        snprintf(ret_path, 256, "%.*s/%s", (int)strcspn(dir, ":"), dir, name);
-        if (access(ret_path, X_OK) == 0) return true;
-    }
-    return false;
+    return server_find_program(name, ret_path);
 }
 
 bool postgres_server_exists(void)
 {
-    char path[256];
+    char path[SERVER_PATH_MAX];
     return find_program("initdb", path) && find_program("postgres", path);
 }
 
@@ -75,96 +61,49 @@ static const struct passwd *server_user(void)
     return user ? user : getpwnam("nobody");
 }
 
-/* In the child: root becomes somebody for whom the server runs. */
+/* In the child: root becomes a user for whom the server runs. */
 static void become_user(void)
 {
+    if (chdir("/") != 0) _exit(126);
     if (geteuid() != 0) return;
     const struct passwd *user = server_user();
     if (!user || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
         _exit(126);
 }
 
-static void become(const char *const *argv, int log_fd)
+/* Fills in how a program of PostgreSQL is started; it finds other programs by its own path. */
+static server_start start_of(const char *const *argv, char path[SERVER_PATH_MAX])
 {
-    char path[256];
-    become_user();
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing the user has cleared it */
-    if (getppid() == 1) _exit(127);
-    dup2(log_fd, STDOUT_FILENO);
-    dup2(log_fd, STDERR_FILENO);
-    if (!find_program(argv[0], path) || chdir("/") != 0) _exit(127);
     /* Messages in English, and no setting of the machine's own clients. */
-    char *const environment[] = {(char *)"LC_ALL=C", (char *)"PATH=/usr/bin:/bin", NULL};
-    char *whole[2 * ARGUMENTS_MAX] = {path}; /* a program finds its likes by its own path */
-    for (size_t i = 1; argv[i]; i++) whole[i] = (char *)argv[i];
-    execve(path, whole, environment);
-    _exit(127);
-}
-
-static pid_t spawn(const char *const *argv, int *ret_log)
-{
-    int log[2];
-    if (pipe2(log, O_CLOEXEC) != 0) die("pipe");
-    pid_t pid = fork();
-    if (pid < 0) die("fork");
-    if (pid == 0) become(argv, log[1]);
-    close(log[1]);
-    *ret_log = log[0];
-    return pid;
-}
-
-/* Up to the end, or to a line of which `line` is a part (then true). */
-static bool read_log(int log_fd, const char *line, char *log, size_t room)
-{
-    size_t used = 0;
-    log[0] = '\0';
-    while (used < room - 1) {
-        ssize_t n = read(log_fd, log + used, room - 1 - used);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        used += (size_t)n;
-        log[used] = '\0';
-        if (line && strstr(log, line)) return true;
-    }
-    return false;
+    static const char *const environment[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
+    if (!find_program(argv[0], path)) server_die(argv[0]);
+    return (server_start){path, argv, environment, become_user};
 }
 
 void postgres_server_run(const postgres_server *server, const char *const *argv)
 {
-    char log[65536];
-    int log_fd, status;
+    char path[SERVER_PATH_MAX];
     (void)server;
-    pid_t pid = spawn(argv, &log_fd);
-    (void)read_log(log_fd, NULL, log, sizeof log);
-    close(log_fd);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    fprintf(stderr, "postgres_server: %s failed:\n%s\n", argv[0], log);
-    exit(1);
+    const server_start start = start_of(argv, path);
+    server_run(&start);
 }
 
 bool postgres_server_has(const char *program)
 {
-    char path[256];
+    char path[SERVER_PATH_MAX];
     return find_program(program, path);
 }
 
 pid_t postgres_server_spawn(const char *const *argv, const char *line)
 {
-    char log[65536];
-    int log_fd;
-    pid_t pid = spawn(argv, &log_fd);
-    bool ready = read_log(log_fd, line, log, sizeof log);
-    close(log_fd); /* nobody reads it any more: servers ignore SIGPIPE */
-    if (ready) return pid;
-    fprintf(stderr, "postgres_server: %s did not start:\n%s\n", argv[0], log);
-    exit(1);
+    char path[SERVER_PATH_MAX];
+    const server_start start = start_of(argv, path);
+    return server_spawn_until(&start, line);
 }
 
 void postgres_server_kill_program(pid_t pid)
 {
-    kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    server_end(&pid, SIGKILL);
 }
 
 void postgres_server_directory_new(const postgres_server *server, const char *name,
@@ -172,16 +111,16 @@ void postgres_server_directory_new(const postgres_server *server, const char *na
 {
     const struct passwd *user = server_user();
     snprintf(ret_path, 200, "%.90s/%.60s", server->dir, name);
-    if (mkdir(ret_path, 0700) != 0) die(ret_path);
+    if (mkdir(ret_path, 0700) != 0) server_die(ret_path);
     if (geteuid() == 0 && (!user || chown(ret_path, user->pw_uid, user->pw_gid) != 0))
-        die(ret_path);
+        server_die(ret_path);
 }
 
 void postgres_server_give(const char *path)
 {
     const struct passwd *user = server_user();
-    if (chmod(path, 0600) != 0) die(path);
-    if (geteuid() == 0 && (!user || chown(path, user->pw_uid, user->pw_gid) != 0)) die(path);
+    if (chmod(path, 0600) != 0) server_die(path);
+    if (geteuid() == 0 && (!user || chown(path, user->pw_uid, user->pw_gid) != 0)) server_die(path);
 }
 
 /* ---- Processes ------------------------------------------------------------------------------- */
@@ -194,7 +133,7 @@ static size_t children_of(pid_t pid, pid_t children[CHILDREN_MAX])
     long child;
     snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
     FILE *file = fopen(path, "re");
-    if (!file) die(path);
+    if (!file) server_die(path);
     while (count < CHILDREN_MAX && fscanf(file, "%ld", &child) == 1)
         children[count++] = (pid_t)child;
     fclose(file);
@@ -203,18 +142,8 @@ static size_t children_of(pid_t pid, pid_t children[CHILDREN_MAX])
 
 static void stop_postmaster(postgres_server *server)
 {
-    int status;
-    if (server->paused) return;
-    kill(server->pid, SIGSTOP);
-    while (waitpid(server->pid, &status, WUNTRACED) < 0 && errno == EINTR) continue;
+    if (!server->paused) server_pause(server->pid);
     server->paused = true;
-}
-
-static void reap(postgres_server *server)
-{
-    while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR) continue;
-    server->pid = 0;
-    server->paused = false;
 }
 
 /* The shared memory must be free before another server uses the data. */
@@ -223,6 +152,12 @@ static void await_end(int pidfd)
     struct pollfd over = {.fd = pidfd, .events = POLLIN};
     while (poll(&over, 1, -1) < 0 && errno == EINTR) continue;
     close(pidfd);
+}
+
+void postgres_server_end(postgres_server *server, int signal)
+{
+    server_end(&server->pid, signal);
+    server->paused = false;
 }
 
 void postgres_server_kill(postgres_server *server)
@@ -236,16 +171,9 @@ void postgres_server_kill(postgres_server *server)
         fds[i] = (int)syscall(SYS_pidfd_open, children[i], 0);
         kill(children[i], SIGKILL);
     }
-    kill(server->pid, SIGKILL);
-    reap(server);
+    postgres_server_end(server, SIGKILL);
     for (size_t i = 0; i < count; i++)
         if (fds[i] >= 0) await_end(fds[i]);
-}
-
-void postgres_server_end(postgres_server *server, int signal)
-{
-    kill(server->pid, signal);
-    reap(server);
 }
 
 void postgres_server_reload(postgres_server *server)
@@ -266,7 +194,7 @@ void postgres_server_resume(postgres_server *server)
     pid_t children[CHILDREN_MAX];
     size_t count = children_of(server->pid, children);
     for (size_t i = 0; i < count; i++) kill(children[i], SIGCONT);
-    kill(server->pid, SIGCONT);
+    server_resume(server->pid);
     server->paused = false;
 }
 
@@ -301,7 +229,7 @@ void postgres_server_launch(postgres_server *server, const char *const *settings
 static postgres_server *server_new(void)
 {
     postgres_server *server = calloc(1, sizeof *server);
-    if (!server) die("calloc");
+    if (!server) server_die("calloc");
     return server;
 }
 
@@ -313,7 +241,7 @@ postgres_server *postgres_server_start(const char *const *settings)
     snprintf(server->data, sizeof server->data, "%.100s/data", server->dir);
     const struct passwd *user = server_user();
     if (geteuid() == 0 && (!user || chown(server->dir, user->pw_uid, user->pw_gid) != 0))
-        die("no user to run it");
+        server_die("no user to run it");
     const char *const initdb[] = {"initdb", "-D", server->data, "-U",         "pawl",      "-A",
                                   "trust",  "-E", "UTF8",       "--locale=C", "--no-sync", NULL};
     postgres_server_run(server, initdb);

@@ -26,6 +26,9 @@ redis_server *redis_server_start_sentinel(const char *config);
 /* Borrowed. */
 const char *redis_server_socket(const redis_server *server);
 
+/* One command, as "DEL key"; waits for its answer, which must be no error. */
+void redis_server_command(const redis_server *server, const char *words);
+
 /* kill -9, and a new start with the same socket and arguments. */
 void redis_server_kill(redis_server *server);
 void redis_server_restart(redis_server *server);

@@ -90,13 +90,16 @@ pawl_request ask_inspect(const char *name, const char *token)
     return r;
 }
 
+/* Each is a new one. */
 pawl_request ask_publish(const char *name, const char *token, const char *value)
 {
+    static atomic_uint_fast64_t publications;
     pawl_request r = request(PAWL_VERB_PUBLISH, name);
     r.token = token;
     r.value = value;
     r.value_len = strlen(value);
     r.keep_ms = 60000;
+    r.publication = atomic_fetch_add(&publications, 1) + 1;
     return r;
 }
 

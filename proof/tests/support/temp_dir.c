@@ -27,6 +27,15 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+const char *temp_dir_file(const char *dir, const char *name)
+{
+    static char paths[16][300];
+    static unsigned count;
+    char *path = paths[count++ % 16];
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
 void temp_dir_free(char *dir)
 {
     if (!dir) return;

@@ -17,14 +17,14 @@
 
 /* ---- The loop ----------------------------------------------------------------------- */
 
-struct world {
+struct test_loop {
     struct event_base *base;
     struct event *bound;
     bool over;
     unsigned clients;
 };
 
-int64_t world_now(void)
+int64_t host_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
@@ -35,65 +35,66 @@ static void on_bound(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    ((world *)arg)->over = true;
+    ((test_loop *)arg)->over = true;
 }
 
-world *world_new(void)
+test_loop *test_loop_new(void)
 {
-    world *w = calloc(1, sizeof(*w));
-    CHECK(w != NULL);
-    w->base = event_base_new();
-    w->bound = evtimer_new(w->base, on_bound, w);
-    CHECK(w->base && w->bound);
-    return w;
+    test_loop *loop = calloc(1, sizeof(*loop));
+    CHECK(loop != NULL);
+    loop->base = event_base_new();
+    loop->bound = evtimer_new(loop->base, on_bound, loop);
+    CHECK(loop->base && loop->bound);
+    return loop;
 }
 
-void world_free(world *w)
+void test_loop_free(test_loop *loop)
 {
-    if (w->clients) return;
-    event_free(w->bound);
-    event_base_free(w->base);
-    free(w);
+    if (loop->clients) return;
+    event_free(loop->bound);
+    event_base_free(loop->base);
+    free(loop);
 }
 
-struct event_base *world_base(world *w)
+struct event_base *test_loop_base(test_loop *loop)
 {
-    return w->base;
+    return loop->base;
 }
 
 /* Until the condition holds (true) or the time is over (false). */
-static bool run(world *w, condition_fn holds, void *arg, int64_t span_ms)
+static bool run(test_loop *loop, condition_fn holds, void *arg, int64_t span_ms)
 {
     struct timeval span = {.tv_sec = span_ms / 1000, .tv_usec = span_ms % 1000 * 1000};
-    w->over = false;
+    loop->over = false;
     failing_spare(1);
-    evtimer_add(w->bound, &span);
+    evtimer_add(loop->bound, &span);
     failing_spare(-1);
-    while (!w->over && !(holds && holds(arg))) event_base_loop(w->base, EVLOOP_ONCE);
-    evtimer_del(w->bound);
-    return !w->over || (holds && holds(arg));
+    while (!loop->over && !(holds && holds(arg))) event_base_loop(loop->base, EVLOOP_ONCE);
+    evtimer_del(loop->bound);
+    return !loop->over || (holds && holds(arg));
 }
 
-void world_until(world *w, condition_fn holds, void *arg, const char *what)
+void test_loop_until(test_loop *loop, condition_fn holds, void *arg, const char *what)
 {
-    if (!run(w, holds, arg, PATIENCE_MS)) FAIL_TEST("waited %d ms for %s", PATIENCE_MS, what);
+    if (!run(loop, holds, arg, PATIENCE_MS)) FAIL_TEST("waited %d ms for %s", PATIENCE_MS, what);
 }
 
-void world_for(world *w, int64_t span_ms)
+void test_loop_for(test_loop *loop, int64_t span_ms)
 {
-    (void)run(w, NULL, NULL, span_ms);
+    (void)run(loop, NULL, NULL, span_ms);
 }
 
 /* ---- The client ------------------------------------------------------------------------- */
 
 struct client {
     pawl_host host; /* first: the store hands it back */
-    world *world;
+    test_loop *loop;
     const pawl_store_ops *ops;
     pawl_store *store;
     char id[33];
     char owner[PAWL_OWNER_MAX + 1];
-    bool inside; /* a call into the store is running */
+    pid_t thread; /* that calls the store */
+    bool inside;  /* a call into the store is running */
     bool closed;
     bool link_up;
     seen_list replies; /* of seen_reply; a request's id is its index + 1 */
@@ -114,8 +115,9 @@ struct client {
 static client *called(pawl_host *host)
 {
     client *c = (client *)host;
-    CHECK(!c->inside); /* rule 1 */
-    CHECK(!c->closed);
+    if (c->inside) FAIL_TEST("rule 1: the store calls the host from inside a call of the host");
+    if (c->closed) FAIL_TEST("the store calls the host after close");
+    if (gettid() != c->thread) FAIL_TEST("the store calls the host on another thread");
     return c;
 }
 
@@ -175,14 +177,19 @@ static void copy_value(seen_reply *seen, const pawl_value *value)
 static void on_reply(pawl_host *host, const pawl_reply *reply)
 {
     client *c = called(host);
-    seen_reply *seen = request_of(c, reply->id);
-    CHECK(!seen->answered_at); /* rule 2: once */
+    unsigned long long id = reply->id;
+    if (id < 1 || id > c->replies.count)
+        FAIL_TEST("rule 2: an answer to request %llu, which nobody made", id);
+    seen_reply *seen = request_of(c, id);
+    if (seen->answered_at) FAIL_TEST("rule 2: request %llu is answered twice", id);
     check_reply(reply);
     seen->reply = *reply;
     seen->reply.slots = copy_slots(seen->slots, reply->slots, reply->slot_count);
     copy_value(seen, reply->value);
-    seen->answered_at = world_now();
-    CHECK(seen->answered_at < seen->answer_by + LATE_NS); /* rule 2: in time */
+    seen->answered_at = host_now();
+    if (seen->answered_at > seen->answer_by + LATE_NS)
+        FAIL_TEST("rule 2: request %llu is answered %lld ms after its time", id,
+                  (long long)(seen->answered_at - seen->answer_by) / 1000000);
     if (!reply->message) return;
     CHECK(!strchr(reply->message, '\n'));
     snprintf(seen->text, sizeof(seen->text), "%s", reply->message);
@@ -193,10 +200,10 @@ static void on_push(pawl_host *host, const pawl_push *push)
 {
     client *c = called(host);
     seen_push *seen = seen_add(&c->pushes, sizeof(*seen));
-    CHECK(push->name_len >= 1 && push->name_len <= PAWL_NAME_MAX);
+    CHECK(push->name_len >= (push->kind != PAWL_PUSH_RECHECK) && push->name_len <= PAWL_NAME_MAX);
     seen->push = *push;
     seen->push.slots = copy_slots(seen->slots, push->slots, push->slot_count);
-    seen->at = world_now();
+    seen->at = host_now();
     memcpy(seen->name, push->name, push->name_len);
     seen->push.name = seen->name;
     if (push->kind == PAWL_PUSH_RECHECK || push->kind == PAWL_PUSH_NEWS) {
@@ -252,9 +259,10 @@ static void on_finding(pawl_host *host, uint64_t id, const pawl_finding *finding
 static void on_link(pawl_host *host, bool up, pawl_err err, const char *message)
 {
     client *c = called(host);
-    CHECK(!(up && c->link_up)); /* down may come again, with a newer reason */
+    /* down may come again, with a newer reason */
+    if (up && c->link_up) FAIL_TEST("the link is said to be up, and was");
     c->link_up = up;
-    if (!up) CHECK(client_all_answered(c)); /* before it goes down all has been answered */
+    if (!up && !client_all_answered(c)) FAIL_TEST("the link goes down with requests unanswered");
     if (!up) CHECK(err < 0 && message && *message);
     seen_link *seen = seen_add(&c->links, sizeof(*seen));
     seen->up = up;
@@ -270,31 +278,39 @@ static void on_warn(pawl_host *host, const char *message)
     c->warnings++;
 }
 
-static client *client_new(world *w, const store_address *address, const char *owner)
+static bool may_block(const pawl_host *host)
+{
+    (void)host;
+    return true;
+}
+
+static client *client_new(test_loop *loop, const store_address *address, const char *owner)
 {
     static atomic_uint number;
     failing_spare(1);
     client *c = calloc(1, sizeof(*c));
     CHECK(c != NULL);
     failing_spare(-1);
-    c->world = w;
+    c->loop = loop;
+    c->thread = gettid();
     c->ops = address->ops;
     unsigned nth = atomic_fetch_add(&number, 1) + 1;
     snprintf(c->id, sizeof(c->id), "%08x%024x", (unsigned)getpid(), nth); /* a child's is another */
     snprintf(c->owner, sizeof(c->owner), "%s", owner);
     c->host = (pawl_host){.size = sizeof(c->host),
-                          .base = w->base,
+                          .base = loop->base,
                           .client_id = c->id,
                           .owner = c->owner,
                           .connect_timeout_ms = 5000,
-                          .now = world_now,
+                          .now = host_now,
                           .reply = on_reply,
                           .row = on_row,
                           .finding = on_finding,
                           .push = on_push,
                           .link = on_link,
                           .warn = on_warn,
-                          .work_inline = getenv("TEST_HOST_WORK_INLINE") != NULL};
+                          .work_inline = getenv("TEST_HOST_WORK_INLINE") != NULL,
+                          .may_block = getenv("TEST_HOST_MAY_BLOCK") ? may_block : NULL};
     return c;
 }
 
@@ -324,10 +340,10 @@ static void client_free(client *c)
     free(c);
 }
 
-client *client_try(world *w, const store_address *address, const char *owner, int *ret_err,
+client *client_try(test_loop *loop, const store_address *address, const char *owner, int *ret_err,
                    char *ret_message)
 {
-    client *c = client_new(w, address, owner);
+    client *c = client_new(loop, address, owner);
     ret_message[0] = '\0';
     *ret_err = open_store(c, address, ret_message);
     if (*ret_err) {
@@ -335,22 +351,22 @@ client *client_try(world *w, const store_address *address, const char *owner, in
         return NULL;
     }
     CHECK(!ret_message[0]); /* it is for errors */
-    w->clients++;
+    loop->clients++;
     return c;
 }
 
-client *client_open(world *w, const store_address *address, const char *owner)
+client *client_open(test_loop *loop, const store_address *address, const char *owner)
 {
     char message[PAWL_MESSAGE_MAX];
     int err;
-    client *c = client_try(w, address, owner, &err, message);
+    client *c = client_try(loop, address, owner, &err, message);
     if (!c) FAIL_TEST("open: %s: %s", pawl_err_name(err), message);
     return c;
 }
 
-client *client_up(world *w, const store_address *address, const char *owner)
+client *client_up(test_loop *loop, const store_address *address, const char *owner)
 {
-    client *c = client_open(w, address, owner);
+    client *c = client_open(loop, address, owner);
     client_await_link(c, true);
     return c;
 }
@@ -361,8 +377,8 @@ static void close_store(client *c)
     c->ops->close(c->store);
     c->inside = false;
     c->closed = true;
-    c->world->clients--;
-    world_for(c->world, 1); /* a callback that the store left behind would come now */
+    c->loop->clients--;
+    test_loop_for(c->loop, 1); /* a callback that the store left behind would come now */
     client_free(c);
 }
 
@@ -373,10 +389,10 @@ void client_close(client *c)
     close_store(c);
 }
 
-int client_open_error(world *w, const store_address *address, char *ret_message)
+int client_open_error(test_loop *loop, const store_address *address, char *ret_message)
 {
     int err;
-    client_close(client_try(w, address, "nobody", &err, ret_message));
+    client_close(client_try(loop, address, "nobody", &err, ret_message));
     return err;
 }
 
@@ -390,9 +406,9 @@ pawl_store *client_store(client *c)
     return c->store;
 }
 
-world *client_world(const client *c)
+test_loop *client_loop(const client *c)
 {
-    return c->world;
+    return c->loop;
 }
 
 const pawl_caps *client_caps(client *c)
@@ -408,7 +424,7 @@ uint64_t client_submit(client *c, const pawl_request *request)
     pawl_request full = *request;
     full.id = c->replies.count;
     if (!full.owner) full.owner = c->owner;
-    seen->sent_at = world_now();
+    seen->sent_at = host_now();
     if (!full.answer_by) full.answer_by = seen->sent_at + PATIENCE_MS * INT64_C(1000000);
     seen->answer_by = full.answer_by;
     c->inside = true;
@@ -446,7 +462,11 @@ static bool is_answered(void *arg)
 
 const seen_reply *client_await(client *c, uint64_t id)
 {
-    world_until(c->world, is_answered, &(awaited){.client = c, .id = id}, "an answer");
+    awaited a = {.client = c, .id = id};
+    int64_t left_ms = (request_of(c, id)->answer_by + 2 * LATE_NS - host_now()) / 1000000;
+    if (left_ms > PATIENCE_MS) left_ms = PATIENCE_MS;
+    if (!run(c->loop, is_answered, &a, left_ms > 1 ? left_ms : 1))
+        FAIL_TEST("rule 2: request %llu has no answer", (unsigned long long)id);
     return client_answer(c, id);
 }
 
@@ -471,7 +491,7 @@ static bool is_all_answered(void *arg)
 
 void client_await_all(client *c)
 {
-    world_until(c->world, is_all_answered, c, "all answers");
+    test_loop_until(c->loop, is_all_answered, c, "all answers");
 }
 
 /* ---- Looking ---------------------------------------------------------------------- */
@@ -500,7 +520,7 @@ static bool is_pushed(void *arg)
 const seen_push *client_await_push(client *c, pawl_push_kind kind, const char *token)
 {
     awaited a = {.client = c, .kind = kind, .token = token};
-    world_until(c->world, is_pushed, &a, "a push");
+    test_loop_until(c->loop, is_pushed, &a, "a push");
     return client_pushed(c, kind, token);
 }
 
@@ -588,5 +608,5 @@ static bool is_link(void *arg)
 void client_await_link(client *c, bool up)
 {
     awaited a = {.client = c, .up = up};
-    world_until(c->world, is_link, &a, up ? "the link to come up" : "the link to go down");
+    test_loop_until(c->loop, is_link, &a, up ? "the link to come up" : "the link to go down");
 }

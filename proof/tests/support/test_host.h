@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A host for stores under test: real loop, real clock, everything that a store
- * says is written down. Several clients may share one world (loop), or live in
- * worlds of their own on threads of their own.
+ * says is written down. Several clients may share one loop, or have loops
+ * of their own on threads of their own.
  *
  * The host itself watches over what must hold always, and fails the test:
- *   - no callback from inside open, submit, flush or close (rule 1)
- *   - each request is answered at most once, and no other id (rule 2)
+ *   - no callback from inside open, submit, flush or close (rule 1), nor on another thread
+ *   - each request is answered at most once and in time, and no other id (rule 2)
  *   - replies and pushes are well formed
  *   - after close nothing is said any more
  */
@@ -21,20 +21,20 @@
 
 /* ---- A loop --------------------------------------------------------------------- */
 
-typedef struct world world;
+typedef struct test_loop test_loop;
 
-world *world_new(void);
-/* A world that still has clients, because a check failed, is left alone. */
-void world_free(world *w);
-struct event_base *world_base(world *w);
+test_loop *test_loop_new(void);
+/* A loop that still has clients, because a check failed, is left alone. */
+void test_loop_free(test_loop *loop);
+struct event_base *test_loop_base(test_loop *loop);
 
 typedef bool (*condition_fn)(void *arg);
 /* Runs the loop until the condition holds; fails the test, naming `what`, after PATIENCE_MS. */
-void world_until(world *w, condition_fn holds, void *arg, const char *what);
+void test_loop_until(test_loop *loop, condition_fn holds, void *arg, const char *what);
 /* Runs the loop for so long: for what must NOT happen, and for ttls to pass. */
-void world_for(world *w, int64_t span_ms);
+void test_loop_for(test_loop *loop, int64_t span_ms);
 /* The clock of the hosts, ns. */
-int64_t world_now(void);
+int64_t host_now(void);
 
 /* ---- What a store said --------------------------------------------------------------- */
 
@@ -87,21 +87,21 @@ typedef struct store_address {
 typedef struct client client;
 
 /* Opens; fails the test if that fails. Does not wait for the link. */
-client *client_open(world *w, const store_address *address, const char *owner);
+client *client_open(test_loop *loop, const store_address *address, const char *owner);
 /* Opens and waits until the link is up. */
-client *client_up(world *w, const store_address *address, const char *owner);
+client *client_up(test_loop *loop, const store_address *address, const char *owner);
 /* NULL, with the error and its line, if open() fails. */
-client *client_try(world *w, const store_address *address, const char *owner, int *ret_err,
+client *client_try(test_loop *loop, const store_address *address, const char *owner, int *ret_err,
                    char *ret_message);
 /* What open() returns, without a client. */
-int client_open_error(world *w, const store_address *address, char *ret_message);
+int client_open_error(test_loop *loop, const store_address *address, char *ret_message);
 /* Every request must have been answered. NULL is allowed. */
 void client_close(client *c);
 /* The same with requests outstanding: they must never be answered. */
 void client_abandon(client *c);
 
 pawl_store *client_store(client *c);
-world *client_world(const client *c);
+test_loop *client_loop(const client *c);
 const pawl_caps *client_caps(client *c);
 
 /* Submits without a flush; the id and, unless set, answer_by and owner are filled in. */

@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-#define WORDS       1024 /* a power of two */
+#define WORDS       1024
+#define PLACES      (2 * WORDS) /* a power of two */
 #define STORES_KEPT 4
 
 typedef struct store {
@@ -29,7 +30,6 @@ typedef struct store {
 
 typedef struct word {
     uintptr_t address;
-    uint32_t run;
     bool by_several; /* stored to since there is more than one thread */
     uint32_t count;  /* of stores */
     uint32_t last_seq;
@@ -37,9 +37,16 @@ typedef struct word {
     store stores[STORES_KEPT]; /* the one of number n at n % STORES_KEPT */
 } word;
 
+/* Where a word is, if it was made in this run. Few and small: they are looked at all the time. */
+typedef struct place {
+    uint32_t run, number;
+    uintptr_t address;
+} place;
+
 static struct atomics {
-    uint32_t run;
-    word words[WORDS];
+    uint32_t run, count;
+    place places[PLACES];
+    word words[WORDS]; /* in the order in which they were first used */
 } * atomics;
 
 size_t atomics_size(void)
@@ -55,39 +62,45 @@ void atomics_start(void *room)
 void atomics_reset(void)
 {
     atomics->run++;
+    atomics->count = 0;
 }
 
-static word *find(uintptr_t address, bool make)
+static word *make_word(place *p, uintptr_t address)
+{
+    if (atomics->count == WORDS) fail("harness", "too many atomic words");
+    *p = (place){.run = atomics->run, .number = atomics->count++, .address = address};
+    word *w = &atomics->words[p->number];
+    w->address = address;
+    w->by_several = false;
+    w->count = w->last_seq = 0;
+    memset(w->seen, 0, sizeof w->seen);
+    return w;
+}
+
+static word *find(uintptr_t address)
 {
     size_t at = (address >> 2) * 0x9e3779b1u;
-    for (size_t i = 0; i < WORDS; i++) {
-        word *w = &atomics->words[(at + i) & (WORDS - 1)];
-        if (w->run == atomics->run && w->address == address) return w;
-        if (w->run == atomics->run) continue;
-        if (!make) return NULL;
-        w->run = atomics->run;
-        w->address = address;
-        w->by_several = false;
-        w->count = w->last_seq = 0;
-        memset(w->seen, 0, sizeof w->seen);
-        return w;
+    for (;; at++) {
+        place *p = &atomics->places[at & (PLACES - 1)];
+        if (p->run != atomics->run) return make_word(p, address);
+        if (p->address == address) return &atomics->words[p->number];
     }
-    fail("harness", "too many atomic words");
 }
 
 void atomics_forget(uintptr_t address, size_t size)
 {
-    for (uintptr_t a = address; a < address + size; a += 4) {
-        word *w = find(a, false);
-        if (w) w->count = w->last_seq = 0;
-        if (w) memset(w->seen, 0, sizeof w->seen);
+    for (uint32_t i = 0; i < atomics->count; i++) {
+        word *w = &atomics->words[i];
+        if (w->address - address >= size) continue;
+        w->count = w->last_seq = 0;
+        memset(w->seen, 0, sizeof w->seen);
     }
 }
 
 /* A plain store in between (a structure that is set as a whole) begins the history anew. */
 static word *find_current(uintptr_t address, uint64_t value)
 {
-    word *w = find(address, true);
+    word *w = find(address);
     if (w->count > 0 && w->stores[w->count % STORES_KEPT].value == value) return w;
     w->count++;
     store *s = &w->stores[w->count % STORES_KEPT];

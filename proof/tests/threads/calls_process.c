@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls of a program that concern threads and the process: signals, fork, exit. */
 #define _GNU_SOURCE
-#include "world.h"
+#include "run.h"
 
 #include "files.h"
+
+#include <unistd.h>
 
 /* After a fork() with its handlers a child may use the library as any process. */
 static void begin_anew(void)
 {
-    for (int i = 0; i < W->program->clients; i++)
-        if (!W->clients[i].closing) pawl_client_close(W->clients[i].client);
-    for (int i = 0; i < W->program->handles; i++)
-        if (W->handles[i].lock && !W->handles[i].freed) pawl_lock_free(W->handles[i].lock);
+    for (int i = 0; i < R->program->clients; i++)
+        if (!R->clients[i].closing) pawl_client_close(R->clients[i].client);
+    for (int i = 0; i < R->program->handles; i++)
+        if (R->handles[i].lock && !R->handles[i].freed) pawl_lock_free(R->handles[i].lock);
     pawl_client *c;
     pawl_lock *lock;
     pawl_open_opts opts;
@@ -27,8 +29,8 @@ static void begin_anew(void)
 
 static void in_child(void *arg)
 {
-    for (int i = 0; i < W->program->handles; i++) {
-        handle_state *h = &W->handles[i];
+    for (int i = 0; i < R->program->handles; i++) {
+        handle_state *h = &R->handles[i];
         if (!h->lock || h->freed) continue;
         if (pawl_lock_is_held(h->lock)) fail("child", "a child holds its parent's lock");
         int err = pawl_lock_acquire(h->lock, 10);
@@ -38,14 +40,22 @@ static void in_child(void *arg)
         pawl_lock_token(h->lock, &token);
     }
     const op *o = arg;
-    if (o->kind == OP_FORK && !W->clients[0].gone) begin_anew();
+    if (o->kind == OP_FORK && !R->clients[0].gone) begin_anew();
     process_exit();
+}
+
+/* Who waits for a client watches the program's own descriptor, too. */
+static void tell_waiter(void)
+{
+    static const uint64_t one = 1;
+    if (R->descriptor >= 0 && write(R->descriptor, &one, sizeof one) != sizeof one)
+        fail("harness", "a descriptor cannot be written");
 }
 
 static int exit_process(void)
 {
-    if (W->exiting) return PAWL_OK; /* undefined for two threads */
-    W->exiting = true;
+    if (R->exiting) return PAWL_OK; /* undefined for two threads */
+    R->exiting = true;
     int64_t jumps = S->jumps;
     process_exit();
     bool had_time_out = S->jumps != jumps;
@@ -54,14 +64,14 @@ static int exit_process(void)
     sched_end();
 }
 
-int world_on_process(const op *o)
+int run_op_process(const op *o)
 {
     switch (o->kind) {
     case OP_SIGNAL:
-        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].signal_waits = true;
+        if (R->user_ids[o->target]) S->threads[R->user_ids[o->target]].signal_waits = true;
         return PAWL_OK;
     case OP_CANCEL_THREAD:
-        if (W->user_ids[o->target]) S->threads[W->user_ids[o->target]].cancel_waits = true;
+        if (R->user_ids[o->target]) S->threads[R->user_ids[o->target]].cancel_waits = true;
         return PAWL_OK;
     case OP_FORK:
     case OP_BARE_FORK:
@@ -70,7 +80,8 @@ int world_on_process(const op *o)
     case OP_EXIT:
         return exit_process();
     case OP_HOLD:
-        sched_wait("holds", o, world_never, NULL, S->now + (o->ms < 0 ? 700 : o->ms) * MS);
+        sched_wait("holds", o, run_never, NULL, S->now + (o->ms < 0 ? 700 : o->ms) * MS);
+        tell_waiter();
         return PAWL_OK;
     default:
         return PAWL_OK;

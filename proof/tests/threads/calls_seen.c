@@ -29,7 +29,13 @@ static void announce(pawl_client *client)
     (void)client;
 }
 
-static const pawl__calls_ops ops = {.run = run, .announce = announce};
+static bool await(pawl_client *client)
+{
+    (void)client;
+    return false;
+}
+
+static const pawl__calls_ops ops = {.run = run, .announce = announce, .await = await};
 
 static void begin(pawl_callbacks mode)
 {

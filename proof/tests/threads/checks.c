@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What holds at each step, when nobody can run, and at the end. */
-#include "world.h"
+/* Checks at each step, when no thread can run, and at the end. */
+#include "run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 static bool is_held(int handle)
 {
-    const handle_state *h = &W->handles[handle];
+    const handle_state *h = &R->handles[handle];
     if (!h->lock || h->freed) return false;
     S->quiet++;
     bool held = pawl_lock_is_held(h->lock);
@@ -24,8 +24,8 @@ static bool is_held(int handle)
  */
 static void check_not_revived(int handle, bool held)
 {
-    handle_state *h = &W->handles[handle];
-    if (W->program->handle[handle].retain_ms || h->users > 0 || h->callback_on) return;
+    handle_state *h = &R->handles[handle];
+    if (R->program->handle[handle].retain_ms || h->users > 0 || h->callback_on) return;
     if (held && h->life == LIFE_ENDED)
         fail("revived", "handle %d is held again after it was seen to end", handle);
     if (held) h->life = LIFE_HELD;
@@ -35,7 +35,7 @@ static void check_not_revived(int handle, bool held)
 static pawl_mode mode_of(int handle)
 {
     S->quiet++;
-    pawl_mode mode = pawl_lock_mode(W->handles[handle].lock);
+    pawl_mode mode = pawl_lock_mode(R->handles[handle].lock);
     S->quiet--;
     return mode;
 }
@@ -43,7 +43,7 @@ static pawl_mode mode_of(int handle)
 static bool have_a_name_in_common(int one, int other)
 {
     for (int name = 0; name < 2; name++)
-        if (handle_has_name(W->program, one, name) && handle_has_name(W->program, other, name))
+        if (handle_has_name(R->program, one, name) && handle_has_name(R->program, other, name))
             return true;
     return false;
 }
@@ -53,7 +53,7 @@ static unsigned slots_of(int handle)
     uint16_t slots[PERMITS];
     unsigned bits = 0;
     S->quiet++;
-    size_t count = pawl_lock_slots(W->handles[handle].lock, slots, PERMITS);
+    size_t count = pawl_lock_slots(R->handles[handle].lock, slots, PERMITS);
     S->quiet--;
     for (size_t i = 0; i < count && i < PERMITS; i++) bits |= 1u << slots[i];
     return bits;
@@ -71,9 +71,9 @@ static bool may_hold_together(int one, int other)
 /* A fence is there as soon as a lock is, and grows from writer to writer. */
 static void check_fence(int handle)
 {
-    uint64_t *latest = &W->fences[W->program->handle[handle].name];
+    uint64_t *latest = &R->fences[R->program->handle[handle].name];
     S->quiet++;
-    uint64_t fence = pawl_lock_fence(W->handles[handle].lock);
+    uint64_t fence = pawl_lock_fence(R->handles[handle].lock);
     S->quiet--;
     if (fence == 0) fail("fence", "handle %d is held, and shows no fence", handle);
     if (mode_of(handle) != PAWL_MODE_EXCLUSIVE) return;
@@ -84,9 +84,9 @@ static void check_fence(int handle)
 /* All clients are on one space of the memory store. */
 void check_exclusion(void)
 {
-    if (!W->exclusive || S->in_child) return;
+    if (!R->exclusive || S->in_child) return;
     int holders[HANDLES_MAX], count = 0;
-    for (int i = 0; i < W->program->handles; i++) {
+    for (int i = 0; i < R->program->handles; i++) {
         bool held = is_held(i);
         check_not_revived(i, held);
         if (!held) continue;
@@ -101,30 +101,30 @@ void check_exclusion(void)
 void check_exclusion_beside(const pawl_lock *lock, int name)
 {
     S->quiet++;
-    bool held = W->exclusive && pawl_lock_is_held(lock);
+    bool held = R->exclusive && pawl_lock_is_held(lock);
     S->quiet--;
-    for (int i = 0; held && i < W->program->handles; i++)
-        if (handle_has_name(W->program, i, name) && is_held(i))
+    for (int i = 0; held && i < R->program->handles; i++)
+        if (handle_has_name(R->program, i, name) && is_held(i))
             fail("exclusion", "handle %d and the work under a lock hold the same name", i);
 }
 
 /* Each acquisition that ended well counts once, and each release, also after a loss. */
 void check_depth(int handle)
 {
-    const handle_state *h = &W->handles[handle];
-    if (!W->program->handle[handle].reentrant || h->freed || h->users > 0 || h->callback_on) return;
-    if (h->starting > 0 || h->miscounted || W->clients[W->program->handle[handle].client].closing)
+    const handle_state *h = &R->handles[handle];
+    if (!R->program->handle[handle].reentrant || h->freed || h->users > 0 || h->callback_on) return;
+    if (h->starting > 0 || h->miscounted || R->clients[R->program->handle[handle].client].closing)
         return;
     bool held = is_held(handle);
     if (h->depth < 0) fail("depth", "handle %d was released more often than acquired", handle);
     if (held && h->depth == 0) fail("depth", "handle %d is held, and all was given back", handle);
-    if (!held && h->depth > 0 && W->steady)
+    if (!held && h->depth > 0 && R->steady)
         fail("depth", "handle %d is not held, and %d have not given it back", handle, h->depth);
 }
 
 void check_meant(int handle, const handle_state *before)
 {
-    const handle_state *h = &W->handles[handle];
+    const handle_state *h = &R->handles[handle];
     if (before->users == 1 && h->users == 1 && h->calls == before->calls && !before->callback_on)
         fail("canceled", "a call on handle %d was canceled, and nobody had asked for it", handle);
 }
@@ -132,30 +132,30 @@ void check_meant(int handle, const handle_state *before)
 void check_step(void)
 {
     bool now = S->plan.strategy >= STRATEGY_REPLAY || S->steps % 8 == 0;
-    if (W->program && W->program->watched && now) check_exclusion();
+    if (R->program && R->program->watched && now) check_exclusion();
 }
 
 /* ---- Releases that have returned
  * ---------------------------------------------------------------------------- */
 
-/* Only where nothing but the store can take the lease: one handle of the name, no cache. */
+/* Only if nobody but the store can take the lease: one handle of the name, and nothing retained. */
 static bool goes_to_store(int handle)
 {
-    const program *p = W->program;
+    const program *p = R->program;
     int client = p->handle[handle].client;
     if (!p->client[client].spied || p->handle[handle].several) return false;
     for (int i = 0; i < p->handles; i++)
         if (i != handle && p->handle[i].client == client &&
             handle_has_name(p, i, p->handle[handle].name))
             return false;
-    return !W->clients[client].closing && !p->habits.link_down && !p->habits.lost &&
+    return !R->clients[client].closing && !p->habits.link_down && !p->habits.lost &&
            !p->habits.late;
 }
 
 static bool was_seen(const char *token)
 {
     for (int i = 0; i < OWED_MAX; i++)
-        if (!W->owed[i].used && strcmp(W->owed[i].token, token) == 0) return true;
+        if (!R->owed[i].used && strcmp(R->owed[i].token, token) == 0) return true;
     return false;
 }
 
@@ -163,23 +163,23 @@ void owe_release(int handle, const pawl_token *token)
 {
     if (!goes_to_store(handle) || was_seen(token->text)) return;
     for (int i = 0; i < OWED_MAX; i++) {
-        if (W->owed[i].used || W->owed[i].token[0]) continue;
-        W->owed[i] = (owed){.used = true, .since = S->now};
-        memcpy(W->owed[i].token, token->text, sizeof W->owed[i].token);
+        if (R->owed[i].used || R->owed[i].token[0]) continue;
+        R->owed[i] = (owed){.used = true, .since = S->now};
+        memcpy(R->owed[i].token, token->text, sizeof R->owed[i].token);
         return;
     }
 }
 
 /* The store was told; also before the call has returned. */
-void world_saw_release(const char *token)
+void run_saw_release(const char *token)
 {
     owed *room = NULL;
     for (int i = 0; i < OWED_MAX; i++) {
-        if (strcmp(W->owed[i].token, token) == 0) {
-            W->owed[i].used = false;
+        if (strcmp(R->owed[i].token, token) == 0) {
+            R->owed[i].used = false;
             return;
         }
-        if (!room && !W->owed[i].token[0]) room = &W->owed[i];
+        if (!room && !R->owed[i].token[0]) room = &R->owed[i];
     }
     if (room) snprintf(room->token, sizeof room->token, "%s", token);
 }
@@ -191,26 +191,26 @@ static uint64_t digest(const char *token)
     return sum;
 }
 
-bool world_knows_token(const char *token)
+bool run_knows_token(const char *token)
 {
-    for (int i = 0; i < W->token_count; i++)
-        if (W->tokens[i] == digest(token)) return true;
-    return W->token_count == TOKENS_MAX;
+    for (int i = 0; i < R->token_count; i++)
+        if (R->tokens[i] == digest(token)) return true;
+    return R->token_count == TOKENS_MAX;
 }
 
-void world_saw_token(const char *token)
+void run_saw_token(const char *token)
 {
-    if (!world_knows_token(token)) W->tokens[W->token_count++] = digest(token);
+    if (!run_knows_token(token)) R->tokens[R->token_count++] = digest(token);
 }
 
 void check_caches(const char *when)
 {
-    for (int i = 0; i < W->program->handles; i++) {
-        const handle_state *h = &W->handles[i];
+    for (int i = 0; i < R->program->handles; i++) {
+        const handle_state *h = &R->handles[i];
         if (!h->lock || h->freed || h->users > 0 || !h->retained[0]) continue;
-        int client = W->program->handle[i].client;
-        bool alone = W->program->client[client].callbacks == PAWL_CALLBACKS_WAIT;
-        if (alone && !W->exiting) continue; /* it has no thread that would look */
+        int client = R->program->handle[i].client;
+        bool alone = R->program->client[client].callbacks == PAWL_CALLBACKS_WAIT;
+        if (alone && !R->exiting) continue; /* it has no thread that would look */
         if (goes_to_store(i) && !was_seen(h->retained))
             fail("release lost", "what handle %d had in its cache outlives %s", i, when);
     }
@@ -222,9 +222,9 @@ void check_caches(const char *when)
  */
 void check_event(int handle, pawl_event_kind kind)
 {
-    const handle_state *h = &W->handles[handle];
-    int client = W->program->handle[handle].client;
-    uint32_t since = W->clients[client].dispatching[S->current];
+    const handle_state *h = &R->handles[handle];
+    int client = R->program->handle[handle].client;
+    uint32_t since = R->clients[client].dispatching[S->current];
     if (kind != PAWL_EVENT_LOST && h->ended_at && since && h->ended_at <= since)
         fail("event after end", "handle %d was given back, and an event of it is told", handle);
 }
@@ -232,13 +232,13 @@ void check_event(int handle, pawl_event_kind kind)
 void check_owed_none(const char *when)
 {
     for (int i = 0; i < OWED_MAX; i++)
-        if (W->owed[i].used)
+        if (R->owed[i].used)
             fail("release lost", "a release had returned, and the store has not heard of it %s",
                  when);
 }
 
 /* The one that would see to it may be the one that stands still: a client without a thread. */
-bool world_stands_still(void)
+bool run_stands_still(void)
 {
     for (int i = 0; i < THREADS_MAX; i++)
         if (S->threads[i].in_handler) return true;
@@ -248,18 +248,18 @@ bool world_stands_still(void)
 /* It was acquired, nobody has given it back, and there is a thread that tells its loss. */
 static bool is_to_be_told(int handle)
 {
-    const handle_state *h = &W->handles[handle];
-    const client_state *c = &W->clients[W->program->handle[handle].client];
+    const handle_state *h = &R->handles[handle];
+    const client_state *c = &R->clients[R->program->handle[handle].client];
     bool tells =
-        W->program->client[W->program->handle[handle].client].callbacks == PAWL_CALLBACKS_THREAD;
-    return h->lock && !h->freed && tells && W->program->handle[handle].events && !c->closing &&
+        R->program->client[R->program->handle[handle].client].callbacks == PAWL_CALLBACKS_THREAD;
+    return h->lock && !h->freed && tells && R->program->handle[handle].events && !c->closing &&
            c->callbacks == 0 && h->sure > 0 && h->sure == h->changes && h->lost == h->lost_before;
 }
 
 static void check_told(int64_t until)
 {
-    for (int i = 0; i < W->program->handles && !S->in_child; i++) {
-        handle_state *h = &W->handles[i];
+    for (int i = 0; i < R->program->handles && !S->in_child; i++) {
+        handle_state *h = &R->handles[i];
         if (!is_to_be_told(i) || is_held(i)) {
             h->gone_since = 0;
             continue;
@@ -272,17 +272,71 @@ static void check_told(int64_t until)
     }
 }
 
-/* Nobody can run, and the clock is about to go on until then. */
+/* There is a thread that tells its losses, and nobody who ends them. */
+static bool is_told_of_losses(int handle)
+{
+    const handle_state *h = &R->handles[handle];
+    int client = R->program->handle[handle].client;
+    return R->program->client[client].callbacks == PAWL_CALLBACKS_THREAD &&
+           R->program->handle[handle].events && !R->program->handle[handle].reentrant &&
+           !R->clients[client].closing && !h->freed;
+}
+
+void check_losses_told(void)
+{
+    for (int i = 0; i < R->program->handles; i++) {
+        const handle_state *h = &R->handles[i];
+        if (!is_told_of_losses(i) || h->lost >= h->found_lost) continue;
+        sched_wait("waits for a loss to be told", h, run_never, NULL, S->now + UNTOLD_MAX_NS);
+        if (is_told_of_losses(i) && h->lost < h->found_lost)
+            fail("loss untold", "of handle %d %d releases found a loss, and %d were told", i,
+                 h->found_lost, h->lost);
+    }
+}
+
+/* Who waits for a name holds only those that come before it: two handles could wait in a circle. */
+static void check_prefix(int handle)
+{
+    const handle_state *h = &R->handles[handle];
+    if (!R->program->handle[handle].several || !h->lock || h->freed) return;
+    bool held[2] = {false, false}; /* by name */
+    S->quiet++;
+    for (size_t i = 0; i < 2; i++) {
+        const pawl_lock *part = pawl_lock_part(h->lock, i);
+        held[pawl_lock_name(part)[0] == 'b'] = pawl_lock_is_held(part);
+    }
+    S->quiet--;
+    if (held[1] && !held[0])
+        fail("prefix", "handle %d waits for the name a, and holds the name b meanwhile", handle);
+}
+
+/* Who has all names has each of them. */
+static void check_whole(int handle)
+{
+    const handle_state *h = &R->handles[handle];
+    if (!R->program->handle[handle].several || !is_held(handle)) return;
+    S->quiet++;
+    for (size_t i = 0; i < 2; i++)
+        if (!pawl_lock_is_held(pawl_lock_part(h->lock, i)))
+            fail("whole", "handle %d is held, and not all of its names are", handle);
+    S->quiet--;
+}
+
+/* No thread can run, and the clock is about to go on until then. */
 void check_idle(int64_t until)
 {
     check_told(until);
-    if (world_stands_still()) return;
+    if (run_stands_still()) return;
+    for (int i = 0; !S->in_child && i < R->program->handles; i++) {
+        if (R->timely) check_prefix(i);
+        check_whole(i);
+    }
     for (int i = 0; i < OWED_MAX; i++)
-        if (W->owed[i].used && until - W->owed[i].since > RELEASE_MAX_NS)
+        if (R->owed[i].used && until - R->owed[i].since > RELEASE_MAX_NS)
             fail("release late",
                  "a release returned %lld us ago, everybody sleeps, and the store has "
                  "not heard of it",
-                 (long long)((S->now - W->owed[i].since) / US));
+                 (long long)((S->now - R->owed[i].since) / US));
 }
 
 /* ---- The trace ----------------------------------------------------------------------------- */
@@ -290,7 +344,7 @@ void check_idle(int64_t until)
 /* Each wait and each hold that begins, ends once. */
 void check_account(int client, const pawl_trace *event)
 {
-    client_state *c = &W->clients[client];
+    client_state *c = &R->clients[client];
     switch (event->kind) {
     case PAWL_TRACE_ACQUIRING:
         c->waits++;
@@ -311,6 +365,12 @@ void check_account(int client, const pawl_trace *event)
     case PAWL_TRACE_LOST:
         c->holds--;
         break;
+    case PAWL_TRACE_GUARD:
+        if (!event->span_ns && !c->guarded)
+            fail("trace", "client %d is told of the end of a guard that it has not heard of",
+                 client);
+        c->guarded = event->span_ns > 0;
+        break;
     default:
         break;
     }
@@ -324,8 +384,8 @@ void check_account(int client, const pawl_trace *event)
 
 void check_traced(int client)
 {
-    const client_state *c = &W->clients[client];
-    if (S->in_child || !W->program->client[client].traced) return;
+    const client_state *c = &R->clients[client];
+    if (S->in_child || !R->program->client[client].traced) return;
     if (c->told >= PAWL_TRACE_WAITING_MAX) return; /* perhaps the end was dropped */
     if (c->waits || c->holds)
         fail("trace", "client %d is closed, and %d waits and %d holds have no end", client,
@@ -349,8 +409,8 @@ void handle_callback_ends(handle_state *h)
 
 static void check_records(void)
 {
-    for (int i = 0; i < W->record_count; i++) {
-        const record *r = &W->records[i];
+    for (int i = 0; i < R->record_count; i++) {
+        const record *r = &R->records[i];
         if (r->started && r->times != 1)
             fail("never told", "%s of handle %d was completed %d times", op_name(r->kind),
                  r->handle, r->times);
@@ -371,6 +431,7 @@ static void check_threads(void)
 void check_nothing_left(void)
 {
     check_records();
+    check_started();
     check_threads();
     files_check_leaks();
     loop_check_leaks();

@@ -10,7 +10,7 @@
 #define _GNU_SOURCE
 #include "explore.h"
 
-#include "world.h"
+#include "run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

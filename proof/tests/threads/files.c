@@ -260,7 +260,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
     return 0;
 }
 
-/* What a thread draws depends on nobody else. */
+/* The draws of a thread do not depend on other threads. */
 ssize_t __wrap_getrandom(void *to, size_t size, unsigned flags)
 {
     if (!S || !S->running) return __real_getrandom(to, size, flags);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs on one floor of the runtime alone, each explored completely. */
+/*
+ * Programs on one floor of the runtime alone. Each is explored completely, unless one of its
+ * threads tries again until another has gone on; and each is run in random schedules with delayed
+ * stores.
+ */
 #ifndef PAWL_TESTS_THREADS_FLOORS_H
 #define PAWL_TESTS_THREADS_FLOORS_H
 
@@ -24,10 +28,15 @@
     X(gate_a_release_wakes_a_caller)                                                               \
     X(gate_a_wait_that_ends_in_time)                                                               \
     X(gate_flushes_beside_a_caller)                                                                \
-    X(gate_flushes_beside_the_thread)
+    X(gate_flushes_beside_the_thread)                                                              \
+    X(gate_calls_beside_a_caller)                                                                  \
+    X(gate_calls_beside_a_taker)                                                                   \
+    X(gate_calls_from_elsewhere)
+#define SPINNING_FLOOR_LIST(X) X(token_read_beside_a_change)
 
 #define FLOOR_DECLARE(name) void floor_##name(void);
 FLOOR_LIST(FLOOR_DECLARE)
+SPINNING_FLOOR_LIST(FLOOR_DECLARE)
 #undef FLOOR_DECLARE
 
 /* Ends the run with a finding unless it holds. */

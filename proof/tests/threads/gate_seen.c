@@ -24,6 +24,18 @@ static pawl__waiter *asked[CALLERS]; /* [m] not sent yet */
 static pawl__waiter *sent[CALLERS];  /* [loop] */
 static int released, rounds;         /* [m] asynchronous requests; turns of work */
 
+/* The thread of the callbacks: it begins an operation in a callback, and runs another at its end.
+ */
+static struct {
+    pthread_t thread;
+    pthread_cond_t added;
+    bool inside;   /* [m] a callback runs */
+    int asked;     /* [m] operations that are not sent yet */
+    int under_way; /* [loop] */
+    int to_run;    /* [m] callbacks */
+    bool silent;   /* [once] the store answers nothing */
+} calls;
+
 /* ---- What the owner does -------------------------------------------------------------------- */
 
 static void enter(void)
@@ -43,8 +55,15 @@ static bool any(pawl__waiter *const list[CALLERS])
     return false;
 }
 
+static bool is_asked(void)
+{
+    return any(asked) || released || calls.asked;
+}
+
 static void send_all(void)
 {
+    calls.under_way += calls.asked;
+    calls.asked = 0;
     for (int i = 0; i < CALLERS; i++) {
         if (!asked[i]) continue;
         sent[i] = asked[i];
@@ -65,14 +84,31 @@ static void work(void *ctx)
         pthread_mutex_unlock(&gate.mutex);
         pawl__gate_rouse(&gate);
         pthread_mutex_lock(&gate.mutex);
-    } while (any(asked) || released);
+    } while (is_asked());
     leave();
+}
+
+/* Something is there to be run. Mutex held. */
+static void call(void)
+{
+    if (calls.to_run++) return;
+    pthread_cond_signal(&calls.added);
+    pawl__gate_call(&gate);
+}
+
+static void answer_calls(void)
+{
+    for (; calls.under_way > 0; calls.under_way--) {
+        pawl__gate_async_ended(&gate);
+        call();
+    }
 }
 
 static void answer(void)
 {
     pthread_mutex_lock(&gate.mutex);
     gate.serving = true;
+    if (!calls.silent) answer_calls();
     for (int i = 0; i < CALLERS; i++) {
         if (!sent[i]) continue;
         pawl__gate_answered(&gate);
@@ -98,7 +134,7 @@ static void rest(void *ctx, int64_t until, pawl__rest how)
 {
     (void)ctx;
     enter();
-    bool news = any(sent);
+    bool news = any(sent) || (calls.under_way && !calls.silent);
     pthread_mutex_unlock(&gate.mutex);
     if (news)
         answer();
@@ -117,7 +153,7 @@ static int64_t due(const void *ctx)
 static bool awaited(const void *ctx, unsigned kinds)
 {
     (void)ctx;
-    if (kinds & PAWL__AWAITS_TURN && (any(asked) || released)) return true;
+    if (kinds & PAWL__AWAITS_TURN && is_asked()) return true;
     if (kinds & (PAWL__AWAITS_STORE | PAWL__AWAITS_REST) && any(sent)) return true;
     return kinds & PAWL__AWAITS_RENEWAL && renews;
 }
@@ -127,8 +163,18 @@ static void overdue(void *ctx)
     (void)ctx;
 }
 
-static const pawl__gate_ops ops = {
-    .work = work, .rest = rest, .due = due, .awaited = awaited, .overdue = overdue};
+static bool comes_back(const void *ctx)
+{
+    (void)ctx;
+    return calls.inside && pthread_equal(calls.thread, pthread_self());
+}
+
+static const pawl__gate_ops ops = {.work = work,
+                                   .rest = rest,
+                                   .due = due,
+                                   .awaited = awaited,
+                                   .overdue = overdue,
+                                   .comes_back = comes_back};
 
 /* ---- Threads -------------------------------------------------------------------------------- */
 
@@ -229,7 +275,7 @@ void floor_gate_taken_beside_the_thread(void)
     end(1);
 }
 
-/* Whoever wants the loop in time goes without it in time. */
+/* A thread that wants the loop until an instant gives up at that instant. */
 static void *take_in_time(void *arg)
 {
     int64_t until = pawl__now() + SOON_NS;
@@ -363,4 +409,76 @@ void floor_gate_flushes_beside_the_thread(void)
     pawl__gate_give(&gate);
     pthread_mutex_unlock(&gate.mutex);
     end(0);
+}
+
+/* ---- The thread of the callbacks ------------------------------------------------------------ */
+
+/* A callback that begins an operation, with the mutex as in a call of the library. */
+static void run_callback(void)
+{
+    calls.inside = true;
+    calls.asked++;
+    gate.async_pending++;
+    pawl__gate_flush_now(&gate);
+    pthread_mutex_unlock(&gate.mutex);
+    pthread_mutex_lock(&gate.mutex);
+    calls.inside = false;
+}
+
+static void *run_callbacks(void *arg)
+{
+    pthread_mutex_lock(&gate.mutex);
+    calls.thread = pthread_self();
+    run_callback();
+    while (!calls.to_run) {
+        if (pawl__gate_own_for_calls(&gate)) continue;
+        pthread_cond_wait(&calls.added, &gate.mutex);
+    }
+    pthread_mutex_unlock(&gate.mutex);
+    return arg;
+}
+
+static void begin_calls(bool with_leases, bool silent)
+{
+    calls.inside = false;
+    calls.asked = calls.under_way = calls.to_run = 0;
+    calls.silent = silent;
+    pthread_cond_init(&calls.added, NULL);
+    begin(true, with_leases);
+}
+
+static void end_calls(int answers)
+{
+    end(answers);
+    pthread_cond_destroy(&calls.added);
+}
+
+void floor_gate_calls_beside_a_caller(void)
+{
+    begin_calls(false, false);
+    beside(run_callbacks, ask);
+    end_calls(1);
+}
+
+void floor_gate_calls_beside_a_taker(void)
+{
+    begin_calls(false, false);
+    beside(run_callbacks, take_and_give);
+    end_calls(0);
+}
+
+/* What another thread queues is run, although the store says nothing. */
+static void *call_from_elsewhere(void *arg)
+{
+    pthread_mutex_lock(&gate.mutex);
+    call();
+    pthread_mutex_unlock(&gate.mutex);
+    return arg;
+}
+
+void floor_gate_calls_from_elsewhere(void)
+{
+    begin_calls(false, true);
+    beside(run_callbacks, call_from_elsewhere);
+    end_calls(0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A program from a seed: each has a flavour, so that what belongs together comes together. */
-#include "world.h"
+#include "run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +91,30 @@ static const weight permits[] = {{OP_ACQUIRE, 8},       {OP_RELEASE, 6}, {OP_STA
                                  {OP_RELEASE_START, 2}, {OP_CANCEL, 2},  {OP_HOLD, 2},
                                  {OP_DETACH, 1},        {OP_FREE, 1},    {OP_CLOSE, 1}};
 
+/* Those of one client beside each other, mostly. */
+static const weight readers[] = {{OP_ACQUIRE, 10}, {OP_RELEASE, 10}, {OP_HOLD, 3}, {OP_START, 2},
+                                 {OP_DETACH, 1},   {OP_FREE, 1},     {OP_HELD, 1}, {OP_BREAK, 2},
+                                 {OP_TOKEN, 1},    {OP_EXIT, 1},     {OP_CLOSE, 1}};
+
+/* Calls that look for their end before they go on by themselves. */
+static const weight ends[] = {
+    {OP_LOOK, 12}, {OP_RELEASE_LOOK, 6}, {OP_RELEASE, 3}, {OP_ACQUIRE, 3}, {OP_CANCEL, 4},
+    {OP_START, 2}, {OP_DETACH, 1},       {OP_FREE, 2},    {OP_CLOSE, 1},   {OP_CLOSE_LAST, 1},
+    {OP_FORK, 1},  {OP_EXIT, 1},         {OP_SIGNAL, 1},  {OP_INSPECT, 1}};
+
+/* What is made of locks, beside calls on a client. */
+static const weight composed[] = {{OP_ONCE, 6},    {OP_LEAD, 6}, {OP_OBSERVE, 5}, {OP_LATCH, 3},
+                                  {OP_BARRIER, 5}, {OP_HOLD, 2}, {OP_GATHER, 5},  {OP_CLOSE, 1},
+                                  {OP_INSPECT, 1}, {OP_LIST, 1}, {OP_ACQUIRE, 1}, {OP_RELEASE, 1},
+                                  {OP_SIGNAL, 1}};
+
+/* The same, asynchronously, and freed at any moment. */
+static const weight composed_start[] = {
+    {OP_ONCE_START, 5},   {OP_LEAD_START, 4}, {OP_LATCH_START, 5}, {OP_BARRIER_START, 7},
+    {OP_GATHER_START, 5}, {OP_BARRIER, 3},    {OP_LATCH, 2},       {OP_HOLD, 2},
+    {OP_CLOSE, 1},        {OP_SIGNAL, 1},     {OP_INSPECT, 1},     {OP_ACQUIRE, 1},
+    {OP_RELEASE, 1},      {OP_CLOSE_LAST, 2}};
+
 #define FLAVOUR(list)                                                                              \
     {                                                                                              \
 #list, list, sizeof(list) / sizeof(list)[0]                                                \
@@ -103,11 +127,20 @@ static const struct flavour {
                 FLAVOUR(forking), FLAVOUR(exiting),      FLAVOUR(interrupted), FLAVOUR(stalled),
                 FLAVOUR(reading), FLAVOUR(retained),     FLAVOUR(all_in_one),  FLAVOUR(bare)};
 
-/* Those that came later have seeds of their own, so that the others keep their programs. */
+/* Newer flavours have seeds of their own, so that older seeds keep their programs. */
 static const struct flavour later[] = {FLAVOUR(reentrant),    FLAVOUR(several),
                                        FLAVOUR(several_end),  FLAVOUR(changing),
                                        FLAVOUR(changing_all), FLAVOUR(permits)};
 #define LATER_SEED 7 /* of 8 */
+static const struct flavour latest = FLAVOUR(composed);
+#define LATEST_SEED 22 /* of 32 */
+static const struct flavour readers_flavour = FLAVOUR(readers);
+#define READERS_SEED 6 /* of 32 */
+static const struct flavour ends_flavour = FLAVOUR(ends);
+#define ENDS_SEED 10 /* of 32 */
+static const struct flavour started_flavour = FLAVOUR(composed_start);
+#define STARTED_SEED 28 /* of 32 */
+#define GUARDED_SEED 20 /* of 32: of any flavour, and the store may tell of its guard */
 
 static uint8_t draw_kind_of(source *s, const struct flavour *f)
 {
@@ -139,6 +172,17 @@ static uint8_t draw_target(source *s, const program *p, uint8_t kind)
     case OP_CLOSE_LAST:
     case OP_DISPATCH:
     case OP_WAIT:
+    case OP_ONCE:
+    case OP_LEAD:
+    case OP_OBSERVE:
+    case OP_LATCH:
+    case OP_BARRIER:
+    case OP_GATHER:
+    case OP_ONCE_START:
+    case OP_LEAD_START:
+    case OP_LATCH_START:
+    case OP_BARRIER_START:
+    case OP_GATHER_START:
         return (uint8_t)draw(s, (uint32_t)p->clients);
     case OP_SIGNAL:
     case OP_CANCEL_THREAD:
@@ -243,9 +287,19 @@ static uint8_t draw_mode(source *s)
     return modes[draw(s, 4)];
 }
 
+static void draw_reader(source *s, program *p, int handle)
+{
+    p->handle[handle].mode = one_in(s, 6) ? PAWL_MODE_EXCLUSIVE : PAWL_MODE_SHARED;
+    p->handle[handle].name = 0;
+}
+
 static const struct flavour *draw_flavour(source *s, uint64_t seed)
 {
     s->state = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    if (seed % 32 == READERS_SEED) return &readers_flavour;
+    if (seed % 32 == ENDS_SEED) return &ends_flavour;
+    if (seed % 32 == LATEST_SEED) return &latest;
+    if (seed % 32 == STARTED_SEED) return &started_flavour;
     if (seed % 8 == LATER_SEED) return &later[draw(s, sizeof later / sizeof later[0])];
     return &flavours[draw(s, sizeof flavours / sizeof flavours[0])];
 }
@@ -275,12 +329,16 @@ void program_generate(uint64_t seed, program *p)
     p->close_timeout_ms = one_in(&s, 3) ? 0 : 200;
     if (f->weights == stalled && one_in(&s, 2)) draw_slow_store(&s, p);
     if (f->weights == stalled && one_in(&s, 3)) draw_long_stalls(p);
+    bool is_composed = f->weights == composed || f->weights == composed_start;
+    if (is_composed && one_in(&s, 3))
+        p->habits = (store_habits){.late = 300 + (int)draw(&s, 700), .late_max_ms = 20};
     for (int i = 0; i < p->clients; i++) p->client[i].traced = one_in(&s, 4);
     bool has_both = f->weights == several || f->weights == several_end;
     for (int i = 0; i < p->handles; i++) {
         p->handle[i].reentrant = f->weights == reentrant || (has_both && one_in(&s, 4));
         p->handle[i].several = has_both && !one_in(&s, 3);
         if (f->weights == changing) p->handle[i].mode = draw_mode(&s);
+        if (f->weights == readers) draw_reader(&s, p, i);
         if (f->weights == changing_all) p->handle[i].mode = one_in(&s, 2) ? PAWL_MODE_SHARED : 0;
         if (f->weights == changing_all) p->handle[i].several = one_in(&s, 2);
         if (f->weights != permits) continue;
@@ -290,6 +348,8 @@ void program_generate(uint64_t seed, program *p)
     bool is_of_moments =
         f->weights == bare || f->weights == reading; /* what is left is not asked */
     p->probed = !is_of_moments && one_in(&s, 4);
+    bool tells_guard = seed % 32 == GUARDED_SEED || f->weights == composed_start;
+    if (tells_guard && one_in(&s, 2)) p->habits.guarded = (int)draw(&s, 300);
 }
 
 /* ---- For people
@@ -327,11 +387,11 @@ void program_print(const program *p)
     print_clients(p);
     const store_habits *h = &p->habits;
     if (h->late || h->lost || h->push_lost || h->push_late || h->link_down || h->yield ||
-        h->never || h->twice || h->wrong_id)
+        h->guarded || h->never || h->twice || h->wrong_id)
         printf("  store: late %d (%d ms) lost %d push lost %d late %d link down %d yield %d "
-               "never %d twice %d wrong id %d (of 1024)\n",
+               "guarded %d never %d twice %d wrong id %d (of 1024)\n",
                h->late, h->late_max_ms, h->lost, h->push_lost, h->push_late, h->link_down, h->yield,
-               h->never, h->twice, h->wrong_id);
+               h->guarded, h->never, h->twice, h->wrong_id);
     if (p->probed) printf("  at the end all is given back, and acquired by another client\n");
     if (p->stall_ms)
         printf("  a signal's handler stands still for %d ms%s\n", p->stall_ms,
@@ -344,8 +404,9 @@ void program_print(const program *p)
             if (o->kind == OP_ACQUIRE || o->kind == OP_START || o->kind == OP_RELEASE_WAIT ||
                 o->kind == OP_HOLD || o->kind == OP_WAIT || o->kind >= OP_UPGRADE)
                 printf(", %d ms", o->ms);
-            bool calls_back =
-                o->kind == OP_START || o->kind == OP_RELEASE_START || o->kind == OP_UPGRADE_START;
+            bool calls_back = o->kind == OP_START || o->kind == OP_RELEASE_START ||
+                              o->kind == OP_UPGRADE_START || o->kind == OP_LOOK ||
+                              o->kind == OP_RELEASE_LOOK || o->kind >= OP_ONCE_START;
             if (calls_back && o->then) printf(", then %s", op_name(o->then));
             printf(")");
         }

@@ -227,8 +227,6 @@ void memory_reset(void);
 void memory_check_leaks(void);
 size_t memory_live(void);
 void *memory_stack(int id);
-/* The cells of the word that holds the address; NULL: not watched. */
-uint32_t *memory_cells(uintptr_t address);
 void access_memory(uintptr_t address, size_t size, bool writes);
 
 /* ---- Descriptors, event loops, the process

@@ -6,7 +6,7 @@
  * leaves, and that only one thread at a time is in it.
  */
 #define _GNU_SOURCE
-#include "world.h"
+#include "run.h"
 
 #include "../../../src/stores/memory/memory_store.h"
 #include "pawl/store.h"
@@ -28,6 +28,8 @@ typedef struct letter {
     pawl_push push;
     char name[8], token[PAWL_TOKEN_LEN + 1], message[PAWL_OWNER_MAX + 1];
     uint16_t slots[PERMITS];
+    pawl_value value;
+    char bytes[160], owner[PAWL_OWNER_MAX + 1]; /* of the value */
     bool up;
 } letter;
 
@@ -55,7 +57,7 @@ struct pawl_store {
 
 static const store_habits *habits_now(void)
 {
-    return &W->program->habits;
+    return &R->program->habits;
 }
 
 static bool happens(int per_1024)
@@ -124,6 +126,18 @@ static void keep_slots(letter *l, const uint16_t *slots, size_t count)
     if (count) memcpy(l->slots, slots, count * sizeof slots[0]);
 }
 
+static void keep_value(letter *l, const pawl_value *value)
+{
+    if (!value) return;
+    if (value->len >= sizeof l->bytes) fail("harness", "a value of %zu bytes", value->len);
+    l->value = *value;
+    if (value->bytes) memcpy(l->bytes, value->bytes, value->len);
+    keep_text(value->owner, l->owner, sizeof l->owner);
+    if (value->bytes) l->value.bytes = l->bytes;
+    if (value->owner) l->value.owner = l->owner;
+    l->reply.value = &l->value;
+}
+
 static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
 {
     letter *l = new_letter(s, LETTER_REPLY, at);
@@ -131,6 +145,7 @@ static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
     keep_slots(l, reply->slots, reply->slot_count);
     keep_text(reply->message, l->message, sizeof l->message);
     if (reply->message) l->reply.message = l->message;
+    keep_value(l, reply->value);
     set_timer(s);
 }
 
@@ -166,12 +181,19 @@ static int64_t later(void)
     return S->now + (1 + (int64_t)sched_draw(DRAW_STORE, (uint32_t)habits_now()->late_max_ms)) * MS;
 }
 
+/* It grants as before: the host only hears of it. */
+static void tell_of_guard(pawl_store *s)
+{
+    s->host->guarded(s->host, sched_draw(DRAW_STORE, 3) ? 1 + sched_draw(DRAW_STORE, 400) : 0);
+}
+
 static void on_reply(pawl_host *inner, const pawl_reply *reply)
 {
     pawl_store *s = store_of(inner);
     const store_habits *h = habits_now();
     outstanding *o = find_asked(s, reply->id);
     if (!o) return; /* it was given up */
+    if (happens(h->guarded)) tell_of_guard(s);
     if (happens(h->never)) {
         o->silent = true;
         o->answer_by = NEVER;
@@ -303,6 +325,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     refuse(s);
+    if (happens(habits_now()->guarded)) tell_of_guard(s);
     for (int i = 0; i < LETTERS_MAX; i++)
         if (s->letters[i].kind && s->letters[i].at <= S->now) deliver(s, &s->letters[i]);
     for (int i = 0; i < LETTERS_MAX; i++)
@@ -367,7 +390,7 @@ static void bother(pawl_store *s, const pawl_request *request)
 static void hostile_submit(pawl_store *s, const pawl_request *request)
 {
     go_in(s, "submit");
-    if (request->token) world_saw_token(request->token);
+    if (request->token) run_saw_token(request->token);
     if (request->verb == PAWL_VERB_RELEASE && s->release_count < LETTERS_MAX)
         keep_text(request->token, s->releases[s->release_count++], PAWL_TOKEN_LEN + 1);
     if (!s->up) {
@@ -380,12 +403,20 @@ static void hostile_submit(pawl_store *s, const pawl_request *request)
     go_out(s);
 }
 
+/* Whoever owns the loop is asked, and nothing changes while it is. */
+static void ask_whether_to_block(pawl_store *s)
+{
+    bool may = s->host->may_block(s->host);
+    pawl__memory_ops.flush(s->inner);
+    if (may != s->host->may_block(s->host)) fail("store", "the loop is not the owner's alone");
+}
+
 static void hostile_flush(pawl_store *s)
 {
     go_in(s, "flush");
-    while (s->release_count > 0) world_saw_release(s->releases[--s->release_count]);
+    while (s->release_count > 0) run_saw_release(s->releases[--s->release_count]);
     if (s->refused_count) event_active(s->timer, EV_READ, 0);
-    pawl__memory_ops.flush(s->inner);
+    ask_whether_to_block(s);
     set_timer(s);
     go_out(s);
 }

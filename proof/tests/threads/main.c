@@ -4,7 +4,7 @@
  * run and judged. Exit status: 0 nothing was found, 1 something was, 64 wrong usage.
  */
 #define _GNU_SOURCE
-#include "world.h"
+#include "run.h"
 
 #include "explore.h"
 #include "files.h"
@@ -61,18 +61,22 @@ static void start(void)
     loop_start(room(loop_size()));
     process_start(room(process_size()));
     files_offer_module(&hostile_ops);
-    world_start(room(sizeof *W));
+    run_start(room(sizeof *R));
     explore_start();
     sched_start();
-    world_watch();
+    run_watch();
 }
 
 /* ---- A crash
  * ---------------------------------------------------------------------------------------- */
 
-/* It is a finding like any other, but nothing can go on after it: no smallest program is sought. */
+/*
+ * It is a finding like any other: the run ends, and a smaller program is sought. The next run
+ * begins with everything set back. A crash of the harness itself ends all.
+ */
 static void on_crash(int signal)
 {
+    if (S->running && !S->finding.found) fail("crash", "signal %d", signal);
     char text[160];
     int length =
         snprintf(text, sizeof text, "\nFOUND crash: signal %d\n  seed %llu, step %u, in %s\n",
@@ -87,7 +91,7 @@ static void watch_for_crashes(void)
     static char stack[64 * 1024];
     const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     sigaltstack(&other, NULL);
-    const struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+    const struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER};
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
@@ -128,7 +132,7 @@ static void report(const options *o, uint64_t seed, program *p, schedule *plan)
     if (o->no_shrink) return;
     fflush(stdout);
     int runs = shrink(p, plan, first.check);
-    sched_run(plan, world_run, p, true);
+    sched_run(plan, run_body, p, true);
     printf("after %d runs the smallest program that fails so (%d switches):\n", runs,
            plan->switch_count);
     program_print(p);
@@ -143,7 +147,7 @@ static bool run_seed(const options *o, uint64_t seed)
     schedule plan;
     program_generate(seed, &p);
     plan_of(seed, o->strategy, &plan);
-    sched_run(&plan, world_run, &p, o->trace);
+    sched_run(&plan, run_body, &p, o->trace);
     bool found = S->finding.found;
     if (o->trace) {
         program_print(&p);
@@ -166,8 +170,8 @@ static int run_seeds(const options *o)
         while (o->flavour && strcmp(program_flavour(seed), o->flavour) != 0) seed++;
         bool bad = run_seed(o, seed);
         steps += S->steps;
-        calls += W->calls;
-        grants += W->grants;
+        calls += R->calls;
+        grants += R->grants;
         found += bad;
         if (bad && !o->keep_going) break;
     }

@@ -15,11 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define BASE        UINT64_C(0x200000000000)
-#define HEAP_SIZE   ((size_t)4 * 1024 * 1024)
-#define STACKS_SIZE (THREADS_MAX * STACK_SIZE)
-#define REGION_SIZE (STACKS_SIZE + THREADS_MAX * HEAP_SIZE)
-#define GAP         16
+#define GAP 16
 
 typedef struct block {
     uint64_t magic;
@@ -38,21 +34,20 @@ typedef struct heap {
 } heap;
 
 static struct memory {
-    uint32_t *cells; /* CELLS for each word of the region */
-    uint32_t *static_cells;
-    size_t static_size;
+    shadow shadow;
     heap heaps[THREADS_MAX];
-    uintptr_t stack_low[THREADS_MAX]; /* how far down each stack was touched */
     size_t live;
 } * M;
 
-extern char __data_start[], _end[];
+shadow *memory_shadow; /* M's */
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void __real_free(void *p);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t max);
+void *__real_memset(void *to, int byte, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
@@ -75,9 +70,10 @@ void memory_start(void)
 {
     reserve(BASE, REGION_SIZE);
     M = reserve(0, sizeof *M);
-    M->cells = reserve(0, REGION_SIZE / 8 * CELLS * sizeof *M->cells);
-    M->static_size = (size_t)(_end - __data_start);
-    M->static_cells = reserve(0, (M->static_size / 8 + 2) * CELLS * sizeof *M->cells);
+    shadow *m = memory_shadow = &M->shadow;
+    m->cells = reserve(0, REGION_SIZE / 8 * CELLS * sizeof *m->cells);
+    m->static_size = (size_t)(_end - __data_start);
+    m->static_cells = reserve(0, (m->static_size / 8 + 2) * CELLS * sizeof *m->cells);
     memory_reset();
 }
 
@@ -86,34 +82,35 @@ static uintptr_t heap_base(int id)
     return BASE + STACKS_SIZE + (size_t)id * HEAP_SIZE;
 }
 
-static uint32_t *region_cells(uintptr_t address)
-{
-    return M->cells + (address - BASE) / 8 * CELLS;
-}
-
-/* What lies between blocks, and what was freed, is marked, so that who touches it is caught. */
+/* The gaps between blocks and freed blocks are marked, so that an access to them is found. */
 static void mark(uintptr_t from, size_t size, uint32_t value)
 {
-    uint32_t *cell = region_cells(from);
+    uint32_t *cell = memory_cells(from);
     for (size_t i = 0; i < (size + 7) / 8; i++, cell += CELLS) {
-        memset(cell, 0, CELLS * sizeof *cell);
         cell[0] = value;
+        cell[1] = cell[2] = cell[3] = 0;
     }
+}
+
+static void forget(uintptr_t from, size_t size)
+{
+    memset(memory_cells(from), 0, size / 8 * CELLS * sizeof(uint32_t));
 }
 
 void memory_reset(void)
 {
+    shadow *m = memory_shadow;
     for (int i = 0; i < THREADS_MAX; i++) {
         heap *h = &M->heaps[i];
-        if (h->used) memset(region_cells(heap_base(i)), 0, h->used / 8 * CELLS * sizeof *M->cells);
+        if (h->used) forget(heap_base(i), h->used);
         *h = (heap){0};
     }
-    memset(M->static_cells, 0, (M->static_size / 8 + 2) * CELLS * sizeof *M->cells);
+    memset(m->static_cells, 0, (m->static_size / 8 + 2) * CELLS * sizeof *m->cells);
     for (int i = 0; i < THREADS_MAX; i++) {
         uintptr_t top = BASE + ((size_t)i + 1) * STACK_SIZE;
-        uintptr_t low = M->stack_low[i] ? M->stack_low[i] : top;
-        memset(region_cells(low), 0, (top - low) / 8 * CELLS * sizeof *M->cells);
-        M->stack_low[i] = top;
+        uintptr_t low = m->stack_low[i];
+        if (low && low < top) forget(low, top - low);
+        m->stack_low[i] = top;
     }
     M->live = 0;
 }
@@ -123,31 +120,26 @@ void *memory_stack(int id)
     return (void *)(uintptr_t)(BASE + (size_t)id * STACK_SIZE);
 }
 
-int memory_stack_owner(uintptr_t address)
-{
-    if (address - BASE >= STACKS_SIZE) return -1;
-    int id = (int)((address - BASE) / STACK_SIZE);
-    if (address < M->stack_low[id]) M->stack_low[id] = address & ~(uintptr_t)7;
-    return id;
-}
-
 bool memory_is_static(uintptr_t address)
 {
-    return address - (uintptr_t)__data_start < M->static_size;
-}
-
-uint32_t *memory_cells(uintptr_t address)
-{
-    if (address - BASE < REGION_SIZE) return region_cells(address);
-    size_t in_statics = address - (uintptr_t)__data_start;
-    if (in_statics >= M->static_size) return NULL;
-    return M->static_cells + in_statics / 8 * CELLS;
+    return address - (uintptr_t)__data_start < M->shadow.static_size;
 }
 
 /* ---- Heaps
  * ------------------------------------------------------------------------------------------ */
 
-static void *take(size_t size, void *caller)
+/* The thread that gets a block counts as the only one that has written it. */
+static void mark_new(block *b, size_t room)
+{
+    size_t words = (b->size + 7) & ~(size_t)7;
+    mark((uintptr_t)b, sizeof *b, CELL_NOWHERE);
+    mark((uintptr_t)(b + 1) + words, room - sizeof *b - words, CELL_NOWHERE);
+    if (S->quiet) return;
+    const thread *me = self();
+    mark((uintptr_t)(b + 1), b->size, CELL(me->id, me->clock.at[me->id], 0xff, true));
+}
+
+static void *take(size_t size, int byte, void *caller)
 {
     int id = S->current;
     heap *h = &M->heaps[id];
@@ -163,10 +155,8 @@ static void *take(size_t size, void *caller)
                  .next = h->newest};
     h->newest = b;
     M->live++;
-    size_t words = (size + 7) & ~(size_t)7;
-    mark((uintptr_t)b, sizeof *b, CELL_NOWHERE);
-    mark((uintptr_t)(b + 1) + words, room - sizeof *b - words, CELL_NOWHERE);
-    return b + 1;
+    mark_new(b, room);
+    return __real_memset(b + 1, byte, size);
 }
 
 static bool is_ours(const void *p)
@@ -186,7 +176,7 @@ static block *block_of(void *p)
 static void give(void *p)
 {
     block *b = block_of(p);
-    access_memory((uintptr_t)p, b->size, true); /* who still reads it meanwhile has a race */
+    access_block((uintptr_t)p, b->size); /* who still reads it meanwhile has a race */
     b->live = false;
     M->live--;
     atomics_forget((uintptr_t)p, b->size);
@@ -196,23 +186,19 @@ static void give(void *p)
 void *__wrap_malloc(size_t size)
 {
     if (!S || !S->running) return __real_malloc(size);
-    void *p = take(size, __builtin_return_address(0));
-    memset(p, 0xa5, size);
-    return p;
+    return take(size, 0xa5, __builtin_return_address(0));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
     if (!S || !S->running) return __real_calloc(count, size);
-    void *p = take(count * size, __builtin_return_address(0));
-    memset(p, 0, count * size);
-    return p;
+    return take(count * size, 0, __builtin_return_address(0));
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
     if (!S || !S->running) return __real_realloc(old, size);
-    void *p = take(size, __builtin_return_address(0));
+    void *p = take(size, 0xa5, __builtin_return_address(0));
     if (!old) return p;
     size_t had = block_of(old)->size;
     memcpy(p, old, had < size ? had : size);
@@ -233,7 +219,7 @@ char *__wrap_strndup(const char *text, size_t max)
 {
     if (!S || !S->running) return __real_strndup(text, max);
     size_t len = strnlen(text, max);
-    char *p = take(len + 1, __builtin_return_address(0));
+    char *p = take(len + 1, 0xa5, __builtin_return_address(0));
     memcpy(p, text, len);
     p[len] = '\0';
     return p;

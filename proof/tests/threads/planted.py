@@ -3,8 +3,8 @@
 how to look for it if not by all seeds: arguments of pawl-threads. With --explore the number of the
 small program stands for the seed.
 
-A change is (file, text, instead of it); the text occurs once. Where code moves, move these along:
-a text that is not found fails the script.
+A change is (file, code, instead of it); the code occurs once, whatever comments and layout stand between its
+words. Where code moves, move these along: test_places.py fails if one is not found.
 """
 
 GATE, ASK, ACTIONS = "src/runtime/gate.c", "src/runtime/ask.c", "src/runtime/actions.c"
@@ -12,16 +12,20 @@ CALLS, CLIENT, LOCK = "src/runtime/calls.c", "src/runtime/client.c", "src/runtim
 QUERY, FORK, WAITER = "src/runtime/query.c", "src/runtime/fork.c", "src/runtime/waiter.c"
 HELD, THREAD = "src/runtime/held.c", "src/runtime/thread.c"
 FLUSH, GATE_THREAD = "src/runtime/gate_flush.c", "src/runtime/gate_thread.c"
+GATE_CALLS = "src/runtime/gate_calls.c"
 ACQUISITION, TRACE = "src/runtime/acquisition.c", "src/runtime/trace.c"
 RETENTION, BEGIN = "src/runtime/retention.c", "src/runtime/begin.c"
 REENTRY, DELIVER = "src/runtime/reentry.c", "src/runtime/deliver.c"
 SEVERAL = "src/runtime/several.c"
 VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtime/pump.c"
-HELD_H = "src/runtime/held.h"
-# What only an order of memory shows: looked for by the strategy that has such orders.
-WEAK = ("--strategy", "weak", "--flavour", "reading")
+HELD_H, TOKEN = "src/runtime/held.h", "src/runtime/token_shown.c"
+ELECTION, FLOW, BARRIER = "src/runtime/election.c", "src/runtime/flow.c", "src/runtime/barrier.c"
+ONCE, LATCH, JOB = "src/runtime/once.c", "src/runtime/latch.c", "src/runtime/job.c"
 # What a program on one floor of the runtime shows, and what a small program shows in some schedule.
 FLOOR, SMALL = ("--floors", "20", "--only"), ("--explore", "1", "--only")
+
+COMPOSED = ("--flavour", "composed")
+STARTED = ("--flavour", "composed_start")
 
 PLANTED = [
     # ---- What a review found, planted again ----
@@ -35,12 +39,11 @@ PLANTED = [
     ("tell_after_end", "an acquisition that ended at the first wish is told the second",
      [(ASK, "    a->telling = true;\n", "")]),
     ("thread_after_close", "a client that closes starts a thread for callbacks",
-     [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED; /* nobody would join it */\n", "")], "--flavour", "closing"),
+     [(CALLS, "    if (calls->closed) return PAWL_ERR_CLOSED;\n", "")], "--flavour", "closing"),
     ("dispatch_beside_close", "close runs callbacks while another thread runs one",
      [(CALLS, "count < max && !calls->running && !pawl__calls_none(calls)",
        "count < max && !pawl__calls_none(calls)"),
-      (CALLS, "    while (calls->running) pthread_cond_wait(&calls->ended, calls->mutex); /* on another "
-       "thread */\n", "")]),
+      (CALLS, "    while (calls->running) pthread_cond_wait(&calls->ended, calls->mutex);\n", "")]),
     ("close_without_visitors", "close frees what a call of another thread still looks at",
      [(CLIENT, "    pawl__visitors_await(c);\n", "")], "--flavour", "closing"),
     ("canceled_inside", "a thread can be canceled inside a call",
@@ -52,7 +55,7 @@ PLANTED = [
        "pawl__instant_add(pawl__now(), FORK_WAIT_MS")], "--flavour", "forking"),
     ("fork_handler_hangs", "a program's own handler of fork that asks pawl waits for itself",
      [(FORK, "    forking = true;\n", "")]),
-    ("cache_survives_exit", "a retained lease survives the exit",
+    ("loan_survives_exit", "a retained lease survives the exit",
      [(FORK, "        pawl__retention_recall_all(&c->acquisitions);\n        pthread_mutex_unlock(&c->gate.mutex);\n"
        "        pawl__pump_feed(&c->pump, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")], "--flavour", "retained"),
     ("query_for_ever", "a query that the store never answers hangs its caller",
@@ -63,29 +66,30 @@ PLANTED = [
     ("waiter_retakes_loop", "pawl_client_wait takes the loop back before fork or exit can have it",
      [(GATE, "(gate->owned || gate->owner_wanted > 1) && !gate->closing", "gate->owned && !gate->closing")]),
     ("started_unguarded", "the client's thread reads whether it was started while that is written",
-     [(GATE_THREAD, "    gate->has_thread = true; /* it reads this */\n", ""),
+     [(GATE_THREAD, "    gate->has_thread = true;\n", ""),
       (GATE_THREAD, "    if (err) gate->has_thread = false;\n    return err;",
        "    if (!err) gate->has_thread = true;\n    return err;")]),
-    ("thread_spins", "the client's thread spins while another thread is about to take the loop",
-     [(GATE_THREAD, "    if (!pawl__gate_may_own(gate)) return patience;", "    if (gate->owned) return patience;")]),
     # ---- Others ----
-    ("driver_not_woken", "who asks does not wake the driver that sleeps",
+    ("owner_not_woken", "who asks does not wake the owner of the loop that sleeps",
      [(GATE, "    if (!gate->asleep) return;\n", "    if (gate->asleep || !gate->asleep) return;\n")]),
     ("thread_not_woken", "the client's thread is not woken when it is needed",
      [(GATE, "    pthread_cond_signal(&gate->thread_cond);\n", "")],
      "--flavour", "plain", "--seconds", "60"),
-    ("role_to_nobody", "who gives up the loop passes it to no caller",
+    ("loop_to_nobody", "who gives up the loop passes it to no caller",
      [(GATE, "        call_to_own(gate);\n    else if (needs_thread(gate))\n",
        "        (void)call_to_own;\n    else if (needs_thread(gate))\n")], "--flavour", "looking"),
-    ("role_wanters_not_told", "who gives up the loop does not tell those who want it before all",
+    ("loop_wanters_not_told", "who gives up the loop does not tell those who want it before all",
      [(GATE, "        pthread_cond_broadcast(&gate->owner_cond);\n        return;", "        return;")]),
+    ("call_not_noted", "who is about to be woken leaves the list under the one that wakes it",
+     [(GATE, "    pawl__list_remove(&waiter->in_waiters);\n    waiter->called = true;\n    if (gate->serving)",
+       "    pawl__list_remove(&waiter->in_waiters);\n    if (gate->serving)")]),
     ("post_before_unlink", "a waiter is woken first and unlinked afterwards",
      [(GATE, "        pawl__list_remove(first);\n        pawl__waiter_post(waiter_of(first));",
        "        pawl__waiter_post(waiter_of(first));\n        pawl__list_remove(first);")]),
-    ("two_drivers", "a caller drives for a moment without taking the loop",
+    ("two_owners", "a caller runs the loop for a moment without taking it",
      [(FLUSH, "    gate->takes++;\n    gate->owned = true;\n", "    gate->takes++;\n")]),
     ("close_without_loop", "close does not take the loop",
-     [(CLIENT, "    pawl__gate_take(&c->gate, PAWL__NEVER); /* and never gives it back */\n", "")]),
+     [(CLIENT, "    pawl__gate_take(&c->gate, PAWL__NEVER);\n", "")]),
     ("unlocked_completion", "a query is completed without the mutex",
      [(QUERY, "    pthread_mutex_lock(&queries->pump->gate->mutex);\n    complete_held(queries, query, err, message);\n"
        "    pthread_mutex_unlock(&queries->pump->gate->mutex);", "    complete_held(queries, query, err, message);")]),
@@ -115,39 +119,49 @@ PLANTED = [
      [(HELD, "        if (pawl__held_pin(held)) return false;\n",
        "        if (pawl__held_pin(held) || held) return false;\n")], "--flavour", "retained"),
     ("caller_keeps_loop", "a caller sleeps in the loop while the client holds leases",
-     [(GATE, "gate->handed_over = mine && !spins && must_be_reliable(gate);", "gate->handed_over = false;")], "--flavour", "stalled"),
+     [(GATE, "gate->handed_over = mine && !mine->is_ours && !spins && must_be_reliable(gate);",
+       "gate->handed_over = false;")], "--flavour", "stalled"),
     ("overdue_untold", "nobody tells a loss while a thread stands still in the loop",
      [(GATE_THREAD, "        if (gate->owned && !busy) gate->ops->overdue(gate->ctx);\n", "")], "--flavour", "stalled"),
+    ("found_untold", "a release that finds its lock lost tells no event",
+     [(BEGIN, "    pawl__acquisition_call(a, PAWL__CALL_LOST);\n    return PAWL_ERR_LOST;", "    return PAWL_ERR_LOST;")]),
+    ("promise_waited_for", "while a fork is about to take the loop, nobody renews and nobody tells a loss",
+     [(GATE_THREAD, "        if (is_promised(gate))\n            stand_in(gate);\n        else if (!gate->owned)",
+       "        if (pawl__gate_may_own(gate))")], "--seed", "501059800"),
     ("rows_doubled", "a list that is asked again keeps the rows of the first try",
-     [(QUERY, "        pawl__query_free_rows(query); /* and is told all anew */\n", "")], "--flavour", "looking"),
+     [(QUERY, "        pawl__query_free_rows(query);\n", "")], "--flavour", "looking"),
     ("token_in_child", "a child waits for a token that its parent was writing",
-     [(LOCK, "    if (pawl__lock_is_forked(lock)) return;      /* perhaps half written there, for ever */\n", "")], "--flavour", "bare"),
+     [(LOCK, "    if (pawl__lock_is_forked(lock)) return;\n", "")], "--flavour", "bare"),
     ("weak_token_write", "the words of a token may be seen before the version says that they change",
-     [(ACTIONS, "atomic_store_explicit(&lock->token[i], words[i], memory_order_release);",
-       "atomic_store_explicit(&lock->token[i], words[i], memory_order_relaxed);")], *WEAK),
+     [(TOKEN, "atomic_store_explicit(&shown->words[i], words[i], memory_order_release);",
+       "atomic_store_explicit(&shown->words[i], words[i], memory_order_relaxed);")], *FLOOR, "23"),
     ("weak_token_read", "the version may be looked at before the words of the token",
-     [(LOCK, "words[i] = atomic_load_explicit(&lock->token[i], memory_order_acquire);",
-       "words[i] = atomic_load_explicit(&lock->token[i], memory_order_relaxed);")], *WEAK),
+     [(TOKEN, "ret_words[i] = atomic_load_explicit(&shown->words[i], memory_order_acquire);",
+       "ret_words[i] = atomic_load_explicit(&shown->words[i], memory_order_relaxed);")], *FLOOR, "23"),
     ("weak_token_version", "the version says whole before the words are there",
-     [(ACTIONS, "atomic_store_explicit(&lock->token_version, version + 2, memory_order_release);",
-       "atomic_store_explicit(&lock->token_version, version + 2, memory_order_relaxed);")], *WEAK),
+     [(TOKEN, "atomic_store_explicit(&shown->version, version + 2, memory_order_release);",
+       "atomic_store_explicit(&shown->version, version + 2, memory_order_relaxed);")], *FLOOR, "23"),
     ("extended_blindly", "an extension revives a lock whose deadline somebody has seen pass",
      [(HELD, "        if (word == PAWL__HELD_BY_NOBODY || word == PAWL__HELD_EXPIRED) return false;\n", "")], *FLOOR, "5"),
     ("closer_not_told", "the last visitor does not tell close that it has left",
      [(VISIT, "if (atomic_fetch_sub(&c->visitors, 1) == (CLOSING | 1u)) sem_post(&c->visitors_left);",
        "atomic_fetch_sub(&c->visitors, 1);")]),
     ("calls_not_announced", "the thread of the callbacks is not woken",
-     [(CALLS, "        pthread_cond_signal(&calls->added);\n        return;", "        return;")]),
+     [(CALLS, "    if (calls->has_runner) pthread_cond_signal(&calls->added);\n", "")]),
+    ("calls_slept_over", "what is queued does not wake the thread of the callbacks that sleeps in the loop",
+     [(GATE_CALLS, "    if (!gate->serving) pawl__gate_wake_owner(gate);\n", "")], *FLOOR, "22"),
+    ("calls_keep_loop", "the thread of the callbacks does not leave the loop for what is to be run",
+     [(GATE, "return mine->complete || gate->async_pending == 0;", "return gate->async_pending == 0;")], *FLOOR, "22"),
     ("waits_for_itself", "a callback that frees its handle waits for its own end",
      [(CALLS, "calls->running_of == of && !pawl__calls_is_inside(calls))", "calls->running_of == of)")]),
     ("put_back_blindly", "a lent lease is put back without comparing",
-     [(HELD_H, "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n"
+     [(HELD_H, "    if (ret_at) atomic_store_explicit(ret_at, now, memory_order_relaxed);\n"
        "    return atomic_compare_exchange_strong(&held->word, &word, -word);",
-       "    atomic_store_explicit(ret_at, now, memory_order_relaxed);\n    atomic_store(&held->word, -word);\n"
+       "    if (ret_at) atomic_store_explicit(ret_at, now, memory_order_relaxed);\n    atomic_store(&held->word, -word);\n"
        "    return true;")], *FLOOR, "7"),
     ("taken_blindly", "a retained lease is taken although it was recalled",
-     [(HELD_H, "        return false; /* law 2 */\n    return atomic_compare_exchange_strong(&held->word, &word, -word);",
-       "        return false; /* law 2 */\n    atomic_store(&held->word, -word);\n    return true;")], *FLOOR, "6"),
+     [(HELD_H, "        return false;\n    return atomic_compare_exchange_strong(&held->word, &word, -word);",
+       "        return false;\n    atomic_store(&held->word, -word);\n    return true;")], *FLOOR, "6"),
     ("queries_forgotten", "a query that comes while the owner works is not taken",
      [(FLOORS, "    return !pawl__list_empty(&c->acquisitions.asked) || !pawl__list_empty(&c->queries.asked);",
        "    return !pawl__list_empty(&c->acquisitions.asked);")], "--flavour", "looking"),
@@ -161,6 +175,9 @@ PLANTED = [
      [(PUMP, "    if (pump->time_due) return EVLOOP_NONBLOCK;\n", "    if (at <= now) return flags;\n")]),
     ("stop_not_told", "close does not wake the thread that it joins",
      [(GATE, "    pthread_cond_broadcast(&gate->thread_cond);\n", "")]),
+    ("news_unlocked", "who waits for a client notes news of the program's own without the mutex",
+     [("src/runtime/wait.c", "    pthread_mutex_lock(&c->gate.mutex);\n    c->in_wait->complete = true;\n",
+       "    c->in_wait->complete = true;\n")]),
     # ---- What is left behind, and what comes too late or too early ----
     ("free_beside_callback", "a freed handle's callback is not waited for",
      [(LOCK, "    pawl__calls_wait_for(&c->calls, lock);\n", "")], *SMALL, "15"),
@@ -168,8 +185,8 @@ PLANTED = [
      [(ACTIONS, "    if (a->abandoned) {\n        a->let_go = true;",
        "    if (a->abandoned && !a) {\n        a->let_go = true;")], "--flavour", "asynchronous"),
     ("retention_forgotten", "a retention never ends",
-     [(RETENTION, "        pawl__heap_set(&home->timers, &extras->timer, retention_end(lock));\n        return;\n    }\n    pthread",
-       "        return;\n    }\n    pthread")], *SMALL, "14"),
+     [(RETENTION, "        pawl__heap_set(&home->timers, &extras->timer, retention_end(lock));\n        return;\n    }\n    pthread_mutex_lock",
+       "        return;\n    }\n    pthread_mutex_lock")], *SMALL, "14"),
     ("event_after_end", "events of a lock that was given back are told",
      [(BEGIN, "    a->calls &= (uint8_t) ~(PAWL__CALL_EVENTS & ~PAWL__CALL_LOST);\n", "")]),
     ("loss_after_end", "the loss of a lock that was given back is told",
@@ -178,10 +195,12 @@ PLANTED = [
     ("fence_late", "the fence is shown after the lock is held",
      [(ACTIONS, "    atomic_store(&lock->fence, action->fence);\n    atomic_store(&lock->mode, a->want.mode);\n",
        "    atomic_store(&lock->mode, a->want.mode);\n"),
-      (ACTIONS, "    lock->state = PAWL__LOCK_HELD;\n    pawl__hold_begins(lock);\n",
-       "    lock->state = PAWL__LOCK_HELD;\n    atomic_store(&lock->fence, action->fence);\n    pawl__hold_begins(lock);\n")]),
+      (ACTIONS, "    lock->state = PAWL__LOCK_HELD;\n    pawl__reader_comes(a);\n",
+       "    lock->state = PAWL__LOCK_HELD;\n    atomic_store(&lock->fence, action->fence);\n    pawl__reader_comes(a);\n")]),
     ("unflushed_release", "a release for which others wait leaves with the next request only",
-     [(LOCK, "    else if (lent || a)\n        pawl__gate_flush_release(&c->gate);\n", "")]),
+     [(LOCK, "    else if (lent || a)\n        pawl__gate_flush_release(gate);\n", "")]),
+    ("unflushed_free", "what a freed handle held is given back with the next request only",
+     [(LOCK, "    if (abandon(lock)) pawl__gate_flush_now(&c->gate);\n", "    (void)abandon(lock);\n")]),
     # ---- Re-entrant handles ----
     ("inner_not_pinned", "an inner acquisition of a retained lease does not end the loan",
      [(REENTRY, "lock->state != PAWL__LOCK_HELD || !pawl__held_pin(&lock->held)",
@@ -189,8 +208,7 @@ PLANTED = [
     ("inner_release_releases", "an inner release gives the lock back",
      [(REENTRY, "    if (!full) extras->nested++;\n", "")], "--flavour", "reentrant"),
     ("one_answer_for_two", "of two calls that ended at once one is answered",
-     [(DELIVER, "    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call);"
-       " /* one at a time */\n", "")], "--flavour", "reentrant"),
+     [(DELIVER, "    if (pawl__acquisition_has_over(a, call)) pawl__acquisition_call(a, call);", "")], "--flavour", "reentrant"),
     # ---- Modes ----
     ("downgrade_is_told", "the end of a downgrade is taken for that of the upgrade after it",
      [("src/engine/change.c", "    if (!event->waiting) return;\n    pawl__engine_set_message",
@@ -212,7 +230,7 @@ PLANTED = [
        "        atomic_store(&lock->mode, (uint8_t)to);")],
      *SMALL, "16"),
     ("cancel_kept", "a cancel that came too late for the acquisition cancels the upgrade after it",
-     [("src/runtime/mode.c", "    a->asked &= (uint8_t)~PAWL__ASK_CANCEL; /* it was meant for what has ended meanwhile */\n", "")],
+     [("src/runtime/mode.c", "    a->asked &= (uint8_t)~PAWL__ASK_CANCEL;\n", "")],
      "--flavour", "changing", "--seed", "1566001"),  # one in 200,000 programs: the search begins close to it
     ("close_is_cancel", "an upgrade that the close ends is told to be canceled",
      [(ACTIONS, "    if (err == PAWL_ERR_CANCELED && home->gate->closing) err = PAWL_ERR_CLOSED;\n", "")],
@@ -221,6 +239,13 @@ PLANTED = [
      [(ACTIONS, "        atomic_store(&lock->extras->slots[i], action->slots[i]);",
        "        if (!atomic_load(&lock->fence)) atomic_store(&lock->extras->slots[i], action->slots[i]);")],
      "--flavour", "permits"),
+    # ---- Readers beside each other ----
+    ("stays_dangles", "a reader on whom loans rest is looked at after it was freed",
+     [(ACQUISITION, "    if (a->reading->stays == a) a->reading->stays = NULL;\n", "")], "--flavour", "readers"),
+    ("reader_not_recalled", "a loan of a reader goes on when its lease is lost",
+     [("src/runtime/acquisition.h",
+       "    return pawl__lock_retains(lock) || lock->first.want.mode == PAWL_MODE_SHARED;",
+       "    return pawl__lock_retains(lock);")], "--flavour", "readers"),
     # ---- Several names ----
     ("part_keeps_whole", "a part that outlives its handle looks at what is freed",
      [(ACQUISITION, "        several->parts[i]->extras->whole = NULL;\n", "")],
@@ -231,4 +256,109 @@ PLANTED = [
     ("refusal_keeps", "an acquisition of several names that ends leaves some of them taken",
      [(SEVERAL, "    give_back(round, 0);\n    a->let_go = true;", "    a->let_go = true;")],
      "--flavour", "several"),
+    ("prefix_kept", "who waits for a name keeps those behind it",
+     [(SEVERAL, "    give_back(round, held);\n    if (!round->err && (round->in_queue", "    if (!round->err && (round->in_queue")],
+     "--flavour", "several"),
+    # ---- What is made of locks ----
+    ("proclaim_unguarded", "who proclaims what it has lost reads why without the mutex",
+     [(ELECTION, """    pthread_mutex_lock(mutex);
+    bool idle = lock->state == PAWL__LOCK_IDLE, closing = lock->home->gate->closing;
+    pthread_mutex_unlock(mutex);
+""", """    (void)mutex;
+    bool idle = lock->state == PAWL__LOCK_IDLE, closing = lock->home->gate->closing;
+""")], *COMPOSED),
+    ("observer_not_awaited", "an observer is stopped while its callback runs",
+     [(ELECTION, "        await_callback(o);\n", "        if (!o->fn) await_callback(o);\n")], *COMPOSED),
+    ("observer_shared_once", "an observer belongs to its caller alone",
+     [(ELECTION, "atomic_init(&o->refs, 2);", "atomic_init(&o->refs, 1);")], *COMPOSED),
+    ("flow_keeps_rows", "what a flow has seen of a name is not freed",
+     [(FLOW, "if (flow->asked == PAWL__STEP_INSPECT) pawl__query_free_rows(&flow->query);", "")], *COMPOSED),
+    ("gives_up_hastily", "who gives up at a barrier tries the gate for a moment only",
+     [(BARRIER, "    b->job.flow.until = pawl__instant_add(pawl__now(), pawl__ms_to_ns(GIVE_UP_MS));\n",
+       "    b->job.flow.until = pawl__now();\n")], *COMPOSED),
+    # ---- The laws of what is made of locks ----
+    ("once_looks_once", "a run does not look again when it has the lock",
+     [(ONCE, "        if (err) return give_up(flow, err);\n        once->began_us",
+       "        if (err && err != PAWL_ERR_DONE) return give_up(flow, err);\n        once->began_us")], *COMPOSED),
+    ("once_failure_counts", "a run that failed has its period",
+     [(ONCE, "bool counts = info.outcome != PAWL_ONCE_FAILED;", "bool counts = info.outcome != PAWL_ONCE_NEVER;")], *COMPOSED),
+    ("once_loss_succeeds", "a success that the store has refused counts as told",
+     [(FLOW, "    return flow->query.outcome == PAWL_CONFIRMED ? PAWL_OK : pawl__flow_why_lost(flow->lock);",
+       "    return PAWL_OK;")], *COMPOSED),
+    ("latch_counts_from_memory", "a count is taken from what the handle has seen before",
+     [(LATCH, "        if (!err) err = take_value(latch);\n        if (!err && pawl__job_is_left(&latch->job))",
+       "        if (!err && latch->left == NEVER_SEEN) err = take_value(latch);\n        if (!err && pawl__job_is_left(&latch->job))")],
+     *COMPOSED),
+    ("latch_counts_again", "a count whose answer was lost is counted once more",
+     [(LATCH, "            flow->state = 3;\n            return PAWL__STEP_PUBLISH;",
+       "            flow->state = 3;\n            if (latch->left > 0) latch->left--;\n            flow->publication++;\n            return say(latch);")], *COMPOSED),
+    ("unknown_count_is_no", "a count that may have been done is called lost",
+     [(FLOW, "    return unknown ? PAWL_ERR_UNKNOWN : err;", "    return unknown && err == PAWL_ERR_UNKNOWN ? PAWL_ERR_LOST : err;")],
+     *COMPOSED),
+    ("closed_count_is_no", "a count that was sent when the client closed is called closed",
+     [(FLOW, "    if (err == PAWL_ERR_CLOSED && was_asked) return PAWL_ERR_UNKNOWN;\n", "    (void)was_asked;\n")], *COMPOSED),
+    ("latch_opens_early", "a latch is open when one is left",
+     [(LATCH, "    return err || latch->left == 0 ? pawl__flow_end(flow, err) : await(latch);",
+       "    return err || latch->left <= 1 ? pawl__flow_end(flow, err) : await(latch);")], *COMPOSED),
+    ("barrier_counts_all", "a party of the last round counts in the next one",
+     [(BARRIER, "count += b->here[i] > b->rounds.ended;", "count += b->here[i] > 0;")], *COMPOSED),
+    ("barrier_looks_once", "who has the gate publishes what it saw outside",
+     [(BARRIER, "        b->is_in_gate = true;\n        return look(b);", "        b->is_in_gate = true;\n        return decide(b);")],
+     *COMPOSED),
+    ("barrier_opens_broken", "the end of a broken round lets its parties pass",
+     [(BARRIER, "    if (b->fence > now.opened) return PAWL_ERR_BROKEN;\n", "")], *COMPOSED),
+    ("word_of_predecessor", "what a leader has proclaimed is taken for its successor's word",
+     [(ELECTION, "    bool is_its = value->fence == holder->fence;", "    bool is_its = value->fence <= holder->fence;")], *COMPOSED),
+    ("leader_lease_passed", "the lease of a leader is passed on to the next one of its client",
+     [(FLOW, "        a->wanted = a->ends_lease = true;\n", "        a->wanted = a->want.waiting != NULL;\n")], *COMPOSED),
+    ("exit_beside_close", "exit() does not wait for a close that has something to send",
+     [(FORK, "    await_closes(until);\n", "    if (!until) await_closes(until);\n")], *SMALL, "21"),
+    ("latest_deadline", "a handle on several names has the latest of their deadlines",
+     [(SEVERAL, "    int64_t deadline = INT64_MAX;\n", "    int64_t deadline = 0;\n"),
+      (SEVERAL, "        if (of_part < deadline) deadline = of_part;", "        if (of_part > deadline) deadline = of_part;")],
+     "--flavour", "several"),
+    ("part_lost_silently", "the loss of one of several names is not that of the handle",
+     [(SEVERAL, "    pawl__lose(a, err, line);\n    pawl__acquisition_ask(a, PAWL__ASK_RELEASE);\n}\n\nstatic bool any_in_doubt",
+       "    (void)a;\n    (void)err;\n}\n\nstatic bool any_in_doubt")], "--flavour", "several_end"),
+    ("cancel_wakes_nobody", "who waits for news is not told that it was canceled",
+     [(JOB, "    pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n    return PAWL_OK;", "    return PAWL_OK;")],
+     *COMPOSED),
+    ("look_left_to_the_thread", "a call that goes on after its look still has the waiter of the thread that looked",
+     [(ACQUISITION, "    completion->waiter = NULL;\n    a->on_stack = any_on_stack(a);", "    a->on_stack = any_on_stack(a);")],
+     "--flavour", "ends"),
+    # ---- The same, asynchronously ----
+    ("woken_when_abandoned", "who frees a latch under a call wakes it through a client that may be gone",
+     [(JOB, "    if (waits && job->watched) pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n", ""),
+      (JOB, "    if (!atomic_compare_exchange_strong(&job->use, &busy, ABANDONED)) job->destroy(job);",
+       """    pawl_client *client = pawl__lock_client(job->locks[0]);
+    const char name[] = "m";
+    waits = waits && job->watched;
+    if (!atomic_compare_exchange_strong(&job->use, &busy, ABANDONED))
+        job->destroy(job);
+    else if (waits)
+        pawl__flow_wake(client, name);""")], *SMALL, "17"),
+    ("freed_unwoken", "a call that waits for news does not hear that its latch or barrier is freed",
+     [(JOB, "    if (waits && job->watched) pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n",
+       "    (void)waits;\n")], *STARTED),
+    ("freed_twice", "the end of a call destroys what is being freed",
+     [(JOB, "atomic_exchange(&job->use, IDLE) == ABANDONED;",
+       "atomic_exchange(&job->use, IDLE) == ABANDONED || atomic_load(&job->is_leaving);")], *STARTED),
+    ("abandoned_kept", "what was freed under a call is never destroyed",
+     [(JOB, "    if (abandoned) job->destroy(job);\n", "    (void)abandoned;\n")], *STARTED),
+    ("done_before_idle", "a callback finds its handle still busy",
+     [(JOB, "    bool abandoned = atomic_exchange(&job->use, IDLE) == ABANDONED;\n    done(shown, result, userdata);\n",
+       "    done(shown, result, userdata);\n    bool abandoned = atomic_exchange(&job->use, IDLE) == ABANDONED;\n")],
+     *STARTED),
+    ("leaves_silently", "who is freed at a barrier leaves without a word",
+     [(BARRIER, "if (pawl__job_is_left(&b->job)) return give_up(b, PAWL_ERR_CANCELED);",
+       "if (pawl__job_is_left(&b->job)) return leave(b, PAWL_ERR_CANCELED);")], *STARTED),
+    ("freed_waits_on", "a latch that was freed goes on waiting",
+     [(LATCH, "    if (pawl__job_is_left(&latch->job)) return pawl__flow_end(flow, PAWL_ERR_CANCELED);\n", "")], *STARTED),
+    ("start_is_busy", "a call that could not be started leaves its handle busy",
+     [(JOB, "    if (err) atomic_store(&job->use, IDLE);\n", "")], *STARTED),
+    ("guard_unlocked", "word of a guard is queued for the trace without the mutex",
+     [(TRACE, "    trace->guard_until = until;\n    pawl__trace_tell_outside(trace, &event);",
+       "    trace->guard_until = until;\n    pawl__trace_tell(trace, &event);")]),
+    ("guard_told_again", "the end of a guard is told although nobody has heard of it",
+     [(TRACE, "    if (!is_longer && !has_ended) return;\n", "    if (!is_longer && until) return;\n")]),
 ]

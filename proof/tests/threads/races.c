@@ -16,40 +16,44 @@
 
 #include <string.h>
 
-#define OBJECTS 2048 /* a power of two */
-
-/* A cell: 5 bits thread, 18 bits clock, 8 bits bytes, 1 bit write. */
-#define CELL(thread, clock, bytes, write)                                                          \
-    ((uint32_t)(thread) << 27 | ((uint32_t)(clock)&0x3ffffu) << 9 | (uint32_t)(bytes) << 1 |       \
-     (uint32_t)(write))
-#define CELL_THREAD(c) ((c) >> 27)
-#define CELL_CLOCK(c)  (((c) >> 9) & 0x3ffffu)
-#define CELL_BYTES(c)  (((c) >> 1) & 0xffu)
-#define CELL_WRITES(c) ((c)&1u)
+#define OBJECTS 2048
+#define PLACES  (2 * OBJECTS) /* a power of two */
 
 typedef struct order_object {
     const void *object;
-    uint32_t run;
     clockv clock;
     uint64_t hash, reads;
 } order_object;
 
+/* Where an object is, if it was made in this run. */
+typedef struct place {
+    uint32_t run, number;
+    const void *object;
+} place;
+
 static struct order {
-    uint32_t run;
-    order_object objects[OBJECTS];
+    uint32_t run, count;
+    place places[PLACES];
+    order_object objects[OBJECTS]; /* in the order in which they were first used */
 } * order;
+
+static order_object *make_object(place *p, const void *object)
+{
+    if (order->count == OBJECTS) fail("harness", "too many objects");
+    *p = (place){.run = order->run, .number = order->count++, .object = object};
+    order_object *o = &order->objects[p->number];
+    *o = (order_object){.object = object};
+    return o;
+}
 
 static order_object *find(const void *object)
 {
     size_t at = ((uintptr_t)object >> 2) * 0x9e3779b1u;
-    for (size_t i = 0; i < OBJECTS; i++) {
-        order_object *o = &order->objects[(at + i) & (OBJECTS - 1)];
-        if (o->run == order->run && o->object == object) return o;
-        if (o->run == order->run) continue;
-        *o = (order_object){.object = object, .run = order->run};
-        return o;
+    for (;; at++) {
+        place *p = &order->places[at & (PLACES - 1)];
+        if (p->run != order->run) return make_object(p, object);
+        if (p->object == object) return &order->objects[p->number];
     }
-    fail("harness", "too many objects");
 }
 
 void clock_join(clockv *into, const clockv *from)
@@ -71,6 +75,7 @@ size_t order_size(void)
 void order_reset(void)
 {
     order->run++;
+    order->count = 0;
 }
 
 void order_acquire(const void *object)
@@ -152,44 +157,119 @@ static void check_stack(uintptr_t address)
              self()->name, t->name);
 }
 
-static void access_word(uint32_t *cells, uint32_t bytes, bool writes)
+static void fail_race(uint32_t cell, bool writes)
 {
-    thread *me = self();
-    uint32_t mine = CELL(me->id, me->clock.at[me->id], bytes, writes);
-    int room = -1;
-    if (cells[0] >= CELL_NOWHERE) check_freed(cells[0], writes);
-    for (int i = 0; i < CELLS; i++) {
-        uint32_t cell = cells[i];
-        if (cell == mine) return;
-        if (cell == 0) {
-            if (room < 0) room = i;
-            continue;
-        }
-        if (!(CELL_BYTES(cell) & bytes)) continue;
-        bool same = CELL_THREAD(cell) == (uint32_t)me->id;
-        if (!same && (writes || CELL_WRITES(cell)) && !is_past(me, cell) && !S->in_child)
-            fail("race", "%s %s what %s %s, and nothing orders the two", me->name,
-                 writes ? "writes" : "reads", S->threads[CELL_THREAD(cell)].name,
-                 CELL_WRITES(cell) ? "wrote" : "read");
-        bool covered = !(CELL_BYTES(cell) & ~bytes) && (writes || !CELL_WRITES(cell));
-        if (covered && (same || is_past(me, cell))) room = i;
+    fail("race", "%s %s what %s %s, and nothing orders the two", self()->name,
+         writes ? "writes" : "reads", S->threads[CELL_THREAD(cell)].name,
+         CELL_WRITES(cell) ? "wrote" : "read");
+}
+
+/* An access that is ordered after it is ordered after `cell`, too, so `cell` need not be kept. */
+static bool covers(uint32_t mine, uint32_t cell, const thread *me)
+{
+    if (CELL_BYTES(cell) & ~CELL_BYTES(mine) || CELL_WRITES(cell) > CELL_WRITES(mine)) return false;
+    return CELL_THREAD(cell) == (uint32_t)me->id || is_past(me, cell);
+}
+
+static bool races(uint32_t mine, uint32_t cell, const thread *me)
+{
+    /* NOLINTNEXTLINE(misc-redundant-expression): both macros have the same mask */
+    return CELL_BYTES(cell) & CELL_BYTES(mine) && CELL_THREAD(cell) != (uint32_t)me->id &&
+           (CELL_WRITES(mine) || CELL_WRITES(cell)) && !is_past(me, cell) && !S->in_child;
+}
+
+static void check_word(const uint32_t *cells, uint32_t mine, const thread *me)
+{
+    if (cells[0] >= CELL_NOWHERE) check_freed(cells[0], CELL_WRITES(mine));
+    for (int i = 0; i < CELLS && cells[i]; i++)
+        if (races(mine, cells[i], me)) fail_race(cells[i], CELL_WRITES(mine));
+}
+
+/* Cells lie without a gap; of four that must all be kept one goes. */
+static void access_word_slowly(uint32_t *cells, uint32_t mine)
+{
+    const thread *me = self();
+    int kept = 0;
+    check_word(cells, mine, me);
+    for (int i = 0; i < CELLS && cells[i]; i++)
+        if (!covers(mine, cells[i], me)) cells[kept++] = cells[i];
+    if (kept == CELLS)
+        cells[me->clock.at[me->id] & (CELLS - 1)] = mine;
+    else
+        cells[kept++] = mine;
+    while (kept < CELLS) cells[kept++] = 0;
+}
+
+/* The same thread at the same time of its clock: what is ordered behind the one is behind both. */
+static inline bool says_all(uint32_t cell, uint32_t mine)
+{
+    uint32_t differs = cell ^ mine;
+    return !CELL_THREAD(differs) && !CELL_CLOCK(differs) && !(mine & ~cell);
+}
+
+/* This thread's own, of no other bytes and nothing that `mine` is not: it need not be kept. */
+static inline bool is_outdone(uint32_t cell, uint32_t mine)
+{
+    return !CELL_THREAD(cell ^ mine) && !(cell & ~mine & CELL(0, 0, 0xff, 1));
+}
+
+/* Most are of a word that nobody has touched, or this thread alone, at the same bytes. */
+static inline void access_word(uint32_t *cells, uint32_t mine)
+{
+    uint32_t first = cells[0];
+    if (first == 0 || (cells[1] == 0 && is_outdone(first, mine))) {
+        cells[0] = mine;
+        return;
     }
-    if (room < 0) room = (int)(me->clock.at[me->id] & (CELLS - 1));
-    cells[room] = mine;
+    if (first < CELL_NOWHERE && (says_all(first, mine) || says_all(cells[1], mine))) return;
+    access_word_slowly(cells, mine);
+}
+
+static uint32_t my_cell(uint32_t bytes, bool writes)
+{
+    const thread *me = self();
+    return CELL(me->id, me->clock.at[me->id], bytes, writes);
+}
+
+/* Of one word or less. */
+static inline void access_few(uintptr_t address, size_t size, bool writes)
+{
+    size_t in_word = address & 7;
+    if (in_word + size > 8) {
+        access_memory(address, size, writes);
+        return;
+    }
+    if (!S->running || S->quiet) return;
+    check_stack(address);
+    uint32_t *cells = memory_cells(address);
+    if (cells) access_word(cells, my_cell(((1u << size) - 1) << in_word, writes));
 }
 
 void access_memory(uintptr_t address, size_t size, bool writes)
 {
     if (!S->running || S->quiet) return;
     check_stack(address);
-    while (size > 0) {
+    uint32_t *cells = memory_cells(address);
+    if (!cells) return;
+    for (; size > 0; cells += CELLS) {
         size_t in_word = address & 7, here = 8 - in_word;
         if (here > size) here = size;
-        uint32_t *cells = memory_cells(address);
-        if (!cells) return;
-        access_word(cells, ((1u << here) - 1) << in_word, writes);
+        access_word(cells, my_cell(((1u << here) - 1) << in_word, writes));
         address += here;
         size -= here;
+    }
+}
+
+/* Nothing is written down: what the block remembers is about to go. */
+void access_block(uintptr_t address, size_t size)
+{
+    if (!S->running || S->quiet) return;
+    const thread *me = self();
+    const uint32_t *cells = memory_cells(address);
+    uint32_t mine = my_cell(0xff, true);
+    for (size_t i = 0; i < (size + 7) / 8; i++, cells += CELLS) {
+        if (cells[1] == 0 && CELL_THREAD(cells[0]) == (uint32_t)me->id) continue;
+        check_word(cells, mine, me);
     }
 }
 
@@ -208,26 +288,32 @@ void access_memory_freed(uintptr_t address)
     void __tsan_##name(void *p);                                                                   \
     void __tsan_##name(void *p)                                                                    \
     {                                                                                              \
+        access_few((uintptr_t)p, size, writes);                                                    \
+    }
+#define RANGE(name, size, writes)                                                                  \
+    void __tsan_##name(void *p);                                                                   \
+    void __tsan_##name(void *p)                                                                    \
+    {                                                                                              \
         access_memory((uintptr_t)p, size, writes);                                                 \
     }
 ACCESS(read1, 1, false)
 ACCESS(read2, 2, false)
 ACCESS(read4, 4, false)
 ACCESS(read8, 8, false)
-ACCESS(read16, 16, false)
+RANGE(read16, 16, false)
 ACCESS(write1, 1, true)
 ACCESS(write2, 2, true)
 ACCESS(write4, 4, true)
 ACCESS(write8, 8, true)
-ACCESS(write16, 16, true)
+RANGE(write16, 16, true)
 ACCESS(unaligned_read2, 2, false)
 ACCESS(unaligned_read4, 4, false)
 ACCESS(unaligned_read8, 8, false)
-ACCESS(unaligned_read16, 16, false)
+RANGE(unaligned_read16, 16, false)
 ACCESS(unaligned_write2, 2, true)
 ACCESS(unaligned_write4, 4, true)
 ACCESS(unaligned_write8, 8, true)
-ACCESS(unaligned_write16, 16, true)
+RANGE(unaligned_write16, 16, true)
 
 void __tsan_read_range(void *p, size_t size);
 void __tsan_read_range(void *p, size_t size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who runs: coroutines, the choice at each point, virtual time. */
+/* Which thread runs: coroutines, the choice at each point, virtual time. */
 #define _GNU_SOURCE
 #include "harness.h"
 
@@ -281,7 +281,7 @@ static void fail_stuck(const char *check, const char *why)
     fail(check, "%s%s", why, text);
 }
 
-/* Nobody can run: time passes until somebody can. */
+/* No thread can run: time goes on until one can. */
 static void let_time_pass(void)
 {
     int64_t at = next_instant();
@@ -332,7 +332,7 @@ static int choose_pct(const uint8_t *ids, int n)
     return best;
 }
 
-/* Who comes after the one that cannot go on: the next by number, round. */
+/* The thread after one that cannot go on: the next by number, and then from the first. */
 static int next_in_turn(const uint8_t *ids, int n)
 {
     for (int i = 0; i < n; i++)
@@ -353,7 +353,7 @@ static int choose_as_written(const uint8_t *ids, int n, bool may_stay)
     return is_in(ids, n, change->thread) ? change->thread : usual;
 }
 
-/* What a replay would not do by itself is written down. */
+/* Notes each choice that a replay would not make by itself. */
 static void record(const uint8_t *ids, int n, bool may_stay, int chosen)
 {
     int usual = may_stay && !self()->yields ? S->current : next_in_turn(ids, n);
@@ -361,24 +361,25 @@ static void record(const uint8_t *ids, int n, bool may_stay, int chosen)
     S->record[S->recorded++] = (change_of_thread){.step = S->steps, .thread = (uint8_t)chosen};
 }
 
+static int choose_by_plan(const uint8_t *ids, int n, bool may_stay)
+{
+    switch (S->plan.strategy) {
+    case STRATEGY_RANDOM:
+        return choose_random(ids, n, may_stay);
+    case STRATEGY_PCT:
+        return choose_pct(ids, n);
+    case STRATEGY_REPLAY:
+        return choose_as_written(ids, n, may_stay);
+    case STRATEGY_EXPLORE:
+        return S->choose(n, ids, S->current, may_stay);
+    }
+    return ids[0];
+}
+
 static int choose(const uint8_t *ids, int n)
 {
     bool may_stay = is_in(ids, n, S->current);
-    int chosen = ids[0];
-    switch (S->plan.strategy) {
-    case STRATEGY_RANDOM:
-        chosen = choose_random(ids, n, may_stay);
-        break;
-    case STRATEGY_PCT:
-        chosen = choose_pct(ids, n);
-        break;
-    case STRATEGY_REPLAY:
-        chosen = choose_as_written(ids, n, may_stay);
-        break;
-    case STRATEGY_EXPLORE:
-        chosen = S->choose(n, ids, S->current, may_stay);
-        break;
-    }
+    int chosen = choose_by_plan(ids, n, may_stay);
     record(ids, n, may_stay, chosen);
     return chosen;
 }

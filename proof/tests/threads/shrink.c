@@ -4,7 +4,7 @@
  * calls, habits, handles), each candidate with some seeds of the schedule; then the schedule,
  * written down as the switches that it makes beyond "who runs goes on": fewer and fewer of them.
  */
-#include "world.h"
+#include "run.h"
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ typedef struct shrinker {
 static bool fails_alike(shrinker *sh, const program *p, const schedule *plan)
 {
     sh->runs++;
-    sched_run(plan, world_run, (void *)(uintptr_t)p, false);
+    sched_run(plan, run_body, (void *)(uintptr_t)p, false);
     return S->finding.found && strcmp(S->finding.check, sh->check) == 0;
 }
 
@@ -79,7 +79,8 @@ static bool no_habit(program *p, int n)
 {
     int *habits[] = {&p->habits.late,      &p->habits.lost,  &p->habits.push_lost,
                      &p->habits.push_late, &p->habits.never, &p->habits.link_down,
-                     &p->habits.yield,     &p->habits.twice, &p->habits.wrong_id};
+                     &p->habits.yield,     &p->habits.twice, &p->habits.wrong_id,
+                     &p->habits.guarded};
     if (n >= (int)(sizeof habits / sizeof habits[0])) return false;
     *habits[n] = 0;
     return true;

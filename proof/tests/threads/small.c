@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Small programs, each explored completely up to some preemptions. TAP. */
-#include "world.h"
+#include "run.h"
 
 #include "explore.h"
 
@@ -35,9 +35,17 @@
     {                                                                                              \
         .client = (c), .ttl_ms = 3000, .retain_ms = 50                                             \
     }
+#define REENTRANT(c)                                                                               \
+    {                                                                                              \
+        .client = (c), .ttl_ms = 3000, .reentrant = true                                           \
+    }
 #define CALL(k, t, m)                                                                              \
     {                                                                                              \
         .kind = OP_##k, .target = (t), .ms = (m)                                                   \
+    }
+#define LEAVE(k, t, m)                                                                             \
+    {                                                                                              \
+        .kind = OP_##k, .target = (t), .ms = (m), .then = OP_CANCEL                                \
     }
 #define COMMON .close_timeout_ms = 200, .watched = true, .one_cpu = true
 
@@ -105,6 +113,31 @@ static const small_program larger[] = {
      {COMMON, .clients = 2, .handles = 2, .users = 2, .client = {PUMPED, PUMPED},
       .handle = {BOTH(0), IN_MODE(1, SHARED)},
       .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(DOWNGRADE, 0, 40)}}, {1, {CALL(ACQUIRE, 1, 20)}}}}},
+    {"a latch is freed under a call, and its client closed",
+     {COMMON, .clients = 1, .handles = 1, .users = 2, .client = {THREADS}, .handle = {ONE(0)},
+      .user = {{1, {LEAVE(LATCH_START, 0, 0)}}, {1, {CALL(CLOSE_LAST, 0, 0)}}}}},
+    {"a re-entrant lock is broken before who acquired it looks",
+     {COMMON, .clients = 2, .handles = 1, .users = 2, .client = {THREADS, THREADS},
+      .handle = {REENTRANT(0)}, .user = {{1, {CALL(ACQUIRE, 0, -1)}}, {1, {CALL(BREAK, 1, 50)}}}}},
+    {"a re-entrant lock is broken before one who acquired it looks, and another has it",
+     {COMMON, .clients = 2, .handles = 1, .users = 2, .client = {THREADS, THREADS},
+      .handle = {REENTRANT(0)},
+      .user = {{1, {CALL(ACQUIRE, 0, -1)}},
+               {4,
+                {CALL(ACQUIRE, 0, -1), CALL(ACQUIRE, 0, -1), CALL(BREAK, 1, 50),
+                 CALL(RELEASE, 0, 0)}}}}},
+    {"a retained lease is taken and put back by calls that look",
+     {COMMON, .clients = 1, .handles = 1, .users = 1,
+      .client = {{.callbacks = PAWL_CALLBACKS_THREAD, .spied = true, .traced = true}},
+      .handle = {RETAINED(0)},
+      .user = {{4,
+                {CALL(LOOK, 0, 5), CALL(RELEASE_LOOK, 0, 5), CALL(LOOK, 0, 5),
+                 CALL(RELEASE_LOOK, 0, 5)}}}}},
+    {"a close and the exit meet a release",
+     {COMMON, .clients = 1, .handles = 1, .users = 3, .client = {THREADS}, .handle = {ONE(0)},
+      .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}},
+               {1, {CALL(CLOSE, 0, 0)}},
+               {1, {CALL(EXIT, 0, 0)}}}}},
 };
 
 static bool run(int number, const small_program *small, int preemptions)
@@ -112,13 +145,13 @@ static bool run(int number, const small_program *small, int preemptions)
     explored e;
     schedule plan;
     program p = small->p;
-    bool found = explore(world_run, &p, preemptions, UINT64_MAX, &e, &plan);
+    bool found = explore(run_body, &p, preemptions, UINT64_MAX, &e, &plan);
     printf("%sok %d %s: %llu runs, %llu of them cut short, %llu states%s\n", found ? "not " : "",
            number, small->name, (unsigned long long)e.runs, (unsigned long long)e.pruned,
            (unsigned long long)e.states, e.complete ? "" : ", not all");
     if (!found) return true;
     printf("FOUND %s: %s\n  seed %d\n", S->finding.check, S->finding.text, number);
-    sched_run(&plan, world_run, &p, true);
+    sched_run(&plan, run_body, &p, true);
     timeline_print();
     return false;
 }

@@ -42,6 +42,21 @@ def test_the_same_seed_has_the_same_timeline():
         assert len(first.splitlines()) > 40
 
 
+def test_a_release_beside_another_call_is_not_taken_for_the_last():
+    """The other one acquires the lock again before the release returns: it lies in no cache."""
+    assert "; 0 findings" in run("--seed", "900228648", "--no-shrink")
+
+
+def test_a_free_does_not_wait_for_a_token_that_another_thread_writes():
+    """What the harness looks at by itself lets nobody go on."""
+    assert "; 0 findings" in run("--seed", "7500050875", "--no-shrink")
+
+
+def test_a_release_in_time_whose_answer_comes_too_late_is_no_loss():
+    """The call tells that the store knew nothing of the lock any more; the hold had ended before."""
+    assert "; 0 findings" in run("--seed", "7500059306", "--no-shrink")
+
+
 def test_nothing_goes_past_the_harness():
     """A new call of the library is wrapped, or known to be harmless."""
     build = (SOURCE / "proof/tests/threads/meson.build").read_text()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads of a run side by side, as its last lines. */
-#include "world.h"
+#include "run.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include "toys.h"
 
 #include "explore.h"
-#include "world.h"
+#include "run.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -24,7 +24,8 @@
     X(published_weakly, "race", true)                                                              \
     X(flags, "", true)                                                                             \
     X(weak_flags, "toy", true)                                                                     \
-    X(closed_descriptor, "descriptor", false)
+    X(closed_descriptor, "descriptor", false)                                                      \
+    X(crash, "crash", false)
 
 #define TOY_DECLARE(name, check, weak) void toy_##name(void);
 TOY_LIST(TOY_DECLARE)

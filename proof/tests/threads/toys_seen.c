@@ -195,7 +195,8 @@ static void *sleep_on_stack(void *arg)
     posts = &mine;
     pthread_mutex_unlock(&one);
     sem_wait(&mine);
-    return arg;
+    /* The mistake that the scheduler is to find. */
+    return arg; /* NOLINT(clang-analyzer-core.StackAddressEscape) */
 }
 
 static void *post_once(void *arg)
@@ -334,4 +335,24 @@ void toy_closed_descriptor(void)
 {
     fd = eventfd(0, 0);
     both(write_fd, close_fd);
+}
+
+/* ---- A crash ---- */
+
+static int *volatile nowhere;
+
+static void *touch_nowhere(void *arg)
+{
+    *nowhere = 1;
+    return arg;
+}
+
+static void *touch_nothing(void *arg)
+{
+    return arg;
+}
+
+void toy_crash(void)
+{
+    both(touch_nothing, touch_nowhere);
 }

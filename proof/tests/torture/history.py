@@ -5,10 +5,11 @@ import subprocess
 
 TORTURE = os.path.join(os.environ["PAWL_BUILD"], "pawl-torture")
 MS = 1_000_000
-CALM = 1000  # ms; the worlds below are over by then
+CALM = 1000  # ms; the histories below are over by then
 
 ERR_BUSY, ERR_LOST, ERR_TIMEOUT, ERR_STATE, ERR_NO_MEMORY = -1, -3, -2, -24, -29
 ERR_NOT_HELD, ERR_UNKNOWN = -4, -5
+EXCLUSIVE, SHARED, UPDATE, PERMIT = 0, 1, 2, 3
 
 
 def torture(*args, timeout=300):
@@ -31,12 +32,18 @@ class History:
         self.workers = {}
         self.fault(CALM, "calm - - 0")
 
-    def note(self, who, at, what, fence=0, number=0):
-        self.workers.setdefault(who, []).append((at, f"{int(at * MS)} {what} 0 {fence} {number}"))
+    def note(self, who, at, what, fence=0, number=0, lock=0):
+        self.workers.setdefault(who, []).append((at, f"{int(at * MS)} {what} {lock} {fence} {number}"))
 
-    def hold(self, who, fence, start, end, remaining=90, asked=None, word=-1, freed=0):
+    def hold(self, who, fence, start, end, remaining=90, asked=None, word=-1, freed=0, mode=0,
+             slots=()):
         """Asked, got, let go; remaining: what was promised at the start."""
-        self.note(who, start - 1 if asked is None else asked, "ask", 0, 500)
+        asked = start - 1 if asked is None else asked
+        if mode:
+            self.note(who, asked, "as", len(slots), mode)
+        self.note(who, asked, "ask", 0, 500)
+        if slots:
+            self.note(who, start, "slots", fence, sum(1 << slot for slot in slots))
         self.note(who, start, "got", fence, remaining)
         if end is not None:
             self.note(who, end, "letgo", fence, word)
@@ -52,6 +59,7 @@ class History:
     def ends(self, who, down=True, status=0):
         """The life comes to its end, after its share of the calm."""
         if down:
+            self.note(who, CALM + 200, "closes")
             self.note(who, CALM + 200, "down")
         self.fault(CALM + 201, f"died - {who} {status}")
 

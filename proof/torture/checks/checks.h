@@ -8,6 +8,11 @@
 #define TORTURE_CHECK_LIST(X)                                                                      \
     X(exclusion, "never two that may believe to hold it")                                          \
     X(fence, "a later grant has a larger fence")                                                   \
+    X(slots, "a permit that was given back is free again")                                         \
+    X(values, "a leader's latest word is heard, and no other")                                     \
+    X(once, "a job is done once in a period, and not said to be done before")                      \
+    X(latch, "what is left at a latch is what the counts have left")                               \
+    X(barrier, "the parties of a round were there together, and are as many as there must be")     \
     X(order, "few who came later are served before a waiter")                                      \
     X(losses, "a lock is lost only where something was hurt")                                      \
     X(pace, "what hurts nobody slows nobody down")                                                 \

@@ -6,18 +6,7 @@
 
 /* ---- broken -------------------------------------------------------------------------- */
 
-/* A store that forgets may forget the break, too, and then the holder is one again. */
-static bool may_have_forgotten(const torture_history *h, int64_t from, int64_t until)
-{
-    for (size_t i = 0; i < h->hit_count; i++) {
-        const torture_hit *hit = &h->hits[i];
-        if (hit->forgets_from && hit->forgets_until >= from && hit->forgets_from <= until)
-            return true;
-    }
-    return false;
-}
-
-/* What was confirmed before the break lasts for one ttl, and nothing is confirmed after it. */
+/* A confirmation from before the break lasts for one ttl, and none comes after it. */
 static void judge_belief(const torture_history *h, const torture_life *life,
                          const torture_record *broke, torture_report *report)
 {
@@ -27,7 +16,8 @@ static void judge_belief(const torture_history *h, const torture_life *life,
         bool believes = r->note == TORTURE_HELD || r->note == TORTURE_GOT;
         if (!believes || r->lock != broke->lock || r->fence != broke->fence) continue;
         int64_t until = r->at + r->number * TORTURE_MS;
-        if (until <= latest || may_have_forgotten(h, broke->at, until)) continue;
+        /* A store that forgets may forget the break, too; then the lease holds again. */
+        if (until <= latest || torture_forgets(h, broke->at, until)) continue;
         torture_guilty(report,
                        "lock %d: fence %" PRIu64 " was broken, and %d.%d was promised it for %.0f "
                        "ms more",

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Never two at once: [return of acquire, promised end] of two processes never overlap. On one
- * kernel's clock this is exact, without tolerance: the store granted before acquire returned,
- * and nobody may be granted before the other's promise has ended.
+ * Two that exclude each other never hold at once, nor more permits than there are: [return of
+ * acquire, promised end] of two processes never overlap. On one kernel's clock this is exact,
+ * without tolerance: the store granted before acquire returned, and nobody may be granted before
+ * the other's promise has ended.
  */
 #include "checks.h"
 
@@ -27,7 +28,7 @@ static bool is_announced(const torture_history *h, const torture_hold *a, const 
     for (size_t i = 0; i < h->hit_count; i++) {
         const torture_hit *hit = &h->hits[i];
         if (!hit->forgets_from) continue;
-        /* A late reply may report the older grant second. */
+        /* A late reply may report the older grant as the second one. */
         if (is_forgotten(h, hit, a, b) || is_forgotten(h, hit, b, a)) return true;
     }
     return false;
@@ -36,7 +37,7 @@ static bool is_announced(const torture_history *h, const torture_hold *a, const 
 static void judge_pair(const torture_history *h, const torture_hold *a, const torture_hold *b,
                        torture_report *report)
 {
-    if (torture_same(a->life->who, b->life->who)) return;
+    if (torture_same(a->life->who, b->life->who) || !torture_excludes(a, b)) return;
     if (is_announced(h, a, b)) {
         report->exempt++;
         return;
@@ -49,7 +50,7 @@ static void judge_pair(const torture_history *h, const torture_hold *a, const to
                    b->life->who.life, b->fence, (double)(until - b->start) / 1e6, b->start);
 }
 
-/* Another client of a process that holds a lock is a stranger to it. */
+/* Another client of the same process must not get the lock. */
 static void judge_rivals(const torture_history *h, const torture_hold *hold, torture_report *report)
 {
     for (size_t i = 0; i < hold->life->count; i++) {
@@ -66,6 +67,26 @@ static void judge_rivals(const torture_history *h, const torture_hold *hold, tor
                        ") and got it by another client of its own",
                        hold->lock, hold->life->who.slot, hold->life->who.life, hold->fence);
     }
+}
+
+/* `count` that hold a semaphore when this one comes, itself among them. */
+static void judge_capacity(const torture_history *h, const torture_hold *const *open, size_t count,
+                           const torture_hold *hold, torture_report *report)
+{
+    int units = 0;
+    bool announced = false;
+    for (size_t i = 0; i < count; i++) {
+        units += torture_units(open[i]);
+        announced |= open[i] != hold && is_announced(h, open[i], hold);
+    }
+    if (hold->lock != h->permits_lock || units <= h->capacity || hold->end <= hold->start) return;
+    if (announced) {
+        report->exempt++;
+        return;
+    }
+    torture_guilty(
+        report, "lock %d: %d of %d permits were held when %d.%d (fence %" PRIu64 ") came",
+        hold->lock, units, h->capacity, hold->life->who.slot, hold->life->who.life, hold->fence);
 }
 
 void torture_check_exclusion(const torture_history *h, const torture_hold *holds, size_t count,
@@ -87,6 +108,7 @@ void torture_check_exclusion(const torture_history *h, const torture_hold *holds
             }
             opened = kept;
             open[opened++] = hold;
+            judge_capacity(h, open, opened, hold, report);
         }
     }
     free(open);

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Grows an array by one; the process ends if there is no memory: there is nothing to judge then. */
+/* Grows an array by one; without memory the process ends, because it cannot judge. */
 static void *one_more(void *items, size_t count, size_t size)
 {
     if (count & (count - 1)) return items; /* room up to the next power of two */
@@ -18,7 +18,7 @@ static void *one_more(void *items, size_t count, size_t size)
 
 typedef bool (*take_line)(torture_history *history, const char *line);
 
-/* A last line without its end was cut off by SIGKILL: it is not there. */
+/* A last line without its end was cut off by SIGKILL: it does not count. */
 static bool read_lines(const char *path, torture_history *history, take_line take)
 {
     char line[512];
@@ -54,7 +54,11 @@ static bool take_number(torture_history *h, const char *name, int64_t value)
 {
     if (!strcmp(name, "workers")) h->workers = (int)value;
     if (!strcmp(name, "locks")) h->locks = (int)value;
+    if (!strcmp(name, "modes_lock")) h->modes_lock = (int)value;
+    if (!strcmp(name, "permits_lock")) h->permits_lock = (int)value;
+    if (!strcmp(name, "capacity")) h->capacity = (int)value;
     if (!strcmp(name, "no_fences")) h->no_fences = value != 0;
+    if (!strcmp(name, "no_queue")) h->no_queue = value != 0;
     if (!strcmp(name, "ttl_max_ms")) h->ttl_max_ms = value;
     if (!strcmp(name, "grants_min")) h->grants_min = value;
     if (!strcmp(name, "recover_ms")) h->recover_ms = value;
@@ -119,12 +123,15 @@ static void begin_hit(torture_history *h, const char *fault, int64_t at, torture
 }
 
 /* The latest fault of this name makes the store forget, now or next to now. */
-static bool forget(torture_history *h, const char *fault, int64_t at)
+static bool forget(torture_history *h, const char *fault, int64_t at, bool leases)
 {
     size_t i = h->hit_count;
     while (i > 0 && strcmp(h->hits[i - 1].fault, fault) != 0) i--;
     if (!i) return false;
     torture_hit *hit = &h->hits[i - 1];
+    if (!hit->loses_from) hit->loses_from = at;
+    hit->loses_until = at;
+    if (!leases) return true;
     if (!hit->forgets_from) hit->forgets_from = at;
     hit->forgets_until = at;
     return true;
@@ -137,6 +144,12 @@ static void begin_phase(torture_history *h, const char *what, int64_t at, int64_
     if (!strcmp(what, "over")) h->over_at = at, h->over_commands = commands;
 }
 
+static void add_pause(torture_history *h, torture_who who, int64_t until, int64_t span_ns)
+{
+    h->pauses = one_more(h->pauses, h->pause_count, sizeof *h->pauses);
+    h->pauses[h->pause_count++] = (torture_pause){who, until - span_ns, until};
+}
+
 static bool take_fault(torture_history *h, const char *line)
 {
     char what[16], fault[32], name[32];
@@ -147,7 +160,9 @@ static bool take_fault(torture_history *h, const char *line)
     if (fields < 5 || !read_who(name, &who)) return false;
     if (!strcmp(what, "end")) end_hit(h, fault, who, at);
     if (!strcmp(what, "begin")) begin_hit(h, fault, at, who, (torture_hurt)number);
-    if (!strcmp(what, "forgets") && !forget(h, fault, at)) return false;
+    if (!strcmp(what, "forgets") && !forget(h, fault, at, true)) return false;
+    if (!strcmp(what, "loses") && !forget(h, fault, at, false)) return false;
+    if (!strcmp(what, "stood")) add_pause(h, who, at, number);
     begin_phase(h, what, at, number);
     torture_life *life = life_of(h, who);
     if (!strcmp(what, "died") && life) {
@@ -178,12 +193,13 @@ static bool take_record(torture_history *h, const char *line)
                &record.fence, &record.number) != 5) {
         return false;
     }
-    if (!note_of(word, &record.note) || record.lock < 0 || record.lock >= TORTURE_LOCKS_MAX) {
+    if (!note_of(word, &record.note) || record.lock < 0 || record.lock >= TORTURE_NAMES_MAX) {
         return false;
     }
     life->records = one_more(life->records, life->count, sizeof record);
     life->records[life->count++] = record;
     if (record.note == TORTURE_DOWN) life->down = true;
+    if (record.note == TORTURE_STOOD) add_pause(h, life->who, record.at, record.number);
     return true;
 }
 
@@ -232,7 +248,11 @@ static bool take_left(torture_history *h, const char *line)
 
 bool torture_history_read(const char *dir, torture_history *ret_history)
 {
-    torture_history h = {.call_slack_ms = 2000, .calm_slack_ms = 400, .aftermath_ms = 2500};
+    torture_history h = {.modes_lock = -1,
+                         .permits_lock = -1,
+                         .call_slack_ms = 2000,
+                         .calm_slack_ms = 400,
+                         .aftermath_ms = 2500};
     char path[TORTURE_FILE_MAX];
     bool fine = read_lines(torture_path(path, dir, "run"), &h, take_run) && read_workers(dir, &h) &&
                 read_lines(torture_path(path, dir, "faults"), &h, take_fault) &&
@@ -248,6 +268,7 @@ void torture_history_free(torture_history *history)
     for (size_t i = 0; i < history->life_count; i++) free(history->lives[i].records);
     free(history->lives);
     free(history->hits);
+    free(history->pauses);
     free(history->writes);
     free(history->left);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(TORTURE_CHECK_COUNT <= TORTURE_CHECKS_MAX, "each has its place in a report");
+
 const torture_check torture_checks[] = {
 #define TORTURE_CHECK_ENTRY(name, property) {#name, property, torture_check_##name},
     TORTURE_CHECK_LIST(TORTURE_CHECK_ENTRY)

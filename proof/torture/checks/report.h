@@ -7,19 +7,21 @@
 
 #define TORTURE_SHOWN_MAX 20 /* violations that are printed; all are counted */
 
+#define TORTURE_CHECKS_MAX 24
+
 typedef struct torture_report {
     char setup[32];
     int64_t grants;
     int64_t faults; /* times that one was dealt */
     int64_t wait_p50_us, wait_p99_us, wait_max_us;
-    int64_t recovered_ms; /* until everybody had had everything, after the faults; -1: never */
+    int64_t recovered_ms; /* from the last fault until everybody has had every lock; -1: never */
     int64_t exempt;       /* overlaps that docs/guarantees.md announces */
     int64_t fenced, refused, plain, plain_lost;
     int64_t losses; /* holders that were told of a loss */
 
-    size_t running;         /* index of the check that looks now, */
-    const char *looks_now;  /* and its name */
-    int64_t violations[16]; /* by check, in the order of torture_checks */
+    size_t running;                         /* index of the check that looks now, */
+    const char *looks_now;                  /* and its name */
+    int64_t violations[TORTURE_CHECKS_MAX]; /* by check, in the order of torture_checks */
     char shown[TORTURE_SHOWN_MAX][200];
     size_t shown_count;
     char thin[8][120]; /* why the run proves too little */
@@ -54,7 +56,7 @@ int64_t torture_violations(const torture_report *report);
 /* One table, then what was violated, what was exempt and why it may prove nothing. */
 void torture_reports_print(const torture_report *reports, size_t count);
 
-/* The worst of them: TORTURE_OK, _GUILTY or _THIN. */
+/* The worst result: TORTURE_OK, _GUILTY or _THIN. */
 int torture_reports_exit(const torture_report *reports, size_t count);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What became of the increments. Each is a read, some work, and a write of one more; the
- * resource's journal shows the writes that it accepted, in its order. Under the fence none is
- * lost, whoever was paused where. Beside it the same number without the fence: what it loses is
- * the price of trusting time alone, and is printed, not judged.
+ * Whether increments are lost. Each is a read, some work, and a write of one more; the
+ * resource's journal shows the writes that it accepted, in its order. With the fence none
+ * is lost, whatever pauses there were. The same number is also kept without a fence: its lost
+ * increments are what trust in time alone costs; they are printed, not judged.
  */
 #include "checks.h"
 
@@ -43,7 +43,7 @@ static void follow_fenced(const torture_history *h, int lock, torture_report *re
     }
 }
 
-/* What a worker was told and what the journal has; an outcome that was not told stays open. */
+/* Compares what workers were told with the journal; an outcome that was not told stays open. */
 static void compare(const torture_history *h, const torture_life *life, int lock,
                     torture_report *report)
 {

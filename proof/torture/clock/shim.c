@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a redis-server: a wall clock that somebody sets. The file $PAWL_TORTURE_CLOCK
- * holds how many ns it is ahead; the rig writes there, each reading looks. The monotonic clocks
- * tick on as they are. Calls of the system only: the allocator asks for the time before main.
+ * Preloaded into a redis-server: a wall clock that we can set. The file $PAWL_TORTURE_CLOCK
+ * holds how many ns it is ahead; the rig writes it, each reading looks. The monotonic clocks
+ * are not changed. Calls of the system only: the allocator asks for the time before main.
  */
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -5,10 +5,11 @@
 
 #include "../rig/rig.h"
 
-/* What a fault that is under way remembers. One of a kind is under way at a time. */
+/* The state of a fault that is under way. At most one of each kind is under way. */
 typedef struct torture_active {
     bool is;
     int64_t until;
+    torture_server *server;
     torture_worker *worker;
     int life; /* of that worker: a later one has not been hurt */
     char text[32];
@@ -17,11 +18,11 @@ typedef struct torture_active {
 typedef struct torture_fault {
     const char *name, *what;
     unsigned needs; /* of what a setup has */
-    int more;       /* so many further cards in the deck */
+    int more;       /* how many more times it is in the deck */
     bool small_disk;
     /*
-     * Notes its beginning and hurts. False, with nothing noted or done: there is nothing to hurt
-     * at the moment, it is tried again later. Sets `until` if it lasts.
+     * Notes its beginning, then does it. False, with nothing noted or done: nothing can be hurt at
+     * the moment, and it is tried again later. Sets `until` if it lasts.
      */
     bool (*begin)(torture_rig *rig, torture_active *active);
     void (*end)(torture_rig *rig, torture_active *active); /* NULL: it does not last */
@@ -38,12 +39,19 @@ typedef struct torture_fault {
     X(client_pause)                                                                                \
     X(debug_sleep)                                                                                 \
     X(script_flush)                                                                                \
+    X(output_limit)                                                                                \
     X(net_delay)                                                                                   \
     X(net_hold)                                                                                    \
     X(net_lose)                                                                                    \
     X(net_cut)                                                                                     \
     X(net_half)                                                                                    \
     X(net_refuse)                                                                                  \
+    X(end_statements)                                                                              \
+    X(end_sessions)                                                                                \
+    X(kill_leader)                                                                                 \
+    X(stop_leader)                                                                                 \
+    X(cut_off)                                                                                     \
+    X(restart_all)                                                                                 \
     X(failover)                                                                                    \
     X(promote)                                                                                     \
     X(clock_step)                                                                                  \
@@ -76,12 +84,17 @@ static inline int64_t torture_lasts(torture_rig *rig, torture_active *active, in
     return ms;
 }
 
-/* Remembers whom it hurts. */
+/* Remembers the process that it hurts. */
 static inline void torture_hurts(torture_active *active, torture_worker *worker)
 {
     active->worker = worker;
     active->life = worker->life;
 }
+
+/* SIGSTOP of a server, and its end; `name` of the fault. In on_server.c. */
+void torture_stop_server(torture_rig *rig, torture_active *active, torture_server *server,
+                         const char *name);
+void torture_continue_server(torture_rig *rig, torture_active *active, const char *name);
 
 /* The process that was hurt, if it still runs; NULL if another has its slot now. */
 static inline torture_worker *torture_still(const torture_active *active)

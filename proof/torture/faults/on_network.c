@@ -32,7 +32,7 @@ static void end_delay(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_delay = {
     .name = "net-delay",
     .what = "everything takes up to a third of the ttl longer, each way",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_delay,
     .end = end_delay,
 };
@@ -56,7 +56,7 @@ static void end_hold(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_hold = {
     .name = "net-hold",
     .what = "silence in one direction; then everything arrives, late",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_hold,
     .end = end_hold,
 };
@@ -80,7 +80,7 @@ static void end_lose(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_lose = {
     .name = "net-lose",
     .what = "the server does what it is asked, its answers vanish, then a reset",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_lose,
     .end = end_lose,
 };
@@ -99,7 +99,7 @@ static bool begin_cut(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_cut = {
     .name = "net-cut",
     .what = "every connection is reset",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_cut,
 };
 
@@ -115,7 +115,7 @@ static bool begin_half(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_half = {
     .name = "net-half",
     .what = "every connection is closed in one direction only",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_half,
 };
 
@@ -139,7 +139,7 @@ static void end_refuse(torture_rig *rig, torture_active *active)
 const torture_fault torture_fault_net_refuse = {
     .name = "net-refuse",
     .what = "every connection is reset, and new ones are refused for a while",
-    .needs = TORTURE_REDIS,
+    .needs = TORTURE_SERVER,
     .begin = begin_refuse,
     .end = end_refuse,
 };

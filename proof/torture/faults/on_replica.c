@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define PATIENCE_NS (3000 * TORTURE_MS) /* longer than the TIMEOUT below */
+#define PATIENCE_NS (30000 * TORTURE_MS) /* much longer than the TIMEOUT below */
 
 static torture_server *replica_of(torture_rig *rig)
 {
@@ -17,7 +17,8 @@ static bool are_in_step(torture_rig *rig)
 {
     char text[256];
     return torture_primary(rig)->pid && replica_of(rig)->pid && !torture_primary(rig)->waits &&
-           torture_redis(rig, replica_of(rig), text, "ROLE") && strstr(text, " connected ");
+           !replica_of(rig)->waits && torture_redis(rig, replica_of(rig), text, "ROLE") &&
+           strstr(text, " connected ");
 }
 
 static void change_places(torture_rig *rig)
@@ -35,6 +36,14 @@ static bool has_failed_over(torture_rig *rig)
     return torture_redis(rig, replica_of(rig), text, "ROLE") && strncmp(text, "master", 6) == 0;
 }
 
+/* It has changed places, or has given up. */
+static bool is_decided(torture_rig *rig)
+{
+    char text[256];
+    return torture_redis(rig, torture_primary(rig), text, "INFO replication") &&
+           strstr(text, "master_failover_state:no-failover");
+}
+
 static bool begin_failover(torture_rig *rig, torture_active *active)
 {
     (void)active;
@@ -44,7 +53,7 @@ static bool begin_failover(torture_rig *rig, torture_active *active)
     if (torture_redis(rig, torture_primary(rig), NULL, "FAILOVER TO 127.0.0.1 %d TIMEOUT 2000",
                       replica_of(rig)->port)) {
         int64_t patience = torture_now() + PATIENCE_NS;
-        while (!has_failed_over(rig) && torture_now() < patience) torture_sleep_ns(2 * TORTURE_MS);
+        while (!is_decided(rig) && torture_now() < patience) torture_sleep_ns(2 * TORTURE_MS);
         if (has_failed_over(rig)) change_places(rig);
     }
     torture_note_end(rig, torture_fault_failover.name, NULL);
@@ -65,7 +74,8 @@ static bool begin_promote(torture_rig *rig, torture_active *active)
     if (!are_in_step(rig)) return false;
     torture_lasts(rig, active, 10, rig->options->ttl_ms);
     torture_note_begin(rig, torture_fault_promote.name, NULL, TORTURE_HURTS_ALL);
-    /* What is in its socket it would read when it wakes up: so the link is cut as well. */
+    /* When it wakes up it would read what is in its socket: so the link is cut, too. */
+    replica_of(rig)->waits = true;
     kill(replica_of(rig)->pid, SIGSTOP);
     torture_redis(rig, torture_primary(rig), NULL, "CLIENT KILL TYPE replica");
     return true;
@@ -78,6 +88,7 @@ static void end_promote(torture_rig *rig, torture_active *active)
     torture_server_end(old, SIGKILL);
     torture_note_forgets(rig, torture_fault_promote.name);
     kill(fresh->pid, SIGCONT);
+    fresh->waits = false;
     for (int tries = 0; tries < 5; tries++) {
         if (torture_redis(rig, fresh, NULL, "REPLICAOF NO ONE")) break;
     }

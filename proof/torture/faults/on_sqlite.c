@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file between two states: who writes it is caught in the middle of a transaction. */
+/* The file between two states: a writer is stopped in the middle of a transaction. */
 #include "faults.h"
 
 #include <signal.h>

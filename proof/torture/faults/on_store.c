@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands between the workers and their store. */
+/* The store in front of the real one. */
 #include "faults.h"
 
 #include <fcntl.h>

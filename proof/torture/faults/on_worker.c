@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes that die, stand still, and are denied what they need. */
+/* Processes that die, stand still, or do not get what they need. */
 #include "faults.h"
 
 #include <dirent.h>
@@ -89,7 +89,7 @@ static rlim_t memory_in_use(pid_t pid)
     return pages * 4096;
 }
 
-/* One that is up: without descriptors for its history it could only end. */
+/* A worker that is up: without a descriptor for its history it would end. */
 static torture_worker *unlimited(torture_rig *rig)
 {
     torture_worker *worker = torture_worker_draw(rig, false);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A store in front of another one, for tests: what the other one granted is true, but its word
- * comes late, twice, out of order, or never; pushes get lost, doubled, late, or are made up; the
+ * A store in front of another one, for tests: the grants of the other one are real, but its replies
+ * come late, twice, out of order, or never; pushes get lost, doubled, late, or are made up; the
  * link goes down and comes back, with requests under way or without. Much of that is forbidden
  * by pawl/store.h; nobody may hold twice or wait for ever all the same.
  *
  *   hostile+memory:NAME, hostile+sqlite:PATH, hostile+redis+unix:///PATH ...
  *       ?seed=N       what is drawn; without it each client draws differently each time
  *       ?while=PATH   hostile only while this file exists
+ *       ?only=NAME    hostile in one way, always; some are done in no other way. "nothing": not at
+ *                     all. The names are those of the table below
  *
  * It never gives an answer to a request that was not its own and still waits: a store that
  * mixes up the owners of its grants has no exclusion to offer.
@@ -19,6 +21,7 @@
 #include <dlfcn.h>
 #include <event2/event.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,25 +31,49 @@
 
 #define MS          INT64_C(1000000)
 #define OUTSIDE     "hostile+" /* what stands before the inner store's scheme */
-#define ASKED_MAX   512        /* beyond that a request is refused */
-#define LETTERS_MAX 256        /* beyond that what would be late is lost */
+#define ASKED_MAX   2048       /* beyond that a request is refused */
+#define LETTERS_MAX 256        /* beyond that a late one is lost */
 #define LATE_MAX_MS 400        /* well beyond the time in which a short lease expects an answer */
 #define DOWN_MAX_MS 300
 #define STRAY_BIT   (UINT64_C(1) << 30) /* no test has so many leases or queries */
 
-/* How often, of 1024. */
-enum {
-    REPLY_LOST = 20, /* PAWL_UNKNOWN comes in its place when the time is over */
-    REPLY_NEVER = 6,
-    REPLY_LATE = 100,
-    REPLY_TWICE = 40,
-    REPLY_STRAY = 20, /* once more, for a request that nobody made */
-    PUSH_LOST = 100,
-    PUSH_TWICE = 60,
-    PUSH_LATE = 120,
-    PUSH_MADE_UP = 10,
-    LINK_DOWN = 4,
-    LINK_SAID_AGAIN = 4
+#define OVERDUE_MS 4000 /* more than a test forgives a busy machine */
+#define STAND_BY   16   /* requests that are held back at most */
+
+typedef enum hostility {
+    REPLY_LOST = 0, /* PAWL_UNKNOWN comes in its place when the time is over */
+    REPLY_NEVER,
+    REPLY_SLOW, /* if it is too late, PAWL_UNKNOWN came first */
+    REPLY_LATE, /* after its time, and nothing before */
+    REPLY_TWICE,
+    REPLY_STRAY,   /* once more, for a request that nobody made */
+    REPLY_INSIDE,  /* while submit() runs */
+    REPLY_ABROAD,  /* on another thread */
+    REQUEST_ORDER, /* the last of those that are flushed together is carried out first */
+    PUSH_LOST,
+    PUSH_TWICE,
+    PUSH_SLOW,
+    PUSH_MADE_UP,
+    PUSH_AFTER, /* when the store was closed */
+    LINK_DOWN,
+    LINK_UNTIDY, /* of those: requests stay unanswered */
+    LINK_AGAIN,  /* it is said to be up, and was */
+    HOSTILITIES
+} hostility;
+
+static const struct {
+    const char *name;
+    int of_1024; /* how often; 0: only if it is asked for */
+} hostilities[HOSTILITIES] = {
+    [REPLY_LOST] = {"lost", 20},         [REPLY_NEVER] = {"never", 6},
+    [REPLY_SLOW] = {"slow", 100},        [REPLY_LATE] = {"late", 0},
+    [REPLY_TWICE] = {"twice", 40},       [REPLY_STRAY] = {"id", 20},
+    [REPLY_INSIDE] = {"inside", 0},      [REPLY_ABROAD] = {"thread", 0},
+    [REQUEST_ORDER] = {"order", 0},      [PUSH_LOST] = {"push-lost", 100},
+    [PUSH_TWICE] = {"push-twice", 60},   [PUSH_SLOW] = {"push-slow", 120},
+    [PUSH_MADE_UP] = {"push-stray", 10}, [PUSH_AFTER] = {"after", 0},
+    [LINK_DOWN] = {"down", 4},           [LINK_UNTIDY] = {"untidy", 256},
+    [LINK_AGAIN] = {"again", 4},
 };
 
 /* A request that the host waits for. */
@@ -58,15 +85,24 @@ typedef struct asked {
 
 typedef enum letter_kind { NO_LETTER = 0, LETTER_REPLY, LETTER_PUSH, LETTER_LINK } letter_kind;
 
-/* What is said later. */
+/* A reply or push that is delivered later. */
 typedef struct letter {
     letter_kind kind;
     int64_t at;
     pawl_reply reply;
     pawl_push push;
+    pawl_value value;
     bool up;
     char name[PAWL_NAME_MAX + 1], token[PAWL_TOKEN_LEN + 1], message[PAWL_MESSAGE_MAX];
+    char bytes[PAWL_STORED_MAX + 1], owner[PAWL_OWNER_MAX + 1]; /* of the value */
+    uint16_t slots[PAWL_CAPACITY_MAX];
 } letter;
+
+/* A request that is not carried out yet, and what it points to. */
+typedef struct held_back {
+    pawl_request request;
+    char name[PAWL_NAME_MAX + 1], token[PAWL_TOKEN_LEN + 1], owner[PAWL_OWNER_MAX + 1];
+} held_back;
 
 struct pawl_store {
     pawl_host inner_host; /* what the inner store sees; first, so that it is the store */
@@ -76,7 +112,11 @@ struct pawl_store {
     struct event *timer;
     unsigned short random[3];
     char while_path[PATH_MAX]; /* "": always hostile */
+    int of_1024[HOSTILITIES];
     bool up, inner_up;
+    bool closed; /* and has one more thing to say */
+    held_back held_back[STAND_BY];
+    size_t held_back_count;
     asked asked[ASKED_MAX];
     letter letters[LETTERS_MAX];
     uint64_t refused[ASKED_MAX]; /* asked while the link was down */
@@ -90,9 +130,24 @@ static bool is_hostile(const pawl_store *s)
     return !s->while_path[0] || access(s->while_path, F_OK) == 0;
 }
 
-static bool happens(pawl_store *s, int of_1024)
+static bool happens(pawl_store *s, hostility what)
 {
-    return nrand48(s->random) % 1024 < of_1024 && is_hostile(s);
+    if (!s->of_1024[what]) return false;
+    return nrand48(s->random) % 1024 < s->of_1024[what] && is_hostile(s);
+}
+
+/* false: there is no such name. */
+static bool choose_hostilities(pawl_store *s, const char *only)
+{
+    bool known = !only || strcmp(only, "nothing") == 0;
+    for (int i = 0; i < HOSTILITIES; i++) {
+        bool is_it = only && strcmp(only, hostilities[i].name) == 0;
+        s->of_1024[i] = is_it ? 1024 : only ? 0 : hostilities[i].of_1024;
+        known = known || is_it;
+    }
+    if (s->of_1024[LINK_UNTIDY] == 1024) /* there must be requests, and a link that goes down */
+        s->of_1024[LINK_DOWN] = s->of_1024[REPLY_SLOW] = 1024;
+    return known;
 }
 
 static int64_t later(pawl_store *s, int most_ms)
@@ -136,7 +191,7 @@ static void set_timer(pawl_store *s)
     event_add(s->timer, &span);
 }
 
-/* NULL: there is no room, it gets lost. */
+/* NULL: there is no room, so it is lost. */
 static letter *new_letter(pawl_store *s, letter_kind kind, int64_t at)
 {
     for (size_t i = 0; i < LETTERS_MAX; i++) {
@@ -147,6 +202,14 @@ static letter *new_letter(pawl_store *s, letter_kind kind, int64_t at)
     return NULL;
 }
 
+/* The store keeps it for the call only. */
+static void keep_value(letter *l, const pawl_value *value)
+{
+    l->value = *value;
+    if (value->len) memcpy(l->bytes, value->bytes, value->len);
+    snprintf(l->owner, sizeof l->owner, "%s", value->owner);
+}
+
 static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
 {
     letter *l = new_letter(s, LETTER_REPLY, at);
@@ -154,6 +217,8 @@ static void post_reply(pawl_store *s, const pawl_reply *reply, int64_t at)
     l->reply = *reply;
     if (reply->message) snprintf(l->message, sizeof l->message, "%s", reply->message);
     l->reply.message = reply->message ? l->message : NULL;
+    if (reply->value) keep_value(l, reply->value);
+    if (reply->slot_count) memcpy(l->slots, reply->slots, reply->slot_count * sizeof l->slots[0]);
 }
 
 static void post_push(pawl_store *s, const pawl_push *push, int64_t at)
@@ -165,6 +230,7 @@ static void post_push(pawl_store *s, const pawl_push *push, int64_t at)
     if (push->token) memcpy(l->token, push->token, PAWL_TOKEN_LEN);
     l->push.name = l->name;
     l->push.token = push->token ? l->token : NULL;
+    if (push->slot_count) memcpy(l->slots, push->slots, push->slot_count * sizeof l->slots[0]);
 }
 
 static void post_link(pawl_store *s, bool up, int64_t at)
@@ -206,21 +272,54 @@ static void say_stray(pawl_store *s, const pawl_reply *reply)
     s->host->reply(s->host, &stray);
 }
 
+typedef struct abroad {
+    pawl_store *store;
+    const pawl_reply *reply;
+} abroad;
+
+static void *say_abroad(void *arg)
+{
+    const abroad *a = arg;
+    say(a->store, a->reply);
+    return NULL;
+}
+
+static void say_on_another_thread(pawl_store *s, const pawl_reply *reply)
+{
+    pthread_t thread;
+    abroad a = {.store = s, .reply = reply};
+    if (pthread_create(&thread, NULL, say_abroad, &a) == 0)
+        pthread_join(thread, NULL);
+    else
+        say(s, reply);
+}
+
+/* The host waits for it, and gets it: now, or not now. */
+static void answer(pawl_store *s, asked *a, const pawl_reply *reply)
+{
+    if (happens(s, REPLY_LOST)) return;
+    if (happens(s, REPLY_NEVER)) {
+        a->never = true;
+    } else if (happens(s, REPLY_LATE)) {
+        post_reply(s, reply, a->answer_by + OVERDUE_MS * MS);
+        a->never = true;
+    } else if (happens(s, REPLY_SLOW)) {
+        post_reply(s, reply, later(s, LATE_MAX_MS));
+    } else if (happens(s, REPLY_ABROAD)) {
+        say_on_another_thread(s, reply);
+    } else {
+        say(s, reply);
+    }
+}
+
 static void on_reply(pawl_host *inner, const pawl_reply *reply)
 {
     pawl_store *s = (pawl_store *)inner;
     asked *a = find_asked(s, reply->id);
     if (happens(s, REPLY_STRAY)) say_stray(s, reply);
     if (happens(s, REPLY_TWICE)) post_reply(s, reply, later(s, LATE_MAX_MS));
-    if (!a) return; /* told already that nothing is known */
-    if (happens(s, REPLY_LOST)) return;
-    if (happens(s, REPLY_NEVER)) {
-        a->never = true;
-    } else if (happens(s, REPLY_LATE)) { /* and if it is later than it may be, the second */
-        post_reply(s, reply, later(s, LATE_MAX_MS));
-    } else {
-        say(s, reply);
-    }
+    if (!a) return; /* it was told UNKNOWN already */
+    answer(s, a, reply);
     set_timer(s);
 }
 
@@ -248,7 +347,7 @@ static void on_push(pawl_host *inner, const pawl_push *push)
 {
     pawl_store *s = (pawl_store *)inner;
     if (happens(s, PUSH_TWICE)) post_push(s, push, later(s, LATE_MAX_MS));
-    if (happens(s, PUSH_LATE))
+    if (happens(s, PUSH_SLOW))
         post_push(s, push, later(s, LATE_MAX_MS));
     else if (!happens(s, PUSH_LOST))
         s->host->push(s->host, push);
@@ -275,10 +374,10 @@ static void say_link(pawl_store *s, bool up)
                   up ? NULL : "the hostile store has cut the link");
 }
 
-/* Most times as the contract wants it, everything answered before; sometimes not. */
+/* Mostly as the contract demands, with everything answered before; sometimes not. */
 static void go_down(pawl_store *s)
 {
-    bool tidy = nrand48(s->random) % 4 != 0;
+    bool tidy = !happens(s, LINK_UNTIDY);
     for (size_t i = 0; tidy && i < ASKED_MAX; i++)
         if (s->asked[i].id && !s->asked[i].never) say_nothing_known(s, s->asked[i].id);
     say_link(s, false);
@@ -299,6 +398,12 @@ static void on_link_final(pawl_host *inner, pawl_err err, const char *message)
     s->host->link_final(s->host, err, message);
 }
 
+static void on_guarded(pawl_host *inner, int64_t left_ms)
+{
+    const pawl_store *s = (pawl_store *)inner;
+    s->host->guarded(s->host, left_ms);
+}
+
 static void deliver_link(pawl_store *s, bool up)
 {
     if (!up && s->up)
@@ -316,11 +421,16 @@ static void deliver(pawl_store *s, letter *l)
     if (copy.kind == LETTER_LINK) deliver_link(s, copy.up);
     if (copy.kind == LETTER_REPLY) {
         if (copy.reply.message) copy.reply.message = copy.message;
+        if (copy.reply.slot_count) copy.reply.slots = copy.slots;
+        if (copy.reply.value) copy.reply.value = &copy.value;
+        copy.value.bytes = copy.bytes;
+        copy.value.owner = copy.owner;
         say(s, &copy.reply);
     }
     if (copy.kind == LETTER_PUSH) {
         copy.push.name = copy.name;
         if (copy.push.token) copy.push.token = copy.token;
+        if (copy.push.slot_count) copy.push.slots = copy.slots;
         s->host->push(s->host, &copy.push);
     }
 }
@@ -336,11 +446,22 @@ static void refuse(pawl_store *s)
                              .message = "the hostile store has cut the link"});
 }
 
+static void say_after_close(pawl_store *s)
+{
+    s->host->push(s->host, &(pawl_push){.kind = PAWL_PUSH_RECHECK, .name = ""});
+    event_free(s->timer);
+    free(s);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     pawl_store *s = arg;
     (void)fd;
     (void)what;
+    if (s->closed) {
+        say_after_close(s);
+        return;
+    }
     refuse(s);
     for (size_t i = 0; i < LETTERS_MAX; i++)
         if (s->letters[i].kind && s->letters[i].at <= s->host->now()) deliver(s, &s->letters[i]);
@@ -360,6 +481,31 @@ static bool note_asked(pawl_store *s, const pawl_request *request)
     return a != NULL;
 }
 
+static const char *keep(char *room, size_t size, const char *text)
+{
+    if (text) snprintf(room, size, "%s", text);
+    return text ? room : NULL;
+}
+
+/* What is held back is carried out at the flush. A value would be too much to keep. */
+static bool hold_back(pawl_store *s, const pawl_request *request)
+{
+    if (s->held_back_count == STAND_BY || request->value || !happens(s, REQUEST_ORDER))
+        return false;
+    held_back *h = &s->held_back[s->held_back_count++];
+    h->request = *request;
+    h->request.name = keep(h->name, sizeof h->name, request->name);
+    h->request.token = keep(h->token, sizeof h->token, request->token);
+    h->request.owner = keep(h->owner, sizeof h->owner, request->owner);
+    return true;
+}
+
+static void carry_out_backwards(pawl_store *s)
+{
+    while (s->held_back_count > 0)
+        s->ops->submit(s->inner, &s->held_back[--s->held_back_count].request);
+}
+
 static void hostile_submit(pawl_store *s, const pawl_request *request)
 {
     if (!s->up || !note_asked(s, request)) {
@@ -368,12 +514,16 @@ static void hostile_submit(pawl_store *s, const pawl_request *request)
     }
     if (happens(s, PUSH_MADE_UP) && request->name_len) make_up_push(s, request);
     if (happens(s, LINK_DOWN)) post_link(s, false, later(s, LATE_MAX_MS));
-    if (happens(s, LINK_SAID_AGAIN)) post_link(s, true, later(s, LATE_MAX_MS));
-    s->ops->submit(s->inner, request);
+    if (happens(s, LINK_AGAIN)) post_link(s, true, later(s, LATE_MAX_MS));
+    if (happens(s, REPLY_INSIDE))
+        say_nothing_known(s, request->id);
+    else if (!hold_back(s, request))
+        s->ops->submit(s->inner, request);
 }
 
 static void hostile_flush(pawl_store *s)
 {
+    carry_out_backwards(s);
     s->ops->flush(s->inner);
     set_timer(s);
 }
@@ -386,6 +536,11 @@ static const pawl_caps *hostile_caps(pawl_store *s)
 static void hostile_close(pawl_store *s)
 {
     s->ops->close(s->inner);
+    s->closed = happens(s, PUSH_AFTER);
+    if (s->closed) {
+        event_active(s->timer, EV_TIMEOUT, 0);
+        return;
+    }
     event_free(s->timer);
     free(s);
 }
@@ -417,17 +572,20 @@ static const pawl_store_ops *load_inner(const char *scheme, char *message)
     return ops;
 }
 
-/* The inner store's URL, without what is ours. */
-static pawl_url take_own_options(pawl_store *s, const pawl_url *url)
+/* The inner store's URL, without what is ours. *ret_only: the one hostility; NULL: all of them. */
+static pawl_url take_own_options(pawl_store *s, const pawl_url *url, const char **ret_only)
 {
     pawl_url inner = *url;
     const char *seed = NULL;
+    *ret_only = NULL;
     inner.scheme += strlen(OUTSIDE);
     inner.option_count = 0;
     for (size_t i = 0; i < url->option_count; i++) {
         const pawl_url_option *option = &url->options[i];
         if (strcmp(option->key, "seed") == 0)
             seed = option->value;
+        else if (strcmp(option->key, "only") == 0)
+            *ret_only = option->value;
         else if (strcmp(option->key, "while") == 0)
             snprintf(s->while_path, sizeof s->while_path, "%s", option->value);
         else
@@ -448,16 +606,21 @@ static void stand_between(pawl_store *s, pawl_host *host)
     s->inner_host.push = on_push;
     s->inner_host.link = on_link;
     s->inner_host.link_final = on_link_final;
+    s->inner_host.guarded = on_guarded;
     s->inner_host.warn = on_warn;
 }
 
 static int hostile_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store, char *message)
 {
+    const char *only;
     pawl_store *s = calloc(1, sizeof *s);
     if (!s) return PAWL_ERR_NO_MEMORY;
     stand_between(s, host);
-    pawl_url inner = take_own_options(s, url);
-    s->ops = load_inner(inner.scheme, message);
+    pawl_url inner = take_own_options(s, url, &only);
+    if (choose_hostilities(s, only))
+        s->ops = load_inner(inner.scheme, message);
+    else
+        snprintf(message, PAWL_MESSAGE_MAX, "the hostile store knows no only=%.100s", only);
     s->timer = event_new(host->base, -1, 0, on_timer, s);
     int err = s->ops && s->timer ? s->ops->open(&s->inner_host, &inner, &s->inner, message)
                                  : PAWL_ERR_SYSTEM;
@@ -472,7 +635,7 @@ static int hostile_open(pawl_host *host, const pawl_url *url, pawl_store **ret_s
 
 static const char *const schemes[] = {OUTSIDE "memory", OUTSIDE "sqlite", OUTSIDE "redis",
                                       OUTSIDE "redis+unix", NULL};
-static const char *const options[] = {"seed", "while", "mode", "prefix", "db", NULL};
+static const char *const options[] = {"seed", "while", "only", "mode", "prefix", "db", NULL};
 
 __attribute__((visibility("default"))) extern const pawl_store_ops PAWL_STORE_ENTRY;
 const pawl_store_ops PAWL_STORE_ENTRY = {.abi = PAWL_STORE_ABI,

@@ -3,6 +3,7 @@
 
 #include "../torture.h"
 
+#include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <netinet/in.h>
@@ -184,9 +185,21 @@ static struct bufferevent *make_end(pair *p, evutil_socket_t fd)
     return end;
 }
 
+/* Digits are a port of this machine, all else is a socket's path. */
+static int connect_to(struct bufferevent *end, const char *backend)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (backend[0] == '/') {
+        snprintf(path.sun_path, sizeof path.sun_path, "%s", backend);
+        return bufferevent_socket_connect(end, (struct sockaddr *)&path, sizeof path);
+    }
+    port.sin_port = htons((uint16_t)strtol(backend, NULL, 10));
+    return bufferevent_socket_connect(end, (struct sockaddr *)&port, sizeof port);
+}
+
 void torture_pairs_add(torture_pairs *pairs, evutil_socket_t client, const char *backend)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     int on = 1;
     pair *p = calloc(1, sizeof *p);
     if (!p) exit(TORTURE_SYSTEM);
@@ -201,9 +214,7 @@ void torture_pairs_add(torture_pairs *pairs, evutil_socket_t client, const char 
     setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     p->ends[TORTURE_UP] = make_end(p, client);
     p->ends[TORTURE_DOWN] = make_end(p, -1);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", backend);
-    if (bufferevent_socket_connect(p->ends[TORTURE_DOWN], (struct sockaddr *)&address,
-                                   sizeof address) != 0) {
+    if (connect_to(p->ends[TORTURE_DOWN], backend) != 0) {
         reset_pair(p); /* nobody is there */
         return;
     }

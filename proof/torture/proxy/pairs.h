@@ -23,7 +23,7 @@ torture_pairs *torture_pairs_new(struct event_base *base, const torture_weather 
 /* A client has come: connects it to the socket of this path. */
 void torture_pairs_add(torture_pairs *pairs, evutil_socket_t client, const char *backend);
 int torture_pairs_count(const torture_pairs *pairs);
-/* Sends what may go now; call it when the weather has changed. */
+/* Sends what may go now; call it when the state of the network has changed. */
 void torture_pairs_flow(torture_pairs *pairs);
 /* A reset for every client. */
 void torture_pairs_cut(torture_pairs *pairs);

@@ -10,16 +10,27 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define CONTROL_FD 3
+#define DOORS_MAX  4
+#define PATH_ROOM  108 /* of sun_path */
+
+typedef struct door {
+    struct proxy *proxy;
+    struct evconnlistener *listener;
+    int port;             /* 0: chosen by the kernel, once */
+    char path[PATH_ROOM]; /* "": it listens to the port */
+    char backend[PATH_ROOM];
+} door;
 
 typedef struct proxy {
     struct event_base *base;
     torture_weather weather;
     torture_pairs *pairs;
-    struct evconnlistener *listener;
-    struct sockaddr_in address;
-    char backend[108];
+    door doors[DOORS_MAX];
+    int count;
 } proxy;
 
 static void on_client(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -28,25 +39,70 @@ static void on_client(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)listener;
     (void)address;
     (void)len;
-    proxy *p = userdata;
-    torture_pairs_add(p->pairs, fd, p->backend);
+    const door *d = userdata;
+    torture_pairs_add(d->proxy->pairs, fd, d->backend);
 }
 
-static bool listen_again(proxy *p)
+/* ---- Doors ----------------------------------------------------------------------------------- */
+
+static struct evconnlistener *listen_at(door *d, const void *address, int len)
 {
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
-    if (p->listener) return true;
-    p->listener = evconnlistener_new_bind(p->base, on_client, p, flags, 128,
-                                          (struct sockaddr *)&p->address, sizeof p->address);
-    if (!p->listener) perror("proxy: listen");
-    return p->listener != NULL;
+    return evconnlistener_new_bind(d->proxy->base, on_client, d, flags, 128, address, len);
+}
+
+static bool open_door(door *d)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct sockaddr_in port = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                               .sin_port = htons((in_port_t)d->port)};
+    if (d->listener) return true;
+    if (d->path[0]) {
+        snprintf(path.sun_path, sizeof path.sun_path, "%s", d->path);
+        unlink(d->path);
+        d->listener = listen_at(d, &path, sizeof path);
+    } else {
+        d->listener = listen_at(d, &port, sizeof port);
+    }
+    if (!d->listener) perror("proxy: listen");
+    if (!d->listener || d->path[0]) return d->listener != NULL;
+    socklen_t size = sizeof port;
+    getsockname(evconnlistener_get_fd(d->listener), (struct sockaddr *)&port, &size);
+    d->port = ntohs(port.sin_port);
+    return true;
+}
+
+static bool open_doors(proxy *p)
+{
+    bool fine = true;
+    for (int i = 0; i < p->count; i++) fine = open_door(&p->doors[i]) && fine;
+    return fine;
 }
 
 static void refuse(proxy *p)
 {
-    if (p->listener) evconnlistener_free(p->listener);
-    p->listener = NULL;
+    for (int i = 0; i < p->count; i++) {
+        if (p->doors[i].listener) evconnlistener_free(p->doors[i].listener);
+        p->doors[i].listener = NULL;
+    }
 }
+
+/* "BACKEND" or "LISTEN=BACKEND" */
+static void add_door(proxy *p, const char *word)
+{
+    door *d = &p->doors[p->count++];
+    const char *equal = strchr(word, '=');
+    d->proxy = p;
+    snprintf(d->backend, sizeof d->backend, "%s", equal ? equal + 1 : word);
+    if (!equal) return;
+    if (word[0] == '/')
+        snprintf(d->path, sizeof d->path, "%.*s", (int)(equal - word), word);
+    else
+        d->port = (int)strtol(word, NULL, 10);
+}
+
+/* ---- Orders ---------------------------------------------------------------------------------- */
 
 /* How many connections it concerned; -1: not understood. */
 static int obey(proxy *p, const char *order, const char *argument)
@@ -71,9 +127,9 @@ static int obey(proxy *p, const char *order, const char *argument)
     } else if (!strcmp(order, "refuse")) {
         refuse(p);
     } else if (!strcmp(order, "accept")) {
-        return listen_again(p) ? count : -1;
+        return open_doors(p) ? count : -1;
     } else if (!strcmp(order, "backend")) {
-        snprintf(p->backend, sizeof p->backend, "%s", argument);
+        snprintf(p->doors[0].backend, PATH_ROOM, "%s", argument);
     } else if (strcmp(order, "count") != 0) {
         return -1;
     }
@@ -97,20 +153,18 @@ static void on_order(evutil_socket_t fd, short what, void *userdata)
     answer(obey(userdata, order, argument));
 }
 
-int torture_proxy_main(const char *backend)
+int torture_proxy_main(char **doors)
 {
-    proxy p = {.address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof p.address;
+    proxy p = {0};
     signal(SIGPIPE, SIG_IGN);
-    snprintf(p.backend, sizeof p.backend, "%s", backend);
     p.base = event_base_new();
     if (!p.base) return TORTURE_SYSTEM;
     p.pairs = torture_pairs_new(p.base, &p.weather);
-    if (!listen_again(&p)) return TORTURE_SYSTEM;
-    getsockname(evconnlistener_get_fd(p.listener), (struct sockaddr *)&p.address, &size);
+    for (int i = 0; doors[i] && i < DOORS_MAX; i++) add_door(&p, doors[i]);
+    if (!open_doors(&p)) return TORTURE_SYSTEM;
     struct event *orders = event_new(p.base, CONTROL_FD, EV_READ | EV_PERSIST, on_order, &p);
     if (!orders || event_add(orders, NULL) != 0) return TORTURE_SYSTEM;
-    answer(ntohs(p.address.sin_port));
+    answer(p.doors[0].path[0] ? 1 : p.doors[0].port);
     event_base_dispatch(p.base);
     return 0;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP proxy before a server's unix socket, that does to connections what networks do. It is a
+ * A proxy before a server, or between two, that does to connections what networks do. It is a
  * process of its own, so that nothing which the rig waits for delays the traffic.
  *
- * Descriptor 3 is a seqpacket socket. The first message to the rig is the port on 127.0.0.1;
+ * It has doors, one an argument: "BACKEND" is a port of its own on 127.0.0.1 that leads to that
+ * socket (a path) or port (digits), "LISTEN=BACKEND" a port or a path that is given.
+ *
+ * Descriptor 3 is a seqpacket socket. The first message to the rig is the port of the first door;
  * each order is answered by how many connections it concerned:
  *
  *   delay MS     from now on each piece takes so long, either way; 0: none
@@ -13,12 +16,12 @@
  *   cut          every connection is reset; also ends "lose"
  *   half         every client reads an end of file, while the other direction stays open
  *   refuse       nobody listens; "accept": somebody does again, on the same port
- *   backend PATH new connections go to this socket
+ *   backend PATH new connections of the first door go to this socket
  *   count        nothing is done
  */
 #ifndef PAWL_TORTURE_PROXY_H
 #define PAWL_TORTURE_PROXY_H
 
-int torture_proxy_main(const char *backend);
+int torture_proxy_main(char **doors);
 
 #endif

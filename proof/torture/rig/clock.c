@@ -11,21 +11,20 @@
 
 #define SHIM "pawl-torture-clock.so"
 
-/* Beside this program, as built; or where modules are installed. */
-static bool find_shim(char *ret_path)
+bool torture_find_shim(const char *name, char ret_path[TORTURE_FILE_MAX])
 {
     char dir[TORTURE_FILE_MAX];
     snprintf(dir, sizeof dir, "%s", torture_self());
     char *slash = strrchr(dir, '/');
     if (slash) *slash = '\0';
-    if (access(torture_path(ret_path, dir, SHIM), R_OK) == 0) return true;
-    return access(torture_path(ret_path, PAWL_TORTURE_MODULES, SHIM), R_OK) == 0;
+    if (access(torture_path(ret_path, dir, name), R_OK) == 0) return true;
+    return access(torture_path(ret_path, PAWL_TORTURE_MODULES, name), R_OK) == 0;
 }
 
 bool torture_clock_open(torture_rig *rig)
 {
     char shim[TORTURE_FILE_MAX], path[TORTURE_FILE_MAX];
-    if (!find_shim(shim)) {
+    if (!torture_find_shim(SHIM, shim)) {
         torture_say("%s is neither beside %s nor in %s", SHIM, torture_self(),
                     PAWL_TORTURE_MODULES);
         return false;

@@ -16,7 +16,7 @@ static void shuffle(torture_rig *rig, torture_deck *deck)
         deck->cards[k] = card;
     }
     deck->next = 0;
-    /* Storms, and times in which one fault has ended before the next; a short run has no time. */
+    /* Sometimes many faults at once, sometimes one after the other; not in a short run. */
     int64_t most = deck->count ? rig->options->seconds * 1000 / (int64_t)deck->count : 0;
     deck->gap_max_ms = GAP_LEAST_MS << torture_between(&rig->rng, 0, GAP_DOUBLINGS);
     if (deck->gap_max_ms > most) deck->gap_max_ms = most > GAP_LEAST_MS ? most : GAP_LEAST_MS;
@@ -28,7 +28,7 @@ static void take(torture_rig *rig, torture_deck *deck, const torture_fault *faul
     if (!possible) {
         torture_note_fact(rig, "skipped", "%s: no small disk can be mounted here", fault->name);
     }
-    /* What was asked for by name and cannot be makes the run too thin. */
+    /* If a fault was named by the user and is not possible, the run proves too little. */
     if (possible || asked_for) torture_note_fact(rig, "fault", "%s", fault->name);
     for (int i = 0; possible && i <= fault->more && deck->count < TORTURE_CARDS_MAX; i++) {
         deck->cards[deck->count++] = (torture_card){.fault = fault};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk of our own that is small enough to be filled. */
+/* A small disk of our own, which we can fill. */
 #include "rig.h"
 
 #include <errno.h>
@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIZE    "size=64m"
+#define SIZE    "size=256m" /* etcd sets 128 MB of it aside for its log */
+#define ROOM    "size=768m" /* three do */
 #define BALLAST "ballast"
 
 static bool write_text(const char *path, const char *text)
@@ -46,6 +47,15 @@ bool torture_disk_prepare(const char *dir, char *reterr_why, size_t size)
     }
     snprintf(reterr_why, size, "no small disk can be mounted here: %s", strerror(errno));
     return false;
+}
+
+bool torture_disk_widen(torture_rig *rig)
+{
+    char disk[TORTURE_FILE_MAX];
+    if (!rig->small_disk) return true;
+    snprintf(disk, sizeof disk, "%s", rig->disk);
+    *strrchr(disk, '/') = '\0'; /* it is mounted once for all setups */
+    return mount(NULL, disk, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, ROOM) == 0;
 }
 
 bool torture_disk_fill(torture_rig *rig)

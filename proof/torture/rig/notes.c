@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include "../canary.h"
 #include "rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +29,28 @@ static void write_line(torture_rig *rig, int fd, const char *line, int len)
     rig->broken = true;
 }
 
+/* ---- The machine ---------------------------------------------------------------------- */
+
+static _Atomic int stood_fd = -1; /* the rigs come one after the other, and the canary lives on */
+
+/* On the canary's thread: one write. Whatever is wrong with the file others notice, too. */
+static void note_stood(int64_t at, int64_t span_ns)
+{
+    char line[64];
+    int len = snprintf(line, sizeof line, "%" PRId64 " stood - - %" PRId64 "\n", at, span_ns);
+    while (write(stood_fd, line, (size_t)len) < 0 && errno == EINTR) continue;
+}
+
+static bool watch_machine(int fd)
+{
+    static bool watches;
+    atomic_store(&stood_fd, fd);
+    if (!watches) watches = torture_canary_start(note_stood);
+    return watches;
+}
+
+/* ---- Facts ------------------------------------------------------------------------------ */
+
 bool torture_notes_open(torture_rig *rig)
 {
     const char *names[] = {"run", "after", "resource"};
@@ -35,7 +59,7 @@ bool torture_notes_open(torture_rig *rig)
         if (fd >= 0) close(fd);
     }
     rig->faults_fd = open_file(rig, "faults");
-    return !rig->broken;
+    return !rig->broken && watch_machine(rig->faults_fd);
 }
 
 static void add_line(torture_rig *rig, const char *name, const char *before, const char *format,
@@ -86,6 +110,11 @@ void torture_note_begin(torture_rig *rig, const char *fault, const torture_worke
 void torture_note_forgets(torture_rig *rig, const char *fault)
 {
     note(rig, "forgets", fault, NULL, 0);
+}
+
+void torture_note_loses(torture_rig *rig, const char *fault)
+{
+    note(rig, "loses", fault, NULL, 0);
 }
 
 void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_S 1
+#define ANSWER_S 5 /* of a server that is awake, on a machine that stands still for a moment */
 
 const char *torture_redis_version(void)
 {

@@ -10,13 +10,26 @@
 
 #include <sys/types.h>
 
+#define TORTURE_SERVERS_MAX 3
+
 typedef struct torture_server {
     pid_t pid; /* 0: not running */
     int port;  /* 0: none */
+    int peer_port;
     char dir[TORTURE_FILE_MAX];
-    char socket[108]; /* sun_path's size */
+    char socket[108]; /* sun_path's size; or a port, in digits */
     bool waits;       /* stopped, paused or asleep: it answers nobody now */
+    bool stays_down;  /* a fault that is under way wants it so */
+    int64_t begun_at;
+    int vote_port;
+    char routes[64]; /* where it finds the others: see routes/shim.c */
 } torture_server;
+
+/* A proxy: a process that stands before a server, or between two. */
+typedef struct torture_proxy {
+    pid_t pid;
+    int fd, port;
+} torture_proxy;
 
 typedef struct torture_worker {
     pid_t pid; /* 0: not running */
@@ -30,7 +43,7 @@ typedef struct torture_rig {
     const torture_options *options;
     const torture_setup *setup;
     torture_rng rng;
-    bool broken; /* something of our own failed: this run ends */
+    bool broken; /* the rig itself failed: this run ends */
 
     char dir[TORTURE_FILE_MAX];  /* temporary: sockets, the store's files */
     char disk[TORTURE_FILE_MAX]; /* below it: the store's files, on a small disk if we may */
@@ -43,12 +56,12 @@ typedef struct torture_rig {
     char hostile_file[TORTURE_FILE_MAX]; /* while it is there, the hostile store is hostile */
     char url[TORTURE_FILE_MAX];
     char password[40];
-    torture_server servers[2];
+    torture_server servers[TORTURE_SERVERS_MAX];
     int primary;                  /* which of the two */
     _Atomic int64_t *clock_ahead; /* ns that the servers' wall clock is ahead; or NULL */
     char clock_preload[TORTURE_FILE_MAX + 32], clock_file[TORTURE_FILE_MAX + 32];
-    pid_t proxy;
-    int proxy_fd, proxy_port;
+    torture_proxy proxies[TORTURE_SERVERS_MAX]; /* before each server to which workers speak */
+    torture_proxy links[TORTURE_SERVERS_MAX];   /* of a cluster: between the two others */
     torture_worker workers[TORTURE_WORKERS_MAX];
 } torture_rig;
 
@@ -66,7 +79,7 @@ pid_t torture_child_start_apart(const char *const *argv, const char *log);
 /* Whether that can be done here. */
 bool torture_can_start_apart(void);
 
-/* Sends the signal and waits for the end, SIGKILL after two seconds. */
+/* Sends the signal and waits for the end, SIGKILL after half a minute. */
 void torture_child_end(pid_t pid, int number);
 
 /* A signal asked us to end; its number, or 0. */
@@ -97,8 +110,22 @@ void torture_servers_close(torture_rig *rig);
 
 /* Starts a server that is down, and waits until it serves; false and rig->broken if it does not. */
 bool torture_server_start(torture_rig *rig, torture_server *server);
-/* Ends it by a signal. */
+/* With TORTURE_CLUSTER, where none serves without the others: starts it; waits for all. */
+void torture_server_launch(torture_rig *rig, torture_server *server);
+bool torture_cluster_await(torture_rig *rig);
+/* The server of a cluster that says that it leads; NULL: nobody does at the moment. */
+torture_server *torture_leader(torture_rig *rig);
+/* Ends it by a signal; or as a crash does, or in peace. */
 void torture_server_end(torture_server *server, int number);
+void torture_server_hurt(torture_rig *rig, torture_server *server, bool crashes);
+/* SIGSTOP or SIGCONT to all of it. */
+void torture_server_signal(torture_rig *rig, torture_server *server, int number);
+
+/* How many are started at once and equal. */
+static inline int torture_members(const torture_rig *rig)
+{
+    return rig->setup->has & TORTURE_CLUSTER ? TORTURE_SERVERS_MAX : 1;
+}
 
 static inline torture_server *torture_primary(torture_rig *rig)
 {
@@ -108,12 +135,20 @@ static inline torture_server *torture_primary(torture_rig *rig)
 /* ---- clock.c: with TORTURE_CLOCK, before the servers ---------------------------------- */
 
 bool torture_clock_open(torture_rig *rig);
+/* A library to be preloaded: beside this program, as built; or where modules are installed. */
+bool torture_find_shim(const char *name, char ret_path[TORTURE_FILE_MAX]);
 void torture_clock_close(torture_rig *rig);
 
-/* ---- network.c: the proxy between workers and server ------------------------------------ */
+/* ---- network.c: the proxies between workers and servers, and between those of a cluster --- */
 
 bool torture_proxy_open(torture_rig *rig);
+/* The proxies between the members, before these are started. */
+bool torture_links_open(torture_rig *rig);
 void torture_proxy_close(torture_rig *rig);
+/* wait(2) said that a process ended: true if it was a proxy. */
+bool torture_proxy_ended(torture_rig *rig, pid_t pid);
+/* An order of proxy/proxy.h to what stands between a member and the others. */
+void torture_links_order(torture_rig *rig, const torture_server *server, const char *order);
 /* An order of proxy/proxy.h; how many connections it concerned, -1 if the proxy is gone. */
 int torture_proxy_order(torture_rig *rig, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -121,18 +156,19 @@ int torture_proxy_order(torture_rig *rig, const char *format, ...)
 /* ---- workers.c --------------------------------------------------------------------------- */
 
 void torture_workers_open(torture_rig *rig);
-/* Starts those whose time has come. */
+/* Starts the workers whose time has come. */
 void torture_workers_start_due(torture_rig *rig);
-/* A worker that runs, drawn by lot, and none that is stopped unless `also_stopped`; or NULL. */
+/* A random worker that runs, and is not stopped unless `also_stopped`; or NULL. */
 torture_worker *torture_worker_draw(torture_rig *rig, bool also_stopped);
 /* wait(2) said that a process ended: true if it was a worker. */
 bool torture_worker_ended(torture_rig *rig, pid_t pid, int status);
 int torture_workers_running(const torture_rig *rig);
-/* The last resort: SIGKILL, and no word of it in the history: who did not leave is found out. */
+/* At the very end: SIGKILL, which the history does not tell: the judge finds who did not leave. */
 void torture_workers_close(torture_rig *rig);
 
 /* ---- notes.c: what the rig writes into the history --------------------------------------- */
 
+/* From then on it is noted, too, when the machine stood still. */
 bool torture_notes_open(torture_rig *rig);
 /* One line of the file "run". */
 void torture_note_fact(torture_rig *rig, const char *name, const char *format, ...)
@@ -145,6 +181,8 @@ void torture_note_begin(torture_rig *rig, const char *fault, const torture_worke
                         torture_hurt hurts);
 /* The store has lost what it had acknowledged, or does so next to this: see history.h. */
 void torture_note_forgets(torture_rig *rig, const char *fault);
+/* The same with a guard: only what stood beside the names is lost. */
+void torture_note_loses(torture_rig *rig, const char *fault);
 void torture_note_end(torture_rig *rig, const char *fault, const torture_worker *worker);
 void torture_note_died(torture_rig *rig, const torture_worker *worker, int status);
 /* phase: "hurt", "calm" or "over". */
@@ -155,6 +193,8 @@ void torture_note_phase(torture_rig *rig, const char *phase);
 /* Once, before any thread: a place where mounts are our own and end with us. Says why not. */
 bool torture_disk_prepare(const char *dir, char *reterr_why, size_t size);
 void torture_disk_end(const char *dir);
+/* Room for three servers, from then on. */
+bool torture_disk_widen(torture_rig *rig);
 /* Fills the disk to the last byte; and makes room again. */
 bool torture_disk_fill(torture_rig *rig);
 void torture_disk_clear(torture_rig *rig);

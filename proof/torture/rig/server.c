@@ -1,38 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The redis-servers of a setup: private, on a socket in the temporary directory. */
+/* The servers of a setup: private, on a socket in the temporary directory, or a port. */
+#include "../../ports/free_port.h"
+#include "program.h"
 #include "rig.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_PATIENCE_NS (20000 * TORTURE_MS)
+#define START_PATIENCE_NS (60000 * TORTURE_MS) /* a JVM on a busy machine */
+#define LOG_LINE_MAX      512
 
 /* ---- Life ------------------------------------------------------------------------------- */
-
-/* A port that is free now. Replication needs one; everything else goes over the socket. */
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int port = 0;
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address, &size) == 0) {
-        port = ntohs(address.sin_port);
-    }
-    if (fd >= 0) close(fd);
-    return port;
-}
 
 static bool write_config(torture_rig *rig, torture_server *server)
 {
@@ -51,26 +36,52 @@ static bool write_config(torture_rig *rig, torture_server *server)
     return fclose(file) == 0;
 }
 
+/* The file to which it appends what it has to say. */
+static const char *log_of(const torture_rig *rig, const torture_server *server,
+                          char ret_path[TORTURE_FILE_MAX])
+{
+    char name[32] = "server.log";
+    if (!rig->setup->program || (rig->setup->has & TORTURE_CLUSTER))
+        snprintf(name, sizeof name, "server-%d.log", (int)(server - rig->servers));
+    return torture_path(ret_path, rig->history, name);
+}
+
+void torture_server_launch(torture_rig *rig, torture_server *server)
+{
+    char log[TORTURE_FILE_MAX];
+    const char *words[TORTURE_WORDS_MAX];
+    rig->setup->program->command(rig, server, words);
+    if (server->port == 0) unlink(server->socket);
+    server->waits = false;
+    server->begun_at = torture_now();
+    server->pid = torture_child_start(words, log_of(rig, server, log), -1);
+}
+
 static void launch(torture_rig *rig, torture_server *server)
 {
-    char config[TORTURE_FILE_MAX], log[TORTURE_FILE_MAX], name[32];
-    snprintf(name, sizeof name, "server-%d.log", (int)(server - rig->servers));
+    if (rig->setup->program) {
+        torture_server_launch(rig, server);
+        return;
+    }
+    char config[TORTURE_FILE_MAX], log[TORTURE_FILE_MAX];
     torture_path(config, server->dir, "redis.conf");
     const char *plain[] = {"redis-server", config, NULL};
     const char *clocked[] = {"env", rig->clock_preload, rig->clock_file, "redis-server", config,
                              NULL};
     unlink(server->socket); /* a killed one leaves it behind */
     server->waits = false;
-    server->pid = torture_child_start(rig->clock_ahead ? clocked : plain,
-                                      torture_path(log, rig->history, name), -1);
+    server->pid =
+        torture_child_start(rig->clock_ahead ? clocked : plain, log_of(rig, server, log), -1);
 }
 
 /* Waits until it has loaded its data; false if it ended instead, or never does. */
 static bool serves(torture_rig *rig, torture_server *server)
 {
+    const torture_program *program = rig->setup->program;
     int64_t patience = torture_now() + START_PATIENCE_NS;
     while (server->pid && torture_now() < patience && !torture_interrupted) {
-        if (torture_redis(rig, server, NULL, "PING")) return true;
+        if (program ? program->serves(rig, server) : torture_redis(rig, server, NULL, "PING"))
+            return true;
         if (waitpid(server->pid, NULL, WNOHANG) == server->pid) server->pid = 0;
         torture_sleep_ns(2 * TORTURE_MS);
     }
@@ -79,7 +90,7 @@ static bool serves(torture_rig *rig, torture_server *server)
 
 /*
  * A full disk may leave a log that Redis itself cannot read. Then we do what its message says
- * and an operator would do: cut the log where it breaks. What was acknowledged behind is lost.
+ * and an operator would do: cut the log where it breaks. What was acknowledged after that is lost.
  */
 static bool repair(torture_rig *rig, const torture_server *server)
 {
@@ -96,15 +107,51 @@ static bool repair(torture_rig *rig, const torture_server *server)
     return done;
 }
 
+/* With the last line of its log, for who reads only what we print. */
+static void say_it_does_not_serve(const torture_rig *rig, const torture_server *server)
+{
+    char path[TORTURE_FILE_MAX], line[LOG_LINE_MAX], last[LOG_LINE_MAX] = "";
+    FILE *log = fopen(log_of(rig, server, path), "re");
+    while (log && fgets(line, sizeof line, log)) snprintf(last, sizeof last, "%s", line);
+    if (log) fclose(log);
+    last[strcspn(last, "\r\n")] = '\0';
+    torture_say("the server %s; see %s: %s", server->pid ? "does not serve" : "ended", path, last);
+}
+
+torture_server *torture_leader(torture_rig *rig)
+{
+    for (int i = 0; i < TORTURE_SERVERS_MAX; i++) {
+        torture_server *server = &rig->servers[i];
+        if (server->pid && !server->waits && rig->setup->program->leads(server)) return server;
+    }
+    return NULL;
+}
+
+bool torture_cluster_await(torture_rig *rig)
+{
+    for (int i = 0; i < TORTURE_SERVERS_MAX && !torture_interrupted; i++) {
+        torture_server *server = &rig->servers[i];
+        if (!server->pid) torture_server_launch(rig, server);
+    }
+    for (int i = 0; i < TORTURE_SERVERS_MAX && !torture_interrupted; i++) {
+        if (serves(rig, &rig->servers[i])) continue;
+        if (!torture_interrupted) say_it_does_not_serve(rig, &rig->servers[i]);
+        rig->broken = true;
+        return false;
+    }
+    return !torture_interrupted;
+}
+
 bool torture_server_start(torture_rig *rig, torture_server *server)
 {
     launch(rig, server);
     if (serves(rig, server)) return true;
-    if (!server->pid && !torture_interrupted && repair(rig, server)) {
+    bool is_redis = !rig->setup->program;
+    if (is_redis && !server->pid && !torture_interrupted && repair(rig, server)) {
         launch(rig, server);
         if (serves(rig, server)) return true;
     }
-    if (!torture_interrupted) torture_say("redis-server does not serve; see %s", rig->history);
+    if (!torture_interrupted) say_it_does_not_serve(rig, server);
     rig->broken = true;
     return false;
 }
@@ -114,6 +161,24 @@ void torture_server_end(torture_server *server, int number)
     torture_child_end(server->pid, number);
     server->pid = 0;
     server->waits = false;
+}
+
+void torture_server_hurt(torture_rig *rig, torture_server *server, bool crashes)
+{
+    const torture_program *program = rig->setup->program;
+    if (program)
+        torture_server_end(server, crashes ? program->dies_by : program->ends_by);
+    else
+        torture_server_end(server, crashes ? SIGKILL : SIGTERM);
+}
+
+void torture_server_signal(torture_rig *rig, torture_server *server, int number)
+{
+    const torture_program *program = rig->setup->program;
+    if (program && program->stop)
+        program->stop(server, number);
+    else
+        kill(server->pid, number);
 }
 
 static bool draw_password(torture_rig *rig)
@@ -143,9 +208,33 @@ static bool open_one(torture_rig *rig, int index)
            torture_server_start(rig, server);
 }
 
+static bool open_program(torture_rig *rig)
+{
+    torture_server *server = torture_primary(rig);
+    torture_path(server->dir, rig->disk, "server");
+    return torture_dir_make(server->dir) && rig->setup->program->prepare(rig, server) &&
+           torture_server_start(rig, server);
+}
+
+static bool open_cluster(torture_rig *rig)
+{
+    if (!torture_disk_widen(rig)) return false;
+    for (int i = 0; i < TORTURE_SERVERS_MAX; i++) {
+        char name[32];
+        torture_server *server = &rig->servers[i];
+        snprintf(name, sizeof name, "server-%d", i);
+        torture_path(server->dir, rig->disk, name);
+        if (!torture_dir_make(server->dir) || !rig->setup->program->prepare(rig, server))
+            return false;
+    }
+    return torture_links_open(rig) && torture_cluster_await(rig);
+}
+
 bool torture_servers_open(torture_rig *rig)
 {
     rig->primary = 0;
+    if (rig->setup->has & TORTURE_CLUSTER) return open_cluster(rig);
+    if (rig->setup->program) return open_program(rig);
     if ((rig->setup->has & TORTURE_CLOCK) && !torture_clock_open(rig)) return false;
     if (!draw_password(rig) || !open_one(rig, 0)) return false;
     if (!(rig->setup->has & TORTURE_REPLICA)) return true;
@@ -155,6 +244,10 @@ bool torture_servers_open(torture_rig *rig)
 
 void torture_servers_close(torture_rig *rig)
 {
-    for (int i = 0; i < 2; i++) torture_server_end(&rig->servers[i], SIGKILL);
+    const torture_program *program = rig->setup->program;
+    for (int i = 0; i < TORTURE_SERVERS_MAX; i++)
+        if (program && rig->servers[i].waits) torture_server_signal(rig, &rig->servers[i], SIGCONT);
+    for (int i = 0; i < TORTURE_SERVERS_MAX; i++)
+        torture_server_end(&rig->servers[i], program ? program->dies_by : SIGKILL);
     torture_clock_close(rig);
 }

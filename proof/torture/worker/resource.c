@@ -37,7 +37,7 @@ static bool fail(sqlite3 *db, const char *path)
     return false;
 }
 
-/* It dies with the run: what a power cut would do does not matter, a kill does it no harm. */
+/* It is needed for this run only, so a power cut does not matter; a kill does no harm. */
 static sqlite3 *open_db(const char *path, int flags)
 {
     sqlite3 *db = NULL;

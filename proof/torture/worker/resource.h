@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the locks protect: a number for each lock, in a database of its own that nobody hurts.
- * Twice: once it compares fences in the step that reads or writes, as docs/fencing.md says, once
- * it takes what comes. A journal keeps what was accepted, in order.
+ * Each is kept twice: once fences are compared in the step that reads or writes, as docs/fencing.md
+ * says, once every write is taken. A journal keeps what was accepted, in order.
  */
 #ifndef PAWL_TORTURE_RESOURCE_H
 #define PAWL_TORTURE_RESOURCE_H

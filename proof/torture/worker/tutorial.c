@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tutorial's lock: SET name "token" PX ttl NX, again after a random sleep, DEL. It renews
- * nothing, asks nothing and is told nothing: who has got it believes until it lets go. (Its EX
+ * The tutorial's lock: SET name "token" PX ttl NX, again after a random sleep, DEL. It never
+ * renews, asks or is told: a worker believes that it holds until it releases. (Its EX
  * counts whole seconds; milliseconds make this short.)
  */
 #include "algorithm.h"

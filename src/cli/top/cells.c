@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "?" is what is not known, "-" what is not there. */
+/* "?": unknown. "-": there is none. */
 #include "top.h"
 
 #include <inttypes.h>

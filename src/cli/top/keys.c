@@ -36,7 +36,13 @@ static void begin_break(top *t)
     if (t->break_name) t->prompt = TOP_BREAKING;
 }
 
-/* The fence says whom: if another holds it meanwhile, the store refuses. */
+static const char *broken_word(int err)
+{
+    if (!err) return "broken:";
+    return err == PAWL_ERR_UNKNOWN ? "unknown whether broken:" : "not broken:";
+}
+
+/* The fence names the holder: if another one holds it by now, the store refuses. */
 static void do_break(top *t)
 {
     char fence[24], reason[PAWL_MESSAGE_MAX];
@@ -47,7 +53,7 @@ static void do_break(top *t)
     }
     int err = pawl_break(t->client, t->break_name, t->break_len, t->break_fence, CLI_NOT_WAITING);
     pawl_client_reason(t->client, err, reason);
-    say(t, err ? "not broken:" : "broken:", t->break_name, err ? reason : "");
+    say(t, broken_word(err), t->break_name, err ? reason : "");
     if (!t->paused) top_look(t);
 }
 
@@ -97,9 +103,15 @@ static void move_by(top *t, int lines)
 
 static void open_details(top *t)
 {
-    if (!top_selected(t)) return;
-    t->has_details = true;
-    top_inspect(t);
+    const top_line *line = top_selected(t);
+    if (!line) return;
+    const char *name = line->loss ? line->loss->name : line->row->name;
+    size_t name_len = line->loss ? line->loss->name_len : line->row->name_len;
+    free(t->details_name);
+    t->details_name = strndup(name, name_len);
+    t->details_len = t->details_name ? name_len : 0;
+    t->has_details = t->details_name != NULL;
+    if (t->has_details) top_inspect(t);
 }
 
 static void next_sort(top *t)

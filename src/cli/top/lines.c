@@ -68,6 +68,7 @@ static void collect(top *t)
 {
     size_t most = t->tab == TOP_LOST ? t->loss_count : t->now.count;
     t->lines = most ? calloc(most, sizeof *t->lines) : NULL;
+    t->line_count = 0;
     if (!t->lines) return;
     for (size_t i = most; t->tab == TOP_LOST && i > 0; i--)
         add(t, (top_line){.loss = &t->losses[i - 1]});
@@ -80,9 +81,9 @@ static void collect(top *t)
 
 /* ---- In which order --------------------------------------------------------------------- */
 
-#define LATEST INT64_MAX /* what is not known or never ends comes last */
+#define LATEST INT64_MAX /* unknown values and leases without end come last */
 
-/* What is smaller comes first. */
+/* The smaller one comes first. */
 static int64_t rank(const top_line *line, top_sort sort)
 {
     const cli_watch_row *row = line->row;
@@ -157,6 +158,7 @@ void top_arrange(top *t)
     collect(t);
     if (t->tab != TOP_LOST && t->line_count)
         qsort(t->lines, t->line_count, sizeof *t->lines, orders[t->sorts[t->tab]]);
+    if (t->now.err && t->tab != TOP_LOST) return; /* the lock may be there when the store is back */
     size_t at = t->selected;
     for (size_t i = 0; t->selected_name && i < t->line_count; i++)
         if (strcmp(t->lines[i].shown, t->selected_name) == 0) at = i;

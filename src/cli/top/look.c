@@ -29,7 +29,7 @@ static bool see_gone(const pawl_info *info, void *userdata)
     return true;
 }
 
-/* A free lock is in no list, so whether it was broken has to be asked: for a few at a time. */
+/* A free lock is in no list, so we ask whether it was broken: for a few locks at a time. */
 static void ask_for_gone(top *t)
 {
     gone g = {.t = t, .now_ms = t->now.at_ms};
@@ -53,7 +53,7 @@ void top_look(top *t)
         ask_for_gone(t);
     }
     if (t->has_details) top_inspect(t);
-    t->now.took_ms = cli_now_ms() - began; /* all of it counts for the rest afterwards */
+    t->now.took_ms = cli_now_ms() - began; /* all of this time counts for the pause */
     top_arrange(t);
 }
 
@@ -141,15 +141,12 @@ void top_forget_details(top *t)
 
 void top_inspect(top *t)
 {
-    const top_line *line = top_selected(t);
+    const char *name = t->details_name;
     char reason[PAWL_MESSAGE_MAX];
     top_forget_details(t);
-    if (!line) return;
-    const char *name = line->loss ? line->loss->name : line->row->name;
-    size_t name_len = line->loss ? line->loss->name_len : line->row->name_len;
-    int err = pawl_inspect(t->client, name, name_len, CLI_NOT_WAITING, tell, t);
+    int err = pawl_inspect(t->client, name, t->details_len, CLI_NOT_WAITING, tell, t);
     if (!err) return;
     pawl_client_reason(t->client, err, reason);
-    add_escaped(t, "key", name, name_len);
+    add_escaped(t, "key", name, t->details_len);
     add_line(t, "%-10s?  (%s)", "state", reason);
 }

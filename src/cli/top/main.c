@@ -2,6 +2,7 @@
 /* pawl-top: it has the options and the store of the command. */
 #include "top.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 #define INTERVAL_MIN_MS     250
 #define INTERVAL_DEFAULT_MS 1000
-#define REDRAW_MS           1000 /* how old the picture is grows meanwhile */
+#define REDRAW_MS           1000 /* the age of the picture is shown */
 
 typedef struct top_opts {
     cli_common common;
@@ -61,16 +62,26 @@ static void rest(const top *t)
     if (left > 0) pawl_client_wait(t->client, STDIN_FILENO, left);
 }
 
-static void run(top *t)
+/* Then a wait for keys ends at once, again and again. */
+static bool has_terminal(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&in, 1, 0) <= 0 || !(in.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* False: the terminal has gone. */
+static bool run(top *t)
 {
     top_look(t);
-    while (!t->ended) {
+    while (has_terminal()) {
         top_draw(t);
         rest(t);
         top_keys(t);
+        if (t->ended) return true;
         bool due = cli_watch_next(&t->now, t->interval_ms) <= cli_now_ms();
-        if (!t->ended && !t->paused && due) top_look(t);
+        if (!t->paused && due) top_look(t);
     }
+    return false;
 }
 
 static int watch(const top_opts *opts, pawl_client *client, const char *prefix)
@@ -87,15 +98,17 @@ static int watch(const top_opts *opts, pawl_client *client, const char *prefix)
         return CLI_EXIT_USAGE;
     }
     cli_set_loudness(CLI_QUIET); /* the screen says how the store is */
-    run(&t);
+    bool whole = run(&t);
     top_screen_close();
+    if (!whole) cli_error("top: the terminal is gone");
     top_forget_details(&t);
     free(t.details);
+    free(t.details_name);
     top_forget_lines(&t);
     top_forget(&t);
     free(t.selected_name);
     free(t.break_name);
-    return CLI_EXIT_OK;
+    return whole ? CLI_EXIT_OK : CLI_EXIT_SYSTEM;
 }
 
 int main(int argc, char **argv)

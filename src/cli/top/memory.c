@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define COUNTS_MAX   100000           /* names that are remembered */
-#define FORGOTTEN_MS (10 * 60 * 1000) /* so long after a name was seen last */
+#define FORGOTTEN_MS (10 * 60 * 1000) /* after a name was last seen */
 
 /* ---- Changes ------------------------------------------------------------------------- */
 
@@ -19,7 +19,7 @@ static bool take_name(top_count *count, const cli_watch_row *row)
     return true;
 }
 
-/* Both in order of their names; so is what comes of it. */
+/* Both are in order of their names, and so is the result. */
 static size_t merge(const top *t, top_count *merged)
 {
     const cli_watch *now = &t->now;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pawl-top: the locks of a store on a terminal. One thread, one loop (main.c): a look at the store
- * (look.c), what is remembered of earlier ones (memory.c), the lines of a tab (lines.c, cells.c),
- * the screen (draw.c), the keys (keys.c).
+ * pawl-top: the locks of a store on a terminal. One thread, one loop (main.c): it looks at the
+ * store (look.c), remembers earlier looks (memory.c), makes the lines of a tab (lines.c, cells.c),
+ * draws the screen (draw.c) and reads the keys (keys.c).
  */
 #ifndef PAWL_CLI_TOP_H
 #define PAWL_CLI_TOP_H
@@ -13,7 +13,7 @@
 #define TOP_LOSSES_MAX   256
 #define TOP_TYPED_MAX    128
 #define TOP_MESSAGE_MAX  512
-#define TOP_INSPECTS_MAX 16 /* names that have gone, asked for one by one, in one look */
+#define TOP_INSPECTS_MAX 16 /* names that have gone; each look asks for at most so many */
 
 typedef enum top_tab { TOP_HELD, TOP_WAITING, TOP_HOT, TOP_LOST, TOP_TABS } top_tab;
 
@@ -28,7 +28,8 @@ typedef enum top_sort {
 
 typedef enum top_prompt { TOP_NO_PROMPT, TOP_FILTERING, TOP_BREAKING } top_prompt;
 
-/* How often another holder was seen at a name since top began. The first member is the key. */
+/* How often the holder of a name was seen to change since top began. The first member is the key.
+ */
 typedef struct top_count {
     cli_watch_row like; /* name and name_len alone */
     uint64_t changes;
@@ -57,8 +58,10 @@ typedef struct top {
     const char *prefix;
     int64_t interval_ms;
     bool readonly, paused, ended;
-    bool has_details; /* of the selected lock, in place of the table */
-    char **details;   /* its lines */
+    bool has_details;   /* details of the selected lock are shown, not the table */
+    char *details_name; /* of the lock that they show: raw */
+    size_t details_len;
+    char **details; /* its lines */
     size_t detail_count, detail_room;
     cli_watch now, before;
     top_count *counts;
@@ -69,12 +72,12 @@ typedef struct top {
     top_sort sorts[TOP_TABS];
     top_line *lines;
     size_t line_count;
-    size_t selected, first; /* the line that is marked, and the one at the top */
+    size_t selected, first; /* the selected line, and the one at the top */
     char *selected_name;    /* escaped; NULL: none yet */
     char filter[TOP_TYPED_MAX];
     top_prompt prompt;
     char typed[TOP_TYPED_MAX];
-    char *break_name; /* that is to be broken: raw */
+    char *break_name; /* name of the lock to break: raw */
     size_t break_len;
     uint64_t break_fence;
     char message[TOP_MESSAGE_MAX]; /* until the next key */
@@ -82,11 +85,11 @@ typedef struct top {
 
 /* look.c: asks the store, then remembers and arranges. */
 void top_look(top *t);
-/* Asks for the selected lock. */
+/* Asks for the lock whose details are shown. */
 void top_inspect(top *t);
 void top_forget_details(top *t);
 
-/* memory.c: counts changes and finds losses; what it knows of a name. */
+/* memory.c: counts changes and finds losses; tells what it knows of a name. */
 void top_remember(top *t);
 uint64_t top_changes(const top *t, const cli_watch_row *row);
 void top_add_loss(top *t, const char *name, size_t name_len, const char *by, uint64_t fence,
@@ -99,10 +102,10 @@ void top_select(top *t, size_t line);
 void top_forget_lines(top *t);
 const top_line *top_selected(const top *t);
 
-/* cells.c: what stands in a column. */
+/* cells.c: the contents of a column. */
 typedef struct top_column {
     const char *title;
-    int width; /* 0: what the others leave */
+    int width; /* 0: the rest of the line */
     void (*text)(const top *t, const top_line *line, char *ret_text, size_t size);
 } top_column;
 
@@ -120,7 +123,7 @@ void top_screen_close(void);
 void top_draw(top *t);
 int top_table_height(void);
 
-/* keys.c: all keys that have been typed. */
+/* keys.c: handles all keys that have been typed. */
 void top_keys(top *t);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wall clock from which fences start (rule 6). Nothing else is computed by it. */
+/* The wall clock from which fences start (rule 6). It is used for nothing else. */
 #ifndef PAWL_STORES_MEMORY_CLOCK_H
 #define PAWL_STORES_MEMORY_CLOCK_H
 

@@ -111,7 +111,7 @@ void pawl__record_grant_leading(const pawl__call *call, pawl__record *r)
         tell_grant(call, r, holder);
         return;
     }
-    const pawl__link *last = r->holders.prev; /* those behind it are new */
+    const pawl__link *last = r->holders.prev; /* the holders behind it were granted just now */
     while (r->waiter_count) {
         pawl__owner *next = pawl__owner_of(r->waiters.next);
         if (!pawl__record_fits(r, next->mode, next->units)) break;

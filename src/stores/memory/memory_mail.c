@@ -81,7 +81,7 @@ pawl__letter *pawl__letter_push(const pawl_push *push)
     return letter;
 }
 
-/* Of everything that a row points to. */
+/* The size of everything that a row points to. */
 static size_t row_size(const pawl_info *info)
 {
     size_t size = info->name_len + 1 + strlen(info->owner) + 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client of the memory store is to be told when its loop comes round. */
+/* What a client of the memory store is told at the next turn of its loop. */
 #ifndef PAWL_STORES_MEMORY_MAIL_H
 #define PAWL_STORES_MEMORY_MAIL_H
 
@@ -35,8 +35,8 @@ pawl__letter *pawl__letter_row(uint64_t id, const pawl_info *info);
 pawl__letter *pawl__letter_plain(pawl__letter_kind kind);
 
 /*
- * Replies must arrive (rule 2), so their letters are got before the request
- * takes effect and filled afterwards. PAWL__LETTER_SLOTS slots fit into the ordinary one.
+ * Replies must arrive (rule 2), so their letters are allocated before the request takes effect, and
+ * filled in afterwards. PAWL__LETTER_SLOTS slots fit into the ordinary one.
  */
 #define PAWL__LETTER_SLOTS 32u
 pawl__letter *pawl__letter_for_reply(uint32_t slots);

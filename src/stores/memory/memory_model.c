@@ -56,7 +56,7 @@ size_t pawl__memory_count(const pawl__memory *m)
     return count;
 }
 
-/* Looks at the two records that were looked at longest ago: nothing dead stays for ever. */
+/* Checks the two records that were checked longest ago, so that nothing dead stays for ever. */
 static void collect_some(const pawl__call *call)
 {
     pawl__memory *m = call->memory;
@@ -139,9 +139,7 @@ static void ask_again(const pawl__call *call, pawl__record *r, pawl__owner *wait
 static pawl_err misfit(const pawl__record *r, const pawl_request *request)
 {
     bool asks_permit = request->mode == PAWL_MODE_PERMIT;
-    if (asks_permit && (request->capacity < 1 || request->capacity > PAWL_CAPACITY_MAX ||
-                        request->units < 1 || request->units > request->capacity))
-        return PAWL_ERR_UNITS;
+    if (asks_permit && !pawl__permits_fit(request->units, request->capacity)) return PAWL_ERR_UNITS;
     if (!r->holder_count && !r->waiter_count) return PAWL_OK;
     if (asks_permit != (r->capacity != 0)) return PAWL_ERR_KIND;
     return asks_permit && request->capacity != r->capacity ? PAWL_ERR_CAPACITY : PAWL_OK;
@@ -241,7 +239,7 @@ static void release(const pawl__call *call, pawl__record *r, const pawl_request 
         pawl__waiter_remove(r, owner);
         reply->outcome = PAWL_LEFT;
     }
-    pawl__record_grant_leading(call, r); /* after a waiter has left those behind it may fit */
+    pawl__record_grant_leading(call, r); /* a waiter has left: those behind it may fit */
 }
 
 static pawl__owner *holder_of_fence(const pawl__record *r, uint64_t fence)
@@ -323,7 +321,7 @@ void pawl__memory_apply(pawl__memory *m, const pawl__memory_time *time, void *cl
     case PAWL_VERB_READ:
         pawl__memory_read(&call, client, request, &m->told, ret_reply);
         return;
-    case PAWL_VERB_DOCTOR: /* the state is never ill; the store speaks for itself */
+    case PAWL_VERB_DOCTOR: /* there is nothing to find in the model */
         break;
     }
     pawl__say_failed(PAWL_ERR_UNSUPPORTED, ret_reply);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store contract as a value: state and operations, no thread, no clock, no
- * I/O. The memory store is this behind a mutex; tests and the simulator compare
- * other stores against it.
+ * A model of the store contract: state and operations, without thread, clock or I/O. The memory
+ * store is this model with a mutex; tests and the simulator compare other stores with it.
  *
- * Time comes in with each operation. Nothing happens by itself: what has expired
- * is noticed by the next operation on the name, which also hands the lock to the
- * first waiter whose place is still alive.
+ * Time comes in with each operation. Nothing happens by itself: the next operation on a name
+ * notices what has expired, and hands the lock to the first waiter whose place is still alive.
  */
 #ifndef PAWL_STORES_MEMORY_MODEL_H
 #define PAWL_STORES_MEMORY_MODEL_H
@@ -15,7 +13,8 @@
 
 #define PAWL__MEMORY_LOCKS_MAX   1000000u /* names known at once; law 8 */
 #define PAWL__MEMORY_WAITERS_MAX 100000u  /* in one queue; law 8 */
-/* As for the other stores: beyond it doubles and JSON are not exact. No clock shows it before 2255.
+/* The same bound as in other stores: larger numbers are not exact in doubles and JSON. No clock
+ * reaches it before 2255.
  */
 #define PAWL__MEMORY_FENCE_MAX   (UINT64_C(1) << 53)
 
@@ -26,7 +25,7 @@ typedef struct pawl__memory_time {
     uint64_t wall_us; /* since 1970: fences start from it (rule 6) */
 } pawl__memory_time;
 
-/* Where an operation puts what it says beside its reply. Borrowed for the call. */
+/* Where an operation puts its pushes and rows. Borrowed for the call. */
 typedef struct pawl__memory_out {
     void *ctx;
     void (*push)(void *ctx, void *client, const pawl_push *push);
@@ -38,9 +37,9 @@ pawl__memory *pawl__memory_new(uint64_t hash_seed, uint64_t fence_floor);
 void pawl__memory_free(pawl__memory *memory);
 
 /*
- * Does what the request asks (any verb but DOCTOR) for `client`, the address to
- * which pushes about its token will go, and fills the reply. The reply's message and value
- * are borrowed until the next operation.
+ * Does what the request asks (any verb but DOCTOR) for `client`, the address to which pushes about
+ * its token go, and fills the reply. The reply's message and value are borrowed until the next
+ * operation.
  */
 void pawl__memory_apply(pawl__memory *memory, const pawl__memory_time *time, void *client,
                         const pawl_request *request, const pawl__memory_out *out,

@@ -49,7 +49,7 @@ static pawl_holder_info holder_info(const pawl__call *call, const pawl__owner *h
                               .mine = pawl__owner_has(holder, token)};
 }
 
-/* Shows as many as there is room for, and says in `info` what is said of all together. */
+/* Fills in as many holders as there is room for, and in `info` what is true of all together. */
 static void show_holders(const pawl__call *call, const pawl__record *r, const char *token,
                          pawl_holder_info *shown, pawl_info *info)
 {

@@ -14,7 +14,7 @@
 #define PAWL__MEMORY_SPACE_NAME_MAX 255
 
 typedef struct pawl__space {
-    pthread_mutex_t mutex; /* around everything that the model and the boxes hold */
+    pthread_mutex_t mutex; /* guards the model and the boxes */
     pawl__memory *model;
     pawl__link in_registry;
     unsigned users; /* under the registry's mutex */

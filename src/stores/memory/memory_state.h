@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-/* Whoever holds or waits: one token. */
+/* A holder or a waiter: one token. */
 typedef struct pawl__owner {
     pawl__link in_list; /* holders, in order of their fences; or waiters, in order of arrival */
     char token[PAWL_TOKEN_LEN + 1];
@@ -22,8 +22,9 @@ typedef struct pawl__owner {
     int64_t ttl_ms;
     int64_t since;         /* instant of arrival */
     int64_t until;         /* the lease's, or the place's, end */
-    int64_t upgrade_until; /* the same of the place in which it waits to be upgraded */
+    int64_t upgrade_until; /* the same for the place in which it waits for its upgrade */
     uint64_t fence;        /* of a holder */
+    uint64_t published;    /* the largest number of its publications (rule 12) */
     uint32_t units;        /* PERMIT; else 0 */
     uint32_t change;       /* the latest that was carried out (rule 10) */
     uint8_t mode;          /* pawl_mode */
@@ -42,8 +43,8 @@ typedef struct pawl__broken {
 
 /*
  * One name. Between operations:
- *  - holders, waiters or notes exist, or the record does not;
- *  - fence is the latest drawn since the record exists, or what it began with.
+ *  - the record exists only if holders, waiters or notes do;
+ *  - fence is the latest that was drawn since the record exists, or its first value.
  */
 typedef struct pawl__record {
     pawl__entry entry;
@@ -64,7 +65,7 @@ typedef struct pawl__record {
 
 struct pawl__memory {
     pawl__table table;
-    pawl__link all;       /* every record; the next to be looked at for garbage first */
+    pawl__link all;       /* every record; the next to be checked for garbage comes first */
     uint64_t fence_floor; /* of every record that is gone */
     int64_t now;          /* never goes back */
     pawl__table values;   /* see memory_value.c */
@@ -106,7 +107,7 @@ void pawl__record_put(pawl__memory *m, pawl__record *record);
 
 /* In no list yet; NULL when out of memory. */
 pawl__owner *pawl__owner_new(const pawl__call *call, void *client, const pawl_request *request);
-/* What a repeated request may change: who is told, the label, the ttl. */
+/* Fills in what a repeated request may change: the client, the label, the ttl. */
 void pawl__owner_fill(pawl__owner *owner, void *client, const pawl_request *request);
 pawl__owner *pawl__holder_find(const pawl__record *record, const char *token);
 pawl__owner *pawl__waiter_find(const pawl__record *record, const char *token,
@@ -121,24 +122,24 @@ void pawl__place_extend(const pawl__call *call, pawl__owner *waiter);
 
 /* ---- memory_grant.c: who may hold beside whom ------------------------------------ */
 
-/* Whether somebody may come in beside those who hold: the table of pawl_mode. */
+/* Whether a request fits beside the holders: the table of pawl_mode. */
 bool pawl__record_fits(const pawl__record *record, pawl_mode mode, uint32_t units);
-/* Whether anybody waits, for the lock or to be upgraded, but the one named (may be NULL). */
+/* Whether anybody except `but` (may be NULL) waits, for the lock or for an upgrade. */
 bool pawl__record_is_awaited(const pawl__record *record, const pawl__owner *but);
-/* Whether a fence is left that is larger than the latest: nothing is granted without one. */
+/* Whether there is still a larger fence than the latest: without one nothing is granted. */
 bool pawl__record_has_fence(const pawl__call *call, const pawl__record *record);
-/* The owner, in no list, becomes a holder with a new fence; a lease from now. */
+/* The owner, which is in no list, becomes a holder with a new fence and a lease from now. */
 void pawl__record_grant(const pawl__call *call, pawl__record *record, pawl__owner *owner);
 /* Strict order of arrival: grants from the head of the queue as long as it fits (rule 9). */
 void pawl__record_grant_leading(const pawl__call *call, pawl__record *record);
-/* What has expired ends; then whoever may come in comes in. */
+/* Ends what has expired; then grants to those who fit. */
 void pawl__record_advance(const pawl__call *call, pawl__record *record);
-/* The queue was empty: those beside whom `waiting` does not fit hear of it. */
+/* The queue was empty until now: tells the holders beside whom `waiting` does not fit. */
 void pawl__record_ask_to_yield(const pawl__call *call, pawl__record *record,
                                const pawl__owner *waiting);
 /* The mode of the only holder becomes EXCLUSIVE. */
 void pawl__record_upgrade(const pawl__call *call, pawl__record *record, pawl__owner *holder);
-/* Says something to whoever is behind a client; the name is filled in. */
+/* Pushes something to a client; the name is filled in. */
 void pawl__record_tell(const pawl__call *call, const pawl__record *record, void *client,
                        const pawl_push *push);
 
@@ -147,7 +148,7 @@ void pawl__record_tell(const pawl__call *call, const pawl__record *record, void 
 /* CHANGE (rule 10). */
 void pawl__memory_change(const pawl__call *call, pawl__record *record, const pawl_request *request,
                          pawl_reply *reply);
-/* What a request that was not granted, or was, is answered. */
+/* The replies to a request. */
 void pawl__say_held(const pawl__record *record, const pawl__owner *holder, pawl_outcome outcome,
                     pawl_reply *reply);
 void pawl__say_queued(const pawl__call *call, const pawl__record *record, int64_t position,
@@ -159,14 +160,14 @@ void pawl__say_not_owner(const pawl__call *call, const pawl__record *record,
 
 /* ---- memory_notes.c: who broke what (rule 13) ---------------------------------------- */
 
-/* The holder is about to be broken by this label. Without memory there is no note. */
+/* Notes that the owner of this label breaks the holder's lease. Without memory there is no note. */
 void pawl__broken_add(const pawl__call *call, pawl__record *record, const pawl__owner *holder,
                       const char *by);
 /* The latest, or the one of this token; NULL if there is none. */
 const pawl__broken *pawl__broken_latest(const pawl__memory *m, const pawl__record *record);
 const pawl__broken *pawl__broken_of(const pawl__memory *m, const pawl__record *record,
                                     const char *token);
-/* Drops those whose time is over by `now`. */
+/* Drops notes whose time is over at `now`. */
 void pawl__broken_expire(pawl__record *record, int64_t now);
 
 /* ---- memory_report.c ------------------------------------------------------------------ */

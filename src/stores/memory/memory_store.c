@@ -46,7 +46,8 @@ static const pawl_caps caps_all = {.size = sizeof(pawl_caps),
                                    .instant_release = true,
                                    .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
                                             1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT,
-                                   .values = true};
+                                   .values = true,
+                                   .notes = true};
 
 /* ---- Letters ---------------------------------------------------------------------- */
 

@@ -74,7 +74,7 @@ static void forget(pawl__memory *m, pawl__memory_value *v)
     free(v);
 }
 
-/* What is over goes: the value, watchers (also those of one client), and then the whole. */
+/* Removes what has ended: the value, watchers (also those of one client), and then the entry. */
 static void end_what_is_over(const pawl__call *call, pawl__memory_value *v, const void *gone)
 {
     for (pawl__link *l = v->watchers.next, *next; l != &v->watchers; l = next) {
@@ -86,7 +86,7 @@ static void end_what_is_over(const pawl__call *call, pawl__memory_value *v, cons
     if (!v->fence && !v->watcher_count) forget(call->memory, v);
 }
 
-/* Looks at the two that were looked at longest ago: nothing dead stays for ever. */
+/* Checks the two that were checked longest ago, so that nothing dead stays for ever. */
 static void collect_some(const pawl__call *call)
 {
     pawl__memory *m = call->memory;
@@ -116,10 +116,10 @@ void pawl__values_free(pawl__memory *m)
 
 /* ---- PUBLISH --------------------------------------------------------------------------- */
 
-static const pawl__owner *holder_of(const pawl__call *call, const pawl_request *request)
+static pawl__owner *holder_of(const pawl__call *call, const pawl_request *request)
 {
     const pawl__record *r = pawl__record_find(call->memory, request->name, request->name_len);
-    const pawl__owner *holder = r ? pawl__holder_find(r, request->token) : NULL;
+    pawl__owner *holder = r ? pawl__holder_find(r, request->token) : NULL;
     return holder && holder->until > call->now ? holder : NULL;
 }
 
@@ -151,16 +151,18 @@ void pawl__memory_publish(const pawl__call *call, const pawl_request *request,
                           pawl_reply *ret_reply)
 {
     ret_reply->outcome = PAWL_NOT_OWNER;
-    const pawl__owner *holder = holder_of(call, request);
+    pawl__owner *holder = holder_of(call, request);
     if (!holder) return;
+    ret_reply->outcome = PAWL_CONFIRMED;
+    ret_reply->fence = holder->fence;
+    if (request->publication <= holder->published) return; /* it came late, or again */
     pawl__memory_value *v = find_or_make(call->memory, request);
     if (!v || !keep(call, v, holder, request)) {
         pawl__say_failed(PAWL_ERR_NO_MEMORY, ret_reply);
         if (v) end_what_is_over(call, v, NULL);
         return;
     }
-    ret_reply->outcome = PAWL_CONFIRMED;
-    ret_reply->fence = holder->fence;
+    holder->published = request->publication;
     end_what_is_over(call, v, NULL); /* watchers whose time is over */
     tell_watchers(call, v);
     collect_some(call);

@@ -51,7 +51,7 @@ static void raise_fd(int fd)
 
 /* ---- On the thread ------------------------------------------------------------------------- */
 
-/* What a host refused counts more than another one that nobody listens at. */
+/* A refusal of one host says more than another host at which nobody listens. */
 static void note(pawl__postgres_attempt *a, pawl_err err, const char *message)
 {
     pawl_err_class cls = pawl_err_class_of(a->err);
@@ -80,7 +80,7 @@ static PGconn *begin(const pawl__postgres_attempt *a, const pawl__postgres_place
     return PQconnectStartParams(keywords, values, 0);
 }
 
-/* False: not in this time, or nobody waits for it any more. */
+/* False: the time is over, or nobody waits for the connection any more. */
 static bool await_socket(pawl__postgres_attempt *a, PGconn *conn, short events, int64_t until)
 {
     for (;;) {
@@ -95,7 +95,7 @@ static bool await_socket(pawl__postgres_attempt *a, PGconn *conn, short events, 
     }
 }
 
-/* False: it was not in time; then libpq has nothing to say about that. */
+/* False: the time is over, for which libpq has no message. */
 static bool poll_on(pawl__postgres_attempt *a, PGconn *conn, int64_t until)
 {
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
@@ -108,7 +108,7 @@ static bool poll_on(pawl__postgres_attempt *a, PGconn *conn, int64_t until)
     return true;
 }
 
-/* NULL, and the reason noted, if there is no connection to be had there. */
+/* NULL, with the reason noted, if that host gives no connection. */
 static PGconn *try_place(pawl__postgres_attempt *a, const pawl__postgres_place *place,
                          int64_t until)
 {
@@ -118,7 +118,7 @@ static PGconn *try_place(pawl__postgres_attempt *a, const pawl__postgres_place *
         note(a, PAWL_ERR_UNAVAILABLE, pawl_err_text(PAWL_ERR_NO_MEMORY));
         return NULL;
     }
-    /* So that the server's refusals carry their code. */
+    /* So that the server's refusals contain their code. */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     bool in_time = poll_on(a, conn, until);
     if (in_time && PQstatus(conn) == CONNECTION_OK) return conn;
@@ -151,7 +151,7 @@ static void connect_somewhere(pawl__postgres_attempt *a)
 static void *run(void *arg)
 {
     pawl__postgres_attempt *a = arg;
-    /* libpq's words are looked at, so they are English here, whatever the program speaks. */
+    /* We look for words in libpq's messages, so they must be English here. */
     locale_t english = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (english) uselocale(english);
     connect_somewhere(a);
@@ -249,7 +249,7 @@ void pawl__postgres_attempt_cancel(pawl__postgres_attempt *a)
     let_go(a);
 }
 
-/* The rest was the thread's in the middle of something: it stays as it is. */
+/* The parent's thread may have been changing the rest: it is not touched. */
 void pawl__postgres_attempt_forget(pawl__postgres_attempt *a)
 {
     if (!a) return;

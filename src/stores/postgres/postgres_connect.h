@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting. libpq looks names up, reads the service file, the password file and certificates,
- * and may ask a Kerberos server; each of them blocks. So one attempt, at all hosts in turn, runs
- * on a detached thread with an attempt that belongs to both sides: whoever lets go of it last
- * frees it. The thread touches nothing else.
+ * Connecting. libpq looks names up, reads the service file, the password file and certificates, and
+ * may ask a Kerberos server; each of these blocks. So one attempt tries all hosts in turn on a
+ * detached thread. The attempt struct belongs to both sides; the last one that gives it up frees
+ * it. The thread uses nothing else.
  */
 #ifndef PAWL_POSTGRES_CONNECT_H
 #define PAWL_POSTGRES_CONNECT_H
@@ -14,7 +14,7 @@
 
 typedef struct pawl__postgres_attempt pawl__postgres_attempt;
 
-/* Before the first attempt of the process: OpenSSL shall not clean up at exit(). */
+/* Call it before the first attempt of the process: keeps OpenSSL from cleaning up at exit(). */
 void pawl__postgres_keep_openssl(void);
 
 /* NULL: no memory, descriptor or thread for it. */
@@ -28,7 +28,7 @@ int pawl__postgres_attempt_fd(const pawl__postgres_attempt *attempt);
  */
 PGconn *pawl__postgres_attempt_take(pawl__postgres_attempt *attempt, pawl_err *ret_err,
                                     char *reterr_message);
-/* Nobody waits for it any more; the thread will see to the rest. NULL is allowed. */
+/* Nobody waits for it any more; the thread frees what is left. NULL is allowed. */
 void pawl__postgres_attempt_cancel(pawl__postgres_attempt *attempt);
 /* In a forked child, where its thread does not exist. NULL is allowed. */
 void pawl__postgres_attempt_forget(pawl__postgres_attempt *attempt);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define SHORT_TIMEOUT_MS 1000
-#define CLOCK_FAR_MS     2000 /* the network's delay is in it */
+#define CLOCK_FAR_MS     2000 /* the network's delay comes on top */
 #define OLD_S            600
 #define SLOW_MS          1000
 
@@ -53,7 +53,7 @@ static const char question[] =
     "(SELECT coalesce(floor(extract(epoch FROM clock_timestamp()-min(xact_start))),0)::bigint "
     "FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname=current_database())";
 
-/* Everything that a grant writes, and the commit with its waiting; nothing is left of it. */
+/* Does all that a grant does, with the wait of its commit; nothing of it stays. */
 static const char trial[] =
     "DO $$ BEGIN "
     "PERFORM @.take(('pawl doctor ' || md5(random()::text))::bytea, md5(random()::text), '', "
@@ -253,7 +253,7 @@ static bool ask(pawl_store *store, visit *v, const char *text,
     v->sent = store->host->now();
     bool sent =
         sql && pawl__postgres_send(store, &(pawl__postgres_statement){.sql = sql}, &v->pending);
-    if (sent) pawl__postgres_arm_answers(store, v->pending.answer_by);
+    if (sent) pawl__answers_arm(&store->answers, v->pending.answer_by);
     free(sql);
     return sent;
 }

@@ -12,9 +12,9 @@
 #define CODE_LEN 5 /* of an SQLSTATE */
 
 /*
- * By the code, or by the two letters of its class. The first that fits counts. A request commits
- * before it answers, so what may come later than the commit (somebody cancels, the server goes
- * down, an internal error) does not say that nothing was done.
+ * By the code, or by the two letters of its class; the first row that fits counts. A request
+ * commits before it answers. So an error that may come after the commit (somebody cancels, the
+ * server goes down, an internal error) does not mean that nothing was done.
  */
 static const struct {
     const char *code;
@@ -24,8 +24,8 @@ static const struct {
     {"40", PAWL_ERR_STORE_BUSY, false, false},    /* a deadlock, a serialization failure */
     {"55P03", PAWL_ERR_STORE_BUSY, false, false}, /* lock_timeout */
     {"57014", PAWL_ERR_STORE_BUSY, true, false},  /* statement_timeout, pg_cancel_backend */
-    {"26000", PAWL_ERR_STORE_BUSY, false, false}, /* no such prepared statement, or twice: */
-    {"42P05", PAWL_ERR_STORE_BUSY, false, false}, /* asked again it is not prepared */
+    {"26000", PAWL_ERR_STORE_BUSY, false, false}, /* no such prepared statement, or it exists: */
+    {"42P05", PAWL_ERR_STORE_BUSY, false, false}, /* the next try does not prepare it */
     {"25006", PAWL_ERR_READONLY, false, true},    /* a standby, or made read-only */
     {"25", PAWL_ERR_STORE_BUSY, true, true},      /* timeouts of transactions and sessions */
     {"42501", PAWL_ERR_PERMISSION, false, false}, {"28", PAWL_ERR_AUTH, false, false},

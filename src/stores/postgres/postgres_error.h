@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the server's error codes, and libpq's words, mean for pawl. */
+/* What the server's error codes and libpq's messages mean for pawl. */
 #ifndef PAWL_POSTGRES_ERROR_H
 #define PAWL_POSTGRES_ERROR_H
 
@@ -9,8 +9,8 @@
 
 typedef struct pawl__postgres_trouble {
     pawl_err err;
-    bool maybe_done; /* it came at a moment at which the request may have been carried out */
-    bool reconnect;  /* what is behind this connection is not what pawl needs, or goes away */
+    bool maybe_done; /* the error came when the request may have been carried out already */
+    bool reconnect;  /* this server is not what pawl needs, or is shutting down */
 } pawl__postgres_trouble;
 
 /*
@@ -20,7 +20,8 @@ typedef struct pawl__postgres_trouble {
 pawl__postgres_trouble pawl__postgres_explain(const char *where, const PGresult *result,
                                               char *ret_message);
 /*
- * A connection was refused: the error, with one line. `said` is libpq's, in English, verbose.
+ * A connection was refused: the error, with one line. `said` is libpq's message, in English,
+ * verbose.
  */
 pawl_err pawl__postgres_explain_refusal(const char *where, const char *said, char *ret_message);
 /* The connection broke: libpq's words as one line. */

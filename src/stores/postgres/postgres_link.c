@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The link: an attempt to connect, the greeting, loss, back-off. What is said is in
- * postgres_store.h. */
+/* The link: an attempt to connect, the greeting, loss, back-off. postgres_store.h describes
+ * what is sent. */
 #define _GNU_SOURCE
 #include "postgres_store.h"
 
 #include "../../base/instant.h"
 #include "../../base/line.h"
 #include "../../base/random.h"
+#include "../common/sql_reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #define FORMAT "pawl format 1"  /* what schema.sql writes beside the schema */
-#define OLDER  FORMAT ", older" /* it was made before there were values: the same can add to it */
+#define OLDER  FORMAT ", older" /* schema.sql adds what it lacks */
 
 static void break_it(pawl_store *store, pawl_err err, const char *what)
 {
@@ -30,7 +31,7 @@ static void wait_for_next_attempt(pawl_store *store, bool was_up)
     pawl__postgres_linkage *link = &store->link;
     if (was_up) pawl__retry_lost(&link->retry, store->host->now() - link->up_since);
     int64_t wait_ms = pawl__retry_pause(&link->retry, link->err, &link->random);
-    pawl__postgres_set_timer(&store->link_timer, pawl__ms_to_ns(wait_ms));
+    pawl__timer_set(&store->link_timer, pawl__ms_to_ns(wait_ms));
     if (pawl__retry_is_news(&link->retry, was_up, link->err, link->message))
         store->host->link(store->host, false, link->err, link->message);
 }
@@ -59,8 +60,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
     pawl_store *store = arg;
     (void)fd, (void)what;
-    pawl__postgres_give_refusals(
-        store); /* all are answered before the host hears that it is down */
+    pawl__postgres_give_refusals(store); /* before the host hears of it */
     if (store->link.broken) tear_down(store);
     pawl__postgres_give_refusals(store);
 }
@@ -85,7 +85,7 @@ static void greeting_answered(pawl_store *store, pawl__postgres_pending *pending
 static void greeting_lost(pawl_store *store, pawl__postgres_pending *pending, pawl_err err,
                           const char *message)
 {
-    (void)store, (void)err, (void)message; /* the link has failed: that says it */
+    (void)store, (void)err, (void)message; /* the link tells it */
     free(pawl__container(pending, greeting, pending));
 }
 
@@ -113,7 +113,7 @@ static void greet(pawl_store *store, const char *sql, bool is_script,
     if (!sent) free(g); /* the link has failed already */
 }
 
-/* True, and the link is about to break, if the statement did not do what it should. */
+/* True if the statement failed; then the link is about to break. */
 static bool refused(pawl_store *store, const PGresult *result)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -147,7 +147,7 @@ static void be_up(pawl_store *store)
     link->up_since = store->host->now();
     pawl__retry_up(&link->retry);
     store->caps.push = link->listens;
-    pawl__postgres_set_timer(&store->link_timer, PAWL__NEVER);
+    pawl__timer_set(&store->link_timer, PAWL__NEVER);
     warn_of_pooler(store);
     store->host->link(store->host, true, PAWL_OK, "");
 }
@@ -166,7 +166,7 @@ static void hear(pawl_store *store, const char *payload)
     if (strncmp(payload, "w ", 2) == 0)
         on_word(store, payload);
     else if (store->link.state == PAWL__POSTGRES_UP)
-        pawl__postgres_hear(store, payload);
+        pawl__sql_hear(store->host, payload);
 }
 
 static void listened(pawl_store *store, const PGresult *result)
@@ -174,12 +174,12 @@ static void listened(pawl_store *store, const PGresult *result)
     (void)refused(store, result);
 }
 
-/* The word is on its way, if the server heard us listen. */
+/* If the server has taken our LISTEN, our own message is on its way. */
 static void spoke(pawl_store *store, const PGresult *result)
 {
     if (refused(store, result) || store->link.state != PAWL__POSTGRES_LISTENING) return;
     store->link.spoke = true;
-    pawl__postgres_set_timer(&store->link_timer, pawl__ms_to_ns(PAWL__POSTGRES_HEAR_MS));
+    pawl__timer_set(&store->link_timer, pawl__ms_to_ns(PAWL__POSTGRES_HEAR_MS));
 }
 
 static void listen_to_inbox(pawl_store *store)
@@ -275,8 +275,10 @@ static void look(pawl_store *store)
     snprintf(sql, sizeof sql,
              "SELECT pg_is_in_recovery(), version(), current_setting('server_version_num'), "
              "pg_backend_pid(), obj_description(to_regnamespace('%s'), 'pg_namespace') || "
-             "CASE WHEN to_regclass('%s.watch') IS NULL THEN ', older' ELSE '' END",
-             store->config.schema, store->config.schema);
+             "CASE WHEN to_regclass('%s.watch') IS NULL OR "
+             "to_regprocedure('%s.publish(bytea,text,bytea,bigint,bigint,text)') IS NULL "
+             "THEN ', older' ELSE '' END",
+             store->config.schema, store->config.schema, store->config.schema);
     greet(store, sql, false, looked);
 }
 
@@ -311,7 +313,7 @@ static void begin_attempt(pawl_store *store)
                      store);
         if (event_add(&store->connected, NULL) == 0) {
             int64_t wait_ms = store->config.connect_timeout_ms * 2;
-            pawl__postgres_set_timer(&store->link_timer, pawl__ms_to_ns(wait_ms));
+            pawl__timer_set(&store->link_timer, pawl__ms_to_ns(wait_ms));
             return;
         }
     }
@@ -322,7 +324,7 @@ static void on_link_timer(evutil_socket_t fd, short what, void *arg)
 {
     pawl_store *store = arg;
     (void)fd, (void)what;
-    pawl__postgres_set_timer(&store->link_timer, PAWL__NEVER);
+    pawl__timer_set(&store->link_timer, PAWL__NEVER);
     switch (store->link.state) {
     case PAWL__POSTGRES_WAITING:
         begin_attempt(store);
@@ -330,20 +332,19 @@ static void on_link_timer(evutil_socket_t fd, short what, void *arg)
     case PAWL__POSTGRES_UP:
         return;
     case PAWL__POSTGRES_LISTENING:
-        if (store->link.spoke) { /* and was not heard */
+        if (store->link.spoke) { /* and the message did not come back */
             store->link.pooled = true;
             be_up(store);
             return;
         }
         /* fall through */
-    default: /* a server that accepts and falls mute */
+    default: /* the server accepted, and does not answer */
         break_it(store, PAWL_ERR_UNAVAILABLE, "the server did not answer the greeting in time");
     }
 }
 
 bool pawl__postgres_link_init(pawl_store *store, uint64_t seed)
 {
-    static const struct timeval at_once = {0};
     store->link.err = PAWL_ERR_UNAVAILABLE;
     snprintf(store->link.message, sizeof store->link.message, "%s: not connected yet",
              store->config.where);
@@ -351,11 +352,12 @@ bool pawl__postgres_link_init(pawl_store *store, uint64_t seed)
     pawl__retry_init(&store->link.retry);
     store->hear = hear;
     event_assign(&store->turn, store->host->base, -1, 0, on_turn, store);
-    event_assign(&store->link_timer, store->host->base, -1, EV_PERSIST, on_link_timer, store);
-    return event_add(&store->link_timer, &at_once) == 0;
+    bool timed = pawl__timer_add(&store->link_timer, store->host->base, on_link_timer, store);
+    if (timed) pawl__timer_set(&store->link_timer, 0);
+    return timed;
 }
 
-/* Who waits and leaves says so: else it could be handed what nobody takes. */
+/* A waiter that leaves says so; else the server could hand it a lock that nobody takes. */
 void pawl__postgres_say_farewell(pawl_store *store)
 {
     char sql[200];
@@ -371,5 +373,5 @@ void pawl__postgres_link_done(pawl_store *store)
     pawl__postgres_wire_end(store);
     event_del(&store->turn);
     event_del(&store->link_timer);
-    event_del(&store->answer_timer);
+    pawl__answers_done(&store->answers);
 }

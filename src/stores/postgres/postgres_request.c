@@ -3,9 +3,8 @@
 #define _GNU_SOURCE
 #include "postgres_store.h"
 
-#include "../../base/capacity.h"
 #include "../../base/instant.h"
-#include "../../base/line.h"
+#include "../common/sql_reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,102 +45,7 @@ pawl_outcome pawl__postgres_judge(pawl_store *store, const PGresult *result, boo
     return trouble.maybe_done && changes ? PAWL_UNKNOWN : PAWL_FAILED;
 }
 
-/* "0,3,4" or "-". False: it is neither. */
-static bool parse_slots(const char *text, uint16_t slots[PAWL_CAPACITY_MAX], size_t *ret_count)
-{
-    *ret_count = 0;
-    if (strcmp(text, "-") == 0) return true;
-    for (const char *at = text;; at++) {
-        char *end;
-        long slot = strtol(at, &end, 10);
-        if (end == at || slot < 0 || slot >= PAWL_CAPACITY_MAX) return false;
-        if (*ret_count == PAWL_CAPACITY_MAX) return false;
-        slots[(*ret_count)++] = (uint16_t)slot;
-        at = end;
-        if (*at == '\0') return true;
-        if (*at != ',') return false;
-    }
-}
-
-typedef struct words {
-    char kind[16];
-    char slots_text[PAWL_CAPACITY_MAX * 5 + 1];
-    uint16_t slots[PAWL_CAPACITY_MAX];
-    char owner[PAWL_OWNER_MAX + 1];
-    pawl__postgres_value_room value;
-} words;
-
-static bool decode_held(const char *text, words *w, pawl_reply *reply)
-{
-    int waiting;
-    if (sscanf(text, "%*s %" SCNu64 " %d %5120s", &reply->fence, &waiting, w->slots_text) != 3)
-        return false;
-    if (!parse_slots(w->slots_text, w->slots, &reply->slot_count)) return false;
-    reply->waiting = waiting != 0;
-    reply->slots = reply->slot_count ? w->slots : NULL;
-    return true;
-}
-
-/* Hex of a label, from the second word on; NULL: there is none. False: it is none. */
-static bool decode_label(const char *text, words *w, const char **ret_label)
-{
-    char hex[2 * PAWL_OWNER_MAX + 1] = "";
-    size_t len;
-    (void)sscanf(text, "%*s %510s", hex);
-    if (!pawl__postgres_parse_hex(hex, w->owner, sizeof w->owner, &len)) return false;
-    *ret_label = len ? w->owner : NULL;
-    return true;
-}
-
-static bool decode_busy(const char *text, words *w, pawl_reply *reply)
-{
-    if (sscanf(text, "%*s %" SCNd64, &reply->holder_ms) != 1) return false;
-    return decode_label(text + strcspn(text, " ") + 1, w, &reply->message);
-}
-
-/* What a procedure's reply says; see schema.sql. False: it says nothing that pawl knows. */
-static bool decode(const char *text, words *w, pawl_reply *reply)
-{
-    int err;
-    uint32_t has, wanted; /* capacities */
-    static const struct {
-        const char *kind;
-        pawl_outcome outcome;
-    } kinds[] = {
-        {"granted", PAWL_GRANTED},     {"confirmed", PAWL_CONFIRMED}, {"queued", PAWL_QUEUED},
-        {"busy", PAWL_BUSY},           {"released", PAWL_RELEASED},   {"left", PAWL_LEFT},
-        {"not_owner", PAWL_NOT_OWNER}, {"failed", PAWL_FAILED},       {"value", PAWL_REPORTED}};
-    size_t i = 0, count = sizeof kinds / sizeof kinds[0];
-    if (sscanf(text, "%15s", w->kind) != 1) return false;
-    while (i < count && strcmp(kinds[i].kind, w->kind) != 0) i++;
-    if (i == count) return false;
-    reply->outcome = kinds[i].outcome;
-    switch (reply->outcome) {
-    case PAWL_GRANTED:
-    case PAWL_CONFIRMED:
-        return decode_held(text, w, reply);
-    case PAWL_QUEUED:
-        return sscanf(text, "%*s %" SCNd64 " %" SCNd64 " %" SCNu64, &reply->position,
-                      &reply->holder_ms, &reply->fence) == 3;
-    case PAWL_BUSY:
-        return decode_busy(text, w, reply);
-    case PAWL_NOT_OWNER:
-        return decode_label(text, w, &reply->message);
-    case PAWL_FAILED:
-        if (sscanf(text, "%*s %d", &err) != 1 || err <= 0) return false;
-        reply->err = (pawl_err)-err;
-        if (sscanf(text, "%*s %*d %" SCNu32 " %" SCNu32, &has, &wanted) == 2)
-            reply->message = pawl__capacity_message(has, wanted, w->owner);
-        return true;
-    case PAWL_REPORTED:
-        reply->value = &w->value.value;
-        return pawl__postgres_decode_value(text, &w->value);
-    default:
-        return true;
-    }
-}
-
-/* Law 4 is about those. */
+/* Those whose outcome may be unknown (law 4). */
 static bool changes(const asked *a)
 {
     return a->verb != PAWL_VERB_READ;
@@ -153,11 +57,11 @@ static void asked_answered(pawl_store *store, pawl__postgres_pending *pending,
     asked *a = pawl__container(pending, asked, pending);
     pawl_reply reply = {.id = a->id, .position = -1, .holder_ms = -1};
     char message[PAWL_MESSAGE_MAX];
-    words w;
+    pawl__sql_words w;
     bool may_change = changes(a);
     free(a);
     bool has_row = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
-    if (!has_row || !decode(PQgetvalue(result, 0, 0), &w, &reply)) {
+    if (!has_row || !pawl__sql_decode(PQgetvalue(result, 0, 0), &w, &reply)) {
         reply.outcome = pawl__postgres_judge(store, result, may_change, &reply.err, message);
         reply.message = message;
     } else if (doubt && may_change) {
@@ -231,7 +135,7 @@ static void fill(pawl_store *store, const pawl_request *request, pawl__postgres_
         [PAWL_VERB_RENEW] = "CALL %s.renew($1,$2,$3,NULL)",
         [PAWL_VERB_RELEASE] = "CALL %s.release($1,$2,NULL)",
         [PAWL_VERB_BREAK] = "CALL %s.break($1,$2,$3,NULL)",
-        [PAWL_VERB_PUBLISH] = "CALL %s.publish($1,$2,$3,$4,NULL)",
+        [PAWL_VERB_PUBLISH] = "CALL %s.publish($1,$2,$3,$4,$5,NULL)",
         [PAWL_VERB_READ] = "CALL %s.read($1,$2,$3,NULL)",
         [PAWL_VERB_CHANGE] = "CALL %s.change($1,$2,$3,$4::int,$5,$6,NULL)",
     };
@@ -250,7 +154,7 @@ static void fill(pawl_store *store, const pawl_request *request, pawl__postgres_
     if (request->verb == PAWL_VERB_RENEW)
         pawl__postgres_add_number(s, r->numbers[0], request->ttl_ms * 1000);
     if (request->verb == PAWL_VERB_CHANGE) add_change(request, s, r);
-    if (request->verb == PAWL_VERB_PUBLISH) pawl__postgres_add_publish(request, s, r->numbers[0]);
+    if (request->verb == PAWL_VERB_PUBLISH) pawl__postgres_add_publish(request, s, r->numbers);
     if (request->verb == PAWL_VERB_READ) pawl__postgres_add_read(store, request, s, r->numbers[0]);
 }
 
@@ -271,7 +175,7 @@ void pawl__postgres_ask(pawl_store *store, const pawl_request *request)
                  .verb = request->verb};
     fill(store, request, &s, &r);
     if (pawl__postgres_send(store, &s, &a->pending)) {
-        pawl__postgres_arm_answers(store, request->answer_by);
+        pawl__answers_arm(&store->answers, request->answer_by);
         return;
     }
     free(a);
@@ -289,68 +193,30 @@ pawl_err pawl__postgres_send_trouble(const pawl_store *store)
 
 void pawl__postgres_refuse(pawl_store *store, uint64_t id, pawl_err err)
 {
-    if (store->refusal_count == store->refusal_room) {
-        size_t room = store->refusal_room * 2;
-        pawl__postgres_refusal *more = realloc(store->refusals, room * sizeof *more);
-        if (!more) { /* not even room for a number: the host is warned, from the turn */
-            store->unanswerable = true;
-            pawl__postgres_turn_soon(store);
-            return;
-        }
-        store->refusals = more;
-        store->refusal_room = room;
-    }
-    store->refusals[store->refusal_count++] = (pawl__postgres_refusal){.id = id, .err = err};
+    pawl__refusals_add(&store->refusals, id, err, NULL);
     pawl__postgres_turn_soon(store);
 }
 
 void pawl__postgres_give_refusals(pawl_store *store)
 {
-    pawl__postgres_linkage *link = &store->link;
-    size_t count = store->refusal_count; /* what is submitted meanwhile waits for the next turn */
-    for (size_t i = 0; i < count; i++) {
-        pawl__postgres_refusal refusal = store->refusals[i];
-        bool by_link = link->state != PAWL__POSTGRES_UP || link->broken;
-        const char *why = by_link && link->err == refusal.err ? link->message : NULL;
-        pawl__postgres_say(store, refusal.id, PAWL_FAILED, refusal.err, why && *why ? why : NULL);
-    }
-    store->refusal_count -= count;
-    memmove(store->refusals, store->refusals + count,
-            store->refusal_count * sizeof *store->refusals);
-    if (!store->unanswerable) return;
-    store->unanswerable = false;
-    store->host->warn(store->host, "out of memory: a request stays without an answer");
+    const pawl__postgres_linkage *link = &store->link;
+    bool is_up = link->state == PAWL__POSTGRES_UP && !link->broken;
+    pawl__refusals_give(&store->refusals, store->host, is_up ? PAWL_OK : link->err, link->message);
 }
 
 /* ---- Time-outs and loss -------------------------------------------------------------------- */
 
-void pawl__postgres_arm_answers(pawl_store *store, int64_t answer_by)
+static int64_t next_answer(pawl_store *store)
 {
-    if (answer_by >= store->answer_at) return;
-    store->answer_at = answer_by;
-    pawl__postgres_set_timer(&store->answer_timer, answer_by - store->host->now());
-}
-
-static void rest(pawl_store *store)
-{
-    store->answer_at = PAWL__NEVER;
-    pawl__postgres_set_timer(&store->answer_timer, PAWL__NEVER);
-}
-
-static void on_answers_due(evutil_socket_t fd, short what, void *arg)
-{
-    pawl_store *store = arg;
     int64_t next = PAWL__NEVER;
-    (void)fd, (void)what;
-    rest(store);
     for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next)
         next = pawl__instant_min(next,
                                  pawl__container(l, pawl__postgres_pending, in_order)->answer_by);
-    if (next > store->host->now()) {
-        if (next != PAWL__NEVER) pawl__postgres_arm_answers(store, next);
-        return;
-    }
-    /* Law 4: its late reply must never be read as another's. */
+    return next;
+}
+
+static void on_late(pawl_store *store)
+{
     char message[PAWL_MESSAGE_MAX];
     snprintf(message, sizeof message, "%s: no answer in time; the connection was closed",
              store->config.where);
@@ -360,41 +226,9 @@ static void on_answers_due(evutil_socket_t fd, short what, void *arg)
 void pawl__postgres_abandon(pawl_store *store)
 {
     pawl__postgres_pending *pending;
-    rest(store);
+    pawl__answers_rest(&store->answers);
     while ((pending = pawl__postgres_next(store)) != NULL)
         pending->unanswered(store, pending, store->link.err, store->link.message);
-}
-
-/* ---- Pushes -------------------------------------------------------------------------------- */
-
-void pawl__postgres_hear(pawl_store *store, const char *payload)
-{
-    char kind, token[PAWL_TOKEN_LEN + 1], fence[24], waiting[8], name[PAWL_NAME_MAX + 1];
-    char hex[2 * PAWL_NAME_MAX + 1], slots_text[PAWL_CAPACITY_MAX * 5 + 1];
-    uint16_t slots[PAWL_CAPACITY_MAX];
-    pawl_push push = {.name = name, .slots = slots};
-    if (sscanf(payload, "%c %23s %7s %5120s %40s %1024s", &kind, fence, waiting, slots_text, token,
-               hex) != 6 ||
-        !pawl__postgres_parse_hex(hex, name, sizeof name, &push.name_len) || push.name_len == 0 ||
-        !parse_slots(slots_text, slots, &push.slot_count))
-        return;
-    if (kind == 'g')
-        push.kind = PAWL_PUSH_GRANT;
-    else if (kind == 'y')
-        push.kind = PAWL_PUSH_YIELD;
-    else if (kind == 'r')
-        push.kind = PAWL_PUSH_RECHECK;
-    else if (kind == 'n')
-        push.kind = PAWL_PUSH_NEWS;
-    else
-        return;
-    bool has_token = kind == 'g' || kind == 'y';
-    if (has_token && strlen(token) != PAWL_TOKEN_LEN) return;
-    if (push.slot_count == 0) push.slots = NULL;
-    push.token = has_token ? token : NULL;
-    push.fence = strtoull(fence, NULL, 10);
-    push.waiting = strcmp(waiting, "1") == 0;
-    store->host->push(store->host, &push);
 }
 
 /* ---- The beginning and the end ------------------------------------------------------------- */
@@ -402,19 +236,13 @@ void pawl__postgres_hear(pawl_store *store, const char *payload)
 bool pawl__postgres_requests_init(pawl_store *store)
 {
     pawl__list_init(&store->under_way);
-    store->answer_at = PAWL__NEVER;
-    event_assign(&store->answer_timer, store->host->base, -1, EV_PERSIST, on_answers_due, store);
-    store->refusals = calloc(PAWL__POSTGRES_REFUSALS_FIRST, sizeof *store->refusals);
-    store->refusal_room = PAWL__POSTGRES_REFUSALS_FIRST;
-    static const struct timeval long_ahead = {.tv_sec = 86400};
-    return store->refusals && event_add(&store->answer_timer, &long_ahead) == 0;
+    bool timed = pawl__answers_init(&store->answers, store, store->host, next_answer, on_late);
+    return pawl__refusals_init(&store->refusals) && timed;
 }
 
 void pawl__postgres_requests_done(pawl_store *store)
 {
     pawl__postgres_pending *pending;
     while ((pending = pawl__postgres_next(store)) != NULL) pending->drop(pending);
-    free(store->refusals);
-    store->refusals = NULL;
-    store->refusal_count = store->refusal_room = 0;
+    pawl__refusals_done(&store->refusals);
 }

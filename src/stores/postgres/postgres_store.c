@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The store's operations. */
 #include "postgres_store.h"
+#include "../../base/capacity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,7 @@ static pawl_err misfit(const pawl_request *request)
 {
     if ((unsigned)request->mode > PAWL_MODE_PERMIT) return PAWL_ERR_UNSUPPORTED;
     if (request->verb != PAWL_VERB_ACQUIRE || request->mode != PAWL_MODE_PERMIT) return PAWL_OK;
-    bool fits = request->capacity >= 1 && request->capacity <= PAWL_CAPACITY_MAX &&
-                request->units >= 1 && request->units <= request->capacity;
-    return fits ? PAWL_OK : PAWL_ERR_UNITS;
+    return pawl__permits_fit(request->units, request->capacity) ? PAWL_OK : PAWL_ERR_UNITS;
 }
 
 static void postgres_submit(pawl_store *store, const pawl_request *request)
@@ -86,14 +85,6 @@ static void postgres_forget(pawl_store *store)
     pawl__postgres_config_done(&store->config);
 }
 
-/* Different in each client: clients that lost the same server must not come back at once. */
-static uint64_t seed_of(const pawl_host *host, const pawl_store *store)
-{
-    uint64_t seed = (uint64_t)host->now() ^ (uint64_t)(uintptr_t)store;
-    for (const char *c = host->client_id; *c; c++) seed = seed * 31 + (unsigned char)*c;
-    return seed;
-}
-
 static int postgres_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
                          char *reterr_message)
 {
@@ -116,9 +107,11 @@ static int postgres_open(pawl_host *host, const pawl_url *url, pawl_store **ret_
                               .push = true,
                               .list = true,
                               .values = true,
+                              .notes = true,
                               .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
                                        1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT};
-    bool linked = pawl__postgres_link_init(store, seed_of(host, store));
+    bool linked =
+        pawl__postgres_link_init(store, pawl__retry_seed(host->now(), store, host->client_id));
     if (pawl__postgres_requests_init(store) && linked) {
         *ret_store = store;
         return PAWL_OK;

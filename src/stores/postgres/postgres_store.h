@@ -4,31 +4,33 @@
  *
  * WHAT IS IN THE DATABASE. schema.sql makes one schema, `pawl` unless the URL names another, with
  * these tables: name (the latest fence of each name), hold (who holds it), wait (who waits, in
- * order), broken (who broke a lease), value (what stands beside a name), watch (who wants to hear
- * of that). Every request is one CALL of a procedure beside them, one transaction and one round
- * trip. All rules are there, in PL/pgSQL: who may hold beside whom, who is next, what has run out.
- * So programs in other languages can call the same procedures, from psql, too.
+ * order), broken (who broke a lease), value (the value beside a name), watch (who watches that
+ * value). Every request is one CALL of a procedure beside them, one transaction and one round trip.
+ * All rules are in these procedures, in PL/pgSQL: who may hold beside whom, who is next, what has
+ * run out. So programs in other languages, and psql, can call them, too.
  *
  * WHY TWO CANNOT HOLD. A request first takes the advisory lock of the name for its transaction
  * (pg_advisory_xact_lock), then reads the server's clock, then decides. The transaction is READ
- * COMMITTED, whatever the default of the user or the database: the procedure looks, and begins
- * another one if need be. In it each statement sees what others have committed before, and the
- * advisory lock is given back after the commit is visible. So requests for one name come one after
- * the other. Nothing is kept of a session: no lock, no transaction is open while somebody holds a
- * name.
+ * COMMITTED, whatever the default of the user or the database: the procedure checks that, and
+ * begins another transaction if need be. In it each statement sees what others have committed
+ * before, and the advisory lock is given back after the commit is visible. So requests for one name
+ * run one after the other. Holding a name needs no session: no database lock and no transaction
+ * stays open.
  *
  * WHY A PROCEDURE COMMITS BY ITSELF. In the extended protocol a transaction ends at the Sync
- * message behind the statement. A client that stands still between the two would keep everybody out
- * of the name, for hours if its machine died. The procedure's own COMMIT leaves nothing for Sync to
+ * message behind the statement. A client that stops between the two would block the name for
+ * everybody, for hours if its machine died. The procedure's own COMMIT leaves nothing for Sync to
  * end.
  *
- * THE CLOCK is clock_timestamp() of the server, in microseconds: leases are judged by it alone.
+ * THE CLOCK is clock_timestamp() of the server, in microseconds: only this clock decides when
+ * leases end.
  *
  * FENCES. max(last + 1, clock), drawn by one INSERT ... ON CONFLICT DO UPDATE in the transaction
  * that grants. The row of a name stays for 10 minutes or more after its last use.
  *
- * WHO IS THERE. Who listens holds an advisory lock of its session. A waiter whose lock is free has
- * lost its connection: it is passed over, and keeps its place for when it is back.
+ * WHO IS THERE. A client that listens holds an advisory lock of its session. If the lock of a
+ * waiter is free, the waiter has lost its connection: it is skipped, but keeps its place until it
+ * is back.
  *
  * PUSHES. A client LISTENs to one channel, pawl_ID, on the connection on which it asks; a
  * notification is delivered when the transaction that sends it has committed. Payloads, for the
@@ -39,37 +41,40 @@
  *     r - - - - NAME                     ask again
  *     n - - - - NAME                     a value was published that you watch
  *
- * Behind a pooler that gives each transaction another session a LISTEN is heard by nobody. A pooler
- * is known by pg_backend_pid(), which is not what the connection was told. Then nothing is
- * listened to, the caps say so, and who waits asks.
+ * Behind a pooler that gives each transaction another session, LISTEN has no effect. A pooler is
+ * recognised because pg_backend_pid() differs from what the connection was told. Then the client
+ * does not listen, the caps say so, and waiters ask again and again.
  *
- * THE CONNECTION. One, in libpq's pipeline mode, each request with a Sync of its own: they
- * leave without waiting for each other, take effect in order, and one that fails does not touch the
- * next. It is made on a thread (postgres_connect.h), then greeted:
+ * THE CONNECTION. One, in libpq's pipeline mode, each request with a Sync of its own: they are sent
+ * without waiting for each other, take effect in order, and a failure does not affect the next one.
+ * It is made on a thread (postgres_connect.h), then greeted:
  *     LOOK    what is this server, is the schema there, which format has it
  *     CREATE  if it is not there: schema.sql, one transaction, safe beside another one that does
- * the same LISTEN  and a word to ourselves, unless a pooler is in between
+ * the same LISTEN  and a message to ourselves, unless there is a pooler
  *
  * WHAT IS UNKNOWN. When the connection breaks all requests on it are answered with UNKNOWN: libpq
- * does not tell how much of them has left. The engine asks again with the same token. So is a
- * request whose error may have come after its commit, and one whose commit was warned about:
- * "committed locally, but might not have been replicated" is no grant that survives a failover.
+ * does not tell how many of them were sent. The engine asks again with the same token. UNKNOWN is
+ * also the answer if an error may have come after the commit, and if the server warned about the
+ * commit: "committed locally, but might not have been replicated" means that a failover may lose
+ * the grant.
  *
  *   postgres_store.c    the contract's operations
  *   postgres_connect.c  a connection is made
  *   postgres_link.c     greeting, loss, back-off
  *   postgres_wire.c     libpq and the loop: what is written and read
  *   postgres_request.c  requests about one name, and their answers
- *   postgres_hex.c      bytes as hex digits
- *   postgres_value.c    the value beside a name: what is asked and answered
+ *   postgres_value.c    the value beside a name: what is asked
  *   postgres_report.c   INSPECT and LIST;  postgres_doctor.c  DOCTOR
  *   postgres_error.c    codes and words of errors
+ *   ../common/sql_*.c   what the procedures say
  */
 #ifndef PAWL_POSTGRES_STORE_H
 #define PAWL_POSTGRES_STORE_H
 
 #include "../../base/list.h"
 #include "../../base/retry.h"
+#include "../common/answers.h"
+#include "../common/refusals.h"
 #include "postgres_connect.h"
 #include "postgres_error.h"
 #include "postgres_url.h"
@@ -79,26 +84,25 @@
 
 /* ---- Bounds -------------------------------------------------------------------------------- */
 
-#define PAWL__POSTGRES_UNDER_WAY_MAX  1000000
-#define PAWL__POSTGRES_HEAR_MS        1000   /* how long our own word may take */
-#define PAWL__POSTGRES_SERVER_MIN     120000 /* server_version_num of the oldest that will do */
-#define PAWL__POSTGRES_PARAMS_MAX     10
-#define PAWL__POSTGRES_SQL_MAX        4096
-#define PAWL__POSTGRES_REFUSALS_FIRST 256 /* allocated at open: room when memory is gone */
+#define PAWL__POSTGRES_UNDER_WAY_MAX 1000000
+#define PAWL__POSTGRES_HEAR_MS       1000   /* how long our own message may take */
+#define PAWL__POSTGRES_SERVER_MIN    120000 /* server_version_num of the oldest that will do */
+#define PAWL__POSTGRES_PARAMS_MAX    10
+#define PAWL__POSTGRES_SQL_MAX       4096
 
 extern const char pawl__postgres_schema[]; /* schema.sql; each @ is the schema's name */
 
 /* ---- Statements under way ------------------------------------------------------------------ */
 
 /*
- * What an answer is awaited for. One of the two functions is called, once, and from then on
- * the entry is theirs. Answers come in order.
+ * A statement whose answer is awaited. One of the two functions is called, once, and owns the entry
+ * from then on. Answers come in order.
  */
 typedef struct pawl__postgres_pending pawl__postgres_pending;
 struct pawl__postgres_pending {
     pawl__link in_order;
     int64_t answer_by; /* instant; PAWL__NEVER: something else limits it */
-    /* `result` is borrowed; NULL: there was none. doubt: the commit was warned about. */
+    /* `result` is borrowed; NULL: there was none. doubt: the server warned about the commit. */
     void (*answered)(pawl_store *store, pawl__postgres_pending *pending, const PGresult *result,
                      bool doubt);
     /* The connection is gone. */
@@ -109,18 +113,13 @@ struct pawl__postgres_pending {
 
 typedef struct pawl__postgres_statement {
     const char *sql;
-    unsigned number; /* 1 .. 31: always this text, so the session keeps it prepared; 0: it is not */
+    unsigned number; /* 1 .. 31: the text never changes, so it is kept prepared; 0: it is not */
     int count;
     Oid types[PAWL__POSTGRES_PARAMS_MAX];
     const char *values[PAWL__POSTGRES_PARAMS_MAX];
     int lengths[PAWL__POSTGRES_PARAMS_MAX];
     int formats[PAWL__POSTGRES_PARAMS_MAX];
 } pawl__postgres_statement;
-
-typedef struct pawl__postgres_refusal {
-    uint64_t id;
-    pawl_err err;
-} pawl__postgres_refusal;
 
 /* ---- The store ----------------------------------------------------------------------------- */
 
@@ -135,11 +134,11 @@ typedef enum pawl__postgres_state {
 
 typedef struct pawl__postgres_linkage {
     pawl__postgres_state state;
-    bool listens;          /* the server hears us listen to our inbox */
-    bool pooled;           /* something between us and the server gives sessions away */
+    bool listens;          /* the server listens to our inbox for us */
+    bool pooled;           /* a pooler between us and the server shares sessions */
     bool warned_of_pooler; /* once for each client */
-    bool spoke;            /* our own word has left the server */
-    bool forgets;          /* prepared statements do not stay where they were made */
+    bool spoke;            /* our own message has come back */
+    bool forgets;          /* prepared statements are lost between transactions */
     char word[24];
     pawl__retry retry;
     int64_t up_since;
@@ -148,7 +147,7 @@ typedef struct pawl__postgres_linkage {
     bool broken;
     pawl_err err;
     char message[PAWL_MESSAGE_MAX];
-    char last_words[PAWL_MESSAGE_MAX]; /* what the server said before it cut the connection */
+    char last_words[PAWL_MESSAGE_MAX]; /* the server's message before it closed the connection */
 } pawl__postgres_linkage;
 
 struct pawl_store {
@@ -157,20 +156,18 @@ struct pawl_store {
     pawl_caps caps;
     pawl__postgres_linkage link;
     /* The loop. The timers stay in its heap from open to close, so setting one needs no memory. */
-    struct event turn, connected, readable, writable, link_timer, answer_timer;
+    struct event turn, connected, readable, writable, link_timer;
     pawl__postgres_attempt *attempt;
     PGconn *conn;
-    PGresult *result; /* of the first that is under way */
-    unsigned ends;    /* of results in a row: more than one is nonsense */
+    PGresult *result; /* of the first statement that is under way */
+    unsigned ends;    /* ends of results in a row: more than one is an error */
     bool in_script;
     uint32_t prepared;    /* a bit for each number of a statement that this session keeps */
-    bool doubt;           /* a warning came with it */
+    bool doubt;           /* a warning came with the result */
     pawl__link under_way; /* pawl__postgres_pending, in order of sending */
     size_t under_way_count;
-    int64_t answer_at; /* the answers' timer goes off by then */
-    pawl__postgres_refusal *refusals;
-    size_t refusal_count, refusal_room;
-    bool unanswerable; /* a refusal found no room */
+    pawl__answers answers;
+    pawl__refusals refusals;
     void (*hear)(pawl_store *store, const char *payload);
     pawl_store *kept; /* in a forked child: the next of those that are kept */
 };
@@ -180,9 +177,9 @@ struct pawl_store {
 /* Takes over a connection. False: libpq or the loop has no memory for it. */
 PAWL_MUST_USE bool pawl__postgres_wire_begin(pawl_store *store, PGconn *conn);
 void pawl__postgres_wire_end(pawl_store *store);
-/* In a forked child: without a word on the socket that is the parent's. */
+/* In a forked child: sends nothing on the socket, which belongs to the parent. */
 void pawl__postgres_wire_forget(pawl_store *store);
-/* Sends what has not left yet and hears the answers, for a while: the last act before close. */
+/* Sends the rest and reads the answers, for a while; called last before close. */
 void pawl__postgres_wire_drain(pawl_store *store);
 /*
  * Sends a statement whose answer `pending` awaits. False: it cannot be tried, the entry is
@@ -194,13 +191,11 @@ PAWL_MUST_USE bool pawl__postgres_send(pawl_store *store, const pawl__postgres_s
 PAWL_MUST_USE bool pawl__postgres_send_script(pawl_store *store, const char *sql,
                                               pawl__postgres_pending *pending);
 void pawl__postgres_flush(pawl_store *store);
-/* The first that is under way, taken out; NULL if there is none. */
+/* Takes out the first one that is under way; NULL if there is none. */
 pawl__postgres_pending *pawl__postgres_next(pawl_store *store);
-/* Only notes that the link is broken; the turn tears it down. First cause wins. */
+/* Only notes that the link is broken; the next turn closes it. The first cause is kept. */
 void pawl__postgres_link_break(pawl_store *store, pawl_err err, const char *message);
 void pawl__postgres_turn_soon(pawl_store *store);
-/* Of a timer that is in the loop's heap: cannot fail. PAWL__NEVER: it rests. */
-void pawl__postgres_set_timer(struct event *timer, int64_t delay_ns);
 
 /* The text with the schema's name for each @; malloc'ed, NULL when out of memory. */
 char *pawl__postgres_with_schema(const pawl_store *store, const char *text);
@@ -210,17 +205,11 @@ void pawl__postgres_add_text(pawl__postgres_statement *statement, const char *te
 void pawl__postgres_add_number(pawl__postgres_statement *statement, char room[24], int64_t number);
 void pawl__postgres_add_flag(pawl__postgres_statement *statement, bool flag);
 
-/* ---- postgres_hex.c ------------------------------------------------------------------------ */
-
-/* Hex digits to bytes and a NUL; false, and no bytes: they are none, or there are too many. */
-PAWL_MUST_USE bool pawl__postgres_parse_hex(const char *text, char *ret_bytes, size_t room,
-                                            size_t *ret_len);
-
 /* ---- postgres_request.c -------------------------------------------------------------------- */
 
 /* Room for refusals. False when out of memory. */
 PAWL_MUST_USE bool pawl__postgres_requests_init(pawl_store *store);
-/* Without a word to anybody. */
+/* Frees them; nobody is told. */
 void pawl__postgres_requests_done(pawl_store *store);
 /* A request about one lock: sends it, or refuses it at the next turn. */
 void pawl__postgres_ask(pawl_store *store, const pawl_request *request);
@@ -229,40 +218,29 @@ void pawl__postgres_refuse(pawl_store *store, uint64_t id, pawl_err err);
 /* What a failed pawl__postgres_send means for the request. */
 pawl_err pawl__postgres_send_trouble(const pawl_store *store);
 void pawl__postgres_give_refusals(pawl_store *store);
-/* The connection ends if there is no answer until then. */
-void pawl__postgres_arm_answers(pawl_store *store, int64_t answer_by);
-/* The link is gone: tells everything that is under way. */
+/* The link is gone: ends everything that is under way. */
 void pawl__postgres_abandon(pawl_store *store);
-/* A notification; false: it is none of pawl's. */
-void pawl__postgres_hear(pawl_store *store, const char *payload);
-/* An answer without anything but this. */
+/* Answers with nothing but this. */
 void pawl__postgres_say(pawl_store *store, uint64_t id, pawl_outcome outcome, pawl_err err,
                         const char *message);
 /*
- * The statement failed, or has no result: the outcome, for a request that changes something or does
- * not; breaks the link if need be. `result` may be NULL.
+ * The outcome of a statement that failed or has no result; changes: the request changes something.
+ * Breaks the link if need be. `result` may be NULL.
  */
 pawl_outcome pawl__postgres_judge(pawl_store *store, const PGresult *result, bool changes,
                                   pawl_err *ret_err, char *reterr_message);
 
 /* ---- postgres_value.c ---------------------------------------------------------------------- */
 
-typedef struct pawl__postgres_value_room {
-    char bytes[PAWL_STORED_MAX + 1], owner[PAWL_OWNER_MAX + 1];
-    pawl_value value;
-} pawl__postgres_value_room;
-
 /* The parameters behind the name, and for PUBLISH behind the token. */
 void pawl__postgres_add_publish(const pawl_request *request, pawl__postgres_statement *statement,
-                                char room[24]);
+                                char rooms[2][24]);
 void pawl__postgres_add_read(const pawl_store *store, const pawl_request *request,
                              pawl__postgres_statement *statement, char room[24]);
-/* The reply of pawl.read; see schema.sql. False: it is none. */
-PAWL_MUST_USE bool pawl__postgres_decode_value(const char *text, pawl__postgres_value_room *room);
 
 /* ---- postgres_link.c ----------------------------------------------------------------------- */
 
-/* The first attempt begins with the loop. False when out of memory. */
+/* The first attempt begins when the loop runs. False when out of memory. */
 PAWL_MUST_USE bool pawl__postgres_link_init(pawl_store *store, uint64_t seed);
 /* Before close, while the link is up. */
 void pawl__postgres_say_farewell(pawl_store *store);

@@ -119,7 +119,7 @@ static int take_words(pawl__postgres_config *config, const pawl_url *url, const 
         !add_if_given(config, "password", url->password) ||
         !add_if_given(config, "dbname", database) || !add_application(config, url, owner))
         return PAWL_ERR_NO_MEMORY;
-    /* Locks live where one may write; of several hosts, the one that is the primary now. */
+    /* Locks need a server that takes writes: of several hosts, the one that is the primary now. */
     if (!option_of(url, "target_session_attrs") &&
         !add_word(config, "target_session_attrs", "read-write"))
         return PAWL_ERR_NO_MEMORY;
@@ -173,12 +173,12 @@ static int take_lists(pawl__postgres_config *config, const pawl_url *url, const 
     return PAWL_OK;
 }
 
-/* The address: "a:1,[::1]:2". Who has no port there has libpq's own, as in libpq's addresses. */
+/* The address: "a:1,[::1]:2". A host without a port gets libpq's default port. */
 static int take_authority(pawl__postgres_config *config, const pawl_url *url, char *reterr_message)
 {
     for (const char *at = url->host;; at++) {
         const char *end = at + strcspn(at, ","), *host = at;
-        /* What was written as %5B may be without its other end: then it is part of the name. */
+        /* A bracket written as %5B may have no other one: then it is part of the name. */
         const char *bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
         if (bracket) host++;
         const char *after = bracket ? bracket : at;
@@ -249,7 +249,7 @@ static int take_timeout(pawl__postgres_config *config, const pawl_url *url, char
     return PAWL_OK;
 }
 
-/* Short, without login and options: it leads every message. */
+/* Short, without login and options: every message begins with it. */
 static void name_it(pawl__postgres_config *config, const pawl_url *url)
 {
     const char *service = option_of(url, "service");

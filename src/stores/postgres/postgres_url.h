@@ -17,7 +17,7 @@ typedef struct pawl__postgres_place {
 
 /* Owns its strings. */
 typedef struct pawl__postgres_config {
-    /* For PQconnectStartParams, but for host and port; both end with NULL. */
+    /* For PQconnectStartParams, without host and port; both end with NULL. */
     char *keywords[PAWL__POSTGRES_WORDS_MAX + 1], *values[PAWL__POSTGRES_WORDS_MAX + 1];
     size_t word_count;
     pawl__postgres_place places[PAWL__POSTGRES_HOSTS_MAX];

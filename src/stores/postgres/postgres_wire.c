@@ -19,8 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REST_S      86400
-#define DRAIN_MS    100 /* close waits this long for the answers to what has left */
+#define DRAIN_MS    100 /* close waits this long for the answers that are due */
 #define RESULTS_MAX 5   /* of one request: prepared, carried out, their two ends, the Sync */
 #define TYPE_BOOL   16  /* pg_type.oid of the types that we send */
 #define TYPE_BYTEA  17
@@ -39,24 +38,14 @@ void pawl__postgres_link_break(pawl_store *store, pawl_err err, const char *mess
     pawl__postgres_linkage *link = &store->link;
     if (link->broken) return;
     link->broken = true;
-    /* It is ours, and it passes: nothing that waits may be given up for it. */
+    /* Our own memory is short, and that passes: no waiter may be given up for it. */
     link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
     snprintf(link->message, sizeof link->message, "%s", message);
     pawl__line_mend(link->message); /* it may quote the server */
     pawl__postgres_turn_soon(store);
 }
 
-void pawl__postgres_set_timer(struct event *timer, int64_t delay_ns)
-{
-    struct timeval delay = {.tv_sec = REST_S};
-    if (delay_ns != PAWL__NEVER) {
-        int64_t us = delay_ns <= 0 ? 0 : (delay_ns + 999) / 1000;
-        delay = (struct timeval){.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-    }
-    (void)event_add(timer, &delay);
-}
-
-/* The server's last words say more than that it has gone. */
+/* The server's last message says more than the loss of the connection. */
 static void lost(pawl_store *store)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -141,8 +130,8 @@ static bool can_send(const pawl_store *store)
 }
 
 /*
- * Prepared where sessions are ours: the server parses it once, which saves it a third of its work.
- * The name is this client's alone, so no pooler can make it mean another one's schema.
+ * Prepared if the session is ours alone: the server parses the statement once, which saves a third
+ * of its work. Only this client uses the name, so behind a pooler it never means another schema.
  */
 static int put_prepared(pawl_store *store, const pawl__postgres_statement *s)
 {
@@ -162,8 +151,7 @@ static int put(pawl_store *store, const pawl__postgres_statement *s)
                              s->formats, 0);
 }
 
-/* Whether libpq has failed before or after the statement left is not known: then it is under way.
- */
+/* If libpq fails, we cannot know whether the statement left: then it counts as under way. */
 bool pawl__postgres_send(pawl_store *store, const pawl__postgres_statement *s,
                          pawl__postgres_pending *pending)
 {
@@ -211,7 +199,7 @@ static void on_notice(void *arg, const PGresult *result)
         (void)pawl__postgres_explain(store->config.where, result, store->link.last_words);
 }
 
-/* Its session is not the one that prepared it, or has dropped it: nothing was done. */
+/* The session did not prepare it, or dropped it: nothing was done. */
 static bool is_forgotten(const PGresult *result)
 {
     const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -230,7 +218,7 @@ static void first_is_over(pawl_store *store)
     PQclear(result);
 }
 
-/* The first error counts; of a script's results, else, the last. */
+/* The first error counts. Without an error, the last result of a script counts. */
 static void keep_result(pawl_store *store, PGresult *result)
 {
     if (is_severe(result, "FATAL") || is_severe(result, "PANIC"))
@@ -332,7 +320,7 @@ void pawl__postgres_wire_end(pawl_store *store)
     store->conn = NULL;
 }
 
-/* libpq says farewell to whoever it is connected to. So it is connected to nobody first. */
+/* PQfinish sends a farewell on its socket, which is the parent's. So /dev/null takes its place. */
 void pawl__postgres_wire_forget(pawl_store *store)
 {
     PQclear(store->result);

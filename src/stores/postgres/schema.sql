@@ -39,8 +39,15 @@ CREATE TABLE IF NOT EXISTS pawl.hold (
     slots smallint[],
     client text NOT NULL,       -- what concerns it is notified to the channel pawl_CLIENT; '': it cannot hear
     owner bytea NOT NULL,       -- its label, for people
+    published bigint NOT NULL DEFAULT 0, -- the number of its latest publication
     PRIMARY KEY (name, token)
-) WITH (fillfactor = 50);
+);
+DO $$
+BEGIN -- a schema may be from before publications had numbers
+    PERFORM published FROM pawl.hold LIMIT 0;
+EXCEPTION WHEN undefined_column THEN
+    ALTER TABLE pawl.hold ADD COLUMN published bigint NOT NULL DEFAULT 0;
+END $$;
 
 CREATE TABLE IF NOT EXISTS pawl.wait (
     seq bigserial,              -- the order of arrival
@@ -54,8 +61,12 @@ CREATE TABLE IF NOT EXISTS pawl.wait (
     client text NOT NULL,
     owner bytea NOT NULL,
     PRIMARY KEY (name, seq)
-) WITH (fillfactor = 50);
+);
 CREATE UNIQUE INDEX IF NOT EXISTS wait_token ON pawl.wait (name, token);
+-- Their rows come and go. A page is cleared of dead rows when it is full; one that may be filled to a
+-- half only is left before that, so these tables grew with each acquisition (earlier schemas had 50).
+ALTER TABLE pawl.hold RESET (fillfactor);
+ALTER TABLE pawl.wait RESET (fillfactor);
 
 -- Who has broken a lease, for people: the newest of each name.
 CREATE TABLE IF NOT EXISTS pawl.broken (
@@ -104,6 +115,10 @@ CREATE OR REPLACE FUNCTION pawl.be_there(client text) RETURNS void LANGUAGE plpg
 BEGIN
     PERFORM pg_advisory_lock_shared(hashtextextended(client, 7061777));
     PERFORM set_config('pawl.client', client, false);
+    -- The session is ours alone. To plan anew what is known costs more than to carry it out; and a plan
+    -- that was made while a table was empty must do when it no longer is.
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', false),
+            set_config('enable_seqscan', 'off', false);
 END $$;
 
 -- It leaves: from now on nothing is handed to it.
@@ -121,15 +136,21 @@ BEGIN
         AND pg_try_advisory_xact_lock(hashtextextended(client, 7061777));
 END $$;
 
-CREATE OR REPLACE FUNCTION pawl.tell(client text, word text, n bytea) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('pawl_' || client, word || ' ' || encode(n, 'hex')) WHERE client <> ''
-$$;
+-- It, and others below, is no function in SQL: those with more than an expression are parsed and planned
+-- anew at each call.
+CREATE OR REPLACE FUNCTION pawl.tell(client text, word text, n bytea) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF client <> '' THEN
+        PERFORM pg_notify('pawl_' || client, word || ' ' || encode(n, 'hex'));
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION pawl.slots_text(slots smallint[]) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(array_to_string(slots, ','), '-')
 $$;
 
--- Somebody waits, for the lock or to be upgraded, but the one named. Call it after settle.
+-- Somebody waits, for the lock or to be upgraded, but the one named. Call it after expire.
 CREATE OR REPLACE FUNCTION pawl.is_awaited(n bytea, now_us bigint, but text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -172,12 +193,13 @@ END $$;
 
 -- The lowest that are free.
 CREATE OR REPLACE FUNCTION pawl.free_slots(n bytea, u integer, cap integer) RETURNS smallint[]
-LANGUAGE sql AS $$
-    SELECT array_agg(s ORDER BY s) FROM (
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT array_agg(s ORDER BY s) FROM (
         SELECT s::smallint AS s FROM generate_series(0, cap - 1) s
         WHERE NOT EXISTS (SELECT FROM pawl.hold h WHERE h.name = n AND s = ANY (h.slots))
-        ORDER BY s LIMIT u) free
-$$;
+        ORDER BY s LIMIT u) free);
+END $$;
 
 -- The upgrader comes first and lets nobody pass; then, in order of arrival, all who fit. A hand-off
 -- does not extend: the lease ends when the place would have. Who fits and is away is passed over and
@@ -229,7 +251,7 @@ BEGIN
 END $$;
 
 -- What has run out ends, and whoever comes next gets it, whoever asks.
-CREATE OR REPLACE FUNCTION pawl.settle(n bytea, now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pawl.expire(n bytea, now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pawl.hold WHERE name = n AND
                    (until_us <= now_us OR (upgrade_us > 0 AND upgrade_us <= now_us)))
@@ -244,12 +266,13 @@ END $$;
 
 -- The first waits: those beside whom it does not fit hear of it. The others learn it when they renew.
 CREATE OR REPLACE FUNCTION pawl.ask_to_yield(n bytea, m integer, but text) RETURNS void
-LANGUAGE sql AS $$
-    SELECT pawl.tell(client, format('y %s - - %s', fence, token), n) FROM (
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pawl.tell(client, format('y %s - - %s', fence, token), n) FROM (
         SELECT client, fence, token FROM pawl.hold
         WHERE name = n AND token <> but AND NOT (m IN (1, 2) AND mode IN (1, 2) AND m + mode < 4)
-        LIMIT 100) beside
-$$;
+        LIMIT 100) beside;
+END $$;
 
 -- Names that nobody uses any more, some with each new one.
 CREATE OR REPLACE FUNCTION pawl.sweep(now_us bigint) RETURNS void LANGUAGE plpgsql AS $$
@@ -342,9 +365,12 @@ BEGIN
 END $$;
 
 -- Until the first lease ends, rounded up: who sleeps for so long finds it expired.
-CREATE OR REPLACE FUNCTION pawl.holder_ms(n bytea, now_us bigint) RETURNS bigint LANGUAGE sql AS $$
-    SELECT coalesce((min(until_us) - now_us + 999) / 1000, 0) FROM pawl.hold WHERE name = n
-$$;
+CREATE OR REPLACE FUNCTION pawl.holder_ms(n bytea, now_us bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT coalesce((min(until_us) - now_us + 999) / 1000, 0)
+            FROM pawl.hold WHERE name = n);
+END $$;
 
 CREATE OR REPLACE FUNCTION pawl.say_busy(n bytea, now_us bigint) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -373,9 +399,11 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pawl.before(n bytea, now_us bigint, place bigint) RETURNS bigint
-LANGUAGE sql AS $$
-    SELECT count(*) FROM pawl.wait WHERE name = n AND seq < place AND until_us > now_us
-$$;
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM pawl.wait
+            WHERE name = n AND seq < place AND until_us > now_us);
+END $$;
 
 -- Somebody waits, or holds beside whom it does not fit. It keeps its place, or gets one, or none; and if
 -- all who stand before it are away it is served now.
@@ -397,7 +425,7 @@ BEGIN
         INSERT INTO pawl.wait (name, token, mode, until_us, ttl_us, since_us, units, client, owner)
         VALUES (n, tok, m, now_us + ttl / 3 * 2, ttl, now_us, u, cl, ow) RETURNING * INTO w;
     END IF;
-    IF fits AND (queue OR is_new) THEN
+    IF fits THEN
         PERFORM pawl.serve(n, now_us);
         UPDATE pawl.hold SET until_us = now_us + ttl WHERE name = n AND token = tok
         RETURNING * INTO h;
@@ -440,21 +468,21 @@ BEGIN
     RETURN 'granted ' || f || ' 0 ' || pawl.slots_text(sl);
 END $$;
 
--- acquire, but for the commit.
-CREATE OR REPLACE FUNCTION pawl.take(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
-    u integer, cap integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
+-- acquire, but for the commit, after enter.
+CREATE OR REPLACE FUNCTION pawl.take(n bytea, now_us bigint, tok text, cl text, ow bytea, ttl bigint,
+    m integer, u integer, cap integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    now_us bigint := pawl.enter(n);
     h pawl.hold;
     is_held boolean;
     is_awaited boolean;
     no text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pawl.hold WHERE name = n)
+    IF u > 0 AND NOT EXISTS (SELECT FROM pawl.hold WHERE name = n)
         AND NOT EXISTS (SELECT FROM pawl.wait WHERE name = n) THEN
         RETURN pawl.take_free(n, now_us, tok, cl, ow, ttl, m, u, cap);
     END IF;
-    PERFORM pawl.settle(n, now_us);
+    UPDATE pawl.wait SET client = cl WHERE name = n AND token = tok AND client <> cl; -- it is back
+    PERFORM pawl.expire(n, now_us);
     is_held := EXISTS (SELECT FROM pawl.hold WHERE name = n);
     is_awaited := EXISTS (SELECT FROM pawl.wait WHERE name = n AND until_us > now_us)
         OR (is_held AND EXISTS (SELECT FROM pawl.hold WHERE name = n AND upgrade_us > 0));
@@ -475,13 +503,89 @@ BEGIN
     RETURN pawl.take_free(n, now_us, tok, cl, ow, ttl, m, u, cap);
 END $$;
 
+-- With enter: what pawl doctor tries.
+CREATE OR REPLACE FUNCTION pawl.take(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
+    u integer, cap integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN pawl.take(n, pawl.enter(n), tok, cl, ow, ttl, m, u, cap, queue);
+END $$;
+
+-- The usual way to queue, in one statement: for an exclusive lock, with holders and a first waiter whose
+-- times have not run out, and none of whom waits to be upgraded. NULL: it is not so, and nothing was done.
+CREATE OR REPLACE FUNCTION pawl.take_place(n bytea, now_us bigint, tok text, cl text, ow bytea,
+    ttl bigint, m integer, u integer, queue boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    reply text;
+    is_first boolean;
+BEGIN
+    WITH h AS MATERIALIZED (
+        SELECT min(until_us) AS until_us, bool_or(token = tok OR upgrade_us > 0) AS is_special
+        FROM pawl.hold WHERE name = n),
+    head AS MATERIALIZED (SELECT until_us FROM pawl.wait WHERE name = n ORDER BY seq LIMIT 1),
+    x AS MATERIALIZED (SELECT fence FROM pawl.name WHERE name = n AND capacity = 0),
+    w AS (
+        INSERT INTO pawl.wait (name, token, mode, until_us, ttl_us, since_us, units, client, owner)
+        SELECT n, tok, m, now_us + ttl / 3 * 2, ttl, now_us, 0, cl, ow FROM h, x
+        WHERE queue AND m = 0 AND u = 0 AND h.until_us > now_us AND NOT h.is_special
+            AND coalesce((SELECT until_us > now_us FROM head), true)
+        ON CONFLICT (name, token) DO UPDATE
+        SET until_us = now_us + ttl / 3 * 2, ttl_us = ttl, client = cl, owner = ow
+        WHERE wait.until_us > now_us
+        RETURNING seq, xmax = 0 AS is_new)
+    SELECT 'queued ' || (SELECT count(*) FROM pawl.wait b
+            WHERE b.name = n AND b.seq < w.seq AND b.until_us > now_us)
+            || ' ' || (h.until_us - now_us + 999) / 1000 || ' ' || x.fence,
+        w.is_new AND NOT EXISTS (SELECT FROM head)
+    INTO reply, is_first FROM w, h, x;
+    IF is_first THEN PERFORM pawl.ask_to_yield(n, m, ''); END IF;
+    RETURN reply;
+END $$;
+
+-- The procedures that are called most, acquire and release, do what is usual in few expressions and
+-- one statement, because each of them is prepared anew in each transaction. The first expression is
+-- make_safe's questions, enter's lock if it is free, and the time: in this order. NULL: not so.
+
 -- reply: granted FENCE WAITING SLOTS | queued BEFORE HOLDER_MS FENCE | busy HOLDER_MS OWNER | failed ERR
 CREATE OR REPLACE PROCEDURE pawl.acquire(n bytea, tok text, cl text, ow bytea, ttl bigint, m integer,
     u integer, cap integer, queue boolean, INOUT reply text) LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+    more boolean;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed'
-        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
-    reply := pawl.take(n, tok, cl, ow, ttl, m, u, cap, queue);
+    now_us := CASE WHEN current_setting('transaction_isolation') = 'read committed'
+        AND current_setting('synchronous_commit') <> 'off'
+        AND pg_try_advisory_xact_lock(hashtextextended(encode(n, 'hex'), 7061776))
+        THEN floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint END;
+    IF now_us IS NULL THEN
+        IF current_setting('transaction_isolation') <> 'read committed'
+            OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+        now_us := pawl.enter(n);
+    END IF;
+    -- Nobody holds it and nobody waits, which is usual: the fence and the lease in one statement.
+    WITH drawn AS (
+        INSERT INTO pawl.name AS x SELECT n, now_us, cap, now_us + 1200000000
+        WHERE u = 0 AND NOT EXISTS (SELECT FROM pawl.hold WHERE name = n)
+            AND NOT EXISTS (SELECT FROM pawl.wait WHERE name = n)
+        ON CONFLICT (name) DO UPDATE SET fence = greatest(x.fence + 1, now_us), capacity = cap,
+            keep_us = CASE WHEN x.keep_us < now_us + 600000000 THEN now_us + 1200000000
+                           ELSE x.keep_us END
+        RETURNING fence, xmax = 0 AS is_new),
+    held AS (
+        INSERT INTO pawl.hold
+        SELECT n, tok, m, drawn.fence, now_us + ttl, ttl, 0, 0, 0, NULL, cl, ow FROM drawn)
+    SELECT 'granted ' || drawn.fence || ' 0 -', drawn.is_new OR drawn.fence > 9007199254740992
+    INTO reply, more FROM drawn;
+    IF reply IS NULL THEN
+        reply := pawl.take_place(n, now_us, tok, cl, ow, ttl, m, u, queue);
+        IF reply IS NULL THEN
+            reply := pawl.take(n, now_us, tok, cl, ow, ttl, m, u, cap, queue);
+        END IF;
+    ELSIF more THEN
+        IF (SELECT fence FROM pawl.name WHERE name = n) > 9007199254740992 THEN
+            RAISE EXCEPTION 'no fence is left for this name' USING ERRCODE = 'PW014';
+        END IF;
+        PERFORM pawl.sweep(now_us);
+    END IF;
     COMMIT;
 END $$;
 
@@ -495,7 +599,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed'
         OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
     now_us := pawl.enter(n);
-    PERFORM pawl.settle(n, now_us);
+    PERFORM pawl.expire(n, now_us);
     UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl
     WHERE name = n AND token = tok RETURNING * INTO h;
     reply := CASE WHEN FOUND THEN pawl.say_held(h, now_us, 'confirmed')
@@ -503,27 +607,86 @@ BEGIN
     COMMIT;
 END $$;
 
--- reply: released | left | not_owner
-CREATE OR REPLACE PROCEDURE pawl.release(n bytea, tok text, INOUT reply text) LANGUAGE plpgsql AS $$
+-- The usual hand-off, in one statement: nobody holds any more, and the first waiter wants an exclusive
+-- lock, its place has not run out, and it is not away. False: it is not so, and nothing was done.
+CREATE OR REPLACE FUNCTION pawl.hand_off(n bytea, now_us bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    now_us bigint;
+    f bigint;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed'
-        OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
-    now_us := pawl.enter(n);
-    PERFORM pawl.settle(n, now_us);
-    reply := 'not_owner';
-    DELETE FROM pawl.hold WHERE name = n AND token = tok;
-    IF FOUND THEN
-        reply := 'released';
-    ELSE
-        DELETE FROM pawl.wait WHERE name = n AND token = tok AND until_us > now_us;
-        IF FOUND THEN reply := 'left'; END IF;
+    WITH w AS (
+        DELETE FROM pawl.wait
+        WHERE name = n AND seq = (SELECT seq FROM pawl.wait WHERE name = n ORDER BY seq LIMIT 1)
+            AND mode = 0 AND until_us > now_us
+            AND NOT EXISTS (SELECT FROM pawl.hold WHERE name = n)
+            AND NOT pawl.is_away(client)
+        RETURNING *),
+    drawn AS (
+        INSERT INTO pawl.name AS x SELECT n, now_us, 0, now_us + 1200000000 FROM w
+        ON CONFLICT (name) DO UPDATE SET fence = greatest(x.fence + 1, now_us), capacity = 0,
+            keep_us = CASE WHEN x.keep_us < now_us + 600000000 THEN now_us + 1200000000
+                           ELSE x.keep_us END
+        RETURNING fence),
+    held AS (
+        INSERT INTO pawl.hold
+        SELECT n, w.token, 0, drawn.fence, w.until_us, w.ttl_us, 0, 0, 0, NULL, w.client, w.owner
+        FROM w, drawn),
+    told AS (
+        SELECT pg_notify('pawl_' || w.client, 'g ' || drawn.fence || ' ' || (EXISTS (
+                SELECT FROM pawl.wait b WHERE b.name = n AND b.seq > w.seq AND b.until_us > now_us
+            ))::integer || ' - ' || w.token || ' ' || encode(n, 'hex'))
+        FROM w, drawn WHERE w.client <> '')
+    SELECT drawn.fence INTO f FROM drawn LEFT JOIN told ON true;
+    IF f > 9007199254740992 THEN
+        RAISE EXCEPTION 'no fence is left for this name' USING ERRCODE = 'PW014';
+    END IF;
+    RETURN f IS NOT NULL;
+END $$;
+
+-- release, but for the commit, if there is more to do than to end the lease. done: that was done.
+CREATE OR REPLACE FUNCTION pawl.give_back(n bytea, now_us bigint, tok text, done text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    reply text := coalesce(done, 'not_owner');
+BEGIN
+    IF done IS NOT NULL AND pawl.hand_off(n, now_us) THEN RETURN done; END IF;
+    PERFORM pawl.expire(n, now_us);
+    IF done IS NULL THEN
+        DELETE FROM pawl.hold WHERE name = n AND token = tok;
+        IF FOUND THEN
+            reply := 'released'; -- it has just been granted
+        ELSE
+            DELETE FROM pawl.wait WHERE name = n AND token = tok AND until_us > now_us;
+            IF FOUND THEN reply := 'left'; END IF;
+        END IF;
     END IF;
     IF reply <> 'not_owner' AND (EXISTS (SELECT FROM pawl.wait WHERE name = n)
         OR EXISTS (SELECT FROM pawl.hold WHERE name = n AND upgrade_us > 0)) THEN
         PERFORM pawl.serve(n, now_us);
     END IF;
+    RETURN reply;
+END $$;
+
+-- reply: released | left | not_owner
+CREATE OR REPLACE PROCEDURE pawl.release(n bytea, tok text, INOUT reply text) LANGUAGE plpgsql AS $$
+DECLARE
+    now_us bigint;
+    more boolean;
+BEGIN
+    now_us := CASE WHEN current_setting('transaction_isolation') = 'read committed'
+        AND current_setting('synchronous_commit') <> 'off'
+        AND pg_try_advisory_xact_lock(hashtextextended(encode(n, 'hex'), 7061776))
+        THEN floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint END;
+    IF now_us IS NULL THEN
+        IF current_setting('transaction_isolation') <> 'read committed'
+            OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
+        now_us := pawl.enter(n);
+    END IF;
+    WITH gone AS (
+        DELETE FROM pawl.hold WHERE name = n AND token = tok AND until_us > now_us RETURNING 1)
+    SELECT 'released', EXISTS (SELECT FROM pawl.wait WHERE name = n)
+        OR EXISTS (SELECT FROM pawl.hold WHERE name = n AND token <> tok)
+    INTO reply, more FROM gone;
+    IF more IS NOT FALSE THEN reply := pawl.give_back(n, now_us, tok, reply); END IF;
     COMMIT;
 END $$;
 
@@ -536,7 +699,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed'
         OR current_setting('synchronous_commit') = 'off' THEN CALL pawl.make_safe(); END IF;
     now_us := pawl.enter(n);
-    PERFORM pawl.settle(n, now_us);
+    PERFORM pawl.expire(n, now_us);
     DELETE FROM pawl.hold WHERE name = n AND fence = f RETURNING * INTO h;
     reply := 'not_owner';
     IF FOUND THEN
@@ -561,7 +724,7 @@ DECLARE
     no text;
     is_first boolean;
 BEGIN
-    PERFORM pawl.settle(n, now_us);
+    PERFORM pawl.expire(n, now_us);
     UPDATE pawl.hold SET until_us = now_us + ttl, ttl_us = ttl
     WHERE name = n AND token = tok AND change <= number RETURNING * INTO h;
     IF NOT FOUND THEN RETURN pawl.say_not_owner(n, now_us, tok); END IF;
@@ -613,8 +776,12 @@ BEGIN
         WHERE until_us <= now_us ORDER BY until_us LIMIT 4 FOR UPDATE SKIP LOCKED);
 END $$;
 
--- reply: confirmed FENCE 0 - | not_owner
-CREATE OR REPLACE PROCEDURE pawl.publish(n bytea, tok text, b bytea, keep bigint, INOUT reply text)
+-- One that knows no numbers.
+DROP PROCEDURE IF EXISTS pawl.publish(bytea, text, bytea, bigint, text);
+
+-- reply: confirmed FENCE 0 - | not_owner. A number that is not new came late, or again.
+CREATE OR REPLACE PROCEDURE pawl.publish(n bytea, tok text, b bytea, keep bigint, number bigint,
+    INOUT reply text)
 LANGUAGE plpgsql AS $$
 DECLARE
     now_us bigint;
@@ -625,8 +792,9 @@ BEGIN
     now_us := pawl.enter(n);
     SELECT * INTO h FROM pawl.hold WHERE name = n AND token = tok AND until_us > now_us;
     reply := 'not_owner';
-    IF FOUND THEN
-        reply := format('confirmed %s 0 -', h.fence);
+    IF FOUND THEN reply := format('confirmed %s 0 -', h.fence); END IF;
+    IF FOUND AND number > h.published THEN
+        UPDATE pawl.hold SET published = number WHERE name = n AND token = tok;
         INSERT INTO pawl.value VALUES (n, b, h.fence, now_us, now_us + keep, h.owner)
         ON CONFLICT (name) DO UPDATE SET
             bytes = b, fence = h.fence, at_us = now_us, until_us = now_us + keep, owner = h.owner;

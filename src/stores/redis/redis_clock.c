@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases use host->now(); nothing but the doctor looks at a wall clock. */
+/* The wall clock, for the doctor only. Leases use host->now(). */
 #define _GNU_SOURCE
 #include "redis_store.h"
 

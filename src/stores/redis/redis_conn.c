@@ -21,10 +21,11 @@
 #define KEEPALIVE_COUNT      3
 #define USER_TIMEOUT_MS      10000
 
-#define READ_SIZE      65536
-#define READS_PER_TURN 16 /* then the other events of the loop get their turn */
-#define OUT_ROOM_FIRST 4096
-#define OUT_ROOM_KEPT  (1u << 20) /* a burst needs more for once */
+#define READ_FIRST     1024
+#define READ_MORE      65536
+#define READS_PER_TURN 16         /* then the other events of the loop get their turn */
+#define OUT_ROOM_FIRST 1024       /* two requests: most clients never have more to say at once */
+#define OUT_ROOM_KEPT  (1u << 20) /* more is freed after a burst */
 
 static void fail(pawl__redis_conn *conn, pawl_err err, const char *message)
 {
@@ -51,7 +52,7 @@ static void fail_for(pawl__redis_conn *conn, pawl_err err, const char *why)
     fail(conn, err, message);
 }
 
-/* As its transport says. */
+/* The error and the words of its transport. */
 static void fail_carried(pawl__redis_conn *conn)
 {
     fail_for(conn, conn->carrier->err, conn->carrier->trouble);
@@ -92,7 +93,7 @@ static bool deliver(pawl__redis_conn *conn)
 
 static void go_on_connecting(pawl__redis_conn *conn);
 
-/* How the first bytes of an answer look to one who speaks TLS: an alert, or a handshake. */
+/* Whether the first bytes of an answer are TLS: an alert, or a handshake. */
 static bool is_tls(const char *bytes)
 {
     return bytes[0] == 0x15 || bytes[0] == 0x16;
@@ -113,16 +114,14 @@ static bool take(pawl__redis_conn *conn, const char *bytes, size_t len)
 }
 
 /* False: there is nothing more to read now, or ever. */
-static bool read_once(pawl__redis_conn *conn)
+static bool read_once(pawl__redis_conn *conn, char *buffer, size_t room)
 {
-    char buffer[READ_SIZE];
     size_t n = 0;
-    pawl__redis_carried status =
-        conn->carrier->transport->read(conn->carrier, buffer, sizeof buffer, &n);
+    pawl__redis_carried status = conn->carrier->transport->read(conn->carrier, buffer, room, &n);
     if (n > 0 && !take(conn, buffer, n)) return false;
     switch (status) {
     case PAWL__REDIS_CARRIED:
-        return n == sizeof buffer; /* else that was all: saves a call that says so */
+        return n == room; /* less: nothing is left, and we need not ask */
     case PAWL__REDIS_CARRY_WAIT:
         if (conn->carrier->want & EV_WRITE) watch(conn, &conn->writable);
         return false;
@@ -136,10 +135,25 @@ static bool read_once(pawl__redis_conn *conn)
     return false;
 }
 
+/* Nearly all that comes is short. Functions of their own, because what is called from below a large
+ * buffer lies on further pages of the stack, and each thread of each client would keep those. */
+__attribute__((noinline)) static bool read_first(pawl__redis_conn *conn)
+{
+    char buffer[READ_FIRST];
+    return read_once(conn, buffer, sizeof buffer);
+}
+
+__attribute__((noinline)) static bool read_more(pawl__redis_conn *conn)
+{
+    char buffer[READ_MORE];
+    return read_once(conn, buffer, sizeof buffer);
+}
+
 static void read_all(pawl__redis_conn *conn)
 {
     int reads = 0;
-    while (reads < READS_PER_TURN && read_once(conn)) reads++;
+    if (read_first(conn))
+        for (reads = 1; reads < READS_PER_TURN && read_more(conn);) reads++;
     if (conn->failed) return;
     /* The socket may have nothing left while the transport has. */
     if (reads == READS_PER_TURN) event_active(&conn->readable, EV_READ, 0);
@@ -161,7 +175,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Writing ------------------------------------------------------------------------- */
 
-/* It held passwords and tokens. */
+/* It held passwords and tokens, so it is wiped. */
 static void wipe_and_free(char *bytes, size_t room)
 {
     if (bytes) explicit_bzero(bytes, room);
@@ -217,7 +231,7 @@ static bool write_once(pawl__redis_conn *conn)
     pawl__redis_carrier *carrier = conn->carrier;
     const pawl__redis_transport *transport = carrier->transport;
     size_t len = conn->out_end - conn->out_start, n = 0;
-    if (transport->ahead > 0) { /* law 4: what may have left has not failed */
+    if (transport->ahead > 0) { /* law 4: bytes that may have left count as sent */
         if (len > transport->ahead) len = transport->ahead;
         conn->written = conn->accepted + len;
     }
@@ -341,6 +355,7 @@ pawl__redis_conn *pawl__redis_conn_open(struct event_base *base, const struct so
         errno = error;
         return NULL;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there is no socket errno is set */
     int fd = conn->carrier->fd;
     event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     event_assign(&conn->writable, base, fd, EV_WRITE, on_writable, conn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection: a transport, what waits to be written, a reader. It knows neither
+ * One connection: a transport, a buffer of what waits to be written, a reader. It knows neither
  * requests nor time-outs. Commands are buffered and leave at flush, in one write.
  */
 #ifndef PAWL_REDIS_CONN_H
@@ -21,11 +21,11 @@ typedef struct pawl__redis_conn pawl__redis_conn;
 typedef struct pawl__redis_conn_ops {
     /* A reply or a push came. False: read no further. */
     bool (*value)(const pawl__redis_value *value, void *ctx);
-    /* The end of a batch of replies: what they caused may be flushed. */
+    /* The end of a batch of replies: now flush what they caused. */
     void (*batch_ended)(void *ctx);
     /*
-     * It is dead, once; err and one line. Called from the connection's events and
-     * from append and flush: only to note it, and to close it later.
+     * The connection is dead; called once, with err and one line. It is called from the
+     * connection's events, append and flush, so it may only note this; close the connection later.
      */
     void (*failed)(pawl_err err, const char *message, void *ctx);
 } pawl__redis_conn_ops;
@@ -42,9 +42,9 @@ struct pawl__redis_conn {
     uint64_t accepted; /* of those: the transport has taken them */
     uint64_t written;  /* of those: may have left, see redis_transport.h */
     pawl__redis_carrier *carrier;
-    bool write_failed; /* what has arrived is still read */
+    bool write_failed; /* data that has arrived is still read */
     bool connected, failed;
-    bool heard; /* it has said something */
+    bool heard; /* the server has sent something */
 };
 
 /*
@@ -66,7 +66,7 @@ void pawl__redis_conn_flush(pawl__redis_conn *conn);
 /* Closes and frees. What the kernel has accepted still arrives. NULL is allowed. */
 void pawl__redis_conn_close(pawl__redis_conn *conn);
 
-/* Tries until an instant of now() to get the rest written: the last act before close. */
+/* Tries until an instant of now() to write the rest; called last before close. */
 void pawl__redis_conn_drain(pawl__redis_conn *conn, int64_t (*now)(void), int64_t until);
 
 /*

@@ -19,9 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMES_MS      300    /* for so long the server is asked for its time */
-#define KEYS_MS       1000   /* for so long keys are looked at */
-#define KEYS_MAX      100000 /* and so many */
+#define TIMES_MS      300    /* how long the server is asked for its time */
+#define KEYS_MS       1000   /* how long keys are looked at */
+#define KEYS_MAX      100000 /* and how many */
 #define CLOCK_SPAN_MS 50     /* between the two readings of the clock, at least */
 #define TRIAL_LIFE_MS "1000" /* of the key that is written: it is deleted at once */
 
@@ -157,20 +157,13 @@ static bool ask_the_rest(exam *e)
 
 /* ---- Answers -------------------------------------------------------------------------- */
 
-/* {seconds, microseconds}; a clock beyond the year 30000 is no answer. */
 static void take_time(exam *e, const pawl__redis_value *value, int64_t sent)
 {
-    pawl__redis_reading *to = e->is_last_time ? &e->last : &e->first;
-    if (value->type != PAWL__REDIS_ARRAY || value->count != 2) return;
-    for (int i = 0; i < 2; i++)
-        if (value->items[i].type != PAWL__REDIS_STRING || value->items[i].text.len > 12) return;
-    pawl__redis_reading reading = {.server_us =
-                                       strtoll(value->items[0].text.data, NULL, 10) * 1000000 +
-                                       strtoll(value->items[1].text.data, NULL, 10),
-                                   .wall_us = pawl__redis_wall_us(),
-                                   .sent = sent,
-                                   .got = now_of(e)};
+    pawl__redis_clock_reading *to = e->is_last_time ? &e->last : &e->first;
+    pawl__redis_clock_reading reading = {.sent = sent, .got = now_of(e)};
+    if (!pawl__redis_clock_take(value, &reading.server_us)) return;
     if (!to->server_us) *to = reading;
+    if (!e->wall_us) e->wall_us = pawl__redis_wall_us();
     if (!e->is_last_time && e->answer_count < PAWL__REDIS_TIMES_MAX)
         e->answers_ns[e->answer_count++] = reading.got - sent;
 }
@@ -326,7 +319,7 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
     pawl__redis_operation_free_if_over(&e->operation);
 }
 
-/* A short look at a clock tells little of its rate. */
+/* Two readings that are close together tell little about the rate of a clock. */
 static void pause_and_read(exam *e)
 {
     int64_t until = pawl__instant_add(e->first.got, pawl__ms_to_ns(CLOCK_SPAN_MS));

@@ -27,7 +27,7 @@ typedef struct meaning {
     const char *advice;
 } meaning;
 
-/* All of these are said before anything was done. */
+/* The server answers all of these before it does anything. */
 static const meaning codes[] = {
     {"NOAUTH", PAWL_ERR_AUTH, "the server wants a password",
      "write user:password@ or password_file= into the URL"},
@@ -75,8 +75,8 @@ static const meaning words[] = {
      "try again"},
 };
 
-/* The same connection will say so again: one that has to log in, or leads to a server that is not
- * the primary, while after a failover the same address leads to another one. */
+/* The same connection would give the same error: it must log in, or it leads to a server that is
+ * not the primary. A new connection to the same address may lead to the new primary. */
 static bool needs_another_connection(const char *code)
 {
     if (PAWL_MUTANT(replica_is_kept)) return false;
@@ -184,7 +184,7 @@ static void missing_rule(const pawl__redis_space *space, const char *doing, cons
         snprintf(ret_rule, room, "&%s%s*", space->prefix, PAWL__REDIS_INBOX_WORD);
         return;
     }
-    if (contains(error, "keys")) {
+    if (contains(error, "keys") || contains(error, "a key")) { /* 7.2 and newer */
         snprintf(ret_rule, room, "~%s* ~{%s*", space->prefix, space->prefix);
         return;
     }
@@ -214,7 +214,8 @@ static void explain_wrong_type(const pawl__redis_space *space, const pawl__redis
     if (keys) show_key(keys[where->key < 0 ? 0 : where->key], key, sizeof key);
     snprintf(what, sizeof what, "%s%s holds something that is not pawl's",
              keys && where->key < 0 ? "a key of " : "the key ", keys ? key : "");
-    compose(space, what, "choose another name or prefix, or remove the key", error, ret_message);
+    compose(space, what, "choose another name or prefix; it may be a lock of another library",
+            error, ret_message);
 }
 
 /* "PAWLCAPACITY HAS ASKED" */
@@ -317,7 +318,7 @@ pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const ch
         compose(space, "the server lacks a command, or it was renamed", advice, error, ret_message);
         return trouble;
     }
-    /* Words that we do not know may come from the middle of a script. */
+    /* An error that we do not know may come from the middle of a script. */
     trouble.not_done = false;
     compose(space, "the server refused", "see its documentation", error, ret_message);
     return trouble;

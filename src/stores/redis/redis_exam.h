@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DOCTOR in two halves: redis_doctor.c asks the server, redis_findings.c says what the answers
- * mean for locks, in one table. What was denied is a note, and is not checked.
+ * DOCTOR in two halves: redis_doctor.c asks the server, redis_findings.c says what the answers mean
+ * for locks, in one table. A question that was denied becomes a note; nothing is checked for it.
  */
 #ifndef PAWL_REDIS_EXAM_H
 #define PAWL_REDIS_EXAM_H
@@ -11,7 +11,7 @@
 #define PAWL__REDIS_TIMES_MAX  50  /* questions for the server's time, one after the other */
 #define PAWL__REDIS_SLOW_LINES 128 /* of SLOWLOG, which keeps as many by default */
 
-/* Single settings, never CONFIG GET *: that would bring passwords. */
+/* Only single settings, never CONFIG GET *, whose answer contains passwords. */
 typedef enum pawl__redis_question {
     PAWL__REDIS_ASK_TIME = 0,
     PAWL__REDIS_ASK_INFO,
@@ -35,12 +35,6 @@ typedef struct pawl__redis_asking {
 } pawl__redis_asking;
 extern const pawl__redis_asking pawl__redis_askings[PAWL__REDIS_QUESTIONS];
 
-/* The server's clock read once; between sent and got on ours. */
-typedef struct pawl__redis_reading {
-    int64_t server_us, wall_us; /* since 1970 */
-    int64_t sent, got;          /* instants */
-} pawl__redis_reading;
-
 typedef struct pawl__redis_exam {
     pawl__redis_operation operation;
     struct event pause; /* before the last reading of the clock */
@@ -49,7 +43,8 @@ typedef struct pawl__redis_exam {
     char *denied[PAWL__REDIS_QUESTIONS];
     bool incomplete; /* not every question could be sent */
     /* The clock. */
-    pawl__redis_reading first, last;
+    pawl__redis_clock_reading first, last;
+    int64_t wall_us; /* this machine's at the first: us since 1970 */
     int64_t answers_ns[PAWL__REDIS_TIMES_MAX];
     size_t answer_count;
     bool is_last_time; /* the last reading is under way, or over */
@@ -69,14 +64,15 @@ typedef struct pawl__redis_exam {
     int64_t keys_until; /* instant */
 } pawl__redis_exam;
 
-/* Tells the host what was found. */
+/* Tells the host the findings. */
 void pawl__redis_examine(pawl__redis_exam *exam);
 
-/* A defect that a version has, unless whoever packages it has mended it. */
+/* A defect of a version, unless the distribution has fixed it. */
 typedef struct pawl__redis_bug {
     const char *name, *what;
     bool valkey;
-    /* The first versions without it, one for each line that was mended; the rest are zeroes. */
+    /* The first versions without it, one for each release line that was fixed; the rest are zeroes.
+     */
     short mended[6][3];
 } pawl__redis_bug;
 /* The bugs of this version, one after the other: NULL begins, NULL ends. */

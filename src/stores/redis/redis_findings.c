@@ -13,8 +13,7 @@
 #include <string.h>
 
 #define VERSION_MAJOR_MIN 6
-#define CLOCK_OFF_MS      1000      /* less is what machines without care have */
-#define CLOCK_RATE_OFF    20        /* one part in so many: law 2 allows for ten */
+#define CLOCK_OFF_MS      1000      /* smaller differences are usual */
 #define SLOW_ANSWER_MS    50        /* renewals of short leases then get tight */
 #define OUTPUT_HARD_MIN   (1 << 20) /* bytes: a list of locks has its answers unread for a moment */
 #define OUTPUT_SOFT_MIN   (1 << 18)
@@ -176,7 +175,7 @@ static void check_replication(pawl__redis_exam *exam)
         find(exam, PAWL_SEVERITY_OK, "replication", "", "A primary without replicas");
 }
 
-/* Without it a primary that is cut off goes on granting, beside the one that takes over. */
+/* Without it a primary that is cut off goes on granting, while the new primary grants, too. */
 static void check_min_replicas(pawl__redis_exam *exam)
 {
     const char *setting = exam->settings[PAWL__REDIS_ASK_MIN_REPLICAS];
@@ -233,7 +232,7 @@ static void check_timeout(pawl__redis_exam *exam)
         find(exam, PAWL_SEVERITY_OK, "timeout", "", "Idle connections stay (timeout 0)");
 }
 
-/* A connection whose client is gone without a word counts as somebody who listens. */
+/* A connection whose client vanished still counts as a subscriber. */
 static void check_keepalive(pawl__redis_exam *exam)
 {
     const char *setting = exam->settings[PAWL__REDIS_ASK_KEEPALIVE];
@@ -303,31 +302,26 @@ static void check_encryption(pawl__redis_exam *exam)
 
 static void check_clock(pawl__redis_exam *exam)
 {
-    int64_t off_ms = (exam->first.server_us - exam->first.wall_us) / 1000;
+    int64_t off_ms = (exam->first.server_us - exam->wall_us) / 1000;
     if (!exam->first.server_us) return;
     if (off_ms > CLOCK_OFF_MS || off_ms < -CLOCK_OFF_MS)
         find(exam, PAWL_SEVERITY_NOTE, "clock",
              "Correct the clocks by slewing, not by stepping: a step of the server's clock "
              "lengthens or ends leases.",
              "The server's clock is %" PRId64 " s %s this machine's; pawl does not compare them",
-             (off_ms < 0 ? -off_ms : off_ms) / 1000, off_ms < 0 ? "behind" : "ahead of");
+             ((off_ms < 0 ? -off_ms : off_ms) + 500) / 1000, off_ms < 0 ? "behind" : "ahead of");
     else
         find(exam, PAWL_SEVERITY_OK, "clock", "",
              "The server's clock and this machine's agree within a second");
 }
 
-/* How much more than ours the server's clock went on; what the ways took is not known. */
+/* How much more the server's clock went on than ours. The time on the network is not known. */
 static void check_rate(pawl__redis_exam *exam)
 {
-    const pawl__redis_reading *a = &exam->first, *b = &exam->last;
-    if (!a->server_us || !b->server_us) return;
-    int64_t least_us = (b->sent - a->got) / PAWL__NS_PER_US;
-    int64_t most_us = (b->got - a->sent) / PAWL__NS_PER_US;
-    int64_t went_us = b->server_us - a->server_us, off_us = 0;
-    if (went_us < least_us) off_us = went_us - least_us;
-    if (went_us > most_us) off_us = went_us - most_us;
-    int64_t allowed_us = most_us / CLOCK_RATE_OFF;
-    if (off_us > allowed_us || off_us < -allowed_us)
+    if (!exam->first.server_us || !exam->last.server_us) return;
+    int64_t most_us = (exam->last.got - exam->first.sent) / PAWL__NS_PER_US;
+    int64_t off_us = pawl__redis_clock_step(&exam->first, &exam->last);
+    if (off_us)
         find(exam, PAWL_SEVERITY_ERROR, "clock-rate",
              "Let its clock run by itself and be slewed: set forward it ends leases whose holders "
              "believe that they last.",
@@ -337,6 +331,18 @@ static void check_rate(pawl__redis_exam *exam)
     else
         find(exam, PAWL_SEVERITY_OK, "clock-rate", "",
              "In %" PRId64 " ms the server's clock went as far as ours", most_us / 1000);
+}
+
+/* What this client has noticed between two of its renewals. */
+static void check_step(pawl__redis_exam *exam)
+{
+    int64_t step_us = exam->operation.store->watch.step_us;
+    if (step_us)
+        find(exam, PAWL_SEVERITY_ERROR, "clock-step",
+             "Let its clock be slewed: set forward it ends leases whose holders believe that they "
+             "last.",
+             "While this client was connected, the server's clock was set %s by %" PRId64 " ms",
+             step_us > 0 ? "forward" : "back", (step_us > 0 ? step_us : -step_us) / 1000);
 }
 
 static int by_size(const void *left, const void *right)
@@ -425,7 +431,7 @@ static void check_denied(pawl__redis_exam *exam)
              "The user may run everything that pawl's scripts run");
 }
 
-/* Its text says what to do. A key that could not be deleted expires. */
+/* The error says what to do. A key that could not be deleted expires. */
 static void check_write(pawl__redis_exam *exam)
 {
     if (exam->written)
@@ -461,6 +467,27 @@ static void check_guard(pawl__redis_exam *exam)
              store->config.guard_ms);
 }
 
+static void check_watch(pawl__redis_exam *exam)
+{
+    const pawl_store *store = exam->operation.store;
+    if (store->config.watch == PAWL__REDIS_WATCH_OFF)
+        find(exam, PAWL_SEVERITY_NOTE, "watch", "Leave watch=off out of the URL.",
+             "Nothing is watched between renewals: a lock that somebody deletes is noticed by the "
+             "next one");
+    else if (!store->watch.usable)
+        find(exam, PAWL_SEVERITY_NOTE, "watch",
+             "Give the user the rules +client|tracking +client|caching, or use a server of 6.2 or "
+             "newer.",
+             "A lock that somebody deletes is noticed at its next renewal: %.300s",
+             store->watch.why);
+    else
+        find(exam, PAWL_SEVERITY_OK, "watch", "",
+             "A lock that somebody deletes is noticed at once, %s",
+             store->config.watch == PAWL__REDIS_WATCH_ON
+                 ? "from its grant on (watch=on)"
+                 : "from its first renewal on (watch=auto)");
+}
+
 static void check_password(pawl__redis_exam *exam)
 {
     const pawl__redis_config *config = &exam->operation.store->config;
@@ -486,8 +513,9 @@ static const struct {
     {check_eviction, true},     {check_persistence, true},   {check_replication, true},
     {check_min_replicas, true}, {check_output_limit, false}, {check_timeout, false},
     {check_keepalive, false},   {check_patterns, true},      {check_clock, false},
-    {check_rate, false},        {check_latency, false},      {check_slow, false},
-    {check_keys, false},        {check_write, false},        {check_denied, false},
+    {check_rate, false},        {check_step, false},         {check_latency, false},
+    {check_slow, false},        {check_keys, false},         {check_watch, false},
+    {check_write, false},       {check_denied, false},
 };
 
 void pawl__redis_examine(pawl__redis_exam *exam)

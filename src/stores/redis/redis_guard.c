@@ -6,8 +6,10 @@
 
 #include "../../base/instant.h"
 #include "../../base/line.h"
+#include "../../base/mutant.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,7 @@ void pawl__redis_guard_encode(const pawl_store *store, bool by_hash, int64_t lon
 {
     const pawl__redis_script_text *script = &pawl__redis_scripts[PAWL__REDIS_GUARD];
     bool is_strict = store->config.guard == PAWL__REDIS_GUARD_ON;
-    const char *knew = store->guard.run;
+    const char *knew = PAWL_MUTANT(guard_forgets_run) ? "" : store->guard.run;
     size_t n = 0;
     snprintf(ret_words->span, sizeof ret_words->span, "%" PRId64, store->config.guard_ms);
     snprintf(ret_words->longer, sizeof ret_words->longer, "%" PRId64, longer_ms);
@@ -58,7 +60,7 @@ void pawl__redis_guard_begin(pawl_store *store)
 
 /* ---- The answer ----------------------------------------------------------------------- */
 
-/* Once for each connection that finds it. */
+/* Warns once for each connection that finds the guard active. */
 static void warn_of_guard(pawl_store *store, int64_t left_ms)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -72,16 +74,36 @@ static void warn_of_guard(pawl_store *store, int64_t left_ms)
 
 static void arm(pawl_store *store)
 {
+    if (PAWL_MUTANT(guard_for_ever)) return;
     int64_t left_ns = store->guard.until - store->host->now();
     store->wire->set_timer(store, PAWL__REDIS_TIMER_LINK,
                            left_ns > 0 ? left_ns / PAWL__NS_PER_US + 1 : 0);
 }
 
+static void tell_host(const pawl_store *store)
+{
+    pawl_host *host = store->host;
+    if (host->size <= offsetof(pawl_host, guarded) || !host->guarded) return;
+    host->guarded(host, pawl__redis_guard_left_ms(store));
+}
+
 void pawl__redis_guard_up(pawl_store *store)
 {
+    tell_host(store); /* also that there is none: the one of the link before is over */
     if (!store->guard.active) return;
     warn_of_guard(store, pawl__redis_guard_left_ms(store));
     arm(store);
+}
+
+/* The link is up, and the server was asked once more. */
+static void asked_again(pawl_store *store, bool was_active)
+{
+    if (store->guard.active && !was_active) {
+        pawl__redis_guard_up(store); /* it was emptied meanwhile */
+        return;
+    }
+    if (store->guard.active) arm(store);
+    if (was_active) tell_host(store);
 }
 
 /* "LEFT_MS RUN" */
@@ -118,6 +140,7 @@ pawl_err pawl__redis_guard_answered(pawl_store *store, const pawl__redis_value *
                                     char ret_message[PAWL_MESSAGE_MAX])
 {
     pawl__redis_trouble trouble = {.err = PAWL_OK};
+    bool was_active = store->guard.active;
     if (value->type == PAWL__REDIS_ERROR) {
         const char *script = pawl__redis_scripts[PAWL__REDIS_GUARD].body;
         trouble =
@@ -130,7 +153,7 @@ pawl_err pawl__redis_guard_answered(pawl_store *store, const pawl__redis_value *
         return PAWL_ERR_PROTOCOL;
     }
     store->guard.known = true;
-    if (store->guard.active && store->link.state == PAWL__REDIS_LINK_UP) arm(store);
+    if (store->link.state == PAWL__REDIS_LINK_UP) asked_again(store, was_active);
     return PAWL_OK;
 }
 
@@ -169,11 +192,11 @@ void pawl__redis_guard_say_refusal(const pawl_store *store, char ret_message[PAW
              store->space.where, store->config.guard_ms);
 }
 
-/* Room for the way of the request is half a span. */
+/* Half a span is left for the time that the request takes. */
 bool pawl__redis_guard_must_announce(pawl_store *store, const pawl_request *request)
 {
     pawl__redis_guarding *guard = &store->guard;
-    if (!is_longer(store, request)) return false;
+    if (!is_longer(store, request) || PAWL_MUTANT(longer_unannounced)) return false;
     int64_t end = pawl__instant_add(store->host->now(), pawl__ms_to_ns(request->ttl_ms));
     if (end <= guard->announced) return false;
     guard->announced = pawl__instant_add(end, pawl__ms_to_ns(store->config.guard_ms / 2));
@@ -188,8 +211,13 @@ pawl__redis_script pawl__redis_guard_variant(const pawl_store *store, pawl__redi
         [PAWL__REDIS_RELEASE] = PAWL__REDIS_RELEASE_GUARDED,
         [PAWL__REDIS_BREAK] = PAWL__REDIS_BREAK_GUARDED,
         [PAWL__REDIS_ACQUIRE_MANY] = PAWL__REDIS_ACQUIRE_MANY_GUARDED,
-        [PAWL__REDIS_CHANGE] = PAWL__REDIS_CHANGE_GUARDED};
+        [PAWL__REDIS_CHANGE] = PAWL__REDIS_CHANGE_GUARDED,
+        [PAWL__REDIS_ACQUIRE_TOGETHER] = PAWL__REDIS_ACQUIRE_TOGETHER_GUARDED,
+        [PAWL__REDIS_RELEASE_TOGETHER] = PAWL__REDIS_RELEASE_TOGETHER_GUARDED};
     if (!store->guard.active || !variants[script]) return script;
+    if (PAWL_MUTANT(guard_not_heeded)) return script;
+    bool releases = script == PAWL__REDIS_RELEASE || script == PAWL__REDIS_RELEASE_TOGETHER;
+    if (releases && PAWL_MUTANT(guard_hands_on)) return script;
     return variants[script];
 }
 

@@ -189,10 +189,10 @@ static bool renew_password(pawl_store *store, char *reterr_message)
 {
     pawl__redis_config *config = &store->config;
     if (!config->password_file) return true;
-    char *password = pawl__redis_secret_read(config->password_file, &config->password_exposed,
-                                             reterr_message, PAWL_MESSAGE_MAX);
+    char *password = pawl__secret_read(config->password_file, &config->password_exposed,
+                                       reterr_message, PAWL_MESSAGE_MAX);
     if (!password) return false;
-    pawl__redis_secret_free(config->password);
+    pawl__secret_free(config->password);
     config->password = password;
     return true;
 }

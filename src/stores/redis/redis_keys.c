@@ -57,7 +57,7 @@ static uint16_t crc16(uint16_t crc, const char *data, size_t len)
     return crc;
 }
 
-/* The first letters, in the order of the alphabet, that with the suffix lead to the slot. */
+/* The first letters of the alphabet that lead to the slot together with the suffix. */
 static bool find_filler(uint16_t crc, char suffix, unsigned slot, char ret_filler[FILLER_CHARS])
 {
     memset(ret_filler, 'a', FILLER_CHARS);
@@ -73,7 +73,7 @@ static bool find_filler(uint16_t crc, char suffix, unsigned slot, char ret_fille
 
 /* ---- Keys ------------------------------------------------------------------- */
 
-/* How a lock's companions come into its cluster slot. */
+/* How the other keys of a lock come into its cluster slot. */
 typedef enum layout {
     BRACED, /* {lock}:f   the lock key, made a hash tag */
     TAGGED, /* lock\0f    it has a hash tag of its own */
@@ -86,7 +86,7 @@ static layout layout_of(pawl__redis_bytes lock)
     return memchr(lock.data, '}', lock.len) ? FILLED : BRACED;
 }
 
-/* No name contains a NUL: so a companion is never the lock key of another name. */
+/* No name contains a NUL, so such a key is never the lock key of another name. */
 static pawl__redis_bytes companion(pawl__redis_bytes lock, layout how, char suffix, char *room)
 {
     char *p = room;
@@ -169,7 +169,7 @@ bool pawl__redis_is_record_key(pawl__redis_bytes key)
     return key.len > 4 && key.data[0] == '{' && memcmp(key.data + key.len - 3, "}:f", 3) == 0;
 }
 
-/* Loose at both ends: a queue's key may have braces or not. What it finds is taken apart. */
+/* Open at both ends, because a queue's key may have braces or not. Each key found is checked. */
 void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_prefix, size_t len,
                             char ret_glob[PAWL__REDIS_GLOB_MAX + 1])
 {

@@ -57,7 +57,7 @@ static void note_refusal(pawl__redis_linkage *link)
     memcpy(link->refused_message, link->message, sizeof link->refused_message);
 }
 
-/* What one of several addresses refused counts more than another one that nobody listens at. */
+/* A refusal of one address says more than another address at which nobody listens. */
 static void recall_refusal(pawl__redis_linkage *link)
 {
     if (!link->refused_err) return;
@@ -96,7 +96,7 @@ static void tear_down(pawl_store *store)
 
 void pawl__redis_turn(pawl_store *store)
 {
-    pawl__redis_give_refusals(store); /* all are answered before the host hears that it is down */
+    pawl__redis_give_refusals(store); /* before the host hears of it */
     if (store->link.broken) tear_down(store);
     pawl__redis_give_refusals(store);
 }
@@ -111,7 +111,7 @@ typedef struct greeting {
 static void greeting_lost(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
                           pawl_err err, const char *message)
 {
-    (void)store, (void)maybe_done, (void)err, (void)message; /* the link has failed: that says it */
+    (void)store, (void)maybe_done, (void)err, (void)message; /* the link tells it */
     free(pawl__container(pending, greeting, pending));
 }
 
@@ -120,7 +120,7 @@ static void greeting_drop(pawl__redis_pending *pending)
     free(pawl__container(pending, greeting, pending));
 }
 
-/* What to do is the same, whatever the words: an old server, or a proxy that knows no RESP3. */
+/* An old server and a proxy without RESP3 use different words, but the advice is the same. */
 static void refuse_hello(pawl_store *store, const char *said)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -146,7 +146,7 @@ void pawl__redis_refuse_locking(pawl_store *store, uint64_t id)
     int64_t span = store->host->now() - link->up_since;
     pawl__redis_refuse(store, id, PAWL_ERR_PERMISSION);
     if (span < PAWL__RETRY_MAX_MS * PAWL__NS_PER_MS) return;
-    if (store->under_way_count > 0) return; /* a look must not be cut for it: next time */
+    if (store->under_way_count > 0) return; /* it would cut off an INSPECT: tried again later */
     pawl__redis_link_break(store, PAWL_ERR_PERMISSION, link->lacks);
 }
 
@@ -158,7 +158,7 @@ static void refused(pawl_store *store, const char *command, pawl__redis_bytes er
     bool is_hello = strcmp(command, "HELLO") == 0;
     pawl__redis_trouble trouble =
         pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
-    if (is_hello) { /* the words decide what it is, and are shown without the secret */
+    if (is_hello) { /* the text decides the error, and is shown without the password */
         error = pawl__redis_login_censor(store, error, room);
         (void)pawl__redis_explain(&store->space, command, NULL, NULL, error, message);
     }
@@ -186,6 +186,7 @@ static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
 {
     char message[PAWL_MESSAGE_MAX];
     pawl_err err = pawl__redis_login_look(store, hello, message);
+    pawl__redis_watch_begin(store, pawl__redis_login_told(hello, "version"));
     if (err) pawl__redis_link_break(store, err, message);
 }
 
@@ -194,7 +195,7 @@ static void no_memory(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
 }
 
-/* The answer that a command of the greeting has in order. */
+/* The answer to the next command of the greeting. */
 static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl__redis_value *value)
 {
     greeting *g = pawl__container(pending, greeting, pending);
@@ -232,7 +233,7 @@ static void told_who_it_is(pawl_store *store, pawl__redis_pending *pending,
     char message[PAWL_MESSAGE_MAX] = "";
     free(pawl__container(pending, greeting, pending));
     pawl_err err = pawl__redis_login_look(store, value, message);
-    if (err == PAWL_ERR_UNSUPPORTED) store->link.login.refused = PAWL_OK; /* this counts more */
+    if (err == PAWL_ERR_UNSUPPORTED) store->link.login.refused = PAWL_OK; /* this error says more */
     pawl__redis_link_break(store, err, message);
 }
 
@@ -271,7 +272,7 @@ static void begin_greeting(pawl_store *store)
 
 /* ---- The probe ------------------------------------------------------------------------------- */
 
-/* Once for each client: whoever is between it and the server may read and change everything. */
+/* Warns once for each client: whoever is between it and the server can change everything. */
 static void warn_of_no_verification(pawl_store *store)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -332,7 +333,7 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
         const pawl__redis_bytes command = value->items[i].text;
         if (value->items[i].type != PAWL__REDIS_STRING) continue;
         bool lacks = command.data[0] == '?';
-        if (i > 1 && lacks != unknown) continue; /* one kind of trouble at a time */
+        if (i > 1 && lacks != unknown) continue; /* one kind of error is enough */
         unknown = lacks;
         n += (size_t)snprintf(rules + n, sizeof rules - n, " %s%s", lacks ? "" : "+",
                               command.data + lacks);
@@ -386,7 +387,7 @@ static void probed(pawl_store *store, pawl__redis_pending *pending, const pawl__
     if (value->count > 1) name_what_is_missing(store, value);
     if (store->link.broken) return;
     if (store->link.looks_only) {
-        store->link.heard = true; /* nobody writes to who holds nothing and waits for nothing */
+        store->link.heard = true; /* a client that only looks gets no messages */
     } else if (value->items[0].integer == 0) {
         hears_nothing(store, PAWL_ERR_PROTOCOL);
         return;
@@ -422,6 +423,7 @@ static void pushed(pawl_store *store, const pawl__redis_value *value)
 {
     pawl__redis_linkage *link = &store->link;
     if (value->count == 0 || value->items[0].type != PAWL__REDIS_STRING) return;
+    if (strcmp(value->items[0].text.data, "invalidate") == 0) pawl__redis_watch_heard(store, value);
     if (strcmp(value->items[0].text.data, "subscribe") == 0) subscribed(store);
     if (value->count != 3 || strcmp(value->items[0].text.data, "message") != 0) return;
     const pawl__redis_value *payload = &value->items[2];
@@ -444,7 +446,7 @@ bool pawl__redis_heard(pawl_store *store, const pawl__redis_value *value)
 /* A retry with the script's body, the next step of a list. */
 void pawl__redis_batch_ended(pawl_store *store)
 {
-    if (!store->link.broken) store->wire->flush(store);
+    if (!store->link.broken) pawl__redis_flush(store);
 }
 
 /* ---- Attempts --------------------------------------------------------------------- */
@@ -455,8 +457,7 @@ static void cannot_connect(pawl_store *store, int error)
     pawl_err err = PAWL_ERR_UNAVAILABLE;
     if (error == EACCES || error == EPERM) err = PAWL_ERR_PERMISSION;
     if (error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOBUFS)
-        err =
-            PAWL_ERR_UNAVAILABLE; /* ours, but it passes: held leases must not be dropped for it */
+        err = PAWL_ERR_UNAVAILABLE; /* ours, and it passes: held leases must not be dropped */
     snprintf(message, sizeof message, "%.300s: cannot connect: %s", store->space.where,
              strerror(error));
     pawl__redis_link_break(store, err, message);
@@ -484,7 +485,7 @@ static void try_address(pawl_store *store)
 
 void pawl__redis_found(pawl_store *store, size_t count, const char *trouble)
 {
-    if (store->link.broken) return; /* it was late, and the turn tears this attempt down */
+    if (store->link.broken) return; /* it came late: the next turn ends this attempt */
     if (trouble) {
         char message[PAWL_MESSAGE_MAX];
         snprintf(message, sizeof message, "%.300s: cannot find the host: %s", store->space.where,
@@ -535,7 +536,7 @@ static void on_timer(pawl_store *store)
         why = "the name service did not answer in time";
         break;
     case PAWL__REDIS_LINK_GREETING:
-        if (link->permitted) { /* it is late, or kept back: unknown */
+        if (link->permitted) { /* it is late, or is held back: we cannot know which */
             hears_nothing(store, PAWL_ERR_UNAVAILABLE);
             return;
         }

@@ -2,7 +2,7 @@
 /*
  * LIST: SCAN for the lock keys (plain strings under our prefix), an inspect script
  * for each. Then SCAN for the queues: a lock that has run out has no key, but may be
- * waited for. What comes twice is in a table of those that have been seen.
+ * waited for. A table of the names that were seen keeps out those that come twice.
  */
 #include "redis_scripts.h"
 #include "redis_store.h"
@@ -84,7 +84,7 @@ static void unanswered(pawl_store *store, pawl__redis_pending *pending, bool may
                        pawl_err err, const char *message)
 {
     listing *list = pawl__container(pending, step, pending)->list;
-    (void)store, (void)maybe_done; /* it changes nothing: not answered is not done */
+    (void)store, (void)maybe_done; /* it changes nothing, so an unanswered request did no harm */
     drop(pending);
     list->operation.due--;
     end(list, PAWL_FAILED, err, message);
@@ -287,7 +287,7 @@ static void answered(pawl_store *store, pawl__redis_pending *pending,
 
 bool pawl__redis_list(pawl_store *store, const pawl_request *request)
 {
-    listing *list = calloc(1, sizeof *list);
+    listing *list = pawl__redis_room_for_reports(store) ? calloc(1, sizeof *list) : NULL;
     if (!list) return false;
     memcpy(list->cursor, "0", 2);
     list->table.seed = store->link.random; /* names come from outside */

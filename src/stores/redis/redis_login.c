@@ -14,7 +14,7 @@ static pawl__redis_bytes text(const char *string)
 
 /* ---- The password ----------------------------------------------------------------------- */
 
-/* The file is missing for a moment while somebody replaces it: the old password may still do. */
+/* Somebody may be replacing the file: for that moment the old password is used. */
 static void warn_of_a_stale_password(pawl_store *store, const char *why)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -79,7 +79,7 @@ void pawl__redis_login_encode(const pawl_store *store, pawl__redis_hello *ret_wo
     ret_words->argc = n;
 }
 
-/* HELLO carries the password, and a server quotes the arguments of what it does not know. */
+/* HELLO contains the password, and a server quotes the arguments of an unknown command. */
 pawl__redis_bytes pawl__redis_login_censor(const pawl_store *store, pawl__redis_bytes said,
                                            char room[PAWL_MESSAGE_MAX])
 {
@@ -95,7 +95,7 @@ pawl__redis_bytes pawl__redis_login_censor(const pawl_store *store, pawl__redis_
     return (pawl__redis_bytes){room, len};
 }
 
-/* Whether the refusal passes by itself: then who waits for a lock goes on waiting. */
+/* Whether the refusal passes by itself. If so, waiters go on waiting. */
 static bool may_be_changing(pawl_store *store)
 {
     pawl__redis_logging_in *login = &store->link.login;
@@ -115,8 +115,7 @@ bool pawl__redis_login_refused(pawl_store *store, pawl_err err, const char *mess
 
 /* ---- What the server says of itself ------------------------------------------------------- */
 
-/* What a key of HELLO's answer, a map, says; "" if there is no such text. */
-static const char *told_by_hello(const pawl__redis_value *answer, const char *key)
+const char *pawl__redis_login_told(const pawl__redis_value *answer, const char *key)
 {
     if (answer->type != PAWL__REDIS_ARRAY) return "";
     for (size_t i = 0; i + 1 < answer->count; i += 2) {
@@ -128,15 +127,15 @@ static const char *told_by_hello(const pawl__redis_value *answer, const char *ke
 }
 
 /*
- * What a replica takes is gone when it next hears from its primary, also where it accepts
- * writes. After a failover behind one address the old primary answers as a replica. A
+ * What is written to a replica is gone when it next hears from its primary, even if the replica
+ * accepts writes. After a failover behind one address the old primary answers as a replica. A
  * Sentinel keeps no locks.
  */
 pawl_err pawl__redis_login_look(const pawl_store *store, const pawl__redis_value *hello,
                                 char ret_message[PAWL_MESSAGE_MAX])
 {
-    const char *role = told_by_hello(hello, "role"), *where = store->space.where;
-    if (strcmp(told_by_hello(hello, "mode"), "sentinel") == 0) {
+    const char *role = pawl__redis_login_told(hello, "role"), *where = store->space.where;
+    if (strcmp(pawl__redis_login_told(hello, "mode"), "sentinel") == 0) {
         snprintf(ret_message, PAWL_MESSAGE_MAX,
                  "%.200s: this is a Sentinel, which keeps no locks; ask it for the primary with "
                  "SENTINEL get-master-addr-by-name NAME, and write that address: redis://HOST:PORT",

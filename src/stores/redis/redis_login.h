@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Logging in: the words of HELLO, the password that may change, and what the server says of
- * itself. Decides and does no I/O; redis_link.c sends and breaks.
+ * Logging in: the words of HELLO, a password that may change, and what the server tells about
+ * itself. This file decides and does no I/O; redis_link.c sends, and closes the link.
  */
 #ifndef PAWL_REDIS_LOGIN_H
 #define PAWL_REDIS_LOGIN_H
 
 #include "redis_proto.h"
 
-/* Somebody changes the password at the server and in the file, one after the other. */
+/* A password is changed at the server and in the file one after the other; this is the time between
+ * the two. */
 #define PAWL__REDIS_ROTATION_MS 60000
-#define PAWL__REDIS_CLIENT_MAX  80 /* bytes: what fits into a line of CLIENT LIST */
+#define PAWL__REDIS_CLIENT_MAX  80 /* bytes: fits into a line of CLIENT LIST */
 
 typedef struct pawl__redis_logging_in {
     bool was_in;           /* the file has had the right password before */
     int64_t refused_since; /* instant of the first refusal after that; 0: none */
-    bool stale;            /* the file is of no use now: the password read before is used */
+    bool stale;            /* the file cannot be used now: the earlier password is used */
     bool warned_stale, warned_open;
-    /* Why this connection was refused; PAWL_OK: it was not. The server is asked what it is. */
+    /* Why this connection was refused; PAWL_OK: it was not. After a refusal the server is asked
+     * what it is. */
     pawl_err refused;
     char message[PAWL_MESSAGE_MAX];
 } pawl__redis_logging_in;
@@ -35,16 +37,18 @@ typedef struct pawl__redis_hello {
 } pawl__redis_hello;
 void pawl__redis_login_encode(const pawl_store *store, pawl__redis_hello *ret_words);
 
-/* HELLO was refused: what the server said, without the secret. */
+/* The server's text after it refused HELLO, without the secret. */
 pawl__redis_bytes pawl__redis_login_censor(const pawl_store *store, pawl__redis_bytes said,
                                            char room[PAWL_MESSAGE_MAX]);
 /*
- * Notes that the login was refused for this error. True: the server is worth a question without
- * login, because a Sentinel has users of its own and refuses ours.
+ * Notes that the login was refused for this error. True: ask the server without login what it is,
+ * because a Sentinel has users of its own and refuses ours.
  */
 PAWL_MUST_USE bool pawl__redis_login_refused(pawl_store *store, pawl_err err, const char *message);
 
-/* HELLO's answer. PAWL_OK, or with a line why this server is of no use. */
+/* The text at a key of HELLO's answer, which is a map; "" if there is none. */
+const char *pawl__redis_login_told(const pawl__redis_value *hello, const char *key);
+/* HELLO's answer. PAWL_OK, or an error and a line that says why this server is of no use. */
 pawl_err pawl__redis_login_look(const pawl_store *store, const pawl__redis_value *hello,
                                 char ret_message[PAWL_MESSAGE_MAX]);
 

@@ -68,7 +68,7 @@ static pawl__redis_carried plain_write(pawl__redis_carrier *carrier, const char 
 
 static void plain_close(pawl__redis_carrier *carrier, bool forget)
 {
-    /* FIN behind the last byte, before close might reset for replies that nobody read. */
+    /* Sends FIN after the last byte: close() might send RST if some reply was not read. */
     if (!forget) (void)shutdown(carrier->fd, SHUT_WR);
     close(carrier->fd);
     free(carrier);

@@ -53,7 +53,7 @@ static void add_who(const pawl__redis_space *space, pawl__redis_call *call, cons
     add(call, bytes(call->who_room, (size_t)(p - call->who_room)));
 }
 
-/* As records at the server name the modes. */
+/* The letters for modes in the records at the server. */
 static const char mode_letters[][2] = {[PAWL_MODE_EXCLUSIVE] = "x",
                                        [PAWL_MODE_SHARED] = "s",
                                        [PAWL_MODE_UPDATE] = "u",
@@ -95,6 +95,7 @@ static void add_publish(pawl__redis_call *call, const pawl_request *request)
     add_token(call, request->token);
     add_number(call, (uint64_t)request->keep_ms);
     add(call, bytes(request->value_len ? request->value : "", request->value_len));
+    add_number(call, request->publication);
 }
 
 static void add_read(const pawl__redis_space *space, pawl__redis_call *call,
@@ -309,7 +310,7 @@ static bool take_grant(const pawl_request *request, pawl__redis_bytes rest, pawl
     return reply->slot_count > 0;
 }
 
-/* A server has no remaining ttl but -1, never, or one that some client may have asked for. */
+/* The remaining ttl is -1 (never), or one that some client may have asked for. */
 static bool take_holder_ms(pawl__redis_bytes *rest, pawl_reply *reply)
 {
     if (!cut_number(rest, &reply->holder_ms) || reply->holder_ms < -2) return false;
@@ -380,7 +381,7 @@ static bool take_says(const pawl__redis_value *value, int64_t *ret_says,
     return false;
 }
 
-/* Fills *reply from a script's reply; false if no such script could have said it. */
+/* Fills *reply from a script's reply; false if that script cannot have sent it. */
 static bool take_answer(const pawl_request *request, const pawl__redis_value *value,
                         pawl_reply *reply, char *ret_message, uint16_t *ret_slots)
 {

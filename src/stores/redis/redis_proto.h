@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pawl says to Redis and what the answers mean, without I/O: no socket, no
- * clock, no allocation. The store and the simulator use the same object file.
+ * What pawl sends to Redis and what the answers mean, without I/O: no socket, no clock, no
+ * allocation. The store and the simulator use the same object file.
  *
  *   request --encode--> call (a script, its keys and arguments)   --> server
  *   value (the reply) --decode--> pawl_reply, pawl_info           <-- server
  *   message on the inbox --decode_push--> pawl_push               <-- server
  *
- * For who writes a model of the server: the scripts in scripts/ are the
- * specification; each begins with its arguments and replies, and a script is one
- * instant of the server's clock. What the model has to keep per name is
+ * If you write a model of the server: the scripts in scripts/ are the specification. Each begins
+ * with its arguments and replies, and runs at one instant of the server's clock. What the model has
+ * to keep per name is
  *
  *   lock     token, expiry                        (KEYS[1], string)
  *   record   fence, token, inbox, owner, expiry   (KEYS[2], string)
@@ -19,8 +19,8 @@
  *   broken   who broke which lease; decides nothing
  *                                                 (KEYS[5], hash)
  *
- * and while several hold it together, or wait in other modes than exclusive, what
- * scripts/lib_many.lua says of the first four keys;
+ * and, while several hold it together or wait in other modes than exclusive, what
+ * scripts/lib_many.lua says about the first four keys;
  *
  * per inbox who is subscribed. A grant's fence is max(fence of the record
  * + 1, the server's clock in us). PAWL__REDIS_... below name the constants
@@ -94,13 +94,18 @@ typedef enum pawl__redis_script {
     PAWL__REDIS_GUARD,   /* at connect: may the server have forgotten locks? see redis_guard.h */
     PAWL__REDIS_PUBLISH, /* rule 12 */
     PAWL__REDIS_READ,
-    /* The same as above, but what was not granted before is not granted. */
+    PAWL__REDIS_ACQUIRE_TOGETHER, /* what the ordinary ones do, for several names: redis_together.c
+                                   */
+    PAWL__REDIS_RELEASE_TOGETHER,
+    /* The same as above, but nothing new is granted. */
     PAWL__REDIS_ACQUIRE_GUARDED,
     PAWL__REDIS_RENEW_GUARDED,
     PAWL__REDIS_RELEASE_GUARDED,
     PAWL__REDIS_BREAK_GUARDED,
     PAWL__REDIS_ACQUIRE_MANY_GUARDED,
     PAWL__REDIS_CHANGE_GUARDED,
+    PAWL__REDIS_ACQUIRE_TOGETHER_GUARDED,
+    PAWL__REDIS_RELEASE_TOGETHER_GUARDED,
     PAWL__REDIS_SCRIPTS
 } pawl__redis_script;
 
@@ -111,11 +116,11 @@ enum {
     PAWL__REDIS_KEY_QUEUE,    /* the same with q */
     PAWL__REDIS_KEY_WAITERS,  /* and w */
     PAWL__REDIS_KEYS,
-    PAWL__REDIS_KEY_EXTRA = PAWL__REDIS_KEYS, /* of some calls, behind those: see below */
+    PAWL__REDIS_KEY_EXTRA = PAWL__REDIS_KEYS, /* of some calls, behind the others: see below */
     PAWL__REDIS_KEYS_MAX
 };
-/* What the extra key ends in. */
-#define PAWL__REDIS_SUFFIX_VALUE  'v' /* PUBLISH, READ: the value and who watches it */
+/* The last character of the extra key. */
+#define PAWL__REDIS_SUFFIX_VALUE  'v' /* PUBLISH, READ: the value and its watchers */
 #define PAWL__REDIS_SUFFIX_BROKEN 'b' /* RENEW, CHANGE, BREAK, INSPECT, probe: who broke it */
 #define PAWL__REDIS_ARGS_MAX      7
 #define PAWL__REDIS_WHO_MAX       (PAWL__REDIS_INBOX_MAX + 1 + PAWL_OWNER_MAX) /* "INBOX OWNER" */
@@ -126,12 +131,12 @@ enum {
 #define PAWL__REDIS_SKIP_MAX      256    /* dead waiters skipped in one hand-off */
 #define PAWL__REDIS_QUEUE_MAX     100000 /* waiters on one name */
 #define PAWL__REDIS_HOLDERS_MAX   10000  /* at a time, of one name */
-#define PAWL__REDIS_GRANTS_MAX    1000   /* waiters that one script lets in */
+#define PAWL__REDIS_GRANTS_MAX    1000   /* waiters to whom one script grants */
 #define PAWL__REDIS_TOLD_MAX      100    /* holders that one script asks to yield */
-/* What the lock key begins with while several hold the name: longer than a token. */
+/* The start of the lock key's value while several hold the name: longer than a token. */
 #define PAWL__REDIS_MANY          "several clients of pawl hold this; pawl show tells: "
 
-/* One script call. Points into itself and into the request: used before either goes. */
+/* One script call. Points into itself and into the request, so both must live until it is sent. */
 typedef struct pawl__redis_call {
     pawl__redis_script script;
     size_t key_count;
@@ -146,7 +151,7 @@ typedef struct pawl__redis_call {
 
 /*
  * ACQUIRE, RENEW, RELEASE, INSPECT, BREAK, CHANGE, PUBLISH and READ are one call each. LIST is SCAN
- * and an INSPECT per key found, DOCTOR asks other things: false for them.
+ * and an INSPECT per key found, DOCTOR uses other commands: the result is false for both.
  */
 bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *request,
                         pawl__redis_call *ret_call);
@@ -156,6 +161,32 @@ bool pawl__redis_encode(const pawl__redis_space *space, const pawl_request *requ
 size_t pawl__redis_call_argv(const pawl__redis_call *call, pawl__redis_bytes script, bool by_hash,
                              pawl__redis_bytes *ret_argv);
 
+/*
+ * One call for several requests of one verb, ACQUIRE in mode exclusive without a queue, or RELEASE:
+ * of different names, with one ttl and one label. The keys of all names, all lock keys first, then
+ * all queues, all records, all waiters; then what all have in common; then each one's token.
+ * redis_together.c
+ */
+#define PAWL__REDIS_TOGETHER_MAX      8
+#define PAWL__REDIS_TOGETHER_ARGV_MAX (3 + PAWL__REDIS_TOGETHER_MAX * (PAWL__REDIS_KEYS + 1) + 2)
+typedef struct pawl__redis_together_call {
+    pawl__redis_script script;
+    size_t argc; /* without the first two: EVAL or EVALSHA, and the script */
+    pawl__redis_bytes argv[PAWL__REDIS_TOGETHER_ARGV_MAX];
+    char key_room[PAWL__REDIS_TOGETHER_MAX][PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
+    pawl__redis_call first; /* what they have in common is written here */
+    char count_room[4];
+} pawl__redis_together_call;
+
+/* Points into itself and into the requests. Leaves argv[0] and argv[1] to be filled in. */
+void pawl__redis_encode_together(const pawl__redis_space *space,
+                                 const pawl_request *const *requests, size_t count,
+                                 pawl__redis_together_call *ret_call);
+/* The answers in the text that such a call is answered with; `-` where one has to be asked for
+ * alone. False: it is no such text. */
+bool pawl__redis_split_together(pawl__redis_bytes text, size_t count,
+                                pawl__redis_bytes ret_answers[PAWL__REDIS_TOGETHER_MAX]);
+
 /* The keys of a name; key_room as in pawl__redis_call. */
 void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t name_len,
                       char key_room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1],
@@ -164,7 +195,8 @@ void pawl__redis_keys(const pawl__redis_space *space, const char *name, size_t n
 pawl__redis_bytes pawl__redis_extra_key(pawl__redis_bytes lock_key, char suffix,
                                         char room[PAWL__REDIS_KEY_MAX + 1]);
 
-/* The key of the guard's record: beside the locks, and no name's, for no name contains a NUL. */
+/* The key of the guard's record: it lies beside the locks, and is no lock's key, because no name
+ * contains a NUL. */
 #define PAWL__REDIS_GUARD_KEY_MAX (PAWL__REDIS_PREFIX_MAX + 2)
 pawl__redis_bytes pawl__redis_guard_key(const pawl__redis_space *space,
                                         char room[PAWL__REDIS_GUARD_KEY_MAX + 1]);
@@ -179,14 +211,14 @@ void pawl__redis_queue_glob(const pawl__redis_space *space, const char *name_pre
 pawl__redis_bytes pawl__redis_lock_of_queue(pawl__redis_bytes queue_key);
 
 /*
- * Whether a key looks like a fence record. With an empty prefix those lie among the lock
- * keys; a LIST then lets inspect.lua look at the value.
+ * Whether a key looks like a fence record. With an empty prefix, records lie among the lock keys;
+ * then a LIST lets inspect.lua look at the value.
  */
 bool pawl__redis_is_record_key(pawl__redis_bytes key);
 
 /*
- * The words that ask probe.lua: EVALSHA or EVAL, its five keys being those of a lock that
- * nobody uses, so that a permission for any of them is missed here. word goes to the inbox.
+ * The command that calls probe.lua: EVALSHA or EVAL. Its five keys are those of a lock that nobody
+ * uses, so a missing permission for any of them shows here. word is sent to the inbox.
  */
 typedef struct pawl__redis_probe {
     pawl__redis_bytes argv[3 + PAWL__REDIS_KEYS_MAX + 2];
@@ -201,7 +233,7 @@ void pawl__redis_probe_encode(const pawl__redis_space *space, const char *script
 /*
  * A script's reply is a text that begins with one of these, blanks between the
  * words; or the bare number. Only a REPORT is an array, with the number first.
- * (The server needs longer to look through a Lua table than to take the lock.)
+ * (Converting a Lua table takes the server longer than taking the lock.)
  */
 typedef enum pawl__redis_says {
     PAWL__REDIS_SAYS_GRANTED = 0, /* fence, somebody waits; slots of permits */
@@ -212,15 +244,15 @@ typedef enum pawl__redis_says {
     PAWL__REDIS_SAYS_LEFT,
     PAWL__REDIS_SAYS_NOT_OWNER, /* of RENEW and CHANGE: who broke the lease, if somebody did */
     PAWL__REDIS_SAYS_REPORT,    /* the rows of inspect.lua */
-    PAWL__REDIS_SAYS_NO_LOCK,   /* INSPECT: a record of pawl's own lies under this key */
+    PAWL__REDIS_SAYS_NO_LOCK,   /* INSPECT: the key holds one of pawl's own records */
     PAWL__REDIS_SAYS_VALUE      /* READ: clock, fence, when, owner, value */
 } pawl__redis_says;
 
 typedef enum pawl__redis_verdict {
     PAWL__REDIS_DECODED = 0,    /* *ret_reply is the answer */
-    PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: *ret_reply is FAILED; say it again with the body */
+    PAWL__REDIS_UNKNOWN_SCRIPT, /* NOSCRIPT: *ret_reply is FAILED; send it again with the body */
     PAWL__REDIS_DOUBT,    /* *ret_reply is UNKNOWN; the connection cannot be trusted: close it */
-    PAWL__REDIS_RECONNECT /* *ret_reply is FAILED; whoever answers there is no help: connect anew */
+    PAWL__REDIS_RECONNECT /* *ret_reply is FAILED; this server is of no use: connect again */
 } pawl__redis_verdict;
 
 /*
@@ -271,13 +303,13 @@ typedef struct pawl__redis_trouble {
     pawl_err err;
     bool not_done;  /* the server refused before it did anything */
     bool no_script; /* NOSCRIPT */
-    bool reconnect; /* this connection will not do it, a new one may: logged out, a replica */
+    bool reconnect; /* not on this connection, but perhaps on a new one: logged out, a replica */
 } pawl__redis_trouble;
 
 /*
- * What an error reply means, and one line that says what, where and what to do.
- * `doing` names what was asked ("EVALSHA", "SUBSCRIBE"). keys and script, if
- * known, tell which key or command an error inside a script is about.
+ * What an error reply means, with one line that says what happened, where, and what to do. `doing`
+ * names what was asked ("EVALSHA", "SUBSCRIBE"). keys and script, if known, show which key or
+ * command an error inside a script is about.
  */
 pawl__redis_trouble pawl__redis_explain(const pawl__redis_space *space, const char *doing,
                                         const pawl__redis_bytes *keys, const char *script,

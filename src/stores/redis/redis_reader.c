@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define ROOM_FIRST 1024
-#define ROOM_KEPT  (256u << 10) /* bytes; a large reply needs more for once */
+#define ROOM_KEPT  (256u << 10) /* bytes; more is freed after a large reply */
 #define ITEMS_KEPT 1024u        /* the same in parts of arrays */
 #define NUMBER_MAX 20           /* "-9223372036854775808" */
 
@@ -199,7 +199,7 @@ static pawl__redis_read scan_on(pawl__redis_reader *reader)
     if (reader->at == reader->end) return PAWL__REDIS_READ_MORE;
     ptrdiff_t len = find_line(reader);
     if (len >= 0) return scan_line(reader, (size_t)len);
-    if (!begins_a_reply(reader->bytes[reader->at])) /* told at once what is no server */
+    if (!begins_a_reply(reader->bytes[reader->at])) /* no server sends this: told at once */
         return broken(reader, "a byte that begins no reply");
     if (reader->end - reader->begin >= PAWL__REDIS_REPLY_BYTES_MAX) return too_large(reader);
     return PAWL__REDIS_READ_MORE;
@@ -284,11 +284,12 @@ static void build_text(char kind, pawl__redis_bytes line, char **at, pawl__redis
         ret_value->text = take_text(at, (size_t)len, kind == '=' ? 4 : 0); /* behind "txt:" */
 }
 
-/* The scan has seen that all of it is there and right. */
+/* The scan has checked that all of it is there and right. */
 static void build(pawl__redis_reader *reader, char **at, pawl__redis_value *ret_value)
 {
     while (**at == '|') build_array(reader, at, ret_value); /* left out */
     char kind = **at;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the scan has made room for all items */
     *ret_value = (pawl__redis_value){.type = type_of(kind), .text = {.data = "", .len = 0}};
     if (strchr("*%~>", kind)) {
         build_array(reader, at, ret_value);
@@ -345,7 +346,7 @@ static void forget_delivered(pawl__redis_reader *reader)
     reader->item_room = 0;
 }
 
-/* What has been read makes place for what comes. */
+/* Frees the room of what has been read for what comes next. */
 static void move_down(pawl__redis_reader *reader)
 {
     size_t gone = reader->begin;

@@ -3,12 +3,13 @@
  * From bytes to values: what a server says in RESP2 or RESP3, in pieces of any size.
  *
  * Two steps. As bytes arrive, a scan looks for the end of the reply, once over each byte, with
- * nothing but counters. A reply that is there as a whole is made a tree that points into the
- * bytes; a reply that is no array needs no memory for that.
+ * nothing but counters. When a reply is complete, a tree is made that points into the bytes; a
+ * reply that is not an array needs no memory for that.
  *
- * The types of RESP3 become those of redis_proto.h: a map is an array of keys and values in turn,
- * a set an array, a big number, a floating one and a text with a format are texts, a boolean is 0
- * or 1. Attributes, which say something about the reply behind them, are left out.
+ * The types of RESP3 become those of redis_proto.h: a map becomes an array of keys and values in
+ * turn, and a set an array; big numbers, floating-point numbers and texts with a format become
+ * texts; a boolean becomes 0 or 1. Attributes describe the reply that follows them; they are left
+ * out.
  */
 #ifndef PAWL_REDIS_READER_H
 #define PAWL_REDIS_READER_H
@@ -26,8 +27,7 @@ typedef enum pawl__redis_read {
     PAWL__REDIS_READ_MORE = 0, /* no whole reply yet */
     PAWL__REDIS_READ_VALUE,
     PAWL__REDIS_READ_BROKEN,   /* not RESP, or beyond a bound; nothing more can be read */
-    PAWL__REDIS_READ_NO_MEMORY /* nothing is wrong with what came, and nothing of it is handed out
-                                */
+    PAWL__REDIS_READ_NO_MEMORY /* the reply is fine, but is not returned */
 } pawl__redis_read;
 
 pawl__redis_reader *pawl__redis_reader_new(void); /* NULL when out of memory */

@@ -4,7 +4,7 @@
  * the reply, because the reply may be NOSCRIPT, and then the same call goes again with the
  * script's body. A request that is not answered in time ends the connection.
  */
-#include "redis_link.h"
+#include "redis_asked.h"
 #include "redis_scripts.h"
 
 #include "../../base/instant.h"
@@ -15,16 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A request under way, with its own copy of what it points to. */
-typedef struct asked {
-    pawl__redis_pending pending;
-    pawl_request request;
-    pawl__redis_script script;
-    bool with_body; /* sent by EVAL: NOSCRIPT is no answer to that */
-    bool again;     /* NOSCRIPT was the answer before */
-    char room[];
-} asked;
-
 /* ---- The end of a connection ------------------------------------------------------------ */
 
 void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message)
@@ -32,11 +22,11 @@ void pawl__redis_link_break(pawl_store *store, pawl_err err, const char *message
     pawl__redis_linkage *link = &store->link;
     if (link->broken) return;
     link->broken = true;
-    if (link->login.refused) { /* what followed from that is no news */
+    if (link->login.refused) { /* the errors that follow from it tell nothing new */
         err = link->login.refused;
         message = link->login.message;
     }
-    /* It is ours, and it passes: nothing that waits may be given up for it. */
+    /* Our own memory is short, and that passes: no waiter may be given up for it. */
     link->err = err == PAWL_ERR_NO_MEMORY ? PAWL_ERR_UNAVAILABLE : err;
     snprintf(link->message, sizeof link->message, "%s", message);
     pawl__line_mend(link->message); /* it may quote the server */
@@ -95,11 +85,22 @@ void pawl__redis_refuse(pawl_store *store, uint64_t id, pawl_err err)
     store->wire->turn_soon(store);
 }
 
-static void send_asked(pawl_store *store, asked *a, bool with_body)
+static void refuse_unsent(pawl_store *store, pawl__redis_asked *a)
+{
+    pawl_err err = pawl__redis_send_trouble(store);
+    if (a->in_doubt) { /* only from a reply, so the host may be called */
+        pawl__redis_asked_unanswered(store, &a->pending, false, err, NULL);
+        return;
+    }
+    pawl__redis_refuse(store, a->request.id, err);
+    free(a);
+}
+
+void pawl__redis_send_asked(pawl_store *store, pawl__redis_asked *a, bool with_body)
 {
     pawl__redis_call call;
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
-    (void)pawl__redis_encode(&store->space, &a->request, &call); /* LIST and DOCTOR come not here */
+    (void)pawl__redis_encode(&store->space, &a->request, &call); /* never LIST or DOCTOR */
     a->script = pawl__redis_guard_variant(store, call.script);
     const pawl__redis_script_text *script = &pawl__redis_scripts[a->script];
     const char *text = with_body ? script->body : script->sha1;
@@ -107,8 +108,7 @@ static void send_asked(pawl_store *store, asked *a, bool with_body)
     size_t argc = pawl__redis_call_argv(&call, name, !with_body, argv);
     a->with_body = with_body;
     if (!pawl__redis_send(store, argv, argc, &a->pending)) {
-        pawl__redis_refuse(store, a->request.id, pawl__redis_send_trouble(store));
-        free(a);
+        refuse_unsent(store, a);
         return;
     }
     if (with_body) store->bodies_under_way[a->script]++;
@@ -117,43 +117,37 @@ static void send_asked(pawl_store *store, asked *a, bool with_body)
 
 /* ---- Answers ---------------------------------------------------------------------------- */
 
-static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
-                           const pawl__redis_value *value);
-
 /*
  * Whether a release by the same token is under way behind this acquisition, which
  * the server did not know. Then it must not be said again: the release has to undo
  * it, whatever became of it (rule 4). Nothing else does harm when it comes later
  * than it was sent: a token is never used again after its release.
  */
-static bool is_overtaken(const pawl_store *store, const asked *a)
+bool pawl__redis_is_overtaken(const pawl_store *store, const pawl__redis_asked *a)
 {
     if (a->request.verb != PAWL_VERB_ACQUIRE || PAWL_MUTANT(noscript_after_release)) return false;
     if (store->last_release_end <= a->pending.end) return false; /* nearly always */
     for (const pawl__link *l = store->under_way.next; l != &store->under_way; l = l->next) {
         pawl__redis_pending *p = pawl__container(l, pawl__redis_pending, in_order);
-        if (p->answered != asked_answered) continue;
-        const asked *later = pawl__container(p, asked, pending);
-        if (later->request.verb == PAWL_VERB_RELEASE &&
-            strcmp(later->request.token, a->request.token) == 0)
-            return true;
+        if (p->releases && p->releases(p, a->request.token)) return true;
     }
     return false;
 }
 
-static void say_again(pawl_store *store, asked *a)
+/* What was in doubt stays so: a later refusal says nothing about an earlier call (law 4). */
+static pawl_outcome outcome_of_failure(const pawl__redis_asked *a, bool maybe_done)
 {
-    if (!is_overtaken(store, a)) {
-        /* One body under way will do for all that come behind it; but who trusted in one that the
-         * server forgot as well brings its own. */
-        bool with_body = store->bodies_under_way[a->script] == 0;
-        if (a->again && !PAWL_MUTANT(bodies_never_arrive)) with_body = true;
-        a->again = true;
-        send_asked(store, a, with_body);
+    return maybe_done || a->in_doubt ? PAWL_UNKNOWN : PAWL_FAILED;
+}
+
+void pawl__redis_send_again(pawl_store *store, pawl__redis_asked *a, bool with_body)
+{
+    if (!pawl__redis_is_overtaken(store, a)) {
+        pawl__redis_send_asked(store, a, with_body);
         return;
     }
     pawl_reply reply = {.id = a->request.id,
-                        .outcome = PAWL_FAILED,
+                        .outcome = outcome_of_failure(a, false),
                         .position = -1,
                         .holder_ms = -1,
                         .err = PAWL_ERR_STORE_BUSY,
@@ -163,8 +157,18 @@ static void say_again(pawl_store *store, asked *a)
     store->host->reply(store->host, &reply);
 }
 
+static void say_again(pawl_store *store, pawl__redis_asked *a)
+{
+    /* One body under way serves all calls behind it. But if the server has forgotten that one,
+     * too, the call brings a body of its own. */
+    bool with_body = store->bodies_under_way[a->script] == 0;
+    if (a->again && !PAWL_MUTANT(bodies_never_arrive)) with_body = true;
+    a->again = true;
+    pawl__redis_send_again(store, a, with_body);
+}
+
 /* False: this is no report. */
-static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value *value)
+static bool give_row(pawl_store *store, const pawl__redis_asked *a, const pawl__redis_value *value)
 {
     pawl_info info;
     if (!pawl__redis_decode_info(&a->request, value, store->rows, &info)) return false;
@@ -173,7 +177,7 @@ static bool give_row(pawl_store *store, const asked *a, const pawl__redis_value 
 }
 
 /* What was asked for, before the reply or in it. False: it is something else. */
-static bool tell(pawl_store *store, const asked *a, const pawl__redis_value *value,
+static bool tell(pawl_store *store, const pawl__redis_asked *a, const pawl__redis_value *value,
                  pawl_value *room, pawl_reply *reply)
 {
     if (reply->outcome != PAWL_REPORTED) return true;
@@ -182,10 +186,10 @@ static bool tell(pawl_store *store, const asked *a, const pawl__redis_value *val
     return pawl__redis_decode_value(value, room);
 }
 
-static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
-                           const pawl__redis_value *value)
+void pawl__redis_asked_answered(pawl_store *store, pawl__redis_pending *pending,
+                                const pawl__redis_value *value)
 {
-    asked *a = pawl__container(pending, asked, pending);
+    pawl__redis_asked *a = pawl__container(pending, pawl__redis_asked, pending);
     pawl_value told;
     pawl_reply reply;
     if (a->with_body && !PAWL_MUTANT(bodies_never_arrive)) store->bodies_under_way[a->script]--;
@@ -212,17 +216,19 @@ static void asked_answered(pawl_store *store, pawl__redis_pending *pending,
         }
         break;
     }
+    if (reply.outcome == PAWL_FAILED) reply.outcome = outcome_of_failure(a, false);
     pawl__redis_guard_explain(store, a->script, &reply, message);
+    if (store->watch.answered) store->watch.answered(store, &a->request, reply.outcome);
     free(a);
     store->host->reply(store->host, &reply);
 }
 
-static void asked_unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
-                             pawl_err err, const char *message)
+void pawl__redis_asked_unanswered(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
+                                  pawl_err err, const char *message)
 {
-    asked *a = pawl__container(pending, asked, pending);
+    pawl__redis_asked *a = pawl__container(pending, pawl__redis_asked, pending);
     pawl_reply reply = {.id = a->request.id,
-                        .outcome = maybe_done ? PAWL_UNKNOWN : PAWL_FAILED,
+                        .outcome = outcome_of_failure(a, maybe_done),
                         .position = -1,
                         .holder_ms = -1,
                         .err = err,
@@ -233,7 +239,22 @@ static void asked_unanswered(pawl_store *store, pawl__redis_pending *pending, bo
 
 static void asked_drop(pawl__redis_pending *pending)
 {
-    free(pawl__container(pending, asked, pending));
+    free(pawl__container(pending, pawl__redis_asked, pending));
+}
+
+static bool asked_releases(const pawl__redis_pending *pending, const char *token)
+{
+    const pawl_request *request = &pawl__container(pending, pawl__redis_asked, pending)->request;
+    return request->verb == PAWL_VERB_RELEASE && strcmp(request->token, token) == 0;
+}
+
+pawl__redis_asked *pawl__redis_take_gathered(pawl_store *store)
+{
+    pawl__link *first = pawl__list_first(&store->gathered);
+    if (!first) return NULL;
+    pawl__list_remove(first);
+    store->gathered_count--;
+    return pawl__container(first, pawl__redis_asked, pending.in_order);
 }
 
 static pawl__redis_pending *first_under_way(pawl_store *store)
@@ -284,9 +305,14 @@ void pawl__redis_abandon(pawl_store *store, uint64_t written)
     rest_answer_timer(store);
     memset(store->bodies_under_way, 0, sizeof store->bodies_under_way);
     store->last_release_end = 0; /* the next connection counts from the beginning */
+    store->together_known = 0;   /* and may lead to another server */
+    store->apart = false;
     while ((pending = first_under_way(store)) != NULL)
         pending->unanswered(store, pending, pending->end <= written, store->link.err,
                             store->link.message);
+    pawl__redis_asked *a; /* it has not even been sent */
+    while ((a = pawl__redis_take_gathered(store)) != NULL)
+        a->pending.unanswered(store, &a->pending, false, store->link.err, store->link.message);
 }
 
 void pawl__redis_hear(pawl_store *store, pawl__redis_bytes payload)
@@ -399,7 +425,7 @@ static void question_answered(pawl_store *store, pawl__redis_pending *pending,
         store->link.greeted_more(store);
 }
 
-/* The next connection asks anew. */
+/* The next connection asks again. */
 static void question_lost(pawl_store *store, pawl__redis_pending *pending, bool maybe_done,
                           pawl_err err, const char *message)
 {
@@ -424,7 +450,9 @@ void pawl__redis_ask_guard(pawl_store *store, bool is_greeting, int64_t longer_m
                                       .answered = question_answered,
                                       .unanswered = question_lost,
                                       .drop = question_drop},
-                          .by_hash = true,
+                          /* An announcement comes with the body: if its script had been forgotten,
+                           * it would be said again behind the request that it has to precede. */
+                          .by_hash = longer_ms == 0,
                           .is_greeting = is_greeting,
                           .longer_ms = longer_ms};
     (void)send_question(store, q);
@@ -442,20 +470,21 @@ static char *copy(char **room, const char *text, size_t len)
     return at;
 }
 
-static asked *new_asked(const pawl_request *request)
+pawl__redis_asked *pawl__redis_new_asked(const pawl_request *request)
 {
     size_t token_len = request->token ? strlen(request->token) : 0;
     size_t owner_len = request->owner ? strlen(request->owner) : 0;
-    asked *a =
+    pawl__redis_asked *a =
         malloc(sizeof *a + request->name_len + token_len + owner_len + request->value_len + 4);
     if (!a) return NULL;
     char *room = a->room;
     a->pending = (pawl__redis_pending){.answer_by = request->answer_by,
-                                       .answered = asked_answered,
-                                       .unanswered = asked_unanswered,
-                                       .drop = asked_drop};
+                                       .answered = pawl__redis_asked_answered,
+                                       .unanswered = pawl__redis_asked_unanswered,
+                                       .drop = asked_drop,
+                                       .releases = asked_releases};
     a->request = *request;
-    a->with_body = a->again = false;
+    a->with_body = a->again = a->in_doubt = false;
     a->request.name = copy(&room, request->name, request->name_len);
     a->request.token = copy(&room, request->token, token_len);
     a->request.owner = copy(&room, request->owner, owner_len);
@@ -463,35 +492,28 @@ static asked *new_asked(const pawl_request *request)
     return a;
 }
 
-void pawl__redis_ask(pawl_store *store, const pawl_request *request)
+bool pawl__redis_room_for_reports(pawl_store *store)
 {
-    if (pawl__redis_guard_refuses(store, request)) {
-        pawl__redis_refuse(store, request->id, PAWL_ERR_TTL);
-        return;
-    }
-    if (pawl__redis_guard_must_announce(store, request))
-        pawl__redis_ask_guard(store, false, request->ttl_ms);
-    asked *a = new_asked(request);
-    if (a)
-        send_asked(store, a, false);
-    else
-        pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
+    if (!store->rows) store->rows = calloc(1, sizeof *store->rows);
+    return store->rows != NULL;
 }
 
 bool pawl__redis_requests_init(pawl_store *store)
 {
     store->refusals = calloc(PAWL__REDIS_REFUSALS_FIRST, sizeof *store->refusals);
-    store->rows = calloc(1, sizeof *store->rows);
     store->refusal_room = PAWL__REDIS_REFUSALS_FIRST;
     store->answer_at = PAWL__NEVER;
     pawl__list_init(&store->under_way);
-    return store->refusals && store->rows;
+    pawl__list_init(&store->gathered);
+    return store->refusals != NULL;
 }
 
 void pawl__redis_requests_done(pawl_store *store)
 {
     pawl__redis_pending *pending;
     while ((pending = first_under_way(store)) != NULL) pending->drop(pending);
+    pawl__redis_asked *a;
+    while ((a = pawl__redis_take_gathered(store)) != NULL) free(a);
     free(store->refusals);
     free(store->rows);
     store->refusals = NULL;

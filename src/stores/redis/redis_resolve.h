@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Host names to addresses, without holding up the loop: renewals must not wait for DNS. */
+/* Finds the addresses of host names without blocking the loop: renewals must not wait for DNS. */
 #ifndef PAWL_REDIS_RESOLVE_H
 #define PAWL_REDIS_RESOLVE_H
 
@@ -27,7 +27,7 @@ typedef struct pawl__redis_lookup pawl__redis_lookup;
 typedef void (*pawl__redis_lookup_fn)(const pawl__redis_addresses *found, const char *trouble,
                                       void *ctx);
 
-/* An address written in digits: at once, true. */
+/* If host is an address in digits: fills in ret_found and returns true. */
 bool pawl__redis_parse_address(const char *host, int port, pawl__redis_addresses *ret_found);
 
 /* Begins a lookup on a thread; done is called from the loop, once. NULL with errno on failure. */

@@ -13,12 +13,16 @@ SCRIPT(probe);
 SCRIPT(guard);
 SCRIPT(publish);
 SCRIPT(read);
+SCRIPT(acquire_together);
+SCRIPT(release_together);
 SCRIPT(acquire_guarded);
 SCRIPT(renew_guarded);
 SCRIPT(release_guarded);
 SCRIPT(break_guarded);
 SCRIPT(acquire_many_guarded);
 SCRIPT(change_guarded);
+SCRIPT(acquire_together_guarded);
+SCRIPT(release_together_guarded);
 #undef SCRIPT
 
 #define TEXT(name)                                                                                 \
@@ -37,10 +41,14 @@ const pawl__redis_script_text pawl__redis_scripts[PAWL__REDIS_SCRIPTS] = {
     [PAWL__REDIS_GUARD] = TEXT(guard),
     [PAWL__REDIS_PUBLISH] = TEXT(publish),
     [PAWL__REDIS_READ] = TEXT(read),
+    [PAWL__REDIS_ACQUIRE_TOGETHER] = TEXT(acquire_together),
+    [PAWL__REDIS_RELEASE_TOGETHER] = TEXT(release_together),
     [PAWL__REDIS_ACQUIRE_GUARDED] = TEXT(acquire_guarded),
     [PAWL__REDIS_RENEW_GUARDED] = TEXT(renew_guarded),
     [PAWL__REDIS_RELEASE_GUARDED] = TEXT(release_guarded),
     [PAWL__REDIS_BREAK_GUARDED] = TEXT(break_guarded),
     [PAWL__REDIS_ACQUIRE_MANY_GUARDED] = TEXT(acquire_many_guarded),
     [PAWL__REDIS_CHANGE_GUARDED] = TEXT(change_guarded),
+    [PAWL__REDIS_ACQUIRE_TOGETHER_GUARDED] = TEXT(acquire_together_guarded),
+    [PAWL__REDIS_RELEASE_TOGETHER_GUARDED] = TEXT(release_together_guarded),
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The store's operations. */
 #include "redis_store.h"
+#include "../../base/capacity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +11,10 @@ static pawl_err misfit(const pawl_request *request)
 {
     if ((unsigned)request->mode > PAWL_MODE_PERMIT) return PAWL_ERR_UNSUPPORTED;
     if (request->verb != PAWL_VERB_ACQUIRE || request->mode != PAWL_MODE_PERMIT) return PAWL_OK;
-    bool fits = request->capacity <= PAWL_CAPACITY_MAX && request->units >= 1 &&
-                request->units <= request->capacity;
-    return fits ? PAWL_OK : PAWL_ERR_UNITS;
+    return pawl__permits_fit(request->units, request->capacity) ? PAWL_OK : PAWL_ERR_UNITS;
 }
 
-/* Whether it writes anything: who may only look has no right to that. A watch is a record, too. */
+/* Whether it writes anything: a user who may only look must not. A watch is a record, too. */
 static bool changes(const pawl_request *request)
 {
     switch (request->verb) {
@@ -63,10 +62,12 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
         pawl__redis_ask(store, request);
         return;
     case PAWL_VERB_LIST:
+        pawl__redis_send_gathered(store); /* rule 4 */
         if (!pawl__redis_list(store, request))
             pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
         return;
     case PAWL_VERB_DOCTOR:
+        pawl__redis_send_gathered(store);
         if (!pawl__redis_doctor(store, request))
             pawl__redis_refuse(store, request->id, PAWL_ERR_NO_MEMORY);
         return;
@@ -75,7 +76,7 @@ static void redis_submit(pawl_store *store, const pawl_request *request)
 
 static void redis_flush(pawl_store *store)
 {
-    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken) store->wire->flush(store);
+    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken) pawl__redis_flush(store);
 }
 
 static const pawl_caps *redis_caps(pawl_store *store)
@@ -83,7 +84,7 @@ static const pawl_caps *redis_caps(pawl_store *store)
     return &store->caps;
 }
 
-/* Everything but the struct itself, whose events may have to stay. */
+/* Frees everything but the struct itself, whose events may have to stay. */
 static void free_parts(pawl_store *store)
 {
     pawl__redis_requests_done(store);
@@ -93,8 +94,10 @@ static void free_parts(pawl_store *store)
 
 static void redis_close(pawl_store *store)
 {
-    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken)
+    if (store->link.state == PAWL__REDIS_LINK_UP && !store->link.broken) {
+        pawl__redis_send_gathered(store);
         pawl__redis_io_drain(store);
+    }
     pawl__redis_io_close(store);
     free_parts(store);
     free(store);
@@ -113,14 +116,6 @@ static void redis_forget(pawl_store *store)
     store->forgotten = true;
     pawl__redis_io_forget(store);
     free_parts(store);
-}
-
-/* Different in each client: clients that lost the same server must not come back at once. */
-static uint64_t seed_of(const pawl_store *store)
-{
-    uint64_t seed = (uint64_t)store->host->now() ^ (uint64_t)(uintptr_t)store;
-    for (const char *c = store->host->client_id; *c; c++) seed = seed * 31 + (unsigned char)*c;
-    return seed;
 }
 
 static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_store,
@@ -147,10 +142,11 @@ static int redis_open(pawl_host *host, const pawl_url *url, pawl_store **ret_sto
                               .list = true,
                               .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED |
                                        1u << PAWL_MODE_UPDATE | 1u << PAWL_MODE_PERMIT,
-                              .values = true};
+                              .values = true,
+                              .notes = true};
     err = pawl__redis_io_open(store, reterr_message);
     if (err) goto no_parts;
-    pawl__redis_link_init(store, seed_of(store));
+    pawl__redis_link_init(store, pawl__retry_seed(host->now(), store, host->client_id));
     *ret_store = store;
     return PAWL_OK;
 

@@ -4,11 +4,11 @@
  *
  *   redis_store.c    the contract's operations
  *   redis_link.h     the link and the requests under way on it, without I/O
- *   redis_guard.h    what a restart of the server may have made it forget
+ *   redis_guard.h    what the server may have forgotten in a restart
  *   redis_io.c       its I/O: connections, look-up of names, timers of the loop
  *   redis_conn.c     one connection; redis_transport.h: what carries its bytes
  *   redis_operation.c, redis_list.c, redis_doctor.c: operations of several commands
- *   redis_exam.h     what DOCTOR asked and what it means: redis_findings.c, redis_bugs.c
+ *   redis_exam.h     what DOCTOR asks and what the answers mean: redis_findings.c, redis_bugs.c
  *   redis_clock.c    the wall clock, for DOCTOR alone
  */
 #ifndef PAWL_REDIS_STORE_H
@@ -24,17 +24,18 @@
 
 /* ---- redis_io.c ------------------------------------------------------------------- */
 
-/* Gives the store its wire. 0, or an error with a line in reterr_message if it is not memory. */
+/* Gives the store its wire. 0, or an error, with a line in reterr_message unless it is NO_MEMORY.
+ */
 PAWL_MUST_USE int pawl__redis_io_open(pawl_store *store, char *reterr_message);
-/* How the connection is protected; "": it is not. */
+/* Describes how the connection is protected; "": it is not. */
 void pawl__redis_io_describe(pawl_store *store, char *ret_text, size_t room);
 /* How many seconds the server's certificate is still good for. False: it shows none. */
 bool pawl__redis_io_cert_left(pawl_store *store, int64_t *ret_left_s);
 /* Closes everything and frees it. */
 void pawl__redis_io_close(pawl_store *store);
-/* Tries for a while to get the rest of the commands written: the last act before close. */
+/* Tries for a while to write the rest of the commands; called last before close. */
 void pawl__redis_io_drain(pawl_store *store);
-/* In a forked child: closes its copies of the sockets; what holds events stays. */
+/* In a forked child: closes its copies of the sockets; structs that contain events stay. */
 void pawl__redis_io_forget(pawl_store *store);
 
 /* ---- redis_operation.c, redis_list.c, redis_doctor.c ------------------------------ */
@@ -43,7 +44,8 @@ void pawl__redis_io_forget(pawl_store *store);
 PAWL_MUST_USE bool pawl__redis_list(pawl_store *store, const pawl_request *request);
 PAWL_MUST_USE bool pawl__redis_doctor(pawl_store *store, const pawl_request *request);
 
-/* An operation of several commands: it ends at its answer_by, its commands live on. */
+/* An operation of several commands: it ends at its answer_by, but its commands may still be under
+ * way. */
 typedef struct pawl__redis_operation pawl__redis_operation;
 struct pawl__redis_operation {
     pawl__link in_list;
@@ -52,7 +54,7 @@ struct pawl__redis_operation {
     uint64_t id;
     unsigned due;  /* commands without a reply */
     bool over;     /* answered; freed when nothing is due */
-    bool no_timer; /* no memory to watch its time: it ends at the next turn of the loop */
+    bool no_timer; /* no memory for the timer: it ends at the next turn of the loop */
     void (*release)(pawl__redis_operation *operation);
 };
 
@@ -62,9 +64,10 @@ void pawl__redis_operation_begin(pawl__redis_operation *operation, pawl_store *s
 /* Answers, unless it is over. */
 void pawl__redis_operation_end(pawl__redis_operation *operation, pawl_outcome outcome, pawl_err err,
                                const char *message);
-/* One of its commands has its reply, or never will: frees it if it was the last of one over. */
+/* One of its commands has its reply, or will never get it: frees the operation if it is over and
+ * nothing is due. */
 void pawl__redis_operation_free_if_over(pawl__redis_operation *operation);
-/* At close: without a word. */
+/* At close: drops all; nobody is told. */
 void pawl__redis_operations_drop(pawl_store *store);
 
 /* ---- redis_clock.c ---------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static void make_socket_method(void)
 
 /* ---- Settings ------------------------------------------------------------------------------ */
 
-/* A server hands out sessions behind the handshake, perhaps several: the latest one counts. */
+/* A server sends sessions after the handshake, perhaps several. The latest one is kept. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     const pawl__redis_tls *tls = SSL_get_app_data(ssl);
@@ -96,7 +96,7 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* it is ours */
 }
 
-/* Keeps the certificate that is at fault: what is wrong with it is told later. */
+/* Keeps the certificate that was not accepted: the reason is told later. */
 static int verified(int ok, X509_STORE_CTX *chain)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -108,14 +108,14 @@ static int verified(int ok, X509_STORE_CTX *chain)
     return ok;
 }
 
-/* Nobody sits there to type it. */
+/* Nobody is there to type a passphrase. */
 static int no_passphrase(char *buffer, int room, int writing, void *ctx)
 {
     (void)buffer, (void)room, (void)writing, (void)ctx;
     return -1;
 }
 
-/* Why a file is of no use: in the words of the system, or of OpenSSL. */
+/* Why a file cannot be used, as the system or OpenSSL says it. */
 static bool cannot_use(const char *what, const char *file, char *message, size_t room)
 {
     unsigned long code = ERR_peek_error();
@@ -190,7 +190,7 @@ static bool is_address(const char *name)
 
 static void *open_settings(const pawl__redis_tls_wish *wish, char *reterr_message, size_t room)
 {
-    /* A handler of exit() of OpenSSL's would come before ours, which still releases locks. */
+    /* OpenSSL's exit handler would run before ours, which still releases locks. */
     (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     pawl__redis_tls_settings *s = calloc(1, sizeof *s);
     snprintf(reterr_message, room, "out of memory");
@@ -266,7 +266,7 @@ static bool reach(pawl__redis_carrier *carrier)
     return false;
 }
 
-/* After a call that did not do it. */
+/* The status after a call that did not succeed. */
 static pawl__redis_carried wait_or_explain(pawl__redis_tls *tls, int result)
 {
     int error = SSL_get_error(tls->ssl, result);
@@ -337,7 +337,7 @@ static void tls_close(pawl__redis_carrier *carrier, bool forget)
     pawl__redis_tls *tls = tls_of(carrier);
     ERR_clear_error();
     if (!forget && tls->ready && !tls->ended && !tls->socket_error) (void)SSL_shutdown(tls->ssl);
-    /* A session outlives a connection that was cut: the next one is quicker by it. */
+    /* Keeps the session of a connection that was cut, so that the next handshake is quicker. */
     SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
     X509_free(tls->refused);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS is a module of its own, pawl-redis-tls.so, loaded by the first rediss:// URL: OpenSSL is
- * large, and who speaks plainly to his server must not wait for it to be loaded.
+ * TLS is a module of its own, pawl-redis-tls.so, loaded for the first rediss:// URL: OpenSSL is
+ * large, and programs without TLS should not wait until it is loaded.
  *
  *   redis_tls_load.c   in the store: finds the module and loads it
  *   redis_tls.c        the module: the transport by OpenSSL
@@ -17,7 +17,7 @@
 
 /* What a URL asks for. Strings are borrowed while open() runs; NULL if absent. */
 typedef struct pawl__redis_tls_wish {
-    const char *name; /* that the server's certificate must have: a host's name or an address */
+    const char *name; /* the name in the server's certificate: of a host, or an address */
     const char *ca;   /* file or directory; NULL: the system's */
     const char *cert; /* ours, with its chain */
     const char *key;  /* NULL: in the same file */

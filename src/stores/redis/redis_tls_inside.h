@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Of the module pawl-redis-tls.so alone. */
+/* Used only inside the module pawl-redis-tls.so. */
 #ifndef PAWL_REDIS_TLS_INSIDE_H
 #define PAWL_REDIS_TLS_INSIDE_H
 
@@ -9,7 +9,8 @@
 
 #define PAWL__REDIS_TLS_RECORD 16384 /* bytes of ours in one record at most */
 
-/* Of one client: its connections follow each other, and a session goes on in the next one. */
+/* Settings of one client. It has one connection after another; the next one resumes the TLS
+ * session. */
 typedef struct pawl__redis_tls_settings {
     SSL_CTX *context;
     SSL_SESSION *session; /* NULL: none yet */
@@ -27,7 +28,7 @@ typedef struct pawl__redis_tls {
     bool ready;       /* the handshake is over */
 } pawl__redis_tls;
 
-/* Notes in the carrier what the failure of the latest SSL_... call means. */
+/* Notes in the carrier why the latest SSL_... call has failed. */
 pawl__redis_carried pawl__redis_tls_explain(pawl__redis_tls *tls);
 
 #endif

@@ -34,7 +34,7 @@ static void show_time(const ASN1_TIME *time, char *ret_text, size_t room)
         snprintf(ret_text, room, "a time that cannot be read");
 }
 
-/* A host's name or an address; "": it is neither, and its value no text. */
+/* A host's name or an address; "" if it is neither. */
 static void show_name(const GENERAL_NAME *entry, char *ret_text, size_t room)
 {
     if (entry->type == GEN_DNS) {
@@ -170,13 +170,13 @@ static pawl__redis_carried explain_end(pawl__redis_tls *tls)
                "the server closed the connection during the TLS handshake; is this its TLS port?");
 }
 
-/* By the word by which TLS ends, which is no error to OpenSSL. */
+/* The end of the connection by close_notify, which is no error to OpenSSL. */
 static bool has_ended(const pawl__redis_tls *tls)
 {
     return SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN;
 }
 
-/* What the server said counts more than how the connection ended behind it. */
+/* An alert of the server says more than the end of the connection after it. */
 static pawl__redis_carried explain(pawl__redis_tls *tls)
 {
     unsigned long code = ERR_peek_error();
@@ -199,6 +199,6 @@ static pawl__redis_carried explain(pawl__redis_tls *tls)
 pawl__redis_carried pawl__redis_tls_explain(pawl__redis_tls *tls)
 {
     pawl__redis_carried failed = explain(tls);
-    ERR_clear_error(); /* the queue is the thread's, and may be looked at by the program */
+    ERR_clear_error(); /* the error queue belongs to the thread: the program may read it */
     return failed;
 }

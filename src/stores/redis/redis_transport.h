@@ -6,13 +6,13 @@
  *   redis_plain.c    the socket itself, TCP or unix
  *   redis_tls.c      TLS by OpenSSL, in a module of its own: redis_tls.h
  *
- * Rules for whoever fills in the table:
+ * Rules for implementations of the table:
  *   - Nothing blocks. WAIT says: call again when the socket is ready for what carrier->want names.
- *   - read() fills the room if it can: what a transport holds back itself would never be
- *     announced by the socket. What has been read counts, whatever the status beside it.
- *   - A byte that may have reached the server counts as gone (law 4). Where write() cannot say
- *     after each byte whether it has left, `ahead` is the most that one call takes, and all of it
- *     counts before the call.
+ *   - read() fills the room if it can, because the socket never announces bytes that the transport
+ *     holds back. Bytes that were read count, whatever the status is.
+ *   - A byte that may have reached the server counts as sent (law 4). If write() cannot tell
+ *     exactly which bytes have left, `ahead` is the most that one call takes, and all of it counts
+ *     as sent before the call.
  */
 #ifndef PAWL_REDIS_TRANSPORT_H
 #define PAWL_REDIS_TRANSPORT_H
@@ -28,11 +28,11 @@ typedef enum pawl__redis_carried {
 
 typedef struct pawl__redis_transport pawl__redis_transport;
 
-/* One connection as its transport knows it; the first member of the transport's own struct. */
+/* What the transport knows of one connection; the first member of the transport's own struct. */
 typedef struct pawl__redis_carrier {
     const pawl__redis_transport *transport;
     int fd;
-    bool reached; /* the socket is connected: what is not ready yet is the transport's own */
+    bool reached; /* the socket is connected; the transport itself may not be ready */
     short want;   /* which events of the socket the latest WAIT waits for: EV_READ, EV_WRITE */
     pawl_err err; /* of what failed */
     char trouble[PAWL_MESSAGE_MAX / 2];
@@ -40,9 +40,10 @@ typedef struct pawl__redis_carrier {
 
 struct pawl__redis_transport {
     size_t ahead; /* bytes; 0: write() says exactly what has left */
-    /* Over a socket that connects. It owns fd from then on. NULL: out of memory, fd is yours. */
+    /* Begins on a socket that is connecting, and owns fd from then on. NULL: out of memory, fd
+     * remains yours. */
     pawl__redis_carrier *(*open)(int fd, void *settings);
-    /* Goes on connecting, when the socket is ready for it. CARRIED: bytes may flow. */
+    /* Continues to connect when the socket is ready. CARRIED: data may be sent now. */
     pawl__redis_carried (*connect)(pawl__redis_carrier *carrier);
     pawl__redis_carried (*read)(pawl__redis_carrier *carrier, char *buffer, size_t room,
                                 size_t *ret_count);

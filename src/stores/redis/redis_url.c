@@ -17,7 +17,8 @@
 const char *const pawl__redis_schemes[] = {"redis", "rediss", "redis+unix", NULL};
 const char *const pawl__redis_options[] = {
     "prefix",  "db",       "connect_timeout_ms", "password_file", "tls_ca",   "tls_cert",
-    "tls_key", "tls_name", "tls_verify",         "guard",         "guard_ms", NULL};
+    "tls_key", "tls_name", "tls_verify",         "guard",         "guard_ms", "watch",
+    NULL};
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *reterr_message, int err,
                                                         const char *format, ...)
@@ -58,7 +59,7 @@ static int take_db(pawl__redis_config *config, const pawl_url *url, const char *
     return PAWL_OK;
 }
 
-/* The room for what this option says; NULL: it is none of TLS, or not one with a text. */
+/* Where the value of a TLS option goes; NULL: it is no TLS option, or it has no text. */
 static char **tls_text(pawl__redis_config *config, const char *key)
 {
     if (strcmp(key, "tls_ca") == 0) return &config->tls_ca;
@@ -118,6 +119,20 @@ static int take_guard(pawl__redis_config *config, const pawl_url *url,
     return refuse(reterr_message, PAWL_ERR_OPTION, "%s: guard is on, off or auto", url->redacted);
 }
 
+static int take_watch(pawl__redis_config *config, const pawl_url *url, const char *mode,
+                      char *reterr_message)
+{
+    static const char *const modes[] = {[PAWL__REDIS_WATCH_OFF] = "off",
+                                        [PAWL__REDIS_WATCH_AUTO] = "auto",
+                                        [PAWL__REDIS_WATCH_ON] = "on"};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (strcmp(mode, modes[i]) != 0) continue;
+        config->watch = (pawl__redis_watch_mode)i;
+        return PAWL_OK;
+    }
+    return refuse(reterr_message, PAWL_ERR_OPTION, "%s: watch is on, off or auto", url->redacted);
+}
+
 /* It is read at open as well, so that a wrong path is told at once. */
 static int take_password_file(pawl__redis_config *config, const pawl_url *url, const char *file,
                               char *reterr_message)
@@ -130,7 +145,7 @@ static int take_password_file(pawl__redis_config *config, const pawl_url *url, c
         return refuse(reterr_message, PAWL_ERR_OPTION,
                       "%s: password_file is a path that begins with /, or the name of a credential",
                       url->redacted);
-    config->password = pawl__redis_secret_read(file, &config->password_exposed, why, sizeof why);
+    config->password = pawl__secret_read(file, &config->password_exposed, why, sizeof why);
     if (!config->password)
         return refuse(reterr_message, PAWL_ERR_OPTION, "%.250s: %s", url->redacted, why);
     config->password_file = strdup(file);
@@ -163,11 +178,13 @@ static int take_option(pawl__redis_config *config, const pawl_url *url,
         return take_password_file(config, url, option->value, reterr_message);
     if (strcmp(option->key, "guard") == 0 || strcmp(option->key, "guard_ms") == 0)
         return take_guard(config, url, option, reterr_message);
+    if (strcmp(option->key, "watch") == 0)
+        return take_watch(config, url, option->value, reterr_message);
     if (is_tls_option(option->key)) return take_tls_option(config, url, option, reterr_message);
     return refuse(
         reterr_message, PAWL_ERR_OPTION,
         "%s: unknown option \"%.40s\"; there are prefix, db, connect_timeout_ms, password_file, "
-        "guard, guard_ms, and for rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
+        "guard, guard_ms, watch, and for rediss:// tls_ca, tls_cert, tls_key, tls_name, tls_verify",
         url->redacted, option->key);
 }
 
@@ -222,7 +239,7 @@ static int take_login(pawl__redis_config *config, const pawl_url *url)
     return PAWL_OK;
 }
 
-/* What the URL does not say may be in the environment. */
+/* Takes from the environment what the URL does not say. */
 static int complete_login(pawl__redis_config *config, const pawl_url *url, char *reterr_message)
 {
     if (!config->password && !pawl__redis_secret_of_environment(&config->password))
@@ -254,7 +271,7 @@ static int take_url(pawl__redis_config *config, const pawl_url *url, char *reter
     if (err) return err;
     if (config->tls_key && !config->tls_cert)
         return refuse(reterr_message, PAWL_ERR_OPTION, "%s: tls_key needs tls_cert", url->redacted);
-    /* Short, without login and options: it leads every message. */
+    /* Short, without login and options: every message begins with it. */
     int n = config->host ? asprintf(&config->where,
                                     strchr(config->host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
                                     url->scheme, config->host, config->port)
@@ -271,7 +288,8 @@ int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
 {
     pawl__redis_config config = {.prefix = PAWL__REDIS_PREFIX_DEFAULT,
                                  .connect_timeout_ms = connect_timeout_ms,
-                                 .guard_ms = PAWL__REDIS_GUARD_MS_DEFAULT};
+                                 .guard_ms = PAWL__REDIS_GUARD_MS_DEFAULT,
+                                 .watch = PAWL__REDIS_WATCH_AUTO};
     reterr_message[0] = '\0';
     int err = take_url(&config, url, reterr_message);
     if (err) {
@@ -286,7 +304,7 @@ int pawl__redis_config_init(pawl__redis_config *ret_config, const pawl_url *url,
 void pawl__redis_config_done(pawl__redis_config *config)
 {
     free(config->user);
-    pawl__redis_secret_free(config->password);
+    pawl__secret_free(config->password);
     free(config->password_file);
     free(config->host);
     free(config->unix_path);

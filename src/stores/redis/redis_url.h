@@ -5,9 +5,10 @@
 
 #include "redis_guard.h"
 #include "redis_proto.h"
+#include "redis_watch.h"
 
 #define PAWL__REDIS_PORT     6379
-#define PAWL__REDIS_DB_MAX   1000000 /* far above what any server is configured for */
+#define PAWL__REDIS_DB_MAX   1000000 /* more than any server is configured for */
 #define PAWL__REDIS_PATH_MAX 4096
 #define PAWL__REDIS_HOST_MAX 255 /* a name that TLS can ask for */
 
@@ -28,6 +29,7 @@ typedef struct pawl__redis_config {
     int64_t connect_timeout_ms;
     pawl__redis_guard_mode guard;
     int64_t guard_ms;
+    pawl__redis_watch_mode watch;
 } pawl__redis_config;
 
 extern const char *const pawl__redis_schemes[];

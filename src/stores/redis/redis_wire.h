@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the link needs of the world, as a table: a connection to an address, a way to find
- * addresses, two timers. redis_link.c and redis_request.c do everything through it and know
- * neither sockets nor a loop, so the simulator runs the very same code.
+ * What the link needs from outside, as a table: a connection to an address, a way to find
+ * addresses, two timers. redis_link.c and redis_request.c use only this table and know neither
+ * sockets nor a loop, so the simulator runs the same code.
  *
  *   redis_io.c       over libevent and redis_conn.c's connection
  *   proof/sim/link.c       over the simulated network
  *
- * Rules for whoever fills in the table:
- *   - No function of it calls the link back. What happens is told later, from the loop, by the
+ * Rules for implementations of the table:
+ *   - No function of the table calls the link back. Events are told later, from the loop, by the
  *     functions "told by the wire" of redis_link.h.
- *   - append() only buffers; what was appended leaves at flush(), or by itself once the
- *     connection stands. written() counts what has left: a command whose end is beyond it has not
- *     been heard by anybody (law 4).
- *   - Timers cannot fail and go off once. Setting one replaces what it was set to.
+ *   - append() only buffers; the bytes leave at flush(), or by themselves when the connection is
+ *     made. written() counts the bytes that have left: nobody has received a command whose end is
+ *     beyond that count (law 4).
+ *   - Timers cannot fail and go off once. Setting a timer replaces its old time.
  */
 #ifndef PAWL_REDIS_WIRE_H
 #define PAWL_REDIS_WIRE_H
@@ -23,7 +23,7 @@
 /* How far a connection has come. */
 typedef enum pawl__redis_stage {
     PAWL__REDIS_CONNECTING = 0,
-    PAWL__REDIS_REACHED, /* the server has accepted it; what carries it is not ready yet */
+    PAWL__REDIS_REACHED, /* the server has accepted it; the transport is not ready yet */
     PAWL__REDIS_CONNECTED
 } pawl__redis_stage;
 
@@ -50,15 +50,16 @@ typedef struct pawl__redis_wire {
     void (*flush)(pawl_store *store);
     /* Bytes that have left, or may have, since connect(). */
     uint64_t (*written)(const pawl_store *store);
-    /* Ends the connection and the search for addresses, whatever of them there is. */
+    /* Ends the connection or the search for addresses, if there is one. */
     void (*close)(pawl_store *store);
     /* In delay_us, 0 for at once; PAWL__REDIS_NO_TIMER. */
     void (*set_timer)(pawl_store *store, pawl__redis_timer timer, int64_t delay_us);
     /* pawl__redis_turn() follows, once. */
     void (*turn_soon)(pawl_store *store);
     /*
-     * Renews the password before a greeting, if it comes from where it may have changed. False,
-     * with a line: that could not be read, and the one read before stays. NULL: it never changes.
+     * Reads the password again before a greeting, if it comes from a place where it may have
+     * changed. False, with a line: it could not be read, and the earlier one stays. NULL: it never
+     * changes.
      */
     bool (*renew_password)(pawl_store *store, char *reterr_message);
 } pawl__redis_wire;

@@ -31,7 +31,7 @@ int pawl__answer_held(const pawl__turn *t, pawl__group *g, const pawl__hold_row 
     return pawl__group_is_awaited(t, g, holder->owner.token, &ret_answer->waiting);
 }
 
-/* Until the first of those who hold has to renew. */
+/* The time until the first holder has to renew. */
 static int say_holder_ms(const pawl__turn *t, const pawl__group *g, pawl__answer *ret_answer)
 {
     pawl__hold_row first = {.expires_at = g->lock.expires_at};
@@ -60,7 +60,7 @@ int pawl__answer_busy(const pawl__turn *t, pawl__group *g, pawl__answer *ret_ans
     return rc == SQLITE_OK ? say_holder_ms(t, g, ret_answer) : rc;
 }
 
-/* The death of any of them may be what it waits for. Without memory leases end by the clock. */
+/* It may be waiting for the death of any of them. Without memory leases end by the clock. */
 static int watch_all(const pawl__turn *t, pawl__answer *ret_answer)
 {
     pawl__hold_row holder = {.fence = 0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who broke which lease, for those who ask afterwards (rule 13 of pawl/store.h). */
+/* Notes of who broke which lease (rule 13 of pawl/store.h). */
 #ifndef PAWL_SQLITE_BROKEN_H
 #define PAWL_SQLITE_BROKEN_H
 
@@ -12,10 +12,10 @@ typedef struct pawl__broken_row {
     int64_t at;
 } pawl__broken_row;
 
-/* The holder is about to be broken. Also drops the notes whose time is over. */
+/* Notes that the holder's lease is being broken. Also drops the notes whose time is over. */
 int pawl__break_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *holder,
                     const char *by, int64_t now);
-/* The latest of the name; the one of this token. */
+/* The latest note of the name; the note of this token. */
 int pawl__break_latest(pawl__sqlite_db *db, pawl__name name, int64_t now,
                        pawl__broken_row *ret_row);
 int pawl__break_of(pawl__sqlite_db *db, pawl__name name, const char *token, int64_t now,

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "sqlite_turn.h"
 
-/* It does not wait to be upgraded any more, if it did; whoever fits now comes in. */
+/* Ends its wait for an upgrade, if there was one; grants to those who fit now. */
 static int write_mode(const pawl__turn *t, pawl__group *g, pawl__hold_row *holder, pawl_mode mode)
 {
     if (holder->upgrade_until != 0) pawl__group_void_watches(g);

@@ -92,7 +92,6 @@ int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message)
                          n < 0 ? strerror(errno) : "too short");
         return PAWL_ERR_SYSTEM;
     }
-    text[PAWL__BOOT_ID_LEN] = '\0';
     snprintf(clock->boot_id, sizeof(clock->boot_id), "%.36s%s", text,
              is_mounted_over() ? " own" : "");
     return read_shift(&clock->shift_ns, reterr_message);

@@ -2,11 +2,11 @@
 /*
  * The only reader of clocks in this store.
  *
- * Leases are dated in CLOCK_BOOTTIME of the machine: it counts through suspend,
- * nobody can set it, and all processes of one kernel agree on it. A process in
- * a time namespace sees it shifted by the namespace's offset, which is taken off
- * again. Which run of the kernel the numbers belong to is told by boot_id; a container may have
- * one of its own, which tells less (sqlite_host.c).
+ * The times of leases are in CLOCK_BOOTTIME of the machine: it goes on during suspend, nobody can
+ * set it, and it is the same for all processes of one kernel. A process in a time namespace sees it
+ * shifted by the namespace's offset, which is subtracted again. boot_id tells to which run of the
+ * kernel the numbers belong; a container may have a boot_id of its own, which tells less
+ * (sqlite_host.c).
  */
 #ifndef PAWL_SQLITE_CLOCK_H
 #define PAWL_SQLITE_CLOCK_H
@@ -16,7 +16,7 @@
 #include <time.h>
 
 #define PAWL__BOOT_ID_LEN 36
-#define PAWL__BOOT_ROOM   48 /* the id, and behind it " own" if it is not the kernel's */
+#define PAWL__BOOT_ROOM   48 /* the id, followed by " own" if it is not the kernel's */
 
 typedef struct pawl__sqlite_clock {
     int64_t shift_ns; /* what this process's time namespace adds to the machine's clock */
@@ -26,13 +26,13 @@ typedef struct pawl__sqlite_clock {
 /* 0 or PAWL_ERR_SYSTEM with one line in reterr_message (PAWL_MESSAGE_MAX bytes). */
 int pawl__sqlite_clock_init(pawl__sqlite_clock *clock, char *reterr_message);
 
-/* Whether the id is one that a kernel gave itself: then another one means another run of it. */
+/* Whether a kernel has made the id: then another id means another run of the kernel. */
 bool pawl__sqlite_boot_is_kernels(const char *boot_id);
 
 /* The machine's instant, the same in every process. */
 int64_t pawl__sqlite_clock_now(const pawl__sqlite_clock *clock);
 
-/* This process's instant, for its own time limits; goes on without init. */
+/* This process's instant, for its own time limits; works without init. */
 int64_t pawl__sqlite_clock_local(void);
 
 /* Wall time in µs, the seed of fences; 0 if the clock stands before 1970. */

@@ -22,25 +22,26 @@
 
 #define BUSY_SLEEP_MIN_NS  (50 * PAWL__NS_PER_US) /* a transaction lasts about this long */
 #define BUSY_SLEEP_MAX_NS  (1 * PAWL__NS_PER_MS)
-#define BUSY_SLEEP_LONG_NS (5 * PAWL__NS_PER_MS) /* somebody is stuck: no hurry */
+#define BUSY_SLEEP_LONG_NS (5 * PAWL__NS_PER_MS) /* somebody is stuck: wait longer */
 #define BUSY_HURRY_TRIES   64
-#define CEILING_AHEAD_US   UINT64_C(600000000) /* a wait for the disk in ten minutes */
-#define CHECKPOINT_PAGES   1000                /* copy the log back beyond 4 MB */
-#define LEAVE_PAGES        64                  /* what the last one out may leave in the log */
+#define CEILING_AHEAD_US   UINT64_C(600000000) /* one wait for the disk in ten minutes */
+#define CHECKPOINT_PAGES   1000                /* copy the log back beyond 2 MB */
+#define AGAIN_PAGES        250                 /* and try again after so many more */
+#define LEAVE_PAGES        64                  /* the last process may leave so many in the log */
 #define WAL_KEEP_BYTES     "4194304"           /* what a log file keeps when it starts over */
-#define RESTART_PAGES      8000                /* beyond 32 MB insist that it starts over */
+#define RESTART_PAGES      2000                /* beyond 4 MB the log has to start over */
 #define RESTART_WAIT_NS    (20 * PAWL__NS_PER_MS)
 
 /* ---- Waiting for others -------------------------------------------------------- */
 
-/* SQLite asks: shall I try again? Short sleeps, jittered, until busy_until. */
+/* SQLite asks whether to try again. Sleeps a short, random time, until busy_until. */
 int pawl__sqlite_on_busy(void *ctx, int tries)
 {
     pawl__sqlite_db *db = ctx;
     int64_t left = db->busy_until - pawl__sqlite_clock_local();
     if (db->impatient || left <= 0 || atomic_load(db->stop)) return 0;
     if (pawl__sqlite_gate_is_wanted()) {
-        db->gave_way = true; /* the caller asks again when it was outside */
+        db->gave_way = true; /* the caller leaves the gate, and asks again */
         return 0;
     }
     int64_t sleep_ns = BUSY_SLEEP_MIN_NS << (tries < 7 ? tries : 7);
@@ -55,10 +56,24 @@ int pawl__sqlite_on_busy(void *ctx, int tries)
 
 /* ---- Transactions -------------------------------------------------------------- */
 
+static void keep_nothing(pawl__sqlite_db *db)
+{
+    db->kept.has_host = db->kept.has_lock = false;
+}
+
+/* Every commit, also of another connection, changes it. 0: SQLite does not say. */
+static unsigned data_version(const pawl__sqlite_db *db)
+{
+    unsigned version = 0;
+    int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+    return rc == SQLITE_OK ? version : 0;
+}
+
 int pawl__sqlite_begin_write(pawl__sqlite_db *db)
 {
     int rc = pawl__sqlite_run_simple(db, PAWL__ST_BEGIN_WRITE);
     if (rc != SQLITE_OK) return rc;
+    if (db->kept.data_version == 0 || db->kept.data_version != data_version(db)) keep_nothing(db);
     rc = pawl__sqlite_host_follow(db);
     if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
     return rc;
@@ -78,12 +93,16 @@ int pawl__sqlite_commit(pawl__sqlite_db *db)
 {
     int rc = pawl__sqlite_host_promise(db);
     if (rc == SQLITE_OK) rc = pawl__sqlite_run_simple(db, PAWL__ST_COMMIT);
-    if (rc != SQLITE_OK) pawl__sqlite_rollback(db);
+    if (rc == SQLITE_OK)
+        db->kept.data_version = data_version(db);
+    else
+        pawl__sqlite_rollback(db);
     return rc;
 }
 
 void pawl__sqlite_rollback(pawl__sqlite_db *db)
 {
+    keep_nothing(db);
     if (!sqlite3_get_autocommit(db->handle)) (void)pawl__sqlite_run_simple(db, PAWL__ST_ROLLBACK);
 }
 
@@ -109,20 +128,17 @@ int pawl__sqlite_touch(pawl__sqlite_db *db)
         db, ceiling < CEILING_AHEAD_US ? 0 : ceiling + 1 - CEILING_AHEAD_US);
 }
 
-/*
- * The passive kind stops nobody, but under constant writing it never catches up
- * with the log's end, so that the log cannot start over. Then the insistent kind
- * keeps writers out while it copies the little that the passive one left.
- */
-/* When it starts over. Here and not at opening: most who open never copy the log. */
+/* How long the log's file stays when the log starts over. It is set only here, because most
+ * programs never copy the log. */
 static void keep_log_short(const pawl__sqlite_db *db)
 {
     (void)sqlite3_exec(db->handle, "PRAGMA journal_size_limit = " WAL_KEEP_BYTES, NULL, NULL, NULL);
 }
 
 /*
- * The next process to come would read the whole log before its first transaction, and
- * short-lived ones come and go: the last one out shortens it. SQLite finds out who is the last.
+ * The next process would read the whole log before its first transaction, and short-lived programs
+ * open the database often. So the last process that closes it shortens the log. SQLite finds out
+ * which one is the last.
  */
 void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db)
 {
@@ -131,11 +147,23 @@ void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db)
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
+bool pawl__sqlite_is_checkpoint_due(const pawl__sqlite_db *db)
+{
+    return db->wal_pages >= CHECKPOINT_PAGES && db->wal_pages >= db->copied_pages + AGAIN_PAGES;
+}
+
+/*
+ * The passive kind stops nobody, but under constant writing it hardly ever catches up with the
+ * log's end, so that the log cannot start over. Then the other kind keeps writers out while it
+ * copies the little that the passive one left. Each try waits for the disk two or three times, so
+ * they are some pages apart.
+ */
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db)
 {
     int pages = db->wal_pages;
-    if (pages < CHECKPOINT_PAGES) return;
+    if (!pawl__sqlite_is_checkpoint_due(db)) return;
     db->wal_pages = 0;
+    db->copied_pages = pages;
     db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
     keep_log_short(db);
     int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -165,7 +193,7 @@ static pawl_err err_of_result(const pawl__sqlite_db *db, int rc)
         return PAWL_ERR_READONLY;
     case SQLITE_FULL:
         return PAWL_ERR_STORE_FULL;
-    case SQLITE_ERROR: /* our own statements do not fit it: a table is missing or another's */
+    case SQLITE_ERROR: /* our own statements fail: a table is missing, or is not ours */
     case SQLITE_SCHEMA:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -9,6 +9,7 @@
 #include "sqlite_clock.h"
 #include "sqlite_gate.h"
 #include "sqlite_inbox.h"
+#include "sqlite_kept.h"
 #include "sqlite_live.h"
 #include "sqlite_path.h"
 
@@ -16,16 +17,16 @@
 #include <stdatomic.h>
 
 #define PAWL__SQLITE_APPLICATION_ID 0x7061776C /* "pawl" */
-#define PAWL__SQLITE_VERSION        4          /* user_version of the schema below */
+#define PAWL__SQLITE_VERSION        6          /* user_version of the schema below */
 
 #define PAWL__HOLD_COLUMNS                                                                         \
     "fence, token, client, owner, expires_at, live, pid, pid_ns, mode, units, capacity, change,"   \
-    " upgrade_until, slots"
+    " upgrade_until, slots, published"
 #define PAWL__WAIT_COLUMNS                                                                         \
     "seq, token, client, owner, since_at, until_at, ttl_ns, detached, live, pid, pid_ns, mode,"    \
     " units, capacity"
 
-/* Every statement that is kept prepared. ?1 is the name where one is due. */
+/* Every statement that is kept prepared. ?1 is the name, if the statement has one. */
 #define PAWL__SQLITE_STATEMENTS(X)                                                                 \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
     X(BEGIN_READ, "BEGIN")                                                                         \
@@ -38,18 +39,22 @@
     X(HOST_CEILING, "UPDATE host SET fence_ceiling = max(fence_ceiling, ?1)")                      \
     X(LOCK_GET, "SELECT token, client, owner, fence, expires_at, live, pid, pid_ns"                \
                 " FROM lock WHERE name = ?1")                                                      \
-    X(LOCK_PUT,                                                                                    \
-      "INSERT INTO lock(name, token, client, owner, fence, expires_at, live, pid, pid_ns)"         \
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT(name) DO UPDATE SET"                \
-      " token = ?2, client = ?3, owner = ?4, fence = ?5, expires_at = ?6, live = ?7, pid = ?8,"    \
-      " pid_ns = ?9")                                                                              \
+    X(LOCK_ADD, "INSERT INTO lock(name, token, client, owner, fence, expires_at, live, pid, "      \
+                "pid_ns, look_at)"                                                                 \
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                                \
+    X(LOCK_SET,                                                                                    \
+      "UPDATE lock SET token = ?2, client = ?3, owner = ?4, fence = ?5, expires_at = ?6,"          \
+      " live = ?7, pid = ?8, pid_ns = ?9 WHERE name = ?1")                                         \
+    X(LOCK_PUBLISHED, "SELECT published FROM lock WHERE name = ?1 AND published_fence = ?2")       \
     X(LOCK_EXTEND, "UPDATE lock SET expires_at = ?2, live = ?3 WHERE name = ?1")                   \
     X(LOCK_FREE, "UPDATE lock SET token = NULL, expires_at = ?2 WHERE name = ?1")                  \
-    X(LOCK_FREE_ALL, "UPDATE lock SET token = NULL, expires_at = ?1")                              \
-    X(LOCK_FREE_BEYOND, "UPDATE lock SET token = iif(token = '', '', NULL), expires_at = 0"        \
-                        " WHERE expires_at > ?1")                                                  \
+    X(LOCK_FREE_ALL, "UPDATE lock SET token = NULL, expires_at = ?1, look_at = ?1")                \
+    X(LOCK_FREE_BEYOND,                                                                            \
+      "UPDATE lock SET token = iif(token = '', '', NULL), expires_at = 0, look_at = 0"             \
+      " WHERE expires_at > ?1")                                                                    \
     X(LOCK_UNTIE, "UPDATE lock SET live = -1 WHERE live > 0")                                      \
-    X(LOCK_OLD, "SELECT name FROM lock WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2")        \
+    X(LOCK_OLD, "SELECT name FROM lock WHERE look_at < ?1 ORDER BY look_at LIMIT ?2")              \
+    X(LOCK_PUT_OFF, "UPDATE lock SET look_at = ?2 WHERE name = ?1")                                \
     X(LOCK_DELETE, "DELETE FROM lock WHERE name = ?1 AND token IS NULL"                            \
                    " AND NOT EXISTS (SELECT 1 FROM wait WHERE name = ?1)")                         \
     X(LOCK_NEXT, "SELECT name FROM lock WHERE name > ?1 ORDER BY name LIMIT 1")                    \
@@ -67,7 +72,7 @@
     X(HOLD_SLOTS, "SELECT slots, capacity FROM hold WHERE name = ?1")                              \
     X(HOLD_COUNT_NAME, "SELECT count(*) FROM hold WHERE name = ?1")                                \
     X(HOLD_ADD, "INSERT INTO hold(name, " PAWL__HOLD_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6,"    \
-                " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                                      \
+                " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")                                 \
     X(HOLD_PUT, "UPDATE hold SET client = ?3, owner = ?4, expires_at = ?5, live = ?6, pid = ?7,"   \
                 " pid_ns = ?8, change = ?9, upgrade_until = ?10 WHERE name = ?1 AND fence = ?2")   \
     X(HOLD_EXTEND, "UPDATE hold SET expires_at = ?3, live = ?4 WHERE name = ?1 AND fence = ?2")    \
@@ -119,7 +124,7 @@ typedef enum pawl__sqlite_stmt {
 /* A failure in words. */
 typedef struct pawl__sqlite_fault {
     pawl_err err;
-    bool final; /* waiting does not heal it, although the class of err says so */
+    bool final; /* waiting does not help, although the class of err says so */
     char message[PAWL_MESSAGE_MAX];
 } pawl__sqlite_fault;
 
@@ -140,39 +145,43 @@ typedef struct pawl__sqlite_db {
     pawl__sqlite_live live;
     pawl__sqlite_inbox inbox;
     pawl__sqlite_host_row host;
+    pawl__kept kept;
     char path[PATH_MAX];
     struct stat identity;  /* of the file that we opened */
     int64_t pid, pid_ns;   /* ours, for those who watch for our death */
-    int64_t busy_until;    /* local instant at which a busy database is given up */
-    bool impatient;        /* a busy database is given up at once */
-    bool gave_way;         /* since the opening began: it was given up because a fork waits */
+    int64_t busy_until;    /* local instant: we stop waiting for a busy database */
+    bool impatient;        /* do not wait for a busy database */
+    bool gave_way;         /* since opening began, we stopped waiting because a fork waits */
     uint64_t random;       /* of the busy handler's jitter */
     atomic_bool *stop;     /* set: give up waiting now */
-    uint64_t fence_wanted; /* what was to be granted when PAWL__SQLITE_NEEDS_CEILING came */
-    pawl__term term;       /* what the live file says, as far as we know */
-    bool term_begun;       /* since the file was opened: it speaks of our database */
-    int64_t tied_until, detached_until; /* of what the present transaction grants; 0: nothing */
-    int64_t refused_until;      /* REPLACED: when the leases of the other one have run out */
+    uint64_t fence_wanted; /* the fence for which PAWL__SQLITE_NEEDS_CEILING was returned */
+    pawl__term term;       /* the contents of the live file, as far as we know */
+    bool term_begun;       /* since the file was opened, it describes our database */
+    int64_t tied_until, detached_until; /* ends of leases that this transaction grants; 0: none */
+    bool gives_back;                    /* nobody gets anything by it, unless one of them is set */
+    int64_t refused_until;      /* REPLACED: when the leases of the other file have run out */
     int wal_pages;              /* in the log after the latest commit */
-    bool looks_only;            /* this user may read the files, and not write all of them */
-    pawl__sqlite_fault lacks;   /* what every request to write is answered with then */
-    bool all_ended;             /* the rows that a looker reads are of an earlier boot */
-    pawl__sqlite_fault refusal; /* why, when a result of ours is no SQLite result */
+    int copied_pages;           /* in the log when we last tried to copy it back; 0: not this one */
+    bool looks_only;            /* this user may read the files, but not write all of them */
+    pawl__sqlite_fault lacks;   /* then this answers every request to write */
+    bool all_ended;             /* with looks_only: the rows are from an earlier boot */
+    pawl__sqlite_fault refusal; /* why, when the result is one of ours, not of SQLite */
 } pawl__sqlite_db;
 
 void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop);
 
 /*
- * Opens `wanted` (see sqlite_path.h), creates the schema if the file is empty,
- * and gets the live byte ready, as far as the filesystem lets it. Where a user may only read it is
- * open for INSPECT, LIST and DOCTOR, and db->looks_only is set: nothing is written then.
- * false: *ret_fault says why, and nothing is open.
+ * Opens `wanted` (see sqlite_path.h), creates the schema if the file is empty, and locks the live
+ * byte if the filesystem allows that. If the user may only read, it is open for INSPECT, LIST and
+ * DOCTOR, and db->looks_only is set: nothing is written then. false: *ret_fault says why, and
+ * nothing is open.
  */
 bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
                           pawl__sqlite_fault *ret_fault);
 /* Opens the directory of the inboxes, unless it is open. false: errno says why. */
 bool pawl__sqlite_db_need_inbox(pawl__sqlite_db *db);
-/* Closes all but the live file: closing that is a statement about our leases. */
+/* Closes all except the live file, because closing that would tell others that our leases are over.
+ */
 void pawl__sqlite_db_close(pawl__sqlite_db *db);
 
 /* In a child of fork: closes its copy of the connection, see sqlite_gate.h. */
@@ -181,7 +190,8 @@ void pawl__sqlite_db_abandon(pawl__sqlite_visitor *copy);
 /* Whether the path still leads to the file that we have open. */
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
 
-/* No SQLite results. The database belongs to another run of the kernel, whose processes live. */
+/* These are not SQLite results. The database belongs to another run of the kernel, whose processes
+ * live. */
 #define PAWL__SQLITE_OTHER_BOOT (1 << 21)
 /* The file at the path is not the one that we have open, or took the place of one in use. */
 #define PAWL__SQLITE_REPLACED   (1 << 22)
@@ -199,18 +209,21 @@ void pawl__sqlite_rollback(pawl__sqlite_db *db);
 /* The row `host` (sqlite_host.c): reads it; reads it and brings boot and live file up to date. */
 int pawl__sqlite_host_read(pawl__sqlite_db *db);
 int pawl__sqlite_host_follow(pawl__sqlite_db *db);
-/* After the row was read by one who may only look: what boot and live file mean for the rows. */
+/* For a user who may only look, after the row was read: what boot and live file mean for the rows.
+ */
 int pawl__sqlite_host_look(pawl__sqlite_db *db);
 /*
- * Whether the owner of the byte, as it stands in a row, is known to be dead. Who only reads does
- * not follow the database to a new live file: then nobody is, and leases end by the clock.
+ * Whether the owner of the byte in a row is known to be dead. A user who may only look does not
+ * follow the database to a new live file: then nobody is known to be dead, and leases end by the
+ * clock.
  */
 bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live);
-/* Says that this transaction grants or extends a lease until then. */
+/* Notes that this transaction grants or extends a lease until expires_at. */
 void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at);
 /*
- * Before the commit of such a transaction: writes the instant into the live file, and looks
- * whether the database is still in its place. SQLITE_OK or PAWL__SQLITE_REPLACED.
+ * Before the commit: writes the instant into the live file, and looks whether the database is still
+ * in its place. What only gives back is right in a file that was moved away, too, and to look for
+ * the file takes a tenth of the time of such a commit. SQLITE_OK or PAWL__SQLITE_REPLACED.
  */
 int pawl__sqlite_host_promise(pawl__sqlite_db *db);
 
@@ -220,19 +233,23 @@ int pawl__sqlite_on_busy(void *db, int tries);
 /* Moves the ceiling above `fence` in a transaction of its own that reaches the disk. */
 int pawl__sqlite_raise_ceiling(pawl__sqlite_db *db, uint64_t fence);
 
-/* Writes through to the disk, changing nothing that matters. An SQLite result or one of ours. */
+/* Writes to the disk without changing anything that matters. An SQLite result or one of ours. */
 int pawl__sqlite_touch(pawl__sqlite_db *db);
 
 /* Copies the log into the database when it has grown; errors do not matter. */
 void pawl__sqlite_checkpoint(pawl__sqlite_db *db);
+/* Whether it would copy something. */
+bool pawl__sqlite_is_checkpoint_due(const pawl__sqlite_db *db);
 
 /*
- * The disk is full: copies the log back, so that it starts over in the room that it has. What
- * changes rows in place, a renewal above all, then goes on. Whether that was done.
+ * The disk is full: copies the log into the database, so that the log starts again in the space
+ * that it has. Then changes of existing rows, above all renewals, work again. Returns whether that
+ * was done.
  */
 bool pawl__sqlite_make_room(pawl__sqlite_db *db);
 
-/* Before closing: whether it copies the log back if nobody else has the database open. */
+/* Before closing: decides whether the close copies the log into the database if nobody else has it
+ * open. */
 void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db);
 
 /* A statement, reset and ready to be bound. NULL: sqlite3_errcode says why. */
@@ -241,7 +258,7 @@ sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id);
 /* Steps a statement that returns no rows, and resets it. SQLITE_OK or an error. */
 int pawl__sqlite_run(sqlite3_stmt *statement);
 
-/* A kept statement without parameters, or with one number. */
+/* Runs a kept statement without parameters, or with one number. */
 int pawl__sqlite_run_simple(pawl__sqlite_db *db, pawl__sqlite_stmt id);
 int pawl__sqlite_run_int(pawl__sqlite_db *db, pawl__sqlite_stmt id, int64_t value);
 

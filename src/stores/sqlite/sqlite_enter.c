@@ -34,7 +34,7 @@ int pawl__queue_ask_to_yield(const pawl__turn *t, const pawl__group *g, pawl_mod
 
 /* ---- A place ------------------------------------------------------------ */
 
-/* Who stands before that place: the last waiter there that lives. */
+/* The waiter before that place: the last one there that lives. */
 static int find_predecessor(const pawl__turn *t, pawl__group *g, int64_t seq,
                             pawl__wait_row *ret_before)
 {
@@ -74,7 +74,7 @@ static int write_place(const pawl__turn *t, pawl__group *g, pawl__wait_row *plac
     return pawl__wait_add(t->db, t->name, place);
 }
 
-/* It waits first: it watches those who hold, and if it has just come they hear of it. */
+/* It is the first waiter: it watches the holders. If it has just come, they are told. */
 static int stand_first(const pawl__turn *t, pawl__group *g, const pawl__wait_row *place,
                        bool is_new, pawl__answer *ret_answer)
 {

@@ -28,11 +28,11 @@ static int inside;
 static atomic_bool closed; /* a fork is under way */
 static pawl__link visitors = {&visitors, &visitors};
 static pawl__link copies = {&copies, &copies}; /* of the parent's visitors */
-static pid_t process;                          /* that used this; another one is a child */
+static pid_t process;                          /* of the parent: in a child getpid() differs */
 static int cancel_state;                       /* of the thread that forks */
 static int sentinel = -1; /* a file of ours alone; see pawl__sqlite_gate_has_inherited */
 static struct stat sentinel_stat;
-static bool unclean; /* the parent was inside when we were made: SQLite is of no use any more */
+static bool unclean; /* a parent's thread was inside at the fork: we cannot use SQLite */
 
 static void init_changed(void)
 {
@@ -45,7 +45,7 @@ static void init_changed(void)
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-/* The wait is where a thread could be canceled, with the gate shut for ever. */
+/* A thread that is canceled in this wait would leave the gate shut for ever. */
 static void before_fork(void)
 {
     struct timespec until = pawl__sqlite_clock_after(FORK_WAIT_NS);
@@ -85,7 +85,7 @@ static void after_in_child(void)
     end_fork();
 }
 
-/* Handlers run in reverse: the live files' are asked when nobody is inside any more. */
+/* Handlers run in reverse order: those of the live files run when nobody is inside any more. */
 static void start(void)
 {
     pawl__sqlite_live_start();
@@ -112,6 +112,15 @@ void pawl__sqlite_gate_enter(void)
     while (atomic_load(&closed)) pthread_cond_wait(&changed, &mutex);
     inside++;
     pthread_mutex_unlock(&mutex);
+}
+
+bool pawl__sqlite_gate_try_enter(void)
+{
+    if (pthread_mutex_trylock(&mutex) != 0) return false;
+    bool is_open = !atomic_load(&closed);
+    if (is_open) inside++;
+    pthread_mutex_unlock(&mutex);
+    return is_open;
 }
 
 void pawl__sqlite_gate_leave(void)

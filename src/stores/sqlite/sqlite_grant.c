@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define GRANTS_MAX 1000 /* so many does one request let in */
+#define GRANTS_MAX 1000 /* one request grants to at most so many */
 
 static bool is_dead(const pawl__turn *t, const pawl__hold_row *holder)
 {
@@ -28,7 +28,7 @@ int pawl__group_drop(const pawl__turn *t, pawl__group *g, const pawl__hold_row *
     }
     g->is_smaller = true;
     if (!dead && holder->fence > g->left) g->left = holder->fence;
-    /* Who waits behind an upgrade watches the one that is to be upgraded. */
+    /* A waiter behind an upgrade watches the holder that will be upgraded. */
     if (!dead && holder->upgrade_until != 0) pawl__group_void_watches(g);
     return pawl__hold_drop(t->db, t->name, holder->fence);
 }
@@ -45,7 +45,7 @@ int pawl__group_latest_but(const pawl__turn *t, pawl__group *g, const char *toke
         rc = pawl__group_drop(t, g, ret_row, true);
         if (rc != SQLITE_OK) return rc;
     }
-    return SQLITE_OK; /* so many dead ones at once: the next request comes to the others */
+    return SQLITE_OK; /* the next request removes the other dead ones */
 }
 
 int pawl__group_drop_dead(const pawl__turn *t, pawl__group *g)
@@ -127,7 +127,7 @@ int pawl__group_is_awaited(const pawl__turn *t, pawl__group *g, const char *but,
 
 /* ---- Who fits ------------------------------------------------------------------------ */
 
-/* Of those in `hold` at most one is no reader. */
+/* At most one holder in `hold` is not a reader. */
 static int fits_beside_readers(const pawl__turn *t, pawl__group *g, pawl_mode mode, bool *ret_fits,
                                pawl__hold_row *ret_in_way)
 {
@@ -207,7 +207,7 @@ static int draw_fence(const pawl__turn *t, pawl__lock_row *lock)
     return SQLITE_OK;
 }
 
-/* The row of `lock` says that those who hold stand in `hold`. Nobody of before may stand there. */
+/* Makes the row of `lock` say that the holders are in `hold`, and removes what is left there. */
 static int open_row(const pawl__turn *t, pawl__group *g)
 {
     if (g->lock.many) return SQLITE_OK;
@@ -227,9 +227,12 @@ static int write_row(const pawl__turn *t, pawl__group *g, int64_t until)
 int pawl__group_open(const pawl__turn *t, pawl__group *g, const pawl__hold_row *holder)
 {
     if (g->lock.many) return SQLITE_OK;
+    pawl__hold_row opened = *holder;
     int rc = open_row(t, g);
+    if (rc == SQLITE_OK)
+        rc = pawl__lock_published(t->db, t->name, holder->fence, &opened.published);
     if (rc == SQLITE_OK) rc = write_row(t, g, holder->expires_at);
-    return rc == SQLITE_OK ? pawl__hold_add(t->db, t->name, holder) : rc;
+    return rc == SQLITE_OK ? pawl__hold_add(t->db, t->name, &opened) : rc;
 }
 
 /* Rule 11: the lowest that are free. */
@@ -306,7 +309,7 @@ static void say_others_wait(const pawl__turn *t, size_t from, bool waiting)
     }
 }
 
-/* It waits ahead of all, and lets nobody pass. */
+/* It waits ahead of all, and nobody may pass it. */
 static int let_upgrade(const pawl__turn *t, pawl__group *g, pawl__hold_row *upgrader)
 {
     pawl__hold_row other;
@@ -375,7 +378,7 @@ static int let_in_leading(const pawl__turn *t, pawl__group *g)
 int pawl__group_let_in(const pawl__turn *t, pawl__group *g)
 {
     pawl__hold_row upgrader;
-    if (g->lock.held && !g->lock.many) return SQLITE_OK; /* beside who holds alone nobody fits */
+    if (g->lock.held && !g->lock.many) return SQLITE_OK; /* one holds it alone: nobody fits */
     int rc = pawl__group_upgrader(t, g, &upgrader);
     if (rc != SQLITE_OK) return rc;
     return upgrader.found ? let_upgrade(t, g, &upgrader) : let_in_leading(t, g);
@@ -383,12 +386,37 @@ int pawl__group_let_in(const pawl__turn *t, pawl__group *g)
 
 /* ---- The beginning and the end of a request ---------------------------------------------- */
 
+static int read_or_recall(const pawl__turn *t, pawl__group *g)
+{
+    const pawl__kept *kept = &t->db->kept;
+    if (!kept->has_lock || kept->name_len != t->name.len ||
+        memcmp(kept->name, t->name.text, t->name.len) != 0)
+        return pawl__lock_get(t->db, t->name, &g->lock);
+    g->lock = kept->lock;
+    g->first.found = false;
+    g->first_known = true;
+    return SQLITE_OK;
+}
+
+/* After the last write. Only of a name for which nobody waits, and that is held alone or free. */
+static void keep(const pawl__turn *t, const pawl__group *g)
+{
+    pawl__kept *kept = &t->db->kept;
+    if (!g->lock.found || g->lock.many || !g->first_known || g->first.found) return;
+    if (t->name.len > sizeof(kept->name)) return;
+    kept->has_lock = true;
+    kept->name_len = t->name.len;
+    memcpy(kept->name, t->name.text, t->name.len);
+    kept->lock = g->lock;
+    if (!g->lock.held) kept->lock.owner.token[0] = '\0';
+}
+
 int pawl__group_begin(const pawl__turn *t, pawl__group *ret_group)
 {
     pawl__group *g = ret_group;
     g->first_known = g->is_smaller = false;
     g->left = 0;
-    int rc = pawl__lock_get(t->db, t->name, &g->lock);
+    int rc = read_or_recall(t, g);
     if (rc != SQLITE_OK) return rc;
     g->row_held = g->lock.held;
     if (g->lock.many)
@@ -409,7 +437,8 @@ static int tell_those_who_wait_first(const pawl__turn *t, pawl__group *g)
     return SQLITE_OK;
 }
 
-/* Whom those watch who wait first, if it lives: the latest, or the latest beside an upgrade. */
+/* The holder that the first waiter watches, if it lives: the latest, or, if that one waits for an
+ * upgrade, the one before it. */
 static int find_watched(const pawl__turn *t, pawl__hold_row *ret_latest, bool *ret_any)
 {
     int rc = pawl__hold_before(t->db, t->name, PAWL__SQLITE_FENCE_MAX + 1, ret_latest);
@@ -429,6 +458,10 @@ int pawl__group_finish(const pawl__turn *t, pawl__group *g)
         if (any) return g->left > watched.fence ? tell_those_who_wait_first(t, g) : SQLITE_OK;
         g->lock.held = g->lock.many = false;
     }
-    if (!g->lock.held && g->row_held) rc = pawl__lock_free_row(t->db, t->name, t->now);
+    if (!g->lock.held && g->row_held) {
+        g->lock.expires_at = t->now;
+        rc = pawl__lock_free_row(t->db, t->name, t->now);
+    }
+    if (rc == SQLITE_OK) keep(t, g);
     return rc;
 }

@@ -49,6 +49,7 @@ static int read_hold(pawl__sqlite_db *db, sqlite3_stmt *st, pawl__hold_row *ret_
     ret_row->change = (uint32_t)sqlite3_column_int64(st, 11);
     ret_row->upgrade_until = sqlite3_column_int64(st, 12);
     read_slots(st, 13, &ret_row->slots);
+    ret_row->published = sqlite3_column_int64(st, 14);
     rc = sqlite3_reset(st);
     return rc == SQLITE_OK && !is_possible(ret_row) ? SQLITE_CORRUPT : rc;
 }
@@ -162,6 +163,7 @@ int pawl__hold_add(pawl__sqlite_db *db, pawl__name name, const pawl__hold_row *r
     sqlite3_bind_int64(st, 13, row->change);
     sqlite3_bind_int64(st, 14, row->upgrade_until);
     sqlite3_bind_blob(st, 15, row->slots.bits, (int)(row->capacity + 7) / 8, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 16, row->published);
     return pawl__sqlite_run(st);
 }
 

@@ -2,7 +2,7 @@
 /*
  * The row `host`: to which run of the kernel, and to which live file, the rows belong.
  *
- * After a reboot nobody of before is alive: every lock is free. But a boot id that differs does
+ * After a reboot no earlier process is alive: every lock is free. But a boot id that differs does
  * not prove a reboot. A container may have one of its own (a file that is mounted over the
  * kernel's), and shares the kernel, its clock and perhaps this database with processes that
  * live. So:
@@ -37,6 +37,7 @@ int pawl__sqlite_host_read(pawl__sqlite_db *db)
         db->host.fence_ceiling = (uint64_t)sqlite3_column_int64(st, 3);
     }
     int reset_rc = sqlite3_reset(st);
+    db->kept.has_host = rc == SQLITE_ROW;
     if (rc == SQLITE_ROW)
         return db->host.fence_floor <= PAWL__SQLITE_FENCE_MAX ? SQLITE_OK : SQLITE_CORRUPT;
     return rc == SQLITE_DONE ? SQLITE_CORRUPT : reset_rc;
@@ -52,7 +53,7 @@ static int write_boot(pawl__sqlite_db *db, pawl__sqlite_stmt id)
     return pawl__sqlite_run(st);
 }
 
-/* The machine was started anew: nobody of before is alive, no lease is left. */
+/* The machine was started anew: no earlier process is alive, so no lease is left. */
 static int drop_earlier_boot(pawl__sqlite_db *db)
 {
     int rc = write_boot(db, PAWL__ST_HOST_BOOT);
@@ -65,7 +66,7 @@ static int drop_earlier_boot(pawl__sqlite_db *db)
     return rc;
 }
 
-/* Perhaps it is the same kernel under another name: what still may stand is left alone. */
+/* It may be the same kernel with another id: leases that may still be valid are kept. */
 static int take_over_boot(pawl__sqlite_db *db)
 {
     int64_t beyond = pawl__sqlite_clock_now(&db->clock) + BEYOND_NS;
@@ -94,7 +95,7 @@ static void live_path(const pawl__sqlite_db *db, char *ret_path, size_t room)
     snprintf(ret_path, room, "%s-live", db->path);
 }
 
-/* Refuses while somebody lives under the other id. *ret_ended: it is certain that nobody does. */
+/* Refuses while a process of the other id lives. *ret_ended: it is certain that none does. */
 static int judge_other_boot(pawl__sqlite_db *db, bool *ret_ended)
 {
     char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
@@ -169,11 +170,11 @@ static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
     return PAWL__SQLITE_REPLACED;
 }
 
-/* Until when leases of another database may be believed that was here before ours; 0: none. */
+/* Until when holders may believe in leases of the database that was here before ours; 0: none. */
 static int64_t believed_until(const pawl__sqlite_db *db, const pawl__live_look *look)
 {
     const pawl__term *term = &look->term;
-    if (look->file_id == 0 || term->inode == 0) return 0; /* it says nothing, or is a copy */
+    if (look->file_id == 0 || term->inode == 0) return 0; /* it tells nothing, or is a copy */
     bool is_ours = term->inode == db->identity.st_ino && look->file_id == db->host.live_file;
     if (is_ours) return 0;
     if (!look->anybody && strcmp(term->boot, db->clock.boot_id) != 0) return 0; /* another boot */
@@ -182,7 +183,7 @@ static int64_t believed_until(const pawl__sqlite_db *db, const pawl__live_look *
     return until > now && until < now + BEYOND_NS ? until : 0;
 }
 
-/* Once after each opening: whether what is there may be used already. */
+/* Once after each opening: whether the database may be used already. */
 static int meet_other_database(pawl__sqlite_db *db)
 {
     char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
@@ -195,7 +196,7 @@ static int meet_other_database(pawl__sqlite_db *db)
     return SQLITE_OK;
 }
 
-/* The live file speaks of our database from here on. What cannot be written down is not known. */
+/* From here on the live file describes our database. If it cannot be written, nothing is known. */
 static void begin_term(pawl__sqlite_db *db)
 {
     pawl__term *term = &db->term;
@@ -233,9 +234,9 @@ static void write_term(pawl__sqlite_db *db)
 
 int pawl__sqlite_host_promise(pawl__sqlite_db *db)
 {
-    if (db->tied_until == 0 && db->detached_until == 0) return SQLITE_OK;
     bool longer = db->tied_until > db->term.until || db->detached_until > db->term.detached;
     if (longer && db->live.fd >= 0) write_term(db);
+    if (db->gives_back && db->tied_until == 0 && db->detached_until == 0) return SQLITE_OK;
     if (pawl__sqlite_db_is_current(db)) return SQLITE_OK;
     db->refusal.err = PAWL_ERR_UNAVAILABLE;
     pawl__sqlite_say(db->refusal.message, "%s was removed or replaced", db->path);
@@ -264,7 +265,8 @@ static int follow_live_and_term(pawl__sqlite_db *db)
 int pawl__sqlite_host_follow(pawl__sqlite_db *db)
 {
     db->tied_until = db->detached_until = 0;
-    int rc = pawl__sqlite_host_read(db);
+    db->gives_back = false;
+    int rc = db->kept.has_host ? SQLITE_OK : pawl__sqlite_host_read(db);
     if (rc == SQLITE_OK && strcmp(db->host.boot, db->clock.boot_id) != 0) {
         rc = meet_other_boot(db);
         if (rc == SQLITE_OK) rc = pawl__sqlite_host_read(db);

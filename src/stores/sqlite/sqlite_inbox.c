@@ -72,7 +72,7 @@ pawl_push pawl__letter_push(const pawl__letter *letter, pawl__letter_room *room)
 
 /* ---- The directory ------------------------------------------------------------- */
 
-/* Who may write the database may also enter the directory: rw becomes rwx. */
+/* Users who may write the database may also enter the directory: rw becomes rwx. */
 static mode_t dir_mode(mode_t db_mode)
 {
     mode_t rw = db_mode & 0666;
@@ -94,16 +94,28 @@ static void set_dir_mode(int fd, const struct stat *db_stat, bool made)
     if (made && geteuid() == 0) (void)!fchown(fd, db_stat->st_uid, db_stat->st_gid);
 }
 
+static int new_socket(void)
+{
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+void pawl__sqlite_inbox_init(pawl__sqlite_inbox *inbox)
+{
+    *inbox = (pawl__sqlite_inbox){.dir_fd = -1};
+    for (size_t i = 0; i < PAWL__POST_LINES; i++) inbox->lines[i].fd = -1;
+}
+
 int pawl__sqlite_inbox_open(pawl__sqlite_inbox *inbox, const char *dir_path,
                             const struct stat *db_stat)
 {
     bool made = mkdir(dir_path, 0700) == 0;
     if (!made && errno != EEXIST) return -1;
+    pawl__sqlite_inbox_init(inbox);
     inbox->dir_fd = open(dir_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (inbox->dir_fd < 0) return -1;
     set_dir_mode(inbox->dir_fd, db_stat, made);
-    inbox->send_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (inbox->send_fd >= 0) return 0;
+    inbox->lines[0].fd = new_socket();
+    if (inbox->lines[0].fd >= 0) return 0;
     pawl__sqlite_inbox_close(inbox);
     return -1;
 }
@@ -112,8 +124,9 @@ void pawl__sqlite_inbox_close(pawl__sqlite_inbox *inbox)
 {
     int saved = errno;
     if (inbox->dir_fd >= 0) close(inbox->dir_fd);
-    if (inbox->send_fd >= 0) close(inbox->send_fd);
-    inbox->dir_fd = inbox->send_fd = -1;
+    for (size_t i = 0; i < PAWL__POST_LINES; i++)
+        if (inbox->lines[i].fd >= 0) close(inbox->lines[i].fd);
+    pawl__sqlite_inbox_init(inbox);
     errno = saved;
 }
 
@@ -148,16 +161,11 @@ static int find_socket(const pawl__sqlite_inbox *inbox, const char *name,
     return fd;
 }
 
-/* Names come out of rows that others wrote: nothing but 32 hex digits is ever opened. */
+/* Others wrote the rows that contain the name: only 32 hex digits are accepted. */
 static bool is_client_id(const char *name)
 {
     return strlen(name) == PAWL__CLIENT_ID_LEN &&
            strspn(name, "0123456789abcdef") == PAWL__CLIENT_ID_LEN;
-}
-
-static int new_socket(void)
-{
-    return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 static int bind_in(int dir_fd, const char *name, int fd)
@@ -170,7 +178,7 @@ static int bind_in(int dir_fd, const char *name, int fd)
     return bind(fd, (struct sockaddr *)&address, sizeof(address));
 }
 
-/* Who may use the database may write to the socket. */
+/* Users who may use the database may write to the socket. */
 static bool has_mode_of(const struct stat *st, const struct stat *db_stat)
 {
     bool owner_fits =
@@ -265,25 +273,79 @@ void pawl__sqlite_inbox_unbind(const pawl__sqlite_inbox *inbox, const char *clie
 
 /* ---- Sending ------------------------------------------------------------------- */
 
-pawl__post_result pawl__sqlite_inbox_post(const pawl__sqlite_inbox *inbox, const char *client_id,
-                                          const pawl__letter *letter)
+static int connect_line(const pawl__sqlite_inbox *inbox, pawl__post_line *line,
+                        const char *client_id)
 {
     struct sockaddr_un address;
+    line->peer[0] = '\0';
+    int to = find_socket(inbox, client_id, &address);
+    if (to < 0) return -1;
+    int rc = connect(line->fd, (struct sockaddr *)&address, sizeof(address));
+    int number = errno;
+    close(to);
+    errno = number;
+    if (rc == 0) memcpy(line->peer, client_id, sizeof(line->peer));
+    return rc;
+}
+
+/* 0 or -1. What the kernel says of a connected socket is about this letter's receiver. */
+static int send_letter(const pawl__post_line *line, const pawl__letter *letter)
+{
+    ssize_t n = send(line->fd, letter, letter_len(letter), MSG_NOSIGNAL);
+    return n >= 0 ? 0 : -1;
+}
+
+static bool is_full(int number)
+{
+    return number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS;
+}
+
+/* The one that is connected to this client, or NULL. */
+static pawl__post_line *line_to(pawl__sqlite_inbox *inbox, const char *client_id)
+{
+    for (size_t i = 0; i < PAWL__POST_LINES; i++)
+        if (strcmp(inbox->lines[i].peer, client_id) == 0) return &inbox->lines[i];
+    return NULL;
+}
+
+/* One for somebody else. The first is there always. */
+static pawl__post_line *next_line(pawl__sqlite_inbox *inbox)
+{
+    pawl__post_line *line = &inbox->lines[inbox->turn++ % PAWL__POST_LINES];
+    if (line->fd < 0) line->fd = new_socket();
+    return line->fd >= 0 ? line : &inbox->lines[0];
+}
+
+/* Who waits behind us is mostly one of the same few, time after time: then it need not be found. */
+static int send_to(pawl__sqlite_inbox *inbox, const char *client_id, const pawl__letter *letter)
+{
+    pawl__post_line *line = line_to(inbox, client_id);
+    if (line) {
+        if (send_letter(line, letter) == 0) return 0;
+        if (is_full(errno)) return -1;
+        /* It is gone, or has made another socket. */
+    } else {
+        line = next_line(inbox);
+    }
+    if (connect_line(inbox, line, client_id) < 0) return -1;
+    if (send_letter(line, letter) == 0) return 0;
+    if (!is_full(errno)) line->peer[0] = '\0';
+    return -1;
+}
+
+pawl__post_result pawl__sqlite_inbox_post(pawl__sqlite_inbox *inbox, const char *client_id,
+                                          const pawl__letter *letter)
+{
     if (inbox->dir_fd < 0 || !is_client_id(client_id)) {
         errno = EINVAL;
         return PAWL__POST_FAILED;
     }
-    int to = find_socket(inbox, client_id, &address);
-    if (to < 0) return errno == ENOENT ? PAWL__POST_GONE : PAWL__POST_FAILED;
-    ssize_t n = sendto(inbox->send_fd, letter, letter_len(letter), MSG_NOSIGNAL,
-                       (struct sockaddr *)&address, sizeof(address));
-    int number = errno;
-    close(to);
-    errno = number;
-    if (n >= 0) return PAWL__POST_SENT;
-    if (number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS) return PAWL__POST_FULL;
-    if (number == ECONNREFUSED) unlinkat(inbox->dir_fd, client_id, 0);
-    return number == ECONNREFUSED ? PAWL__POST_GONE : PAWL__POST_FAILED;
+    if (send_to(inbox, client_id, letter) == 0) return PAWL__POST_SENT;
+    if (is_full(errno)) return PAWL__POST_FULL;
+    if (errno == ENOENT) return PAWL__POST_GONE;
+    if (errno != ECONNREFUSED) return PAWL__POST_FAILED;
+    unlinkat(inbox->dir_fd, client_id, 0);
+    return PAWL__POST_GONE;
 }
 
 /*

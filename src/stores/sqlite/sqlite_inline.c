@@ -8,7 +8,7 @@
  *
  *   - something has to wait: the database is busy or cannot be opened;
  *   - a lease has been held for a moment, or we stand in a queue;
- *   - something is asked while a lease is held, but to release the only one.
+ *   - something is asked while a lease is held, except the release of the only one.
  *
  * From then on the worker has its thread, as it has with all other hosts. So whoever
  * looks after a lease that is held never waits for a disk in this thread.
@@ -69,7 +69,7 @@ void pawl__sqlite_inline_open(pawl_store *store)
     if (!store->worker.open && !pawl__sqlite_worker_open(store)) give_thread(store);
 }
 
-/* Whether nobody's lease depends on this thread while it carries out what is queued. */
+/* Whether no lease depends on this thread while it carries out what is queued. */
 static bool may_go_on(const pawl_store *store)
 {
     for (const pawl__link *at = store->queue.next; at != &store->queue; at = at->next) {
@@ -82,17 +82,6 @@ static bool may_go_on(const pawl_store *store)
     return true;
 }
 
-/* What is left of a batch was not even begun. */
-static void put_back(pawl_store *store, pawl__link *batch)
-{
-    while (!pawl__list_empty(batch)) {
-        pawl__link *last = batch->prev;
-        pawl__list_remove(last);
-        pawl__list_prepend(&store->queue, last);
-        pawl__container(last, pawl__task, in_queue)->taken = false;
-    }
-}
-
 void pawl__sqlite_inline_flush(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
@@ -103,7 +92,7 @@ void pawl__sqlite_inline_flush(pawl_store *store)
         pawl__sqlite_worker_take(store, &batch);
         worker->open = pawl__sqlite_worker_serve(store, &batch);
         done = worker->open && pawl__list_empty(&batch) && worker->late_count == 0;
-        put_back(store, &batch);
+        pawl__sqlite_put_back(store, &batch);
     }
     if (!done) give_thread(store);
 }

@@ -32,9 +32,7 @@ static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err, ch
     bool asks_permit = r->mode == PAWL_MODE_PERMIT, found;
     uint32_t capacity;
     *ret_err = PAWL_ERR_UNITS;
-    if (asks_permit && (r->capacity < 1 || r->capacity > PAWL_CAPACITY_MAX || r->units < 1 ||
-                        r->units > r->capacity))
-        return SQLITE_OK;
+    if (asks_permit && !pawl__permits_fit(r->units, r->capacity)) return SQLITE_OK;
     int rc = find_kind(t, g, &found, &capacity);
     *ret_err = PAWL_OK;
     if (rc != SQLITE_OK || !found) return rc;
@@ -46,7 +44,7 @@ static int check_kind(const pawl__turn *t, pawl__group *g, pawl_err *ret_err, ch
     return rc;
 }
 
-/* Those who are dead do not make it another kind. */
+/* Dead holders and waiters do not decide which kind the name is. */
 static int check_kind_of_living(const pawl__turn *t, pawl__group *g, pawl_err *ret_err,
                                 char *ret_message)
 {
@@ -123,8 +121,7 @@ static int come_in(const pawl__turn *t, pawl__group *g, pawl__answer *ret_answer
     pawl__hold_row in_way;
     pawl__wait_row place = {.found = false};
     int rc = SQLITE_OK;
-    bool is_alone =
-        g->lock.held && !g->lock.many; /* then nobody fits, and nothing is to be asked */
+    bool is_alone = g->lock.held && !g->lock.many; /* then nobody fits, and no question is needed */
     if (!is_alone) rc = pawl__group_is_awaited(t, g, NULL, &awaited);
     if (rc == SQLITE_OK && !is_alone && !awaited)
         rc = pawl__group_fits(t, g, &wish, &fits, &in_way);
@@ -168,6 +165,8 @@ static int renew(const pawl__turn *t, pawl__answer *ret_answer)
         pawl__extend(t, &holder);
         rc = g.lock.many ? pawl__hold_extend(t->db, t->name, &holder)
                          : pawl__lock_extend(t->db, t->name, holder.expires_at, holder.owner.live);
+        g.lock.expires_at = holder.expires_at;
+        g.lock.owner.live = holder.owner.live;
         if (rc == SQLITE_OK) rc = pawl__answer_held(t, &g, &holder, PAWL_CONFIRMED, ret_answer);
     } else {
         rc = pawl__answer_not_owner(t, ret_answer); /* never re-created (law 5) */
@@ -204,7 +203,7 @@ static int release(const pawl__turn *t, pawl__answer *ret_answer)
     return rc == SQLITE_OK ? pawl__group_finish(t, &g) : rc;
 }
 
-/* One that is dead is no holder any more, as if its lease had run out. */
+/* A dead holder counts as one whose lease has run out. */
 static int find_by_fence(const pawl__turn *t, const pawl__group *g, uint64_t fence,
                          pawl__hold_row *ret_row)
 {
@@ -225,7 +224,7 @@ static int break_lock(const pawl__turn *t, pawl__answer *ret_answer)
     if (rc != SQLITE_OK) return rc;
     ret_answer->outcome = holder.found ? PAWL_RELEASED : PAWL_NOT_OWNER;
     if (holder.found) {
-        /* The holder asks, and learns it before its next renewal. */
+        /* The holder asks at once, and so learns it before its next renewal. */
         pawl__turn_tell(t, holder.owner.client, PAWL_PUSH_RECHECK, NULL, 0, NULL);
         rc = pawl__break_add(t->db, t->name, &holder, t->request->owner, t->now);
         if (rc == SQLITE_OK) rc = give_back(t, &g, &holder);

@@ -61,7 +61,7 @@ static void post_push(pawl_store *store, const pawl__letter *letter)
     pawl__sqlite_post(store, note);
 }
 
-/* Whether it is a grant whose receiver is gone: who queued had an inbox. */
+/* Whether it is a grant whose receiver is gone: each waiter in a queue had an inbox. */
 static bool deliver(pawl_store *store, const pawl__mail *mail)
 {
     pawl__worker *worker = &store->worker;
@@ -88,7 +88,7 @@ bool pawl__sqlite_send_outbox(pawl_store *store, pawl__letter *ret_gone)
     return found;
 }
 
-/* The one who was handed the lock is gone: see whether it is dead, and hand on. */
+/* The receiver of the lock is gone: checks whether it is dead, and hands the lock on. */
 static void reap_once(pawl_store *store, const pawl__letter *letter)
 {
     pawl__worker *worker = &store->worker;
@@ -186,7 +186,7 @@ static bool is_in_the_way(pawl__sqlite_db *db, pawl__name name, pawl_mode mode)
     return !pawl__mode_fits(waiter.mode, mode);
 }
 
-/* Says to ourselves what a letter would have said. */
+/* Tells ourselves what a letter would have told us. */
 static void look_at(pawl_store *store, const unheard *lease)
 {
     pawl__sqlite_db *db = &store->worker.db;
@@ -234,7 +234,7 @@ static void bind_inbox(pawl_store *store)
     pawl__worker *worker = &store->worker;
     pawl__sqlite_db *db = &worker->db;
     pawl__note *note = pawl__sqlite_note_new(PAWL__NOTE_INBOX, 0);
-    if (!note) return; /* another time */
+    if (!note) return; /* tried again later */
     if (pawl__sqlite_db_need_inbox(db)) {
         note->inbox_fd = pawl__sqlite_inbox_bind(&db->inbox, store->client_id, &db->identity);
     }
@@ -262,16 +262,18 @@ void pawl__sqlite_need_inbox(pawl_store *store)
 bool pawl__sqlite_is_inbox_due(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
+    if (!worker->inbox_unbound) return false;
     int64_t now = pawl__sqlite_clock_local();
     if (worker->unbound_until == PAWL__NEVER) worker->unbound_until = now + PAWL__UNBOUND_NS;
-    return worker->inbox_unbound && now >= worker->unbound_until;
+    return now >= worker->unbound_until;
 }
 
 void pawl__sqlite_check_inbox(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     if (worker->inbox_unbound || worker->db.inbox.dir_fd < 0) return;
-    if (pawl__sqlite_clock_local() - worker->checked_at < CHECK_NS) return;
-    worker->checked_at = pawl__sqlite_clock_local();
+    int64_t now = pawl__sqlite_clock_local();
+    if (now - worker->checked_at < CHECK_NS) return;
+    worker->checked_at = now;
     if (!pawl__sqlite_inbox_is_bound(&worker->db.inbox, store->client_id)) bind_inbox(store);
 }

@@ -15,7 +15,7 @@
 #define HEADER_MAGIC     "pawl-live "
 #define HEADER_FORMAT    HEADER_MAGIC "%016" PRIx64 " %020" PRIu64 "\n"
 #define BYTE_FIRST       4096 /* clear of the header */
-#define BYTE_TRIES_MAX   8    /* 2^62 bytes: the second try is already a curiosity */
+#define BYTE_TRIES_MAX   8    /* of 2^62 bytes: a second try is nearly never needed */
 #define OPEN_TRIES_MAX   8
 #define POSITIVE_62_BITS (INT64_MAX >> 1)
 
@@ -287,7 +287,7 @@ bool pawl__sqlite_live_is_dead(pawl__sqlite_live *live, int64_t offset)
     short type = F_WRLCK;
     if (offset <= 0) return false;
     pthread_mutex_lock(&live->mutex);
-    /* The kernel does not report our own lock to us: our own byte is not asked about. */
+    /* The kernel does not report our own lock to us, so we do not ask about our own byte. */
     if (live->fd >= 0 && offset != live->offset) {
         dead = lock_byte(live->fd, F_OFD_GETLK, offset, &type) == 0 && type == F_UNLCK;
     }

@@ -26,13 +26,13 @@ static void push(pawl_store *store, const pawl__letter *letter)
     store->host->push(store->host, &said);
 }
 
-/* What may be answered by a place in a queue. */
+/* Requests that may be answered with a place in a queue. */
 static bool may_queue(const pawl__task *task)
 {
     return task->request.verb == PAWL_VERB_ACQUIRE || task->request.verb == PAWL_VERB_CHANGE;
 }
 
-/* A letter of another process may be here before the worker's word about our own request. */
+/* A letter of another process may arrive before the worker's reply to our own request. */
 static bool hold_until_reply(pawl_store *store, const pawl__letter *letter)
 {
     if (letter->kind != PAWL_PUSH_GRANT) return false;
@@ -57,7 +57,7 @@ static void on_waiting_changed(pawl_store *store, const pawl__task *task)
     if (!request->token) return;
     if (!may_queue(task) && request->verb != PAWL_VERB_RELEASE) return;
     if (task->answer.outcome == PAWL_FAILED || task->answer.outcome == PAWL_UNKNOWN) return;
-    /* Who is granted what it has may wait to be upgraded. */
+    /* A holder that is granted what it has may still wait for an upgrade. */
     if (task->answer.outcome != PAWL_QUEUED && task->answer.watch.live <= 0) {
         pawl__watches_clear(&store->watches, request->token);
         return;
@@ -270,11 +270,10 @@ void pawl__sqlite_on_notes(int fd, short what, void *ctx)
     pawl_store *store = ctx;
     pawl__link mine, *at;
     uint64_t count;
-    (void)what;
 
     if (pawl__sqlite_is_inline(store))
         pawl__sqlite_inline_open(store);
-    else
+    else if (what & EV_READ)
         (void)!read(fd, &count, sizeof(count));
     give_refusals(store);
     pawl__list_init(&mine);

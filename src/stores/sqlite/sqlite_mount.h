@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which mount a name lies on, and small files of the kernel. */
+/* The mount of a path, and small files of the kernel. */
 #ifndef PAWL_SQLITE_MOUNT_H
 #define PAWL_SQLITE_MOUNT_H
 
@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 /*
- * The number of the mount on which the last part of `path` lies; a link there is not followed.
- * -1 with errno if it cannot be told. Takes and drops no lock of the file.
+ * The number of the mount on which the last part of `path` lies; a symbolic link there is not
+ * followed. -1 with errno if it is unknown. Takes and releases no lock of the file.
  */
 int64_t pawl__sqlite_mount_of(const char *path);
 

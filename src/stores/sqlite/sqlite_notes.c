@@ -44,6 +44,16 @@ void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err
     snprintf(task->answer.fault.message, sizeof(task->answer.fault.message), "%s", message);
 }
 
+void pawl__sqlite_put_back(pawl_store *store, pawl__link *batch)
+{
+    while (!pawl__list_empty(batch)) {
+        pawl__link *last = batch->prev;
+        pawl__list_remove(last);
+        pawl__list_prepend(&store->queue, last);
+        pawl__container(last, pawl__task, in_queue)->taken = false;
+    }
+}
+
 /* ---- Notes --------------------------------------------------------------------- */
 
 pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra)
@@ -60,11 +70,12 @@ void pawl__sqlite_post(pawl_store *store, pawl__note *note)
     const uint64_t one = 1;
     pthread_mutex_lock(&store->mutex);
     bool first = pawl__list_empty(&store->notes);
+    bool is_loop = pawl__sqlite_is_inline(store) || store->lent;
     pawl__list_append(&store->notes, &note->link);
     pthread_mutex_unlock(&store->mutex);
     if (!first) return;
-    if (pawl__sqlite_is_inline(store)) {
-        event_active(store->notes_event, EV_READ, 0);
+    if (is_loop) {
+        event_active(store->notes_event, EV_TIMEOUT, 0);
         return;
     }
     (void)!write(store->notes_fd, &one, sizeof(one));

@@ -23,6 +23,12 @@
 
 #define OPEN_BUSY_NS (2000 * PAWL__NS_PER_MS) /* another process is creating it, or is stuck */
 
+/*
+ * Of a new file. Each commit writes whole pages, and adds up their bytes. In half of this size many
+ * rows did not fit, and would need pages of their own.
+ */
+#define PAGE_SIZE "PRAGMA page_size = 2048"
+
 static const char schema[] =
     "CREATE TABLE host("
     " one INTEGER PRIMARY KEY CHECK(one = 1),"
@@ -40,8 +46,12 @@ static const char schema[] =
     " expires_at INTEGER NOT NULL," /* ns of CLOCK_BOOTTIME; when free: since then */
     " live INTEGER NOT NULL,"       /* byte in the live file; 0 detached, -1 unknown */
     " pid INTEGER NOT NULL,"
-    " pid_ns INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX lock_age ON lock(expires_at);"
+    " pid_ns INTEGER NOT NULL,"
+    " published INTEGER,"        /* the number of a lease's latest publication */
+    " published_fence INTEGER,"  /* of that lease, which may be over, or in hold meanwhile */
+    " look_at INTEGER NOT NULL)" /* until then the row is not old */
+    " WITHOUT ROWID;"
+    "CREATE INDEX lock_look ON lock(look_at);" /* changes seldom, other than expires_at */
     "CREATE TABLE hold("
     " name BLOB NOT NULL,"
     " fence INTEGER NOT NULL,"
@@ -58,6 +68,7 @@ static const char schema[] =
     " change INTEGER NOT NULL,"        /* the latest that was carried out */
     " upgrade_until INTEGER NOT NULL," /* the end of its place to be upgraded; 0: none */
     " slots BLOB NOT NULL,"            /* a bit for each, the first is the lowest of byte 0 */
+    " published INTEGER NOT NULL,"     /* the number of its latest publication */
     " PRIMARY KEY(name, fence)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX hold_token ON hold(name, token);"
     "CREATE INDEX hold_end ON hold(name, expires_at);"
@@ -103,7 +114,7 @@ static const char *const reserve[] = {
 void pawl__sqlite_db_init(pawl__sqlite_db *db, atomic_bool *stop)
 {
     memset(db, 0, sizeof(*db));
-    db->inbox.dir_fd = db->inbox.send_fd = -1;
+    pawl__sqlite_inbox_init(&db->inbox);
     db->stop = stop;
     pawl__sqlite_live_init(&db->live);
     if (getrandom(&db->random, sizeof(db->random), 0) < 0) db->random = (uint64_t)getpid();
@@ -138,7 +149,7 @@ static int read_header(pawl__sqlite_db *db, header *ret_header)
     return rc;
 }
 
-/* All of one moment: another process may be creating it. */
+/* Reads all of it at one moment, because another process may be creating it. */
 static int look_at_header(pawl__sqlite_db *db, header *ret_header)
 {
     int rc = sqlite3_exec(db->handle, "BEGIN", NULL, NULL, NULL);
@@ -191,7 +202,7 @@ static int create_schema(pawl__sqlite_db *db)
     return rc;
 }
 
-/* Each step a transaction of its own: what is made and dropped in one is never written. */
+/* Each step is a transaction of its own: a table that one makes and drops is never written. */
 static void reserve_room(pawl__sqlite_db *db)
 {
     for (size_t i = 0; i < sizeof(reserve) / sizeof(reserve[0]); i++) {
@@ -219,9 +230,11 @@ static int enter_wal(pawl__sqlite_db *db)
 
 static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
 {
+    pawl__sqlite_db *db = ctx;
     (void)handle;
     (void)name;
-    ((pawl__sqlite_db *)ctx)->wal_pages = pages;
+    db->wal_pages = pages;
+    if (pages < db->copied_pages) db->copied_pages = 0; /* the log has started over */
     return SQLITE_OK;
 }
 
@@ -231,7 +244,7 @@ static int configure(pawl__sqlite_db *db)
     sqlite3_busy_handler(db->handle, pawl__sqlite_on_busy, db);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    /* Short-lived programs come and go: the last one out leaves the log where it is. */
+    /* Short-lived programs open and close often: the last one does not copy the log. */
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
     /* Checkpoints run after the replies have left (sqlite_worker.c), not inside a commit. */
@@ -244,7 +257,7 @@ static int configure(pawl__sqlite_db *db)
 #define WRITE_VERSION_AT  18
 #define WRITE_VERSION_WAL 2
 
-/* The file says so itself. It is read through SQLite's descriptor: to close another drops locks. */
+/* Reads it from the file, through SQLite's descriptor: closing another one would drop locks. */
 static bool is_in_wal_mode(const pawl__sqlite_db *db)
 {
     sqlite3_file *file = NULL;
@@ -287,7 +300,7 @@ static int open_file(pawl__sqlite_db *db)
     "those "                                                                                       \
     "beside it and their directory"
 
-/* What every request to write will be answered with. The path may be long: the advice stays. */
+/* The answer to every request to write. A long path is cut, not the advice behind it. */
 static void say_what_is_missing(pawl__sqlite_db *db, const char *wanted)
 {
     char why[PAWL_MESSAGE_MAX];
@@ -319,7 +332,7 @@ static void explain_blindness(const pawl__sqlite_db *db, int rc, pawl__sqlite_fa
                      why);
 }
 
-/* Reads once what looking reads: who comes up can look. */
+/* Reads once what INSPECT and LIST read: if the store comes up, they work. */
 static bool open_to_look(pawl__sqlite_db *db, const char *wanted, const header *found,
                          pawl__sqlite_fault *ret_fault)
 {
@@ -357,7 +370,8 @@ static bool open_database(pawl__sqlite_db *db, const char *wanted, pawl__sqlite_
         return false;
     }
     if (rc == SQLITE_OK && found.objects == 0 && found.application_id == 0) {
-        rc = enter_wal(db);
+        rc = sqlite3_exec(db->handle, PAGE_SIZE, NULL, NULL, NULL);
+        if (rc == SQLITE_OK) rc = enter_wal(db);
         if (rc == SQLITE_OK) rc = create_schema(db);
         if (rc == SQLITE_OK) reserve_room(db);
         if (rc == SQLITE_OK) rc = look_at_header(db, &found);
@@ -382,7 +396,7 @@ static bool open_database(pawl__sqlite_db *db, const char *wanted, pawl__sqlite_
 static void explain(const pawl__sqlite_db *db, pawl__sqlite_fault *fault)
 {
     char message[PAWL_MESSAGE_MAX];
-    if (db->looks_only) return; /* it has been explained */
+    if (db->looks_only) return; /* lacks says why already */
     switch (fault->err) {
     case PAWL_ERR_READONLY:
     case PAWL_ERR_PERMISSION:
@@ -419,6 +433,7 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
 {
     int rc = pawl__sqlite_clock_init(&db->clock, ret_fault->message);
     db->term_begun = db->gave_way = false;
+    db->kept = (pawl__kept){.has_host = false};
     db->looks_only = db->all_ended = false;
     db->refused_until = 0;
     db->busy_until = pawl__sqlite_clock_local() + OPEN_BUSY_NS;

@@ -20,16 +20,16 @@ struct statfs;
 int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_message);
 
 /*
- * Finds (for "": chooses and makes the directory of) the file and creates it if it is
- * absent, with exactly `mode`, or if that is 0 with 0660 less the umask. ret_path has PATH_MAX
- * bytes and receives the path without symbolic links. Errors: _NETWORK_FS, _PERMISSION, _READONLY,
+ * Finds the file (for "": chooses it, and makes its directory) and creates it if it is absent, with
+ * exactly `mode`, or if mode is 0 with 0660 less the umask. ret_path has PATH_MAX bytes and
+ * receives the path without symbolic links. Errors: _NETWORK_FS, _PERMISSION, _READONLY,
  * _STORE_FULL, _WRONG_TYPE (no regular file, several names, mounted alone), _UNAVAILABLE (no such
  * directory), _SYSTEM, _STORE_BUSY (somebody creates it right now: try again).
  */
 int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                               struct stat *ret_stat, char *reterr_message);
 
-/* Adds to the message, if the default file was wanted, whose it is and what to do. */
+/* If the default file was wanted: adds to the message who owns it and what to do. */
 void pawl__sqlite_path_advise(const char *wanted, char *message);
 
 /* Why the file, those of SQLite beside it or the directory cannot be written; 0 if all can. */
@@ -39,8 +39,8 @@ int pawl__sqlite_path_check_writable(const char *path, char *reterr_message);
 int pawl__sqlite_path_check_readable(const char *path, char *reterr_message);
 
 /*
- * Tries whether a file of 64 KB can be made beside `path`, and removes it. 0, or an error and
- * one line as in pawl__sqlite_path_prepare.
+ * Tests whether a file of 64 KB can be made beside `path`, and removes it. 0, or an error and one
+ * line as in pawl__sqlite_path_prepare.
  */
 int pawl__sqlite_path_probe(const char *path, char *reterr_message);
 
@@ -51,7 +51,7 @@ __attribute__((format(printf, 2, 3))) void pawl__sqlite_say(char *ret_message, c
 /* A store error for the errno of a failed file operation. */
 pawl_err pawl__sqlite_err_of_errno(int number);
 
-/* The name of the filesystem's kind if machines may share it, else NULL. */
+/* The name of the filesystem type if several machines may share it, else NULL. */
 const char *pawl__sqlite_shared_fs_name(long f_type);
 
 /* statfs; tests put their own here. */

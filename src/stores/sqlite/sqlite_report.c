@@ -38,7 +38,7 @@ static const char *put_text(row_note *row, const char *text, size_t len)
     return at;
 }
 
-/* Those whose place stands, in order. */
+/* The waiters whose places are alive, in order. */
 static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, row_note *row)
 {
     pawl_info *info = &row->note->u.info;
@@ -60,7 +60,7 @@ static int fill_waiters(pawl__sqlite_db *db, pawl__name name, int64_t now, row_n
     }
 }
 
-/* What is said of all holders together is the latest one's: its fence is the largest. */
+/* What is true of all holders together is taken from the latest: its fence is the largest. */
 static void fill_holder(int64_t now, const pawl__hold_row *holder, row_note *row)
 {
     pawl_info *info = &row->note->u.info;
@@ -315,7 +315,7 @@ static int find_damage(pawl_store *store, pawl__task *task)
     return sqlite3_finalize(st);
 }
 
-/* For one who may only read: how well he sees. He needs no inbox. */
+/* For a user who may only read: what it can see. It needs no inbox. */
 static void find_sight(pawl_store *store, pawl__task *task)
 {
     bool works = store->worker.db.live.fd >= 0;
@@ -361,7 +361,7 @@ static const char *advice_for(pawl_err err)
     }
 }
 
-/* Says nothing certain by looking: it tries, in the database and beside it. */
+/* Looking proves nothing: it tries to write, in the database and beside it. */
 static void find_write(pawl_store *store, pawl__task *task)
 {
     pawl__sqlite_db *db = &store->worker.db;

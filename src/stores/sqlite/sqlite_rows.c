@@ -14,12 +14,16 @@ sqlite3_stmt *pawl__sqlite_use_named(pawl__sqlite_db *db, pawl__sqlite_stmt id, 
     return st;
 }
 
-void pawl__column_text(sqlite3_stmt *st, int column, char *ret_text, size_t room)
+void pawl__text_put(const char *text, char *ret_text, size_t room)
 {
-    const char *text = (const char *)sqlite3_column_text(st, column);
     size_t len = text ? strnlen(text, room - 1) : 0;
     if (len > 0) memcpy(ret_text, text, len);
     ret_text[len] = '\0';
+}
+
+void pawl__column_text(sqlite3_stmt *st, int column, char *ret_text, size_t room)
+{
+    pawl__text_put((const char *)sqlite3_column_text(st, column), ret_text, room);
 }
 
 int pawl__sqlite_error_of(const pawl__sqlite_db *db)
@@ -67,6 +71,7 @@ int pawl__lock_get(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *ret_row
     sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_GET, name);
     int rc = pawl__sqlite_step_row(db, st);
     if (rc != SQLITE_ROW) return rc;
+    ret_row->found = true;
     ret_row->held = sqlite3_column_type(st, 0) != SQLITE_NULL;
     ret_row->many = ret_row->held && sqlite3_column_bytes(st, 0) == 0;
     pawl__column_text(st, 0, ret_row->owner.token, sizeof(ret_row->owner.token));
@@ -83,9 +88,22 @@ int pawl__lock_get(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *ret_row
     return rc == SQLITE_OK && !possible ? SQLITE_CORRUPT : rc;
 }
 
-int pawl__lock_put(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *row)
+int pawl__lock_published(pawl__sqlite_db *db, pawl__name name, uint64_t fence,
+                         int64_t *ret_published)
 {
-    sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_PUT, name);
+    sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_PUBLISHED, name);
+    if (st) sqlite3_bind_int64(st, 2, (int64_t)fence);
+    *ret_published = 0;
+    int rc = pawl__sqlite_step_row(db, st);
+    if (rc != SQLITE_ROW) return rc;
+    *ret_published = sqlite3_column_int64(st, 0);
+    return sqlite3_reset(st);
+}
+
+int pawl__lock_put(pawl__sqlite_db *db, pawl__name name, pawl__lock_row *row)
+{
+    pawl__sqlite_stmt id = row->found ? PAWL__ST_LOCK_SET : PAWL__ST_LOCK_ADD;
+    sqlite3_stmt *st = pawl__sqlite_use_named(db, id, name);
     if (!st) return pawl__sqlite_error_of(db);
     bind_text(st, 2, row->held ? row->owner.token : NULL);
     bind_text(st, 3, row->owner.client);
@@ -95,6 +113,17 @@ int pawl__lock_put(pawl__sqlite_db *db, pawl__name name, const pawl__lock_row *r
     sqlite3_bind_int64(st, 7, row->owner.live);
     sqlite3_bind_int64(st, 8, row->owner.pid);
     sqlite3_bind_int64(st, 9, row->owner.pid_ns);
+    if (!row->found) sqlite3_bind_int64(st, 10, row->expires_at + PAWL__OLD_KEEP_NS);
+    row->found = true;
+    int rc = run(db, st);
+    /* The row that was taken for known is not there: nothing is written, so nothing is granted. */
+    return rc == SQLITE_OK && sqlite3_changes(db->handle) != 1 ? SQLITE_CORRUPT : rc;
+}
+
+int pawl__lock_put_off(pawl__sqlite_db *db, pawl__name name, int64_t look_at)
+{
+    sqlite3_stmt *st = pawl__sqlite_use_named(db, PAWL__ST_LOCK_PUT_OFF, name);
+    if (st) sqlite3_bind_int64(st, 2, look_at);
     return run(db, st);
 }
 

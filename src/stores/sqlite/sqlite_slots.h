@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Some of the slots of a semaphore, as a bit for each: slot 0 is the lowest bit of byte 0. */
+/* A set of slots of a semaphore, one bit for each: slot 0 is the lowest bit of byte 0. */
 #ifndef PAWL_SQLITE_SLOTS_H
 #define PAWL_SQLITE_SLOTS_H
 
@@ -36,7 +36,8 @@ static inline void pawl__slots_join(pawl__slots *into, const pawl__slots *from)
     for (size_t i = 0; i < PAWL__SLOT_BYTES; i++) into->bits[i] |= from->bits[i];
 }
 
-/* Their numbers, the lowest first; how many. ret_list has room for PAWL_CAPACITY_MAX. */
+/* Writes their numbers, the lowest first; returns how many. ret_list has room for
+ * PAWL_CAPACITY_MAX. */
 static inline size_t pawl__slots_list(const pawl__slots *slots, uint16_t *ret_list)
 {
     size_t count = 0;

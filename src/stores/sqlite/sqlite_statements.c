@@ -8,17 +8,23 @@ static const char *const statement_texts[PAWL__ST_COUNT] = {
 #undef STATEMENT_TEXT
 };
 
+/* What it writes may be what is kept. */
+static void forget_kept(pawl__sqlite_db *db, pawl__sqlite_stmt id)
+{
+    if (id <= PAWL__ST_ROLLBACK || sqlite3_stmt_readonly(db->statements[id])) return;
+    db->kept.has_lock = false;
+    if (id >= PAWL__ST_HOST_BOOT && id <= PAWL__ST_HOST_CEILING) db->kept.has_host = false;
+}
+
 sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id)
 {
     sqlite3_stmt **slot = &db->statements[id];
-    if (*slot) {
+    if (*slot)
         sqlite3_reset(*slot);
-        return *slot;
-    }
-    if (sqlite3_prepare_v3(db->handle, statement_texts[id], -1, SQLITE_PREPARE_PERSISTENT, slot,
-                           NULL) != SQLITE_OK) {
+    else if (sqlite3_prepare_v3(db->handle, statement_texts[id], -1, SQLITE_PREPARE_PERSISTENT,
+                                slot, NULL) != SQLITE_OK)
         *slot = NULL;
-    }
+    if (*slot) forget_kept(db, id);
     return *slot;
 }
 

@@ -97,6 +97,7 @@ static pawl_store *store_new(pawl_host *host)
         .fair = true,
         .push = true,
         .list = true,
+        .notes = true,
         .instant_release = true,
         .modes = 1u << PAWL_MODE_EXCLUSIVE | 1u << PAWL_MODE_SHARED | 1u << PAWL_MODE_UPDATE |
                  1u << PAWL_MODE_PERMIT,
@@ -241,8 +242,8 @@ static void sqlite_flush(pawl_store *store)
     pthread_mutex_unlock(&store->mutex);
     if (pawl__sqlite_is_inline(store))
         pawl__sqlite_inline_flush(store);
-    else /* after the mutex is free: the worker would run into it */
-        pthread_cond_signal(&store->wake);
+    else if (!pawl__sqlite_lend_flush(store))
+        pthread_cond_signal(&store->wake); /* the mutex is free: the worker would run into it */
 }
 
 static const pawl_caps *sqlite_caps(pawl_store *store)

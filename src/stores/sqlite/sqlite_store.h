@@ -9,7 +9,8 @@
  * A task belongs to the queue, then to the worker, and comes back in its REPLY
  * note; a note belongs to the loop once it is posted. The eventfd says that notes wait.
  *
- * For a host that wants it the worker begins without a thread (sqlite_inline.c).
+ * For a host that wants it the worker begins without a thread (sqlite_inline.c). For one that
+ * allows it the loop's thread does the worker's work while that rests (sqlite_lend.c).
  */
 #ifndef PAWL_SQLITE_STORE_H
 #define PAWL_SQLITE_STORE_H
@@ -25,11 +26,11 @@
 
 #define PAWL__TASKS_MAX      65536                   /* outstanding requests of one store object */
 #define PAWL__RETRY_FIRST_NS (100 * PAWL__NS_PER_MS) /* after a failure to open */
-#define PAWL__BATCH_MAX      32 /* requests in one transaction: others want the file, too */
+#define PAWL__BATCH_MAX      32 /* requests in one transaction: others need the file, too */
 
 /*
- * Timers stay in the loop's heap from open to close, at rest for this long when there is
- * nothing to wait for: to set one then needs no memory.
+ * Timers stay in the loop's heap from open to close, so setting one needs no memory. When there is
+ * nothing to wait for they are set to this time.
  */
 #define PAWL__REST_S 86400
 
@@ -44,7 +45,7 @@ typedef enum pawl__note_kind {
     PAWL__NOTE_PUSH,      /* letter, from us to ourselves */
     PAWL__NOTE_UP,        /* instant_release, pid_ns */
     PAWL__NOTE_DOWN,      /* fault */
-    PAWL__NOTE_INBOX,     /* inbox_fd: bound, or bound anew */
+    PAWL__NOTE_INBOX,     /* inbox_fd: bound, or bound again */
     PAWL__NOTE_WARN       /* fault.message */
 } pawl__note_kind;
 
@@ -65,22 +66,22 @@ typedef struct pawl__note {
 
 struct pawl__task {
     pawl_request request; /* its strings point behind this struct */
-    int64_t answer_by;    /* local instant: the loop answers */
+    int64_t answer_by;    /* local instant at which the loop answers */
     int64_t
         give_up_at; /* a little before: the worker stops trying, certain of having done nothing */
     pawl__answer answer;
     char *value_room;          /* for what a READ finds */
-    pawl__note reply_note;     /* so that an answer never fails for want of memory */
-    pawl__letter early;        /* a GRANT that overtook the reply; name_len 0: none */
+    pawl__note reply_note;     /* so that an answer needs no memory */
+    pawl__letter early;        /* a GRANT that came before the reply; name_len 0: none */
     pawl__link in_queue;       /* pending, queue or batch */
     pawl__link in_outstanding; /* the loop's: all that are not answered */
     bool taken;                /* the worker has it; under the mutex once it is queued */
     bool refused;              /* the loop's: the worker never sees it */
-    bool answered;             /* the loop's: answered by its clock, the result comes too late */
+    bool answered;             /* the loop's: answered because time was over; ignore the result */
 };
 
 #define PAWL__REFUSED_MAX 256  /* in a turn of the loop; more wait for the engine's time limit */
-#define PAWL__LATE_MAX    4096 /* letters kept for receivers that do not keep up */
+#define PAWL__LATE_MAX    4096 /* letters kept for receivers that read too slowly */
 
 typedef struct pawl__late_mail {
     pawl__link link;
@@ -95,25 +96,25 @@ typedef struct pawl__worker {
     pawl__outbox outbox;
     pawl__link late; /* pawl__late_mail */
     size_t late_count;
-    bool inbox_unbound;      /* it is open, and has no inbox yet */
-    pawl__table unheard;     /* the leases that were granted or confirmed without one, by token */
-    int64_t unbound_until;   /* at the longest; NEVER: nothing has been asked yet */
-    int64_t checked_at;      /* when the inbox was last seen to be in place */
-    pawl__sqlite_fault told; /* the failed try of the last DOWN; err 0: none since it was up */
+    bool inbox_unbound;      /* the database is open, but there is no inbox yet */
+    pawl__table unheard;     /* leases that were granted or confirmed without an inbox, by token */
+    int64_t unbound_until;   /* latest time for that; NEVER: nothing has been asked yet */
+    int64_t checked_at;      /* when the inbox was last checked */
+    pawl__sqlite_fault told; /* the failure of the last DOWN; err 0: none since it was up */
     int64_t retry_ns;        /* pause before the next try to open */
 } pawl__worker;
 
 struct pawl_store {
     pawl_host *host;
     char client_id[PAWL__CLIENT_ID_LEN + 1];
-    char path[PATH_MAX]; /* as the URL says it; "": the default file */
+    char path[PATH_MAX]; /* as in the URL; "": the default file */
     mode_t mode;         /* option mode; 0: 0660 less the umask */
     pawl_caps caps;
 
     /* The loop's. */
     struct event *notes_event, *inbox_event, *deadline_event;
     struct event *thread_event; /* when the worker gets its thread; NULL: it has it */
-    unsigned granted;           /* by the worker without a thread, and not given back */
+    unsigned granted;           /* granted by the worker without a thread, and not released */
     int inbox_fd;
     int64_t pid_ns;
     bool up;
@@ -121,7 +122,7 @@ struct pawl_store {
     pawl__link pending;      /* submitted, not flushed */
     pawl__link outstanding;
     size_t outstanding_count;
-    int64_t deadline_at;                 /* what deadline_event is set to; PAWL__NEVER */
+    int64_t deadline_at;                 /* the time of deadline_event; PAWL__NEVER: none */
     uint64_t refused[PAWL__REFUSED_MAX]; /* ids of requests for which there was no memory */
     size_t refused_count;
     pawl__watches watches;
@@ -131,8 +132,11 @@ struct pawl_store {
     pthread_cond_t wake;
     pawl__link queue; /* tasks */
     pawl__link notes;
-    bool worker_waits; /* for the notes to be taken */
+    bool worker_waits; /* until the notes are taken */
     bool working;      /* the worker has tasks in hand */
+    bool resting;      /* the worker waits for tasks */
+    bool lent;         /* what is the worker's is the loop's: the worker goes on resting */
+    bool wanted;       /* the worker has something to do, and lends nothing before */
     bool closing;      /* finish the queue, then end */
     atomic_bool stop;  /* end now */
     int notes_fd;      /* eventfd */
@@ -154,8 +158,10 @@ void pawl__sqlite_fail_task(pawl__task *task, pawl_outcome outcome, pawl_err err
 pawl__note *pawl__sqlite_note_new(pawl__note_kind kind, size_t extra);
 /* Posts a note to the loop; takes it over. */
 void pawl__sqlite_post(pawl_store *store, pawl__note *note);
-/* Answers through the notes, with what stands in task->answer. */
+/* Answers by a note, with the contents of task->answer. */
 void pawl__sqlite_post_reply(pawl_store *store, pawl__task *task);
+/* Mutex held. Puts tasks that were not carried out back to the head of the queue. */
+void pawl__sqlite_put_back(pawl_store *store, pawl__link *batch);
 /* Waits until the loop has taken the notes: a long report must not pile up in memory. */
 void pawl__sqlite_wait_until_taken(pawl_store *store);
 
@@ -163,11 +169,18 @@ void pawl__sqlite_wait_until_taken(pawl_store *store);
 
 void *pawl__sqlite_worker_main(void *store);
 
-/* The worker's steps, for whoever is the worker now. false: it is not open (any more). */
+/* The worker's steps, called by the thread that does its work. false: the database is not open. */
 bool pawl__sqlite_worker_open(pawl_store *store);
 bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch);
-/* Under the mutex: what can be carried out together; in the order of the queue. */
+/* Mutex held: takes tasks that can be carried out together, in the order of the queue. */
 void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch);
+/*
+ * The same as serving, for writes, by the loop's thread to which the worker's things are lent. It
+ * waits for nobody. false: nothing was done, and the worker must do it.
+ */
+bool pawl__sqlite_worker_serve_lent(pawl_store *store, pawl__link *batch);
+/* Mutex held. Whether it has something to do that nobody asked for. */
+bool pawl__sqlite_worker_is_due(pawl_store *store);
 /* Its end. */
 void pawl__sqlite_worker_done(pawl_store *store);
 /* Starts its thread. 0 or -1. */
@@ -175,48 +188,53 @@ int pawl__sqlite_worker_start(pawl_store *store);
 
 /* ---- Letters and the inbox (sqlite_letters.c) ------------------------------------- */
 
-#define PAWL__UNBOUND_NS (20 * PAWL__NS_PER_MS) /* short-lived programs do without an inbox */
+#define PAWL__UNBOUND_NS (20 * PAWL__NS_PER_MS) /* short-lived programs need no inbox */
 
 /*
- * Sends what the committed transaction wrote. Whether a grant found nobody: then
- * *ret_gone is its letter (of several the first; the others' successors watch and ask).
+ * Sends the letters of the committed transaction. Returns whether a grant could not be delivered:
+ * then *ret_gone is its letter (of several the first; those behind the others watch them and ask).
  */
 bool pawl__sqlite_send_outbox(pawl_store *store, pawl__letter *ret_gone);
-/* Hands on what that letter granted, until somebody is there. */
+/* Hands on what the letter granted, until a receiver is found. */
 void pawl__sqlite_reap(pawl_store *store, pawl__letter *gone);
-/* Tries again to send to those who did not keep up. */
+/* Sends again to receivers that read too slowly. */
 void pawl__sqlite_send_late_mail(pawl__worker *worker);
-/* Whatever waits to be sent, or to be looked at. */
+/* Drops all letters that wait. */
 void pawl__sqlite_drop_letters(pawl__worker *worker);
 
-/* From now on somebody may write to us; not to one who may only look: he holds nothing. */
+/* From now on others may write to us, unless this user may only look, and so holds nothing. */
 void pawl__sqlite_expect_letters(pawl_store *store);
-/* After the commit: we may have news of its lease before we have an inbox. */
+/* After the commit: there may be news of the lease before we have an inbox. */
 void pawl__sqlite_note_lease(pawl_store *store, const pawl__task *task);
-/* Makes the inbox, unless it was made, and looks for the news of before. */
+/* Makes the inbox, unless there is one, and looks for earlier news. */
 void pawl__sqlite_need_inbox(pawl_store *store);
-/* Whether it must be made, although there was no quiet moment. */
+/* Whether it must be made now, although there was no quiet moment. */
 bool pawl__sqlite_is_inbox_due(pawl_store *store);
-/* Makes it anew if somebody has removed it. */
+/* Makes it again if somebody has removed it. */
 void pawl__sqlite_check_inbox(pawl_store *store);
 
 /* ---- Without a thread (sqlite_inline.c) ------------------------------------------ */
 
-/* Whether the worker has no thread: then the loop's is the only one. */
+/* Whether the worker has no thread: then the loop's thread does its work. */
 static inline bool pawl__sqlite_is_inline(const pawl_store *store)
 {
     return store->thread_event != NULL;
 }
-/* The loop shall begin, at its next turn. 0 or -1. */
+/* The work begins in the next turn of the loop. 0 or -1. */
 int pawl__sqlite_inline_begin(pawl_store *store);
 /* Opens the database in the loop's first turn. */
 void pawl__sqlite_inline_open(pawl_store *store);
 /* Carries out what is queued, or gives the worker its thread. */
 void pawl__sqlite_inline_flush(pawl_store *store);
-/* What an answer means for the next request. */
+/* Takes note of an answer, which decides whether the worker still needs no thread. */
 void pawl__sqlite_inline_answered(pawl_store *store, const pawl__task *task);
-/* The event that is not needed any more, or only in a child. */
+/* Frees the event when it is no longer needed, or in a child. */
 void pawl__sqlite_inline_end(pawl_store *store);
+
+/* ---- Lent to the loop's thread (sqlite_lend.c) ------------------------------------ */
+
+/* Carries out what is queued, if the worker rests. false: the worker must be told. */
+bool pawl__sqlite_lend_flush(pawl_store *store);
 
 /* ---- Reports (sqlite_report.c) ------------------------------------------------- */
 
@@ -229,10 +247,10 @@ void pawl__sqlite_on_notes(int fd, short what, void *store);
 void pawl__sqlite_on_inbox(int fd, short what, void *store);
 void pawl__sqlite_on_deadline(int fd, short what, void *store);
 
-/* Answers at the next turn of the loop, without memory, that there was none. */
+/* Answers at the next turn of the loop that there was no memory; needs none itself. */
 void pawl__sqlite_refuse(pawl_store *store, uint64_t id);
 
-/* The deadline's timer at rest; false when out of memory. */
+/* Puts the deadline's timer into the loop's heap, unset; false when out of memory. */
 bool pawl__sqlite_rest_deadline(pawl_store *store);
 /* Remembers that the task must be answered by its instant. */
 void pawl__sqlite_arm_deadline(pawl_store *store, const pawl__task *task);

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-#define OLD_KEEP_NS   (60000 * PAWL__NS_PER_MS) /* a free lock's row serves `show` for a minute */
-#define OLD_SWEEP_MAX 4 /* rows cleared per row added: the table shrinks faster than it grows */
+#define OLD_SWEEP_MAX 4 /* rows looked at per row added: the table shrinks faster than it grows */
 
 static int delete_row(const pawl__turn *t, const pawl__lock_row *lock)
 {
@@ -14,7 +13,7 @@ static int delete_row(const pawl__turn *t, const pawl__lock_row *lock)
     int rc = st ? pawl__sqlite_run(st) : pawl__sqlite_error_of(t->db);
     if (rc == SQLITE_OK) rc = pawl__hold_drop_name(t->db, t->name);
     if (rc != SQLITE_OK || lock->fence <= t->db->host.fence_floor) return rc;
-    /* What the row remembered goes into the floor (law 3). */
+    /* The row's fence goes into the floor (law 3). */
     st = pawl__sqlite_use(t->db, PAWL__ST_HOST_FLOOR);
     if (!st) return pawl__sqlite_error_of(t->db);
     sqlite3_bind_int64(st, 1, (int64_t)lock->fence);
@@ -23,7 +22,7 @@ static int delete_row(const pawl__turn *t, const pawl__lock_row *lock)
     return rc;
 }
 
-/* Some of those who hold together have renewed: it is time to look when their leases end. */
+/* Some holders have renewed: the row is looked at again when the last lease ends. */
 static int put_off(const pawl__turn *t)
 {
     int64_t end;
@@ -31,14 +30,20 @@ static int put_off(const pawl__turn *t)
     return rc == SQLITE_OK ? pawl__lock_extend(t->db, t->name, end, PAWL__LIVE_DETACHED) : rc;
 }
 
-/* Expired long ago: its holders and its waiters crashed, or it is free. */
-static int clear_old_row(const pawl__turn *t)
+/* It is old if it expired long ago: then its holders and its waiters crashed, or it is free. */
+static int clear_if_old(const pawl__turn *t)
 {
+    pawl__lock_row row;
     pawl__group g;
-    int rc = pawl__group_begin(t, &g);
+    int rc = pawl__lock_get(t->db, t->name, &row);
+    if (rc != SQLITE_OK || !row.found) return rc;
+    int64_t old_at = row.expires_at + PAWL__OLD_KEEP_NS;
+    rc = pawl__lock_put_off(t->db, t->name, pawl__instant_max(old_at, t->now + PAWL__OLD_KEEP_NS));
+    if (rc != SQLITE_OK || t->now <= old_at) return rc;
+    rc = pawl__group_begin(t, &g);
     if (rc != SQLITE_OK) return rc;
     bool was_free = !g.row_held;
-    g.is_smaller = true; /* nobody need be left in `hold` */
+    g.is_smaller = true; /* perhaps nobody is left in `hold` */
     rc = pawl__group_finish(t, &g);
     if (rc != SQLITE_OK || (g.lock.held && !g.lock.many)) return rc;
     if (g.lock.many) return put_off(t);
@@ -52,7 +57,7 @@ int pawl__sweep_old_rows(const pawl__turn *t)
 
     sqlite3_stmt *st = pawl__sqlite_use(t->db, PAWL__ST_LOCK_OLD);
     if (!st) return pawl__sqlite_error_of(t->db);
-    sqlite3_bind_int64(st, 1, t->now - OLD_KEEP_NS);
+    sqlite3_bind_int64(st, 1, t->now);
     sqlite3_bind_int(st, 2, OLD_SWEEP_MAX);
     while (count < OLD_SWEEP_MAX && sqlite3_step(st) == SQLITE_ROW) {
         int len = sqlite3_column_bytes(st, 0);
@@ -65,7 +70,7 @@ int pawl__sweep_old_rows(const pawl__turn *t)
         pawl__turn other = *t;
         other.request = NULL;
         other.name = (pawl__name){names[i], lens[i]};
-        rc = clear_old_row(&other);
+        rc = clear_if_old(&other);
     }
     return rc;
 }

@@ -2,14 +2,14 @@
 /*
  * The term: what the live file says about the database beside it, behind its own header.
  *
- * A holder that has the database open does not see at once that the file was removed, moved or
- * replaced; it sees it with its next request. Whoever finds another file in its place must
- * therefore know until when leases of the one before may be believed. That instant stands in the
- * live file: no lease is granted or extended beyond it before it was written there.
+ * If the file is removed, moved or replaced, a holder that has the database open sees that only
+ * with its next request. So a process that finds another file in its place must know until when
+ * leases of the earlier file may be held. The live file contains that instant: no lease is granted
+ * or extended beyond it before it is written there.
  *
- * The order matters. Who grants writes the instant first and then looks whether the
- * database is still in its place; who comes to a new one finds it in place first and then
- * reads. So one of the two sees the other.
+ * The order matters. A process that grants first writes the instant, then checks that the database
+ * is still in its place. A process that opens a new database first finds it in its place, then
+ * reads the instant. So one of the two sees the other.
  */
 #ifndef PAWL_SQLITE_TERM_H
 #define PAWL_SQLITE_TERM_H

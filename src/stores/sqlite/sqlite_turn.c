@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "sqlite_turn.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +28,7 @@ void pawl__turn_tell(const pawl__turn *t, const char *client, pawl_push_kind kin
 {
     pawl__mail *mail = pawl__outbox_add(t->outbox);
     if (!mail) return; /* a hint may be lost (law 7) */
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): each owner has a client */
     memcpy(mail->to, client, sizeof(mail->to));
     pawl__letter_write(&mail->letter, kind, t->name.text, t->name.len, token, fence,
                        kind == PAWL_PUSH_YIELD);
@@ -66,11 +66,9 @@ bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64
 void pawl__fill_asker(const pawl__turn *t, pawl__owner *ret_owner)
 {
     bool detached = t->request->flags & PAWL_ASK_DETACHED;
-    memset(ret_owner, 0, sizeof(*ret_owner));
-    snprintf(ret_owner->token, sizeof(ret_owner->token), "%s", t->request->token);
-    snprintf(ret_owner->client, sizeof(ret_owner->client), "%s", t->client_id);
-    snprintf(ret_owner->label, sizeof(ret_owner->label), "%s",
-             t->request->owner ? t->request->owner : "");
+    pawl__text_put(t->request->token, ret_owner->token, sizeof(ret_owner->token));
+    pawl__text_put(t->client_id, ret_owner->client, sizeof(ret_owner->client));
+    pawl__text_put(t->request->owner, ret_owner->label, sizeof(ret_owner->label));
     ret_owner->live = detached ? PAWL__LIVE_DETACHED : t->db->live.offset;
     ret_owner->pid = t->db->pid;
     ret_owner->pid_ns = t->db->pid_ns;

@@ -95,7 +95,34 @@ static int put_value(pawl__sqlite_db *db, const pawl_request *request, const paw
     return finish(db, st);
 }
 
-/* Values that nobody asks for any more, and watches of this name that are over. */
+/* The number of this lease's latest publication: in `lock` if it is exclusive and always was. */
+static int find_latest(pawl__sqlite_db *db, const pawl_request *request,
+                       const pawl__hold_row *holder, int64_t *ret_latest)
+{
+    int rc = pawl__lock_published(db, name_of(request), holder->fence, ret_latest);
+    if (*ret_latest < holder->published) *ret_latest = holder->published;
+    return rc;
+}
+
+static int put_latest(pawl__sqlite_db *db, const pawl_request *request,
+                      const pawl__hold_row *holder)
+{
+    static const char *const statements[] = {
+        "UPDATE hold SET published = ?3 WHERE name = ?1 AND fence = ?2",
+        "UPDATE lock SET published = ?3, published_fence = ?2 WHERE name = ?1"};
+    int rc = SQLITE_OK;
+    for (int i = 0; i < 2 && rc == SQLITE_OK; i++) {
+        sqlite3_stmt *st = prepare(db, statements[i], name_of(request));
+        if (!st) return pawl__sqlite_error_of(db);
+        sqlite3_bind_int64(st, 2, (int64_t)holder->fence);
+        sqlite3_bind_int64(st, 3, (int64_t)request->publication);
+        rc = finish(db, st);
+        if (sqlite3_changes(db->handle)) break;
+    }
+    return rc;
+}
+
+/* Removes values that have ended, and watches of this name that have ended. */
 static int sweep(pawl__sqlite_db *db, const pawl_request *request)
 {
     sqlite3_stmt *st = prepare(db,
@@ -134,12 +161,17 @@ static int publish(pawl__sqlite_db *db, const pawl_request *request, pawl__outbo
     int rc = find_holder(db, request, &holder);
     ret_answer->outcome = PAWL_NOT_OWNER;
     if (rc != SQLITE_OK || !holder.found) return rc;
-    rc = make_tables(db);
-    if (rc == SQLITE_OK) rc = put_value(db, request, &holder);
-    if (rc == SQLITE_OK) rc = sweep(db, request);
-    if (rc == SQLITE_OK) rc = tell_watchers(db, request, outbox);
     ret_answer->outcome = PAWL_CONFIRMED;
     ret_answer->fence = holder.fence;
+    int64_t latest;
+    rc = find_latest(db, request, &holder, &latest);
+    bool is_new = (int64_t)request->publication > latest;
+    if (rc != SQLITE_OK || !is_new) return rc; /* it came late, or again */
+    rc = make_tables(db);
+    if (rc == SQLITE_OK) rc = put_value(db, request, &holder);
+    if (rc == SQLITE_OK) rc = put_latest(db, request, &holder);
+    if (rc == SQLITE_OK) rc = sweep(db, request);
+    if (rc == SQLITE_OK) rc = tell_watchers(db, request, outbox);
     return rc;
 }
 

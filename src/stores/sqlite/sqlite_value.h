@@ -7,14 +7,14 @@
 
 bool pawl__value_is_asked(const pawl_request *request);
 
-/* So many bytes READ needs for what it finds. */
+/* The number of bytes that READ needs for what it finds. */
 size_t pawl__value_room(const pawl_request *request);
 
 /* PUBLISH, and a READ that watches, inside the open write transaction; an SQLite result. */
 int pawl__value_carry_out(pawl__sqlite_db *db, const pawl_request *request, const char *client_id,
                           pawl__outbox *outbox, char *room, pawl__answer *ret_answer);
 
-/* A READ that does not watch, inside any transaction. What is found lies in room. */
+/* A READ that does not watch, inside any transaction. The result lies in room. */
 int pawl__value_read(pawl__sqlite_db *db, const pawl_request *request, char *room,
                      pawl_value *ret_value);
 

@@ -16,17 +16,29 @@
 
 typedef struct watch watch;
 
+/*
+ * The process of an owner. Who queues again and again has the same few before it, so a descriptor
+ * is kept for a while when nobody looks at it any more.
+ */
+struct pawl__watched {
+    pawl__link in_list; /* the latest first */
+    pawl__watches *owner;
+    int64_t live; /* its byte, so it is this owner's alone; 0: not to be looked at again */
+    int pidfd;
+    struct event *event;
+    size_t sight_count;
+};
+
 /* One that is watched. */
 typedef struct sight {
     struct sight *next; /* of the same watch */
     watch *watch;
-    int64_t live; /* its byte */
-    int pidfd;    /* -1: the timer serves us */
-    struct event *event;
+    int64_t live;                  /* its byte */
+    struct pawl__watched *process; /* NULL: the timer serves us */
     int ticks_left;
 } sight;
 
-/* Who watches: mostly one other, of a semaphore all who hold. */
+/* A waiter and whom it watches: mostly one owner, of a semaphore all holders. */
 struct watch {
     pawl__entry entry;
     char token[PAWL_TOKEN_LEN + 1];
@@ -50,7 +62,7 @@ static void report(const watch *w)
 
 /* ---- By timer ------------------------------------------------------------------ */
 
-/* The first two look at every tick, those behind them the more seldom the farther. */
+/* The first two waiters look at every tick; the farther back the others are, the less often. */
 static int pause_ticks(const watch *w)
 {
     if (w->position <= 1) return 1;
@@ -76,8 +88,25 @@ static void look(sight *s)
     if (--s->ticks_left > 0) return;
     s->ticks_left = pause_ticks(w);
     bool dead = pawl__sqlite_live_is_dead(w->owner->live, s->live);
-    if (dead) s->ticks_left = TICKS_SLOW_MAX; /* told: now it is the engine's turn */
+    if (dead) s->ticks_left = TICKS_SLOW_MAX; /* the engine was told, and asks */
     if (dead || (w->owner->no_pushes && s == &w->first)) report(w);
+}
+
+typedef void (*sight_fn)(sight *s, void *arg);
+
+static void for_each_sight(pawl__watches *watches, sight_fn call, void *arg)
+{
+    for (size_t i = 0; i < watches->table.bucket_count; i++) {
+        for (pawl__entry *at = watches->table.buckets[i]; at; at = at->next) {
+            for (sight *s = &pawl__container(at, watch, entry)->first; s; s = s->next) call(s, arg);
+        }
+    }
+}
+
+static void look_if_polled(sight *s, void *arg)
+{
+    (void)arg;
+    if (!s->process) look(s);
 }
 
 static void on_tick(int fd, short what, void *ctx)
@@ -87,35 +116,97 @@ static void on_tick(int fd, short what, void *ctx)
     (void)what;
     if (watches->polled_count == 0) return;
     start_timer(watches);
-    for (size_t i = 0; i < watches->table.bucket_count; i++) {
-        for (pawl__entry *at = watches->table.buckets[i]; at; at = at->next) {
-            for (sight *s = &pawl__container(at, watch, entry)->first; s; s = s->next) {
-                if (s->pidfd < 0) look(s);
-            }
-        }
-    }
+    for_each_sight(watches, look_if_polled, NULL);
 }
 
 /* ---- By pidfd ------------------------------------------------------------------ */
 
-static void stop_pidfd(sight *s)
+static struct pawl__watched *process_at(pawl__link *at)
 {
-    if (s->pidfd < 0) return;
-    event_free(s->event);
-    close(s->pidfd);
-    s->event = NULL;
-    s->pidfd = -1;
-    s->watch->owner->pidfd_count--;
+    return pawl__container(at, struct pawl__watched, in_list);
+}
+
+static void end_process(struct pawl__watched *process)
+{
+    pawl__list_remove(&process->in_list);
+    process->owner->pidfd_count--;
+    event_free(process->event);
+    close(process->pidfd);
+    free(process);
+}
+
+/* Ends those at which nobody looks, but for the latest few. */
+static void end_spare(pawl__watches *watches, size_t keep)
+{
+    pawl__link *next;
+    for (pawl__link *at = watches->processes.next; at != &watches->processes; at = next) {
+        next = at->next;
+        if (process_at(at)->sight_count > 0) continue;
+        if (keep > 0)
+            keep--;
+        else
+            end_process(process_at(at));
+    }
+}
+
+static void leave_process(sight *s)
+{
+    struct pawl__watched *process = s->process;
+    if (!process) return;
+    s->process = NULL;
+    if (--process->sight_count > 0) return;
+    if (process->live == 0) {
+        end_process(process);
+        return;
+    }
+    end_spare(process->owner, PAWL__PIDFD_SPARE);
+}
+
+static void lose_sight(sight *s, void *arg)
+{
+    if (s->process != arg) return;
+    s->process = NULL;
+    start_polling(s); /* another process may hold its byte: the timer goes on looking */
+    report(s->watch);
 }
 
 static void on_exit_seen(int fd, short what, void *ctx)
 {
-    sight *s = ctx;
+    struct pawl__watched *process = ctx;
+    pawl__watches *watches = process->owner;
     (void)fd;
     (void)what;
-    stop_pidfd(s);
-    start_polling(s); /* should its byte be kept by somebody else, the timer goes on looking */
-    report(s->watch);
+    for_each_sight(watches, lose_sight, process);
+    end_process(process);
+}
+
+static struct pawl__watched *known_process(pawl__watches *watches, int64_t live)
+{
+    for (pawl__link *at = watches->processes.next; at != &watches->processes; at = at->next)
+        if (process_at(at)->live == live) return process_at(at);
+    return NULL;
+}
+
+static struct pawl__watched *open_process(pawl__watches *watches, const pawl__watch_mark *mark)
+{
+    if (watches->pidfd_count >= PAWL__PIDFD_MAX) end_spare(watches, 0);
+    if (watches->pidfd_count >= PAWL__PIDFD_MAX) return NULL;
+    struct pawl__watched *process = calloc(1, sizeof(*process));
+    if (!process) return NULL;
+    *process = (struct pawl__watched){.owner = watches, .live = mark->live};
+    process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)mark->pid, 0);
+    if (process->pidfd >= 0) {
+        process->event = event_new(watches->base, process->pidfd, EV_READ, on_exit_seen, process);
+        if (process->event && event_add(process->event, NULL) == 0) {
+            pawl__list_prepend(&watches->processes, &process->in_list);
+            watches->pidfd_count++;
+            return process;
+        }
+        if (process->event) event_free(process->event);
+        close(process->pidfd);
+    }
+    free(process);
+    return NULL;
 }
 
 /*
@@ -125,19 +216,12 @@ static void on_exit_seen(int fd, short what, void *ctx)
 static bool start_pidfd(sight *s, const pawl__watch_mark *mark, int64_t own_pid_ns)
 {
     pawl__watches *watches = s->watch->owner;
-    if (mark->pid_ns == 0 || mark->pid_ns != own_pid_ns) return false;
-    if (watches->no_pushes || watches->pidfd_count >= PAWL__PIDFD_MAX) return false;
-    int fd = (int)syscall(SYS_pidfd_open, (pid_t)mark->pid, 0);
-    if (fd < 0) return false;
-    s->event = event_new(watches->base, fd, EV_READ, on_exit_seen, s);
-    if (!s->event || event_add(s->event, NULL) < 0) {
-        if (s->event) event_free(s->event);
-        s->event = NULL;
-        close(fd);
-        return false;
-    }
-    s->pidfd = fd;
-    watches->pidfd_count++;
+    if (mark->pid_ns == 0 || mark->pid_ns != own_pid_ns || watches->no_pushes) return false;
+    struct pawl__watched *process = known_process(watches, mark->live);
+    if (!process) process = open_process(watches, mark);
+    if (!process) return false;
+    process->sight_count++;
+    s->process = process;
     return true;
 }
 
@@ -147,28 +231,27 @@ bool pawl__watches_init(pawl__watches *watches, struct event_base *base, pawl__s
                         pawl__watch_fn on_death, void *ctx)
 {
     *watches = (pawl__watches){.base = base, .live = live, .on_death = on_death, .ctx = ctx};
+    pawl__list_init(&watches->processes);
     watches->timer = event_new(base, -1, EV_TIMEOUT, on_tick, watches);
     return watches->timer != NULL;
 }
 
-typedef void (*end_fn)(sight *s);
-
 static void stop(sight *s)
 {
-    if (s->pidfd < 0) s->watch->owner->polled_count--;
-    stop_pidfd(s);
+    if (!s->process) s->watch->owner->polled_count--;
+    leave_process(s);
 }
 
-static void end_sights(watch *w, end_fn end)
+static void end_sights(watch *w)
 {
     sight *next;
     for (sight *s = w->first.next; s; s = next) {
         next = s->next;
-        end(s);
+        stop(s);
         free(s);
     }
     w->first.next = NULL;
-    end(&w->first);
+    stop(&w->first);
 }
 
 /* Whether it is dead already. */
@@ -176,7 +259,9 @@ static bool start(sight *s, const pawl__watch_mark *mark, int64_t own_pid_ns)
 {
     s->live = mark->live;
     if (!start_pidfd(s, mark, own_pid_ns)) start_polling(s);
-    return pawl__sqlite_live_is_dead(s->watch->owner->live, s->live);
+    bool dead = pawl__sqlite_live_is_dead(s->watch->owner->live, s->live);
+    if (dead && s->process) s->process->live = 0; /* its pid may be another's by now */
+    return dead;
 }
 
 static watch *add(pawl__watches *watches, const pawl__watch_place *place)
@@ -187,7 +272,6 @@ static watch *add(pawl__watches *watches, const pawl__watch_place *place)
     memcpy(w->name, place->name, place->name_len);
     w->name_len = place->name_len;
     w->first.watch = w;
-    w->first.pidfd = -1;
     w->owner = watches;
     if (pawl__table_add(&watches->table, &w->entry, w->token, strlen(w->token))) return w;
     free(w);
@@ -202,11 +286,11 @@ void pawl__watches_set(pawl__watches *watches, const pawl__watch_place *place,
         if (w) pawl__watches_clear(watches, place->token);
         return;
     }
-    if (w && !w->first.next && w->first.live == mark->live && w->first.pidfd >= 0) {
+    if (w && !w->first.next && w->first.live == mark->live && w->first.process) {
         w->position = place->position;
         return;
     }
-    if (w) end_sights(w, stop);
+    if (w) end_sights(w);
     if (!w && !(w = add(watches, place))) return;
     w->position = place->position;
     if (start(&w->first, mark, place->own_pid_ns)) report(w);
@@ -218,7 +302,6 @@ static bool add_sight(watch *w, const pawl__watch_mark *mark, int64_t own_pid_ns
     sight *s = calloc(1, sizeof(*s));
     if (!s) return false;
     s->watch = w;
-    s->pidfd = -1;
     s->next = w->first.next;
     w->first.next = s;
     return start(s, mark, own_pid_ns);
@@ -240,20 +323,28 @@ void pawl__watches_clear(pawl__watches *watches, const char *token)
 {
     watch *w = find(watches, token);
     if (!w) return;
-    end_sights(w, stop);
+    end_sights(w);
     pawl__table_remove(&watches->table, &w->entry);
     free(w);
 }
 
-static void free_all(pawl__watches *watches, end_fn end)
+static void free_watch(watch *w)
+{
+    sight *next;
+    for (sight *s = w->first.next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    free(w);
+}
+
+static void free_all(pawl__watches *watches)
 {
     for (size_t i = 0; i < watches->table.bucket_count; i++) {
         pawl__entry *next;
         for (pawl__entry *at = watches->table.buckets[i]; at; at = next) {
-            watch *w = pawl__container(at, watch, entry);
             next = at->next;
-            end_sights(w, end);
-            free(w);
+            free_watch(pawl__container(at, watch, entry));
         }
     }
     pawl__table_done(&watches->table);
@@ -261,22 +352,20 @@ static void free_all(pawl__watches *watches, end_fn end)
 
 void pawl__watches_done(pawl__watches *watches)
 {
-    free_all(watches, stop_pidfd);
+    if (!watches->base) return; /* they were never begun */
+    free_all(watches);
+    while (!pawl__list_empty(&watches->processes)) end_process(process_at(watches->processes.next));
     if (watches->timer) event_free(watches->timer);
     watches->timer = NULL;
 }
 
-static void close_pidfd(sight *s)
-{
-    if (s->pidfd >= 0) close(s->pidfd);
-}
-
-static void leave_pidfd(sight *s)
-{
-    (void)s;
-}
-
 void pawl__watches_forget(pawl__watches *watches, bool has_inherited)
 {
-    free_all(watches, has_inherited ? close_pidfd : leave_pidfd);
+    free_all(watches);
+    while (!pawl__list_empty(&watches->processes)) {
+        struct pawl__watched *process = process_at(watches->processes.next);
+        pawl__list_remove(&process->in_list);
+        if (has_inherited) close(process->pidfd);
+        free(process);
+    }
 }

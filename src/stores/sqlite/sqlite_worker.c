@@ -12,6 +12,7 @@
 #include "../../base/instant.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +22,7 @@
 #define LATE_NS       (2 * PAWL__NS_PER_MS) /* between tries to deliver a letter */
 #define NOTE_RETRY_NS (10 * PAWL__NS_PER_MS)
 #define CEILING_TRIES 3
+#define LENT_BUSY_NS  (200 * PAWL__NS_PER_US)
 
 /* ---- Writing ------------------------------------------------------------------- */
 
@@ -59,7 +61,7 @@ static void reply_batch(pawl_store *store, pawl__link *batch)
     }
 }
 
-/* Those whose time is over go; the others may try again. Whether any is left. */
+/* Ends the tasks whose time is over; the others may try again. Whether any is left. */
 static bool drop_overdue(pawl_store *store, pawl__link *batch)
 {
     int64_t now = pawl__sqlite_clock_local();
@@ -97,13 +99,15 @@ static int carry_out(pawl_store *store, pawl__task *task)
 static int carry_out_all(pawl_store *store, const pawl__link *batch)
 {
     int rc = SQLITE_OK;
-    bool queued = false;
+    bool queued = false, gives_back = true;
     store->worker.outbox.count = 0;
     for (const pawl__link *at = batch->next; at != batch && rc == SQLITE_OK; at = at->next) {
         pawl__task *task = pawl__container(at, pawl__task, in_queue);
         rc = carry_out(store, task);
         queued |= task->answer.outcome == PAWL_QUEUED || task->request.verb == PAWL_VERB_READ;
+        gives_back &= task->request.verb == PAWL_VERB_RELEASE;
     }
+    store->worker.db.gives_back = gives_back;
     if (rc == SQLITE_OK && queued)
         pawl__sqlite_need_inbox(store); /* the grant may come with the commit */
     return rc;
@@ -131,6 +135,16 @@ static attempt try_batch(pawl_store *store, const pawl__link *batch, int *ret_rc
     return (*ret_rc & 0xFF) == SQLITE_IOERR ? UNCERTAIN : NOT_DONE;
 }
 
+/* The letters leave first: those who get them wait longest. */
+static void finish_batch(pawl_store *store, pawl__link *batch)
+{
+    pawl__letter gone;
+    bool gone_found = pawl__sqlite_send_outbox(store, &gone);
+    note_leases(store, batch);
+    reply_batch(store, batch);
+    if (gone_found) pawl__sqlite_reap(store, &gone);
+}
+
 static int write_batch(pawl_store *store, pawl__link *batch);
 
 static void write_one_by_one(pawl_store *store, pawl__link *batch)
@@ -144,7 +158,7 @@ static void write_one_by_one(pawl_store *store, pawl__link *batch)
     }
 }
 
-/* A fork that waits comes in between two tries. */
+/* A fork that waits gets in between two tries. */
 static void pause_for_fork(void)
 {
     pawl__sqlite_gate_leave();
@@ -157,15 +171,10 @@ static int write_batch(pawl_store *store, pawl__link *batch)
     pawl__sqlite_db *db = &store->worker.db;
     int rc = SQLITE_OK, ceiling_tries = 0;
     bool made_room = false;
-    pawl__letter gone;
-    bool gone_found;
     while (drop_overdue(store, batch)) {
         switch (try_batch(store, batch, &rc)) {
         case DONE:
-            gone_found = pawl__sqlite_send_outbox(store, &gone); /* first who waits for the lock */
-            note_leases(store, batch);
-            reply_batch(store, batch);
-            if (gone_found) pawl__sqlite_reap(store, &gone);
+            finish_batch(store, batch);
             return SQLITE_OK;
         case UNCERTAIN:
             fail_batch(store, batch, PAWL_UNKNOWN, rc);
@@ -198,7 +207,7 @@ static int write_batch(pawl_store *store, pawl__link *batch)
 
 /* ---- The link ------------------------------------------------------------------ */
 
-/* For notes that must not be missed: waits for memory, but never in the loop's own thread. */
+/* For notes that must arrive: waits for memory, but never in the loop's own thread. */
 static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
 {
     pawl__note *note;
@@ -210,7 +219,7 @@ static pawl__note *note_surely(pawl_store *store, pawl__note_kind kind)
     return note;
 }
 
-/* false: without memory to say so it is not up. */
+/* false: there is no memory to say that it is up, so it counts as down. */
 static bool link_up(pawl_store *store)
 {
     pawl__note *note = note_surely(store, PAWL__NOTE_UP);
@@ -234,14 +243,14 @@ static void link_down(pawl_store *store, const pawl__sqlite_fault *fault)
     if (told->err == fault->err && strcmp(told->message, fault->message) == 0) return;
     pawl__note *note = note_surely(store, PAWL__NOTE_DOWN);
     if (!note) return;
-    /* A file that was open is news, and so is the first try to open it that failed. */
+    /* The loop hears of the loss of an open file, and of the first try to open it that fails. */
     if (!store->worker.open) *told = *fault;
     note->u.fault = *fault;
     pawl__sqlite_post(store, note);
 }
 
-/* Sleeps until the time has passed or the store is closed. */
-static void pause_before_retry(pawl_store *store)
+/* Sleeps until the time has passed. false: the store is closed. */
+static bool pause_before_retry(pawl_store *store)
 {
     pawl__worker *worker = &store->worker;
     int64_t span = worker->retry_ns;
@@ -256,10 +265,12 @@ static void pause_before_retry(pawl_store *store)
     while (!store->closing &&
            pthread_cond_timedwait(&store->wake, &store->mutex, &until) != ETIMEDOUT) {
     }
+    bool more = !store->closing;
     pthread_mutex_unlock(&store->mutex);
+    return more;
 }
 
-/* Whether errors like this one mean that the connection to the file is of no more use. */
+/* Whether such an error means that the connection to the file is of no more use. */
 static bool breaks_link(int rc)
 {
     if (rc == PAWL__SQLITE_OTHER_BOOT || rc == PAWL__SQLITE_REPLACED) return true;
@@ -292,23 +303,46 @@ void pawl__sqlite_worker_take(pawl_store *store, pawl__link *batch)
     }
 }
 
+bool pawl__sqlite_worker_is_due(pawl_store *store)
+{
+    const pawl__worker *worker = &store->worker;
+    return !worker->open || worker->late_count > 0 || pawl__sqlite_is_inbox_due(store) ||
+           pawl__sqlite_is_checkpoint_due(&worker->db);
+}
+
+/* Under the mutex: sleeps until somebody wakes it. Whether the time for letters has come. */
+static bool rest(pawl_store *store)
+{
+    const pawl__worker *worker = &store->worker;
+    if (worker->late_count == 0 && !worker->inbox_unbound) {
+        pthread_cond_wait(&store->wake, &store->mutex);
+        return false;
+    }
+    struct timespec until =
+        pawl__sqlite_clock_after(worker->late_count > 0 ? LATE_NS : PAWL__UNBOUND_NS);
+    return pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT;
+}
+
+static bool may_rest(const pawl_store *store)
+{
+    bool at_end = store->closing && store->worker.late_count == 0;
+    return pawl__list_empty(&store->queue) && !store->wanted && !at_end;
+}
+
 /* Under the mutex: until a request comes, the end is near, or letters are to be sent again. */
 static void wait_for_work(pawl_store *store)
 {
-    while (pawl__list_empty(&store->queue)) {
-        if (store->worker.late_count > 0) {
-            struct timespec until = pawl__sqlite_clock_after(LATE_NS);
-            (void)pthread_cond_timedwait(&store->wake, &store->mutex, &until);
-            return;
-        }
-        if (store->closing) return;
-        if (store->worker.inbox_unbound) {
-            struct timespec until = pawl__sqlite_clock_after(PAWL__UNBOUND_NS);
-            if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT) return;
+    bool is_time = false;
+    store->resting = true;
+    while (store->lent || (!is_time && may_rest(store))) {
+        if (!store->lent) {
+            is_time = rest(store);
             continue;
         }
+        store->wanted = true;
         pthread_cond_wait(&store->wake, &store->mutex);
     }
+    store->resting = store->wanted = false;
 }
 
 /* false: the end. */
@@ -319,7 +353,7 @@ static bool wait_for_batch(pawl_store *store, pawl__link *batch)
     if (store->closing) pthread_cond_broadcast(&store->wake);
     wait_for_work(store);
     bool more = !store->closing || store->working || !pawl__list_empty(&store->queue);
-    if (more) pawl__sqlite_worker_take(store, batch);
+    if (more && store->worker.open) pawl__sqlite_worker_take(store, batch);
     if (!pawl__list_empty(batch)) store->working = true;
     pthread_mutex_unlock(&store->mutex);
     return more && !atomic_load(&store->stop);
@@ -378,6 +412,7 @@ static bool serve(pawl_store *store, pawl__link *batch)
     pawl__sqlite_send_late_mail(&store->worker);
     if (pawl__list_empty(batch)) {
         pawl__sqlite_need_inbox(store);
+        pawl__sqlite_checkpoint(db);
         return true;
     }
 
@@ -414,6 +449,67 @@ bool pawl__sqlite_worker_serve(pawl_store *store, pawl__link *batch)
     pawl__sqlite_gate_leave();
     return open;
 }
+
+/* ---- Lent to the loop's thread --------------------------------------------------- */
+
+/*
+ * No handler of the program runs in a transaction, where all others would wait for it. Signals that
+ * tell of a fault of this very thread are not held back.
+ */
+static void hold_signals(sigset_t *ret_before)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigset_t most;
+    sigfillset(&most);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&most, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &most, ret_before);
+}
+
+/* Another transaction is over soon. If not, the worker waits for it, and sleeps meanwhile. */
+static attempt try_for_a_moment(pawl_store *store, const pawl__link *batch, int *ret_rc)
+{
+    int64_t until = 0;
+    for (;;) {
+        attempt end = try_batch(store, batch, ret_rc);
+        if (end != NOT_DONE || (*ret_rc & 0xFF) != SQLITE_BUSY) return end;
+        int64_t now = pawl__sqlite_clock_local();
+        if (until == 0) until = now + LENT_BUSY_NS;
+        if (now >= until || pawl__sqlite_gate_is_wanted()) return NOT_DONE;
+        sched_yield();
+    }
+}
+
+/* Whatever fails and was undone is for the worker, which finds the same, and knows what to do. */
+static bool serve_lent(pawl_store *store, pawl__link *batch)
+{
+    pawl__worker *worker = &store->worker;
+    pawl__sqlite_fault fault;
+    int rc;
+    pawl__sqlite_check_inbox(store);
+    worker->db.impatient = true;
+    attempt end = try_for_a_moment(store, batch, &rc);
+    worker->db.impatient = false;
+    if (end == DONE) finish_batch(store, batch);
+    if (end != UNCERTAIN) return end == DONE;
+    fail_batch(store, batch, PAWL_UNKNOWN, rc);
+    pawl__sqlite_fault_of(&worker->db, rc, &fault);
+    link_down(store, &fault);
+    worker->open = false;
+    return true;
+}
+
+bool pawl__sqlite_worker_serve_lent(pawl_store *store, pawl__link *batch)
+{
+    sigset_t before;
+    if (!pawl__sqlite_gate_try_enter()) return false;
+    hold_signals(&before);
+    bool done = serve_lent(store, batch);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pawl__sqlite_gate_leave();
+    return done;
+}
+
+/* ---- The thread -------------------------------------------------------------------- */
 
 static bool open_database(pawl_store *store)
 {
@@ -461,12 +557,11 @@ static void *worker_main(void *ctx)
     pawl__list_init(&batch);
     while (more && !atomic_load(&store->stop)) {
         if (!worker->open && !pawl__sqlite_worker_open(store)) {
-            pause_before_retry(store);
-            more = !store->closing;
+            more = pause_before_retry(store);
             continue;
         }
         more = wait_for_batch(store, &batch);
-        if (more) worker->open = pawl__sqlite_worker_serve(store, &batch);
+        if (more && worker->open) worker->open = pawl__sqlite_worker_serve(store, &batch);
     }
     reply_batch(store, &batch); /* taken when the end came: freed with the notes */
     pawl__sqlite_worker_done(store);

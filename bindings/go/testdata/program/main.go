@@ -40,6 +40,17 @@ func main() {
 		lock := client.NewLock("n", nil)
 		fail(lock.Lock(context.Background()))
 		defer lock.Unlock()
+	case "second", "later": // the store has confirmed one release before, and is not waited for any more
+		client, err := pawl.Open(os.Args[2], nil)
+		fail(err)
+		lock := client.NewLock("n", nil)
+		fail(lock.Lock(context.Background()))
+		fail(lock.Unlock())
+		fail(lock.Lock(context.Background()))
+		if os.Args[1] == "later" {
+			time.Sleep(20 * time.Millisecond) // libpawl's own thread has the connection again, probably
+		}
+		defer lock.Unlock()
 	case "redislock":
 		lock := &pawl.RedisLock{Key: "n", Timeout: 30}
 		fail(lock.Lock())
@@ -51,6 +62,13 @@ func main() {
 		lock := client.NewLock("n", &pawl.LockOptions{Retain: time.Hour})
 		fail(lock.Lock(context.Background()))
 		fail(lock.Unlock())
+	case "killed": // it holds until somebody kills it
+		client, err := pawl.Open(os.Args[2], nil)
+		fail(err)
+		lock := client.NewLock("n", &pawl.LockOptions{TTL: time.Second})
+		fail(lock.Lock(context.Background()))
+		fmt.Println(lock.Fence())
+		_, _ = os.Stdin.Read(make([]byte, 1))
 	case "gone": // the lock is granted to a caller who has gone
 		client, err := pawl.Open(os.Args[2], nil)
 		fail(err)

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import readline from 'node:readline';
 
 export const TTL_MS = 30000;
+export const PERMITS = 8;
 
 const now = () => Number(process.hrtime.bigint());
 
@@ -13,6 +14,7 @@ class Run {
     this.inside = this.overlaps = this.until = 0;
     this.last = this.released = null; // written by the holder only, as the gaps
     this.gaps = [];
+    this.granted = this.handovers = 0;
     this.times = [];
     this.counts = Array.from({ length: clients }, () => ({ acquired: 0, total: 0, longest: 0 }));
   }
@@ -35,6 +37,29 @@ class Run {
       this.last = me;
       this.inside--;
       this.released = now();
+      await lock.release();
+    }
+  }
+
+  // As proof/bench/pawl/several.c: a hand-over is what at least as many others as there are permits
+  // came between.
+  async permits(lock, me) {
+    const mine = this.counts[me];
+    let last = Infinity;
+    while (!this.stop) {
+      const asked = now();
+      await lock.acquire();
+      const at = now();
+      if (++this.inside > PERMITS) this.overlaps++;
+      mine.total++;
+      if (at <= this.until) {
+        mine.acquired++;
+        mine.longest = Math.max(mine.longest, at - asked);
+        if (this.granted - last > PERMITS) this.handovers++;
+      }
+      last = this.granted++;
+      await null;
+      this.inside--;
       await lock.release();
     }
   }
@@ -66,8 +91,8 @@ function report(run, name, workload, clients, seconds) {
     out.acquire_p50_ns = quantile(run.times, 0.5);
     out.acquire_p99_ns = quantile(run.times, 0.99);
   }
-  if (workload === 'contend') {
-    out.handovers = run.gaps.length;
+  if (workload !== 'pairs' && workload !== 'acquire') {
+    out.handovers = workload === 'permits' ? run.handovers : run.gaps.length;
     out.overlaps = run.overlaps;
     out.jain = acquired ** 2 / Math.max(1, clients * sum((c) => c.acquired ** 2));
     out.longest_wait_ns = Math.max(...run.counts.map((c) => c.longest));
@@ -79,18 +104,18 @@ function report(run, name, workload, clients, seconds) {
   return out;
 }
 
-// connect(url) makes a client with a connection of its own; called with a name it makes a lock,
-// which has acquire() and release().
-export async function main(name, connect) {
+// connect(url, workload) makes a client with a connection of its own; called with a name it makes a
+// lock, which has acquire() and release(). more: workloads that not every library has.
+export async function main(name, connect, more = []) {
   const [url, workload, clientsText, secondsText] = process.argv.slice(2);
   const clients = Number(clientsText);
   const seconds = Number(secondsText);
-  if (!['pairs', 'acquire', 'contend'].includes(workload)) {
+  if (!['pairs', 'acquire', 'contend', ...more].includes(workload)) {
     throw new Error(`${name} does not know the workload ${workload}`);
   }
   const run = new Run(clients);
   const locks = await Promise.all(run.counts.map(async (_, me) => {
-    const newLock = connect(url);
+    const newLock = connect(url, workload);
     const own = newLock(`warm-${me}`);
     for (let i = 0; i < 2; i++) {
       await own.acquire();
@@ -104,8 +129,8 @@ export async function main(name, connect) {
   await Promise.race([once(input, 'line'), closed]);
   run.until = now() + seconds * 1e9;
   setTimeout(() => { run.stop = true; }, seconds * 1000);
-  await Promise.all(locks.map((lock, me) => (workload === 'contend'
-    ? run.contend(lock, me) : run.alone(lock, me, workload === 'acquire'))));
+  await Promise.all(locks.map((lock, me) => (workload === 'contend' ? run.contend(lock, me)
+    : workload === 'permits' ? run.permits(lock, me) : run.alone(lock, me, workload === 'acquire'))));
   console.log(JSON.stringify(report(run, name, workload, clients, seconds)));
   await closed;
   process.exit(0);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The Mutex of redis-semaphore, with its defaults but for the time-out: 10 ms between tries.
+// The Mutex and the Semaphore of redis-semaphore, with their defaults but for the time-out: 10 ms
+// between tries.
 import Redis from 'ioredis';
-import { Mutex } from 'redis-semaphore';
+import { Mutex, Semaphore } from 'redis-semaphore';
 
-import { main, TTL_MS } from './frame.js';
+import { main, PERMITS, TTL_MS } from './frame.js';
 
-await main('redis-semaphore', (url) => {
+const options = { lockTimeout: TTL_MS, acquireTimeout: 3600000 };
+
+await main('redis-semaphore', (url, workload) => {
   const client = new Redis(url);
-  return (name) => new Mutex(client, name, { lockTimeout: TTL_MS, acquireTimeout: 3600000 });
-});
+  return (name) => (workload === 'permits' ? new Semaphore(client, name, PERMITS, options)
+    : new Mutex(client, name, options));
+}, ['permits']);

@@ -19,7 +19,7 @@ if not held and waiting == 0 then
     if last - fence < 0 then
         redis.call('SET', KEYS[1], token, 'PX', ttl)
         local record = '1 ' .. fence .. ' ' .. token .. ' ' .. who
-        redis.call('SET', KEYS[2], record, 'PX', ttl + FENCE_KEEP_MS)
+        redis.call('SET', KEYS[2], record, 'PX', ttl + FENCE_KEEP_MS .. '')
         return '0 ' .. fence .. ' 0'
     end
 end
@@ -61,7 +61,7 @@ local function wait_or_go()
         local life = math.max(ttl, redis.call('PTTL', KEYS[4]))
         redis.call('PEXPIRE', KEYS[3], life)
         redis.call('PEXPIRE', KEYS[4], life)
-        local since = string.match(waiter, '^2 %d+ %d+ (%d+) ') or now_ms
+        local since = string.match(waiter, '^[23] %d+ %d+ (%d+) ') or now_ms
         local refreshed = '2 ' .. now_ms + place .. ' ' .. ttl .. ' ' .. since .. ' ' .. who
         redis.call('HSET', KEYS[4], token, refreshed)
         return '1 ' .. position .. ' ' .. holder_ms .. ' ' .. last

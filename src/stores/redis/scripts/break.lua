@@ -25,7 +25,7 @@ if several then
             note_break(token, ARGV[1], ARGV[2], redis.call('PTTL', KEYS[1]))
             part({token})
             if many == 0 then dissolve() end
-            tell(inbox, 'r ', KEYS[1])
+            tell(inbox, 'r ' .. KEYS[1])
         end
         serve(nil)
         finish()

@@ -19,12 +19,14 @@ serve(nil)
 
 local holder = holder_of(token)
 if not holder and held == token then
-    -- It has the lock for itself. The number of its latest change ends the record.
+    -- It has the lock for itself. The numbers of its latest change and publication end the record.
     local from = #last + 4
     local is_its = record and string.sub(record, from, from + #token) == token .. ' '
     local nul = is_its and string.find(record, '\0', from, true)
-    holder = {mode = 'x', units = '0', list = '-',
-        change = nul and tonumber(string.sub(record, nul + 1)) or 0}
+    local counts = nul and string.sub(record, nul + 1) or ''
+    local change, published = string.match(counts, '^(%d+)(%+?%d*)$')
+    holder = {mode = 'x', units = '0', list = '-', change = tonumber(change or 0),
+        published = published or ''}
     -- A fence that is drawn is written, or it would be drawn again (law 3).
     if not is_its then latest = token .. ' ' .. who end
     holder.fence = is_its and last or next_fence()
@@ -52,7 +54,7 @@ end
 if from == 'x' then
     redis.call('PEXPIRE', KEYS[1], ttl)
     if mode == 'x' or not is_allowed then
-        write_exclusive(token, ttl, last, who, holder.change)
+        write_exclusive(token, ttl, last, who, holder.change .. holder.published)
     else
         found(0)
         many = 1

@@ -14,7 +14,8 @@
 -- -> "LEFT_MS RUN"  for how long nothing may be granted, and the run
 local info = redis.call('INFO', 'server')
 local run = string.match(info, 'run_id:(%w+)')
-local uptime = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+-- Below 0 when the clock was set back behind the start of the process.
+local uptime = tonumber(string.match(info, 'uptime_in_seconds:(-?%d+)'))
 if not run or not uptime then return redis.error_reply('PAWLBLIND INFO has no run_id') end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

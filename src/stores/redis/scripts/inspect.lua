@@ -37,7 +37,7 @@ if holding > 0 then
     for i, holder in ipairs(records) do
         local mode, its, units, text
         if holder then
-            mode, its, units, text = string.match(holder, '^3 ([sup]) (%d+) %d+ (%d+) %S+ %S+ (.*)$')
+            mode, its, units, text = string.match(holder, '^3 ([sup]) (%d+) %S+ (%d+) %S+ %S+ (.*)$')
         end
         local rest = -ends[2 * i] - now_ms
         -- One whose lease ran out holds no more, though nobody has swept it away yet.

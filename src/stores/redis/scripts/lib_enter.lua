@@ -63,7 +63,7 @@ elseif not position and not blocked and not is_full() and fits(mode, units)
     and (mode ~= 'p' or not stands()) then
     local list
     if mode == 'x' then
-        write_exclusive(token, ttl, next_fence(), who, 0)
+        write_exclusive(token, ttl, next_fence(), who, '0')
     else
         local newcomer = let_in(token, mode, units, wanted, who)
         -- A reader without its record is a reader anew.

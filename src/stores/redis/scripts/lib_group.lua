@@ -7,8 +7,7 @@
 --   SLOTS     of the semaphore, 0 for each that is free and 1 for each that is taken; or -
 -- It is longer than a token, so it is nobody's. It expires with the last of the leases; where
 -- it is gone or is something else, they are gone too (law 5).
-local MANY = 'several clients of pawl hold this; pawl show tells: '
-
+--@include lib_mark
 
 local many, capacity, updater, upgrade, slots -- of the group; capacity is nil if there is none
 if held and string.sub(held, 1, #MANY) == MANY then

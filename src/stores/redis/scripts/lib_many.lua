@@ -18,7 +18,9 @@ local blocked = false -- nobody may come in any more
 local changed = false -- the group is not any more what the lock key says
 local latest -- "TOKEN INBOX OWNER" of the latest grant, if the record does not say so yet
 local asker_fence, asker_slots -- what the asker was granted
-local news = {} -- pushes: inbox, text before and behind the flag whether others wait, has a flag
+-- Pushes: inbox, text; of a grant also fence, slots and token, because the text is made when it is
+-- known whether others wait.
+local news = {}
 
 -- Whether these are so many slots of the semaphore, the lowest first.
 local function are_slots(list, units)
@@ -31,13 +33,14 @@ local function are_slots(list, units)
     return count == tonumber(units)
 end
 
--- Nil if it is no holder's record.
+-- Nil if it is no holder's record. Behind the number of its latest change stands '+' and that of
+-- its latest publication, if there was one.
 local function read_holder(text)
-    local mode, fence, change, units, list, who =
-        string.match(text or '', '^3 ([sup]) (%d+) (%d+) (%d+) ([%d,-]+) (%S+ .*)$')
+    local mode, fence, change, published, units, list, who =
+        string.match(text or '', '^3 ([sup]) (%d+) (%d+)(%+?%d*) (%d+) ([%d,-]+) (%S+ .*)$')
     if not mode or mode == 'p' and not are_slots(list, units) then return nil end
-    return {mode = mode, fence = fence, change = tonumber(change), units = units, list = list,
-        who = who}
+    return {mode = mode, fence = fence, change = tonumber(change), published = published,
+        units = units, list = list, who = who}
 end
 
 -- Of a token that stands among the holders.
@@ -57,8 +60,8 @@ local function holder_of(token)
 end
 
 local function text_of(holder)
-    return '3 ' .. holder.mode .. ' ' .. holder.fence .. ' ' .. holder.change .. ' '
-        .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
+    return '3 ' .. holder.mode .. ' ' .. holder.fence .. ' ' .. holder.change
+        .. holder.published .. ' ' .. holder.units .. ' ' .. holder.list .. ' ' .. holder.who
 end
 
 -- Returns 0 if the token stood in the queue's key before, 1 otherwise.
@@ -188,40 +191,56 @@ end
 
 -- Whether there is no room for one more, or no fence (lib_last).
 local function is_full()
-    return many >= HOLDERS_MAX or tonumber(last) >= 9007199254740992
+    return many >= HOLDERS_MAX or #last > 16 or #last == 16 and last >= '9007199254740992'
 end
 
+-- The first one that a script draws is drawn like all others. Then each is one more, and only its
+-- end is counted, because to print the whole number costs as much as a command.
+local drawn, head, tail
 local function next_fence()
-    last = draw(last)
+    if last == drawn and tail < 999999 then
+        tail = tail + 1
+        last = head .. string.sub(1000000 + tail, 2)
+    else
+        last = draw(last)
+        head, tail = string.sub(last, 1, -7), tonumber(string.sub(last, -6))
+    end
+    drawn = head ~= '' and last
     return last
 end
 
--- A holder of the exclusive lock; `change` is the number of its latest change. It stands
--- behind a NUL after the label, which ends there for whoever does not need it.
-local function write_exclusive(token, ttl, fence, who, change)
-    write_grant(token, ttl, fence, change > 0 and who .. '\0' .. change or who)
+-- A holder of the exclusive lock; `counts` are the numbers of its latest change and publication.
+-- They stand behind a NUL after the label, which ends there for whoever does not need them.
+local function write_exclusive(token, ttl, fence, who, counts)
+    write_grant(token, ttl, fence, counts ~= '0' and who .. '\0' .. counts or who)
     record = '1 ' .. fence .. ' ' .. token .. ' ' .. who
     held, blocked, latest = token, true, nil
 end
 
--- One holder more, still to be written.
-local function let_in(token, mode, units, wanted, who)
+-- One holder more, with a fence; its permits are returned. Still to be written, also as `latest`.
+local function join(token, mode, units, wanted)
     if not capacity then found(wanted) end
-    local list = mode == 'p' and take_slots(tonumber(units)) or '-'
     if mode == 'u' then updater = token end
     many = many + 1
-    latest = token .. ' ' .. who
-    return {mode = mode, fence = next_fence(), change = 0, units = units, list = list, who = who}
+    next_fence()
+    return mode == 'p' and take_slots(tonumber(units)) or '-'
 end
 
-local function tell(inbox, before, behind, has_flag)
-    news[#news + 1] = {inbox, before, behind, has_flag}
+local function let_in(token, mode, units, wanted, who)
+    local list = join(token, mode, units, wanted)
+    latest = token .. ' ' .. who
+    return {mode = mode, fence = last, change = '0', published = '', units = units,
+        list = list, who = who}
+end
+
+local function tell(inbox, text)
+    news[#news + 1] = {inbox, text}
 end
 
 local function tell_grant(token, inbox, list)
     local letter, places = 'g ', ' '
     if list and list ~= '-' then letter, places = 'p ', ' ' .. list .. ' ' end
-    tell(inbox, letter .. last .. ' ', places .. token .. ' ' .. KEYS[1], true)
+    news[#news + 1] = {inbox, letter, last, places, token}
 end
 
 -- The one in mode update is alone: now it is exclusive. `till`: when its lease ends. False: its
@@ -231,29 +250,33 @@ local function finish_upgrade(till, is_asker)
     if not holder then return false end
     part({token})
     capacity, changed = nil, false
-    write_exclusive(token, till - now_ms, next_fence(), holder.who, holder.change)
+    write_exclusive(token, till - now_ms, next_fence(), holder.who, holder.change .. holder.published)
     if not is_asker then tell_grant(token, inbox_of(holder.who)) end
     return true
 end
 
 local function read_waiter(text)
-    local till, ttl, who = string.match(text, '^2 (%d+) (%d+) %d+ ()%S+ ')
+    local till, who, inbox = string.match(text, '^2 (%d+) %d+ %d+ ()(%S+) ')
     local mode, units, wanted = 'x', '0', '0'
     if not till then
-        till, ttl, mode, units, wanted, who =
-            string.match(text, '^3 (%d+) (%d+) %d+ ([sup]) (%d+) (%d+) ()%S+ ')
-        if not till or tonumber(units) > tonumber(wanted) then return nil end
-        if (mode == 'p') ~= (tonumber(units) > 0) then return nil end
+        till, mode, units, wanted, who, inbox =
+            string.match(text, '^3 (%d+) %d+ %d+ ([sup]) (%d+) (%d+) ()(%S+) ')
+        if not till then return nil end
+        local is_good = units == '0'
+        if mode == 'p' then is_good = units - 0 > 0 and units - wanted <= 0 end
+        if not is_good then return nil end
     end
-    return {till = tonumber(till), ttl = ttl, mode = mode, units = units,
-        wanted = tonumber(wanted), who = string.sub(text, who)}
+    return {till = till, mode = mode, units = units,
+        wanted = wanted == '0' and 0 or tonumber(wanted), who = string.sub(text, who), inbox = inbox}
 end
 
 -- Those who came in from the queue, written in one go: what they were, where they stand now,
 -- what they are. HDEL comes first because it needs no memory.
 local left, moved, written = {}, {}, {}
+local newest_who
 local function write_admitted()
     if #left == 0 then return end
+    latest = left[#left] .. ' ' .. newest_who
     redis.call('HDEL', KEYS[4], unpack(left))
     redis.call('ZADD', KEYS[3], unpack(moved))
     redis.call('HSET', KEYS[4], unpack(written))
@@ -269,41 +292,61 @@ local function admit(token, waiter, asker)
     local list
     if waiter.mode == 'x' then
         take_out(token)
-        write_exclusive(token, till - now_ms, next_fence(), who, 0)
+        write_exclusive(token, till - now_ms, next_fence(), who, '0')
     else
-        local holder = let_in(token, waiter.mode, waiter.units, waiter.wanted, who)
-        list = holder.list
-        left[#left + 1] = token
-        moved[#moved + 1] = -till
-        moved[#moved + 1] = token
-        written[#written + 1] = ':' .. token
-        written[#written + 1] = text_of(holder)
+        local mode, units, at, pair = waiter.mode, waiter.units, #left + 1, 2 * #left + 1
+        list = join(token, mode, units, waiter.wanted)
+        left[at], newest_who = token, who
+        moved[pair], moved[pair + 1] = '-' .. till, token
+        written[pair] = ':' .. token -- as text_of
+        written[pair + 1] = '3 ' .. mode .. ' ' .. last .. ' 0 ' .. units .. ' ' .. list .. ' ' .. who
     end
     if asker then
         asker_fence, asker_slots = last, list
     else
-        tell_grant(token, inbox_of(waiter.who), list)
+        tell_grant(token, waiter.inbox, list)
     end
 end
 
 -- The next in the queue, and its record, of which some are read at once: one at first,
 -- because it seldom fits. `at` is its rank: holders and those passed over stand before it,
 -- and those who have come in and are not written yet.
-local ahead_tokens, ahead_records, ahead_next, ahead_size = {}, {}, 1, 1
+local ahead_tokens, ahead_waiters, ahead_next = {}, {}, 1
+local inboxes = {} -- whether nobody hears them
+
+-- Asks for all of these waiters in one go. An error says nothing: then each is asked for alone.
+local function ask_who_hears(waiters)
+    local asked = {}
+    for _, waiter in ipairs(waiters) do
+        if waiter then asked[#asked + 1] = waiter.inbox end
+    end
+    local heard = redis.pcall('PUBSUB', 'NUMSUB', unpack(asked))
+    for i = 1, #heard, 2 do inboxes[heard[i]] = heard[i + 1] == 0 end
+end
+
 local function next_waiter(at)
     if ahead_next > #ahead_tokens then
+        local ahead_size = 1
+        if #ahead_tokens > 0 then
+            -- No more come in than there are permits left, and the one behind them does not fit.
+            local _, free = string.gsub(capacity and capacity > 0 and slots or '', '0', '')
+            ahead_size = capacity == 0 and 100 or math.min(100, free + 1)
+        end
         ahead_tokens = redis.call('ZRANGE', KEYS[3], at, at + ahead_size - 1)
         if not ahead_tokens[1] then return nil end
-        ahead_records = redis.call('HMGET', KEYS[4], unpack(ahead_tokens))
-        ahead_next, ahead_size = 1, 100
+        ahead_waiters = redis.call('HMGET', KEYS[4], unpack(ahead_tokens))
+        for i, text in ipairs(ahead_waiters) do
+            ahead_waiters[i] = text and read_waiter(text) or false
+        end
+        if #ahead_tokens > 1 then ask_who_hears(ahead_waiters) end
+        ahead_next = 1
     end
     local i = ahead_next
     ahead_next = i + 1
-    return ahead_tokens[i], ahead_records[i] or ''
+    return ahead_tokens[i], ahead_waiters[i]
 end
 
-local inboxes = {} -- whether nobody hears them
-local function is_deaf(inbox)
+local function is_inbox_away(inbox)
     if inboxes[inbox] == nil then inboxes[inbox] = is_away(inbox) end
     return inboxes[inbox]
 end
@@ -323,16 +366,15 @@ local function serve(asker)
     end
     blocked = lost or held and not capacity
     local away, skipped, granted = 0, 0, 0
-    ahead_tokens, ahead_next, ahead_size = {}, 1, 1
+    ahead_tokens, ahead_next = {}, 1
     while waiting > away and not blocked do
-        local token, text = next_waiter(many + away)
+        local token, waiter = next_waiter(many + away)
         if not token then break end
-        local waiter = read_waiter(text)
         local asks = asker and token == asker.token and asker
         if asks and waiter then -- the request says it, whatever the record says
             waiter.mode, waiter.units, waiter.wanted = asks.mode, asks.units, asks.wanted
         end
-        local is_one = waiter and waiter.till > now_ms
+        local is_one = waiter and waiter.till - now_ms > 0
         if not is_one or capacity and waiter.wanted ~= capacity then
             take_out(token)
             waiting, skipped = waiting - 1, skipped + 1
@@ -340,7 +382,7 @@ local function serve(asker)
             blocked = true
         elseif asks then
             admit(token, waiter, asks)
-        elseif is_deaf(inbox_of(waiter.who)) then
+        elseif is_inbox_away(waiter.inbox) then
             away, skipped = away + 1, skipped + 1
         else
             admit(token, waiter, nil)
@@ -368,7 +410,7 @@ local function ask_to_yield(mode)
     if held and not capacity then
         local from = #last + 4
         if not record or string.sub(record, from, from + #held) ~= held .. ' ' then return end
-        tell(string.match(record, '^%S+', from + #held + 1), 'y ', held .. ' ' .. KEYS[1])
+        tell(string.match(record, '^%S+', from + #held + 1), 'y ' .. held .. ' ' .. KEYS[1])
         return
     end
     if many == 0 then return end
@@ -379,7 +421,7 @@ local function ask_to_yield(mode)
     for _, token in ipairs(tokens) do
         local holder = record_of(token)
         if holder and not (mode == 'upgrade' and token == updater) then
-            tell(inbox_of(holder.who), 'y ', token .. ' ' .. KEYS[1])
+            tell(inbox_of(holder.who), 'y ' .. token .. ' ' .. KEYS[1])
         end
     end
 end
@@ -442,8 +484,10 @@ local function finish()
             redis.call('PEXPIRE', KEYS[2], record_ttl(ttl, last))
         end
     end
-    local flag = waiting > 0 and '1' or '0'
+    local flag, behind = waiting > 0 and ' 1' or ' 0', ' ' .. KEYS[1]
     for _, push in ipairs(news) do
-        redis.pcall('PUBLISH', push[1], push[2] .. (push[4] and flag or '') .. push[3])
+        local text = push[2]
+        if push[3] then text = text .. push[3] .. flag .. push[4] .. push[5] .. behind end
+        redis.pcall('PUBLISH', push[1], text)
     end
 end

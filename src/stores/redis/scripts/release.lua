@@ -13,6 +13,18 @@ if waiting == 0 then
     return 4
 end
 
+-- It has the name for itself although others might have come, and nobody waits. The lock key ends
+-- with its lease.
+--@include lib_mark
+if held and string.sub(held, 1, #MANY + 2) == MANY .. '1 ' then
+    local line = redis.call('ZRANGE', KEYS[3], '0', '1', 'WITHSCORES')
+    local is_alone = #line == 2 and line[1] == token and string.sub(line[2], 1, 1) == '-'
+    if is_alone and redis.call('HDEL', KEYS[4], ':' .. token) == 1 then
+        redis.call('DEL', KEYS[1], KEYS[3])
+        return 4
+    end
+end
+
 --@include lib_fence
 --@include lib_handoff
 --@include lib_last
@@ -45,7 +57,7 @@ end
 local left = redis.call('HDEL', KEYS[4], token)
 -- If the server threw out the queue's key only, a holder may still have its record as a waiter.
 local holds = left == 1 and held and #held > 40
-    and redis.call('HEXISTS', KEYS[4], ':' .. token) == 1
+    and redis.call('HGET', KEYS[4], ':' .. token)
 if left == 1 and not holds then
     redis.call('ZREM', KEYS[3], token)
 end

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ import (
 // TTL is the length of every lease.
 const TTL = 30 * time.Second
 
-// Lock is one client's claim on one name. Acquire waits.
+// Lock is one client's lock on one name. Acquire waits.
 type Lock interface {
 	Acquire(ctx context.Context) error
 	Release(ctx context.Context) error
@@ -137,10 +138,11 @@ func (s *state) report(name, workload string, seconds float64, counts []count) m
 
 // Main is the main function of a driver: URL WORKLOAD CLIENTS SECONDS.
 func Main(name string, connect Connect) {
-	if len(os.Args) != 5 || len(os.Args[1]) < len("redis://") {
+	if len(os.Args) != 5 {
 		must(fmt.Errorf("usage: %s URL WORKLOAD CLIENTS SECONDS", name))
 	}
-	address, workload := os.Args[1][len("redis://"):], os.Args[2]
+	_, address, _ := strings.Cut(os.Args[1], "://")
+	workload := os.Args[2]
 	clients, err := strconv.Atoi(os.Args[3])
 	must(err)
 	seconds, err := strconv.ParseFloat(os.Args[4], 64)

@@ -2,6 +2,7 @@
 
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.nio.NioEventLoopGroup;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.CountDownLatch;
@@ -41,16 +42,34 @@ public final class BenchRedisson {
         long longest;
     }
 
-    private static RLock connect(String url, EventLoopGroup group, ExecutorService executor,
-                                 RedissonClient[] clients, int me) {
+    private static Config configuration(String url) {
         Config config = new Config();
+        config.useSingleServer().setAddress(url);
+        return config;
+    }
+
+    private static RedissonClient connect(String url, EventLoopGroup group, ExecutorService executor) {
+        Config config = configuration(url);
         config.setEventLoopGroup(group);
         config.setExecutor(executor);
-        config.useSingleServer().setAddress(url)
+        config.useSingleServer()
             .setConnectionPoolSize(1).setConnectionMinimumIdleSize(1)
             .setSubscriptionConnectionPoolSize(1)
             .setSubscriptionConnectionMinimumIdleSize(1);
-        clients[me] = Redisson.create(config);
+        return Redisson.create(config);
+    }
+
+    private static RedissonClient[] apart(String url, int clients) {
+        EventLoopGroup group = new NioEventLoopGroup();
+        ExecutorService executor = Executors.newCachedThreadPool();
+        RedissonClient[] redissons = new RedissonClient[clients];
+        Arrays.setAll(redissons, me -> connect(url, group, executor));
+        return redissons;
+    }
+
+    private static RLock connect(String url, EventLoopGroup group, ExecutorService executor,
+                                 RedissonClient[] clients, int me) {
+        clients[me] = connect(url, group, executor);
         RLock own = clients[me].getLock("warm-" + me);
         int pairs = me == 0 ? WARMING_UP : 2;
         for (int i = 0; i < pairs; i++) {
@@ -132,11 +151,34 @@ public final class BenchRedisson {
         return text + "}";
     }
 
+    /** A line, then a line of input. */
+    static void sayReady() throws IOException {
+        System.out.println("ready");
+        int read = System.in.read();
+        while (read != '\n' && read != -1) {
+            read = System.in.read();
+        }
+    }
+
+    private static void end(String report) throws IOException {
+        System.out.println(report);
+        while (System.in.read() != -1) {
+            // until the caller has looked at the server
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
     public static void main(String[] arguments) throws Exception {
         String url = arguments[0];
         String workload = arguments[1];
         int clients = Integer.parseInt(arguments[2]);
         double seconds = Double.parseDouble(arguments[3]);
+        if (Arrays.asList("mix", "mix-one", "permits", "permits-one").contains(workload)) {
+            RedissonClient[] redissons = workload.endsWith("-one")
+                ? new RedissonClient[] {Redisson.create(configuration(url))} : apart(url, clients);
+            end(new RedissonSeveral(redissons, workload.startsWith("permits"), clients)
+                .run(workload, seconds));
+        }
         if (!Arrays.asList("pairs", "acquire", "contend").contains(workload)) {
             System.err.println("redisson does not know the workload " + workload);
             System.exit(1);
@@ -172,11 +214,7 @@ public final class BenchRedisson {
             threads[me].start();
         }
         warm.await();
-        System.out.println("ready");
-        int read = System.in.read();
-        while (read != '\n' && read != -1) {
-            read = System.in.read();
-        }
+        sayReady();
         until = System.nanoTime() + (long) (seconds * 1e9);
         start.countDown();
         Thread.sleep((long) (seconds * 1000));
@@ -184,10 +222,6 @@ public final class BenchRedisson {
         for (Thread thread : threads) {
             thread.join();
         }
-        System.out.println(report(workload, seconds, counts));
-        while (System.in.read() != -1) {
-            // until the caller has looked at the server
-        }
-        Runtime.getRuntime().halt(0);
+        end(report(workload, seconds, counts));
     }
 }

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* What strangers, a full server and a login do to locks on one etcd. */
+#define _GNU_SOURCE
+#include "rig.h"
+
+#include "../../../src/stores/etcd/etcd_json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static client *up(const char *owner)
+{
+    store_address address = rig_address();
+    return client_up(rig_loop(), &address, owner);
+}
+
+/* ---- Leases that end before their time ----------------------------------------------------- */
+
+static void is_lost(void (*hurt)(const char *name))
+{
+    client *a = up("a"), *b = up("b");
+    const char *name = rig_name(), *token = fresh_token();
+    uint64_t fence = rig_expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    hurt(name);
+    assert_string_equal(client_await_push(a, PAWL_PUSH_RECHECK, NULL)->push.name, name);
+    rig_expect(a, ask_renew(name, token, LONG_MS), PAWL_NOT_OWNER);
+    rig_expect(a, ask_release(name, token), PAWL_NOT_OWNER);
+    const seen_reply *next = rig_expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    assert_true(next->reply.fence > fence);
+    client_close(a);
+    client_close(b);
+}
+
+static void a_lease_that_an_operator_revokes_is_lost_and_told(void **state)
+{
+    (void)state;
+    is_lost(rig_revoke);
+}
+
+static void a_key_that_a_stranger_deletes_is_lost_and_told(void **state)
+{
+    (void)state;
+    is_lost(rig_remove);
+}
+
+static size_t waiters_of(client *c, const char *name)
+{
+    pawl_request request = ask_inspect(name, NULL);
+    const seen_reply *r = client_ask(c, &request);
+    CHECK(r->reply.outcome == PAWL_REPORTED);
+    return client_row(c, r->reply.id, 0)->waiter_count;
+}
+
+/* etcd's own lock service gave the lock to such a waiter. */
+static void a_waiter_whose_lease_is_over_gets_nothing(void **state)
+{
+    client *a = up("a"), *b = up("b"), *c = up("c");
+    const char *name = rig_name(), *held = fresh_token(), *over = fresh_token();
+    const char *lives = fresh_token();
+    (void)state;
+    rig_expect(a, ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_queue(name, over, 100), PAWL_QUEUED);
+    rig_expect(c, ask_queue(name, lives, LONG_MS), PAWL_QUEUED);
+    while (waiters_of(a, name) == 2) test_loop_for(rig_loop(), 20);
+    rig_expect(a, ask_release(name, held), PAWL_RELEASED);
+    client_await_push(c, PAWL_PUSH_GRANT, lives);
+    assert_null(client_pushed(b, PAWL_PUSH_GRANT, over));
+    rig_expect(b, ask_renew(name, over, LONG_MS), PAWL_NOT_OWNER);
+    client_close(a);
+    client_close(b);
+    client_close(c);
+}
+
+static void a_turn_that_came_while_the_server_was_away_is_told(void **state)
+{
+    client *a = up("a"), *b = up("b");
+    const char *name = rig_name(), *held = fresh_token(), *waiter = fresh_token();
+    (void)state;
+    rig_expect(a, ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+    etcd_server_kill(rig_server(), 0);
+    client_await_link(b, false);
+    etcd_server_restart(rig_server(), 0);
+    client_await_link(a, true);
+    client_await_link(b, true);
+    rig_expect(b, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED); /* nothing was forgotten */
+    rig_expect(a, ask_release(name, held), PAWL_RELEASED);
+    client_await_push(b, PAWL_PUSH_GRANT, waiter);
+    client_close(a);
+    client_close(b);
+}
+
+/* ---- Strangers ----------------------------------------------------------------------------- */
+
+static void what_is_not_pawls_is_never_touched(void **state)
+{
+    client *a = up("a");
+    const char *name = rig_name();
+    pawl__etcd_bytes key;
+    pawl__etcd_text body = {0};
+    (void)state;
+    pawl__etcd_key_of_name(&key, "pawl/", name, strlen(name));
+    memcpy(key.at + key.len, "stranger", 8);
+    key.len += 8;
+    pawl__etcd_add(&body, "{\"key\":\"");
+    pawl__etcd_add_base64(&body, key.at, key.len);
+    pawl__etcd_add(&body, "\",\"value\":\"eA==\"}");
+    rig_command("/v3/kv/put", body.at, "\"revision\"");
+    pawl__etcd_text_done(&body);
+    const seen_reply *r = rig_expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_BUSY);
+    assert_string_equal(r->text, "somebody who is not pawl");
+    for (uint64_t fence = 1; fence < 100; fence++)
+        rig_expect(a, ask_break(name, fence), PAWL_NOT_OWNER);
+    rig_remove(name);
+    rig_expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(a);
+}
+
+/* ---- A full server ------------------------------------------------------------------------- */
+
+/* The id of the one member, as a number of JSON. */
+static void set_alarm(bool on)
+{
+    char answer[8192], json[256], id[32];
+    CHECK(etcd_server_ask(rig_server(), 0, "/v3/maintenance/status", "{}", NULL, answer,
+                          sizeof answer));
+    const char *at = strstr(answer, "\"member_id\":\"");
+    CHECK(at != NULL);
+    at += strlen("\"member_id\":\"");
+    snprintf(id, sizeof id, "%.*s", (int)strcspn(at, "\""), at);
+    snprintf(json, sizeof json, "{\"action\":\"%s\",\"memberID\":\"%s\",\"alarm\":\"NOSPACE\"}",
+             on ? "ACTIVATE" : "DEACTIVATE", id);
+    rig_command("/v3/maintenance/alarm", json, " 200 OK");
+}
+
+static void a_full_server_grants_nothing_and_takes_no_lock_away(void **state)
+{
+    client *a = up("a"), *b = up("b");
+    const char *name = rig_name(), *other = rig_name(), *token = fresh_token();
+    (void)state;
+    rig_expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+    set_alarm(true);
+    const seen_reply *r = rig_expect(b, ask_acquire(other, fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_int_equal(r->reply.err, PAWL_ERR_STORE_FULL);
+    rig_expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
+    pawl_request doctor = ask_doctor();
+    assert_int_equal(client_ask(a, &doctor)->reply.outcome, PAWL_REPORTED);
+    assert_int_equal(client_severity(a, "alarm"), PAWL_SEVERITY_ERROR);
+    rig_expect(a, ask_release(name, token), PAWL_RELEASED);
+    set_alarm(false);
+    rig_expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(a);
+    client_close(b);
+}
+
+/* ---- The doctor ---------------------------------------------------------------------------- */
+
+static void the_doctor_names_what_endangers_locks(void **state)
+{
+    client *a = up("a");
+    pawl_request doctor = ask_doctor();
+    (void)state;
+    assert_int_equal(client_ask(a, &doctor)->reply.outcome, PAWL_REPORTED);
+    assert_int_equal(client_severity(a, "members"), PAWL_SEVERITY_WARNING); /* there is one */
+    assert_int_equal(client_severity(a, "leader"), PAWL_SEVERITY_OK);
+    assert_int_equal(client_severity(a, "alarm"), PAWL_SEVERITY_OK);
+    assert_int_equal(client_severity(a, "space"), PAWL_SEVERITY_OK);
+    assert_non_null(strstr(client_found(a), "version: etcd 3."));
+    client_close(a);
+}
+
+/* ---- The login ----------------------------------------------------------------------------- */
+
+/* The last case: from here on the server wants a login. */
+static void a_login_is_made_and_made_again_when_it_is_over(void **state)
+{
+    store_address address = rig_address();
+    const char *name = rig_name(), *token = fresh_token();
+    (void)state;
+    rig_demand_login();
+    client *nobody = client_open(rig_loop(), &address, "nobody");
+    assert_int_equal(rig_await_refusal(nobody)->err, PAWL_ERR_AUTH);
+    client_close(nobody);
+    address.user = "root";
+    address.password = "wrong";
+    client *wrong = client_open(rig_loop(), &address, "wrong");
+    assert_int_equal(rig_await_refusal(wrong)->err, PAWL_ERR_AUTH);
+    client_close(wrong);
+    address.password = "secret";
+    client *a = client_up(rig_loop(), &address, "a");
+    uint64_t fence = rig_expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    /* Tokens of who gets a password, the same one, are forgotten. */
+    rig_command_as_root("/v3/auth/user/changepw", "{\"name\":\"root\",\"password\":\"secret\"}");
+    const seen_reply *r = rig_expect(a, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
+    assert_int_equal(r->reply.fence, fence);
+    rig_expect(a, ask_release(name, token), PAWL_RELEASED);
+    assert_int_equal(client_link_count(a), 1); /* nobody has noticed */
+    client_close(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_lease_that_an_operator_revokes_is_lost_and_told),
+        cmocka_unit_test(a_key_that_a_stranger_deletes_is_lost_and_told),
+        cmocka_unit_test(a_waiter_whose_lease_is_over_gets_nothing),
+        cmocka_unit_test(a_turn_that_came_while_the_server_was_away_is_told),
+        cmocka_unit_test(what_is_not_pawls_is_never_touched),
+        cmocka_unit_test(a_full_server_grants_nothing_and_takes_no_lock_away),
+        cmocka_unit_test(the_doctor_names_what_endangers_locks),
+        cmocka_unit_test(a_login_is_made_and_made_again_when_it_is_over),
+    };
+    rig_need_server();
+    return cmocka_run_group_tests(cases, rig_begin, rig_end);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "store_rig.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void rig_need(bool exists, const char *reason)
+{
+    if (exists) {
+        check_cases_run_here();
+        return;
+    }
+    printf("SKIP: %s\n", reason);
+    exit(77);
+}
+
+const char *rig_name(void)
+{
+    static char names[512][24];
+    static unsigned count;
+    CHECK(count < 512);
+    snprintf(names[count], sizeof names[0], "lock-%u", count);
+    return names[count++];
+}
+
+const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome)
+{
+    const seen_reply *answer = client_ask(c, &request);
+    if (answer->reply.outcome != outcome)
+        FAIL_TEST("verb %d: outcome %d (%s %s), expected %d", (int)request.verb,
+                  (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
+                  (int)outcome);
+    return answer;
+}
+
+static bool is_refused(void *arg)
+{
+    client *c = arg;
+    size_t count = client_link_count(c);
+    return count > 0 && !client_link(c, count - 1)->up;
+}
+
+const seen_link *rig_await_refusal(client *c)
+{
+    test_loop_until(client_loop(c), is_refused, c, "a refusal of the link");
+    return client_link(c, client_link_count(c) - 1);
+}
+
+void rig_lock_and_unlock(client *c)
+{
+    const char *token = fresh_token();
+    rig_expect(c, ask_acquire("x", token, LONG_MS), PAWL_GRANTED);
+    rig_expect(c, ask_release("x", token), PAWL_RELEASED);
+}
+
+void rig_expect_refusal(test_loop *loop, const store_address *address, pawl_err err,
+                        const char *words)
+{
+    client *c = client_open(loop, address, "a");
+    const seen_link *link = rig_await_refusal(c);
+    if (link->err != err || !strstr(link->text, words))
+        FAIL_TEST("%s: \"%s\"; wanted \"%s\"", pawl_err_name(link->err), link->text, words);
+    client_abandon(c);
+}
+
+pid_t rig_start_process(const store_address *address, const char *owner, const char *token)
+{
+    int ready[2];
+    char byte;
+    CHECK(pipe(ready) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        client *c = client_up(test_loop_new(), address, owner);
+        pawl_request request = ask_queue("x", token, LONG_MS);
+        (void)client_ask(c, &request);
+        CHECK(write(ready[1], "r", 1) == 1);
+        for (;;) pause();
+    }
+    close(ready[1]);
+    CHECK(read(ready[0], &byte, 1) == 1);
+    close(ready[0]);
+    return child;
+}
+
+void rig_kill_process(pid_t child)
+{
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of one store on its real servers share. Each store's rig.h includes it. */
+#ifndef PAWL_TESTS_STORE_RIG_H
+#define PAWL_TESTS_STORE_RIG_H
+
+#include "check.h"
+#include "test_host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+#include <sys/types.h>
+
+#ifndef LONG_MS
+#define LONG_MS 60000
+#endif
+
+extern const pawl_store_ops pawl_store_entry;
+
+/* Ends the program with 77 and that reason unless there is a server to start. */
+void rig_need(bool exists, const char *reason);
+/* A name that no other case has; static storage of the program. */
+const char *rig_name(void);
+/* Asks and requires the outcome; failing shows both. */
+const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome);
+/* Acquires a lock and gives it back. */
+void rig_lock_and_unlock(client *c);
+/* The link's latest refusal, as soon as there is one. */
+const seen_link *rig_await_refusal(client *c);
+/* A client of this address is refused, with this error and these words. */
+void rig_expect_refusal(test_loop *loop, const store_address *address, pawl_err err,
+                        const char *words);
+
+/* A process of its own, with a client of its own, that asks for "x" and then stands still; it ends
+ * with the test. */
+pid_t rig_start_process(const store_address *address, const char *owner, const char *token);
+void rig_kill_process(pid_t child);
+
+#endif
