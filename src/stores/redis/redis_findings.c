@@ -158,13 +158,23 @@ static void check_persistence(pawl__redis_exam *exam)
              fsync[0] ? fsync : "is not readable; everysec by default");
 }
 
+/* One that shares the names with others lets nobody in: redis_login.c. */
+static void check_cluster(pawl__redis_exam *exam)
+{
+    if (exam->operation.store->link.login.cluster == PAWL__REDIS_CLUSTER_ALONE)
+        find(exam, PAWL_SEVERITY_WARNING, "topology", "Use a server that is no node of a cluster.",
+             "The server is a cluster of one node: once others share its names, nobody locks here");
+    else if (is(exam->info, "cluster_enabled", "1"))
+        find(exam, PAWL_SEVERITY_ERROR, "topology",
+             "Use a single server, or let the user run CLUSTER INFO: ACL rule +cluster|info.",
+             "The server is a node of a cluster, and may lack names that others have");
+}
+
 static void check_replication(pawl__redis_exam *exam)
 {
     char replicas[16];
     value_of(exam->info, "connected_slaves", replicas, sizeof replicas);
-    if (is(exam->info, "cluster_enabled", "1"))
-        find(exam, PAWL_SEVERITY_ERROR, "topology", "Use a single server.",
-             "The server is a node of a cluster; redis:// is for a single one");
+    check_cluster(exam);
     if (is(exam->info, "role", "slave"))
         find(exam, PAWL_SEVERITY_ERROR, "replication", "Connect to the primary.",
              "The server is a replica: it grants no locks");

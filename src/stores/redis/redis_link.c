@@ -2,11 +2,12 @@
 /*
  * The link: one connection, for commands and for the inbox.
  *
- *   HELLO 3 [AUTH] SETNAME  [SELECT]  SUBSCRIBE  probe.lua  guard.lua
+ *   HELLO 3 [AUTH] SETNAME  [SELECT]  SUBSCRIBE  probe.lua  guard.lua  [CLUSTER INFO]
  *
- * All of that leaves at once. In RESP3 answers and pushes come in one order, and a push is known
- * for one. A subscription that succeeds is confirmed by a push, one that fails is answered in
- * order; so SUBSCRIBE is under way like any command, and ended by whichever of both comes.
+ * All of that leaves at once, but for the last: only a node of a cluster is asked. In RESP3 answers
+ * and pushes come in one order, and a push is known for one. A subscription that succeeds is
+ * confirmed by a push, one that fails is answered in order; so SUBSCRIBE is under way like any
+ * command, and ended by whichever of both comes.
  *
  * The probe asks whether every command is permitted and sends a word to our own inbox. The link
  * is up when the word has arrived: so pushes work. It is up as well for a user who may not lock,
@@ -182,18 +183,12 @@ static void not_resp3(pawl_store *store)
     pawl__redis_link_break(store, PAWL_ERR_PROTOCOL, message);
 }
 
-static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
-{
-    char message[PAWL_MESSAGE_MAX];
-    pawl_err err = pawl__redis_login_look(store, hello, message);
-    pawl__redis_watch_begin(store, pawl__redis_login_told(hello, "version"));
-    if (err) pawl__redis_link_break(store, err, message);
-}
-
 static void no_memory(pawl_store *store)
 {
     pawl__redis_link_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
 }
+
+static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello);
 
 /* The answer to the next command of the greeting. */
 static void greeted(pawl_store *store, pawl__redis_pending *pending, const pawl__redis_value *value)
@@ -224,6 +219,32 @@ static void greet(pawl_store *store, const pawl__redis_bytes *argv, size_t argc,
         free(g);
     }
     no_memory(store);
+}
+
+static void maybe_up(pawl_store *store);
+
+static void told_of_the_cluster(pawl_store *store, pawl__redis_pending *pending,
+                                const pawl__redis_value *value)
+{
+    char message[PAWL_MESSAGE_MAX];
+    free(pawl__container(pending, greeting, pending));
+    pawl_err err = pawl__redis_login_look_at_cluster(store, value, message);
+    if (err)
+        pawl__redis_link_break(store, err, message);
+    else
+        maybe_up(store);
+}
+
+static void look_at_the_role(pawl_store *store, const pawl__redis_value *hello)
+{
+    const pawl__redis_bytes words[] = {text("CLUSTER"), text("INFO")};
+    char message[PAWL_MESSAGE_MAX];
+    pawl_err err = pawl__redis_login_look(store, hello, message);
+    pawl__redis_watch_begin(store, pawl__redis_login_told(hello, "version"));
+    if (err)
+        pawl__redis_link_break(store, err, message);
+    else if (store->link.login.cluster == PAWL__REDIS_CLUSTER_ASKED)
+        greet(store, words, 2, told_of_the_cluster);
 }
 
 /* HELLO without login has its answer. */
@@ -289,6 +310,7 @@ static void maybe_up(pawl_store *store)
 {
     pawl__redis_linkage *link = &store->link;
     if (link->broken || !link->permitted || !link->heard || !store->guard.known) return;
+    if (link->login.cluster == PAWL__REDIS_CLUSTER_ASKED) return;
     link->state = PAWL__REDIS_LINK_UP;
     link->up_since = store->host->now();
     pawl__retry_up(&link->retry);

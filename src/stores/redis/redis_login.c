@@ -5,6 +5,7 @@
 #include "../../base/instant.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static pawl__redis_bytes text(const char *string)
@@ -131,7 +132,7 @@ const char *pawl__redis_login_told(const pawl__redis_value *answer, const char *
  * accepts writes. After a failover behind one address the old primary answers as a replica. A
  * Sentinel keeps no locks.
  */
-pawl_err pawl__redis_login_look(const pawl_store *store, const pawl__redis_value *hello,
+pawl_err pawl__redis_login_look(pawl_store *store, const pawl__redis_value *hello,
                                 char ret_message[PAWL_MESSAGE_MAX])
 {
     const char *role = pawl__redis_login_told(hello, "role"), *where = store->space.where;
@@ -142,8 +143,30 @@ pawl_err pawl__redis_login_look(const pawl_store *store, const pawl__redis_value
                  where);
         return PAWL_ERR_UNSUPPORTED;
     }
+    bool is_node = strcmp(pawl__redis_login_told(hello, "mode"), "cluster") == 0;
+    store->link.login.cluster = is_node ? PAWL__REDIS_CLUSTER_ASKED : PAWL__REDIS_CLUSTER_NONE;
     if (strcmp(role, "replica") != 0 && strcmp(role, "slave") != 0) return PAWL_OK;
     snprintf(ret_message, PAWL_MESSAGE_MAX,
              "%.300s: the server is a replica; connect to the primary", where);
     return PAWL_ERR_READONLY;
+}
+
+/*
+ * A node that shares the names with others would take some and refuse the rest, and the probe's key
+ * is one of either kind by chance. So it is of no use, whatever the name. One that has all names is
+ * as good as a single server. A user who may not ask learns it from the first name that is refused.
+ */
+pawl_err pawl__redis_login_look_at_cluster(pawl_store *store, const pawl__redis_value *info,
+                                           char ret_message[PAWL_MESSAGE_MAX])
+{
+    static const char key[] = "cluster_size:"; /* nodes that have slots */
+    const char *at = info->type == PAWL__REDIS_STRING ? strstr(info->text.data, key) : NULL;
+    long nodes = at ? strtol(at + sizeof key - 1, NULL, 10) : 0;
+    store->link.login.cluster = at ? PAWL__REDIS_CLUSTER_ALONE : PAWL__REDIS_CLUSTER_UNKNOWN;
+    if (nodes <= 1) return PAWL_OK;
+    snprintf(ret_message, PAWL_MESSAGE_MAX,
+             "%.200s: the server is a node of a cluster, one of %ld that share the names; pawl "
+             "needs a single Redis that has them all: write the address of one",
+             store->space.where, nodes);
+    return PAWL_ERR_UNSUPPORTED;
 }

@@ -13,7 +13,16 @@
 #define PAWL__REDIS_ROTATION_MS 60000
 #define PAWL__REDIS_CLIENT_MAX  80 /* bytes: fits into a line of CLIENT LIST */
 
+/* Whether the server has all names, or shares them with others as a node of a cluster. */
+typedef enum pawl__redis_cluster {
+    PAWL__REDIS_CLUSTER_NONE = 0,
+    PAWL__REDIS_CLUSTER_ASKED,  /* it is a node; the link comes up when it has said of how many */
+    PAWL__REDIS_CLUSTER_ALONE,  /* the only one that has names */
+    PAWL__REDIS_CLUSTER_UNKNOWN /* this user may not ask */
+} pawl__redis_cluster;
+
 typedef struct pawl__redis_logging_in {
+    pawl__redis_cluster cluster;
     bool was_in;           /* the file has had the right password before */
     int64_t refused_since; /* instant of the first refusal after that; 0: none */
     bool stale;            /* the file cannot be used now: the earlier password is used */
@@ -48,8 +57,12 @@ PAWL_MUST_USE bool pawl__redis_login_refused(pawl_store *store, pawl_err err, co
 
 /* The text at a key of HELLO's answer, which is a map; "" if there is none. */
 const char *pawl__redis_login_told(const pawl__redis_value *hello, const char *key);
-/* HELLO's answer. PAWL_OK, or an error and a line that says why this server is of no use. */
-pawl_err pawl__redis_login_look(const pawl_store *store, const pawl__redis_value *hello,
+/* HELLO's answer. PAWL_OK, or an error and a line that says why this server is of no use. Notes
+ * whether CLUSTER INFO must be asked. */
+pawl_err pawl__redis_login_look(pawl_store *store, const pawl__redis_value *hello,
                                 char ret_message[PAWL_MESSAGE_MAX]);
+/* The same of the answer to CLUSTER INFO. */
+pawl_err pawl__redis_login_look_at_cluster(pawl_store *store, const pawl__redis_value *info,
+                                           char ret_message[PAWL_MESSAGE_MAX]);
 
 #endif
