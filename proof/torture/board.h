@@ -6,6 +6,7 @@
 #include "torture.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 typedef enum torture_phase {
     TORTURE_HURT = 0, /* faults come */
@@ -13,11 +14,19 @@ typedef enum torture_phase {
     TORTURE_LEAVE     /* let go, close, exit */
 } torture_phase;
 
+#define TORTURE_STOPS(slot) (-1 - (slot)) /* and the slot of what this gives */
+
 typedef struct torture_board {
     _Atomic int phase;
     _Atomic bool up[TORTURE_WORKERS_MAX]; /* has opened all that it needs */
     /* In the calm: which worker has had which lock. */
     _Atomic bool had[TORTURE_WORKERS_MAX][TORTURE_LOCKS_MAX];
+
+    /* For a worker that is to be stopped in a transaction: how many more writes to the log.
+     * < 0: the one of TORTURE_STOPS has come so far, and stays there until it is 0. */
+    _Atomic int writes_to_stop;
+    _Atomic dev_t log_dev; /* the store's log */
+    _Atomic ino_t log_ino;
 
     _Atomic uint64_t latch; /* the number of the one that is counted down now */
 

@@ -15,7 +15,7 @@ static torture_server *replica_of(torture_rig *rig)
 /* Both run, answer, and the replica follows. */
 static bool are_in_step(torture_rig *rig)
 {
-    char text[256];
+    char text[TORTURE_ANSWER_MAX];
     return torture_primary(rig)->pid && replica_of(rig)->pid && !torture_primary(rig)->waits &&
            !replica_of(rig)->waits && torture_redis(rig, replica_of(rig), text, "ROLE") &&
            strstr(text, " connected ");
@@ -32,14 +32,14 @@ static void change_places(torture_rig *rig)
 
 static bool has_failed_over(torture_rig *rig)
 {
-    char text[256];
+    char text[TORTURE_ANSWER_MAX];
     return torture_redis(rig, replica_of(rig), text, "ROLE") && strncmp(text, "master", 6) == 0;
 }
 
 /* It has changed places, or has given up. */
 static bool is_decided(torture_rig *rig)
 {
-    char text[256];
+    char text[TORTURE_ANSWER_MAX];
     return torture_redis(rig, torture_primary(rig), text, "INFO replication") &&
            strstr(text, "master_failover_state:no-failover");
 }

@@ -4,43 +4,28 @@
 
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* Where SQLite's WAL locks its writer: one byte of the -shm file. */
-#define WRITER_BYTE "120 120"
-#define HUNT_NS     (60 * TORTURE_MS)
+#define HUNT_NS    (200 * TORTURE_MS) /* somebody writes each few ms, unless the file is hurt */
+#define LOOK_NS    (TORTURE_MS / 10)
+#define WRITES_MAX 2 /* a page is two: what it is, and itself */
 
-/* The process that has the writer's lock now; 0: none. */
-static pid_t writer_now(ino_t shm)
+/* One of the next who write to the log is to stay there. */
+static bool arm(torture_rig *rig)
 {
-    char line[160], inode[32];
-    pid_t writer = 0;
-    snprintf(inode, sizeof inode, ":%llu ", (unsigned long long)shm);
-    FILE *locks = fopen("/proc/locks", "re");
-    if (!locks) return 0;
-    while (!writer && fgets(line, sizeof line, locks)) {
-        const char *at = strstr(line, " WRITE ");
-        if (at && strstr(at, inode) && strstr(at, WRITER_BYTE))
-            writer = (pid_t)strtol(at + 7, NULL, 10);
-    }
-    fclose(locks);
-    return writer;
+    char path[TORTURE_FILE_MAX];
+    struct stat st;
+    if (stat(torture_path(path, rig->disk, "pawl.db-wal"), &st) != 0) return false;
+    atomic_store(&rig->board->log_dev, st.st_dev);
+    atomic_store(&rig->board->log_ino, st.st_ino);
+    int writes = (int)torture_between(&rig->rng, 1, WRITES_MAX);
+    atomic_store(&rig->board->writes_to_stop, writes);
+    return true;
 }
 
-static torture_worker *worker_of(torture_rig *rig, pid_t pid)
-{
-    for (int i = 0; i < rig->options->workers; i++) {
-        torture_worker *worker = &rig->workers[i];
-        if (worker->pid == pid && !worker->stopped) return worker;
-    }
-    return NULL;
-}
-
-/* Stops it; true once it stands still. */
-static bool stop(torture_rig *rig, torture_worker *worker)
+/* Stops it; true once it stands still. It may die first. */
+static bool stop(torture_rig *rig, const torture_worker *worker)
 {
     int status = 0;
     pid_t pid = worker->pid;
@@ -50,20 +35,22 @@ static bool stop(torture_rig *rig, torture_worker *worker)
     return false;
 }
 
-/* A worker that stands still with the writer's lock, or NULL. */
+/* A worker that stands still in the middle of a transaction, or NULL. */
 static torture_worker *catch_in_write(torture_rig *rig)
 {
-    char path[TORTURE_FILE_MAX];
-    struct stat st;
-    if (stat(torture_path(path, rig->disk, "pawl.db-shm"), &st) != 0) return NULL;
+    _Atomic int *writes = &rig->board->writes_to_stop;
+    torture_worker *worker = NULL;
+    if (!arm(rig)) return NULL;
     for (int64_t until = torture_now() + HUNT_NS; torture_now() < until;) {
-        pid_t writer = writer_now(st.st_ino);
-        torture_worker *worker = writer ? worker_of(rig, writer) : NULL;
-        if (!worker || !stop(rig, worker)) continue;
-        if (writer_now(st.st_ino) == writer) return worker;
-        kill(writer, SIGCONT); /* it had just finished */
+        if (atomic_load(writes) < 0) break;
+        torture_sleep_ns(LOOK_NS);
     }
-    return NULL;
+    int left = atomic_load(writes); /* > 0: the hunt is over, but one may come at this moment */
+    while (left > 0 && !atomic_compare_exchange_weak(writes, &left, 0)) continue;
+    if (left < 0 && stop(rig, &rig->workers[TORTURE_STOPS(left)]))
+        worker = &rig->workers[TORTURE_STOPS(left)];
+    atomic_store(writes, 0);
+    return worker;
 }
 
 static bool begin_kill(torture_rig *rig, torture_active *active)

@@ -43,7 +43,7 @@ static const char count_immortal[] =
 
 static void look_at_keys(torture_rig *rig)
 {
-    char text[256];
+    char text[TORTURE_ANSWER_MAX];
     if (!torture_redis(rig, torture_primary(rig), text, "EVAL %s 0", count_immortal)) {
         torture_note_left(rig, "the server cannot be asked for its keys");
     } else if (strtol(text, NULL, 10) > 0) {

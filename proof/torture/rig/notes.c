@@ -129,7 +129,7 @@ void torture_note_died(torture_rig *rig, const torture_worker *worker, int statu
 
 static int64_t commands_executed(torture_rig *rig)
 {
-    char text[256], *found; /* it is in the first lines */
+    char text[TORTURE_ANSWER_MAX], *found;
     int64_t count;
     if (!(rig->setup->has & TORTURE_REDIS) || !torture_primary(rig)->pid) return -1;
     if (!torture_redis(rig, torture_primary(rig), text, "INFO stats")) return -1;

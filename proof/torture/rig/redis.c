@@ -42,16 +42,19 @@ static redisContext *connect_to(torture_rig *rig, torture_server *server)
     return NULL;
 }
 
-static void append_text(const redisReply *reply, char *text)
+/* False: it was cut. */
+static bool append_text(const redisReply *reply, char *text)
 {
-    size_t len = strlen(text);
+    size_t len = strlen(text), room = TORTURE_ANSWER_MAX - len;
+    bool whole = true;
     if (reply->type == REDIS_REPLY_ARRAY) {
-        for (size_t i = 0; i < reply->elements; i++) append_text(reply->element[i], text);
+        for (size_t i = 0; i < reply->elements; i++) whole &= append_text(reply->element[i], text);
     } else if (reply->type == REDIS_REPLY_INTEGER) {
-        snprintf(text + len, 256 - len, "%lld ", reply->integer);
+        whole = (size_t)snprintf(text + len, room, "%lld ", reply->integer) < room;
     } else if (reply->str) {
-        snprintf(text + len, 256 - len, "%s ", reply->str);
+        whole = (size_t)snprintf(text + len, room, "%s ", reply->str) < room;
     }
+    return whole;
 }
 
 bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
@@ -66,7 +69,7 @@ bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, con
     bool fine = reply && reply->type != REDIS_REPLY_ERROR;
     if (fine && ret_text) {
         ret_text[0] = '\0';
-        append_text(reply, ret_text);
+        if (!append_text(reply, ret_text)) torture_say("an answer of Redis was cut: %s", format);
     }
     if (reply) freeReplyObject(reply);
     redisFree(c);

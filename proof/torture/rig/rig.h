@@ -93,10 +93,12 @@ const char *torture_self(void);
 /* "" if there is none, or else the version, "7.0.15". */
 const char *torture_redis_version(void);
 
+#define TORTURE_ANSWER_MAX 4096 /* bytes: a section of INFO */
+
 /*
  * Sends a command (blanks separate words; %s, %d and %lld are hiredis's) and waits for the answer.
- * True: it was no error. ret_text, if not NULL, receives an array's or a string's text, of 256
- * bytes.
+ * True: it was no error. ret_text, if not NULL, receives an array's or a string's text, of
+ * TORTURE_ANSWER_MAX bytes; what is longer is cut, after one line.
  */
 bool torture_redis(torture_rig *rig, torture_server *server, char *ret_text, const char *format,
                    ...);

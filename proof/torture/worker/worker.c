@@ -6,6 +6,7 @@
 #include "algorithm.h"
 #include "diary.h"
 #include "resource.h"
+#include "write_stop.h"
 
 #include <grp.h>
 #include <inttypes.h>
@@ -415,6 +416,7 @@ int torture_worker_main(const char *board_path, const char *slot, const char *li
     snprintf(who, sizeof who, "%s.%s", slot, life);
     w.rng = torture_rng_make(w.board->seed, (unsigned)w.slot * 1000000 + (unsigned)w.life);
     w.algorithm = w.board->tutorial ? &torture_tutorial : &torture_pawl;
+    torture_write_stop_install(w.board, w.slot);
     torture_diary_open(w.board->history, who);
     w.resource = torture_resource_open(w.board->resource, who);
     if (!w.resource) return TORTURE_SYSTEM;
