@@ -12,6 +12,7 @@
 
 #include "cells.h"
 #include "races.h"
+#include "snapshot.h"
 
 #include <string.h>
 
@@ -63,6 +64,12 @@ void atomics_reset(void)
 {
     atomics->run++;
     atomics->count = 0;
+}
+
+void atomics_keep(void)
+{
+    snapshot_keep(atomics, offsetof(struct atomics, words));
+    snapshot_keep(atomics->words, atomics->count * sizeof atomics->words[0]);
 }
 
 static word *make_word(place *p, uintptr_t address)
@@ -202,7 +209,7 @@ static void on_store(uintptr_t address, uint64_t before, uint64_t value, int ord
     w->stores[w->count % STORES_KEPT] = s;
     w->seen[me->id] = w->count;
     if (order == __ATOMIC_SEQ_CST) w->last_seq = w->count;
-    me->clock.at[me->id]++;
+    clock_tick(me);
 }
 
 /* ---- What the compiler calls

@@ -22,14 +22,17 @@
 #define CELL_BYTES(c)  (((c) >> 1) & 0xffu)
 #define CELL_WRITES(c) ((c)&1u)
 
+/* The cells of one word, side by side. */
+typedef uint32_t cells_of_word __attribute__((vector_size(CELLS * sizeof(uint32_t)), may_alias));
+
 /* Stacks first, then heaps, at fixed addresses. */
 #define BASE        UINT64_C(0x200000000000)
 #define HEAP_SIZE   ((size_t)4 * 1024 * 1024)
 #define STACKS_SIZE (THREADS_MAX * STACK_SIZE)
 #define REGION_SIZE (STACKS_SIZE + THREADS_MAX * HEAP_SIZE)
+#define CELLS_BASE  UINT64_C(0x300000000000) /* CELLS for each word of the region */
 
 typedef struct shadow {
-    uint32_t *cells; /* CELLS for each word of the region */
     uint32_t *static_cells;
     size_t static_size;
     uintptr_t stack_low[THREADS_MAX]; /* how far down each stack was touched */
@@ -51,8 +54,8 @@ static inline int memory_stack_owner(uintptr_t address)
 /* The cells of the word that holds the address; NULL: not watched. */
 static inline uint32_t *memory_cells(uintptr_t address)
 {
+    if (address - BASE < REGION_SIZE) return (uint32_t *)CELLS_BASE + (address - BASE) / 8 * CELLS;
     const shadow *m = memory_shadow;
-    if (address - BASE < REGION_SIZE) return m->cells + (address - BASE) / 8 * CELLS;
     size_t in_statics = address - (uintptr_t)__data_start;
     return in_statics < m->static_size ? m->static_cells + in_statics / 8 * CELLS : NULL;
 }
@@ -60,7 +63,7 @@ static inline uint32_t *memory_cells(uintptr_t address)
 bool memory_is_static(uintptr_t address);
 /* Fails if the address was freed or never given out: for atomic accesses, which do not race. */
 void access_memory_freed(uintptr_t address);
-/* Fails if another thread may be at a block that is about to be freed. */
+/* Fails if another thread may be at a block that is about to be freed, and marks it as freed. */
 void access_block(uintptr_t address, size_t size);
 /* The block is gone, and its history with it. */
 void atomics_forget(uintptr_t address, size_t size);

@@ -7,6 +7,7 @@
 #include "harness.h"
 
 #include "files.h"
+#include "snapshot.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -50,6 +51,11 @@ size_t files_size(void)
 void files_start(void *room)
 {
     F = room;
+}
+
+void files_keep(void)
+{
+    snapshot_keep(F, sizeof *F);
 }
 
 void files_reset(void)

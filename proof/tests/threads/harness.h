@@ -130,6 +130,7 @@ typedef struct harness {
     trouble finding;
     thread threads[THREADS_MAX];
     int count, current;
+    uint32_t now_cell; /* the current thread and its clock, as races.c writes them down */
     void *host_sp;
     uint32_t steps, steps_max, streak;
     uint64_t switches;
@@ -147,7 +148,7 @@ typedef struct harness {
     void (*on_step)(void);
     void (*on_signal)(void);
     int (*choose)(int n, const uint8_t *ready, int current, bool may_stay); /* explore.c */
-    bool in_child;
+    bool forks, in_child;
     bool tracing;
     int line_count;
     line lines[LINES_MAX];
@@ -191,6 +192,11 @@ void sched_yield_now(void);
 void sched_test_cancel(void);
 int sched_spawn(const char *name, bool is_users, void *(*run)(void *), void *arg);
 void sched_join(int id, void **ret_result);
+/*
+ * Returns twice, as fork() does: true in the child, which is the same memory; and when that has
+ * ended, false, with everything as it was before.
+ */
+bool sched_fork(void);
 
 /* A draw that depends only on the seed, the thread and how often it has drawn so. */
 typedef enum draw_kind {
@@ -203,20 +209,37 @@ typedef enum draw_kind {
 } draw_kind;
 uint32_t sched_draw(draw_kind kind, uint32_t below);
 
-void trace(bool is_call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void add_line(bool is_call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line of the timeline, if one is wanted. */
+#define trace(...)                                                                                 \
+    do {                                                                                           \
+        if (S->tracing) add_line(__VA_ARGS__);                                                     \
+    } while (false)
 
 /* ---- Order: who happened before whom (races.c)
  * ----------------------------------------------------- */
 
 void order_reset(void);
+/* It becomes the current thread. */
+void order_runs_now(const thread *me);
 void order_acquire(const void *object);
 void order_release(const void *object);
 void order_spawned(thread *parent, thread *child);
 void order_joined(thread *child);
 /* For exploration: what was done depends on what was done to the object before. */
-void order_note(thread *t, const void *object, bool writes);
+void explore_note(thread *t, const void *object, bool writes);
 /* And what came out of it, where that depends on more than the object. */
-void order_saw(uint64_t outcome);
+void explore_saw(uint64_t outcome);
+
+static inline void order_note(thread *t, const void *object, bool writes)
+{
+    if (S->plan.strategy == STRATEGY_EXPLORE) explore_note(t, object, writes);
+}
+
+static inline void order_saw(uint64_t outcome)
+{
+    if (S->plan.strategy == STRATEGY_EXPLORE) explore_saw(outcome);
+}
 
 /* ---- Memory (memory.c) --------------------------------------------------------------------------
  */
@@ -241,8 +264,8 @@ void loop_reset(void);
 void loop_check_leaks(void);
 void loop_in_child(void);
 void process_reset(void);
-/* In the child of a fork the end of the run is the end of the process. */
-void process_end_child(void) __attribute__((noreturn));
+/* What the child of a fork has found is its parent's to report. */
+void process_end_child(void);
 void sync_reset(void);
 void atomics_reset(void);
 

@@ -47,7 +47,7 @@ struct pawl_store {
     struct event *timer;
     int inside; /* the thread, + 1 */
     bool up, of_child;
-    letter letters[LETTERS_MAX];
+    letter *letters[LETTERS_MAX]; /* NULL: not used so far */
     outstanding asked[LETTERS_MAX];
     uint64_t refused[LETTERS_MAX]; /* asked while the link was down */
     int refused_count;
@@ -88,11 +88,22 @@ static void go_out(pawl_store *s)
 /* ---- Later
  * -------------------------------------------------------------------------------------------- */
 
+static bool has_letter(const pawl_store *s, int at)
+{
+    return s->letters[at] && s->letters[at]->kind;
+}
+
+static void free_store(pawl_store *s)
+{
+    for (int i = 0; i < LETTERS_MAX; i++) free(s->letters[i]);
+    free(s);
+}
+
 static void set_timer(pawl_store *s)
 {
     int64_t at = NEVER;
     for (int i = 0; i < LETTERS_MAX; i++) {
-        if (s->letters[i].kind && s->letters[i].at < at) at = s->letters[i].at;
+        if (has_letter(s, i) && s->letters[i]->at < at) at = s->letters[i]->at;
         if (s->asked[i].id && !s->asked[i].silent && s->asked[i].answer_by < at)
             at = s->asked[i].answer_by;
     }
@@ -106,9 +117,10 @@ static void set_timer(pawl_store *s)
 static letter *new_letter(pawl_store *s, letter_kind kind, int64_t at)
 {
     for (int i = 0; i < LETTERS_MAX; i++) {
-        if (s->letters[i].kind) continue;
-        s->letters[i] = (letter){.kind = kind, .at = at};
-        return &s->letters[i];
+        if (has_letter(s, i)) continue;
+        if (!s->letters[i]) s->letters[i] = malloc(sizeof(letter));
+        *s->letters[i] = (letter){.kind = kind, .at = at};
+        return s->letters[i];
     }
     fail("harness", "too many letters");
 }
@@ -283,7 +295,8 @@ static void link_goes(pawl_store *s, bool up)
             (s->asked[i].changes || sched_draw(DRAW_STORE, 2)))
             say_unknown(s, s->asked[i].id);
     for (int i = 0; !up && i < LETTERS_MAX; i++)
-        if (s->letters[i].kind != LETTER_LINK) s->letters[i].kind = LETTER_NONE;
+        if (has_letter(s, i) && s->letters[i]->kind != LETTER_LINK)
+            s->letters[i]->kind = LETTER_NONE;
     s->up = up;
     s->host->link(s->host, up, up ? PAWL_OK : PAWL_ERR_UNAVAILABLE, up ? "" : "the store is away");
     for (int i = 0; !up && i < LETTERS_MAX; i++) /* or too late */
@@ -327,7 +340,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     refuse(s);
     if (happens(habits_now()->guarded)) tell_of_guard(s);
     for (int i = 0; i < LETTERS_MAX; i++)
-        if (s->letters[i].kind && s->letters[i].at <= S->now) deliver(s, &s->letters[i]);
+        if (has_letter(s, i) && s->letters[i]->at <= S->now) deliver(s, s->letters[i]);
     for (int i = 0; i < LETTERS_MAX; i++)
         if (s->asked[i].id && !s->asked[i].silent && s->asked[i].answer_by <= S->now)
             say_unknown(s, s->asked[i].id);
@@ -431,14 +444,14 @@ static void hostile_close(pawl_store *s)
     go_in(s, "close");
     pawl__memory_ops.close(s->inner);
     event_free(s->timer);
-    free(s);
+    free_store(s);
 }
 
 static void hostile_forget(pawl_store *s)
 {
     go_in(s, "forget");
     pawl__memory_ops.forget(s->inner);
-    free(s);
+    free_store(s);
 }
 
 static const char *const schemes[] = {"hostile", NULL};

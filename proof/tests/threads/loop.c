@@ -8,6 +8,7 @@
 #include "harness.h"
 
 #include "files.h"
+#include "snapshot.h"
 
 #include <event2/event.h>
 #include <string.h>
@@ -36,6 +37,7 @@ struct event_config {
 };
 
 static struct loops {
+    int used; /* events beyond were none in this run */
     struct event events[EVENTS_MAX];
     struct event_base bases[BASES_MAX];
     struct event_config config;
@@ -53,12 +55,19 @@ void loop_start(void *room)
 
 void loop_reset(void)
 {
-    memset(L, 0, sizeof *L);
+    memset(L->events, 0, (size_t)L->used * sizeof L->events[0]);
+    memset(L->bases, 0, sizeof L->bases);
+    L->used = 0;
+}
+
+void loop_keep(void)
+{
+    snapshot_keep(L, sizeof *L);
 }
 
 void loop_check_leaks(void)
 {
-    for (int i = 0; i < EVENTS_MAX; i++)
+    for (int i = 0; i < L->used; i++)
         if (L->events[i].used) fail("leak", "an event is left");
     for (int i = 0; i < BASES_MAX; i++)
         if (L->bases[i].used) fail("leak", "an event base is left");
@@ -121,7 +130,7 @@ struct event_base *event_base_new_with_config(const struct event_config *config)
 void event_base_free(struct event_base *base)
 {
     check_alone(base, "frees");
-    for (int i = 0; i < EVENTS_MAX; i++)
+    for (int i = 0; i < L->used; i++)
         if (L->events[i].used && L->events[i].base == base) L->events[i].base = NULL;
     base->used = false;
 }
@@ -144,6 +153,7 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
     for (int i = 0; i < EVENTS_MAX; i++) {
         struct event *e = &L->events[i];
         if (e->used) continue;
+        if (i == L->used) L->used++;
         *e = (struct event){.base = base,
                             .used = true,
                             .fd = fd,
@@ -202,7 +212,7 @@ static bool is_due(const struct event *e)
 
 static bool has_due(const void *arg)
 {
-    for (int i = 0; i < EVENTS_MAX; i++)
+    for (int i = 0; i < L->used; i++)
         if (L->events[i].base == arg && is_due(&L->events[i])) return true;
     return false;
 }
@@ -210,7 +220,7 @@ static bool has_due(const void *arg)
 int64_t loop_next_timer(void)
 {
     int64_t at = NEVER;
-    for (int i = 0; i < EVENTS_MAX; i++) {
+    for (int i = 0; i < L->used; i++) {
         const struct event *e = &L->events[i];
         if (e->used && e->added && e->until > S->now && e->until < at) at = e->until;
     }
@@ -228,17 +238,24 @@ static void run_event(struct event *e)
     e->fn(e->fd, what, e->arg);
 }
 
+static void run_if_due(const struct event_base *base, int at)
+{
+    struct event *e = &L->events[at];
+    if (e->used && e->due && e->base == base) run_event(e);
+}
+
 /* All that are due now, once each, from a drawn one on. */
 static void run_due(const struct event_base *base)
 {
-    for (int i = 0; i < EVENTS_MAX; i++)
+    int known = L->used;
+    for (int i = 0; i < known; i++) {
         L->events[i].due = L->events[i].base == base && is_due(&L->events[i]);
-    uint32_t first = S->plan.strategy == STRATEGY_EXPLORE ? 0 : sched_draw(DRAW_ORDER, EVENTS_MAX);
-    for (uint32_t i = 0; i < EVENTS_MAX; i++) order_saw(L->events[i].due ? i + 2 : 1);
-    for (uint32_t i = 0; i < EVENTS_MAX; i++) {
-        struct event *e = &L->events[(first + i) % EVENTS_MAX];
-        if (e->used && e->due && e->base == base) run_event(e);
+        if (L->events[i].due) order_saw((uint64_t)i + 2);
     }
+    order_saw(1);
+    int first = S->plan.strategy == STRATEGY_EXPLORE ? 0 : (int)sched_draw(DRAW_ORDER, EVENTS_MAX);
+    for (int i = first; i < known; i++) run_if_due(base, i);
+    for (int i = 0; i < first && i < known; i++) run_if_due(base, i);
 }
 
 /* A signal does not end it, a cancellation does. */

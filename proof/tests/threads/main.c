@@ -88,8 +88,8 @@ static void on_crash(int signal)
 /* The stack that overflowed is not one to stand on. */
 static void watch_for_crashes(void)
 {
-    static char stack[64 * 1024];
-    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+    const size_t size = (size_t)64 * 1024;
+    const stack_t other = {.ss_sp = room(size), .ss_size = size};
     sigaltstack(&other, NULL);
     const struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER};
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};

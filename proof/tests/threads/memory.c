@@ -8,6 +8,7 @@
 #include "harness.h"
 
 #include "cells.h"
+#include "snapshot.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -66,14 +67,19 @@ static void *reserve(uint64_t at, size_t size)
     return p;
 }
 
+static size_t statics_cells_size(void)
+{
+    return (memory_shadow->static_size / 8 + 2) * CELLS * sizeof(uint32_t);
+}
+
 void memory_start(void)
 {
     reserve(BASE, REGION_SIZE);
     M = reserve(0, sizeof *M);
     shadow *m = memory_shadow = &M->shadow;
-    m->cells = reserve(0, REGION_SIZE / 8 * CELLS * sizeof *m->cells);
+    reserve(CELLS_BASE, REGION_SIZE / 8 * CELLS * sizeof(uint32_t));
     m->static_size = (size_t)(_end - __data_start);
-    m->static_cells = reserve(0, (m->static_size / 8 + 2) * CELLS * sizeof *m->cells);
+    m->static_cells = reserve(0, statics_cells_size());
     memory_reset();
 }
 
@@ -82,14 +88,16 @@ static uintptr_t heap_base(int id)
     return BASE + STACKS_SIZE + (size_t)id * HEAP_SIZE;
 }
 
+static uintptr_t stack_top(int id)
+{
+    return BASE + ((size_t)id + 1) * STACK_SIZE;
+}
+
 /* The gaps between blocks and freed blocks are marked, so that an access to them is found. */
 static void mark(uintptr_t from, size_t size, uint32_t value)
 {
-    uint32_t *cell = memory_cells(from);
-    for (size_t i = 0; i < (size + 7) / 8; i++, cell += CELLS) {
-        cell[0] = value;
-        cell[1] = cell[2] = cell[3] = 0;
-    }
+    cells_of_word *word = (cells_of_word *)memory_cells(from);
+    for (size_t i = 0; i < (size + 7) / 8; i++) word[i] = (cells_of_word){value};
 }
 
 static void forget(uintptr_t from, size_t size)
@@ -100,19 +108,40 @@ static void forget(uintptr_t from, size_t size)
 void memory_reset(void)
 {
     shadow *m = memory_shadow;
+    memset(M->heaps, 0, sizeof M->heaps); /* each block that is given out has its cells set */
+    memset(m->static_cells, 0, statics_cells_size());
     for (int i = 0; i < THREADS_MAX; i++) {
-        heap *h = &M->heaps[i];
-        if (h->used) forget(heap_base(i), h->used);
-        *h = (heap){0};
-    }
-    memset(m->static_cells, 0, (m->static_size / 8 + 2) * CELLS * sizeof *m->cells);
-    for (int i = 0; i < THREADS_MAX; i++) {
-        uintptr_t top = BASE + ((size_t)i + 1) * STACK_SIZE;
+        uintptr_t top = stack_top(i);
         uintptr_t low = m->stack_low[i];
         if (low && low < top) forget(low, top - low);
         m->stack_low[i] = top;
     }
     M->live = 0;
+}
+
+static void keep_cells(uintptr_t from, size_t size)
+{
+    snapshot_keep(memory_cells(from), size / 8 * CELLS * sizeof(uint32_t));
+}
+
+void memory_keep(void)
+{
+    const shadow *m = memory_shadow;
+    snapshot_keep(M, sizeof *M);
+    snapshot_keep(m->static_cells, statics_cells_size());
+    for (int i = 0; i < S->count; i++) {
+        uintptr_t sp = (uintptr_t)S->threads[i].sp, top = stack_top(i);
+        snapshot_keep((void *)sp, top - sp);
+        keep_cells(m->stack_low[i], top - m->stack_low[i]);
+        snapshot_keep((void *)heap_base(i), M->heaps[i].used);
+        keep_cells(heap_base(i), M->heaps[i].used);
+    }
+}
+
+void memory_forget_child(void)
+{
+    for (int i = 0; i < S->count; i++)
+        forget(memory_shadow->stack_low[i], stack_top(i) - memory_shadow->stack_low[i]);
 }
 
 void *memory_stack(int id)
@@ -134,9 +163,7 @@ static void mark_new(block *b, size_t room)
     size_t words = (b->size + 7) & ~(size_t)7;
     mark((uintptr_t)b, sizeof *b, CELL_NOWHERE);
     mark((uintptr_t)(b + 1) + words, room - sizeof *b - words, CELL_NOWHERE);
-    if (S->quiet) return;
-    const thread *me = self();
-    mark((uintptr_t)(b + 1), b->size, CELL(me->id, me->clock.at[me->id], 0xff, true));
+    mark((uintptr_t)(b + 1), b->size, S->quiet ? 0 : S->now_cell | CELL(0, 0, 0xff, 1));
 }
 
 static void *take(size_t size, int byte, void *caller)
@@ -180,7 +207,6 @@ static void give(void *p)
     b->live = false;
     M->live--;
     atomics_forget((uintptr_t)p, b->size);
-    mark((uintptr_t)p, b->size, CELL_FREED);
 }
 
 void *__wrap_malloc(size_t size)

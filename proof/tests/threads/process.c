@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork, exit, signals, cancellation. A fork is a real one: the child is this thread of the
- * harness with a copy of everything, in which all coroutines but one are gone. What it finds it
- * leaves in memory that is shared, and its parent, which has waited for it, reports it.
+ * fork, exit, signals, cancellation. A child runs in the place of its parent, which goes on when
+ * it has ended, with all memory as it was (snapshot.c); in the child all coroutines but one are
+ * gone. What it finds its parent reports.
  */
 #define _GNU_SOURCE
 #include "harness.h"
 
 #include "files.h"
+#include "snapshot.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define HANDLERS_MAX 16
@@ -32,7 +31,7 @@ static struct process {
         void *page;
         size_t size;
     } wiped[PAGES_MAX];
-    trouble *from_child; /* shared */
+    trouble *from_child; /* not put back */
 } * P;
 
 size_t process_size(void)
@@ -43,9 +42,8 @@ size_t process_size(void)
 void process_start(void *room)
 {
     P = room;
-    P->from_child = mmap(NULL, sizeof *P->from_child, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (P->from_child == MAP_FAILED) abort();
+    P->from_child = malloc(sizeof *P->from_child);
+    if (!P->from_child) abort();
 }
 
 void process_reset(void)
@@ -54,6 +52,12 @@ void process_reset(void)
     for (int i = 0; i < P->page_count; i++) memset(P->wiped[i].page, 0, P->wiped[i].size);
     P->page_count = 0;
     S->in_child = false;
+}
+
+void process_keep(void)
+{
+    snapshot_keep(P, sizeof *P);
+    for (int i = 0; i < P->page_count; i++) snapshot_keep(P->wiped[i].page, P->wiped[i].size);
 }
 
 /* ---- Memory that a child finds wiped
@@ -132,7 +136,6 @@ static void run_after(bool child)
 
 static void become_child(void)
 {
-    S->in_child = true;
     for (int i = 0; i < S->count; i++)
         if (i != S->current) S->threads[i].state = THREAD_JOINED;
     for (int i = 0; i < P->page_count; i++) memset(P->wiped[i].page, 0, P->wiped[i].size);
@@ -141,20 +144,15 @@ static void become_child(void)
     self()->is_users = true;
 }
 
-/* A finding ends the run by a switch to the harness: there the child ends, see main.c. */
 void process_end_child(void)
 {
     *P->from_child = S->finding;
-    _exit(0);
 }
 
-static void take_childs_finding(pid_t pid)
+pid_t __wrap_getpid(void);
+pid_t __wrap_getpid(void)
 {
-    int status;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        fail("child", "the child ended with status %#x", (unsigned)status);
-    if (P->from_child->found) fail(P->from_child->check, "in a child: %.300s", P->from_child->text);
+    return S->in_child ? 4712 : 4711;
 }
 
 void process_fork(bool handlers, bool fails, void (*child)(void *), void *arg)
@@ -166,17 +164,15 @@ void process_fork(bool handlers, bool fails, void (*child)(void *), void *arg)
         run_after(false);
         return;
     }
-    fflush(NULL);
-    memset(P->from_child, 0, sizeof *P->from_child);
-    pid_t pid = fork();
-    if (pid < 0) fail("harness", "fork: %s", strerror(errno));
-    if (pid == 0) {
+    int error = errno;
+    if (sched_fork()) {
         become_child();
         if (handlers) run_after(true);
         child(arg);
         sched_end();
     }
-    take_childs_finding(pid);
+    errno = error;
+    if (P->from_child->found) fail(P->from_child->check, "in a child: %.300s", P->from_child->text);
     if (handlers) run_after(false);
 }
 

@@ -13,6 +13,7 @@
 
 #include "cells.h"
 #include "races.h"
+#include "snapshot.h"
 
 #include <string.h>
 
@@ -78,6 +79,23 @@ void order_reset(void)
     order->count = 0;
 }
 
+void order_keep(void)
+{
+    snapshot_keep(order, offsetof(struct order, objects));
+    snapshot_keep(order->objects, order->count * sizeof order->objects[0]);
+}
+
+void order_runs_now(const thread *me)
+{
+    S->now_cell = CELL(me->id, me->clock.at[me->id], 0, 0);
+}
+
+void clock_tick(thread *me)
+{
+    me->clock.at[me->id]++;
+    order_runs_now(me);
+}
+
 void order_acquire(const void *object)
 {
     if (S->running) clock_join(&self()->clock, &find(object)->clock);
@@ -88,14 +106,14 @@ void order_release(const void *object)
     if (!S->running) return;
     thread *me = self();
     clock_join(&find(object)->clock, &me->clock);
-    me->clock.at[me->id]++;
+    clock_tick(me);
 }
 
 void order_spawned(thread *parent, thread *child)
 {
     child->clock = parent->clock;
     child->clock.at[child->id]++;
-    parent->clock.at[parent->id]++;
+    clock_tick(parent);
     child->hash ^= parent->hash;
 }
 
@@ -111,14 +129,13 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 33);
 }
 
-void order_saw(uint64_t outcome)
+void explore_saw(uint64_t outcome)
 {
-    if (S->plan.strategy == STRATEGY_EXPLORE) self()->hash = mix(self()->hash + outcome + 1);
+    self()->hash = mix(self()->hash + outcome + 1);
 }
 
-void order_note(thread *t, const void *object, bool writes)
+void explore_note(thread *t, const void *object, bool writes)
 {
-    if (S->plan.strategy != STRATEGY_EXPLORE) return;
     order_object *o = find(object);
     t->hash = mix(t->hash * 3 + o->hash + (writes ? 2 * o->reads + 1 : 0));
     if (writes) {
@@ -132,11 +149,6 @@ void order_note(thread *t, const void *object, bool writes)
 /* ---- Accesses
  * --------------------------------------------------------------------------------------- */
 
-static bool is_past(const thread *me, uint32_t cell)
-{
-    return CELL_CLOCK(cell) <= me->clock.at[CELL_THREAD(cell)];
-}
-
 static void check_freed(uint32_t first, bool writes)
 {
     if (first == CELL_FREED)
@@ -147,14 +159,19 @@ static void check_freed(uint32_t first, bool writes)
 }
 
 /* A frame that its thread has left: what lay in it is gone. */
-static void check_stack(uintptr_t address)
+static void check_foreign_stack(uintptr_t address)
 {
     int owner = memory_stack_owner(address);
-    if (owner < 0 || owner == S->current) return;
     const thread *t = &S->threads[owner];
     if (owner >= S->count || t->state != THREAD_LIVES || address + 128 < (uintptr_t)t->sp)
         fail("use after return", "%s touches the stack of %s where nothing is any more",
              self()->name, t->name);
+}
+
+static inline void check_stack(uintptr_t address)
+{
+    int owner = memory_stack_owner(address);
+    if (owner >= 0 && owner != S->current) check_foreign_stack(address);
 }
 
 static void fail_race(uint32_t cell, bool writes)
@@ -164,47 +181,93 @@ static void fail_race(uint32_t cell, bool writes)
          CELL_WRITES(cell) ? "wrote" : "read");
 }
 
-/* An access that is ordered after it is ordered after `cell`, too, so `cell` need not be kept. */
-static bool covers(uint32_t mine, uint32_t cell, const thread *me)
+/*
+ * What follows looks at the four cells of a word at once. A lane of a comparison is all ones where
+ * it is true. An empty cell is a read of nothing by thread 0 at the beginning: it races with nobody
+ * and is covered by everything.
+ */
+typedef uint64_t halves __attribute__((vector_size(16)));
+
+static inline bool any(cells_of_word lanes)
 {
-    if (CELL_BYTES(cell) & ~CELL_BYTES(mine) || CELL_WRITES(cell) > CELL_WRITES(mine)) return false;
-    return CELL_THREAD(cell) == (uint32_t)me->id || is_past(me, cell);
+    halves h = (halves)lanes;
+    return h[0] | h[1];
 }
 
-static bool races(uint32_t mine, uint32_t cell, const thread *me)
+/* One bit for each lane that is true. */
+static inline uint32_t bits_of(cells_of_word lanes)
 {
-    /* NOLINTNEXTLINE(misc-redundant-expression): both macros have the same mask */
-    return CELL_BYTES(cell) & CELL_BYTES(mine) && CELL_THREAD(cell) != (uint32_t)me->id &&
-           (CELL_WRITES(mine) || CELL_WRITES(cell)) && !is_past(me, cell) && !S->in_child;
+    halves h = (halves)(lanes & (cells_of_word){1, 2, 4, 8});
+    uint64_t both = h[0] | h[1];
+    return (uint32_t)(both | both >> 32);
 }
 
-static void check_word(const uint32_t *cells, uint32_t mine, const thread *me)
+/* `mine` in the first lane that is free, or else in one that has to go. */
+static inline cells_of_word with_mine(cells_of_word cells, uint32_t is_free, uint32_t mine)
 {
+    static const uint8_t first[] = {0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0};
+    uint32_t at = is_free ? first[is_free] : CELL_CLOCK(mine) & (CELLS - 1);
+    cells_of_word lane = (cells_of_word){0, 1, 2, 3} == at;
+    return (cells & ~lane) | (lane & mine);
+}
+
+static inline cells_of_word are_own(cells_of_word cells, uint32_t mine)
+{
+    return CELL_THREAD(cells ^ mine) == 0;
+}
+
+/* More than the first. */
+static inline bool has_rest(cells_of_word cells)
+{
+    halves rest = (halves)(cells & (cells_of_word){0, ~0u, ~0u, ~0u});
+    return rest[0] | rest[1];
+}
+
+/* Those in the past of this thread. */
+static inline cells_of_word are_past(cells_of_word cells, const thread *me)
+{
+    typedef int32_t clocks __attribute__((vector_size(16)));
+    clocks known;
+    for (int i = 0; i < CELLS; i++) known[i] = (int32_t)me->clock.at[CELL_THREAD(cells[i])];
+    return (cells_of_word)((clocks)CELL_CLOCK(cells) <= known);
+}
+
+/* The same bytes, by another thread, one of the two a write, and nothing orders them. */
+static inline cells_of_word are_races(cells_of_word cells, uint32_t mine, cells_of_word ordered)
+{
+    cells_of_word apart = (cells & mine & CELL(0, 0, 0xff, 0)) == 0;
+    cells_of_word reads = ((cells | mine) & 1u) == 0;
+    return ~(apart | reads | ordered);
+}
+
+static void fail_race_with_one_of(cells_of_word cells, cells_of_word races, uint32_t mine)
+{
+    if (S->in_child) return;
+    for (int i = 0; i < CELLS; i++)
+        if (races[i]) fail_race(cells[i], CELL_WRITES(mine));
+}
+
+/*
+ * Takes the place of one that it covers: what is ordered after this access is ordered after that,
+ * too, and it is of no other bytes and nothing that this is not. Of four that must all be kept one
+ * goes. (Without branches, for none of them could be foretold.)
+ */
+static void access_word_slowly(cells_of_word *word, uint32_t mine)
+{
+    cells_of_word cells = *word;
     if (cells[0] >= CELL_NOWHERE) check_freed(cells[0], CELL_WRITES(mine));
-    for (int i = 0; i < CELLS && cells[i]; i++)
-        if (races(mine, cells[i], me)) fail_race(cells[i], CELL_WRITES(mine));
-}
-
-/* Cells lie without a gap; of four that must all be kept one goes. */
-static void access_word_slowly(uint32_t *cells, uint32_t mine)
-{
-    const thread *me = self();
-    int kept = 0;
-    check_word(cells, mine, me);
-    for (int i = 0; i < CELLS && cells[i]; i++)
-        if (!covers(mine, cells[i], me)) cells[kept++] = cells[i];
-    if (kept == CELLS)
-        cells[me->clock.at[me->id] & (CELLS - 1)] = mine;
-    else
-        cells[kept++] = mine;
-    while (kept < CELLS) cells[kept++] = 0;
+    cells_of_word ordered = are_own(cells, mine) | are_past(cells, self());
+    cells_of_word races = are_races(cells, mine, ordered);
+    if (any(races)) fail_race_with_one_of(cells, races, mine);
+    cells_of_word within = (cells & ~mine & CELL(0, 0, 0xff, 1)) == 0;
+    cells_of_word covered = within & ordered;
+    *word = with_mine(cells & ~covered, bits_of(covered), mine);
 }
 
 /* The same thread at the same time of its clock: what is ordered behind the one is behind both. */
-static inline bool says_all(uint32_t cell, uint32_t mine)
+static inline cells_of_word says_all(cells_of_word cells, uint32_t mine)
 {
-    uint32_t differs = cell ^ mine;
-    return !CELL_THREAD(differs) && !CELL_CLOCK(differs) && !(mine & ~cell);
+    return ((cells ^ mine) & (CELL(31, 0x3ffff, 0, 0) | mine)) == 0;
 }
 
 /* This thread's own, of no other bytes and nothing that `mine` is not: it need not be kept. */
@@ -216,19 +279,16 @@ static inline bool is_outdone(uint32_t cell, uint32_t mine)
 /* Most are of a word that nobody has touched, or this thread alone, at the same bytes. */
 static inline void access_word(uint32_t *cells, uint32_t mine)
 {
-    uint32_t first = cells[0];
-    if (first == 0 || (cells[1] == 0 && is_outdone(first, mine))) {
-        cells[0] = mine;
-        return;
-    }
-    if (first < CELL_NOWHERE && (says_all(first, mine) || says_all(cells[1], mine))) return;
-    access_word_slowly(cells, mine);
+    cells_of_word *word = (cells_of_word *)cells, all = *word;
+    if (!has_rest(all) && (all[0] == 0 || is_outdone(all[0], mine)))
+        *word = (cells_of_word){mine};
+    else if (!any(says_all(all, mine)))
+        access_word_slowly(word, mine);
 }
 
-static uint32_t my_cell(uint32_t bytes, bool writes)
+static inline uint32_t my_cell(uint32_t bytes, bool writes)
 {
-    const thread *me = self();
-    return CELL(me->id, me->clock.at[me->id], bytes, writes);
+    return S->now_cell | CELL(0, 0, bytes, writes);
 }
 
 /* Of one word or less. */
@@ -260,16 +320,25 @@ void access_memory(uintptr_t address, size_t size, bool writes)
     }
 }
 
-/* Nothing is written down: what the block remembers is about to go. */
-void access_block(uintptr_t address, size_t size)
+static void check_block_word(cells_of_word cells, uint32_t mine)
 {
     if (!S->running || S->quiet) return;
-    const thread *me = self();
-    const uint32_t *cells = memory_cells(address);
+    if (cells[0] >= CELL_NOWHERE) check_freed(cells[0], true);
+    cells_of_word races = are_races(cells, mine, are_own(cells, mine) | are_past(cells, self()));
+    if (any(races)) fail_race_with_one_of(cells, races, mine);
+}
+
+/* Most words of a block were touched as the one before. */
+void access_block(uintptr_t address, size_t size)
+{
     uint32_t mine = my_cell(0xff, true);
-    for (size_t i = 0; i < (size + 7) / 8; i++, cells += CELLS) {
-        if (cells[1] == 0 && CELL_THREAD(cells[0]) == (uint32_t)me->id) continue;
-        check_word(cells, mine, me);
+    cells_of_word *word = (cells_of_word *)memory_cells(address), *end = word + (size + 7) / 8;
+    cells_of_word good = {mine};
+    for (; word < end; word++) {
+        cells_of_word cells = *word;
+        if (any(cells ^ good)) check_block_word(cells, mine);
+        good = cells;
+        *word = (cells_of_word){CELL_FREED};
     }
 }
 

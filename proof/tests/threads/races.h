@@ -6,6 +6,8 @@
 #include "harness.h"
 
 void clock_join(clockv *into, const clockv *from);
+/* The current thread's own: what it does now others do not know yet. */
+void clock_tick(thread *me);
 /* The state lies in room that is no static data. */
 size_t order_size(void);
 void order_start(void *room);

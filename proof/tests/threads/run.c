@@ -4,6 +4,7 @@
 #include "run.h"
 
 #include "files.h"
+#include "snapshot.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +17,11 @@ run_state *R;
 void run_start(void *room)
 {
     R = room;
+}
+
+void run_keep(void)
+{
+    snapshot_keep(R, sizeof *R);
 }
 
 void run_watch(void)

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include "snapshot.h"
 #include "switch.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ void sched_start(void)
 {
     S = mmap(NULL, sizeof *S, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (S == MAP_FAILED) abort();
+    snapshot_start();
     memory_start();
     dl_iterate_phdr(find_tls, NULL);
     if (S->tls_size > sizeof S->first_tls) abort();
@@ -53,6 +55,18 @@ void sched_start(void)
     if (copy == MAP_FAILED) abort();
     image = copy; /* part of the picture */
     memcpy(copy, __data_start, size);
+}
+
+/* The switches of the plan, and what was recorded and traced before a fork, stay as they are. */
+void sched_keep(void)
+{
+    size_t plan_ends = offsetof(harness, finding), record = offsetof(harness, record);
+    size_t after_record = record + sizeof S->record;
+    snapshot_keep(S, offsetof(harness, plan.switches));
+    snapshot_keep((char *)S + plan_ends, record - plan_ends);
+    snapshot_keep((char *)S + after_record, offsetof(harness, lines) - after_record);
+    snapshot_keep(__data_start, (size_t)(_end - __data_start));
+    snapshot_keep(S->tls, S->tls_size);
 }
 
 static void restore_statics(void)
@@ -88,9 +102,9 @@ uint32_t sched_draw(draw_kind kind, uint32_t below)
 /* ---- Timeline
  * ----------------------------------------------------------------------------------------- */
 
-void trace(bool is_call, const char *format, ...)
+void add_line(bool is_call, const char *format, ...)
 {
-    if (!S->tracing || S->line_count == LINES_MAX) return;
+    if (S->line_count == LINES_MAX) return;
     line *l = &S->lines[S->line_count++];
     *l = (line){.step = S->steps, .thread = (int16_t)S->current, .is_call = is_call, .at = S->now};
     va_list args;
@@ -147,6 +161,7 @@ static void switch_to(int next)
 {
     thread *from = self(), *to = &S->threads[next];
     S->current = next;
+    order_runs_now(to);
     S->switches++;
     leave(from);
     switch_stack(&from->sp, to->sp);
@@ -340,9 +355,14 @@ static int next_in_turn(const uint8_t *ids, int n)
     return ids[0];
 }
 
+static int choose_usual(const uint8_t *ids, int n, bool may_stay)
+{
+    return may_stay && !self()->yields ? S->current : next_in_turn(ids, n);
+}
+
 static int choose_as_written(const uint8_t *ids, int n, bool may_stay)
 {
-    int usual = may_stay && !self()->yields ? S->current : next_in_turn(ids, n);
+    int usual = choose_usual(ids, n, may_stay);
     const schedule *plan = &S->plan;
     while (S->at_switch < plan->switch_count && plan->switches[S->at_switch].step < S->steps)
         S->at_switch++;
@@ -356,7 +376,7 @@ static int choose_as_written(const uint8_t *ids, int n, bool may_stay)
 /* Notes each choice that a replay would not make by itself. */
 static void record(const uint8_t *ids, int n, bool may_stay, int chosen)
 {
-    int usual = may_stay && !self()->yields ? S->current : next_in_turn(ids, n);
+    int usual = choose_usual(ids, n, may_stay);
     if (chosen == usual || S->recorded == SWITCHES_MAX) return;
     S->record[S->recorded++] = (change_of_thread){.step = S->steps, .thread = (uint8_t)chosen};
 }
@@ -371,7 +391,9 @@ static int choose_by_plan(const uint8_t *ids, int n, bool may_stay)
     case STRATEGY_REPLAY:
         return choose_as_written(ids, n, may_stay);
     case STRATEGY_EXPLORE:
-        return S->choose(n, ids, S->current, may_stay);
+        /* What a child does is one step of its parent. */
+        return S->in_child ? choose_usual(ids, n, may_stay)
+                           : S->choose(n, ids, S->current, may_stay);
     }
     return ids[0];
 }
@@ -521,6 +543,33 @@ void sched_test_cancel(void)
     longjmp(me->end, 1);
 }
 
+/* ---- A fork
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+bool sched_fork(void)
+{
+    if (S->in_child) fail("harness", "a child forks");
+    S->forks = true;
+    switch_stack(&self()->sp, S->host_sp);
+    return S->in_child;
+}
+
+/* The host's side of it: -> whether somebody goes on. */
+static bool go_on(void)
+{
+    if (S->forks) {
+        S->forks = false;
+        snapshot_take();
+        S->in_child = true;
+        return true;
+    }
+    if (!S->in_child) return false;
+    process_end_child();
+    snapshot_put_back();
+    return true;
+}
+
 /* ---- A run
  * ------------------------------------------------------------------------------------------------------------
  */
@@ -563,8 +612,9 @@ void sched_run(const schedule *plan, void (*body)(void *), void *arg, bool traci
     S->on_signal = on_signal;
     draw_changes();
     thread *first = new_thread("main", true);
+    order_runs_now(first);
     S->running = true;
     switch_stack(&S->host_sp, first->sp);
+    while (go_on()) switch_stack(&S->host_sp, self()->sp);
     S->running = false;
-    if (S->in_child) process_end_child();
 }

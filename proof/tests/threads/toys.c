@@ -6,6 +6,7 @@
 #include "toys.h"
 
 #include "explore.h"
+#include "files.h"
 #include "run.h"
 
 #include <stdio.h>
@@ -31,6 +32,11 @@ static const toy toys[] = {
 void toy_expect(bool holds, const char *what)
 {
     if (!holds) fail("toy", "%s", what);
+}
+
+void toy_fork(void (*child)(void *), void *arg)
+{
+    process_fork(false, false, child, arg);
 }
 
 static void run_toy(void *arg)

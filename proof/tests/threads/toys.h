@@ -22,9 +22,12 @@
     X(post_after_return, "use after return", false)                                                \
     X(published, "", true)                                                                         \
     X(published_weakly, "race", true)                                                              \
+    X(published_early, "race", false)                                                              \
     X(flags, "", true)                                                                             \
     X(weak_flags, "toy", true)                                                                     \
     X(closed_descriptor, "descriptor", false)                                                      \
+    X(child, "", false)                                                                            \
+    X(bad_child, "toy", false)                                                                     \
     X(crash, "crash", false)
 
 #define TOY_DECLARE(name, check, weak) void toy_##name(void);
@@ -32,5 +35,7 @@ TOY_LIST(TOY_DECLARE)
 #undef TOY_DECLARE
 
 void toy_expect(bool holds, const char *what);
+/* A child runs child(arg), and ends. */
+void toy_fork(void (*child)(void *), void *arg);
 
 #endif

@@ -312,6 +312,28 @@ void toy_weak_flags(void)
     toy_expect(atomic_load(&saw_none) < 2, "both saw the other's flag down");
 }
 
+/* What is written after the flag is ordered by nothing, although the reader has seen the flag. */
+static void *publish_early(void *arg)
+{
+    atomic_store_explicit(&ready_flag, 1, memory_order_release);
+    number = 1;
+    atomic_store_explicit(&other_flag, 1, memory_order_relaxed);
+    return arg;
+}
+
+static void *read_published_early(void *arg)
+{
+    if (!atomic_load_explicit(&ready_flag, memory_order_acquire)) return arg;
+    if (!atomic_load_explicit(&other_flag, memory_order_relaxed)) return arg;
+    toy_expect(number == 1, "it was published");
+    return arg;
+}
+
+void toy_published_early(void)
+{
+    both(publish_early, read_published_early);
+}
+
 /* ---- Descriptors
  * ----------------------------------------------------------------------------------------------------
  */
@@ -335,6 +357,55 @@ void toy_closed_descriptor(void)
 {
     fd = eventfd(0, 0);
     both(write_fd, close_fd);
+}
+
+/* ---- A child: what it does is done to its own memory ---- */
+
+static void change_all(void *arg)
+{
+    number++;
+    ++*block;
+    ++*(int *)arg;
+    free(block);
+    block = malloc(sizeof *block);
+    both(count_in_two_steps, count_in_two_steps);
+}
+
+static void *fork_one(void *arg)
+{
+    int on_stack = 1;
+    pthread_mutex_lock(&one);
+    int before = number;
+    block = malloc(sizeof *block);
+    *block = 1;
+    toy_fork(change_all, &on_stack);
+    toy_expect(number == before && *block == 1 && on_stack == 1 && !atomic_load(&atomic_number),
+               "the parent sees what its child has done");
+    free(block);
+    pthread_mutex_unlock(&one);
+    return arg;
+}
+
+static void find_a_mistake(void *arg)
+{
+    (void)arg;
+    toy_expect(false, "a child finds a mistake");
+}
+
+static void *fork_bad_one(void *arg)
+{
+    toy_fork(find_a_mistake, NULL);
+    return arg;
+}
+
+void toy_child(void)
+{
+    both(count_locked, fork_one);
+}
+
+void toy_bad_child(void)
+{
+    both(count_locked, fork_bad_one);
 }
 
 /* ---- A crash ---- */
