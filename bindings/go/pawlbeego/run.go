@@ -22,7 +22,8 @@ var DrainTimeout = 5 * time.Second
 
 // Run is web.Run for an application that holds locks: at SIGTERM or SIGINT it takes no more
 // requests, lets those that run end within DrainTimeout, and closes the client, which tells the
-// handlers that are left and releases their locks. When Run returns, return from main.
+// handlers that are left, without waiting for them, and releases their locks. When Run returns,
+// return from main.
 //
 // Under web.Run alone the signal ends the process at once, and its locks stay until their leases
 // run out: Beego calls nobody then. Filter and Once warn of it in Beego's log when the application

@@ -76,7 +76,7 @@ def test_the_probe_asks_for_what_the_scripts_call():
 def test_the_user_of_the_tests_is_the_documented_one():
     """But for what is documented as done without."""
     locks, _ = documented()
-    assert locks - users_of_tests() == {"info", "client|tracking", "client|caching", "config|get", "slowlog|get"}
+    assert locks - users_of_tests() == {"info", "client|tracking", "client|caching", "cluster|info", "config|get", "slowlog|get"}
     assert not users_of_tests() - locks
 
 

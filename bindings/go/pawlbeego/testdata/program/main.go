@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,7 +44,10 @@ func main() {
 	done := func(gocontext.Context) error { return nil }
 	must(pawlbeego.Once(client, "n", done, pawlbeego.MinHold(time.Hour))(gocontext.Background()))
 	web.InsertFilterChain("/held", pawlbeego.Filter(client, pawlbeego.Name("held")))
+	var held sync.WaitGroup // Run tells the handlers that are left, and does not wait for them
 	web.Get("/held", func(ctx *context.Context) {
+		held.Add(1)
+		defer held.Done()
 		fmt.Println("held")
 		<-ctx.Request.Context().Done()
 		fmt.Println("told")
@@ -53,5 +57,6 @@ func main() {
 		return
 	}
 	must(pawlbeego.Run(client))
+	held.Wait()
 	fmt.Println("closed")
 }
