@@ -5,13 +5,22 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define BEATS  32 /* of a ttl: the instants at which a chorus moves */
+#define CANCEL 4  /* at each so many beats it cancels what it has wanted */
+
 static sim_client *client_of(sim *s, const sim_caller *caller)
 {
     return &s->clients[caller->client];
 }
 
+static int64_t beat_of(const sim *s)
+{
+    return s->config.ttl_ms * SIM_MS / BEATS;
+}
+
 static void tick_at(sim *s, sim_caller *caller, int64_t at)
 {
+    if (s->config.chorus) at = (at + beat_of(s) - 1) / beat_of(s) * beat_of(s);
     sim_at(s, at, SIM_EV_CALLER, caller->number, ++caller->generation);
 }
 
@@ -63,6 +72,7 @@ static int64_t draw_patience(sim *s, sim_caller *caller, int64_t now)
     sim_rng *rng = &caller->random;
     int64_t kind = sim_below(rng, 4);
     int64_t span = sim_below(rng, s->config.ttl_ms * 2000 + 1) * SIM_US;
+    if (s->config.chorus && kind >= 1) return 0; /* as for several names: without a wait */
     if (!s->config.impatient || kind >= 2) return PAWL__NEVER;
     return kind == 0 ? 0 : now + span + 1;
 }
@@ -103,6 +113,7 @@ static void want(sim *s, sim_caller *caller)
     int64_t now = sim_client_now(s, client);
     sim_value_look(s, caller);
     caller->name = (int)sim_below(rng, s->config.names);
+    if (s->config.chorus) caller->name = caller->number % s->config.names; /* one for each */
     caller->want = (pawl__want){.name = sim_names[caller->name],
                                 .name_len = (uint16_t)strlen(sim_names[caller->name]),
                                 .ttl_ms = (int32_t)draw_ttl(s, rng),
@@ -116,6 +127,10 @@ static void want(sim *s, sim_caller *caller)
     if (caller->will_detach) caller->want.flags = PAWL_ASK_DETACHED;
     bool cancels = sim_chance(rng, 150);
     int64_t cancel_at = s->t + sim_below(rng, s->config.ttl_ms * 1000) * SIM_US;
+    if (s->config.chorus) { /* with the next beat: together */
+        cancels = s->t / beat_of(s) % CANCEL == 0;
+        cancel_at = s->t + SIM_US;
+    }
 
     caller->state = SIM_CALLER_WAITING;
     caller->began = s->t;

@@ -120,14 +120,36 @@ static void draw_store_options(sim_config *c, uint64_t seed)
     if (c->watch != PAWL__REDIS_WATCH_OFF && sim_chance(&rng, 300)) delete_some(c, &rng);
 }
 
+/* The server forgets what calls mean that are under way to it, so slowly that others follow. */
+static void forget_scripts(sim_config *c, sim_rng *rng)
+{
+    int64_t ttl_us = c->ttl_ms * 1000;
+    for (int i = 0; i < 3; i++) {
+        sim_fault *flush = &c->faults[c->fault_count++], *slow = &c->faults[c->fault_count++];
+        draw_fault(c, rng, flush);
+        flush->kind = SIM_FAULT_SCRIPT_FLUSH;
+        *slow = *flush;
+        slow->kind = SIM_FAULT_SLOW;
+        slow->at_us = flush->at_us > ttl_us / 4 ? flush->at_us - ttl_us / 4 : 0;
+        slow->for_us = ttl_us;
+        slow->value = ttl_us / 16 + sim_below(rng, ttl_us / 16);
+    }
+}
+
 /* A stream of its own, too. Only who does not wait travels together. */
 static void draw_together(sim_config *c, uint64_t seed)
 {
     sim_rng rng = sim_rng_make(seed, 0, SIM_RNG_TOGETHER);
-    if (c->algorithm != SIM_PAWL || !sim_chance(&rng, 40)) return;
+    int64_t kind = sim_below(&rng, 1000);
+    if (c->algorithm != SIM_PAWL || (kind >= 40 && kind < 940)) return;
     c->together = c->impatient = true;
     c->names = SIM_NAMES_MAX;
     c->callers = SIM_NAMES_MAX;
+    c->chorus = kind >= 40;
+    if (!c->chorus) return;
+    c->apart = sim_chance(&rng, 100);
+    if (c->fault_count && sim_chance(&rng, 600)) c->halves = 200;
+    if (c->fault_count && sim_chance(&rng, 400)) forget_scripts(c, &rng);
 }
 
 void sim_config_draw(sim_config *ret_config, uint64_t seed, sim_algorithm algorithm)
@@ -172,7 +194,8 @@ static const key keys[] = {{KEY(clients)},      {KEY(callers)},      {KEY(names)
                            {KEY(delay_min_us)}, {KEY(delay_max_us)}, {KEY(tail_per_thousand)},
                            {KEY(lockstep)},     {KEY(heal_ms)},      {KEY(calm_ms)},
                            {KEY(monitor)},      {KEY(guard)},        {KEY(watch)},
-                           {KEY(age_ms)},       {KEY(together)}};
+                           {KEY(age_ms)},       {KEY(together)},     {KEY(chorus)},
+                           {KEY(halves)},       {KEY(apart)}};
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static int64_t get_key(const sim_config *c, const key *k)

@@ -89,6 +89,9 @@ typedef struct sim_config {
     int64_t delay_min_us, delay_max_us;
     int tail_per_thousand; /* messages that take up to a ttl while faults are on */
     bool together;         /* what a client asks within a short time travels together */
+    bool chorus;           /* what callers of one client do, they do at the same instants */
+    int halves;            /* per thousand: calls for several names that end half done */
+    bool apart;            /* the server takes one name in a call, as a cluster does */
     bool lockstep;         /* constant delays: everybody moves at once */
     bool monitor;          /* somebody listens to every inbox: PSUBSCRIBE */
     int guard;             /* pawl__redis_guard_mode of every client */

@@ -54,6 +54,13 @@ int64_t sim_patience(const sim *s)
 
 /* ---- Clocks ------------------------------------------------------------------- */
 
+void sim_touch(sim *s, int client, int64_t until)
+{
+    if (s->clients[client].touched_at >= until) return;
+    s->clients[client].touched_before = s->clients[client].touched_at;
+    s->clients[client].touched_at = until;
+}
+
 int64_t sim_client_now(sim *s, sim_client *client)
 {
     if (PAWL_MUTANT(now_from_before_pause) && client->paused_until) {

@@ -248,7 +248,8 @@ typedef struct sim_server {
     sim_message *first, *last;        /* what waits for it */
     uint64_t key_sums[SIM_NAMES_MAX]; /* of the lock keys, before a command */
     bool delete_behind_renewal;       /* the lock key of the next one that is confirmed */
-    sim_rng random;
+    int refused_token;                /* its next request is refused; SEEN_NOBODY: none */
+    sim_rng random, halves;
 } sim_server;
 
 /* ---- A run ------------------------------------------------------------------ */
@@ -275,7 +276,7 @@ typedef struct sim_failure {
     X(downgraded) X(change_refused) X(late_change) X(permits) X(several_permits) X(kind_refused)    \
     X(capacity_refused) X(let_in_together) X(reader_broken) X(guarded) X(guard_over)               \
     X(longer_announced) X(step_told) X(key_invalidated) X(key_changed_before) X(published)     \
-    X(published_again) X(published_late)
+    X(published_again) X(published_late) X(half_done) X(broken_off) X(refused_half_done) X(apart)
 /* clang-format on */
 
 typedef enum sim_sometimes {
@@ -345,6 +346,8 @@ static inline int sim_capacity_of(const sim *s, int name)
 /* The longest time that anybody may have to wait once all is well. */
 int64_t sim_patience(const sim *s);
 
+/* From now until then the client is excused from what is promised to live ones. */
+void sim_touch(sim *s, int client, int64_t until);
 int64_t sim_client_now(sim *s, sim_client *client);
 int64_t sim_server_now_us(const sim *s);
 

@@ -20,17 +20,9 @@ void sim_nemesis_plan(sim *s)
     }
 }
 
-/* From now until then the client is excused from what is promised to live ones. */
-static void touch(sim *s, int client, int64_t until)
-{
-    if (s->clients[client].touched_at >= until) return;
-    s->clients[client].touched_before = s->clients[client].touched_at;
-    s->clients[client].touched_at = until;
-}
-
 static void touch_all(sim *s, int64_t until)
 {
-    for (int i = 0; i < s->config.clients; i++) touch(s, i, until);
+    for (int i = 0; i < s->config.clients; i++) sim_touch(s, i, until);
 }
 
 static void hold(sim_conn *conn, bool up, bool down, int64_t until)
@@ -118,7 +110,7 @@ static void pause_client(sim *s, const sim_fault *f, int64_t until)
 {
     sim_client *client = &s->clients[f->target];
     if (!client->alive || client->paused_until >= until) return;
-    touch(s, f->target, until);
+    sim_touch(s, f->target, until);
     client->paused_until = until;
     if (PAWL_MUTANT(clock_stops_in_suspend)) sim_clock_step(&client->clock, s->t, s->t - until);
     /* Bytes that came meanwhile are read in the order in which the loop finds the sockets. */
@@ -436,8 +428,8 @@ static const struct strike {
 
 static void excuse_them(sim *s, const sim_fault *f, excuse excused, int64_t until)
 {
-    if (excused == ONE_NOW) touch(s, f->target, s->t);
-    if (excused == ONE_LATER) touch(s, f->target, until + 2 * SIM_MS * s->config.ttl_ms);
+    if (excused == ONE_NOW) sim_touch(s, f->target, s->t);
+    if (excused == ONE_LATER) sim_touch(s, f->target, until + 2 * SIM_MS * s->config.ttl_ms);
     if (excused == ALL_NOW) touch_all(s, s->t);
     if (excused == ALL_UNTIL) touch_all(s, until);
 }

@@ -82,7 +82,9 @@ void sim_server_boot(sim *s)
     server->model.publish = publish;
     server->model.subscribed = subscribed;
     server->model.held = held;
+    server->refused_token = SEEN_NOBODY;
     server->random = sim_rng_make(s->config.seed, 0, SIM_RNG_SERVER);
+    server->halves = sim_rng_make(s->config.seed, 1, SIM_RNG_TOGETHER);
     server->wall.reads = WALL_AT_START + sim_below(&server->random, 1000000000);
     server->wall.rate_ppm = sim_between(&server->random, -9000, 9000);
     server->started_us = server->wall.reads / SIM_US - s->config.age_ms * 1000;
@@ -165,6 +167,16 @@ static void delete_behind_renewal(sim *s, const sim_message *m)
     seen_queue_lost(s, name);
 }
 
+/* What was half done is asked for once more, and the server does not even begin. */
+static bool is_refused_now(sim *s, const sim_message *m)
+{
+    if (m->token < 0 || m->token != s->server.refused_token) return false;
+    s->server.refused_token = SEEN_NOBODY;
+    if (s->phase != SIM_FAULTS) return false;
+    SIM_REACHED(s, refused_half_done);
+    return true;
+}
+
 static void execute_one(sim *s, sim_message *m)
 {
     sim_server *server = &s->server;
@@ -172,6 +184,7 @@ static void execute_one(sim *s, sim_message *m)
     if (s->config.algorithm == SIM_PAWL) seen_arrived(s, m);
     check_value_arrives(s, m);
     model_refusal before = server->model.refusal;
+    if (is_refused_now(s, m)) server->model.refusal = MODEL_MISCONF;
     if (is_replica(s, m)) server->model.refusal = MODEL_READONLY;
     model_redis_command(&server->model, sim_server_now_us(s), m->argv, m->argc, &m->reply);
     server->model.refusal = before;
@@ -237,6 +250,33 @@ static void add_answer(char *text, size_t room, const pawl__redis_value *value)
                  value->type == PAWL__REDIS_ERROR ? "-" : value->text.data);
 }
 
+/* How a call ends that does not do all that it says. */
+typedef enum sim_half {
+    HALF_NONE = 0,
+    HALF_UNTOLD,    /* one name is done, and the script fails behind that */
+    HALF_UNDONE,    /* the script fails before that */
+    HALF_BROKEN_OFF /* so does the whole call, behind that name */
+} sim_half;
+
+static sim_half draw_half(sim *s)
+{
+    sim_rng *rng = &s->server.halves;
+    bool whole = s->phase != SIM_FAULTS || !sim_chance(rng, s->config.halves);
+    return whole ? HALF_NONE : (sim_half)sim_between(rng, HALF_UNTOLD, HALF_BROKEN_OFF);
+}
+
+/* Now and then the server is of no use for a moment: the same about that name is refused next. */
+static void end_half(sim *s, const sim_message *m, int token, sim_half half)
+{
+    sim_server *server = &s->server;
+    SIM_NOTE(s, -1, "the call of client %d %s with token %d", m->conn,
+             half == HALF_BROKEN_OFF ? "breaks off" : "goes wrong", token);
+    if (half == HALF_BROKEN_OFF) SIM_REACHED(s, broken_off);
+    SIM_REACHED(s, half_done);
+    sim_touch(s, m->conn, s->t + 2 * SIM_MS * s->config.ttl_ms);
+    if (sim_chance(&server->halves, 500)) server->refused_token = token;
+}
+
 /* One after the other, at the same instant. The short way of the scripts for names that are all
  * free, or all held, does the same. */
 static void execute_together(sim *s, sim_message *m)
@@ -247,6 +287,11 @@ static void execute_together(sim *s, sim_message *m)
     const unsigned bit =
         1u << (acquires ? PAWL__REDIS_ACQUIRE_TOGETHER : PAWL__REDIS_RELEASE_TOGETHER);
     char text[sizeof m->reply.text] = "";
+    if (s->config.apart) {
+        SIM_REACHED(s, apart);
+        say_error(&m->reply, "CROSSSLOT Keys in request don't hash to the same slot");
+        return;
+    }
     if (is_word(m, "EVALSHA") && !(known & bit)) {
         SIM_REACHED(s, no_script);
         say_error(&m->reply, "NOSCRIPT No matching script. Please use EVAL.");
@@ -254,14 +299,22 @@ static void execute_together(sim *s, sim_message *m)
     }
     SIM_REACHED(s, together);
     size_t count = (size_t)strtol(m->argv[2].data, NULL, 10) / PAWL__REDIS_KEYS;
-    for (size_t i = 0; i < count; i++) {
+    sim_half half = draw_half(s);
+    size_t at = half ? (size_t)sim_below(&s->server.halves, (int64_t)count) : count;
+    for (size_t i = 0; i < count && !(half == HALF_BROKEN_OFF && i > at); i++) {
         sim_message *part = sim_message_new(s, SIM_WORD_COMMAND);
         cut_part(s, part, m, count, i);
-        execute_one(s, part);
+        if (i != at || half != HALF_UNDONE) execute_one(s, part);
+        if (i == at) end_half(s, m, part->token, half);
+        if (i == at) say_error(&part->reply, "ERR half of it was done");
         add_answer(text, sizeof text, &part->reply.value);
         sim_message_free(s, part);
     }
     model->scripts_known = known | bit;
+    if (half == HALF_BROKEN_OFF) {
+        say_error(&m->reply, "ERR half of it was done script: f_0, on @user_script:9.");
+        return;
+    }
     snprintf(m->reply.text, sizeof m->reply.text, "%s", text);
     m->reply.value =
         (pawl__redis_value){.type = PAWL__REDIS_STRING, .text = {m->reply.text, strlen(text)}};

@@ -138,6 +138,15 @@ static void no_tail(sim_config *c)
     c->tail_per_thousand = 0;
     c->monitor = false;
 }
+static void whole_calls(sim_config *c)
+{
+    c->halves = 0;
+    c->apart = false;
+}
+static void no_chorus(sim_config *c)
+{
+    c->chorus = false;
+}
 static void shorter_faults(sim_config *c)
 {
     for (int i = 0; i < c->fault_count; i++) c->faults[i].for_us /= 2;
@@ -167,10 +176,11 @@ static void longer_holds(sim_config *c)
     if (c->hold_max_us < c->ttl_ms * 500) c->hold_max_us *= 2;
 }
 
-static change *const changes[] = {
-    fewer_clients, fewer_callers,  one_name,     one_ttl,        no_retention, all_patient,
-    no_detach,     no_tail,        no_mistakes,  only_exclusive, only_locks,   same_delay,
-    shorter_calm,  earlier_faults, earlier_heal, shorter_faults, more_thought, longer_holds};
+static change *const changes[] = {fewer_clients, fewer_callers,  one_name,     one_ttl,
+                                  no_retention,  all_patient,    no_detach,    no_tail,
+                                  no_mistakes,   only_exclusive, only_locks,   same_delay,
+                                  whole_calls,   no_chorus,      shorter_calm, earlier_faults,
+                                  earlier_heal,  shorter_faults, more_thought, longer_holds};
 
 static bool simplify(shrinker *sh)
 {

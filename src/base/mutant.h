@@ -48,6 +48,9 @@
     X(noscript_is_no, "NOSCRIPT is taken for an answer")                                           \
     X(noscript_after_release, "an ask is repeated behind its release")                             \
     X(together_one_answer, "of several answers in one all get the first")                          \
+    X(together_half_failed, "what a call for several names may have done is called failed")        \
+    X(together_half_lost, "what a call for several names may have released is called lost")        \
+    X(together_overtaken, "an ask is repeated behind a release of several names")                  \
     X(bodies_never_arrive, "a script body that was sent once counts as under way for ever")        \
     X(replica_is_kept, "the connection to a server that has become a replica is used on")          \
     X(refusal_is_released, "a server that refuses a release has done it")                          \

@@ -231,6 +231,33 @@ static void a_forgotten_script_is_brought_along(void **state)
     end(&s);
 }
 
+/* Law 4: what was released before the call went wrong was not lost. */
+static void what_may_have_been_released_is_not_called_lost(void **state)
+{
+    static const char *const wrong[] = {"4\n-\n", "-\n4\n"};
+    stage s;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        hold_two(&s);
+        release(&s, 3, 1, "a");
+        release(&s, 4, 2, "b");
+        send_all(&s);
+        if (i < 2) {
+            hear(&s, string(wrong[i]));
+            hear(&s, string("6")); /* of the one that was asked alone */
+            is_told(&s, 3 + i, PAWL_RELEASED);
+            is_told(&s, 4 - i, PAWL_UNKNOWN);
+        } else {
+            hear(&s, error("ERR half of it was done script: f_0, on @user_script:9."));
+            hear(&s, string("6"));
+            hear(&s, string("4"));
+            is_told(&s, 3, PAWL_UNKNOWN);
+            is_told(&s, 4, PAWL_RELEASED);
+        }
+        end(&s);
+    }
+}
+
 /* Rule 4: the releases behind the call have the last word, alone or together. */
 static void a_release_behind_a_forgotten_call_has_the_last_word(void **state)
 {
@@ -325,6 +352,7 @@ int main(void)
         cmocka_unit_test(more_than_fit_are_several_calls),
         cmocka_unit_test(what_went_wrong_is_asked_alone_and_stays_in_doubt),
         cmocka_unit_test(who_was_refused_may_fail),
+        cmocka_unit_test(what_may_have_been_released_is_not_called_lost),
         cmocka_unit_test(a_forgotten_script_is_brought_along),
         cmocka_unit_test(a_release_behind_a_forgotten_call_has_the_last_word),
         cmocka_unit_test(a_cluster_is_asked_alone_from_then_on),

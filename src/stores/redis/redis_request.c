@@ -176,6 +176,17 @@ static bool give_row(pawl_store *store, const pawl__redis_asked *a, const pawl__
     return true;
 }
 
+/* The call that it was part of may have released it: who does not own it now may have owned it then
+ * (law 4). */
+static void doubt_the_loss(const pawl__redis_asked *a, pawl_reply *reply)
+{
+    if (!a->in_doubt || reply->outcome != PAWL_NOT_OWNER) return;
+    if (PAWL_MUTANT(together_half_lost)) return;
+    reply->outcome = PAWL_UNKNOWN;
+    reply->err = PAWL_ERR_UNKNOWN;
+    reply->message = "a call for several names went wrong, and may have released this one";
+}
+
 /* What was asked for, before the reply or in it. False: it is something else. */
 static bool tell(pawl_store *store, const pawl__redis_asked *a, const pawl__redis_value *value,
                  pawl_value *room, pawl_reply *reply)
@@ -217,6 +228,7 @@ void pawl__redis_asked_answered(pawl_store *store, pawl__redis_pending *pending,
         break;
     }
     if (reply.outcome == PAWL_FAILED) reply.outcome = outcome_of_failure(a, false);
+    doubt_the_loss(a, &reply);
     pawl__redis_guard_explain(store, a->script, &reply, message);
     if (store->watch.answered) store->watch.answered(store, &a->request, reply.outcome);
     free(a);

@@ -89,7 +89,7 @@ static bool releases(const together *t)
 
 static void ask_alone(pawl_store *store, pawl__redis_asked *a, bool in_doubt)
 {
-    a->in_doubt |= in_doubt;
+    a->in_doubt |= in_doubt && !PAWL_MUTANT(together_half_failed);
     pawl__redis_send_again(store, a, false);
 }
 
@@ -208,6 +208,7 @@ static void drop(pawl__redis_pending *pending)
 static bool releases_token(const pawl__redis_pending *pending, const char *token)
 {
     const together *t = pawl__container(pending, together, pending);
+    if (PAWL_MUTANT(together_overtaken)) return false;
     for (size_t i = 0; releases(t) && i < t->count; i++)
         if (strcmp(t->parts[i]->request.token, token) == 0) return true;
     return false;
