@@ -81,6 +81,16 @@ static void timers_fire_by_instant_then_by_order_of_setting(void **state)
     pawl__heap_done(&heap);
 }
 
+/* Its author's own figures, to the last digit: what a seed shows is the same everywhere. */
+static void random_numbers_are_those_of_splitmix64(void **state)
+{
+    (void)state;
+    uint64_t random = 0;
+    assert_int_equal(pawl__random_next(&random), UINT64_C(0xe220a8397b1dcdaf));
+    assert_int_equal(pawl__random_next(&random), UINT64_C(0x6e789e6aa1b965f4));
+    assert_int_equal(pawl__random_next(&random), UINT64_C(0x06c45d188009454f));
+}
+
 /* From 75 to 125 % of it, both ends included and nothing beyond. */
 static void jitter_keeps_its_bounds(void **state)
 {
@@ -227,6 +237,7 @@ int main(void)
         cmocka_unit_test(remaining_is_rounded_down),
         cmocka_unit_test(every_byte_has_its_two_digits),
         cmocka_unit_test(timers_fire_by_instant_then_by_order_of_setting),
+        cmocka_unit_test(random_numbers_are_those_of_splitmix64),
         cmocka_unit_test(jitter_keeps_its_bounds),
         cmocka_unit_test(table_leaves_no_memory_behind),
         cmocka_unit_test(table_finds_what_was_added),

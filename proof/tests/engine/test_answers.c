@@ -207,6 +207,36 @@ static void a_failure_that_may_pass_ends_only_who_does_not_wait(void **state)
     }
 }
 
+/* The pauses before so many retries of an ask. */
+enum { PAUSES = 8 };
+
+static void pauses_of(uint64_t seed, int64_t ret_pauses[PAUSES])
+{
+    trial t;
+    trial_open_with(&t, seed, PAWL_WAIT_FOREVER);
+    trial_link(&t, true, PAWL_OK);
+    pawl__want a = want_on("a", PAWL__NEVER);
+    trial_want(&t, &a);
+    for (size_t i = 0; i < PAUSES; i++) {
+        trial_fail(&t, trial_sent(&t, PAWL_VERB_ACQUIRE).id, PAWL_FAILED, PAWL_ERR_LOADING);
+        ret_pauses[i] = pawl__engine_deadline(t.engine) - t.now;
+        trial_pass(&t, ret_pauses[i]);
+    }
+    trial_close(&t);
+}
+
+/* Clients that the same outage has stopped do not come back at the same instants. */
+static void each_seed_has_its_own_pauses(void **state)
+{
+    int64_t one[PAUSES], again[PAUSES], other[PAUSES];
+    (void)state;
+    pauses_of(1, one);
+    pauses_of(1, again);
+    pauses_of(2, other);
+    assert_memory_equal(one, again, sizeof one);
+    assert_memory_not_equal(one, other, sizeof one);
+}
+
 static void a_denial_of_a_refresh_gives_the_place_up(void **state)
 {
     trial *t = *state;
@@ -442,6 +472,7 @@ int main(void)
         TRIAL(who_came_while_busy_was_under_way_queues),
         TRIAL(busy_after_unknown_is_followed_by_a_release),
         cmocka_unit_test(a_failure_that_may_pass_ends_only_who_does_not_wait),
+        cmocka_unit_test(each_seed_has_its_own_pauses),
         TRIAL(a_denial_of_a_refresh_gives_the_place_up),
         TRIAL(a_release_that_failed_is_sent_again),
         cmocka_unit_test(what_is_said_at_length_is_cut),

@@ -397,6 +397,19 @@ static void an_unreachable_store_is_said_so(void **state)
     trial_close(&t);
 }
 
+static void without_patience_an_outage_ends_whoever_waits_at_once(void **state)
+{
+    (void)state;
+    trial t;
+    trial_open_with(&t, 7, 0);
+    pawl__want a = want_on("a", PAWL__NEVER);
+    trial_step_unfetched(&t, (pawl__event){.kind = PAWL__EV_WANT, .want = &a});
+    assert_int_equal(pawl__engine_deadline(t.engine), t.now);
+    trial_pass(&t, 0);
+    assert_int_equal(trial_only(&t, PAWL__ACT_REFUSED)->err, PAWL_ERR_UNAVAILABLE);
+    trial_close(&t);
+}
+
 static void a_store_that_refuses_us_is_said_so_at_once(void **state)
 {
     (void)state;
@@ -613,6 +626,7 @@ int main(void)
         TRIAL(not_waiting_is_answered_busy_and_leaves_nothing),
         cmocka_unit_test(short_patience_is_a_time_out_unless_the_store_fails),
         cmocka_unit_test(an_unreachable_store_is_said_so),
+        cmocka_unit_test(without_patience_an_outage_ends_whoever_waits_at_once),
         cmocka_unit_test(a_store_that_refuses_us_is_said_so_at_once),
         TRIAL(a_denied_acquisition_ends_with_its_reason),
         TRIAL(local_callers_share_one_lease_in_order),

@@ -16,29 +16,29 @@ static void broken(const char *what)
     fail_msg("an invariant broke: %s", what);
 }
 
-static void open_with(trial *t, int64_t unreachable_ms)
+void trial_open_with(trial *t, uint64_t seed, int64_t unreachable_ms)
 {
     *t = (trial){.now = 1000 * MS};
     pawl__engine_on_broken = broken;
     pawl__engine_opts opts;
     pawl__engine_opts_init(&opts);
     opts.owner = "tester";
-    opts.seed = 7;
+    opts.seed = seed;
     opts.draw_token = draw;
     opts.draw_ctx = t;
-    if (unreachable_ms) opts.unreachable_ms = unreachable_ms;
+    opts.unreachable_ms = unreachable_ms;
     t->engine = pawl__engine_new(&opts);
     assert_non_null(t->engine);
 }
 
 void trial_open_down(trial *t)
 {
-    open_with(t, 0);
+    trial_open_with(t, 7, 5000);
 }
 
 void trial_open_patient(trial *t)
 {
-    open_with(t, PAWL_WAIT_FOREVER);
+    trial_open_with(t, 7, PAWL_WAIT_FOREVER);
     trial_link(t, true, PAWL_OK);
 }
 

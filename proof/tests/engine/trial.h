@@ -33,6 +33,8 @@ typedef struct trial {
 void trial_open(trial *t);         /* the link is up */
 void trial_open_down(trial *t);    /* the link is still down */
 void trial_open_patient(trial *t); /* up; an outage may last */
+/* The link is down; of a seed, and with so much patience while it is. */
+void trial_open_with(trial *t, uint64_t seed, int64_t unreachable_ms);
 void trial_close(trial *t);
 
 /* A test that begins with an engine whose link is up finds it in *state; cmocka closes it. */
