@@ -224,6 +224,18 @@ void rig_write(const char *name, const char *prefix, const char *text)
     zookeeper_close(s.zh);
 }
 
+void rig_hide(const char *path, bool hide)
+{
+    struct ACL_vector all = ZOO_OPEN_ACL_UNSAFE;
+    struct ACL one = all.data[0];
+    stranger s = come(NULL);
+    if (hide) one.perms &= ~ZOO_PERM_READ;
+    CHECK(zoo_aset_acl(s.zh, path, -1, &(struct ACL_vector){.count = 1, .data = &one}, on_done,
+                       &s) == ZOK);
+    CHECK(await(&s) == ZOK);
+    zookeeper_close(s.zh);
+}
+
 void rig_end_session(client *c)
 {
     clientid_t session = *zoo_client_id(client_store(c)->handle.zh);

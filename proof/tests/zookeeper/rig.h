@@ -31,6 +31,8 @@ void rig_delete_all(const char *name);
 void rig_create(const char *name, const char *prefix, const char *text);
 /* Writes another text into the one that begins so. */
 void rig_write(const char *name, const char *prefix, const char *text);
+/* Takes from everybody the right to read the node at that path, or gives it back. */
+void rig_hide(const char *path, bool hide);
 /* Ends the client's session, as the servers do when they have not heard of it for too long. */
 void rig_end_session(client *c);
 

@@ -243,6 +243,33 @@ static void what_a_login_has_made_is_for_that_login_alone(void **state)
     client_close(a);
 }
 
+static void is_refused(client *c, pawl_request request)
+{
+    const seen_reply *r = rig_expect(c, request, PAWL_FAILED);
+    assert_int_equal(r->reply.err, PAWL_ERR_PERMISSION);
+    assert_int_equal(client_row_count(c, r->reply.id), 0);
+}
+
+/* Nobody takes a store for empty because he may not look into it. */
+static void what_may_not_be_read_is_told_so(void **state)
+{
+    store_address address = rig_address();
+    (void)state;
+    address.path = "/hidden";
+    client *a = client_up(rig_loop(), &address, "a");
+    rig_expect(a, ask_acquire("name", fresh_token(), LONG_MS), PAWL_GRANTED);
+    rig_hide("/hidden/name", true);
+    is_refused(a, ask_inspect("name", NULL));
+    is_refused(a, ask_list(""));
+    rig_hide("/hidden/name", false);
+    rig_hide("/hidden", true);
+    is_refused(a, ask_list(""));
+    rig_hide("/hidden", false);
+    const seen_reply *r = rig_expect(a, ask_list(""), PAWL_REPORTED);
+    assert_int_equal(client_row_count(a, r->reply.id), 1);
+    client_close(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -257,6 +284,7 @@ int main(void)
         cmocka_unit_test(who_is_not_pawl_is_excluded_and_never_touched),
         cmocka_unit_test(the_doctor_names_what_endangers_locks),
         cmocka_unit_test(what_a_login_has_made_is_for_that_login_alone),
+        cmocka_unit_test(what_may_not_be_read_is_told_so),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);
