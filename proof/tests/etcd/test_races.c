@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "gate.h"
 
+#include "../../../src/stores/etcd/etcd_store.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,6 +299,23 @@ static void a_kept_lease_that_somebody_revokes_does_no_harm(void **state)
     gate_stop(g);
 }
 
+/* The lease of a value stays with the value; nothing else is kept after it. */
+static void a_value_leaves_no_lease_behind(void **state)
+{
+    client *a = up("a");
+    const pawl_store *store = client_store(a);
+    const char *name = rig_name(), *token = fresh_token();
+    (void)state;
+    rig_expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+    size_t kept = store->kept_lease_count;
+    for (int i = 0; i < 3; i++) {
+        rig_expect(a, ask_publish(name, token, "word"), PAWL_CONFIRMED);
+        assert_int_equal(store->kept_lease_count, kept);
+    }
+    rig_expect(a, ask_release(name, token), PAWL_RELEASED);
+    client_close(a);
+}
+
 /* ---- Modes --------------------------------------------------------------------------------- */
 
 static pawl_request permit(const char *name, const char *token, unsigned flags)
@@ -541,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_token_that_holds_again_is_told_who_waits),
         cmocka_unit_test(a_lease_whose_lock_was_released_serves_the_next_one),
         cmocka_unit_test(a_kept_lease_that_somebody_revokes_does_no_harm),
+        cmocka_unit_test(a_value_leaves_no_lease_behind),
         cmocka_unit_test(no_slot_is_given_to_two_who_ask_at_once),
         cmocka_unit_test(no_slot_is_given_to_two_whose_turn_comes_at_once),
         cmocka_unit_test(a_reader_that_comes_late_does_not_pass_a_writer),
