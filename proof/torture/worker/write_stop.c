@@ -24,20 +24,20 @@ static bool is_the_log(int fd)
 }
 
 /* Until the rig has stopped this process, and so beyond. */
-static void stay(int claim)
+static void stay(int stop)
 {
-    while (atomic_load(&here.board->writes_to_stop) == claim) torture_sleep_ns(LOOK_NS);
+    while (atomic_load(&here.board->writes_to_stop) == stop) torture_sleep_ns(LOOK_NS);
 }
 
 static void stay_if_wanted(int fd)
 {
     _Atomic int *writes = &here.board->writes_to_stop;
-    int left = atomic_load(writes), claim = TORTURE_STOPS(here.slot);
+    int left = atomic_load(writes), stop = TORTURE_STOPS(here.slot);
     if (left <= 0 || getpid() != here.self || !is_the_log(fd)) return;
     while (left > 0) {
-        int next = left > 1 ? left - 1 : claim;
+        int next = left > 1 ? left - 1 : stop;
         if (!atomic_compare_exchange_weak(writes, &left, next)) continue;
-        if (next == claim) stay(claim);
+        if (next == stop) stay(stop);
         return;
     }
 }
