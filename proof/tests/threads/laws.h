@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define MEETINGS_MAX 96
+#define DONE_MAX     64
 
 /* A wait at a barrier. */
 typedef struct meeting {
@@ -18,8 +19,9 @@ typedef struct meeting {
 } meeting;
 
 typedef struct laws {
-    int64_t done_period; /* of once: the latest one in which a success is known to the store */
-    int successes;       /* that the store knows or may know */
+    int64_t done[DONE_MAX]; /* of once: periods in which a success is known to the store */
+    int done_count;
+    int successes;                          /* that the store knows or may know */
     int counting, counted, perhaps_counted; /* of the latch: calls under way; that ended */
     meeting meetings[MEETINGS_MAX];
     int meeting_count;
