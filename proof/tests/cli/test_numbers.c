@@ -61,7 +61,7 @@ static void what_is_no_duration_is_refused_with_its_reason(void **state)
         {"-1", "negative"},          {"8761h", "a year"},
         {"31536001", "a year"},      {"525601m", "a year"},
         {"31536000001ms", "a year"}, {"99999999999999999999999999", "a year"},
-        {"366d", "a year"},
+        {"366d", "a year"},          {"315360000000ms", "a year"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -82,7 +82,7 @@ static void durations_are_printed_for_people(void **state)
         {1000, "1.0s", "1s"},        {1599, "1.5s", "1599ms"},  {59999, "59.9s", "59999ms"},
         {60000, "1m00s", "1m"},      {90000, "1m30s", "90s"},   {3599999, "59m59s", "3599999ms"},
         {3600000, "1h00m", "1h"},    {5400000, "1h30m", "90m"}, {108000000, "30h00m", "30h"},
-        {172800000, "48h00m", "2d"},
+        {172800000, "48h00m", "2d"}, {1900, "1.9s", "1900ms"},
     };
     char room[CLI_DURATION_TEXT];
     (void)state;
@@ -106,6 +106,7 @@ static void a_plan_follows_from_the_ttl(void **state)
         {1000, 462, 462, 100, 564},
         {999, -1, 249, 99, 349},
         {200, -1, 50, 20, 72},
+        {60, -1, 15, 6, 23},
         {50, -1, 12, 5, 18},
         {15, -1, 1, 1, 3},
         {86400000, -1, 5000, 100, 6000},
@@ -131,6 +132,8 @@ static void a_plan_that_does_not_fit_says_what_does(void **state)
     assert_non_null(strstr(why, "--grace 15999ms does not fit into --ttl 30s: renewal after 10s + "
                                 "grace 15999ms + answers 2 x 500ms + margin 3002ms = 30001ms; "
                                 "take --grace 15998ms or --ttl "));
+    assert_true(run_plan_make(60, 24, &plan, why, sizeof why));
+    assert_false(run_plan_make(60, 25, &plan, why, sizeof why)); /* the margin is 6 + 2 */
     assert_false(run_plan_make(1000, 463, &plan, why, sizeof why));
     assert_false(run_plan_make(14, -1, &plan, why, sizeof why));
     assert_string_equal(why, "--ttl 14ms leaves no time to stop a command: take 15ms or more");
@@ -153,6 +156,10 @@ static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
                         "lasts for both is renewed after 18667ms; take --lock-delay "
                         "25380ms or a longer --ttl");
     assert_true(run_plan_add_delay(&plan, 25380, why, sizeof why));
+    assert_true(run_plan_make(2000, -1, &plan, why, sizeof why));
+    int64_t start_ms = plan.start_ms;
+    assert_true(run_plan_add_delay(&plan, 100, why, sizeof why));
+    assert_int_equal(plan.start_ms, start_ms + 2 * 5); /* two answers, a twentieth of it each */
 }
 
 static void looking_takes_at_most_a_tenth_of_the_time(void **state)
