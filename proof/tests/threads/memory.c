@@ -16,7 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GAP 16
+#define GAP   16
+#define BELOW 256 /* where a context is kept on the stack (switch.c), its frame begins below it */
 
 typedef struct block {
     uint64_t magic;
@@ -130,7 +131,7 @@ void memory_keep(void)
     snapshot_keep(M, sizeof *M);
     snapshot_keep(m->static_cells, statics_cells_size());
     for (int i = 0; i < S->count; i++) {
-        uintptr_t sp = (uintptr_t)S->threads[i].sp, top = stack_top(i);
+        uintptr_t sp = (uintptr_t)S->threads[i].sp - BELOW, top = stack_top(i);
         snapshot_keep((void *)sp, top - sp);
         keep_cells(m->stack_low[i], top - m->stack_low[i]);
         snapshot_keep((void *)heap_base(i), M->heaps[i].used);
