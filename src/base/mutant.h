@@ -62,6 +62,8 @@
     X(guard_half_as_long, "the restart guard lasts for half of the longest ttl")                   \
     X(guard_for_ever, "nobody asks whether the restart guard is over")                             \
     X(guard_of_new_server, "a server that is new and empty lets its first client wait")            \
+    X(guard_of_old_server, "a server that has run for long counts as one that began just now")     \
+    X(guard_trusts_seconds, "the uptime, told in whole seconds, is taken for exact")               \
     X(guard_forgets_record, "the record of an earlier run is no reason for the guard")             \
     X(guard_forgets_run, "a client does not tell which run of the server it knew")                 \
     X(longer_unannounced, "a lease longer than the guard's span is not announced")                 \

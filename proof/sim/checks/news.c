@@ -12,15 +12,23 @@
 /* ---- The restart guard ------------------------------------------------------------------ */
 
 /*
+ * Its age by its own clock, by which the guard counts: the true time may say a hundredth more.
+ * INFO tells it in whole seconds, so the guard takes it for up to 2 s younger.
+ */
+static bool is_young(const sim *s)
+{
+    int64_t age_us = sim_server_now_us(s) - s->server.started_us;
+    return age_us < (sim_guard_ms(&s->config) + 2000) * 1000;
+}
+
+/*
  * `on` cannot know whether an empty server that is young has lost something; and one that could not
  * write the record counts as emptied.
  */
 static bool may_have_forgotten(const sim *s)
 {
     if (s->server.run > 0 || s->seen.unrecorded) return true;
-    int64_t span_ms = sim_guard_ms(&s->config) + 2000;
-    return s->config.guard == PAWL__REDIS_GUARD_ON &&
-           (s->config.age_ms + s->t / SIM_MS < span_ms || s->seen.went_back);
+    return s->config.guard == PAWL__REDIS_GUARD_ON && (is_young(s) || s->seen.went_back);
 }
 
 void seen_guarded(sim *s, int64_t left_ms)
