@@ -23,7 +23,8 @@ void check_early_grant(sim *s, int token)
 
 /*
  * What its client believes to have is covered by the guard's span, or was announced before. A
- * server that lost the announcement hears it again before it confirms anything.
+ * server that lost the announcement hears it again before it confirms anything. What it has not
+ * confirmed is a lease of the run before, which its client may still pass on among its own callers.
  */
 void check_announced(sim *s, const sim_caller *caller)
 {
@@ -31,6 +32,7 @@ void check_announced(sim *s, const sim_caller *caller)
     bool steady = !(s->config.fault_mask & 1u << SIM_FAULT_CLOCK_FORWARD) && !s->seen.drifted &&
                   !s->seen.went_back && s->conns[caller->client].run == s->server.run;
     if (s->config.guard != PAWL__REDIS_GUARD_AUTO || !steady || record->was_refused) return;
+    if (s->seen.tokens[caller->token].said_at < s->server.began_at) return;
     int64_t end = sim_clock_when(&s->clients[caller->client].clock, caller->deadline);
     int64_t end_ms = sim_clock_read(&s->server.wall, end) / SIM_MS;
     int64_t span_ms = sim_guard_ms(&s->config), now_ms = sim_server_now_us(s) / 1000;
