@@ -291,6 +291,21 @@ static void look(sim *s, const pawl__redis_bytes *key, int name, bool guarded)
     check_truth(s, name);
 }
 
+/*
+ * Behind the renewal of a lock that one client holds alone its key is watched; a change of the mode
+ * ends that, and the renewal of one of several holders has not begun it.
+ */
+static void note_renewed(sim *s, const sim_message *m, int says)
+{
+    seen_token *token = &s->seen.tokens[m->token];
+    const pawl__redis_bytes *key = &m->argv[3];
+    if (m->verb == PAWL_VERB_CHANGE) token->renewed_at = 0;
+    if (m->verb != PAWL_VERB_RENEW || says != PAWL__REDIS_SAYS_CONFIRMED) return;
+    if (token->by_late_request) return;
+    const model_lock *lock = model_redis_find(&s->server.model, key->data, key->len);
+    token->renewed_at = lock && !lock->several ? s->t : 0;
+}
+
 static void note_executed(sim *s, const sim_message *m, int says, int name)
 {
     seen_token *token = &s->seen.tokens[m->token];
@@ -298,8 +313,7 @@ static void note_executed(sim *s, const sim_message *m, int says, int name)
         token->by_late_request = s->conns[m->conn].epoch != m->epoch;
         token->said_at = s->t;
     }
-    if (m->verb == PAWL_VERB_RENEW && says == PAWL__REDIS_SAYS_CONFIRMED && !token->by_late_request)
-        token->renewed_at = s->t;
+    note_renewed(s, m, says);
     if (m->verb == PAWL_VERB_ACQUIRE) executed_ask(s, m, name);
     if (m->verb == PAWL_VERB_CHANGE) check_change_executed(s, m, says);
     if (m->verb != PAWL_VERB_RELEASE) return;

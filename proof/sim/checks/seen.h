@@ -45,7 +45,7 @@ typedef struct seen_token {
     bool by_late_request; /* its latest ask or renewal came from a connection that is gone */
     int64_t release_at;   /* when its client first sent a release; 0: never */
     int64_t said_at;      /* when the store executed its latest ask or renewal */
-    int64_t renewed_at;   /* when it confirmed the latest renewal; 0: never */
+    int64_t renewed_at;   /* when it confirmed the latest renewal of what is held alone; 0: not */
     bool detached;
     bool given_up; /* its caller was told of its loss: a release follows when the link is back */
     bool awaited;  /* others waited while the store had it among the holders */
