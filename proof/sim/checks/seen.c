@@ -219,7 +219,8 @@ void seen_held(sim *s, const model_lock *lock, const model_hold *hold, model_new
         check_not_revived(s, name, token);
         return;
     }
-    holder->change_seen = 0; /* a lease of its own, though a late request may have made it */
+    /* A lease of its own, though a late request may have made it: it has its own numbers. */
+    holder->change_seen = holder->counted = 0;
     holder->upgrade_till_ms = 0;
     check_choice(s, token, hold->until_ms);
     check_no_upgrade_waits(s, name, token);

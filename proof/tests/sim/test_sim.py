@@ -105,6 +105,7 @@ def test_a_planted_bug_is_found_in_its_scenario(name, mutant, check):
     18111,    # a detached lease that was lost before the close is released when the link is back
     5260,     # `pawl break` is a client, too, and finds the restart guard active: "guarded"
     29105,    # a server whose clock is slow is younger than the true time says: "guarded"
+    38596,    # a late ACQUIRE made a lease with numbers of its own: "late-value"
     45830,    # an updater was renewed, became a writer, and nobody watched its key yet: "broken"
     50167,    # a lease is passed on while its client greets another run: "unannounced"
 ])
