@@ -103,7 +103,7 @@ signal.pause()
 def test_all_of_it_is_stopped_when_the_lock_cannot_be_kept(request, store, end):
     """By pawl, or by its guardian; also what the command has left behind when it ended at TERM."""
     rig = request.getfixturevalue(store)
-    proc = start(rig, "-t", "1500ms", "-g", "300ms", command=["python3", "-c", LEAVES_ONE])
+    proc = start(rig, "-t", "4s", "-g", "1s", command=["python3", "-c", LEAVES_ONE])
     left = children(proc.pid)
     assert len(left) == 1
     fence = rig.show("k")["holders"][0]["fence"]
