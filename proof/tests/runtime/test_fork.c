@@ -280,17 +280,34 @@ static void *strike(void *arg)
     return NULL;
 }
 
+static bool any_row(const pawl_info *info, void *userdata)
+{
+    (void)info, (void)userdata;
+    return true;
+}
+
+/* A long answer: the store's thread waits for the loop in the middle of it. */
+static void *look(void *arg)
+{
+    hammer *h = arg;
+    while (!h->stop) {
+        CHECK_ERR(pawl_list(h->client, "", 0, PATIENCE_MS, any_row, NULL), PAWL_OK);
+        h->rounds++;
+    }
+    return NULL;
+}
+
 static void test_fork_amid_work(void **state)
 {
     (void)state;
-    enum { THREADS = 3, FORKS = 40 };
+    enum { THREADS = 4, FORKS = 200 };
     pawl_client *client = stage_client(NULL);
     pawl_lock *lock = lock_new(client, stage_name(), 60000);
     hammer hammers[THREADS];
     CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
     for (int i = 0; i < THREADS; i++) {
         hammers[i] = (hammer){.client = client};
-        CHECK(pthread_create(&hammers[i].thread, NULL, strike, &hammers[i]) == 0);
+        CHECK(pthread_create(&hammers[i].thread, NULL, i ? strike : look, &hammers[i]) == 0);
     }
     for (int i = 0; i < FORKS; i++) {
         pid_t child = fork();

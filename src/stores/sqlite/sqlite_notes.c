@@ -83,9 +83,11 @@ void pawl__sqlite_post(pawl_store *store, pawl__note *note)
 
 void pawl__sqlite_wait_until_taken(pawl_store *store)
 {
+    /* The loop may be about to fork. It has the gate's mutex then, and may ask for ours before it
+     * gives it back: so nobody asks for the gate with ours. */
+    pawl__sqlite_gate_leave();
     pthread_mutex_lock(&store->mutex);
     store->worker_waits = true;
-    pawl__sqlite_gate_leave(); /* the loop may be about to fork */
     while (!pawl__list_empty(&store->notes) && !store->closing) {
         pthread_cond_wait(&store->wake, &store->mutex);
     }
