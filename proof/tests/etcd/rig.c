@@ -130,17 +130,3 @@ void rig_revoke(const char *name)
     snprintf(json, sizeof json, "{\"ID\":\"%" PRId64 "\"}", id);
     rig_command("/v3/lease/revoke", json, "\"revision\"");
 }
-
-/* ---- Clients ------------------------------------------------------------------------------- */
-
-const seen_reply *rig_acquire_soon(client *c, const char *name, const char *token)
-{
-    pawl_request request = ask_queue(name, token, LONG_MS);
-    for (int64_t start = host_now(); host_now() - start < INT64_C(60000000000);) {
-        const seen_reply *answer = client_ask(c, &request);
-        if (answer->reply.outcome == PAWL_GRANTED) return answer;
-        test_loop_for(client_loop(c), 10);
-    }
-    FAIL_TEST("%s was not granted", name);
-    return NULL;
-}

@@ -30,7 +30,4 @@ void rig_command_as_root(const char *path, const char *json);
 void rig_remove(const char *name);
 void rig_revoke(const char *name);
 
-/* Asks until the token has the lock. */
-const seen_reply *rig_acquire_soon(client *c, const char *name, const char *token);
-
 #endif

@@ -9,19 +9,6 @@ static int begin(void **state)
     return rig_begin_with(3);
 }
 
-/* Asks until the store has a clear answer: what is unknown is asked again with the same token. */
-static const seen_reply *ask_until_known(client *c, pawl_request request)
-{
-    for (int64_t start = host_now(); host_now() - start < INT64_C(60000000000);) {
-        const seen_reply *answer = client_ask(c, &request);
-        if (answer->reply.outcome != PAWL_FAILED && answer->reply.outcome != PAWL_UNKNOWN)
-            return answer;
-        test_loop_for(client_loop(c), 20);
-    }
-    FAIL_TEST("no clear answer");
-    return NULL;
-}
-
 static void the_death_of_the_leader_takes_no_lock_away(void **state)
 {
     store_address address = rig_address();
@@ -32,14 +19,14 @@ static void the_death_of_the_leader_takes_no_lock_away(void **state)
     rig_expect(b, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
     int leader = etcd_server_leader(rig_server());
     etcd_server_kill(rig_server(), leader);
-    const seen_reply *r = ask_until_known(a, ask_renew(name, token, LONG_MS));
+    const seen_reply *r = rig_ask_until_known(a, ask_renew(name, token, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_CONFIRMED);
     assert_int_equal(r->reply.fence, fence);
-    r = ask_until_known(b, ask_queue(name, waiter, LONG_MS));
+    r = rig_ask_until_known(b, ask_queue(name, waiter, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_QUEUED);
-    r = ask_until_known(a, ask_release(name, token));
+    r = rig_ask_until_known(a, ask_release(name, token));
     assert_int_equal(r->reply.outcome, PAWL_RELEASED);
-    r = ask_until_known(b, ask_queue(name, waiter, LONG_MS));
+    r = rig_ask_until_known(b, ask_queue(name, waiter, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_GRANTED);
     assert_true(r->reply.fence > fence);
     etcd_server_restart(rig_server(), leader);
@@ -79,10 +66,10 @@ static void a_minority_confirms_and_grants_nothing(void **state)
     const char *held = fresh_token(), *waits = fresh_token(), *asks = fresh_token();
     (void)state;
     /* The members of the case before may still choose a leader. */
-    const seen_reply *r = ask_until_known(holder, ask_acquire(name, held, LONG_MS));
+    const seen_reply *r = rig_ask_until_known(holder, ask_acquire(name, held, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_GRANTED);
     const uint64_t fence = r->reply.fence;
-    r = ask_until_known(waiter, ask_queue(name, waits, LONG_MS));
+    r = rig_ask_until_known(waiter, ask_queue(name, waits, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_QUEUED);
     etcd_server_pause(rig_server(), 0);
     etcd_server_pause(rig_server(), 1);
@@ -102,10 +89,10 @@ static void a_minority_confirms_and_grants_nothing(void **state)
     assert_null(client_pushed(waiter, PAWL_PUSH_GRANT, waits));
     etcd_server_resume(rig_server(), 0);
     etcd_server_resume(rig_server(), 1);
-    r = ask_until_known(holder, ask_renew(name, held, LONG_MS));
+    r = rig_ask_until_known(holder, ask_renew(name, held, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_CONFIRMED);
     assert_int_equal(r->reply.fence, fence);
-    r = ask_until_known(waiter, ask_queue(name, waits, LONG_MS));
+    r = rig_ask_until_known(waiter, ask_queue(name, waits, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_QUEUED);
     rig_acquire_soon(asker, other, asks);
     client_close(holder);
@@ -121,16 +108,16 @@ static void a_leader_that_stood_still_confirms_nothing_that_is_over(void **state
     client *old = up_at(leader, "old"), *next = up_at((leader + 1) % 3, "next");
     const char *name = rig_name(), *held = fresh_token(), *token = fresh_token();
     (void)state;
-    const seen_reply *r = ask_until_known(old, ask_acquire(name, held, 100));
+    const seen_reply *r = rig_ask_until_known(old, ask_acquire(name, held, 100));
     assert_int_equal(r->reply.outcome, PAWL_GRANTED);
     const uint64_t fence = r->reply.fence;
     etcd_server_pause(rig_server(), leader);
     uint64_t later = rig_acquire_soon(next, name, token)->reply.fence;
     assert_true(later > fence);
     etcd_server_resume(rig_server(), leader);
-    r = ask_until_known(old, ask_renew(name, held, 100));
+    r = rig_ask_until_known(old, ask_renew(name, held, 100));
     assert_int_equal(r->reply.outcome, PAWL_NOT_OWNER);
-    r = ask_until_known(next, ask_renew(name, token, LONG_MS));
+    r = rig_ask_until_known(next, ask_renew(name, token, LONG_MS));
     assert_int_equal(r->reply.outcome, PAWL_CONFIRMED);
     assert_int_equal(r->reply.fence, later);
     client_close(old);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SOON_NS INT64_C(60000000000) /* servers that choose a leader, on a busy machine */
+
 void rig_need(bool exists, const char *reason)
 {
     if (exists) {
@@ -37,6 +39,29 @@ const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outco
                   (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
                   (int)outcome);
     return answer;
+}
+
+const seen_reply *rig_ask_until_known(client *c, pawl_request request)
+{
+    for (int64_t start = host_now(); host_now() - start < SOON_NS;) {
+        const seen_reply *answer = client_ask(c, &request);
+        if (answer->reply.outcome != PAWL_FAILED && answer->reply.outcome != PAWL_UNKNOWN)
+            return answer;
+        test_loop_for(client_loop(c), 20);
+    }
+    FAIL_TEST("no clear answer");
+    return NULL;
+}
+
+const seen_reply *rig_ask_until(client *c, pawl_request request, pawl_outcome outcome)
+{
+    for (int64_t start = host_now(); host_now() - start < SOON_NS;) {
+        const seen_reply *answer = client_ask(c, &request);
+        if (answer->reply.outcome == outcome) return answer;
+        test_loop_for(client_loop(c), 10);
+    }
+    FAIL_TEST("verb %d: outcome %d did not come", (int)request.verb, (int)outcome);
+    return NULL;
 }
 
 static bool is_refused(void *arg)

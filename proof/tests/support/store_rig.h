@@ -25,6 +25,15 @@ void rig_need(bool exists, const char *reason);
 const char *rig_name(void);
 /* Asks and requires the outcome; failing shows both. */
 const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome);
+/* Asks until there is a clear answer: what is unknown is asked again with the same token. */
+const seen_reply *rig_ask_until_known(client *c, pawl_request request);
+/* Asks until that is the outcome. */
+const seen_reply *rig_ask_until(client *c, pawl_request request, pawl_outcome outcome);
+/* Asks until the token has the lock; for as long as the store's own LONG_MS. */
+static inline const seen_reply *rig_acquire_soon(client *c, const char *name, const char *token)
+{
+    return rig_ask_until(c, ask_queue(name, token, LONG_MS), PAWL_GRANTED);
+}
 /* Acquires a lock and gives it back. */
 void rig_lock_and_unlock(client *c);
 /* The link's latest refusal, as soon as there is one. */

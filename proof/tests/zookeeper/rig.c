@@ -276,29 +276,3 @@ int64_t rig_hold_and_die(client *other, const char *session_ms, pawl_request req
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
     return asked_at;
 }
-
-/* ---- Clients ------------------------------------------------------------------------------- */
-
-const seen_reply *rig_ask_until_known(client *c, pawl_request request)
-{
-    for (int64_t start = host_now(); host_now() - start < SOON_NS;) {
-        const seen_reply *answer = client_ask(c, &request);
-        if (answer->reply.outcome != PAWL_FAILED && answer->reply.outcome != PAWL_UNKNOWN)
-            return answer;
-        test_loop_for(client_loop(c), 20);
-    }
-    FAIL_TEST("no clear answer");
-    return NULL;
-}
-
-const seen_reply *rig_acquire_soon(client *c, const char *name, const char *token)
-{
-    pawl_request request = ask_queue(name, token, LONG_MS);
-    for (int64_t start = host_now(); host_now() - start < SOON_NS;) {
-        const seen_reply *answer = client_ask(c, &request);
-        if (answer->reply.outcome == PAWL_GRANTED) return answer;
-        test_loop_for(client_loop(c), 10);
-    }
-    FAIL_TEST("%s was not granted", name);
-    return NULL;
-}

@@ -40,8 +40,4 @@ void rig_end_session(client *c);
  * had asked. */
 int64_t rig_hold_and_die(client *other, const char *session_ms, pawl_request request);
 
-/* Asks until there is a clear answer: what is unknown is asked again with the same token. */
-const seen_reply *rig_ask_until_known(client *c, pawl_request request);
-/* Asks until the token has the lock. */
-const seen_reply *rig_acquire_soon(client *c, const char *name, const char *token);
 #endif
