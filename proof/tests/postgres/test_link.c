@@ -231,6 +231,87 @@ static void a_session_that_forgets_is_asked_without_them(void **state)
     client_close(a);
 }
 
+/* ---- New sessions -------------------------------------------------------------------------- */
+
+/* The first lease that a session grants or extends takes it a second. It keeps a lock as a note,
+ * which a transaction that is rolled back leaves it. */
+static void make_new_sessions_slow(const char *schema)
+{
+    rig_sql("CREATE FUNCTION %s.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF NOT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() "
+            "AND locktype = 'advisory' AND classid = 0 AND objid = 4711) THEN "
+            "PERFORM pg_advisory_lock_shared(4711), pg_sleep(1); END IF; RETURN NEW; END $$; "
+            "CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON %s.hold FOR EACH ROW "
+            "EXECUTE FUNCTION %s.slow()",
+            schema, schema, schema);
+}
+
+/* A client with a short lease does not wait for so long, closes the connection, and is new again.
+ */
+static void a_session_that_is_slow_at_first_is_waited_for(void **state)
+{
+    enum { TRIES = 20 };
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_loop(), &address, "a");
+    make_new_sessions_slow(schema);
+    pawl_request ask = ask_acquire("x", fresh_token(), LONG_MS);
+    pawl_outcome outcome = PAWL_UNKNOWN;
+    for (int i = 0; i < TRIES && outcome != PAWL_GRANTED; i++) {
+        client_await_link(a, true);
+        ask.answer_by = host_now() + INT64_C(500000000);
+        outcome = client_ask(a, &ask)->reply.outcome;
+    }
+    assert_int_equal(outcome, PAWL_GRANTED);
+    client_close(a);
+}
+
+/* What it does is done to its last step, the hand-over of a lock, and nothing of it stays. */
+static void a_session_that_comes_back_is_warmed_up(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_loop(), &address, "a");
+    /* Counted by what is not rolled back: the waiters who were served. */
+    rig_sql("CREATE SEQUENCE %s.served; "
+            "CREATE FUNCTION %s.serve_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "PERFORM nextval('%s.served'); RETURN NULL; END $$; "
+            "CREATE TRIGGER served AFTER DELETE ON %s.wait FOR EACH ROW "
+            "EXECUTE FUNCTION %s.serve_one()",
+            schema, schema, schema, schema, schema);
+    end_sessions();
+    client_await_link(a, false);
+    client_await_link(a, true);
+    assert_string_equal(rig_sql("SELECT last_value FROM %s.served", schema), "2");
+    assert_string_equal(rig_sql("SELECT (SELECT count(*) FROM %s.name) + (SELECT count(*) FROM "
+                                "%s.hold) + (SELECT count(*) FROM %s.wait)",
+                                schema, schema, schema),
+                        "0");
+    assert_string_equal(rig_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "1");
+    client_close(a);
+}
+
+/* It may read nothing: it is connected, and each request says why it is refused. */
+static void who_may_not_be_warmed_up_comes_back_all_the_same(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    client_close(client_up(rig_loop(), &address, "maker"));
+    rig_sql("CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA %s TO stranger", schema);
+    address.user = "stranger";
+    client *a = client_up(rig_loop(), &address, "a");
+    end_sessions();
+    client_await_link(a, false);
+    client_await_link(a, true);
+    assert_int_equal(
+        rig_expect(a, ask_acquire("x", fresh_token(), LONG_MS), PAWL_FAILED)->reply.err,
+        PAWL_ERR_PERMISSION);
+    client_close(a);
+}
+
 /* ---- A standby
  * ------------------------------------------------------------------------------------- */
 
@@ -340,6 +421,9 @@ int main(void)
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
         cmocka_unit_test(a_session_keeps_its_statements_prepared),
         cmocka_unit_test(a_session_that_forgets_is_asked_without_them),
+        cmocka_unit_test(a_session_that_is_slow_at_first_is_waited_for),
+        cmocka_unit_test(a_session_that_comes_back_is_warmed_up),
+        cmocka_unit_test(who_may_not_be_warmed_up_comes_back_all_the_same),
         cmocka_unit_test(a_standby_is_no_place_for_locks),
         cmocka_unit_test(a_promoted_standby_that_was_synchronous_has_every_lock),
     };

@@ -144,6 +144,7 @@ static void be_up(pawl_store *store)
     pawl__postgres_linkage *link = &store->link;
     if (link->broken) return;
     link->state = PAWL__POSTGRES_UP;
+    link->comes_back = true;
     link->up_since = store->host->now();
     pawl__retry_up(&link->retry);
     store->caps.push = link->listens;
@@ -182,6 +183,20 @@ static void spoke(pawl_store *store, const PGresult *result)
     pawl__timer_set(&store->link_timer, pawl__ms_to_ns(PAWL__POSTGRES_HEAR_MS));
 }
 
+/* Whatever came of it: it was a help, and what is wrong is said to requests. */
+static void warmed_up(pawl_store *store, const PGresult *result)
+{
+    (void)store, (void)result;
+}
+
+/* Without memory for it the first requests just take longer. */
+static void warm_up(pawl_store *store)
+{
+    char *text = pawl__postgres_with_schema(store, pawl__postgres_warm_up);
+    if (text) greet(store, text, false, warmed_up);
+    free(text);
+}
+
 static void listen_to_inbox(pawl_store *store)
 {
     pawl__postgres_linkage *link = &store->link;
@@ -194,6 +209,7 @@ static void listen_to_inbox(pawl_store *store)
     snprintf(link->word, sizeof link->word, "w %016" PRIx64, pawl__random_next(&link->random));
     snprintf(sql, sizeof sql, "LISTEN \"pawl_%.40s\"", store->host->client_id);
     greet(store, sql, false, listened);
+    if (link->comes_back) warm_up(store);
     snprintf(sql, sizeof sql, "SELECT %s.be_there('%.40s'), pg_notify('pawl_%.40s', '%s')",
              store->config.schema, store->host->client_id, store->host->client_id, link->word);
     greet(store, sql, false, spoke);

@@ -52,6 +52,11 @@
  *     CREATE  if it is not there: schema.sql, one transaction, safe beside another one that does
  * the same LISTEN  and a message to ourselves, unless there is a pooler
  *
+ * A SESSION THAT IS NEW IS SLOW, until it has planned what it carries out; a client with short
+ * leases does not wait for so long, closes the connection, and is new again. So between LISTEN and
+ * the message, for which there is more time, it does what is in warm_up.sql. The first connection
+ * of a client does not: a program that takes one lock and ends would pay for what it does not use.
+ *
  * WHAT IS UNKNOWN. When the connection breaks all requests on it are answered with UNKNOWN: libpq
  * does not tell how many of them were sent. The engine asks again with the same token. UNKNOWN is
  * also the answer if an error may have come after the commit, and if the server warned about the
@@ -90,7 +95,9 @@
 #define PAWL__POSTGRES_PARAMS_MAX    10
 #define PAWL__POSTGRES_SQL_MAX       4096
 
-extern const char pawl__postgres_schema[]; /* schema.sql; each @ is the schema's name */
+/* schema.sql and warm_up.sql; each @ is the schema's name */
+extern const char pawl__postgres_schema[];
+extern const char pawl__postgres_warm_up[];
 
 /* ---- Statements under way ------------------------------------------------------------------ */
 
@@ -139,6 +146,7 @@ typedef struct pawl__postgres_linkage {
     bool warned_of_pooler; /* once for each client */
     bool spoke;            /* our own message has come back */
     bool forgets;          /* prepared statements are lost between transactions */
+    bool comes_back;       /* the client has been connected before */
     char word[24];
     pawl__retry retry;
     int64_t up_since;
