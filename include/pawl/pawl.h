@@ -253,8 +253,9 @@ typedef struct pawl_lock_opts {
     int64_t ttl_ms;         /* lease length, PAWL_TTL_MIN_MS..PAWL_TTL_MAX_MS. Default 30 s. Renewed
                                at a third of it, in the background, until released */
     int64_t retain_ms;      /* keep the lease this long after a release, for the next acquisition
-                               by this client, unless another client wants it; at the latest
-                               until exit() or the client's close. Default 0 */
+                               by this client, unless another client wants it, or this one in a
+                               mode that has no room beside it; at the latest until exit() or the
+                               client's close. Default 0 */
     const char *owner;      /* label of this lock as others see it; copied; NULL: the client's */
     unsigned flags;         /* PAWL_LOCK_... */
     pawl_event_fn on_event; /* may be NULL */

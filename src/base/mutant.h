@@ -99,6 +99,7 @@
     X(asker_barges_in, "who asks at the right moment overtakes the queue")                         \
     X(refresh_loses_place, "refreshing a place moves it to the end")                               \
     X(cached_kept_after_yield, "an unused lease is kept though others wait")                       \
+    X(idle_in_the_way, "an unused lease keeps out another mode of its own client")                 \
     X(yield_not_repeated, "a yield request that was lost is not repeated")                         \
     X(yield_for_nobody, "a holder is told to yield with each renewal, though nobody waits")        \
     X(sharing_without_budget, "a busy client passes its lease on locally for ever")                \

@@ -73,6 +73,7 @@ static void upgrade(pawl__engine *e, const pawl__event *event)
     waiting->unreachable_at = pawl__silence_end(e);
     e->want_count++;
     pawl__waiting_arm(e, waiting);
+    pawl__group_clear_way(e, want->lease->group, PAWL_MODE_EXCLUSIVE);
     begin(e, want->lease, PAWL_MODE_EXCLUSIVE);
 }
 

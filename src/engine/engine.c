@@ -101,10 +101,11 @@ int64_t pawl__engine_deadline(const pawl__engine *e)
     return first ? first->at : PAWL__NEVER;
 }
 
-pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t name_len)
+pawl__want *pawl__engine_holder(const pawl__engine *e, const char *name, size_t name_len,
+                                pawl_mode mode)
 {
     const pawl__name_state *state = pawl__name_find(e, name, name_len);
-    const pawl__group *group = state ? pawl__group_of(state, PAWL_MODE_EXCLUSIVE) : NULL;
+    const pawl__group *group = state ? pawl__group_of(state, mode) : NULL;
     return group && group->lease ? pawl__lease_holder(group->lease) : NULL;
 }
 

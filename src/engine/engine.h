@@ -185,8 +185,9 @@ bool pawl__engine_next(pawl__engine *engine, pawl__action *ret_action);
 /* When a PAWL__EV_TIME is wanted at the latest; PAWL__NEVER: not at all. */
 int64_t pawl__engine_deadline(const pawl__engine *engine);
 
-/* The want that holds the lease of a name's exclusive group, or NULL. */
-pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len);
+/* The first want that holds the lease of a name's group of this mode, or NULL; of permits NULL. */
+pawl__want *pawl__engine_holder(const pawl__engine *engine, const char *name, size_t name_len,
+                                pawl_mode mode);
 
 /* Whether somebody here or elsewhere waits for the lock of a holding want, as far as is known. */
 bool pawl__want_is_wanted(const pawl__want *want);

@@ -252,7 +252,7 @@ void pawl__lease_returned(pawl__engine *e, pawl__lease *lease, const pawl__want 
         return;
     }
     bool keeps = !ends_lease && by->retain_ms > 0 && !e->keeps_nothing && !lease->yield &&
-                 is_whole(lease) &&
+                 is_whole(lease) && !pawl__lease_is_in_the_way(lease) &&
                  lease->mode != PAWL_MODE_PERMIT; /* others cannot find its group */
     if (!next && keeps && lease->state == PAWL__LEASE_HELD) {
         lease->until = pawl__instant_add(e->now, pawl__ms_to_ns(by->retain_ms));
@@ -344,6 +344,18 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease)
     lease->until = pawl__instant_add(e->now, life);
     pawl__lease_send_release(e, lease);
     pawl__group_start(e, lease->group);
+}
+
+void pawl__group_clear_way(pawl__engine *e, const pawl__group *group, pawl_mode wanted)
+{
+    pawl__group *next;
+    if (PAWL_MUTANT(idle_in_the_way)) return;
+    for (pawl__group *other = &pawl__group_name(group)->first; other; other = next) {
+        next = other->next; /* a group may go with its lease */
+        pawl__lease *lease = other->in_use && other != group ? other->lease : NULL;
+        if (lease && lease->state == PAWL__LEASE_IDLE && pawl__lease_bars(lease, wanted))
+            pawl__lease_leave(e, lease);
+    }
 }
 
 void pawl__lease_leave_if_unneeded(pawl__engine *e, pawl__lease *lease)

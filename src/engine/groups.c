@@ -2,6 +2,8 @@
 /* Making and freeing names, groups and leases; finding them by name and by request. */
 #include "lease.h"
 
+#include "../base/modes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +89,25 @@ void pawl__group_put(pawl__engine *e, pawl__group *group)
         free(pawl__container(group, pawl__more_group, group));
     }
     name_put(e, name);
+}
+
+/* Only the store can count permits. */
+bool pawl__lease_bars(const pawl__lease *lease, pawl_mode wanted)
+{
+    return wanted != PAWL_MODE_PERMIT && lease->mode != PAWL_MODE_PERMIT &&
+           !pawl__mode_fits(wanted, (pawl_mode)lease->mode);
+}
+
+bool pawl__lease_is_in_the_way(const pawl__lease *lease)
+{
+    const pawl__group *other = &pawl__group_name(lease->group)->first;
+    for (; other; other = other->next) {
+        if (!other->in_use || other == lease->group) continue;
+        bool waits = !pawl__list_empty(&other->wants);
+        if (waits && pawl__lease_bars(lease, (pawl_mode)other->mode)) return true;
+        if (other->lease && pawl__lease_upgrades(other->lease)) return true;
+    }
+    return false;
 }
 
 pawl__want *pawl__group_first_want(const pawl__group *group)

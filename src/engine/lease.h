@@ -21,6 +21,8 @@
  *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
  *  L6 a waiting want waits for the living lease of its name.
  *  L7 no ask of a lease in REQUESTING has gone unanswered.
+ *  L8 IDLE is in nobody's way here: no want of another group of its name waits that has no room
+ *     beside it.
  */
 #ifndef PAWL_ENGINE_LEASE_H
 #define PAWL_ENGINE_LEASE_H
@@ -373,6 +375,13 @@ void pawl__lease_leave(pawl__engine *e, pawl__lease *lease);
 void pawl__lease_drop(pawl__engine *e, pawl__lease *lease);
 /* Those who wait and have no lease get a new one, with a new token (law 5). */
 void pawl__group_start(pawl__engine *e, pawl__group *group);
+/* Whether the lease leaves no room for one more in this mode. */
+bool pawl__lease_bars(const pawl__lease *lease, pawl_mode wanted);
+/* Whether it bars somebody of another group of its name, who waits here or waits to be upgraded. */
+bool pawl__lease_is_in_the_way(const pawl__lease *lease);
+/* Gives up what nobody uses of the other groups of the name, and what would bar this mode. The
+ * store takes requests in order, so even a caller that does not wait gets the name. */
+void pawl__group_clear_way(pawl__engine *e, const pawl__group *group, pawl_mode wanted);
 /* Gives up a lease that nobody waits for any more. */
 void pawl__lease_leave_if_unneeded(pawl__engine *e, pawl__lease *lease);
 

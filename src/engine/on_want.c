@@ -86,6 +86,7 @@ static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
         pawl__want_refuse(e, want, (pawl_err)e->link_err);
         return;
     }
+    pawl__group_clear_way(e, group, (pawl_mode)want->mode);
     pawl__list_append(&group->wants, &want->waiting->in_queue);
     pawl__group_start(e, group);
     if (!want->waiting) return; /* refused: no memory */

@@ -100,6 +100,8 @@ const char *pawl__lease_check(const pawl__engine *e, const pawl__lease *lease)
         if (!in_group) return "L3: a held lease is not its group's";
         if (!lease->fence) return "L4: a held lease has no fence";
         if (pawl__lease_deadline(lease) <= e->now) return "L4: a lease is held beyond its deadline";
+        if (lease->state == PAWL__LEASE_IDLE && pawl__lease_is_in_the_way(lease))
+            return "L8: a lease that nobody uses keeps out who waits here";
         return NULL;
     case PAWL__LEASE_LOST:
     case PAWL__LEASE_RELEASING:

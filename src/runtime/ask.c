@@ -2,6 +2,8 @@
 /* Tells the engine what callers have asked; the engine ignores what comes too late. */
 #include "acquisition.h"
 
+#include "../base/modes.h"
+
 /* Read with the mutex held, used without it. */
 typedef struct change {
     pawl_mode mode;
@@ -86,19 +88,33 @@ static void tell_all_of(pawl__acquisitions *home, pawl__acquisition *a)
     pawl__acquisition_free_unused(a);
 }
 
-/*
- * If another handle of this client wants a retained lease, the lease first goes back to the engine:
- * so even a caller that does not wait can get it.
- */
-static void recall_for(pawl__acquisitions *home, const pawl__acquisition *a)
+/* Whether the first who holds a name in this mode only retained it, and now has given it back. */
+static bool recall_first(pawl__acquisitions *home, const pawl__acquisition *for_whom,
+                         pawl_mode mode)
 {
-    const pawl__engine *engine = home->pump->engine;
-    if (!home->has_retained || !engine) return;
-    pawl__want *want = pawl__engine_holder(engine, a->want.name, a->want.name_len);
-    if (!want) return;
+    const pawl__want *wanted = &for_whom->want;
+    pawl__want *want =
+        pawl__engine_holder(home->pump->engine, wanted->name, wanted->name_len, mode);
+    if (!want || want == wanted) return false;
     pawl__acquisition *holder = pawl__container(want, pawl__acquisition, want);
     pawl__retention_refuse(holder);
-    if (holder->was_retained && holder->asked) tell_all_of(home, holder);
+    if (!holder->was_retained || !holder->asked) return false;
+    tell_all_of(home, holder);
+    return true;
+}
+
+/*
+ * If another handle of this client wants a retained lease, or the name in a mode that has no room
+ * beside it, the lease first goes back to the engine: so even a caller that does not wait can get
+ * it.
+ */
+static void recall_for(pawl__acquisitions *home, const pawl__acquisition *a, pawl_mode wanted)
+{
+    static const pawl_mode modes[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_UPDATE, PAWL_MODE_SHARED};
+    if (!home->has_retained || !home->pump->engine) return;
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        while (!pawl__mode_fits(wanted, modes[i]) && recall_first(home, a, modes[i])) {
+        }
 }
 
 void pawl__acquisitions_tell(pawl__acquisitions *home)
@@ -106,7 +122,8 @@ void pawl__acquisitions_tell(pawl__acquisitions *home)
     for (pawl__link *first; (first = pawl__list_first(&home->asked));) {
         pawl__acquisition *a = pawl__container(first, pawl__acquisition, in_asked);
         bool several = pawl__lock_is_several(pawl__acquisition_lock(a));
-        if (a->asked & PAWL__ASK_WANT && !several) recall_for(home, a);
+        if (a->asked & PAWL__ASK_WANT && !several) recall_for(home, a, (pawl_mode)a->want.mode);
+        if (a->asked & PAWL__ASK_CHANGE) recall_for(home, a, (pawl_mode)a->change_to);
         tell_all_of(home, a);
     }
 }

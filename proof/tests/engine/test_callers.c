@@ -200,7 +200,9 @@ static void many_names_and_many_leases_of_one(void **state)
         }
     assert_int_equal(pawl__engine_lease_count(t.engine), 3 * NAMES);
     for (int i = 0; i < NAMES; i++)
-        assert_ptr_equal(pawl__engine_holder(t.engine, names[i], strlen(names[i])), &wants[i]);
+        assert_ptr_equal(
+            pawl__engine_holder(t.engine, names[i], strlen(names[i]), PAWL_MODE_EXCLUSIVE),
+            &wants[i]);
     trial_close(&t);
 }
 
@@ -217,7 +219,7 @@ static void a_holder_can_see_that_others_wait_elsewhere(void **state)
     assert_true(pawl__want_is_wanted(&a));
     trial_release(t, &a);
     assert_true(pawl__want_is_wanted(&a)); /* what is not held any more is not to be kept */
-    assert_null(pawl__engine_holder(t->engine, "a", 1));
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE));
 }
 
 static void a_holder_can_see_whether_it_had_queued(void **state)

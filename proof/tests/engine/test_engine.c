@@ -462,15 +462,15 @@ static void a_holder_can_see_who_holds_and_that_another_waits(void **state)
 {
     trial *t = *state;
     pawl__want a = want_on("a", PAWL__NEVER), b = want_on("a", PAWL__NEVER);
-    assert_null(pawl__engine_holder(t->engine, "a", 1));
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE));
     trial_hold(t, &a, 1);
-    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1), &a);
-    assert_null(pawl__engine_holder(t->engine, "b", 1));
+    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE), &a);
+    assert_null(pawl__engine_holder(t->engine, "b", 1, PAWL_MODE_EXCLUSIVE));
     assert_false(pawl__want_is_wanted(&a));
     trial_want(t, &b);
     assert_true(pawl__want_is_wanted(&a));
     trial_release(t, &a);
-    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1), &b);
+    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE), &b);
     assert_false(pawl__want_is_wanted(&b));
 }
 

@@ -129,6 +129,27 @@ static void l7_an_ask_that_went_unanswered_is_not_forgotten(void **state)
     trial_close(&s.t);
 }
 
+static void l8_what_nobody_uses_keeps_out_nobody_here(void **state)
+{
+    (void)state;
+    trial t;
+    pawl__want reader = want_of_mode(PAWL_MODE_SHARED), writer = want_of_mode(PAWL_MODE_EXCLUSIVE);
+    trial_open(&t);
+    reader.retain_ms = 60000;
+    trial_hold(&t, &reader, 1);
+    pawl__lease *lease = reader.lease;
+    trial_want(&t, &writer);
+    reader.lease = NULL; /* as if it had been kept */
+    lease->want = NULL;
+    lease->state = PAWL__LEASE_IDLE;
+    FINDS(&t, "L8: a lease that nobody uses keeps out who waits here");
+    lease->state = PAWL__LEASE_HELD;
+    lease->want = &reader;
+    reader.lease = lease;
+    assert_null(pawl__engine_check(t.engine));
+    trial_close(&t);
+}
+
 static void every_lease_is_in_a_state_and_counted(void **state)
 {
     (void)state;
@@ -153,6 +174,7 @@ int main(void)
         cmocka_unit_test(l5_one_request_at_a_time),
         cmocka_unit_test(l6_who_waits_waits_for_a_lease),
         cmocka_unit_test(l7_an_ask_that_went_unanswered_is_not_forgotten),
+        cmocka_unit_test(l8_what_nobody_uses_keeps_out_nobody_here),
         cmocka_unit_test(every_lease_is_in_a_state_and_counted),
     };
     return cmocka_run_group_tests_name("engine: invariants", tests, NULL, NULL);

@@ -150,6 +150,75 @@ static void a_cached_lease_of_readers_goes_when_a_writer_waits(void **state)
     trial_sent(t, PAWL_VERB_RELEASE);
 }
 
+/* The store takes requests in order: even a caller that does not wait gets the name. */
+static void what_nobody_uses_goes_before_another_mode_is_asked_for(void **state)
+{
+    static const pawl_mode kept[] = {PAWL_MODE_SHARED, PAWL_MODE_EXCLUSIVE, PAWL_MODE_UPDATE};
+    static const pawl_mode asked[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_EXCLUSIVE};
+    trial *t = *state;
+    for (int i = 0; i < 3; i++) {
+        pawl__want a = want_of_mode(kept[i]), b = want_of_mode(asked[i]);
+        a.retain_ms = 60000;
+        b.waiting->wait_until = 0;
+        trial_hold(t, &a, 10 + 2 * i);
+        trial_release(t, &a);
+        assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+        trial_want(t, &b);
+        assert_int_equal(t->actions[0].request.verb, PAWL_VERB_RELEASE);
+        uint64_t id = trial_sent(t, PAWL_VERB_ACQUIRE).id;
+        trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
+        trial_grant(t, id, 11 + 2 * i);
+        assert_int_equal(b.state, PAWL__WANT_HOLDING);
+        trial_release(t, &b);
+        trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
+    }
+}
+
+static void what_nobody_uses_stays_beside_a_mode_that_has_room(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_UPDATE);
+    a.retain_ms = 60000;
+    trial_hold(t, &a, 1);
+    trial_release(t, &a);
+    trial_want(t, &b);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+    trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 2);
+    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
+                                .want = &b,
+                                .mode = PAWL_MODE_EXCLUSIVE,
+                                .waiting = want_on("a", 0).waiting});
+    trial_sent(t, PAWL_VERB_RELEASE); /* an upgrade has no room beside it */
+    trial_sent(t, PAWL_VERB_CHANGE);
+}
+
+static void a_lease_is_not_kept_while_another_mode_waits(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_EXCLUSIVE);
+    a.retain_ms = 60000;
+    trial_hold(t, &a, 1);
+    trial_want(t, &b);
+    assert_int_equal(a.state, PAWL__WANT_HOLDING);
+    trial_release(t, &a); /* no push has come from the store */
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
+static void a_lease_is_not_kept_while_an_upgrade_waits(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_UPDATE);
+    a.retain_ms = 60000;
+    trial_hold(t, &a, 1);
+    trial_hold(t, &b, 2);
+    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
+                                .want = &b,
+                                .mode = PAWL_MODE_EXCLUSIVE,
+                                .waiting = want_on("a", PAWL__NEVER).waiting});
+    trial_release(t, &a);
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
 /* ---- Permits -------------------------------------------------------------------------------- */
 
 /* The next who asks may want another number of them: nobody could be given these. */
@@ -271,15 +340,17 @@ static void who_holds_is_known_by_name(void **state)
 {
     trial *t = *state;
     pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE), reader = want_of_mode(PAWL_MODE_SHARED);
-    assert_null(pawl__engine_holder(t->engine, "a", 1));
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE));
     pawl_request request = trial_ask(t, &a);
-    assert_null(pawl__engine_holder(t->engine, "a", 1)); /* it waits */
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE)); /* it waits */
     trial_grant(t, request.id, 1);
-    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1), &a);
+    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE), &a);
     trial_release(t, &a);
     trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
     trial_hold(t, &reader, 2);
-    assert_null(pawl__engine_holder(t->engine, "a", 1)); /* not exclusively */
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_EXCLUSIVE)); /* not exclusively */
+    assert_ptr_equal(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_SHARED), &reader);
+    assert_null(pawl__engine_holder(t->engine, "a", 1, PAWL_MODE_PERMIT));
 }
 
 /* Whoever follows the leases hears each move, also of the second group of a name. */
@@ -342,6 +413,10 @@ int main(void)
         TRIAL(nobody_passes_a_reader_that_waits_here),
         TRIAL(a_writer_has_a_lease_beside_the_readers_of_its_client),
         TRIAL(a_cached_lease_of_readers_goes_when_a_writer_waits),
+        TRIAL(what_nobody_uses_goes_before_another_mode_is_asked_for),
+        TRIAL(what_nobody_uses_stays_beside_a_mode_that_has_room),
+        TRIAL(a_lease_is_not_kept_while_another_mode_waits),
+        TRIAL(a_lease_is_not_kept_while_an_upgrade_waits),
         TRIAL(permits_are_not_kept_for_later),
         TRIAL(each_who_asks_for_permits_has_a_lease),
         TRIAL(another_number_of_permits_is_no_grant),

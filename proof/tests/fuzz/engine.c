@@ -218,7 +218,8 @@ static void check_holder(const run *r, unsigned number, unsigned *holders)
         return;
     }
     EXPECT(r, (*holders)++ == 0);
-    EXPECT(r, pawl__engine_holder(r->engine, c->want.name, c->want.name_len) == &c->want);
+    EXPECT(r, pawl__engine_holder(r->engine, c->want.name, c->want.name_len, PAWL_MODE_EXCLUSIVE) ==
+                  &c->want);
 }
 
 static void check(const run *r)

@@ -212,6 +212,60 @@ static void a_lease_that_was_downgraded_is_not_retained(void **state)
     pawl_client_close(b);
 }
 
+static pawl_lock *retained_in(pawl_client *client, const char *name, pawl_mode mode)
+{
+    pawl_lock_opts opts;
+    pawl_lock *lock;
+    pawl_lock_opts_init(&opts);
+    opts.mode = mode;
+    opts.retain_ms = 10 * PATIENCE_MS;
+    CHECK_ERR(pawl_lock_new(client, name, strlen(name), &opts, &lock), PAWL_OK);
+    return lock;
+}
+
+/* Nobody holds the name: not even who does not wait is kept out by what its own client retains. */
+static void a_retained_lease_does_not_keep_out_its_own_client(void **state)
+{
+    static const pawl_mode kept[] = {PAWL_MODE_SHARED, PAWL_MODE_EXCLUSIVE, PAWL_MODE_UPDATE};
+    static const pawl_mode asked[] = {PAWL_MODE_EXCLUSIVE, PAWL_MODE_SHARED, PAWL_MODE_EXCLUSIVE};
+    (void)state;
+    pawl_client *client = client_with_modes();
+    for (int i = 0; i < 3; i++) {
+        const char *name = stage_name();
+        pawl_lock *lock = retained_in(client, name, kept[i]),
+                  *other = lock_in(client, name, asked[i]);
+        acquired(lock);
+        CHECK_ERR(pawl_lock_release(lock), PAWL_OK);
+        CHECK_ERR(pawl_lock_acquire(other, 0), PAWL_OK);
+        CHECK_ERR(pawl_lock_acquire(lock, 0), PAWL_ERR_BUSY); /* now somebody holds it */
+        CHECK_ERR(pawl_lock_release_wait(other, PATIENCE_MS), PAWL_OK);
+        pawl_lock_free(lock);
+        pawl_lock_free(other);
+    }
+    pawl_client_close(client);
+}
+
+static void retained_readers_do_not_hold_up_an_upgrade_of_their_client(void **state)
+{
+    (void)state;
+    pawl_client *client = client_with_modes();
+    const char *name = stage_name();
+    pawl_lock *reader = retained_in(client, name, PAWL_MODE_SHARED),
+              *other = retained_in(client, name, PAWL_MODE_SHARED),
+              *editor = lock_in(client, name, PAWL_MODE_UPDATE);
+    acquired(reader);
+    acquired(other);
+    acquired(editor);
+    CHECK_ERR(pawl_lock_release(other), PAWL_OK);
+    CHECK_ERR(pawl_lock_upgrade(editor, 0), PAWL_ERR_BUSY); /* one still reads */
+    CHECK_ERR(pawl_lock_release(reader), PAWL_OK);
+    CHECK_ERR(pawl_lock_upgrade(editor, 0), PAWL_OK);
+    pawl_lock_free(reader);
+    pawl_lock_free(other);
+    pawl_lock_free(editor);
+    pawl_client_close(client);
+}
+
 /* ---- Permits --------------------------------------------------------------------------------- */
 
 static void permits_have_slots(void **state)
@@ -344,6 +398,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_upgrade_waits_for_readers_and_draws_a_fence),
         cmocka_unit_test(a_release_or_a_downgrade_ends_an_upgrade),
         cmocka_unit_test(a_lease_that_was_downgraded_is_not_retained),
+        cmocka_unit_test(a_retained_lease_does_not_keep_out_its_own_client),
+        cmocka_unit_test(retained_readers_do_not_hold_up_an_upgrade_of_their_client),
         cmocka_unit_test(permits_have_slots),
         cmocka_unit_test(a_report_lists_the_holders),
         cmocka_unit_test(a_report_lists_an_exclusive_holder),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A place in the queue is taken or kept; those who stand in the way hear of it. */
 #define _GNU_SOURCE
+#include "../../base/modes.h"
 #include "sqlite_turn.h"
 
 #define QUEUE_MAX 100000 /* waiters of one name: positions are counted */

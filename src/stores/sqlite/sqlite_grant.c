@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who may hold beside whom, and who comes next: rules 6, 8, 9 and 11 of pawl/store.h. */
 #define _GNU_SOURCE
+#include "../../base/modes.h"
 #include "sqlite_turn.h"
 
 #include <string.h>

@@ -63,11 +63,4 @@ bool pawl__lock_is_live(pawl__sqlite_db *db, const pawl__lock_row *lock, int64_t
 bool pawl__hold_is_live(pawl__sqlite_db *db, const pawl__hold_row *holder, int64_t now);
 bool pawl__wait_is_live(pawl__sqlite_db *db, const pawl__wait_row *waiter, int64_t now);
 
-/* The table of pawl_mode: whether `asked` may be granted beside a holder in mode `held`. */
-static inline bool pawl__mode_fits(pawl_mode asked, pawl_mode held)
-{
-    if (asked == PAWL_MODE_SHARED) return held == PAWL_MODE_SHARED || held == PAWL_MODE_UPDATE;
-    return asked == PAWL_MODE_UPDATE && held == PAWL_MODE_SHARED;
-}
-
 #endif

@@ -11,6 +11,7 @@
 #include "sqlite_store.h"
 
 #include "../../base/instant.h"
+#include "../../base/modes.h"
 
 #include <errno.h>
 #include <stdlib.h>
