@@ -443,6 +443,29 @@ static void a_request_whose_answer_is_late_ends_nothing_else(void **state)
     gate_stop(g);
 }
 
+/* The first is under way until it is answered, whatever becomes of those behind it. */
+static void a_request_that_is_given_up_before_its_turn_lets_nobody_pass(void **state)
+{
+    gate *g = gate_start();
+    client *c = gate_client(g, "c");
+    const char *name = rig_name(), *token = fresh_token();
+    pawl_request late = ask_inspect(name, NULL);
+    (void)state;
+    gate_hold(g, "/v3/kv/txn", 0);
+    uint64_t first = begin(c, ask_acquire(name, token, LONG_MS));
+    gate_await(g);
+    late.answer_by = host_now() + SOON_NS;
+    uint64_t second = begin(c, late), third = begin(c, ask_renew(name, token, LONG_MS));
+    assert_int_equal(client_await(c, second)->reply.outcome, PAWL_FAILED);
+    rig_expect(c, ask_acquire(rig_name(), fresh_token(), LONG_MS), PAWL_GRANTED);
+    gate_let_go(g);
+    assert_int_equal(client_await(c, first)->reply.outcome, PAWL_GRANTED);
+    assert_int_equal(client_await(c, third)->reply.outcome, PAWL_CONFIRMED);
+    rig_expect(c, ask_release(name, token), PAWL_RELEASED);
+    client_close(c);
+    gate_stop(g);
+}
+
 /* Rule 4: the release undoes the acquisition, though its put comes to the server behind it. */
 static void a_put_that_comes_after_the_release_leaves_nothing(void **state)
 {
@@ -566,6 +589,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_comes_late_does_not_pass_a_writer),
         cmocka_unit_test(a_turn_that_a_compaction_has_swallowed_is_told),
         cmocka_unit_test(a_request_whose_answer_is_late_ends_nothing_else),
+        cmocka_unit_test(a_request_that_is_given_up_before_its_turn_lets_nobody_pass),
         cmocka_unit_test(a_put_that_comes_after_the_release_leaves_nothing),
         cmocka_unit_test(a_put_that_was_asked_again_leaves_nothing_behind_the_release),
         cmocka_unit_test(a_put_that_comes_late_is_the_tokens_own),

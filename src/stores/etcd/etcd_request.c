@@ -106,19 +106,23 @@ static void free_op(pawl_store *store, pawl__etcd_op *op)
     free(op);
 }
 
-static pawl__etcd_op *next_of_name(pawl_store *store, const pawl__etcd_op *op)
+/* One of the name was answered. That was not the first, if its time was over before its turn: then
+ * the first is under way, and must not begin a second time. */
+static void begin_next(pawl_store *store, uint32_t hash)
 {
-    for (pawl__link *l = op->in_ops.next; l != &store->ops; l = l->next)
-        if (op_of(l)->hash == op->hash) return op_of(l);
-    return NULL;
+    for (pawl__link *l = store->ops.next; l != &store->ops; l = l->next) {
+        pawl__etcd_op *op = op_of(l);
+        if (op->hash != hash) continue;
+        if (!op->started) begin(store, op);
+        return;
+    }
 }
 
 void pawl__etcd_answer_op(pawl_store *store, pawl__etcd_op *op, const pawl_reply *reply)
 {
-    pawl__etcd_op *next = next_of_name(store, op);
     pawl__list_remove(&op->in_ops);
     pawl__etcd_give_spare_back(store, op);
-    if (next && pawl__etcd_is_up(store)) begin(store, next);
+    if (pawl__etcd_is_up(store)) begin_next(store, op->hash);
     store->host->reply(store->host, reply);
     free_op(store, op);
 }

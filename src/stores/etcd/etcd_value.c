@@ -277,12 +277,12 @@ static void on_stream(pawl_store *store, pawl__etcd_http *http, bool ended)
         drop(store, w);
         return;
     }
-    while ((end = memchr(http->in + used, '\n', http->in_used - used))) {
+    while (used < http->in_used && (end = memchr(http->in + used, '\n', http->in_used - used))) {
         const char *line = http->in + used;
         used = (size_t)(end + 1 - http->in);
         over = !heed_line(store, w, line, (size_t)(end - line)) || over;
     }
-    memmove(http->in, http->in + used, http->in_used - used);
+    if (used) memmove(http->in, http->in + used, http->in_used - used);
     http->in_used -= used;
     if (!over) return;
     end_stream(store, w);

@@ -261,12 +261,17 @@ static void take_slots(pawl_store *store, watch *w, const pawl__etcd_view *view)
 /* ---- Hearing ------------------------------------------------------------------------------- */
 
 /* One event; false: it is enough, or the watch is gone. */
-static bool heed_event(pawl_store *store, watch *w, const pawl__etcd_event *event)
+static bool heed_event(pawl_store *store, watch *w, json_t *each)
 {
-    bool own = pawl__etcd_same_bytes(&event->key, &w->key);
-    bool fresh = !own && event->fresh;
+    pawl__etcd_event event;
+    if (!pawl__etcd_event_read(each, &event)) {
+        pawl__etcd_break(store, PAWL_ERR_PROTOCOL, "the news of a watch makes no sense");
+        return false;
+    }
+    bool own = pawl__etcd_same_bytes(&event.key, &w->key);
+    bool fresh = !own && event.fresh;
     /* Whether somebody waits for permits only a look tells. */
-    if (!w->holds || (own && event->gone) || (fresh && has_permits(w))) {
+    if (!w->holds || (own && event.gone) || (fresh && has_permits(w))) {
         end_stream(store, w);
         look(store, w);
         return false;
@@ -279,7 +284,6 @@ static bool heed_event(pawl_store *store, watch *w, const pawl__etcd_event *even
 static bool heed_line(pawl_store *store, watch *w, const char *line, size_t len)
 {
     pawl__etcd_answer answer;
-    pawl__etcd_event event;
     pawl__etcd_answer_read(200, line, len, &answer);
     json_t *result = json_object_get(answer.root, "result"), *each;
     bool goes_on = answer.fate == PAWL__ETCD_DONE && json_is_object(result) &&
@@ -297,7 +301,7 @@ static bool heed_line(pawl_store *store, watch *w, const char *line, size_t len)
     json_array_foreach(events, i, each)
     {
         if (over) break;
-        over = !pawl__etcd_event_read(each, &event) || !heed_event(store, w, &event);
+        over = !heed_event(store, w, each);
     }
     json_decref(answer.root);
     return !over;
@@ -309,12 +313,12 @@ static void on_stream(pawl_store *store, pawl__etcd_http *http, bool ended)
     char *end;
     size_t used = 0;
     if (ended) store->stream_count--;
-    while ((end = memchr(http->in + used, '\n', http->in_used - used))) {
+    while (used < http->in_used && (end = memchr(http->in + used, '\n', http->in_used - used))) {
         const char *line = http->in + used;
         used = (size_t)(end + 1 - http->in);
         if (!heed_line(store, w, line, (size_t)(end - line))) return;
     }
-    memmove(http->in, http->in + used, http->in_used - used);
+    if (used) memmove(http->in, http->in + used, http->in_used - used);
     http->in_used -= used;
     if (!ended) return;
     end_stream(store, w);
