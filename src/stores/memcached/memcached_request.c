@@ -67,9 +67,10 @@ bool pawl__memcached_ask(pawl_store *store, const pawl_request *request,
 
 /* ---- Answering ----------------------------------------------------------------------------- */
 
-static void begin_next(pawl_store *store, pawl__link *after, uint32_t hash)
+/* One of the name was answered. If another one of it is under way, that goes on. */
+static void begin_next(pawl_store *store, uint32_t hash)
 {
-    for (pawl__link *l = after; l != &store->ops; l = l->next) {
+    for (pawl__link *l = store->ops.next; l != &store->ops; l = l->next) {
         if (op_of(l)->hash != hash) continue;
         if (!op_of(l)->started) op_of(l)->begin(store, op_of(l));
         return;
@@ -78,10 +79,8 @@ static void begin_next(pawl_store *store, pawl__link *after, uint32_t hash)
 
 void pawl__memcached_answer_op(pawl_store *store, pawl__memcached_op *op, const pawl_reply *reply)
 {
-    pawl__link *next = op->in_ops.next;
-    uint32_t hash = op->hash;
     pawl__list_remove(&op->in_ops);
-    if (pawl__memcached_is_up(store)) begin_next(store, next, hash);
+    if (pawl__memcached_is_up(store)) begin_next(store, op->hash);
     store->host->reply(store->host, reply);
     explicit_bzero(op->token, sizeof op->token);
     free(op);
