@@ -129,11 +129,14 @@ BEGIN
 END $$;
 
 -- The connection on which it would hear is gone. A session gets its own locks always, so it is
--- known by its name. Who cannot hear anyway is never away: it asks.
+-- known by its name. Who cannot hear anyway is never away: it asks. The lock is given back at once, in the
+-- same expression so that nothing comes in between: who asked about the same client meanwhile would find
+-- it taken, believe that the client is there, and hand it a lock that nobody releases.
 CREATE OR REPLACE FUNCTION pawl.is_away(client text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     RETURN client <> '' AND client IS DISTINCT FROM current_setting('pawl.client', true)
-        AND pg_try_advisory_xact_lock(hashtextextended(client, 7061777));
+        AND pg_try_advisory_lock(hashtextextended(client, 7061777))
+        AND pg_advisory_unlock(hashtextextended(client, 7061777));
 END $$;
 
 -- It, and others below, is no function in SQL: those with more than an expression are parsed and planned
