@@ -3,6 +3,7 @@
  * next. And who can be woken. */
 #define _GNU_SOURCE
 #include "rig.h"
+#include "stores/mariadb/mariadb_greet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,6 +223,59 @@ static void a_server_that_is_stopped_is_waited_for(void **state)
     client_close(a);
 }
 
+/* ---- New sessions ---------------------------------------------------------------------------- */
+
+/* The first lease that a session grants or extends takes it a second. */
+static void make_new_sessions_slow(const char *database)
+{
+    static const char *const kinds[] = {"INSERT", "UPDATE"};
+    for (size_t i = 0; i < 2; i++)
+        rig_sql("CREATE TRIGGER %s.slow_%s BEFORE %s ON %s.pawl_hold FOR EACH ROW "
+                "IF @has_slept IS NULL THEN SET @has_slept = SLEEP(1); END IF",
+                database, kinds[i], kinds[i], database);
+}
+
+/* A client with a short lease does not wait for so long, closes the connection, and is new again.
+ */
+static void a_session_that_is_slow_at_first_is_waited_for(void **state)
+{
+    enum { TRIES = 20 };
+    const char *database = rig_database();
+    store_address address = rig_address(database);
+    (void)state;
+    client *a = client_up(rig_loop(), &address, "a");
+    make_new_sessions_slow(database);
+    pawl_request ask = ask_acquire("x", fresh_token(), LONG_MS);
+    pawl_outcome outcome = PAWL_UNKNOWN;
+    for (int i = 0; i < TRIES && outcome != PAWL_GRANTED; i++) {
+        client_await_link(a, true);
+        ask.answer_by = host_now() + INT64_C(500000000);
+        outcome = client_ask(a, &ask)->reply.outcome;
+    }
+    assert_int_equal(outcome, PAWL_GRANTED);
+    client_close(a);
+}
+
+/* Each call in it is one that the procedures understand, and writes nothing. */
+static void what_warms_a_session_up_leaves_nothing(void **state)
+{
+    const char *database = rig_database();
+    store_address address = rig_address(database);
+    (void)state;
+    client_close(client_up(rig_loop(), &address, "a"));
+    MYSQL *root = rig_connect();
+    rig_run(root, "USE %s", database);
+    rig_run(root, "%s", pawl__mariadb_warm_up);
+    if (mysql_errno(root)) FAIL_TEST("%s", mysql_error(root));
+    assert_string_equal(
+        rig_run(root, "SELECT (SELECT COUNT(*) FROM pawl_name) + (SELECT COUNT(*) FROM pawl_hold) "
+                      "+ (SELECT COUNT(*) FROM pawl_wait) + (SELECT COUNT(*) FROM pawl_slot) + "
+                      "(SELECT COUNT(*) FROM pawl_letter)"),
+        "0");
+    assert_string_equal(rig_run(root, "SELECT @@in_transaction"), "0");
+    mysql_close(root);
+}
+
 /* ---- Waking ---------------------------------------------------------------------------------- */
 
 /* The wake-up is that of one client alone: the others sleep on. */
@@ -330,6 +384,8 @@ int main(void)
         cmocka_unit_test(letters_that_are_counted_anew_are_read),
         cmocka_unit_test(a_waiter_that_is_away_is_passed_over_and_comes_back),
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
+        cmocka_unit_test(a_session_that_is_slow_at_first_is_waited_for),
+        cmocka_unit_test(what_warms_a_session_up_leaves_nothing),
         cmocka_unit_test(only_the_one_whose_turn_it_is_is_woken),
         cmocka_unit_test(a_hand_over_is_three_calls),
         cmocka_unit_test(who_cannot_be_woken_asks_again),

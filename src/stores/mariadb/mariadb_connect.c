@@ -83,13 +83,15 @@ static int start_thread(pawl__mariadb_attempt *a)
 }
 
 pawl__mariadb_attempt *pawl__mariadb_attempt_start(pawl__mariadb_config *config,
-                                                   const char *client_id, int64_t (*now)(void))
+                                                   const char *client_id, bool comes_back,
+                                                   int64_t (*now)(void))
 {
     pawl__mariadb_attempt *a = calloc(1, sizeof *a);
     if (!a) return NULL;
     atomic_init(&a->users, 2);
     a->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     a->greeting = (pawl__mariadb_greeting){.config = pawl__mariadb_config_ref(config),
+                                           .comes_back = comes_back,
                                            .now = now,
                                            .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     snprintf(a->greeting.client_id, sizeof a->greeting.client_id, "%s", client_id);

@@ -25,9 +25,11 @@ typedef struct pawl__mariadb_link {
 /* Call it before anything else of libmariadb. */
 void pawl__mariadb_library_init(void);
 
-/* NULL: no memory, descriptor or thread for it. client_id is borrowed for the call. */
+/* NULL: no memory, descriptor or thread for it. client_id is borrowed for the call. comes_back: the
+ * client has been connected before. */
 pawl__mariadb_attempt *pawl__mariadb_attempt_start(pawl__mariadb_config *config,
-                                                   const char *client_id, int64_t (*now)(void));
+                                                   const char *client_id, bool comes_back,
+                                                   int64_t (*now)(void));
 /* Readable when the attempt is over. */
 int pawl__mariadb_attempt_fd(const pawl__mariadb_attempt *attempt);
 /* It is over: PAWL_OK, or the error and its line (PAWL_MESSAGE_MAX bytes). Ends the attempt. */

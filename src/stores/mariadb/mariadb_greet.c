@@ -380,6 +380,17 @@ static bool find_schema(greeting *g, pawl__mariadb_call *call, int64_t until)
     return false;
 }
 
+/* Whatever comes of it: it is a help, and what is wrong is said to requests. False: the connection
+ * is gone. */
+static bool warm_up(greeting *g, pawl__mariadb_call *call, int64_t until)
+{
+    char use[100];
+    if (!g->comes_back) return true;
+    snprintf(use, sizeof use, "USE `%s`", g->config->database);
+    (void)(run(g, call, use, until) && run(g, call, pawl__mariadb_warm_up, until));
+    return call->mysql;
+}
+
 /* ---- Being woken --------------------------------------------------------------------------- */
 
 static bool give_up_push(greeting *g, const char *why)
@@ -421,6 +432,7 @@ static bool try_place(greeting *g, const pawl__mariadb_place *place, int64_t unt
 {
     if (connect_to(g, place, until, &g->asker) && set_session(g, &g->asker, "31536000", until) &&
         look_at_server(g, &g->asker, until) && find_schema(g, &g->asker, until) &&
+        warm_up(g, &g->asker, until) &&
         try_to_wake(g, place, pawl__instant_max(until, g->now() + pawl__ms_to_ns(1000))))
         return true;
     pawl__mariadb_greeting_done(g);

@@ -11,6 +11,7 @@
 typedef struct pawl__mariadb_greeting {
     pawl__mariadb_config *config;
     char client_id[PAWL__MARIADB_ID_MAX];
+    bool comes_back; /* the client has been connected before */
     int64_t (*now)(void);
     int stop_fd;         /* readable when nobody waits for it */
     atomic_bool ignored; /* likewise */
@@ -21,7 +22,8 @@ typedef struct pawl__mariadb_greeting {
     char message[PAWL_MESSAGE_MAX];
 } pawl__mariadb_greeting;
 
-extern const char pawl__mariadb_schema[]; /* schema.sql */
+extern const char pawl__mariadb_schema[];  /* schema.sql */
+extern const char pawl__mariadb_warm_up[]; /* warm_up.sql */
 
 void pawl__mariadb_greet(pawl__mariadb_greeting *greeting);
 /* Closes connections that nobody has taken. */

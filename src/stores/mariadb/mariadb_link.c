@@ -76,6 +76,7 @@ static void be_up(pawl_store *store)
 {
     pawl__mariadb_linkage *link = &store->link;
     link->state = PAWL__MARIADB_UP;
+    link->comes_back = true;
     link->up_since = store->host->now();
     pawl__retry_up(&link->retry);
     store->caps.push = store->listener.call.mysql != NULL;
@@ -110,8 +111,8 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 static void begin_attempt(pawl_store *store)
 {
     store->link.state = PAWL__MARIADB_CONNECTING;
-    store->attempt =
-        pawl__mariadb_attempt_start(store->config, store->host->client_id, store->host->now);
+    store->attempt = pawl__mariadb_attempt_start(store->config, store->host->client_id,
+                                                 store->link.comes_back, store->host->now);
     if (store->attempt) {
         event_assign(&store->connected, store->host->base, pawl__mariadb_attempt_fd(store->attempt),
                      EV_READ | EV_PERSIST, on_connected, store);

@@ -45,6 +45,10 @@
  * THE CONNECTIONS are made and greeted on a thread (mariadb_connect.h): is this a primary, is the
  * schema there (else it is made), can we be woken. The protocol has one statement at a time, so
  * what is asked waits here for its turn, in order.
+ *     A session compiles a procedure when it first calls it. A client with short leases does not
+ * wait for so long on a busy machine, closes the connection, and its next session is new again. So
+ * the session of a client that comes back does what is in warm_up.sql first. A client's first
+ * connection does not: a program that takes one lock and ends would pay for what it does not use.
  *
  * WHAT IS UNKNOWN. When the connection breaks, the request that was sent is answered with UNKNOWN,
  * and so are those behind it, to keep it simple. The engine asks again with the same token. UNKNOWN
@@ -116,6 +120,7 @@ typedef enum pawl__mariadb_state {
 typedef struct pawl__mariadb_linkage {
     pawl__mariadb_state state;
     bool warned_of_no_push; /* once for each client */
+    bool comes_back;        /* the client has been connected before */
     pawl__retry retry;
     int64_t up_since;
     uint64_t random;
