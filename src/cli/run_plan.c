@@ -72,18 +72,20 @@ static void say_no_time(int64_t ttl_ms, char *reterr_why, size_t why_size)
 
 static void say_grace_too_long(int64_t ttl_ms, int64_t grace_ms, char *reterr_why, size_t why_size)
 {
-    char room[8][CLI_DURATION_TEXT];
+    char ttl[CLI_DURATION_TEXT], grace[CLI_DURATION_TEXT], renewal[CLI_DURATION_TEXT];
+    char answer[CLI_DURATION_TEXT], margin[CLI_DURATION_TEXT], sum[CLI_DURATION_TEXT];
+    char fits[CLI_DURATION_TEXT], longer[CLI_DURATION_TEXT];
     int64_t most = grace_max_ms(ttl_ms);
-    const char *ttl = cli_duration_exact(ttl_ms, room[0]);
-    const char *grace = cli_duration_exact(grace_ms, room[1]);
-    snprintf(
-        reterr_why, why_size,
-        "--grace %s does not fit into --ttl %s: renewal after %s + grace %s + answers 2 x %s "
-        "+ margin %s = %s; take --grace %s or --ttl %s",
-        grace, ttl, cli_duration_exact(renewal_ms(ttl_ms), room[2]), grace,
-        cli_duration_exact(rtt_ms(ttl_ms), room[3]), cli_duration_exact(margin_ms(ttl_ms), room[4]),
-        cli_duration_exact(ttl_ms - most + grace_ms, room[5]), cli_duration_exact(most, room[6]),
-        cli_duration_exact(least_ttl_ms(grace_ms), room[7]));
+    cli_duration_exact(grace_ms, grace);
+    snprintf(reterr_why, why_size,
+             "--grace %s does not fit into --ttl %s: renewal after %s + grace %s + answers 2 x %s "
+             "+ margin %s = %s; take --grace %s or --ttl %s",
+             grace, cli_duration_exact(ttl_ms, ttl),
+             cli_duration_exact(renewal_ms(ttl_ms), renewal), grace,
+             cli_duration_exact(rtt_ms(ttl_ms), answer),
+             cli_duration_exact(margin_ms(ttl_ms), margin),
+             cli_duration_exact(ttl_ms - most + grace_ms, sum), cli_duration_exact(most, fits),
+             cli_duration_exact(least_ttl_ms(grace_ms), longer));
 }
 
 bool run_plan_make(int64_t ttl_ms, int64_t grace_ms, run_plan *ret_plan, char *reterr_why,

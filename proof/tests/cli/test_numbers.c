@@ -129,12 +129,14 @@ static void a_plan_that_does_not_fit_says_what_does(void **state)
     char why[256];
     (void)state;
     assert_false(run_plan_make(30000, 15999, &plan, why, sizeof why));
-    assert_non_null(strstr(why, "--grace 15999ms does not fit into --ttl 30s: renewal after 10s + "
-                                "grace 15999ms + answers 2 x 500ms + margin 3002ms = 30001ms; "
-                                "take --grace 15998ms or --ttl "));
+    assert_string_equal(why, "--grace 15999ms does not fit into --ttl 30s: renewal after 10s + "
+                             "grace 15999ms + answers 2 x 500ms + margin 3002ms = 30001ms; "
+                             "take --grace 15998ms or --ttl 30101ms");
     assert_true(run_plan_make(60, 24, &plan, why, sizeof why));
     assert_false(run_plan_make(60, 25, &plan, why, sizeof why)); /* the margin is 6 + 2 */
     assert_false(run_plan_make(1000, 463, &plan, why, sizeof why));
+    assert_non_null(strstr(why, "take --grace 462ms or --ttl 996ms")); /* the least one that fits */
+    assert_true(run_plan_make(996, 463, &plan, why, sizeof why));
     assert_false(run_plan_make(14, -1, &plan, why, sizeof why));
     assert_string_equal(why, "--ttl 14ms leaves no time to stop a command: take 15ms or more");
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The nearest word to what was typed, the parts of a holder's label, instants, and UTF-8. */
+#define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,6 +25,22 @@ static size_t edits_of(const char *word, const char *candidate)
     cli_nearest nearest = {.word = word, .edits = 100};
     cli_nearest_try(&nearest, candidate);
     return nearest.edits;
+}
+
+/* The word at the very beginning of what may be read: whoever looks before it is ended. */
+static const char *at_the_edge(const char *word)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(two, MAP_FAILED);
+    assert_int_equal(mprotect(two, page, PROT_NONE), 0);
+    return strcpy(two + page, word);
+}
+
+static void nothing_before_a_word_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(edits_of(at_the_edge("hodl"), at_the_edge("hold")), 1);
 }
 
 static void edits_are_counted(void **state)
@@ -288,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edits_are_counted),
         cmocka_unit_test(what_is_longer_than_any_word_is_near_to_none),
+        cmocka_unit_test(nothing_before_a_word_is_read),
         cmocka_unit_test(the_nearest_word_is_named_and_no_far_one),
         cmocka_unit_test(a_label_has_its_parts),
         cmocka_unit_test(a_label_that_was_chosen_has_none),

@@ -102,6 +102,26 @@ static void who_comes_after_a_final_refusal(void **state)
     assert_int_equal(trial_sent(t, PAWL_VERB_ACQUIRE).ttl_ms, 2 * TTL);
 }
 
+/* "Busy" and "queued" are decisions as well: the store knew us then, and may know us again. */
+static void who_was_answered_outlives_a_final_refusal(void **state)
+{
+    (void)state;
+    static const pawl_outcome decisions[] = {PAWL_BUSY, PAWL_QUEUED};
+    for (size_t i = 0; i < sizeof decisions / sizeof decisions[0]; i++) {
+        trial t;
+        trial_open(&t);
+        pawl__want hasty = want_on("a", 0), waits = want_on("a", PAWL__NEVER);
+        uint64_t id = trial_ask(&t, &hasty).id;
+        trial_want(&t, &waits);
+        trial_answer(&t, id, decisions[i]);
+        assert_ptr_equal(trial_only(&t, PAWL__ACT_REFUSED)->want, &hasty);
+        trial_link(&t, false, PAWL_ERR_AUTH);
+        assert_int_equal(trial_count(&t, PAWL__ACT_REFUSED), 0);
+        assert_int_equal(waits.state, PAWL__WANT_WAITING);
+        trial_close(&t);
+    }
+}
+
 static void an_unreachable_store_is_told_with_what_the_link_said(void **state)
 {
     trial *t = *state;
@@ -469,6 +489,7 @@ int main(void)
         cmocka_unit_test(a_final_refusal_ends_those_who_have_no_answer),
         TRIAL(a_reason_that_does_not_heal_is_final),
         TRIAL(who_comes_after_a_final_refusal),
+        cmocka_unit_test(who_was_answered_outlives_a_final_refusal),
         TRIAL(an_unreachable_store_is_told_with_what_the_link_said),
         cmocka_unit_test(who_does_not_wait_is_told_of_the_first_try_that_failed),
         TRIAL(who_does_not_wait_outlives_a_link_that_breaks),
