@@ -52,6 +52,27 @@ func TestUnlockSaysThatTheStoreHasNotConfirmed(t *testing.T) {
 	expect(t, lock.Err(), ErrNotHeld)
 }
 
+func TestResignAndProclaimSayThatTheStoreHasNotConfirmed(t *testing.T) {
+	s := startServer(t)
+	client, err := Open(s.url(), &Options{ReleaseTimeout: 50 * time.Millisecond})
+	must(t, err)
+	defer client.Close()
+	election := client.NewElection("e", nil)
+	must(t, election.Campaign(context.Background()))
+	s.signal(syscall.SIGSTOP)
+	defer s.signal(syscall.SIGCONT)
+	short, stop := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer stop()
+	said := election.Proclaim(short, []byte("one"))
+	expect(t, said, ErrUnknown)
+	expect(t, said, context.DeadlineExceeded)
+	expect(t, election.Resign(), ErrUnknown)
+	expect(t, election.Resign(), ErrNotHeld)
+	if election.Lock().Held() {
+		t.Fatal("resigned, but it says that it holds")
+	}
+}
+
 // The store's word counts: what it gave away was not ours until the end.
 func TestUnlockOfABrokenLockIsALoss(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, url string) {

@@ -160,9 +160,8 @@ static void a_full_server_grants_nothing_and_takes_no_lock_away(void **state)
 static void the_doctor_names_what_endangers_locks(void **state)
 {
     client *a = up("a");
-    pawl_request doctor = ask_doctor();
     (void)state;
-    assert_int_equal(client_ask(a, &doctor)->reply.outcome, PAWL_REPORTED);
+    rig_ask_doctor(a);
     assert_int_equal(client_severity(a, "members"), PAWL_SEVERITY_WARNING); /* there is one */
     assert_int_equal(client_severity(a, "leader"), PAWL_SEVERITY_OK);
     assert_int_equal(client_severity(a, "alarm"), PAWL_SEVERITY_OK);

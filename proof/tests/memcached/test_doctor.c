@@ -9,7 +9,7 @@
 static client *examine(store_address address)
 {
     client *c = client_up(rig_loop(), &address, "doctor");
-    rig_expect(c, ask_doctor(), PAWL_REPORTED);
+    rig_ask_doctor(c);
     return c;
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "store_rig.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,18 @@ const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outco
                   (int)answer->reply.outcome, pawl_err_name(answer->reply.err), answer->text,
                   (int)outcome);
     return answer;
+}
+
+void rig_ask_doctor(client *c)
+{
+    int64_t start = host_now(), took_ms = -1;
+    rig_expect(c, ask_doctor(), PAWL_REPORTED);
+    int64_t seen_ms = (host_now() - start) / 1000000;
+    const char *told = strstr(client_found(c), "latency: ");
+    CHECK(told);
+    told = strstr(told, " took ");
+    CHECK(told && sscanf(told, " took %" SCNd64 " ms", &took_ms) == 1);
+    assert_in_range(took_ms, 0, seen_ms);
 }
 
 const seen_reply *rig_ask_until_known(client *c, pawl_request request)

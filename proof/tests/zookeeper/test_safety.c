@@ -3,8 +3,12 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include "../../../src/stores/zookeeper/zookeeper_store.h"
+
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Longer than a server of the tests may need to start, and the session of such a lease. */
 #define AWAY_MS         150000
@@ -229,7 +233,7 @@ static void the_doctor_names_what_endangers_locks(void **state)
     pawl_request doctor = ask_doctor();
     store_address address = rig_address();
     (void)state;
-    assert_int_equal(client_ask(a, &doctor)->reply.outcome, PAWL_REPORTED);
+    rig_ask_doctor(a);
     assert_int_equal(client_severity(a, "session"), PAWL_SEVERITY_OK);
     assert_int_equal(client_severity(a, "bounds"), PAWL_SEVERITY_OK);
     assert_int_equal(client_severity(a, "members"), PAWL_SEVERITY_WARNING); /* there is one */
@@ -290,6 +294,31 @@ static void what_may_not_be_read_is_told_so(void **state)
     client_close(a);
 }
 
+/* Its next connection may be descriptor 0, which is one like any other. */
+static void a_program_without_a_standard_input_is_served(void **state)
+{
+    client *a = rig_up("a"), *b = rig_up("b");
+    const char *name = rig_name(), *other = rig_name();
+    const pawl__zk_handle *handle = &client_store(a)->handle;
+    size_t told = client_link_count(a);
+    int input = dup(STDIN_FILENO);
+    (void)state;
+    assert_true(input > STDERR_FILENO);
+    close(STDIN_FILENO);
+    assert_int_equal(shutdown(handle->fd, SHUT_RDWR), 0);
+    await_comeback(a, told);
+    assert_int_equal(handle->fd, STDIN_FILENO);
+    rig_expect(b, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    rig_expect(a, ask_queue(name, fresh_token(), LONG_MS), PAWL_QUEUED);
+    rig_expect(a, ask_acquire(other, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(a); /* it gives its place up, waits for that answer, and ends its session */
+    assert_int_equal(waiters_of(b, name), 0);
+    rig_expect(b, ask_acquire(other, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(b);
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -305,6 +334,7 @@ int main(void)
         cmocka_unit_test(the_doctor_names_what_endangers_locks),
         cmocka_unit_test(what_a_login_has_made_is_for_that_login_alone),
         cmocka_unit_test(what_may_not_be_read_is_told_so),
+        cmocka_unit_test(a_program_without_a_standard_input_is_served),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);
