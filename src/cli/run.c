@@ -254,6 +254,14 @@ static bool leave_lease(run *r)
     return left;
 }
 
+/* The command may have ended so late that nobody saw the deadline pass: then the store said
+ * nothing. */
+static const char *late_loss_reason(const run *r)
+{
+    bool is_known = r->lost_reason[0] || r->doubt_reason[0] || cli_now_ms() >= r->deadline_ms;
+    return is_known ? run_loss_reason(r) : NOT_OURS;
+}
+
 /* Releases; the store may know of a loss that we do not know of yet. */
 static void let_go(run *r)
 {
@@ -261,8 +269,8 @@ static void let_go(run *r)
     int err = cli_session_release(&r->session);
     if (err == PAWL_ERR_LOST && !r->lost) {
         r->lost = true;
-        report_reason(r, "lost", NOT_OURS);
-        cli_warn("%s: lost: " NOT_OURS, r->session.shown_key);
+        report_reason(r, "lost", late_loss_reason(r));
+        cli_warn("%s: lost: %s", r->session.shown_key, late_loss_reason(r));
         return;
     }
     if (err == PAWL_ERR_UNKNOWN) {
