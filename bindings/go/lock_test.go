@@ -98,7 +98,7 @@ func TestWaiterIsHandedTheLock(t *testing.T) {
 		info, err := holder.Inspect(ctx, "n")
 		must(t, err)
 		if !info.Held || info.Waiters != 1 || info.Owner != holder.Owner() ||
-			info.Fence != a.Fence() {
+			info.Fence != a.Fence() || len(info.HeldBy) != 1 || info.HeldBy[0].Owner != info.Owner {
 			t.Fatalf("inspect: %+v", info)
 		}
 		must(t, a.Unlock())

@@ -94,27 +94,63 @@ static void a_turn_that_came_while_the_server_was_away_is_told(void **state)
 
 /* ---- Strangers ----------------------------------------------------------------------------- */
 
+static void put(const pawl__etcd_bytes *key, const char *value)
+{
+    pawl__etcd_text body = {0};
+    pawl__etcd_add(&body, "{\"key\":\"");
+    pawl__etcd_add_base64(&body, key->at, key->len);
+    pawl__etcd_add(&body, "\",\"value\":\"");
+    pawl__etcd_add_base64(&body, value, strlen(value));
+    pawl__etcd_add(&body, "\"}");
+    rig_command("/v3/kv/put", body.at, "\"revision\"");
+    pawl__etcd_text_done(&body);
+}
+
 static void what_is_not_pawls_is_never_touched(void **state)
 {
     client *a = up("a");
     const char *name = rig_name();
     pawl__etcd_bytes key;
-    pawl__etcd_text body = {0};
     (void)state;
     pawl__etcd_key_of_name(&key, "pawl/", name, strlen(name));
     memcpy(key.at + key.len, "stranger", 8);
     key.len += 8;
-    pawl__etcd_add(&body, "{\"key\":\"");
-    pawl__etcd_add_base64(&body, key.at, key.len);
-    pawl__etcd_add(&body, "\",\"value\":\"eA==\"}");
-    rig_command("/v3/kv/put", body.at, "\"revision\"");
-    pawl__etcd_text_done(&body);
+    put(&key, "x");
     const seen_reply *r = rig_expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_BUSY);
     assert_string_equal(r->text, "somebody who is not pawl");
     for (uint64_t fence = 1; fence < 100; fence++)
         rig_expect(a, ask_break(name, fence), PAWL_NOT_OWNER);
     rig_remove(name);
     rig_expect(a, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(a);
+}
+
+/* What was never published, or in another form, is no value. */
+static void a_value_that_is_not_pawls_is_none(void **state)
+{
+    static const char *const strange[] = {"hello",
+                                          "hello\n",
+                                          "pawl1 7\nab",
+                                          "pawl2 7 7 1\nab",
+                                          "pawl1 7 7\nab",
+                                          "pawl1 0 7 1\nab",
+                                          "pawl1 -1 7 1\nab",
+                                          "pawl1 7 7 3\nab",
+                                          "pawl1 7 7 999\nab"};
+    client *a = up("a");
+    const char *name = rig_name();
+    pawl__etcd_bytes key;
+    (void)state;
+    pawl__etcd_key_of_value(&key, "pawl/", name, strlen(name));
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        put(&key, strange[i]);
+        if (rig_expect(a, ask_read(name, 0), PAWL_REPORTED)->reply.value->fence)
+            FAIL_TEST("\"%s\" is a value", strange[i]);
+    }
+    put(&key, "pawl1 7 7 1\nab");
+    const pawl_value *value = rig_expect(a, ask_read(name, 0), PAWL_REPORTED)->reply.value;
+    assert_string_equal(value->owner, "a");
+    assert_int_equal(value->len, 1);
     client_close(a);
 }
 
@@ -207,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_waiter_whose_lease_is_over_gets_nothing),
         cmocka_unit_test(a_turn_that_came_while_the_server_was_away_is_told),
         cmocka_unit_test(what_is_not_pawls_is_never_touched),
+        cmocka_unit_test(a_value_that_is_not_pawls_is_none),
         cmocka_unit_test(a_full_server_grants_nothing_and_takes_no_lock_away),
         cmocka_unit_test(the_doctor_names_what_endangers_locks),
         cmocka_unit_test(a_login_is_made_and_made_again_when_it_is_over),

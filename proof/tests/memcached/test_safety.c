@@ -3,8 +3,13 @@
 #define _GNU_SOURCE
 #include "relay.h"
 
+#include "../../ports/free_port.h"
+
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define GUARD_MS      3000 /* and the ttls: long enough for a slow machine to ask twice */
 #define GUARD_TEXT    "3000"
@@ -233,6 +238,35 @@ static void a_login_is_right_or_wrong(void **state)
     memcached_server_stop(server);
 }
 
+/* ---- A server that does not answer the greeting of TCP ------------------------------------- */
+
+static void the_time_to_connect_ends(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int before[8], port = free_port(), mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    CHECK(port && mute >= 0);
+    at.sin_port = htons((uint16_t)port);
+    CHECK(bind(mute, (const struct sockaddr *)&at, sizeof at) == 0 && listen(mute, 0) == 0);
+    for (size_t i = 0; i < 8; i++) { /* after one or two nobody is let in any more */
+        before[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        CHECK(before[i] >= 0);
+        (void)connect(before[i], (const struct sockaddr *)&at, sizeof at);
+    }
+    store_address address = rig_address(NULL);
+    address.scheme = "memcached";
+    address.path = "";
+    address.host = "127.0.0.1";
+    address.port = port;
+    address.options[address.option_count++] =
+        (pawl_url_option){.key = "connect_timeout_ms", .value = "100"};
+    client *c = client_open(rig_loop(), &address, "c");
+    assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_UNAVAILABLE);
+    client_close(c);
+    for (size_t i = 0; i < 8; i++) close(before[i]);
+    close(mute);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -245,6 +279,7 @@ int main(void)
         cmocka_unit_test(what_is_not_pawls_is_left_alone),
         cmocka_unit_test(two_names_of_one_key_are_told_apart),
         cmocka_unit_test(a_login_is_right_or_wrong),
+        cmocka_unit_test(the_time_to_connect_ends),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);

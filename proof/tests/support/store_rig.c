@@ -52,6 +52,12 @@ void rig_ask_doctor(client *c)
     told = strstr(told, " took ");
     CHECK(told && sscanf(told, " took %" SCNd64 " ms", &took_ms) == 1);
     assert_in_range(took_ms, 0, seen_ms);
+    /* One at a time: the second one is told so, and the first one comes to its end. */
+    pawl_request doctor = ask_doctor();
+    uint64_t first = client_submit(c, &doctor), second = client_submit(c, &doctor);
+    client_flush(c);
+    assert_int_equal(client_await(c, second)->reply.outcome, PAWL_FAILED);
+    assert_int_equal(client_await(c, first)->reply.outcome, PAWL_REPORTED);
 }
 
 const seen_reply *rig_ask_until_known(client *c, pawl_request request)
