@@ -158,6 +158,9 @@ static void a_delay_lengthens_the_lease_and_not_the_run(void **state)
                         "lasts for both is renewed after 18667ms; take --lock-delay "
                         "25380ms or a longer --ttl");
     assert_true(run_plan_add_delay(&plan, 25380, why, sizeof why));
+    assert_true(run_plan_make(30000, 15998, &plan, why, sizeof why)); /* the grace takes it all */
+    assert_false(run_plan_add_delay(&plan, 1, why, sizeof why));
+    assert_non_null(strstr(why, "take --lock-delay 0ms or"));
     assert_true(run_plan_make(2000, -1, &plan, why, sizeof why));
     int64_t start_ms = plan.start_ms;
     assert_true(run_plan_add_delay(&plan, 100, why, sizeof why));
