@@ -25,7 +25,8 @@ void rig_need(bool exists, const char *reason);
 const char *rig_name(void);
 /* Asks and requires the outcome; failing shows both. */
 const seen_reply *rig_expect(client *c, pawl_request request, pawl_outcome outcome);
-/* Asks the doctor, whose words about the latency are at most what the test saw itself; and two at once. */
+/* Asks the doctor, whose words about the latency are at most what the test saw itself; and two at
+ * once. */
 void rig_ask_doctor(client *c);
 /* Asks until there is a clear answer: what is unknown is asked again with the same token. */
 const seen_reply *rig_ask_until_known(client *c, pawl_request request);
