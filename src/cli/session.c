@@ -375,6 +375,9 @@ void cli_session_close(cli_session *session)
     session->client = pawl_client_close(session->client);
     session->endpoint = cli_endpoint_close(session->endpoint);
     if (session->epoll_fd >= 0) close(session->epoll_fd);
+    /* What comes from now on stays pending for the next session. */
+    if (session->signals.fd >= 0) close(session->signals.fd);
+    session->epoll_fd = session->signals.fd = -1;
     free(session->shown_key);
     session->shown_key = NULL;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`lead`: a command that runs while we lead, and who leads."""
+import os
 import signal
 import subprocess
 
@@ -44,6 +45,18 @@ def test_the_command_of_a_later_term_hears_signals_too(rig):
     proc.kill(signal.SIGTERM)
     proc.expect("heard")
     assert proc.wait() == 0
+
+
+def test_a_term_leaves_no_descriptor_behind(rig):
+    proc = rig.start("lead", "k", "--", "sh", "-c", "echo on; read x", stdin=subprocess.PIPE)
+    counts = []
+    for _ in range(6):
+        proc.expect("on")
+        counts.append(len(os.listdir(f"/proc/{proc.pid}/fd")))
+        proc.say(b"\n")
+    assert counts[5] <= counts[1] + 1, counts  # one may just be opened
+    proc.kill(signal.SIGTERM)
+    proc.wait()
 
 
 def test_a_signal_ends_it_between_two_terms(rig):

@@ -2,6 +2,7 @@
 """run: what the command gets, and what its end becomes."""
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -85,6 +86,13 @@ def test_the_environment(rig):
     assert env["PAWL_HELD"].startswith("some%20key@")
     again = rig.run("run", "some key", "sh", "-c", "echo $PAWL_FENCE")
     assert int(again.out) > int(env["PAWL_FENCE"])
+
+
+def test_from_nothing_the_environment_is_pawls_alone(sqlite):
+    done = subprocess.run([PAWL, "-S", sqlite.url, "run", "k", shutil.which("env")], env={},
+                          stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+    names = [line.split(b"=")[0] for line in done.stdout.splitlines()]
+    assert b"PAWL_KEY" in names and all(name.startswith(b"PAWL_") for name in names), names
 
 
 def test_no_token_and_no_descriptor(sqlite):
