@@ -14,6 +14,7 @@
 #include "metrics_endpoint.h"
 #include "metrics_file.h"
 #include "notify.h"
+#include "reenter.h"
 #include "run_env.h"
 #include "run_require.h"
 
@@ -46,34 +47,9 @@ void run_shell_argv(const char *command, char *ret_argv[4])
 
 /* ---- Inside a run of the same key ------------------------------------------------ */
 
-/*
- * --reentrant: the ancestor goes on renewing and stopping, so the command may just
- * take our place, with the ancestor's token, fence and PAWL_FD in its environment.
- */
-static int reenter(run *r, char *const *argv)
-{
-    const char *key = getenv("PAWL_KEY"), *token = getenv("PAWL_TOKEN");
-    if (!key || strcmp(key, r->session.key) != 0 || !token) {
-        cli_error("%s: --reentrant needs the token of the nearest run around it",
-                  r->session.shown_key);
-        return (int)r->opts->busy_code;
-    }
-    int err = pawl_token_check(r->session.client, key, strlen(key), token,
-                               r->opts->common.store_timeout_ms, NULL);
-    if (err) return cli_fail(r->session.client, "re-enter", key, err);
-
-    cli_signals_restore(&r->session.signals);
-    execvp(argv[0], argv);
-    int why = errno;
-    char *safe = cli_escape(argv[0], strlen(argv[0]));
-    cli_error("cannot run %s: %s", safe, strerror(why));
-    free(safe);
-    return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
-}
-
 static int inside_itself(run *r, char *const *argv)
 {
-    if (r->opts->reentrant) return reenter(r, argv);
+    if (r->opts->reentrant) return cli_reenter(&r->session, r->opts, argv);
     bool has_option = strcmp(cli_program, "pawl") == 0; /* pawl-flock has flock's options alone */
     cli_error("%s: already held by an ancestor of this process: waiting would never end%s",
               r->session.shown_key, has_option ? "; see --reentrant" : "");

@@ -160,3 +160,25 @@ def test_keys_that_do_not_fit_are_refused(rig):
     assert rig.run("run", "--reentrant", "-k", "a", "-k", "b", "--", "true").code == 64
     assert rig.run("run", "-k", "a").code == 64
     assert rig.run("run", "-k", "a", "--", "true").code == 0
+
+
+def inside(rig, outer, inner):
+    """What `run --reentrant` said and did inside of a run of the same key."""
+    return rig.run("run", *outer, "k", PAWL, "run", "--reentrant", *inner, "k", "echo", "ran")
+
+
+def test_a_lock_is_joined_by_what_it_is_enough_for(rig):
+    permits = ("-N", "3", "--units", "2")
+    for outer, inner in (((), ("-s",)), ((), ("-U",)), (("-U",), ("-s",)), (("-s",), ("-s",)),
+                         (permits, ("-N", "3")), (permits, permits)):
+        done = inside(rig, outer, inner)
+        assert done.code == 0 and done.out == "ran\n", (outer, inner, done.err)
+    for outer, inner, code, error in (
+            (("-s",), (), 64, "MODE"), (("-U",), (), 64, "MODE"), (("-s",), ("-U",), 64, "MODE"),
+            (("-N", "3"), (), 78, "KIND"), ((), ("-N", "3"), 78, "KIND"),
+            (("-N", "3"), ("-s",), 78, "KIND"), (permits, ("-N", "4"), 78, "CAPACITY"),
+            (("-N", "3"), permits, 64, "UNITS")):
+        done = inside(rig, outer, inner)
+        assert done.code == code and not done.out, (outer, inner, done.out)
+        assert f"[PAWL_ERR_{error}]" in done.err and done.err.count("\n") == 1, done.err
+

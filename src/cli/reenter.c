@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run around us goes on renewing and stopping, so the command may just take our place, with
+ * that run's token, fence and PAWL_FD in its environment. It has what that run has, and no more: a
+ * command that wants to be alone would not be so under a lock that others hold beside it.
+ */
+#include "reenter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit_codes.h"
+#include "holder.h"
+#include "message.h"
+
+/* Whether who holds `has` may do what `wants` allows. Permits are another kind of lock. */
+static bool is_enough(pawl_mode has, pawl_mode wants)
+{
+    switch (wants) {
+    case PAWL_MODE_SHARED:
+        return has != PAWL_MODE_PERMIT;
+    case PAWL_MODE_UPDATE:
+        return has == PAWL_MODE_UPDATE || has == PAWL_MODE_EXCLUSIVE;
+    case PAWL_MODE_EXCLUSIVE:
+    case PAWL_MODE_PERMIT:
+    case PAWL_MODE_FORCE_INT:
+        break;
+    }
+    return has == wants;
+}
+
+static bool mode_of_word(const char *word, pawl_mode *ret_mode)
+{
+    for (int mode = PAWL_MODE_EXCLUSIVE; mode <= PAWL_MODE_PERMIT; mode++) {
+        if (strcmp(word, cli_mode_word((pawl_mode)mode)) != 0) continue;
+        *ret_mode = (pawl_mode)mode;
+        return true;
+    }
+    return false;
+}
+
+/* How many words PAWL_SLOTS has. */
+static int64_t slots_around(void)
+{
+    const char *list = getenv("PAWL_SLOTS");
+    int64_t count = 0;
+    for (; list && *list; list += strspn(list, " ")) {
+        list += strcspn(list, " ");
+        count++;
+    }
+    return count;
+}
+
+static int refuse(const cli_session *session, int err, const char *has, const char *wants)
+{
+    cli_error("%s: the run around this one holds it %s, which is not enough for %s [%s]",
+              session->shown_key, has, wants, pawl_err_name(err));
+    return cli_exit_of_err(err);
+}
+
+static bool note_capacity(const pawl_info *info, void *userdata)
+{
+    *(uint32_t *)userdata = info->capacity;
+    return false;
+}
+
+/* Whether the permits of the run around us are what we would have asked for. */
+static int check_permits(const cli_session *session, const run_opts *opts)
+{
+    uint32_t capacity = 0;
+    int err = pawl_inspect(session->client, session->key, strlen(session->key),
+                           opts->common.store_timeout_ms, note_capacity, &capacity);
+    if (err) return cli_fail(session->client, "re-enter", session->key, err);
+    if (capacity != (uint32_t)opts->slots) {
+        cli_error("%s: the semaphore has another capacity: %d, asked for were %d [%s]",
+                  session->shown_key, (int)capacity, (int)opts->slots,
+                  pawl_err_name(PAWL_ERR_CAPACITY));
+        return cli_exit_of_err(PAWL_ERR_CAPACITY);
+    }
+    if (slots_around() >= opts->units) return 0;
+    cli_error("%s: the run around this one has %d of the slots, asked for were %d [%s]",
+              session->shown_key, (int)slots_around(), (int)opts->units,
+              pawl_err_name(PAWL_ERR_UNITS));
+    return cli_exit_of_err(PAWL_ERR_UNITS);
+}
+
+/* 0, or an exit code: the lock of the run around us is less than what we ask for. */
+static int check_mode(const cli_session *session, const run_opts *opts, const char *word)
+{
+    pawl_mode has = PAWL_MODE_EXCLUSIVE, wants = (pawl_mode)opts->mode;
+    if (!mode_of_word(word, &has))
+        return refuse(session, PAWL_ERR_MODE, "in a mode that is not known here",
+                      cli_mode_word(wants));
+    bool other_kind = (has == PAWL_MODE_PERMIT) != (wants == PAWL_MODE_PERMIT);
+    if (!is_enough(has, wants))
+        return refuse(session, other_kind ? PAWL_ERR_KIND : PAWL_ERR_MODE, word,
+                      cli_mode_word(wants));
+    return wants == PAWL_MODE_PERMIT ? check_permits(session, opts) : 0;
+}
+
+int cli_reenter(cli_session *session, const run_opts *opts, char *const *argv)
+{
+    const char *key = getenv("PAWL_KEY"), *token = getenv("PAWL_TOKEN");
+    const char *mode = getenv("PAWL_MODE");
+    if (!key || strcmp(key, session->key) != 0 || !token || !mode) {
+        cli_error("%s: --reentrant needs the token of the nearest run around it",
+                  session->shown_key);
+        return (int)opts->busy_code;
+    }
+    int code = check_mode(session, opts, mode);
+    if (code) return code;
+    int err = pawl_token_check(session->client, key, strlen(key), token,
+                               opts->common.store_timeout_ms, NULL);
+    if (err) return cli_fail(session->client, "re-enter", key, err);
+
+    cli_signals_restore(&session->signals);
+    execvp(argv[0], argv);
+    int why = errno;
+    char *safe = cli_escape(argv[0], strlen(argv[0]));
+    cli_error("cannot run %s: %s", safe, strerror(why));
+    free(safe);
+    return why == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_EXECUTE;
+}
