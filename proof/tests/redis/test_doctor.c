@@ -203,6 +203,20 @@ static void what_is_denied_is_said_once_and_not_judged(void **state)
     end(&s);
 }
 
+/* Every command is allowed, and yet each lock is refused. */
+static void who_may_not_have_an_inbox_is_told_so(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    rig_must(s.rig, "ACL SETUSER joe +info +config|get +slowlog|get");
+    expect_finding(&s, "permission", PAWL_SEVERITY_OK, "may run everything");
+    rig_must(s.rig, "ACL SETUSER joe resetchannels");
+    expect_finding(&s, "permission", PAWL_SEVERITY_ERROR, "&pawl:inbox:*");
+    rig_must(s.rig, "ACL SETUSER joe &pawl:inbox:* -subscribe");
+    expect_finding(&s, "permission", PAWL_SEVERITY_ERROR, "+subscribe");
+    end(&s);
+}
+
 /* ---- Versions ------------------------------------------------------------------------------ */
 
 static void the_bugs_of_a_version_are_known(void **state)
@@ -252,6 +266,7 @@ int main(void)
         cmocka_unit_test(commands_that_took_long_are_named_without_their_arguments),
         cmocka_unit_test(answers_are_measured),
         cmocka_unit_test(what_is_denied_is_said_once_and_not_judged),
+        cmocka_unit_test(who_may_not_have_an_inbox_is_told_so),
         cmocka_unit_test(the_bugs_of_a_version_are_known),
     };
     return rig_run("what the doctor finds at redis", cases, rig_group_begin, rig_group_end);

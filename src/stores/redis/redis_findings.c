@@ -417,6 +417,7 @@ static bool is_said_already(const pawl__redis_exam *exam, int which)
 
 static void check_denied(pawl__redis_exam *exam)
 {
+    const pawl__redis_linkage *link = &exam->operation.store->link;
     for (int i = 0; i < PAWL__REDIS_QUESTIONS; i++) {
         char advice[64];
         if (!exam->denied[i]) continue;
@@ -436,6 +437,9 @@ static void check_denied(pawl__redis_exam *exam)
     if (exam->missing[0])
         find(exam, PAWL_SEVERITY_ERROR, "permission", "Add these rules to the user.",
              "The user lacks:%s", exam->missing);
+    else if (link->looks_only) /* the inbox was refused: no script needs that, but each lock does */
+        find(exam, PAWL_SEVERITY_ERROR, "permission", "Add the rule to the user.",
+             "The user may look, and not lock: %.400s", link->lacks);
     else
         find(exam, PAWL_SEVERITY_OK, "permission", "",
              "The user may run everything that pawl's scripts run");
