@@ -13,7 +13,9 @@
 
 typedef struct latch_opts {
     cli_common common;
-    int64_t count, by, keep_ms, wait_ms, busy_code;
+    int64_t count, wait_ms, busy_code;
+    int64_t by;      /* 0: not given */
+    int64_t keep_ms; /* -1: not given */
     bool counts, shows_left;
 } latch_opts;
 
@@ -58,10 +60,10 @@ static int carry_out(const cli_command *self, const latch_opts *opts, pawl_clien
     pawl_latch_opts wanted;
     pawl_latch_opts_init(&wanted);
     wanted.count = (uint32_t)opts->count;
-    wanted.keep_ms = opts->keep_ms;
+    if (opts->keep_ms >= 0) wanted.keep_ms = opts->keep_ms;
     int err = pawl_latch_new(client, key, strlen(key), &wanted, &latch);
     if (!err && opts->counts)
-        err = pawl_latch_count_down(latch, (uint32_t)opts->by, opts->wait_ms);
+        err = pawl_latch_count_down(latch, opts->by ? (uint32_t)opts->by : 1, opts->wait_ms);
     else if (!err && opts->shows_left)
         err = pawl_latch_look(latch, opts->common.store_timeout_ms);
     else if (!err)
@@ -76,18 +78,19 @@ static int check(const cli_command *self, const latch_opts *opts)
     if (!opts->count) return cli_usage_error(self, "--count N is wanted: how often it is counted");
     if (opts->counts && opts->shows_left)
         return cli_usage_error(self, "--down and --left exclude each other");
+    if (!opts->counts && (opts->by || opts->keep_ms >= 0))
+        return cli_usage_error(self, "%s needs --down", opts->by ? "--by" : "--keep");
+    if (opts->keep_ms == 0) return cli_usage_error(self, "--keep: 1ms at least");
     if (opts->by > opts->count)
         return cli_usage_error(self, "--by %d: the latch counts from %d (--count)", (int)opts->by,
                                (int)opts->count);
-    if (opts->keep_ms < 1) return cli_usage_error(self, "--keep: 1ms at least");
     return 0;
 }
 
 static int latch_main(const cli_command *self, const cli_common *globals, int argc, char **argv)
 {
     latch_opts opts = {.common = *globals,
-                       .by = 1,
-                       .keep_ms = PAWL_LATCH_KEEP_MS,
+                       .keep_ms = -1,
                        .wait_ms = PAWL_WAIT_FOREVER,
                        .busy_code = CLI_EXIT_BUSY};
     const char *key;

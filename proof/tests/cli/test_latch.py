@@ -29,6 +29,8 @@ def test_another_count_is_an_error(rig):
 
 
 def test_wrong_options_are_refused(rig):
-    for flags in [[], ["--count", "0"], ["--count", "2", "--by", "3"],
-                  ["--count", "2", "--down", "--left"], ["--count", "2", "--keep", "0"]]:
+    for flags in [[], ["--count", "0"], ["--count", "2", "--down", "--by", "3"],
+                  ["--count", "2", "--down", "--left"], ["--count", "2", "--keep", "0"],
+                  ["--count", "2", "--down", "--keep", "0"], ["--count", "2", "--by", "1"],
+                  ["--count", "2", "--left", "--keep", "1h"]]:
         assert rig.run("latch", "gate", *flags).code == 64
