@@ -31,6 +31,13 @@ int64_t cli_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void note_guard(pawl_client *client, const pawl_trace *event, void *userdata)
+{
+    (void)client;
+    cli_session *session = userdata;
+    session->guard_until_ms = cli_now_ms() + event->span_ns / 1000000;
+}
+
 static int open_client(cli_session *session, const cli_common *common, const int *watched_signals,
                        const char *key)
 {
@@ -41,10 +48,10 @@ static int open_client(cli_session *session, const cli_common *common, const int
     int code = cli_store_choose(common, &session->store);
     if (!code) code = cli_store_refuse_memory(&session->store);
     if (!code) code = cli_signals_open(&session->signals, watched_signals);
-    if (!code) {
-        code = cli_client_open(common, &session->store, PAWL_CALLBACKS_WAIT, &session->client);
-    }
-    return code;
+    if (code) return code;
+    session->store.on_guard = note_guard;
+    session->store.guard_userdata = session;
+    return cli_client_open(common, &session->store, PAWL_CALLBACKS_WAIT, &session->client);
 }
 
 int cli_session_open(cli_session *session, const cli_common *common, const int *watched_signals,
@@ -231,6 +238,20 @@ static int wait_decision(cli_session *session)
     return ended_by;
 }
 
+/* Nobody holds it, and yet it was not granted. */
+static void note_free(cli_session *session)
+{
+    char left[CLI_DURATION_TEXT];
+    int64_t left_ms = session->guard_until_ms - cli_now_ms();
+    if (left_ms > 0)
+        snprintf(session->reason, sizeof session->reason,
+                 "the store may have forgotten who held it, and grants nothing for %s "
+                 "(restart guard)",
+                 cli_duration_text(left_ms, left));
+    else
+        snprintf(session->reason, sizeof session->reason, "it was held until a moment ago");
+}
+
 /* Finds the holder, for the line that says that the lock was busy. */
 static bool note_holder(const pawl_info *info, void *userdata)
 {
@@ -247,7 +268,7 @@ static bool note_holder(const pawl_info *info, void *userdata)
                  owner, ends ? "lease for " : "without an end",
                  ends ? cli_duration_text(info->remaining_ms, left) : "", info->waiter_count);
     } else {
-        snprintf(session->reason, sizeof session->reason, "it was held until a moment ago");
+        note_free(session);
     }
     free(owner);
     return false;

@@ -32,6 +32,7 @@ typedef struct cli_session {
     int result;
     bool released; /* the release has ended, with `release_result` */
     int release_result;
+    int64_t guard_until_ms;        /* until then the store grants nothing; 0: it does */
     bool seen_holder;              /* somebody holds one of the keys; `reason` says who */
     char reason[PAWL_MESSAGE_MAX]; /* why it was not acquired, for people */
 } cli_session;

@@ -126,6 +126,7 @@ int cli_store_choose(const cli_common *common, cli_store *ret_store)
     const char *given = common->store;
     const char *config = common->config;
     ret_store->config = NULL;
+    ret_store->on_guard = NULL;
     ret_store->owner[0] = ret_store->where[0] = '\0';
     if (given && config) {
         cli_error("-S and --config both name a store: expected one of them");
@@ -206,6 +207,9 @@ int cli_client_open(const cli_common *common, const cli_store *store, pawl_callb
     opts.close_timeout_ms = CLOSE_TIMEOUT_MS;
     opts.callbacks = callbacks;
     opts.log = log_line;
+    opts.trace = store->on_guard;
+    opts.trace_userdata = store->guard_userdata;
+    opts.trace_kinds = PAWL_TRACE_BIT(PAWL_TRACE_GUARD);
     opts.metrics = common->metrics;
 
     int err = pawl_client_open(store->url, &opts, ret_client, message);

@@ -5,6 +5,7 @@
 
 #include "options.h"
 #include "pawl/pawl.h"
+#include "pawl/trace.h"
 
 /* Longest URL that is read from a file. */
 #define CLI_URL_MAX   4096
@@ -24,6 +25,8 @@ typedef struct cli_store {
     char where[CLI_WHERE_MAX];      /* "FILE:LINE: " of the URL if a file gives it; else "" */
     char owner[PAWL_OWNER_MAX + 2]; /* the label that a configuration file gives; else "". Room for
                                        one byte too many, so that it is refused, not cut */
+    pawl_trace_fn on_guard; /* hears of the store's restart guard (PAWL_TRACE_GUARD); may be NULL */
+    void *guard_userdata;
 } cli_store;
 
 /*

@@ -20,7 +20,7 @@ RULES = {
     "stores/zookeeper": (["stores/zookeeper", "stores/common", "base"], ["types.h", "store.h"]),
     "runtime": (["runtime", "engine", "base"],
                 ["types.h", "store.h", "pawl.h", "trace.h", "metrics.h", "composed.h"]),
-    "cli": (["cli"], ["types.h", "pawl.h", "config.h", "metrics.h", "composed.h"]),
+    "cli": (["cli"], ["types.h", "pawl.h", "trace.h", "config.h", "metrics.h", "composed.h"]),
     "contrib/beego/config": (["contrib/beego/config"], ["types.h", "pawl.h", "config.h"]),
     "proof/sim": (["proof/sim", "engine", "base"], ["types.h", "store.h", "trace.h"]),
     "cli/top": (["cli/top", "cli"], ["types.h", "pawl.h"]),

@@ -450,3 +450,14 @@ def test_a_job_outlives_a_disk_that_is_full_for_a_while(small_disk):
     assert proc.wait() == 4
     assert proc.errors() == ""
     assert not small_disk.show("k")["held"]
+
+
+def test_busy_because_of_the_guard_is_said_so(redis):
+    """A server that has just started: with guard=on it may have forgotten any lock. The lock is
+    free, and was never held."""
+    guarded = f"{redis.url}?guard=on&guard_ms=600000"
+    for command in (["run", "-n", "k", "true"], ["hold", "-n", "k"],
+                    ["acquire", "-n", "k"], ["run", "-n", "-k", "a", "-k", "b", "true"]):
+        done = redis.run("-S", guarded, *command)
+        assert done.code == 75 and "grants nothing for " in done.err, done.err
+        assert "(restart guard)" in done.err and done.err.count("\n") == 1, done.err
