@@ -11,24 +11,14 @@
 #include "holder.h"
 
 static const char *const own_names[] = {
-    "PAWL_KEY",
-    "PAWL_FENCE",
-    "PAWL_TOKEN",
-    "PAWL_MODE",
-    "PAWL_TTL_MS",
-    "PAWL_STORE",
-    "PAWL_OWNER",
-    "PAWL_FD",
-    "PAWL_HELD",
-    "PAWL_SLOT",
-    "PAWL_SLOTS",
-    /* With a number at the end, for each of several keys. */
-    "PAWL_KEY_",
-    "PAWL_FENCE_",
-    "PAWL_TOKEN_",
+    "PAWL_KEY",   "PAWL_FENCE", "PAWL_TOKEN", "PAWL_MODE", "PAWL_TTL_MS", "PAWL_STORE",
+    "PAWL_OWNER", "PAWL_FD",    "PAWL_HELD",  "PAWL_SLOT", "PAWL_SLOTS",
 };
-#define NUMBERED_COUNT 3
-#define OWN_COUNT      (sizeof own_names / sizeof own_names[0])
+#define OWN_COUNT (sizeof own_names / sizeof own_names[0])
+
+/* With a number at the end, for each of several keys. */
+static const char *const numbered_names[] = {"PAWL_KEY_", "PAWL_FENCE_", "PAWL_TOKEN_"};
+#define NUMBERED_COUNT (sizeof numbered_names / sizeof numbered_names[0])
 
 /* ---- PAWL_HELD ------------------------------------------------------------------ */
 
@@ -97,10 +87,21 @@ static bool is_named(const char *assignment, const char *name)
     return strlen(name) == len && memcmp(name, assignment, len) == 0;
 }
 
+/* PAWL_KEY_7=... */
+static bool is_numbered(const char *assignment, const char *name)
+{
+    size_t len = strlen(name);
+    if (strncmp(assignment, name, len) != 0) return false;
+    size_t digits = strspn(assignment + len, "0123456789");
+    return digits > 0 && assignment[len + digits] == '=';
+}
+
 static bool is_own(const char *assignment)
 {
     for (size_t i = 0; i < OWN_COUNT; i++)
         if (is_named(assignment, own_names[i])) return true;
+    for (size_t i = 0; i < NUMBERED_COUNT; i++)
+        if (is_numbered(assignment, numbered_names[i])) return true;
     return is_named(assignment, PASSWORD_NAME);
 }
 

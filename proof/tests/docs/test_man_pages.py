@@ -216,8 +216,8 @@ def test_environment():
     sources = "".join(p.read_text("utf-8") for top in ("src/cli", "src/runtime", "src/stores")
                       for p in sorted((SOURCE / top).rglob("*.c")))
     read = set(re.findall(r'getenv\("(PAWL_\w+)"\)', sources))
-    given = set(re.findall(r'"(PAWL_\w+)"', re.search(r"own_names\[\] = \{(.*?)\}", sources,
-                                                       re.S).group(1)))
+    given = set(re.findall(r'"(PAWL_\w+)"', "".join(
+        re.findall(r"(?:own|numbered)_names\[\] = \{(.*?)\}", sources, re.S))))
     described = set(re.findall(r"PAWL_[A-Z_]+", "\n".join(
         pages.sections(page("pawl.1"))["ENVIRONMENT"])))
     assert read | given == described
