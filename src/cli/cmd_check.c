@@ -78,7 +78,7 @@ static int check_main(const cli_command *self, const cli_common *globals, int ar
     code = cli_lease_find(self, &rest, opts.token, false, &lease);
     if (code) return code;
 
-    const char *fence = getenv("PAWL_FENCE");
+    const char *fence = cli_lease_variable(lease.key, "PAWL_FENCE");
     if (!lease.token && !opts.fence && fence) opts.fence = strtoull(fence, NULL, 10);
     if (!lease.token && !opts.fence) {
         return cli_usage_error(self, "a token or a fence is wanted: --token, PAWL_TOKEN, --fence");

@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "lease.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exit_codes.h"
 #include "message.h"
 #include "store.h"
+
+#define NUMBERED_NAME_LEN 32
+
+/* PAWL_TOKEN_2, if key is that of PAWL_KEY_2, of a run of several keys; else PAWL_TOKEN. */
+const char *cli_lease_variable(const char *key, const char *name)
+{
+    char numbered[NUMBERED_NAME_LEN];
+    for (int i = 1; i <= PAWL_NAMES_MAX; i++) {
+        snprintf(numbered, sizeof numbered, "PAWL_KEY_%d", i);
+        const char *other = getenv(numbered);
+        if (!other) break;
+        if (strcmp(other, key) != 0) continue;
+        snprintf(numbered, sizeof numbered, "%s_%d", name, i);
+        return getenv(numbered);
+    }
+    return getenv(name);
+}
 
 int cli_lease_find(const cli_command *self, const cli_args *rest, const char *token, bool needed,
                    cli_lease *ret_lease)
@@ -17,7 +35,7 @@ int cli_lease_find(const cli_command *self, const cli_args *rest, const char *to
     int code = cli_key_check(self->verb, key);
     if (code) return code;
 
-    if (!token) token = getenv("PAWL_TOKEN");
+    if (!token) token = cli_lease_variable(key, "PAWL_TOKEN");
     if (!token && needed) {
         return cli_usage_error(self, "a token is wanted: --token or PAWL_TOKEN");
     }

@@ -18,6 +18,10 @@ typedef struct cli_lease {
 int cli_lease_find(const cli_command *self, const cli_args *rest, const char *token, bool needed,
                    cli_lease *ret_lease);
 
+/* What the run around us says of key: PAWL_TOKEN or PAWL_FENCE, of several keys that with its
+ * number. NULL: nothing. */
+const char *cli_lease_variable(const char *key, const char *name);
+
 /* As cli_fail for a verb by token. Who is not the holder may never have been it. */
 int cli_lease_fail(const pawl_client *client, const char *verb, const cli_lease *lease, int err);
 
