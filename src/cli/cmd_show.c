@@ -29,14 +29,28 @@ static void print_escaped(const char *title, const char *bytes, size_t len)
     free(safe);
 }
 
+#define MODE_TEXT 24
+
+/* "shared", or of a semaphore "2 units". */
+static const char *said_mode(pawl_mode mode, uint32_t units, char ret_text[MODE_TEXT])
+{
+    if (mode == PAWL_MODE_PERMIT)
+        snprintf(ret_text, MODE_TEXT, "%" PRIu32 " unit%s", units, units == 1 ? "" : "s");
+    else
+        snprintf(ret_text, MODE_TEXT, "%s", cli_mode_word(mode));
+    return ret_text;
+}
+
 static void print_waiters(const pawl_info *info)
 {
+    char mode[MODE_TEXT];
     char age[CLI_DURATION_TEXT], place[CLI_DURATION_TEXT];
     for (size_t i = 0; i < info->waiters_shown; i++) {
         const pawl_waiter_info *w = &info->waiters[i];
         char *owner = cli_escape(w->owner, strlen(w->owner));
-        cli_print("%4zu  %s, for %s (its place lasts %s)\n", i + 1, owner,
-                  cli_duration_text(w->age_ms, age), cli_duration_text(w->place_ms, place));
+        cli_print("%4zu  %s, %s, for %s (its place lasts %s)\n", i + 1, owner,
+                  said_mode(w->mode, w->units, mode), cli_duration_text(w->age_ms, age),
+                  cli_duration_text(w->place_ms, place));
         free(owner);
     }
     if (info->waiter_count > info->waiters_shown) {
@@ -56,20 +70,30 @@ static void print_holder(const pawl_info *info)
     if (cli_holder_since(info, since)) cli_print("%-10s%s\n", "since", since);
 }
 
+static uint32_t units_taken(const pawl_info *info)
+{
+    uint32_t taken = 0;
+    for (size_t i = 0; i < info->holders_shown; i++) taken += info->holders[i].units;
+    return taken;
+}
+
 /* The other holders, and the mode of each. The lines above are about one of them. */
 static void print_holders(const pawl_info *info)
 {
-    char left[CLI_DURATION_TEXT];
+    char left[CLI_DURATION_TEXT], mode[MODE_TEXT];
     if (info->mode != PAWL_MODE_EXCLUSIVE || info->holder_count > 1)
         cli_print("%-10s%s\n", "mode", cli_mode_word(info->mode));
-    if (info->capacity) cli_print("%-10s%" PRIu32 "\n", "slots", info->capacity);
+    if (info->capacity)
+        cli_print("%-10s%" PRIu32 ", of which %" PRIu32 " are taken\n", "slots", info->capacity,
+                  units_taken(info));
     if (info->holder_count <= 1) return;
     cli_print("%-10s%zu\n", "holders", info->holder_count);
     for (size_t i = 0; i < info->holders_shown; i++) {
         const pawl_holder_info *h = &info->holders[i];
         char *owner = cli_escape(h->owner, strlen(h->owner));
-        cli_print("      %s, %s, %s left, fence %" PRIu64 "\n", owner, cli_mode_word(h->mode),
-                  cli_duration_text(h->remaining_ms, left), h->fence);
+        cli_print("      %s, %s, %s left, fence %" PRIu64 "\n", owner,
+                  said_mode(h->mode, h->units, mode), cli_duration_text(h->remaining_ms, left),
+                  h->fence);
         free(owner);
     }
     if (info->holder_count > info->holders_shown)

@@ -92,13 +92,20 @@ def test_show_tells_the_mode_and_all_holders(rig):
     assert seen["waiters"][0]["mode"] == "exclusive"
     shown = rig.run("show", "k").out
     assert "holders   2" in shown and str(seen["holders"][0]["fence"]) in shown
+    assert ", exclusive, for " in shown
     ends(first)
     ends(second)
     assert writer.wait() == 0
     holder, _ = holds(rig, "-N", "3", "--units", "2")
     seen = rig.show("k")
     assert seen["slots"] == 3 and seen["holders"][0]["units"] == 2
+    waiter = rig.start("run", "-N", "3", "--units", "3", "k", "true")
+    rig.until_waiting("k")
+    shown = rig.run("show", "k").out
+    assert "slots     3, of which 2 are taken\n" in shown, shown
+    assert ", 3 units, for " in shown, shown
     ends(holder)
+    assert waiter.wait() == 0
 
 
 def test_one_name_is_of_one_kind(rig):
@@ -150,6 +157,26 @@ def test_several_keys_inside_one_of_them_fail_at_once(rig):
     inner = ["run", "-k", "b", "-k", "c", "--", "true"]
     done = rig.run("run", "-k", "a", "-k", "b", "--", str(PAWL), *inner)
     assert done.code == 75 and "already held by an ancestor" in done.err
+
+
+def test_each_of_several_keys_is_checked_by_its_own_token(rig):
+    script = ('"$0" check; "$0" check b && "$0" renew b && "$0" check a; "$0" release c; echo $?; '
+              'unset PAWL_TOKEN_2; "$0" check b')
+    done = rig.run("run", "-k", "a", "-k", "b", "--", "sh", "-c", script, PAWL)
+    lines = done.out.splitlines()
+    assert done.code == 0, done.err
+    assert lines[-2] == "76" and all(int(left) > 0 for left in lines[:3] + lines[-1:]), lines
+
+
+def test_a_run_inside_of_one_of_several_keys_has_its_own_names_alone(rig):
+    """Of a name that stands twice in an environment a program takes one or the other."""
+    inner = ["sh", "-c", "tr '\\0' '\\n' < /proc/$$/environ | grep '^PAWL_[A-Z]*_[0-9]*='; true"]
+    outer = ["run", "-k", "a", "-k", "b", "-k", "c", "--", PAWL, "run"]
+    names = [line.split("=")[0] for line in
+             rig.run(*outer, "-k", "x", "-k", "y", "--", *inner).out.splitlines()]
+    assert sorted(names) == [f"PAWL_{what}_{n}" for what in ("FENCE", "KEY", "TOKEN")
+                             for n in (1, 2)], names
+    assert rig.run(*outer, "x", *inner).out == ""
 
 
 def test_keys_that_do_not_fit_are_refused(rig):
