@@ -238,11 +238,18 @@ static int wait_decision(cli_session *session)
     return ended_by;
 }
 
+/* For how long the store grants nothing, whoever asks; 0: it does grant. */
+static int64_t guard_left_ms(const cli_session *session)
+{
+    int64_t left_ms = session->guard_until_ms - cli_now_ms();
+    return left_ms > 0 ? left_ms : 0;
+}
+
 /* Nobody holds it, and yet it was not granted. */
 static void note_free(cli_session *session)
 {
     char left[CLI_DURATION_TEXT];
-    int64_t left_ms = session->guard_until_ms - cli_now_ms();
+    int64_t left_ms = guard_left_ms(session);
     if (left_ms > 0)
         snprintf(session->reason, sizeof session->reason,
                  "the store may have forgotten who held it, and grants nothing for %s "
@@ -320,9 +327,12 @@ static int not_acquired(cli_session *session, int ended_by, int busy_code, cli_b
         return busy_code;
     }
     note_busy(session);
+    /* Who expects that another one is at work must hear that perhaps nobody is. */
+    bool guarded = !session->seen_holder && guard_left_ms(session) > 0;
+    if (guarded && line == CLI_BUSY_EXPECTED) line = CLI_BUSY_SAID;
     if (line == CLI_BUSY_SAID) cli_warn("%s: busy: %s", session->shown_key, session->reason);
     if (line == CLI_BUSY_EXPECTED) cli_info("%s: busy: %s", session->shown_key, session->reason);
-    return busy_code;
+    return guarded && session->once ? CLI_EXIT_BUSY : busy_code;
 }
 
 /* With -n -E 0 busy is no error for the user: no message, as with flock(1). */

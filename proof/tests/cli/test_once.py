@@ -99,6 +99,15 @@ def test_a_run_that_lost_its_lock_does_not_count(rig):
     assert "due       yes" in rig.run("once", "job", "--every", LONG, "--last").out
 
 
+def test_a_run_that_the_guard_holds_up_is_not_passed_over_in_silence(redis):
+    """A server that has just started, with guard=on: nobody runs the job, and nobody may."""
+    guarded = f"{redis.url}?guard=on&guard_ms=600000"
+    done = redis.run("-S", guarded, "once", "job", "--every", "1d", "echo", "ran")
+    assert done.code == 75 and "(restart guard)" in done.err and not done.out, done.err
+    done = redis.run("-S", guarded, "run", "-n", "-E", "0", "job", "echo", "ran")
+    assert done.code == 0 and "(restart guard)" in done.err and not done.out, done.err
+
+
 def test_wrong_calls(sqlite):
     for words, said in [
             (["once", "job", "true"], "--every"), (["once"], "KEY"),
