@@ -107,7 +107,8 @@ static int take_given(const char *given, cli_store *ret_store)
     if (strstr(given, STARS)) {
         cli_error("the store's URL has " STARS " where a password was: passwords are not passed on "
                   "in the environment; put the URL into a file of your own and use -S @FILE, "
-                  "or the password into one and write password_file=: both are passed on [%s]",
+                  "or the password into one and write password_file= (postgres: passfile=), where "
+                  "the store has it: both are passed on [%s]",
                   pawl_err_name(PAWL_ERR_URL));
         return CLI_EXIT_CONFIG;
     }

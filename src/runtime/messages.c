@@ -19,6 +19,7 @@ bool pawl__is_of_store(int err)
 {
     /* After the client is opened, only the store returns these. */
     if (err == PAWL_ERR_OPTION || err == PAWL_ERR_UNSUPPORTED) return true;
+    if (err == PAWL_ERR_URL) return true; /* a database that is not there */
     if (err == PAWL_ERR_KIND || err == PAWL_ERR_CAPACITY)
         return true; /* the store says how the name is used */
     switch (pawl_err_class_of(err)) {

@@ -18,12 +18,22 @@ static bool name_ok(const char *name, size_t name_len)
     return name && name_len >= 1 && name_len <= PAWL_NAME_MAX && !memchr(name, 0, name_len);
 }
 
-static int may_ask(const pawl_client *c, const pawl__query *query)
+/* Mutex held. */
+static int refuse_value(pawl_client *c)
+{
+    pawl__set_reason(&c->messages, PAWL_ERR_UNSUPPORTED,
+                     "this store keeps no value beside a lock: once, election, latch and barrier "
+                     "need redis://, postgres:// or sqlite:");
+    return PAWL_ERR_UNSUPPORTED;
+}
+
+/* Mutex held. */
+static int may_ask(pawl_client *c, const pawl__query *query)
 {
     if (c->gate.closing) return PAWL_ERR_CLOSED;
     bool is_of_value =
         query->request.verb == PAWL_VERB_PUBLISH || query->request.verb == PAWL_VERB_READ;
-    if (is_of_value && c->pump.has_caps && !c->pump.caps.values) return PAWL_ERR_UNSUPPORTED;
+    if (is_of_value && c->pump.has_caps && !c->pump.caps.values) return refuse_value(c);
     return c->pump.broken ? c->pump.break_err : PAWL_OK;
 }
 

@@ -6,7 +6,8 @@
  *     first colon; or all of it if the password is in a file, or for PostgreSQL, where users may
  *     have no password. If a ? comes before that @, everything to the end, because then it is not
  *     clear what is what
- *   - what follows a colon where a port should be, if it is no port: the @host was forgotten
+ *   - what follows a colon where a port should be, if it is no port: the @host was forgotten. Where
+ *     a store takes several hosts, each of them has a port of its own
  *   - the value of an option whose name sounds like a password, except the path of a password's
  *     file; and an option without a name or a value
  */
@@ -49,6 +50,13 @@ static size_t scheme_len(const char *url)
     return url[len] == ':' ? len + 1 : 0;
 }
 
+static bool is_one_of(const char *url, const char *const *schemes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) return true;
+    return false;
+}
+
 static bool has_authority(const char *rest)
 {
     return strncmp(rest, "//", 2) == 0 && rest[2] != '/';
@@ -72,10 +80,18 @@ static bool could_be_port(const char *text, size_t len)
     return strspn(text, several ? "0123456789abcdefABCDEF:" : "0123456789") >= len;
 }
 
-/* host:port. Returns where the copy goes on. */
-static const char *put_host(copy *out, const char *at)
+/* Elsewhere a comma belongs to what may be a password. */
+static bool takes_several_hosts(const char *url)
 {
-    const char *end = at + strcspn(at, "/?#");
+    static const char *const schemes[] = {
+        "postgres:", "postgresql:", "mysql:", "mariadb:", "etcd:", "etcds:", "zookeeper:", "zk:"};
+    return is_one_of(url, schemes, sizeof schemes / sizeof *schemes);
+}
+
+/* host:port. Returns where the copy goes on. */
+static const char *put_host(copy *out, const char *at, const char *ends)
+{
+    const char *end = at + strcspn(at, ends);
     const char *bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
     const char *start = bracket ? bracket : at;
     const char *colon = memchr(start, ':', (size_t)(end - start));
@@ -86,6 +102,17 @@ static const char *put_host(copy *out, const char *at)
     put(out, at, colon + 1);
     put_stars(out);
     return colon + strlen(colon);
+}
+
+static const char *put_hosts(copy *out, const char *url, const char *at)
+{
+    const char *ends = takes_several_hosts(url) ? ",/?#" : "/?#";
+    const char *rest = put_host(out, at, ends);
+    while (*rest == ',') {
+        put(out, rest, rest + 1);
+        rest = put_host(out, rest + 1, ends);
+    }
+    return rest;
 }
 
 /* ---- Options ---------------------------------------------------------------------------- */
@@ -112,7 +139,8 @@ static void decode_key(const char *from, const char *to, char *ret_key, size_t r
 /* A word without a path does not count: somebody may have written the password itself. */
 static bool is_path_of_secret(const char *key, const char *value)
 {
-    return strcmp(key, "password_file") == 0 &&
+    /* The second one is libpq's word for it. */
+    return (strcmp(key, "password_file") == 0 || strcmp(key, "passfile") == 0) &&
            (*value == '/' || strncasecmp(value, "%2F", 3) == 0);
 }
 
@@ -169,9 +197,7 @@ static bool has_password_file(const char *at)
 static bool names_users(const char *url)
 {
     static const char *const schemes[] = {"postgres:", "postgresql:", "mysql:", "mariadb:"};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) return true;
-    return false;
+    return is_one_of(url, schemes, sizeof schemes / sizeof *schemes);
 }
 
 /* Everything up to the last @. `bare`: hide nothing if there is no colon. */
@@ -207,7 +233,7 @@ char *pawl__redact(const char *url)
     const char *rest = is_file ? start : put_login(&out, url, start, is_path);
     if (*rest == '@') put(&out, rest, rest + 1);
     if (*rest == '@') rest++;
-    if (authority) rest = put_host(&out, rest);
+    if (authority) rest = put_hosts(&out, url, rest);
     const char *query = rest + strcspn(rest, "?");
     if (*query) query++;
     put(&out, rest, query);

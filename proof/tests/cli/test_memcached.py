@@ -75,7 +75,9 @@ def test_what_memcached_cannot_is_refused_in_one_sentence(memcached):
     for words, part in [
             (["ls"], "cannot list its items"),
             (["run", "--shared", "k", "true"], "exclusive locks alone"),
-            (["once", "--every", "1h", "k", "true"], "")]:
+            (["once", "--every", "1h", "k", "true"], "beside a lock"),
+            (["latch", "l", "--count", "1", "--down"], "beside a lock"),
+            (["lead", "k", "true"], "beside a lock")]:
         done = memcached.run(*words)
         assert done.code != 0, words
         assert part in done.err and done.err.count("\n") == 1, (words, done.err)

@@ -217,6 +217,9 @@ static void test_no_message_shows_a_password(void **state)
         "redis://user:hunter2",
         "redis://user:hun/hunter2",
         "redis://:1@h:hunter2",
+        "postgres://h:1,user:hunter2",
+        "etcd://:1@h:2,i:hunter2,j:3",
+        "zookeeper://h:1,i:hunter2/x",
         /* Options by other names, without a value, without a name; an @ in one. */
         "redis://h:x?PASSWORD=hunter2",
         "redis://h:x?pas%73=hunter2",
@@ -254,6 +257,15 @@ static void test_what_is_no_password_is_shown(void **state)
         {"redis+unix:///run/a@b.sock?db=1", "redis+unix:///run/a@b.sock?db=1"},
         {"redis+unix://u:pw@/run/sock", "redis+unix://u:***@/run/sock"},
         {"memory:a@b", "memory:a@b"},
+        {"postgres://a:5432,b:5433/db", "postgres://a:5432,b:5433/db"},
+        {"postgres://u:pw@a:1,[::1]:2,c/db", "postgres://u:***@a:1,[::1]:2,c/db"},
+        {"postgresql://a:,b:/db", "postgresql://a:,b:/db"},
+        {"mysql://a:1,b:2/db", "mysql://a:1,b:2/db"},
+        {"mariadb://a,b:2", "mariadb://a,b:2"},
+        {"etcd://u:pw@a:1,b:2/x", "etcd://u:***@a:1,b:2/x"},
+        {"etcds://a:1,b:2?cacert=/c", "etcds://a:1,b:2?cacert=/c"},
+        {"ZooKeeper://a:2181,b:2181,c:2181/x", "ZooKeeper://a:2181,b:2181,c:2181/x"},
+        {"zk://a:2181,b:2181", "zk://a:2181,b:2181"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         pawl__address *a = good(cases[i].url);
@@ -276,6 +288,14 @@ static void test_secret_options_are_redacted(void **state)
         snprintf(shown, sizeof(shown), "redis://h?password_file=%s", files[i][1]);
         a = good(url);
         expect("redacted", pawl__address_url(a)->redacted, shown);
+        pawl__address_free(a);
+    }
+    static const char *const libpqs[][2] = {
+        {"postgres://joe@h/db?passfile=/p", "postgres://joe@h/db?passfile=/p"},
+        {"postgres://joe@h/db?passfile=p", "postgres://joe@h/db?passfile=***"}};
+    for (size_t i = 0; i < sizeof(libpqs) / sizeof(libpqs[0]); i++) {
+        a = good(libpqs[i][0]);
+        expect("redacted", pawl__address_url(a)->redacted, libpqs[i][1]);
         pawl__address_free(a);
     }
 }
