@@ -81,6 +81,19 @@ static void a_server_without_room_is_tried_again(void **state)
     client_close(c);
 }
 
+static void a_server_without_tls_is_refused_where_it_is_asked_for(void **state)
+{
+    static const char *const words[] = {"on", "verify"};
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        store_address address = rig_address(rig_database());
+        address.options[address.option_count++] = (pawl_url_option){"ssl", words[i]};
+        client *c = client_open(rig_loop(), &address, "a");
+        assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_TLS);
+        client_abandon(c);
+    }
+}
+
 static void a_server_that_is_read_only_is_no_place_for_locks(void **state)
 {
     store_address address = rig_address(rig_database());
@@ -378,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_password_file_is_read_for_each_connection),
         cmocka_unit_test(hosts_at_which_nobody_listens_are_said),
         cmocka_unit_test(a_server_without_room_is_tried_again),
+        cmocka_unit_test(a_server_without_tls_is_refused_where_it_is_asked_for),
         cmocka_unit_test(a_server_that_is_read_only_is_no_place_for_locks),
         cmocka_unit_test(statement_format_is_refused),
         cmocka_unit_test(a_waiter_that_was_cut_off_keeps_its_place),

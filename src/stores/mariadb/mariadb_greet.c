@@ -188,6 +188,13 @@ static void never_block(MYSQL *mysql)
     if (flags >= 0) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+/* libmariadb goes on in the clear at a server without TLS, whatever MYSQL_OPT_SSL_ENFORCE says,
+ * unless the certificate is to be verified. */
+static bool is_plain_against_our_will(const pawl__mariadb_config *config, MYSQL *mysql)
+{
+    return config->tls != PAWL__MARIADB_TLS_OFF && !mysql_get_ssl_cipher(mysql);
+}
+
 static void fail_late(greeting *g, const pawl__mariadb_place *place)
 {
     char message[PAWL_MESSAGE_MAX];
@@ -213,6 +220,11 @@ static bool connect_to(greeting *g, const pawl__mariadb_place *place, int64_t un
     const char *password = from_file ? from_file : g->config->password;
     bool in_time = log_in(g, mysql, place, password, until, &done);
     pawl__secret_free(from_file);
+    if (in_time && done && is_plain_against_our_will(g->config, mysql)) {
+        fail_saying(g, PAWL_ERR_TLS, "the server offers no TLS, which ssl=on asks for");
+        mysql_close(mysql);
+        return false;
+    }
     if (in_time && done) {
         never_block(mysql);
         ret_call->mysql = mysql;
