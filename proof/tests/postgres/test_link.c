@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static client *open_as(const char *user, const char *password, const char *path)
 {
@@ -49,6 +50,27 @@ static void a_database_that_is_not_there_is_a_mistake_in_the_address(void **stat
     assert_int_equal(link->err, PAWL_ERR_URL);
     assert_non_null(strstr(link->text, "\"nowhere\" does not exist"));
     client_abandon(c);
+}
+
+/* As a server warns of a database whose collations are those of another system. */
+static void what_the_server_says_at_the_login_is_not_printed(void **state)
+{
+    char printed[200] = "";
+    (void)state;
+    rig_sql("CREATE ROLE talkative LOGIN");
+    rig_sql("GRANT CREATE ON DATABASE postgres TO talkative");
+    rig_sql("ALTER ROLE talkative SET client_min_messages = debug5");
+    FILE *file = tmpfile();
+    int standard = dup(STDERR_FILENO);
+    CHECK(file && standard >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    client *c = open_as("talkative", NULL, "/postgres");
+    client_await_link(c, true);
+    client_close(c);
+    CHECK(dup2(standard, STDERR_FILENO) >= 0 && close(standard) == 0);
+    rewind(file);
+    (void)!fread(printed, 1, sizeof printed - 1, file);
+    fclose(file);
+    assert_string_equal(printed, "");
 }
 
 static void a_server_without_room_is_tried_again(void **state)
@@ -433,6 +455,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_wrong_password_is_said_without_it),
         cmocka_unit_test(a_database_that_is_not_there_is_a_mistake_in_the_address),
+        cmocka_unit_test(what_the_server_says_at_the_login_is_not_printed),
         cmocka_unit_test(a_server_without_room_is_tried_again),
         cmocka_unit_test(of_several_hosts_the_one_that_works_is_taken),
         cmocka_unit_test(a_host_that_is_not_there_is_said),

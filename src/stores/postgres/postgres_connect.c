@@ -108,6 +108,12 @@ static bool poll_on(pawl__postgres_attempt *a, PGconn *conn, int64_t until)
     return true;
 }
 
+/* Libpq would print it on the program's stderr. */
+static void pass_over(void *arg, const PGresult *result)
+{
+    (void)arg, (void)result;
+}
+
 /* NULL, with the reason noted, if that host gives no connection. */
 static PGconn *try_place(pawl__postgres_attempt *a, const pawl__postgres_place *place,
                          int64_t until)
@@ -120,6 +126,7 @@ static PGconn *try_place(pawl__postgres_attempt *a, const pawl__postgres_place *
     }
     /* So that the server's refusals contain their code. */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+    PQsetNoticeReceiver(conn, pass_over, NULL);
     bool in_time = poll_on(a, conn, until);
     if (in_time && PQstatus(conn) == CONNECTION_OK) return conn;
     pawl_err err = PAWL_ERR_UNAVAILABLE;
