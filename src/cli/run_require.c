@@ -42,9 +42,13 @@ static const struct promise {
     const char *word;
     bool (*kept)(const pawl_caps *caps);
 } promises[] = {
-    {"fence", has_fence}, {"durable-fence", has_durable_fence},
-    {"fair", is_fair},    {"push", pushes},
-    {"list", lists},      {"instant-release", releases_instantly},
+    {"fence", has_fence},
+    {"durable-fence", has_durable_fence},
+    {"fair", is_fair},
+    {"push", pushes},
+    {"list", lists},
+    {"instant-release", releases_instantly},
+    {"instant", releases_instantly}, /* the same, shorter */
 };
 
 static const struct promise *find(const char *word, size_t len)

@@ -455,7 +455,9 @@ static const struct adapter {
     {"mysql", mysql_url, NULL},
     {"postgres", postgres_url, NULL},
     {"postgresql", postgres_url, NULL},
-    {"ssdb", NULL, "this version of pawl has no store for SSDB"},
+    {"ssdb", NULL,
+     "SSDB cannot compare and delete in one step, so who comes late could free the "
+     "lock of another"},
     {"leveldb", NULL, "LevelDB serves one process only, so it cannot lock between processes"},
 };
 
@@ -489,7 +491,8 @@ static int put_url(const pawl__adapter_settings *settings, FILE *out, char *mess
         const struct adapter *adapter = &adapters[i];
         if (strcmp(name, adapter->name) != 0) continue;
         if (!adapter->url) {
-            fail(message, &settings->adapter, "adapter %s: %s; use redis, file or memory", name,
+            fail(message, &settings->adapter,
+                 "adapter %s: %s; use file on one machine, else redis, mysql or postgres", name,
                  adapter->why_not);
             return PAWL_ERR_UNSUPPORTED;
         }

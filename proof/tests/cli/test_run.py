@@ -525,7 +525,8 @@ def test_yield_sends_a_signal_when_somebody_waits(rig):
 
 def test_require(rig):
     assert rig.run("run", "--require", "fence,fair,push,list", "k", "true").code == 0
-    for promise in ("durable-fence", "instant-release", "fence,durable-fence"):
+    for promise in ("durable-fence", "instant-release", "fence,durable-fence",
+                    "fair,fence,push,instant"):
         done = rig.run("run", "--require", promise, "k", "echo", "ran")
         if "redis" in rig.url:
             assert done.code == 78 and "does not promise" in done.err and done.out == ""
