@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THREADS_MAX  24
+#define THREADS_MAX  30 /* a cell has five bits for them, and 31 is another mark */
 #define STACK_SIZE   ((size_t)256 * 1024)
 #define NEVER        INT64_MAX
 #define MS           INT64_C(1000000)

@@ -57,6 +57,11 @@ def test_a_release_in_time_whose_answer_comes_too_late_is_no_loss():
     assert "; 0 findings" in run("--seed", "7500059306", "--no-shrink")
 
 
+def test_a_program_may_open_a_client_for_each_of_its_calls():
+    """Each has a thread, and no two of them the same number."""
+    assert "; 0 findings" in run("--seed", "20000212241", "--no-shrink")
+
+
 def test_nothing_goes_past_the_harness():
     """A new call of the library is wrapped, or known to be harmless."""
     build = (SOURCE / "proof/tests/threads/meson.build").read_text()
