@@ -15,8 +15,11 @@
 
 typedef struct call {
     int64_t since, jumps, stalled;
-    int wait_ms;
 } call;
+
+#define SLACK_MS   20
+#define GIVE_UP_MS 100 /* after which a question is given up that the store should have answered   \
+                        */
 
 /* ---- Each call is seen in the timeline, and is over in time
  * -------------------------------------------- */
@@ -30,20 +33,66 @@ static call begin(const op *o)
                   o->kind >= OP_ONCE;
     trace(true, "%s %s %d, %d ms", op_name(o->kind), on[user ? 2 : client], o->target, o->ms);
     R->calls++;
-    return (call){
-        .since = S->now, .jumps = S->jumps, .stalled = stalled_so_far(), .wait_ms = o->ms};
+    return (call){.since = S->now, .jumps = S->jumps, .stalled = stalled_so_far()};
+}
+
+/* A try waits for the answer, and only a good store gives it at once. */
+static int limit_of_wait(const op *o, int more_ms)
+{
+    if (o->ms < 0 || R->timely) return o->ms;
+    return (o->ms == 0 ? STORE_TIMEOUT_MS : o->ms) + more_ms;
+}
+
+/*
+ * How long it may last, in ms, whatever the store does; -1: as long as it likes. Several names are
+ * tried first, each as if there were no time to wait.
+ */
+static int limit_of(const op *o)
+{
+    switch (o->kind) {
+    case OP_ACQUIRE:
+        return limit_of_wait(o, R->program->handle[o->target].several ? STORE_TIMEOUT_MS : 0);
+    case OP_UPGRADE:
+        return limit_of_wait(o, 0);
+    case OP_CAPS:
+    case OP_INSPECT:
+    case OP_LIST:
+    case OP_DOCTOR:
+    case OP_TOKEN_CHECK:
+    case OP_TOKEN_RENEW:
+    case OP_TOKEN_RELEASE:
+        return limit_of_wait(o, R->program->habits.never ? GIVE_UP_MS : 0);
+    case OP_RELEASE_WAIT:
+    case OP_WAIT:
+        return o->ms;
+    case OP_LOOK:
+    case OP_RELEASE_LOOK:
+        return look_ms_of(o->ms);
+    case OP_CLOSE:
+    case OP_CLOSE_LAST:
+        return R->program->close_timeout_ms;
+    case OP_HOLD:
+    case OP_DISPATCH:
+    case OP_BREAK: /* two calls */
+    case OP_WITH_LOCK:
+    case OP_FORK:
+    case OP_BARE_FORK:
+    case OP_EXIT:
+        return -1;
+    default:
+        return o->kind < OP_ONCE ? 0 : -1;
+    }
 }
 
 static void end(const call *c, const op *o, int result)
 {
     trace(true, "%s = %d", op_name(o->kind), result);
-    if (!R->timely || c->wait_ms < 0 || R->stalled != c->stalled) return;
+    int limit = limit_of(o);
+    if (limit < 0 || R->stalled != c->stalled || R->exiting) return;
     int64_t took = S->now - c->since - (S->jumps - c->jumps);
-    int64_t bound = (c->wait_ms + 20) * MS;
-    if (o->kind == OP_CLOSE) bound = (R->program->close_timeout_ms + 20) * MS;
-    if (took > bound)
+    if (took > (limit + SLACK_MS) * MS)
         fail("late", "%s took %lld ms, its limit was %d ms", op_name(o->kind),
-             (long long)(took / MS), c->wait_ms);
+             (long long)(took / MS), limit);
 }
 
 handle_state *handle_enter(int handle)
@@ -286,9 +335,7 @@ void run_op(const op *o)
     default:
         result = run_op_handle(o);
     }
-    bool is_bounded = o->kind != OP_HOLD && o->kind != OP_DISPATCH && o->kind != OP_BREAK &&
-                      o->kind != OP_WITH_LOCK && o->kind < OP_ONCE;
-    if (is_bounded) end(&c, o, result);
+    end(&c, o, result);
     sched_test_cancel();
 }
 

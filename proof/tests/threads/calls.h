@@ -21,6 +21,12 @@ static inline int64_t stalled_so_far(void)
     return run_stands_still() ? EXCUSED : R->stalled;
 }
 
+/* 0, 1 or 5 ms: the thread that looks does not sleep, or sleeps beside the others. */
+static inline int look_ms_of(int ms)
+{
+    return ms == 0 ? 0 : ms < 0 ? 1 : 5;
+}
+
 /* The thread holds a composed lock for a moment, and nobody else of `holders` does. */
 void hold_alone(const pawl_lock **holders, const pawl_lock *lock);
 /* A wait at a barrier has ended. is_judged: it was told of others who had given up there. */

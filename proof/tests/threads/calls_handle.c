@@ -87,12 +87,6 @@ static int start(int handle, int ms, unsigned then)
     return err;
 }
 
-/* 0, 1 or 5 ms: the thread that looks does not sleep, or sleeps beside the others. */
-static int look_ms_of(int ms)
-{
-    return ms == 0 ? 0 : ms < 0 ? 1 : 5;
-}
-
 static int acquire_or_start(int handle, int ms, unsigned then)
 {
     handle_state *h = &R->handles[handle];

@@ -392,6 +392,7 @@ void program_print(const program *p)
                "guarded %d never %d twice %d wrong id %d (of 1024)\n",
                h->late, h->late_max_ms, h->lost, h->push_lost, h->push_late, h->link_down, h->yield,
                h->guarded, h->never, h->twice, h->wrong_id);
+    printf("  a close waits for %d ms\n", p->close_timeout_ms);
     if (p->probed) printf("  at the end all is given back, and acquired by another client\n");
     if (p->stall_ms)
         printf("  a signal's handler stands still for %d ms%s\n", p->stall_ms,

@@ -60,6 +60,13 @@ PLANTED = [
        "        pawl__pump_feed(&c->pump, &keep_nothing);", "        pthread_mutex_unlock(&c->gate.mutex);")], "--flavour", "retained"),
     ("query_for_ever", "a query that the store never answers hangs its caller",
      [(QUERY, "    give_up_asking(queries, now);\n", "")], "--flavour", "looking"),
+    ("close_without_limit", "a close waits for the store as long as it has something to say",
+     [(CLIENT, "    pawl__gate_run_to_rest(&c->gate, until);", "    pawl__gate_run_to_rest(&c->gate, PAWL__NEVER - (until & 0));")],
+     "--flavour", "closing"),
+    ("close_limit_of_zero", "a close that may not wait waits as long as usual",
+     [(CLIENT, "    int64_t patience = pawl__ms_to_ns(c->opts.close_timeout_ms);",
+       "    int64_t patience = pawl__ms_to_ns(c->opts.close_timeout_ms ? c->opts.close_timeout_ms : 1000);")],
+     "--flavour", "closing"),
     # ---- What the scheduler itself found first ----
     ("close_releases_first", "a close gives leases back while their handles say held",
      [(CLIENT, "    pawl__acquisitions_let_go(&c->acquisitions);\n", "")]),

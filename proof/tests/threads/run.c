@@ -101,7 +101,7 @@ static void open_clients(const program *p)
         pawl_open_opts opts;
         pawl_open_opts_init(&opts);
         opts.owner = "user";
-        opts.store_timeout_ms = 200;
+        opts.store_timeout_ms = STORE_TIMEOUT_MS;
         opts.close_timeout_ms = p->close_timeout_ms;
         opts.callbacks = p->client[i].callbacks;
         if (p->client[i].log) opts.log = run_on_log;

@@ -9,13 +9,14 @@
 #include "pawl/pawl.h"
 #include "pawl/trace.h"
 
-#define CLIENTS_MAX   2
-#define HANDLES_MAX   4
-#define USERS_MAX     4
-#define OPS_MAX       8
-#define PERMITS       3
-#define RECORDS_MAX   96
-#define RETAIN_MAX_MS 200
+#define CLIENTS_MAX      2
+#define HANDLES_MAX      4
+#define USERS_MAX        4
+#define OPS_MAX          8
+#define PERMITS          3
+#define RECORDS_MAX      96
+#define RETAIN_MAX_MS    200
+#define STORE_TIMEOUT_MS 200
 
 /* ---- A program ---------------------------------------------------------------------- */
 

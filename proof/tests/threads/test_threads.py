@@ -57,6 +57,11 @@ def test_a_release_in_time_whose_answer_comes_too_late_is_no_loss():
     assert "; 0 findings" in run("--seed", "7500059306", "--no-shrink")
 
 
+def test_a_close_is_late_by_its_own_limit():
+    """The release before it was not answered, so it waits for the second one: as long as a close may."""
+    assert "; 0 findings" in run("--strategy", "random", "--seed", "40000247772", "--no-shrink")
+
+
 def test_a_program_may_open_a_client_for_each_of_its_calls():
     """Each has a thread, and no two of them the same number."""
     assert "; 0 findings" in run("--seed", "20000212241", "--no-shrink")
