@@ -117,12 +117,27 @@ static void judge_released(int err)
         fail("lost", "a release was answered LOST, and nothing had happened");
 }
 
+/*
+ * Whether it is held alone now, and the token; a look that changes nothing in the schedule. So the
+ * token is looked at only when it is held: before that a thread may be writing it, who would be
+ * waited for and cannot go on.
+ */
+static bool shows_held(const handle_state *h, pawl_token *ret_token)
+{
+    S->quiet++;
+    bool held = h->users == 1 && pawl_lock_is_held(h->lock);
+    if (held) pawl_lock_token(h->lock, ret_token);
+    S->quiet--;
+    return held;
+}
+
 static int release(int handle)
 {
     handle_state *h = &R->handles[handle];
     pawl_token token;
     pawl_lock_token(h->lock, &token);
-    bool held = pawl_lock_is_held(h->lock) && h->users == 1;
+    bool held = pawl_lock_is_held(h->lock);
+    held = held && shows_held(h, &token); /* it may have been granted between the two looks */
     int calls = h->calls, err = pawl_lock_release(h->lock);
     judge_released(err);
     count_release(h, true, err);
@@ -223,20 +238,6 @@ static int downgrade(int handle, int ms)
 {
     pawl_mode to = ms > 5 ? PAWL_MODE_SHARED : PAWL_MODE_UPDATE;
     return pawl_lock_downgrade(R->handles[handle].lock, to);
-}
-
-/*
- * Whether it is held alone now, and the token; a look that changes nothing in the schedule. So the
- * token is looked at only when it is held: before that a thread may be writing it, who would be
- * waited for and cannot go on.
- */
-static bool shows_held(const handle_state *h, pawl_token *ret_token)
-{
-    S->quiet++;
-    bool held = h->users == 1 && pawl_lock_is_held(h->lock);
-    if (held) pawl_lock_token(h->lock, ret_token);
-    S->quiet--;
-    return held;
 }
 
 /* The first handle of each client stays to the end. What is held then is given back at once. */
