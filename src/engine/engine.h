@@ -48,6 +48,7 @@ typedef struct pawl__waiting {
     int64_t wait_until; /* by the caller: an instant; 0: do not wait; PAWL__NEVER: without limit */
     uint16_t units;     /* PERMIT: how many, 1..capacity */
     uint16_t capacity;  /* PERMIT: of the semaphore */
+    bool only_tries;    /* until wait_until it waits for the store's answer, never for the lock */
     /* The engine's. */
     pawl__want *want;
     pawl__group *group;     /* in which it waits; NULL: it holds, and waits to be upgraded */

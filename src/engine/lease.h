@@ -203,6 +203,12 @@ static inline bool pawl__lease_is_held(const pawl__lease *lease)
     return lease->state == PAWL__LEASE_HELD || lease->state == PAWL__LEASE_DOUBT;
 }
 
+/* It does not wait for the lock, only for an answer of its own. */
+static inline bool pawl__waiting_is_hasty(const pawl__waiting *waiting)
+{
+    return waiting->wait_until == 0 || waiting->only_tries;
+}
+
 /* Nobody here waits for an answer of the store about it. */
 static inline bool pawl__lease_is_confirmed(const pawl__lease *lease)
 {
@@ -325,7 +331,7 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease);
 int64_t pawl__silence_end(const pawl__engine *e);
 /* Sets the one timer of a want that waits. */
 void pawl__waiting_arm(pawl__engine *e, pawl__waiting *waiting);
-/* Ends the wants with wait_until 0 (only_impatient), or all that wait. */
+/* Ends the hasty wants (only_impatient), or all that wait. */
 void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool only_impatient);
 void pawl__engine_set_message(pawl__engine *e, const char *message);
 

@@ -18,8 +18,8 @@ static void want_is_due(pawl__engine *e, pawl__waiting *waiting)
         return;
     }
     pawl__lease *lease = waiting->group->lease;
-    bool hasty = waiting->wait_until == 0;
-    bool over = !hasty && waiting->wait_until <= e->now;
+    bool is_limited = waiting->wait_until != 0;
+    bool over = is_limited && waiting->wait_until <= e->now;
     if (!over && e->now < waiting->unreachable_at) { /* the store has answered meanwhile */
         pawl__waiting_arm(e, waiting);
         return;

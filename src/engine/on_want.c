@@ -32,7 +32,7 @@ static pawl_err refusal_of_all(pawl__engine *e)
 
 static void arm_want(pawl__engine *e, pawl__waiting *waiting, const pawl__lease *lease)
 {
-    bool hasty = waiting->wait_until == 0; /* it needs an answer of its own */
+    bool hasty = pawl__waiting_is_hasty(waiting); /* it needs an answer of its own */
     if (hasty && lease->answered && PAWL_MUTANT(hasty_waits_on)) return;
     if (!lease->silent)
         waiting->unreachable_at = PAWL__NEVER; /* a hasty want waits for the answer */
@@ -75,7 +75,7 @@ static bool store_refuses_us(const pawl__engine *e, const pawl__group *group)
  * without the store. */
 static bool store_is_away(const pawl__engine *e, const pawl__group *group, const pawl__want *want)
 {
-    bool hasty = want->waiting->wait_until == 0 && !PAWL_MUTANT(hasty_waits_on);
+    bool hasty = pawl__waiting_is_hasty(want->waiting) && !PAWL_MUTANT(hasty_waits_on);
     return hasty && e->link_tried && !(group->lease && known_to_be_busy(group->lease));
 }
 
@@ -90,7 +90,7 @@ static void join(pawl__engine *e, pawl__group *group, pawl__want *want)
     pawl__list_append(&group->wants, &want->waiting->in_queue);
     pawl__group_start(e, group);
     if (!want->waiting) return; /* refused: no memory */
-    if (want->waiting->wait_until == 0 && known_to_be_busy(group->lease)) {
+    if (pawl__waiting_is_hasty(want->waiting) && known_to_be_busy(group->lease)) {
         pawl__engine_set_message(e, "");
         pawl__want_refuse(e, want, PAWL_ERR_BUSY);
         return;

@@ -96,7 +96,7 @@ void pawl__lease_plan(pawl__engine *e, pawl__lease *lease, int64_t at)
 static bool somebody_has_patience(const pawl__group *group)
 {
     for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next)
-        if (pawl__container(l, pawl__waiting, in_queue)->wait_until != 0) return true;
+        if (!pawl__waiting_is_hasty(pawl__container(l, pawl__waiting, in_queue))) return true;
     return false;
 }
 

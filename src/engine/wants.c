@@ -61,7 +61,7 @@ void pawl__group_refuse(pawl__engine *e, pawl__group *group, pawl_err err, bool 
     for (pawl__link *l = group->wants.next, *next; l != &group->wants; l = next) {
         next = l->next;
         const pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
-        if (only_impatient && waiting->wait_until != 0) continue;
+        if (only_impatient && !pawl__waiting_is_hasty(waiting)) continue;
         pawl__want_refuse(e, waiting->want, err);
     }
 }
@@ -102,7 +102,7 @@ void pawl__lease_heard(pawl__engine *e, pawl__lease *lease)
     pawl__group *group = lease->group;
     for (pawl__link *l = group->wants.next; l != &group->wants; l = l->next) {
         pawl__waiting *waiting = pawl__container(l, pawl__waiting, in_queue);
-        if (waiting->wait_until == 0) continue; /* it needs an answer of its own */
+        if (pawl__waiting_is_hasty(waiting)) continue; /* it needs an answer of its own */
         waiting->unreachable_at = PAWL__NEVER;
         pawl__waiting_arm(e, waiting);
     }

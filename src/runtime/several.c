@@ -166,14 +166,16 @@ static int64_t earliest(const pawl__several *several)
 
 static void on_acquired(pawl__completion *completion, int err);
 
-static int ask_part(pawl__round *round, size_t at, int64_t wait_until)
+/* only_tries: it does not wait for the lock, and for the store no longer than the whole. */
+static int ask_part(pawl__round *round, size_t at, bool only_tries)
 {
     pawl_lock *lock = several_of(round)->parts[at];
     pawl__part *part = &round->parts[at];
     part->round = round;
-    part->acquired = (pawl__completion){.on_end = on_acquired};
+    part->acquired =
+        (pawl__completion){.on_end = on_acquired, .waiting = {.only_tries = only_tries}};
     part->in_doubt = false;
-    int err = pawl__acquisition_begin(lock, wait_until, &part->acquired);
+    int err = pawl__acquisition_begin(lock, round->wait_until, &part->acquired);
     part->err = (int16_t)err;
     if (err) return err;
     part->asked = lock->acquisition;
@@ -209,7 +211,7 @@ static void decide(pawl__round *round)
         round->err = round->parts[held].err ? round->parts[held].err : (int16_t)PAWL_ERR_BUSY;
     if (!round->err) {
         round->in_queue = (int16_t)held;
-        round->err = (int16_t)ask_part(round, held, round->wait_until);
+        round->err = (int16_t)ask_part(round, held, false);
     }
     if (round->err) refuse(round);
 }
@@ -229,7 +231,7 @@ static void begin(pawl__round *round)
     round->wait_until = completion->waiting.wait_until;
     round->in_queue = -1;
     for (size_t i = 0; i < several_of(round)->count && !round->err; i++)
-        round->err = (int16_t)ask_part(round, i, 0);
+        round->err = (int16_t)ask_part(round, i, true);
     if (round->asked == 0) decide(round);
 }
 

@@ -341,6 +341,38 @@ static void waiting_ends_at_its_time(void **state)
     assert_false(pawl__engine_busy(t->engine));
 }
 
+/* The first step of an acquisition of several names. */
+static pawl__want want_to_try_until(int64_t wait_until)
+{
+    pawl__want want = want_on("a", wait_until);
+    want.waiting->only_tries = true;
+    return want;
+}
+
+static void a_try_waits_for_the_answer_until_its_time(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_to_try_until(t->now + 700 * MS);
+    assert_false(trial_ask(t, &a).flags & PAWL_ASK_QUEUE);
+    trial_pass(t, 699 * MS);
+    assert_int_equal(t->count, 0);
+    trial_pass(t, 1 * MS);
+    assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_TIMEOUT);
+    trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
+    assert_false(pawl__engine_busy(t->engine));
+}
+
+static void a_try_with_a_limit_does_not_wait_for_the_lock(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_to_try_until(t->now + 700 * MS), b = want_to_try_until(PAWL__NEVER);
+    trial_answer(t, trial_ask(t, &a).id, PAWL_BUSY);
+    assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_BUSY);
+    trial_answer(t, trial_ask(t, &b).id, PAWL_BUSY);
+    assert_int_equal(trial_only(t, PAWL__ACT_REFUSED)->err, PAWL_ERR_BUSY);
+    assert_false(pawl__engine_busy(t->engine));
+}
+
 static void not_waiting_is_answered_busy_and_leaves_nothing(void **state)
 {
     trial *t = *state;
@@ -623,6 +655,8 @@ int main(void)
         TRIAL(a_waiter_refreshes_its_place_and_keeps_its_token),
         TRIAL(a_waiter_re_asks_at_once_when_the_link_is_back),
         TRIAL(waiting_ends_at_its_time),
+        TRIAL(a_try_waits_for_the_answer_until_its_time),
+        TRIAL(a_try_with_a_limit_does_not_wait_for_the_lock),
         TRIAL(not_waiting_is_answered_busy_and_leaves_nothing),
         cmocka_unit_test(short_patience_is_a_time_out_unless_the_store_fails),
         cmocka_unit_test(an_unreachable_store_is_said_so),

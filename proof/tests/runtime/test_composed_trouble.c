@@ -442,10 +442,35 @@ static void who_proclaims_after_the_close_has_not_lost(void **state)
     pawl_lock_free(lock);
 }
 
+static bool silent_about_leases(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    (void)reply;
+    return request->verb != PAWL_VERB_ACQUIRE;
+}
+
+/* All names are tried first: that, too, is part of the one wait. */
+static void several_names_are_waited_for_as_long_as_the_caller_says(void **state)
+{
+    (void)state;
+    const char *const names[] = {"a", "b"};
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.store_timeout_ms = PAWL_WAIT_FOREVER;
+    pawl_client *client = scripted_client(&opts);
+    pawl_lock *lock;
+    CHECK_ERR(pawl_lock_new_all(client, names, 2, NULL, &lock), PAWL_OK);
+    script->answers = silent_about_leases;
+    CHECK_ERR(pawl_lock_acquire(lock, 50), PAWL_ERR_TIMEOUT);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_success_whose_answer_is_lost_is_said_again),
+        cmocka_unit_test(several_names_are_waited_for_as_long_as_the_caller_says),
         cmocka_unit_test(a_success_that_is_never_answered_is_unknown),
         cmocka_unit_test(a_refusal_after_silence_is_unknown),
         cmocka_unit_test(a_count_whose_answer_is_lost_is_said_again_and_counts_once),

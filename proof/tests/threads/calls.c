@@ -18,8 +18,7 @@ typedef struct call {
 } call;
 
 #define SLACK_MS   20
-#define GIVE_UP_MS 100 /* after which a question is given up that the store should have answered   \
-                        */
+#define GIVE_UP_MS 100 /* more for a question that the store should have answered, and does not */
 
 /* ---- Each call is seen in the timeline, and is over in time
  * -------------------------------------------- */
@@ -37,23 +36,24 @@ static call begin(const op *o)
 }
 
 /* A try waits for the answer, and only a good store gives it at once. */
-static int limit_of_wait(const op *o, int more_ms)
+static int limit_of_wait(const op *o)
 {
-    if (o->ms < 0 || R->timely) return o->ms;
-    return (o->ms == 0 ? STORE_TIMEOUT_MS : o->ms) + more_ms;
+    return o->ms == 0 && !R->timely ? STORE_TIMEOUT_MS : o->ms;
 }
 
-/*
- * How long it may last, in ms, whatever the store does; -1: as long as it likes. Several names are
- * tried first, each as if there were no time to wait.
- */
+static int limit_of_question(const op *o)
+{
+    bool may_be_given_up = o->ms >= 0 && R->program->habits.never;
+    return limit_of_wait(o) + (may_be_given_up ? GIVE_UP_MS : 0);
+}
+
+/* How long it may last, in ms, whatever the store does; -1: as long as it likes. */
 static int limit_of(const op *o)
 {
     switch (o->kind) {
     case OP_ACQUIRE:
-        return limit_of_wait(o, R->program->handle[o->target].several ? STORE_TIMEOUT_MS : 0);
     case OP_UPGRADE:
-        return limit_of_wait(o, 0);
+        return limit_of_wait(o);
     case OP_CAPS:
     case OP_INSPECT:
     case OP_LIST:
@@ -61,7 +61,7 @@ static int limit_of(const op *o)
     case OP_TOKEN_CHECK:
     case OP_TOKEN_RENEW:
     case OP_TOKEN_RELEASE:
-        return limit_of_wait(o, R->program->habits.never ? GIVE_UP_MS : 0);
+        return limit_of_question(o);
     case OP_RELEASE_WAIT:
     case OP_WAIT:
         return o->ms;
@@ -88,7 +88,9 @@ static void end(const call *c, const op *o, int result)
 {
     trace(true, "%s = %d", op_name(o->kind), result);
     int limit = limit_of(o);
-    if (limit < 0 || R->stalled != c->stalled || R->exiting) return;
+    /* An alarm is set from now on: a thread that stands still there sets it that much later. */
+    bool stands_still = R->stalled != c->stalled || S->plan.time_chance != 0;
+    if (limit < 0 || stands_still || R->exiting) return;
     int64_t took = S->now - c->since - (S->jumps - c->jumps);
     if (took > (limit + SLACK_MS) * MS)
         fail("late", "%s took %lld ms, its limit was %d ms", op_name(o->kind),

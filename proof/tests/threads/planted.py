@@ -254,6 +254,10 @@ PLANTED = [
        "    return pawl__lock_retains(lock) || lock->first.want.mode == PAWL_MODE_SHARED;",
        "    return pawl__lock_retains(lock);")], "--flavour", "readers"),
     # ---- Several names ----
+    ("tried_without_limit", "several names are tried for as long as the store is silent, whatever the caller's wait",
+     [(SEVERAL, "    int err = pawl__acquisition_begin(lock, round->wait_until, &part->acquired);",
+       "    int err = pawl__acquisition_begin(lock, only_tries ? 0 : round->wait_until, &part->acquired);")],
+     "--flavour", "several"),
     ("part_keeps_whole", "a part that outlives its handle looks at what is freed",
      [(ACQUISITION, "        several->parts[i]->extras->whole = NULL;\n", "")],
      "--seed", "94560655"),  # a callback frees the handle at the moment at which a part is lost

@@ -57,6 +57,11 @@ def test_a_release_in_time_whose_answer_comes_too_late_is_no_loss():
     assert "; 0 findings" in run("--seed", "7500059306", "--no-shrink")
 
 
+def test_a_release_owes_the_lease_that_it_gives_back():
+    """Between two looks at the handle it was granted anew: the older token was detached."""
+    assert "; 0 findings" in run("--strategy", "random", "--seed", "50000623366", "--no-shrink")
+
+
 def test_a_close_is_late_by_its_own_limit():
     """The release before it was not answered, so it waits for the second one: as long as a close may."""
     assert "; 0 findings" in run("--strategy", "random", "--seed", "40000247772", "--no-shrink")
