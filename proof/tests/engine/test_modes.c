@@ -219,6 +219,38 @@ static void a_lease_is_not_kept_while_an_upgrade_waits(void **state)
     trial_sent(t, PAWL_VERB_RELEASE);
 }
 
+/* The end of a reader has come to its group, but not to its name. */
+static void what_is_over_is_in_nobodys_way(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_UPDATE);
+    b.retain_ms = 60000;
+    trial_hold(t, &a, 1);
+    trial_hold(t, &b, 2);
+    trial_release(t, &a);
+    trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
+    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
+                                .want = &b,
+                                .mode = PAWL_MODE_EXCLUSIVE,
+                                .waiting = want_on("a", 0).waiting});
+    trial_answer(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_BUSY);
+    trial_release(t, &b);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+}
+
+static void what_is_being_given_back_is_in_nobodys_way(void **state)
+{
+    trial *t = *state;
+    pawl__want a = want_of_mode(PAWL_MODE_SHARED), b = want_of_mode(PAWL_MODE_EXCLUSIVE);
+    b.retain_ms = 60000;
+    trial_hold(t, &a, 1);
+    trial_release(t, &a);
+    trial_sent(t, PAWL_VERB_RELEASE);
+    trial_hold(t, &b, 2);
+    trial_release(t, &b);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+}
+
 /* ---- Permits -------------------------------------------------------------------------------- */
 
 /* The next who asks may want another number of them: nobody could be given these. */
@@ -230,6 +262,25 @@ static void permits_are_not_kept_for_later(void **state)
     a.retain_ms = 60000;
     trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
     trial_only(t, PAWL__ACT_GRANTED);
+    trial_release(t, &a);
+    trial_sent(t, PAWL_VERB_RELEASE);
+}
+
+/* The store says that the name is of another kind. */
+static void permits_and_modes_make_no_room_for_each_other(void **state)
+{
+    static const uint16_t slots[] = {0};
+    trial *t = *state;
+    pawl__want kept = want_of_mode(PAWL_MODE_SHARED), a = want_of_permits(1);
+    kept.retain_ms = a.retain_ms = 60000;
+    trial_hold(t, &kept, 1);
+    trial_release(t, &kept);
+    pawl_request request = trial_ask(t, &a);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
+    trial_grant_slots(t, request.id, 2, slots, 1);
+    pawl__want b = want_of_mode(PAWL_MODE_EXCLUSIVE);
+    trial_want(t, &b);
+    assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 1); /* what was kept makes room */
     trial_release(t, &a);
     trial_sent(t, PAWL_VERB_RELEASE);
 }
@@ -417,6 +468,9 @@ int main(void)
         TRIAL(what_nobody_uses_stays_beside_a_mode_that_has_room),
         TRIAL(a_lease_is_not_kept_while_another_mode_waits),
         TRIAL(a_lease_is_not_kept_while_an_upgrade_waits),
+        TRIAL(what_is_over_is_in_nobodys_way),
+        TRIAL(what_is_being_given_back_is_in_nobodys_way),
+        TRIAL(permits_and_modes_make_no_room_for_each_other),
         TRIAL(permits_are_not_kept_for_later),
         TRIAL(each_who_asks_for_permits_has_a_lease),
         TRIAL(another_number_of_permits_is_no_grant),
