@@ -190,6 +190,7 @@ static int close_client(int at)
 /* Whether whoever is in a call on the client has come so far that it may be closed under him. */
 static bool all_are_inside(int at)
 {
+    if (law_somebody_cancels()) return false; /* and enters its own client only then */
     for (int i = 0; i < S->count; i++)
         if (R->clients[at].inside[i] && !(S->threads[i].ready && S->threads[i].interruptible))
             return false;

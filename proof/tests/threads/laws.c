@@ -187,6 +187,11 @@ static bool nobody_cancels(const void *arg)
     return R->laws.waits[*(const int *)arg].cancelers == 0;
 }
 
+bool law_somebody_cancels(void)
+{
+    return R->laws.waits[0].cancelers || R->laws.waits[1].cancelers;
+}
+
 /* What a cancel takes is some answers of the store. */
 void law_waited(int which, void *handle, int err)
 {

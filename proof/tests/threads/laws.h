@@ -39,6 +39,7 @@ void law_waits(int which, void *handle);
 void law_waited(int which, void *handle, int err);
 /* Cancels the handle that waits, if there is one. */
 void law_cancel(int which, int (*cancel)(void *handle));
+bool law_somebody_cancels(void);
 
 /* A run has begun, or not; *ret_period: the one that it belongs to. */
 void law_once_begun(int err, int64_t now_us, int64_t every_ms, int64_t *ret_period);

@@ -62,6 +62,11 @@ def test_a_release_owes_the_lease_that_it_gives_back():
     assert "; 0 findings" in run("--strategy", "random", "--seed", "50000623366", "--no-shrink")
 
 
+def test_who_cancels_another_ones_wait_has_not_entered_its_own_client():
+    """It waits in the other one's client: its own is not closed under it before it has come there."""
+    assert "; 0 findings" in run("--strategy", "pct", "--seed", "50001356284", "--no-shrink")
+
+
 def test_a_close_is_late_by_its_own_limit():
     """The release before it was not answered, so it waits for the second one: as long as a close may."""
     assert "; 0 findings" in run("--strategy", "random", "--seed", "40000247772", "--no-shrink")
