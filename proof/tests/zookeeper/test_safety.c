@@ -319,9 +319,27 @@ static void a_program_without_a_standard_input_is_served(void **state)
     close(input);
 }
 
+/* Clients mix the servers, so half of these begin at the one that is not there. */
+static void a_server_that_is_not_there_is_no_answer_beside_one_that_is(void **state)
+{
+    char hosts[64];
+    (void)state;
+    store_address address = rig_address();
+    snprintf(hosts, sizeof(hosts), "127.0.0.1:1,127.0.0.1:%d", address.port);
+    address.host = hosts;
+    address.port = 0;
+    for (int i = 0; i < 16; i++) {
+        client *c = client_open(rig_loop(), &address, "a");
+        client_await_link(c, true);
+        for (size_t j = 0; j < client_link_count(c); j++) assert_true(client_link(c, j)->up);
+        client_close(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
+        cmocka_unit_test(a_server_that_is_not_there_is_no_answer_beside_one_that_is),
         cmocka_unit_test(a_node_that_a_stranger_deletes_is_lost_and_told),
         cmocka_unit_test(a_session_that_the_servers_end_takes_its_locks_and_tells),
         cmocka_unit_test(of_a_killed_process_the_lock_ends_with_its_ttl),

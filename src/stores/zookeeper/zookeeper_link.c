@@ -138,6 +138,7 @@ static void on_prefix(pawl__zk_call *call, const pawl__zk_answer *answer)
 static void greet(pawl_store *store)
 {
     store->link.phase = PAWL__ZK_GREETING;
+    store->link.unreached = 0;
     store->session_ms = zoo_recv_timeout(store->handle.zh);
     pawl__zk_ask(store, &store->link.asker,
                  &(pawl__zk_question){.kind = PAWL__ZK_GET, .path = store->config.prefix}, 0,
@@ -145,6 +146,19 @@ static void greet(pawl_store *store)
 }
 
 /* ---- Connecting ----------------------------------------------------------------------------- */
+
+/* Who does not wait takes the first trouble for the answer, so it is told when no server was there:
+ * the library goes on to the next one by itself. */
+static void note_unreached(pawl_store *store)
+{
+    pawl__zk_linkage *link = &store->link;
+    size_t count = 1;
+    for (const char *at = strchr(link->addresses, ','); at; at = strchr(at + 1, ',')) count++;
+    note_trouble(store, PAWL_ERR_UNAVAILABLE, "cannot connect");
+    if (++link->unreached < count) return;
+    link->unreached = 0;
+    tell_down(store, false);
+}
 
 static void on_changed(pawl__zk_handle *handle, int rc)
 {
@@ -159,8 +173,7 @@ static void on_changed(pawl__zk_handle *handle, int rc)
     } else if (phase == PAWL__ZK_CONNECTING && connected) {
         greet(store);
     } else if (phase == PAWL__ZK_CONNECTING && rc != ZOK) {
-        note_trouble(store, PAWL_ERR_UNAVAILABLE, "cannot connect");
-        tell_down(store, false);
+        note_unreached(store);
     } else if (phase >= PAWL__ZK_GREETING && !connected) {
         pawl__zk_break(store, PAWL_ERR_UNAVAILABLE, "the connection is lost");
     }
@@ -179,6 +192,7 @@ static void on_addresses(const char *addresses, const char *trouble, void *ctx)
     pawl__zk_linkage *link = &store->link;
     link->lookup = NULL;
     link->phase = PAWL__ZK_CONNECTING;
+    link->unreached = 0;
     link->down_since = store->host->now();
     if (!trouble) snprintf(link->addresses, sizeof link->addresses, "%s", addresses);
     bool open = !trouble && pawl__zk_handle_open(&store->handle, addresses,

@@ -317,6 +317,7 @@ typedef struct pawl__zk_linkage {
     pawl__zk_asker asker;
     pawl__zk_lookup *lookup;
     char addresses[PAWL__ZK_ADDRESSES_MAX]; /* of the handle's servers */
+    size_t unreached;                       /* of them, one after the other */
     int64_t down_since;
     bool broken;
     pawl_err err;
