@@ -304,6 +304,33 @@ static void another_count_or_kind_is_refused(void **state)
     pawl_client_close(client);
 }
 
+/* The last one to come opens the round behind a gate, which somebody else has here. */
+static void who_waits_at_the_gate_may_be_canceled(void **state)
+{
+    (void)state;
+    record r;
+    record_init(&r);
+    char gate[PAWL_NAME_MAX + 1];
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    const char *name = stage_name();
+    snprintf(gate, sizeof gate, "%.500s.gate", name);
+    pawl_lock *permit = permit_of(other, name, 2), *shut = lock_new(other, gate, 30000);
+    pawl_barrier *a = barrier_of(client, name, 2);
+    CHECK_ERR(pawl_lock_acquire(shut, PATIENCE_MS), PAWL_OK);
+    start(a, &r);
+    stage_await_waiters(other, gate, 1);
+    CHECK_ERR(pawl_barrier_cancel(a), PAWL_OK);
+    stage_await_waiters(other, gate, 0);
+    CHECK_ERR(pawl_lock_release(shut), PAWL_OK);
+    record_await_done(&r, 1);
+    assert_int_equal(r.done_err, PAWL_ERR_CANCELED);
+    pawl_lock_free(shut);
+    pawl_lock_free(permit);
+    pawl_barrier_free(a);
+    pawl_client_close(other);
+    pawl_client_close(client);
+}
+
 static void one_that_is_freed_while_it_waits_is_canceled_and_breaks_it(void **state)
 {
     (void)state;
@@ -373,6 +400,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_whose_lease_is_taken_is_told),
         cmocka_unit_test(a_round_that_the_store_forgets_is_broken),
         cmocka_unit_test(another_count_or_kind_is_refused),
+        cmocka_unit_test(who_waits_at_the_gate_may_be_canceled),
         cmocka_unit_test(one_that_is_freed_while_it_waits_is_canceled_and_breaks_it),
         cmocka_unit_test(wrong_calls_change_nothing),
     };
