@@ -34,6 +34,11 @@ def test_a_signal_ends_it_and_breaks_it(rig):
     rig.until_free("gather")
 
 
+def test_a_ttl_out_of_bounds_is_an_error_of_use(sqlite):
+    wrong = sqlite.run("barrier", "gather", "--parties", "2", "-t", "1ms")
+    assert wrong.code == 64 and "--ttl 1ms: a ttl lies between" in wrong.err
+
+
 def test_another_count_is_an_error(rig):
     stays = comes(rig)
     until_there(rig, 1)
