@@ -145,7 +145,7 @@ json_t *cli_json_of_finding(const pawl_finding *finding)
 
 void cli_json_print(json_t *object)
 {
-    char *text = json_dumps(object, JSON_REAL_PRECISION(12) | JSON_COMPACT);
+    char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     if (!text) {
         cli_error("out of memory");
