@@ -570,6 +570,82 @@ static void a_release_of_what_has_changed_looks_again(void **state)
     client_close(b);
 }
 
+/* By then another client has released the token, and acquired with it again. */
+static void a_release_that_comes_late_meets_no_later_key(void **state)
+{
+    gate *g = gate_start();
+    client *a = gate_client(g, "a"), *b = up("b");
+    const char *name = rig_name(), *token = fresh_token();
+    pawl_request request = ask_release(name, token);
+    (void)state;
+    rig_expect(a, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+    gate_hold(g, "/v3/kv/txn", 0);
+    request.answer_by = host_now() + SOON_NS;
+    uint64_t id = begin(a, request);
+    gate_await(g);
+    assert_int_equal(client_await(a, id)->reply.outcome, PAWL_UNKNOWN);
+    rig_expect(b, ask_release(name, token), PAWL_RELEASED);
+    rig_expect(b, ask_acquire(name, token, LONG_MS), PAWL_GRANTED);
+    gate_let_go(g);
+    rig_expect(b, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(b, ask_release(name, token), PAWL_RELEASED);
+    client_close(a);
+    client_close(b);
+    gate_stop(g);
+}
+
+/* ---- What others did the last time ----------------------------------------------------------- */
+
+#define CROWD 6 /* more than enough to expect the same again */
+
+static void a_name_that_was_always_taken_is_granted_when_it_is_free(void **state)
+{
+    client *holder = up("holder"), *c = up("c");
+    const char *name = rig_name(), *held = fresh_token(), *token = fresh_token();
+    (void)state;
+    uint64_t first =
+        rig_expect(holder, ask_acquire(name, held, LONG_MS), PAWL_GRANTED)->reply.fence;
+    for (int i = 0; i < CROWD; i++) {
+        const char *waiter = fresh_token();
+        rig_expect(c, ask_queue(name, waiter, LONG_MS), PAWL_QUEUED);
+        rig_expect(c, ask_release(name, waiter), PAWL_LEFT);
+    }
+    rig_expect(holder, ask_release(name, held), PAWL_RELEASED);
+    uint64_t fence = rig_expect(c, ask_queue(name, token, LONG_MS), PAWL_GRANTED)->reply.fence;
+    assert_true(fence > first);
+    assert_int_equal(rig_expect(c, ask_renew(name, token, LONG_MS), PAWL_CONFIRMED)->reply.fence,
+                     fence);
+    rig_expect(c, ask_release(name, token), PAWL_RELEASED);
+    rig_expect(holder, ask_acquire(name, fresh_token(), LONG_MS), PAWL_GRANTED);
+    client_close(holder);
+    client_close(c);
+}
+
+/* The one before it leaves: once before its watch begins, and once while it hears. */
+static void who_waits_behind_one_that_leaves_gets_its_turn(void **state)
+{
+    gate *g = gate_start();
+    client *holder = up("holder"), *c = gate_client(g, "c");
+    const char *name = rig_name(), *held = fresh_token(), *token = fresh_token();
+    const char *unheard = fresh_token(), *heard = fresh_token();
+    (void)state;
+    rig_expect(holder, ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
+    rig_expect(holder, ask_queue(name, heard, LONG_MS), PAWL_QUEUED);
+    rig_expect(holder, ask_queue(name, unheard, LONG_MS), PAWL_QUEUED);
+    gate_hold(g, "/v3/watch", 0);
+    rig_expect(c, ask_queue(name, token, LONG_MS), PAWL_QUEUED);
+    gate_await(g);
+    rig_expect(holder, ask_release(name, unheard), PAWL_LEFT);
+    gate_let_go(g);
+    rig_expect(holder, ask_release(name, heard), PAWL_LEFT);
+    rig_expect(holder, ask_release(name, held), PAWL_RELEASED);
+    client_await_push(c, PAWL_PUSH_GRANT, token);
+    rig_expect(c, ask_release(name, token), PAWL_RELEASED);
+    client_close(holder);
+    client_close(c);
+    gate_stop(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -594,6 +670,9 @@ int main(void)
         cmocka_unit_test(a_put_that_was_asked_again_leaves_nothing_behind_the_release),
         cmocka_unit_test(a_put_that_comes_late_is_the_tokens_own),
         cmocka_unit_test(a_release_of_what_has_changed_looks_again),
+        cmocka_unit_test(a_release_that_comes_late_meets_no_later_key),
+        cmocka_unit_test(a_name_that_was_always_taken_is_granted_when_it_is_free),
+        cmocka_unit_test(who_waits_behind_one_that_leaves_gets_its_turn),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);

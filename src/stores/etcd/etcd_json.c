@@ -177,7 +177,7 @@ void pawl__etcd_add_delete(pawl__etcd_text *text, const pawl__etcd_bytes *key, b
 {
     pawl__etcd_add(text, "%s{\"request_delete_range\":{", comma ? "," : "");
     add_bytes(text, "key", key);
-    pawl__etcd_add(text, ",\"prev_kv\":true}}");
+    pawl__etcd_add(text, "}}");
 }
 
 void pawl__etcd_add_compare(pawl__etcd_text *text, const pawl__etcd_bytes *key,

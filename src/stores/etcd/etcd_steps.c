@@ -281,9 +281,11 @@ static void note_own(pawl__etcd_op *op, bool holds)
     op->spare = 0;
 }
 
+/* What is before the key that is about to be put: our token has none, for certain. */
 static pawl__etcd_question ask_new(const pawl__etcd_op *op)
 {
     pawl__etcd_question question = pawl__etcd_ask_whole(op);
+    question.own_count = 0;
     question.asks_before = true;
     return question;
 }
@@ -304,6 +306,7 @@ static void put_failed(pawl_store *store, pawl__etcd_op *op, const pawl__etcd_an
 static void have_queued(pawl_store *store, pawl__etcd_op *op)
 {
     bool fits = op->view.fits || !op->view.count; /* it was free by then */
+    pawl__etcd_found(store, op, !fits);
     op->misfit = misfit(op); /* the semaphore is another one than the one that was looked at */
     if (op->mode == PAWL_MODE_EXCLUSIVE) op->view.position = op->view.count - 1;
     note_own(op, false);
@@ -384,24 +387,21 @@ static void add_place_or_view(pawl__etcd_op *op)
     swap_place_and_spare(op);
     pawl__etcd_add(&op->call.body, "{\"request_txn\":{\"compare\":[");
     add_place(op, op->spare);
-    pawl__etcd_add(&op->call.body, "],\"failure\":[");
-    pawl__etcd_add_view(op, ask_new(op));
     pawl__etcd_add(&op->call.body, "]}}");
     swap_place_and_spare(op);
 }
-
-static void have_tried(pawl_store *store, pawl__etcd_op *op);
 
 /* It was not free: what has become of the transaction within. */
 static void heed_place(pawl_store *store, pawl__etcd_op *op, json_t *root)
 {
     json_t *inner = pawl__etcd_inner(root);
-    if (!pawl__etcd_take_view(store, op, inner, ask_new(op))) return;
-    if (pawl__etcd_succeeded(inner)) {
+    if (!inner) {
+        pawl__etcd_not_understood(store);
+    } else if (!pawl__etcd_succeeded(inner)) { /* it is there, or the name is of another kind */
+        look(store, op);
+    } else if (pawl__etcd_take_view(store, op, inner, ask_new(op))) {
         swap_place_and_spare(op);
         have_queued(store, op);
-    } else {
-        have_tried(store, op);
     }
 }
 
@@ -423,6 +423,8 @@ static void have_tried(pawl_store *store, pawl__etcd_op *op)
         wait_or_be_busy(store, op);
 }
 
+static pawl__etcd_step try;
+
 static void on_tried(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_answer *answer)
 {
     pawl__etcd_op *op = op_of(call);
@@ -431,6 +433,7 @@ static void on_tried(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_
         return;
     }
     if (pawl__etcd_succeeded(answer->root)) {
+        pawl__etcd_found(store, op, false);
         op->view = (pawl__etcd_view){.revision = pawl__etcd_revision(answer->root), .count = 1};
         if (op->view.revision <= 0) {
             pawl__etcd_not_understood(store);
@@ -441,18 +444,28 @@ static void on_tried(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_
         pawl__etcd_say(store, op, PAWL_GRANTED);
         return;
     }
-    if (op->may_queue)
+    pawl__etcd_found(store, op, true);
+    if (op->is_brief)
+        try(store, op);
+    else if (op->may_queue)
         heed_place(store, op, answer->root);
     else if (pawl__etcd_take_view(store, op, answer->root, pawl__etcd_ask_whole(op)))
         have_tried(store, op);
 }
 
-/* The compares are there. If they hold our key is put, and holds at once; else it gets a place, or
- * what is there is read. */
+/*
+ * The compares are there. If they hold our key is put, and holds at once; else it gets a place, or
+ * what is there is read. A name that was free the last time is asked for briefly at first: the
+ * server reads the whole text, whatever it has to do of it.
+ */
 static void put_if_so(pawl_store *store, pawl__etcd_op *op)
 {
     pawl__etcd_add(&op->call.body, "],\"success\":[");
     pawl__etcd_put_own(op, pawl__etcd_wall_us(), op->spare, false);
+    if (op->is_brief) {
+        pawl__etcd_ask_txn(store, op, true, on_tried);
+        return;
+    }
     pawl__etcd_add(&op->call.body, "],\"failure\":[");
     op->may_queue = has_place_lease(store, op);
     if (op->may_queue)
@@ -477,6 +490,8 @@ static void try(pawl_store *store, pawl__etcd_op *op)
         pawl__etcd_add_none(op, &op->start, &op->end, false);
     }
     op->has_slots = op->mode == PAWL_MODE_PERMIT;
+    op->is_brief = !op->has_tried && pawl__etcd_is_quiet(store, op);
+    op->has_tried = true;
     memset(&op->slots, 0, sizeof op->slots);
     for (uint32_t slot = 0; slot < op->units; slot++) pawl__etcd_slot_set(&op->slots, slot);
     put_if_so(store, op);
@@ -491,6 +506,7 @@ static void enter(pawl_store *store, pawl__etcd_op *op)
         return;
     }
     op->has_slots = true;
+    op->is_brief = false;
     op->slots = op->view.slots;
     pawl__etcd_add(&op->call.body, "{\"compare\":[");
     pawl__etcd_add_no_own(op, false);
@@ -502,12 +518,13 @@ static void enter(pawl_store *store, pawl__etcd_op *op)
 void pawl__etcd_begin_acquire(pawl_store *store, pawl__etcd_op *op)
 {
     bool first = op->rounds++ == 0;
+    bool is_crowded = op->mode == PAWL_MODE_EXCLUSIVE && pawl__etcd_is_crowded(store, op);
     if (first && pawl__etcd_take_loose(store, op))
         look(store, op); /* a put that was late may have come */
     else if (first && pawl__etcd_is_watched(store, op->token))
         look(store, op); /* it holds or waits already */
-    else if (wants_queue(op) && pawl__etcd_is_waited_for(store, &op->start))
-        take_place(store, op); /* somebody of us waits: it is surely not free */
+    else if (wants_queue(op) && (is_crowded || pawl__etcd_is_waited_for(store, &op->start)))
+        take_place(store, op); /* it is hardly free; if somebody of us waits, surely not */
     else
         pawl__etcd_grant(store, op, op->ttl_ms, try);
 }
@@ -550,7 +567,9 @@ static void put_again(pawl_store *store, pawl__etcd_op *op)
 
 void pawl__etcd_begin_renew(pawl_store *store, pawl__etcd_op *op)
 {
-    if (!pawl__etcd_recall(store, op) || op->lease_s != pawl__etcd_lease_s(op->ttl_ms))
+    bool known = pawl__etcd_recall(store, op);
+    if (op->mode == PAWL_MODE_PERMIT) known = false; /* its slots are in its value */
+    if (!known || op->lease_s != pawl__etcd_lease_s(op->ttl_ms))
         look(store, op);
     else if (pawl__etcd_lasts(store, op->lease_s, op->leased_at, op->ttl_ms))
         put_again(store, op);
@@ -622,10 +641,42 @@ static void delete_own(pawl_store *store, pawl__etcd_op *op)
     pawl__etcd_ask_txn(store, op, true, on_deleted);
 }
 
+static void on_let_go(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_answer *answer)
+{
+    pawl__etcd_op *op = op_of(call);
+    if (answer->fate != PAWL__ETCD_DONE) {
+        pawl__etcd_op_trouble(store, op, answer);
+    } else if (!pawl__etcd_succeeded(answer->root)) { /* it is not as it was: whatever there is */
+        delete_own(store, op);
+    } else {
+        pawl__etcd_unwatch(store, op->token);
+        pawl__etcd_part(store, op->lease, op->lease_s, op->leased_at);
+        pawl__etcd_say(store, op, PAWL_RELEASED);
+    }
+}
+
+/*
+ * The usual case: the key by which the token holds is known, and its lease. If both are what this
+ * client knows, it held until now, the token has no other key, and the lease has none any more. If
+ * the request comes late, or twice, it meets no later key of the token: that one was created later.
+ */
+static void let_go(pawl_store *store, pawl__etcd_op *op)
+{
+    pawl__etcd_add(&op->call.body, "{\"compare\":[");
+    pawl__etcd_add_compare(&op->call.body, &op->key, NULL, "EQUAL", op->view.own.created);
+    pawl__etcd_add_leased(&op->call.body, &op->key, op->lease);
+    pawl__etcd_add(&op->call.body, "],\"success\":[");
+    pawl__etcd_add_delete(&op->call.body, &op->key, false);
+    pawl__etcd_ask_txn(store, op, true, on_let_go);
+}
+
+/* A put of the token that may come late takes the long way, at whose end it finds no lease. */
 void pawl__etcd_begin_release(pawl_store *store, pawl__etcd_op *op)
 {
-    (void)pawl__etcd_take_loose(store, op);
-    delete_own(store, op);
+    if (!pawl__etcd_take_loose(store, op) && pawl__etcd_recall(store, op))
+        let_go(store, op);
+    else
+        delete_own(store, op);
 }
 
 static void leave_queue(pawl_store *store, pawl__etcd_op *op)

@@ -28,8 +28,9 @@
  * REQUESTS. What a verb does, each line one request to the server:
  *
  *     acquire a free name   grant a lease;  txn: if no key of the name exists (shared: none but
- *                           shared ones), put ours; else, if a lease of a place is at hand, put
- *                           ours with that, and read
+ *                           shared ones), put ours
+ *     that was taken lately the same, but: else, if a lease of a place is at hand, put ours with
+ *                           that, and read;  if it is always taken: wait, at once
  *     permits beside others grant a lease;  txn: read;  txn: if there is no news, put ours
  *     wait                  grant a lease of the place;  txn: if ours does not exist, put it, and
  *                           read the first key and those before ours
@@ -38,7 +39,8 @@
  *                           was read, put it again with the lease, and read
  *     renew what is known   keep the lease alive, unless it lasts;  txn: if our key is that one and
  *                           has that lease, put it again, and read; else as above
- *     release               txn: read the first key and ours, and delete ours
+ *     release               txn: if our key is that one and has that lease, delete it; else
+ *                           txn: read the first key and ours, and delete ours
  *     break                 txn: read the key of that revision;  txn: if it is there, delete it
  *     publish               txn: read the keys of the name;  grant a lease;  txn: if our key is
  *                           there, put the value
@@ -101,7 +103,7 @@
  *      etcd_request.c  requests, one after the other for each name
  *      etcd_watch.c    who waits, who holds
  *      etcd_view.c     what a look at a name says of that
- *   4  etcd_pool.c     leases without a key
+ *   4  etcd_pool.c     leases without a key;  etcd_crowd.c  names that others want
  *   3  etcd_call.c     questions to the server, their answers, the login
  *   2  etcd_http.c     libcurl in the loop
  *   1  etcd_json.c     bodies and answers;  etcd_url.c  the URL;  etcd_clock.c  ages, for people
@@ -134,6 +136,7 @@
 #define PAWL__ETCD_ROUNDS_MAX  20          /* of one request */
 #define PAWL__ETCD_LEASES_KEPT 8           /* whose key has gone */
 #define PAWL__ETCD_LOOSE_MAX   64          /* leases of keys that may still be put */
+#define PAWL__ETCD_CROWDS      64          /* names of which is known that others want them */
 #define PAWL__ETCD_LEASE_MIN_S 2           /* asked for; the server may demand more */
 #define PAWL__ETCD_LATE_MS     2000        /* how much later than it should a lease may end */
 
@@ -221,10 +224,13 @@ struct pawl__etcd_op {
     uint64_t fence; /* BREAK: the fence that the caller saw */
     pawl_mode mode;
     uint32_t units, capacity;
-    uint32_t hash;   /* of the name */
-    bool started;    /* false: it waits for an earlier request for the same name */
-    bool wrote;      /* something of it may have been done, and that is not settled */
-    bool bare;       /* the server has no room for puts */
+    uint32_t hash;  /* of the name */
+    bool started;   /* false: it waits for an earlier request for the same name */
+    bool wrote;     /* something of it may have been done, and that is not settled */
+    bool bare;      /* the server has no room for puts */
+    bool has_tried; /* once */
+    bool found_taken;
+    bool is_brief;   /* the transaction that is asked does nothing if the name is not free */
     bool may_queue;  /* the transaction that is asked puts us into the queue if it has to */
     bool takes;      /* the put says for the first time which slots are ours */
     pawl_err misfit; /* our key is to go again: the name has become of another capacity */
@@ -261,6 +267,11 @@ typedef struct pawl__etcd_loose_lease {
     pawl__etcd_kept_lease lease;
     char token[PAWL_TOKEN_LEN + 1];
 } pawl__etcd_loose_lease;
+
+typedef struct pawl__etcd_crowd {
+    uint32_t hash; /* of a name */
+    unsigned times;
+} pawl__etcd_crowd;
 
 typedef enum pawl__etcd_phase {
     PAWL__ETCD_WAITING = 0, /* for the next attempt */
@@ -308,6 +319,7 @@ struct pawl_store {
     pawl__answers answers;
     pawl__etcd_kept_lease kept_leases[PAWL__ETCD_LEASES_KEPT];
     size_t kept_lease_count;
+    pawl__etcd_crowd crowds[PAWL__ETCD_CROWDS];
     pawl__etcd_loose_lease loose_leases[PAWL__ETCD_LOOSE_MAX]; /* the oldest first */
     size_t loose_lease_count;
     pawl__refusals refusals;
@@ -422,6 +434,15 @@ bool pawl__etcd_lasts(const pawl_store *store, int64_t seconds, int64_t leased_a
 /* Puts a lease for a place into op->place. False: none is kept that need not be kept alive. */
 bool pawl__etcd_take_place_lease(pawl_store *store, pawl__etcd_op *op);
 
+/* ---- etcd_crowd.c -------------------------------------------------------------------------- */
+
+/* The request has found its name taken, which counts once for each, or free. */
+void pawl__etcd_found(pawl_store *store, pawl__etcd_op *op, bool taken);
+/* The last time, it was free; or nothing is known. */
+bool pawl__etcd_is_quiet(pawl_store *store, const pawl__etcd_op *op);
+/* It was taken several times, one after the other. */
+bool pawl__etcd_is_crowded(pawl_store *store, const pawl__etcd_op *op);
+
 /* ---- etcd_lease.c -------------------------------------------------------------------------- */
 
 /* Puts a lease that lasts for so long from the submit on into op->spare, then goes on. If there is
@@ -445,8 +466,8 @@ void pawl__etcd_unwatch(pawl_store *store, const char *token);
 /* The token's key has the lease of the request now. And: since when has it this lease, as far as
  * this client knows; 0: it does not know. */
 void pawl__etcd_watch_lease(pawl_store *store, const pawl__etcd_op *op);
-/* The key and the lease with which the token holds, as far as this client knows. False: it does not
- * know. */
+/* The key and the lease with which the token holds, as far as this client knows; leased_at 0: a
+ * put with that lease may come late. False: it does not know. */
 bool pawl__etcd_recall(const pawl_store *store, pawl__etcd_op *op);
 int64_t pawl__etcd_leased_at(const pawl_store *store, const char *token, int64_t lease);
 /* Whether another token of this client waits for the name, as far as it knows. */

@@ -12,8 +12,6 @@
 /* More keys of permits are not read: there are not so many slots, so those behind them wait. */
 #define PERMITS_READ (PAWL_CAPACITY_MAX + 1)
 
-enum { FIRST, EXCLUSIVE, PERMITS, BEFORE }; /* the responses, behind those of the own keys */
-
 /* The keys of a mode begin with this; exclusive ones and those of strangers lie behind the others.
  */
 static pawl__etcd_bytes begin_of(const pawl__etcd_question *q, pawl_mode mode)
@@ -28,9 +26,29 @@ static size_t own_responses(const pawl__etcd_question *q)
     return q->own_count + (q->created != 0);
 }
 
+/*
+ * Where the responses are, behind those of the own keys and the first of all. It is known of which
+ * mode our own key is, or would be, unless it may be in several places. Then nothing of the other
+ * family stands below the name, as long as ours does (rule 9), and whether an exclusive lock
+ * holds the first key alone tells. 0: not asked for.
+ */
+typedef struct places {
+    size_t first, exclusive, permits, before, count;
+} places;
+
+static places places_of(const pawl__etcd_question *q)
+{
+    bool any = q->own_count > 1 || q->created;
+    places p = {.first = own_responses(q), .count = own_responses(q) + 1};
+    if (any || q->mode == PAWL_MODE_SHARED) p.exclusive = p.count++;
+    if (any || q->mode == PAWL_MODE_PERMIT) p.permits = p.count++;
+    if (q->asks_before) p.before = p.count++;
+    return p;
+}
+
 size_t pawl__etcd_view_size(const pawl__etcd_question *q)
 {
-    return own_responses(q) + BEFORE + q->asks_before;
+    return places_of(q).count;
 }
 
 void pawl__etcd_view_ask(pawl__etcd_text *body, const pawl__etcd_question *q)
@@ -38,6 +56,7 @@ void pawl__etcd_view_ask(pawl__etcd_text *body, const pawl__etcd_question *q)
     pawl__etcd_bytes exclusive = begin_of(q, PAWL_MODE_EXCLUSIVE);
     pawl__etcd_bytes permits = begin_of(q, PAWL_MODE_PERMIT),
                      shared = begin_of(q, PAWL_MODE_SHARED);
+    places p = places_of(q);
     pawl__etcd_range range;
     for (size_t i = 0; i < q->own_count; i++)
         pawl__etcd_add_range(body, &(pawl__etcd_range){.key = &q->own[i]}, i > 0);
@@ -46,10 +65,10 @@ void pawl__etcd_view_ask(pawl__etcd_text *body, const pawl__etcd_question *q)
     range.at = 0;
     pawl__etcd_add_range(body, &range, own_responses(q) > 0);
     range.key = &exclusive;
-    pawl__etcd_add_range(body, &range, true);
+    if (p.exclusive) pawl__etcd_add_range(body, &range, true);
     range = (pawl__etcd_range){.key = &permits, .end = &shared, .limit = PERMITS_READ};
-    pawl__etcd_add_range(body, &range, true);
-    if (!q->asks_before) return;
+    if (p.permits) pawl__etcd_add_range(body, &range, true);
+    if (!p.before) return;
     range = (pawl__etcd_range){.key = q->mode == PAWL_MODE_SHARED ? &exclusive : q->start,
                                .end = q->end,
                                .limit = 1,
@@ -190,23 +209,25 @@ bool pawl__etcd_view_read(const pawl_store *store, json_t *answer, const pawl__e
 {
     pawl__etcd_entry other;
     pawl__etcd_view *view = ret_view;
-    int64_t exclusive, permits, count;
-    bool has_exclusive;
-    size_t at = own_responses(q);
+    int64_t exclusive = 0, permits = 0, count;
+    bool has_exclusive = false;
+    places p = places_of(q);
     memset(view, 0, sizeof *view);
     view->position = -1;
     view->revision = pawl__etcd_revision(answer);
     if (view->revision <= 0 || !read_own(store, answer, q, view)) return false;
-    if (!read_one(store, answer, at + FIRST, &view->first, &view->has_first, &view->count) ||
-        !read_one(store, answer, at + EXCLUSIVE, &other, &has_exclusive, &exclusive))
+    if (!read_one(store, answer, p.first, &view->first, &view->has_first, &view->count))
+        return false;
+    if (p.exclusive && !read_one(store, answer, p.exclusive, &other, &has_exclusive, &exclusive))
         return false;
     int64_t first_exclusive = has_exclusive ? other.created : 0;
-    reader r = {.store = store, .kvs = pawl__etcd_kvs(answer, at + PERMITS, &permits)};
+    reader r = {.store = store};
+    if (p.permits) r.kvs = pawl__etcd_kvs(answer, p.permits, &permits);
     if (permits > 0 && view->first.mode == PAWL_MODE_PERMIT)
         return read_permits(&r, permits, q, view);
     judge_lock(q, exclusive, has_exclusive, first_exclusive, view);
-    if (!q->asks_before) return true;
-    if (!read_one(store, answer, at + BEFORE, &other, &view->has_before, &count)) return false;
+    if (!p.before) return true;
+    if (!read_one(store, answer, p.before, &other, &view->has_before, &count)) return false;
     if (view->has_before) view->before = other.key;
     view->position = position_of(view);
     return true;

@@ -14,13 +14,20 @@
 
 #define START_NS INT64_C(100000000) /* before a holder begins to hear, and after a stream broke */
 
+typedef enum look_kind {
+    LOOK_WHOLE = 0,
+    LOOK_FIRST, /* the first key alone: is it ours? */
+    LOOK_BEFORE /* the key before ours alone: is it still there? */
+} look_kind;
+
 typedef struct watch {
     pawl__entry entry;
     pawl__link in_all, in_starts;
     int64_t start_at;
-    bool holds;                        /* else it waits */
-    bool told;                         /* of its turn */
-    bool looks;                        /* a look is under way */
+    bool holds; /* else it waits */
+    bool told;  /* of its turn */
+    bool looks; /* a look is under way, and what it reads: */
+    look_kind kind;
     bool stale;                        /* something has come since that look was asked */
     bool takes;                        /* that look says which slots we hold */
     bool any;                          /* of permits: the end of any other may be our turn */
@@ -199,18 +206,51 @@ static pawl__etcd_question question_of(const watch *w)
                                  .before = w->created};
 }
 
+static pawl__etcd_question question_of_first(const watch *w)
+{
+    return (pawl__etcd_question){
+        .start = &w->start, .end = &w->end, .mode = pawl__etcd_key_mode(&w->key)};
+}
+
+/* Whether that look has told enough: the first key is ours, and so we hold. */
+static bool heed_first(pawl_store *store, watch *w, json_t *root)
+{
+    pawl__etcd_question question = question_of_first(w);
+    pawl__etcd_view view;
+    if (!pawl__etcd_view_read(store, root, &question, &view) || !view.has_first) return false;
+    if (!pawl__etcd_same_bytes(&view.first.key, &w->key)) return false;
+    view.own = view.first;
+    view.has_own = view.holds = true;
+    decide(store, w, &view);
+    return true;
+}
+
+/* Whether it has: the key before ours is still there, and so nothing was missed. */
+static bool heed_before(watch *w, json_t *root)
+{
+    int64_t count, revision = pawl__etcd_revision(root);
+    if (json_array_size(pawl__etcd_kvs(root, 0, &count)) == 0) return false;
+    if (revision >= w->from) w->from = revision + 1;
+    return true;
+}
+
 static void on_look(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_answer *answer)
 {
     watch *w = pawl__container(call, watch, look);
     pawl__etcd_question question = question_of(w);
     pawl__etcd_view view;
     bool took = w->takes;
+    look_kind kind = w->kind;
     w->looks = w->takes = false;
     if (answer->fate != PAWL__ETCD_DONE) {
         end_stream(store, w);
         start_later(store, w, START_NS); /* when it has begun anew it looks again */
     } else if (w->stale || took) {
         look(store, w); /* also to see what has become of that */
+    } else if (kind == LOOK_FIRST) {
+        if (!heed_first(store, w, answer->root)) look(store, w);
+    } else if (kind == LOOK_BEFORE) {
+        if (!heed_before(w, answer->root)) look(store, w);
     } else if (!pawl__etcd_view_read(store, answer->root, &question, &view)) {
         pawl__etcd_break(store, PAWL_ERR_PROTOCOL, "the answer to a transaction makes no sense");
     } else {
@@ -218,10 +258,11 @@ static void on_look(pawl_store *store, pawl__etcd_call *call, const pawl__etcd_a
     }
 }
 
-static void ask(pawl_store *store, watch *w, bool writes)
+static void ask(pawl_store *store, watch *w, look_kind kind, bool writes)
 {
     w->looks = true;
     w->takes = writes;
+    w->kind = kind;
     w->look.answered = on_look;
     pawl__etcd_ask(store, &w->look, "/v3/kv/txn", writes);
 }
@@ -235,7 +276,38 @@ static void look(pawl_store *store, watch *w)
     pawl__etcd_add(body, "{\"success\":[");
     pawl__etcd_view_ask(body, &question);
     pawl__etcd_add(body, "]}");
-    ask(store, w, false);
+    ask(store, w, LOOK_WHOLE, false);
+}
+
+/* The key before ours has gone: mostly it was the last one. A reader may hold beside others. */
+static void look_whether_first(pawl_store *store, watch *w)
+{
+    pawl__etcd_question question = question_of_first(w);
+    if (w->looks || pawl__etcd_key_mode(&w->key) != PAWL_MODE_EXCLUSIVE) {
+        look(store, w);
+        return;
+    }
+    w->stale = false;
+    pawl__etcd_add(&w->look.body, "{\"success\":[");
+    pawl__etcd_view_ask(&w->look.body, &question);
+    pawl__etcd_add(&w->look.body, "]}");
+    ask(store, w, LOOK_FIRST, false);
+}
+
+/* The stream has begun, and something has changed since the last look. What matters is whether the
+ * key before ours is still there: others come and go all the time. */
+static void look_what_was_missed(pawl_store *store, watch *w)
+{
+    pawl__etcd_range range = {.key = &w->before, .before = w->created, .keys_only = true};
+    if (w->looks || w->holds || has_permits(w) || !w->before.len) {
+        look(store, w);
+        return;
+    }
+    w->stale = false;
+    pawl__etcd_add(&w->look.body, "{\"success\":[");
+    pawl__etcd_add_range(&w->look.body, &range, false);
+    pawl__etcd_add(&w->look.body, "]}");
+    ask(store, w, LOOK_BEFORE, false);
 }
 
 /* Our permits fit now. Which slots they are is written before anybody is told: if something was put
@@ -255,7 +327,7 @@ static void take_slots(pawl_store *store, watch *w, const pawl__etcd_view *view)
     pawl__etcd_add(body, "],\"success\":[");
     pawl__etcd_add_put(body, &w->key, value, len, own.lease, false);
     pawl__etcd_add(body, "]}");
-    ask(store, w, true);
+    ask(store, w, LOOK_WHOLE, true);
 }
 
 /* ---- Hearing ------------------------------------------------------------------------------- */
@@ -273,7 +345,10 @@ static bool heed_event(pawl_store *store, watch *w, json_t *each)
     /* Whether somebody waits for permits only a look tells. */
     if (!w->holds || (own && event.gone) || (fresh && has_permits(w))) {
         end_stream(store, w);
-        look(store, w);
+        if (w->holds)
+            look(store, w);
+        else
+            look_whether_first(store, w);
         return false;
     }
     if (fresh) push(store, w, PAWL_PUSH_YIELD, NULL, false);
@@ -291,7 +366,7 @@ static bool heed_line(pawl_store *store, watch *w, const char *line, size_t len)
     int64_t revision = pawl__etcd_revision(result);
     size_t i;
     bool begins = goes_on && json_is_true(json_object_get(result, "created"));
-    if (begins && revision >= w->from) look(store, w);
+    if (begins && revision >= w->from) look_what_was_missed(store, w);
     json_t *events = json_object_get(result, "events");
     bool over = !goes_on;
     if (over) {
@@ -448,7 +523,7 @@ void pawl__etcd_watch_lease(pawl_store *store, const pawl__etcd_op *op)
 bool pawl__etcd_recall(const pawl_store *store, pawl__etcd_op *op)
 {
     const watch *w = find(store, op->token);
-    if (!w || !w->holds || !w->lease || has_permits(w)) return false; /* slots are in the value */
+    if (!w || !w->holds || !w->lease) return false;
     if (!pawl__etcd_same_bytes(&w->start, &op->start)) return false;
     op->key = w->key;
     op->mode = pawl__etcd_key_mode(&w->key);
