@@ -67,6 +67,11 @@ def test_who_cancels_another_ones_wait_has_not_entered_its_own_client():
     assert "; 0 findings" in run("--strategy", "pct", "--seed", "50001356284", "--no-shrink")
 
 
+def test_who_stood_still_at_the_alarm_wakes_later():
+    """A call that comes after it relies on that alarm."""
+    assert "; 0 findings" in run("--strategy", "weak", "--seed", "50002946441", "--no-shrink")
+
+
 def test_a_close_is_late_by_its_own_limit():
     """The release before it was not answered, so it waits for the second one: as long as a close may."""
     assert "; 0 findings" in run("--strategy", "random", "--seed", "40000247772", "--no-shrink")
