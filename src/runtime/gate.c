@@ -170,6 +170,12 @@ static bool needs_thread(const pawl__gate *gate)
     return by < gate->thread_looks_at;
 }
 
+/* What is due comes before the client's thread looks by itself. */
+static bool is_due_unseen(const pawl__gate *gate)
+{
+    return gate->thread_looks_at != 0 && gate->ops->due(gate->ctx) < gate->thread_looks_at;
+}
+
 /* Whether a waiting caller should own the loop. The loop is free. */
 static bool needs_caller(const pawl__gate *gate)
 {
@@ -185,12 +191,11 @@ void pawl__gate_pass_on(pawl__gate *gate)
         pthread_cond_broadcast(&gate->owner_cond);
         return;
     }
-    if (gate->handed_over)
+    bool calls = !gate->handed_over && !pawl__list_empty(&gate->waiters) && needs_caller(gate);
+    /* A caller may be stopped before it takes the loop: renewals do not wait for it. */
+    if (gate->handed_over || (calls ? is_due_unseen(gate) : needs_thread(gate)))
         pawl__gate_wake_thread(gate);
-    else if (!pawl__list_empty(&gate->waiters) && needs_caller(gate))
-        call_to_own(gate);
-    else if (needs_thread(gate))
-        pawl__gate_wake_thread(gate);
+    if (calls) call_to_own(gate);
 }
 
 void pawl__gate_work_at_once(pawl__gate *gate)

@@ -72,6 +72,11 @@ def test_who_stood_still_at_the_alarm_wakes_later():
     assert "; 0 findings" in run("--strategy", "weak", "--seed", "50002946441", "--no-shrink")
 
 
+def test_a_lease_is_renewed_although_who_was_called_to_own_the_loop_is_stopped():
+    """The client's thread is woken as well where it would look later than the renewal is due."""
+    assert "; 0 findings" in run("--strategy", "random", "--seed", "50002490510", "--no-shrink")
+
+
 def test_a_close_is_late_by_its_own_limit():
     """The release before it was not answered, so it waits for the second one: as long as a close may."""
     assert "; 0 findings" in run("--strategy", "random", "--seed", "40000247772", "--no-shrink")
