@@ -369,7 +369,8 @@ PAWL_API PAWL_MUST_USE int pawl_barrier_wait_start(pawl_barrier *barrier, int64_
 
 /*
  * Ends the wait of this handle that is under way, as pawl_latch_cancel: it returns
- * PAWL_ERR_CANCELED, and the others of the round are told that this party has given up. Since 0.2.
+ * PAWL_ERR_CANCELED, and the others of the round are told that this party has given up; but a round
+ * that all have come to opens all the same, and then it returns 0. Since 0.2.
  */
 PAWL_API PAWL_MUST_USE int pawl_barrier_cancel(pawl_barrier *barrier);
 
