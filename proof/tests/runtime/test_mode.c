@@ -259,7 +259,7 @@ static void retained_readers_do_not_hold_up_an_upgrade_of_their_client(void **st
     CHECK_ERR(pawl_lock_release(other), PAWL_OK);
     CHECK_ERR(pawl_lock_upgrade(editor, 0), PAWL_ERR_BUSY); /* one still reads */
     CHECK_ERR(pawl_lock_release(reader), PAWL_OK);
-    CHECK_ERR(pawl_lock_upgrade(editor, 0), PAWL_OK);
+    CHECK_ERR(pawl_lock_upgrade(editor, PATIENCE_MS), PAWL_OK); /* long before retain_ms */
     pawl_lock_free(reader);
     pawl_lock_free(other);
     pawl_lock_free(editor);
