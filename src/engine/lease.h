@@ -21,8 +21,8 @@
  *  L5 at most one ACQUIRE or RENEW is in flight, and none is planned until it is answered.
  *  L6 a waiting want waits for the living lease of its name.
  *  L7 no ask of a lease in REQUESTING has gone unanswered.
- *  L8 IDLE is in nobody's way here: no want of another group of its name waits that has no room
- *     beside it.
+ *  L8 IDLE is in nobody's way here: no want of another group of its name waits, for the lock or to
+ *     be upgraded, that has no room beside it.
  */
 #ifndef PAWL_ENGINE_LEASE_H
 #define PAWL_ENGINE_LEASE_H

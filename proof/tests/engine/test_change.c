@@ -5,14 +5,6 @@
 
 /* ---- Changes -------------------------------------------------------------------------------- */
 
-static pawl__waiting *change(trial *t, pawl__want *want, pawl_mode mode, int64_t wait_until)
-{
-    pawl__waiting *waiting = want_on("a", wait_until).waiting;
-    trial_step(
-        t, (pawl__event){.kind = PAWL__EV_CHANGE, .want = want, .mode = mode, .waiting = waiting});
-    return waiting;
-}
-
 static void hold_update(trial *t, pawl__want *want)
 {
     *want = want_of_mode(PAWL_MODE_UPDATE);
@@ -24,7 +16,7 @@ static void an_upgrade_is_told_when_the_store_has_granted_it(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     assert_int_equal(request.mode, PAWL_MODE_EXCLUSIVE);
     assert_int_equal(request.change, 1);
@@ -46,7 +38,7 @@ static void an_upgrade_that_queues_is_renewed_by_its_own_request(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
     trial_only(t, PAWL__ACT_EXTENDED);
     for (int i = 0; i < 5; i++) {
@@ -63,7 +55,7 @@ static void a_push_of_an_upgrade_is_asked_about_before_it_is_believed(void **sta
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
     trial_push(t, PAWL_PUSH_GRANT, "a", trial_token_of(t, &a), 2);
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
@@ -76,7 +68,7 @@ static void an_upgrade_whose_time_is_over_is_taken_back(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, t->now + 50 * MS);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, t->now + 50 * MS);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
     trial_pass(t, 50 * MS);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_TIMEOUT);
@@ -97,7 +89,7 @@ static void an_upgrade_that_does_not_wait_hears_busy(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     assert_false(request.flags & PAWL_ASK_QUEUE);
     trial_answer(t, request.id, PAWL_BUSY);
@@ -113,7 +105,7 @@ static void an_upgrade_that_does_not_wait_ends_with_the_link(void **state)
     pawl__want a;
     hold_update(t, &a);
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_UNAVAILABLE);
 }
 
@@ -122,7 +114,7 @@ static void a_waiting_upgrade_survives_an_unknown_answer(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     trial_only(t, PAWL__ACT_DOUBT);
     trial_pass(t, 3000 * MS);
@@ -137,7 +129,7 @@ static void a_waiting_upgrade_ends_when_the_store_is_silent(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
     int64_t before = t->now;
@@ -154,7 +146,7 @@ static void an_upgrade_that_ends_says_why(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     trial_step(t, (pawl__event){
                       .kind = PAWL__EV_LINK, .err = PAWL_ERR_UNAVAILABLE, .message = "no route"});
@@ -162,7 +154,7 @@ static void an_upgrade_that_ends_says_why(void **state)
     assert_string_equal(trial_only(t, PAWL__ACT_CHANGED)->message, "no route");
     trial_link(t, true, PAWL_OK);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1); /* it is in the mode of before */
-    change(t, &a, PAWL_MODE_EXCLUSIVE, t->now + 50 * MS);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, t->now + 50 * MS);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
     trial_pass(t, 50 * MS);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_TIMEOUT);
@@ -174,7 +166,7 @@ static void an_upgrade_without_a_new_fence_is_a_loss(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_FENCE);
     assert_int_equal(trial_only(t, PAWL__ACT_LOST)->err, PAWL_ERR_FENCE);
@@ -185,7 +177,7 @@ static void a_release_ends_an_upgrade(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_release(t, &a);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_CANCELED);
     trial_only(t, PAWL__ACT_RELEASED);
@@ -197,7 +189,7 @@ static void an_upgrade_is_canceled(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, TTL);
     trial_cancel(t, &a);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_CANCELED);
@@ -209,7 +201,7 @@ static void a_downgrade_counts_at_once_and_is_repeated_until_the_store_knows(voi
     trial *t = *state;
     pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
-    change(t, &a, PAWL_MODE_SHARED, 0);
+    trial_change(t, &a, PAWL_MODE_SHARED, 0);
     pawl__action *changed = trial_only(t, PAWL__ACT_CHANGED);
     assert_int_equal(changed->err, PAWL_OK);
     assert_int_equal(changed->fence, 5);
@@ -230,7 +222,7 @@ static void a_lease_that_was_downgraded_is_not_passed_on(void **state)
     pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE), b = want_of_mode(PAWL_MODE_EXCLUSIVE);
     a.retain_ms = 60000;
     trial_hold(t, &a, 5);
-    change(t, &a, PAWL_MODE_SHARED, 0);
+    trial_change(t, &a, PAWL_MODE_SHARED, 0);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 5);
     trial_want(t, &b);
     trial_release(t, &a);
@@ -246,7 +238,7 @@ static void a_change_waits_for_the_request_in_flight(void **state)
     hold_update(t, &a);
     trial_pass(t, TTL / 3 * MS);
     pawl_request renewal = trial_sent(t, PAWL_VERB_RENEW);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_sent_count(t, PAWL_VERB_CHANGE), 0);
     trial_confirm(t, renewal.id, 1, false);
     trial_sent(t, PAWL_VERB_CHANGE);
@@ -258,9 +250,9 @@ static void an_answer_to_an_older_change_is_not_taken_for_the_newer(void **state
     trial *t = *state;
     pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
-    change(t, &a, PAWL_MODE_UPDATE, 0);
+    trial_change(t, &a, PAWL_MODE_UPDATE, 0);
     pawl_request down = trial_sent(t, PAWL_VERB_CHANGE);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_grant(t, down.id, 5); /* UPDATE, not EXCLUSIVE */
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
     pawl_request up = trial_sent(t, PAWL_VERB_CHANGE);
@@ -275,7 +267,7 @@ static void what_cannot_be_changed_is_refused_here(void **state)
     trial *t = *state;
     pawl__want a = want_of_mode(PAWL_MODE_SHARED);
     trial_hold(t, &a, 1);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
     assert_int_equal(t->count, 1);
 }
@@ -285,7 +277,7 @@ static void no_lock_becomes_permits(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_PERMIT, 0);
+    trial_change(t, &a, PAWL_MODE_PERMIT, 0);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
 }
 
@@ -294,7 +286,7 @@ static void a_loss_ends_an_upgrade(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_broken(t, trial_sent(t, PAWL_VERB_CHANGE).id, "eve");
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_LOST);
     assert_string_equal(trial_only(t, PAWL__ACT_LOST)->message, "broken by eve");
@@ -307,7 +299,7 @@ static void a_change_of_what_is_lost_is_no_change(void **state)
     hold_update(t, &a);
     trial_pass(t, TTL * MS);
     assert_int_equal(a.state, PAWL__WANT_LOST);
-    change(t, &a, PAWL_MODE_SHARED, 0);
+    trial_change(t, &a, PAWL_MODE_SHARED, 0);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_LOST);
 }
 
@@ -318,7 +310,7 @@ static void a_change_to_what_it_is_needs_no_request(void **state)
         trial *t = *state;
         pawl__want a = want_of_mode(modes[i]);
         trial_hold(t, &a, (uint64_t)i + 1);
-        change(t, &a, modes[i], 0);
+        trial_change(t, &a, modes[i], 0);
         assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
         assert_int_equal(t->count, 1);
         trial_release(t, &a);
@@ -338,7 +330,7 @@ static void a_downgrade_that_nobody_waits_for_is_told_to_nobody(void **state)
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
     trial_step(t, event); /* it is in that mode already */
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
 }
 
@@ -347,12 +339,12 @@ static void a_second_upgrade_is_ignored_and_a_downgrade_ends_the_first(void **st
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    pawl__waiting *first = change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    pawl__waiting *first = trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request up = trial_sent(t, PAWL_VERB_CHANGE);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(t->count, 0);
     assert_ptr_equal(a.waiting, first);
-    change(t, &a, PAWL_MODE_SHARED, 0);
+    trial_change(t, &a, PAWL_MODE_SHARED, 0);
     trial_only(t, PAWL__ACT_CHANGED); /* one word about both */
     assert_null(a.waiting);
     trial_queue(t, up.id, 0, TTL); /* the older one's answer: the newer follows */
@@ -369,10 +361,10 @@ static void an_older_upgrade_that_is_busy_or_refused_does_not_end_the_newer(void
         trial *t = *state;
         pawl__want a = want_of_mode(PAWL_MODE_UPDATE);
         trial_hold(t, &a, 10 + (uint64_t)refused);
-        change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
+        trial_change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
         pawl_request older = trial_sent(t, PAWL_VERB_CHANGE);
         trial_cancel(t, &a);
-        change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+        trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
         if (refused)
             trial_fail(t, older.id, PAWL_FAILED, PAWL_ERR_PERMISSION);
         else
@@ -392,7 +384,7 @@ static void an_upgrade_that_the_store_refuses_ends_with_its_word(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_FAILED, PAWL_ERR_MODE);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
     trial_confirm(t, trial_sent(t, PAWL_VERB_RENEW).id, 1, false); /* held as before */
@@ -404,7 +396,7 @@ static void a_store_that_is_busy_now_is_asked_again(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, -1);
     trial_pass(t, TTL / 3 * MS);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_FAILED, PAWL_ERR_STORE_BUSY);
@@ -420,7 +412,7 @@ static void who_does_not_wait_for_an_upgrade_hears_that_the_answer_is_missing(vo
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_UNKNOWN);
     pawl_request back = trial_sent(t, PAWL_VERB_CHANGE);
@@ -436,7 +428,7 @@ static void an_upgrade_that_was_granted_but_is_wanted_by_others_says_so(void **s
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     pawl_reply reply = {.id = request.id, .outcome = PAWL_GRANTED, .fence = 2, .waiting = true};
     trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
@@ -448,7 +440,7 @@ static void a_fence_that_goes_back_in_a_change_is_a_loss(void **state)
     trial *t = *state;
     pawl__want a = want_of_mode(PAWL_MODE_EXCLUSIVE);
     trial_hold(t, &a, 5);
-    change(t, &a, PAWL_MODE_SHARED, 0);
+    trial_change(t, &a, PAWL_MODE_SHARED, 0);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 4);
     assert_int_equal(trial_only(t, PAWL__ACT_LOST)->err, PAWL_ERR_FENCE);
 }
@@ -458,7 +450,7 @@ static void a_holder_that_ends_soon_is_asked_about_soon(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_queue(t, trial_sent(t, PAWL_VERB_CHANGE).id, 0, 0); /* at once, but not without pause */
     assert_int_equal(trial_sent_count(t, PAWL_VERB_CHANGE), 0);
     trial_pass(t, 5 * MS);
@@ -472,7 +464,7 @@ static void the_word_of_an_upgrade_comes_while_its_request_is_under_way(void **s
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     trial_push(t, PAWL_PUSH_GRANT, "a", trial_token_of(t, &a), 2);
     assert_int_equal(t->count, 0);
@@ -487,7 +479,7 @@ static void an_upgrade_that_waits_is_not_passed_on(void **state)
     pawl__want a, b = want_of_mode(PAWL_MODE_UPDATE);
     hold_update(t, &a);
     trial_want(t, &b);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_release(t, &a);
     trial_sent(t, PAWL_VERB_RELEASE);
     assert_int_equal(trial_sent(t, PAWL_VERB_ACQUIRE).mode, PAWL_MODE_UPDATE);
@@ -499,7 +491,7 @@ static void an_upgrade_that_waits_outlasts_a_link_that_comes_back(void **state)
     pawl__want a;
     hold_update(t, &a);
     trial_link(t, false, PAWL_ERR_UNAVAILABLE);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
     trial_link(t, true, PAWL_OK);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 2);
@@ -511,7 +503,7 @@ static void the_reason_of_a_refused_change_is_passed_on(void **state)
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     pawl_reply reply = {.id = request.id,
                         .outcome = PAWL_FAILED,
@@ -520,7 +512,7 @@ static void the_reason_of_a_refused_change_is_passed_on(void **state)
     trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
     assert_string_equal(trial_only(t, PAWL__ACT_CHANGED)->message, "no modes here");
     trial_confirm(t, trial_sent(t, PAWL_VERB_RENEW).id, 1, false);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     reply.id = trial_sent(t, PAWL_VERB_CHANGE).id;
     reply.message = NULL;
     trial_step(t, (pawl__event){.kind = PAWL__EV_REPLY, .reply = &reply});
@@ -535,7 +527,7 @@ static void permits_do_not_change(void **state)
     pawl__want a = want_of_permits(1);
     trial_grant_slots(t, trial_ask(t, &a).id, 1, slots, 1);
     for (int mode = 0; mode < PAWL_MODE_PERMIT; mode++) {
-        change(t, &a, (pawl_mode)mode, 0);
+        trial_change(t, &a, (pawl_mode)mode, 0);
         assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_MODE);
     }
 }
@@ -556,9 +548,9 @@ static void an_upgrade_before_the_store_hears_of_the_downgrade_keeps_the_fence(v
     hold_exclusive(t, &a);
     trial_pass(t, TTL / 3 * MS);
     pawl_request renewal = trial_sent(t, PAWL_VERB_RENEW);
-    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER); /* waits for that answer */
+    trial_change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER); /* waits for that answer */
     assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_OK);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_confirm(t, renewal.id, 1, false);
     pawl_request request = trial_sent(t, PAWL_VERB_CHANGE);
     assert_int_equal(request.mode, PAWL_MODE_EXCLUSIVE);
@@ -575,10 +567,10 @@ static void an_upgrade_after_one_that_was_taken_back_in_vain_keeps_its_fence(voi
     trial *t = *state;
     pawl__want a;
     hold_update(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     pawl_request first = trial_sent(t, PAWL_VERB_CHANGE);
     trial_cancel(t, &a);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_grant(t, first.id, 2); /* the store never hears that it was taken back */
     pawl_request again = trial_sent(t, PAWL_VERB_CHANGE);
     assert_int_equal(again.change, 3);
@@ -590,7 +582,7 @@ static void an_upgrade_after_one_that_was_taken_back_in_vain_keeps_its_fence(voi
 /* The fence that it had would be the old one of before others came in. */
 static void lose_by_fence(trial *t, pawl__want *a)
 {
-    change(t, a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    trial_change(t, a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1);
     assert_int_equal(trial_only(t, PAWL__ACT_LOST)->err, PAWL_ERR_FENCE);
 }
@@ -600,7 +592,7 @@ static void an_upgrade_after_a_downgrade_that_was_done_draws_a_fence(void **stat
     trial *t = *state;
     pawl__want a;
     hold_exclusive(t, &a);
-    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
     trial_grant(t, trial_sent(t, PAWL_VERB_CHANGE).id, 1);
     lose_by_fence(t, &a);
 }
@@ -610,9 +602,9 @@ static void lose_after(trial *t, int64_t wait_until, pawl_outcome outcome)
 {
     pawl__want a;
     hold_exclusive(t, &a);
-    change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
+    trial_change(t, &a, PAWL_MODE_UPDATE, PAWL__NEVER);
     trial_fail(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_UNKNOWN, PAWL_ERR_UNKNOWN);
-    change(t, &a, PAWL_MODE_EXCLUSIVE, wait_until);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, wait_until);
     trial_answer(t, trial_sent(t, PAWL_VERB_CHANGE).id, outcome);
     if (outcome == PAWL_QUEUED) trial_cancel(t, &a);
     if (outcome == PAWL_QUEUED)

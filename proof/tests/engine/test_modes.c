@@ -184,10 +184,7 @@ static void what_nobody_uses_stays_beside_a_mode_that_has_room(void **state)
     trial_want(t, &b);
     assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);
     trial_grant(t, trial_sent(t, PAWL_VERB_ACQUIRE).id, 2);
-    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
-                                .want = &b,
-                                .mode = PAWL_MODE_EXCLUSIVE,
-                                .waiting = want_on("a", 0).waiting});
+    trial_change(t, &b, PAWL_MODE_EXCLUSIVE, 0);
     trial_sent(t, PAWL_VERB_RELEASE); /* an upgrade has no room beside it */
     trial_sent(t, PAWL_VERB_CHANGE);
 }
@@ -211,10 +208,7 @@ static void a_lease_is_not_kept_while_an_upgrade_waits(void **state)
     a.retain_ms = 60000;
     trial_hold(t, &a, 1);
     trial_hold(t, &b, 2);
-    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
-                                .want = &b,
-                                .mode = PAWL_MODE_EXCLUSIVE,
-                                .waiting = want_on("a", PAWL__NEVER).waiting});
+    trial_change(t, &b, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
     trial_release(t, &a);
     trial_sent(t, PAWL_VERB_RELEASE);
 }
@@ -229,10 +223,7 @@ static void what_is_over_is_in_nobodys_way(void **state)
     trial_hold(t, &b, 2);
     trial_release(t, &a);
     trial_answer(t, trial_sent(t, PAWL_VERB_RELEASE).id, PAWL_RELEASED);
-    trial_step(t, (pawl__event){.kind = PAWL__EV_CHANGE,
-                                .want = &b,
-                                .mode = PAWL_MODE_EXCLUSIVE,
-                                .waiting = want_on("a", 0).waiting});
+    trial_change(t, &b, PAWL_MODE_EXCLUSIVE, 0);
     trial_answer(t, trial_sent(t, PAWL_VERB_CHANGE).id, PAWL_BUSY);
     trial_release(t, &b);
     assert_int_equal(trial_sent_count(t, PAWL_VERB_RELEASE), 0);

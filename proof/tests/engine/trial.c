@@ -159,6 +159,14 @@ void trial_hold(trial *t, pawl__want *want, uint64_t fence)
     assert_int_equal(want->state, PAWL__WANT_HOLDING);
 }
 
+pawl__waiting *trial_change(trial *t, pawl__want *want, pawl_mode mode, int64_t wait_until)
+{
+    pawl__waiting *waiting = want_on("a", wait_until).waiting;
+    trial_step(
+        t, (pawl__event){.kind = PAWL__EV_CHANGE, .want = want, .mode = mode, .waiting = waiting});
+    return waiting;
+}
+
 void trial_cancel(trial *t, pawl__want *want)
 {
     trial_step(t, (pawl__event){.kind = PAWL__EV_CANCEL, .want = want});

@@ -58,6 +58,8 @@ void trial_want(trial *t, pawl__want *want);
 pawl_request trial_ask(trial *t, pawl__want *want);
 /* And the store grants it. */
 void trial_hold(trial *t, pawl__want *want, uint64_t fence);
+/* Asks for another mode; what of an upgrade waits. */
+pawl__waiting *trial_change(trial *t, pawl__want *want, pawl_mode mode, int64_t wait_until);
 void trial_cancel(trial *t, pawl__want *want);
 void trial_release(trial *t, pawl__want *want);
 void trial_release_await(trial *t, pawl__want *want);
