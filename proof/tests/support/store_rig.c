@@ -96,6 +96,19 @@ const seen_link *rig_await_refusal(client *c)
     return client_link(c, client_link_count(c) - 1);
 }
 
+void rig_expect_in_the_end(client *c)
+{
+    enum { TRIES = 20 };
+    pawl_request ask = ask_acquire("x", fresh_token(), LONG_MS);
+    pawl_outcome outcome = PAWL_UNKNOWN;
+    for (int i = 0; i < TRIES && outcome != PAWL_GRANTED; i++) {
+        client_await_link(c, true);
+        ask.answer_by = host_now() + INT64_C(500000000);
+        outcome = client_ask(c, &ask)->reply.outcome;
+    }
+    assert_int_equal(outcome, PAWL_GRANTED);
+}
+
 void rig_lock_and_unlock(client *c)
 {
     const char *token = fresh_token();

@@ -37,6 +37,9 @@ static inline const seen_reply *rig_acquire_soon(client *c, const char *name, co
 {
     return rig_ask_until(c, ask_queue(name, token, LONG_MS), PAWL_GRANTED);
 }
+/* Has half a second for each answer, as with a short lease: one of 20 tries, each on the connection
+ * that is up then, is granted. */
+void rig_expect_in_the_end(client *c);
 /* Acquires a lock and gives it back. */
 void rig_lock_and_unlock(client *c);
 /* The link's latest refusal, as soon as there is one. */
