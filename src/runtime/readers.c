@@ -78,12 +78,20 @@ bool pawl__reader_lends(pawl_lock *lock)
     return true;
 }
 
+/* Its user has released it before whatever is asked for now, so the engine is told of it first. */
+static void recall(pawl__acquisition *a)
+{
+    pawl_lock *lock = pawl__acquisition_lock(a);
+    if (lock->acquisition != a) return;
+    pawl__retention_recall(lock);
+    if (lock->acquisition) return; /* somebody reads */
+    pawl__list_remove(&a->in_asked);
+    pawl__list_prepend(&lock->home->asked, &a->in_asked);
+}
+
 void pawl__readers_recall(const pawl__acquisition *a)
 {
     if (!a->reading || another_stays(a)) return;
     pawl__want *want;
-    for (uint32_t i = 0; (want = pawl__want_holder_at(&a->want, i)); i++) {
-        pawl_lock *lock = pawl__acquisition_lock(of_want(want));
-        if (lock->acquisition == of_want(want)) pawl__retention_recall(lock);
-    }
+    for (uint32_t i = 0; (want = pawl__want_holder_at(&a->want, i)); i++) recall(of_want(want));
 }
