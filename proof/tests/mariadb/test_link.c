@@ -281,6 +281,29 @@ static void what_warms_a_session_up_leaves_nothing(void **state)
     mysql_close(root);
 }
 
+/* Their sessions are given up as late, and the next ones go without: who comes back is not kept out
+ * by what is there to help it. */
+static void a_warm_up_without_an_answer_keeps_nobody_out(void **state)
+{
+    const char *database = rig_database();
+    store_address address = rig_address(database);
+    (void)state;
+    address.options[address.option_count++] = (pawl_url_option){"connect_timeout_ms", "2000"};
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
+    /* One that no request of these clients calls. */
+    rig_sql("CREATE OR REPLACE PROCEDURE %s.pawl_take_slots(n VARBINARY(512), tok VARBINARY(40), "
+            "u INT, cap INT) DO SLEEP(3600)",
+            database);
+    end_sessions("IS NOT NULL");
+    rig_await_words(a, "did not answer the greeting in time");
+    client_await_link(a, true);
+    client_await_link(b, true);
+    rig_lock_and_unlock(a);
+    rig_lock_and_unlock(b);
+    client_close(a);
+    client_close(b);
+}
+
 /* ---- Waking ---------------------------------------------------------------------------------- */
 
 /* The wake-up is that of one client alone: the others sleep on. */
@@ -392,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
         cmocka_unit_test(a_session_that_is_slow_at_first_is_waited_for),
         cmocka_unit_test(what_warms_a_session_up_leaves_nothing),
+        cmocka_unit_test(a_warm_up_without_an_answer_keeps_nobody_out),
         cmocka_unit_test(only_the_one_whose_turn_it_is_is_woken),
         cmocka_unit_test(a_hand_over_is_three_calls),
         cmocka_unit_test(who_cannot_be_woken_asks_again),

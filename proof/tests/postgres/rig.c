@@ -110,21 +110,3 @@ void rig_until(const char *value, const char *sql)
         test_loop_for(the_loop, 1);
     }
 }
-
-typedef struct words {
-    client *client;
-    const char *part;
-} words;
-
-static bool said(void *arg)
-{
-    const words *w = arg;
-    size_t count = client_link_count(w->client);
-    return count > 0 && strstr(client_link(w->client, count - 1)->text, w->part);
-}
-
-void rig_await_words(client *c, const char *part)
-{
-    words w = {c, part};
-    test_loop_until(the_loop, said, &w, part);
-}

@@ -30,7 +30,5 @@ PGconn *rig_connect(void);
 
 /* Asks the superuser until the statement's value is this. */
 void rig_until(const char *value, const char *sql);
-/* Runs the loop until the client's latest link message has `part` in it. */
-void rig_await_words(client *c, const char *part);
 
 #endif

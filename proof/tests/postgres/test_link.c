@@ -347,6 +347,30 @@ static void who_may_not_be_warmed_up_comes_back_all_the_same(void **state)
     client_close(a);
 }
 
+/* Its session is given up as late, and the next one goes without: who comes back is not kept out by
+ * what is there to help it. Meanwhile the name is free for others. */
+static void a_warm_up_without_an_answer_keeps_nobody_out(void **state)
+{
+    const char *schema = rig_schema();
+    store_address address = rig_address(schema);
+    (void)state;
+    address.options[address.option_count++] = (pawl_url_option){"connect_timeout_ms", "2000"};
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
+    rig_sql("CREATE FUNCTION %s.never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "PERFORM pg_sleep(3600); RETURN NULL; END $$; "
+            "CREATE TRIGGER never AFTER DELETE ON %s.wait FOR EACH ROW EXECUTE FUNCTION %s.never()",
+            schema, schema, schema);
+    rig_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE application_name = 'pawl:a'");
+    rig_await_words(a, "did not answer the greeting in time");
+    rig_lock_and_unlock(b);
+    client_await_link(a, true);
+    rig_lock_and_unlock(a);
+    client_close(a);
+    client_close(b);
+    end_sessions(); /* one sleeps on */
+}
+
 /* ---- A standby
  * ------------------------------------------------------------------------------------- */
 
@@ -461,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_session_that_is_slow_at_first_is_waited_for),
         cmocka_unit_test(a_session_that_comes_back_is_warmed_up),
         cmocka_unit_test(who_may_not_be_warmed_up_comes_back_all_the_same),
+        cmocka_unit_test(a_warm_up_without_an_answer_keeps_nobody_out),
         cmocka_unit_test(a_standby_is_no_place_for_locks),
         cmocka_unit_test(a_promoted_standby_that_was_synchronous_has_every_lock),
     };

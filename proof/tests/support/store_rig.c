@@ -96,6 +96,24 @@ const seen_link *rig_await_refusal(client *c)
     return client_link(c, client_link_count(c) - 1);
 }
 
+typedef struct last_words {
+    client *client;
+    const char *part;
+} last_words;
+
+static bool said(void *arg)
+{
+    const last_words *w = arg;
+    size_t count = client_link_count(w->client);
+    return count > 0 && strstr(client_link(w->client, count - 1)->text, w->part);
+}
+
+void rig_await_words(client *c, const char *part)
+{
+    last_words w = {c, part};
+    test_loop_until(client_loop(c), said, &w, part);
+}
+
 void rig_expect_in_the_end(client *c)
 {
     enum { TRIES = 20 };

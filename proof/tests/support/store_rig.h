@@ -44,6 +44,8 @@ void rig_expect_in_the_end(client *c);
 void rig_lock_and_unlock(client *c);
 /* The link's latest refusal, as soon as there is one. */
 const seen_link *rig_await_refusal(client *c);
+/* Runs the loop until the client's latest link message has `part` in it. */
+void rig_await_words(client *c, const char *part);
 /* A client of this address is refused, with this error and these words. */
 void rig_expect_refusal(test_loop *loop, const store_address *address, pawl_err err,
                         const char *words);

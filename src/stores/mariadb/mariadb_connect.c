@@ -83,7 +83,7 @@ static int start_thread(pawl__mariadb_attempt *a)
 }
 
 pawl__mariadb_attempt *pawl__mariadb_attempt_start(pawl__mariadb_config *config,
-                                                   const char *client_id, bool comes_back,
+                                                   const char *client_id, bool warms_up,
                                                    int64_t (*now)(void))
 {
     pawl__mariadb_attempt *a = calloc(1, sizeof *a);
@@ -91,7 +91,7 @@ pawl__mariadb_attempt *pawl__mariadb_attempt_start(pawl__mariadb_config *config,
     atomic_init(&a->users, 2);
     a->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     a->greeting = (pawl__mariadb_greeting){.config = pawl__mariadb_config_ref(config),
-                                           .comes_back = comes_back,
+                                           .warms_up = warms_up,
                                            .now = now,
                                            .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     snprintf(a->greeting.client_id, sizeof a->greeting.client_id, "%s", client_id);
@@ -114,7 +114,8 @@ pawl_err pawl__mariadb_attempt_take(pawl__mariadb_attempt *a, pawl__mariadb_link
     while (read(a->ready_fd, &count, sizeof count) < 0 && errno == EINTR) continue;
     pawl__mariadb_greeting *g = &a->greeting;
     pawl_err err = g->asker.mysql ? PAWL_OK : g->err ? g->err : PAWL_ERR_UNAVAILABLE;
-    *ret_link = (pawl__mariadb_link){.asker = g->asker.mysql, .listener = g->listener.mysql};
+    *ret_link = (pawl__mariadb_link){
+        .asker = g->asker.mysql, .listener = g->listener.mysql, .is_mute = err && g->is_mute};
     if (g->listener.mysql) ret_link->listener_id = (unsigned)mysql_thread_id(g->listener.mysql);
     snprintf(ret_link->no_push, sizeof ret_link->no_push, "%s", g->no_push);
     snprintf(reterr_message, PAWL_MESSAGE_MAX, "%s", g->message);

@@ -20,15 +20,16 @@ typedef struct pawl__mariadb_link {
     MYSQL *listener;      /* NULL: nobody can wake us */
     char no_push[200];    /* then: why */
     unsigned listener_id; /* its connection at the server */
+    bool is_mute;         /* of a failed attempt: the warming up had no answer */
 } pawl__mariadb_link;
 
 /* Call it before anything else of libmariadb. */
 void pawl__mariadb_library_init(void);
 
-/* NULL: no memory, descriptor or thread for it. client_id is borrowed for the call. comes_back: the
- * client has been connected before. */
+/* NULL: no memory, descriptor or thread for it. client_id is borrowed for the call. warms_up: what
+ * requests need is called once before. */
 pawl__mariadb_attempt *pawl__mariadb_attempt_start(pawl__mariadb_config *config,
-                                                   const char *client_id, bool comes_back,
+                                                   const char *client_id, bool warms_up,
                                                    int64_t (*now)(void));
 /* Readable when the attempt is over. */
 int pawl__mariadb_attempt_fd(const pawl__mariadb_attempt *attempt);

@@ -397,9 +397,10 @@ static bool find_schema(greeting *g, pawl__mariadb_call *call, int64_t until)
 static bool warm_up(greeting *g, pawl__mariadb_call *call, int64_t until)
 {
     char use[100];
-    if (!g->comes_back) return true;
+    if (!g->warms_up) return true;
     snprintf(use, sizeof use, "USE `%s`", g->config->database);
     (void)(run(g, call, use, until) && run(g, call, pawl__mariadb_warm_up, until));
+    g->is_mute = !call->mysql;
     return call->mysql;
 }
 

@@ -11,12 +11,13 @@
 typedef struct pawl__mariadb_greeting {
     pawl__mariadb_config *config;
     char client_id[PAWL__MARIADB_ID_MAX];
-    bool comes_back; /* the client has been connected before */
+    bool warms_up; /* requests find compiled what they need */
     int64_t (*now)(void);
     int stop_fd;         /* readable when nobody waits for it */
     atomic_bool ignored; /* likewise */
     /* What comes of it. */
     pawl__mariadb_call asker, listener;
+    bool is_mute;      /* it had no answer while it was warmed up */
     char no_push[200]; /* why there is no listener */
     pawl_err err;
     char message[PAWL_MESSAGE_MAX];

@@ -97,6 +97,7 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
     event_del(&store->connected);
     pawl_err err = pawl__mariadb_attempt_take(store->attempt, &made, message);
     store->attempt = NULL;
+    store->link.was_mute = made.is_mute;
     if (err) {
         pawl__mariadb_link_break(store, err, message);
         return;
@@ -110,9 +111,12 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 
 static void begin_attempt(pawl_store *store)
 {
-    store->link.state = PAWL__MARIADB_CONNECTING;
-    store->attempt = pawl__mariadb_attempt_start(store->config, store->host->client_id,
-                                                 store->link.comes_back, store->host->now);
+    pawl__mariadb_linkage *link = &store->link;
+    /* If that had no answer, the session was given up as late: it keeps nobody out. */
+    bool warms_up = link->comes_back && !link->was_mute;
+    link->state = PAWL__MARIADB_CONNECTING;
+    store->attempt = pawl__mariadb_attempt_start(store->config, store->host->client_id, warms_up,
+                                                 store->host->now);
     if (store->attempt) {
         event_assign(&store->connected, store->host->base, pawl__mariadb_attempt_fd(store->attempt),
                      EV_READ | EV_PERSIST, on_connected, store);

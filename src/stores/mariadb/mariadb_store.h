@@ -121,6 +121,7 @@ typedef struct pawl__mariadb_linkage {
     pawl__mariadb_state state;
     bool warned_of_no_push; /* once for each client */
     bool comes_back;        /* the client has been connected before */
+    bool was_mute;          /* the latest session had no answer while it was warmed up */
     pawl__retry retry;
     int64_t up_since;
     uint64_t random;

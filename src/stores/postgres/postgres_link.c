@@ -186,13 +186,20 @@ static void spoke(pawl_store *store, const PGresult *result)
 /* Whatever came of it: it was a help, and what is wrong is said to requests. */
 static void warmed_up(pawl_store *store, const PGresult *result)
 {
-    (void)store, (void)result;
+    (void)result;
+    store->link.warms_up = false;
 }
 
-/* Without memory for it the first requests just take longer. */
+/* Without memory for it the first requests just take longer. A session in which it has no answer
+ * is given up as late, and the next one goes without, so that it keeps nobody out. */
 static void warm_up(pawl_store *store)
 {
+    pawl__postgres_linkage *link = &store->link;
+    bool was_mute = link->warms_up;
+    link->warms_up = false;
+    if (!link->comes_back || was_mute) return;
     char *text = pawl__postgres_with_schema(store, pawl__postgres_warm_up);
+    link->warms_up = text;
     if (text) greet(store, text, false, warmed_up);
     free(text);
 }
@@ -209,7 +216,7 @@ static void listen_to_inbox(pawl_store *store)
     snprintf(link->word, sizeof link->word, "w %016" PRIx64, pawl__random_next(&link->random));
     snprintf(sql, sizeof sql, "LISTEN \"pawl_%.40s\"", store->host->client_id);
     greet(store, sql, false, listened);
-    if (link->comes_back) warm_up(store);
+    warm_up(store);
     snprintf(sql, sizeof sql, "SELECT %s.be_there('%.40s'), pg_notify('pawl_%.40s', '%s')",
              store->config.schema, store->host->client_id, store->host->client_id, link->word);
     greet(store, sql, false, spoke);

@@ -147,6 +147,7 @@ typedef struct pawl__postgres_linkage {
     bool spoke;            /* our own message has come back */
     bool forgets;          /* prepared statements are lost between transactions */
     bool comes_back;       /* the client has been connected before */
+    bool warms_up;         /* asked to, and the server has not answered */
     char word[24];
     pawl__retry retry;
     int64_t up_since;
