@@ -17,6 +17,8 @@
  *                       granted again before its time: only what stood beside the names is lost
  *                   "AT died - SLOT.N STATUS"    a worker's end as of wait(2)
  *                   "AT stood - - NS"            the machine stood still for NS, until AT
+ *                   "AT starved - - NS"          of the time since some 100 ms before AT a thread
+ *                       of a server, a proxy or a worker waited NS for a processor
  *                   "AT hurt - - COMMANDS"       until here nothing was hurt
  *                   "AT calm - - COMMANDS"       from here on nothing is hurt
  *                   "AT over - - COMMANDS"       all workers have left. COMMANDS: executed by

@@ -30,6 +30,23 @@ def test_what_is_lost_long_after_a_pause_is_found(history):
     guilty(history, losses=1)
 
 
+@pytest.mark.parametrize("first, until, span, checks", [(100, 700, 600, {}), (400, 200, 100, {"losses": 1})])
+def test_what_is_lost_when_somebody_had_no_processor_is_explained(first, until, span, checks, history):
+    for turn in range(10):
+        lose(history, "0.1", 10 + turn, first + 60 * turn, first + 50 + 60 * turn)
+    history.fault(until, f"starved - - {span * MS}")
+    history.finish()
+    assert violated(history.judge()) == checks
+
+
+def test_two_at_once_are_found_although_nobody_had_a_processor(history):
+    history.hold("0.1", 1, 100, 150)
+    history.hold("1.1", 2, 149.9, 160)
+    history.fault(350, f"starved - - {300 * MS}")
+    history.finish()
+    guilty(history, exclusion=1)
+
+
 @pytest.mark.parametrize("who, checks", [("0.1", {}), ("1.1", {"losses": 1})])
 def test_the_pause_of_one_process_explains_its_own_losses(history, who, checks):
     for turn in range(5):

@@ -59,6 +59,27 @@ def pause_in(phase, seconds, directory):
     return run.returncode, out, any(ns > 0.9e9 * PAUSE_S for ns in stood_ns)
 
 
+@contextlib.contextmanager
+def others_on_one_processor(count=3):
+    """They never stop working; whoever is less important there than they are waits nearly always."""
+    alone = {min(os.sched_getaffinity(0))}
+    argv = [sys.executable, "-c", "while True: pass"]
+    with contextlib.ExitStack() as others:
+        for _ in range(count):
+            other = others.enter_context(subprocess.Popen(argv))
+            others.callback(other.kill)
+            os.sched_setaffinity(other.pid, alone)
+        yield alone
+
+
+def test_a_run_without_a_processor_is_noticed(tmp_path):
+    with others_on_one_processor() as alone:
+        argv = [TORTURE, "--seconds", "1", "--store", "sqlite", "--dir", str(tmp_path)]
+        run = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=200,
+                             preexec_fn=lambda: (os.sched_setaffinity(0, alone), os.nice(5)))
+    assert re.search(r" starved - - \d+$", (tmp_path / "sqlite" / "faults").read_text(), re.M), run.stdout
+
+
 @pytest.mark.parametrize("phase", ["hurt", "calm"])
 def test_a_machine_that_stands_still_makes_nobody_guilty(phase, tmp_path):
     """On a busy machine a run may be too thin, or over before it is paused; then it goes on for longer."""

@@ -150,6 +150,12 @@ static void add_pause(torture_history *h, torture_who who, int64_t until, int64_
     h->pauses[h->pause_count++] = (torture_pause){who, until - span_ns, until};
 }
 
+static void add_hunger(torture_history *h, int64_t until, int64_t waited_ns)
+{
+    h->hungers = one_more(h->hungers, h->hunger_count, sizeof *h->hungers);
+    h->hungers[h->hunger_count++] = (torture_hunger){until - waited_ns, until};
+}
+
 static bool take_fault(torture_history *h, const char *line)
 {
     char what[16], fault[32], name[32];
@@ -163,6 +169,7 @@ static bool take_fault(torture_history *h, const char *line)
     if (!strcmp(what, "forgets") && !forget(h, fault, at, true)) return false;
     if (!strcmp(what, "loses") && !forget(h, fault, at, false)) return false;
     if (!strcmp(what, "stood")) add_pause(h, who, at, number);
+    if (!strcmp(what, "starved")) add_hunger(h, at, number);
     begin_phase(h, what, at, number);
     torture_life *life = life_of(h, who);
     if (!strcmp(what, "died") && life) {
@@ -269,6 +276,7 @@ void torture_history_free(torture_history *history)
     free(history->lives);
     free(history->hits);
     free(history->pauses);
+    free(history->hungers);
     free(history->writes);
     free(history->left);
 }

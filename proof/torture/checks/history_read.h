@@ -47,6 +47,11 @@ typedef struct torture_pause {
     int64_t from, until;
 } torture_pause;
 
+/* Until then somebody who wanted to work had no processor for that long. */
+typedef struct torture_hunger {
+    int64_t from, until;
+} torture_hunger;
+
 typedef struct torture_write {
     int lock;
     bool fenced;
@@ -79,6 +84,8 @@ typedef struct torture_history {
     size_t hit_count;
     torture_pause *pauses;
     size_t pause_count;
+    torture_hunger *hungers;
+    size_t hunger_count;
     torture_write *writes;
     size_t write_count;
     char (*left)[160]; /* what was left behind */
@@ -152,7 +159,8 @@ bool torture_loses(const torture_history *history, int64_t from, int64_t until);
 
 /*
  * Whether a fault explains that this process lost a lock, or waited, in the span [from, to]: one
- * that may hurt it was under way, or had ended less than aftermath_ms before. So does a pause.
+ * that may hurt it was under way, or had ended less than aftermath_ms before. So does a pause, and
+ * that somebody starved: whoever waits for that one may be late.
  */
 bool torture_is_hurt(const torture_history *history, torture_who who, int64_t from, int64_t to);
 

@@ -279,6 +279,10 @@ bool torture_is_hurt(const torture_history *history, torture_who who, int64_t fr
         const torture_pause *p = &history->pauses[i];
         if (concerns_it(p, who) && p->from <= to && p->until + after_ns >= from) return true;
     }
+    for (size_t i = 0; i < history->hunger_count; i++) {
+        const torture_hunger *hunger = &history->hungers[i];
+        if (hunger->from <= to && hunger->until + after_ns >= from) return true;
+    }
     return false;
 }
 

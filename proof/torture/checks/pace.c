@@ -104,10 +104,11 @@ static span measure(const torture_hold *holds, size_t count, int64_t from, int64
     return s;
 }
 
-/* Only harmless faults came, and nothing stood still: then everything goes on as before. */
+/* Only harmless faults came, nothing stood still, and nobody starved: then everything goes on as
+ * before. */
 static bool nobody_is_hurt(const torture_history *h)
 {
-    if (h->pause_count) return false;
+    if (h->pause_count || h->hunger_count) return false;
     for (size_t i = 0; i < h->hit_count; i++) {
         if (h->hits[i].hurts != TORTURE_HURTS_NOBODY) return false;
     }

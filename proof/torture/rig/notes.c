@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../canary.h"
+#include "hunger.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -33,19 +34,29 @@ static void write_line(torture_rig *rig, int fd, const char *line, int len)
 
 static _Atomic int stood_fd = -1; /* the rigs come one after the other, and the canary lives on */
 
-/* On the canary's thread: one write. Whatever is wrong with the file others notice, too. */
-static void note_stood(int64_t at, int64_t span_ns)
+/* On the watching thread: one write. Whatever is wrong with the file others notice, too. */
+static void note_machine(int64_t at, const char *what, int64_t span_ns)
 {
     char line[64];
-    int len = snprintf(line, sizeof line, "%" PRId64 " stood - - %" PRId64 "\n", at, span_ns);
+    int len = snprintf(line, sizeof line, "%" PRId64 " %s - - %" PRId64 "\n", at, what, span_ns);
     while (write(stood_fd, line, (size_t)len) < 0 && errno == EINTR) continue;
+}
+
+static void note_stood(int64_t at, int64_t span_ns)
+{
+    note_machine(at, "stood", span_ns);
+}
+
+static void note_starved(int64_t at, int64_t waited_ns)
+{
+    note_machine(at, "starved", waited_ns);
 }
 
 static bool watch_machine(int fd)
 {
     static bool watches;
     atomic_store(&stood_fd, fd);
-    if (!watches) watches = torture_canary_start(note_stood);
+    if (!watches) watches = torture_canary_start(note_stood) && torture_hunger_start(note_starved);
     return watches;
 }
 
