@@ -9,7 +9,7 @@
  *   fake:unopened open() fails
  *   fake:parting  somebody always waits; who asks in one breath with a release is refused
  *   fake:clinging somebody always waits; a release is answered with the next request
- *   fake:scripted as the test says, see store_fake.h
+ *   fake:scripted as the test says, see store_fake.h; also fake://joe:pw@host/scripted
  *
  * Built several times: with -DFAKE_ABI=0 it is for another pawl, with
  * -DFAKE_INCOMPLETE it lacks a function, with -DFAKE_NO_ENTRY it is no store.
@@ -143,7 +143,7 @@ static int fake_open(pawl_host *host, const pawl_url *url, pawl_store **ret_stor
     }
     pawl_store *s = calloc(1, sizeof *s);
     if (!s) return PAWL_ERR_NO_MEMORY;
-    snprintf(s->kind, sizeof s->kind, "%s", url->path);
+    snprintf(s->kind, sizeof s->kind, "%s", url->path + strspn(url->path, "/"));
     s->host = host;
     s->fence = 7;
     s->event = event_new(host->base, -1, 0, on_event, s);

@@ -85,6 +85,51 @@ static void test_newer_caller(void **state)
     free(given);
 }
 
+/* Behind the caller's struct lies something else of the caller's. */
+static void test_nothing_behind_the_struct_is_written(void **state)
+{
+    enum { MORE = 16, BEHIND = 512 };
+    static const size_t sizes[] = {sizeof(size_t), sizeof(pawl_lock_opts) - MORE,
+                                   sizeof(pawl_lock_opts), sizeof(pawl_lock_opts) + MORE};
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        unsigned char *given = block(sizes[s] + BEHIND);
+        size_t first_member;
+        pawl_lock_opts_init_sized((pawl_lock_opts *)given, sizes[s]);
+        memcpy(&first_member, given, sizeof first_member);
+        assert_int_equal(first_member, sizes[s]);
+        for (size_t i = 0; i < BEHIND; i++) assert_int_equal(given[sizes[s] + i], 0xa5);
+        free(given);
+    }
+    unsigned char *given = block(sizeof(size_t));
+    pawl_lock_opts_init_sized((pawl_lock_opts *)given,
+                              sizeof(size_t) - 1); /* no room for its size */
+    for (size_t i = 0; i < sizeof(size_t); i++) assert_int_equal(given[i], 0xa5);
+    free(given);
+    pawl_lock_opts_init_sized(NULL, sizeof(pawl_lock_opts));
+    pawl_open_opts_init_sized(NULL, sizeof(pawl_open_opts));
+}
+
+/* Whatever byte of what we do not know is set, up to the largest struct. */
+static void test_each_unknown_byte_counts(void **state)
+{
+    enum { LARGEST = 4096 };
+    (void)state;
+    pawl_lock_opts taken;
+    unsigned char *given = block(LARGEST + 1);
+    pawl_lock_opts_init_sized((pawl_lock_opts *)given, LARGEST);
+    assert_int_equal(pawl__lock_opts_take((pawl_lock_opts *)given, &taken), 0);
+    for (size_t i = sizeof(pawl_lock_opts); i < LARGEST; i++) {
+        given[i] = 1;
+        assert_int_equal(pawl__lock_opts_take((pawl_lock_opts *)given, &taken),
+                         PAWL_ERR_UNSUPPORTED);
+        given[i] = 0;
+    }
+    pawl_lock_opts_init_sized((pawl_lock_opts *)given, LARGEST + 1);
+    assert_int_equal(pawl__lock_opts_take((pawl_lock_opts *)given, &taken), PAWL_ERR_ARGUMENT);
+    free(given);
+}
+
 static void test_too_small_is_refused(void **state)
 {
     (void)state;
@@ -132,6 +177,9 @@ static void test_ranges_of_a_lock(void **state)
     assert_int_equal(lock_with(86400001, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(INT64_MAX, 0, 0), PAWL_ERR_TTL);
     assert_int_equal(lock_with(1000, -1, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(lock_with(1000, 86400000, 0), 0);
+    assert_int_equal(lock_with(1000, 86400001, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(lock_with(1000, 0, PAWL_LOCK_DETACHED | PAWL_LOCK_REENTRANT), 0);
     assert_int_equal(lock_with(1000, 0, 4), PAWL_ERR_UNSUPPORTED);
 }
 
@@ -153,7 +201,9 @@ static void test_labels_of_a_lock(void **state)
     label[PAWL_OWNER_MAX] = '\0';
     assert_int_equal(lock_by(label), 0);
     assert_int_equal(lock_by("a\nb"), PAWL_ERR_OWNER);
+    assert_int_equal(lock_by("\x1f"), PAWL_ERR_OWNER);
     assert_int_equal(lock_by("\x7f"), PAWL_ERR_OWNER);
+    assert_int_equal(lock_by("joe on\x80\xff"), 0);
     assert_int_equal(lock_by(""), 0);
     assert_int_equal(lock_by(NULL), 0);
 }
@@ -184,7 +234,37 @@ static void test_ranges_of_a_client(void **state)
     assert_int_equal(open_with(NULL, -2, 0, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, 1, -1, 0), PAWL_ERR_ARGUMENT);
     assert_int_equal(open_with(NULL, INT64_MAX, 0, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with(NULL, 86400000, 86400000, PAWL_CALLBACKS_WAIT), 0);
+    assert_int_equal(open_with(NULL, 86400001, 0, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with(NULL, 1, 86400001, 0), PAWL_ERR_ARGUMENT);
+    assert_int_equal(open_with(NULL, 1, 0, PAWL_CALLBACKS_WAIT + 1), PAWL_ERR_UNSUPPORTED);
+    assert_int_equal(open_with(NULL, 1, 0, -1), PAWL_ERR_UNSUPPORTED);
     assert_int_equal(open_with(NULL, 1, 0, 7), PAWL_ERR_UNSUPPORTED);
+}
+
+static int lock_of(pawl_mode mode, uint32_t units, uint32_t capacity, uint32_t unused)
+{
+    pawl_lock_opts opts, taken;
+    pawl_lock_opts_init(&opts);
+    opts.mode = mode;
+    opts.units = units;
+    opts.capacity = capacity;
+    opts.unused = unused;
+    return pawl__lock_opts_take(&opts, &taken);
+}
+
+static void test_units_belong_to_permits(void **state)
+{
+    (void)state;
+    assert_int_equal(lock_of(PAWL_MODE_EXCLUSIVE, 1, 0, 0), 0);
+    assert_int_equal(lock_of(PAWL_MODE_EXCLUSIVE, 0, 0, 0), 0);
+    assert_int_equal(lock_of(PAWL_MODE_EXCLUSIVE, 2, 0, 0), PAWL_ERR_UNITS);
+    assert_int_equal(lock_of(PAWL_MODE_EXCLUSIVE, 1, 1, 0), PAWL_ERR_UNITS);
+    assert_int_equal(lock_of(PAWL_MODE_EXCLUSIVE, 1, 0, 1), PAWL_ERR_UNSUPPORTED);
+    assert_int_equal(lock_of(PAWL_MODE_PERMIT, 1, 1, 0), 0);
+    assert_int_equal(lock_of(PAWL_MODE_PERMIT, 2, 1, 0), PAWL_ERR_UNITS);
+    assert_int_equal(lock_of(PAWL_MODE_PERMIT, 1, 0, 0), PAWL_ERR_UNITS);
+    assert_int_equal(lock_of((pawl_mode)(PAWL_MODE_PERMIT + 1), 1, 1, 0), PAWL_ERR_UNSUPPORTED);
 }
 
 int main(void)
@@ -194,11 +274,14 @@ int main(void)
         cmocka_unit_test(test_null_means_defaults),
         cmocka_unit_test(test_exact_block),
         cmocka_unit_test(test_newer_caller),
+        cmocka_unit_test(test_nothing_behind_the_struct_is_written),
+        cmocka_unit_test(test_each_unknown_byte_counts),
         cmocka_unit_test(test_too_small_is_refused),
         cmocka_unit_test(test_forgotten_init_is_refused),
         cmocka_unit_test(test_ranges_of_a_lock),
         cmocka_unit_test(test_labels_of_a_lock),
         cmocka_unit_test(test_ranges_of_a_client),
+        cmocka_unit_test(test_units_belong_to_permits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

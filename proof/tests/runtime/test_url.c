@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goal: every URL is either understood or refused with a line that says what is wrong and where. */
+#include "runtime/redact.h"
 #include "runtime/url.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,6 +76,11 @@ static void test_forms(void **state)
         {"redis+unix:///run/redis.sock?db=2", "redis+unix", NULL, "/run/redis.sock"},
         {"REDIS://h", "redis", "h", ""},
         {"redis://[::1]:7000", "redis", "::1", ""},
+        {"redis://[::]:7000", "redis", "::", ""},
+        {"redis://[1111:2222:3333:4444:5555:6666:7777:8888]", "redis",
+         "1111:2222:3333:4444:5555:6666:7777:8888", ""},
+        {"redis://[0000:0000:0000:0000:0000:ffff:255.255.255.255]", "redis",
+         "0000:0000:0000:0000:0000:ffff:255.255.255.255", ""},
         {"redis://10.0.0.5/", "redis", "10.0.0.5", "/"},
         {"redis://under_score", "redis", "under_score", ""},
         {"redis://h:", "redis", "h", ""},
@@ -128,10 +135,13 @@ static void test_refusals_say_what_and_where(void **state)
         {"localhost", "begins with its scheme", PAWL_ERR_URL},
         {"/path", "begins with its scheme", PAWL_ERR_URL},
         {":x", "begins with its scheme", PAWL_ERR_URL},
-        {"9redis://h", "scheme begins with a letter", PAWL_ERR_URL},
+        {"9redis://h", "scheme begins with a letter; wrong at character 1", PAWL_ERR_URL},
         {"re_dis://h", "at character 3", PAWL_ERR_URL},
+        {"r_edis://h", "at character 2", PAWL_ERR_URL},
         {"redis://h o", "a space, which must be written %20, at character 10", PAWL_ERR_URL},
         {"redis://h/%4", "% without two hex digits at character 11", PAWL_ERR_URL},
+        {"redis://h/%g1", "% without two hex digits at character 11", PAWL_ERR_URL},
+        {"redis://h/%1g", "% without two hex digits at character 11", PAWL_ERR_URL},
         {"redis://h/%zz", "% without two hex digits at character 11", PAWL_ERR_URL},
         {"redis://h/a%00b", "%00 (a NUL) is not allowed at character 12", PAWL_ERR_URL},
         {"redis://h/a#b", "%23", PAWL_ERR_URL},
@@ -157,6 +167,10 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://u:1/2@h", "in a password / is %2F and ? is %3F", PAWL_ERR_URL},
         {"redis://[]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
         {"redis://[10.0.0.5]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://[1]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
+        {"redis://[::1", "whose ] is missing", PAWL_ERR_URL},
+        {"redis://[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]", "is no IPv6 address",
+         PAWL_ERR_URL},
         {"redis://[::1]x:1", "in [ ] is no IPv6 address", PAWL_ERR_URL},
         {"redis://[fe80::1%25eth0]", "in [ ] is no IPv6 address", PAWL_ERR_URL},
         {"redis://h]", "must be written %5B or %5D, at character 10", PAWL_ERR_URL},
@@ -325,6 +339,49 @@ static void test_a_users_name_is_shown_where_it_can_be_nothing_else(void **state
     }
 }
 
+/* To the letter, whether it is a URL or not. */
+static void test_what_is_hidden(void **state)
+{
+    static const char *const urls[][2] = {
+        {"", ""},
+        {"h2://u:pw@h", "h2://u:***@h"},
+        {"//h:pw", "//h:***"},
+        {"sqlite://u:pw@h", "sqlite://u:***@h"},
+        {"foobar:a@b", "foobar:***@b"},
+        {"longscheme:a@b", "longscheme:***@b"},
+        {"x+unix:/a@b", "x+unix:/a@b"},
+        {"redis://h:abc", "redis://h:***"},
+        {"redis://h:1a/2", "redis://h:***"},
+        {"redis://fe80::1:2/3", "redis://fe80::1:2/3"},
+        {"redis://[::1]:x", "redis://[::1]:***"},
+        {"etcd://a:1,b:x,c:2", "etcd://a:1,b:***"},
+        {"redis://h?pas%73=x", "redis://h?pas%73=***"},
+        {"redis://h?t%6fken=x&t%6Fken=y&%70wd=z", "redis://h?t%6fken=***&t%6Fken=***&%70wd=***"},
+        {"redis://h?c%6=x&a%", "redis://h?c%6=x&***"},
+        {"redis://h?PASSWORD=x&auth_x=y&my_cred=z",
+         "redis://h?PASSWORD=***&auth_x=***&my_cred=***"},
+        {"redis://h?secret=x&a=b", "redis://h?secret=***&a=b"},
+        {"redis://h?x&=y&a=b", "redis://h?***&=***&a=b"},
+        {"redis://h?a=b&", "redis://h?a=b&"},
+        {"redis://joe@h?x", "redis://***@h?***"},
+        {"redis://joe@h?&password_file=/p", "redis://joe@h?&password_file=/p"},
+        {"redis://u:1?x=y@h", "redis://u:***"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char *shown = pawl__redact(urls[i][0]);
+        expect(urls[i][0], shown, urls[i][1]);
+        free(shown);
+    }
+    /* A word is seen at the end of a long key. */
+    char url[128], wanted[128];
+    snprintf(url, sizeof url, "redis://h?%094dtoken=x", 0);
+    snprintf(wanted, sizeof wanted, "redis://h?%094dtoken=***", 0);
+    char *shown = pawl__redact(url);
+    expect(url, shown, wanted);
+    free(shown);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -346,6 +403,29 @@ static void test_bounds(void **state)
     snprintf(text + used, sizeof text - used, "&one=more");
     assert_int_equal(pawl__address_parse(text, &address, message), PAWL_ERR_OPTION);
     assert_non_null(strstr(message, "more than 32 options"));
+}
+
+/* ASan looks at each test; this looks where nothing else does. */
+static void test_nothing_is_left(void **state)
+{
+    static const char *const urls[] = {"redis://us%65r:p%40ss@h:6380/3?a=b&c=d",
+                                       "memory:",
+                                       "redis://h?a=1&a=2",
+                                       "redis://h?a",
+                                       "redis://h:x",
+                                       "9"};
+    (void)state;
+    size_t before = 0;
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+            char message[PAWL_MESSAGE_MAX];
+            pawl__address *address = NULL;
+            pawl__address_parse(urls[i], &address, message);
+            pawl__address_free(address);
+        }
+        if (round == 0) before = mallinfo2().uordblks; /* the first one may fill caches of libc's */
+    }
+    assert_int_equal(mallinfo2().uordblks, before);
 }
 
 static void test_unknown_option_names_the_known(void **state)
@@ -375,8 +455,11 @@ int main(void)
         cmocka_unit_test(test_what_is_no_password_is_shown),
         cmocka_unit_test(test_secret_options_are_redacted),
         cmocka_unit_test(test_a_users_name_is_shown_where_it_can_be_nothing_else),
+        cmocka_unit_test(test_what_is_hidden),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_unknown_option_names_the_known),
     };
+    mallopt(M_PERTURB, 0x5a); /* what is not written is not zero by chance */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
