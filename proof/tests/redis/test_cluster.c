@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define ADVICE "pawl needs a single Redis"
+#define MOVING "the cluster is moving this key"
 #define TRIES  40 /* connections, where chance decides for each what refuses it */
 
 extern const pawl_store_ops pawl_store_entry;
@@ -25,7 +26,7 @@ typedef struct node {
     char port[16], bus[16];
 } node;
 
-static node start(int first_slot, int last_slot)
+static node start_without_slots(void)
 {
     node n;
     snprintf(n.port, sizeof(n.port), "%d", free_port());
@@ -34,6 +35,12 @@ static node start(int first_slot, int last_slot)
         "--bind", "127.0.0.1",         "--port", n.port, "--cluster-port",
         n.bus,    "--cluster-enabled", "yes",    NULL};
     n.rig = rig_new(arguments);
+    return n;
+}
+
+static node start(int first_slot, int last_slot)
+{
+    node n = start_without_slots();
     rig_must(n.rig, "CLUSTER ADDSLOTSRANGE %d %d", first_slot, last_slot);
     return n;
 }
@@ -282,6 +289,93 @@ static void who_may_not_ask_is_refused_by_name(void **state)
     end_two(&s);
 }
 
+/* ---- A name that goes to another node while it is held ------------------------------------ */
+
+static void both_must(const stage_of_two *s, const char *what)
+{
+    rig_must(s->here.rig, what);
+    rig_must(s->there.rig, what);
+}
+
+/* All names are here, and a second node has none. */
+static stage_of_two begin_one_and_a_guest(void)
+{
+    stage_of_two s = {
+        .here = start(0, 16383), .there = start_without_slots(), .loop = test_loop_new()};
+    rig_must(s.here.rig, "CLUSTER MEET 127.0.0.1 %s %s", s.there.port, s.there.bus);
+    await_cluster(&s.here, s.loop, 1);
+    await_cluster(&s.there, s.loop, 1);
+    s.address = address_of(&s.here);
+    return s;
+}
+
+/* The slot of a name leaves: from now on both nodes say that it is on its way. */
+static int64_t slot_begins_to_move(const stage_of_two *s, const char *name)
+{
+    char here[64], there[64];
+    int64_t slot = rig_int(s->here.rig, "CLUSTER KEYSLOT pawl:%s", name);
+    snprintf(here, sizeof(here), "%s", rig_text(s->here.rig, "CLUSTER MYID"));
+    snprintf(there, sizeof(there), "%s", rig_text(s->there.rig, "CLUSTER MYID"));
+    rig_must(s->there.rig, "CLUSTER SETSLOT %d IMPORTING %s", (int)slot, here);
+    rig_must(s->here.rig, "CLUSTER SETSLOT %d MIGRATING %s", (int)slot, there);
+    return slot;
+}
+
+static void key_moves(const stage_of_two *s, const char *key)
+{
+    rig_must(s->here.rig, "MIGRATE 127.0.0.1 %s %s 0 5000", s->there.port, key);
+}
+
+static void slot_has_moved(const stage_of_two *s, int64_t slot)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "CLUSTER SETSLOT %d NODE %s", (int)slot,
+             rig_text(s->there.rig, "CLUSTER MYID"));
+    both_must(s, command);
+}
+
+/* The request is refused and nothing is done: it is known that it was not. */
+static void is_refused(client *c, pawl_request request, pawl_err err, const char *word)
+{
+    const seen_reply *r = client_ask(c, &request);
+    if (r->reply.outcome != PAWL_FAILED) fail_msg("outcome %d: %s", r->reply.outcome, r->text);
+    assert_int_equal(r->reply.err, err);
+    says(r->text, word);
+}
+
+/*
+ * Nobody gets the name a second time, wherever its keys are; the holder is told that it is out of
+ * reach, so it goes by its deadline (law 1).
+ */
+static void a_held_name_that_moves_away_is_held_by_nobody_else(void **state)
+{
+    (void)state;
+    stage_of_two s = begin_one_and_a_guest();
+    const char *token = fresh_token();
+    client *c = client_up(s.loop, &s.address, "a"), *other = client_up(s.loop, &s.address, "b");
+    expect(c, ask_acquire("n", token, LONG_MS), PAWL_GRANTED);
+    int64_t slot = slot_begins_to_move(&s, "n");
+    for (int moved = 0; moved < 2; moved++) {
+        is_refused(other, ask_acquire("n", fresh_token(), LONG_MS), PAWL_ERR_UNAVAILABLE, MOVING);
+        is_refused(c, ask_renew("n", token, LONG_MS), PAWL_ERR_UNAVAILABLE, MOVING);
+        if (!moved) key_moves(&s, "pawl:n");
+    }
+    key_moves(&s, "{pawl:n}:f");
+    is_refused(other, ask_acquire("n", fresh_token(), LONG_MS), PAWL_ERR_UNSUPPORTED, ADVICE);
+    slot_has_moved(&s, slot);
+    is_refused(other, ask_acquire("n", fresh_token(), LONG_MS), PAWL_ERR_UNSUPPORTED, ADVICE);
+    is_refused(c, ask_renew("n", token, LONG_MS), PAWL_ERR_UNSUPPORTED, ADVICE);
+    is_refused(c, ask_release("n", token), PAWL_ERR_UNSUPPORTED, ADVICE);
+    client_close(other);
+    await_cluster(&s.here, s.loop, 2);
+    other = client_open(s.loop, &s.address, "b"); /* who comes now is refused */
+    says(await_down(other, PAWL_ERR_UNSUPPORTED), ADVICE);
+    assert_string_equal(rig_text(s.there.rig, "GET pawl:n"), token);
+    client_close(other);
+    client_close(c);
+    end_two(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -290,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_doctor_says_what_one_node_is),
         cmocka_unit_test(a_node_among_others_is_refused_always),
         cmocka_unit_test(who_may_not_ask_is_refused_by_name),
+        cmocka_unit_test(a_held_name_that_moves_away_is_held_by_nobody_else),
     };
     return rig_run("nodes of a cluster of redis", cases, NULL, NULL);
 }
