@@ -90,6 +90,48 @@ static void the_greeting_is_one_write(void **state)
     end(&s);
 }
 
+static void give_up(stage *s)
+{
+    assert_int_equal(s->ups, 0);
+    assert_true(s->open);
+    now += s->timers[PAWL__REDIS_TIMER_LINK] * 1000;
+    attempt(s); /* its time is over */
+    assert_false(s->open);
+}
+
+/* All but the last answers, and which one is missing is not what is said. */
+static void greet_but_for_the_last(stage *s, const char *mode, bool with_guard)
+{
+    attempt(s);
+    pawl__redis_value hello[] = {string("server"), string("redis"), string("mode"),
+                                 string(mode),     string("role"),  string("master")};
+    answer(s, hello, 6);
+    push(s, "subscribe", "1");
+    push(s, "message", s->store.link.word);
+    answer_probe(s);
+    if (with_guard) answer_guard(s, "0 run1");
+}
+
+/* A node of a cluster is not used before it has said that it has all names. */
+static void a_server_that_leaves_out_an_answer_is_given_up(void **state)
+{
+    stage s;
+    (void)state;
+    begin(&s);
+    greet_but_for_the_last(&s, "standalone", false);
+    give_up(&s);
+    says(&s, PAWL_ERR_UNAVAILABLE, "did not answer in time");
+    greet_but_for_the_last(&s, "cluster", true);
+    assert_string_equal(s.words, "CLUSTER INFO");
+    give_up(&s);
+    says(&s, PAWL_ERR_UNAVAILABLE, "did not answer in time");
+    greet_but_for_the_last(&s, "cluster", true);
+    assert_int_equal(s.ups, 0);
+    hear(&s, string("cluster_size:1\r\n"));
+    assert_int_equal(s.ups, 1);
+    end(&s);
+}
+
 static void a_server_without_resp3_is_told_in_a_sentence(void **state)
 {
     static const char *const words[] = {
@@ -389,6 +431,7 @@ int main(void)
         cmocka_unit_test(the_pause_grows_and_is_short_again_after_a_good_time),
         cmocka_unit_test(an_error_that_is_not_known_is_no_proof_that_nothing_was_done),
         cmocka_unit_test(the_greeting_is_one_write),
+        cmocka_unit_test(a_server_that_leaves_out_an_answer_is_given_up),
         cmocka_unit_test(a_server_without_resp3_is_told_in_a_sentence),
         cmocka_unit_test(a_refused_greeting_does_not_show_the_password),
         cmocka_unit_test(a_password_that_is_being_changed_is_waited_for),

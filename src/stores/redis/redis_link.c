@@ -558,7 +558,8 @@ static void on_timer(pawl_store *store)
         why = "the name service did not answer in time";
         break;
     case PAWL__REDIS_LINK_GREETING:
-        if (link->permitted) { /* it is late, or is held back: we cannot know which */
+        if (link->permitted &&
+            !link->heard) { /* it is late, or is held back: we cannot know which */
             hears_nothing(store, PAWL_ERR_UNAVAILABLE);
             return;
         }
