@@ -573,13 +573,13 @@ static void shared_costs_one_command_to_take_and_one_to_release(void **state)
         assert_int_equal(rig_calls(r, "zrank"), 0); /* nobody waits: no place is looked for */
         assert_int_equal(rig_calls(r, "pubsub"), 0);
         /* The 200th needs as many as the second; sometimes two more extend the keys' lives. */
-        assert_in_range(inner_calls(r), i == 0 ? 10 : 11, i == 0 ? 10 : 15);
+        assert_in_range(inner_calls(r), i == 0 ? 10 : 12, i == 0 ? 10 : 14);
     }
     for (int i = 0; i < READERS - 1; i++) {
         rig_must(r, "CONFIG RESETSTAT");
         rig_expect(r, ask_release("x", tokens[i]), PAWL_RELEASED);
         assert_int_equal(rig_calls(r, "evalsha"), 1);
-        assert_in_range(inner_calls(r), 12, 15);
+        assert_in_range(inner_calls(r), 7, 8); /* one more if its lease would have ended last */
     }
     rig_must(r, "CONFIG RESETSTAT");
     rig_expect(r, ask_release("x", tokens[READERS - 1]), PAWL_RELEASED);

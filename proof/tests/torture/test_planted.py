@@ -18,7 +18,8 @@ BUILD = os.environ["PAWL_BUILD"]
 GUILTY, THIN = 1, 2
 ALL = os.environ.get("PAWL_PLANTED") == "all"
 
-# name: store, which kind of name shows it, what must find it, what is replaced, by what
+# name: store, which kind of name shows it, what must find it, what is replaced, by what. Where a
+# script has one way for what is usual and one for all else, the mistake is in both.
 REDIS, SQLITE = "pawl-store-redis.so", "pawl-store-sqlite.so"
 HOSTILE = "pawl-store-hostile.so"  # stands in front of SQLite in one of its setups
 PLANTED = {
@@ -38,11 +39,18 @@ PLANTED = {
                                        "part(some_holders(many - 1, -2^9999))"),
     "readers-pass-a-writer": ("redis-always", "modes", {"order", "recovery"}, REDIS,
                               "elseif not position and not blocked and",
-                              "elseif not position and true        and"),
+                              "elseif not position and true        and",
+                              "if waiting == 0 then\nlocal fits",
+                              "if waiting >= 0 then\nlocal fits"),
     "a-permit-twice": ("redis-always", "permits", {"exclusion"}, REDIS,
                        "return '1'\nend, units)", "return '0'\nend, units)"),
     "permits-leak": ("redis-always", "permits", {"slots"}, REDIS,
-                     "return mine[at] and '0' or nil", "return mine[at] and '1' or nil"),
+                     "return mine[at] and '0' or nil", "return mine[at] and '1' or nil",
+                     "slot) .. '0' .. string.sub(slots, slot + 2)",
+                     "slot) .. '1' .. string.sub(slots, slot + 2)"),
+    "a-writer-comes-when-one-reader-goes": ("redis-always", "modes", {"exclusion"}, REDIS,
+                                            "elseif many == 1 then\nreturn true, true",
+                                            "elseif many >= 1 then\nreturn true, true"),
     "two-in-update-in-a-file": ("sqlite", "modes", {"exclusion"}, SQLITE,
                                 "WHERE name = ?1 AND mode <> 1 ORDER BY",
                                 "WHERE name = ?1 AND mode =  1 ORDER BY"),
@@ -63,13 +71,15 @@ def modules():
         yield pathlib.Path(directory)
 
 
-def plant(directory, module, old, new):
+def plant(directory, module, changes):
     """A copy of the module with the mistake in it."""
-    assert len(old) == len(new) and old != new
     with open(os.path.join(BUILD, module), "rb") as file:
         content = file.read()
-    assert old.encode() in content, f"{module} has no {old!r} any more: plant it anew"
-    (directory / module).write_bytes(content.replace(old.encode(), new.encode()))
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert len(old) == len(new) and old != new
+        assert old.encode() in content, f"{module} has no {old!r} any more: plant it anew"
+        content = content.replace(old.encode(), new.encode())
+    (directory / module).write_bytes(content)
     if os.path.exists(os.path.join(BUILD, HOSTILE)):  # it takes the store that lies beside it
         shutil.copy(os.path.join(BUILD, HOSTILE), directory)
     return directory
@@ -85,10 +95,10 @@ def found(result):
 
 @pytest.mark.parametrize("name", sorted(PLANTED if ALL else ALWAYS))
 def test_a_planted_mistake_is_found(name, tmp_path, modules, monkeypatch):
-    setup, kind, checks, module, old, new = PLANTED[name]
+    setup, kind, checks, module, *changes = PLANTED[name]
     if not os.path.exists(os.path.join(BUILD, module)) or not has_server(module):
         pytest.skip("there is no such store here")
-    monkeypatch.setenv("PAWL_MODULES", str(plant(modules, module, old, new)))
+    monkeypatch.setenv("PAWL_MODULES", str(plant(modules, module, changes)))
     for seconds in (2, 8, 30):
         result = torture("--seconds", seconds, "--store", setup, "--kinds", kind, "--workers",
                          WORKERS.get(name, 8), "--faults", "stop-worker,kill-worker", "--dir",

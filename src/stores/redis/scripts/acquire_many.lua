@@ -40,6 +40,9 @@ if is_free and wanted <= 1024 and units - wanted <= 0 then
         return '0 ' .. fence .. ' 0' .. (mode == 'p' and ' ' .. list or '')
     end
 end
+--@include lib_usual_enter
+local usual = usual_enter()
+if usual then return usual end
 --@include lib_fence
 --@include lib_queue
 --@include lib_many

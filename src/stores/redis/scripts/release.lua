@@ -25,6 +25,18 @@ if held and string.sub(held, 1, #MANY + 2) == MANY .. '1 ' then
     end
 end
 
+local is_left -- the last of several holders has gone, and somebody waits
+if held and #held > 40 then
+--@include lib_usual_leave
+    local is_done
+    is_done, is_left = usual_leave()
+    if is_left then
+        waiting = redis.call('ZCARD', KEYS[3])
+    elseif is_done then
+        return 4
+    end
+end
+
 --@include lib_fence
 --@include lib_handoff
 --@include lib_last
@@ -42,7 +54,8 @@ local function part_and_serve()
 end
 
 if waiting then
-    local chosen, _, several = promote(waiting, last, token)
+    local chosen, _, several
+    if waiting > 0 then chosen, _, several = promote(waiting, last, token) end
     -- A token that held and (by a hand's doing) waited too gives up both.
     if not chosen or chosen == token then
         redis.call('DEL', KEYS[1])
