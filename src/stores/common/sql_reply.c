@@ -57,7 +57,8 @@ static bool decode_value(const char *text, pawl__sql_value *room)
     *value = (pawl_value){.bytes = room->bytes, .owner = room->owner};
     int count = sscanf(text, "%*s %" SCNu64 " %" SCNd64 " %" SCNd64 " %511s %n", &value->fence,
                        &value->at_us, &value->now_us, owner, &end);
-    return count == 4 && end && parse_bytes(owner, room->owner, sizeof room->owner, &owner_len) &&
+    return count == 4 && text[end] &&
+           parse_bytes(owner, room->owner, sizeof room->owner, &owner_len) &&
            parse_bytes(text + end, room->bytes, sizeof room->bytes, &value->len);
 }
 
