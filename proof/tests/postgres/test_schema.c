@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The schema: who makes it, who may not, and what is left in its tables. */
+/* The schema: who makes it, who may not, what is left in its tables, and what its errors mean. */
 #define _GNU_SOURCE
 #include "rig.h"
+
+#include "stores/postgres/postgres_error.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +213,84 @@ static void the_last_fence_is_the_last(void **state)
     client_close(c);
 }
 
+static PGresult *raise_error(PGconn *connection, const char *code)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "DO $$ BEGIN RAISE EXCEPTION E'its\\nwords' USING ERRCODE = '%s'; END $$", code);
+    PGresult *result = PQexec(connection, sql);
+    assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR);
+    return result;
+}
+
+/* The codes are those of the server's list; each is raised there. */
+static void each_error_of_the_server_is_classed(void **state)
+{
+    enum { DONE_PERHAPS = 1, NOT_DONE = 0 };
+    enum { ELSEWHERE = 1, STAYS = 0 }; /* whether the connection is given up for another one */
+    static const struct {
+        const char *code;
+        int err, maybe_done, reconnect;
+        const char *advice;
+    } known[] = {
+        {"40001", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS,
+         ""}, /* two transactions in each other's way */
+        {"40P01", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""}, /* a deadlock */
+        {"55P03", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""},
+        {"57014", PAWL_ERR_STORE_BUSY, DONE_PERHAPS, STAYS, ""},
+        {"26000", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""},
+        {"42P05", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""},
+        {"25006", PAWL_ERR_READONLY, NOT_DONE, ELSEWHERE, "; connect to the primary"},
+        {"25P03", PAWL_ERR_STORE_BUSY, DONE_PERHAPS, ELSEWHERE, ""},
+        {"42501", PAWL_ERR_PERMISSION, NOT_DONE, STAYS,
+         "; pawl schema postgres prints the rights that a user needs"},
+        {"28P01", PAWL_ERR_AUTH, NOT_DONE, STAYS, ""},
+        {"3D000", PAWL_ERR_URL, NOT_DONE, STAYS, ""},
+        {"3F000", PAWL_ERR_UNAVAILABLE, NOT_DONE, ELSEWHERE, ""},
+        {"42P01", PAWL_ERR_UNAVAILABLE, NOT_DONE, ELSEWHERE, ""},
+        {"42883", PAWL_ERR_UNAVAILABLE, NOT_DONE, ELSEWHERE, ""},
+        {"42703", PAWL_ERR_VERSION, NOT_DONE, ELSEWHERE, "; is the schema that of another pawl?"},
+        {"53100", PAWL_ERR_STORE_FULL, NOT_DONE, STAYS, ""},
+        {"53300", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""},
+        {"54000", PAWL_ERR_STORE_FULL, NOT_DONE, STAYS, ""},
+        {"57P03", PAWL_ERR_LOADING, DONE_PERHAPS, ELSEWHERE, ""},
+        {"57P01", PAWL_ERR_UNAVAILABLE, DONE_PERHAPS, ELSEWHERE, ""},
+        {"57P05", PAWL_ERR_UNAVAILABLE, DONE_PERHAPS, ELSEWHERE, ""},
+        {"XX001", PAWL_ERR_CORRUPT, DONE_PERHAPS, STAYS, ""},
+        {"XX002", PAWL_ERR_CORRUPT, DONE_PERHAPS, STAYS, ""},
+        {"XX000", PAWL_ERR_STORE_BUSY, DONE_PERHAPS, STAYS, ""},
+        {"08006", PAWL_ERR_UNAVAILABLE, DONE_PERHAPS, ELSEWHERE, ""},
+        {"58030", PAWL_ERR_UNAVAILABLE, DONE_PERHAPS, ELSEWHERE, ""},
+        {"23505", PAWL_ERR_STORE_BUSY, NOT_DONE, STAYS, ""},
+        {"PW014", PAWL_ERR_CORRUPT, NOT_DONE, STAYS, ""}, /* raised by the schema */
+        {"PW036", PAWL_ERR_CAPACITY, NOT_DONE, STAYS, ""},
+        {"PW000", PAWL_ERR_PROTOCOL, NOT_DONE, STAYS, ""},
+        {"22012", PAWL_ERR_PROTOCOL, DONE_PERHAPS, STAYS, ""}, /* of which pawl knows nothing */
+    };
+    char message[PAWL_MESSAGE_MAX], expected[PAWL_MESSAGE_MAX];
+    PGconn *connection = rig_connect();
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        PGresult *result = raise_error(connection, known[i].code);
+        pawl__postgres_trouble trouble = pawl__postgres_explain("x", result, message);
+        if (trouble.err != known[i].err || trouble.maybe_done != known[i].maybe_done ||
+            trouble.reconnect != known[i].reconnect)
+            fail_msg("error %s: %s, maybe done %d, connects anew %d", known[i].code,
+                     pawl_err_name(trouble.err), trouble.maybe_done, trouble.reconnect);
+        snprintf(expected, sizeof expected, "x: the server says: its?words (%s)%s", known[i].code,
+                 known[i].advice);
+        assert_string_equal(message, expected);
+        PQclear(result);
+    }
+    PGresult *lost = PQmakeEmptyPGresult(connection, PGRES_FATAL_ERROR); /* libpq's own */
+    pawl__postgres_trouble trouble = pawl__postgres_explain("x", lost, message);
+    assert_int_equal(trouble.err, PAWL_ERR_UNAVAILABLE);
+    assert_true(trouble.maybe_done && trouble.reconnect);
+    assert_non_null(strstr(message, "(no code)"));
+    PQclear(lost);
+    PQfinish(connection);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -224,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_schema_that_was_dropped_is_made_again),
         cmocka_unit_test(old_names_leave_with_new_ones),
         cmocka_unit_test(the_last_fence_is_the_last),
+        cmocka_unit_test(each_error_of_the_server_is_classed),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);

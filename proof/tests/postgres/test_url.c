@@ -151,6 +151,16 @@ static void a_refusal_is_known_by_its_code_and_is_one_line(void **state)
          PAWL_ERR_TLS},
         {"connection failed: Connection refused\n\tIs the server running?\n", PAWL_ERR_UNAVAILABLE},
         {"invalid sslmode value: \"x\"\n", PAWL_ERR_OPTION},
+        {"connection failed: FATAL:  the database system is in hot standby\n", PAWL_ERR_READONLY},
+        {"root certificate file \"/x\" does not exist\n", PAWL_ERR_TLS},
+        {"private key file \"/x\" has group or world access\n", PAWL_ERR_TLS},
+        {"connection failed: fe_sendauth: no password supplied\n", PAWL_ERR_AUTH},
+        {"authentication method 99 not supported\n", PAWL_ERR_AUTH},
+        {"definition of service \"x\" not found\n", PAWL_ERR_OPTION},
+        {"service file \"/x\" not found\n", PAWL_ERR_OPTION},
+        {"FATAL:  28P0: no code\n", PAWL_ERR_UNAVAILABLE},
+        {"FATAL:  28p01: no code\n", PAWL_ERR_UNAVAILABLE},
+        {"at:  two places: FATAL:  42501: the second has a code\n", PAWL_ERR_PERMISSION},
     };
     (void)state;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
@@ -162,6 +172,26 @@ static void a_refusal_is_known_by_its_code_and_is_one_line(void **state)
     }
 }
 
+static void what_libpq_says_becomes_one_line(void **state)
+{
+    char message[PAWL_MESSAGE_MAX];
+    (void)state;
+    pawl__postgres_explain_loss("here", "first\n\thint\n\nsecond\nLOCATION:  x\nthird", message);
+    assert_string_equal(message, "here: first; second; third");
+    pawl__postgres_explain_loss("here", "\n", message);
+    assert_string_equal(message, "here: the connection is gone");
+    (void)pawl__postgres_explain_refusal("here", "FATAL:  25006: read-only\n", message);
+    assert_string_equal(message, "here: FATAL:  25006: read-only; connect to the primary");
+    (void)pawl__postgres_explain_refusal("here", "FATAL:  42501: no\n", message);
+    assert_string_equal(message, "here: FATAL:  42501: no");
+    char longer[2 * PAWL_MESSAGE_MAX];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    for (size_t at = 100; at < sizeof longer - 1; at += 100) longer[at] = '\n';
+    pawl__postgres_explain_loss("here", longer, message);
+    assert_true(strlen(message) > 300 && strlen(message) < PAWL_MESSAGE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -170,6 +200,7 @@ int main(void)
         cmocka_unit_test(each_host_of_an_address_has_its_port),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_refusal_is_known_by_its_code_and_is_one_line),
+        cmocka_unit_test(what_libpq_says_becomes_one_line),
     };
     check_cases_run_here();
     return cmocka_run_group_tests(cases, NULL, NULL);

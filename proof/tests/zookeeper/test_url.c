@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include "rig.h"
 
+#include "../../../src/stores/zookeeper/zookeeper_store.h"
 #include "../../../src/stores/zookeeper/zookeeper_url.h"
+#include "../support/repeated.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -104,6 +106,153 @@ static void servers_and_path_are_read(void **state)
     assert_string_equal(config.servers[0].host, "::1");
     assert_int_equal(config.servers[0].port, 7);
     assert_string_equal(config.prefix, "/pawl");
+}
+
+static int read_option(const char *key, const char *value, pawl__zk_config *config)
+{
+    char message[PAWL_MESSAGE_MAX];
+    pawl_url url = {.scheme = "zookeeper",
+                    .host = "h",
+                    .port = -1,
+                    .path = "",
+                    .redacted = "z",
+                    .options = {{key, value}},
+                    .option_count = 1};
+    return read_url(config, &url, message);
+}
+
+static void the_last_that_fits_and_the_first_that_does_not(void **state)
+{
+    pawl__zk_config config;
+    char message[PAWL_MESSAGE_MAX], hosts[200] = "a";
+    pawl_url url = {.scheme = "zookeeper", .host = "h", .port = -1, .path = "", .redacted = "z"};
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        int err = more ? PAWL_ERR_URL : PAWL_OK;
+        size_t extra = (size_t)more;
+        pawl_url longest = url;
+        longest.host = repeated("", 'h', PAWL__ZK_HOST_MAX + extra);
+        assert_int_equal(read_url(&config, &longest, message), err);
+        longest = url;
+        longest.path = repeated("/", 'p', PAWL__ZK_PREFIX_MAX + extra);
+        assert_int_equal(read_url(&config, &longest, message), err);
+        longest = url;
+        longest.user = repeated("", 'u', PAWL__ZK_LOGIN_MAX + extra);
+        longest.password = "p";
+        assert_int_equal(read_url(&config, &longest, message), err);
+        longest.user = "u";
+        longest.password = repeated("", 'p', PAWL__ZK_LOGIN_MAX + extra);
+        assert_int_equal(read_url(&config, &longest, message), err);
+        longest = url;
+        longest.port = 65535 + more;
+        assert_int_equal(read_url(&config, &longest, message), err);
+        longest.port = 1 - more;
+        assert_int_equal(read_url(&config, &longest, message), err);
+        while (strlen(hosts) < 2 * (PAWL__ZK_SERVERS_MAX + extra) - 1) strcat(hosts, ",a");
+        longest = url;
+        longest.host = hosts;
+        assert_int_equal(read_url(&config, &longest, message), err);
+    }
+    static const struct {
+        const char *key, *value;
+        int err;
+    } options[] = {
+        {"session_timeout_ms", "100", 0},
+        {"session_timeout_ms", "99", PAWL_ERR_OPTION},
+        {"session_timeout_ms", "86400000", 0},
+        {"session_timeout_ms", "86400001", PAWL_ERR_OPTION},
+        {"connect_timeout_ms", "10", 0},
+        {"connect_timeout_ms", "9", PAWL_ERR_OPTION},
+        {"connect_timeout_ms", "600000", 0},
+        {"connect_timeout_ms", "600001", PAWL_ERR_OPTION},
+        {"connect_timeout_ms", "", PAWL_ERR_OPTION},
+        {"connect_timeout_ms", "1000000000", PAWL_ERR_OPTION},
+        {"curator", "mutex", 0},
+        {"curator", "readwrite", 0},
+        {"curator", "", PAWL_ERR_OPTION},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        assert_int_equal(read_option(options[i].key, options[i].value, &config), options[i].err);
+    assert_int_equal(read_option("session_timeout_ms", "5000", &config), PAWL_OK);
+    assert_true(config.session_ms == 5000 && config.connect_timeout_ms == 1000 &&
+                !config.read_write);
+    assert_int_equal(read_option("connect_timeout_ms", "77", &config), PAWL_OK);
+    assert_true(config.session_ms == 40000 && config.connect_timeout_ms == 77);
+    assert_int_equal(read_option("curator", "readwrite", &config), PAWL_OK);
+    assert_true(config.read_write);
+}
+
+static void what_else_may_be_written_for_servers_and_path(void **state)
+{
+    static const struct {
+        const char *host, *path;
+        int err;
+    } cases[] = {
+        {"a:1,b", "", 0},
+        {"a:65535,b", "", 0},
+        {"a:0,b", "", PAWL_ERR_URL},
+        {"a:65536,b", "", PAWL_ERR_URL},
+        {"a:,b", "", PAWL_ERR_URL},
+        {"a:000001,b", "", PAWL_ERR_URL},
+        {"[::1]x,b", "", PAWL_ERR_URL},
+        {"[],b", "", PAWL_ERR_URL},
+        {"[,b", "", PAWL_ERR_URL},
+        {"a,,b", "", PAWL_ERR_URL},
+        {":1,b", "", PAWL_ERR_URL},
+        {"a_b.c-d%1,b", "", 0},
+        {"h", "/a/.", PAWL_ERR_URL},
+        {"h", "/a/..", PAWL_ERR_URL},
+        {"h", "/./a", PAWL_ERR_URL},
+        {"h", "/.a/..b/c.", 0},
+        {"h", "/a b", PAWL_ERR_URL},
+        {"h", "/a\x7f", PAWL_ERR_URL},
+        {"h", "/a~!", 0},
+        {"h", "/zookeeper", PAWL_ERR_URL},
+        {"h", "/a/zookeeper", 0},
+        {"h", "///", 0},
+        {"h", "/a///", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char message[PAWL_MESSAGE_MAX];
+        pawl__zk_config config;
+        pawl_url url = {.host = cases[i].host, .port = -1, .path = cases[i].path, .redacted = "z"};
+        if (read_url(&config, &url, message) != cases[i].err)
+            fail_msg("%s%s: not %s", cases[i].host, cases[i].path, pawl_err_name(cases[i].err));
+    }
+}
+
+/* ---- Errors --------------------------------------------------------------------------------- */
+
+static void each_error_is_classed(void **state)
+{
+    static const struct {
+        int rc, err;
+    } known[] = {
+        {ZCONNECTIONLOSS, PAWL_ERR_UNAVAILABLE},
+        {ZOPERATIONTIMEOUT, PAWL_ERR_UNAVAILABLE},
+        {ZSESSIONEXPIRED, PAWL_ERR_UNAVAILABLE},
+        {ZSESSIONMOVED, PAWL_ERR_UNAVAILABLE},
+        {ZINVALIDSTATE, PAWL_ERR_UNAVAILABLE},
+        {ZCLOSING, PAWL_ERR_UNAVAILABLE},
+        {ZSYSTEMERROR, PAWL_ERR_UNAVAILABLE},
+        {ZMARSHALLINGERROR, PAWL_ERR_UNAVAILABLE},
+        {ZRUNTIMEINCONSISTENCY, PAWL_ERR_UNAVAILABLE},
+        {ZDATAINCONSISTENCY, PAWL_ERR_UNAVAILABLE},
+        {ZNOAUTH, PAWL_ERR_PERMISSION},
+        {ZINVALIDACL, PAWL_ERR_PERMISSION},
+        {ZAUTHFAILED, PAWL_ERR_AUTH},
+        {ZNOTREADONLY, PAWL_ERR_READONLY},
+        {ZUNIMPLEMENTED, PAWL_ERR_UNSUPPORTED},
+        {ZNOCHILDRENFOREPHEMERALS, PAWL_ERR_WRONG_TYPE},
+        {ZBADARGUMENTS, PAWL_ERR_PROTOCOL},
+        {ZNONODE, PAWL_ERR_PROTOCOL},
+        {ZBADVERSION, PAWL_ERR_PROTOCOL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (pawl__zk_err_of(known[i].rc) != (pawl_err)known[i].err)
+            fail_msg("%s is %s", zerror(known[i].rc), pawl_err_name(pawl__zk_err_of(known[i].rc)));
 }
 
 /* ---- Names of nodes ------------------------------------------------------------------------- */
@@ -273,6 +422,9 @@ int main(void)
         cmocka_unit_test(what_a_url_may_not_say),
         cmocka_unit_test(a_library_without_tls_and_sasl_is_said_to_be_one),
         cmocka_unit_test(servers_and_path_are_read),
+        cmocka_unit_test(the_last_that_fits_and_the_first_that_does_not),
+        cmocka_unit_test(what_else_may_be_written_for_servers_and_path),
+        cmocka_unit_test(each_error_is_classed),
         cmocka_unit_test(a_name_is_one_component_of_a_path_and_comes_back),
         cmocka_unit_test(numbers_are_read_and_compared_when_they_wrap_around),
         cmocka_unit_test(the_token_is_read_whole_or_not_at_all),
