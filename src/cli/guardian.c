@@ -79,7 +79,7 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
 
     setpgid(0, opts->own_group ? 0 : group);
     atomic_store(&k->board->command, getpid()); /* now signals to its group reach it */
-    if (opts->own_group && opts->tty >= 0) give_terminal(opts->tty, getpid());
+    if (opts->tty >= 0) give_terminal(opts->tty, getpid());
     if (!guardian_expose(opts->events_fd, opts->events_as_fd)) report_failure(report_fd, errno);
     cli_stdfds_restore();
     cli_signals_restore(signals);
