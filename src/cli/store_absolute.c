@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* PATH_MAX */
 #include "store_absolute.h"
 
 #include <ctype.h>

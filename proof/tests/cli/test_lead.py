@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 
+from harness import PATIENCE, PAWL
+
 SAYS = 'echo "on $PAWL_FENCE"; cat; exit ${CODE:-0}'
 
 
@@ -102,6 +104,13 @@ def test_observers_are_told(rig):
     proc.kill(signal.SIGTERM)
     proc.wait()
     assert observer.line() == "nobody leads"
+
+
+def test_an_observer_that_can_tell_nobody_ends(sqlite):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PAWL, "lead", "k", "--observe"], env=sqlite.env(), stdout=full,
+                              stderr=subprocess.PIPE, timeout=PATIENCE)
+    assert done.returncode == 73 and b"No space left" in done.stderr
 
 
 def test_wrong_calls(sqlite):

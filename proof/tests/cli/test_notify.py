@@ -109,6 +109,14 @@ def test_a_wait_says_for_whom_and_is_not_ready(both, told):
     assert proc.wait() == 0
 
 
+def test_a_long_status_is_cut_and_no_more(sqlite, told):
+    """At 400 bytes at the most: a service manager would drop what is much longer."""
+    assert sqlite.run("run", "k" * 512, "true", env=told.env).code == 0
+    texts = {fields["STATUS"] for fields in told.rest()}
+    assert {300 < len(text) <= 400 for text in texts} == {True}, texts
+    assert {text[:10] for text in texts} >= {"waits for ", "holds kkkk"}
+
+
 def test_who_does_not_get_it_is_never_ready(sqlite, told):
     holder = sqlite.start("run", "k", *reporter(), stdin=subprocess.PIPE)
     holder.expect("ready")

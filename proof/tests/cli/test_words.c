@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The nearest word to what was typed, the parts of a holder's label, instants, and UTF-8. */
+/* The nearest word to what was typed, the parts of a holder's label, instants, UTF-8, the exit code
+ * of each error, and paths that stay the same elsewhere. */
 #define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,10 @@
 
 #include <cmocka.h>
 
+#include "cli/exit_codes.h"
 #include "cli/holder.h"
 #include "cli/nearest.h"
+#include "cli/store_absolute.h"
 #include "cli/utf8.h"
 
 /* ---- Did you mean ... ------------------------------------------------------------------------ */
@@ -302,6 +305,144 @@ static void a_text_is_valid_as_a_whole(void **state)
     assert_int_equal(cli_utf8_count("a\xc3\xa4\xe2\x82\xac!"), 4);
 }
 
+/* ---- The exit code of each error ---------------------------------------------------------------
+ */
+
+/* What scripts compare with: numbers, in the order of the list of errors. */
+static const struct {
+    int err, code;
+} exits[] = {
+    {PAWL_OK, 0},
+    {PAWL_ERR_BUSY, 75},
+    {PAWL_ERR_TIMEOUT, 75},
+    {PAWL_ERR_LOST, 76},
+    {PAWL_ERR_NOT_HELD, 76},
+    {PAWL_ERR_UNKNOWN, 74},
+    {PAWL_ERR_UNAVAILABLE, 69},
+    {PAWL_ERR_LOADING, 69},
+    {PAWL_ERR_STORE_BUSY, 69},
+    {PAWL_ERR_READONLY, 73},
+    {PAWL_ERR_STORE_FULL, 73},
+    {PAWL_ERR_AUTH, 77},
+    {PAWL_ERR_PERMISSION, 77},
+    {PAWL_ERR_WRONG_TYPE, 65},
+    {PAWL_ERR_CORRUPT, 65},
+    {PAWL_ERR_VERSION, 78},
+    {PAWL_ERR_NETWORK_FS, 72},
+    {PAWL_ERR_PROTOCOL, 78},
+    {PAWL_ERR_URL, 78},
+    {PAWL_ERR_SCHEME, 78},
+    {PAWL_ERR_OPTION, 78},
+    {PAWL_ERR_NAME, 64},
+    {PAWL_ERR_TTL, 64},
+    {PAWL_ERR_ARGUMENT, 64},
+    {PAWL_ERR_STATE, 70},
+    {PAWL_ERR_UNSUPPORTED, 78},
+    {PAWL_ERR_FORKED, 70},
+    {PAWL_ERR_CLOSED, 70},
+    {PAWL_ERR_CANCELED, 70},
+    {PAWL_ERR_NO_MEMORY, 71},
+    {PAWL_ERR_SYSTEM, 71},
+    {PAWL_ERR_FENCE, 70},
+    {PAWL_ERR_INTERNAL, 70},
+    {PAWL_ERR_OWNER, 64},
+    {PAWL_ERR_TLS, 77},
+    {PAWL_ERR_KIND, 78},
+    {PAWL_ERR_CAPACITY, 78},
+    {PAWL_ERR_UNITS, 64},
+    {PAWL_ERR_MODE, 64},
+    {PAWL_ERR_REENTRY, 64},
+    {PAWL_ERR_NAMES, 64},
+    {PAWL_ERR_DONE, 75},
+    {PAWL_ERR_VALUE, 64},
+    {PAWL_ERR_BROKEN, 76},
+    {PAWL_ERR_COUNT, 78},
+    {PAWL_ERR_PARTIES, 64},
+    {-12345, 70},
+};
+
+static void each_error_has_its_exit_code(void **state)
+{
+    size_t count = sizeof exits / sizeof exits[0], known = 0;
+    (void)state;
+#define COUNT(name, number, cls, text) known++;
+    PAWL_ERR_LIST(COUNT)
+#undef COUNT
+    assert_int_equal(count, known + 2); /* PAWL_OK, and what no error is */
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(cli_exit_of_err(exits[i].err), exits[i].code);
+    assert_int_equal(CLI_EXIT_NO_INPUT, 66);
+    assert_int_equal(CLI_EXIT_CANNOT_EXECUTE, 126);
+    assert_int_equal(CLI_EXIT_NOT_FOUND, 127);
+    assert_int_equal(CLI_EXIT_SIGNAL_BASE, 128);
+}
+
+static void the_help_about_exit_codes_has_an_end(void **state)
+{
+    int count = 0;
+    (void)state;
+    while (cli_exit_help(count)) count++;
+    assert_int_equal(count, 15);
+    assert_null(cli_exit_help(-1));
+    assert_memory_equal(cli_exit_help(0), "0 ", 2);
+    assert_memory_equal(cli_exit_help(count - 1), "128+n ", 6);
+}
+
+/* ---- Paths ------------------------------------------------------------------------------------
+ */
+
+static void a_relative_store_becomes_absolute_and_nothing_else(void **state)
+{
+    static const char file[] = "/some dir/é/conf";
+    static const struct {
+        const char *given, *base, *becomes;
+    } cases[] = {
+        {"@store", file, "@/some dir/é/store"},
+        {"@a/b", "/top", "@/a/b"},
+        {"@/absolute", file, "@/absolute"},
+        {"@", file, "@"},
+        {"@store", "no slash", "@store"},
+        {"sqlite:x.db", file, "sqlite:/some%20dir/%C3%A9/x.db"},
+        {"SQLite:x.db?a=b", "/top", "sqlite:/x.db?a=b"},
+        {"sqlite:a/b c", "/-._~/A0/x", "sqlite:/-._~/A0/a/b c"},
+        {"sqlite:/x.db", file, "sqlite:/x.db"},
+        {"sqlite:", file, "sqlite:"},
+        {"sqlite:?a=b", file, "sqlite:?a=b"},
+        {"sqlite", file, "sqlite"},
+        {"redis://h/x", file, "redis://h/x"},
+        {"relative", file, "relative"},
+        {"", file, ""},
+    };
+    char buf[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t len = strlen(cases[i].becomes);
+        assert_true(cli_store_absolute(cases[i].given, cases[i].base, buf, sizeof buf));
+        assert_string_equal(buf, cases[i].becomes);
+        assert_true(cli_store_absolute(cases[i].given, cases[i].base, buf, len + 1));
+        assert_string_equal(buf, cases[i].becomes);
+        assert_false(cli_store_absolute(cases[i].given, cases[i].base, buf, len));
+    }
+}
+
+static void a_path_counts_from_the_working_directory(void **state)
+{
+    char buf[4200];
+    (void)state;
+    assert_int_equal(chdir("/usr/bin"), 0);
+    assert_true(cli_path_absolute("a b", buf, sizeof buf));
+    assert_string_equal(buf, "/usr/bin/a b");
+    assert_true(cli_store_absolute("@x", NULL, buf, sizeof buf));
+    assert_string_equal(buf, "@/usr/bin/x");
+    assert_true(cli_path_absolute("/etc/x", buf, sizeof buf));
+    assert_string_equal(buf, "/etc/x");
+    assert_false(cli_path_absolute("/etc/x", buf, 6));
+    assert_false(cli_path_absolute("a b", buf, 12));
+    assert_int_equal(chdir("/"), 0);
+    assert_true(cli_path_absolute("x", buf, sizeof buf));
+    assert_string_equal(buf, "/x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +457,10 @@ int main(void)
         cmocka_unit_test(the_ends_of_each_width_are_characters),
         cmocka_unit_test(what_is_no_character_is_none),
         cmocka_unit_test(a_text_is_valid_as_a_whole),
+        cmocka_unit_test(each_error_has_its_exit_code),
+        cmocka_unit_test(the_help_about_exit_codes_has_an_end),
+        cmocka_unit_test(a_relative_store_becomes_absolute_and_nothing_else),
+        cmocka_unit_test(a_path_counts_from_the_working_directory),
     };
     return cmocka_run_group_tests_name("cli: words", tests, NULL, NULL);
 }
