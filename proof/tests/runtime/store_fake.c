@@ -11,8 +11,8 @@
  *   fake:clinging somebody always waits; a release is answered with the next request
  *   fake:scripted as the test says, see store_fake.h; also fake://joe:pw@host/scripted
  *
- * Built several times: with -DFAKE_ABI=0 it is for another pawl, with
- * -DFAKE_INCOMPLETE it lacks a function, with -DFAKE_NO_ENTRY it is no store.
+ * Built several times: with -DFAKE_ABI=0 it is for another pawl, with -DFAKE_WITHOUT=flush it lacks
+ * that function, with -DFAKE_NO_ENTRY it is no store.
  */
 #include "store_fake.h"
 
@@ -171,14 +171,6 @@ static void fake_flush(pawl_store *s)
     if (s->count) event_active(s->event, EV_READ, 0);
 }
 
-#ifdef FAKE_INCOMPLETE
-#define FLUSH NULL
-extern void (*pawl_fake_flush)(pawl_store *s);
-void (*pawl_fake_flush)(pawl_store *s) = fake_flush; /* so that it is used */
-#else
-#define FLUSH fake_flush
-#endif
-
 static const pawl_caps *fake_caps(pawl_store *s)
 {
     static const pawl_caps caps = {.size = sizeof caps, .modes = EXCLUSIVE, .values = true};
@@ -205,14 +197,22 @@ static const char *const options[] = {"colour", NULL};
 #define ENTRY PAWL_STORE_ENTRY
 #endif
 
+#ifdef FAKE_WITHOUT
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
 __attribute__((visibility("default"))) extern const pawl_store_ops ENTRY;
-const pawl_store_ops ENTRY = {.abi = FAKE_ABI,
-                              .name = "fake",
-                              .schemes = schemes,
-                              .options = options,
-                              .open = fake_open,
-                              .submit = fake_submit,
-                              .flush = FLUSH,
-                              .caps = fake_caps,
-                              .close = fake_close,
-                              .forget = fake_close};
+const pawl_store_ops ENTRY = {
+    .abi = FAKE_ABI,
+    .name = "fake",
+    .schemes = schemes,
+    .options = options,
+    .open = fake_open,
+    .submit = fake_submit,
+    .flush = fake_flush,
+    .caps = fake_caps,
+    .close = fake_close,
+    .forget = fake_close,
+#ifdef FAKE_WITHOUT
+    .FAKE_WITHOUT = NULL,
+#endif
+};

@@ -4,6 +4,7 @@
  * all else is an error that says why. Method: a store that writes down what it is asked, and
  * answers as the test says; argv[1] is its directory.
  */
+#include "pawl/composed.h"
 #include "scripted.h"
 #include "stage.h"
 
@@ -435,6 +436,132 @@ static void a_finding_is_one_line(void **state)
     pawl_client_close(client);
 }
 
+/* ---- How long a question waits -------------------------------------------------------------- */
+
+static _Atomic uint64_t unanswered; /* id of a request that is answered later */
+static _Atomic int64_t answer_at_ms;
+
+static bool is_kept(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    (void)reply;
+    atomic_store(&answer_at_ms, stage_now_ms() + 300);
+    atomic_store(&unanswered, request->id);
+    return false;
+}
+
+static void answers_later(pawl_host *host)
+{
+    uint64_t id = atomic_load(&unanswered);
+    if (!id || stage_now_ms() < atomic_load(&answer_at_ms)) return;
+    atomic_store(&unanswered, 0);
+    pawl_reply reply = {.id = id, .outcome = PAWL_REPORTED};
+    host->reply(host, &reply);
+}
+
+/* Who does not wait for others waits for the answer, as long as answers take. */
+static void a_question_has_the_usual_time_for_its_answer(void **state)
+{
+    (void)state;
+    int count = 0;
+    pawl_client *client = client_of_it();
+    script->answers = is_kept;
+    script->ticks = answers_later;
+    CHECK_ERR(pawl_inspect(client, "a", 1, 0, count_infos, &count), PAWL_OK);
+    CHECK_ERR(pawl_inspect(client, "a", 1, PATIENCE_MS, count_infos, &count), PAWL_OK);
+    script->ticks = NULL;
+    script->answers = NULL;
+    pawl_client_close(client);
+}
+
+static void is_down(pawl_host *host)
+{
+    host->link(host, false, PAWL_ERR_UNAVAILABLE, "down");
+}
+
+static pawl_client *client_without_link(int64_t store_timeout_ms)
+{
+    record log;
+    record_init(&log);
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.store_timeout_ms = store_timeout_ms;
+    opts.log = record_log;
+    opts.log_userdata = &log;
+    pawl_client *client = scripted_client(&opts);
+    script->ticks = is_down;
+    record_await_line(&log, "down");
+    return client;
+}
+
+/* Asks; returns how long that took. */
+static int64_t wait_of(pawl_client *client, int64_t wait_ms)
+{
+    int count = 0;
+    int64_t since = stage_now_ms();
+    CHECK_ERR(pawl_inspect(client, "a", 1, wait_ms, count_infos, &count), PAWL_ERR_UNAVAILABLE);
+    return stage_now_ms() - since;
+}
+
+/* Only too short a wait fails here; one without an end ends with the patience of who runs tests. */
+static void a_store_that_is_away_is_waited_for_as_long_as_was_said(void **state)
+{
+    enum { A_DAY_MS = 86400000 };
+    (void)state;
+    pawl_caps caps;
+    pawl_client *client = client_without_link(A_DAY_MS);
+    wait_of(client, 0); /* one attempt to connect */
+    assert_true(wait_of(client, 100) >= 99);
+    pawl_client_close(client);
+    client = client_without_link(PAWL_WAIT_FOREVER);
+    assert_true(wait_of(client, 100) >= 99);
+    pawl_client_close(client);
+    client = client_without_link(100);
+    assert_true(wait_of(client, PAWL_WAIT_FOREVER) >= 99);
+    assert_true(wait_of(client, A_DAY_MS) >= 99);
+    pawl_client_close(client);
+    script->ticks = NULL;
+    /* What the store can do is known when it is there: that the caller awaits as long as it says.
+     */
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.store_timeout_ms = 50;
+    CHECK_ERR(pawl_client_open("fake:silent", &opts, &client, NULL), PAWL_OK);
+    int64_t since = stage_now_ms();
+    CHECK_ERR(pawl_client_caps(client, 300, &caps), PAWL_ERR_UNAVAILABLE);
+    assert_true(stage_now_ms() - since >= 299);
+    pawl_client_close(client);
+}
+
+/* A store that keeps no values is asked for none; all else it is asked. */
+static void values_are_asked_of_who_keeps_them(void **state)
+{
+    (void)state;
+    int count = 0;
+    pawl_client *client = NULL;
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.store_timeout_ms = PATIENCE_MS;
+    CHECK_ERR(pawl_client_open("fake:valueless", &opts, &client, NULL), PAWL_OK);
+    CHECK_ERR(pawl_inspect(client, "a", 1, PATIENCE_MS, count_infos, &count), PAWL_OK);
+    pawl_lock *lock = lock_new(client, "a", 60000);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_election_proclaim(lock, "v", 1, PATIENCE_MS), PAWL_ERR_UNSUPPORTED);
+    assert_true(pawl_lock_is_held(lock));
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(client, PAWL_ERR_UNSUPPORTED, reason);
+    assert_non_null(strstr(reason, "this store keeps no value beside a lock"));
+    pawl_latch_opts of_latch;
+    pawl_latch *latch;
+    pawl_latch_opts_init(&of_latch);
+    of_latch.count = 1;
+    CHECK_ERR(pawl_latch_new(client, "b", 1, &of_latch, &latch), PAWL_OK);
+    CHECK_ERR(pawl_latch_look(latch, PATIENCE_MS), PAWL_ERR_UNSUPPORTED);
+    pawl_latch_free(latch);
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 /* ---- Where the reason lies ------------------------------------------------------------------ */
 
 static _Atomic(const char *) gone;
@@ -490,6 +617,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_report_is_copied_whole),
         cmocka_unit_test(a_report_is_completed),
         cmocka_unit_test(a_finding_is_one_line),
+        cmocka_unit_test(a_question_has_the_usual_time_for_its_answer),
+        cmocka_unit_test(a_store_that_is_away_is_waited_for_as_long_as_was_said),
+        cmocka_unit_test(values_are_asked_of_who_keeps_them),
         cmocka_unit_test(a_reason_says_where_once),
     };
     CHECK(argc == 2);

@@ -25,12 +25,14 @@ static struct {
     int64_t boot, raw;
     int64_t pause;   /* both advance by this after a reading of boot ... */
     int pauses_left; /* ... so many times */
+    int readings;    /* of either */
 } fake;
 
 static int64_t read_boot(void *ctx)
 {
     (void)ctx;
     int64_t reading = fake.boot;
+    fake.readings++;
     if (fake.pauses_left > 0) {
         fake.pauses_left--;
         fake.boot += fake.pause;
@@ -42,6 +44,7 @@ static int64_t read_boot(void *ctx)
 static int64_t read_raw(void *ctx)
 {
     (void)ctx;
+    fake.readings++;
     return fake.raw;
 }
 
@@ -272,6 +275,137 @@ static void test_alarm_keeps_an_earlier_setting(void **state)
     close(alarm.fd);
 }
 
+/* ---- How much is read, and what is kept ------------------------------------------------------ */
+
+static void move(int64_t boot, int64_t raw)
+{
+    fake.boot += boot;
+    fake.raw += raw;
+}
+
+/* One reading of an instant, of which it is known how many of the clocks' it takes. */
+static int64_t read_with(pawl__clock *clock, int readings)
+{
+    fake.readings = 0;
+    int64_t now = pawl__clock_read(clock);
+    assert_int_equal(fake.readings, readings);
+    return now;
+}
+
+static void test_begins_with_three_readings_that_were_not_preempted(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 7 * MS);
+    assert_int_equal(clock.boot_offset, 0);
+    assert_int_equal(clock.raw_offset, 993 * MS);
+    fake.pause = 100000; /* as long as the window: it counts as one moment */
+    fake.pauses_left = 2;
+    fake.readings = 0;
+    pawl__clock_start(&clock);
+    assert_int_equal(fake.readings, 3);
+    fake.pause++;
+    fake.pauses_left = 2;
+    fake.readings = 0;
+    pawl__clock_start(&clock);
+    assert_int_equal(fake.readings, 6);
+    fake.pauses_left = 1000; /* always: it gives up, and has what was read last */
+    fake.readings = 0;
+    pawl__clock_start(&clock);
+    assert_int_equal(fake.readings, 3 * 64);
+}
+
+static void test_two_readings_are_enough_while_the_clocks_agree(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    assert_true(read_with(&clock, 2) == 1000 * MS);
+    move(MS, 0);
+    assert_true(read_with(&clock, 2) == 1001 * MS);
+    move(1, 2 * MS + 1);
+    assert_true(read_with(&clock, 2) == 1002 * MS + 1);
+    assert_int_equal(clock.drift, 0);
+    move(0, 1); /* more than 1 ms apart: that is measured, and mended */
+    assert_true(read_with(&clock, 2 + 2 * 3) == 1002 * MS + 2); /* and looked at once more */
+    assert_int_equal(clock.boot_offset, MS + 1);
+    assert_int_equal(clock.drift, MS + 1);
+    assert_true(read_with(&clock, 2) == 1002 * MS + 2);
+    move(2 * MS, 0);
+    assert_true(read_with(&clock, 2 + 2 * 3) == 1004 * MS + 2);
+    assert_int_equal(clock.raw_offset, 2 * MS);
+    assert_int_equal(clock.boot_offset, MS + 1);
+    assert_int_equal(clock.drift, 3 * MS + 1);
+}
+
+/* Preempted at each attempt: either clock may lag by all that was seen. */
+static void test_blindly_each_offset_grows_by_what_may_be(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    fake.pause = MS;
+    fake.pauses_left = 1000;
+    move(0, 10 * MS);
+    int64_t start = fake.boot, now = read_with(&clock, 2 + 3 * 64 + 3);
+    /* One pause in the first reading and two in each attempt, then one before the raw clock is
+     * read. */
+    assert_true(now == start + (1 + 2 * 64 + 1) * MS + 10 * MS);
+    assert_int_equal(clock.boot_offset, 11 * MS);
+    assert_int_equal(clock.raw_offset, 0);
+    clock = fresh_clock(1000 * MS, 1000 * MS);
+    fake.pauses_left = 1000;
+    move(10 * MS, 0);
+    start = fake.boot;
+    now = read_with(&clock, 2 + 3 * 64 + 3);
+    assert_true(now == start + (1 + 2 * 64 + 1) * MS);
+    assert_int_equal(clock.raw_offset, 10 * MS);
+    assert_int_equal(clock.boot_offset, 0);
+}
+
+/* All threads share it, so it is not written each time. */
+static void test_what_was_seen_is_kept_for_50_ms(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    read_with(&clock, 2);
+    assert_true(clock.seen == 1000 * MS);
+    move(50 * MS, 50 * MS);
+    read_with(&clock, 2);
+    assert_true(clock.seen == 1000 * MS);
+    move(1, 1);
+    read_with(&clock, 2);
+    assert_true(clock.seen == 1050 * MS + 1);
+}
+
+static void is_before(pawl__clock *clock, int64_t until, bool wanted, int readings)
+{
+    int64_t about = -1;
+    fake.readings = 0;
+    assert_int_equal(pawl__clock_is_before(clock, until, &about), wanted);
+    assert_int_equal(fake.readings, readings);
+    assert_true(about == (wanted ? fake.boot : -1));
+}
+
+static void test_one_reading_is_enough_while_there_is_time(void **state)
+{
+    (void)state;
+    pawl__clock clock = fresh_clock(1000 * MS, 1000 * MS);
+    is_before(&clock, 2000 * MS, true, 3); /* nothing was seen yet */
+    move(7 * MS, 7 * MS);                  /* 8 ms may have passed since, by the other clock 9 */
+    is_before(&clock, 1009 * MS + 1, true, 1);
+    is_before(&clock, 1009 * MS, true, 3);
+    is_before(&clock, 1007 * MS + 1, true, 3);
+    is_before(&clock, 1007 * MS, false, 3);
+    is_before(&clock, 1006 * MS, false, 3);
+    move(92 * MS, 92 * MS); /* 100 ms with the gap: still fresh */
+    is_before(&clock, 2000 * MS, true, 1);
+    move(1, 1);
+    is_before(&clock, 2000 * MS, true, 3);
+    clock = fresh_clock(1000 * MS, 1000 * MS);
+    move(0, MS); /* the reading is that of the clock that is ahead */
+    int64_t about = -1;
+    assert_true(pawl__clock_is_before(&clock, 2000 * MS, &about));
+    assert_true(about == 1001 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +418,11 @@ int main(void)
         cmocka_unit_test(test_preempted_for_ever_ends_on_the_safe_side),
         cmocka_unit_test(test_never_goes_back),
         cmocka_unit_test(test_is_before_is_never_later_than_a_reading),
+        cmocka_unit_test(test_begins_with_three_readings_that_were_not_preempted),
+        cmocka_unit_test(test_two_readings_are_enough_while_the_clocks_agree),
+        cmocka_unit_test(test_blindly_each_offset_grows_by_what_may_be),
+        cmocka_unit_test(test_what_was_seen_is_kept_for_50_ms),
+        cmocka_unit_test(test_one_reading_is_enough_while_there_is_time),
         cmocka_unit_test(test_the_real_one),
         cmocka_unit_test(test_alarm_fires_before_or_at),
         cmocka_unit_test(test_alarm_aims_short),

@@ -18,9 +18,11 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *dir; /* $PAWL_MODULES */
@@ -83,6 +85,142 @@ static void test_schemes(void **state)
     expect_refusal("memcache://h", PAWL_ERR_SCHEME, "pawl-store-memcached.so");
 }
 
+/* 31 bytes of it name a file. */
+static void test_a_long_scheme_is_cut(void **state)
+{
+    (void)state;
+    link_module("pawl-store-fake.so", "pawl-store-a234567890b234567890c234567890d.so");
+    expect_refusal("a234567890b234567890c234567890d:", PAWL_ERR_SCHEME,
+                   "the store fake has no scheme");
+    expect_refusal("a234567890b234567890c234567890de:", PAWL_ERR_SCHEME,
+                   "the store fake has no scheme");
+    expect_refusal("a234567890b234567890c234567890:", PAWL_ERR_SCHEME, "no store has the scheme");
+}
+
+/* ---- Where modules are ---------------------------------------------------------------------- */
+
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "re"), *out = fopen(to, "we");
+    CHECK(in && out);
+    for (size_t len; (len = fread(bytes, 1, sizeof bytes, in)) > 0;)
+        CHECK(fwrite(bytes, 1, len, out) == len);
+    CHECK(fclose(out) == 0 && fclose(in) == 0);
+}
+
+typedef int open_fn(const char *url, const pawl_open_opts *opts, pawl_client **ret_client,
+                    char *message);
+typedef pawl_client *close_fn(pawl_client *client);
+
+/* A libpawl.so that is installed elsewhere. */
+static void *library_in(const char *place)
+{
+    Dl_info info;
+    char to[600];
+    CHECK(dladdr(dlsym(RTLD_DEFAULT, "pawl_version"), &info));
+    snprintf(to, sizeof to, "%s/libpawl-elsewhere.so", place);
+    copy_file(info.dli_fname, to);
+    void *library = dlopen(to, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!library) FAIL_TEST("%s", dlerror());
+    return library;
+}
+
+static int open_by(void *library, const char *url, char *message)
+{
+    pawl_client *client = NULL;
+    open_fn *open_it;
+    close_fn *close_it;
+    *(void **)&open_it = dlsym(library, "pawl_client_open");
+    *(void **)&close_it = dlsym(library, "pawl_client_close");
+    CHECK(open_it && close_it);
+    int err = open_it(url, NULL, &client, message);
+    close_it(client);
+    return err;
+}
+
+static void link_at(const char *built, const char *place, const char *name)
+{
+    char from[512], to[600];
+    snprintf(from, sizeof from, "%s/%s", built_dir, built);
+    snprintf(to, sizeof to, "%s/%s", place, name);
+    CHECK(symlink(from, to) == 0);
+}
+
+/* Each scheme has its module, and each module its package. */
+static void test_each_scheme_has_its_store(void **state)
+{
+    static const char *const schemes[][2] = {
+        {"sqlite:x", "sqlite"},         {"redis://h", "redis"},
+        {"rediss://h", "redis"},        {"valkey://h", "redis"},
+        {"redis+unix:/s", "redis"},     {"postgres://h", "postgres"},
+        {"postgresql://h", "postgres"}, {"mysql://h/d", "mariadb"},
+        {"mariadb://h/d", "mariadb"},   {"memcached://h", "memcached"},
+        {"memcache://h", "memcached"},  {"etcd://h", "etcd"},
+        {"etcds://h", "etcd"},          {"zookeeper://h", "zookeeper"},
+        {"zk://h", "zookeeper"},        {"zookeepers://h", "zookeeper"},
+    };
+    (void)state;
+    char says[1024];
+    char *place =
+        temp_dir_new("pawl-schemes"); /* what was loaded from a path once is not looked for again */
+    CHECK(setenv("PAWL_MODULES", place, 1) == 0);
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        const char *store = schemes[i][1];
+        snprintf(
+            says, sizeof says,
+            "the store %s is not installed: no pawl-store-%s.so in %.150s or its directory pawl "
+            "(package libpawl-%s, or build with -D%s=enabled)",
+            store, store, place, store, store);
+        expect_refusal(schemes[i][0], PAWL_ERR_SCHEME, says);
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "pawl-store-%s.so", schemes[i][1]);
+        if (i == 0 || strcmp(schemes[i - 1][1], schemes[i][1]) != 0)
+            link_at("pawl-store-fake.so", place, name);
+        /* The file is looked for by the store's name. */
+        expect_refusal(schemes[i][0], PAWL_ERR_SCHEME, "the store fake has no scheme \"");
+    }
+    CHECK(setenv("PAWL_MODULES", dir, 1) == 0);
+    temp_dir_free(place);
+}
+
+/* Beside the library, and first in the directory that is there. */
+static void test_modules_lie_beside_the_library(void **state)
+{
+    (void)state;
+    char *place = temp_dir_new("pawl-elsewhere");
+    char below[512], message[PAWL_MESSAGE_MAX] = "", says[1024];
+    snprintf(below, sizeof below, "%s/pawl", place);
+    CHECK(mkdir(below, 0700) == 0);
+    void *library = library_in(place);
+    CHECK(unsetenv("PAWL_MODULES") == 0);
+    snprintf(says, sizeof says, "no pawl-store-redis.so in %.150s or its", place);
+    CHECK_ERR(open_by(library, "redis://h", message), PAWL_ERR_SCHEME);
+    if (!strstr(message, says)) FAIL_TEST("%s", message);
+    CHECK_ERR(open_by(library, "fake:good", message), PAWL_ERR_SCHEME);
+    link_at("pawl-store-fake-old.so", place, "pawl-store-fake.so");
+    CHECK_ERR(open_by(library, "fake:good", message), PAWL_ERR_VERSION);
+    link_at("pawl-store-fake.so", below, "pawl-store-fake.so");
+    CHECK_ERR(open_by(library, "fake:good", message), PAWL_OK);
+    CHECK(setenv("PAWL_MODULES", dir, 1) == 0);
+    temp_dir_free(place);
+}
+
+/* What the environment says is taken if it is a path from the root. */
+static void test_modules_are_not_taken_from_here(void **state)
+{
+    (void)state;
+    char back[4096];
+    CHECK(getcwd(back, sizeof back) && chdir(dir) == 0);
+    CHECK(setenv("PAWL_MODULES", ".", 1) == 0);
+    expect_refusal("fake:good", PAWL_ERR_SCHEME, "no store has the scheme \"fake\"");
+    CHECK(setenv("PAWL_MODULES", "", 1) == 0);
+    expect_refusal("fake:good", PAWL_ERR_SCHEME, "no store has the scheme \"fake\"");
+    CHECK(setenv("PAWL_MODULES", dir, 1) == 0 && chdir(back) == 0);
+}
+
 static void test_stores_that_are_not_there_have_a_reason(void **state)
 {
     (void)state;
@@ -130,6 +268,15 @@ static void test_a_missing_library_is_told_by_its_package(void **state)
     expect_refusal("postgres://h", PAWL_ERR_SYSTEM, "(the package libpq5 brings what it needs)");
     put_module_without_library("pawl-store-other.so");
     expect_refusal("other:", PAWL_ERR_SYSTEM, "libnobody_has");
+    /* A file that is broken lacks no package. */
+    char path[512], message[PAWL_MESSAGE_MAX];
+    snprintf(path, sizeof path, "%s/pawl-store-mariadb.so", dir);
+    FILE *text = fopen(path, "we");
+    CHECK(text && fputs("this is no library\n", text) >= 0 && fclose(text) == 0);
+    pawl_client *client = NULL;
+    CHECK_ERR(pawl_client_open("mariadb://h/d", NULL, &client, message), PAWL_ERR_SYSTEM);
+    assert_null(strstr(message, "libmariadb3"));
+    CHECK(unlink(path) == 0);
 }
 
 static void test_modules_that_do_not_fit(void **state)
@@ -138,7 +285,16 @@ static void test_modules_that_do_not_fit(void **state)
     char needed[64];
     snprintf(needed, sizeof needed, "is for another pawl (ABI 0, needed %u)", PAWL_STORE_ABI);
     expect_refusal("old:", PAWL_ERR_VERSION, needed);
-    expect_refusal("incomplete:", PAWL_ERR_VERSION, "lacks a function");
+    static const char *const parts[] = {"name",  "schemes", "open",  "submit",
+                                        "flush", "caps",    "close", "forget"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char built[64], name[64], url[64];
+        snprintf(built, sizeof built, "pawl-store-fake-without-%s.so", parts[i]);
+        snprintf(name, sizeof name, "pawl-store-no%s.so", parts[i]);
+        snprintf(url, sizeof url, "no%s:", parts[i]);
+        link_module(built, name);
+        expect_refusal(url, PAWL_ERR_VERSION, "lacks a function that every store has");
+    }
     expect_refusal("noentry:", PAWL_ERR_VERSION, "is no store of pawl");
     expect_refusal("text:", PAWL_ERR_SYSTEM, "pawl-store-text.so");
 }
@@ -439,6 +595,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_each_scheme_has_its_store),
+        cmocka_unit_test(test_a_long_scheme_is_cut),
+        cmocka_unit_test(test_modules_lie_beside_the_library),
+        cmocka_unit_test(test_modules_are_not_taken_from_here),
         cmocka_unit_test(test_stores_that_are_not_there_have_a_reason),
         cmocka_unit_test(test_a_missing_library_is_told_by_its_package),
         cmocka_unit_test(test_modules_that_do_not_fit),
@@ -461,7 +621,6 @@ int main(int argc, char **argv)
     dir = temp_dir_new("pawl-modules");
     link_module("pawl-store-fake.so", "pawl-store-fake.so");
     link_module("pawl-store-fake-old.so", "pawl-store-old.so");
-    link_module("pawl-store-fake-incomplete.so", "pawl-store-incomplete.so");
     link_module("pawl-store-fake-noentry.so", "pawl-store-noentry.so");
     char path[512];
     snprintf(path, sizeof path, "%s/pawl-store-text.so", dir);

@@ -391,6 +391,11 @@ static void test_bounds(void **state)
     memset(text, 'a', sizeof text - 1);
     memcpy(text, "redis://", 8);
     assert_int_equal(pawl__address_parse(text, &address, message), PAWL_ERR_URL);
+    assert_string_equal(message, "a URL of more than 4096 bytes");
+    text[4097] = '\0';
+    assert_int_equal(pawl__address_parse(text, &address, message), PAWL_ERR_URL);
+    text[4096] = '\0';
+    pawl__address_free(good(text));
 
     strncpy(text, "redis://h?", sizeof text);
     size_t used = 10;
@@ -439,7 +444,16 @@ static void test_unknown_option_names_the_known(void **state)
     assert_string_equal(message, "the store redis has no option \"dbb\"; it has: prefix, db");
     assert_int_equal(pawl__address_check_options(a, "memory", none, message), PAWL_ERR_OPTION);
     assert_string_equal(message, "the store memory has no option \"prefix\"; it has: none");
+    static const char *const short_one[] = {"x", NULL};
+    assert_int_equal(pawl__address_check_options(a, "memory", short_one, message), PAWL_ERR_OPTION);
+    assert_string_equal(message, "the store memory has no option \"prefix\"; it has: x");
     pawl__address_free(a);
+    a = good("redis://h?a%0ab=1"); /* what it quotes is mended */
+    assert_int_equal(pawl__address_check_options(a, "redis", known, message), PAWL_ERR_OPTION);
+    assert_string_equal(message, "the store redis has no option \"a?b\"; it has: prefix, db");
+    pawl__address_free(a);
+    assert_int_not_equal(pawl__address_parse("redis://h/\xc3\x28", &a, message), 0);
+    assert_null(strchr(message, '\xc3'));
 }
 
 int main(void)
