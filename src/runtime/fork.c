@@ -33,7 +33,9 @@ static int closing; /* clients whose close may still have releases to send; unde
 /* ---- Handlers ------------------------------------------------------------------------------- */
 
 static _Thread_local bool forking;
-static int cancel_state; /* of the thread that forks; under watched_mutex */
+/* Of the thread that forks; under watched_mutex. */
+static int cancel_state;
+static sigset_t signals;
 
 bool pawl__forking(void)
 {
@@ -57,14 +59,20 @@ static void freeze_all(int64_t until)
     }
 }
 
-/* Cancellation is off, because a thread could be canceled in the waits below, with everything
- * locked. */
+/*
+ * A thread could be canceled in the waits below, with everything locked. And a signal's handler
+ * would run there and take its time: clients that are frozen already neither renew nor tell a loss
+ * (law 6). So both are off until all clients go on.
+ */
 static void before_fork(void)
 {
+    sigset_t before;
+    pawl__signals_off(&before);
     int state = pawl__cancel_off();
     int64_t until = pawl__instant_add(pawl__now(), FORK_WAIT_MS * PAWL__NS_PER_MS);
     pthread_mutex_lock(&watched_mutex);
     cancel_state = state;
+    signals = before;
     freeze_all(until);
     forking = true;
 }
@@ -72,9 +80,11 @@ static void before_fork(void)
 static void end_fork(void)
 {
     int state = cancel_state;
+    sigset_t before = signals;
     forking = false;
     pthread_mutex_unlock(&watched_mutex);
     pawl__cancel_restore(state);
+    pawl__signals_restore(&before);
 }
 
 /* In the reverse order, because a client that goes on may take its mutex again while others are
@@ -113,8 +123,8 @@ static void leave(pawl_client *c, int64_t until)
 /* What a client that closes was asked before, its close sends. */
 static void await_closes(int64_t until)
 {
-    for (int64_t left; closing > 0 && (left = until - pawl__now()) > 0;) {
-        struct timespec end = pawl__wait_end(left);
+    while (closing > 0 && pawl__now() < until) {
+        struct timespec end = pawl__wait_end(until);
         pthread_cond_clockwait(&closed, &watched_mutex, CLOCK_MONOTONIC, &end);
     }
 }

@@ -4,8 +4,6 @@
 
 #include "pawl/types.h"
 
-#include <signal.h>
-
 int pawl__thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
 {
     sigset_t all, before;
@@ -28,4 +26,18 @@ int pawl__cancel_off(void)
 void pawl__cancel_restore(int state)
 {
     pthread_setcancelstate(state, NULL);
+}
+
+void pawl__signals_off(sigset_t *ret_before)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t held_back;
+    sigfillset(&held_back);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(&held_back, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &held_back, ret_before);
+}
+
+void pawl__signals_restore(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -443,6 +444,55 @@ static void test_handlers_of_the_program_may_ask(void **state)
     pawl_client_close(asked_client);
 }
 
+/* ---- Signals ----------------------------------------------------------------------------------
+ */
+
+static bool sends_signal, is_held_back;
+static volatile sig_atomic_t signals;
+
+static void count_signal(int signal)
+{
+    (void)signal;
+    signals++;
+}
+
+static bool is_blocked(int signal)
+{
+    sigset_t mask;
+    CHECK(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
+    return sigismember(&mask, signal) == 1;
+}
+
+/* The clients are frozen: a handler that took its time would keep their renewals waiting. */
+static void send_a_signal(void)
+{
+    if (!sends_signal) return;
+    CHECK(raise(SIGUSR1) == 0);
+    is_held_back = signals == 0 && is_blocked(SIGUSR1) && !is_blocked(SIGSEGV);
+}
+
+/* send_a_signal is registered before pawl's handlers (see main), and so runs behind them. */
+static void test_a_signal_waits_until_the_fork_is_over(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL);
+    struct sigaction before, action = {.sa_handler = count_signal};
+    sigset_t none;
+    sigemptyset(&none); /* whoever started us may have blocked it */
+    CHECK(pthread_sigmask(SIG_SETMASK, &none, NULL) == 0);
+    CHECK(sigaction(SIGUSR1, &action, &before) == 0);
+    sends_signal = true;
+    pid_t child = fork();
+    if (child == 0) _exit(signals == 0 && !is_blocked(SIGUSR1) ? 0 : 1); /* it is the parent's */
+    sends_signal = false;
+    await_child(child);
+    assert_true(is_held_back);
+    assert_int_equal(signals, 1);
+    assert_false(is_blocked(SIGUSR1));
+    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -454,8 +504,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fork_inside_a_dispatched_callback),
         cmocka_unit_test(test_fork_inside_a_callback_that_the_close_runs),
         cmocka_unit_test(test_handlers_of_the_program_may_ask),
+        cmocka_unit_test(test_a_signal_waits_until_the_fork_is_over),
     };
     CHECK(pthread_atfork(ask_in_a_handler, ask_in_a_handler, ask_in_the_child) == 0);
+    CHECK(pthread_atfork(send_a_signal, NULL, NULL) == 0);
     stage_begin(argc, argv);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     stage_end();
