@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "job.h"
 
-enum { IDLE, BUSY, ABANDONED };
+enum { IDLE, BEGINS, BUSY, ABANDONED };
 
 bool pawl__job_is_idle(const pawl__job *job)
 {
@@ -19,13 +19,16 @@ static void each_lock(const pawl__job *job, void (*of_lock)(pawl_lock *lock))
         if (job->locks[i]) of_lock(job->locks[i]);
 }
 
+/* It forgets a cancel of the call before. Only then it is busy, so that none of its own is among
+ * what it forgets. */
 static int enter(pawl__job *job, pawl__next *next, int64_t wait_ms)
 {
     if (!job || wait_ms < PAWL_WAIT_FOREVER) return PAWL_ERR_ARGUMENT;
     int idle = IDLE;
-    if (!atomic_compare_exchange_strong(&job->use, &idle, BUSY)) return PAWL_ERR_STATE;
+    if (!atomic_compare_exchange_strong(&job->use, &idle, BEGINS)) return PAWL_ERR_STATE;
     job->flow.next = next;
     if (atomic_exchange(&job->is_canceled, false)) each_lock(job, pawl__lock_cancel_no_more);
+    atomic_store(&job->use, BUSY);
     return PAWL_OK;
 }
 
