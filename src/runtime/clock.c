@@ -117,13 +117,20 @@ static int64_t keep_seen(pawl__clock *clock, int64_t now)
     return now;
 }
 
-int64_t pawl__clock_read(pawl__clock *clock)
+int64_t pawl__clock_read_both(pawl__clock *clock, int64_t *ret_boot)
 {
-    int64_t boot = clock->read_boot(clock->ctx) + load(&clock->boot_offset);
+    *ret_boot = clock->read_boot(clock->ctx);
+    int64_t boot = *ret_boot + load(&clock->boot_offset);
     int64_t raw = clock->read_raw(clock->ctx) + load(&clock->raw_offset);
     int64_t gap = boot - raw;
     if (gap > GAP_MAX_NS || gap < -GAP_MAX_NS) return keep_seen(clock, mend(clock));
     return keep_seen(clock, gap > 0 ? boot : raw);
+}
+
+int64_t pawl__clock_read(pawl__clock *clock)
+{
+    int64_t boot;
+    return pawl__clock_read_both(clock, &boot);
 }
 
 bool pawl__clock_is_before(pawl__clock *clock, int64_t until, int64_t *ret_about)
@@ -180,6 +187,11 @@ int64_t pawl__now(void)
     return pawl__clock_read(&process_clock);
 }
 
+int64_t pawl__now_and_boot(int64_t *ret_boot)
+{
+    return pawl__clock_read_both(&process_clock, ret_boot);
+}
+
 int64_t pawl__now_drift(void)
 {
     return load(&process_clock.drift);
@@ -195,20 +207,24 @@ static struct timespec to_timespec(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-struct timespec pawl__wait_end(int64_t span_ns)
+/* CLOCK_MONOTONIC is read first: who is stopped between the two looks wakes too early, not late. */
+struct timespec pawl__wait_end(int64_t until)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-    return to_timespec(pawl__instant_add(now, span_ns > 0 ? span_ns : 0));
+    int64_t before = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    int64_t span_ns = until - pawl__now();
+    return to_timespec(pawl__instant_add(before, span_ns > 0 ? span_ns : 0));
 }
 
 /* ---- Alarm ---------------------------------------------------------------------------------- */
 
 int pawl__alarm_open(pawl__alarm *alarm)
 {
+    struct timespec t;
     alarm->at = PAWL__NEVER;
     alarm->fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    alarm->by_boottime = alarm->fd >= 0 && clock_gettime(CLOCK_BOOTTIME, &t) == 0;
     if (alarm->fd < 0) alarm->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return alarm->fd < 0 ? -errno : 0;
 }
@@ -216,6 +232,10 @@ int pawl__alarm_open(pawl__alarm *alarm)
 /*
  * The timer uses BOOTTIME, which may run up to 8.3 % slow. So it is set to nine tenths of the time
  * that is left, then set again, until little is left.
+ *
+ * It is set to an instant and not to a span: a thread that is stopped after its look at the clock
+ * (by a signal's handler, SIGSTOP, suspend) would set a span that much too late, and who comes
+ * after it relies on the alarm. In a sandbox without one of the clocks only a span is left.
  */
 static int64_t aim(int64_t now, int64_t at)
 {
@@ -223,11 +243,13 @@ static int64_t aim(int64_t now, int64_t at)
     return span > 10 * PAWL__NS_PER_MS ? span / 10 * 9 : span;
 }
 
-void pawl__alarm_set(pawl__alarm *alarm, int64_t now, int64_t at)
+void pawl__alarm_set(pawl__alarm *alarm, int64_t now, int64_t boot, int64_t at)
 {
     if (alarm->at <= at) return;
-    struct itimerspec when = {.it_value = to_timespec(aim(now, at))};
-    if (timerfd_settime(alarm->fd, 0, &when, NULL) == 0) alarm->at = at;
+    int64_t from = alarm->by_boottime ? boot : 0;
+    struct itimerspec when = {.it_value = to_timespec(from + aim(now, at))};
+    int flags = alarm->by_boottime ? TFD_TIMER_ABSTIME : 0;
+    if (timerfd_settime(alarm->fd, flags, &when, NULL) == 0) alarm->at = at;
 }
 
 void pawl__alarm_take(pawl__alarm *alarm)

@@ -56,23 +56,18 @@ void pawl__gate_join_thread(pawl__gate *gate)
 
 /* ---- Time ----------------------------------------------------------------------------------- */
 
-static int64_t span_until(int64_t until)
-{
-    return until == PAWL__NEVER ? PAWL__NEVER : until - pawl__now();
-}
-
 bool pawl__gate_has_come(int64_t until)
 {
     return until != PAWL__NEVER && until <= pawl__now();
 }
 
-void pawl__gate_wait_ns(pawl__gate *gate, pthread_cond_t *cond, int64_t span_ns)
+void pawl__gate_wait_until(pawl__gate *gate, pthread_cond_t *cond, int64_t until)
 {
-    if (span_ns == PAWL__NEVER) {
+    if (until == PAWL__NEVER) {
         pthread_cond_wait(cond, &gate->mutex);
         return;
     }
-    struct timespec end = pawl__wait_end(span_ns);
+    struct timespec end = pawl__wait_end(until);
     pthread_cond_clockwait(cond, &gate->mutex, CLOCK_MONOTONIC, &end);
 }
 
@@ -338,7 +333,7 @@ bool pawl__gate_take(pawl__gate *gate, int64_t until)
     gate->owner_wanted++;
     while (gate->owned && !pawl__gate_has_come(until)) {
         pawl__gate_wake_owner(gate);
-        pawl__gate_wait_ns(gate, &gate->owner_cond, span_until(until));
+        pawl__gate_wait_until(gate, &gate->owner_cond, until);
     }
     gate->owner_wanted--;
     if (gate->owned) return false;
@@ -360,7 +355,7 @@ bool pawl__gate_take_unless_closing(pawl__gate *gate)
     gate->owner_wanted++;
     while ((gate->owned || gate->owner_wanted > 1) && !gate->closing) {
         pawl__gate_wake_owner(gate);
-        pawl__gate_wait_ns(gate, &gate->owner_cond, PAWL__NEVER);
+        pawl__gate_wait_until(gate, &gate->owner_cond, PAWL__NEVER);
     }
     gate->owner_wanted--;
     if (gate->closing) return false;

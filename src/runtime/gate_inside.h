@@ -25,6 +25,6 @@ void pawl__gate_rest(pawl__gate *gate, int64_t until, pawl__rest how);
 
 bool pawl__gate_has_come(int64_t until);
 /* Waits for the condition, for span_ns at most. */
-void pawl__gate_wait_ns(pawl__gate *gate, pthread_cond_t *cond, int64_t span_ns);
+void pawl__gate_wait_until(pawl__gate *gate, pthread_cond_t *cond, int64_t until);
 
 #endif

@@ -26,13 +26,13 @@ static bool is_promised(const pawl__gate *gate)
     return !gate->owned && gate->owner_wanted > 0;
 }
 
-/* How long it may sleep; patience: the longest sleep if nothing is due. */
-static int64_t look_span(const pawl__gate *gate, int64_t patience)
+/* How long it may sleep from now on; patience: the longest sleep if nothing is due. */
+static int64_t look_span(const pawl__gate *gate, int64_t now, int64_t patience)
 {
     if (is_promised(gate)) return PROMISED_LOOK_NS;
     /* The thread that owns the loop wakes us if needed when it gives the loop up. */
     if (!pawl__gate_may_own(gate)) return patience;
-    int64_t due_in = gate->ops->due(gate->ctx) - pawl__now();
+    int64_t due_in = gate->ops->due(gate->ctx) - now;
     if (gate->hears_at_once) patience = PAWL__LOOK_FIRST_NS;
     return pawl__instant_min(patience, due_in > 0 ? due_in : 0);
 }
@@ -46,11 +46,11 @@ static bool has_work(const pawl__gate *gate, bool has_relied)
     return gate->ops->due(gate->ctx) <= pawl__now();
 }
 
-/* One sleep. */
-static void sleep_away(pawl__gate *gate, int64_t span_ns)
+/* One sleep. Others rely on its end: it comes no later, also if we are stopped on the way to it. */
+static void sleep_away(pawl__gate *gate, int64_t until)
 {
-    gate->thread_looks_at = pawl__instant_add(pawl__now(), span_ns);
-    pawl__gate_wait_ns(gate, &gate->thread_cond, span_ns);
+    gate->thread_looks_at = until;
+    pawl__gate_wait_until(gate, &gate->thread_cond, until);
     gate->thread_looks_at = 0;
 }
 
@@ -65,9 +65,10 @@ static void stay_away(pawl__gate *gate, int64_t *patience)
     do {
         uint64_t seen = gate->takes;
         relies = gate->for_calls && !busy;
-        int64_t span_ns = relies ? PAWL__NEVER : look_span(gate, *patience);
+        int64_t now = pawl__now();
+        int64_t span_ns = relies ? PAWL__NEVER : look_span(gate, now, *patience);
         if (span_ns == *patience) *patience = pawl__instant_min(span_ns * 2, PAWL__LOOK_MAX_NS);
-        sleep_away(gate, span_ns);
+        sleep_away(gate, pawl__instant_add(now, span_ns));
         busy = relies || gate->takes != seen;
         if (gate->owned && !busy) gate->ops->overdue(gate->ctx);
     } while (!gate->stop && !has_work(gate, relies) && (busy || gate->owned));

@@ -152,10 +152,10 @@ static int set_alarm(pawl__pump *pump, int64_t until, int flags)
 {
     int64_t at = pawl__instant_min(until, due(pump));
     if (at == PAWL__NEVER || at >= pump->alarm.at) return flags;
-    int64_t now = pawl__now();
+    int64_t boot, now = pawl__now_and_boot(&boot);
     pump->time_due = at <= now;
     if (pump->time_due) return EVLOOP_NONBLOCK;
-    pawl__alarm_set(&pump->alarm, now, at);
+    pawl__alarm_set(&pump->alarm, now, boot, at);
     return flags;
 }
 

@@ -31,7 +31,7 @@ void pawl__waiter_sleep(pawl__waiter *waiter, int64_t until)
 {
     int failed;
     struct timespec end;
-    if (until != PAWL__NEVER) end = pawl__wait_end(until - pawl__now());
+    if (until != PAWL__NEVER) end = pawl__wait_end(until);
     do {
         failed = until == PAWL__NEVER ? sem_wait(&waiter->posts)
                                       : sem_clockwait(&waiter->posts, CLOCK_MONOTONIC, &end);

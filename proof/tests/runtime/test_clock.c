@@ -219,6 +219,12 @@ static void test_the_real_one(void **state)
 
 /* ---- Alarm ---------------------------------------------------------------------------------- */
 
+static void set_alarm(pawl__alarm *alarm, int64_t at)
+{
+    int64_t boot, now = pawl__now_and_boot(&boot);
+    pawl__alarm_set(alarm, now, boot, at);
+}
+
 static bool fires(pawl__alarm *alarm, int timeout_ms)
 {
     struct pollfd p = {.fd = alarm->fd, .events = POLLIN};
@@ -234,7 +240,7 @@ static void test_alarm_fires_before_or_at(void **state)
     int64_t at = pawl__now() + 60 * MS;
     int wakes = 0;
     while (pawl__now() < at) {
-        pawl__alarm_set(&alarm, pawl__now(), at);
+        set_alarm(&alarm, at);
         assert_true(fires(&alarm, 20000));
         pawl__alarm_take(&alarm);
         assert_true(alarm.at == PAWL__NEVER);
@@ -251,7 +257,37 @@ static void test_alarm_aims_short(void **state)
     struct itimerspec left;
     assert_int_equal(pawl__alarm_open(&alarm), 0);
     int64_t now = pawl__now();
-    pawl__alarm_set(&alarm, now, now + 60000 * MS); /* BOOTTIME may be slewed slow */
+    set_alarm(&alarm, now + 60000 * MS); /* BOOTTIME may be slewed slow */
+    assert_int_equal(timerfd_gettime(alarm.fd, &left), 0);
+    assert_true(left.it_value.tv_sec >= 40 && left.it_value.tv_sec <= 54);
+    close(alarm.fd);
+}
+
+/* Who is stopped between the look at the clock and the setting: it fires as if nothing had been. */
+static void test_alarm_is_no_later_after_a_stop(void **state)
+{
+    (void)state;
+    pawl__now_start();
+    pawl__alarm alarm;
+    struct itimerspec left;
+    assert_int_equal(pawl__alarm_open(&alarm), 0);
+    int64_t boot, now = pawl__now_and_boot(&boot);
+    pawl__alarm_set(&alarm, now - 50000 * MS, boot - 50000 * MS, now + 50000 * MS);
+    assert_int_equal(timerfd_gettime(alarm.fd, &left), 0);
+    assert_true(left.it_value.tv_sec <= 40); /* nine tenths of 100 s, from 50 s ago */
+    close(alarm.fd);
+}
+
+/* Without BOOTTIME there is no instant to set it to, but a span. */
+static void test_alarm_by_another_clock(void **state)
+{
+    (void)state;
+    pawl__now_start();
+    pawl__alarm alarm;
+    struct itimerspec left;
+    assert_int_equal(pawl__alarm_open(&alarm), 0);
+    alarm.by_boottime = false;
+    set_alarm(&alarm, pawl__now() + 60000 * MS);
     assert_int_equal(timerfd_gettime(alarm.fd, &left), 0);
     assert_true(left.it_value.tv_sec >= 40 && left.it_value.tv_sec <= 54);
     close(alarm.fd);
@@ -264,13 +300,13 @@ static void test_alarm_keeps_an_earlier_setting(void **state)
     pawl__alarm alarm;
     assert_int_equal(pawl__alarm_open(&alarm), 0);
     int64_t now = pawl__now();
-    pawl__alarm_set(&alarm, now, now + 5 * MS);
-    pawl__alarm_set(&alarm, now, now + 60000 * MS);
+    set_alarm(&alarm, now + 5 * MS);
+    set_alarm(&alarm, now + 60000 * MS);
     assert_true(alarm.at == now + 5 * MS);
     assert_true(fires(&alarm, 20000));
     pawl__alarm_take(&alarm);
-    pawl__alarm_set(&alarm, pawl__now(), now + 60000 * MS);
-    pawl__alarm_set(&alarm, pawl__now(), pawl__now() + 5 * MS);
+    set_alarm(&alarm, now + 60000 * MS);
+    set_alarm(&alarm, pawl__now() + 5 * MS);
     assert_true(fires(&alarm, 20000));
     close(alarm.fd);
 }
@@ -426,6 +462,8 @@ int main(void)
         cmocka_unit_test(test_the_real_one),
         cmocka_unit_test(test_alarm_fires_before_or_at),
         cmocka_unit_test(test_alarm_aims_short),
+        cmocka_unit_test(test_alarm_is_no_later_after_a_stop),
+        cmocka_unit_test(test_alarm_by_another_clock),
         cmocka_unit_test(test_alarm_keeps_an_earlier_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

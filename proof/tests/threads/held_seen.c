@@ -39,7 +39,7 @@ static void sleep_past_the_deadline(void)
     pthread_cond_t never;
     pthread_mutex_init(&mutex, NULL);
     pthread_cond_init(&never, NULL);
-    struct timespec end = pawl__wait_end(LIFE_NS);
+    struct timespec end = pawl__wait_end(pawl__instant_add(pawl__now(), LIFE_NS));
     pthread_mutex_lock(&mutex);
     while (pawl__now() < deadline) pthread_cond_clockwait(&never, &mutex, CLOCK_MONOTONIC, &end);
     pthread_mutex_unlock(&mutex);
