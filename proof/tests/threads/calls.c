@@ -88,9 +88,7 @@ static void end(const call *c, const op *o, int result)
 {
     trace(true, "%s = %d", op_name(o->kind), result);
     int limit = limit_of(o);
-    /* An alarm is set from now on: a thread that stands still there sets it that much later. */
-    bool sets_late = S->plan.time_chance != 0 || R->program->stalls_anywhere;
-    bool stands_still = R->stalled != c->stalled || sets_late;
+    bool stands_still = R->stalled != c->stalled;
     if (limit < 0 || stands_still || R->exiting) return;
     int64_t took = S->now - c->since - (S->jumps - c->jumps);
     if (took > (limit + SLACK_MS) * MS)

@@ -196,7 +196,9 @@ static int latch(pawl_client *c, int ms)
     return err;
 }
 
-static int wait_at_barrier(pawl_client *c, const char *name, int parties, int ms)
+/* ret_canceled_at: an instant before which nobody has canceled it; NEVER: nobody did. */
+static int wait_at_barrier(pawl_client *c, const char *name, int parties, int ms,
+                           int64_t *ret_canceled_at)
 {
     pawl_barrier_opts opts;
     pawl_barrier *b;
@@ -209,7 +211,7 @@ static int wait_at_barrier(pawl_client *c, const char *name, int parties, int ms
     int at = law_barrier_comes(name[0], parties);
     law_waits(1, b);
     err = pawl_barrier_wait(b, ms);
-    law_waited(1, b, err);
+    *ret_canceled_at = law_waited(1, b, err);
     judge("a barrier", err);
     law_barrier_ended(at, err, pawl_barrier_generation(b));
     pawl_barrier_free(b);
@@ -218,7 +220,8 @@ static int wait_at_barrier(pawl_client *c, const char *name, int parties, int ms
 
 static int barrier(pawl_client *c, int ms)
 {
-    return wait_at_barrier(c, "f", 2, limited(ms));
+    int64_t canceled_at;
+    return wait_at_barrier(c, "f", 2, limited(ms), &canceled_at);
 }
 
 /* ---- Who gives up at a barrier tells the others ---- */
@@ -264,8 +267,11 @@ static int gather(pawl_client *c, int ms)
 {
     int users = R->program->users;
     gathering mine = {.name = "g", .since = S->now, .wait_ms = ms < 0 ? MEETS_MS : ms};
-    mine.result = wait_at_barrier(c, "g", users == 2 ? 2 : users + 1, mine.wait_ms);
+    int64_t canceled_at;
+    mine.result = wait_at_barrier(c, "g", users == 2 ? 2 : users + 1, mine.wait_ms, &canceled_at);
     mine.end = S->now;
+    int64_t was_there = (canceled_at - mine.since) / MS;
+    if (was_there < mine.wait_ms) mine.wait_ms = (int)was_there;
     gathering_over(&mine, true);
     return mine.result;
 }

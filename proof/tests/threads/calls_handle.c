@@ -330,11 +330,15 @@ static int on_handle(const op *o)
 
 /* ---- What it has changed ---- */
 
-/* If nobody else has touched the handle since it was acquired, a release must find it held. */
-static void judge_change(handle_state *h, const op *o, int before, bool was_alone, int result)
+/*
+ * If nobody else has touched the handle since it was acquired, a release must find it held. What is
+ * lost while the acquisition returns may be told before it has.
+ */
+static void judge_change(handle_state *h, const op *o, const handle_state *then, int result)
 {
-    bool alone = was_alone && h->users == 1 && h->changes == before + 1;
-    if (o->kind == OP_ACQUIRE && result == PAWL_OK && alone) {
+    int before = then->changes;
+    bool alone = then->users == 1 && h->users == 1 && h->changes == before + 1;
+    if (o->kind == OP_ACQUIRE && result == PAWL_OK && alone && h->lost == then->lost) {
         h->sure = h->changes;
         h->lost_before = h->lost;
         h->gone_since = 0;
@@ -366,12 +370,11 @@ int run_op_handle(const op *o)
 {
     handle_state *h = handle_enter(o->target);
     if (!h) return PAWL_OK;
-    int before = h->changes;
-    bool alone = h->users == 1;
+    handle_state before = *h;
     h->changes += may_change(o->kind);
     int result = on_handle(o);
-    if (may_change(o->kind) && !h->freed) judge_change(h, o, before, alone, result);
-    if (h->users == 1 && h->changes == before + 1 && gives_back(h, o->kind, result))
+    if (may_change(o->kind) && !h->freed) judge_change(h, o, &before, result);
+    if (h->users == 1 && h->changes == before.changes + 1 && gives_back(h, o->kind, result))
         h->ended_at = S->steps;
     handle_leave(h);
     return result;

@@ -28,6 +28,19 @@ static void judge_time(const record *r)
              (long long)(took / MS), r->wait_ms);
 }
 
+/*
+ * Nothing has happened by which a release could find the lock lost, or go without an answer. Who
+ * stands still in the loop of a client that holds nothing keeps the answer from all (pawl.h,
+ * "Threads"): then it is not known.
+ */
+static void judge_released(const record *r, int err)
+{
+    bool closing = R->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
+    bool unheard = err == PAWL_ERR_UNKNOWN && R->stalled == r->stalled;
+    if (R->steady && !closing && (err == PAWL_ERR_LOST || unheard))
+        fail("lost", "a release was answered %d, and nothing had happened", err);
+}
+
 void run_on_done(pawl_lock *lock, int err, void *userdata)
 {
     record *r = userdata;
@@ -39,10 +52,7 @@ void run_on_done(pawl_lock *lock, int err, void *userdata)
     if (r->kind == OP_START && err == PAWL_OK) R->handles[r->handle].depth++;
     if (r->kind != OP_RELEASE_START && err == PAWL_OK) check_exclusion();
     judge_time(r);
-    bool closing = R->clients[client_of(r->handle)].closing; /* it may not wait for the answer */
-    bool is_release = r->kind == OP_RELEASE_START;
-    if (R->steady && !closing && is_release && (err == PAWL_ERR_LOST || err == PAWL_ERR_UNKNOWN))
-        fail("lost", "a release was answered %d, and nothing had happened", err);
+    if (r->kind == OP_RELEASE_START) judge_released(r, err);
     handle_callback_begins(&R->handles[r->handle]);
     run_then(r->then, r->handle);
     handle_callback_ends(&R->handles[r->handle]);

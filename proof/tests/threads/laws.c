@@ -179,6 +179,7 @@ void law_waits(int which, void *handle)
     if (R->laws.waits[which].handle || R->laws.waits[which].cancelers) return;
     R->laws.waits[which].handle = handle;
     R->laws.waits[which].canceled_at = 0;
+    R->laws.waits[which].canceled_from = NEVER;
     order_release(&R->laws.waits[which]); /* a program passes the handle on under a mutex */
 }
 
@@ -193,14 +194,15 @@ bool law_somebody_cancels(void)
 }
 
 /* What a cancel takes is some answers of the store. */
-void law_waited(int which, void *handle, int err)
+int64_t law_waited(int which, void *handle, int err)
 {
     int64_t canceled_at = R->laws.waits[which].canceled_at;
+    int64_t canceled_from = R->laws.waits[which].canceled_from;
     int64_t late = R->program->habits.late ? R->program->habits.late_max_ms * MS : 0;
     if (R->laws.waits[which].handle != handle) {
         if (err == PAWL_ERR_CANCELED && is_judged())
             fail("canceled", "a wait was canceled by nobody");
-        return;
+        return NEVER;
     }
     R->laws.waits[which].handle = NULL;
     if (err == PAWL_ERR_CANCELED && !canceled_at && !R->laws.waits[which].cancelers && is_judged())
@@ -210,6 +212,7 @@ void law_waited(int which, void *handle, int err)
              (long long)((S->now - canceled_at) / MS));
     sched_wait("waits for who cancels", R, nobody_cancels, &which, NEVER);
     order_acquire(&R->laws.waits[which]);
+    return canceled_from;
 }
 
 void law_cancel(int which, int (*cancel)(void *handle))
@@ -218,6 +221,7 @@ void law_cancel(int which, int (*cancel)(void *handle))
     if (!handle) return;
     order_acquire(&R->laws.waits[which]);
     R->laws.waits[which].cancelers++;
+    if (S->now < R->laws.waits[which].canceled_from) R->laws.waits[which].canceled_from = S->now;
     int err = cancel(handle);
     if (!err && !R->laws.waits[which].canceled_at) R->laws.waits[which].canceled_at = S->now;
     if (err && err != PAWL_ERR_STATE) fail("error", "a cancel ended with %s", pawl_err_name(err));

@@ -28,15 +28,16 @@ typedef struct laws {
     uint64_t resigned; /* the largest fence of a leader that has resigned */
     /* Two handles that wait, a latch and a barrier; others may cancel them. */
     struct {
-        void *handle;        /* NULL: none waits */
-        int cancelers;       /* that are about to */
-        int64_t canceled_at; /* 0: it is not */
+        void *handle;          /* NULL: none waits */
+        int cancelers;         /* that are about to */
+        int64_t canceled_at;   /* 0: it is not */
+        int64_t canceled_from; /* the first cancel began; NEVER: none did */
     } waits[2];
 } laws;
 
 /* A handle waits, and its wait is over. */
 void law_waits(int which, void *handle);
-void law_waited(int which, void *handle, int err);
+int64_t law_waited(int which, void *handle, int err);
 /* Cancels the handle that waits, if there is one. */
 void law_cancel(int which, int (*cancel)(void *handle));
 bool law_somebody_cancels(void);

@@ -21,6 +21,7 @@ VISIT, FLOORS, PUMP = "src/runtime/visit.c", "src/runtime/floors.c", "src/runtim
 HELD_H, TOKEN = "src/runtime/held.h", "src/runtime/token_shown.c"
 ELECTION, FLOW, BARRIER = "src/runtime/election.c", "src/runtime/flow.c", "src/runtime/barrier.c"
 ONCE, LATCH, JOB = "src/runtime/once.c", "src/runtime/latch.c", "src/runtime/job.c"
+CLOCK = "src/runtime/clock.c"
 # What a program on one floor of the runtime shows, and what a small program shows in some schedule.
 FLOOR, SMALL = ("--floors", "20", "--only"), ("--explore", "1", "--only")
 
@@ -53,6 +54,9 @@ PLANTED = [
      [(FORK, "    int state = pawl__cancel_off();\n    int64_t until = pawl__instant_add(pawl__now(), "
        "FORK_WAIT_MS", "    int state = PTHREAD_CANCEL_ENABLE;\n    int64_t until = "
        "pawl__instant_add(pawl__now(), FORK_WAIT_MS")], "--flavour", "forking"),
+    ("signal_in_fork", "a signal's handler runs in a fork that has stopped some clients",
+     [(FORK, "    pawl__signals_off(&before);\n", "    pthread_sigmask(SIG_SETMASK, NULL, &before);\n")],
+     "--strategy", "random", "--seed", "50003669000"),
     ("fork_handler_hangs", "a program's own handler of fork that asks pawl waits for itself",
      [(FORK, "    forking = true;\n", "")]),
     ("loan_survives_exit", "a retained lease survives the exit",
@@ -134,6 +138,8 @@ PLANTED = [
      [(GATE_THREAD, "        if (gate->owned && !busy) gate->ops->overdue(gate->ctx);\n", "")], "--flavour", "stalled"),
     ("found_untold", "a release that finds its lock lost tells no event",
      [(BEGIN, "    pawl__acquisition_call(a, PAWL__CALL_LOST);\n    return PAWL_ERR_LOST;", "    return PAWL_ERR_LOST;")]),
+    ("confirmed_unknown", "a release that the store has confirmed is told as one without an answer",
+     [(ACTIONS, "    pawl__end_release(home, a, action->err);", "    pawl__end_release(home, a, action->err ? action->err : PAWL_ERR_UNKNOWN);")]),
     ("promise_waited_for", "while a fork is about to take the loop, nobody renews and nobody tells a loss",
      [(GATE_THREAD, "        if (is_promised(gate))\n            stand_in(gate);\n        else if (!gate->owned)",
        "        if (pawl__gate_may_own(gate))")], "--seed", "501059800"),
@@ -336,9 +342,17 @@ PLANTED = [
     ("cancel_wakes_nobody", "who waits for news is not told that it was canceled",
      [(JOB, "    pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n    return PAWL_OK;", "    return PAWL_OK;")],
      *COMPOSED),
+    ("cancel_swallowed", "a call that has just begun forgets a cancel that was meant for it",
+     [(JOB, "    if (!atomic_compare_exchange_strong(&job->use, &idle, BEGINS)) return PAWL_ERR_STATE;",
+       "    if (!atomic_compare_exchange_strong(&job->use, &idle, BUSY)) return PAWL_ERR_STATE;")],
+     "--strategy", "weak", "--seed", "50006241000"),
     ("look_left_to_the_thread", "a call that goes on after its look still has the waiter of the thread that looked",
      [(ACQUISITION, "    completion->waiter = NULL;\n    a->on_stack = any_on_stack(a);", "    a->on_stack = any_on_stack(a);")],
      "--flavour", "ends"),
+    # ---- Who is stopped between a look at the clock and what he sets by it ----
+    ("alarm_from_then_on", "the loop's alarm is set to a span, which begins when it is set",
+     [(CLOCK, "    alarm->by_boottime = alarm->fd >= 0 && clock_gettime(CLOCK_BOOTTIME, &t) == 0;",
+       "    alarm->by_boottime = alarm->fd < 0 && clock_gettime(CLOCK_BOOTTIME, &t) == 0;")]),
     # ---- The same, asynchronously ----
     ("woken_when_abandoned", "who frees a latch under a call wakes it through a client that may be gone",
      [(JOB, "    if (waits && job->watched) pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n", ""),
