@@ -138,6 +138,12 @@ static const small_program larger[] = {
       .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(RELEASE, 0, 0)}},
                {1, {CALL(CLOSE, 0, 0)}},
                {1, {CALL(EXIT, 0, 0)}}}}},
+    {"an exit that waits for the loop is stopped by a signal",
+     {COMMON, .clients = 1, .handles = 1, .users = 3, .client = {THREADS},
+      .handle = {{.ttl_ms = 300, .events = true}}, .stall_ms = 2000,
+      .user = {{2, {CALL(ACQUIRE, 0, -1), CALL(HOLD, 0, -1)}},
+               {2, {CALL(HOLD, 0, 5), CALL(EXIT, 0, 0)}},
+               {2, {CALL(HOLD, 0, 5), CALL(SIGNAL, 1, 0)}}}}},
 };
 
 static bool run(int number, const small_program *small, int preemptions)
