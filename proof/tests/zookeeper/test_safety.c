@@ -4,7 +4,9 @@
 #include "rig.h"
 
 #include "../../../src/stores/zookeeper/zookeeper_store.h"
+#include "../../ports/free_port.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -336,10 +338,40 @@ static void a_server_that_is_not_there_is_no_answer_beside_one_that_is(void **st
     }
 }
 
+/* It accepts and says nothing. Half of the clients come to it first. */
+static void a_mute_server_is_no_answer_beside_one_that_speaks(void **state)
+{
+    enum { CLIENTS_MAX = 40 };
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int port = free_port(), mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    char hosts[64];
+    bool was_there = false;
+    (void)state;
+    at.sin_port = htons((uint16_t)port);
+    CHECK(port && mute >= 0 && bind(mute, (const struct sockaddr *)&at, sizeof at) == 0 &&
+          listen(mute, CLIENTS_MAX) == 0);
+    store_address address = rig_address();
+    snprintf(hosts, sizeof hosts, "127.0.0.1:%d,127.0.0.1:%d", port, address.port);
+    address.host = hosts;
+    address.port = 0;
+    for (int i = 0; i < CLIENTS_MAX && !was_there; i++) {
+        client *c = client_open(rig_loop(), &address, "a");
+        client_await_link(c, true);
+        for (size_t j = 0; j < client_link_count(c); j++) assert_true(client_link(c, j)->up);
+        client_close(c);
+        int accepted = accept(mute, NULL, NULL);
+        was_there = accepted >= 0;
+        if (was_there) close(accepted);
+    }
+    assert_true(was_there);
+    close(mute);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_server_that_is_not_there_is_no_answer_beside_one_that_is),
+        cmocka_unit_test(a_mute_server_is_no_answer_beside_one_that_speaks),
         cmocka_unit_test(a_node_that_a_stranger_deletes_is_lost_and_told),
         cmocka_unit_test(a_session_that_the_servers_end_takes_its_locks_and_tells),
         cmocka_unit_test(of_a_killed_process_the_lock_ends_with_its_ttl),

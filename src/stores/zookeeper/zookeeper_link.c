@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHARE_LEAST_MS 1000 /* a session is a write of the whole ensemble */
+
 /* ---- Loss ---------------------------------------------------------------------------------- */
 
 static void tell_down(pawl_store *store, bool was_up)
@@ -41,10 +43,26 @@ static void begin_anew(pawl_store *store)
     pawl__timer_set(&store->link_timer, pawl__ms_to_ns(wait_ms));
 }
 
+static size_t address_count(const pawl__zk_linkage *link)
+{
+    size_t count = 1;
+    for (const char *at = strchr(link->addresses, ','); at; at = strchr(at + 1, ',')) count++;
+    return count;
+}
+
+/* Several servers share the time to connect, so that a mute one leaves some to the next. */
+static void limit_connecting(pawl_store *store)
+{
+    int64_t whole_ms = store->config.connect_timeout_ms;
+    int64_t share_ms = whole_ms / (int64_t)address_count(&store->link);
+    int64_t least_ms = whole_ms < SHARE_LEAST_MS ? whole_ms : SHARE_LEAST_MS;
+    pawl__timer_set(&store->link_timer, pawl__ms_to_ns(share_ms > least_ms ? share_ms : least_ms));
+}
+
 static void connect_again(pawl_store *store)
 {
     store->link.phase = PAWL__ZK_CONNECTING;
-    pawl__timer_set(&store->link_timer, pawl__ms_to_ns(store->config.connect_timeout_ms));
+    limit_connecting(store);
     pawl__zk_handle_cut(&store->handle);
 }
 
@@ -149,13 +167,11 @@ static void greet(pawl_store *store)
 
 /* Who does not wait takes the first trouble for the answer, so it is told when no server was there:
  * the library goes on to the next one by itself. */
-static void note_unreached(pawl_store *store)
+static void note_unreached(pawl_store *store, const char *what)
 {
     pawl__zk_linkage *link = &store->link;
-    size_t count = 1;
-    for (const char *at = strchr(link->addresses, ','); at; at = strchr(at + 1, ',')) count++;
-    note_trouble(store, PAWL_ERR_UNAVAILABLE, "cannot connect");
-    if (++link->unreached < count) return;
+    note_trouble(store, PAWL_ERR_UNAVAILABLE, what);
+    if (++link->unreached < address_count(link)) return;
     link->unreached = 0;
     tell_down(store, false);
 }
@@ -173,7 +189,7 @@ static void on_changed(pawl__zk_handle *handle, int rc)
     } else if (phase == PAWL__ZK_CONNECTING && connected) {
         greet(store);
     } else if (phase == PAWL__ZK_CONNECTING && rc != ZOK) {
-        note_unreached(store);
+        note_unreached(store, "cannot connect");
     } else if (phase >= PAWL__ZK_GREETING && !connected) {
         pawl__zk_break(store, PAWL_ERR_UNAVAILABLE, "the connection is lost");
     }
@@ -203,7 +219,7 @@ static void on_addresses(const char *addresses, const char *trouble, void *ctx)
         tell_down(store, false);
         return;
     }
-    pawl__timer_set(&store->link_timer, pawl__ms_to_ns(store->config.connect_timeout_ms));
+    limit_connecting(store);
     pawl__zk_handle_go_on(&store->handle);
 }
 
@@ -239,9 +255,8 @@ static void on_link_timer(evutil_socket_t fd, short what, void *arg)
     } else if (phase == PAWL__ZK_CONNECTING && is_surely_over(store)) {
         begin_anew(store);
     } else if (phase == PAWL__ZK_CONNECTING) { /* it accepts and falls mute: the next one */
-        note_trouble(store, PAWL_ERR_UNAVAILABLE, "no session in time");
         connect_again(store);
-        tell_down(store, false);
+        note_unreached(store, "no session in time");
     } else if (phase == PAWL__ZK_GREETING) {
         pawl__zk_break(store, PAWL_ERR_UNAVAILABLE, "no answer to the greeting in time");
     }
