@@ -238,6 +238,21 @@ static void a_login_is_right_or_wrong(void **state)
     memcached_server_stop(server);
 }
 
+/* It would keep them as a value of "pawl-login", for all to read. */
+static void a_server_without_logins_is_not_told_user_and_password(void **state)
+{
+    size_t count;
+    (void)state;
+    store_address address = rig_address(memcached_server_socket(rig_server()));
+    address.user = "anna";
+    address.password = "open-sesame";
+    client *c = client_up(rig_loop(), &address, "c");
+    rig_command("EN", "mg pawl-login v", NULL);
+    assert_non_null(strstr(client_warning(c, &count), "wants no login"));
+    rig_lock_and_unlock(c);
+    client_close(c);
+}
+
 /* ---- A server that does not answer the greeting of TCP ------------------------------------- */
 
 static void the_time_to_connect_ends(void **state)
@@ -279,6 +294,7 @@ int main(void)
         cmocka_unit_test(what_is_not_pawls_is_left_alone),
         cmocka_unit_test(two_names_of_one_key_are_told_apart),
         cmocka_unit_test(a_login_is_right_or_wrong),
+        cmocka_unit_test(a_server_without_logins_is_not_told_user_and_password),
         cmocka_unit_test(the_time_to_connect_ends),
     };
     rig_need_server();

@@ -11,10 +11,15 @@ bool pawl__memcached_is_up(const pawl_store *store)
     return store->link.phase == PAWL__MEMCACHED_UP && !store->link.broken;
 }
 
+bool pawl__memcached_wants_login(const pawl__memcached_answer *answer)
+{
+    return strstr(answer->text, "unauthenticated");
+}
+
 void pawl__memcached_not_understood(pawl_store *store, const pawl__memcached_answer *answer)
 {
     char what[PAWL_MESSAGE_MAX];
-    bool is_login = strstr(answer->text, "unauthenticated") != NULL;
+    bool is_login = pawl__memcached_wants_login(answer);
     if (is_login)
         snprintf(what, sizeof what,
                  "the server wants a login: memcached://user:password@host:port");

@@ -85,6 +85,18 @@ static void warn_of_eviction(pawl_store *store)
     store->host->warn(store->host, message);
 }
 
+static void warn_of_no_login(pawl_store *store)
+{
+    char message[PAWL_MESSAGE_MAX];
+    if (!store->link.wants_no_login || store->link.warned_of_no_login) return;
+    store->link.warned_of_no_login = true;
+    snprintf(message, sizeof message,
+             "%s: the server wants no login: everybody may use it, and the user and password in "
+             "the URL were not sent",
+             store->config.where);
+    store->host->warn(store->host, message);
+}
+
 static void be_up(pawl_store *store)
 {
     pawl__memcached_linkage *link = &store->link;
@@ -93,6 +105,7 @@ static void be_up(pawl_store *store)
     pawl__retry_up(&link->retry);
     pawl__timer_set(&store->link_timer, PAWL__NEVER);
     warn_of_eviction(store);
+    warn_of_no_login(store);
     store->host->link(store->host, true, PAWL_OK, "");
     pawl__memcached_watches_up(store);
 }
@@ -143,7 +156,6 @@ static void on_login(pawl_store *store, pawl__memcached_pending *pending,
 static bool send_login(pawl_store *store)
 {
     char command[64], value[2 * PAWL__MEMCACHED_LOGIN_MAX + 2];
-    if (!store->config.user[0]) return true;
     int len = snprintf(value, sizeof value, "%s %s", store->config.user, store->config.password);
     snprintf(command, sizeof command, "set pawl-login 0 1 %d", len);
     store->login.answered = on_login;
@@ -152,17 +164,37 @@ static bool send_login(pawl_store *store)
     return sent;
 }
 
-static void greet(pawl_store *store)
+static void ask_for_facts(pawl_store *store, bool sent)
 {
-    store->link.phase = PAWL__MEMCACHED_GREETING;
-    store->facts = (pawl__memcached_facts){0};
     store->stats.answered = on_stats;
     store->settings.answered = on_settings;
-    if (send_login(store) && pawl__memcached_send(store, &store->stats, "stats", NULL, 0) &&
+    if (sent && pawl__memcached_send(store, &store->stats, "stats", NULL, 0) &&
         pawl__memcached_send(store, &store->settings, "stats settings", NULL, 0))
         pawl__memcached_flush(store);
     else
         pawl__memcached_break(store, PAWL_ERR_NO_MEMORY, pawl_err_text(PAWL_ERR_NO_MEMORY));
+}
+
+/* A server without logins would keep user and password as a value for all to read. */
+static void on_knock(pawl_store *store, pawl__memcached_pending *pending,
+                     const pawl__memcached_answer *answer)
+{
+    (void)pending;
+    store->link.wants_no_login = !pawl__memcached_wants_login(answer);
+    ask_for_facts(store, store->link.wants_no_login || send_login(store));
+}
+
+static void greet(pawl_store *store)
+{
+    store->link.phase = PAWL__MEMCACHED_GREETING;
+    store->facts = (pawl__memcached_facts){0};
+    store->knock.answered = on_knock;
+    if (!store->config.user[0])
+        ask_for_facts(store, true);
+    else if (pawl__memcached_send(store, &store->knock, "mg pawl-login", NULL, 0))
+        pawl__memcached_flush(store);
+    else
+        ask_for_facts(store, false);
 }
 
 /* ---- Attempts ------------------------------------------------------------------------------ */

@@ -19,11 +19,11 @@ static const char *cannot(const pawl_request *request)
     case PAWL_VERB_PUBLISH:
     case PAWL_VERB_READ:
         return "memcached may forget a value beside a lock at any time: once, election, latch and "
-               "barrier need redis://, postgres:// or sqlite:";
+               "barrier need redis://, postgres://, mysql:// or sqlite:";
     case PAWL_VERB_ACQUIRE:
         if (request->mode == PAWL_MODE_EXCLUSIVE) return NULL;
         return "on memcached pawl has exclusive locks alone: shared locks and semaphores need "
-               "redis://, postgres:// or sqlite:";
+               "redis://, postgres://, mysql:// or sqlite:";
     default:
         return NULL;
     }

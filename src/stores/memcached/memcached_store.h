@@ -198,7 +198,8 @@ typedef struct pawl__memcached_linkage {
     pawl__retry retry;
     int64_t up_since;
     uint64_t random;
-    bool warned_of_eviction; /* once for each client */
+    bool warned_of_eviction, warned_of_no_login; /* once for each client */
+    bool wants_no_login;                         /* although the URL has one */
     /* Why it is down, or is about to go down (broken). */
     bool broken;
     pawl_err err;
@@ -232,7 +233,7 @@ struct pawl_store {
     pawl__answers answers;
     pawl__refusals refusals;
     pawl__memcached_facts facts;
-    pawl__memcached_pending login, stats, settings, clock, plant;
+    pawl__memcached_pending knock, login, stats, settings, clock, plant;
     bool guarded;               /* as the host was told */
     int64_t clock_us, clock_at; /* the server's clock, and an instant not after that reading */
     pawl__table watches;
@@ -271,6 +272,7 @@ void pawl__memcached_turn_soon(pawl_store *store);
 void pawl__memcached_note_fact(pawl__memcached_facts *facts, const char *text);
 bool pawl__memcached_is_up(const pawl_store *store);
 /* The server did not accept a command: breaks the link, with the server's words. */
+bool pawl__memcached_wants_login(const pawl__memcached_answer *answer);
 void pawl__memcached_not_understood(pawl_store *store, const pawl__memcached_answer *answer);
 
 /* ---- memcached_link.c ---------------------------------------------------------------------- */
