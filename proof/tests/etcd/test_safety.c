@@ -92,6 +92,81 @@ static void a_turn_that_came_while_the_server_was_away_is_told(void **state)
     client_close(b);
 }
 
+/* ---- A server that is restored from a backup, or has lost the end of its log ----------------- */
+
+/* etcd_server_keep, or _go_back. Connections are cut by it, so the first thing that is asked then
+ * may have no answer: that is nothing that changes anything. */
+static void restart_by(void (*how)(etcd_server *server, int member), client *const *clients,
+                       size_t count)
+{
+    how(rig_server(), 0);
+    for (size_t i = 0; i < count; i++)
+        (void)rig_ask_until(clients[i], ask_inspect(rig_name(), NULL), PAWL_REPORTED);
+}
+
+/* The holder hears that it has lost, and what it says afterwards does the next one no harm. */
+static void a_grant_that_the_server_forgot_is_not_confirmed(void **state)
+{
+    client *const c[] = {up("a"), up("b"), up("c")};
+    const char *name = rig_name(), *held = fresh_token(), *waits = fresh_token();
+    const char *next = fresh_token();
+    (void)state;
+    rig_expect(c[0], ask_acquire(name, next, LONG_MS), PAWL_GRANTED);
+    rig_expect(c[0], ask_release(name, next), PAWL_RELEASED); /* now it takes the name for quiet */
+    restart_by(etcd_server_keep, c, 3);
+    next = fresh_token();
+    rig_expect(c[0], ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
+    rig_expect(c[1], ask_queue(name, waits, LONG_MS), PAWL_QUEUED);
+    restart_by(etcd_server_go_back, c, 3);
+    rig_expect(c[2], ask_acquire(name, next, LONG_MS), PAWL_GRANTED);
+    rig_expect(c[0], ask_renew(name, held, LONG_MS), PAWL_NOT_OWNER);
+    rig_expect(c[0], ask_release(name, held), PAWL_NOT_OWNER);
+    rig_expect(c[1], ask_queue(name, waits, LONG_MS), PAWL_QUEUED);
+    rig_expect(c[2], ask_renew(name, next, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(c[2], ask_release(name, next), PAWL_RELEASED);
+    client_await_push(c[1], PAWL_PUSH_GRANT, waits);
+    for (size_t i = 0; i < 3; i++) client_close(c[i]);
+}
+
+/* Who let go is the holder again, and its token frees the lock. */
+static void a_release_that_the_server_forgot_is_repeated(void **state)
+{
+    client *const c[] = {up("a"), up("b")};
+    const char *name = rig_name(), *first = fresh_token(), *second = fresh_token();
+    (void)state;
+    rig_expect(c[0], ask_acquire(name, first, LONG_MS), PAWL_GRANTED);
+    restart_by(etcd_server_keep, c, 2);
+    rig_expect(c[0], ask_release(name, first), PAWL_RELEASED);
+    rig_expect(c[1], ask_acquire(name, second, LONG_MS), PAWL_GRANTED);
+    restart_by(etcd_server_go_back, c, 2);
+    rig_expect(c[1], ask_renew(name, second, LONG_MS), PAWL_NOT_OWNER);
+    rig_expect(c[1], ask_acquire(name, second, LONG_MS), PAWL_BUSY);
+    rig_expect(c[0], ask_release(name, first), PAWL_RELEASED);
+    rig_expect(c[1], ask_acquire(name, second, LONG_MS), PAWL_GRANTED);
+    client_close(c[0]);
+    client_close(c[1]);
+}
+
+/* Its revisions count from less than the waiter has seen: it hears of its turn all the same. */
+static void a_waiter_at_a_server_that_went_back_gets_its_turn(void **state)
+{
+    client *const c[] = {up("a"), up("b")};
+    const char *name = rig_name(), *held = fresh_token(), *waits = fresh_token();
+    (void)state;
+    rig_expect(c[0], ask_acquire(name, held, LONG_MS), PAWL_GRANTED);
+    rig_expect(c[1], ask_queue(name, waits, LONG_MS), PAWL_QUEUED);
+    restart_by(etcd_server_keep, c, 2);
+    for (int i = 0; i < 10; i++) rig_lock_and_unlock(c[1]);
+    rig_expect(c[1], ask_queue(name, waits, LONG_MS), PAWL_QUEUED);
+    restart_by(etcd_server_go_back, c, 2);
+    rig_expect(c[0], ask_renew(name, held, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(c[1], ask_queue(name, waits, LONG_MS), PAWL_QUEUED);
+    rig_expect(c[0], ask_release(name, held), PAWL_RELEASED);
+    client_await_push(c[1], PAWL_PUSH_GRANT, waits);
+    client_close(c[0]);
+    client_close(c[1]);
+}
+
 /* ---- Strangers ----------------------------------------------------------------------------- */
 
 static void put(const pawl__etcd_bytes *key, const char *value)
@@ -242,6 +317,9 @@ int main(void)
         cmocka_unit_test(a_key_that_a_stranger_deletes_is_lost_and_told),
         cmocka_unit_test(a_waiter_whose_lease_is_over_gets_nothing),
         cmocka_unit_test(a_turn_that_came_while_the_server_was_away_is_told),
+        cmocka_unit_test(a_grant_that_the_server_forgot_is_not_confirmed),
+        cmocka_unit_test(a_release_that_the_server_forgot_is_repeated),
+        cmocka_unit_test(a_waiter_at_a_server_that_went_back_gets_its_turn),
         cmocka_unit_test(what_is_not_pawls_is_never_touched),
         cmocka_unit_test(a_value_that_is_not_pawls_is_none),
         cmocka_unit_test(a_full_server_grants_nothing_and_takes_no_lock_away),

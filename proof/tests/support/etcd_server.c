@@ -3,6 +3,7 @@
 #include "etcd_server.h"
 
 #include "../../ports/free_port.h"
+#include "server.h"
 #include "temp_dir.h"
 
 #include <arpa/inet.h>
@@ -247,6 +248,32 @@ void etcd_server_restart(etcd_server *server, int at)
     etcd_server_kill(server, at);
     launch(server, at);
     if (!await_it(server, at)) die("it did not start again");
+}
+
+/* The directory `to` becomes a copy of `from`, both of that member. */
+static void copy_data(const etcd_server *server, int at, const char *from, const char *to)
+{
+    char source[4200], target[4200];
+    snprintf(source, sizeof(source), "%s/m%d%s", server->dir, at, from);
+    snprintf(target, sizeof(target), "%s/m%d%s", server->dir, at, to);
+    const char *const remove[] = {"rm", "-rf", target, NULL};
+    const char *const copy[] = {"cp", "-a", source, target, NULL};
+    server_run(&(server_start){.argv = remove});
+    server_run(&(server_start){.argv = copy});
+}
+
+void etcd_server_keep(etcd_server *server, int at)
+{
+    etcd_server_kill(server, at);
+    copy_data(server, at, "", ".kept");
+    etcd_server_restart(server, at);
+}
+
+void etcd_server_go_back(etcd_server *server, int at)
+{
+    etcd_server_kill(server, at);
+    copy_data(server, at, ".kept", "");
+    etcd_server_restart(server, at);
 }
 
 void etcd_server_pause(etcd_server *server, int at)

@@ -30,6 +30,10 @@ int etcd_server_tls_port(const etcd_server *server, int member);
 /* kill -9; and a new start on the same data and port. */
 void etcd_server_kill(etcd_server *server, int member);
 void etcd_server_restart(etcd_server *server, int member);
+/* kill -9, a copy of its data, and a new start; and kill -9, that copy in place of the data, and a
+ * new start: what came between is forgotten, as of one that is restored from a backup. */
+void etcd_server_keep(etcd_server *server, int member);
+void etcd_server_go_back(etcd_server *server, int member);
 /* SIGSTOP and SIGCONT: it accepts and never answers. */
 void etcd_server_pause(etcd_server *server, int member);
 void etcd_server_resume(etcd_server *server, int member);
