@@ -201,13 +201,22 @@ static bool may_block(const pawl_host *host)
     return pump->calm && pump->engine && !pawl__engine_tends(pump->engine);
 }
 
+#define SOONER 10 /* a tenth */
+
+/* An attempt to connect ends before the call that waits for it, which can say then why it failed.
+ */
+static int64_t connect_ms(int64_t answer_ms)
+{
+    return answer_ms - answer_ms / SOONER;
+}
+
 void pawl__pump_init_host(pawl__pump *pump, const char *owner, const char *id, bool work_inline)
 {
     pump->host = (pawl_host){.size = sizeof pump->host,
                              .base = pump->base,
                              .client_id = id,
                              .owner = owner,
-                             .connect_timeout_ms = pump->answer_ms,
+                             .connect_timeout_ms = connect_ms(pump->answer_ms),
                              .now = pawl__now,
                              .reply = on_reply,
                              .row = on_row,

@@ -330,6 +330,17 @@ def test_a_server_that_accepts_and_never_answers(sqlite, listener):
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_who_waits_for_a_silent_server_is_told_what_was_tried(sqlite, tls):
+    """Not only that it has not answered: the attempt to connect ends before the call does."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        url = f"redis{'s' * tls}://127.0.0.1:{port}"
+        done = sqlite.run("-S", url, "--store-timeout", "2s", "run", "k", "echo", "ran")
+    assert done.code == 69 and done.out == ""
+    assert ("does a server without TLS listen there" if tls else "did not answer") in done.err, done.err
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n"])
 def test_a_server_that_is_no_redis(sqlite, listener, answer):
     refused(sqlite, 78, "fake", "--store-timeout", "2s", url=listener(answer))
