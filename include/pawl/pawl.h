@@ -32,6 +32,9 @@
  * stops within such a moment. A loss is told in time in any case, by another thread. (With
  * PAWL_CALLBACKS_WAIT pawl has no other thread that could tell it.)
  *
+ * pthread_cancel ends a thread when its call of pawl has returned, not within it: to end a wait,
+ * use pawl_lock_cancel.
+ *
  * Ownership of a lock is the handle, not the thread: two handles on one name
  * exclude each other, also within a thread; a handle may be released by another
  * thread than the one that acquired it.

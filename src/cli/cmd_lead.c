@@ -162,6 +162,8 @@ static int lead_main(const cli_command *self, const cli_common *globals, int arg
     if (!code && opts.value && strlen(opts.value) > PAWL_LEADER_VALUE_MAX)
         code = cli_usage_error(self, "--value: at most %d bytes", PAWL_LEADER_VALUE_MAX);
     if (code) return code;
+    if ((opts.shows_leader || opts.observes) && rest.count > 1)
+        return cli_usage_error(self, "--who and --observe run nothing: no COMMAND is wanted");
     if (opts.shows_leader || opts.observes) return look(self, &opts, key);
 
     char *shell_argv[4];

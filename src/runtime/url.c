@@ -426,12 +426,22 @@ static bool is_known(const char *const *known, const char *key)
     return false;
 }
 
+#define AND_MORE ", ..."
+
+/* Whole words, as many as fit. */
 static void list_known(const char *const *known, char *ret_list, size_t size)
 {
     size_t used = 0;
     ret_list[0] = '\0';
-    for (size_t i = 0; known && known[i] && used < size; i++)
+    for (size_t i = 0; known && known[i]; i++) {
+        size_t needed = strlen(known[i]) + (i ? strlen(", ") : 0);
+        bool is_last = !known[i + 1];
+        if (used + needed + (is_last ? 0 : strlen(AND_MORE)) >= size) {
+            snprintf(ret_list + used, size - used, AND_MORE);
+            return;
+        }
         used += (size_t)snprintf(ret_list + used, size - used, "%s%s", i ? ", " : "", known[i]);
+    }
 }
 
 int pawl__address_check_options(const pawl__address *address, const char *store,
@@ -440,7 +450,7 @@ int pawl__address_check_options(const pawl__address *address, const char *store,
     const pawl_url *url = &address->url;
     for (size_t i = 0; i < url->option_count; i++) {
         if (is_known(known, url->options[i].key)) continue;
-        char list[300];
+        char list[360];
         list_known(known, list, sizeof list);
         snprintf(reterr_message, PAWL_MESSAGE_MAX,
                  "the store %s has no option \"%.60s\"; it has: %s", store, url->options[i].key,

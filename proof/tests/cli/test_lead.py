@@ -29,6 +29,12 @@ def test_the_next_one_leads_when_the_first_ends(rig):
     assert rig.run("lead", "k", "--who").out == "nobody leads\n"
 
 
+def test_who_only_looks_gives_no_command(rig):
+    for flag in ("--who", "--observe"):
+        done = rig.run("lead", "k", flag, "--", "echo", "ran")
+        assert (done.code, done.out) == (64, "") and "run nothing" in done.err
+
+
 def test_it_leads_again_after_the_command_has_ended(rig):
     proc = rig.start("lead", "k", "--", "sh", "-c", 'echo "on $PAWL_FENCE"')
     fences = [int(proc.expect("on").split()[1]) for _ in range(3)]

@@ -2,12 +2,16 @@
 /* Connections that are refused, cut, or lead to the wrong server: what is said, and what comes
  * next. And who can be woken. */
 #define _GNU_SOURCE
+#include "../../ports/free_port.h"
 #include "rig.h"
 #include "stores/mariadb/mariadb_greet.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define NO_SUCH_THREAD 1094
 
@@ -92,6 +96,23 @@ static void a_server_without_tls_is_refused_where_it_is_asked_for(void **state)
         assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_TLS);
         client_abandon(c);
     }
+}
+
+/* PostgreSQL, say, which waits for the client to begin. */
+static void what_says_nothing_is_said_to_be_no_mariadb(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int port = free_port(), mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    at.sin_port = htons((uint16_t)port);
+    CHECK(port && mute >= 0 && bind(mute, (const struct sockaddr *)&at, sizeof at) == 0 &&
+          listen(mute, 8) == 0);
+    store_address address = rig_address(rig_database());
+    address.host = "127.0.0.1";
+    address.port = port;
+    address.options[0] = (pawl_url_option){"connect_timeout_ms", "300"};
+    rig_expect_refusal(rig_loop(), &address, PAWL_ERR_UNAVAILABLE, "MariaDB speaks first");
+    close(mute);
 }
 
 static void a_server_that_is_read_only_is_no_place_for_locks(void **state)
@@ -407,6 +428,7 @@ int main(void)
         cmocka_unit_test(hosts_at_which_nobody_listens_are_said),
         cmocka_unit_test(a_server_without_room_is_tried_again),
         cmocka_unit_test(a_server_without_tls_is_refused_where_it_is_asked_for),
+        cmocka_unit_test(what_says_nothing_is_said_to_be_no_mariadb),
         cmocka_unit_test(a_server_that_is_read_only_is_no_place_for_locks),
         cmocka_unit_test(statement_format_is_refused),
         cmocka_unit_test(a_waiter_that_was_cut_off_keeps_its_place),

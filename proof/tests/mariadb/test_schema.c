@@ -31,6 +31,7 @@ static void who_may_not_make_it_is_told_what_to_do(void **state)
     client *c = client_open(rig_loop(), &address, "a");
     assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_PERMISSION);
     assert_non_null(strstr(client_link(c, 0)->text, "pawl schema mariadb"));
+    assert_non_null(strstr(client_link(c, 0)->text, "there is no database"));
     address.user = "root";
     client *maker = client_up(rig_loop(), &address, "maker");
     rig_sql("GRANT EXECUTE ON %s.* TO plain@localhost", database); /* as schema.sql says */

@@ -142,6 +142,9 @@ static void a_refusal_is_known_by_its_code_and_is_one_line(void **state)
         {"connection to server at \"h\" failed: FATAL:  28P01: password authentication failed for "
          "user \"u\"\nLOCATION:  auth_failed, auth.c:338\n",
          PAWL_ERR_AUTH},
+        {"connection to server at \"h\" failed: FATAL:  28P01: once\nconnection to server at \"h\" "
+         "failed: FATAL:  28P01: once\n",
+         PAWL_ERR_AUTH},
         {"FATAL:  53300: sorry, too many clients already\n", PAWL_ERR_STORE_BUSY},
         {"FATAL:  57P03: the database system is starting up\n", PAWL_ERR_LOADING},
         {"FATAL:  3D000: database \"x\" does not exist\n", PAWL_ERR_URL},
@@ -169,6 +172,8 @@ static void a_refusal_is_known_by_its_code_and_is_one_line(void **state)
         assert_int_equal(err, refusals[i].err);
         assert_null(strchr(message, '\n'));
         assert_null(strstr(message, "LOCATION"));
+        const char *once = strstr(message, "once"); /* what is said twice is shown once */
+        assert_true(!once || !strstr(once + 1, "once"));
     }
 }
 

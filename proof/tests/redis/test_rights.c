@@ -68,12 +68,16 @@ static void a_missing_permission_is_named_at_once(void **state)
         rig_must(s.rig, "SCRIPT FLUSH");
         rig_must(s.rig, "ACL SETUSER joe -%s", cases[i].command);
         snprintf(rule, sizeof(rule), "+%s", cases[i].command);
+        char twice[80]; /* whatever else is said, no rule is named twice */
+        snprintf(twice, sizeof(twice), " %s %s", rule, rule);
         client *c = client_open(s.loop, &s.address, "a");
         if (cases[i].looks) {
             client_await_link(c, true);
             may_only_look(c, rule);
         } else {
-            says(await_down(c, PAWL_ERR_PERMISSION), rule);
+            const char *told = await_down(c, PAWL_ERR_PERMISSION);
+            says(told, rule);
+            assert_null(strstr(told, twice));
         }
         client_close(c);
         rig_must(s.rig, "ACL SETUSER joe +%s", cases[i].command);

@@ -447,6 +447,14 @@ static void test_unknown_option_names_the_known(void **state)
     static const char *const short_one[] = {"x", NULL};
     assert_int_equal(pawl__address_check_options(a, "memory", short_one, message), PAWL_ERR_OPTION);
     assert_string_equal(message, "the store memory has no option \"prefix\"; it has: x");
+    /* No word is cut where they are too many. */
+    const char *many[41];
+    for (size_t i = 0; i < 40; i++) many[i] = "a_long_name";
+    many[40] = NULL;
+    assert_int_equal(pawl__address_check_options(a, "talkative", many, message), PAWL_ERR_OPTION);
+    const char *end = strstr(message, ", ...");
+    assert_true(end && !end[strlen(", ...")]);
+    assert_memory_equal(end - strlen("a_long_name"), "a_long_name", strlen("a_long_name"));
     pawl__address_free(a);
     a = good("redis://h?a%0ab=1"); /* what it quotes is mended */
     assert_int_equal(pawl__address_check_options(a, "redis", known, message), PAWL_ERR_OPTION);

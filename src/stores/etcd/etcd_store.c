@@ -19,10 +19,11 @@ static const char *cannot(const pawl_request *request)
     switch (request->verb) {
     case PAWL_VERB_CHANGE:
         return "on etcd nobody can change the mode of a lock that is held: update locks, upgrades "
-               "and downgrades need redis://, postgres:// or sqlite:";
+               "and downgrades need redis://, postgres://, mysql:// or sqlite:";
     case PAWL_VERB_ACQUIRE:
         if (request->mode != PAWL_MODE_UPDATE) return NULL;
-        return "on etcd pawl has no update locks: they need redis://, postgres:// or sqlite:";
+        return "on etcd pawl has no update locks: they need redis://, postgres://, mysql:// or "
+               "sqlite:";
     default:
         return NULL;
     }

@@ -160,6 +160,13 @@ static void cut(MYSQL *mysql, MYSQL **ret, int waits)
     *ret = NULL;
 }
 
+static bool is_connected(MYSQL *mysql)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    return getpeername(mysql_get_socket(mysql), (struct sockaddr *)&peer, &len) == 0;
+}
+
 /* False: the time is over. */
 static bool log_in(greeting *g, MYSQL *mysql, const pawl__mariadb_place *place,
                    const char *password, int64_t until, MYSQL **ret)
@@ -171,6 +178,7 @@ static bool log_in(greeting *g, MYSQL *mysql, const pawl__mariadb_place *place,
     while (waits) {
         int happened = await(g, mysql, waits, until);
         if (!happened) {
+            g->is_silent = is_connected(mysql) && !mysql_get_server_info(mysql);
             cut(mysql, ret, waits);
             return false;
         }
@@ -198,9 +206,13 @@ static bool is_plain_against_our_will(const pawl__mariadb_config *config, MYSQL 
 static void fail_late(greeting *g, const pawl__mariadb_place *place)
 {
     char message[PAWL_MESSAGE_MAX];
-    snprintf(message, sizeof message, "%s: no connection within %lld ms%s%.100s", g->config->where,
-             (long long)g->config->connect_timeout_ms, g->config->place_count > 1 ? " at " : "",
-             g->config->place_count > 1 && place->host ? place->host : "");
+    snprintf(message, sizeof message, "%s: no connection within %lld ms%s%.100s%s",
+             g->config->where, (long long)g->config->connect_timeout_ms,
+             g->config->place_count > 1 ? " at " : "",
+             g->config->place_count > 1 && place->host ? place->host : "",
+             g->is_silent ? ": what listens there says nothing, and MariaDB speaks first; is it "
+                            "another server?"
+                          : "");
     fail(g, PAWL_ERR_UNAVAILABLE, message);
 }
 
@@ -374,6 +386,18 @@ static bool create(greeting *g, pawl__mariadb_call *call)
     return must_run(g, call, "DO RELEASE_ALL_LOCKS()", until);
 }
 
+/* Who may use nothing in a database is told the same whether it is there or not. */
+static void say_no_right(greeting *g)
+{
+    char what[300];
+    snprintf(
+        what, sizeof what,
+        "there is no database %.64s, or this user may call nothing in it: let somebody who may "
+        "run there what `pawl schema mariadb` prints, and what its head says",
+        g->config->database);
+    fail_saying(g, PAWL_ERR_PERMISSION, what);
+}
+
 static bool find_schema(greeting *g, pawl__mariadb_call *call, int64_t until)
 {
     const char *format = find_format(g, call, until);
@@ -386,6 +410,10 @@ static bool find_schema(greeting *g, pawl__mariadb_call *call, int64_t until)
     }
     if (!call->mysql) return false;
     unsigned n = call->error.number;
+    if (n == NO_RIGHT) {
+        say_no_right(g);
+        return false;
+    }
     if (n == ER_SP_DOES_NOT_EXIST || n == ER_BAD_DB_ERROR || n == ER_DBACCESS_DENIED_ERROR)
         return create(g, call);
     fail_with(g, &call->error);

@@ -17,6 +17,7 @@ typedef struct pawl__mariadb_greeting {
     atomic_bool ignored; /* likewise */
     /* What comes of it. */
     pawl__mariadb_call asker, listener;
+    bool is_silent;    /* it accepted the latest connection, and never said a word */
     bool is_mute;      /* it had no answer while it was warmed up */
     char no_push[200]; /* why there is no listener */
     pawl_err err;

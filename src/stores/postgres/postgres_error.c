@@ -126,13 +126,22 @@ static pawl_err meaning_of_words(const char *said)
     return PAWL_ERR_UNAVAILABLE;
 }
 
-/* Its lines but for LOCATION and hints become one; trailing blanks go. */
+/* With and without TLS libpq tries the same twice, and is told the same. */
+static bool is_repeated(const char *said, const char *line, size_t len)
+{
+    for (const char *at = said; at < line; at += strcspn(at, "\n") + 1)
+        if (strcspn(at, "\n") == len && memcmp(at, line, len) == 0) return true;
+    return false;
+}
+
+/* Its lines but for LOCATION and hints become one, each once; trailing blanks go. */
 static void one_line(const char *said, char *ret_line, size_t room)
 {
     size_t used = 0;
     for (const char *line = said; *line && used + 1 < room;) {
         size_t len = strcspn(line, "\n");
-        bool shown = strncmp(line, "LOCATION:", 9) != 0 && *line != '\t' && len > 0;
+        bool shown = strncmp(line, "LOCATION:", 9) != 0 && *line != '\t' && len > 0 &&
+                     !is_repeated(said, line, len);
         if (shown) {
             int n =
                 snprintf(ret_line + used, room - used, "%s%.*s", used ? "; " : "", (int)len, line);

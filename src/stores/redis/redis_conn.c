@@ -41,14 +41,15 @@ static const char *hint(const pawl__redis_conn *conn)
 {
     bool silent = conn->connected && !conn->heard;
     return silent && strncmp(conn->where, "redis://", 8) == 0
-               ? ", before it said a word; does it want TLS (rediss://)?"
+               ? ", before it said a word; does it want TLS (rediss://)? Or is its "
+                 "client-output-buffer-limit for pubsub tiny?"
                : "";
 }
 
 static void fail_for(pawl__redis_conn *conn, pawl_err err, const char *why)
 {
     char message[PAWL_MESSAGE_MAX];
-    snprintf(message, sizeof message, "%.150s: %.280s%s", conn->where, why, hint(conn));
+    snprintf(message, sizeof message, "%.150s: %.240s%s", conn->where, why, hint(conn));
     fail(conn, err, message);
 }
 

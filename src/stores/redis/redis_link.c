@@ -346,6 +346,16 @@ static bool may_look(const pawl__redis_value *value)
     return true;
 }
 
+/* Two commands with other keys need one rule. */
+static bool is_named_before(const pawl__redis_value *value, size_t i)
+{
+    for (size_t k = 1; k < i; k++)
+        if (value->items[k].type == PAWL__REDIS_STRING &&
+            strcmp(value->items[k].text.data, value->items[i].text.data) == 0)
+            return true;
+    return false;
+}
+
 static void name_what_is_missing(pawl_store *store, const pawl__redis_value *value)
 {
     char rules[PAWL_MESSAGE_MAX / 2] = "", message[PAWL_MESSAGE_MAX];
@@ -353,7 +363,7 @@ static void name_what_is_missing(pawl_store *store, const pawl__redis_value *val
     size_t n = 0;
     for (size_t i = 1; i < value->count && n < sizeof rules; i++) {
         const pawl__redis_bytes command = value->items[i].text;
-        if (value->items[i].type != PAWL__REDIS_STRING) continue;
+        if (value->items[i].type != PAWL__REDIS_STRING || is_named_before(value, i)) continue;
         bool lacks = command.data[0] == '?';
         if (i > 1 && lacks != unknown) continue; /* one kind of error is enough */
         unknown = lacks;
