@@ -6,7 +6,9 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static client *open_as(const char *user, const char *password, const char *path)
@@ -40,6 +42,39 @@ static void a_wrong_password_is_said_without_it(void **state)
     c = open_as("locked", NULL, "/postgres");
     assert_int_equal(rig_await_refusal(c)->err, PAWL_ERR_AUTH);
     client_abandon(c);
+}
+
+static void write_file(char *ret_path, size_t room, const char *name, const char *text)
+{
+    snprintf(ret_path, room, "%s-%s", postgres_server_directory(rig_server()), name);
+    FILE *file = fopen(ret_path, "we");
+    CHECK(file && fchmod(fileno(file), 0600) == 0 && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* The user of the case before, in libpq's own files. */
+static void a_password_file_and_a_service_are_libpqs_own(void **state)
+{
+    char passwords[300], services[300], text[400];
+    (void)state;
+    rig_sql("GRANT CREATE ON DATABASE postgres TO locked");
+    write_file(passwords, sizeof passwords, "passwords", "*:*:*:locked:right\n");
+    snprintf(text, sizeof text, "[pawls]\nhost=%s\nuser=locked\ndbname=postgres\npassfile=%s\n",
+             postgres_server_directory(rig_server()), passwords);
+    write_file(services, sizeof services, "services", text);
+    store_address address = rig_address(rig_schema());
+    address.user = "locked";
+    address.options[address.option_count++] = (pawl_url_option){"passfile", passwords};
+    client *c = client_up(rig_loop(), &address, "a");
+    rig_lock_and_unlock(c);
+    client_close(c);
+    CHECK(setenv("PGSERVICEFILE", services, 1) == 0);
+    address = rig_address(rig_schema());
+    address.user = address.path = NULL;
+    address.options[0] = (pawl_url_option){"service", "pawls"};
+    c = client_up(rig_loop(), &address, "a");
+    rig_lock_and_unlock(c);
+    client_close(c);
+    CHECK(unsetenv("PGSERVICEFILE") == 0 && unlink(passwords) == 0 && unlink(services) == 0);
 }
 
 static void a_database_that_is_not_there_is_a_mistake_in_the_address(void **state)
@@ -273,6 +308,49 @@ static void a_session_that_forgets_is_asked_without_them(void **state)
     client_close(a);
 }
 
+/* ---- Waking -------------------------------------------------------------------------------- */
+
+/* Another one listens beside all who wait: it hears what each of them does. */
+static PGconn *listen_beside(const char *schema)
+{
+    PGconn *conn = rig_connect();
+    char sql[200];
+    snprintf(sql, sizeof sql, "SELECT client FROM %s.wait", schema);
+    PGresult *clients = PQexec(conn, sql);
+    for (int i = 0; i < PQntuples(clients); i++) {
+        snprintf(sql, sizeof sql, "LISTEN \"pawl_%s\"", PQgetvalue(clients, i, 0));
+        PQclear(PQexec(conn, sql));
+    }
+    PQclear(clients);
+    return conn;
+}
+
+static void only_the_one_whose_turn_it_is_is_notified(void **state)
+{
+    enum { WAITERS = 4 };
+    const char *held = fresh_token(), *tokens[WAITERS], *schema = rig_schema();
+    client *waiters[WAITERS];
+    store_address address = rig_address(schema);
+    (void)state;
+    client *a = client_up(rig_loop(), &address, "a");
+    rig_expect(a, ask_acquire("x", held, LONG_MS), PAWL_GRANTED);
+    for (int i = 0; i < WAITERS; i++) {
+        tokens[i] = fresh_token();
+        waiters[i] = client_up(rig_loop(), &address, "w");
+        rig_expect(waiters[i], ask_queue("x", tokens[i], LONG_MS), PAWL_QUEUED);
+    }
+    PGconn *beside = listen_beside(schema);
+    rig_expect(a, ask_release("x", held), PAWL_RELEASED);
+    client_await_push(waiters[0], PAWL_PUSH_GRANT, tokens[0]);
+    PQclear(PQexec(beside, "SELECT 1")); /* whatever was told until then is there now */
+    PGnotify *told = PQnotifies(beside), *more = PQnotifies(beside);
+    assert_true(told && strstr(told->extra, tokens[0]) && !more);
+    PQfreemem(told);
+    PQfinish(beside);
+    client_close(a);
+    for (int i = 0; i < WAITERS; i++) client_close(waiters[i]);
+}
+
 /* ---- New sessions -------------------------------------------------------------------------- */
 
 /* The first lease that a session grants or extends takes it a second. It keeps a lock as a note,
@@ -421,16 +499,67 @@ static void a_standby_is_no_place_for_locks(void **state)
     postgres_server_stop(standby);
 }
 
-static void promote(const postgres_server *standby)
+static void run_at(const postgres_server *standby, const char *sql, const char *value)
 {
     const char *keywords[] = {"host", "user", "dbname", NULL};
     const char *values[] = {postgres_server_directory(standby), "pawl", "postgres", NULL};
     PGconn *conn = PQconnectdbParams(keywords, values, 0);
-    PGresult *result = PQexec(conn, "SELECT pg_promote()"); /* waits until it has been */
-    if (PQntuples(result) != 1 || strcmp(PQgetvalue(result, 0, 0), "t") != 0)
-        FAIL_TEST("%s", PQerrorMessage(conn));
+    PGresult *result = PQexec(conn, sql);
+    bool fine = value ? PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), value) == 0
+                      : PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!fine) FAIL_TEST("%s: %s", sql, PQerrorMessage(conn));
     PQclear(result);
     PQfinish(conn);
+}
+
+static void promote(const postgres_server *standby)
+{
+    run_at(standby, "SELECT pg_promote()", "t"); /* waits until it has been */
+}
+
+/* From then on it does not hear of what the primary does. */
+static void let_it_lag(const postgres_server *standby)
+{
+    rig_until("t", "SELECT pg_current_wal_lsn() <= replay_lsn FROM pg_stat_replication");
+    run_at(standby, "ALTER SYSTEM SET primary_conninfo = ''", NULL);
+    run_at(standby, "SELECT pg_reload_conf()", "t");
+    rig_until("0", "SELECT count(*) FROM pg_stat_replication");
+}
+
+/* It has forgotten what came last: who got the lock by that is not confirmed, who had given it back
+ * has it again, and fences grow on all the same. */
+static void a_promoted_standby_that_lagged_confirms_nothing_that_it_forgot(void **state)
+{
+    const char *first = fresh_token(), *second = fresh_token();
+    char hosts[300];
+    (void)state;
+    postgres_server *standby = start_standby("lagging");
+    store_address address = rig_address(rig_schema());
+    snprintf(hosts, sizeof hosts, "%s,%s", postgres_server_directory(rig_server()),
+             postgres_server_directory(standby));
+    address.options[0].value = hosts;
+    client *a = client_up(rig_loop(), &address, "a"), *b = client_up(rig_loop(), &address, "b");
+    uint64_t before = rig_expect(a, ask_acquire("x", first, LONG_MS), PAWL_GRANTED)->reply.fence;
+    let_it_lag(standby);
+    rig_expect(a, ask_release("x", first), PAWL_RELEASED);
+    uint64_t lost = rig_expect(b, ask_acquire("x", second, LONG_MS), PAWL_GRANTED)->reply.fence;
+    assert_true(lost > before);
+    postgres_server_kill(rig_server());
+    client_await_link(a, false);
+    client_await_link(b, false);
+    promote(standby);
+    client_await_link(a, true);
+    client_await_link(b, true);
+    rig_expect(b, ask_renew("x", second, LONG_MS), PAWL_NOT_OWNER);
+    rig_expect(b, ask_release("x", second), PAWL_NOT_OWNER);
+    rig_expect(b, ask_acquire("x", fresh_token(), LONG_MS), PAWL_BUSY);
+    rig_expect(a, ask_release("x", first), PAWL_RELEASED);
+    assert_true(rig_expect(b, ask_acquire("x", fresh_token(), LONG_MS), PAWL_GRANTED)->reply.fence >
+                lost);
+    client_close(a);
+    client_close(b);
+    postgres_server_stop(standby);
+    postgres_server_restart(rig_server());
 }
 
 /* The primary dies. What it has acknowledged holds at the standby: leases, the queue, fences. */
@@ -470,6 +599,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(a_wrong_password_is_said_without_it),
+        cmocka_unit_test(a_password_file_and_a_service_are_libpqs_own),
         cmocka_unit_test(a_database_that_is_not_there_is_a_mistake_in_the_address),
         cmocka_unit_test(what_the_server_says_at_the_login_is_not_printed),
         cmocka_unit_test(a_server_without_room_is_tried_again),
@@ -482,11 +612,13 @@ int main(void)
         cmocka_unit_test(a_server_that_is_stopped_is_waited_for),
         cmocka_unit_test(a_session_keeps_its_statements_prepared),
         cmocka_unit_test(a_session_that_forgets_is_asked_without_them),
+        cmocka_unit_test(only_the_one_whose_turn_it_is_is_notified),
         cmocka_unit_test(a_session_that_is_slow_at_first_is_waited_for),
         cmocka_unit_test(a_session_that_comes_back_is_warmed_up),
         cmocka_unit_test(who_may_not_be_warmed_up_comes_back_all_the_same),
         cmocka_unit_test(a_warm_up_without_an_answer_keeps_nobody_out),
         cmocka_unit_test(a_standby_is_no_place_for_locks),
+        cmocka_unit_test(a_promoted_standby_that_lagged_confirms_nothing_that_it_forgot),
         cmocka_unit_test(a_promoted_standby_that_was_synchronous_has_every_lock),
     };
     rig_need_server();
