@@ -136,10 +136,17 @@ func run(ctx *context.Context, lock *pawl.Lock, next web.FilterFunc) {
 		if err := lock.Unlock(); err != nil {
 			logs.Warn("%s %q: %v", outer.Method, outer.URL.Path, err) // visitors choose paths
 		}
+		keepForm(outer, ctx.Request)
 		ctx.Request = outer
 	}()
 	ctx.Request = outer.WithContext(gocontext.WithValue(inner, key{}, lock))
 	next(ctx)
+}
+
+// keepForm gives the request what its copy has read: the body is gone, and the server removes the
+// files of an upload by its own request alone.
+func keepForm(request, read *http.Request) {
+	request.Form, request.PostForm, request.MultipartForm = read.Form, read.PostForm, read.MultipartForm
 }
 
 func refuse(ctx *context.Context, client *pawl.Client, lock *pawl.Lock, err error) {

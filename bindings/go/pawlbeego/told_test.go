@@ -3,8 +3,10 @@
 package pawlbeego
 
 import (
+	"bytes"
 	gocontext "context"
 	"errors"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -279,6 +281,59 @@ func TestTheRequestIsGivenBackAsItWas(t *testing.T) {
 	})(ctx)
 	if ctx.Request != before || LockOf(ctx) != nil || inner.Context().Err() == nil {
 		t.Fatal("the lock is free, and its request goes on")
+	}
+}
+
+// upload is the request of a browser that sends a file.
+func upload(t *testing.T, url string, size int) *http.Request {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	must(t, form.WriteField("title", "report"))
+	file, err := form.CreateFormFile("file", "report.bin")
+	must(t, err)
+	_, err = file.Write(make([]byte, size))
+	must(t, err)
+	must(t, form.Close())
+	request, err := http.NewRequest("POST", url, &body)
+	must(t, err)
+	request.Header.Set("Content-Type", form.FormDataContentType())
+	return request
+}
+
+// The server removes the files of a form by the request that it made: what was read behind the filter,
+// from a copy with another context, has to be known there as well.
+func TestAnUploadLeavesNoFileBehind(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder) // where large uploads are kept
+	config := *web.BConfig
+	config.MaxMemory = 1024
+	router := web.NewControllerRegisterWithCfg(&config)
+	title := make(chan string, 1)
+	router.InsertFilterChain("/order/:id", func(next web.FilterFunc) web.FilterFunc {
+		return func(ctx *context.Context) {
+			next(ctx)
+			title <- ctx.Request.PostFormValue("title")
+		}
+	})
+	router.InsertFilterChain("/order/:id", Filter(openTest(t, "memory:"+t.Name()), Name("n")))
+	router.Post("/order/:id", func(ctx *context.Context) {
+		if kept, err := os.ReadDir(folder); err != nil || len(kept) != 1 {
+			t.Error("the upload is not in a file: ", kept, err)
+		}
+	})
+	router.Init()
+	server := httptest.NewServer(router)
+	defer server.Close()
+	response, err := http.DefaultClient.Do(upload(t, server.URL+"/order/7", 1<<20))
+	must(t, err)
+	response.Body.Close()
+	if seen := <-title; response.StatusCode != 200 || seen != "report" {
+		t.Errorf("%d, and the title is %q in the filter around it", response.StatusCode, seen)
+	}
+	server.Close() // waits until the request has been cleaned up
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Error("left behind: ", left, err)
 	}
 }
 
