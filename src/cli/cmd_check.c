@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "holder.h"
 #include "json.h"
 #include "lease.h"
 #include "message.h"
@@ -27,26 +28,27 @@ static const cli_option check_options[] = {
     CLI_OPTIONS_END,
 };
 
-typedef struct seen {
-    bool held;
+typedef struct asked {
     uint64_t fence;
+    bool holds;
     int64_t remaining_ms;
-} seen;
+} asked;
 
 static bool on_info(const pawl_info *info, void *userdata)
 {
-    *(seen *)userdata = (seen){info->held, info->fence, info->remaining_ms};
+    asked *about = userdata;
+    about->holds = cli_holder_of_fence(info, about->fence, &about->remaining_ms);
     return true;
 }
 
 static int check_by_fence(pawl_client *client, const char *key, uint64_t fence, int64_t wait_ms,
                           int64_t *ret_remaining_ms)
 {
-    seen now = {0};
-    int err = pawl_inspect(client, key, strlen(key), wait_ms, on_info, &now);
+    asked about = {.fence = fence};
+    int err = pawl_inspect(client, key, strlen(key), wait_ms, on_info, &about);
     if (err) return err;
-    if (!now.held || now.fence != fence) return PAWL_ERR_LOST;
-    *ret_remaining_ms = now.remaining_ms;
+    if (!about.holds) return PAWL_ERR_LOST;
+    *ret_remaining_ms = about.remaining_ms;
     return PAWL_OK;
 }
 

@@ -44,6 +44,19 @@ bool cli_holder_parse(const char *label, cli_holder *ret_holder)
     return true;
 }
 
+bool cli_holder_of_fence(const pawl_info *info, uint64_t fence, int64_t *ret_remaining_ms)
+{
+    for (size_t i = 0; i < info->holders_shown; i++) {
+        if (info->holders[i].fence != fence) continue;
+        *ret_remaining_ms = info->holders[i].remaining_ms;
+        return true;
+    }
+    if (!info->held || info->fence != fence)
+        return false; /* that of the last one, if so many hold */
+    *ret_remaining_ms = info->remaining_ms;
+    return true;
+}
+
 bool cli_utc_text(int64_t seconds, char ret_text[CLI_UTC_TEXT])
 {
     time_t instant = (time_t)seconds;

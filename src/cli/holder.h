@@ -24,6 +24,9 @@ typedef struct cli_holder {
  * parts. */
 bool cli_holder_parse(const char *label, cli_holder *ret_holder);
 
+/* Whether the lease with this fence holds the lock, beside whatever others, and for how long. */
+bool cli_holder_of_fence(const pawl_info *info, uint64_t fence, int64_t *ret_remaining_ms);
+
 /* "exclusive", "shared", "update", "permit". Static. */
 const char *cli_mode_word(pawl_mode mode);
 

@@ -13,6 +13,7 @@
 
 #include "exit_codes.h"
 #include "holder.h"
+#include "lease.h"
 #include "message.h"
 
 /* Whether who holds `has` may do what `wants` allows. Permits are another kind of lock. */
@@ -99,6 +100,42 @@ static int check_mode(const cli_session *session, const run_opts *opts, const ch
                       cli_mode_word(wants));
     return wants == PAWL_MODE_PERMIT ? check_permits(session, opts) : 0;
 }
+
+/* ---- Whether it is still there -------------------------------------------------------------- */
+
+/* The fence of the nearest run around us, if it has this key at this store; else 0. */
+static uint64_t fence_around(const cli_session *session, const char *key)
+{
+    const char *store = getenv("PAWL_STORE"), *fence = cli_lease_variable(key, "PAWL_FENCE");
+    const char *its_key = cli_lease_variable(key, "PAWL_KEY");
+    bool is_ours = its_key && strcmp(its_key, key) == 0 && store &&
+                   strcmp(store, pawl_client_url(session->client)) == 0;
+    return is_ours && fence ? strtoull(fence, NULL, 10) : 0;
+}
+
+typedef struct around {
+    uint64_t fence; /* 0: that of a run further away, which nobody has told us */
+    bool is_there;
+} around;
+
+static bool look_around(const pawl_info *info, void *userdata)
+{
+    around *outer = userdata;
+    int64_t remaining_ms;
+    outer->is_there =
+        outer->fence ? cli_holder_of_fence(info, outer->fence, &remaining_ms) : info->held;
+    return false;
+}
+
+bool cli_is_around(const cli_session *session, const run_opts *opts, const char *key)
+{
+    around outer = {.fence = fence_around(session, key)};
+    int64_t wait_ms = opts->wait_ms ? opts->common.store_timeout_ms : 0;
+    return pawl_inspect(session->client, key, strlen(key), wait_ms, look_around, &outer) ||
+           outer.is_there;
+}
+
+/* ---- Under its lock ------------------------------------------------------------------------- */
 
 int cli_reenter(cli_session *session, const run_opts *opts, char *const *argv)
 {

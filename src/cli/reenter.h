@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run --reentrant, inside a run of the same key. */
+/* A run inside a run of the same key, with and without --reentrant. */
 #ifndef PAWL_CLI_REENTER_H
 #define PAWL_CLI_REENTER_H
 
@@ -11,5 +11,12 @@
  * that was not possible: then it has said why, and returns the exit code.
  */
 int cli_reenter(cli_session *session, const run_opts *opts, char *const *argv);
+
+/*
+ * Whether a run around us, which PAWL_HELD names, still has this key. What a command has left
+ * behind, as a daemon, has the environment of a run that is over; it may lock the key like anybody
+ * else. True also if the store cannot tell.
+ */
+bool cli_is_around(const cli_session *session, const run_opts *opts, const char *key);
 
 #endif

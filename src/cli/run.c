@@ -47,6 +47,12 @@ void run_shell_argv(const char *command, char *ret_argv[4])
 
 /* ---- Inside a run of the same key ------------------------------------------------ */
 
+static bool is_inside(const run *r, const char *key)
+{
+    if (!run_env_is_held_by_ancestor(key, pawl_client_url(r->session.client))) return false;
+    return r->opts->reentrant || cli_is_around(&r->session, r->opts, key);
+}
+
 static int inside_itself(run *r, char *const *argv)
 {
     if (r->opts->reentrant) return cli_reenter(&r->session, r->opts, argv);
@@ -304,8 +310,7 @@ static int run_with_session(run *r, char *const *argv)
         return CLI_EXIT_SYSTEM;
     }
     for (size_t i = 0; i < r->session.key_count; i++)
-        if (run_env_is_held_by_ancestor(r->session.keys[i], pawl_client_url(r->session.client)))
-            return inside_itself(r, argv);
+        if (is_inside(r, r->session.keys[i])) return inside_itself(r, argv);
     if (opts->require) {
         int code =
             run_require_check(r->session.client, opts->require, opts->common.store_timeout_ms);

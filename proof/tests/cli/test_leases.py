@@ -83,6 +83,16 @@ def test_check(rig):
         assert done.code == 0 and int(done.out) > 0, done.err
 
 
+def test_a_fence_is_checked_beside_others(rig):
+    first = rig.start("run", "-s", "--no-token", "k", "sh", "-c", 'echo in; read -r _; "$0" check', PAWL,
+                      stdin=subprocess.PIPE)
+    assert first.line() == "in"
+    second = rig.start("run", "-s", "k", "sh", "-c", "echo in; cat", stdin=subprocess.PIPE)
+    assert second.line() == "in"
+    first.say(b"\n")
+    assert int(first.line()) > 0 and first.wait() == 0, first.errors()
+
+
 def test_hold_until_stdin_is_closed(rig):
     proc = rig.start("hold", "--json", "k", stdin=subprocess.PIPE)
     line = json.loads(proc.line())

@@ -376,6 +376,37 @@ def test_inside_itself_it_fails_at_once(rig):
     assert done.code == 75 and "already held by an ancestor" in done.err
 
 
+class LeftBehind:
+    """What the command of a run leaves in the background, with the environment of that run."""
+
+    def __init__(self, rig, script, *run):
+        self.go, self.said = rig.tmp / "go", rig.tmp / "said"
+        os.mkfifo(self.go)
+        os.mkfifo(self.said)
+        later = f"((read -r _ < {self.go}; {script}) > {self.said} 2>&1) > /dev/null 2>&1 &"
+        assert rig.run("run", *run, "sh", "-c", later, PAWL).code == 0
+
+    def result(self):
+        """Lets it go on, and returns what it said until its end."""
+        with open(self.said, encoding="ascii") as reader:
+            self.go.write_text("\n", encoding="ascii")
+            return reader.read()
+
+
+@pytest.mark.parametrize("run", [["k"], ["-k", "a", "-k", "k"], ["k", PAWL, "run", "b"]])
+def test_what_a_command_left_behind_may_lock_its_key(rig, run):
+    left = LeftBehind(rig, '"$0" run -n k echo ran; echo $?; "$0" run k echo again', *run)
+    assert left.result() == "ran\n0\nagain\n"
+
+
+def test_what_a_command_left_behind_is_told_who_holds_its_key_now(rig):
+    left = LeftBehind(rig, '"$0" run -n k echo ran; echo $?', "k")
+    other = rig.start("--owner", "somebody", "hold", "k", stdin=subprocess.PIPE)
+    other.expect("held ")
+    said = left.result()
+    assert "busy: held by somebody" in said and said.endswith("75\n"), said
+
+
 def test_other_keys_and_other_stores_nest(sqlite):
     assert sqlite.run("run", "a", PAWL, "run", "b", "echo", "ran").out == "ran\n"
     other = f"sqlite:{sqlite.tmp}/other.db"
