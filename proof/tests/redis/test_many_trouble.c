@@ -206,6 +206,21 @@ static void an_upgrade_that_waits_when_keys_are_lost_lets_nobody_in(void **state
     }
 }
 
+static void a_lock_that_ran_out_before_waiting_readers_is_theirs(void **state)
+{
+    rig *r = begin(state);
+    static const pawl_mode modes[] = {S, U};
+    for (int i = 0; i < 2; i++) {
+        const char *one = fresh_token(), *two = fresh_token();
+        (void)hold(r, X);
+        rig_expect(r, in_mode(one, S, PAWL_ASK_QUEUE), PAWL_QUEUED);
+        rig_must(r, "DEL pawl:x"); /* the writer's lease has ended */
+        rig_expect(r, in_mode(two, modes[i], PAWL_ASK_QUEUE), PAWL_GRANTED);
+        rig_expect(r, ask_release("x", one), PAWL_RELEASED);
+        rig_expect(r, ask_release("x", two), PAWL_RELEASED);
+    }
+}
+
 static void a_key_that_is_made_anew_beside_an_old_one_expires(void **state)
 {
     rig *r = begin(state);
@@ -495,6 +510,7 @@ int main(void)
         cmocka_unit_test(keys_of_another_type),
         cmocka_unit_test(keys_that_were_lost_let_nobody_in_before_the_last_lease_ends),
         cmocka_unit_test(an_upgrade_that_waits_when_keys_are_lost_lets_nobody_in),
+        cmocka_unit_test(a_lock_that_ran_out_before_waiting_readers_is_theirs),
         cmocka_unit_test(a_key_that_is_made_anew_beside_an_old_one_expires),
         cmocka_unit_test(a_fence_that_a_change_draws_is_written),
         cmocka_unit_test(who_came_in_after_the_queue_was_lost_gives_it_back),

@@ -15,6 +15,7 @@ end
 local function usual_enter()
     --@guarded do return nil end
     local HOLDERS_MAX, QUEUE_MAX = 10000, 100000 -- as in lib_many and lib_enter
+    if not held then return nil end
 --@include lib_group
     if not capacity then -- of pawl's holder alone it is known that the name is a lock
         local from = #last + 4
