@@ -445,6 +445,16 @@ def test_who_dies_soon_after_a_loss_need_not_be_told(history, dies_at, checks):
     assert violated(history.judge()) == checks
 
 
+@pytest.mark.parametrize("at, checks", [(110, {}), (90, {"truth": 1})])
+def test_a_kept_lease_is_released_although_the_store_forgot_it(at, checks, history):
+    """It is not given back, so nobody says that another has it by now."""
+    history.hold("0.1", 1, 100, 135, remaining=20, asked=95, word=100)
+    forgets(history, at - 1, at, at + 1, fault="clock-step")
+    history.hold("1.1", 2, 130, 140)
+    history.finish()
+    assert violated(history.judge()) == checks
+
+
 def test_lost_and_then_released_is_found(history):
     history.hold("0.1", 1, 100, None)
     history.note("0.1", 200, "gone", 1)

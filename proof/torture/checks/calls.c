@@ -55,7 +55,8 @@ static void judge_release(const torture_history *h, const torture_hold *holds, s
     /* A lease that is kept is not given back, so nobody is asked whether it was broken. */
     if (torture_is_broken(h, l->lock, l->fence, l->at)) return;
     const torture_hold *other = successor(holds, count, life, l);
-    if (!other) return;
+    /* Nor whether the store has forgotten it. */
+    if (!other || torture_is_announced(h, let_go(holds, count, life, l), other)) return;
     torture_guilty(report,
                    "lock %d: %d.%d was told that it released fence %" PRIu64
                    ", but %d.%d had got %" PRIu64 " before",

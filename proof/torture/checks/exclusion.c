@@ -18,12 +18,7 @@ static bool is_forgotten(const torture_history *h, const torture_hit *hit, const
            a->end <= hit->forgets_until + h->ttl_max_ms * TORTURE_MS;
 }
 
-/*
- * Whether the table of docs/guarantees.md announces this overlap: between the two grants lies
- * the instant in which the store forgot, or its clock was set forward. What it confirmed after
- * that counts in full, so the promise may reach one ttl beyond that instant and no further.
- */
-static bool is_announced(const torture_history *h, const torture_hold *a, const torture_hold *b)
+bool torture_is_announced(const torture_history *h, const torture_hold *a, const torture_hold *b)
 {
     for (size_t i = 0; i < h->hit_count; i++) {
         const torture_hit *hit = &h->hits[i];
@@ -38,7 +33,7 @@ static void judge_pair(const torture_history *h, const torture_hold *a, const to
                        torture_report *report)
 {
     if (torture_same(a->life->who, b->life->who) || !torture_excludes(a, b)) return;
-    if (is_announced(h, a, b)) {
+    if (torture_is_announced(h, a, b)) {
         report->exempt++;
         return;
     }
@@ -58,7 +53,7 @@ static void judge_rivals(const torture_history *h, const torture_hold *hold, tor
         if (r->note != TORTURE_RIVAL || r->lock != hold->lock || r->number != 0) continue;
         if (r->at < hold->start || r->at >= hold->end) continue;
         torture_hold rival = {.life = hold->life, .lock = r->lock, .asked = r->at, .start = r->at};
-        if (is_announced(h, hold, &rival)) {
+        if (torture_is_announced(h, hold, &rival)) {
             report->exempt++;
             continue;
         }
@@ -77,7 +72,7 @@ static void judge_capacity(const torture_history *h, const torture_hold *const *
     bool announced = false;
     for (size_t i = 0; i < count; i++) {
         units += torture_units(open[i]);
-        announced |= open[i] != hold && is_announced(h, open[i], hold);
+        announced |= open[i] != hold && torture_is_announced(h, open[i], hold);
     }
     if (hold->lock != h->permits_lock || units <= h->capacity || hold->end <= hold->start) return;
     if (announced) {

@@ -152,6 +152,15 @@ bool torture_is_broken(const torture_history *history, int lock, uint64_t fence,
 int64_t torture_stopped_ns(const torture_history *history, torture_who who, int64_t from,
                            int64_t to);
 
+/*
+ * Whether the table of docs/guarantees.md announces that these two hold at once: between the two
+ * grants lies the instant in which the store forgot, or its clock was set forward. What it
+ * confirmed after that counts in full, so the promise may reach one ttl beyond that instant and no
+ * further.
+ */
+bool torture_is_announced(const torture_history *history, const torture_hold *a,
+                          const torture_hold *b);
+
 /* Whether a store forgot something in the span [from, until]. */
 bool torture_forgets(const torture_history *history, int64_t from, int64_t until);
 /* The same of what stands beside names, which no guard keeps. */
