@@ -81,7 +81,7 @@ def test_sqlite(tmp_path):
 
 
 @pytest.mark.parametrize("store,ttl", [("etcd", 2000), ("memcached", 600), ("postgres", 2000), ("zookeeper", 2000),
-                                       ("mariadb", 2000)])
+                                       ("mariadb", 2000), ("postgres-clock", 2000), ("mariadb-clock", 2000)])
 def test_servers(store, ttl, tmp_path):
     """A client is patient for a sixth of its ttl. A request to etcd is a write or two that wait for a disk, which
     others use here, too, and a database that was just started, or a JVM, is slow on a busy machine: leases that are
@@ -90,6 +90,8 @@ def test_servers(store, ttl, tmp_path):
     faults = "restart-server,stop-server,kill-worker,stop-worker,net-cut,net-lose"
     if store in ("postgres", "mariadb"):
         faults += ",end-statements,end-sessions"
+    if store.endswith("-clock"):
+        faults = "clock-step,restart-server,kill-worker,net-cut"
     for seconds in (2, 8, 32):
         result = torture("--seconds", seconds, "--store", store, "--ttl", ttl, "--grants", 20, "--faults",
                          faults, "--dir", tmp_path / str(seconds))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a redis-server: a wall clock that we can set. The file $PAWL_TORTURE_CLOCK
+ * Preloaded into a server: a wall clock that we can set. The file $PAWL_TORTURE_CLOCK
  * holds how many ns it is ahead; the rig writes it, each reading looks. The monotonic clocks
  * are not changed. Calls of the system only: the allocator asks for the time before main.
  */

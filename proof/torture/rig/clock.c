@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHIM "pawl-torture-clock.so"
@@ -31,7 +32,7 @@ bool torture_clock_open(torture_rig *rig)
     }
     void *page = MAP_FAILED;
     int fd = open(torture_path(path, rig->dir, "clock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0 && ftruncate(fd, sizeof *rig->clock_ahead) == 0) {
+    if (fd >= 0 && fchmod(fd, 0644) == 0 && ftruncate(fd, sizeof *rig->clock_ahead) == 0) {
         page = mmap(NULL, sizeof *rig->clock_ahead, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     }
     if (page == MAP_FAILED) torture_say("%s: %s", path, strerror(errno));

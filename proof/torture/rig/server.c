@@ -49,12 +49,14 @@ static const char *log_of(const torture_rig *rig, const torture_server *server,
 void torture_server_launch(torture_rig *rig, torture_server *server)
 {
     char log[TORTURE_FILE_MAX];
-    const char *words[TORTURE_WORDS_MAX];
+    const char *clocked[TORTURE_WORDS_MAX + 3] = {"env", rig->clock_preload, rig->clock_file};
+    const char **words = clocked + 3;
     rig->setup->program->command(rig, server, words);
     if (server->port == 0) unlink(server->socket);
     server->waits = false;
     server->begun_at = torture_now();
-    server->pid = torture_child_start(words, log_of(rig, server, log), -1);
+    server->pid =
+        torture_child_start(rig->clock_ahead ? clocked : words, log_of(rig, server, log), -1);
 }
 
 static void launch(torture_rig *rig, torture_server *server)
@@ -233,9 +235,9 @@ static bool open_cluster(torture_rig *rig)
 bool torture_servers_open(torture_rig *rig)
 {
     rig->primary = 0;
+    if ((rig->setup->has & TORTURE_CLOCK) && !torture_clock_open(rig)) return false;
     if (rig->setup->has & TORTURE_CLUSTER) return open_cluster(rig);
     if (rig->setup->program) return open_program(rig);
-    if ((rig->setup->has & TORTURE_CLOCK) && !torture_clock_open(rig)) return false;
     if (!draw_password(rig) || !open_one(rig, 0)) return false;
     if (!(rig->setup->has & TORTURE_REPLICA)) return true;
     return open_one(rig, 1) && torture_redis(rig, &rig->servers[1], NULL, "REPLICAOF 127.0.0.1 %d",
