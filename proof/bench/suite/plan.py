@@ -76,7 +76,8 @@ def compared_with(build):
     begin = hand(build, "begin", "SQLite: BEGIN IMMEDIATE, busy_timeout; counts a fence")
     peers = [hand(build, "blpop", "by hand, hiredis; BLPOP wakes waiters"),
              hand(build, "hiredis", "by hand, hiredis; polls every ms"),
-             hand(build, "baton", "no lock: what is possible if holders meet at a server"), begin,
+             hand(build, "baton", "no lock: what is possible if holders meet at a server"),
+             hand(build, "publish", "no lock: one script that tells everybody, and nothing else"), begin,
              dataclasses.replace(begin, name="begin, empty",
                                  what="the same, but the transaction writes nothing"),
              hand(build, "flock", "flock(2)")]
@@ -181,7 +182,8 @@ class Plan:
     def _kinds(self):
         self._add("kinds", 1, "pawl", self._on_redis(self.pawl, "kinds", 1))
         self._add("readers", BESIDE, "pawl", self._on_redis(self.pawl, "readers", BESIDE))
-        self._add("wake", READERS, "pawl", self._on_redis(self.pawl, "wake", READERS))
+        for peer in (self.pawl, self.others["publish"]):
+            self._add("wake", READERS, peer.name, self._on_redis(peer, "wake", READERS))
 
     def _replay(self, peer, pairs):
         path = os.path.join(self.scratch, f"{peer.name}.wire")

@@ -106,6 +106,10 @@ def kinds(r, _):
     yield compare(r, f"a writer's release until the last of {READERS} readers is told", wake, wake,
                   3, False, "until one is", ["wake_all_ns", "wake_one_ns"],
                   lambda: f"{r.median(wake, 'wake_all_ns') / 1e6:.1f} ms")
+    bare = ("wake", READERS, "publish")
+    yield compare(r, f"the same of a script that only publishes to {READERS}", bare, bare,
+                  3, False, "until one is", ["wake_all_ns", "wake_one_ns"],
+                  lambda: f"{r.median(bare, 'wake_all_ns') / 1e6:.1f} ms")
 
 
 def handover_rate(r, peers):
