@@ -54,6 +54,40 @@ static const char *hold(rig *r, pawl_mode mode)
     return token;
 }
 
+/* Who is alone is in the lock key only. From a renewal on it stands in all keys, as if others came.
+ */
+static void stand_in_all_keys(rig *r, const char *token)
+{
+    rig_expect(r, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+}
+
+/* The lock key says all that there is to say, until somebody comes, or the first renewal. */
+static void who_is_alone_is_in_the_lock_key_only(void **state)
+{
+    rig *r = begin(state);
+    for (int i = 0; i < 6; i++) {
+        rig_must(r, "FLUSHALL");
+        pawl_mode mode = i % 2 ? U : S;
+        const char *token = hold(r, mode), *other = fresh_token();
+        assert_true(strlen(rig_text(r, "GET pawl:x")) > PAWL_TOKEN_LEN);
+        assert_int_equal(rig_int(r, "DBSIZE"), 2);
+        const answer *a = rig_expect(r, ask_inspect("x", token), PAWL_REPORTED);
+        assert_true(a->info.held && a->info.mine && !a->info.foreign && a->info.mode == mode);
+        assert_int_equal(a->info.holder_count, 1);
+        assert_string_equal(a->info.owner, "somebody");
+        uint64_t fence = a->info.fence;
+        if (i < 2) rig_expect(r, ask_renew("x", token, LONG_MS), PAWL_CONFIRMED);
+        if (i >= 4) rig_expect(r, in_mode(other, S, 0), PAWL_GRANTED);
+        rig_expect(r, ask_release("x", fresh_token()), PAWL_NOT_OWNER);
+        a = rig_expect(r, in_mode(token, mode, 0), PAWL_GRANTED);
+        assert_int_equal(a->reply.fence, fence);
+        rig_expect(r, in_mode(fresh_token(), X, 0), PAWL_BUSY);
+        rig_expect(r, ask_release("x", token), PAWL_RELEASED);
+        if (i >= 4) rig_expect(r, ask_release("x", other), PAWL_RELEASED);
+        assert_int_equal(rig_int(r, "DBSIZE"), 1); /* the fence */
+    }
+}
+
 /* ---- What is refused ------------------------------------------------------------------------ */
 
 static void a_lock_is_no_semaphore(void **state)
@@ -62,6 +96,7 @@ static void a_lock_is_no_semaphore(void **state)
     static const pawl_mode modes[] = {X, S, U};
     for (int i = 0; i < 3; i++) {
         const char *token = hold(r, modes[i]);
+        stand_in_all_keys(r, token);
         for (unsigned flags = 0; flags <= PAWL_ASK_QUEUE; flags++)
             rig_refused(r, permits(fresh_token(), 1, 4, flags), PAWL_ERR_KIND,
                         "in use as a lock, not as a semaphore");
@@ -84,6 +119,7 @@ static void a_semaphore_is_no_lock_and_has_one_capacity(void **state)
     static const pawl_mode modes[] = {X, S, U};
     const char *token = fresh_token();
     rig_expect(r, permits(token, 1, 4, 0), PAWL_GRANTED);
+    stand_in_all_keys(r, token);
     for (unsigned flags = 0; flags <= PAWL_ASK_QUEUE; flags++) {
         for (int i = 0; i < 3; i++)
             rig_refused(r, in_mode(fresh_token(), modes[i], flags), PAWL_ERR_KIND,
@@ -128,8 +164,7 @@ static void keys_of_another_type(void **state)
         const char *spoil, *key;
     } keys[] = {{"HSET pawl:x a b", "key pawl:x "},
                 {"RPUSH " RECORD " a", "key " RECORD},
-                {"SET " QUEUE " a", "key " QUEUE},
-                {"SET " PEOPLE " a", "key " PEOPLE}};
+                {"SET " QUEUE " a", "key " QUEUE}};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         rig_must(r, "FLUSHALL");
         rig_must(r, keys[i].spoil);
@@ -137,6 +172,13 @@ static void keys_of_another_type(void **state)
         rig_refused(r, in_mode(token, U, PAWL_ASK_QUEUE), PAWL_ERR_WRONG_TYPE, keys[i].key);
         rig_refused(r, permits(token, 1, 4, 0), PAWL_ERR_WRONG_TYPE, keys[i].key);
     }
+    rig_must(r, "FLUSHALL");
+    rig_must(r, "SET " PEOPLE " a"); /* who is alone does not need it */
+    rig_expect(r, in_mode(token, S, 0), PAWL_GRANTED);
+    rig_refused(r, in_mode(fresh_token(), S, 0), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, in_mode(fresh_token(), X, 0), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_refused(r, ask_renew("x", token, LONG_MS), PAWL_ERR_WRONG_TYPE, "key " PEOPLE);
+    rig_expect(r, ask_release("x", token), PAWL_RELEASED);
     rig_must(r, "FLUSHALL");
     const char *reader = hold(r, S), *updater = hold(r, U), *waiter = fresh_token();
     rig_expect(r, in_mode(waiter, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
@@ -224,9 +266,9 @@ static void a_lock_that_ran_out_before_waiting_readers_is_theirs(void **state)
 static void a_key_that_is_made_anew_beside_an_old_one_expires(void **state)
 {
     rig *r = begin(state);
-    (void)hold(r, S);
+    stand_in_all_keys(r, hold(r, S));
     rig_must(r, "DEL pawl:x " QUEUE);
-    (void)hold(r, S);
+    stand_in_all_keys(r, hold(r, S));
     assert_true(rig_int(r, "PTTL " QUEUE) > 0);
     assert_true(rig_int(r, "PTTL " PEOPLE) > 0);
 }
@@ -257,6 +299,7 @@ static void who_asks_again_after_its_record_was_lost_counts_once(void **state)
 {
     rig *r = begin(state);
     const char *token = hold(r, S);
+    stand_in_all_keys(r, token);
     rig_must(r, "DEL " PEOPLE);
     rig_expect(r, in_mode(token, S, 0), PAWL_GRANTED);
     rig_expect(r, ask_release("x", token), PAWL_RELEASED);
@@ -270,6 +313,7 @@ static void who_held_before_the_queue_was_lost_has_nothing_afterwards(void **sta
     for (int verb = 0; verb < 4; verb++) {
         rig_must(r, "FLUSHALL");
         const char *old = hold(r, S);
+        stand_in_all_keys(r, old);
         rig_must(r, "DEL " QUEUE);
         rig_must(r, "DEL pawl:x"); /* the last lease has ended */
         const char *next = hold(r, S);
@@ -317,6 +361,7 @@ static void permits_without_their_record_are_not_drawn_anew_before_their_lease_e
     rig *r = begin(state);
     const char *one = fresh_token(), *other = fresh_token();
     rig_expect(r, permits(one, 1, 4, 0), PAWL_GRANTED);
+    stand_in_all_keys(r, one);
     rig_must(r, "DEL " PEOPLE);
     rig_expect(r, permits(one, 1, 4, PAWL_ASK_QUEUE), PAWL_QUEUED);
     const answer *a = rig_expect(r, permits(other, 1, 4, 0), PAWL_GRANTED);
@@ -333,6 +378,7 @@ static void who_asks_again_without_its_record_harms_nobody(void **state)
 {
     rig *r = begin(state);
     const char *updater = hold(r, U), *writer = fresh_token();
+    stand_in_all_keys(r, updater);
     rig_must(r, "DEL " PEOPLE);
     const char *reader = hold(r, S);
     rig_expect(r, in_mode(updater, U, PAWL_ASK_QUEUE), PAWL_QUEUED);
@@ -371,9 +417,24 @@ static void an_upgrade_without_its_record_keeps_its_lease(void **state)
 static void a_lock_key_that_says_nonsense_is_a_foreign_holder(void **state)
 {
     rig *r = begin(state);
-    static const char *const ends[] = {"",           "1",         "1 0",           "1 0 -",
-                                       "1 0 - 0",    "x 0 - 0 -", "1 0 - 0 - -",   "1 0  0 -",
-                                       "-1 0 - 0 -", "1 0 - x -", "99999 0 - 0 -", "1 4 - 0 -"};
+    static const char *const ends[] = {"",
+                                       "1",
+                                       "1 0",
+                                       "1 0 -",
+                                       "1 0 - 0",
+                                       "x 0 - 0 -",
+                                       "1 0 - 0 - -",
+                                       "1 0  0 -",
+                                       "-1 0 - 0 -",
+                                       "1 0 - x -",
+                                       "99999 0 - 0 -",
+                                       "1 4 - 0 -",
+                                       "=",
+                                       "=a 0 -",
+                                       "=a 0 - 5",
+                                       "=a 4 - 5 3 p 5 0 1 0 i x",
+                                       "=a 0 - 5 3 z 5 0 0 - i x",
+                                       "=a 2000 - 5 3 s 5 0 0 - i x"};
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         rig_must(r, "FLUSHALL");
         const char *reader = hold(r, S);
@@ -464,7 +525,10 @@ static void a_full_server_lets_nobody_in_and_everybody_out(void **state)
                *next = fresh_token();
     rig_expect(r, in_mode(waits, X, PAWL_ASK_QUEUE), PAWL_QUEUED);
     rig_expect(r, in_mode(next, S, PAWL_ASK_QUEUE), PAWL_QUEUED);
+    const char *alone = fresh_token();
+    rig_expect(r, ask_mode("z", alone, S, LONG_MS, 0), PAWL_GRANTED);
     rig_must(r, "CONFIG SET maxmemory 1");
+    rig_expect(r, ask_renew("z", alone, LONG_MS), PAWL_CONFIRMED);
     rig_refused(r, ask_mode("y", fresh_token(), S, LONG_MS, 0), PAWL_ERR_STORE_FULL,
                 "memory is full");
     rig_refused(r, in_mode(fresh_token(), S, PAWL_ASK_QUEUE), PAWL_ERR_STORE_FULL,
@@ -504,6 +568,7 @@ static void a_replica_refuses_all_modes_and_has_done_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest cases[] = {
+        cmocka_unit_test(who_is_alone_is_in_the_lock_key_only),
         cmocka_unit_test(a_lock_is_no_semaphore),
         cmocka_unit_test(a_semaphore_is_no_lock_and_has_one_capacity),
         cmocka_unit_test(changes_that_no_table_has),

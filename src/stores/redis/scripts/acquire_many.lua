@@ -13,30 +13,24 @@ local held = redis.call('GET', KEYS[1])
 local is_free = not held and redis.call('ZCARD', KEYS[3]) == 0
 --@guarded is_free = false
 
--- Free and nobody waits: a group of one, written without the helpers below. HSET comes first: if
--- the key is of a wrong type or the server is full, nothing has been done.
+-- Free and nobody waits: all is in the lock key (lib_group) until others come.
 if is_free and wanted <= 1024 and units - wanted <= 0 then
     local time = redis.call('TIME')
     local fence = time[1] .. string.sub('00000' .. time[2], -6)
     if last - fence < 0 then -- law 3; if the clock is behind, the long way round
 --@include lib_mark
         local till = string.sub(fence, 1, -4) + ttl
-        local slots, list, updater = '-', '-', mode == 'u' and token or '-'
+        local slots, list = '-', '-'
         if mode == 'p' then
             list = '0'
             for slot = 1, units - 1 do list = list .. ',' .. slot end
             slots = string.rep('1', units) .. string.rep('0', wanted - units)
         end
         local holder = '3 ' .. mode .. ' ' .. fence .. ' 0 ' .. units .. ' ' .. list .. ' ' .. who
-        redis.call('HSET', KEYS[4], ':' .. token, holder)
-        redis.call('ZADD', KEYS[3], '-' .. till, token)
-        local group = MANY .. '1 ' .. ARGV[6] .. ' ' .. updater .. ' 0 ' .. slots
-        redis.call('SET', KEYS[1], group, 'PX', ttl)
+        local alone = MANY .. '=' .. token .. ' ' .. ARGV[6] .. ' ' .. slots .. ' ' .. till .. ' '
+        redis.call('SET', KEYS[1], alone .. holder, 'PX', ttl)
         local newest = '1 ' .. fence .. ' ' .. token .. ' ' .. who
         redis.call('SET', KEYS[2], newest, 'PX', ttl + FENCE_KEEP_MS .. '')
-        local life = math.ceil(ttl * 4 / 3) .. ''
-        redis.call('PEXPIRE', KEYS[3], life)
-        redis.call('PEXPIRE', KEYS[4], life)
         return '0 ' .. fence .. ' 0' .. (mode == 'p' and ' ' .. list or '')
     end
 end

@@ -29,7 +29,16 @@ local function add(label, rest, its, mode, units, mine)
     units = math.min(tonumber(units), 1024) -- of a record that is damaged
     holders[#holders + 1] = {label, rest, tonumber(its), mode, units, mine and 1 or 0}
 end
-if holding > 0 then
+if lone then
+    skip = 0
+    local its, units, label = string.match(lone_record, '^3 %S+ (%d+) %S+ (%d+) %S+ %S+ (.*)$')
+    if its and lone_till - now_ms > 0 then
+        local mode = string.sub(lone_record, 3, 3)
+        add(label, lone_till - now_ms, its, mode, units, lone == ARGV[1])
+    else
+        holding = 0
+    end
+elseif holding > 0 then
     local ends = redis.call('ZRANGE', KEYS[3], '0', math.min(holding, most) - 1, 'WITHSCORES')
     local fields = {}
     for i = 1, #ends, 2 do fields[#fields + 1] = ':' .. ends[i] end

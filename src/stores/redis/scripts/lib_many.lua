@@ -10,12 +10,17 @@ local TOLD_MAX = 100 -- so many holders does one script ask to yield; renewals t
 local HOLDERS_MAX = 10000
 
 local now_ms = math.floor(clock() / 1000)
+if lone then -- it gets a place among the holders. HDEL comes first because it needs no memory
+    redis.call('HDEL', KEYS[4], ':' .. lone)
+    redis.call('HSET', KEYS[4], ':' .. lone, lone_record)
+    redis.call('ZADD', KEYS[3], '-' .. lone_till, lone)
+end
 local waiting = redis.call('ZCARD', KEYS[3]) - many
 -- The keys beside the lock key are damaged, so nobody knows who they are: all wait for the end
 -- of the last lease.
 local lost = false
 local blocked = false -- nobody may come in any more
-local changed = false -- the group is not any more what the lock key says
+local changed = lone -- the group is not any more what the lock key says
 local latest -- "TOKEN INBOX OWNER" of the latest grant, if the record does not say so yet
 local asker_fence, asker_slots -- what the asker was granted
 -- Pushes: inbox, text; of a grant also fence, slots and token, because the text is made when it is

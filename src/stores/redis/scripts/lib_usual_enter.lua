@@ -24,16 +24,20 @@ local function usual_enter()
     elseif capacity ~= wanted or upgrade > 0 then
         return nil
     end
-    local waiting = redis.call('ZCARD', KEYS[3]) - many
+    local waiting = redis.call('ZCARD', KEYS[3]) - (lone and 0 or many)
+    if lone and (waiting > 0 or token == lone) then return nil end
     if waiting < 0 or waiting > 0 and asks_only or waiting == 0 and not capacity then return nil end
     local time = redis.call('TIME')
     local fence = time[1] .. string.sub('00000' .. time[2], -6)
     local now_ms = string.sub(fence, 1, -4)
     local first -- of the holders to run out: minus the end of its lease
-    if capacity then
+    if lone then
+        first = '-' .. lone_till
+    elseif capacity then
         first = redis.call('ZRANGE', KEYS[3], many - 1 .. '', many - 1 .. '', 'WITHSCORES')[2]
-        if not first or first + now_ms >= 0 then return nil end
+        if not first then return nil end
     end
+    if first and first + now_ms >= 0 then return nil end
 
     if waiting == 0 then
         -- The table of pawl_mode. If the clock is behind (law 3) it is not usual.
@@ -52,6 +56,10 @@ local function usual_enter()
         if not fits or many >= HOLDERS_MAX or last - fence >= 0 then return nil end
         -- It may hold already, also without its record.
         if redis.call('HGET', KEYS[4], ':' .. token) then return nil end
+        if lone then -- it gets a place like all others; lib_many would do it as well
+            redis.call('HSET', KEYS[4], ':' .. lone, lone_record)
+            redis.call('ZADD', KEYS[3], '-' .. lone_till, lone)
+        end
         if redis.call('ZADD', KEYS[3], 'NX', '-' .. now_ms + ttl, token) == 0 then return nil end
         local holder = '3 ' .. mode .. ' ' .. fence .. ' 0 ' .. units .. ' ' .. list .. ' ' .. who
         redis.call('HSET', KEYS[4], ':' .. token, holder)

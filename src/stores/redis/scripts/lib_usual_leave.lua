@@ -2,13 +2,13 @@
 -- What is usual when one of several holders goes: nobody comes in, because nobody waits or the next
 -- one does not fit; or the next one takes the permits that go free, and no other can. Included by
 -- release. Written without the helpers of lib_many, which cost as much as all that is done here;
--- it does what they would. Returns whether it was so, and whether nobody holds any more, so that
--- the name is handed on like an exclusive lock. Nil where anything is unusual: then nothing has
--- been changed, and lib_many sees to it.
+-- it does what they would. Returns whether it was so, and whether nobody holds any more and
+-- somebody waits, so that the name is handed on like an exclusive lock. Nil where anything is
+-- unusual: then nothing has been changed, and lib_many sees to it.
 local function usual_leave()
     --@guarded do return nil end
 --@include lib_group
-    if not capacity or upgrade > 0 or token == updater then return nil end
+    if not capacity or lone or upgrade > 0 or token == updater then return nil end
     local rank = redis.call('ZRANK', KEYS[3], token)
     if not rank or rank >= many then return nil end
     local time = redis.call('TIME')
@@ -59,7 +59,7 @@ local function usual_leave()
         end
     end
 
-    if newcomer or many == 1 then -- a fence is drawn (law 3), here or by the hand-off
+    if newcomer or many == 1 and head then -- a fence is drawn (law 3), here or by the hand-off
         local last = string.match(redis.call('GET', KEYS[2]) or '1 0 -', '^1 (%d+) %S')
         if not last or last - fence >= 0 then return nil end
     end
@@ -72,7 +72,8 @@ local function usual_leave()
         redis.call('HSET', KEYS[4], ':' .. head, newcomer.holder .. newcomer.who)
         redis.call('HDEL', KEYS[4], head) -- behind HSET: an empty key would lose its expiry
     elseif many == 1 then
-        return true, true
+        if not head then redis.call('DEL', KEYS[1]) end
+        return true, head
     else
         many = many - 1
     end

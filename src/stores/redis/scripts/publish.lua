@@ -22,6 +22,11 @@ if held == token then
     fence, owner, counts =
         string.match(record or '', '^1 (%d+) ' .. token .. ' %S+ ([^%z]*)%z?(.*)$')
     if not fence then return redis.error_reply('PAWLRECORD this is not a fence record') end
+elseif lone then
+    if token == lone and lone_till - now_ms > 0 then
+        before, fence, counts, behind, owner =
+            string.match(lone_record, '^(3 [sup] (%d+) )(%S+)( %d+ %S+ %S+ (.*))$')
+    end
 elseif capacity then
     -- One of several holders: its lease ends at minus its score.
     local rank = redis.call('ZRANK', KEYS[3], token)
@@ -43,7 +48,10 @@ local meta = '1 ' .. string.format('%.0f', now_ms + life) .. ' ' .. fence .. ' '
 redis.call('HSET', KEYS[5], 'v', ARGV[3], 'm', meta .. ' ' .. owner)
 -- Behind the value, so that the number never says that something is there which is not.
 counts = (change or '0') .. '+' .. ARGV[4]
-if before then
+if lone then
+    local alone = MANY .. '=' .. lone .. ' ' .. capacity .. ' ' .. slots .. ' ' .. lone_till .. ' '
+    redis.call('SET', KEYS[1], alone .. before .. counts .. behind, 'KEEPTTL')
+elseif before then
     redis.call('HSET', KEYS[4], ':' .. token, before .. counts .. behind)
 else
     redis.call('SET', KEYS[2], string.match(record, '^[^%z]*') .. '\0' .. counts, 'KEEPTTL')

@@ -13,16 +13,12 @@ if waiting == 0 then
     return 4
 end
 
--- It has the name for itself although others might have come, and nobody waits. The lock key ends
--- with its lease.
+-- It has the name for itself although others might have come (lib_group), and nobody waits.
 --@include lib_mark
-if held and string.sub(held, 1, #MANY + 2) == MANY .. '1 ' then
-    local line = redis.call('ZRANGE', KEYS[3], '0', '1', 'WITHSCORES')
-    local is_alone = #line == 2 and line[1] == token and string.sub(line[2], 1, 1) == '-'
-    if is_alone and redis.call('HDEL', KEYS[4], ':' .. token) == 1 then
-        redis.call('DEL', KEYS[1], KEYS[3])
-        return 4
-    end
+local alone = MANY .. '=' .. token .. ' '
+if held and string.sub(held, 1, #alone) == alone and redis.call('ZCARD', KEYS[3]) == 0 then
+    redis.call('DEL', KEYS[1])
+    return 4
 end
 
 local is_left -- the last of several holders has gone, and somebody waits
@@ -54,8 +50,7 @@ local function part_and_serve()
 end
 
 if waiting then
-    local chosen, _, several
-    if waiting > 0 then chosen, _, several = promote(waiting, last, token) end
+    local chosen, _, several = promote(waiting, last, token)
     -- A token that held and (by a hand's doing) waited too gives up both.
     if not chosen or chosen == token then
         redis.call('DEL', KEYS[1])
