@@ -205,7 +205,8 @@ static pawl_request draw_step(walk *w, int token, char *owner)
 /*
  * What the keys say beside each other (docs/protocol.md, "Several holders"): as many holders as the
  * lock key counts, each with its record, with the permits that it says are taken, and it expires
- * with the last of them; everybody who waits has a record; nothing is left of others.
+ * with the last of them; everybody who waits has a record; nothing is left of others. The ttls of a
+ * walk are hours apart: what a busy machine lets pass between two steps of a script is no mistake.
  */
 static const char keys_check[] =
     "local held = redis.call('GET', KEYS[1])\n"
@@ -238,10 +239,10 @@ static const char keys_check[] =
     "local life = redis.call('PTTL', KEYS[1])\n"
     "if alone and #line > 0 then return 'one is alone, and others are there' end\n"
     "if alone then many, latest = 1, tonumber(alone) end\n"
-    "if many > 0 and math.abs(now + life - latest) > 20 then return 'another expiry' end\n"
+    "if many > 0 and math.abs(now + life - latest) > 60000 then return 'another expiry' end\n"
     "if life > 0 and redis.call('PTTL', KEYS[2]) < life then return 'the fence goes first' end\n"
     "for i = 3, #line > 0 and 4 or 0 do\n"
-    "    if many > 0 and redis.call('PTTL', KEYS[i]) < life - 20 then return KEYS[i] end\n"
+    "    if many > 0 and redis.call('PTTL', KEYS[i]) < life - 60000 then return KEYS[i] end\n"
     "end\n"
     "return ''\n";
 
