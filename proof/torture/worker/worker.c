@@ -323,6 +323,8 @@ static void play(worker *w, const plan *p, bool calm)
     int64_t at = torture_now();
     if (err) {
         torture_log_at(at, TORTURE_NOT, p->lock, 0, err);
+        /* Had, and lost before the call returned: the handle says so until it is given back. */
+        if (err == PAWL_ERR_LOST) (void)w->algorithm->release(p->lock, -1);
         torture_sleep_ns(torture_between(&w->rng, 1, 30) * TORTURE_MS);
         return;
     }
