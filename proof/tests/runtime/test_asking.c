@@ -562,6 +562,71 @@ static void values_are_asked_of_who_keeps_them(void **state)
     pawl_client_close(client);
 }
 
+/* ---- What is news of the link --------------------------------------------------------------- */
+
+static _Atomic int link_err; /* 0: up; -1000: says nothing */
+
+static void link_is(pawl_host *host)
+{
+    int err = atomic_exchange(&link_err, -1000);
+    if (err != -1000) host->link(host, !err, (pawl_err)err, err ? pawl_err_name(err) : NULL);
+}
+
+static void say_link(int err)
+{
+    atomic_store(&link_err, err);
+    while (atomic_load(&link_err) != -1000) stage_pass(1);
+}
+
+/* The log has a line for each change, and none for what it has said before. */
+static void a_link_is_news_when_it_changes(void **state)
+{
+    static const int states[] = {
+        PAWL_ERR_UNAVAILABLE, PAWL_ERR_UNAVAILABLE, PAWL_ERR_AUTH, PAWL_ERR_AUTH, PAWL_OK, PAWL_OK,
+        PAWL_ERR_AUTH,        PAWL_ERR_LOADING};
+    static const char *const lines[] = {"connected to the store", "PAWL_ERR_UNAVAILABLE",
+                                        "PAWL_ERR_AUTH",          "connected to the store",
+                                        "PAWL_ERR_AUTH",          "PAWL_ERR_LOADING"};
+    (void)state;
+    record log;
+    record_init(&log);
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.log = record_log;
+    opts.log_userdata = &log;
+    atomic_store(&link_err, -1000);
+    pawl_client *client = scripted_client(&opts);
+    script->ticks = link_is;
+    record_await_line(&log, lines[0]);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) say_link(states[i]);
+    pawl_client_close(client); /* what was to be told has been told when it returns */
+    script->ticks = NULL;
+    assert_int_equal(log.line_count, sizeof lines / sizeof *lines);
+    for (int i = 0; i < log.line_count; i++) assert_string_equal(log.lines[i], lines[i]);
+}
+
+/* A store that says that it is down, and not why, breaks its contract. */
+static void a_link_that_is_down_has_an_error(void **state)
+{
+    static const int nonsense[] = {1, -999};
+    (void)state;
+    int count = 0;
+    pawl_open_opts opts;
+    scripted_opts(&opts);
+    opts.store_timeout_ms = PATIENCE_MS;
+    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
+        atomic_store(&link_err, -1000);
+        pawl_client *client = scripted_client(&opts);
+        script->ticks = link_is;
+        CHECK_ERR(pawl_inspect(client, "a", 1, PATIENCE_MS, count_infos, &count), PAWL_OK);
+        say_link(nonsense[i]);
+        CHECK_ERR(pawl_inspect(client, "a", 1, PATIENCE_MS, count_infos, &count),
+                  PAWL_ERR_PROTOCOL);
+        pawl_client_close(client);
+        script->ticks = NULL;
+    }
+}
+
 /* ---- Where the reason lies ------------------------------------------------------------------ */
 
 static _Atomic(const char *) gone;
@@ -620,6 +685,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_question_has_the_usual_time_for_its_answer),
         cmocka_unit_test(a_store_that_is_away_is_waited_for_as_long_as_was_said),
         cmocka_unit_test(values_are_asked_of_who_keeps_them),
+        cmocka_unit_test(a_link_is_news_when_it_changes),
+        cmocka_unit_test(a_link_that_is_down_has_an_error),
         cmocka_unit_test(a_reason_says_where_once),
     };
     CHECK(argc == 2);

@@ -30,12 +30,20 @@ static struct {
 } asked; /* written in the loop before the answer, read behind it */
 
 static _Atomic(const pawl_value *) there; /* what READ reports */
+static _Atomic(const pawl_value *) later; /* NULL, or what it reports from the second time on */
+static atomic_int reads, fails_at;        /* so many; the one that fails, from 1 */
 static _Atomic(const pawl_info *) holder; /* what INSPECT reports */
 
 static bool answers(pawl_host *host, const pawl_request *request, pawl_reply *reply)
 {
     if (request->verb == PAWL_VERB_READ) {
+        int number = atomic_fetch_add(&reads, 1) + 1;
         reply->value = atomic_load(&there);
+        if (number > 1 && atomic_load(&later)) reply->value = atomic_load(&later);
+        if (number == atomic_load(&fails_at)) {
+            reply->outcome = PAWL_FAILED;
+            reply->err = PAWL_ERR_PERMISSION;
+        }
         asked.read_flags = request->flags;
         asked.watch_ms = request->ttl_ms;
     }
@@ -58,6 +66,8 @@ static pawl_client *client_of_it(void)
     pawl_client *client = scripted_client(&opts);
     script->answers = answers;
     memset(&asked, 0, sizeof asked);
+    atomic_store(&later, NULL);
+    atomic_store(&fails_at, 0);
     return client;
 }
 
@@ -197,6 +207,15 @@ static void who_waits_for_a_latch_watches(void **state)
     pawl_client_close(client);
 }
 
+static void keep_leader(const pawl_leader *leader, void *userdata)
+{
+    pawl_leader *kept = userdata;
+    assert_int_equal(leader->size, sizeof *leader);
+    assert_string_equal(leader->owner, leader->leads ? "joe" : "");
+    if (leader->value) assert_string_equal(leader->value, "at 7");
+    *kept = *leader;
+}
+
 /* ---- Once ----------------------------------------------------------------------------------- */
 
 static pawl_once *once_of(pawl_client *client, int64_t every_ms, uint64_t flags)
@@ -306,6 +325,66 @@ static void a_clock_before_1970_has_periods(void **state)
     pawl_client_close(client);
 }
 
+/* Whoever has the lock looks again: meanwhile another one may have run. */
+static void a_run_looks_again_under_the_lock(void **state)
+{
+    (void)state;
+    pawl_client *client = client_of_it();
+    pawl_once *once = once_of(client, 2000, 0);
+    pawl_value done = value_of("pawl once 1 6000000 1"), other = value_of("pawl latch 1 5 5");
+    const pawl_value *const found[] = {&done, &other};
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+        atomic_store(&there, &none);
+        atomic_store(&later, found[i]);
+        atomic_store(&reads, 0);
+        CHECK_ERR(pawl_once_begin(once, PATIENCE_MS), i ? PAWL_ERR_KIND : PAWL_ERR_DONE);
+        assert_int_equal(atomic_load(&reads), 2);
+        assert_false(pawl_lock_is_held(pawl_once_lock(once)));
+        CHECK_ERR(pawl_once_end(once, true, PATIENCE_MS), PAWL_ERR_NOT_HELD);
+    }
+    pawl_once_free(once);
+    pawl_client_close(client);
+}
+
+/* Why a look failed is told, whichever it was, and nothing stays held. */
+static void a_look_that_fails_ends_the_call(void **state)
+{
+    (void)state;
+    pawl_client *client = client_of_it();
+    atomic_store(&there, &none);
+    for (int i = 1; i <= 2; i++) {
+        pawl_once *once = once_of(client, 2000, 0);
+        atomic_store(&reads, 0);
+        atomic_store(&fails_at, i);
+        CHECK_ERR(pawl_once_begin(once, PATIENCE_MS), PAWL_ERR_PERMISSION);
+        assert_int_equal(atomic_load(&reads), i);
+        assert_false(pawl_lock_is_held(pawl_once_lock(once)));
+        CHECK_ERR(pawl_once_end(once, true, PATIENCE_MS), PAWL_ERR_NOT_HELD);
+        CHECK_ERR(pawl_once_begin(once, PATIENCE_MS), PAWL_OK); /* the next one */
+        CHECK_ERR(pawl_once_end(once, true, PATIENCE_MS), PAWL_OK);
+        pawl_once_free(once);
+    }
+    pawl_latch *latch = latch_of(client, 5, 0);
+    int published = atomic_load(&script->submitted[PAWL_VERB_PUBLISH]);
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&reads, 0);
+        atomic_store(&fails_at, 1);
+        CHECK_ERR(i == 0   ? pawl_latch_count_down(latch, 1, PATIENCE_MS)
+                  : i == 1 ? pawl_latch_wait(latch, PATIENCE_MS)
+                           : pawl_latch_look(latch, PATIENCE_MS),
+                  PAWL_ERR_PERMISSION);
+        assert_int_equal(pawl_latch_left(latch), 5);
+    }
+    assert_int_equal(atomic_load(&script->submitted[PAWL_VERB_PUBLISH]), published);
+    CHECK_ERR(pawl_latch_count_down(latch, 1, PATIENCE_MS), PAWL_OK); /* the lock was given back */
+    pawl_latch_free(latch);
+    atomic_store(&reads, 0);
+    atomic_store(&fails_at, 1);
+    CHECK_ERR(pawl_election_leader(client, "lead", 4, PATIENCE_MS, keep_leader, NULL),
+              PAWL_ERR_PERMISSION);
+    pawl_client_close(client);
+}
+
 static void what_is_known_has_the_callers_size(void **state)
 {
     enum { MORE = 8 };
@@ -358,15 +437,6 @@ static void a_leader_publishes(void **state)
     CHECK_ERR(pawl_election_resign(lock, PATIENCE_MS), PAWL_ERR_NOT_HELD);
     pawl_lock_free(lock);
     pawl_client_close(client);
-}
-
-static void keep_leader(const pawl_leader *leader, void *userdata)
-{
-    pawl_leader *kept = userdata;
-    assert_int_equal(leader->size, sizeof *leader);
-    assert_string_equal(leader->owner, leader->leads ? "joe" : "");
-    if (leader->value) assert_string_equal(leader->value, "at 7");
-    *kept = *leader;
 }
 
 /* What is said counts with the lease under which it was said. */
@@ -426,6 +496,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_run_is_published),
         cmocka_unit_test(what_is_known_of_a_run),
         cmocka_unit_test(a_clock_before_1970_has_periods),
+        cmocka_unit_test(a_run_looks_again_under_the_lock),
+        cmocka_unit_test(a_look_that_fails_ends_the_call),
         cmocka_unit_test(what_is_known_has_the_callers_size),
         cmocka_unit_test(a_leader_publishes),
         cmocka_unit_test(who_leads_and_what_it_says),

@@ -552,6 +552,29 @@ static void test_too_few_descriptors(void **state)
     assert_true(refused > 0 && opened > 0);
 }
 
+/* 0 is a descriptor as any other: a program may have closed its standard input. */
+static void test_a_descriptor_may_be_0(void **state)
+{
+    static const pawl_callbacks kinds[] = {PAWL_CALLBACKS_THREAD, PAWL_CALLBACKS_DISPATCH,
+                                           PAWL_CALLBACKS_WAIT};
+    (void)state;
+    int kept = dup(0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        pawl_open_opts opts;
+        pawl_client *client = NULL;
+        pawl_open_opts_init(&opts);
+        opts.callbacks = kinds[i];
+        close(0);
+        CHECK_ERR(pawl_client_open("fake:good", &opts, &client, NULL), PAWL_OK);
+        pawl_lock *lock = lock_new(client, "a", 60000);
+        CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+        CHECK_ERR(pawl_lock_release_wait(lock, PATIENCE_MS), PAWL_OK);
+        pawl_lock_free(lock);
+        pawl_client_close(client);
+    }
+    if (kept >= 0) CHECK(dup2(kept, 0) == 0 && close(kept) == 0);
+}
+
 /* ---- Releases that others wait for ---------------------------------------------------------- */
 
 /* A store that sees two requests sees to both, before it tells the next holder of the first. */
@@ -613,6 +636,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_denied_at_once),
         cmocka_unit_test(test_broken_invariant_loses_everything),
         cmocka_unit_test(test_too_few_descriptors),
+        cmocka_unit_test(test_a_descriptor_may_be_0),
         cmocka_unit_test(test_a_wanted_release_leaves_alone),
         cmocka_unit_test(test_what_is_held_back_leaves),
     };

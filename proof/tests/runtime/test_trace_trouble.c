@@ -256,6 +256,24 @@ static void test_clocks_that_run_apart(void **state)
     end(&s);
 }
 
+/* What went before a client was opened is no event of it. */
+static void test_drift_is_told_since_the_client_was_opened(void **state)
+{
+    (void)state;
+    scene s;
+    boottime_ahead += 50000000;
+    begin(&s);
+    pawl_lock_free(held(&s, 60000)); /* the clocks have been read */
+    end(&s);
+    begin(&s);
+    pawl_lock *lock = held(&s, RENEWED_SOON_MS);
+    boottime_ahead += 5000000;
+    int64_t span = told_await(&s.t, PAWL_TRACE_DRIFT, NULL, 1)->span_ns;
+    assert_true(span > 4 * INT64_C(1000000) && span < 6 * INT64_C(1000000));
+    pawl_lock_free(lock);
+    end(&s);
+}
+
 /* ---- Lines ---------------------------------------------------------------------------------- */
 
 static void test_each_kind_has_a_name_and_a_line(void **state)
@@ -288,6 +306,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_warning_of_the_store),
         cmocka_unit_test(test_a_broken_invariant_is_told_and_loses_all),
         cmocka_unit_test(test_clocks_that_run_apart),
+        cmocka_unit_test(test_drift_is_told_since_the_client_was_opened),
         cmocka_unit_test(test_each_kind_has_a_name_and_a_line),
     };
     CHECK(argc == 2);
