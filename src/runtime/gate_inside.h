@@ -24,7 +24,7 @@ void pawl__gate_work_at_once(pawl__gate *gate);
 void pawl__gate_rest(pawl__gate *gate, int64_t until, pawl__rest how);
 
 bool pawl__gate_has_come(int64_t until);
-/* Waits for the condition, for span_ns at most. */
+/* Waits for the condition, until then at most. */
 void pawl__gate_wait_until(pawl__gate *gate, pthread_cond_t *cond, int64_t until);
 
 #endif

@@ -37,6 +37,7 @@ typedef struct laws {
 
 /* A handle waits, and its wait is over. */
 void law_waits(int which, void *handle);
+/* -> when the first cancel of it began; NEVER: none did. */
 int64_t law_waited(int which, void *handle, int err);
 /* Cancels the handle that waits, if there is one. */
 void law_cancel(int which, int (*cancel)(void *handle));
