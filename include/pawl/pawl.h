@@ -286,8 +286,8 @@ PAWL_API PAWL_MUST_USE int pawl_lock_new(pawl_client *client, const char *name, 
  * Releases if held, cancels if waiting (its done callback still comes, once),
  * and frees the handle. NULL is allowed. Always returns NULL. May be called
  * from the handle's own callbacks. Called from elsewhere it waits until no callback of
- * the handle runs: after the return the data that on_event uses may be freed. Do not
- * call it while another thread uses the handle.
+ * the handle runs: after the return the data that on_event uses may be freed. By then such a
+ * callback acquires nothing (PAWL_ERR_STATE). Do not call it while another thread uses the handle.
  * Since 0.1.
  */
 PAWL_API pawl_lock *pawl_lock_free(pawl_lock *lock);

@@ -6,6 +6,7 @@ static int may_acquire(pawl_lock *lock)
 {
     const pawl__acquisitions *home = lock->home;
     if (home->gate->closing) return PAWL_ERR_CLOSED;
+    if (lock->freed) return PAWL_ERR_STATE; /* who frees it waits for the callback that asks */
     if (lock->cancels) {
         lock->cancels = false;
         return PAWL_ERR_CANCELED;

@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -546,6 +547,40 @@ static void test_log_says_what_happens(void **state)
     pawl_client_close(other);
 }
 
+typedef struct reacquiring {
+    pawl_lock *lock;
+    _Atomic bool runs;
+    int err;
+} reacquiring;
+
+static void acquire_when_freed(pawl_lock *lock, int err, void *userdata)
+{
+    reacquiring *r = userdata;
+    CHECK_ERR(err, PAWL_OK);
+    atomic_store(&r->runs, true);
+    while (pawl_lock_is_held(lock))
+        stage_pass(1); /* the free has given it back, and waits for us */
+    r->err = pawl_lock_acquire(lock, 0);
+}
+
+/* Nobody would give it back. */
+static void test_a_callback_acquires_nothing_by_a_handle_that_is_being_freed(void **state)
+{
+    (void)state;
+    pawl_client *client = stage_client(NULL), *other = stage_client(NULL);
+    const char *name = stage_name();
+    reacquiring r = {.lock = lock_new(client, name, 60000)};
+    pawl_lock *theirs = lock_new(other, name, 60000);
+    CHECK_ERR(pawl_lock_acquire_start(r.lock, PATIENCE_MS, acquire_when_freed, &r), PAWL_OK);
+    while (!atomic_load(&r.runs)) stage_pass(1);
+    pawl_lock_free(r.lock);
+    CHECK_ERR(r.err, PAWL_ERR_STATE);
+    CHECK_ERR(pawl_lock_acquire(theirs, PATIENCE_MS), PAWL_OK);
+    pawl_lock_free(theirs);
+    pawl_client_close(client);
+    pawl_client_close(other);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +594,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_free_in_the_yield_callback_hands_over),
         cmocka_unit_test(test_blocking_calls_in_a_callback),
         cmocka_unit_test(test_free_waits_for_a_running_event_callback),
+        cmocka_unit_test(test_a_callback_acquires_nothing_by_a_handle_that_is_being_freed),
         cmocka_unit_test(test_a_callback_comes_while_another_call_waits),
         cmocka_unit_test(test_leases_are_renewed_while_a_callback_stays),
         cmocka_unit_test(test_broken_lock_is_lost_once),

@@ -342,6 +342,8 @@ PLANTED = [
     ("cancel_wakes_nobody", "who waits for news is not told that it was canceled",
      [(JOB, "    pawl__flow_wake(pawl__lock_client(job->locks[0]), job->watched);\n    return PAWL_OK;", "    return PAWL_OK;")],
      *COMPOSED),
+    ("freed_acquires", "a callback acquires by a handle that another thread frees, and nobody gives that back",
+     [(BEGIN, "    if (lock->freed) return PAWL_ERR_STATE;", "")], "--strategy", "weak", "--seed", "50007335400"),
     ("cancel_swallowed", "a call that has just begun forgets a cancel that was meant for it",
      [(JOB, "    if (!atomic_compare_exchange_strong(&job->use, &idle, BEGINS)) return PAWL_ERR_STATE;",
        "    if (!atomic_compare_exchange_strong(&job->use, &idle, BUSY)) return PAWL_ERR_STATE;")],

@@ -96,6 +96,10 @@ def test_a_release_is_unknown_where_somebody_stands_still_in_the_loop():
     assert "; 0 findings" in run("--strategy", "pct", "--seed", "50005586926", "--no-shrink")
 
 
+def test_a_callback_acquires_nothing_by_a_handle_that_is_being_freed():
+    assert "; 0 findings" in run("--strategy", "weak", "--seed", "50007335494", "--no-shrink")
+
+
 def test_a_wait_that_has_just_begun_hears_its_cancel():
     assert "; 0 findings" in run("--strategy", "weak", "--seed", "50006241718", "--no-shrink")
 
