@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A private PostgreSQL and a private MariaDB, on a socket, a private etcd and a private ZooKeeper, on
 ports, with nothing forced to a disk. Each is started when it is first measured."""
+import contextlib
 import os
 import pathlib
 import pwd
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -31,8 +34,16 @@ def cpu_of_process(pid):
         return 0, []
 
 
+def output_of(words):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    if done.returncode:
+        raise OSError(f"{os.path.basename(words[0])}: {done.stdout.strip()}")
+    return done.stdout
+
+
 class Database:
-    """name, user; make(), command(), and asks(): a command that succeeds once it answers."""
+    """name, user; make(), command(), asks(): a command that succeeds once it answers, and requests():
+    how many it has had."""
     peers = {}  # name of a library: the URL that it gets
 
     def __init__(self, scratch):
@@ -68,6 +79,13 @@ class Database:
             self.process.terminate()
             self.process.wait()
 
+    @contextlib.contextmanager
+    def counts(self, found):
+        """found["requests"]: how many the server got meanwhile, all clients together."""
+        before = self.requests()
+        yield
+        found["requests"] = self.requests() - before
+
 
 class MariaDB(Database):
     name, user = "mariadb", "mysql"
@@ -92,6 +110,12 @@ class MariaDB(Database):
                 f"--pid-file={self.directory}/pid", "--skip-log-bin",
                 "--innodb-flush-log-at-trx-commit=2", "--max-connections=400",
                 "--skip-name-resolve"]
+
+    def requests(self):
+        """Statements of clients, not those inside of a procedure."""
+        words = ["mariadb", "--no-defaults", f"--socket={self.socket}", "-uroot", "-BN", "-e",
+                 "SHOW GLOBAL STATUS LIKE 'Questions'"]
+        return int(output_of(words).split()[1])
 
     def asks(self):
         return ["mariadb-admin", "--no-defaults", f"--socket={self.socket}", "-uroot", "ping"]
@@ -120,6 +144,24 @@ class PostgreSQL(Database):
                 "-k", self.directory, "-c", "listen_addresses=", "-c", "fsync=off",
                 "-c", "max_connections=200"]
 
+    @contextlib.contextmanager
+    def counts(self, found):
+        """Each statement of a client writes a line, which slows it: apart from the timing."""
+        log = pathlib.Path(self.directory, "log")
+        self._log_statements("all")
+        begin = log.stat().st_size
+        yield
+        said = log.read_bytes()[begin:]
+        self._log_statements("none")
+        found["requests"] = len(re.findall(rb"LOG:  (?:statement|execute )", said))
+
+    def _log_statements(self, which):
+        psql = [find("psql", self.folders), "-XAtq", "-h", self.directory, "-U", "postgres"]
+        output_of([*psql, "-c", f"ALTER SYSTEM SET log_statement = '{which}'"])
+        output_of([*psql, "-c", "SELECT pg_reload_conf()"])
+        while output_of([*psql, "-c", "SHOW log_statement"]).strip() != which:
+            time.sleep(0.02)
+
     def asks(self):
         return [find("pg_isready", self.folders), "-q", "-h", self.directory]
 
@@ -134,6 +176,11 @@ class OnPort(Database):
 
     def make(self):
         return ["true"]
+
+    def ask(self, question):
+        with socket.create_connection(("127.0.0.1", self.port), 10) as s, s.makefile("rb") as answer:
+            s.sendall(question.encode())
+            return answer.read().decode()
 
     def asks(self):
         return [sys.executable, "-c", "import socket, sys\n"
@@ -169,6 +216,11 @@ class Etcd(OnPort):
                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                 "--initial-cluster", f"default={peer}", "--log-level", "error"]
 
+    def requests(self):
+        """Messages, also those that open a stream of news or go over one."""
+        said = self.ask("GET /metrics HTTP/1.0\r\n\r\n")
+        return sum(int(float(n)) for n in re.findall(r"^grpc_server_msg_received_total\{.*\} (\S+)$", said, re.M))
+
     def stop(self):
         super().stop()
         if self.memory:
@@ -190,6 +242,10 @@ class ZooKeeper(OnPort):
             file.write(f"maxClientCnxns=0\nadmin.enableServer=false\nclientPortAddress=127.0.0.1\n"
                        f"clientPort={self.port}\ndataDir={self.directory}\n")
         return super().make()
+
+    def requests(self):
+        """Packets."""
+        return int(re.search(r"^Received: (\d+)", self.ask("srvr"), re.M).group(1))
 
     def command(self):
         return ["java", "-Xmx256m", "-Dzookeeper.forceSync=no", "-cp", self.jar,

@@ -19,6 +19,7 @@ COUNT_S = 0.4      # for counting commands, apart from the timing: MONITOR slows
 PING_S = 0.25      # before and after each contention
 SQLITE = [8, 32]
 DATABASES = [8, 32]
+ALONE = "acquisition alone"
 BESIDE = "8x8"     # readers of one name: processes x threads
 READERS = 100      # who wait behind one writer
 MIX, PERMITS = 32, 64   # clients of the workloads of those names
@@ -249,6 +250,20 @@ class Plan:
             return dict(result, **cpu)
         return measure
 
+    def _on_database_counted(self, database, peer, clients):
+        """The first time it also counts what the clients ask."""
+        counted = {}
+
+        def measure():
+            database.start()
+            if not counted:
+                found = {}
+                result = driver.run(peer.command, database.url, "contend", clients, self.seconds,
+                                    between=database.counts(found))
+                counted["commands"] = found["requests"] / result["total"]
+            return dict(self._on_database(database, peer, "contend", clients)(), **counted)
+        return measure
+
     def _databases(self):
         """pawl beside what the server has by itself."""
         kinds = (databases.PostgreSQL, databases.MariaDB, databases.Etcd, databases.ZooKeeper)
@@ -260,8 +275,12 @@ class Plan:
             for peer in peers:
                 self._add(database.name, 1, peer.name,
                           self._on_database(database, peer, "pairs", 1))
+            self._add(database.name, ALONE, "pawl",
+                      self._on_database(database, self.pawl, "acquire", 1))
             for n in DATABASES:
-                for peer in peers:
+                self._add(database.name, n, "pawl",
+                          self._on_database_counted(database, self.pawl, n))
+                for peer in peers[1:]:
                     if peer.name not in ("bare", "gateway", "etcd-bare"):  # they do not wait
                         self._add(database.name, n, peer.name,
                                   self._on_database(database, peer, "contend", n))

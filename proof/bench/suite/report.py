@@ -204,7 +204,7 @@ def body(results, rows):
     blocks += [contended(results, group, n) for group in ("permits", "permits-one")
                for n in results.clients(group)]
     blocks += [contended(results, group, n) for group in ("sqlite", *DATABASES)
-               for n in results.clients(group) if n != "1"]
+               for n in results.clients(group) if n.isdigit() and n != "1"]
     blocks += [crowds(results), held(results), others(results)]
     blocks.append(table(["compared with", "what it is", "version"],
                         results.about["compared with"], words=3))

@@ -4,7 +4,7 @@ that was not measured says so."""
 import dataclasses
 import statistics
 
-from .plan import BESIDE, CONTENDED, DATABASES, LEASES, MANY, MIX, PERMITS, READERS, SQLITE
+from .plan import ALONE, BESIDE, CONTENDED, DATABASES, LEASES, MANY, MIX, PERMITS, READERS, SQLITE
 from .results import handovers_per_second, per_second, server_cpu_each
 
 HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
@@ -240,6 +240,22 @@ def clusters(r, _):
                   "a put and a delete by the gateway", [per_second], rate(r, pawl))
 
 
+def stores_with_push(r, _):
+    """A hand-over is two trips of writing: the release, and the news of it or a question."""
+    for name, group in (("PostgreSQL", "postgres"), ("MariaDB", "mariadb"), ("etcd", "etcd"),
+                        ("ZooKeeper", "zookeeper")):
+        for n in DATABASES:
+            pawl = (group, n, "pawl")
+            yield compare(r, f"{name}, free between two holders, p50, {n} clients", pawl,
+                          (group, ALONE, "pawl"), 2, False, "an acquisition alone",
+                          ["gap_p50_ns", "acquire_p50_ns"],
+                          lambda pawl=pawl: f"{r.median(pawl, 'gap_p50_ns') / 1e3:.0f} us")
+        few, many = ((group, n, "pawl") for n in (DATABASES[0], DATABASES[-1]))
+        yield compare(r, f"{name}, requests per acquisition, {many[1]} clients", many, few, 1.1,
+                      False, f"with {few[1]}", ["commands"],
+                      lambda many=many: f"{r.median(many, 'commands'):.2f}")
+
+
 def processes(r, _):
     key = ("run", 1, "all")
 
@@ -259,5 +275,5 @@ def rows(results, peers):
     """peers: the names of the peer libraries."""
     for judge in (uncontended, cached, server, threads, kinds, handover_rate, handover_quality, mixes,
                   permits, sharing, leases, sqlite, databases, clusters,
-                  processes):
+                  stores_with_push, processes):
         yield from judge(results, peers)

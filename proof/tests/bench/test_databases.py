@@ -25,8 +25,14 @@ def test_what_a_database_has_by_itself(bench, kind):
             database.stop()
 
 
-@pytest.mark.parametrize("kind", [databases.Etcd, databases.ZooKeeper])
-def test_pawl_on_a_server_with_a_port(bench, kind):
+# What one pair asks of the server, roughly, for the first and the last ones are not whole: of
+# MariaDB and PostgreSQL two calls; etcd has a lease made, ZooKeeper is looked at and renewed.
+PAIR = {databases.PostgreSQL: (1.5, 3), databases.MariaDB: (1.5, 3), databases.Etcd: (1.5, 10),
+        databases.ZooKeeper: (2, 12)}
+
+
+@pytest.mark.parametrize("kind", PAIR)
+def test_pawl_on_a_server(bench, kind):
     with tempfile.TemporaryDirectory(prefix="pawl-bench-") as scratch:
         server = kind(scratch)
         if not server.installed:
@@ -35,5 +41,9 @@ def test_pawl_on_a_server_with_a_port(bench, kind):
             server.start()
             result = driver.run([bench("pawl")], server.url, "contend", "4", 0.3)
             assert result["overlaps"] == 0 < result["total"] and server.cpu_us() > 0
+            found = {}
+            result = driver.run([bench("pawl")], server.url, "pairs", "1", 1, between=server.counts(found))
+            least, most = PAIR[kind]
+            assert least <= found["requests"] / result["total"] <= most
         finally:
             server.stop()
