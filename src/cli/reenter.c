@@ -127,10 +127,13 @@ static bool look_around(const pawl_info *info, void *userdata)
     return false;
 }
 
+/* Signals do not end the look. */
+#define LOOK_MAX_MS 5000
+
 bool cli_is_around(const cli_session *session, const run_opts *opts, const char *key)
 {
     around outer = {.fence = fence_around(session, key)};
-    int64_t wait_ms = opts->wait_ms ? opts->common.store_timeout_ms : 0;
+    int64_t wait_ms = opts->wait_ms ? LOOK_MAX_MS : 0;
     return pawl_inspect(session->client, key, strlen(key), wait_ms, look_around, &outer) ||
            outer.is_there;
 }

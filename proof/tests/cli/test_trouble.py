@@ -472,3 +472,22 @@ def test_busy_because_of_the_guard_is_said_so(redis):
         done = redis.run("-S", guarded, *command)
         assert done.code == 75 and "grants nothing for " in done.err, done.err
         assert "(restart guard)" in done.err and done.err.count("\n") == 1, done.err
+
+
+@pytest.mark.parametrize("how", [
+    "mv {0} {0}.moved; ln -s {0}.moved {0}",
+    "mkdir {0}.d; mv {0} {0}.d/db; ln -s {0}.d/db {0}.link; ln -s db.link {0}",
+])
+def test_nothing_is_granted_by_a_link_to_where_the_database_was_moved(sqlite, how):
+    """Who has it open writes to the log beside its old name, and others read the one beside the new."""
+    path = sqlite.url.removeprefix("sqlite:")
+    holder = sqlite.start("hold", "-t", "1h", "k", stdin=subprocess.PIPE)
+    holder.expect("held ")
+    how = how.replace("db.link", os.path.basename(path) + ".link")
+    subprocess.run(["sh", "-ec", how.format(path)], check=True)
+    for key in ("k", "free"):
+        done = sqlite.run("run", "-n", key, "echo", "two")
+        assert done.code == 69 and f"{path} was removed or replaced" in done.err and not done.out, done.err
+    holder.popen.stdin.close()
+    holder.wait()
+    assert sqlite.run("run", "-w", "20s", "k", "echo", "one").out == "one\n"

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of the connection of `a`, since the last `watch`. */
 static struct {
@@ -200,6 +201,20 @@ static void test_a_moved_file_grants_nothing(void **state)
     host_close(&a);
 }
 
+/* Others come by the link to the same file, and to another log. */
+static void test_a_file_moved_behind_a_link_grants_nothing(void **state)
+{
+    (void)state;
+    char away[160];
+    beside(away, "-away");
+    open_a(yes);
+    assert_int_equal(acquire(&a, "n", 2).outcome, PAWL_GRANTED);
+    move_away();
+    assert_int_equal(symlink(away, path), 0);
+    assert_int_equal(acquire(&a, "other", 3).outcome, PAWL_FAILED);
+    host_close(&a);
+}
+
 static void test_a_moved_file_is_not_handed_on(void **state)
 {
     (void)state;
@@ -226,6 +241,7 @@ int main(void)
         TEST(test_the_worker_waits_for_others),
         TEST(test_the_order_stays),
         TEST(test_a_moved_file_grants_nothing),
+        TEST(test_a_file_moved_behind_a_link_grants_nothing),
         TEST(test_a_moved_file_is_not_handed_on),
     };
     return cmocka_run_group_tests_name("sqlite lend", tests, NULL, NULL);

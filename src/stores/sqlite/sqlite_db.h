@@ -147,6 +147,7 @@ typedef struct pawl__sqlite_db {
     pawl__sqlite_host_row host;
     pawl__kept kept;
     char path[PATH_MAX];
+    char wanted[PATH_MAX]; /* as it was asked for: perhaps a symbolic link to path */
     struct stat identity;  /* of the file that we opened */
     int64_t pid, pid_ns;   /* ours, for those who watch for our death */
     int64_t busy_until;    /* local instant: we stop waiting for a busy database */

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define LIVE_SUFFIX "-live"
+
 #define SLACK_NS  (1000 * PAWL__NS_PER_MS)
 #define BEYOND_NS (25 * INT64_C(3600000) * PAWL__NS_PER_MS) /* no ttl reaches it */
 
@@ -92,7 +94,7 @@ static int refuse_boot(pawl__sqlite_db *db, const char *why)
 
 static void live_path(const pawl__sqlite_db *db, char *ret_path, size_t room)
 {
-    snprintf(ret_path, room, "%s-live", db->path);
+    snprintf(ret_path, room, "%s" LIVE_SUFFIX, db->path);
 }
 
 /* Refuses while a process of the other id lives. *ret_ended: it is certain that none does. */
@@ -155,32 +157,63 @@ bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live)
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
 {
     struct stat st;
-    return stat(db->path, &st) == 0 && st.st_ino == db->identity.st_ino &&
+    return lstat(db->path, &st) == 0 &&
+           /* a link to it leads others to other files beside it */ st.st_ino ==
+               db->identity.st_ino &&
            st.st_dev == db->identity.st_dev;
 }
 
 static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
 {
+    int name_len = (int)(strlen(live) - strlen(LIVE_SUFFIX));
     db->refused_until = until;
     db->refusal.err = PAWL_ERR_UNAVAILABLE;
     pawl__sqlite_say(db->refusal.message,
-                     "%s was removed or replaced while locks were held in it: nothing is granted "
+                     "%.*s was removed or replaced while locks were held in it: nothing is granted "
                      "until they have run out (if nobody works under them, remove %s)",
-                     db->path, live);
+                     name_len, live, live);
     return PAWL__SQLITE_REPLACED;
 }
 
-/* Until when holders may believe in leases of the database that was here before ours; 0: none. */
+static bool is_of_ours(const pawl__sqlite_db *db, const pawl__live_look *look)
+{
+    return look->term.inode == db->identity.st_ino && look->file_id == db->host.live_file;
+}
+
+/* Until when holders may believe in leases of the database that was there before; 0: none. */
 static int64_t believed_until(const pawl__sqlite_db *db, const pawl__live_look *look)
 {
     const pawl__term *term = &look->term;
     if (look->file_id == 0 || term->inode == 0) return 0; /* it tells nothing, or is a copy */
-    bool is_ours = term->inode == db->identity.st_ino && look->file_id == db->host.live_file;
-    if (is_ours) return 0;
     if (!look->anybody && strcmp(term->boot, db->clock.boot_id) != 0) return 0; /* another boot */
     int64_t until = look->anybody ? pawl__instant_max(term->until, term->detached) : term->detached;
     int64_t now = pawl__sqlite_clock_now(&db->clock);
     return until > now && until < now + BEYOND_NS ? until : 0;
+}
+
+/* Who follows more links than the kernel does has not come to the database by them. */
+#define LINKS_MAX 40
+
+/*
+ * Where a link leads to our database there may have been a database before: ours, moved away, or
+ * another one. Who has that open writes to the log beside the link, which we do not read. live has
+ * room for a path and a suffix; it receives the live file that tells so. 0: none does.
+ */
+static int64_t believed_beside_links(const pawl__sqlite_db *db, char *live, size_t room)
+{
+    char name[PATH_MAX], next[PATH_MAX];
+    pawl__live_look look;
+    snprintf(name, sizeof(name), "%s", db->wanted);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        memcpy(next, name, sizeof(next));
+        if (!pawl__sqlite_path_follow(next)) break;
+        snprintf(live, room, "%s" LIVE_SUFFIX, name);
+        pawl__sqlite_live_look(live, &look);
+        int64_t until = believed_until(db, &look);
+        if (until > 0) return until;
+        memcpy(name, next, sizeof(name));
+    }
+    return 0;
 }
 
 /* Once after each opening: whether the database may be used already. */
@@ -190,7 +223,8 @@ static int meet_other_database(pawl__sqlite_db *db)
     pawl__live_look look;
     live_path(db, path, sizeof(path));
     pawl__sqlite_live_look(path, &look);
-    int64_t until = believed_until(db, &look);
+    int64_t until = is_of_ours(db, &look) ? 0 : believed_until(db, &look);
+    if (until == 0) until = believed_beside_links(db, path, sizeof(path));
     if (until > 0) return refuse_replaced(db, until, path);
     db->refused_until = 0;
     return SQLITE_OK;

@@ -442,7 +442,8 @@ bool pawl__sqlite_db_open(pawl__sqlite_db *db, const char *wanted, mode_t mode,
         pawl__sqlite_say(ret_fault->message, "libsqlite3 was built without threads");
     }
     if (rc == 0) {
-        rc = prepare_path(db, wanted, mode, ret_fault->message);
+        rc = pawl__sqlite_path_choose(wanted, db->wanted, ret_fault->message);
+        if (rc == 0) rc = prepare_path(db, wanted, mode, ret_fault->message);
         if (rc != 0) pawl__sqlite_path_advise(wanted, ret_fault->message);
     }
     if (rc != 0) {

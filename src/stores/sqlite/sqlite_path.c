@@ -408,14 +408,33 @@ static int create(const char *path, const char *dir, mode_t mode, char *reterr_m
     return rc;
 }
 
+int pawl__sqlite_path_choose(const char *wanted, char *ret_path, char *reterr_message)
+{
+    if (!wanted[0]) return default_path(ret_path, reterr_message);
+    snprintf(ret_path, PATH_MAX, "%s", wanted);
+    return 0;
+}
+
+bool pawl__sqlite_path_follow(char *path)
+{
+    char target[PATH_MAX], next[2 * PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof(target) - 1);
+    if (len < 0) return false;
+    target[len] = '\0';
+    int dir_len = target[0] == '/' ? 0 : (int)(strrchr(path, '/') - path) + 1;
+    int next_len = snprintf(next, sizeof(next), "%.*s%s", dir_len, path, target);
+    if (next_len >= PATH_MAX) return false;
+    memcpy(path, next, (size_t)next_len + 1);
+    return true;
+}
+
 int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                               struct stat *ret_stat, char *reterr_message)
 {
     char chosen[PATH_MAX], dir[PATH_MAX];
     int rc;
 
-    snprintf(chosen, sizeof(chosen), "%s", wanted);
-    if (!wanted[0] && (rc = default_path(chosen, reterr_message)) != 0) return rc;
+    if ((rc = pawl__sqlite_path_choose(wanted, chosen, reterr_message)) != 0) return rc;
     if ((rc = resolve(chosen, ret_path, reterr_message)) != 0) return rc;
 
     dir_of(ret_path, dir);

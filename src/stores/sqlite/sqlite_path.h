@@ -29,6 +29,14 @@ int pawl__sqlite_path_of_url(const pawl_url *url, char *ret_path, char *reterr_m
 int pawl__sqlite_path_prepare(const char *wanted, mode_t mode, char *ret_path,
                               struct stat *ret_stat, char *reterr_message);
 
+/* The path that is wanted; for "" that of the default file, whose directory is made. ret_path has
+ * PATH_MAX bytes. Errors as in pawl__sqlite_path_prepare. */
+int pawl__sqlite_path_choose(const char *wanted, char *ret_path, char *reterr_message);
+
+/* Replaces an absolute path, in PATH_MAX bytes, by what the symbolic link there names. False: it is
+ * no link. */
+bool pawl__sqlite_path_follow(char *path);
+
 /* If the default file was wanted: adds to the message who owns it and what to do. */
 void pawl__sqlite_path_advise(const char *wanted, char *message);
 
