@@ -283,9 +283,10 @@ def reporter(*signals):
 
 
 # A process in a session of its own that ignores TERM: argument "daemon" makes it one, by forking
-# twice, "child" leaves it below the command; "fork" gives it a child of its own.
+# twice, "child" leaves it below the command; "fork" gives it a child of its own; "grows": its size changes
+# all the time.
 LONER = """
-import os, signal, sys
+import mmap, os, random, signal, sys, time
 words = sys.argv[1:]
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 ready, done = os.pipe()
@@ -300,6 +301,9 @@ if os.fork() == 0:
         if i == 0 or os.fork() == 0:
             os.write(1, f"pid {os.getpid()}\\n".encode())
     os.close(done)
+    while "grows" in words:
+        room = mmap.mmap(-1, mmap.PAGESIZE * random.randint(1, 10000))
+        time.sleep(0.001)
     while True:
         signal.pause()
 os.close(done)

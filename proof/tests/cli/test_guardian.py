@@ -101,6 +101,15 @@ def test_killed_pawl_spares_daemons(sqlite):
     os.kill(pids[0], signal.SIGKILL)
 
 
+def test_a_daemon_stays_one_whatever_else_of_it_changes(sqlite):
+    """A process is known by its number and by when it was born."""
+    proc, pids = start_loners(sqlite, [], "daemon", "grows")
+    assert sqlite.run("break", "k", "--fence", sqlite.show("k")["fence"]).code == 0
+    assert proc.wait() == 76
+    assert is_alive(pids[0])
+    os.kill(pids[0], signal.SIGKILL)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
 def test_killed_pawl_reaches_other_users(rig):
     """The kernel forgets PR_SET_PDEATHSIG when the user changes."""

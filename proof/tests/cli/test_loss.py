@@ -480,3 +480,16 @@ def test_the_clock_is_looked_at_last_of_all_before_exec(rig):
         proc.kill(signal.SIGCONT)
     assert proc.wait() == 76
     assert proc.line() == ""
+
+
+def test_a_signal_that_comes_before_the_command_is_kept_for_it(sqlite):
+    """The command has no number yet when pawl gets it."""
+    read, write = os.pipe()
+    proc = sqlite.start("run", "--json-events", write, "k", "cat", env=slow("SLOW_SETPGID", 500),
+                        stdin=subprocess.PIPE, pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        while json.loads(pipe.readline())["event"] != "acquired":
+            pass
+        proc.kill(signal.SIGUSR1)
+        assert proc.wait() == 128 + signal.SIGUSR1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """pawl run --metrics: one file in one piece, while the lock is held and at the end; or an address."""
+import contextlib
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +183,33 @@ def test_who_says_nothing_makes_room(endpoint):
     assert read_all(silent[19]).startswith(b"HTTP/1.1 200 OK")
     for guest in silent:
         guest.close()
+
+
+def connections_of(pid):
+    """Its descriptors of TCP; a process opens other sockets when it likes."""
+    lines = Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]
+    of_tcp = {f"socket:[{line.split()[9]}]" for line in lines}
+    found = set()
+    for name in os.listdir(folder := f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # it has just been closed
+            found.add(os.readlink(f"{folder}/{name}"))
+    return found & of_tcp
+
+
+def test_a_guest_that_has_gone_leaves_nothing(sqlite):
+    """Whether it has its answer, part of it, or had not even asked to the end."""
+    run = Endpoint(sqlite, "k")
+    run.proc.expect("held")
+    before = connections_of(run.proc.pid)
+    for text in (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metr", b"", b"nonsense\n\n"):
+        with run.connect() as guest:
+            guest.sendall(text)
+    run.values()
+    end = time.monotonic() + PATIENCE
+    while (now := connections_of(run.proc.pid)) > before:
+        assert time.monotonic() < end, f"{now - before} stays"
+    run.proc.popen.stdin.close()
+    assert run.proc.wait() == 0
 
 
 def test_the_command_has_no_part_in_it(endpoint, sqlite):

@@ -421,7 +421,9 @@ static void a_relative_store_becomes_absolute_and_nothing_else(void **state)
         assert_string_equal(buf, cases[i].becomes);
         assert_true(cli_store_absolute(cases[i].given, cases[i].base, buf, len + 1));
         assert_string_equal(buf, cases[i].becomes);
+        buf[len] = '#';
         assert_false(cli_store_absolute(cases[i].given, cases[i].base, buf, len));
+        assert_int_equal(buf[len], '#'); /* behind the room that there is */
     }
 }
 

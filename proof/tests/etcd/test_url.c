@@ -26,7 +26,7 @@ static void what_a_url_may_not_say(void **state)
         {"etcd", "h", "", NULL, NULL, 0, PAWL_ERR_OPTION, "cacert", "/ca", "write etcds://"},
         {"etcds", "h", "", NULL, NULL, 0, PAWL_ERR_OPTION, "cert", "/c", "belong together"},
         {"etcd", "h", "", NULL, NULL, 0, PAWL_ERR_OPTION, "connect_timeout_ms", "5", "lies"},
-        {"etcd", "h", "", NULL, NULL, 0, PAWL_ERR_OPTION, "db", "5", "unknown option"},
+        {"etcd", "h", "", NULL, NULL, 0, PAWL_ERR_OPTION, "d\nb", "5", "unknown option"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -43,6 +43,7 @@ static void what_a_url_may_not_say(void **state)
         int err = client_open_error(rig_loop(), &address, message);
         if (err != wrong[i].err || !strstr(message, wrong[i].part))
             fail_msg("%zu: %s \"%s\"", i, pawl_err_name(err), message);
+        assert_null(strchr(message, '\n'));
     }
 }
 
@@ -156,6 +157,7 @@ static void what_else_a_url_may_say(void **state)
         {"etcds", "h", "cacert", "/c", NULL, NULL, 0},
         {"etcds", "h", "key", "/k", NULL, NULL, PAWL_ERR_OPTION},
         {"etcds", "h", "cert", "/c", "key", "/k", 0},
+        {"etcds", "h", "cert", "c", "key", "k", 0},
         {"etcd", "h", "cert", "/c", "key", "/k", PAWL_ERR_OPTION},
         {"etcd", "h", "key", "/k", NULL, NULL, PAWL_ERR_OPTION},
         {"etcds", "h", "cacert", "", NULL, NULL, PAWL_ERR_OPTION},

@@ -70,7 +70,7 @@ static void what_makes_no_sense_is_refused(void **state)
         int err;
         const char *says;
     } wrong[] = {
-        {{.options = {{"sslmode", "on"}}, .option_count = 1}, PAWL_ERR_OPTION, "unknown option"},
+        {{.options = {{"ssl\nmode", "on"}}, .option_count = 1}, PAWL_ERR_OPTION, "unknown option"},
         {{.options = {{"ssl", "yes"}}, .option_count = 1}, PAWL_ERR_OPTION, "off, on or verify"},
         {{.options = {{"ssl", "off"}, {"ssl_ca", "x"}}, .option_count = 2},
          PAWL_ERR_OPTION,
@@ -98,6 +98,7 @@ static void what_makes_no_sense_is_refused(void **state)
         char message[PAWL_MESSAGE_MAX];
         assert_int_equal(init(&wrong[i].url, &config, message), wrong[i].err);
         if (!strstr(message, wrong[i].says)) fail_msg("%s: not \"%s\"", message, wrong[i].says);
+        assert_null(strchr(message, '\n'));
     }
 }
 

@@ -31,7 +31,7 @@ static void what_a_url_may_not_say(void **state)
         {"memcached", "h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "prefix", "a%", "no %"},
         {"memcached", "h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "guard", "auto", "on or off"},
         {"memcached", "h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "guard_ms", "5", "lies between"},
-        {"memcached", "h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "db", "5", "unknown option"},
+        {"memcached", "h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "d\nb", "5", "unknown option"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -48,6 +48,7 @@ static void what_a_url_may_not_say(void **state)
         int err = open_error(address, message);
         if (err != wrong[i].err || !strstr(message, wrong[i].part))
             fail_msg("%zu: %s \"%s\"", i, pawl_err_name(err), message);
+        assert_null(strchr(message, '\n'));
     }
 }
 

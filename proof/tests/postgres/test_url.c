@@ -183,8 +183,14 @@ static void what_libpq_says_becomes_one_line(void **state)
     (void)state;
     pawl__postgres_explain_loss("here", "first\n\thint\n\nsecond\nLOCATION:  x\nthird", message);
     assert_string_equal(message, "here: first; second; third");
+    pawl__postgres_explain_loss("here", "one\ntwo\none\non\none", message);
+    assert_string_equal(message, "here: one; two; on"); /* what is told twice is told once */
     pawl__postgres_explain_loss("here", "\n", message);
     assert_string_equal(message, "here: the connection is gone");
+    pawl__postgres_explain_loss("here", "a\x1b[2J", message);
+    assert_string_equal(message, "here: a?[2J");
+    (void)pawl__postgres_explain_refusal("here", "a\x1b[2J", message);
+    assert_string_equal(message, "here: a?[2J");
     (void)pawl__postgres_explain_refusal("here", "FATAL:  25006: read-only\n", message);
     assert_string_equal(message, "here: FATAL:  25006: read-only; connect to the primary");
     (void)pawl__postgres_explain_refusal("here", "FATAL:  42501: no\n", message);
@@ -192,7 +198,10 @@ static void what_libpq_says_becomes_one_line(void **state)
     char longer[2 * PAWL_MESSAGE_MAX];
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
-    for (size_t at = 100; at < sizeof longer - 1; at += 100) longer[at] = '\n';
+    for (size_t at = 0; at < 1000; at += 100) { /* each line another one */
+        longer[at] = (char)('a' + at / 100);
+        longer[at + 99] = '\n';
+    }
     pawl__postgres_explain_loss("here", longer, message);
     assert_true(strlen(message) > 300 && strlen(message) < PAWL_MESSAGE_MAX);
 }

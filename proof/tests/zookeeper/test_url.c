@@ -39,7 +39,7 @@ static void what_a_url_may_not_say(void **state)
         {"h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "session_timeout_ms", "4s", "lies between"},
         {"h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "connect_timeout_ms", "5", "lies between"},
         {"h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "curator", "both", "\"mutex\" or"},
-        {"h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "db", "5", "unknown option"},
+        {"h", "", NULL, NULL, -1, PAWL_ERR_OPTION, "d\nb", "5", "unknown option"},
         {"h", "", NULL, NULL, -1, PAWL_ERR_UNSUPPORTED, "sasl", "GSSAPI", "no SASL in Debian"},
     };
     (void)state;
@@ -58,6 +58,7 @@ static void what_a_url_may_not_say(void **state)
         int err = read_url(&config, &url, message);
         if (err != wrong[i].err || !strstr(message, wrong[i].part))
             fail_msg("%zu: %s \"%s\"", i, pawl_err_name(err), message);
+        assert_null(strchr(message, '\n'));
     }
 }
 
@@ -166,6 +167,7 @@ static void the_last_that_fits_and_the_first_that_does_not(void **state)
         {"connect_timeout_ms", "600000", 0},
         {"connect_timeout_ms", "600001", PAWL_ERR_OPTION},
         {"connect_timeout_ms", "", PAWL_ERR_OPTION},
+        {"session_timeout_ms", "4000s", PAWL_ERR_OPTION},
         {"connect_timeout_ms", "1000000000", PAWL_ERR_OPTION},
         {"curator", "mutex", 0},
         {"curator", "readwrite", 0},
@@ -195,6 +197,7 @@ static void what_else_may_be_written_for_servers_and_path(void **state)
         {"a:,b", "", PAWL_ERR_URL},
         {"a:000001,b", "", PAWL_ERR_URL},
         {"[::1]x,b", "", PAWL_ERR_URL},
+        {"[::1]x5,b", "", PAWL_ERR_URL},
         {"[],b", "", PAWL_ERR_URL},
         {"[,b", "", PAWL_ERR_URL},
         {"a,,b", "", PAWL_ERR_URL},
@@ -280,6 +283,7 @@ static void a_name_is_one_component_of_a_path_and_comes_back(void **state)
     check_name("..", 2, "/p/%2E%2E");
     check_name("...", 3, "/p/...");
     check_name(" \n\xc3\xa9", 4, "/p/%20%0A%C3%A9");
+    check_name("\x7f!~", 3, "/p/%7F!~");
     for (int i = 0; i < PAWL_NAME_MAX; i++) name[i] = '/';
     char made[PAWL__ZK_PATH_MAX + 1];
     pawl__zk_path_make(made, "/p", name, sizeof name);
@@ -306,13 +310,23 @@ static void numbers_are_read_and_compared_when_they_wrap_around(void **state)
                     {"0000000003", true, 3},
                     {"lock-9999999999", false, 0},
                     {"leases", false, 0},
+                    {"--000000001", true, -1},
+                    {"--2147483648", true, INT32_MIN},
+                    {"_-000000001", true, -1},
+                    {"x-000000001", true, -1},
+                    {"---000000001", true, -1},
+                    {"x-lock--2147483649", false, 0},
+                    {"lock-2147483648", false, 0},
+                    {"lock-000000000x", false, 0},
                     {"lock-123", false, 0},
                     {"", false, 0}};
     pawl__zk_node node;
     (void)state;
     for (size_t i = 0; i < sizeof children / sizeof children[0]; i++) {
         assert_int_equal(pawl__zk_child_read(children[i].child, &node), children[i].has_number);
-        if (children[i].has_number) assert_int_equal(node.number, children[i].number);
+        if (!children[i].has_number) continue;
+        assert_int_equal(node.number, children[i].number);
+        assert_string_equal(node.child, children[i].child);
     }
     assert_true(pawl__zk_is_before(1, 2));
     assert_true(pawl__zk_is_before(INT32_MAX, INT32_MIN));
