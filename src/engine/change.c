@@ -119,11 +119,14 @@ void pawl__upgrade_is_due(pawl__engine *e, pawl__want *want)
 
 /* ---- What the store answers ---------------------------------------------------------- */
 
-/* Notes whether the store answers the waiting caller, or not (`silent`). */
+/*
+ * Notes whether the store answers the waiting caller, or not (`silent`). Who does not wait has one
+ * store timeout in all, also if its request has to wait for the answer to an earlier one (L5).
+ */
 static void heard(pawl__engine *e, const pawl__lease *lease, bool silent)
 {
     pawl__waiting *waiting = lease->want->waiting;
-    if (!waiting) return;
+    if (!waiting || waiting->wait_until == 0) return;
     if (!silent)
         waiting->unreachable_at = PAWL__NEVER;
     else if (waiting->unreachable_at == PAWL__NEVER)

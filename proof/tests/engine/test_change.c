@@ -423,6 +423,27 @@ static void who_does_not_wait_for_an_upgrade_hears_that_the_answer_is_missing(vo
     trial_sent(t, PAWL_VERB_CHANGE);
 }
 
+/* The answer to what was asked before is none to it, and gives the store no more time. */
+static void who_does_not_wait_for_an_upgrade_gives_the_store_one_timeout_in_all(void **state)
+{
+    trial *t = *state;
+    pawl__want a;
+    hold_update(t, &a);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, PAWL__NEVER);
+    pawl_request older = trial_sent(t, PAWL_VERB_CHANGE);
+    trial_cancel(t, &a);
+    assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_CANCELED);
+    trial_change(t, &a, PAWL_MODE_EXCLUSIVE, 0);
+    trial_pass(t, 3000 * MS);
+    trial_queue(t, older.id, 0, -1);
+    trial_sent(t, PAWL_VERB_CHANGE);
+    trial_pass(t, 1999 * MS);
+    assert_int_equal(trial_count(t, PAWL__ACT_CHANGED), 0);
+    trial_pass(t, 1 * MS);
+    assert_int_equal(trial_only(t, PAWL__ACT_CHANGED)->err, PAWL_ERR_UNAVAILABLE);
+    assert_int_equal(a.state, PAWL__WANT_HOLDING);
+}
+
 static void an_upgrade_that_was_granted_but_is_wanted_by_others_says_so(void **state)
 {
     trial *t = *state;
@@ -655,6 +676,7 @@ int main(void)
         TRIAL(an_upgrade_that_the_store_refuses_ends_with_its_word),
         TRIAL(a_store_that_is_busy_now_is_asked_again),
         TRIAL(who_does_not_wait_for_an_upgrade_hears_that_the_answer_is_missing),
+        TRIAL(who_does_not_wait_for_an_upgrade_gives_the_store_one_timeout_in_all),
         TRIAL(an_upgrade_that_was_granted_but_is_wanted_by_others_says_so),
         TRIAL(a_fence_that_goes_back_in_a_change_is_a_loss),
         TRIAL(a_holder_that_ends_soon_is_asked_about_soon),

@@ -5,6 +5,8 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 BUILD = pathlib.Path(os.environ["PAWL_BUILD"])
 SOURCE = pathlib.Path(os.environ["PAWL_SOURCE"])
 THREADS = BUILD / "proof/tests/threads/pawl-threads"
@@ -94,6 +96,11 @@ def test_a_clock_that_jumps_gives_nobody_time_to_tell_a_loss():
 def test_a_release_is_unknown_where_somebody_stands_still_in_the_loop():
     """Its client holds nothing then, and so a caller may sleep there."""
     assert "; 0 findings" in run("--strategy", "pct", "--seed", "50005586926", "--no-shrink")
+
+
+@pytest.mark.parametrize("strategy, seed", [("pct", 50007556351), ("pct", 50008692559), ("random", 50009087615)])
+def test_an_upgrade_that_does_not_wait_gives_the_store_one_timeout_in_all(strategy, seed):
+    assert "; 0 findings" in run("--strategy", strategy, "--seed", str(seed), "--no-shrink")
 
 
 def test_a_callback_acquires_nothing_by_a_handle_that_is_being_freed():
