@@ -18,9 +18,9 @@ type LockOptions struct {
 	TTL time.Duration
 	// Owner is a label of this lock that people see; default that of the client.
 	Owner string
-	// Retain keeps the lease this long after Unlock for the next acquisition by
-	// this client, unless another client wants it. Default 0. A program that ends without
-	// Close leaves it to run out.
+	// Retain keeps the lease this long after Unlock for the next acquisition by this client,
+	// until another client waits for it; one that does not wait (TryLock) hears ErrBusy
+	// meanwhile. Default 0. A program that ends without Close leaves it to run out.
 	Retain time.Duration
 	// Detached leaves the lease at the store when the client is closed: to whoever has its
 	// Token. See Detach.

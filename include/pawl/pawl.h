@@ -124,7 +124,8 @@ PAWL_API void pawl_open_opts_init_sized(pawl_open_opts *opts, size_t size);
  *
  * Every option is explained in pawl(1).
  *
- * url NULL: $PAWL_STORE, or "sqlite:". Does not wait for the store: the first
+ * url NULL: $PAWL_STORE, or "sqlite:" if that is unset or empty. "" is refused: a setting that
+ * somebody forgot must not lock this machine alone. Does not wait for the store: the first
  * acquisition does. opts NULL: defaults.
  *
  * Errors: PAWL_ERR_URL, _SCHEME, _OPTION, _OWNER, _ARGUMENT, _UNSUPPORTED (unknown
@@ -256,9 +257,10 @@ typedef struct pawl_lock_opts {
     int64_t ttl_ms;         /* lease length, PAWL_TTL_MIN_MS..PAWL_TTL_MAX_MS. Default 30 s. Renewed
                                at a third of it, in the background, until released */
     int64_t retain_ms;      /* keep the lease this long after a release, for the next acquisition
-                               by this client, unless another client wants it, or this one in a
-                               mode that has no room beside it; at the latest until exit() or the
-                               client's close. Default 0 */
+                               by this client, until another client waits for it, or this one wants
+                               it in a mode that has no room beside it; at the latest until exit()
+                               or the client's close. Who tries with wait_ms 0 is told BUSY
+                               meanwhile: it does not wait. Default 0 */
     const char *owner;      /* label of this lock as others see it; copied; NULL: the client's */
     unsigned flags;         /* PAWL_LOCK_... */
     pawl_event_fn on_event; /* may be NULL */

@@ -29,11 +29,16 @@ static void start_process(void)
     pawl__now_start();
 }
 
+static const char *default_url(void)
+{
+    const char *url = getenv("PAWL_STORE");
+    return url && *url ? url : "sqlite:";
+}
+
 static int find_store(const char *url, pawl__address **ret_address, const pawl_store_ops **ret_ops,
                       char *message)
 {
-    if (!url) url = getenv("PAWL_STORE");
-    if (!url || !*url) url = "sqlite:";
+    if (!url) url = default_url();
     pawl__address *address;
     const pawl_store_ops *ops;
     int err = pawl__address_parse(url, &address, message);

@@ -2,6 +2,7 @@
 /* One call for beginners, made only of public calls. */
 #include "pawl/pawl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The work has run; the result tells what became of the lock meanwhile. */
@@ -28,10 +29,17 @@ static int work_under(pawl_client *client, const char *name, int64_t wait_ms, pa
     return err;
 }
 
+static int refuse_arguments(char *reterr_message)
+{
+    if (reterr_message)
+        snprintf(reterr_message, PAWL_MESSAGE_MAX, "pawl_with_lock: name or work is NULL");
+    return PAWL_ERR_ARGUMENT;
+}
+
 int pawl_with_lock(const char *url, const char *name, int64_t wait_ms, pawl_work_fn work,
                    void *userdata, char *reterr_message)
 {
-    if (!name || !work) return PAWL_ERR_ARGUMENT;
+    if (!name || !work) return refuse_arguments(reterr_message);
     pawl_client *client;
     int err = pawl_client_open(url, NULL, &client, reterr_message);
     if (err) return err;

@@ -94,7 +94,10 @@ int pawl_config_load(const char *path, pawl_config **ret_config, char *reterr_me
     char message[PAWL_MESSAGE_MAX] = "";
     pawl_config *config = ret_config ? calloc(1, sizeof *config) : NULL;
     int err = config ? load(config, path, message) : fail_memory(message);
-    if (!ret_config) err = PAWL_ERR_ARGUMENT;
+    if (!ret_config) {
+        err = PAWL_ERR_ARGUMENT;
+        snprintf(message, sizeof message, "pawl_config_load: ret_config is NULL");
+    }
     if (err) {
         pawl_config_free(config);
         if (reterr_message) memcpy(reterr_message, message, sizeof message);

@@ -363,6 +363,8 @@ static void the_file_is_found_as_beego_finds_it(void **state)
     char message[PAWL_MESSAGE_MAX] = "";
     put("conf/app.conf", "a = plain");
     put("conf/test.app.conf", "a = test");
+    assert_int_equal(pawl_config_load(NULL, NULL, message), PAWL_ERR_ARGUMENT);
+    assert_string_equal(message, "pawl_config_load: ret_config is NULL");
     assert_int_equal(pawl_config_load(NULL, &config, message), PAWL_OK);
     assert_string_equal(pawl_config_get(config, "a"), "plain");
     config = pawl_config_free(config);

@@ -114,16 +114,21 @@ typedef int open_fn(const char *url, const pawl_open_opts *opts, pawl_client **r
 typedef pawl_client *close_fn(pawl_client *client);
 
 /* A libpawl.so that is installed elsewhere. */
-static void *library_in(const char *place)
+static void *library_at(const char *place, int flags)
 {
     Dl_info info;
     char to[600];
     CHECK(dladdr(dlsym(RTLD_DEFAULT, "pawl_version"), &info));
     snprintf(to, sizeof to, "%s/libpawl-elsewhere.so", place);
     copy_file(info.dli_fname, to);
-    void *library = dlopen(to, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *library = dlopen(to, RTLD_NOW | RTLD_LOCAL | flags);
     if (!library) FAIL_TEST("%s", dlerror());
     return library;
+}
+
+static void *library_in(const char *place)
+{
+    return library_at(place, RTLD_NODELETE);
 }
 
 static int open_by(void *library, const char *url, char *message)
@@ -145,6 +150,27 @@ static void link_at(const char *built, const char *place, const char *name)
     snprintf(from, sizeof from, "%s/%s", built_dir, built);
     snprintf(to, sizeof to, "%s/%s", place, name);
     CHECK(symlink(from, to) == 0);
+}
+
+/* Its threads go on, and what it has hung into fork() and exit(): so dlclose leaves it in its
+ * place. */
+static void test_a_library_that_is_closed_stays(void **state)
+{
+    (void)state;
+    char *place = temp_dir_new("pawl-closed");
+    char message[PAWL_MESSAGE_MAX] = "";
+    void *library = library_at(place, 0);
+    pawl_client *client = NULL;
+    open_fn *open_it;
+    close_fn *close_it;
+    *(void **)&open_it = dlsym(library, "pawl_client_open");
+    *(void **)&close_it = dlsym(library, "pawl_client_close");
+    CHECK_ERR(open_it("memory:closed", NULL, &client, message), PAWL_OK);
+    CHECK(dlclose(library) == 0);
+    Dl_info info;
+    CHECK(dladdr(*(void **)&close_it, &info)); /* else nothing is there any more */
+    close_it(client);
+    temp_dir_free(place);
 }
 
 /* Each scheme has its module, and each module its package. */
@@ -361,6 +387,8 @@ static void test_the_environment_names_the_store(void **state)
     CHECK_ERR(pawl_client_open(NULL, NULL, &client, message), PAWL_ERR_SCHEME);
     CHECK(setenv("PAWL_STORE", "", 1) == 0); /* as if it were not set: sqlite: */
     expect_refusal(NULL, PAWL_ERR_SCHEME, "the store sqlite is not installed");
+    CHECK(setenv("PAWL_STORE", "memory:from-the-environment", 1) == 0);
+    expect_refusal("", PAWL_ERR_URL, "begins with its scheme"); /* somebody forgot a setting */
     CHECK(unsetenv("PAWL_STORE") == 0);
 }
 
@@ -621,6 +649,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_each_scheme_has_its_store),
         cmocka_unit_test(test_a_long_scheme_is_cut),
         cmocka_unit_test(test_modules_lie_beside_the_library),
+        cmocka_unit_test(test_a_library_that_is_closed_stays),
         cmocka_unit_test(test_modules_are_not_taken_from_here),
         cmocka_unit_test(test_stores_that_are_not_there_have_a_reason),
         cmocka_unit_test(test_a_missing_library_is_told_by_its_package),

@@ -69,6 +69,8 @@ static void test_work_does_not_run_without_the_lock(void **state)
     CHECK_ERR(pawl_with_lock(stage_url(), c.name, WAIT_MS, work, &c, NULL), PAWL_ERR_TIMEOUT);
     CHECK_ERR(pawl_with_lock(stage_url(), "", 0, work, &c, NULL), PAWL_ERR_NAME);
     CHECK_ERR(pawl_with_lock(stage_url(), NULL, 0, work, &c, NULL), PAWL_ERR_ARGUMENT);
+    CHECK_ERR(pawl_with_lock(stage_url(), NULL, 0, work, &c, message), PAWL_ERR_ARGUMENT);
+    CHECK(strcmp(message, "pawl_with_lock: name or work is NULL") == 0);
     CHECK_ERR(pawl_with_lock(stage_url(), c.name, 0, NULL, &c, NULL), PAWL_ERR_ARGUMENT);
     CHECK_ERR(pawl_with_lock("nowhere:", c.name, 0, work, &c, message), PAWL_ERR_SCHEME);
     CHECK(strstr(message, "nowhere"));
