@@ -6,26 +6,18 @@
  * and the holder hears at its next renewal that it has lost.
  */
 #define _GNU_SOURCE
-#include "clock_shim.h"
+#include "clock_stage.h"
 #include "link_words.h"
 
-#include "../support/temp_dir.h"
-
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #define HOUR_MS INT64_C(3600000)
 #define MS      INT64_C(1000000)
 
 extern const pawl_store_ops pawl_store_entry;
-
-static clock_setting *server_clock;
-static char *dir;
 
 typedef struct stage {
     rig *rig;
@@ -40,13 +32,6 @@ static int64_t real_ms(void)
     struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
     return real.tv_sec * INT64_C(1000) + real.tv_nsec / MS;
-}
-
-static int64_t server_ms(rig *r)
-{
-    const redisReply *time = rig_do(r, "TIME");
-    assert_int_equal(time->elements, 2);
-    return atoll(time->element[0]->str) * 1000 + atoll(time->element[1]->str) / 1000;
 }
 
 /*
@@ -220,34 +205,6 @@ static void the_doctor_sees_a_clock_that_is_not_right(void **state)
     end(&s);
 }
 
-static int group_begin(void **state)
-{
-    char path[512];
-    const char *shim = getenv("PAWL_CLOCK_SHIM");
-    if (!shim) return -1;
-    dir = temp_dir_new("pawl-clock");
-    snprintf(path, sizeof(path), "%s/clock", dir);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(*server_clock)) != 0) return -1;
-    void *at = mmap(NULL, sizeof(*server_clock), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (at == MAP_FAILED) return -1;
-    server_clock = at;
-    setenv(CLOCK_SHIM_FILE, path, 1);
-    setenv("LD_PRELOAD", shim, 1);
-    int status = rig_group_begin(state);
-    unsetenv("LD_PRELOAD");
-    return status;
-}
-
-static int group_end(void **state)
-{
-    int status = rig_group_end(state);
-    munmap(server_clock, sizeof(*server_clock));
-    temp_dir_free(dir);
-    return status;
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -260,5 +217,5 @@ int main(void)
         cmocka_unit_test(a_step_between_two_renewals_is_told),
         cmocka_unit_test(the_doctor_sees_a_clock_that_is_not_right),
     };
-    return rig_run("a server's clock", cases, group_begin, group_end);
+    return rig_run("a server's clock", cases, clock_group_begin, clock_group_end);
 }

@@ -35,7 +35,10 @@ typedef struct fence_pairs {
     int count;
 } fence_pairs;
 
-/* Whether both have seen this fence, or it is new to both and larger than all before. */
+/*
+ * Whether both have seen this fence, or it is new to both and stands in the same order to all
+ * others: the model's grow, so the store's do.
+ */
 bool fences_agree(fence_pairs *fences, uint64_t real, uint64_t modelled);
 
 /* One of the latest, which may hold still. NULL: there was none yet. */
