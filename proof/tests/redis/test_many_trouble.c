@@ -273,6 +273,18 @@ static void a_key_that_is_made_anew_beside_an_old_one_expires(void **state)
     assert_true(rig_int(r, "PTTL " PEOPLE) > 0);
 }
 
+/* What the server left of the waiters, for hours, was thrown out of the queue's key. */
+static void a_queue_that_is_made_anew_beside_old_waiters_expires(void **state)
+{
+    rig *r = begin(state);
+    rig_must(r, "HSET " PEOPLE " somebody 2");
+    rig_must(r, "PEXPIRE " PEOPLE " 3600000");
+    hold(r, S);
+    hold(r, S); /* the first one gets its place */
+    assert_true(rig_int(r, "PTTL " QUEUE) > 0);
+    assert_true(rig_int(r, "PTTL " PEOPLE) > 0);
+}
+
 static void a_fence_that_a_change_draws_is_written(void **state)
 {
     rig *r = begin(state);
@@ -577,6 +589,7 @@ int main(void)
         cmocka_unit_test(an_upgrade_that_waits_when_keys_are_lost_lets_nobody_in),
         cmocka_unit_test(a_lock_that_ran_out_before_waiting_readers_is_theirs),
         cmocka_unit_test(a_key_that_is_made_anew_beside_an_old_one_expires),
+        cmocka_unit_test(a_queue_that_is_made_anew_beside_old_waiters_expires),
         cmocka_unit_test(a_fence_that_a_change_draws_is_written),
         cmocka_unit_test(who_came_in_after_the_queue_was_lost_gives_it_back),
         cmocka_unit_test(who_asks_again_after_its_record_was_lost_counts_once),

@@ -4,9 +4,10 @@
 -- helpers of lib_many, which cost as much as all that is done here; it does what they would. Nil
 -- where anything is unusual: then nothing has been changed, and lib_many sees to it.
 
--- The keys live as long as anybody in them, and a third longer, so as to be touched rarely.
-local function keep_usual_keys(ttl)
-    if redis.call('PTTL', KEYS[4]) - ttl >= 0 then return end
+-- The keys live as long as anybody in them, and a third longer, so as to be touched rarely. The
+-- queue's may be new although the other is not: a server that is full may have thrown it out.
+local function keep_usual_keys(ttl, is_new)
+    if not is_new and redis.call('PTTL', KEYS[4]) - ttl >= 0 then return end
     local life = math.ceil(ttl * 4 / 3) .. ''
     redis.call('PEXPIRE', KEYS[3], life)
     redis.call('PEXPIRE', KEYS[4], life)
@@ -68,7 +69,7 @@ local function usual_enter()
         redis.call('SET', KEYS[1], group, 'PX', life .. '')
         local newest = '1 ' .. fence .. ' ' .. token .. ' ' .. who
         redis.call('SET', KEYS[2], newest, 'PX', life + FENCE_KEEP_MS .. '')
-        keep_usual_keys(life)
+        keep_usual_keys(life, lone)
         return '0 ' .. fence .. ' 0' .. (mode == 'p' and ' ' .. list or '')
     end
 
