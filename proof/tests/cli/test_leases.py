@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Leases by token, looking, breaking, measuring."""
+import contextlib
 import datetime
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -294,6 +296,20 @@ def test_doctor(rig):
                for line in done.out.splitlines())
     findings = [json.loads(line) for line in rig.run("doctor", "--json").out.splitlines()]
     assert findings and all(f["text"] and f["topic"] for f in findings)
+
+
+@pytest.mark.parametrize("harm", ["UPDATE lock SET fence = -1", "DROP TABLE hold"])
+def test_doctor_finds_what_only_sqlite_takes_for_sound(harm, sqlite):
+    assert sqlite.run("run", "k", "true").code == 0
+    assert sqlite.run("doctor").code == 0
+    with contextlib.closing(sqlite3.connect(sqlite.tmp / "locks.db")) as db:
+        db.execute(harm)
+        db.commit()
+    assert sqlite.run("run", "-s", "k", "true").code == 65
+    done = sqlite.run("doctor", "--json")
+    findings = {f["topic"]: f for f in map(json.loads, done.out.splitlines()) if f["severity"] == "error"}
+    assert done.code == 78 and list(findings) == ["rows"], done.out
+    assert "locks.db is damaged" in findings["rows"]["text"] and findings["rows"]["advice"]
 
 
 def test_doctor_finds_an_eviction_policy_that_drops_locks(redis):

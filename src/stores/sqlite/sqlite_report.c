@@ -162,8 +162,8 @@ static int make_row(pawl__sqlite_db *db, pawl__task *task, pawl__name name,
     return SQLITE_OK;
 }
 
-/* Inside a read transaction. Posts the row; in a list only if it is held or waited for. */
-static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool in_list)
+/* Inside a read transaction. The note is the caller's. */
+static int read_row(pawl_store *store, pawl__task *task, pawl__name name, pawl__note **ret_note)
 {
     pawl__sqlite_db *db = &store->worker.db;
     int64_t now = pawl__sqlite_clock_now(&db->clock);
@@ -175,13 +175,33 @@ static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool i
     rc = fill_holders(db, name, now, &lock, &row);
     if (rc == SQLITE_OK) rc = fill_waiters(db, name, now, &row);
     if (rc == SQLITE_OK) rc = fill_break(db, name, now, &row);
-    const pawl_info *info = &row.note->u.info;
-    if (rc != SQLITE_OK || (in_list && !info->held && info->waiter_count == 0)) {
+    if (rc != SQLITE_OK) {
         free(row.note);
         return rc;
     }
-    pawl__sqlite_post(store, row.note);
+    *ret_note = row.note;
     return SQLITE_OK;
+}
+
+/* The same, and posts it; in a list only if it is held or waited for. */
+static int post_row(pawl_store *store, pawl__task *task, pawl__name name, bool in_list)
+{
+    pawl__note *note;
+    int rc = read_row(store, task, name, &note);
+    if (rc != SQLITE_OK) return rc;
+    if (in_list && !note->u.info.held && note->u.info.waiter_count == 0)
+        free(note);
+    else
+        pawl__sqlite_post(store, note);
+    return SQLITE_OK;
+}
+
+static int drop_row(pawl_store *store, pawl__task *task, pawl__name name)
+{
+    pawl__note *note;
+    int rc = read_row(store, task, name, &note);
+    if (rc == SQLITE_OK) free(note);
+    return rc;
 }
 
 static int inspect(pawl_store *store, pawl__task *task)
@@ -227,8 +247,10 @@ static bool has_prefix(const listing *at, const pawl_request *request)
     return at->len >= request->name_len && memcmp(at->name, request->name, request->name_len) == 0;
 }
 
+/* For the doctor it only sees whether they can be read. */
 static int list_page(pawl_store *store, pawl__task *task, listing *at)
 {
+    bool gives = task->request.verb == PAWL_VERB_LIST;
     pawl__sqlite_db *db = &store->worker.db;
     int rc = pawl__sqlite_begin_read(db);
     if (rc != SQLITE_OK) return rc;
@@ -240,7 +262,9 @@ static int list_page(pawl_store *store, pawl__task *task, listing *at)
         memcpy(at->name, name, len);
         at->len = len;
         at->done = len == 0 || !has_prefix(at, &task->request);
-        if (!at->done) rc = post_row(store, task, (pawl__name){at->name, at->len}, true);
+        pawl__name found = {at->name, at->len};
+        if (!at->done)
+            rc = gives ? post_row(store, task, found, true) : drop_row(store, task, found);
     }
     pawl__sqlite_rollback(db);
     return rc;
@@ -414,6 +438,20 @@ static int find_rows(pawl_store *store, pawl__task *task)
     return SQLITE_OK;
 }
 
+/* What SQLite takes for sound may be nothing that pawl has written. Leaves off if time is short. */
+static int find_nonsense(pawl_store *store, pawl__task *task)
+{
+    pawl__sqlite_fault fault;
+    listing at = {.len = 0};
+    int rc = pawl__sqlite_try_all(&store->worker.db);
+    while (rc == SQLITE_OK && !at.done && pawl__sqlite_clock_local() < task->give_up_at)
+        rc = list_page(store, task, &at);
+    if (rc == SQLITE_OK || rc == SQLITE_BUSY) return SQLITE_OK;
+    pawl__sqlite_fault_of(&store->worker.db, rc, &fault);
+    find(store, task, PAWL_SEVERITY_ERROR, "rows", fault.message, advice_for(fault.err));
+    return SQLITE_OK;
+}
+
 static int doctor(pawl_store *store, pawl__task *task)
 {
     const pawl__sqlite_clock *clock = &store->worker.db.clock;
@@ -426,6 +464,7 @@ static int doctor(pawl_store *store, pawl__task *task)
     else
         find_liveness(store, task);
     if (rc == SQLITE_OK) rc = find_rows(store, task);
+    if (rc == SQLITE_OK) rc = find_nonsense(store, task);
     if (clock->shift_ns != 0) {
         snprintf(text, sizeof(text), "This process is in a time namespace, %lld s off.",
                  (long long)(clock->shift_ns / INT64_C(1000000000)));
