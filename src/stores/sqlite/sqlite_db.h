@@ -256,8 +256,6 @@ void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db);
 /* A statement, reset and ready to be bound. NULL: sqlite3_errcode says why. */
 sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id);
 
-/* SQLITE_OK if each statement can be made, also those that are seldom used. */
-int pawl__sqlite_try_all(pawl__sqlite_db *db);
 /* Steps a statement that returns no rows, and resets it. SQLITE_OK or an error. */
 int pawl__sqlite_run(sqlite3_stmt *statement);
 

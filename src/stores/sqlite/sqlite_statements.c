@@ -28,14 +28,6 @@ sqlite3_stmt *pawl__sqlite_use(pawl__sqlite_db *db, pawl__sqlite_stmt id)
     return *slot;
 }
 
-int pawl__sqlite_try_all(pawl__sqlite_db *db)
-{
-    for (int id = 0; id < PAWL__ST_COUNT; id++)
-        if (!pawl__sqlite_use(db, (pawl__sqlite_stmt)id))
-            return sqlite3_extended_errcode(db->handle);
-    return SQLITE_OK;
-}
-
 int pawl__sqlite_run(sqlite3_stmt *statement)
 {
     int rc;
