@@ -179,7 +179,7 @@ static void caps_have_the_callers_size(void **state)
     CHECK_ERR(pawl_client_caps_sized(client, PATIENCE_MS, &room.caps, FIRST), PAWL_OK);
     assert_int_equal(room.caps.size, FIRST);
     assert_true(room.caps.modes & 1u << PAWL_MODE_PERMIT);
-    for (size_t i = FIRST; i < sizeof room; i++) assert_int_equal(room.bytes[i], 0x5a);
+    for (size_t i = FIRST; i < sizeof room.bytes; i++) assert_int_equal(room.bytes[i], 0x5a);
     CHECK_ERR(pawl_client_caps_sized(client, PATIENCE_MS, &room.caps, SANE), PAWL_OK);
     assert_int_equal(room.caps.size, sizeof(pawl_caps));
     assert_true(room.caps.values);
