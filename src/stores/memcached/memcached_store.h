@@ -271,8 +271,8 @@ void pawl__memcached_turn_soon(pawl_store *store);
 /* One line of `stats` or `stats settings`. */
 void pawl__memcached_note_fact(pawl__memcached_facts *facts, const char *text);
 bool pawl__memcached_is_up(const pawl_store *store);
-/* The server did not accept a command: breaks the link, with the server's words. */
 bool pawl__memcached_wants_login(const pawl__memcached_answer *answer);
+/* The server did not accept a command: breaks the link, with the server's words. */
 void pawl__memcached_not_understood(pawl_store *store, const pawl__memcached_answer *answer);
 
 /* ---- memcached_link.c ---------------------------------------------------------------------- */

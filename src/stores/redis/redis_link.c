@@ -568,8 +568,8 @@ static void on_timer(pawl_store *store)
         why = "the name service did not answer in time";
         break;
     case PAWL__REDIS_LINK_GREETING:
-        if (link->permitted &&
-            !link->heard) { /* it is late, or is held back: we cannot know which */
+        /* Late, or held back: we cannot know which. */
+        if (link->permitted && !link->heard) {
             hears_nothing(store, PAWL_ERR_UNAVAILABLE);
             return;
         }

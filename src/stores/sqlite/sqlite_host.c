@@ -154,12 +154,11 @@ bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live)
 
 /* ---- Another database in its place ----------------------------------------------- */
 
+/* lstat: a link to our file would lead others to other files beside it. */
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
 {
     struct stat st;
-    return lstat(db->path, &st) == 0 &&
-           /* a link to it leads others to other files beside it */ st.st_ino ==
-               db->identity.st_ino &&
+    return lstat(db->path, &st) == 0 && st.st_ino == db->identity.st_ino &&
            st.st_dev == db->identity.st_dev;
 }
 
