@@ -16,12 +16,13 @@ static void count_release(handle_state *h, bool found, int err)
 /*
  * Whether nobody holds it before a call that waits for the store. Then LOST is what the call has
  * found; else it may have given the lock back in time, and the store says later that it was lost:
- * only the call tells that. A look that changes nothing in the schedule.
+ * only the call tells that. So it may, too, where an acquisition has begun that is granted before
+ * the call comes to the handle. A look that changes nothing in the schedule.
  */
 static bool shows_lost(const handle_state *h)
 {
     S->quiet++;
-    bool lost = h->users == 1 && !pawl_lock_is_held(h->lock);
+    bool lost = h->users == 1 && h->starting == 0 && !pawl_lock_is_held(h->lock);
     S->quiet--;
     return lost;
 }
