@@ -20,6 +20,7 @@
 
 #include "descendants.h"
 #include "exit_codes.h"
+#include "job_control.h"
 #include "message.h"
 #include "session.h"
 #include "stdfds.h"
@@ -38,17 +39,6 @@ typedef struct keeper {
 } keeper;
 
 /* ---- The command, until it is executed ---------------------------------------------- */
-
-/* Async-signal-safe. */
-static void give_terminal(int tty, pid_t group)
-{
-    sigset_t ttou, before;
-    sigemptyset(&ttou);
-    sigaddset(&ttou, SIGTTOU); /* a background process that does this is stopped otherwise */
-    sigprocmask(SIG_BLOCK, &ttou, &before);
-    tcsetpgrp(tty, group);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-}
 
 bool guardian_expose(int fd, int as)
 {
@@ -79,7 +69,7 @@ static void become_command(const keeper *k, const cli_signals *signals, pid_t pa
 
     setpgid(0, opts->own_group ? 0 : group);
     atomic_store(&k->board->command, getpid()); /* now signals to its group reach it */
-    if (opts->tty >= 0) give_terminal(opts->tty, getpid());
+    if (opts->tty >= 0 && cli_tty_is_of(opts->tty, group)) cli_tty_give(opts->tty, getpid());
     if (!guardian_expose(opts->events_fd, opts->events_as_fd)) report_failure(report_fd, errno);
     cli_stdfds_restore();
     cli_signals_restore(signals);

@@ -77,7 +77,7 @@ typedef struct guardian_opts {
     char *const *envp;
     const char *shown_key; /* for messages */
     bool own_group;        /* the command leads a process group of its own; else it joins ours */
-    int tty;               /* given to the command's own group; -1: none, or it joins ours */
+    int tty;               /* given to the command's own group if ours has it; -1: none */
     bool whole_tree;       /* daemons belong to the command, too */
     int64_t grace_ms;      /* from TERM to KILL, if pawl has died */
     int events_fd;         /* read end of the events pipe; -1: none */

@@ -12,6 +12,7 @@
 
 #include "exit_codes.h"
 #include "message.h"
+#include "signals.h"
 #include "stdfds.h"
 
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -67,8 +68,9 @@ int cli_plain_run(char *const *argv)
     siginfo_t info;
     while (!has_ended(pid, &code)) {
         int number = sigwaitinfo(&wanted, &info);
-        /* The terminal sends the signal to the command, too: it must not get it twice. */
-        if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL) kill(pid, number);
+        if (number <= 0 || number == SIGCHLD) continue;
+        /* It must not get a signal twice. */
+        if (!cli_signals_went_to_group(number, info.si_code)) kill(pid, number);
     }
     return code;
 }

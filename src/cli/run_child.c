@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "exit_codes.h"
+#include "job_control.h"
 #include "message.h"
 
 /* ---- Birth -------------------------------------------------------------------- */
@@ -111,24 +112,16 @@ bool run_child_shares_terminal(const run_child *child)
     return !child->own_group;
 }
 
-static void give_terminal(int tty, pid_t group)
-{
-    sigset_t ttou, before;
-    sigemptyset(&ttou);
-    sigaddset(&ttou, SIGTTOU); /* a background process that does this is stopped otherwise */
-    sigprocmask(SIG_BLOCK, &ttou, &before);
-    tcsetpgrp(tty, group);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-}
-
 void run_child_take_terminal(const run_child *child)
 {
-    if (child->tty >= 0) give_terminal(child->tty, getpgrp());
+    if (child->tty >= 0) cli_tty_take(child->tty, run_child_pid(child), getpgrp());
 }
 
-void run_child_give_terminal(const run_child *child)
+bool run_child_give_terminal(const run_child *child)
 {
-    if (child->tty >= 0) give_terminal(child->tty, run_child_pid(child));
+    if (child->tty < 0 || !cli_tty_is_of(child->tty, getpgrp())) return false;
+    cli_tty_give(child->tty, run_child_pid(child));
+    return true;
 }
 
 /* ---- News ---------------------------------------------------------------------------- */

@@ -45,7 +45,7 @@ typedef struct run_child {
     descendants family;
     run_child_state state;
     bool own_group; /* it leads the group of its pid */
-    int tty;        /* the terminal, if it was given to the command; else -1 */
+    int tty;        /* the terminal, if it is given to the command when we have it; else -1 */
     unsigned stops_seen;
     uint64_t kept_signals; /* bits: passed on when the command exists */
     int wait_status;
@@ -103,9 +103,10 @@ void run_child_kill_all(run_child *child);
 /* Ends the guardian; what still lives of the command goes on. */
 void run_child_done(run_child *child);
 
-/* Takes the terminal back, or gives it (job control of --foreground). */
+/* Job control of --foreground: takes the terminal back if the command has it; gives it if we have
+ * it, and says whether. */
 void run_child_take_terminal(const run_child *child);
-void run_child_give_terminal(const run_child *child);
+bool run_child_give_terminal(const run_child *child);
 
 /* The command's exit code as a shell would show it; 0 if it was adopted, because then nobody tells
  * us. */

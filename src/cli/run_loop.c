@@ -242,14 +242,21 @@ static void stop_with_command(run *r)
              cli_duration_text(run_remaining_ms(r), left));
     cli_signals_stop_self();
     (void)run_child_was_stopped(&r->child);
-    run_child_give_terminal(&r->child);
+    (void)run_child_give_terminal(&r->child); /* continued in the background: it is the shell's */
+}
+
+/* If we have the terminal it was only missing that: a shell has brought us to the foreground. */
+static void follow_stop(run *r)
+{
+    if (!run_child_give_terminal(&r->child)) stop_with_command(r);
+    run_child_relay(&r->child, SIGCONT);
 }
 
 static void take_signal(run *r, const struct signalfd_siginfo *info)
 {
     int number = (int)info->ssi_signo;
-    /* The terminal sends to its whole group: the command has got this one already. */
-    bool has_it = info->ssi_code == SI_KERNEL && run_child_shares_terminal(&r->child);
+    bool has_it =
+        cli_signals_went_to_group(number, info->ssi_code) && run_child_shares_terminal(&r->child);
 
     if (number == SIGCHLD) return; /* run_child_look looks anyway */
     if (number == SIGTERM && (r->user_term || r->told_term)) {
@@ -309,10 +316,7 @@ static void take_news_of_command(run *r)
     if (r->opts->adopted && r->child.state == RUN_CHILD_ENDED)
         cli_session_unwatch(&r->session, r->opts->adopted->pidfd);
     report_start(r);
-    if (run_child_was_stopped(&r->child) && r->child.tty >= 0) {
-        stop_with_command(r);
-        run_child_relay(&r->child, SIGCONT);
-    }
+    if (run_child_was_stopped(&r->child) && r->child.tty >= 0) follow_stop(r);
 }
 
 static bool is_over(run *r)

@@ -40,6 +40,12 @@ bool cli_signals_next(cli_signals *signals, struct signalfd_siginfo *ret_info)
     return read(signals->fd, ret_info, sizeof *ret_info) == (ssize_t)sizeof *ret_info;
 }
 
+bool cli_signals_went_to_group(int number, int code)
+{
+    bool is_hangup = (number == SIGHUP || number == SIGCONT) && getsid(0) == getpid();
+    return code == SI_KERNEL && !is_hangup;
+}
+
 void cli_signals_restore(const cli_signals *signals)
 {
     sigaction(SIGPIPE, &signals->inherited_pipe, NULL);

@@ -26,6 +26,12 @@ int cli_signals_open(cli_signals *signals, const int *numbers);
 /* The next one that has come; false when there is none. */
 bool cli_signals_next(cli_signals *signals, struct signalfd_siginfo *ret_info);
 
+/*
+ * Whether all of our process group have got this signal with us, by its number and si_code: the
+ * terminal sends ^C so. When a terminal goes away only the leader of its session is told.
+ */
+bool cli_signals_went_to_group(int number, int code);
+
 /* In a forked child: restores what our parent gave us. Async-signal-safe. */
 void cli_signals_restore(const cli_signals *signals);
 

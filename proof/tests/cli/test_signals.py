@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PAWL, PATIENCE, clean_env, is_alive, reporter, wait_dead
+from harness import PAWL, PAWL_FLOCK, PATIENCE, clean_env, is_alive, reporter, wait_dead
 
 
 def send_line(proc, text):
@@ -168,11 +168,17 @@ class Terminal:
             self.status = os.waitpid(self.pid, 0)[1]
         return os.waitstatus_to_exitcode(self.status)
 
+    def hang_up(self):
+        """The window is closed, or the line is cut."""
+        os.close(self.fd)
+        self.fd = -1
+
     def end(self):
         if self.status is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 @pytest.fixture
@@ -302,6 +308,57 @@ def test_a_hold_in_the_background_leaves_the_terminal_alone(sqlite, terminal):
     t.type(b"end\n")
     t.wait()
     sqlite.until_free("k")
+
+
+FOREGROUND_ELSEWHERE = r"""
+import os, sys, time
+# A shell with job control, reduced: one job in a group of its own, in the background, which begins and
+# then ends when it is told to. Whose is the terminal meanwhile, and afterwards?
+tty = os.open("/dev/tty", os.O_RDWR)
+begun, go_on = sys.argv[1:3]
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    script = 'touch "$0"; while [ ! -e "$1" ]; do sleep 0.02; done'
+    os.execv(sys.argv[3], sys.argv[3:] + ["sh", "-c", script, begun, go_on])
+while not os.path.exists(begun):
+    time.sleep(0.02)
+meanwhile = os.tcgetpgrp(tty) == os.getpgrp()
+open(go_on, "w").close()
+_, status = os.waitpid(job, 0)
+print("ours", meanwhile, os.tcgetpgrp(tty) == os.getpgrp(), os.WEXITSTATUS(status), flush=True)
+"""
+
+
+def test_a_command_in_the_background_leaves_the_terminal_to_the_shell(terminal, tmp_path):
+    """An interactive shell that loses it reads an error, and ends."""
+    t = terminal(sys.executable, "-c", FOREGROUND_ELSEWHERE, str(tmp_path / "begun"),
+                 str(tmp_path / "go on"), PAWL, "run", "--foreground", "k")
+    assert "ours True True 0" in t.expect("ours")
+    t.wait()
+
+
+@pytest.mark.parametrize("words", [("run", "k"), ("run", "--foreground", "k"), ("lead", "k"),
+                                   ("flock", "file")], ids=lambda words: "-".join(words))
+def test_the_end_of_the_terminal_reaches_the_command(sqlite, terminal, tmp_path, words):
+    """The kernel tells the leader of the session alone, which pawl is where a window or ssh runs it."""
+    heard = tmp_path / "heard"
+    # Not a line of text: whoever writes to a terminal that is gone gets an error.
+    command = ["sh", "-c", 'trap \'touch "$0"; exit 3\' HUP; echo ready; while :; do sleep 0.02; done',
+               str(heard)]
+    if words[0] == "flock":
+        t = terminal("/usr/bin/env", "PAWL_STORE=", PAWL_FLOCK, str(tmp_path / "file"), *command)
+    else:
+        t = terminal(PAWL, *words, *command)
+    t.expect("ready")
+    t.hang_up()
+    until = time.monotonic() + PATIENCE
+    while not heard.exists():
+        assert time.monotonic() < until, "the command was not told"
+        time.sleep(0.02)
+    assert t.wait() in (3, 128 + signal.SIGHUP)  # lead tells by which signal it ended
+    if words[0] != "flock":
+        sqlite.until_free("k")
 
 
 def shell_on_a_terminal(terminal, flags):
