@@ -327,6 +327,70 @@ static void a_long_list_is_complete(void **state)
     client_close(a);
 }
 
+/* ---- Functions of others --------------------------------------------------------------------- */
+
+/* Each fits better than the server's own of that name, by its types, and counts its calls. */
+static void set_traps(void)
+{
+    rig_sql("CREATE SEQUENCE public.trapped; "
+            "CREATE FUNCTION public.hashtextextended(text, integer) RETURNS bigint LANGUAGE sql AS "
+            "'SELECT nextval(''public.trapped'')'; "
+            "CREATE FUNCTION public.obj_description(regnamespace, text) RETURNS text LANGUAGE sql "
+            "AS 'SELECT nextval(''public.trapped'')::text'; "
+            "CREATE FUNCTION public.trap(numeric, integer) RETURNS numeric LANGUAGE sql AS "
+            "'SELECT nextval(''public.trapped'')::numeric'; "
+            "CREATE FUNCTION public.trap(text, bigint) RETURNS text LANGUAGE sql AS "
+            "'SELECT nextval(''public.trapped'')::text'; "
+            "CREATE OPERATOR public.* (leftarg = numeric, rightarg = integer, "
+            "function = public.trap); "
+            "CREATE OPERATOR public.|| (leftarg = text, rightarg = bigint, function = "
+            "public.trap)");
+}
+
+static void remove_traps(void)
+{
+    rig_sql("DROP OPERATOR public.* (numeric, integer); DROP OPERATOR public.|| (text, bigint); "
+            "DROP FUNCTION public.trap(numeric, integer); DROP FUNCTION public.trap(text, bigint); "
+            "DROP FUNCTION public.obj_description(regnamespace, text); "
+            "DROP FUNCTION public.hashtextextended(text, integer); DROP SEQUENCE public.trapped");
+}
+
+/* All that is asked for again and again, the list and the doctor. */
+static void ask_for_everything(client *a, client *b)
+{
+    const char *holder = fresh_token(), *waiter = fresh_token();
+    rig_expect(a, ask_acquire("x", holder, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_queue("x", waiter, LONG_MS), PAWL_QUEUED);
+    rig_expect(a, ask_renew("x", holder, LONG_MS), PAWL_CONFIRMED);
+    rig_expect(a, ask_publish("x", holder, "value"), PAWL_CONFIRMED);
+    rig_expect(b, ask_read("x", LONG_MS), PAWL_REPORTED);
+    rig_expect(b, ask_list(""), PAWL_REPORTED);
+    rig_expect(a, ask_release("x", holder), PAWL_RELEASED);
+    rig_expect(b, ask_queue("x", waiter, LONG_MS), PAWL_GRANTED);
+    rig_expect(b, ask_release("x", waiter), PAWL_RELEASED);
+    rig_expect(a, ask_permits("p", holder, 2, 3, LONG_MS, 0), PAWL_GRANTED);
+    rig_expect(a, ask_release("p", holder), PAWL_RELEASED);
+    rig_expect(a, ask_doctor(), PAWL_REPORTED);
+}
+
+/* Who may create in public puts something there that looks like the server's own. */
+static void what_others_have_created_is_not_carried_out(void **state)
+{
+    store_address address = rig_address(rig_schema());
+    (void)state;
+    set_traps();
+    client *a = client_up(rig_loop(), &address, "a"); /* makes the schema */
+    client *b = client_up(rig_loop(), &address, "b");
+    ask_for_everything(a, b);
+    rig_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> "
+            "pg_backend_pid() AND application_name LIKE 'pawl:%%'");
+    rig_acquire_soon(a, "y", fresh_token()); /* by a session that was warmed up */
+    assert_string_equal(rig_sql("SELECT is_called::text FROM public.trapped"), "false");
+    client_close(a);
+    client_close(b);
+    remove_traps();
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -341,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_lock_survives_the_crash_of_the_server),
         cmocka_unit_test(names_are_any_bytes),
         cmocka_unit_test(a_long_list_is_complete),
+        cmocka_unit_test(what_others_have_created_is_not_carried_out),
     };
     rig_need_server();
     return cmocka_run_group_tests(cases, rig_begin, rig_end);

@@ -251,6 +251,34 @@ static void create(pawl_store *store)
     free(text);
 }
 
+/* ---- The session's search_path ------------------------------------------------------------- */
+
+/* Written before what may be asked for before the path is set. */
+#define OWN "pg_catalog."
+
+/*
+ * The server takes the function or the operator whose types fit best, in whatever schema of the
+ * path: who may create in one of them, public mostly, could put one there that fits better than the
+ * server's own. It would be carried out with our user's rights, and two users with different paths
+ * would lock by different numbers. All of pawl's own names have their schema.
+ * A pooler's session is not ours: what is set there stays for others.
+ */
+static void set_path(pawl_store *store, void (*greeted)(pawl_store *, const PGresult *))
+{
+    greet(store, "SELECT " OWN "set_config('search_path', 'pg_catalog, pg_temp', false)", false,
+          greeted);
+}
+
+static void path_set(pawl_store *store, const PGresult *result)
+{
+    (void)refused(store, result);
+}
+
+static void path_set_to_create(pawl_store *store, const PGresult *result)
+{
+    if (!refused(store, result)) create(store);
+}
+
 /* ---- The first look ------------------------------------------------------------------------ */
 
 static bool is_true(const PGresult *result, int column)
@@ -282,23 +310,28 @@ static void looked(pawl_store *store, const PGresult *result)
     if (!may_be_used(store, result)) return;
     store->link.pooled = strtol(PQgetvalue(result, 0, 3), NULL, 10) != PQbackendPID(store->conn);
     const char *format = PQgetvalue(result, 0, 4);
-    if (strcmp(format, FORMAT) == 0)
-        listen_to_inbox(store);
-    else if (strncmp(format, "pawl format ", 12) == 0 && strcmp(format, OLDER) != 0)
+    bool fits = strcmp(format, FORMAT) == 0;
+    if (!fits && strncmp(format, "pawl format ", 12) == 0 && strcmp(format, OLDER) != 0) {
         break_it(store, PAWL_ERR_VERSION,
                  "the schema was made by another version of pawl, whose format does not fit");
-    else
+        return;
+    }
+    if (!store->link.pooled) set_path(store, fits ? path_set : path_set_to_create);
+    if (fits)
+        listen_to_inbox(store);
+    else if (store->link.pooled)
         create(store);
 }
 
 static void look(pawl_store *store)
 {
-    char sql[600];
+    char sql[800];
     store->link.state = PAWL__POSTGRES_LOOKING;
     snprintf(sql, sizeof sql,
-             "SELECT pg_is_in_recovery(), version(), current_setting('server_version_num'), "
-             "pg_backend_pid(), obj_description(to_regnamespace('%s'), 'pg_namespace') || "
-             "CASE WHEN to_regclass('%s.watch') IS NULL OR "
+             "SELECT " OWN "pg_is_in_recovery(), " OWN "version(), " OWN
+             "current_setting('server_version_num'), " OWN "pg_backend_pid(), " OWN
+             "obj_description(" OWN "to_regnamespace('%s'), 'pg_namespace') OPERATOR(" OWN "||) "
+             "CASE WHEN " OWN "to_regclass('%s.watch') IS NULL OR " OWN
              "to_regprocedure('%s.publish(bytea,text,bytea,bigint,bigint,text)') IS NULL "
              "THEN ', older' ELSE '' END",
              store->config.schema, store->config.schema, store->config.schema);

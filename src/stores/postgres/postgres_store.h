@@ -49,6 +49,7 @@
  * without waiting for each other, take effect in order, and a failure does not affect the next one.
  * It is made on a thread (postgres_connect.h), then greeted:
  *     LOOK    what is this server, is the schema there, which format has it
+ *     PATH    the session's search_path is the server's own schema, unless there is a pooler
  *     CREATE  if it is not there: schema.sql, one transaction, safe beside another one that does
  * the same LISTEN  and a message to ourselves, unless there is a pooler
  *
