@@ -402,6 +402,8 @@ void cli_session_close(cli_session *session)
 {
     if (session->once) session->lock = NULL; /* it is freed with its once */
     session->once = pawl_once_free(session->once);
+    /* A resignation that the store did not answer uses its lock until the close ends it. */
+    if (session->leads) session->client = pawl_client_close(session->client);
     session->lock = pawl_lock_free(session->lock);
     session->client = pawl_client_close(session->client);
     session->endpoint = cli_endpoint_close(session->endpoint);

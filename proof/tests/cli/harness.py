@@ -40,6 +40,17 @@ def clean_env(extra=None):
     return env
 
 
+def preloaded(name, extra=None):
+    """The environment of a pawl that has this module of ours before the libraries."""
+    return {"LD_PRELOAD": str(BUILD / f"proof/tests/cli/pawl-test-{name}.so"), **(extra or {}),
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
+def slow(call, how):
+    """The environment in which this call of pawl's takes so long; see slow.c."""
+    return preloaded("slow", {call: str(how)})
+
+
 def check_sanitizers(text):
     for word in SANITIZER:
         assert word not in text, text

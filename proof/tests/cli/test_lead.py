@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """`lead`: a command that runs while we lead, and who leads."""
+import errno
 import os
 import signal
 import subprocess
+import time
 
-from harness import PATIENCE, PAWL
+from harness import PATIENCE, PAWL, slow
 
 SAYS = 'echo "on $PAWL_FENCE"; cat; exit ${CODE:-0}'
 
@@ -92,6 +94,39 @@ def test_a_leader_that_lost_the_lead_is_stopped_and_queues_again(rig):
     assert int(proc.expect("on").split()[1]) > fence
     proc.kill(signal.SIGTERM)
     proc.wait()
+
+
+def test_a_resignation_that_the_store_does_not_answer_ends_all_the_same(redis):
+    proc, _ = leads(redis, "--restart", "never", env={"CODE": "7"})
+    redis.server.stop()
+    proc.popen.stdin.close()
+    assert proc.wait() == 7
+    assert b"the store has not confirmed the release" in proc.popen.stderr.read()
+
+
+def open_read(fifo):
+    """The writing end, as soon as somebody reads."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb")
+        except OSError as err:
+            assert err.errno == errno.ENXIO and time.monotonic() < until, err
+        time.sleep(0.01)
+
+
+def test_it_queues_again_when_nobody_knows_whether_it_is_told(redis, tmp_path):
+    """It holds the lock, and the server answers neither that it is told nor the release."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    proc = redis.start("lead", "-t", "8s", "--fence-file", tmp_path / "fence", "k", "echo", "ran",
+                       env=slow("HELD_RENAME", fifo))
+    with open_read(fifo):  # it writes the fence
+        redis.server.cli("CLIENT", "PAUSE", "60000", "WRITE")
+    said = [proc.popen.stderr.readline().decode() for _ in range(3)]
+    assert "PAWL_ERR_UNKNOWN" in said[0] and "it is not led (74); in at most" in said[2], said
+    proc.kill(signal.SIGTERM)
+    assert proc.wait() == 128 + signal.SIGTERM and proc.popen.stdout.read() == b""
 
 
 def test_a_leader_that_is_killed_is_followed(rig):

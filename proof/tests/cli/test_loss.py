@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import BUILD, is_alive, reporter, start_loners, wait_dead
+from harness import is_alive, reporter, slow, start_loners, wait_dead
 
 
 # What is done "in time" has a tenth of it: for pawl to get to run on a busy machine, and for us to see it.
@@ -414,12 +414,6 @@ def test_a_daemon_survives_a_loss_unless_it_is_held_for(sqlite):
 
 
 # ---- Lost before the command has begun -----------------------------------------------------
-
-def slow(call, ms):
-    """The environment in which this call of pawl's takes so long; see slow.c."""
-    return {"LD_PRELOAD": str(BUILD / "proof/tests/cli/pawl-test-slow.so"), call: str(ms),
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-
 
 @pytest.mark.parametrize("action, code", [("term", 76), ("ignore", 76)])
 def test_no_command_after_a_loss_that_came_before_it(rig, action, code):
