@@ -23,7 +23,7 @@ YEAR = "8760h"
     ["lead", "--restart", "never", "--value", "x" * 4096, "k", "true"],
     ["stat", "-i", "100ms", "-c", "1"], ["once", "--every", "100ms", "k", "true"],
     ["once", "--every", YEAR, "k", "true"], ["latch", "k", "--count", "1000000", "--left"],
-    ["latch", "k", "--count", "2", "--down", "--by", "2"],
+    ["latch", "k", "--count", "1", "--down"], ["latch", "k", "--count", "2", "--down", "--by", "2"],
     ["latch", "k", "--count", "2", "--down", "--keep", "1ms"],
     ["barrier", "k" * 507, "--parties", "1"], ["barrier", "k", "--parties", "1", "-t", "24h"],
 ], ids=lambda words: " ".join(words)[:40])

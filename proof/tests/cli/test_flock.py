@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import PATIENCE, PAWL, PAWL_FLOCK, Rig, clean_env, is_alive, reporter, wait_dead
+from harness import (PATIENCE, PAWL, PAWL_FLOCK, Rig, clean_env, is_alive, preloaded, reporter,
+                     wait_dead)
 
 FLOCK = shutil.which("flock")
 pytestmark = pytest.mark.skipif(not FLOCK, reason="flock(1) is not installed")
@@ -167,6 +168,18 @@ def test_the_same_file_with_different_stores(sqlite, tmp_path):
     for other in (f"sqlite:{tmp_path}/other.db", ""):
         done = sqlite.run("-n", path, "echo", "ran", program=PAWL_FLOCK, env={"PAWL_STORE": other})
         assert (done.code, done.out, done.err) == (1, "", "")
+
+
+def test_a_file_system_that_locks_only_what_can_be_written(local):
+    """As NFS; see as_on_nfs.c."""
+    path = local.tmp / "lock"
+    nfs = preloaded("as-on-nfs")
+    done = local.run(path, "echo", "ran", program=PAWL_FLOCK, env=nfs)
+    assert (done.code, done.out, done.err) == (0, "ran\n", "")
+    holder = hold(local, path, env=nfs)
+    assert local.run("-n", path, "echo", "ran", program=FLOCK).code == 1
+    assert local.run("-n", path, "echo", "ran", program=PAWL_FLOCK, env=nfs).code == 1
+    let_go(holder)
 
 
 @pytest.fixture

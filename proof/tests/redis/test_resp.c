@@ -169,6 +169,29 @@ static void the_first_array_may_be_empty(void **state)
     }
 }
 
+/* So many parts that their room is not kept for the replies that follow: a leak checker sees
+ * whether it is given back. */
+static void a_long_array_is_followed_by_others(void **state)
+{
+    enum { COUNT = 5000 };
+    pawl__redis_reader *reader = pawl__redis_reader_new();
+    const pawl__redis_value *value;
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        assert_true(pawl__redis_reader_feed(reader, "*5000\r\n", 7));
+        for (int i = 0; i < COUNT; i++) assert_true(pawl__redis_reader_feed(reader, ":7\r\n", 4));
+        assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
+        assert_int_equal(value->count, COUNT);
+        assert_int_equal(value->items[0].integer, 7);
+        assert_int_equal(value->items[COUNT - 1].integer, 7);
+        assert_true(pawl__redis_reader_feed(reader, "*2\r\n:1\r\n:2\r\n", 12));
+        assert_int_equal(pawl__redis_reader_next(reader, &value), PAWL__REDIS_READ_VALUE);
+        assert_int_equal(value->count, 2);
+        assert_int_equal(value->items[1].integer, 2);
+    }
+    pawl__redis_reader_free(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -177,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_is_not_resp_is_broken),
         cmocka_unit_test(a_text_without_end_is_not_awaited),
         cmocka_unit_test(the_first_array_may_be_empty),
+        cmocka_unit_test(a_long_array_is_followed_by_others),
     };
     return cmocka_run_group_tests_name("redis resp", cases, NULL, NULL);
 }

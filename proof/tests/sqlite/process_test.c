@@ -19,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -411,6 +413,38 @@ static void test_other_time_namespace(void **state)
     peer_stop(&b);
 }
 
+/*
+ * A kernel without time namespaces (before 5.6) has neither /proc/self/ns/time nor the file that
+ * tells the offsets: there is none. A mounted directory hides the one, a socket, which nobody can
+ * open, the other.
+ */
+static void test_no_time_namespaces(void **state)
+{
+    static const char script[] = "mount --bind \"$1\" /proc/$$/ns && "
+                                 "mount --bind \"$2\" /proc/$$/timens_offsets && "
+                                 "shift 2 && exec \"$@\"";
+    char nothing[128];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *const prefix[] = {"unshare", "--mount", "--kill-child",   "sh", "-c", script,
+                                  "sh",      nothing,   address.sun_path, NULL};
+    (void)state;
+    need_to_unshare(CLONE_NEWNS, "mount namespaces");
+    snprintf(nothing, sizeof(nothing), "%s/nothing", dir);
+    assert_int_equal(mkdir(nothing, 0700), 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    peer_start(&a, path, prefix);
+    start(&b);
+    hold(&a, host_token(1));
+    queue(&b, host_token(2), 0);
+    release(&a, host_token(1));
+    peer_push(&b, PAWL_PUSH_GRANT);
+    peer_stop(&a);
+    peer_stop(&b);
+    close(fd);
+}
+
 /* A script that mounts its first argument over its second, and then becomes the rest. */
 #define MOUNTED_OVER "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\""
 
@@ -646,6 +680,7 @@ int main(int argc, char **argv)
         TEST(test_stopped_waiter_expires),
         TEST(test_other_pid_namespace),
         TEST(test_other_time_namespace),
+        TEST(test_no_time_namespaces),
         TEST(test_other_boot_id),
         TEST(test_database_mounted_alone),
         TEST(test_no_inbox),
