@@ -257,7 +257,7 @@ static void check_told_of_others(const gathering *mine)
 
 void gathering_over(const gathering *mine, bool is_judged)
 {
-    if (R->prompt && is_judged) check_told_of_others(mine);
+    if (R->gates_move && is_judged) check_told_of_others(mine);
     if (R->gathering_count < RECORDS_MAX) R->gatherings[R->gathering_count++] = *mine;
 }
 

@@ -93,6 +93,10 @@ static void set_expectations(const program *p)
     R->prompt = store_says_all(p) && !p->stall_ms && S->plan.time_chance == 0 &&
                 !has_mode(p, PAWL_CALLBACKS_WAIT) && !has_op(p, OP_FORK) && !has_op(p, OP_EXIT) &&
                 !has_op(p, OP_CLOSE) && !has_op(p, OP_CLOSE_LAST);
+    /* Whose callbacks the program runs may stand in the gate until it does. */
+    R->gates_move =
+        R->prompt && !(has_op(p, OP_GATHER_START) && has_mode(p, PAWL_CALLBACKS_DISPATCH));
+    R->has_client_without_thread = has_mode(p, PAWL_CALLBACKS_WAIT);
 }
 
 static void open_clients(const program *p)

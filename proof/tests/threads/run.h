@@ -188,9 +188,11 @@ typedef struct run_state {
     uint64_t tokens[TOKENS_MAX]; /* the beginnings and ends of those that were drawn */
     int token_count;
     int user_ids[USERS_MAX];
-    bool steady; /* nothing happens by which a lock could be lost */
-    bool timely; /* nothing happens by which a call could be late */
-    bool prompt; /* the same of news from the store, but its answers may be late */
+    bool steady;     /* nothing happens by which a lock could be lost */
+    bool timely;     /* nothing happens by which a call could be late */
+    bool prompt;     /* the same of news from the store, but its answers may be late */
+    bool gates_move; /* the same of who is in the gate of a barrier */
+    bool has_client_without_thread;
     bool exclusive;
     bool exiting;
     int64_t stalled;

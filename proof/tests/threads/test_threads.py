@@ -66,6 +66,10 @@ SEEDS = (
         held, and the clock went on before it came back."""),
     ("pct", 50005518230, """Who is canceled before it has come to a barrier leaves nobody: how long it was to wait
         does not say how long it was there."""),
+    ("pct", 50017189724, """Nor is anybody told while a third one, whose callbacks the program does not run,
+        stands in the gate."""),
+    ("weak", 50015955146, """An exit sends no release where the loop's owner is a thread of the program that stands
+        still: the client has no other."""),
     ("pct", 50005528359, "A clock that jumps gives nobody time to tell a loss."),
     ("pct", 50005586926, """A release is unknown where somebody stands still in the loop: its client holds nothing
         then, and so a caller may sleep there."""),
