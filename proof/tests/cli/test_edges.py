@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from harness import PAWL, PAWL_FLOCK, wait_dead
+from harness import PATIENCE, PAWL, PAWL_FLOCK, wait_dead
 
 YEAR = "8760h"
 
@@ -195,3 +195,17 @@ def test_messages_of_the_guardian_reach_a_file(sqlite, tmp_path):
     lines = path.read_text("utf-8").splitlines()
     assert [line.split(": ")[:2] for line in lines] == [["pawl", "k"]] * len(lines) and lines
     assert lines[-1] == "pawl: k: pawl was killed: SIGKILL to the command"
+
+
+def test_the_hosts_boot_id_in_a_container_is_the_hosts(sqlite):
+    """As the refusal of another boot id advises: the kernel's own file is mounted over that one."""
+    over = 'f=/proc/sys/kernel/random/boot_id; mount --bind "$f" "$f" && exec "$@"'
+    inside = ["unshare", "--mount", "sh", "-c", over, "sh"]
+    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("mount namespaces need privileges that this process lacks")
+    holder = sqlite.start("hold", "k", stdin=subprocess.PIPE)
+    holder.expect("held ")
+    done = subprocess.run([*inside, PAWL, "run", "-n", "k", "true"], env=sqlite.env(), check=False,
+                          capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 75, done.stderr
+    assert sqlite.show("k")["held"]

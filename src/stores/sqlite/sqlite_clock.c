@@ -65,16 +65,19 @@ static int read_shift(int64_t *ret_shift_ns, char *reterr_message)
     return PAWL_ERR_SYSTEM;
 }
 
-#define BOOT_ID_DIR  "/proc/sys/kernel/random"
-#define BOOT_ID_PATH BOOT_ID_DIR "/boot_id"
+#define BOOT_ID_DIR  "/sys/kernel/random"
+#define BOOT_ID_FILE BOOT_ID_DIR "/boot_id"
+#define BOOT_ID_PATH "/proc" BOOT_ID_FILE
 
-/* Container managers mount a file over it. */
+/* Container managers mount a file over it; if that is the kernel's own, nothing has changed. */
 static bool is_mounted_over(void)
 {
     struct statfs fs;
     if (statfs(BOOT_ID_PATH, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) return true;
-    int64_t file = pawl__sqlite_mount_of(BOOT_ID_PATH), dir = pawl__sqlite_mount_of(BOOT_ID_DIR);
-    return file < 0 || file != dir;
+    int64_t file = pawl__sqlite_mount_of(BOOT_ID_PATH);
+    int64_t dir = pawl__sqlite_mount_of("/proc" BOOT_ID_DIR);
+    if (file < 0 || dir < 0) return true;
+    return file != dir && !pawl__sqlite_mount_shows(file, "proc", BOOT_ID_FILE);
 }
 
 bool pawl__sqlite_boot_is_kernels(const char *boot_id)

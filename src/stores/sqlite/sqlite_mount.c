@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,4 +45,30 @@ int64_t pawl__sqlite_mount_of(const char *path)
     close(fd);
     errno = saved;
     return mount;
+}
+
+/* "36 35 98:0 /root /mountpoint options [more ...] - type source options" */
+static bool line_shows(const char *line, int64_t mount, const char *type, const char *root)
+{
+    long long number;
+    int at = 0;
+    if (sscanf(line, "%lld %*s %*s %n", &number, &at) != 1 || at == 0 || number != mount)
+        return false;
+    const char *end = strstr(line + at, " - ");
+    size_t root_len = strlen(root), type_len = strlen(type);
+    return end && strncmp(line + at, root, root_len) == 0 && line[at + (int)root_len] == ' ' &&
+           strncmp(end + 3, type, type_len) == 0 && end[3 + type_len] == ' ';
+}
+
+bool pawl__sqlite_mount_shows(int64_t mount, const char *type, const char *root)
+{
+    char *line = NULL;
+    size_t room = 0;
+    bool shows = false;
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    while (mounts && !shows && getline(&line, &room, mounts) > 0)
+        shows = line_shows(line, mount, type, root);
+    free(line);
+    if (mounts) fclose(mounts);
+    return shows;
 }

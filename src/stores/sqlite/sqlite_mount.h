@@ -3,6 +3,7 @@
 #ifndef PAWL_SQLITE_MOUNT_H
 #define PAWL_SQLITE_MOUNT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,5 +16,8 @@ int64_t pawl__sqlite_mount_of(const char *path);
 
 /* Reads a small file into text, with a NUL; its length, or -1 with errno. */
 ssize_t pawl__sqlite_read_file(const char *path, char *text, size_t room);
+
+/* Whether that mount shows the file `root` of a filesystem of that type. False if it is unknown. */
+bool pawl__sqlite_mount_shows(int64_t mount, const char *type, const char *root);
 
 #endif
