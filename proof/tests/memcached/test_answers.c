@@ -160,6 +160,11 @@ static void a_server_without_memory_grants_nothing(void **state)
     const seen_reply *r = rig_expect(c.through, ask_acquire(name, token, LONG_MS), PAWL_FAILED);
     assert_int_equal(r->reply.err, PAWL_ERR_STORE_FULL);
     assert_non_null(strstr(r->text, "out of memory"));
+    /* What the server says is a line for a terminal. */
+    relay_answer_instead(c.relay, "ms ", "SERVER_ERROR out of \033[2Jmemory\r\n");
+    r = rig_expect(c.through, ask_acquire(rig_name(), fresh_token(), LONG_MS), PAWL_FAILED);
+    assert_non_null(strstr(r->text, "memory"));
+    assert_null(strchr(r->text, '\033'));
     cut_end(&c);
 }
 
@@ -207,6 +212,26 @@ static void a_server_that_knows_no_meta_commands_is_refused(void **state)
     relay_stop(r);
 }
 
+/* What the greeting meets: an answer to nothing that was asked, and the end of the connection. */
+static void a_greeting_says_why_it_failed(void **state)
+{
+    (void)state;
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        relay *r = relay_start();
+        store_address address = rig_address(relay_socket(r));
+        if (is_cut)
+            relay_cut_after(r, 0);
+        else
+            relay_answer_instead(r, "stats settings", "HD\r\n");
+        client *c = client_open(rig_loop(), &address, "a");
+        const seen_link *link = rig_await_refusal(c);
+        assert_int_equal(link->err, is_cut ? PAWL_ERR_UNAVAILABLE : PAWL_ERR_PROTOCOL);
+        if (is_cut) assert_non_null(strstr(link->text, "the server closed the connection"));
+        client_close(c);
+        relay_stop(r);
+    }
+}
+
 /* ---- Late ---------------------------------------------------------------------------------- */
 
 /* Its clock may have stood still: what it granted then may end early. */
@@ -251,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_renewal_that_was_refused_is_unknown),
         cmocka_unit_test(nonsense_ends_the_connection),
         cmocka_unit_test(a_server_that_knows_no_meta_commands_is_refused),
+        cmocka_unit_test(a_greeting_says_why_it_failed),
         cmocka_unit_test(a_grant_that_came_late_is_made_again),
         cmocka_unit_test(a_late_answer_is_read_as_nobody_elses),
     };
