@@ -48,7 +48,8 @@ static void print_leader(const pawl_leader *leader, void *userdata)
     } else if (!leader->leads) {
         cli_print("nobody leads\n");
     } else {
-        char *owner = cli_escape(leader->owner, strlen(leader->owner));
+        const char *label = *leader->owner ? leader->owner : "somebody unknown";
+        char *owner = cli_escape(label, strlen(label));
         char *value = cli_escape(leader->value ? leader->value : "", leader->value_len);
         cli_print("leads %s, fence %" PRIu64 "%s%s\n", owner, leader->fence,
                   leader->value_len ? ": " : "", value);

@@ -37,6 +37,13 @@ def test_who_only_looks_gives_no_command(rig):
         assert (done.code, done.out) == (64, "") and "run nothing" in done.err
 
 
+def test_a_leader_without_a_label_is_somebody_unknown(redis):
+    """Others take locks on a server, too, by SET NX: these have none."""
+    redis.server.cli("set", "pawl:k", "theirs", "px", "600000")
+    done = redis.run("lead", "k", "--who")
+    assert done.code == 0 and done.out.startswith("leads somebody unknown, fence "), done.out
+
+
 def test_it_leads_again_after_the_command_has_ended(rig):
     proc = rig.start("lead", "k", "--", "sh", "-c", 'echo "on $PAWL_FENCE"')
     fences = [int(proc.expect("on").split()[1]) for _ in range(3)]
