@@ -42,6 +42,7 @@ rig *rig_new(const char *const *arguments)
     for (int i = 0; i < PAWL__REDIS_SCRIPTS; i++) {
         const char *sha1 = rig_text(r, "SCRIPT LOAD %s", pawl__redis_scripts[i].body);
         assert_string_equal(sha1, pawl__redis_scripts[i].sha1); /* the generator's SHA1 */
+        r->sha1s[i] = pawl__redis_scripts[i].sha1;
     }
     rig_listen(r);
     return r;
@@ -153,7 +154,7 @@ pawl__redis_value value_of(const redisReply *reply, pawl__redis_value *room, siz
 
 static redisReply *call_script(rig *r, const pawl__redis_call *call)
 {
-    const char *sha1 = pawl__redis_scripts[call->script].sha1;
+    const char *sha1 = r->sha1s[call->script];
     pawl__redis_bytes argv[PAWL__REDIS_ARGV_MAX];
     const char *texts[PAWL__REDIS_ARGV_MAX];
     size_t lens[PAWL__REDIS_ARGV_MAX];
@@ -180,7 +181,8 @@ const answer *rig_ask(rig *r, const pawl_request *request)
     pawl__redis_value value = value_of(a.raw, values, &used, VALUES_MAX);
     a.verdict = pawl__redis_decode(&r->space, &full, pawl__redis_scripts[call.script].body, &value,
                                    &a.reply, a.message, a.slots);
-    if (a.verdict == PAWL__REDIS_DECODED && a.reply.outcome == PAWL_REPORTED)
+    bool reports = a.verdict == PAWL__REDIS_DECODED && a.reply.outcome == PAWL_REPORTED;
+    if (reports && full.verb != PAWL_VERB_READ)
         assert_true(pawl__redis_decode_info(&full, &value, &a.rows, &a.info));
     return &a;
 }

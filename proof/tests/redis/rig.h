@@ -24,6 +24,7 @@ typedef struct rig {
     redisContext *admin; /* any command, at once */
     redisContext *ears;  /* subscribed to the inboxes; NULL: nobody hears */
     pawl__redis_space space;
+    const char *sha1s[PAWL__REDIS_SCRIPTS]; /* of what is called as these scripts */
 } rig;
 
 /* An answer with what it points to. */
