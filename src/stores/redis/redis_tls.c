@@ -285,10 +285,16 @@ static pawl__redis_carried tls_connect(pawl__redis_carrier *carrier)
     int result = SSL_connect(tls->ssl);
     if (result != 1) return wait_or_explain(tls, result);
     tls->ready = true;
+    /* From here on a record is one read, not its head and then the rest. Not before: what came
+     * right behind the handshake would be in OpenSSL, where no socket tells of it. */
+    SSL_set_read_ahead(tls->ssl, 1);
     return PAWL__REDIS_CARRIED;
 }
 
-/* A record at a time, until there is none: the socket does not know what OpenSSL holds. */
+/*
+ * A record at a time, until OpenSSL holds nothing: of that the socket does not know. What the
+ * socket has it will say again, so it is not asked: nearly always it would have nothing.
+ */
 static pawl__redis_carried tls_read(pawl__redis_carrier *carrier, char *buffer, size_t room,
                                     size_t *ret_count)
 {
@@ -300,6 +306,7 @@ static pawl__redis_carried tls_read(pawl__redis_carrier *carrier, char *buffer, 
         int result = SSL_read_ex(tls->ssl, buffer + *ret_count, room - *ret_count, &n);
         if (result != 1) return wait_or_explain(tls, result);
         *ret_count += n;
+        if (!SSL_has_pending(tls->ssl)) break; /* nor a part of a record */
     }
     return PAWL__REDIS_CARRIED;
 }
