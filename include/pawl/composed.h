@@ -141,6 +141,8 @@ PAWL_API pawl_lock *pawl_once_lock(const pawl_once *once);
  * candidates lead in order of arrival. What pawl.h says about the loss of a lock holds for the loss
  * of the lead. An election adds two things: a value by which the leader is known, and observers
  * that are told of changes.
+ * Use exclusive locks alone: what a reader of the name proclaims is not refused, and a name that is
+ * held in another mode is told to have a leader.
  */
 
 #define PAWL_LEADER_VALUE_MAX 4096 /* bytes */
