@@ -196,6 +196,19 @@ static void whoever_lacks_the_rules_does_without(void **state)
     }
 }
 
+/* `pawl doctor` holds nothing, and has to find out all the same. */
+static void who_holds_nothing_is_told_of_missing_rules_too(void **state)
+{
+    stage s = begin(state);
+    as_joe(&s);
+    client *c = open_watching(&s, "auto");
+    expect(c, ask_doctor(), PAWL_REPORTED);
+    assert_int_equal(client_severity(c, "watch"), PAWL_SEVERITY_NOTE);
+    says(client_found(c), "client|tracking");
+    client_close(c);
+    end(&s);
+}
+
 static void the_doctor_says_that_it_watches(void **state)
 {
     stage s = begin(state);
@@ -233,6 +246,7 @@ int main(void)
         cmocka_unit_test(who_holds_beside_others_is_not_watched),
         cmocka_unit_test(an_emptied_server_is_noticed_at_once_and_guarded),
         cmocka_unit_test(whoever_lacks_the_rules_does_without),
+        cmocka_unit_test(who_holds_nothing_is_told_of_missing_rules_too),
         cmocka_unit_test(the_doctor_says_that_it_watches),
         cmocka_unit_test(two_rules_more_suffice),
     };

@@ -385,6 +385,7 @@ bool pawl__redis_doctor(pawl_store *store, const pawl_request *request)
         free(e);
         return false;
     }
+    pawl__redis_watch_try(store, request); /* answered before the findings are made */
     pawl__redis_operation_begin(&e->operation, store, request, release);
     return true;
 }

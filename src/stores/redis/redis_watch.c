@@ -108,26 +108,40 @@ static bool is_too_often(pawl_store *store)
     return ++watch->count > PAWL__REDIS_WATCHED_PER_S;
 }
 
+static bool switch_on(pawl_store *store, const pawl_request *request)
+{
+    static const char *const on[] = {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+    pawl__redis_bytes argv[5];
+    for (size_t i = 0; i < 5; i++) argv[i] = text(on[i]);
+    size_t argc = PAWL_MUTANT(own_changes_are_news) ? 4 : 5;
+    if (!store->watch.tracking) store->watch.tracking = ask(store, SWITCH_ON, argv, argc, request);
+    return store->watch.tracking;
+}
+
+static bool let_next_read_count(pawl_store *store, const pawl_request *request)
+{
+    const pawl__redis_bytes caching[] = {text("CLIENT"), text("CACHING"), text("YES")};
+    return ask(store, NEXT_READ_COUNTS, caching, 3, request);
+}
+
 /*
  * The server stops tracking a key at each change, also at our own, so this is sent again after each
  * renewal. If the key changed before it is read, its value shows it.
  */
 static void watch_key(pawl_store *store, const pawl_request *request)
 {
-    static const char *const on[] = {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
     char room[PAWL__REDIS_KEYS][PAWL__REDIS_KEY_MAX + 1];
-    pawl__redis_bytes keys[PAWL__REDIS_KEYS], argv[5];
+    pawl__redis_bytes keys[PAWL__REDIS_KEYS];
     pawl__redis_keys(&store->space, request->name, request->name_len, room, keys);
-    for (size_t i = 0; i < 5; i++) argv[i] = text(on[i]);
-    size_t argc = PAWL_MUTANT(own_changes_are_news) ? 4 : 5;
-    if (!store->watch.tracking && !ask(store, SWITCH_ON, argv, argc, request)) return;
-    store->watch.tracking = true;
-    const pawl__redis_bytes caching[] = {text("CLIENT"), text("CACHING"), text("YES")};
+    if (!switch_on(store, request)) return;
     const pawl__redis_bytes get[] = {text("GET"), keys[PAWL__REDIS_KEY_LOCK]};
-    if (PAWL_MUTANT(key_untracked))
+    if (PAWL_MUTANT(key_untracked) || let_next_read_count(store, request))
         (void)ask(store, READ_KEY, get, 2, request);
-    else if (ask(store, NEXT_READ_COUNTS, caching, 3, request))
-        (void)ask(store, READ_KEY, get, 2, request);
+}
+
+void pawl__redis_watch_try(pawl_store *store, const pawl_request *request)
+{
+    if (store->watch.usable && switch_on(store, request)) (void)let_next_read_count(store, request);
 }
 
 static void request_answered(pawl_store *store, const pawl_request *request, pawl_outcome outcome)

@@ -59,6 +59,8 @@ typedef struct pawl__redis_watching {
 
 /* A new connection, to a server of this version. */
 void pawl__redis_watch_begin(pawl_store *store, const char *version);
+/* For the doctor: whether the server lets us, before a lock is held. `request`: until when. */
+void pawl__redis_watch_try(pawl_store *store, const pawl_request *request);
 /* {"invalidate", {key, ...}}, or nil for all keys. */
 void pawl__redis_watch_heard(pawl_store *store, const pawl__redis_value *push);
 #endif
