@@ -221,6 +221,40 @@ static void the_name_of_a_push_ends_where_its_length_says(void **state)
     told_free(&heard);
 }
 
+/* ---- Words of two lines ------------------------------------------------------------------------
+ */
+
+static bool refuses_the_upgrade(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    (void)host;
+    if (request->verb != PAWL_VERB_CHANGE) return true;
+    reply->outcome = PAWL_FAILED;
+    reply->err = PAWL_ERR_AUTH;
+    reply->message = "no right\nto write";
+    return true;
+}
+
+static void an_upgrade_that_is_refused_says_why_on_one_line(void **state)
+{
+    (void)state;
+    pawl_client *client = scripted_client(NULL);
+    script->answers = refuses_the_upgrade;
+    pawl_lock_opts opts;
+    pawl_lock_opts_init(&opts);
+    opts.mode = PAWL_MODE_UPDATE;
+    opts.ttl_ms = 600000;
+    pawl_lock *lock;
+    CHECK_ERR(pawl_lock_new(client, "a", 1, &opts, &lock), PAWL_OK);
+    CHECK_ERR(pawl_lock_acquire(lock, PATIENCE_MS), PAWL_OK);
+    CHECK_ERR(pawl_lock_upgrade(lock, PATIENCE_MS), PAWL_ERR_AUTH);
+    char reason[PAWL_MESSAGE_MAX];
+    pawl_client_reason(client, PAWL_ERR_AUTH, reason);
+    CHECK(strstr(reason, "no right?to write"));
+    CHECK(pawl_lock_is_held(lock)); /* as before */
+    pawl_lock_free(lock);
+    pawl_client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
@@ -233,6 +267,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_row_that_points_nowhere_is_shown_empty),
         cmocka_unit_test(pushes_that_point_nowhere_change_nothing),
         cmocka_unit_test(the_name_of_a_push_ends_where_its_length_says),
+        cmocka_unit_test(an_upgrade_that_is_refused_says_why_on_one_line),
     };
     if (argc < 2) return 64;
     scripted_load(argv[1]);

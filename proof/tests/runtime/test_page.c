@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* fmemopen */
 #include "runtime/metrics.h"
+#include "runtime/trace.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -393,6 +394,31 @@ static void test_nothing_is_left(void **state)
     assert_int_equal(mallinfo2().uordblks, before);
 }
 
+/* Where the places for requests under way end, those that are still under way move to the front,
+ * and each of them keeps its time. */
+static void test_the_oldest_request_keeps_its_time(void **state)
+{
+    (void)state;
+    begin();
+    pawl__calls calls = {.client = NULL};
+    pawl__list_init(&calls.notes);
+    pawl__trace trace;
+    pawl__trace_init(&trace, &calls, &(pawl_open_opts){.metrics = m});
+    for (uint64_t id = 1; id <= PAWL__FLIGHTS_MAX + 1; id++) {
+        pawl__trace_request(&trace, &(pawl_request){.id = id, .name = "x"});
+        if (id == PAWL__FLIGHTS_MAX)
+            pawl__trace_reply(&trace, &(pawl_reply){.id = 1, .outcome = PAWL_GRANTED});
+    }
+    pawl__trace_reply(&trace, &(pawl_reply){.id = 2, .outcome = PAWL_GRANTED});
+    pawl__trace_reply(&trace, &(pawl_reply){.id = 2, .outcome = PAWL_GRANTED}); /* none is left */
+    pawl__trace_reply(&trace, &(pawl_reply){.id = PAWL__FLIGHTS_MAX + 1, .outcome = PAWL_GRANTED});
+    uint64_t measured = 0;
+    for (size_t i = 0; i <= PAWL__METRICS_BUCKETS; i++) measured += m->round_trip.counts[i];
+    assert_int_equal(measured, 3);
+    pawl__trace_free_parts(&trace);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +435,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_pattern_may_be_so_long),
         cmocka_unit_test(test_options_that_are_refused),
         cmocka_unit_test(test_the_last_one_frees_it),
+        cmocka_unit_test(test_the_oldest_request_keeps_its_time),
         cmocka_unit_test(test_nothing_is_left),
     };
     if (argc == 3 && strcmp(argv[1], "--write") == 0) {

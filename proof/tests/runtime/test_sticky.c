@@ -121,6 +121,26 @@ static void test_release_after_a_seen_loss(void **state)
     assert_int_equal(record_events(&r, PAWL_EVENT_LOST), sizeof ways / sizeof ways[0]);
 }
 
+/*
+ * Only a deadline that is ahead is lent: a release that lends says that it was held until now, and
+ * asks nobody else.
+ */
+static void test_what_is_over_is_not_lent(void **state)
+{
+    (void)state;
+    static const int64_t over[] = {PAWL__HELD_BY_NOBODY, PAWL__HELD_EXPIRED, LONG_AGO, LONG_AGO + 1,
+                                   INT64_MIN + 1};
+    pawl__held held;
+    for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
+        atomic_init(&held.word, over[i]);
+        assert_false(pawl__held_lend(&held, NULL));
+        assert_true(atomic_load(&held.word) == over[i]);
+    }
+    pawl__held_begin(&held, INT64_MAX - 1);
+    assert_true(pawl__held_lend(&held, NULL));
+    assert_true(pawl__held_is_retained(&held) && pawl__held_take(&held));
+}
+
 /* Held by its own clock until the release, which ends it: what the store says then is its answer.
  */
 static void test_a_release_that_was_in_time_tells_no_event(void **state)
@@ -180,6 +200,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seen_loss_is_final),
         cmocka_unit_test(test_release_after_a_seen_loss),
+        cmocka_unit_test(test_what_is_over_is_not_lent),
         cmocka_unit_test(test_a_release_that_was_in_time_tells_no_event),
         cmocka_unit_test(test_a_part_that_is_over_is_asked_for_again),
     };

@@ -153,6 +153,7 @@ static void test_refusals_say_what_and_where(void **state)
         {"redis://h:6379x/1", "a port that is no number at character 15", PAWL_ERR_URL},
         {"redis://h:0", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://h:65536", "a port that is not between 1 and 65535", PAWL_ERR_URL},
+        {"redis://h:655350", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://h:99999999999999", "a port that is not between 1 and 65535", PAWL_ERR_URL},
         {"redis://::1", "more than one : after the host", PAWL_ERR_URL},
         {"x://a:1,b:x", "a port that is no number at character 11", PAWL_ERR_URL},
