@@ -23,6 +23,7 @@
  *            many asked after a writer did and got in before it
  *   permits  all want one of 8 permits -> handovers: since this client's last acquisition more than
  *            8 others got in
+ *   wakeup   one holds and one waits                              -> wakeup_p50_ns, alone_p50_ns
  *   wire     one pair after the other on each of CLIENTS names, twice, to be recorded: says
  *            "pair" after each and waits for a line
  */
@@ -62,6 +63,9 @@ typedef struct bench_driver {
 
 /* The workload wire. */
 _Noreturn void bench_wire(const bench_driver *driver, const bench_args *args);
+
+/* The workload wakeup. */
+void bench_wakeup(const bench_driver *driver, const bench_args *args);
 
 /* The main function of a driver. */
 int bench_main(const bench_driver *driver, int argc, char **argv);

@@ -307,6 +307,10 @@ int bench_main(const bench_driver *driver, int argc, char **argv)
     raise_limits();
     if (driver->other && driver->other(&args)) return 0;
     if (strcmp(args.workload, "wire") == 0) bench_wire(driver, &args);
+    if (strcmp(args.workload, "wakeup") == 0) {
+        bench_wakeup(driver, &args);
+        return 0;
+    }
 
     plan run = {.driver = driver, .args = &args, .mode = MODES};
     for (mode m = 0; m < MODES; m++) {

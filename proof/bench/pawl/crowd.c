@@ -13,6 +13,7 @@
 
 #define CONNECT_WITHIN_MS 60000 /* ten thousand at once */
 #define WARMING_NS        10000000
+#define STACK_BYTES       (256 * 1024)
 
 typedef struct name_state {
     _Atomic int inside;
@@ -32,6 +33,7 @@ typedef struct crowd {
     _Atomic int64_t cpu_ns, resident; /* of all client processes */
     bench_histogram gaps;             /* of the only name; guarded by its lock */
     int names;
+    bool in_loops; /* a thread of ours works for each client, and pawl starts none */
     const bench_args *args;
     name_state *states;
     client_count *counts;
@@ -81,20 +83,37 @@ static void on_granted(pawl_lock *lock, int err, void *userdata)
 
 /* ---- A process --------------------------------------------------------------------------- */
 
-static pawl_client *open_client(const char *url)
+static pawl_client *open_client(const crowd *all)
 {
     pawl_open_opts opts;
     char message[PAWL_MESSAGE_MAX];
     pawl_client *client;
     pawl_open_opts_init(&opts);
     opts.store_timeout_ms = CONNECT_WITHIN_MS;
-    if (pawl_client_open(url, &opts, &client, message)) bench_die("pawl: %s", message);
+    if (all->in_loops) opts.callbacks = PAWL_CALLBACKS_WAIT;
+    if (pawl_client_open(all->args->url, &opts, &client, message)) bench_die("pawl: %s", message);
     return client;
+}
+
+static void *loop_main(void *client)
+{
+    for (;;)
+        if (pawl_client_wait(client, -1, PAWL_WAIT_FOREVER) < 0) bench_die("pawl: wait");
+}
+
+static void work_for(pawl_client *client)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (pthread_attr_init(&attributes) || pthread_attr_setstacksize(&attributes, STACK_BYTES) ||
+        pthread_create(&thread, &attributes, loop_main, client))
+        bench_die("no thread");
+    pthread_detach(thread);
 }
 
 static void want_all(crowd *all, int client, handle *handles)
 {
-    pawl_client *connection = open_client(all->args->url);
+    pawl_client *connection = open_client(all);
     char name[40];
     for (int i = 0; i < all->names; i++) {
         handles[i] = (handle){.crowd = all, .client = client, .name = i};
@@ -103,6 +122,7 @@ static void want_all(crowd *all, int client, handle *handles)
         must(pawl_lock_acquire_start(handles[i].lock, PAWL_WAIT_FOREVER, on_granted, &handles[i]),
              "acquire");
     }
+    if (all->in_loops) work_for(connection);
 }
 
 static void process_main(int number, void *userdata)
@@ -154,7 +174,7 @@ static void print(const crowd *all)
     puts("}");
 }
 
-static crowd *crowd_new(const bench_args *args, int names)
+static crowd *crowd_new(const bench_args *args, int names, bool in_loops)
 {
     size_t clients = (size_t)args->processes * (size_t)args->threads;
     unsigned processes = (unsigned)args->processes;
@@ -162,6 +182,7 @@ static crowd *crowd_new(const bench_args *args, int names)
     if (names < 1) bench_die("crowd-NAMES: a positive number");
     all->args = args;
     all->names = names;
+    all->in_loops = in_loops;
     all->states = bench_shared_new((size_t)names * sizeof *all->states);
     all->counts = bench_shared_new(clients * sizeof *all->counts);
     bench_barrier_init(&all->asked, processes + 1);
@@ -171,9 +192,9 @@ static crowd *crowd_new(const bench_args *args, int names)
     return all;
 }
 
-void workload_crowd(const bench_args *args, int names)
+void workload_crowd(const bench_args *args, int names, bool in_loops)
 {
-    crowd *all = crowd_new(args, names);
+    crowd *all = crowd_new(args, names, in_loops);
     uint64_t handles = (uint64_t)args->processes * (uint64_t)args->threads * (uint64_t)names;
     bench_fork(args->processes, process_main, all);
     pthread_barrier_wait(&all->asked);

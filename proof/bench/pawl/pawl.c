@@ -3,9 +3,9 @@
  * pawl, by its public functions.
  *
  * Workloads of its own: cached (a lease that is kept between acquisitions),
- * leases (CLIENTS leases held by one client; what they cost), crowd-NAMES (many
- * waiters on one name, or on many), kinds, readers and wake (shared locks, permits, several names),
- * mix and permits, mix-one and permits-one (names that several hold).
+ * leases (CLIENTS leases held by one client; what they cost), crowd-NAMES and loops-NAMES (many
+ * waiters on one name, or on many; in loops of the program), kinds, readers and wake (shared locks,
+ * permits, several names), mix and permits, mix-one and permits-one (names that several hold).
  */
 #include <pawl/pawl.h>
 #include <stdatomic.h>
@@ -106,8 +106,9 @@ static bool other(const bench_args *args)
         return true;
     }
     int names;
-    if (sscanf(args->workload, "crowd-%d", &names) == 1) {
-        workload_crowd(args, names);
+    bool in_loops = strncmp(args->workload, "loops-", strlen("loops-")) == 0;
+    if (sscanf(args->workload, in_loops ? "loops-%d" : "crowd-%d", &names) == 1) {
+        workload_crowd(args, names, in_loops);
         return true;
     }
     return false;

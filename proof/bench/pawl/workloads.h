@@ -18,9 +18,10 @@ void workload_leases(const bench_args *args, pawl_client *client);
 
 /*
  * CLIENTS, a connection each, all want all of so many names all the time, by the
- * asynchronous calls: what a hand-over costs when there are many waiters or many names.
+ * asynchronous calls: what a hand-over costs when there are many waiters or many names. in_loops:
+ * a thread of the program is in pawl_client_wait for each client, and pawl starts none.
  */
-void workload_crowd(const bench_args *args, int names);
+void workload_crowd(const bench_args *args, int names, bool in_loops);
 
 /*
  * One client, in turn: pairs of an exclusive lock, of a shared one, of a permit, of three names at

@@ -19,6 +19,10 @@ COUNT_S = 0.4      # for counting commands, apart from the timing: MONITOR slows
 PING_S = 0.25      # before and after each contention
 SQLITE = [8, 32]
 DATABASES = [8, 32]
+ONE_WAITS = "one waiter"
+# What the server has by itself that wakes who waits.
+WAKE_UP = {"postgres": ("advisory", "advisory-fence"), "mariadb": ("getlock", "getlock, fence"),
+           "etcd": (), "zookeeper": ()}
 ALONE = "acquisition alone"
 BESIDE = "8x8"     # readers of one name: processes x threads
 READERS = 100      # who wait behind one writer
@@ -27,6 +31,7 @@ SEVERAL = {"mix": MIX, "mix-one": MIX, "permits": PERMITS, "permits-one": PERMIT
 WAITERS = [10, 100, 1000, min(10_000, (CONNECTIONS_MAX - 100) // 2)]  # two connections each
 NAMES = [100, 1000, 10_000]
 WAITERS_OF_NAME = 10
+IN_LOOPS = "pawl, no thread of its own"
 
 
 @dataclasses.dataclass
@@ -277,6 +282,9 @@ class Plan:
                           self._on_database(database, peer, "pairs", 1))
             self._add(database.name, ALONE, "pawl",
                       self._on_database(database, self.pawl, "acquire", 1))
+            for peer in [self.pawl, *(self.others[name] for name in WAKE_UP[database.name])]:
+                self._add(database.name, ONE_WAITS, peer.name,
+                          self._on_database(database, peer, "wakeup", 1))
             for n in DATABASES:
                 self._add(database.name, n, "pawl",
                           self._on_database_counted(database, self.pawl, n))
@@ -321,8 +329,9 @@ class Plan:
             self._add("leases", self.profile.scaled(count), "pawl", self._held(count), rounds)
         for n in map(self.profile.scaled, WAITERS):
             processes = -(-n // 1000)
-            self._add("waiters", n, "pawl",
-                      self._on_redis(self.pawl, "crowd-1", f"{processes}x{n // processes}"), rounds)
+            for who, workload in (("pawl", "crowd-1"), (IN_LOOPS, "loops-1")):
+                self._add("waiters", n, who,
+                          self._on_redis(self.pawl, workload, f"{processes}x{n // processes}"), rounds)
         for n in map(self.profile.scaled, NAMES):
             self._add("names", n, "pawl",
                       self._on_redis(self.pawl, f"crowd-{n}", f"{WAITERS_OF_NAME + 1}x1"), rounds)

@@ -128,9 +128,9 @@ def crowds(results):
     rows = []
     for group, what in (("waiters", "{} waiters on one name"),
                         ("names", f"{{}} names, {WAITERS_OF_NAME} waiters each")):
-        for n in results.clients(group):
-            key = (group, n, "pawl")
-            rows.append((what.format(f"{int(n):,}"),
+        for n, who in ((n, who) for n in results.clients(group) for who in results.who(group, n)):
+            key = (group, n, who)
+            rows.append((what.format(f"{int(n):,}") + who.removeprefix("pawl"),
                          f"{results.median(key, handovers_per_second):,.0f}",
                          us(results, key, "gap_p50_ns"),
                          f"{results.median(key, lambda r: cost(r, 'client_cpu_us')):.1f}",

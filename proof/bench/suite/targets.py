@@ -4,7 +4,8 @@ that was not measured says so."""
 import dataclasses
 import statistics
 
-from .plan import ALONE, BESIDE, CONTENDED, DATABASES, LEASES, MANY, MIX, PERMITS, READERS, SQLITE
+from .plan import (ALONE, BESIDE, CONTENDED, DATABASES, LEASES, MANY, MIX, ONE_WAITS, PERMITS,
+                   READERS, SQLITE)
 from .results import handovers_per_second, per_second, server_cpu_each
 
 HANDOVERS = {8: 3.5, 32: 12, 128: 25}  # times the fastest peer library
@@ -241,13 +242,18 @@ def clusters(r, _):
 
 
 def stores_with_push(r, _):
-    """A hand-over is two trips of writing: the release, and the news of it or a question."""
+    """A wake-up is two trips of writing: the release, and the news of it or a question. Where many
+    hand it round, who released asks for the next turn meanwhile, in the way of the news."""
     for name, group in (("PostgreSQL", "postgres"), ("MariaDB", "mariadb"), ("etcd", "etcd"),
                         ("ZooKeeper", "zookeeper")):
+        alone, one = (group, ALONE, "pawl"), (group, ONE_WAITS, "pawl")
+        yield compare(r, f"{name}, release until the only waiter has it, p50", one, one, 2, False,
+                      "an acquisition alone", ["wakeup_p50_ns", "alone_p50_ns"],
+                      lambda one=one: f"{r.median(one, 'wakeup_p50_ns') / 1e3:.0f} us")
         for n in DATABASES:
             pawl = (group, n, "pawl")
             yield compare(r, f"{name}, free between two holders, p50, {n} clients", pawl,
-                          (group, ALONE, "pawl"), 2, False, "an acquisition alone",
+                          alone, 2, False, "an acquisition alone",
                           ["gap_p50_ns", "acquire_p50_ns"],
                           lambda pawl=pawl: f"{r.median(pawl, 'gap_p50_ns') / 1e3:.0f} us")
         few, many = ((group, n, "pawl") for n in (DATABASES[0], DATABASES[-1]))
