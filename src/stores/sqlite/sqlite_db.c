@@ -142,7 +142,7 @@ static void keep_log_short(const pawl__sqlite_db *db)
  */
 void pawl__sqlite_checkpoint_if_last(const pawl__sqlite_db *db)
 {
-    if (db->wal_pages < LEAVE_PAGES) return;
+    if (db->wal_pages < LEAVE_PAGES || !pawl__sqlite_db_has_index(db)) return;
     keep_log_short(db);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
@@ -163,6 +163,7 @@ void pawl__sqlite_checkpoint(pawl__sqlite_db *db)
     int pages = db->wal_pages;
     if (!pawl__sqlite_is_checkpoint_due(db)) return;
     db->wal_pages = 0;
+    if (!pawl__sqlite_db_has_index(db)) return; /* its next commit will find that, too */
     db->copied_pages = pages;
     db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
     keep_log_short(db);
@@ -175,6 +176,7 @@ bool pawl__sqlite_make_room(pawl__sqlite_db *db)
 {
     db->wal_pages = 0;
     db->busy_until = pawl__sqlite_clock_local() + RESTART_WAIT_NS;
+    if (!pawl__sqlite_db_has_index(db)) return false;
     return sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
            SQLITE_OK;
 }

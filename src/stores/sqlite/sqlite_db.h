@@ -190,6 +190,10 @@ void pawl__sqlite_db_abandon(pawl__sqlite_visitor *copy);
 
 /* Whether the path still leads to the file that we have open. */
 bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
+/* Once the log is open: notes which index SQLite has for it. */
+void pawl__sqlite_db_note_index(pawl__sqlite_db *db);
+/* Whether others would find that index, too. If not, nothing may be written any more. */
+bool pawl__sqlite_db_has_index(const pawl__sqlite_db *db);
 
 /* These are not SQLite results. The database belongs to another run of the kernel, whose processes
  * live. */
@@ -222,9 +226,10 @@ bool pawl__sqlite_db_is_dead(pawl__sqlite_db *db, int64_t live);
 /* Notes that this transaction grants or extends a lease until expires_at. */
 void pawl__sqlite_host_lease(pawl__sqlite_db *db, int64_t live, int64_t expires_at);
 /*
- * Before the commit: writes the instant into the live file, and looks whether the database is still
- * in its place. What only gives back is right in a file that was moved away, too, and to look for
- * the file takes a tenth of the time of such a commit. SQLITE_OK or PAWL__SQLITE_REPLACED.
+ * Before the commit: writes the instant into the live file, and looks whether the database and
+ * its index are still in their place. What only gives back is right in a file that was moved away,
+ * too, and to look for the file takes a tenth of the time of such a commit. SQLITE_OK or
+ * PAWL__SQLITE_REPLACED.
  */
 int pawl__sqlite_host_promise(pawl__sqlite_db *db);
 

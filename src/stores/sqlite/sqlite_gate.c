@@ -135,10 +135,29 @@ bool pawl__sqlite_gate_is_wanted(void)
     return atomic_load(&closed);
 }
 
-void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor)
+static pawl__sqlite_file index_of_others(pawl__sqlite_file file)
+{
+    for (pawl__link *at = visitors.next; at != &visitors; at = at->next) {
+        const pawl__sqlite_visitor *other = pawl__container(at, pawl__sqlite_visitor, in_gate);
+        if (other->index.ino && other->file.ino == file.ino && other->file.dev == file.dev)
+            return other->index;
+    }
+    return (pawl__sqlite_file){0};
+}
+
+void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor, pawl__sqlite_file file)
 {
     pthread_mutex_lock(&mutex);
+    visitor->file = file;
+    visitor->index = index_of_others(file);
     if (!pawl__link_linked(&visitor->in_gate)) pawl__list_append(&visitors, &visitor->in_gate);
+    pthread_mutex_unlock(&mutex);
+}
+
+void pawl__sqlite_gate_note_index(pawl__sqlite_visitor *visitor, pawl__sqlite_file index)
+{
+    pthread_mutex_lock(&mutex);
+    visitor->index = index;
     pthread_mutex_unlock(&mutex);
 }
 

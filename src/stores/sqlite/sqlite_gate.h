@@ -23,10 +23,19 @@
 #include "../../base/list.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
+
+/* Which file it is, whatever its name. ino 0: not known. */
+typedef struct pawl__sqlite_file {
+    dev_t dev;
+    ino_t ino;
+} pawl__sqlite_file;
 
 /* A connection, part of its pawl__sqlite_db. */
 typedef struct pawl__sqlite_visitor {
     pawl__link in_gate;
+    pawl__sqlite_file file;  /* the database */
+    pawl__sqlite_file index; /* FILE-shm, as SQLite has it open */
 } pawl__sqlite_visitor;
 
 /* Closes the copy of a connection in a child. */
@@ -54,8 +63,14 @@ void pawl__sqlite_gate_leave(void);
 /* Whether a fork waits: a thread that waits inside for another process should leave. */
 bool pawl__sqlite_gate_is_wanted(void);
 
-/* Inside the gate: call _add when the connection is open, _remove when it is closed. */
-void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor);
+/*
+ * Inside the gate: call _add when the connection is open, _remove when it is closed. All
+ * connections of a process to one file share one index of its log: a new one gets that of those
+ * that are there. If there is none, visitor->index is not known.
+ */
+void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor, pawl__sqlite_file file);
+/* The index that the first of them has found. */
+void pawl__sqlite_gate_note_index(pawl__sqlite_visitor *visitor, pawl__sqlite_file index);
 void pawl__sqlite_gate_remove(pawl__sqlite_visitor *visitor);
 
 #endif

@@ -21,7 +21,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LIVE_SUFFIX "-live"
+#define LIVE_SUFFIX  "-live"
+#define INDEX_SUFFIX "-shm"
 
 #define SLACK_NS  (1000 * PAWL__NS_PER_MS)
 #define BEYOND_NS (25 * INT64_C(3600000) * PAWL__NS_PER_MS) /* no ttl reaches it */
@@ -162,6 +163,36 @@ bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db)
            st.st_dev == db->identity.st_dev;
 }
 
+/*
+ * Whoever opens the database after FILE-shm was removed makes another index of the log, and neither
+ * side sees what the other writes; a commit or a copy of the log would even write over it.
+ */
+static bool find_index(const pawl__sqlite_db *db, pawl__sqlite_file *ret_index)
+{
+    char path[PATH_MAX + PAWL__SQLITE_SUFFIX_ROOM];
+    struct stat st;
+    size_t len = strlen(db->path);
+    memcpy(path, db->path, len);
+    memcpy(path + len, INDEX_SUFFIX, sizeof(INDEX_SUFFIX));
+    if (lstat(path, &st) < 0) return false;
+    *ret_index = (pawl__sqlite_file){.dev = st.st_dev, .ino = st.st_ino};
+    return true;
+}
+
+void pawl__sqlite_db_note_index(pawl__sqlite_db *db)
+{
+    pawl__sqlite_file index;
+    if (!db->visitor.index.ino && find_index(db, &index))
+        pawl__sqlite_gate_note_index(&db->visitor, index);
+}
+
+bool pawl__sqlite_db_has_index(const pawl__sqlite_db *db)
+{
+    const pawl__sqlite_file *ours = &db->visitor.index;
+    pawl__sqlite_file found;
+    return find_index(db, &found) && found.ino == ours->ino && found.dev == ours->dev;
+}
+
 static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
 {
     int name_len = (int)(strlen(live) - strlen(LIVE_SUFFIX));
@@ -269,10 +300,13 @@ int pawl__sqlite_host_promise(pawl__sqlite_db *db)
 {
     bool longer = db->tied_until > db->term.until || db->detached_until > db->term.detached;
     if (longer && db->live.fd >= 0) write_term(db);
-    if (db->gives_back && db->tied_until == 0 && db->detached_until == 0) return SQLITE_OK;
-    if (pawl__sqlite_db_is_current(db)) return SQLITE_OK;
+    bool has_index = pawl__sqlite_db_has_index(db);
+    if (has_index && db->gives_back && db->tied_until == 0 && db->detached_until == 0)
+        return SQLITE_OK;
+    if (has_index && pawl__sqlite_db_is_current(db)) return SQLITE_OK;
     db->refusal.err = PAWL_ERR_UNAVAILABLE;
-    pawl__sqlite_say(db->refusal.message, "%s was removed or replaced", db->path);
+    pawl__sqlite_say(db->refusal.message, "%s%s was removed or replaced", db->path,
+                     has_index ? "" : INDEX_SUFFIX);
     return PAWL__SQLITE_REPLACED;
 }
 

@@ -285,7 +285,9 @@ static int open_file(pawl__sqlite_db *db)
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                                  SQLITE_OPEN_EXRESCODE,
                              NULL);
-    if (db->handle) pawl__sqlite_gate_add(&db->visitor);
+    if (db->handle)
+        pawl__sqlite_gate_add(&db->visitor, (pawl__sqlite_file){.dev = db->identity.st_dev,
+                                                                .ino = db->identity.st_ino});
     if (rc != SQLITE_OK) return rc;
     /* NOMUTEX is right since only the worker comes here. */
     db->looks_only = sqlite3_db_readonly(db->handle, "main") == 1;
@@ -381,6 +383,7 @@ static bool open_database(pawl__sqlite_db *db, const char *wanted, pawl__sqlite_
     /* Needed when memory is out: a transaction that cannot be ended locks everybody out. */
     if (rc == SQLITE_OK && !pawl__sqlite_use(db, PAWL__ST_ROLLBACK))
         rc = sqlite3_extended_errcode(db->handle);
+    if (rc == SQLITE_OK) pawl__sqlite_db_note_index(db);
     /* The first write transaction: boot id and live file are brought up to date. */
     if (rc == SQLITE_OK) rc = pawl__sqlite_begin_write(db);
     if (rc == SQLITE_OK) rc = pawl__sqlite_commit(db);
