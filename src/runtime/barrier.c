@@ -259,6 +259,7 @@ static pawl__step entered(pawl_barrier *b, int err)
         b->is_in_gate = true;
         return look(b);
     }
+    if (err == PAWL_ERR_LOST) b->is_in_gate = true; /* a grant that was over is released, too */
     if (err == PAWL_ERR_CANCELED) return give_up(b, b->gives_up ? b->why : err);
     if (b->gives_up) return leave(b, b->why);
     bool is_late = err == PAWL_ERR_TIMEOUT || err == PAWL_ERR_BUSY;
@@ -286,6 +287,7 @@ static pawl__step arrive(pawl_barrier *b)
 
 static pawl__step arrived(pawl_barrier *b, int err)
 {
+    if (err == PAWL_ERR_LOST) return leave(b, err); /* a grant that was over */
     if (err) return pawl__flow_end(&b->job.flow, err == PAWL_ERR_CAPACITY ? PAWL_ERR_COUNT : err);
     b->fence = pawl_lock_fence(b->permit);
     return look(b);

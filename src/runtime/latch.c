@@ -95,6 +95,7 @@ static pawl__step count_next(pawl__flow *flow, int err)
     case 0:
         return PAWL__STEP_ACQUIRE;
     case 1:
+        if (err == PAWL_ERR_LOST) return give_up(flow, err); /* a grant that was over */
         return err ? pawl__flow_end(flow, err) : PAWL__STEP_READ;
     case 2:
         if (!err) err = take_value(latch);

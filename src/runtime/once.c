@@ -107,7 +107,8 @@ static pawl__step begin_next(pawl__flow *flow, int err)
         if (!err && pawl__job_is_left(&once->job)) err = PAWL_ERR_CANCELED;
         if (!err && !once->info.due) err = PAWL_ERR_DONE;
         return err ? pawl__flow_end(flow, err) : PAWL__STEP_ACQUIRE;
-    case 2:
+    case 2: /* a grant that was over; but a run that was begun before is for pawl_once_end */
+        if (err == PAWL_ERR_LOST && !once->began_us) return give_up(flow, err);
         return err ? pawl__flow_end(flow, err) : PAWL__STEP_READ;
     case 3:
         if (!err) err = take_value(once);

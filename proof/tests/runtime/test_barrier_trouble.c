@@ -9,6 +9,7 @@
 #include "scripted.h"
 #include "stage.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -195,6 +196,59 @@ static void who_dies_is_looked_for_when_its_lease_ends(void **state)
     CHECK_ERR(p.result, PAWL_ERR_BROKEN);
 }
 
+/* ---- A grant that is over before the party has it -------------------------------------------- */
+
+#define OVER_MS 100
+
+static atomic_int overtaken; /* so many grants */
+static bool of_gate;         /* of the gate, else of permits */
+
+static bool overtakes_grants(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    if (!answers(host, request, reply)) return false;
+    bool is_its = request->verb == PAWL_VERB_ACQUIRE && of_gate == !request->units;
+    if (!is_its || atomic_load(&overtaken) == 0) return true;
+    atomic_fetch_sub(&overtaken, 1);
+    host->reply(host, reply);
+    int64_t until = stage_now_ms() + 2 * (int64_t)OVER_MS;
+    while (stage_now_ms() < until) sched_yield();
+    return false;
+}
+
+/* Leases are short: on a busy machine a later one may be over, too. */
+static void comes_again(bool gate)
+{
+    pawl_barrier_opts opts;
+    pawl_barrier *barrier;
+    pawl_client *client = scripted_client(NULL);
+    of_gate = gate;
+    atomic_store(&overtaken, 1);
+    script->answers = overtakes_grants;
+    pawl_barrier_opts_init(&opts);
+    opts.parties = 1;
+    opts.ttl_ms = OVER_MS;
+    CHECK_ERR(pawl_barrier_new(client, "b", 1, &opts, &barrier), PAWL_OK);
+    int64_t begin = stage_now_ms();
+    for (int err = PAWL_ERR_LOST; err; err = pawl_barrier_wait(barrier, 1000))
+        if (stage_now_ms() - begin > PATIENCE_MS) FAIL_TEST("it stays %s", pawl_err_name(err));
+    assert_int_equal(atomic_load(&overtaken), 0);
+    pawl_barrier_free(barrier);
+    pawl_client_close(client);
+}
+
+static void whose_permit_was_over_comes_again(void **state)
+{
+    (void)state;
+    comes_again(false);
+}
+
+/* The permit has run out meanwhile, too: both are given back. */
+static void whose_gate_was_over_comes_again(void **state)
+{
+    (void)state;
+    comes_again(true);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
@@ -205,6 +259,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(a_round_that_may_have_opened_is_not_told_to_have_timed_out,
                                begin_alone),
         cmocka_unit_test_setup(who_dies_is_looked_for_when_its_lease_ends, begin_alone),
+        cmocka_unit_test_setup(whose_permit_was_over_comes_again, begin_alone),
+        cmocka_unit_test_setup(whose_gate_was_over_comes_again, begin_alone),
     };
     if (argc < 2) return 64;
     check_cases_run_here();

@@ -7,6 +7,7 @@
 #include "scripted.h"
 #include "stage.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,6 +144,95 @@ static void who_counts_has_the_lease_that_was_chosen(void **state)
     CHECK_ERR(pawl_latch_count_down(latch, 1, PATIENCE_MS), PAWL_OK);
     assert_int_equal(atomic_load(&asked_ttl_ms), 7000);
     pawl_latch_free(latch);
+    pawl_client_close(client);
+}
+
+/* ---- A grant that is over before its caller has it ----------------------------------------- */
+
+#define OVER_MS 100
+
+static atomic_int overtaken; /* so many grants */
+static const char *of_whom;  /* of names that end so */
+
+static bool overtakes_grants(pawl_host *host, const pawl_request *request, pawl_reply *reply)
+{
+    static const uint16_t first_slot = 0;
+    size_t len = strlen(of_whom);
+    (void)answers(host, request, reply);
+    if (request->verb != PAWL_VERB_ACQUIRE) return true;
+    if (request->units) {
+        reply->slots = &first_slot;
+        reply->slot_count = 1;
+    }
+    bool is_its = request->name_len >= len &&
+                  memcmp(request->name + request->name_len - len, of_whom, len) == 0;
+    if (!is_its || atomic_load(&overtaken) == 0) return true;
+    atomic_fetch_sub(&overtaken, 1);
+    host->reply(host, reply);
+    int64_t until = stage_now_ms() + 2 * (int64_t)OVER_MS;
+    while (stage_now_ms() < until) sched_yield();
+    return false;
+}
+
+static pawl_client *overtaken_client(const char *whom)
+{
+    pawl_client *client = scripted_client(NULL);
+    atomic_store(&unanswered, 0);
+    atomic_store(&overtaken, 1);
+    of_whom = whom;
+    script->answers = overtakes_grants;
+    return client;
+}
+
+/* Leases are short: on a busy machine a later one may be over, too. */
+static void until_it_works(int (*call)(void *of), void *of)
+{
+    int64_t begin = stage_now_ms();
+    for (int err = PAWL_ERR_LOST; err; err = call(of))
+        if (stage_now_ms() - begin > PATIENCE_MS) FAIL_TEST("it stays %s", pawl_err_name(err));
+    assert_int_equal(atomic_load(&overtaken), 0);
+}
+
+static int count(void *latch)
+{
+    return pawl_latch_count_down(latch, 1, 1000);
+}
+
+static void a_latch_whose_grant_was_over_may_be_asked_again(void **state)
+{
+    (void)state;
+    pawl_client *client = overtaken_client("");
+    pawl_latch_opts opts;
+    pawl_latch *latch;
+    pawl_latch_opts_init(&opts);
+    opts.count = 3;
+    opts.ttl_ms = OVER_MS;
+    CHECK_ERR(pawl_latch_new(client, "latch", 5, &opts, &latch), PAWL_OK);
+    until_it_works(count, latch);
+    pawl_latch_free(latch);
+    pawl_client_close(client);
+}
+
+static int begin_run(void *once)
+{
+    return pawl_once_begin(once, 1000);
+}
+
+static void a_once_whose_grant_was_over_may_be_asked_again(void **state)
+{
+    (void)state;
+    pawl_client *client = overtaken_client("");
+    pawl_lock_opts of_lock;
+    pawl_once_opts opts;
+    pawl_once *once;
+    pawl_lock_opts_init(&of_lock);
+    of_lock.ttl_ms = OVER_MS;
+    pawl_once_opts_init(&opts);
+    opts.every_ms = 3600000;
+    opts.lock = &of_lock;
+    CHECK_ERR(pawl_once_new(client, "job", 3, &opts, &once), PAWL_OK);
+    until_it_works(begin_run, once);
+    pawl_once_free(once);
     pawl_client_close(client);
 }
 
@@ -475,6 +565,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_refusal_after_silence_is_unknown),
         cmocka_unit_test(a_count_whose_answer_is_lost_is_said_again_and_counts_once),
         cmocka_unit_test(who_counts_has_the_lease_that_was_chosen),
+        cmocka_unit_test(a_latch_whose_grant_was_over_may_be_asked_again),
+        cmocka_unit_test(a_once_whose_grant_was_over_may_be_asked_again),
         cmocka_unit_test(a_once_that_is_freed_while_it_asks_whether_it_is_due_takes_nothing),
         cmocka_unit_test(a_once_that_is_freed_while_it_asks_again_under_the_lock_gives_back),
         cmocka_unit_test(a_once_whose_question_took_all_its_time_has_timed_out),
