@@ -99,3 +99,22 @@ void cert_write(const authority *by, const char *dir, const char *name, const ch
     X509_free(cert);
     EVP_PKEY_free(key);
 }
+
+void cert_lock(const char *dir, const char *of, const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s.key", dir, of);
+    FILE *file = fopen(path, "re");
+    EVP_PKEY *key = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+    CHECK(key && fclose(file) == 0);
+    snprintf(path, sizeof(path), "%s/%s.pem", dir, of);
+    file = fopen(path, "re");
+    X509 *cert = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    CHECK(cert && fclose(file) == 0);
+    file = create(dir, name, "pem");
+    CHECK(PEM_write_X509(file, cert));
+    CHECK(PEM_write_PKCS8PrivateKey(file, key, EVP_aes_256_cbc(), "secret", 6, NULL, NULL));
+    CHECK(fclose(file) == 0);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}

@@ -19,4 +19,6 @@ void authority_free(authority *a);
 void cert_write(const authority *by, const char *dir, const char *name, const char *names,
                 long from, long until);
 
+/* DIR/NAME.pem: the certificate of DIR/OF.pem and its key, by a passphrase. */
+void cert_lock(const char *dir, const char *of, const char *name);
 #endif

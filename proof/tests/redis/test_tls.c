@@ -237,7 +237,8 @@ static void files_that_are_of_no_use_are_told_at_open(void **state)
     } wrong[] = {{"tls_ca", "nowhere", "tls_ca="},
                  {"tls_ca", "good.key", "tls_ca="},
                  {"tls_cert", "nowhere", "No such file"},
-                 {"tls_cert", "ca.pem", "tls_key="}}; /* there is no key in it */
+                 {"tls_cert", "ca.pem", "tls_key="}, /* there is no key in it */
+                 {"tls_cert", "locked.pem", "wants a passphrase"}};
     char message[PAWL_MESSAGE_MAX];
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         stage s = begin(state);
@@ -438,6 +439,7 @@ static void write_certificates(const char *dir)
     cert_write(ca, dir, "other", "DNS:elsewhere.example,IP:10.1.2.3", -DAY, DAY);
     cert_write(other, dir, "stranger", ALL, -DAY, DAY);
     cert_write(NULL, dir, "alone", ALL, -DAY, DAY);
+    cert_lock(dir, "good", "locked");
     authority_free(ca);
     authority_free(other);
 }

@@ -121,6 +121,8 @@ static bool cannot_use(const char *what, const char *file, char *message, size_t
     unsigned long code = ERR_peek_error();
     const char *reason =
         ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    if (ERR_GET_REASON(code) == ERR_R_INTERRUPTED_OR_CANCELLED) /* by no_passphrase */
+        reason = "it wants a passphrase, and there is nobody to ask; give a key without one";
     snprintf(message, room, "%s%.150s cannot be used: %s", what, file,
              reason ? reason : "unknown trouble");
     ERR_clear_error();
