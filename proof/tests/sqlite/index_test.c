@@ -80,6 +80,19 @@ static void test_before_a_release(void **state)
     host_close(&a);
 }
 
+/* By the old index the job is free. */
+static void test_before_a_look(void **state)
+{
+    (void)state;
+    hold_and_lose_the_index();
+    another_process_takes_the_job();
+    expect_index_missed(&a, host_call(&a, PAWL_VERB_INSPECT, "job", NULL, 0, 0));
+    wait_until_up_again(&a);
+    assert_true(inspect(&a, "job", NULL).held);
+    peer_stop(&other);
+    host_close(&a);
+}
+
 /* All connections of a process have one index: who opens the file anew has the old one, too, as
  * long as another has not found out. */
 static void test_under_two_connections(void **state)
@@ -105,6 +118,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(test_before_a_grant),
         TEST(test_before_a_release),
+        TEST(test_before_a_look),
         TEST(test_under_two_connections),
     };
     if (argc != 2) {

@@ -194,6 +194,8 @@ bool pawl__sqlite_db_is_current(const pawl__sqlite_db *db);
 void pawl__sqlite_db_note_index(pawl__sqlite_db *db);
 /* Whether others would find that index, too. If not, nothing may be written any more. */
 bool pawl__sqlite_db_has_index(const pawl__sqlite_db *db);
+/* Whether what is read by our index may be old, because others have another one. */
+bool pawl__sqlite_db_is_blind(const pawl__sqlite_db *db);
 
 /* These are not SQLite results. The database belongs to another run of the kernel, whose processes
  * live. */

@@ -157,7 +157,8 @@ void pawl__sqlite_gate_add(pawl__sqlite_visitor *visitor, pawl__sqlite_file file
 void pawl__sqlite_gate_note_index(pawl__sqlite_visitor *visitor, pawl__sqlite_file index)
 {
     pthread_mutex_lock(&mutex);
-    visitor->index = index;
+    pawl__sqlite_file noted = index_of_others(visitor->file);
+    visitor->index = noted.ino ? noted : index;
     pthread_mutex_unlock(&mutex);
 }
 

@@ -193,6 +193,12 @@ bool pawl__sqlite_db_has_index(const pawl__sqlite_db *db)
     return find_index(db, &found) && found.ino == ours->ino && found.dev == ours->dev;
 }
 
+/* Who may only look has no index before somebody has made one. */
+bool pawl__sqlite_db_is_blind(const pawl__sqlite_db *db)
+{
+    return db->visitor.index.ino && !pawl__sqlite_db_has_index(db);
+}
+
 static int refuse_replaced(pawl__sqlite_db *db, int64_t until, const char *live)
 {
     int name_len = (int)(strlen(live) - strlen(LIVE_SUFFIX));

@@ -366,6 +366,7 @@ static bool open_database(pawl__sqlite_db *db, const char *wanted, pawl__sqlite_
     header found = {0};
     int rc = open_file(db);
     if (rc == SQLITE_OK) rc = look_at_header(db, &found);
+    if (rc == SQLITE_OK) pawl__sqlite_db_note_index(db); /* a new database has none yet */
     if (db->looks_only && rc == SQLITE_OK) return open_to_look(db, wanted, &found, ret_fault);
     if (db->looks_only) {
         explain_blindness(db, rc, ret_fault);

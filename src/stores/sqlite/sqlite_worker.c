@@ -416,13 +416,15 @@ static bool serve(pawl_store *store, pawl__link *batch)
         return true;
     }
 
-    if (!pawl__sqlite_db_is_current(db)) {
-        pawl__sqlite_say(fault.message, "%s was removed or replaced", db->path);
+    pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
+    bool is_blind = !pawl__sqlite_is_write(first) && pawl__sqlite_db_is_blind(db);
+    if (is_blind || !pawl__sqlite_db_is_current(db)) {
+        pawl__sqlite_say(fault.message, "%s%s was removed or replaced", db->path,
+                         is_blind ? "-shm" : "");
         answer_with_fault(store, batch, PAWL_FAILED, &fault);
         link_down(store, &fault);
         return false;
     }
-    pawl__task *first = pawl__container(pawl__list_first(batch), pawl__task, in_queue);
     if (db->looks_only && pawl__sqlite_is_write(first)) {
         bool up = refuse_or_reopen(store, batch, &go_on);
         if (!go_on) return up;
